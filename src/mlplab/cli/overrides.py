@@ -20,6 +20,9 @@ COLUMNS = "data.columns."
 COLUMN_KIND = re.compile(rf"{re.escape(COLUMNS)}(.*?)=(\[.*\]|[^=]*)", re.DOTALL)
 """The name of a column, and its kind or the list of its levels; both may contain any character."""
 
+LITERALS = ("[", '"', "'")
+"""What a list or a quoted kind begins with."""
+
 PATH, TABLE = "data.path", "data=csv"
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
@@ -42,7 +45,8 @@ def readable(words: Sequence[str]) -> list[str]:
     ]
     if odd:
         pairs = (
-            f"[{quoted(name)},{kind if kind[:1] == '[' else quoted(kind)}]" for name, kind in kinds.values()
+            f"[{quoted(name)},{kind if kind.startswith(LITERALS) else quoted(kind)}]"
+            for name, kind in kinds.values()
         )
         columns = COLUMNS.rstrip(".")
         read += [f"~{columns}", f"+{columns}=[{','.join(pairs)}]"]

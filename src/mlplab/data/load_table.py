@@ -10,6 +10,7 @@ import polars as pl
 
 from mlplab import config
 from mlplab.console import counted_lines
+from mlplab.data.cells.parse import parse_str
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
@@ -96,7 +97,11 @@ def table_spec(run: config.TrainConfig) -> TableSpec:
     return TableSpec(
         (*roles, *by_split),
         declared={name: kind if isinstance(kind, str) else "ordinal" for name, kind in data.columns.items()},
-        levels={name: tuple(kind) for name, kind in data.columns.items() if not isinstance(kind, str)},
+        levels={
+            name: tuple(parse_str(pl.Series(kind), ()).drop_nulls())
+            for name, kind in data.columns.items()
+            if not isinstance(kind, str)
+        },
         na_values=tuple(data.na_values),
         raw=raw,
         drop_missing_targets=data.missing_target == "drop",

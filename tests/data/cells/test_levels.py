@@ -126,7 +126,7 @@ TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "P", "S"]), min_si
     lambda text: text not in NA_VALUES
 )
 ODD = st.sampled_from(
-    ["a b", "<12", "25–34", "x,y", "it's", 'say "x"', "[0, 10)", "$5", "c=d", "back\\", "1.5"]
+    ["a b", "<12", "25–34", "x,y", "it's", 'say "x"', "[0, 10)", "$5", "c=d", "back\\", "1.50"]
 )
 
 

@@ -1,5 +1,6 @@
 """Numbers with thousands separators and signs, and durations."""
 
+import shlex
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import table_of
+from support import config, table_of
 
+from mlplab.cli.overrides import readable
 from mlplab.data.cells.number_formats import number_formats, parse_number
 from mlplab.data.cells.parse import bad_cells
+from mlplab.data.infer.table_spec import typed
 from mlplab.data.new_data import FrameTransformer
 from mlplab.errors import UserError
 
@@ -21,10 +24,10 @@ def read(number_format: str, *cells: str) -> list[float | None]:
 
 
 def test_cells_of_each_format() -> None:
-    dollars = "$1,234.5", "$30,215.65", "-$5", "$ -5", "($7.10)", "−$1 234", "1'234.5 $", "1e3", "n/d", ""
+    dollars = "$1,234.5", "$30,215.65", "-$5", "$ -5", "($7.10)", "−$1 234", "1'234.5 $", "1e3", "$٣", ""
     assert read(*dollars) == [30215.65, -5, -5, -7.1, -1234, 1234.5, 1000, None, None]
     assert read("1,234.5%", "57%", "5.00 %", "0", "1,5%", "€5") == [57, 5, 0, None, None]
-    assert read("1.234,5", "1.234", "1.234,50", "0,5", "1.5", "12.34,5") == [1234, 1234.5, 0.5, 1.5, None]
+    assert read("1.234,5", "1.234", "1.234,50", "0,5", "1.5", "12.34,5") == [1234, 1234.5, 0.5, None, None]
     assert read("1.234,5", "1\u202f234,50", "1\u00a0234", "1’234", "1.234 567") == [1234.5, 1234, 1234, None]
     assert read("1:30", "1:30", "38:31:00", "0:00:09.5", "2", "1:75") == [
         1.5,
@@ -95,9 +98,7 @@ TIMES = [str(timedelta(hours=10)) if row % 2 else f"{20 + row}:{row:02}:00" for 
 COLUMNS = {
     "money": MONEY,
     "percent": [f"{row % 9} %" for row in range(60)],
-    "swiss": [
-        f"{row * 9999}".rjust(1) if row < 1 else f"{row * 9999:,}".replace(",", "'") for row in range(60)
-    ],
+    "swiss": [f"{row * 9999:,}".replace(",", "'") for row in range(60)],
     "duration": TIMES,
     "month": [("May", "June", "Sept")[row % 3] for row in range(60)],
     "clock": [f"{row % 24}:30" for row in range(60)],
@@ -128,13 +129,36 @@ def test_csv_parquet_and_new_rows_have_the_same_features(tmp_path: Path) -> None
         np.testing.assert_array_equal(x, table.x[start:stop])
 
 
-@pytest.mark.parametrize("cells", [["950", "1,234.5"], ["23:59:59", "24:10:00"], ["0", "€1.250,00"]])
-def test_formats_after_the_sample(cells: list[str]) -> None:
-    first, last = cells
+@pytest.mark.parametrize(
+    ("first", "last", "number_format", "value"),
+    [
+        ("950", "1,234.5", "1,234.5", 1234.5),
+        ("23:59:59", "24:10:00", "1:30", 24 + 1 / 6),
+        ("0", "€1.250,00", "€1.234,5", 1250),
+        ("12,345", "1,234,567", "1,234.5", 1234567),
+    ],
+)
+def test_formats_after_the_sample(first: str, last: str, number_format: str, value: float) -> None:
     column = pl.Series([first] * 5000 + [last] * 20)
-    [made] = table_of(pl.DataFrame({"a": column, "y": range(5020)})).schema.inputs
-    assert made.kind == "numeric"
-    assert made.format in ("1,234.5", "1:30", "€1.234,5")
+    table = table_of(pl.DataFrame({"a": column, "y": range(5020)}))
+    [made] = table.schema.inputs
+    assert (made.kind, made.format) == ("numeric", number_format)
+    assert float(table.x[-1, 0]) + made.offset == pytest.approx(value)
+
+
+@pytest.mark.parametrize("cells", [["57%"] * 5000 + ["0.57"] * 300, ["0.57"] * 300 + ["57%"] * 5000])
+def test_numbers_that_may_have_another_unit_are_refused(cells: list[str]) -> None:
+    frame = pl.DataFrame({"a": [*cells, "3%"], "y": range(5301)})
+    with pytest.raises(UserError, match=r"300 of 5,301 numbers|5,001 such cells"):
+        table_of(frame)
+    assert table_of(frame, declared={"a": "1,234.5%"}).schema.inputs[0].format == "1,234.5%"
+
+
+@pytest.mark.parametrize("name", ["price", "lot size"])
+def test_a_format_can_be_typed(name: str) -> None:
+    words = shlex.split(typed(name, "€1,234.5")) + shlex.split(typed("other one", "%H:%M"))
+    run = config(*readable(["data=csv", "data.path=t.csv", "data.target=y", *words]))
+    assert run.data.columns == {name: "€1,234.5", "other one": "%H:%M"}
 
 
 def test_plain_numbers_of_a_frame_need_no_format() -> None:

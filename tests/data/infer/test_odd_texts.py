@@ -33,12 +33,13 @@ def measured(row: int) -> float:
 
 CATEGORIES = [
     *(column(few, odd, 9) for odd in ("5+", ">4", "2a", "K", "none", "do not know it")),
-    *(column(few, odd, ROWS) for odd in ("rotary", "6+", "<0")),  # once
+    column(few, "rotary", ROWS // 2),
+    *(column(few, odd, ROWS) for odd in ("6+", "<0")),  # once
     column(many, "17b", 50),
 ]
 MISTAKES = [
     *(column(few, odd, 9) for odd in ("?", "unknown", "-", "1,2")),
-    *(column(few, odd, ROWS) for odd in ("x", "2a", "none")),
+    *(column(few, odd, ROWS) for odd in ("x", "2a", "none", "error")),
     *(column(many, odd, 50) for odd in ("60+", "low", "5 kg")),
     column(many, "17b", ROWS),
     *(column(measured, odd, 10) for odd in ("<0.01", "trace", "12a")),

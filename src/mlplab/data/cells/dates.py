@@ -117,12 +117,11 @@ def date_formats(text: pl.Series) -> list[str]:
     """
     if 2 * text.str.contains(ANY_FORMAT).sum() <= len(text):  # for speed
         return []
-    for date_format, pattern in REPEATING_FORMATS.items():
-        least = MIN_NAMES if date_format in NAME_FORMATS else 1
-        if len(text) >= least and text.str.contains(pattern).all():
+    for date_format, pattern in NAME_FORMATS.items():
+        if len(text) >= MIN_NAMES and text.str.contains(pattern).all():
             return [] if parse_datetime(text, (), date_format).has_nulls() else [date_format]
     counts = {}
-    for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS).items():
+    for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS | CLOCK_FORMATS).items():
         if 2 * text.str.contains(pattern).sum() > len(text):
             parsed = parse_datetime(text, (), date_format)
             counts[date_format] = len(parsed) - parsed.null_count()

@@ -68,9 +68,6 @@ ABOVE = r"[>≥+]|\b(?:over|above|mt|gt|more|older|plus|at least|(?:no|not) less
 
 NO_UNIT = re.compile(rf"{BELOW}|{ABOVE}|[-–—…~=,.$€£]|\b(?:to|and|or|than|through|between|from)\b")
 
-MAX_LEVELS = 100
-"""The largest number of texts whose order is looked for."""
-
 
 def known_order(texts: Collection[str]) -> tuple[str, ...]:
     """The texts from the lowest level to the highest; empty if no order of them is known.
@@ -78,7 +75,7 @@ def known_order(texts: Collection[str]) -> tuple[str, ...]:
     They are words of one scale, alone or with words that all have in common (`low risk`, `high risk`), or
     numbers and ranges with one unit that do not overlap (`<12 yrs`, `12`, `13-15`).
     """
-    if not 0 < len(texts) <= MAX_LEVELS:
+    if not texts:
         return ()
     words = [_words(text) for text in texts]
     common = set.intersection(*map(set, words))

@@ -35,9 +35,18 @@ def parse_number(
 
     def parse(text: pl.Series) -> pl.Series:
         text = strip(text, na_values)
-        return _parse(text, number_format).fill_null(text.cast(pl.Float64, strict=False))
+        plain = parse_float(text, (), decimal_comma=DECIMAL_COMMA in number_format)
+        return _parse(text, number_format).fill_null(plain)
 
     return by_distinct(parse, cells)
+
+
+def count_unsigned(cells: pl.Series, na_values: Collection[str], number_format: str) -> int:
+    """The number of text cells but 0 that lack the sign of a format; 0 if it has none."""
+    if not _sign_of(number_format) or not is_text(cells.dtype):
+        return 0
+    plain = parse_float(cells, na_values, decimal_comma=DECIMAL_COMMA in number_format)
+    return int((plain != 0).sum())
 
 
 def number_formats(
@@ -54,7 +63,7 @@ def number_formats(
     plain = parse_float(texts, (), decimal_comma=decimal_comma).count()
     if plain == len(texts):
         return []
-    sign = _common_sign(texts)
+    sign, decimal = _common_sign(texts), decimal or ("," if decimal_comma else None)
     marks = {".": [DECIMAL_POINT], ",": [DECIMAL_COMMA]}.get(decimal or "", [DECIMAL_POINT, DECIMAL_COMMA])
     formats = [f"{mark}%" if sign == "%" else f"{sign}{mark}" for mark in marks]
     formats += [DURATION] if are_durations(texts) else []
@@ -76,6 +85,10 @@ def are_durations(texts: pl.Series) -> bool:
     return 2 * hours.count() > len(texts) and bool((hours >= HOURS_OF_A_DAY).any())
 
 
+def _sign_of(number_format: str) -> str:
+    return "".join(re.findall(r"[^\d.,:]", number_format))
+
+
 def _common_sign(texts: pl.Series) -> str:
     signs = texts.filter(texts.str.contains("[1-9]")).str.extract(f"({SIGN})")
     common = signs.drop_nulls().mode().sort().head(1)
@@ -87,17 +100,16 @@ def _parse(text: pl.Series, number_format: str) -> pl.Series:
         return _hours(text)
     group, decimal = (",", ".") if DECIMAL_POINT in number_format else (".", ",")
     text = text.str.replace("−", "-", literal=True).str.replace(r"^\((.+)\)$", "-$1")
-    if sign := number_format.replace(DECIMAL_POINT, "").replace(DECIMAL_COMMA, "").strip():
-        sign = re.escape(sign)
+    if sign := re.escape(_sign_of(number_format)):
         text = text.str.replace(rf"^([+-]?)\s?{sign}\s?", "$1").str.replace(rf"\s?{sign}$", "")
     groups = "|".join(rf"(?:{mark}\d{{3}})+" for mark in (f"[{group}]", "['’]", r"\s"))
     is_number = text.str.contains(rf"^[+-]?(?:[1-9]\d{{0,2}}(?:{groups})|\d+)(?:[{decimal}]\d+)?$")
     text = text.set(~is_number, None).str.replace_all(rf"[{group}'’\s]", "")
-    return text.str.replace(decimal, ".", literal=True).cast(pl.Float64)
+    return text.str.replace(decimal, ".", literal=True).cast(pl.Float64, strict=False)
 
 
 def _hours(text: pl.Series) -> pl.Series:
     """Hours, minutes and seconds in hours; minutes and seconds in minutes."""
     parts = text.str.extract_groups(r"^(?<a>\d+):(?<b>[0-5]\d)(?::(?<c>[0-5]\d(?:\.\d+)?))?$").struct
-    first, second, third = (parts.field(name).cast(pl.Float64) for name in "abc")
+    first, second, third = (parts.field(name).cast(pl.Float64, strict=False) for name in "abc")
     return first + second / 60 + third.fill_null(0) / 3600

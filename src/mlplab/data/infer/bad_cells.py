@@ -8,9 +8,11 @@ import re
 import shlex
 from collections.abc import Iterator
 
+import numpy as np
+
 from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import MISSING, can_be_typed, count_numbers, is_rare, may_be_categories
+from mlplab.data.infer.odd_texts import MISSING, can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.dialect import COMMA
@@ -78,5 +80,6 @@ def _may_be_categories(column: InferredColumn, reader: TableReader) -> bool:
     """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
     if column.role not in ("input", "target") or column.kind != "numeric":
         return False
-    distinct = count_numbers(reader.values(column)) + len(column.bad_texts)
+    values = reader.values(column)
+    distinct = len(np.unique(values[np.isfinite(values)])) + len(column.bad_texts)
     return may_be_categories(column.bad_texts, distinct, column.filled + column.bad)

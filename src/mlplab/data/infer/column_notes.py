@@ -16,8 +16,8 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.errors import listed, shortened
 
-MIN_LEVELS = 3
-"""The smallest number of levels whose order is offered: that of two does not matter."""
+MIN_LEVELS, MAX_LEVELS = 3, 100
+"""Numbers of levels whose order is offered: that of two does not matter, and more take long to compare."""
 
 
 def column_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
@@ -67,10 +67,10 @@ def odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
     what = f"read as {'classes' if column.classes else 'categories'}"
     why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
     if not can_be_typed(odd):
-        return f"{what}, {why}; to insist on numbers: {typed(column.name, 'numeric')}"
+        return f"{what}, {why}"
     drop_rows = " data.missing_target=drop" * (column.role == "target" and not spec.drop_missing_targets)
-    na_values = typed_na_values(dict.fromkeys([*spec.na_values, *odd])) + drop_rows
-    return f"{what}, {why}; to read numbers instead, and such cells as missing: {na_values} (in all columns)"
+    na_values = typed_na_values(dict.fromkeys([*spec.na_values, *odd])) + " (in all columns)" + drop_rows
+    return f"{what}, {why}; to read numbers instead, and such cells as missing: {na_values}"
 
 
 def similar_labels_note(labels: pl.Series) -> str:
@@ -83,6 +83,6 @@ def similar_labels_note(labels: pl.Series) -> str:
 
 def order_note(name: str, texts: Collection[str]) -> str:
     """A note that offers to use the order of a column's texts; empty if none is known."""
-    levels = known_order(texts) if len(texts) >= MIN_LEVELS else ()
+    levels = known_order(texts) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
     shown = listed(map(shortened, levels))
     return f"its values have an order: {shown}; to use it: {typed(name, 'ordinal')}" if levels else ""

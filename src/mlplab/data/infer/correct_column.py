@@ -8,11 +8,11 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.config.data import DURATION
-from mlplab.data.cells.dates import CLOCK_FORMATS, REPEATING_FORMATS
+from mlplab.data.cells.dates import CLOCK_FORMATS, NAME_FORMATS
 from mlplab.data.cells.number_formats import are_durations
 from mlplab.data.infer.infer_kind import format_of, number_format_of
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import are_categories, count_numbers
+from mlplab.data.infer.odd_texts import are_categories
 from mlplab.data.io.source import Source
 
 FAR = 1000
@@ -47,7 +47,7 @@ def correct_column(
         column.certain = True
         column.read_as("categorical")
         return True
-    repeats = column.definition.format in REPEATING_FORMATS
+    repeats = column.definition.format in NAME_FORMATS
     is_doubtful = column.bad > column.filled or column.must_be_classes or repeats
     if column.bad and is_doubtful and not column.certain:
         column.read_as("categorical")
@@ -81,5 +81,9 @@ def _number_format(column: InferredColumn, first_texts: Callable[[], pl.Series],
 def _are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
     if column.declared or column.kind != "numeric":
         return False
-    distinct = count_numbers(values) + len(column.bad_texts)
-    return are_categories(column.bad_texts, column.bad, distinct, column.filled + column.bad)
+    distinct = np.unique(values[np.isfinite(values)])
+    numbers = distinct.astype(np.float64) + column.definition.offset
+    if (np.abs(numbers - np.round(numbers)) > np.spacing(np.abs(distinct))).any():
+        return False  # new rows may write 0.50 as 0.5
+    count = len(distinct) + len(column.bad_texts)
+    return are_categories(column.bad_texts, column.bad, count, column.filled + column.bad)

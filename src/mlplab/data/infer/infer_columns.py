@@ -8,7 +8,8 @@ import polars as pl
 from jaxtyping import Bool
 
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
-from mlplab.data.cells.levels import MAX_LEVELS, known_order
+from mlplab.data.cells.levels import known_order
+from mlplab.data.cells.number_formats import MIN_SIGNED
 from mlplab.data.cells.parse import Kind
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note
@@ -40,6 +41,8 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
                 column.faults += _weight_faults(column, reader)
             case "input" if not column.bad:
                 _infer_input(column, reader)
+        if column.unsigned > (1 - MIN_SIGNED) * column.filled and not column.declared:
+            column.faults += [_sign_fault(column, reader)]
         is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
         is_plain = is_number and not column.definition.format
         if is_plain and column.range and not column.faults:
@@ -48,7 +51,7 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     likely = (text for column in reader.columns for text in column.sentinels)
     na_values = dict.fromkeys([*reader.spec.na_values, *likely])
     for column in reader.columns:
-        column.note = column.note or column_note(column, na_values, reader)
+        column.note = "; ".join(filter(None, (column.note, column_note(column, na_values, reader))))
     return [*reader.columns, *_unread(reader)]
 
 
@@ -89,10 +92,10 @@ def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader)
     levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
     column.kind, column.keep = "ordinal", (0,)
     column.definition = Column(name, "ordinal", column.missing > 0, categories=levels)
-    lacking = [text for text in texts.sort() if text not in levels][:MAX_LEVELS]
+    lacking = [text for text in texts.sort() if text not in levels]
     if lacking:
         what = "the order of its values is not known"
-        remedy = f"put them in order, the lowest first: {typed(name, [*levels, *lacking])}"
+        remedy = f"list all in order, the lowest first: {typed(name, [*levels, *lacking])}"
         if levels:
             what = f"the levels lack {listed(map(shortened, lacking))}"
             missing = typed_na_values([*spec.na_values, *lacking])
@@ -142,6 +145,13 @@ def _weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
     is_bad = np.isnan(values) | (values < 0)
     remedy = "give each row a weight of 0 or more, or remove data.weight"
     yield from _row_faults(is_bad, "is missing or negative", remedy, column, reader)
+
+
+def _sign_fault(column: InferredColumn, reader: TableReader) -> Fault:
+    written = column.definition.format
+    what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
+    remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
+    return Fault(what, reader.where(column), remedy=remedy)
 
 
 def _row_faults(

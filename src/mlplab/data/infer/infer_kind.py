@@ -103,6 +103,7 @@ def number_format_of(texts: pl.Series, source: Source, name: str) -> str:
     what = f"a {mark} may mark decimals or thousands"
     more = f", or {everywhere} for all columns" if source.dialect else ""
     remedy = f"for thousands: {thousands}{more}; for decimals: {decimals}"
+    remedy += f"; if these are no numbers: {typed(name, 'categorical')}"
     raise UserError(Fault(what, f"{source.where}, column '{name}'", repr(example), remedy=remedy))
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.cells.dates import parts_of
+from mlplab.data.cells.number_formats import count_unsigned
 from mlplab.data.cells.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.infer.infer_kind import InferredKind, infer_kind
 from mlplab.data.infer.table_spec import Role
@@ -39,6 +40,7 @@ class InferredColumn:
         filled: number of cells of the kind.
         missing: number of empty cells.
         bad: number of all other cells, which become infinite.
+        unsigned: number of filled cells but 0 that lack the sign of its format.
         first_bad: the row and the text of the first bad cell.
         bad_texts: the distinct texts of bad cells, without surrounding spaces.
         low: the smallest value of each feature, before rounding to float32.
@@ -64,6 +66,7 @@ class InferredColumn:
     filled: int = 0
     missing: int = 0
     bad: int = 0
+    unsigned: int = 0
     first_bad: tuple[int, str] = (0, "")
     bad_texts: pl.Series = field(default_factory=partial(pl.Series, dtype=pl.String))
     low: list[float] = field(default_factory=list)
@@ -127,7 +130,7 @@ class InferredColumn:
         """Prepares for reading from the first row into the columns of a matrix; returns where these end."""
         width = 1 if self.role == "time" else self.definition.width
         self.location = slice(start, start + width)
-        self.filled = self.missing = self.bad = 0
+        self.filled = self.missing = self.bad = self.unsigned = 0
         self.bad_texts = self.bad_texts.clear()
         self.low, self.high = [inf] * width, [-inf] * width
         is_text = self.definition.kind == "categorical"
@@ -148,6 +151,8 @@ class InferredColumn:
             values = self.definition.parse(cells, na_values, decimal_comma=decimal_comma)
             bad = bad_cells(cells, values, na_values, self.definition.kind)
             values = values.scatter(bad, None) if len(bad) else values
+            if self.kind == "numeric":
+                self.unsigned += count_unsigned(cells, na_values, self.definition.format)
             is_time = self.role == "time" and self.definition.kind == "date"
             features = (
                 [values.to_physical().cast(pl.Float64)] if is_time else self.definition.features(values)

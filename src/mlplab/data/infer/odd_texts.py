@@ -1,8 +1,6 @@
 """Odd texts among numbers: signs for a missing value such as `?`, or categories: `3+`, `136A` or `rotary`."""
 
-import numpy as np
 import polars as pl
-from jaxtyping import Float
 
 from mlplab.data.cells.number_formats import FORMATTED
 from mlplab.data.cells.parse import LONG_INTEGER
@@ -22,8 +20,8 @@ NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{_INFINITE}$"
 CODE = r"^(\d+\p{L}|\p{L}\d+)$"
 """A number with a letter. Among many numbers, `5 kg` would be no category, and neither would `<0.5`."""
 
-NO_SLIP = r"^([<>≤≥]=? ?\d+|\d+ ?\+|\p{L}{3,})$"
-"""A capped count or a word, which is a category even if it occurs once; `x` may be a typing mistake."""
+NO_SLIP = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$"
+"""A capped count, which is a category even if it occurs once; a word may be a mistake."""
 
 MAX_MISSING_SHARE = 0.05
 """The largest share of cells with words of unknown meaning that may be missing values."""
@@ -42,11 +40,6 @@ def can_be_typed(texts: pl.Series) -> bool:
 def is_rare(cells: int, rows: int) -> bool:
     """Whether so few cells may be missing values, whatever word stands there."""
     return cells <= max(1, MAX_MISSING_SHARE * rows)
-
-
-def count_numbers(values: Float[np.ndarray, " row"]) -> int:
-    """The number of distinct numbers; bad cells are infinite, missing ones NaN."""
-    return len(np.unique(values[np.isfinite(values)]))
 
 
 def may_be_categories(texts: pl.Series, distinct: int, cells: int) -> bool:

@@ -67,7 +67,7 @@ def leave_out_row_numbers(reader: TableReader) -> None:
         keep = f"{typed(column.name, 'numeric')} keeps it"
         column.leave_out("row number", f"a row number, which is useless for new rows; {keep}")
     for column in complete:
-        if column.is_input and not column.definition.format and _may_identify(column, reader):
+        if column.is_input and _may_identify(column, reader):
             drop = typed(column.name, "drop")
             column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64
 
+from mlplab.config.data import is_number_format
 from mlplab.data.cells.dates import is_datetime
 from mlplab.data.cells.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
 from mlplab.data.infer.correct_column import correct_column
@@ -80,8 +81,10 @@ class TableReader:
         while True:
             try:
                 self._read_once(floats)
-            except pl.exceptions.PolarsError:
+            except pl.exceptions.PolarsError as error:
                 self.source.check_lines()
+                if not floats:
+                    self.source.explain(error)
                 floats = set()
                 continue
             texts = [column.texts for column in self.columns if column.texts is not None]
@@ -143,7 +146,7 @@ class TableReader:
         numeric_target = role == "target" and spec.asks_for_numbers
         declared = spec.declared.get(name, "numeric" if numeric_target else "")
         declared = {"weight": "numeric", "group": "categorical"}.get(role, declared)
-        is_number = role == "target" or declared in ("numeric", "boolean")
+        is_number = role == "target" or declared in ("numeric", "boolean") or is_number_format(declared)
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
         if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):
             remedy = typed(name, "drop") if role == "input" else f"choose a different {KEYS[role]}"
@@ -177,7 +180,12 @@ class TableReader:
             by_texts = column.kind_of(plain, len(texts), len(cells))
             otherwise: Kind = "date" if column.role == "time" else "categorical"
             kind = by_texts if by_texts in ("numeric", "date") else otherwise
-        return kind, format_of(kind, distinct, self.source, column.name)
+        try:
+            return kind, format_of(kind, distinct, self.source, column.name)
+        except UserError:
+            if kind == "date" or column.certain:
+                raise
+            return "categorical", ""  # other rows may decide what a comma marks
 
     def _read_cells(self, column: InferredColumn, frame: pl.DataFrame, start: int) -> list[pl.Series]:
         cells, comma = cells_of(frame, column.name), self.source.decimal_comma
