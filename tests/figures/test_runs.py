@@ -130,11 +130,11 @@ def test_importance_of_columns_with_odd_names(count: int) -> None:
 
 
 def test_importance_says_what_it_cannot_say() -> None:
-    for trials, by_chance in ((12, 0.6), (1000, 0.005)):
-        chart = hyperparameter_importance({"a": 0.2, "b": 0.8}, "val/mae", trials, by_chance)
+    for trials, chance in ((12, 0.6), (1000, 0.005)):
+        chart = hyperparameter_importance({"a": (0.2, chance), "b": (0.8, 0.001)}, "val/mae", trials)
         bars, *_, mark = layers(chart)
-        assert [row["name"] for row in rows(bars)] == ["b", "a"]
-        assert mark["encoding"]["x"]["datum"] == by_chance
+        assert [(row["name"], row["chance"]) for row in rows(bars)] == [("b", 0.001), ("a", chance)]
+        assert mark["encoding"]["x"]["field"] == "chance"
         about = " ".join(chart.to_dict()["title"]["subtitle"])
         assert f"{trials:,} trials" in about
         assert "each key alone" in about

@@ -19,6 +19,7 @@ BEST = BestTrial(
     configuration={"optimizer.lr": 1e-05, "model.hidden": [128, 128], "model.norm": None},
     command="uv run scripts/train.py 'model.hidden=[128,128]' 'name=é: x' optimizer.lr=1e-05",
     importance={"optimizer.lr": 0.71, "model.hidden": 0.29},
+    chance={"optimizer.lr": 0.08, "model.hidden": 0.05},
     test={"rmse": 5.1, "r2": None},
 )
 
@@ -34,6 +35,10 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
         best.write(tmp_path)
         assert BestTrial.read(tmp_path) == best
     assert [path.name for path in tmp_path.iterdir()] == [BEST_TRIAL_FILE]
+
+
+def test_importance_compares_those_that_have_trained() -> None:
+    assert replace(BEST, trials={**BEST.trials, "failed": 5, "interrupted": 1}).ranked == 64
 
 
 def test_comments_say_what_it_is_and_how_to_train_it(tmp_path: Path) -> None:

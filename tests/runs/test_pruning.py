@@ -1,8 +1,10 @@
 """Runs that are pruned at rungs: which, what they leave, and what becomes of the others."""
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,37 +159,49 @@ def test_runs_with_other_brackets_are_not_compared(tmp_path: Path) -> None:
     ]
 
 
-def test_a_run_whose_time_is_over_is_done_with_its_best_weights_so_far(tmp_path: Path) -> None:
-    members = with_rates("optimizer.weight_averaging=false")[:3]
+def test_runs_whose_time_is_over_are_done_and_can_go_on(
+    tmp_path: Path, command: Callable[..., Ended]
+) -> None:
+    """More than half of them are pruned in the same epoch; the stack does not go on without these."""
+    members = with_rates("test=false", "optimizer.weight_averaging=false")[:5]
     train_into(tmp_path / "whole", *members)
-    over = [None, Bracket((), deadline=0.0), Bracket(THIRDS.rungs, deadline=0.0)]
-    found = train_into(tmp_path / "over", *members, brackets=over)
-    assert [(metrics["status"], metrics["epochs"]) for metrics in found] == [
-        ("done", EPOCHS),
-        *[("done", 1)] * 2,
-    ]
-    for run in (1, 2):
-        curves = [best_so_far(tmp_path / name / str(run), "val/mae") for name in ("whole", "over")]
-        assert curves[1] == curves[0][:1] == [found[run]["val/mae"]]
-        assert "test/mae" in found[run]
-    left = [left_behind(tmp_path / name / "0")["weights"] for name in ("whole", "over")]
-    assert left[0] == left[1]
+    found = train_into(tmp_path / "over", *members, brackets=[replace(bracket(0.1), deadline=0.0)] * 5)
+    assert Counter((metrics["status"], metrics["epochs"]) for metrics in found) == {
+        ("done", 1): 1,
+        ("pruned", 1): 4,
+    }
+    (run,) = (run for run, metrics in enumerate(found) if metrics["status"] == "done")
+    folder, whole = tmp_path / f"over/{run}", left_behind(tmp_path / f"whole/{run}")
+    assert found[run]["reason"] == f"the time was over after epoch 1 of {EPOCHS}"
+    assert best_so_far(folder, "val/mae") == [found[run]["val/mae"]]
+    assert command(f"resume={folder}").status == 0
+    left = without_rungs(left_behind(folder))
+    assert {**left, "files": whole["files"]} == without_rungs(whole)  # two of TensorBoard's
 
 
-def test_stacks_share_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has a deadline of its own, but those that train at the same time."""
+def test_stacks_share_the_time_that_is_left_by_what_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The small networks train fast, and leave their time to the large ones; two workers, all of it."""
     trained: list[PlannedStack] = []
     monkeypatch.setattr("mlplab.sweeps.launch.train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
+    large = [(*run, "model.hidden=[512,512]") for run in with_rates()[:2]]
+    for workers in (1, 2):
+        runs = [*with_rates()[2:6], *large]
+        launched(tmp_path / str(workers), runs, [THIRDS] * 6, max_members=2, workers=workers)
     monkeypatch.setattr("time.time", lambda: 1000.0)
-    for workers, turns in ((1, [1, 2, 3, 4]), (2, [2, 2, 4, 4])):
-        ending = [Bracket(THIRDS.rungs, 1400.0)] * len(RATES)
-        launched(tmp_path / str(workers), with_rates(), ending, max_members=2, workers=workers)
-        found = [{run.bracket.deadline for run in stack.runs if run.bracket} for stack in trained]
-        assert found == [{1000.0 + 100 * turn} for turn in turns]
-        trained.clear()
-    launched(tmp_path / "ever", with_rates(), [THIRDS, *[None] * 6], max_members=2)
-    assert [run.bracket for stack in trained for run in stack.runs] == [THIRDS, *[None] * 6]
+    one, two = trained[:3], trained[3:]
+    assert one[1].share == pytest.approx(one[0].share / (1 - one[0].share))
+    assert 0 < one[0].share < 0.2
+    assert one[2].share == two[2].share == 1
+    assert two[0].share == two[1].share == pytest.approx(2 * one[0].share)
+    for deadline, expected in ((1400.0, 1000 + 400 * one[0].share), (math.inf, math.inf)):
+        runs = [replace(run, bracket=Bracket((), deadline)) for run in one[0].runs]
+        timed = replace(one[0], runs=runs).beginning_now()
+        assert [run.bracket and run.bracket.deadline for run in timed] == [expected] * 2
+    untimed = replace(one[0], runs=[replace(run, bracket=None) for run in one[0].runs])
+    assert untimed.beginning_now() == untimed.runs
 
 
 def test_what_has_stopped_already_is_not_compared(tmp_path: Path) -> None:

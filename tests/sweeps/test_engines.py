@@ -236,8 +236,8 @@ def test_a_worker_trains_the_stack_that_was_written(
         for run in stack.runs
         for each in (bracket, None)
     ]
-    assert run_job(write_job(PlannedStack("a title", runs, stack.file)))
-    assert trained == [PlannedStack("a title", runs, stack.file)]
+    assert run_job(write_job(PlannedStack("a title", runs, stack.file, 1 / 3)))
+    assert trained == [PlannedStack("a title", runs, stack.file, 1 / 3)]
 
 
 def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

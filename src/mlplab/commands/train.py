@@ -42,7 +42,7 @@ def train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: b
         RunFolder(folder).check_unused()
         if run.init_from:
             finished_run(Path(run.init_from), "init_from")
-    elif has_ended(folder, run):
+    elif has_ended(folder, run, alone=True):
         metrics = read_metrics(folder)
         if metrics["status"] not in AS_PLANNED:
             raise RunFailed(f"{inside(folder)} has already ended: {metrics['reason']}")

@@ -147,18 +147,22 @@ def _dots(
 
 
 def hyperparameter_importance(
-    importance: Mapping[str, float], metric: str, trials: int, by_chance: float
+    importance: Mapping[str, tuple[float, float]], metric: str, trials: int
 ) -> Figure:
-    """Bars of the importance of hyperparameters in some trials, and a mark at what may be chance."""
-    ordered = sorted(importance.items(), key=lambda item: -item[1])
+    """Bars of the importance of hyperparameters in some trials, and marks at what may be chance."""
+    ordered = sorted(importance.items(), key=lambda item: -item[1][0])
+    few = max(chance for _, chance in importance.values()) > FEW
     subtitle = [
         f"how far each key alone explains the ranks of all {trials:,} trials, pruned ones included",
-        f"up to the mark, {by_chance:.0%}, it may be chance" + ": there are few trials" * (by_chance > FEW),
+        "up to its mark, it may be chance" + ": there are few trials" * few,
     ]
     return bar_chart(
-        [{"name": key, "share": rounded(share), "note": f"{share:.0%}"} for key, share in ordered],
+        [
+            {"name": key, "share": rounded(share), "chance": rounded(chance), "note": f"{share:.0%}"}
+            for key, (share, chance) in ordered
+        ],
         alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
-        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(by_chance)),
+        lambda bars: bars.mark_tick(**MARKER).encode(x="chance:Q"),
         title="Importance of the hyperparameters",
         subtitle=subtitle,
         description=f"Bars: the importance of each hyperparameter for {metric}",

@@ -12,6 +12,7 @@ from pydantic import Field, FiniteFloat, NonNegativeInt, TypeAdapter, Validation
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.discovery import BEST_TRIAL_FILE, parse_yaml
+from mlplab.runs.resume import FINAL
 
 TRIAL = re.compile(r"trial-(\d{4,})")
 """The name of a trial's folder: its number is the order in which the search asked for the trials."""
@@ -28,6 +29,9 @@ def trial_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
 @dataclass(frozen=True)
 class BestTrial:
     """The best trial of a search, by a validation metric.
@@ -39,6 +43,7 @@ class BestTrial:
         command: what trains this configuration.
         importance: of each hyperparameter alone, a share that `key_importance` defines; empty if there are
             too few trials.
+        chance: of each of these, the share that may be chance.
         test: the test scores by metric, such as `rmse`; None if one is not finite.
     """
 
@@ -48,13 +53,14 @@ class BestTrial:
     trials: Mapping[str, NonNegativeInt]
     configuration: Mapping[str, Any]
     command: str
-    importance: Mapping[str, Annotated[FiniteFloat, Field(ge=0, le=1)]]
+    importance: Mapping[str, Share]
+    chance: Mapping[str, Share]
     test: Mapping[str, FiniteFloat | None]
 
     @property
     def ranked(self) -> int:
         """The number of trials that importance compares: those that have trained."""
-        return sum(self.trials.values()) - self.trials.get("failed", 0)
+        return sum(self.trials.get(status, 0) for status in FINAL)
 
     @classmethod
     def read(cls, folder: Path) -> "BestTrial | None":

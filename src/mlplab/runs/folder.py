@@ -119,7 +119,7 @@ class RunFolder:
             self.path.rmdir()
 
     def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
-        """Writes `metrics.json` and returns its content; `reason` explains a status other than `done`."""
+        """Writes `metrics.json` and returns its content; `reason`: why it ended before its last epoch."""
         content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
         write_json(self.path / "metrics.json", content, synced=status != "running")
         return content

@@ -30,14 +30,19 @@ def is_incomplete(folder: Path) -> bool:
     return names <= {LOCK, "metrics.json", "checkpoints"}
 
 
-def has_ended(folder: Path, run: TrainConfig) -> bool:
-    """Whether a started run has ended for good: with the epochs of `run`, it would end in the same way."""
+def has_ended(folder: Path, run: TrainConfig, *, alone: bool = False) -> bool:
+    """Whether a started run has ended for good: with the epochs of `run`, it would end in the same way.
+
+    Args:
+        alone: whether no search resumes it. Then it goes on if the time of its search was over.
+    """
     metrics = read_metrics(folder)
-    if metrics["status"] not in FINAL:
+    cut_off = metrics["status"] == "done" and "reason" in metrics
+    if metrics["status"] not in FINAL or (cut_off and alone):
         return False
     saved = read_config(folder)
     epochs = saved.get("trainer", {}).get("max_epochs")
-    stopped_early = metrics["status"] != "done" or metrics.get("epochs", epochs) < epochs
+    stopped_early = not cut_off and (metrics["status"] != "done" or metrics.get("epochs", epochs) < epochs)
     return not differences(run, saved, str(folder), may_grow=stopped_early)
 
 

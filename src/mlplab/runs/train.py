@@ -94,7 +94,7 @@ def _locked_to_resume(run: Run) -> Iterator[None]:
         FolderInUse: if another process uses it, or has ended the run.
     """
     with run.files.lock.held():
-        if has_ended(run.folder, run.config):
+        if has_ended(run.folder, run.config, alone=not run.bracket):
             what, remedy = "was changed by another process", "run the command again"
             raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))
         yield

@@ -2,12 +2,11 @@
 
 import hashlib
 import logging
-import math
 import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +26,7 @@ from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
 from mlplab.sweeps.plan import make_plan
+from mlplab.sweeps.stack_size import StackSize
 from mlplab.sweeps.train_stack import PlannedStack, train_stack
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def launch(
         if any(run.folder not in ended for run in members):
             title = f"stack {number} of {len(plan.stacks)}"
             stacks.append(PlannedStack(title, members, file))
-    stacks = _share_time(stacks, plan.workers)
+    stacks = _share_time(stacks, plan.workers, cache)
     if plan.workers == 1 and not engine.is_remote:
         console = Console()
         for stack in stacks:
@@ -83,18 +83,16 @@ def launch(
     return {result.folder: result for result in results}
 
 
-def _share_time(stacks: Sequence[PlannedStack], workers: int) -> list[PlannedStack]:
-    """The stacks with deadlines one after another, so that the first does not use the time of the others."""
-    now, turns = time.time(), math.ceil(len(stacks) / workers)
+def _share_time(stacks: Sequence[PlannedStack], workers: int, cache: DataCache) -> list[PlannedStack]:
+    """The stacks with their shares of the time that is left when they begin, by estimates of what they take.
 
-    def with_deadline(run: Run, turn: int) -> Run:
-        if not run.bracket:
-            return run
-        deadline = now + (run.bracket.deadline - now) * turn / turns
-        return replace(run, bracket=replace(run.bracket, deadline=deadline))
-
+    So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
+    """
+    sizes = (StackSize(run.config, cache.data(run.config)) for run, *_ in (stack.runs for stack in stacks))
+    seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
+    left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
     return [
-        replace(stack, runs=[with_deadline(run, number // workers + 1) for run in stack.runs])
+        replace(stack, share=min(1.0, workers * seconds[number] / left[number - number % workers]))
         for number, stack in enumerate(stacks)
     ]
 

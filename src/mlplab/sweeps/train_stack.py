@@ -19,6 +19,7 @@ from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import state_error
 from mlplab.runs.train import train_runs
 from mlplab.training import checkpoint
+from mlplab.training.callbacks.rungs import Bracket
 
 MAX_WAIT_SECONDS = 120.0
 """How long a stack waits for a folder that another process uses."""
@@ -28,16 +29,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedStack:
-    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state."""
+    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state.
+
+    Args:
+        share: of the time that is left until their deadline when they begin.
+    """
 
     title: str
     runs: Sequence[Run]
     file: Path
+    share: float = 1.0
 
     @property
     def finished_message(self) -> str:
         """A log message."""
         return f"{self.title} finished: {plural(len(self.runs), 'run')}"
+
+    def beginning_now(self) -> list[Run]:
+        """The runs, with the deadline of their stack if it begins now."""
+        now = time.time()
+
+        def timed(bracket: Bracket) -> Bracket:
+            return replace(bracket, deadline=now + self.share * (bracket.deadline - now))
+
+        return [replace(run, bracket=run.bracket and timed(run.bracket)) for run in self.runs]
 
 
 def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exception]:
@@ -56,7 +71,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
     deadline = None
     while True:
         try:
-            unrecorded = _train(stack, stack.runs, console, cache)
+            unrecorded = _train(stack, stack.beginning_now(), console, cache)
             checkpoint.remove(stack.file)
             return unrecorded
         except FolderInUse as error:

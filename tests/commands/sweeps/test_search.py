@@ -13,7 +13,6 @@ from optuna.trial import TrialState
 from support import ROOT, SMALL, Ended, left_behind, status_of
 
 from mlplab.runs.best_trial import BestTrial
-from mlplab.runs.compare.key_importance import largest_by_chance
 from mlplab.runs.discovery import read_metrics
 
 Command = Callable[..., Ended]
@@ -135,23 +134,28 @@ def test_trials_that_are_behind_are_pruned(command: Command, tmp_path: Path) -> 
     for key, share in best.importance.items():
         shown = re.search(rf"{key} .*?(\d+)%", ended.out)
         assert shown
-        assert int(shown[1]) == round(100 * max(share, largest_by_chance(16)))
+        assert int(shown[1]) == round(100 * max(share, best.chance[key]))
     assert states_of(root).count(TrialState.PRUNED) == 16 - states_of(root).count(TrialState.COMPLETE)
 
 
 def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_path: Path) -> None:
     """Of networks whose training would take hours, in stacks of two."""
     common = [word for word in SEARCH if not word.startswith(("trainer.max_epochs", "sweep.batch"))]
+    patient = ("callbacks.early_stopping.patience=1000000", "trainer.max_epochs=10000000")
     stacks = ("hydra.launcher.max_members=2", "hydra.launcher.workers=1")
-    ended = command(*common, *stacks, "sweep.batch=8", "sweep.minutes=0.02", "trainer.max_epochs=10000000")
+    ended = command(*common, *patient, *stacks, "sweep.batch=8", "sweep.minutes=0.1")
     assert ended.status == 0, ended.err
     root = tmp_path / "outputs/s"
     assert states_of(root) == [TrialState.COMPLETE] * 8
-    epochs = {run.name: read_metrics(run)["epochs"] for run in root.glob("trial-*")}
-    assert all(1 <= number < 10_000_000 for number in epochs.values())
+    metrics = {run.name: read_metrics(run) for run in root.glob("trial-*")}
+    assert 1 < max(found["epochs"] for found in metrics.values()) < 10_000_000
+    for name, found in metrics.items():
+        assert found["reason"] == f"the time was over after epoch {found['epochs']} of 10000000"
+        assert found["reason"] in (root / name / "train.log").read_text()
     best = BestTrial.read(root)
     assert best
-    assert f"{best.trial} had time for {epochs[best.trial]} of 10000000 epochs" in ended.out
+    assert "without time for all of their epochs: 8 trials" in ended.out
+    assert f"{best.trial}: {metrics[best.trial]['reason']}; to train it in full:" in ended.out
     assert ended.out.index("to train it in full:") < ended.out.index(best.command)
 
 

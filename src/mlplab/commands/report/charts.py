@@ -13,7 +13,6 @@ from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
 from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
 from mlplab.figures.style import Figure, Value
 from mlplab.runs.best_trial import BestTrial
-from mlplab.runs.compare.key_importance import largest_by_chance
 from mlplab.runs.compare.labels import as_typed, short_keys
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.folder import AS_PLANNED
@@ -104,10 +103,11 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     if comparison.is_search:
         charts["history"] = history(points, monitor, best_run)
     if best and importance:
-        shares = dict(zip(short_keys(list(importance)), importance.values(), strict=True))
-        charts["hyperparameter_importance"] = hyperparameter_importance(
-            shares, monitor, best.ranked, largest_by_chance(best.ranked)
-        )
+        shares = {
+            name: (share, best.chance.get(key, 0.0))
+            for name, (key, share) in zip(short_keys(list(importance)), importance.items(), strict=True)
+        }
+        charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor, best.ranked)
     for key in [comparison.keys[key] for key in keys[:MOST_KEYS]]:
         known = [point for point in points if key in point.values and point.status in KINDS]
         if any(point.is_scored for point in known):

@@ -33,8 +33,9 @@ def finalize_ended(
         progress.show(f"test scores and baselines{which}")
         run, scores = trainer.runs[index], scored.get(index)
         run_metrics = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
+        if reason:
+            run.log(reason if status in AS_PLANNED else f"{status}: {reason}")
         if status != "done":
-            run.log(str(reason) if status == "pruned" else f"{status}: {reason}")
             continue
         run.log(end_line(run, run_metrics))
         if warning := _lost_networks(trainer, index):

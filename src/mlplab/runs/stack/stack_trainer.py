@@ -126,9 +126,9 @@ class StackTrainer:
         return [member for member in members if member not in diverged] or members
 
     def ended_runs(self, *, interrupted: bool) -> dict[int, tuple[Status, str | None]]:
-        """The status of each run whose training is over, and the reason why it is not `done`.
+        """The status of each run whose training is over, and why that was before its last epoch.
 
-        A run has diverged if all of its members have.
+        A run has diverged if all of its members have. One whose time is over is `done`.
         """
         module, pruned = self.stack.module, self.pruning.reasons
         ended: dict[int, tuple[Status, str | None]] = {}
@@ -139,6 +139,9 @@ class StackTrainer:
                 continue
             if all(member in module.diverged for member in members):
                 ended[run] = "diverged", module.diverged[members[0]]
+            elif self.pruning.time_is_over and module.active[members].any():
+                epoch, epochs = int(module.epochs[members].max()), self.trainer.max_epochs
+                ended[run] = "done", f"the time was over after epoch {epoch} of {epochs}"
             else:
                 ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
         return ended

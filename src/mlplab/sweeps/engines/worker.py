@@ -45,6 +45,7 @@ def write_job(stack: "PlannedStack") -> Path:
         "search_path": sys.path,
         "custom_classes": os.environ.get(VARIABLE),
         "title": stack.title,
+        "share": stack.share,
         "runs": [
             (os.fspath(run.folder), run.config.plain(), run.bracket and asdict(run.bracket), run.overrides)
             for run in stack.runs
@@ -76,7 +77,7 @@ def run_job(path: Path) -> bool:
         Run(parse_resolved(config), Path(folder), as_bracket(bracket), overrides=tuple(overrides))
         for folder, config, bracket, overrides in content["runs"]
     ]
-    stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"))
+    stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"), content["share"])
     try:
         unrecorded = train_stack(stack, Console(file=io.StringIO()), _tables())
     except Interrupted:

@@ -16,14 +16,13 @@ from mlplab.commands.render import (
     script_command,
     tensorboard_command,
 )
-from mlplab.console import first_few, print_line
+from mlplab.console import first_few, plural, print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
-from mlplab.runs.compare.key_importance import key_importance, largest_by_chance
+from mlplab.runs.compare.key_importance import KeyImportance, key_importance
 from mlplab.runs.compare.labels import as_typed, in_brief
-from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import BEST_TRIAL_FILE
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.search.space import Space
@@ -58,6 +57,7 @@ def finish(
     values = {
         key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in trial.params.items()
     }
+    importance = _importance(study)
     best = BestTrial(
         trial=folder.name,
         monitor=study.monitor,
@@ -65,29 +65,31 @@ def finish(
         trials=dict(counts.most_common()),
         configuration=values,
         command=command,
-        importance=_importance(study),
+        importance={key: found.share for key, found in importance.items()},
+        chance={key: found.chance for key, found in importance.items()},
         test=scores,
     )
     best.write(root)
     rows = {folder.name: scores}
     lines = [f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)"]
-    trained, config, in_full = metrics["epochs"], read_run(folder).config, list[str]()
-    if trained < config["trainer.max_epochs"] and config["callbacks.early_stopping.patience"] is None:
-        epochs = config["trainer.max_epochs"]
-        in_full = [f"{folder.name} had time for {trained} of {epochs} epochs; to train it in full:"]
     try:
         if ensemble:
             chosen = select_ensemble(root, ensemble, cache)
             rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble: {inside(chosen.file)}")
-        draw_sweep(root, results_of(root), cache, best)
+        results = results_of(root)
+        if cut_off := sum(run.done and "reason" in run.metrics for run in results):
+            lines.append(f"without time for all of their epochs: {plural(cut_off, 'trial')}")
+        draw_sweep(root, results, cache, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         console = Console()
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
         print_line(console, f"{len(study.trials):,} trials: {shown}")
         console.print(_table(best, study.space))
         console.print(score_table(rows | dict(baselines)))
-        for line in (*lines, *in_full, command, script_command("report.py", root), tensorboard_command(root)):
+        if "reason" in metrics:
+            lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
+        for line in (*lines, command, script_command("report.py", root), tensorboard_command(root)):
             print_line(console, line)
     if counts["failed"]:
         raise RunFailed(failures(study))
@@ -101,7 +103,7 @@ def failures(study: SearchStudy) -> str:
     return "\n".join([first, *first_few(reasons)])
 
 
-def _importance(study: SearchStudy) -> dict[str, float]:
+def _importance(study: SearchStudy) -> dict[str, KeyImportance]:
     """The importance of each key. Pruned trials count with the values that they had, diverged ones as worst.
 
     The finished ones alone would not do: values that are bad everywhere have none.
@@ -118,9 +120,8 @@ def _table(best: BestTrial, space: Space) -> RichTable:
     value = format_score(best.value, best.monitor)
     table = RichTable(f"{best.monitor} {value}", best.trial, "importance")
     table.add_column("searched", overflow="fold")
-    chance = largest_by_chance(best.ranked)
     for key in sorted(space.dimensions, key=lambda key: -best.importance.get(key, 0.0)):
-        share = best.importance.get(key)
+        share, chance = best.importance.get(key), best.chance.get(key, 0.0)
         importance = "–" if share is None else f"{share:.0%}" if share > chance else f"< {chance:.0%}"
         table.add_row(key, in_brief(as_typed(best.configuration[key])), importance, space.texts[key])
     return table

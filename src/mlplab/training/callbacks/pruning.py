@@ -22,13 +22,13 @@ from mlplab.training.module import StackModule
 
 
 class Pruning(StackCallback):
-    """Stops the members of runs that are not among the best at a rung, and of those whose time is over.
+    """Stops the members of runs that are not among the best at a rung; and training, if its time is over.
 
-    The latter end as after early stopping, with the best weights so far. Only active runs are compared. A
-    run's value is its best monitored metric so far, `BestWeights.by_run`.
+    The runs that are active then could go on: their training states are those of the epoch's end. Only
+    active runs are compared. A run's value is its best monitored metric so far, `BestWeights.by_run`.
 
     Args:
-        brackets: of each run; None: it is not pruned.
+        brackets: of each run, with the same deadline; None: it is not pruned.
         best: has compared the epoch's values already.
         stopping: copies the tensors of members that stop.
 
@@ -36,7 +36,10 @@ class Pruning(StackCallback):
         reasons: why members have been pruned, by their indices.
         values: by the number of a rung, the values with which members reached it, negated if the highest is
             the best; infinity if the metric is not defined, NaN if they have not reached the rung.
+        time_is_over: whether training has stopped at the deadline.
     """
+
+    time_is_over = False
 
     def __init__(
         self, brackets: Sequence[Bracket | None], best: BestWeights, stopping: EarlyStopping
@@ -47,7 +50,7 @@ class Pruning(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Compares the runs that have reached a rung."""
-        epochs, epoch, now = trainer.max_epochs or 0, trainer.current_epoch + 1, time.time()
+        epochs, epoch = trainer.max_epochs or 0, trainer.current_epoch + 1
         active = module.active_runs().tolist()
         runs_by_rungs: dict[tuple[Rung, ...], list[int]] = {}
         for run, bracket in enumerate(self.brackets):
@@ -57,10 +60,9 @@ class Pruning(StackCallback):
             if number := rung_numbers(rungs, epochs).get(epoch):
                 place = f"rung {number} of {len(rungs)}, after epoch {epoch} of {epochs}"
                 self._compare(runs, rungs[number - 1].earlier, str(number), place, module)
-        for run, bracket in enumerate(self.brackets):
-            if bracket and epoch < epochs and now > bracket.deadline:
-                self._stop(run, module)
-        trainer.should_stop |= not module.active.any()
+        deadline = min((bracket.deadline for bracket in self.brackets if bracket), default=math.inf)
+        self.time_is_over = epoch < epochs and time.time() > deadline
+        trainer.should_stop |= self.time_is_over or not module.active.any()
 
     def _compare(
         self, runs: Sequence[int], earlier: Sequence[float], number: str, place: str, module: StackModule
@@ -74,16 +76,14 @@ class Pruning(StackCallback):
             if not survives:
                 shown = f"{module.monitor} {sign * value:.4g}"
                 reason = f"pruned at {place}: {shown} is not among the best {places(total)} of {total}"
-                self._stop(run, module, reason)
+                self._prune(run, module, reason)
 
-    def _stop(self, run: int, module: StackModule, reason: str = "") -> None:
-        """Stops the active members of a run; with a reason, it is pruned."""
+    def _prune(self, run: int, module: StackModule, reason: str) -> None:
+        """Stops the active members of a run."""
         members, chosen = _members(run, module), torch.zeros_like(module.active)
         chosen[members] = module.active[members]
-        if chosen.any():
-            if reason:
-                self.reasons.update(dict.fromkeys(range(members.start, members.stop), reason))
-            self.stopping.stop(chosen, module)
+        self.reasons.update(dict.fromkeys(range(members.start, members.stop), reason))
+        self.stopping.stop(chosen, module)
 
     def metrics(self, member: int, sign: int) -> dict[str, float | int]:
         """The monitored metric of a member's run at each rung that it has reached, as `rung/NUMBER`; if it
