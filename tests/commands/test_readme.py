@@ -113,7 +113,7 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert re.search("this network.*\n.*gradient boosting.*\n.*ridge regression.*\n.*mean", done.stdout)
-    assert "tensorboard --logdir " in done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines()[-1].endswith("tensorboard --logdir outputs")
 
 
 # These take five to ten seconds; tests/training/test_article.py trains the article's network.

@@ -22,6 +22,7 @@ from mlplab.training.loggers.tensorboard import log_start
             {"callbacks.early_stopping.patience": "null", "model.hidden": "[8,4]"},
         ),
         (["name=r"], {"optimizer.lr": 0.005}),  # without any, TensorBoard would say that there is no data
+        (["experiment=digits", "seed=1"], {"experiment": "digits", "seed": 1}),
     ],
 )
 def test_hparams_are_what_was_typed(
@@ -31,9 +32,9 @@ def test_hparams_are_what_was_typed(
     csv.write_text("age,x,y\n" + "".join(f"{n},{n % 7},{n % 5}\n" for n in range(99)))
     of_table = ["data=csv", f"data.path={csv}", "data.target=y"] if "columns" in overrides[0] else []
     run = resolved(*of_table, *overrides)
-    for typed in (overrides, None):  # which is a run that is resumed
+    for _ in ("started", "resumed"):
         logger = TensorBoardLogger(str(tmp_path / "r"), name="", version="")
         truncate_curves([logger], epoch=0, step=0)
-        log_start([logger], run, typed)
+        log_start([logger], run, overrides)
         close_loggers([logger], success=True)
         assert hparams_of(tmp_path / "r") == expected

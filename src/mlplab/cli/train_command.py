@@ -53,7 +53,7 @@ def train_command(conf: Path, name: str) -> None:
     sys.exit(exit_status(work))
 
 
-def _train(run: TrainConfig, folder: Path, overrides: Sequence[str] = (), *, resume: bool = False) -> None:
+def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool = False) -> None:
     log_loading(f"torch and the table {getattr(run.data, 'path', run.data.name)}")
     with heavy_imports():
         from mlplab.commands.train import train
@@ -81,4 +81,4 @@ def _resume(overrides: Sequence[str], *, multirun: bool) -> None:
     run = parse(values)
     if faults := differences(run, saved, str(folder)):
         raise UserError(*faults)
-    _train(run, folder, resume=True)
+    _train(run, folder, overrides, resume=True)

@@ -55,10 +55,11 @@ def tensorboard_command(folder: Path) -> str:
 def tensorboard_folder(run: Path) -> Path:
     """The folder in which TensorBoard finds a run alone: the one around it, or it would call the run `.`.
 
-    But not one that has the current folder in it: TensorBoard would search all of that.
+    But not the current folder, nor one outside it, such as the home folder: TensorBoard would search all of
+    that.
     """
-    around = run.resolve().parent
-    return run if Path.cwd().is_relative_to(around) else around
+    here, around = Path.cwd(), run.resolve().parent
+    return around if around != here and around.is_relative_to(here) else run
 
 
 def _started_by_uv() -> bool:

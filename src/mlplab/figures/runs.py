@@ -33,9 +33,6 @@ KINDS = {
 }
 """The shape and the colour of a run's point by its status. Runs of another status are left out."""
 
-FEW = 0.25
-"""The importance that a key may have by chance from which a figure warns that there are few trials."""
-
 OUTLIER = 4
 """How many times as far from the best as the median score the worst may be, and be on the axis."""
 
@@ -146,20 +143,16 @@ def _dots(
     return dots, y, notes
 
 
-def hyperparameter_importance(
-    importance: Mapping[str, tuple[float, float]], metric: str, trials: int
-) -> Figure:
+def hyperparameter_importance(shares: Mapping[str, tuple[float, float]], metric: str, trials: int) -> Figure:
     """Bars of the importance of hyperparameters in some trials, and marks at what may be chance."""
-    ordered = sorted(importance.items(), key=lambda item: -item[1][0])
-    few = max(chance for _, chance in importance.values()) > FEW
     subtitle = [
         f"how far each key alone explains the ranks of all {trials:,} trials, pruned ones included",
-        "up to its mark, it may be chance" + ": there are few trials" * few,
+        "up to its mark, the importance of a key may be chance",
     ]
     return bar_chart(
         [
             {"name": key, "share": rounded(share), "chance": rounded(chance), "note": f"{share:.0%}"}
-            for key, (share, chance) in ordered
+            for key, (share, chance) in sorted(shares.items(), key=lambda item: -item[1][0])
         ],
         alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
         lambda bars: bars.mark_tick(**MARKER).encode(x="chance:Q"),

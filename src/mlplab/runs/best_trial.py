@@ -29,9 +29,6 @@ def trial_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
-
-
 @dataclass(frozen=True)
 class BestTrial:
     """The best trial of a search, by a validation metric.
@@ -53,8 +50,8 @@ class BestTrial:
     trials: Mapping[str, NonNegativeInt]
     configuration: Mapping[str, Any]
     command: str
-    importance: Mapping[str, Share]
-    chance: Mapping[str, Share]
+    importance: Mapping[str, Annotated[FiniteFloat, Field(ge=0, le=1)]]
+    chance: Mapping[str, FiniteFloat]
     test: Mapping[str, FiniteFloat | None]
 
     @property

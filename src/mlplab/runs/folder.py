@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
@@ -19,7 +19,7 @@ import yaml
 from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
-from mlplab.files import FolderLock, remove_partial_files, replacing, write_json
+from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW
 
@@ -124,10 +124,16 @@ class RunFolder:
         write_json(self.path / "metrics.json", content, synced=status != "running")
         return content
 
-    def write_environment(self, device: str) -> None:
-        """Writes `environment.json`: what results depend on, apart from configuration and data."""
-        content = {**_environment(), "device": device, "command": sys.argv}
+    def write_environment(self, device: str, overrides: Sequence[str]) -> None:
+        """Writes `environment.json`: what results depend on, apart from configuration and data; and what was
+        typed for this run, which TensorBoard shows."""
+        content = {**_environment(), "device": device, "command": sys.argv, "overrides": [*overrides]}
         write_json(self.path / "environment.json", content, synced=False)
+
+    def overrides(self) -> list[str]:
+        """What was typed for the run before it is resumed."""
+        found = read_json(self.path / "environment.json").get("overrides")
+        return list(map(str, found)) if isinstance(found, list) else []
 
     @contextmanager
     def log(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ class Run:
         bracket: the rungs at which the run is compared with others of its stack, and may be pruned.
         resume: whether its folder is that of the same run, started before.
         overrides: what was typed, and of a sweep what varies, such as `optimizer.lr=0.01`; TensorBoard shows
-            these keys. Empty if a run is resumed by its folder.
+            these keys, and those that it had shown if a run is resumed.
 
     Attributes:
         data, files, loggers: its table and split, the files of its folder, and its loggers; set by training.

@@ -153,6 +153,7 @@ def _create_or_reopen(runs: Sequence[Run], state: StackState | None) -> None:
     with ExitStack() as created:
         for run in runs:
             if run.resume:
+                run.overrides = list(dict.fromkeys([*run.files.overrides(), *run.overrides]))
                 run.files.reopen(run.config.plain(), restart=state is None)
                 truncate_curves(run.loggers, state.epoch if state else 0, state.step if state else 0)
             else:
@@ -173,10 +174,10 @@ def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: 
     """Writes what is known before training to the folders and the loggers."""
     device = device_name(trainer.trainer)
     for run, run_warnings in zip(trainer.runs, warnings, strict=True):
-        run.files.write_environment(device)
+        run.files.write_environment(device, run.overrides)
         write_json(run.folder / "schema.json", run.data.table.schema.plain(), synced=False)  # for people
         for line in header_lines(run, trainer.stack, device, state):
             run.log(line)
         for warning in run_warnings:
             run.files.log_line(f"warning: {warning}")
-        log_start(run.loggers, run.config, None if run.resume else run.overrides)
+        log_start(run.loggers, run.config, run.overrides)

@@ -16,7 +16,16 @@ import pytest
 import torch
 from commands.mistakes import Mistake, assert_refused, each, mistake
 from rich.console import Console
-from support import SMALL, Ended, assert_short_answer, left_behind, status_of, train_into, without_notes
+from support import (
+    SMALL,
+    Ended,
+    assert_short_answer,
+    hparams_of,
+    left_behind,
+    status_of,
+    train_into,
+    without_notes,
+)
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
@@ -54,6 +63,9 @@ def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
     assert whole == grown
     rows = [(tmp_path / "outputs" / name / "csv/metrics.csv").read_text() for name in ("whole", "r")]
     assert sorted(rows[0].splitlines()) == sorted(rows[1].splitlines())
+    shown = [hparams_of(tmp_path / "outputs" / name) for name in ("whole", "r")]
+    assert shown[0] == shown[1]
+    assert shown[1]["trainer.max_epochs"] == 6
 
 
 def test_a_signal_just_before_the_first_step_stops_the_run(

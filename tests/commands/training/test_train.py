@@ -205,7 +205,7 @@ def test_a_run_ends_with_its_scores_and_the_tensorboard_command(run: tuple[Path,
     assert all(len(line) <= 80 for line in sentence.splitlines())
 
 
-def test_tensorboard_is_not_told_to_search_the_current_folder(
+def test_tensorboard_is_not_told_to_search_the_current_folder_or_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path / "project"
@@ -214,7 +214,7 @@ def test_tensorboard_is_not_told_to_search_the_current_folder(
     assert tensorboard_folder(Path("outputs/r")) == here / "outputs"
     assert tensorboard_folder(Path("r")) == Path("r")
     assert tensorboard_folder(tmp_path / "r") == tmp_path / "r"
-    assert tensorboard_folder(tmp_path / "runs/r") == tmp_path / "runs"
+    assert tensorboard_folder(tmp_path / "runs/r") == tmp_path / "runs/r"
 
 
 def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ def test_what_has_no_effect_rarely_exceeds_what_is_called_chance(runs: int) -> N
     }
     for draw in kinds.values():
         found = key_importance(scores, {str(k): draw().tolist() for k in range(400)}).values()
-        exceeding = np.mean([key.share > key.chance for key in found])
+        exceeding = np.mean([share > chance for share, chance in found])
         assert (0.02 if runs == 128 else 0) < exceeding < 0.08  # of few runs, it is less
-        assert np.median([key.share for key in found]) < 0.02
+        assert np.median([share for share, _ in found]) < 0.02
 
 
 def test_few_numbers_are_groups_as_choices_are() -> None:
@@ -52,8 +52,8 @@ def test_a_key_with_its_best_in_the_middle_matters_and_diverged_runs_count() -> 
     rates, noise = np.geomspace(1e-4, 10, 40), rng.uniform(size=40)
     scores = np.where(rates > 1, math.inf, np.abs(np.log10(rates) + 2) + 0.1 * noise)
     found = key_importance(scores.tolist(), {"lr": rates.tolist(), "dropout": noise.tolist()})
-    assert found["lr"].share > 0.6
-    assert found["dropout"].share < found["dropout"].chance
+    assert found["lr"][0] > 0.6
+    assert found["dropout"][0] < found["dropout"][1]
 
 
 @given(VALUES)
@@ -66,13 +66,13 @@ def test_only_the_order_of_the_scores_counts(scores: list[float]) -> None:
     }
     found = key_importance(scores, keys)
     assert all(0 <= share <= 1 for shares in found.values() for share in shares)
-    assert not found or found["one"].share == 0
+    assert not found or found["one"][0] == 0
     order = sorted(set(scores))
     assert key_importance([float(order.index(score)) for score in scores], keys) == found
 
 
 def test_of_few_runs_nothing_is_said() -> None:
     scores = [float(k) for k in range(FEWEST)]
-    found = key_importance(scores, {"key": scores})["key"]
-    assert found.share > found.chance
+    share, chance = key_importance(scores, {"key": scores})["key"]
+    assert share > chance
     assert key_importance(scores[1:], {"key": scores[1:]}) == {}

@@ -103,10 +103,8 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     if comparison.is_search:
         charts["history"] = history(points, monitor, best_run)
     if best and importance:
-        shares = {
-            name: (share, best.chance.get(key, 0.0))
-            for name, (key, share) in zip(short_keys(list(importance)), importance.items(), strict=True)
-        }
+        named = zip(short_keys(list(importance)), importance.items(), strict=True)
+        shares = {name: (share, best.chance.get(key, 0.0)) for name, (key, share) in named}
         charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor, best.ranked)
     for key in [comparison.keys[key] for key in keys[:MOST_KEYS]]:
         known = [point for point in points if key in point.values and point.status in KINDS]

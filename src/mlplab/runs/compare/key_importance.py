@@ -1,7 +1,6 @@
 """How much each key matters for the scores of runs: as much as a chart of the score over the key shows."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,26 +11,16 @@ GROUPS = 4
 FEWEST = 12
 """Runs below which chance alone often explains more than half of the differences, so that nothing is said."""
 
-RARELY = 0.05
-"""How often a key without any effect exceeds what is called chance."""
-
-
-class KeyImportance(NamedTuple):
-    """The share of the differences between runs that goes with a key alone, and what may be chance."""
-
-    share: float
-    chance: float
-
 
 def key_importance(
     scores: Sequence[float], values: Mapping[str, Sequence[float | int | str]]
-) -> dict[str, KeyImportance]:
-    """How much goes with each key; empty for fewer than `FEWEST` runs.
+) -> dict[str, tuple[float, float]]:
+    """The share of the differences between runs that goes with each key alone, and what may be chance.
 
-    The share is η²_H, an effect size of the Kruskal-Wallis test (Tomczak & Tomczak 2014): the variance
-    between groups of values, less what chance would explain, as a share of the whole. It compares the ranks
-    of the scores, or a few very bad runs would decide. What may be chance is for values that were drawn
-    independently.
+    Empty for fewer than `FEWEST` runs. The share is η²_H, an effect size of the Kruskal-Wallis test (Tomczak
+    & Tomczak 2014): the variance between groups of values, less what chance would explain, as a share of the
+    whole. It compares the ranks of the scores, or a few very bad runs would decide. A key without any effect
+    rarely (1 time in 20) has more than what may be chance, if its values were drawn independently.
 
     Args:
         scores: of each run, the lowest is the best; infinity for a run without a score, which is the worst.
@@ -53,6 +42,6 @@ def key_importance(
         sums, counts = np.bincount(groups, deviations)[counts > 0], counts[counts > 0]
         explained = (runs - 1) * float((sums**2 / counts).sum() / (deviations**2).sum())
         freedom, left = max(1, len(counts) - 1), max(1, runs - len(counts))
-        shares = (explained - freedom) / left, (float(chdtri(freedom, RARELY)) - freedom) / left
-        found[key] = KeyImportance(*(min(1.0, max(0.0, share)) for share in shares))
+        share, chance = ((most - freedom) / left for most in (explained, float(chdtri(freedom, 0.05))))
+        found[key] = min(1.0, max(0.0, share)), min(1.0, max(0.0, chance))
     return found

@@ -130,18 +130,20 @@ class StackTrainer:
 
         A run has diverged if all of its members have. One whose time is over is `done`.
         """
-        module, pruned = self.stack.module, self.pruning.reasons
+        module, pruned, epochs = self.stack.module, self.pruning.reasons, self.trainer.max_epochs or 0
         ended: dict[int, tuple[Status, str | None]] = {}
         for run in range(len(self.runs)):
             members = self.members(run)
-            trained = module.epochs[members] >= (self.trainer.max_epochs or 0)
+            trained = module.epochs[members] >= epochs
             if (interrupted or self.shrink.triggered) and not (trained | ~module.active[members]).all():
                 continue
             if all(member in module.diverged for member in members):
                 ended[run] = "diverged", module.diverged[members[0]]
             elif self.pruning.time_is_over and module.active[members].any():
-                epoch, epochs = int(module.epochs[members].max()), self.trainer.max_epochs
-                ended[run] = "done", f"the time was over after epoch {epoch} of {epochs}"
+                ended[run] = (
+                    "done",
+                    f"the time was over after epoch {module.epochs[members].max()} of {epochs}",
+                )
             else:
                 ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
         return ended

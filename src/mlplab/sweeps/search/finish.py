@@ -21,7 +21,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
-from mlplab.runs.compare.key_importance import KeyImportance, key_importance
+from mlplab.runs.compare.key_importance import key_importance
 from mlplab.runs.compare.labels import as_typed, in_brief
 from mlplab.runs.discovery import BEST_TRIAL_FILE
 from mlplab.sweeps.draw_sweep import draw_sweep
@@ -65,8 +65,8 @@ def finish(
         trials=dict(counts.most_common()),
         configuration=values,
         command=command,
-        importance={key: found.share for key, found in importance.items()},
-        chance={key: found.chance for key, found in importance.items()},
+        importance={key: share for key, (share, _) in importance.items()},
+        chance={key: chance for key, (_, chance) in importance.items()},
         test=scores,
     )
     best.write(root)
@@ -103,10 +103,11 @@ def failures(study: SearchStudy) -> str:
     return "\n".join([first, *first_few(reasons)])
 
 
-def _importance(study: SearchStudy) -> dict[str, KeyImportance]:
-    """The importance of each key. Pruned trials count with the values that they had, diverged ones as worst.
+def _importance(study: SearchStudy) -> dict[str, tuple[float, float]]:
+    """The importance of each key, and what of it may be chance.
 
-    The finished ones alone would not do: values that are bad everywhere have none.
+    Pruned trials count with the values that they had, diverged ones as worst. The finished ones alone would
+    not do: values that are bad everywhere have none.
     """
     trials = [trial for trial in study.trials if status_of(trial) in STATES]
     scores = [math.inf if trial.value is None else study.sign * trial.value for trial in trials]

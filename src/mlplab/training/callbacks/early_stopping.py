@@ -66,6 +66,5 @@ class ShrinkStack(StackCallback):
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops unless this was the last epoch."""
         active, epochs = module.active_runs(), trainer.max_epochs or 0
-        ends = trainer.should_stop or trainer.current_epoch + 1 >= epochs
-        if not ends and 2 * active.sum() <= len(active):
+        if not trainer.should_stop and 2 * active.sum() <= len(active) and trainer.current_epoch + 1 < epochs:
             self.triggered = trainer.should_stop = True

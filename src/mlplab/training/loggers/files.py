@@ -9,7 +9,6 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from mlplab import config
@@ -92,12 +91,12 @@ def _truncate_events(folder: Path, epoch: int, step: int) -> None:
 def _remains(curves: Iterable[str], number: int, epoch: int, step: int) -> bool:
     """Whether a point of these curves is up to that epoch or step.
 
-    What is at step 0 is written again, but for the hyperparameters.
+    What is at step 0 is written again.
 
     Our curves are by epoch but for one; those of custom callbacks are by step.
     """
     by_epoch = all(name.startswith(("train/", "val/")) and name != STEP_LOSS for name in curves)
-    return 0 < number <= (epoch if by_epoch else step) or SESSION_START_INFO_TAG in curves
+    return 0 < number <= (epoch if by_epoch else step)
 
 
 def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:

@@ -1,9 +1,10 @@
 """What TensorBoard shows beside the curves: hyperparameters, charts of several curves, and images.
 
-All of it is at step 0, and is written again when a run is resumed, but for the hyperparameters.
+All of it is at step 0, and is written again when a run is resumed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -28,23 +29,20 @@ PNG_SIZE = slice(16, 20), slice(20, 24)
 """Where a PNG holds its width and its height."""
 
 
-def log_start(loggers: Sequence[Logger], run: config.TrainConfig, overrides: Sequence[str] | None) -> None:
+def log_start(loggers: Sequence[Logger], run: config.TrainConfig, overrides: Sequence[str]) -> None:
     """Logs what is known before training.
 
-    The HParams tab gets the hyperparameters that overrides set; None: the run is resumed, and has them. It
-    gets no description of the experiment, as torch's `add_hparams` writes it: without one, TensorBoard lists
-    the hyperparameters in which runs differ first, and takes the last point of every curve as a metric. Other
-    loggers only get the hyperparameters, all of them.
+    The HParams tab gets the hyperparameters that overrides set. It gets no description of the experiment, as
+    torch's `add_hparams` writes it: without one, TensorBoard lists the hyperparameters in which runs differ
+    first, and takes the last point of every curve as a metric. Other loggers only get all hyperparameters.
     """
     values = hyperparameters(run)
     for logger in loggers:
         if not isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(dict(values))
     for writer in writers_of(loggers):
-        if overrides is not None:
-            typed = {key: values[key] for key in _keys_set(overrides, values)}
-            _, started, _ = hparams(typed, {})  # type: ignore[no-untyped-call]
-            add_summary(writer, started, 0)
+        _, started, _ = hparams(_values_set(overrides, values), {})  # type: ignore[no-untyped-call]
+        add_summary(writer, started, 0)
         charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
         writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
 
@@ -56,15 +54,18 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
 
 
-def _keys_set(overrides: Sequence[str], keys: Collection[str]) -> list[str]:
-    """Those of some keys that overrides set: of an option, only its name, such as `optimizer.name`.
+def _values_set(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some values that overrides set: of an option, only its name, such as `optimizer.name`.
 
-    The learning rate if there is none: without any, TensorBoard would say that there is no data.
+    Also the experiment, which is in no configuration. The learning rate if there is none: without any,
+    TensorBoard would say that there is no data.
     """
-    typed = [line.lstrip("+~").partition("=")[0].replace("/", ".") for line in overrides]
-    names = [f"{key}.name" if f"{key}.name" in keys else key for key in typed]
-    found = [key for key in keys if any(f"{key}.".startswith(f"{name}.") for name in names)]
-    return found or ["optimizer.lr"]
+    lines = (line.lstrip("+~").partition("=") for line in overrides)
+    typed = {key.replace("/", "."): text for key, _, text in lines}
+    names = [f"{key}.name" if f"{key}.name" in values else key for key in typed]
+    known = {"experiment": typed.get("experiment"), **values}
+    found = {key: known[key] for key in known if any(f"{key}.".startswith(f"{name}.") for name in names)}
+    return found or {"optimizer.lr": values["optimizer.lr"]}
 
 
 def log_end(loggers: Sequence[Logger]) -> None:
