@@ -37,12 +37,11 @@ def has_ended(folder: Path, run: TrainConfig, *, alone: bool = False) -> bool:
         alone: whether no search resumes it. Then it goes on if the time of its search was over.
     """
     metrics = read_metrics(folder)
-    cut_off = metrics["status"] == "done" and "reason" in metrics
-    if metrics["status"] not in FINAL or (cut_off and alone):
+    if metrics["status"] not in FINAL or (alone and metrics["status"] == "done" and "reason" in metrics):
         return False
     saved = read_config(folder)
     epochs = saved.get("trainer", {}).get("max_epochs")
-    stopped_early = not cut_off and (metrics["status"] != "done" or metrics.get("epochs", epochs) < epochs)
+    stopped_early = metrics["status"] != "done" or metrics.get("epochs", epochs) < epochs
     return not differences(run, saved, str(folder), may_grow=stopped_early)
 
 

@@ -140,10 +140,8 @@ class StackTrainer:
             if all(member in module.diverged for member in members):
                 ended[run] = "diverged", module.diverged[members[0]]
             elif self.pruning.time_is_over and module.active[members].any():
-                ended[run] = (
-                    "done",
-                    f"the time was over after epoch {module.epochs[members].max()} of {epochs}",
-                )
+                epoch = module.epochs[members].max()
+                ended[run] = "done", f"the time was over after epoch {epoch} of {epochs}"
             else:
                 ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
         return ended
