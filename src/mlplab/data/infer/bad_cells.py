@@ -20,8 +20,8 @@ from mlplab.errors import Fault, shortened
 
 
 def check_cells(reader: TableReader) -> None:
-    """Adds a fault to each column with bad cells."""
-    bad = [column for column in reader.columns if column.bad]
+    """Adds a fault to each column with bad cells that has none yet."""
+    bad = [column for column in reader.columns if column.bad and not column.faults]
     missing = (text for column in bad for text in _missing_texts(column))
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:

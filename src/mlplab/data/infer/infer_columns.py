@@ -35,7 +35,7 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     check_cells(reader)
     for column in reader.columns:
         match column.role:
-            case "target":
+            case "target" if not column.faults or column.bad:
                 column.faults += _target_faults(column, reader)
             case "weight":
                 column.faults += _weight_faults(column, reader)
