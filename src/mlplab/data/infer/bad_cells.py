@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER
+from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER, MISSING
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import MISSING, can_be_typed, is_rare, may_be_categories
+from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.dialect import COMMA
