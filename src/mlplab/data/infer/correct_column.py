@@ -48,8 +48,9 @@ def correct_column(
         column.certain = True
         column.read_as("categorical")
         return True
-    cell_format, are_missing = column.definition.format, column.bad_texts.str.contains(MISSING).all()
-    is_other = cell_format in NAME_FORMATS or (cell_format in CLOCK_FORMATS and not are_missing)
+    is_other = column.definition.format in NAME_FORMATS
+    if column.definition.format in CLOCK_FORMATS:
+        is_other = not column.bad_texts.str.contains(MISSING).all()
     is_doubtful = column.bad > column.filled or column.must_be_classes or is_other
     if column.bad and is_doubtful and not column.certain:
         column.read_as("categorical")
