@@ -313,3 +313,5 @@ def test_class_weights_are_judged_by_how_rows_are_ranked() -> None:
     assert "By test log loss, the network is no better than the class shares" in verdict(scores)
     expected = "By test AUROC, the network is better than the class shares."
     assert verdict(scores, has_class_weights=True) == expected
+    undefined = scores | {"test/auroc": None}
+    assert verdict(undefined, has_class_weights=True) == verdict(scores)
