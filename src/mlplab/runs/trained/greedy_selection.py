@@ -31,9 +31,7 @@ def greedy_selection(
     total, threshold, chosen = np.zeros_like(runs[0][0]), 0.0, list[int]()
     for step in range(1, steps + 1):
         if chosen or best is None:
-            best = int(
-                np.argmin([error((total + one) / step, (threshold + own) / step) for one, own in runs])
-            )
+            best = int(np.argmin([error((total + p) / step, (threshold + t) / step) for p, t in runs]))
         total, threshold = total + runs[best][0], threshold + runs[best][1]
         chosen.append(best)
     return chosen
