@@ -18,6 +18,10 @@ def test_numbers_have_so_many_digits_and_no_exponent(value: float, digits: int, 
     assert ("," in text) == (float(f"{value:.{digits}g}") >= 10_000)
 
 
+def test_zero_has_no_sign() -> None:
+    assert in_digits(-0.0) == "0"
+
+
 def test_long_work_has_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "LINE_SECONDS", 0.01)
     lines: list[str] = []

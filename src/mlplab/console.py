@@ -30,7 +30,7 @@ def in_digits(value: float, digits: int = 4) -> str:
 
     It has an exponent from ten billion on, and below 0.0001.
     """
-    number = float(f"{value:.{digits}g}")
+    number = float(f"{value:z.{digits}g}")
     return f"{number:,.{max(digits, 10)}g}" if abs(number) >= 10_000 else f"{number:.{max(digits, 4)}g}"
 
 

@@ -277,8 +277,10 @@ def test_other_dates_and_times(
 )
 def test_names_and_times_of_day_are_places_in_a_circle(cells: list[str], parts: str) -> None:
     assert table(cells).schema.inputs[0].parts == (f"{parts}_sin", f"{parts}_cos")
-    if parts != "hour":
-        assert table([*cells, "other"]).schema.inputs[0].kind == "categorical"
+    assert table([*cells, "other"]).schema.inputs[0].kind == "categorical"
+    if parts == "hour":
+        with pytest.raises(UserError, match=r"'\?'.*\n.*data.na_values"):
+            table([*cells, "?"])
 
 
 def test_names_after_the_sample_decide() -> None:

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from mlplab.figures.classification import (
     CURVE_POINTS,
@@ -63,8 +71,17 @@ def test_precision_and_recall_stand_beside_the_base_rate() -> None:
     [rate] = panel["layer"][0]["data"]["values"]
     assert rate["rate"] == scored.actual.mean()
     assert f"the base rate, {scored.actual.mean():.1%}" in panel["title"]["subtitle"]
+
+
+def test_the_area_below_the_steps_is_the_average_precision() -> None:
+    scored = scored_rows(2, 60)
+    chart = roc_and_precision_recall(scored)
+    assert chart.to_dict()["hconcat"][1]["layer"][-1]["mark"]["interpolate"] == "step-before"
+    drawn = curve(chart, 1, THIS)
+    x, y = (np.array([point[axis] for point in drawn]) for axis in "xy")
     area = average_precision_score(scored.actual, scored.predicted[:, 1])
-    assert curve(roc_and_precision_recall(scored), 1, THIS)[0]["series"].startswith(f"{area:.3f} ")
+    assert np.diff(x) @ y[1:] == pytest.approx(area)
+    assert drawn[0]["series"].startswith(f"{area:.3f} ")
 
 
 @pytest.mark.parametrize(
@@ -124,16 +141,20 @@ def test_weights_count_as_rows() -> None:
 
 
 def test_scores_over_the_threshold_mark_the_networks_own() -> None:
-    scored = replace(scored_rows(2), threshold=0.3)
+    scored = replace(scored_rows(2), threshold=0.3, weight=np.tile([1.0, 2.5], 150))
     chart = threshold(scored)
     assert chart is not None
     line, curves = chart.to_dict(validate=False)["layer"]
-    points = [point for point in curves["data"]["values"] if point["series"] == "F1"]
-    for point in (points[0], points[50]):
-        expected = f1_score(scored.actual, scored.predicted[:, 1] >= point["x"])
-        assert point["y"] == pytest.approx(expected)
+    known = {"F1": f1_score, "balanced accuracy": balanced_accuracy_score}
+    known |= {"precision": precision_score, "recall": recall_score}
+    for name, score in known.items():
+        points = [point for point in curves["data"]["values"] if point["series"] == name]
+        for point in (points[0], points[50], points[-1]):
+            predicted = scored.predicted[:, 1] >= point["x"]
+            expected = score(scored.actual, predicted, sample_weight=scored.weight)
+            assert point["y"] == pytest.approx(expected)
     assert line["data"]["values"] == [{"x": 0.3}]
     cells = confusion(scored).to_dict()["data"]["values"]
-    expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3)
+    expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3, sample_weight=scored.weight)
     assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
     assert threshold(scored_rows(3)) is threshold(scored_rows(2, only=1)) is None

@@ -80,6 +80,9 @@ def test_parts_have_names_that_people_read() -> None:
     assert names(np.arange(2000.0, 2020))[0] == "2000 – 2005"
     assert names(2020 + np.arange(366) / 366, (), True)[0] == "2020-01-01 – 2020-04-01"
     assert names(np.array([2019.0, 2020 - 1 / 365]), (), True) == ["2019-01-01", "2019-12-31"]
+    hours = np.append(2019 + np.arange(20) / 48 / 365, 2019.5)  # of one day, then another
+    assert names(hours, (), True) == ["2019-01-01 – 2019-07-02"]
+    assert names(hours[::4], (), True) == ["2019-01-01", "2019-07-02"]
 
 
 @given(numbers=NUMBERS)

@@ -95,15 +95,16 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
     if metric == "loss":  # which predictions alone do not determine
         metric = "log_loss" if classes else "rmse" if y.shape[1] == 1 else STANDARDISED_RMSE
     error, sign = error_of(metric, y, weight, classes), sign_of(metric)
-    counts = Counter(greedy_selection(predictions, error, steps, best))
+    judged = [(values, run.threshold) for values, run in zip(predictions, runs, strict=True)]
+    counts = Counter(greedy_selection(judged, error, steps, best))
     chosen, weights = list(counts), [count / steps for count in counts.values()]
     ensemble = Ensemble([runs[index] for index in chosen], weights)
     choice = Choice(
         file=sweep / f"ensemble-{steps}.json",
         weights={run.folder.name: weight for run, weight in zip(ensemble.runs, weights, strict=True)},
         metric=metric,
-        best=sign * error(predictions[chosen[0]]),
-        chosen=sign * error(weighted_mean(predictions[chosen], ensemble.weights)),
+        best=sign * error(*judged[chosen[0]]),
+        chosen=sign * error(weighted_mean(predictions[chosen], ensemble.weights), ensemble.threshold),
         result=score(ensemble, cache),
     )
     scores = {f"test/{name}": value for name, value in choice.test_scores.items()}

@@ -23,10 +23,10 @@ def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> s
     Args:
         metrics: the content of a run's metrics.json or evaluation.json.
         has_class_weights: whether the loss has them. They shift all probabilities, which costs log loss, so
-            AUROC is compared instead.
+            AUROC is compared instead, where it is defined.
     """
     names = CLASSIFICATION if f"test/{CLASSIFICATION[0]}" in metrics else REGRESSION
-    metric = "auroc" if has_class_weights else names[0]
+    metric = "auroc" if has_class_weights and metrics.get("test/auroc") is not None else names[0]
     sign, ours = sign_of(metric), metrics.get(f"test/{metric}")
     theirs = {key: metrics.get(f"{key}/test/{metric}") for key in BASELINES[names]}
     numbers = {key: value for key, value in theirs.items() if isinstance(value, int | float)}

@@ -1,5 +1,10 @@
 """Figures, drawn by Altair: functions of arrays and plain values that return charts."""
 
+from collections.abc import Sequence
+
+Curve = Sequence[tuple[int, float]]
+"""Points: the epoch, counted from 1, and a finite value."""
+
 FIGURES = "figures"
 """The folder of figures in the folder of a run or a sweep."""
 
@@ -10,7 +15,7 @@ LEARNING_CURVES = "learning_curves"
 """The figure of which the report draws each chart."""
 
 RUN_FIGURES = (
-    *("learning_curves", "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
+    *(LEARNING_CURVES, "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
     *("threshold", "calibration", "fitted", "error_by_part"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""

@@ -89,8 +89,8 @@ def confusion(scored: ScoredRows) -> Figure:
 def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     """ROC and precision-recall curves: of the second of two classes, or of each class against the others.
 
-    Beside the name of each is the area below it: for precision and recall, the average precision. None if
-    there is no class that some rows have and others have not.
+    Beside the name of each is the area below it: below the steps of precision over recall, it is the average
+    precision. None if there is no class that some rows have and others have not.
     """
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
@@ -100,19 +100,19 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
         series = [(scored.classes[k], k, scored.predicted) for k in _largest(scored, MOST_CURVES)]
     roc, recall, weight = [], [], scored.weight
     for name, number, predicted in series:
-        is_class = scored.actual == number
+        is_class, probability = scored.actual == number, predicted[:, number]
         if 0 < is_class.sum() < len(is_class):
-            false, true, _ = roc_curve(is_class, predicted[:, number], sample_weight=weight)
-            precision, recalled, _ = precision_recall_curve(
-                is_class, predicted[:, number], sample_weight=weight
-            )
-            mean = average_precision_score(is_class, predicted[:, number], sample_weight=weight)
+            false, true, _ = roc_curve(is_class, probability, sample_weight=weight)
+            precision, recalled, _ = precision_recall_curve(is_class, probability, sample_weight=weight)
+            mean = average_precision_score(is_class, probability, sample_weight=weight)
             roc.append(_curve(f"{auc(false, true):.3f}  {name}", false, true))
             recall.append(_curve(f"{mean:.3f}  {name}", recalled[::-1], precision[::-1]))
     if not roc:
         return None
     of = f" of '{scored.classes[1]}'" if is_binary else ""
-    left = _lines(roc, "false positive rate", "true positive rate", diagonal(0.0, 1.0), area="AUC")
+    left = _lines(
+        roc, "false positive rate", "true positive rate", diagonal(0.0, 1.0), area="AUC", steps=False
+    )
     title, rules = alt.Title(f"Precision and recall{of}", subtitle="each class against the others"), []
     if is_binary:
         rate = float(np.average(scored.actual, weights=weight))
@@ -133,11 +133,16 @@ def _curve(series: str, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray,
     return frame[np.unique(np.linspace(0, len(frame) - 1, CURVE_POINTS).astype(int))]
 
 
-def _lines(curves: list[pl.DataFrame], x: str, y: str, *behind: Any, area: str | None = None) -> Any:
-    """Curves; `area` is what the numbers in the names of the series are."""
+def _lines(
+    curves: list[pl.DataFrame], x: str, y: str, *behind: Any, area: str | None = None, steps: bool = True
+) -> Any:
+    """Curves; as steps, they have the value of each point since the point before.
+
+    `area` is what the numbers in the names of the series are.
+    """
     legend = alt.Legend(orient="bottom", title=area, columns=1 if len(curves) < 3 else 2, labelLimit=130)
-    line = chart_of(**pl.concat(curves).to_dict()).mark_line(strokeWidth=2)
-    line = line.encode(
+    line = chart_of(**pl.concat(curves).to_dict())
+    line = line.mark_line(strokeWidth=2, interpolate="step-before" if steps else "linear").encode(
         x=alt.X("x:Q", title=x, scale=UNIT),
         y=alt.Y("y:Q", title=y, scale=UNIT),
         order="order:Q",
@@ -180,25 +185,27 @@ def calibration(scored: ScoredRows) -> Figure:
 
 
 def threshold(scored: ScoredRows) -> Figure | None:
-    """Precision, recall and F1 of the second of two classes over the threshold; the network's own as a line.
+    """Scores of the second of two classes over the threshold; the network's own as a line.
 
     None if there are more classes, or rows of only one.
     """
-    from sklearn.metrics import precision_recall_curve
+    from sklearn.metrics import roc_curve
 
     is_second, second = scored.actual == 1, scored.classes[1]
     if len(scored.classes) > 2 or is_second.all() or not is_second.any():
         return None
-    precision, recall, thresholds = precision_recall_curve(
-        is_second, scored.predicted[:, 1], sample_weight=scored.weight
-    )
-    f1 = 2 * precision * recall / (precision + recall).clip(min=1e-9)
-    scores = {"precision": precision, "recall": recall, "F1": f1}  # each has a last value without threshold
-    curves = [_curve(name, thresholds, values[:-1]) for name, values in scores.items()]
+    roc = roc_curve(is_second, scored.predicted[:, 1], sample_weight=scored.weight, drop_intermediate=False)
+    false, recall, thresholds = (values[:0:-1] for values in roc)  # ascending, without the infinite one
+    rate = float(np.average(is_second, weights=scored.weight))
+    found = rate * recall + (1 - rate) * false
+    scores = {"precision": rate * recall / found, "recall": recall, "F1": 2 * rate * recall / (rate + found)}
+    scores["balanced accuracy"] = (1 + recall - false) / 2
+    curves = [_curve(name, thresholds, values) for name, values in scores.items()]
     rule = chart_of(x=[scored.threshold]).mark_rule(color=REFERENCE, strokeDash=[5, 4], strokeWidth=1.5)
-    subtitle = f"{scored.count()}; dashed: the threshold of {THIS}, {scored.threshold:.3g}"
+    own = f"{scored.count()}; dashed: the threshold of {THIS}, {scored.threshold:.3g}"
+    subtitle = [own, "threshold=auto chooses one by validation rows, not by these"]
     lines = _lines(curves, f"threshold of the probability of '{second}'", "score", rule.encode(x="x:Q"))
     return lines.properties(
         title=alt.Title("Scores over the threshold", subtitle=subtitle),
-        description=f"Precision, recall and F1 of '{second}' over the probability from which it is predicted",
+        description=f"Precision, recall, F1 and balanced accuracy over the threshold for '{second}'",
     )

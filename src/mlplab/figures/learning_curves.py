@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from mlplab.figures import Curve
 from mlplab.figures.style import (
     BASELINE,
     FREE,
@@ -19,9 +20,6 @@ from mlplab.figures.style import (
     rows_of,
     spreads_far,
 )
-
-Curve = Sequence[tuple[int, float]]
-"""Points: the epoch, counted from 1, and a finite value."""
 
 LOSSES = ("train/loss", "val/loss")
 

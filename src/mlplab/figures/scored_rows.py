@@ -82,17 +82,16 @@ class ColumnValues(NamedTuple):
 
 def parts_of(column: ColumnValues) -> Iterator[tuple[str, Int64[np.ndarray, " part"]]]:
     """The names and rows of parts: ranges of numbers with equally many rows, categories, missing values."""
-    values, missing = column.values, np.isnan(column.values)
-    distinct = np.unique(values[~missing])
-    if column.categories or len(distinct) <= FEW_VALUES:
-        for name, value in zip(_names(column, distinct, 7), distinct, strict=True):
-            yield name, np.flatnonzero(values == value)
-    else:
-        edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, QUARTERS + 1)))
-        number = np.searchsorted(edges[1:-1], values, side="left")
-        for k, (low, high) in enumerate(pairwise(_names(column, edges, 4))):
-            yield f"{low} – {high}", np.flatnonzero(~missing & (number == k))
-    yield "missing", np.flatnonzero(missing)
+    known = column.values[~np.isnan(column.values)]
+    edges = np.unique(known)
+    if is_range := not column.categories and len(edges) > FEW_VALUES:
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, QUARTERS + 1)))
+    # Times of one day have one name, and become one edge.
+    last = dict(zip(_names(column, edges, 4 if is_range else 7), edges, strict=True))
+    names = [f"{low} – {high}" for low, high in pairwise(last)] if is_range else [*last]
+    number = np.searchsorted([*last.values()][is_range:], column.values)
+    yield from ((name, np.flatnonzero(number == k)) for k, name in enumerate(names))
+    yield "missing", np.flatnonzero(np.isnan(column.values))
 
 
 def _names(column: ColumnValues, numbers: Float64[np.ndarray, " number"], digits: int) -> list[str]:

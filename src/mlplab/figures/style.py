@@ -82,6 +82,7 @@ FACE: dict[str, Any] = {
     "axisQuantitative": {"labelExpr": SHORT_LABELS},
     "legend": {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500},
     "view": {"stroke": None},
+    "tick": {"color": "black", "opacity": 1},
     "range": {"category": list(SERIES)},
     "tooltipFormat": {"numberFormat": ".5~r"},
 }
@@ -104,7 +105,7 @@ ON_PAGE: dict[str, Any] = {
     "header": {"labelColor": _INK, "titleColor": _INK},
     "text": {"color": _INK},
     "rule": {"color": _INK},
-    "tick": {"color": _INK},
+    "tick": {**FACE["tick"], "color": _INK},
 }
 """The configuration on pages: text and lines have the colour of the page's text, on dark pages and light."""
 

@@ -16,6 +16,7 @@ from mlplab.commands.evaluate import evaluate
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
+from mlplab.data.class_labels import predicted_classes
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.runs.trained.trained_run import TrainedRun
 
@@ -107,6 +108,22 @@ def test_the_validation_metric_that_the_runs_monitor_chooses(
     assert choice.result.runs[0][error] == metrics[int(best)][f"test/{error}"]
     assert choice.result.rows == len(data.split.test)
     assert evaluate(choice.file).ensemble == choice.result.ensemble
+
+
+def test_thresholds_decide_the_choice_and_its_scores(tmp_path: Path) -> None:
+    wanted = ("threshold=0.2", "threshold=0.8", "threshold=auto")
+    own = (*CLASSES, "monitor=val/accuracy")
+    train_into(tmp_path / "s", *([*own, each, f"seed={seed}"] for seed, each in enumerate(wanted)))
+    choice = select_ensemble(tmp_path / "s", 4)
+    data = DataCache().data(TrainedRun(tmp_path / "s/0").config)
+    x, y = data.table.x[data.split.val], data.table.y[data.split.val, 0]
+    for file, accuracy in (
+        (choice.file, choice.chosen),
+        (tmp_path / "s" / next(iter(choice.weights)), choice.best),
+    ):
+        model = mlplab.load(file)
+        right = predicted_classes(model.predict_features(x)[0], model.threshold) == y
+        assert accuracy == pytest.approx(right.mean())
 
 
 def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tmp_path: Path) -> None:

@@ -228,6 +228,7 @@ def test_a_chosen_threshold_decides_everywhere(
     assert metrics["threshold"] != 0.5
     assert f"; threshold {metrics['threshold']:.3g}; " in (auto / "train.log").read_text()
     assert (before["threshold"], metrics["threshold_rows"]) == (0.5, "val" if ensemble == 1 else "oof")
+    assert scores_of(metrics, "val/") == scores_of(before, "val/")  # not by what has seen these rows
     unchanged = ("log_loss", "auroc", "average_precision", "calibration_error")
     assert [metrics[f"test/{name}"] for name in unchanged] == [before[f"test/{name}"] for name in unchanged]
     written = pl.read_csv(auto / "test_predictions.csv")
@@ -241,6 +242,15 @@ def test_a_chosen_threshold_decides_everywhere(
     run = mlplab.load(auto)
     assert (run.predict(NEW) == "yes").tolist() == (run.predict_proba(NEW)[:, 1] >= run.threshold).tolist()
     assert mlplab.load(auto.parent, "all").threshold == pytest.approx((0.5 + run.threshold) / 2)
+
+
+def test_noise_is_scored_as_noise(command: Command, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    noise = {name: draw.normal(size=400) for name in "abc"}
+    pl.DataFrame({**noise, "bought": draw.random(400) < 0.15}).write_csv(tmp_path / "t.csv")
+    words = (*TABLE[:-1], "baselines=[]", "trainer.max_epochs=4", "ensemble=5")
+    assert command(*words, "threshold=auto", "name=r").status == 0
+    assert metrics_of(tmp_path / "outputs/r")["oof/balanced_accuracy"] < 0.51
 
 
 @pytest.mark.parametrize(

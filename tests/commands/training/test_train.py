@@ -179,7 +179,7 @@ def test_tensorboard_shows_images(run: tuple[Path, Ended]) -> None:
     folder, _ = run
     events = events_of(folder)
     drawn = {path.stem: path.read_bytes() for path in (folder / "figures").glob("*.png")}
-    assert {"predicted_vs_actual", "residuals", "error_by_part"} == set(drawn)
+    assert {"learning_curves", "predicted_vs_actual", "residuals", "error_by_part"} == set(drawn)
     assert set(events.Tags()["images"]) == {f"visuals/{name}" for name in drawn}
     for name, png in drawn.items():
         [shown] = events.Images(f"visuals/{name}")
@@ -313,3 +313,5 @@ def test_class_weights_are_judged_by_how_rows_are_ranked() -> None:
     assert "By test log loss, the network is no better than the class shares" in verdict(scores)
     expected = "By test AUROC, the network is better than the class shares."
     assert verdict(scores, has_class_weights=True) == expected
+    undefined = scores | {"test/auroc": None}
+    assert verdict(undefined, has_class_weights=True) == verdict(scores)

@@ -171,6 +171,10 @@ def test_what_may_be_decimals_or_thousands_is_asked() -> None:
     frame = pl.DataFrame({"a": [f"{row + 1},{row + 100}" for row in range(60)], "y": range(60)})
     with pytest.raises(UserError, match=r"for thousands: 'data.columns.a=\"1,234.5\"'; for decimals: "):
         table_of(frame)
+    with pytest.raises(
+        UserError, match=r"(?s)'b', .*is not a finite number.*'a': a comma may mark|'a': .*'b'"
+    ):
+        table_of(frame.with_columns(b=pl.Series(["?", *map(str, range(59))])))
     for number_format, first in (("1,234.5", 1100), ("1.234,5", 1.1)):
         table = table_of(frame, declared={"a": number_format})
         assert float(table.x[0, 0]) + table.schema.offsets[0] == pytest.approx(first, rel=1e-6)

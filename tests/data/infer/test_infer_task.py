@@ -12,7 +12,7 @@ from support import table_of
 
 from mlplab.data.class_labels import label_values
 from mlplab.data.infer.column_notes import similar_labels_note
-from mlplab.data.infer.infer_task import are_codes, stands_for_names
+from mlplab.data.infer.infer_task import stands_for_names
 from mlplab.data.schema import ClassKind
 from mlplab.data.table import Table
 from mlplab.errors import UserError
@@ -183,23 +183,6 @@ def test_a_name_says_that_numbers_stand_for_names(name: str, caplog: pytest.LogC
 )
 def test_other_names_say_that_they_are_numbers(name: str) -> None:
     assert not stands_for_names(name)
-
-
-@pytest.mark.parametrize(
-    ("counts", "codes"),
-    [
-        ([423, 215, 562], True),  # laws on seat belts: none, primary, secondary
-        ([720, 12, 769], True),  # 2 is missing
-        ([1384, 1202, 291, 48, 4], False),  # changes of trains
-        ([37, 257, 607, 542, 85], False),  # a rating
-        ([100, 90, 100], False),  # chance
-        ([400, 100] * 5, False),  # even years
-    ],
-)
-def test_numbers_with_two_peaks_are_codes_if_they_are_few(counts: list[int], codes: bool) -> None:
-    values = np.arange(len(counts), dtype=float)
-    assert are_codes(values, np.array(counts)) == are_codes(values + 1, np.array(counts)) == codes
-    assert not are_codes(values + 2, np.array(counts))
 
 
 @pytest.mark.parametrize(

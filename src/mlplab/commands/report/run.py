@@ -37,7 +37,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         schema = None
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     scores = _score_tables(metrics) if run.done else []
-    has_class_weights = run.config.get("data.class_weights") != "none"
+    weights = [v for key, v in run.config.items() if key.startswith("data.class_weights") and v != "none"]
     names = [comparison.name(run) for run in comparison.runs]
     in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
     words = environment.get("command")
@@ -47,7 +47,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "reason": str(run.metrics.get("reason", "")),
         "log": [line for line in beginning if not line.startswith(WARNING)],
         "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
-        "verdict": verdict(metrics, has_class_weights=has_class_weights) if scores else "",
+        "verdict": verdict(metrics, has_class_weights=bool(weights)) if scores else "",
         "scores": scores,
         "validation": _validation(metrics),
         "curves": curves_of(run),

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from mlplab.data.cells.parse import DataType, by_distinct, parse_str
+from mlplab.data.cells.parse import MISSING, DataType, by_distinct, parse_str
 
 DatePart = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
 """A feature of a date. The fraction of the year is the day of the year."""
@@ -117,11 +117,13 @@ def date_formats(text: pl.Series) -> list[str]:
     """
     if 2 * text.str.contains(ANY_FORMAT).sum() <= len(text):  # for speed
         return []
-    for date_format, pattern in NAME_FORMATS.items():
-        if len(text) >= MIN_NAMES and text.str.contains(pattern).all():
-            return [] if parse_datetime(text, (), date_format).has_nulls() else [date_format]
+    for date_format, pattern in REPEATING_FORMATS.items():
+        is_clock = date_format in CLOCK_FORMATS
+        known = text.filter(~text.str.contains(MISSING)) if is_clock else text
+        if len(known) >= (1 if is_clock else MIN_NAMES) and known.str.contains(pattern).all():
+            return [] if parse_datetime(known, (), date_format).has_nulls() else [date_format]
     counts = {}
-    for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS | CLOCK_FORMATS).items():
+    for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS).items():
         if 2 * text.str.contains(pattern).sum() > len(text):
             parsed = parse_datetime(text, (), date_format)
             counts[date_format] = len(parsed) - parsed.null_count()

@@ -2,56 +2,9 @@
 
 import re
 from collections.abc import Collection
+from functools import cache
 from math import inf
-
-OPPOSITES = (
-    "low high|lower upper|small large|small big|short long|short tall|thin thick|light heavy|light dark"
-    "|narrow wide|shallow deep|soft hard|young old|early late|near far|slow fast|weak strong|cool hot"
-    "|easy hard|easy difficult|cheap expensive|bad good|poor good|poor rich|less more|worse better"
-    "|decrease increase|decreased increased|down up|negative positive|liberal conservative|disagree agree"
-    "|dissatisfied satisfied|unsatisfied satisfied|unhappy happy|unlikely likely|oppose favor"
-)
-"""Pairs of words for the two ends of a scale."""
-
-MIDDLE = (
-    "medium|med|middle|mid|midsize|moderate|average|normal|typical|intermediate|mild|neutral|mixed"
-    "|same|indifferent|undecided|unsure|unchanged|no change|about the same|neither|neither agree nor disagree"
-)
-
-SCALES = (
-    "very poor|terrible<poor|po|bad<fair|fa<below average<average|typical|ta|medium|ok|okay<above average"
-    "<good|gd<very good<excellent|ex|great|premium|better<ideal|perfect|outstanding|best",
-    "never<almost never|hardly ever<rarely|seldom<occasionally<sometimes<often|frequently|usually"
-    "<very often|mostly|almost always|nearly always<always",
-    "none|no|absent<minimal|minor<mild|slight<some|moderate|medium<marked|major<severe|serious<critical|extreme",
-    "not at all|not|none<a little|a little bit|not very|not too|hardly<somewhat|some|moderately"
-    "<quite|quite a bit|fairly|pretty<very|very much|a lot|a great deal<extremely|completely",
-    "none|no education<primary|elementary<some high school|lower secondary|middle school|junior high"
-    "|less than high school|lt high school|hs drop out<secondary|high school|hs|upper secondary|hs grad|ged"
-    "|high school graduate|high school diploma<some college|junior college|vocational|associate|associates"
-    "|associate degree|associates degree<college|tertiary|university|bachelor|bachelors|bachelors degree"
-    "|undergraduate|college graduate<graduate|master|masters|masters degree|postgraduate|graduate school"
-    "|graduate degree|advanced degree<doctor|doctorate|phd|ph d",
-    "xxs<xs|extra small|tiny<s|small<m|medium<l|large|big<xl|extra large|huge<xxl|2xl<xxxl|3xl",
-    "beginner|novice|basic<intermediate<advanced<expert",
-    "underweight<normal|normal weight|healthy<overweight<obese|obesity",
-    "never<yearly|annually<quarterly<monthly<weekly<daily<hourly",
-    "first<second<third<fourth<fifth<sixth<seventh<eighth<ninth<tenth",
-    "low<lower middle<middle<upper middle<high",
-    *(
-        f"extremely {low}|strongly {low}|{low}est<very {low}<{low}<somewhat {low}|slightly {low}|fairly {low}"
-        f"<{MIDDLE}"
-        f"<somewhat {high}|slightly {high}|fairly {high}<{high}<very {high}"
-        f"<extremely {high}|strongly {high}|{high}est"
-        for low, high in (pair.split() for pair in OPPOSITES.split("|"))
-    ),
-)
-"""Words from the lowest level to the highest; those of one level are separated by |."""
-
-PLACES = [
-    {word: place for place, level in enumerate(scale.split("<")) for word in level.split("|")}
-    for scale in SCALES
-]
+from pathlib import Path
 
 LABEL = re.compile(
     "(age|day|degree|grade|level|month|phase|quintile|rank|round|stage|tier|week|year)s?[^a-z]"
@@ -92,10 +45,25 @@ def _words(text: str) -> list[str]:
     return text.lower().split()
 
 
+@cache
+def scales() -> list[dict[str, int]]:
+    """The place of each word on each scale of `scales.txt`."""
+    text = Path(__file__).with_name("scales.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    between = next(line for line in lines if "LOW" in line)
+    opposites = [line.split(" … ") for line in lines if " … " in line]
+    written = [line for line in lines if " < " in line and line != between]
+    written += [between.replace("LOW", low).replace("HIGH", high) for low, high in opposites]
+    return [
+        {word: place for place, level in enumerate(scale.split(" < ")) for word in level.split("|")}
+        for scale in written
+    ]
+
+
 def _places(words: Collection[list[str]]) -> list[tuple[float, float]]:
     """The places of levels on the first scale that has all of them; empty if none has."""
     levels = [" ".join(level) for level in words]
-    scale = next((places for places in PLACES if places.keys() >= set(levels)), {})
+    scale = next((places for places in scales() if places.keys() >= set(levels)), {})
     return [(float(scale[level]), 0.0) for level in levels] if scale else []
 
 

@@ -78,11 +78,13 @@ def number_formats(
 
 
 def are_durations(texts: pl.Series) -> bool:
-    """Whether most texts are hours and minutes, some of more than a day, so that they are no times of day."""
-    if 2 * texts.str.contains(":", literal=True).sum() <= len(texts):
-        return False
-    hours = _hours(texts)
-    return 2 * hours.count() > len(texts) and bool((hours >= HOURS_OF_A_DAY).any())
+    """Whether most texts are hours and minutes, some of more than a day, so that they are no times of day.
+
+    All texts with a colon must be such: 61:65 is a range.
+    """
+    timed = texts.filter(texts.str.contains(":", literal=True))
+    hours = _hours(timed)
+    return 2 * len(timed) > len(texts) and not hours.has_nulls() and bool((hours >= HOURS_OF_A_DAY).any())
 
 
 def _sign_of(number_format: str) -> str:

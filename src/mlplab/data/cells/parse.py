@@ -47,6 +47,14 @@ BAD: dict[Kind, str] = {
 LONG_INTEGER = r"^[+-]?\d{19,}$"
 """An integer that may need more than 64 bits: usually an identifier, and a float would lose its digits."""
 
+INFINITE = r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})"
+_WORDS = (
+    r"n/a|na|n\.a|n/d|nd|nan|nat|nil|none|null|\\n|div/0"
+    "|missing|unknown|undefined|not available|not applicable"
+)
+MISSING = rf"(?i)^([^\p{{L}}\p{{N}}]*|[#<>()\[\]!. ]*({_WORDS})[#<>()\[\]!. ]*|{INFINITE})$"
+"""A sign or a word for a missing value, or an infinite number, or one too large for a float."""
+
 INT64_LIMIT = 2.0**63
 
 BOOLEANS = {"true": 1.0, "false": 0.0}

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER
+from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER, MISSING
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import MISSING, can_be_typed, is_rare, may_be_categories
+from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.dialect import COMMA
@@ -20,8 +20,8 @@ from mlplab.errors import Fault, shortened
 
 
 def check_cells(reader: TableReader) -> None:
-    """Adds a fault to each column with bad cells."""
-    bad = [column for column in reader.columns if column.bad]
+    """Adds a fault to each column with bad cells that has none yet."""
+    bad = [column for column in reader.columns if column.bad and not column.faults]
     missing = (text for column in bad for text in _missing_texts(column))
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from mlplab.config.data import DURATION
 from mlplab.data.cells.dates import CLOCK_FORMATS, NAME_FORMATS
 from mlplab.data.cells.number_formats import are_durations
+from mlplab.data.cells.parse import MISSING
 from mlplab.data.infer.infer_kind import format_of, number_format_of
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import are_categories
@@ -47,8 +48,10 @@ def correct_column(
         column.certain = True
         column.read_as("categorical")
         return True
-    repeats = column.definition.format in NAME_FORMATS
-    is_doubtful = column.bad > column.filled or column.must_be_classes or repeats
+    is_other = column.definition.format in NAME_FORMATS
+    if column.definition.format in CLOCK_FORMATS:
+        is_other = not column.bad_texts.str.contains(MISSING).all()
+    is_doubtful = column.bad > column.filled or column.must_be_classes or is_other
     if column.bad and is_doubtful and not column.certain:
         column.read_as("categorical")
         return True
@@ -82,8 +85,8 @@ def _are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -
     if column.declared or column.kind != "numeric":
         return False
     distinct = np.unique(values[np.isfinite(values)])
-    numbers = distinct.astype(np.float64) + column.definition.offset
-    if (np.abs(numbers - np.round(numbers)) > np.spacing(np.abs(distinct))).any():
-        return False  # new rows may write 0.50 as 0.5
+    doubled = 2 * (distinct.astype(np.float64) + column.definition.offset)
+    if (np.abs(doubled - np.round(doubled)) > 2 * np.spacing(np.abs(distinct))).any():
+        return False  # measured, not counted
     count = len(distinct) + len(column.bad_texts)
     return are_categories(column.bad_texts, column.bad, count, column.filled + column.bad)

@@ -10,12 +10,11 @@ from jaxtyping import Bool
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED
-from mlplab.data.cells.parse import Kind
+from mlplab.data.cells.parse import MISSING, Kind
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import MISSING
 from mlplab.data.infer.suspicious_numbers import (
     leave_out_row_numbers,
     sentinels,
@@ -35,7 +34,7 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     check_cells(reader)
     for column in reader.columns:
         match column.role:
-            case "target":
+            case "target" if not column.faults or column.bad:
                 column.faults += _target_faults(column, reader)
             case "weight":
                 column.faults += _weight_faults(column, reader)

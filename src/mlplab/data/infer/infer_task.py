@@ -6,7 +6,6 @@ Whole numbers are predicted as numbers, but may also be codes that stand for nam
 import re
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
 from mlplab.config.data import number_label
 from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
@@ -50,10 +49,6 @@ NAMED = re.compile(
 
 NUMBERING = re.compile("no|nr|num|number|#|[0-9]+")
 """What may follow such a word without changing what it says: `plot_no`."""
-
-MAX_RARE_CODES, MIN_DIP = 5, 5
-"""Numbers of another name stand for names if there are few, and one of them has fewer rows than both a lower
-and a higher one, by so many standard deviations: those of counts and ratings have one peak."""
 
 
 def find_classes(column: InferredColumn, reader: TableReader) -> Classes | None:
@@ -118,7 +113,8 @@ def constant_fault(value: str, where: str) -> Fault:
 def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
     """A warning about a target that identifies rows, or an offer to predict its numbers as classes.
 
-    Of 900 columns of up to 30 whole numbers in R's tables, 66 stand for names.
+    Of 900 columns of up to 30 whole numbers in R's tables, 66 stand for names. Their own names say so of 39,
+    and of 3 others.
     """
     spec, values = reader.spec, reader.values(column)
     if spec.task != "auto" or spec.asks_for_numbers or column.name in spec.declared:
@@ -126,14 +122,14 @@ def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
     values = values[~np.isnan(values)]
     if (values != np.floor(values)).any():
         return ""
-    distinct, counts = np.unique(values, return_counts=True)
+    distinct = np.unique(values)
     silenced = "(task=regression removes this line)"
     is_identifier = names_row_number(column.name) and not GENERATED.fullmatch(column.name)
     if (is_identifier and len(distinct) == len(values)) or counts_rows(values, column.low[0], column.high[0]):
         what = "a different whole number in each row, like a row number or an identifier"
         return f"{what}; if it is one, choose a different data.target {silenced}"
     most = min(MAX_CODES, len(values) / MIN_ROWS_PER_CODE, max(MAX_CLASSES, MAX_CLASSES_SHARE * len(values)))
-    if len(distinct) > most or not (stands_for_names(column.name) or are_codes(distinct, counts)):
+    if len(distinct) > most or not stands_for_names(column.name):
         return ""
     what = f"its {len(distinct)} whole values are predicted as numbers"
     return f"{what}; if they are classes: task=multiclass {silenced}"
@@ -145,12 +141,3 @@ def stands_for_names(name: str) -> bool:
     while words and NUMBERING.fullmatch(words[-1]):
         words.pop()
     return bool(words) and NAMED.fullmatch(words[-1]) is not None
-
-
-def are_codes(distinct: Float64[np.ndarray, " value"], counts: Int64[np.ndarray, " value"]) -> bool:
-    """Whether numbers, and how many rows have each, look like codes: 1: 423 rows, 2: 215, 3: 562."""
-    if len(distinct) > MAX_RARE_CODES or distinct[0] not in (0, 1) or np.ptp(distinct) >= len(distinct):
-        return False
-    lower, higher = np.maximum.accumulate(counts), np.maximum.accumulate(counts[::-1])[::-1]
-    peak = np.minimum(lower, higher)
-    return bool(((peak - counts) / np.sqrt(peak + counts)).max() > MIN_DIP)

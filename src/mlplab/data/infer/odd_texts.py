@@ -3,25 +3,22 @@
 import polars as pl
 
 from mlplab.data.cells.number_formats import FORMATTED
-from mlplab.data.cells.parse import LONG_INTEGER
+from mlplab.data.cells.parse import INFINITE, LONG_INTEGER, MISSING
 from mlplab.data.infer.infer_kind import MAX_CATEGORIES
 
-_INFINITE = r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})"
-_WORDS = (
-    r"n/a|na|n\.a|n/d|nd|nan|nat|nil|none|null|\\n|div/0"
-    "|missing|unknown|undefined|not available|not applicable"
-)
-MISSING = rf"(?i)^([^\p{{L}}\p{{N}}]*|[#<>()\[\]!. ]*({_WORDS})[#<>()\[\]!. ]*|{_INFINITE})$"
-"""A sign or a word for a missing value, or an infinite number, or one too large for a float."""
-
-NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{_INFINITE}$"
+NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"
 """A number that cannot be read, which is no category."""
 
 CODE = r"^(\d+\p{L}|\p{L}\d+)$"
 """A number with a letter. Among many numbers, `5 kg` would be no category, and neither would `<0.5`."""
 
-NO_SLIP = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$"
-"""A capped count, which is a category even if it occurs once; a word may be a mistake."""
+CAPPED = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$"
+"""A capped count, which is a category even if it occurs once."""
+
+WORD = r"^\p{L}{3,}$"
+
+MIN_WORD_SHARE = 0.01
+"""The smallest share of cells from which a word that occurs once is no mistake: `rotary` in 90 rows."""
 
 MAX_MISSING_SHARE = 0.05
 """The largest share of cells with words of unknown meaning that may be missing values."""
@@ -62,6 +59,7 @@ def are_categories(texts: pl.Series, odd: int, distinct: int, cells: int) -> boo
         texts = texts.filter(texts.str.to_lowercase() != "none")
     if texts.str.contains(MISSING).any() or texts.str.contains(NUMBER).any() or 2 * distinct > cells:
         return False
-    if odd < 2 * len(texts) and not texts.str.contains(NO_SLIP).all():
+    known = f"{CAPPED}|{WORD}" if odd >= MIN_WORD_SHARE * cells else CAPPED
+    if odd < 2 * len(texts) and not texts.str.contains(known).all():
         return False
     return distinct <= MAX_CATEGORIES or bool(texts.str.contains(CODE).all())

@@ -115,8 +115,13 @@ class TableReader:
         return self.source.location(row, titled(column.name, column.role))
 
     def _correct(self, column: InferredColumn) -> bool:
+        """Corrects how a column is read; returns whether it must be read again."""
         values, first_texts = self.values(column), partial(self._first_texts, column)
-        return correct_column(column, values, first_texts, self.source, self.dtype, raw=self.spec.raw)
+        try:
+            return correct_column(column, values, first_texts, self.source, self.dtype, raw=self.spec.raw)
+        except UserError as error:
+            column.faults, column.certain = [*error.faults], True
+            return False
 
     def _first_texts(self, column: InferredColumn) -> pl.Series:
         texts = parse_str(cells_of(self.sample, column.name), self.spec.na_values)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from mlplab.config.metrics import sign_of
+from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
@@ -194,7 +194,9 @@ class StackTrainer:
             return finite(metrics)
         run, module = self.runs[index], self.stack.module
         if module.ensemble > 1:
-            scores = table_scores(run.data.table, *self._validated(index), run.threshold)
+            # Not by a threshold that these rows have chosen.
+            threshold = DEFAULT_THRESHOLD if run.config.threshold == "auto" else run.threshold
+            scores = table_scores(run.data.table, *self._validated(index), threshold)
             metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
         if classes := module.schema.classes:

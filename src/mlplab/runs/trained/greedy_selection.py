@@ -1,22 +1,23 @@
 """Greedy selection of the runs of an ensemble (Caruana et al. 2004), and the errors that it lowers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
-from mlplab.runs.predictions import SMALLEST_PROBABILITY
+from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.runs.scores import scores
 
-Error = Callable[[Float64[np.ndarray, "row output"]], float]
+Error = Callable[[Predicted, float], float]
+"""Of predictions, and the threshold from which the second of two classes is predicted."""
 
 STANDARDISED_RMSE = "standardised_rmse"
 """The mean RMSE of the standardised targets."""
 
 
 def greedy_selection(
-    predictions: Float64[np.ndarray, "run row output"], error: Error, steps: int, best: int | None = None
+    runs: Sequence[tuple[Predicted, float]], error: Error, steps: int, best: int | None = None
 ) -> list[int]:
     """Chooses a run in each step: the one whose addition lowers the error of the mean most.
 
@@ -24,13 +25,14 @@ def greedy_selection(
     convex, that of the result is at most that of the best single run, which is chosen first.
 
     Args:
+        runs: the predictions and the threshold of each. Their mean has the mean of the thresholds.
         best: the index of the best single run; None: the one with the lowest error.
     """
-    total, chosen = np.zeros_like(predictions[0]), list[int]()
+    total, threshold, chosen = np.zeros_like(runs[0][0]), 0.0, list[int]()
     for step in range(1, steps + 1):
         if chosen or best is None:
-            best = int(np.argmin([error((total + predicted) / step) for predicted in predictions]))
-        total += predictions[best]
+            best = int(np.argmin([error((total + p) / step, (threshold + t) / step) for p, t in runs]))
+        total, threshold = total + runs[best][0], threshold + runs[best][1]
         chosen.append(best)
     return chosen
 
@@ -49,12 +51,12 @@ def error_of(
     share = np.full(len(y), 1 / len(y)) if weight is None else weight / weight.sum()
     if metric == "log_loss":
         true = np.arange(len(y)), y[:, 0].astype(np.int64)
-        return lambda predicted: float(-share @ np.log(predicted[true].clip(SMALLEST_PROBABILITY)))
+        return lambda predicted, _: float(-share @ np.log(predicted[true].clip(SMALLEST_PROBABILITY)))
     if metric == "mae":
-        return lambda predicted: float(np.mean(share @ abs(predicted - y)))
+        return lambda predicted, _: float(np.mean(share @ abs(predicted - y)))
     if metric in ("rmse", STANDARDISED_RMSE):
         sd = np.sqrt(share @ (y - share @ y) ** 2)
         unit = np.where((sd > 0) & (metric != "rmse"), sd, 1)
-        return lambda predicted: float(np.mean(np.sqrt(share @ (predicted - y) ** 2) / unit))
+        return lambda predicted, _: float(np.mean(np.sqrt(share @ (predicted - y) ** 2) / unit))
     sign = sign_of(metric)
-    return lambda predicted: sign * scores(predicted, y, weight, classes)[metric]
+    return lambda predicted, threshold: sign * scores(predicted, y, weight, classes, (), threshold)[metric]

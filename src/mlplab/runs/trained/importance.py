@@ -55,7 +55,7 @@ def permutation_importance(
     """
 
     def error_on(x: Float[np.ndarray, "row feature"]) -> float:
-        return error(ensemble.predict_features(x)[0])
+        return error(ensemble.predict_features(x)[0], ensemble.threshold)
 
     source, base = np.random.default_rng(ensemble.config[0].seed), error_on(x)
     orders = [source.permutation(len(x)) for _ in range(repeats)]

@@ -8,7 +8,7 @@ import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-from mlplab.figures.learning_curves import Curve
+from mlplab.figures import Curve
 
 MOST_POINTS = 300
 """Points of a curve that a chart shows at most."""
