@@ -147,7 +147,7 @@ TEXTS = """() => [...document.querySelectorAll(".chart.fits svg")].flatMap(svg =
 """The texts in charts that are clipped, or that cross others."""
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_texts_in_charts_are_whole_and_do_not_cross(
     page: Page, tmp_path: Path, large_numbers: dict[str, Figure], width: int
 ) -> None:

@@ -143,10 +143,10 @@ def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_pat
     common = [word for word in SEARCH if not word.startswith(("trainer.max_epochs", "sweep.batch"))]
     patient = ("callbacks.early_stopping.patience=1000000", "trainer.max_epochs=10000000")
     stacks = ("hydra.launcher.max_members=2", "hydra.launcher.workers=1")
-    ended = command(*common, *patient, *stacks, "sweep.batch=8", "sweep.minutes=0.1")
+    ended = command(*common, *patient, *stacks, "sweep.batch=4", "sweep.minutes=0.05")
     assert ended.status == 0, ended.err
     root = tmp_path / "outputs/s"
-    assert states_of(root) == [TrialState.COMPLETE] * 8
+    assert states_of(root) == [TrialState.COMPLETE] * 4
     metrics = {run.name: read_metrics(run) for run in root.glob("trial-*")}
     assert 1 < max(found["epochs"] for found in metrics.values()) < 10_000_000
     for name, found in metrics.items():
@@ -154,7 +154,7 @@ def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_pat
         assert found["reason"] in (root / name / "train.log").read_text()
     best = BestTrial.read(root)
     assert best
-    assert "without time for all of their epochs: 8 trials" in ended.out
+    assert "without time for all of their epochs: 4 trials" in ended.out
     assert f"{best.trial}: {metrics[best.trial]['reason']}; to train it in full:" in ended.out
     assert ended.out.index("to train it in full:") < ended.out.index(best.command)
 
