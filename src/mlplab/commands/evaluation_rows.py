@@ -11,14 +11,13 @@ from jaxtyping import Bool, Float, Float64
 
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
-from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
-from mlplab.data.class_labels import class_numbers, predicted_classes
+from mlplab.data.class_labels import predicted_classes
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.load_table import csv_options, table_spec
-from mlplab.data.new_data import FrameTransformer, check_columns
+from mlplab.data.new_data import FrameTransformer, check_columns, parse_target
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
@@ -131,7 +130,7 @@ def _targets_and_weight(
     Raises:
         UserError: if cells are missing, cannot be read, or are of classes that did not occur in training.
     """
-    schema, comma = run.schema, source.decimal_comma
+    schema = run.schema
     weights = [schema.weight] if schema.weight and schema.weight in frame.columns else []
     if schema.weight and not weights:
         log.warning("%s: has no weight column '%s': all rows get equal weight", source.where, schema.weight)
@@ -139,15 +138,10 @@ def _targets_and_weight(
     columns = []
     for name in (*schema.targets, *weights):
         cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets
-        number_format = schema.number_formats.get(name, "")
         if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
             what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
             raise UserError(Fault(what, f"{source.where}, column '{name}'", remedy=remedy))
-        if is_class:
-            labels = schema.classes, schema.class_kind
-            values = class_numbers(cells, *labels, schema.na_values, number_format, decimal_comma=comma)
-        else:
-            values = parse_number(cells, schema.na_values, number_format, decimal_comma=comma)
+        values = parse_target(schema, name, cells, decimal_comma=source.decimal_comma)
         missing = parse_str(cells, schema.na_values).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
         if len(rows := bad.arg_true()):

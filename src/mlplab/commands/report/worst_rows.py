@@ -11,10 +11,10 @@ from mlplab.commands.importance import Importance
 from mlplab.commands.report.tables import TextTable, aligned_table
 from mlplab.config.parsing import parse_resolved
 from mlplab.console import in_digits
-from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import cells_of
-from mlplab.data.class_labels import class_numbers, label_values
+from mlplab.data.class_labels import label_values
 from mlplab.data.load_table import opened_source
+from mlplab.data.new_data import parse_target
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK
 from mlplab.errors import UserError
@@ -53,12 +53,12 @@ def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
     Their inputs are shown if the table is where it was, and has these values of the target. Empty if there
     are no test predictions, or they do not fit the schema.
     """
-    importance, count, found = Importance.read(run), len(schema.names), list(_worst(run, schema))
+    importance, count, targets = Importance.read(run), len(schema.names), list(_worst(run, schema))
     ranked = [column.name for column in importance.columns] if importance else schema.names
     names = [name for name in ranked if name in schema.names][:MOST_INPUTS]
     which = f"; the {'most important' if importance else 'first'} {len(names)} of {count:,} columns"
-    tables, inputs = [], _inputs(run, schema, names, found)
-    for place, (caption, _, rows) in enumerate(found):
+    tables, inputs = [], _inputs(run, schema, names, targets)
+    for place, (caption, _, rows) in enumerate(targets):
         shown = rows.get_columns() + (inputs[place].get_columns() if inputs else [])
         caption += which * (bool(inputs) and len(names) < count)
         columns = [list(map(_text, column)) for column in shown]
@@ -94,10 +94,10 @@ def _worst(run: Path, schema: Schema) -> Iterator[WorstRows]:
 
 
 def _inputs(
-    run: Path, schema: Schema, names: Sequence[str], found: Sequence[WorstRows]
+    run: Path, schema: Schema, names: Sequence[str], targets: Sequence[WorstRows]
 ) -> list[pl.DataFrame]:
     """Cells of the rows as the table's file has them; none if it is gone, or has other targets by now."""
-    numbers = sorted({number for worst in found for number in worst.rows["row"]})
+    numbers = sorted({number for worst in targets for number in worst.rows["row"]})
     if not numbers:
         return []
     blocks, before = list[pl.DataFrame](), 0
@@ -110,24 +110,16 @@ def _inputs(
                     break
     except (UserError, OSError):
         return []
-    found_cells = pl.concat(blocks)
-    if len(found_cells) < len(numbers):
+    table_rows = pl.concat(blocks)
+    if len(table_rows) < len(numbers):
         return []
-    of_tables = [found_cells[np.searchsorted(numbers, worst.rows["row"])] for worst in found]
-    for worst, frame in zip(found, of_tables, strict=True):
+    of_tables = [table_rows[np.searchsorted(numbers, worst.rows["row"])] for worst in targets]
+    for worst, frame in zip(targets, of_tables, strict=True):
         cells, then = cells_of(frame, worst.target), worst.rows["true"]
-        now = _numbers(schema, worst.target, cells, decimal_comma=source.decimal_comma)
-        if not (now == _numbers(schema, worst.target, then)).all(ignore_nulls=False):
+        now = parse_target(schema, worst.target, cells, decimal_comma=source.decimal_comma)
+        if not (now == parse_target(schema, worst.target, then, decimal_comma=False)).all(ignore_nulls=False):
             return []
     return [pl.DataFrame([frame.get_column(name) for name in names]) for frame in of_tables]
-
-
-def _numbers(schema: Schema, target: str, cells: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
-    """Cells of a target as numbers, or the numbers of their classes."""
-    read_as = schema.na_values, schema.number_formats.get(target, "")
-    if not schema.classes:
-        return parse_number(cells, *read_as, decimal_comma=decimal_comma)
-    return class_numbers(cells, schema.classes, schema.class_kind, *read_as, decimal_comma=decimal_comma)
 
 
 def _text(cell: object) -> str:
