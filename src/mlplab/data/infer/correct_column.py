@@ -85,8 +85,7 @@ def _are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -
     if column.declared or column.kind != "numeric":
         return False
     distinct = np.unique(values[np.isfinite(values)])
-    doubled = 2 * (distinct.astype(np.float64) + column.definition.offset)
-    if (np.abs(doubled - np.round(doubled)) > 2 * np.spacing(np.abs(distinct))).any():
+    if not column.are_multiples(distinct, 0.5):
         return False  # measured, not counted
     count = len(distinct) + len(column.bad_texts)
     return are_categories(column.bad_texts, column.bad, count, column.filled + column.bad)

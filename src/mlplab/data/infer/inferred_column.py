@@ -126,6 +126,11 @@ class InferredColumn:
         with np.errstate(over="ignore"):
             return np.array([self.low, self.high]).astype(dtype)
 
+    def are_multiples(self, values: Float[np.ndarray, " value"], step: float) -> bool:
+        """Whether values, in the column's units, are multiples of a step, but for their rounding."""
+        steps = (values.astype(np.float64) + self.definition.offset) / step
+        return not (np.abs(steps - np.round(steps)) > np.spacing(np.abs(values)) / step).any()
+
     def reset(self, start: int) -> int:
         """Prepares for reading from the first row into the columns of a matrix; returns where these end."""
         width = 1 if self.role == "time" else self.definition.width

@@ -112,8 +112,7 @@ def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
         return False
     if not (dtype.is_integer() or is_text(dtype)) or len(np.unique(first)) < len(first):
         return False
-    whole = first.astype(np.float64) + column.definition.offset
-    if (np.abs(whole - np.round(whole)) > np.spacing(np.abs(first))).any():
+    if not column.are_multiples(first, 1.0):
         return False
     return np.spacing(values.dtype.type(largest)) <= 0.5 and len(np.unique(values)) == len(values)
 
