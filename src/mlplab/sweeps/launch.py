@@ -63,7 +63,8 @@ def launch(
         if any(run.folder not in ended for run in members):
             title = f"stack {number} of {len(plan.stacks)}"
             stacks.append(PlannedStack(title, members, file))
-    stacks = _share_time(stacks, plan.workers, cache)
+    if any(run.bracket for run in runs):
+        stacks = _share_time(stacks, plan.workers, cache)
     if plan.workers == 1 and not engine.is_remote:
         console = Console()
         for stack in stacks:

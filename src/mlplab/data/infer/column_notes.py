@@ -1,6 +1,6 @@
 """Notes on columns: how they are read where that may surprise, and what may be wrong with them."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
@@ -21,7 +21,7 @@ MIN_LEVELS, MAX_LEVELS = 3, 100
 
 
 def column_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
-    """A note about what may be wrong with a column."""
+    """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is."""
     if column.sentinels:
         return sentinel_note(column, na_values, reader)
     if column.texts is not None:
@@ -44,7 +44,7 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
         yield similar_labels_note(texts)
         yield odd_texts_note(column, reader)
     if column.is_input and column.name not in reader.spec.declared:
-        yield order_note(column.name, texts.to_list())
+        yield order_note(column.name, texts)
 
 
 def number_format_note(column: InferredColumn, reader: TableReader) -> str:
@@ -81,8 +81,8 @@ def similar_labels_note(labels: pl.Series) -> str:
     return f"categories that differ only by spaces or case: {similar}" if similar else ""
 
 
-def order_note(name: str, texts: Collection[str]) -> str:
+def order_note(name: str, texts: pl.Series) -> str:
     """A note that offers to use the order of a column's texts; empty if none is known."""
-    levels = known_order(texts) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
+    levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
     shown = listed(map(shortened, levels))
     return f"its values have an order: {shown}; to use it: {typed(name, 'ordinal')}" if levels else ""
