@@ -35,8 +35,8 @@ def readable(words: Sequence[str]) -> list[str]:
     letters in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=`
     implies `data=csv`, unless another word may choose the table.
     """
-    found = {word: COLUMN_KIND.fullmatch(word) for word in words}
-    kinds = {word: (match[1], _quoted_levels(match[2])) for word, match in found.items() if match}
+    matches = {word: COLUMN_KIND.fullmatch(word) for word in words}
+    kinds = {word: (match[1], _quoted_levels(match[2])) for word, match in matches.items() if match}
     odd = not all(name.isidentifier() and name.isascii() for name, _ in kinds.values())
     read = [
         f"++{COLUMNS}{'='.join(kinds[word])}" if word in kinds else _with_folder_quoted(word)

@@ -34,7 +34,8 @@ class EvaluationResult:
     Attributes:
         networks: the number of networks of all runs.
         part: `test`, or `all` if some of the rows were in training or validation.
-        classes: the classes of the target; empty for regression. Their loss may have had weights.
+        classes: the classes of the target; empty for regression.
+        has_class_weights: whether any run was trained with weights of classes.
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
             runs have different test rows.
     """

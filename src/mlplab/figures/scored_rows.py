@@ -95,7 +95,7 @@ def parts_of(column: ColumnValues) -> Iterator[tuple[str, Int64[np.ndarray, " pa
 
 
 def _names(column: ColumnValues, numbers: Float64[np.ndarray, " number"], digits: int) -> list[str]:
-    """Categories, days, or numbers with at least so many digits, and as many as tell them apart."""
+    """Categories, days, or numbers with at least so many digits, and as many as make them differ."""
     if column.categories:
         return [column.categories[int(number)] for number in numbers]
     if column.is_date:

@@ -132,8 +132,8 @@ class RunFolder:
 
     def overrides(self) -> list[str]:
         """What was typed for the run before it is resumed."""
-        found = read_json(self.path / "environment.json").get("overrides")
-        return list(map(str, found)) if isinstance(found, list) else []
+        overrides = read_json(self.path / "environment.json").get("overrides")
+        return list(map(str, overrides)) if isinstance(overrides, list) else []
 
     @contextmanager
     def log(self) -> Iterator[None]:

@@ -32,7 +32,7 @@ def known_order(texts: Collection[str]) -> tuple[str, ...]:
         return ()
     words = [_words(text) for text in texts]
     common = set.intersection(*map(set, words))
-    differing = [[word for word in each if word not in common] for each in words]
+    differing = [[word for word in level if word not in common] for level in words]
     for keys in (_places(words), _places(differing), _bounds(texts)):
         if keys and len(set(keys)) == len(texts):
             return tuple(text for _, text in sorted(zip(keys, texts, strict=True)))

@@ -15,10 +15,7 @@ from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.suspicious_numbers import (
-    leave_out_row_numbers,
-    sentinels,
-)
+from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.header import ROW_INDEX

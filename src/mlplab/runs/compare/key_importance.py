@@ -32,7 +32,7 @@ def key_importance(
     deviations = ranks - ranks.mean()
     if runs < FEWEST or not deviations.any():
         return {}
-    found = {}
+    importance = {}
     for key, column in values.items():
         cells = np.array(column)
         groups = np.unique(cells, return_inverse=True)[1]
@@ -43,5 +43,5 @@ def key_importance(
         explained = (runs - 1) * float((sums**2 / counts).sum() / (deviations**2).sum())
         freedom, left = max(1, len(counts) - 1), max(1, runs - len(counts))
         share, chance = ((most - freedom) / left for most in (explained, float(chdtri(freedom, 0.05))))
-        found[key] = min(1.0, max(0.0, share)), min(1.0, max(0.0, chance))
-    return found
+        importance[key] = min(1.0, max(0.0, share)), min(1.0, max(0.0, chance))
+    return importance

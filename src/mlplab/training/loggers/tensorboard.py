@@ -64,8 +64,8 @@ def _values_set(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str
     typed = {key.replace("/", "."): text for key, _, text in lines}
     names = [f"{key}.name" if f"{key}.name" in values else key for key in typed]
     known = {"experiment": typed.get("experiment"), **values}
-    found = {key: known[key] for key in known if any(f"{key}.".startswith(f"{name}.") for name in names)}
-    return found or {"optimizer.lr": values["optimizer.lr"]}
+    chosen = {key: known[key] for key in known if any(f"{key}.".startswith(f"{name}.") for name in names)}
+    return chosen or {"optimizer.lr": values["optimizer.lr"]}
 
 
 def log_end(loggers: Sequence[Logger]) -> None:
