@@ -45,7 +45,7 @@ def test_a_job_that_is_requeued_continues(
     first = slurm.jobs()[0].name
     happens(slurm, first)
     assert_done(sweep, whole, slurm)
-    assert [job.ends for job in slurm.jobs() if job.name == first] == [["REQUEUED", "COMPLETED"]]
+    assert [job.ends for job in slurm.finished_jobs() if job.name == first] == [["REQUEUED", "COMPLETED"]]
 
 
 def test_jobs_go_on_without_the_command_which_finds_them_again(
@@ -57,7 +57,7 @@ def test_jobs_go_on_without_the_command_which_finds_them_again(
     assert "jobs that go on in Slurm: 2" in printed
     assert start(tmp_path, SLURM, "optimizer.lr=0.5").end()[0] == 2  # a mistake, which changes nothing
     assert_done(start(tmp_path, SLURM), whole, slurm)
-    assert [job.ends for job in slurm.jobs()] == [["COMPLETED"]] * 2
+    assert [job.ends for job in slurm.finished_jobs()] == [["COMPLETED"]] * 2
 
 
 def test_jobs_are_not_lost_if_slurm_does_not_answer(
@@ -69,4 +69,4 @@ def test_jobs_are_not_lost_if_slurm_does_not_answer(
     sweep.wait_for_epoch(0, 100)
     answers.replace(slurm.bin / "sacct")
     assert_done(sweep, whole, slurm)
-    assert [len(job.ends) for job in slurm.jobs()] == [1, 1]
+    assert [len(job.ends) for job in slurm.finished_jobs()] == [1, 1]

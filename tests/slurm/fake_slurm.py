@@ -68,6 +68,13 @@ class FakeSlurm:
         """All jobs ever submitted, each task of an array by itself."""
         return [JobRecord(**record) for record in self._ask("jobs")]
 
+    def finished_jobs(self) -> list[JobRecord]:
+        """All jobs, once each has ended: a job ends later than the run whose results it has written."""
+        self.until(
+            lambda: all(job.state not in ("PENDING", "RUNNING") for job in self.jobs()), "a job does not end"
+        )
+        return self.jobs()
+
     def preempt(self, name: str, *, send_user_signal: bool) -> None:
         """Takes the node from a running job after 30 seconds, SIGTERM (or its own signal) first."""
         self._ask("preempt", name, "SIGUSR2" if send_user_signal else "SIGTERM")

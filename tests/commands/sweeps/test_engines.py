@@ -23,7 +23,7 @@ def test_slurm(command: Callable[..., Ended], slurm: FakeSlurm, tmp_path: Path) 
     assert left_behind(tmp_path / "outputs/one/run") == left_behind(tmp_path / "outputs/s/run")
     assert "1 run: 1 alone; Slurm jobs\n" in ended.out
     assert not (tmp_path / "outputs/s/slurm").exists()
-    [job] = slurm.jobs()
+    [job] = slurm.finished_jobs()
     assert job.ends == ["COMPLETED"]
     options = {"partition": "gpu", "time": "30", "gpus-per-node": "1", "mem": "2048M", "account": "physics"}
     options |= {"qos": "low", "cpus-per-task": "2", "constraint": "a100"}
