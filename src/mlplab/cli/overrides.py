@@ -44,12 +44,10 @@ def readable(words: Sequence[str]) -> list[str]:
         if not (word in kinds and odd)
     ]
     if odd:
-        pairs = (
-            f"[{quoted(name)},{kind if kind.startswith(LITERALS) else quoted(kind)}]"
-            for name, kind in kinds.values()
-        )
+        literals = ((name, kind if kind[:1] in LITERALS else quoted(kind)) for name, kind in kinds.values())
+        pairs = ",".join(f"[{quoted(name)},{literal}]" for name, literal in literals)
         columns = COLUMNS.rstrip(".")
-        read += [f"~{columns}", f"+{columns}=[{','.join(pairs)}]"]
+        read += [f"~{columns}", f"+{columns}=[{pairs}]"]
     keys = [key_of(word) for word in read]
     if PATH in keys and not {"data", "experiment", RESUME}.intersection(keys):
         read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides

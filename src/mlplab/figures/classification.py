@@ -117,8 +117,7 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     if is_binary:
         rate = float(np.average(scored.actual, weights=weight))
         title.subtitle = f"dashed: the base rate, {rate:.1%} of the rows"
-        rule = chart_of(rate=[rate]).mark_rule(color=REFERENCE, strokeDash=[5, 4])
-        rules = [rule.encode(y="rate:Q")]
+        rules = [chart_of(rate=[rate]).mark_rule(color=REFERENCE, strokeDash=[5, 4]).encode(y="rate:Q")]
     return alt.hconcat(
         left.properties(title=alt.Title(f"ROC{of}", subtitle="dashed: chance")),
         _lines(recall, "recall", "precision", *rules, area="average precision").properties(title=title),

@@ -67,8 +67,7 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     marks = []
     if best_epoch is not None:
         subtitle += f"; dashed: the best epoch, {best_epoch}"
-        rule = chart_of(epoch=[best_epoch]).mark_rule(color=REFERENCE, strokeDash=[4, 3])
-        marks = [rule.encode(x)]
+        marks = [chart_of(epoch=[best_epoch]).mark_rule(color=REFERENCE, strokeDash=[4, 3]).encode(x)]
     return framed(
         *marks,
         lines,

@@ -109,22 +109,21 @@ def best_threshold(
     and the midpoints between neighbouring probabilities; of equally good ones, the nearest to 0.5 is chosen.
     0.5 if one of the classes has no weight.
     """
+    from sklearn.metrics import roc_curve
+
     weights = np.ones(len(positive)) if weight is None else weight.astype(np.float64)
-    distinct, group = np.unique(probability[weights > 0], return_inverse=True)
-    positive, weights = positive[weights > 0], weights[weights > 0]
-    candidates = np.append((distinct[1:] + distinct[:-1]) / 2, DEFAULT_THRESHOLD)
-    candidates = candidates[candidates > 0]  # which the midpoint of 0 and the smallest number is not
-    # Of each candidate, the weights of the negative and positive rows that are predicted to be positive.
-    reached = np.searchsorted(distinct, candidates)
-    false, true = (
-        np.append(np.bincount(group, weights * part, len(distinct))[::-1].cumsum()[::-1], 0)
-        for part in (~positive, positive)
-    )
-    if not (true[0] and false[0]):
+    total, positives = weights.sum(), weights[positive].sum()
+    if not 0 < positives < total:
         return DEFAULT_THRESHOLD
+    curve = roc_curve(positive, probability, sample_weight=weights, drop_intermediate=False)
+    false, true, distinct = (values[::-1] for values in curve)  # from the lowest probability on
+    candidates = np.append((distinct[1:-1] + distinct[:-2]) / 2, DEFAULT_THRESHOLD)
+    candidates = candidates[candidates > 0]  # which the midpoint of 0 and the smallest number is not
+    reached = np.searchsorted(distinct, candidates)
+    false, true = false[reached] * (total - positives), true[reached] * positives
     if metric == "f1":
-        score = 2 * true[reached] / (true[reached] + false[reached] + true[0])
+        score = 2 * true / (true + false + positives)
     else:
-        score = true[reached] / true[0] - false[reached] / false[0]  # 2 · balanced accuracy − 1
+        score = true / positives - false / (total - positives)  # 2 · balanced accuracy − 1
     best = candidates[score >= score.max() - ROUNDING]
     return float(best[np.abs(best - DEFAULT_THRESHOLD).argmin()])

@@ -3,6 +3,7 @@
 These are the year, and the sine and cosine of the positions in year, week and day.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
@@ -20,40 +21,16 @@ DATE_PARTS: tuple[DatePart, ...] = get_args(DatePart)
 
 ISO = "%Y-%m-%d"
 
-DATE_FORMATS = {
-    ISO: r"^\d{4}-\d{1,2}-\d{1,2}(?:\b|T)",
-    "%Y/%m/%d": r"^\d{4}/\d{1,2}/\d{1,2}(?:\b|T)",
-    "%d.%m.%Y": r"^\d{1,2}\.\d{1,2}\.\d{4}(?:\b|T)",
-    "%d.%m.%y": r"^\d{1,2}\.\d{1,2}\.\d\d(?:\b|T)",
-    "%d/%m/%Y": r"^\d{1,2}/\d{1,2}/\d{4}(?:\b|T)",
-    "%m/%d/%Y": r"^\d{1,2}/\d{1,2}/\d{4}(?:\b|T)",
-    "%d/%m/%y": r"^\d{1,2}/\d{1,2}/\d\d(?:\b|T)",
-    "%m/%d/%y": r"^\d{1,2}/\d{1,2}/\d\d(?:\b|T)",
-    "%d-%m-%Y": r"^\d{1,2}-\d{1,2}-\d{4}(?:\b|T)",
-    "%m-%d-%Y": r"^\d{1,2}-\d{1,2}-\d{4}(?:\b|T)",
-    "%d %B %Y": r"^\d{1,2} [A-Za-z]{3,9} \d{4}(?:\b|T)",
-    "%B %d, %Y": r"^[A-Za-z]{3,9} \d{1,2}, \d{4}(?:\b|T)",
-    "%d-%b-%Y": r"^\d{1,2}-[A-Za-z]{3}-\d{4}(?:\b|T)",
-    "%d-%b-%y": r"^\d{1,2}-[A-Za-z]{3}-\d\d(?:\b|T)",
-}
-"""Formats that are tried, each with or without a time of day, and patterns of matching text."""
+DATE_FORMATS = (
+    *(ISO, "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y"),
+    *("%m-%d-%Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y"),
+)
+"""Formats that are tried, each with or without a time of day."""
 
-PERIOD_FORMATS = {
-    "%Y %b": r"^\d{4} [A-Za-z]{3}$",
-    "%Y Q%q": r"^\d{4} Q[1-4]$",
-    "%G W%V": r"^\d{4} W\d\d$",
-    "%b-%Y": r"^[A-Za-z]{3}-\d{4}$",
-    "%b-%y": r"^[A-Za-z]{3}-\d\d$",
-    "%B %Y": r"^[A-Za-z]{3,9} \d{4}$",
-}
+PERIOD_FORMATS = ("%Y %b", "%Y Q%q", "%G W%V", "%b-%Y", "%b-%y", "%B %Y")
 """Formats of months, quarters and ISO weeks, which are read as their first day."""
 
-CLOCK_FORMATS = {
-    "%H:%M:%S": r"^\d{1,2}:\d\d:\d\d$",
-    "%H:%M": r"^\d{1,2}:\d\d$",
-    "%I:%M %p": r"(?i)^\d{1,2}:\d\d\s?[ap]\.?m\.?$",
-    "%I:%M:%S %p": r"(?i)^\d{1,2}:\d\d:\d\d\s?[ap]\.?m\.?$",
-}
+CLOCK_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M %p", "%I:%M:%S %p")
 """Formats of times of day."""
 
 _MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?"
@@ -66,12 +43,27 @@ NAME_FORMATS = {
 MIN_NAMES = 3
 """Number of different names from which their order matters. May and June, or Sat and Sun, may be anything."""
 
-REPEATING_FORMATS = NAME_FORMATS | CLOCK_FORMATS
-"""Formats of places in a year, a week or a day, in no certain one."""
+_CODES = {
+    **{"%Y": r"\d{4}", "%G": r"\d{4}", "%y": r"\d\d", "%B": "[A-Za-z]{3,9}", "%b": "[A-Za-z]{3}", ".": r"\."},
+    **{"%q": "[1-4]", "%V": r"\d\d", "%M": r"\d\d", "%S": r"\d\d", " %p": r"\s?(?i:[ap]\.?m\.?)"},
+}
 
-ANY_FORMAT = "|".join(
-    f"({pattern})" for pattern in (DATE_FORMATS | PERIOD_FORMATS | REPEATING_FORMATS).values()
-)
+
+def _pattern(date_format: str, end: str) -> str:
+    pattern = re.sub(r" %p|%.|\.", lambda code: _CODES.get(code[0], r"\d{1,2}"), date_format)
+    return f"^{pattern}{end}"
+
+
+REPEATING_FORMATS = NAME_FORMATS | {name: _pattern(name, "$") for name in CLOCK_FORMATS}
+"""Formats of places in a year, a week or a day, in no certain one, and patterns of matching text."""
+
+FULL_FORMATS = {
+    **{name: _pattern(name, r"(?:\b|T)") for name in DATE_FORMATS},
+    **{name: _pattern(name, "$") for name in PERIOD_FORMATS},
+}
+"""All others, and patterns of matching text."""
+
+ANY_FORMAT = "|".join(f"({pattern})" for pattern in (FULL_FORMATS | REPEATING_FORMATS).values())
 
 CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
 
@@ -123,10 +115,9 @@ def date_formats(text: pl.Series) -> list[str]:
         if len(known) >= (1 if is_clock else MIN_NAMES) and known.str.contains(pattern).all():
             return [] if parse_datetime(known, (), date_format).has_nulls() else [date_format]
     counts = {}
-    for date_format, pattern in (DATE_FORMATS | PERIOD_FORMATS).items():
+    for date_format, pattern in FULL_FORMATS.items():
         if 2 * text.str.contains(pattern).sum() > len(text):
-            parsed = parse_datetime(text, (), date_format)
-            counts[date_format] = len(parsed) - parsed.null_count()
+            counts[date_format] = parse_datetime(text, (), date_format).count()
     best = max(counts.values(), default=0)
     return [name for name, count in counts.items() if count == best and 2 * count > len(text)]
 

@@ -1,6 +1,5 @@
 """Corrects how a column is read, where all rows contradict what the first ones suggested."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +9,11 @@ from jaxtyping import Float
 from mlplab.config.data import DURATION
 from mlplab.data.cells.dates import CLOCK_FORMATS, NAME_FORMATS
 from mlplab.data.cells.number_formats import are_durations
-from mlplab.data.cells.parse import MISSING
+from mlplab.data.cells.parse import MISSING, parse_str
 from mlplab.data.infer.infer_kind import format_of, number_format_of
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import are_categories
+from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
 
 FAR = 1000
@@ -23,11 +23,10 @@ FAR = 1000
 def correct_column(
     column: InferredColumn,
     values: Float[np.ndarray, " row"],
-    first_texts: Callable[[], pl.Series],
+    first_cells: pl.Series,
     source: Source,
+    spec: TableSpec,
     dtype: type[np.floating],
-    *,
-    raw: bool,
 ) -> bool:
     """Changes how the column is read, if its cells require it, and infers the kind of text.
 
@@ -35,13 +34,13 @@ def correct_column(
 
     Args:
         values: its first feature.
-        first_texts: returns the distinct texts of its first rows.
-        raw: whether numbers get no offset.
+        first_cells: the cells of its first rows.
+        dtype: of the matrix that it is read into.
 
     Raises:
         UserError: if it contains dates in no known format, or ambiguous dates or numbers.
     """
-    if column.bad and (cell_format := _number_format(column, first_texts, source)):
+    if column.bad and (cell_format := _number_format(column, first_cells, source, spec)):
         column.read_as("numeric", cell_format)
         return True
     if column.bad and _are_categories(column, values):
@@ -62,7 +61,7 @@ def correct_column(
             column.read_as(kind, format_of(kind, column.texts, source, column.name))
             return True
         column.kind = kind
-    elif column.definition.kind == "numeric" and column.role == "input" and column.filled and not raw:
+    elif column.definition.kind == "numeric" and column.role == "input" and column.filled and not spec.raw:
         [low], [high] = column.rounded(dtype).tolist()
         if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
             column.definition = replace(column.definition, offset=column.definition.offset + low)
@@ -70,12 +69,13 @@ def correct_column(
     return False
 
 
-def _number_format(column: InferredColumn, first_texts: Callable[[], pl.Series], source: Source) -> str:
+def _number_format(column: InferredColumn, cells: pl.Series, source: Source, spec: TableSpec) -> str:
     """The format of what were read as plain numbers or times of day, if it reads their bad cells, too."""
     kind, cell_format = column.definition.kind, column.definition.format
     if column.must_be_classes or (column.declared and cell_format):
         return ""
-    texts = pl.concat([first_texts(), column.bad_texts]).unique(maintain_order=True)
+    texts = pl.concat([parse_str(cells, spec.na_values).drop_nulls(), column.bad_texts])
+    texts = texts.unique(maintain_order=True)
     if cell_format in CLOCK_FORMATS:
         return DURATION if are_durations(texts) else ""
     return number_format_of(texts, source, column.name) if kind == "numeric" and not cell_format else ""

@@ -4,6 +4,7 @@ Whole numbers are predicted as numbers, but may also be codes that stand for nam
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -32,17 +33,11 @@ MAX_CODES = 30
 MIN_ROWS_PER_CODE = 2
 """Mean number of rows per distinct number from which they may stand for names."""
 
-_NAMED = (
-    "animal|arm|batch|block|brand|breed|cat|cent(er|re)|choice|clinic|colou?r|company|country|county|cultivar|"
-    "customer|denomination|department|destination|diagnosis|diet|digit|district|ethnicity|event|experiment|expt|"
-    "family|farm|firm|genotype|herd|hospital|household|id|individual|industry|kind|lab|label|litter|location|"
-    "machine|manufacturer|marital|material|method|model|occ|occupation|operator|origin|pair|panel|participant|"
-    "party|patient|person|plant|plot|product|race|rat|religion|sector|segment|ship|shelf|shop|site|state|station|"
-    "store|strain|student|subj|subject|supplier|target|team|tissue|treat|treatment|trial|trt|user|variety|vendor|"
-    "worker|zone"
-)
+NAMES = Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split()
+"""Words for what whole numbers may stand for."""
+
 NAMED = re.compile(
-    rf"({_NAMED})|.*(category|class|classification|cluster|code|group|region|species|status|type)"
+    rf"({'|'.join(NAMES)})|.*(category|class|classification|cluster|code|group|region|species|status|type)"
 )
 """Last words of names for what numbers stand for: `region`, `statecode`. What is counted has a plural
 (`sites`), and what is measured another last word (`group_size`)."""

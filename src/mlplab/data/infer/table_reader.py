@@ -5,7 +5,6 @@ How a column is read is inferred from the first rows. If later rows contradict t
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -116,16 +115,12 @@ class TableReader:
 
     def _correct(self, column: InferredColumn) -> bool:
         """Corrects how a column is read; returns whether it must be read again."""
-        values, first_texts = self.values(column), partial(self._first_texts, column)
+        cells, values = cells_of(self.sample, column.name), self.values(column)
         try:
-            return correct_column(column, values, first_texts, self.source, self.dtype, raw=self.spec.raw)
+            return correct_column(column, values, cells, self.source, self.spec, self.dtype)
         except UserError as error:
             column.faults, column.certain = [*error.faults], True
             return False
-
-    def _first_texts(self, column: InferredColumn) -> pl.Series:
-        texts = parse_str(cells_of(self.sample, column.name), self.spec.na_values)
-        return texts.drop_nulls().unique(maintain_order=True)
 
     def _first_columns(self) -> list[InferredColumn]:
         """The columns as their first rows suggest to read them.
@@ -180,8 +175,7 @@ class TableReader:
         texts = parse_str(cells, self.spec.na_values).drop_nulls()
         distinct = texts.unique(maintain_order=True)
         if kind is None:
-            comma = self.source.decimal_comma
-            plain = distinct.str.replace(",", ".", literal=True) if comma else distinct
+            plain = distinct.str.replace(",", ".", literal=True) if self.source.decimal_comma else distinct
             by_texts = column.kind_of(plain, len(texts), len(cells))
             otherwise: Kind = "date" if column.role == "time" else "categorical"
             kind = by_texts if by_texts in ("numeric", "date") else otherwise

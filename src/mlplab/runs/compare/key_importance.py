@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import polars as pl
 
 GROUPS = 4
 """Groups of neighbouring numbers that are compared: quarters of the runs."""
@@ -26,22 +25,19 @@ def key_importance(
         scores: of each run, the lowest is the best; infinity for a run without a score, which is the worst.
         values: of each run by key: numbers, or the texts of choices.
     """
-    from scipy.special import chdtri  # type: ignore[import-untyped]
+    from scipy.stats import chi2, kruskal  # type: ignore[import-untyped]
 
-    ranks, runs = pl.Series(scores, dtype=pl.Float64).rank().to_numpy(), len(scores)
-    deviations = ranks - ranks.mean()
-    if runs < FEWEST or not deviations.any():
+    of_runs, runs = np.array(scores, np.float64), len(scores)
+    if runs < FEWEST or (of_runs == of_runs[0]).all():
         return {}
     importance = {}
     for key, column in values.items():
         cells = np.array(column)
-        groups = np.unique(cells, return_inverse=True)[1]
-        if cells.dtype.kind != "U" and groups.max() >= GROUPS:
-            groups = np.digitize(cells, np.quantile(cells, np.arange(1, GROUPS) / GROUPS))
-        counts = np.bincount(groups)
-        sums, counts = np.bincount(groups, deviations)[counts > 0], counts[counts > 0]
-        explained = (runs - 1) * float((sums**2 / counts).sum() / (deviations**2).sum())
-        freedom, left = max(1, len(counts) - 1), max(1, runs - len(counts))
-        share, chance = ((most - freedom) / left for most in (explained, float(chdtri(freedom, 0.05))))
-        importance[key] = min(1.0, max(0.0, share)), min(1.0, max(0.0, chance))
+        if cells.dtype.kind != "U" and len(np.unique(cells)) > GROUPS:
+            cells = np.digitize(cells, np.quantile(cells, np.arange(1, GROUPS) / GROUPS))
+        groups = [of_runs[cells == cell] for cell in np.unique(cells)]
+        explained = kruskal(*groups).statistic if len(groups) > 1 else 0.0
+        freedom, left = max(1, len(groups) - 1), max(1, runs - len(groups))
+        share, chance = ((most - freedom) / left for most in (explained, chi2.isf(0.05, freedom)))
+        importance[key] = min(1.0, max(0.0, float(share))), min(1.0, max(0.0, float(chance)))
     return importance

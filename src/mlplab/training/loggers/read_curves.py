@@ -26,8 +26,8 @@ def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> d
             _read(path, points)
         except Exception:  # a damaged file may raise anything; what was read before is shown
             continue
-    curves = {name: _thinned(sorted(curve.items()), most) for name, curve in points.items()}
-    return {name: curve for name, curve in curves.items() if curve}
+    curves = {name: sorted(curve.items()) for name, curve in points.items() if curve}
+    return {name: [curve[place] for place in _places(len(curve), most)] for name, curve in curves.items()}
 
 
 def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
@@ -42,8 +42,6 @@ def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
                 points[value.tag][event.step] = value.simple_value
 
 
-def _thinned(curve: Curve, most: int) -> Curve:
-    """At most `most` points of a curve, evenly spaced, with the first and the last."""
-    return [
-        curve[place] for place in np.linspace(0, len(curve) - 1, min(most, len(curve))).round().astype(int)
-    ]
+def _places(count: int, most: int) -> list[int]:
+    """At most `most` of `count` places, evenly spaced, with the first and the last."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()
