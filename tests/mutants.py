@@ -130,9 +130,11 @@ def main(parts: Sequence[str]) -> int:
         roots = [_copy(Path(folder).resolve() / str(number)) for number in range(AT_A_TIME)]
         tests = list(dict.fromkeys(each.tests for each in placed))
         shares = [tests[number::AT_A_TIME] for number in range(min(AT_A_TIME, len(tests)))]
-        if any(status != PASSED for status in pool.map(_status, roots, shares)):
-            print("the tests fail without any fault")
-            return 1
+        for root, status in zip(roots, pool.map(_status, roots, shares), strict=False):
+            if status != PASSED:
+                print((root / OUTPUT).read_text(errors="replace"))
+                print("the tests fail without any fault")
+                return 1
         for root in roots:
             copies.put(root)
 

@@ -33,6 +33,12 @@ def test_the_first_of_the_most_probable_classes_is_predicted(probabilities: np.n
         assert row[:found].max(initial=-1) < row[found]
 
 
+def test_of_two_classes_the_second_is_predicted_from_the_threshold_on() -> None:
+    probabilities = np.array([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]])
+    assert predicted_classes(probabilities, 0.5).tolist() == [0, 1, 1]
+    assert predicted_classes(probabilities, 0.2).tolist() == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("of", "names", "spread"),
     [
