@@ -1,5 +1,6 @@
 """The test rows that a network predicts worst, with the cells of their inputs."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -80,9 +81,8 @@ def _worst(run: Path, schema: Schema) -> Iterator[WorstRows]:
         probability = pl.coalesce(
             pl.when(true == label).then(pl.col(name)) for label, name in zip(labels, names[1:], strict=True)
         ).cast(pl.Float64, strict=False)
-        chosen = pl.col(names[0]).alias("predicted")
-        worst = frame.select(row, true.alias("true"), chosen, probability.alias("probability")).drop_nulls()
-        worst = worst.sort("probability", maintain_order=True).head(WORST)
+        shown = frame.select(row, true=true, predicted=pl.col(names[0]), probability=probability)
+        worst = shown.drop_nulls().sort("probability", maintain_order=True).head(WORST)
         yield WorstRows("The lowest probabilities of the true class", schema.targets[0], worst)
         return
     for target, name in list(zip(schema.targets, names, strict=True))[:MOST_TARGETS]:
@@ -123,5 +123,7 @@ def _inputs(
 
 
 def _text(cell: object) -> str:
-    text = in_digits(cell, 5) if isinstance(cell, float) else "" if cell is None else str(cell)
+    """A cell, cut if it is long; a number of many decimals with 5 digits, as files of 32-bit floats have."""
+    text = "" if cell is None else str(cell)
+    text = in_digits(float(text), 5) if re.fullmatch(r"-?\d+\.\d{5,}(e-\d+)?", text) else text
     return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
