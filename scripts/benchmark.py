@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks.harness import use_cores
 
-from mlplab.cli.arguments import print_usage, read_arguments
-from mlplab.cli.terminal import exit_status
+from mlplab.cli.arguments import read_arguments
+from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
 QUESTIONS = ("step", "sweep", "quality", "predict", "csv", "search", "startup")

@@ -1,21 +1,8 @@
-"""Writes one page about a run, a sweep, or a folder of them: FOLDER/report.html."""
+"""Writes one page about a run or a sweep. See `python scripts/report.py --help`."""
 
-import argparse
-from pathlib import Path
+import sys
 
-from mlplab.cli.arguments import flags_command
-
-
-def report(arguments: argparse.Namespace) -> None:
-    """Writes the page, and prints its path."""
-    from mlplab.commands.render import inside
-    from mlplab.commands.report.report import report
-
-    path = report(arguments.folder)
-    print(f"{inside(path)} ({path.stat().st_size / 1e6:.1f} MB)")
-
+from mlplab.cli.commands.report import main
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a run or sweep folder, or outputs")
-    flags_command(report, parser)
+    main(sys.argv[1:])

@@ -1,67 +1,8 @@
-"""Shows all given runs and sweeps, from the files in their folders: a ranking for each table and target.
+"""Shows runs and sweeps in one table. See `python scripts/results.py --help`."""
 
-python scripts/results.py outputs
-python scripts/results.py outputs/sweep --by optimizer.lr --sort optimizer.lr
-python scripts/results.py outputs/a outputs/b --by run --format csv > results.csv
-python scripts/results.py outputs/sweep --watch
-"""
-
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from mlplab.cli.arguments import flags_command
-
-
-def results(arguments: argparse.Namespace) -> None:
-    """Prints the table."""
-    from rich.console import Console
-
-    from mlplab.commands.results import read_runs, results_by_table, results_csv, results_of_search
-    from mlplab.commands.results_table import results_table
-    from mlplab.runs.compare.run_result import trials_in_order
-
-    if arguments.watch:
-        watch(arguments.folders)
-    by = [key for key in arguments.by.split(",") if key] if arguments.by else None
-    runs, console = read_runs(arguments.folders), Console()
-    if arguments.format == "terminal" and by is None and trials_in_order(runs):
-        console.print(results_table(results_of_search(runs, arguments.sort), console.width))
-        return
-    tables = results_by_table(runs, by, arguments.sort)
-    if arguments.format == "csv":
-        print(results_csv(tables), end="")
-        return
-    for results in tables:
-        console.print(results_table(results, console.width, results.title if len(tables) > 1 else None))
-
-
-def watch(folders: Sequence[Path]) -> None:
-    """Shows a sweep or a run until it ends."""
-    from rich.console import Console
-
-    from mlplab.errors import Fault, UserError, listed
-    from mlplab.sweeps.watch.watch import watch
-
-    if len(folders) > 1:
-        found, remedy = listed(map(str, folders)), "give the folder of one sweep"
-        raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
-    console = Console()
-    watch(folders[0], console, live=sys.stdout.isatty() and not console.is_dumb_terminal)
-
+from mlplab.cli.commands.results import main
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    folders = "of runs or sweeps, or outputs"
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=folders)
-    by = "keys to group by, with commas between them; or 'run'. Default: all that vary but seeds and folds"
-    parser.add_argument("--by", metavar="KEYS", help=by)
-    sort = "a metric (best first), or a key of --by. Default: the validation metric of the runs"
-    parser.add_argument("--sort", metavar="NAME", help=sort)
-    printed = parser.add_mutually_exclusive_group()
-    printed.add_argument("--watch", action="store_true", help="show a sweep while it trains; Ctrl-C ends it")
-    printed.add_argument("--format", choices=["terminal", "csv"], default="terminal")
-    flags_command(results, parser)
+    main(sys.argv[1:])

@@ -140,4 +140,4 @@ def _line(screen: pyte.Screen, number: int) -> str:
 
 
 if __name__ == "__main__":
-    command(screenshots, Screenshots, __doc__)
+    command(screenshots, Screenshots, __doc__, sys.argv[1:])

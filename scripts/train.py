@@ -1,8 +1,9 @@
 """Trains one run, or a sweep with -m. See `python scripts/train.py --help`."""
 
+import sys
 from pathlib import Path
 
-from mlplab.cli.train_command import train_command
+from mlplab.cli.commands.train import main
 
 if __name__ == "__main__":
-    train_command(Path(__file__).resolve().parents[1] / "conf", "train")
+    main(sys.argv[1:], Path(__file__).resolve().parents[1] / "conf")

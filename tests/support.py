@@ -137,8 +137,10 @@ def process(arguments: Sequence[str], cwd: Path, stdin: str | None = None, **env
 
 
 def without_notes(printed: str) -> str:
-    """What a command printed, without the lines about what it loads and how many rows it predicted."""
-    return re.sub(r"\Aloading .* …\n|^predicted [\d,]+ rows in .*\n", "", printed, flags=re.MULTILINE)
+    """What a command printed, without what it uses and loads, and how many rows it predicted."""
+    return re.sub(
+        r"\A(using .*\n)?(loading .* …\n)?|^predicted [\d,]+ rows in .*\n", "", printed, flags=re.MULTILINE
+    )
 
 
 def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:

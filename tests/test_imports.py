@@ -11,7 +11,7 @@ from support import ROOT
 SRC = ROOT / "src"
 LEVELS = [
     {"errors"},
-    {"files", "imports", "console", "signals", "did_you_mean", "random_streams", "config"},
+    {"files", "imports", "console", "signals", "did_you_mean", "random_streams", "typed_commands", "config"},
     {"data"},
     {"figures"},
     {"models"},
@@ -20,6 +20,7 @@ LEVELS = [
     {"commands"},
     {"sweeps"},
     {"cli"},
+    {"__main__"},
 ]
 """Rooms of `mlplab`, lowest first. Each may import itself and lower ones."""
 
@@ -61,7 +62,8 @@ def test_imports_run_downwards() -> None:
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("mlplab.cli.train_command, mlplab.cli.describe_command", "torch lightning polars"),
+        ("mlplab.cli.commands.train, mlplab.cli.commands.describe", "torch lightning polars"),
+        ("mlplab.cli.main, mlplab.cli.commands.completion", "torch polars hydra pydantic"),
         ("mlplab.data.cache, mlplab.sweeps.checks, mlplab.commands.results", "torch lightning"),
         ("mlplab.commands.report.report, mlplab.commands.report.page", "torch lightning"),
     ],

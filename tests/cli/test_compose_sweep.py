@@ -1,13 +1,12 @@
 """Runs derived from one composition are those that Hydra composes."""
 
-import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from support import ROOT
 
-from mlplab.cli.compose import Compose, initialized, plain, register_resolvers
+from mlplab.cli.compose import Compose, initialized, plain
 from mlplab.cli.compose_sweep import compose_sweep
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
@@ -18,9 +17,7 @@ from mlplab.sweeps.grid import folder_name, grid
 
 @pytest.fixture(scope="module", autouse=True)
 def compose() -> Iterator[Compose]:
-    register_resolvers()
-    flags = argparse.Namespace(config_dir=None)
-    with initialized(ROOT / "conf", flags, "train") as compose:
+    with initialized([ROOT / "conf"]) as compose:
         yield compose
 
 

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, version_line
+from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, print_usage, version_line
 from mlplab.config.parsing import validated
 from mlplab.errors import Fault, UserError
 
@@ -20,9 +20,10 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def command(run: Callable[[Any], None], arguments: type[Arguments], usage: str) -> None:
+def command(
+    run: Callable[[Any], None], arguments: type[Arguments], usage: str, words: Sequence[str]
+) -> NoReturn:
     """Reads `key=value` arguments, runs a command with them, and exits with its status."""
-    words = sys.argv[1:]
     log_to_terminal("stderr")
 
     def work() -> None:
@@ -33,22 +34,13 @@ def command(run: Callable[[Any], None], arguments: type[Arguments], usage: str) 
     sys.exit(status if words else 2)
 
 
-def flags_command(run: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+def flags_command(
+    run: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, words: Sequence[str]
+) -> NoReturn:
     """As `command`, with arguments that are not keys."""
     parser.add_argument(VERSION, action="version", version=version_line())
     log_to_terminal("stderr")
-    sys.exit(exit_status(lambda: run(parser.parse_args())))
-
-
-def print_usage(words: Sequence[str], usage: str) -> bool:
-    """Prints the version or the usage if the command line requests it or is empty; False otherwise."""
-    if VERSION in words:
-        print(version_line())
-    elif not words or {"-h", "--help"} & set(words):
-        print(usage.strip())
-    else:
-        return False
-    return True
+    sys.exit(exit_status(lambda: run(parser.parse_args(words))))
 
 
 def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:

@@ -10,17 +10,22 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from mlplab.cli.config_folders import CONFIG_NAME, config_folders, log_own_files
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import readable
-from mlplab.cli.terminal import VERSION, version_line
+from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.errors import Fault, UserError
+from mlplab.typed_commands import as_typed, command_line
 
 Compose = Callable[[Sequence[str]], DictConfig]
 """Composes a configuration with overrides, including Hydra's own section."""
@@ -40,16 +45,27 @@ OPTIONS = ("--config-dir -cd", "--cfg -c", "--package -p")
 """Hydra's flags with a value, but those for another primary configuration."""
 
 
-def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | None:
-    """Reads the command line; None if it only requests the version, help, or the like, which is printed.
+@dataclass(frozen=True)
+class Flags:
+    """A command line: its overrides, whether it is a sweep, and the folders of its configuration."""
+
+    overrides: list[str]
+    multirun: bool
+    folders: list[Path]
+
+
+def read_flags(words: Sequence[str], shipped: Path | None = None, usage: str = "") -> Flags | None:
+    """Reads a command line; None if it only requests the version, help, or the like, which is printed.
 
     Args:
+        shipped: mlplab's own folder of configuration files, as for `config_folders`.
         usage: the help text; if empty, the text in `conf/hydra/help`.
+
+    Raises:
+        UserError: if the user's folder of configuration files is wrong.
     """
-    sys.argv[1:] = readable(sys.argv[1:])
-    register_resolvers()
-    if VERSION in sys.argv:
-        print(version_line())
+    words = readable(words)
+    if VERSION in words and print_usage(words, usage):
         return None
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
@@ -58,33 +74,50 @@ def read_flags(conf: Path, name: str, usage: str = "") -> argparse.Namespace | N
     for names in OPTIONS:
         parser.add_argument(*names.split())
     parser.add_argument("--info", "-i", nargs="?", const="all")
-    read = parser.parse_intermixed_args()
+    read = parser.parse_intermixed_args(words)
     if read.help and usage:
-        print(usage.strip())
+        print(as_typed(usage.strip()))
         return None
+    folders = config_folders(read.config_dir, shipped)
     if read.help or read.hydra_help or read.cfg or read.info or read.shell_completion:
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its exceptions, for us to explain
-        with explained():
-            hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(lambda _: None)()
+        ask_hydra(words, folders)
         return None
-    return read
+    return Flags(read.overrides, read.multirun, folders)
+
+
+def ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:
+    """Lets Hydra print what a command line asks for, such as `--help` or `--cfg job`."""
+    main, *others = folders
+    further = [each for folder in others for each in ("--config-dir", str(folder))]  # searched after `main`
+    sys.argv[1:] = [*words, *further]  # Hydra takes the last of several folders
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its exceptions, for us to explain
+    register_resolvers()
+    with explained():
+        hydra.main(version_base="1.3", config_path=str(main), config_name=CONFIG_NAME)(lambda _: None)()
 
 
 @contextmanager
-def initialized(conf: Path, flags: argparse.Namespace, name: str) -> Iterator[Compose]:
-    """Initializes Hydra; within the block, the function that it yields composes `conf/<name>.yaml`."""
-    further = [f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]"] if flags.config_dir else []
+def initialized(folders: Sequence[Path]) -> Iterator[Compose]:
+    """Initializes Hydra; within the block, the function that it yields composes `train.yaml` of `folders`."""
+    main, *others = folders
+    register_resolvers()
+    log_own_files(folders)
 
     def compose(overrides: Sequence[str]) -> DictConfig:
         with explained():
-            cfg = hydra.compose(name, [*overrides, *further], return_hydra_config=True)
+            cfg = hydra.compose(CONFIG_NAME, [*overrides], return_hydra_config=True)
         reject_hydra_settings(cfg.hydra)
         HydraConfig.instance().set_config(cfg)  # so that values can refer to it
         return cfg
 
     with explained():
-        context = hydra.initialize_config_dir(str(conf), version_base="1.3")
+        context = hydra.initialize_config_dir(str(main), version_base="1.3")
     with context:
+        loader: Any = GlobalHydra.instance().config_loader()
+        for folder in others:  # as Hydra does for --config-dir
+            end = SearchPathQuery(provider="schema")
+            loader.get_search_path().prepend("mlplab", f"file://{folder}", end)
+        loader.repository.initialize_sources(loader.get_search_path())
         yield compose
 
 
@@ -145,5 +178,6 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
 
 
 def register_resolvers() -> None:
-    """Registers `${pid:}` for `conf/`."""
+    """Registers `${pid:}` and `${command:train}` for `conf/`."""
     OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
+    OmegaConf.register_new_resolver("command", command_line, replace=True)

@@ -91,7 +91,7 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
     """
     sweep = [word for word in overrides if key_of(word).partition(".")[0] == "sweep"]
     if sweep and not multirun:
-        remedy = f"add -m: python scripts/train.py -m {sweep[0]} …"
+        remedy = f"add -m: mlplab train -m {sweep[0]} …"
         raise UserError(Fault("is for a sweep, and this is one run", sweep[0], remedy=remedy))
     for word in overrides:
         if fault := _table_fault(word, has_target="data.target" in typed_keys(overrides)):
@@ -114,7 +114,7 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
             if is_of_hydra(line):
                 raise UserError(Fault("cannot be swept", key, values, remedy=f"choose one value: {key}=…"))
             if not multirun:
-                words = f"add -m: python scripts/train.py -m {shlex.quote(line)}"
+                words = f"add -m: mlplab train -m {shlex.quote(line)}"
                 remedy = f"to train one run per value, {words}; to pass one list, write '{key}=[{values}]'"
                 remedy = f"to search it, {words}" if override.is_interval_sweep() else remedy
                 raise UserError(Fault("several values for one run", key, values, remedy=remedy))

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from shutil import get_terminal_size
@@ -14,6 +14,7 @@ from typing import Literal
 
 from mlplab.console import wrapped
 from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError, is_disk_error, shortened
+from mlplab.typed_commands import as_typed
 
 VERSION = "--version"
 
@@ -25,6 +26,17 @@ log = logging.getLogger(__name__)
 def version_line() -> str:
     """The output of `--version`."""
     return f"mlplab {version('mlplab')}"
+
+
+def print_usage(words: Sequence[str], usage: str) -> bool:
+    """Prints the version or the usage if the command line requests it or is empty; False otherwise."""
+    if VERSION in words:
+        print(version_line())
+    elif not words or {"-h", "--help"} & set(words):
+        print(as_typed(usage.strip()))
+    else:
+        return False
+    return True
 
 
 def exit_status(work: Callable[[], None]) -> int:
@@ -69,6 +81,7 @@ def print_error(error: UserError | RunFailed) -> int:
 
 def _print(stream: Stream, text: str) -> None:
     """Prints at once; on a terminal, long lines are wrapped."""
+    text = as_typed(text)
     file = getattr(sys, stream)  # which a progress bar replaces while it is shown
     shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text
     encoding = file.encoding or "utf-8"  # which may lack the characters of a message

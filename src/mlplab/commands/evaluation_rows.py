@@ -90,7 +90,7 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
     with opened(path, csv_options(first.config.data)) as source:
         if absent := [name for name in schema.targets if name not in source.schema]:
             what = f"has no target column '{absent[0]}' to compare predictions with"
-            remedy = "add that column, or only predict: scripts/predict.py"
+            remedy = "add that column, or only predict: mlplab predict"
             raise UserError(Fault(what, path, f"the columns {listed(source.names)}", remedy=remedy))
         check_columns(schema, list(source.schema), path)
         frame = _read(source)

@@ -103,7 +103,7 @@ def predict(
 
         _write(written(), output, escape_formulas=escape_formulas)
         has_targets = all(name in rows.schema for name in schema.targets)
-    hint = "; how well: evaluate.py with data.path=…, which leaves out rows of training" * has_targets
+    hint = "; how well: mlplab evaluate with data.path=…, which leaves out rows of training" * has_targets
     log.info("predicted %s rows in %.2f s%s", f"{done:,}", time.perf_counter() - started, hint)
     return done
 

@@ -1,9 +1,6 @@
-"""Scores for people: tables for terminals; and the commands to type next."""
+"""Scores for people: tables for terminals."""
 
 import math
-import os
-import shlex
-import sys
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,31 +23,6 @@ SHORT = {
 MAX_CONFUSION = 12
 """Largest number of classes for which the numbers of rows by predicted class are shown."""
 
-UV_RUN = ["uv", "run"]
-
-
-def inside(folder: Path) -> Path:
-    """The path, relative to the current folder if it is inside that."""
-    here = Path.cwd()
-    return folder.resolve().relative_to(here) if folder.resolve().is_relative_to(here) else folder
-
-
-def script_command(name: str, folder: Path) -> str:
-    """The command that runs a different script on a folder, as typed in the current folder."""
-    return command_line(name, [str(inside(folder))])
-
-
-def command_line(name: str, words: Sequence[str]) -> str:
-    """The command that runs a script with some words, as typed in the current folder."""
-    runner = UV_RUN if _started_by_uv() else [sys.orig_argv[0]]
-    return shlex.join([*runner, str(inside(Path(sys.argv[0]).with_name(name))), *words])
-
-
-def tensorboard_command(folder: Path) -> str:
-    """The command that shows the curves in a folder, as typed in the current folder."""
-    runner = UV_RUN if _started_by_uv() else []
-    return shlex.join([*runner, "tensorboard", "--logdir", str(inside(folder))])
-
 
 def tensorboard_folder(run: Path) -> Path:
     """The folder in which TensorBoard finds a run alone: the one around it, or it would call the run `.`.
@@ -60,10 +32,6 @@ def tensorboard_folder(run: Path) -> Path:
     """
     here, around = Path.cwd(), run.resolve().parent
     return around if around != here and around.is_relative_to(here) else run
-
-
-def _started_by_uv() -> bool:
-    return "UV_RUN_RECURSION_DEPTH" in os.environ
 
 
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.evaluate import EvaluationResult, own_data, score
-from mlplab.commands.render import format_score, inside, score_table
+from mlplab.commands.render import format_score, score_table
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
@@ -31,6 +31,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import STANDARDISED_RMSE, error_of, greedy_selection
 from mlplab.runs.trained.run_stack import RunStack
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.typed_commands import inside
 
 ENSEMBLE, BEST_RUN = "chosen ensemble", "best single run"
 """Names of an ensemble chosen on the validation rows, and of the run that is best there."""

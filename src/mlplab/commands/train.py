@@ -8,7 +8,7 @@ from textwrap import fill
 
 from rich.console import Console
 
-from mlplab.commands.render import inside, main_scores, score_table, tensorboard_command, tensorboard_folder
+from mlplab.commands.render import main_scores, score_table, tensorboard_folder
 from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
 from mlplab.console import print_line
@@ -20,6 +20,7 @@ from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run import Run
+from mlplab.typed_commands import inside, tensorboard_command
 
 log = logging.getLogger(__name__)
 

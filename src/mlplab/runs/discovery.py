@@ -23,7 +23,7 @@ BEST_TRIAL_FILE = "best.yaml"
 REPORT_FILE = "report.html"
 """The page about a folder that the command report writes."""
 
-TRAINED = "give the folder of a run or a sweep that train.py wrote, such as outputs/…"
+TRAINED = "give the folder of a run or a sweep that mlplab train wrote, such as outputs/…"
 """Remedy for a folder without runs."""
 
 LARGEST_YAML = 2**20

@@ -9,7 +9,6 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from mlplab.commands.render import inside, script_command, tensorboard_command
 from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
@@ -19,6 +18,7 @@ from mlplab.runs.compare.same_table import by_table, is_classification, table_ti
 from mlplab.runs.compare.varying_keys import varying_keys, warn_of_ensembles, without_repeats
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
+from mlplab.typed_commands import command_line, inside, tensorboard_command
 
 BEST = 5
 """The largest number of configurations in the table."""
@@ -44,7 +44,7 @@ def summarize(root: Path, runs: Sequence[RunResult]) -> str:
             console.print(best_configurations(table, console.width, title))
             warn_of_ensembles(varying_keys(table))
     print_line(console, f"sweep folder: {inside(root)}")
-    for command in (script_command("results.py", root), tensorboard_command(root)):
+    for command in (command_line("results", root), tensorboard_command(root)):
         print_line(console, command)
     return _failures(root, runs)
 

@@ -190,7 +190,7 @@ WRONG = {
 @each(
     [
         *(Mistake(name, {}, ("-m", *words), tuple(parts)) for name, (words, *parts) in WRONG.items()),
-        Mistake("no -m", {}, ("sweep=mlp",), ("add -m: python scripts/train.py -m sweep=mlp",)),
+        Mistake("no -m", {}, ("sweep=mlp",), ("scripts/train.py -m sweep=mlp",)),
     ]
 )
 def test_mistakes(mistake: Mistake, tmp_path: Path, command: Command) -> None:

@@ -19,7 +19,6 @@ from commands.mistakes import Mistake, assert_refused, each, mistake
 from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into, without_notes, write_config
 
 import mlplab
-from mlplab.commands.render import script_command, tensorboard_command
 from mlplab.commands.verdict import verdict
 from mlplab.data.synthetic import functions as synthetic
 
@@ -329,26 +328,3 @@ def test_a_command_whose_output_nobody_reads_ends_quietly(here: Path, words: tup
             script, cwd=here, stdout=output, stderr=subprocess.PIPE, text=True, timeout=100, check=False
         )
     assert without_notes(done.stderr) == ""
-
-
-@pytest.mark.parametrize(
-    ("by_uv", "expected"),
-    [
-        (True, ["uv run scripts/results.py s", "uv run tensorboard --logdir s"]),
-        (False, ["python3 scripts/results.py s", "tensorboard --logdir s"]),
-    ],
-)
-@pytest.mark.parametrize("called", ["scripts/train.py", "../scripts/train.py", "/elsewhere/scripts/train.py"])
-def test_commands_are_shown_as_the_user_types_them(
-    monkeypatch: pytest.MonkeyPatch, here: Path, called: str, by_uv: bool, expected: list[str]
-) -> None:
-    monkeypatch.chdir(here)
-    monkeypatch.setattr(sys, "argv", [called])
-    monkeypatch.setattr(sys, "orig_argv", ["python3", called])
-    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
-    if by_uv:
-        monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
-    shown = [script_command("results.py", here / "s"), tensorboard_command(here / "s")]
-    assert shown == [line.replace("scripts/", called.removesuffix("train.py")) for line in expected]
-    monkeypatch.setattr(sys, "argv", [str(here / "scripts/train.py")])
-    assert script_command("results.py", here / "s") == expected[0]

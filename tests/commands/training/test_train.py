@@ -20,8 +20,9 @@ from support import ROOT, SMALL, Ended, events_of, hparams_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
 
-from mlplab.commands.render import tensorboard_command, tensorboard_folder
+from mlplab.commands.render import tensorboard_folder
 from mlplab.commands.verdict import verdict
+from mlplab.typed_commands import tensorboard_command
 
 QUICK = SMALL[:-1]  # without the epochs
 SCRIPT = str(ROOT / "scripts/train.py")

@@ -22,7 +22,7 @@ LARGEST_FILE = 2**20
 
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
-REMEDY = "choose again: evaluate.py run=SWEEP select=N"
+REMEDY = "choose again: mlplab evaluate run=SWEEP select=N"
 
 
 def is_written_later(name: str) -> bool:

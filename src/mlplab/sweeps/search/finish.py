@@ -8,14 +8,7 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from mlplab.commands.render import (
-    format_score,
-    inside,
-    main_scores,
-    score_table,
-    script_command,
-    tensorboard_command,
-)
+from mlplab.commands.render import format_score, main_scores, score_table
 from mlplab.console import first_few, plural, print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
@@ -28,6 +21,7 @@ from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import STATES, SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
+from mlplab.typed_commands import command_line, inside, tensorboard_command
 
 
 def finish(
@@ -89,7 +83,7 @@ def finish(
         console.print(score_table(rows | dict(baselines)))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-        for line in (*lines, command, script_command("report.py", root), tensorboard_command(root)):
+        for line in (*lines, command, command_line("report", root), tensorboard_command(root)):
             print_line(console, line)
     if counts["failed"]:
         raise RunFailed(failures(study))

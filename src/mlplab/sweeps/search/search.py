@@ -7,7 +7,6 @@ from typing import Any
 
 from optuna.distributions import FloatDistribution
 
-from mlplab.commands.render import command_line
 from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, RunFailed, UserError
@@ -21,6 +20,7 @@ from mlplab.sweeps.search.loop import train_trials
 from mlplab.sweeps.search.space import Space, Value, read_space
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
+from mlplab.typed_commands import command_line
 
 NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
 """Keys that the command of the best trial does not repeat."""
@@ -113,4 +113,4 @@ def _command(common: TrainConfig, space: Space, values: Mapping[str, Value]) -> 
     """The command that trains a run with some values; its ensemble has as many networks as the trials."""
     networks = 1 if common.ensemble == "auto" else common.ensemble
     lines = [line for line in space.overrides(values) if not NOT_OF_A_RUN.match(line)]
-    return command_line("train.py", [*lines, f"ensemble={networks}"])
+    return command_line("train", *lines, f"ensemble={networks}")

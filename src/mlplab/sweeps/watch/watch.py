@@ -11,13 +11,14 @@ from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.commands.render import format_score, inside
+from mlplab.commands.render import format_score
 from mlplab.console import plural, print_line
 from mlplab.files import LOCK
 from mlplab.runs.discovery import runs_in
 from mlplab.signals import handle_signals
 from mlplab.sweeps.folder import PLAN_FILE, SLURM, STUDY_FILE
 from mlplab.sweeps.watch.progress import Progress
+from mlplab.typed_commands import inside
 
 LOOK_SECONDS = 2.0
 """The time between two looks."""

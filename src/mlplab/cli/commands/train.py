@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from functools import reduce
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -20,8 +21,8 @@ from mlplab.runs.resume import differences, read_run_config
 from mlplab.sweeps.folder import PLAN_FILE
 
 
-def train_command(conf: Path, name: str) -> None:
-    """Composes `conf/<name>.yaml` with the command line, trains, and exits.
+def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
+    """Composes a configuration from a folder `conf` (None: mlplab's) and the command line, trains, and exits.
 
     Exit code: 0 on success; 2 if the user's input or configuration is wrong; 1 if a run failed, in a sweep
     after the others have trained; 128 + n on signal n.
@@ -29,7 +30,7 @@ def train_command(conf: Path, name: str) -> None:
     log_to_terminal("stdout")
 
     def work() -> None:
-        flags = read_flags(conf, name)
+        flags = read_flags(words, conf)
         if flags is None:
             return
         user_classes()  # reads the environment before any configuration could change it
@@ -37,7 +38,7 @@ def train_command(conf: Path, name: str) -> None:
         if RESUME in typed_keys(flags.overrides):
             _resume(flags.overrides, multirun=flags.multirun)
             return
-        with initialized(conf, flags, name) as compose:
+        with initialized(flags.folders) as compose:
             if flags.multirun:
                 from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
                 from mlplab.sweeps.sweep import sweep

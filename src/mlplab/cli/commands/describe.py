@@ -1,0 +1,63 @@
+"""Shows how training would read the columns of a table, without training.
+
+mlplab describe data.path=my.csv [data.target=price] [data.columns.zip=categorical]
+
+  data.path=PATH          a CSV (also .gz or .zst) or Parquet file, a folder of such files, or a pattern
+  task=TASK               regression, binary or multiclass, instead of the task that the target suggests
+  data.columns.NAME=KIND  numeric, boolean, categorical, date, a date format like %d.%m.%Y, or drop
+  data/split=OPTION       and all other keys of training
+
+The exit code is 2 if training would refuse the table or its split.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from omegaconf import OmegaConf
+
+from mlplab.cli.compose import initialized, plain, read_flags
+from mlplab.cli.overrides import check_overrides
+from mlplab.cli.terminal import exit_status, log_to_terminal
+from mlplab.config import TrainConfig, parse
+from mlplab.imports import heavy_imports
+
+
+def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
+    """Composes a configuration as train does, describes its table, which needs no target, and exits."""
+    log_to_terminal("stderr")
+
+    def work() -> None:
+        flags = read_flags(words, conf, __doc__)
+        if flags is None:
+            return
+        check_overrides(flags.overrides, multirun=False)
+        with initialized(flags.folders) as compose:
+            cfg = compose(flags.overrides)
+            if OmegaConf.is_missing(cfg.data, "target"):
+                cfg.data.target = []
+            config = parse(plain(cfg))
+        describe(config)
+
+    sys.exit(exit_status(work))
+
+
+def describe(config: TrainConfig) -> None:
+    """Prints a line for each column."""
+    with heavy_imports():
+        from rich.console import Console
+
+        from mlplab.commands.describe import describe, description_grid, task_lines
+        from mlplab.errors import UserError
+
+    description = describe(config)
+    console = Console()
+    if not console.is_terminal:  # then lines need no wrapping
+        console.width = 10_000
+    console.print(f"{description.source}: {description.rows:,} rows", highlight=False, markup=False)
+    console.print(description_grid(description, console.width))
+    for line in task_lines(description):
+        console.print(line, highlight=False, markup=False)
+    if description.faults:
+        raise UserError(*description.faults)

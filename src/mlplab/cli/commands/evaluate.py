@@ -1,0 +1,94 @@
+"""Scores a trained run, and writes the scores to FOLDER/evaluation.json.
+
+mlplab evaluate run=FOLDER [data.path=other.csv] [importance=true]
+mlplab evaluate run=SWEEP select=5
+
+  run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble
+  runs=best              of a sweep: best, the configuration with the best mean validation metric; all; or N
+  data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows
+  training_rows=include  also scores rows of FILE that were in training or validation: then it is no test
+  importance=true        tells which columns matter; writes FOLDER/importance.json and FOLDER/figures
+  select=N               chooses an ensemble of a sweep's runs in N steps: each adds the run that most lowers
+                         the error on the validation rows; it is written to SWEEP/ensemble-N.json
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Annotated, Literal, NoReturn
+
+from pydantic import Field
+
+from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.cli.terminal import log_loading
+from mlplab.errors import Fault, UserError
+from mlplab.imports import heavy_imports
+
+
+class Evaluate(Arguments):
+    """The arguments of evaluate."""
+
+    run: Text
+    runs: Text = "best"
+    data_path: Annotated[Text | None, Field(alias="data.path")] = None
+    training_rows: Literal["exclude", "include"] = "exclude"
+    importance: bool = False
+    select: Annotated[int, Field(gt=0)] | None = None
+
+
+def evaluate(arguments: Evaluate) -> None:
+    """Prints a table of scores."""
+    log_loading(f"torch and {arguments.run}")
+    if arguments.select:
+        select(arguments, arguments.select)
+        return
+    with heavy_imports():
+        import torch
+        from rich.console import Console
+
+        from mlplab.commands.evaluate import evaluate
+        from mlplab.commands.importance import print_importance
+        from mlplab.commands.render import confusion_table, network_name, score_table
+        from mlplab.commands.verdict import verdict
+        from mlplab.console import print_line
+
+    torch.set_num_threads(1)
+    options = arguments.model_dump(exclude={"run", "data_path", "select"})
+    result = evaluate(Path(arguments.run), arguments.data_path, **options)
+    console = Console()
+    print_line(console, f"{result.source}: {result.rows} rows")
+    rows = {network_name(result.networks): result.runs[0]}
+    if len(result.runs) > 1:
+        mean, sd = result.mean_and_sd()
+        noun = "networks" if result.networks == len(result.runs) else "runs"
+        rows = {f"mean of {len(result.runs)} {noun}": mean, "their standard deviation": sd}
+        rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
+    rows |= result.baselines
+    console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))
+    metrics = result.plain() | {"members": result.networks}
+    if sentence := verdict(metrics, has_class_weights=result.has_class_weights):
+        print_line(console, fill(sentence, console.width))
+    if result.confusion is not None:
+        console.print(confusion_table(result.classes, result.confusion.tolist()))
+    if result.importance:
+        print_importance(result.importance, console)
+
+
+def select(arguments: Evaluate, steps: int) -> None:
+    """Chooses an ensemble; prints its runs and a table of scores."""
+    if arguments.model_fields_set > {"run", "select"}:
+        remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}.json"
+        raise UserError(Fault("takes no key but run=", f"select={steps}", remedy=remedy))
+    with heavy_imports():
+        import torch
+        from rich.console import Console
+
+        from mlplab.commands.select_ensemble import print_choice, select_ensemble
+
+    torch.set_num_threads(1)
+    print_choice(select_ensemble(Path(arguments.run), steps), Console())
+
+
+def main(words: Sequence[str]) -> NoReturn:
+    """The command."""
+    command(evaluate, Evaluate, __doc__, words)

@@ -1,0 +1,101 @@
+"""Commands in messages are those that the user would type."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlplab import typed_commands
+from mlplab.typed_commands import PACKAGE, SCRIPTS, as_typed, command_line, tensorboard_command
+
+INSTALLED = "/env/bin/mlplab"
+NOTEBOOK = "/env/lib/ipykernel_launcher.py"
+WAYS = [
+    ("scripts/train.py", False, True, "python3 scripts/results.py s"),
+    ("scripts/train.py", True, True, "uv run scripts/results.py s"),
+    (INSTALLED, False, True, "mlplab results s"),
+    (INSTALLED, True, True, "uv run mlplab results s"),
+    ("other/bin/mlplab", False, True, "other/bin/mlplab results s"),
+    ("other/bin/mlplab", False, False, "other/bin/mlplab results s"),
+    (str(PACKAGE / "__main__.py"), False, True, "python3 -m mlplab results s"),
+    (str(PACKAGE / "__main__.py"), True, True, "uv run mlplab results s"),
+    (NOTEBOOK, False, True, "mlplab results s"),
+    (NOTEBOOK, False, False, f"{sys.executable} -m mlplab results s"),
+    ("/a/users/scripts/train.py", False, True, "mlplab results s"),
+]
+"""What was called, whether by uv, whether the environment is activated, and the command that is shown."""
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool, bool], None]:
+    """Pretends that this process was started in some way, from the root of the clone."""
+
+    def pretend(argument: str, by_uv: bool, activated: bool) -> None:
+        monkeypatch.chdir(SCRIPTS.parent)
+        monkeypatch.setattr(sys, "argv", [argument])
+        monkeypatch.setattr(sys, "orig_argv", ["python3", argument])
+        monkeypatch.setattr(typed_commands, "which", lambda name: f"/env/bin/{name}" if activated else None)
+        monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+        if by_uv:
+            monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+
+    return pretend
+
+
+@pytest.mark.parametrize(("argument", "by_uv", "activated", "expected"), WAYS)
+def test_commands_are_shown_as_the_user_types_them(
+    called: Callable[[str, bool, bool], None], argument: str, by_uv: bool, activated: bool, expected: str
+) -> None:
+    called(argument, by_uv, activated)
+    assert command_line("results", Path.cwd() / "s") == expected
+    assert as_typed("try mlplab results s, not mlplab trian") == f"try {expected}, not mlplab trian"
+
+
+@pytest.mark.parametrize(
+    ("by_uv", "activated", "program"),
+    [
+        (True, True, "uv run tensorboard"),
+        (False, True, "tensorboard"),
+        (False, False, f"{sys.executable} -m tensorboard.main"),
+    ],
+)
+def test_tensorboard(
+    called: Callable[[str, bool, bool], None], by_uv: bool, activated: bool, program: str
+) -> None:
+    called(INSTALLED, by_uv, activated)
+    assert tensorboard_command(Path("s")) == f"{program} --logdir s"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "describe    shows how"),
+        (("--help",), 0, "mlplab COMMAND --help"),
+        (("--version",), 0, "mlplab "),
+        (("trian",), 2, "unknown command (found trian, expected one of train, describe"),
+        (("data.path=a.csv",), 2, "type the command first: "),
+        (
+            ("completion", "tcsh"),
+            2,
+            "completion: has no script for this shell (found tcsh, expected one of bash",
+        ),
+        (("completion", "fish"), 0, "complete -c mlplab"),
+    ],
+)
+def test_the_program_chooses_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    status: int,
+    said: str,
+) -> None:
+    from mlplab.cli.main import main
+
+    monkeypatch.setattr(sys, "argv", [INSTALLED, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == status
+    assert said in (printed.err if printed.err else printed.out)
+    assert all(len(line) <= 80 for line in printed.out.splitlines()) or arguments[0] == "completion"
