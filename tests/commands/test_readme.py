@@ -75,7 +75,7 @@ def run(
         shutil.copy(CONCRETE.with_name(f"{name}.csv"), tmp_path / "src/mlplab/data")
 
     def run(command: str) -> str:
-        variables, _, words = command.partition("uv run ")
+        variables, _, words = re.sub("^mlplab ", "uv run ", command).partition("uv run ")
         for name, value in (each.split("=") for each in variables.split()):
             if name == "PYTHONPATH":
                 monkeypatch.syspath_prepend(str(tmp_path / value))

@@ -4,6 +4,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
+from mlplab.cli.hydra_errors import explained
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.typed_commands import PACKAGE, inside
@@ -56,6 +59,11 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*.yaml"))
 
 
+def _search_path(primary: Path) -> object:
+    with explained():
+        return OmegaConf.select(OmegaConf.load(primary), "hydra.searchpath")
+
+
 def _groups(shipped: Path) -> set[str]:
     return {path.parent.as_posix() for path in _files(shipped)} - {"."}
 
@@ -77,6 +85,9 @@ def _faults(own: Path, groups: set[str]) -> list[Fault]:
         elif name != CONFIG_NAME:
             remedy = f"move it to {option}, and choose it: experiment={name}"
             faults.append(Fault("is in no group, and would not be read", str(path), remedy=remedy))
+        elif _search_path(path) is not None:  # Hydra would import packages that it names
+            remedy = "remove this setting"
+            faults.append(Fault("is not supported by mlplab", f"{path}: hydra.searchpath", remedy=remedy))
     folders = [path.parent for path in _files(own) if path.parent != Path()]
     unknown = {
         each.as_posix() for each in folders if groups.isdisjoint(map(Path.as_posix, (each, *each.parents)))

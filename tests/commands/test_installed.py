@@ -1,0 +1,135 @@
+"""mlplab as a wheel and as an editable install: its files, and its commands in any folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from slurm.fake_slurm import FakeSlurm
+from support import ROOT, SMALL
+
+pytestmark = pytest.mark.skipif(not shutil.which("uv"), reason="wheels are built by uv")
+
+Mlplab = Callable[..., str]
+"""Runs a command in a folder, and returns what it prints."""
+
+SWEEP = ("-m", *SMALL, "figures=none", "seed=1,2")
+
+
+def uv(*arguments: object) -> None:
+    words = list(map(str, arguments))
+    done = subprocess.run(["uv", *words], capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def program(path: Path, here: Path, **environment: str) -> Mlplab:
+    """The command `mlplab` of some environment."""
+
+    def run(*arguments: str, status: int = 0) -> str:
+        folders = os.pathsep.join([str(path.parent), os.environ["PATH"]])
+        done = subprocess.run(
+            ["mlplab", *arguments],
+            cwd=here,
+            env={**os.environ, "PATH": folders, **environment},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == status, done
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    uv("build", "--quiet", "--wheel", "--out-dir", folder, ROOT)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture
+def beside_torch(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mlplab:
+    """The wheel in a folder of its own, with the packages of this environment."""
+    target, here = tmp_path / "target", tmp_path / "here"
+    here.mkdir()
+    uv("pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", target, wheel)
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    return program(target / "bin/mlplab", here, PYTHONPATH=str(target))
+
+
+def test_the_wheel_has_all_files_of_the_package_and_conf(wheel: Path) -> None:
+    package = [path for path in (ROOT / "src/mlplab").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    files = {f"mlplab/{path.relative_to(ROOT / 'src/mlplab').as_posix()}" for path in package}
+    files |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
+    with ZipFile(wheel) as archive:
+        names = {name.replace("mlplab/conf/", "conf/") for name in archive.namelist()}
+    assert {name for name in names if ".dist-info/" not in name} == files
+
+
+def test_a_wheel_trains_with_its_own_conf_and_the_users(beside_torch: Mlplab, tmp_path: Path) -> None:
+    own = tmp_path / "here/conf/experiment"
+    own.mkdir(parents=True)
+    (own.parent / "mlplab.yaml").touch()
+    (own / "mine.yaml").write_text("# @package _global_\nname: mine\ntest_predictions: false\n")
+    printed = beside_torch("train", *SWEEP, "experiment=mine")
+    assert printed.startswith("using conf: experiment/mine.yaml added\n")
+    assert "\nmlplab results outputs/mine\ntensorboard --logdir outputs/mine\n" in printed
+    assert "seed" in beside_torch("results", "outputs")
+    assert "add -m: mlplab train -m seed=1,2;" in beside_torch("train", "seed=1,2", status=2)
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["conf", "outputs"]
+
+
+def use_all_commands(mlplab: Mlplab, here: Path) -> None:
+    """All commands, on a table whose columns need every data file of the package."""
+    rows = [f"{row},{('low', 'medium', 'high')[row % 3]},{2 * row + row % 3}" for row in range(60)]
+    (here / "t.csv").write_text("\n".join(["id,level,y", *rows]))
+    (here / "conf/experiment").mkdir(parents=True)
+    (here / "conf/mlplab.yaml").touch()
+    (here / "conf/experiment/mine.yaml").write_text("# @package _global_\nseed: 7\n")
+    quick = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=2", "ensemble=1")
+    assert "to use it: data.columns.level=ordinal" in mlplab("describe", *quick[:3])
+    assert "run folder: outputs/r" in mlplab("train", *quick, "experiment=mine", "name=r")
+    assert "1 stack of 2" in mlplab("train", "-m", *quick, "seed=1,2", "name=s", "hydra.launcher.workers=2")
+    assert "rmse" in mlplab("evaluate", "run=outputs/s", "importance=true")
+    mlplab("predict", "run=outputs/r", "input=t.csv", "output=p.csv")
+    assert len((here / "p.csv").read_text().splitlines()) == 61
+    assert "seed" in mlplab("results", "outputs")
+    assert "outputs/s/report.html" in mlplab("report", "outputs/s")
+    assert "== Groups" in mlplab("train", "--help")
+    assert mlplab("--version").startswith("mlplab ")
+    assert "mine" in mlplab("completion", "candidates", "mlplab train experiment=")
+    for data in ("penguins", "digits", "synthetic"):
+        mlplab("train", f"data={data}", "trainer.fast_dev_run=true")
+
+
+@pytest.mark.slow
+def test_a_wheel_in_an_empty_environment(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    python = tmp_path / "env/bin/python"
+    uv("venv", "--quiet", "--python", sys.executable, python.parents[1])
+    uv("pip", "install", "--quiet", "--python", python, wheel)
+    here = tmp_path / "here"
+    here.mkdir()
+    use_all_commands(program(python.with_name("mlplab"), here), here)
+
+
+@pytest.mark.slow
+def test_an_editable_install_from_another_folder(tmp_path: Path) -> None:
+    use_all_commands(program(Path(sys.executable).with_name("mlplab"), tmp_path), tmp_path)
+
+
+@pytest.mark.slow
+def test_slurm_jobs_of_a_wheel(beside_torch: Mlplab, slurm: FakeSlurm) -> None:
+    printed = beside_torch("train", *SWEEP, "name=s", "hydra/launcher/engine=slurm")
+    assert "Slurm jobs\n" in printed
+    assert [job.ends for job in slurm.finished_jobs()] == [["COMPLETED"]]
