@@ -96,7 +96,7 @@ def use_all_commands(mlplab: Mlplab, here: Path) -> None:
     quick = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=2", "ensemble=1")
     assert "to use it: data.columns.level=ordinal" in mlplab("describe", *quick[:3])
     assert "run folder: outputs/r" in mlplab("train", *quick, "experiment=mine", "name=r")
-    assert "1 stack of 2" in mlplab("train", "-m", *quick, "seed=1,2", "name=s", "hydra.launcher.workers=2")
+    assert "2 runs: " in mlplab("train", "-m", *quick, "seed=1,2", "name=s", "hydra.launcher.workers=2")
     assert "rmse" in mlplab("evaluate", "run=outputs/s", "importance=true")
     mlplab("predict", "run=outputs/r", "input=t.csv", "output=p.csv")
     assert len((here / "p.csv").read_text().splitlines()) == 61
@@ -105,7 +105,7 @@ def use_all_commands(mlplab: Mlplab, here: Path) -> None:
     assert "== Groups" in mlplab("train", "--help")
     assert mlplab("--version").startswith("mlplab ")
     assert "mine" in mlplab("completion", "candidates", "mlplab train experiment=")
-    for data in ("penguins", "digits", "synthetic"):
+    for data in ("penguins", "digits"):
         mlplab("train", f"data={data}", "trainer.fast_dev_run=true")
 
 
