@@ -35,7 +35,7 @@ def config_folders(config_dir: str | None = None, shipped: Path | None = None) -
     if config_dir is None and not (own / MARKER).is_file():
         return [shipped]
     if not own.is_dir():
-        remedy = f"give a folder with files such as {own or 'conf'}/experiment/NAME.yaml"
+        remedy = f"give a folder with files such as {own}/experiment/NAME.yaml"
         raise UserError(Fault("no such folder", "--config-dir", str(config_dir), remedy=remedy))
     if own.samefile(shipped):
         return [shipped]
@@ -61,7 +61,16 @@ def _files(folder: Path) -> list[Path]:
 
 def _search_path(primary: Path) -> object:
     with explained():
-        return OmegaConf.select(OmegaConf.load(primary), "hydra.searchpath")
+        cfg = OmegaConf.load(primary)
+        return OmegaConf.is_dict(cfg) and OmegaConf.select(cfg, "hydra.searchpath")
+
+
+def _is_utf_8(path: Path) -> bool:
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _groups(shipped: Path) -> set[str]:
@@ -69,12 +78,14 @@ def _groups(shipped: Path) -> set[str]:
 
 
 def _faults(own: Path, groups: set[str]) -> list[Fault]:
-    """What no command would ever read: files and folders that are no options, and values in the marker."""
-    faults = []
+    """What no command could read: files and folders that are no options, and values in the marker."""
+    unreadable = [str(own / path) for path in _files(own) if not _is_utf_8(own / path)]
+    if faults := [Fault("is not UTF-8", path, remedy="save it in that encoding") for path in unreadable]:
+        return faults
     for path in own.glob("*.yaml"):
         name, option = path.stem, own / "experiment"
         if path.name == MARKER:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = path.read_text(encoding="utf-8").splitlines()
             if any(line.strip() and not line.lstrip().startswith("#") for line in lines):
                 what = f"only marks {own} as a folder of mlplab, and may hold nothing but comments"
                 remedy = f"write values to {option / 'NAME.yaml'}, and choose it: experiment=NAME"
@@ -85,7 +96,7 @@ def _faults(own: Path, groups: set[str]) -> list[Fault]:
         elif name != CONFIG_NAME:
             remedy = f"move it to {option}, and choose it: experiment={name}"
             faults.append(Fault("is in no group, and would not be read", str(path), remedy=remedy))
-        elif _search_path(path) is not None:  # Hydra would import packages that it names
+        elif _search_path(path):  # Hydra would import packages that it names
             remedy = "remove this setting"
             faults.append(Fault("is not supported by mlplab", f"{path}: hydra.searchpath", remedy=remedy))
     folders = [path.parent for path in _files(own) if path.parent != Path()]

@@ -85,6 +85,11 @@ MISTAKES = [
         {"conf/train.yaml": "a: {searchpath: [pkg://os]}\nhydra: ${a}"},
         "conf/train.yaml: hydra.searchpath: is not",
     ),
+    own({"conf/train.yaml": "- a"}, "primary config 'train' must be a DictConfig"),
+    own(
+        {"conf/experiment/e.yaml": "seed: 1".encode("utf-16")},
+        "conf/experiment/e.yaml: is not UTF-8 | save it",
+    ),
     own({"conf/train.yaml": "a: ["}, "conf/train.yaml, line 1: is not valid YAML"),
     own({"conf/hydra/sweeper/x.yaml": ""}, "conf/hydra/sweeper: is no group of mlplab"),
     own(

@@ -64,15 +64,12 @@ def candidates(line: str) -> list[str]:
     name, *words = words
     if name not in COMMANDS:
         return [shell for shell in SHELLS if shell.startswith(word)]
-    found = _overrides(words, word) if name in COMPOSED else _options(name, words)
-    if found := [
-        each for each in found if each.startswith(word) and each != word and (word or each[0] != "-")
-    ]:
+    known = _overrides(words, word) if name in COMPOSED else _options(name, words)
+    if found := {each for each in known if each.startswith(word) and (word or each[0] != "-")} - {word}:
         return sorted(found)
     key = "" if name in OF_FOLDERS else word[: word.find("=") + 1]
-    return (
-        _files(key, word) if name not in COMPOSED or re.search(r"(path|dir|resume|init_from)=$", key) else []
-    )
+    is_path = name not in COMPOSED or re.search(r"(path|dir|resume|init_from)=$", key)
+    return _files(key, word) if is_path else []
 
 
 def _overrides(words: Sequence[str], word: str) -> list[str]:
