@@ -13,7 +13,7 @@ from mlplab.commands.evaluation_rows import EvaluationRows, rows_of_file, run_sc
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
-from mlplab.errors import UserError
+from mlplab.errors import Fault, UserError
 from mlplab.files import write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
@@ -182,6 +182,9 @@ def _own_test_rows(
         own = own_data(run, cache)
         if own not in test_rows:  # runs of one split share their rows
             table, rows = own.table, own.split.test
+            if not len(rows):
+                remedy = "evaluate on a different file: data.path=…"
+                raise UserError(Fault("has no test rows", str(run.folder), remedy=remedy))
             weight = None if table.weight is None else table.weight[rows]
             source = f"{table.source}, test rows"
             test_rows[own] = EvaluationRows(source, run.schema, rows, table.x[rows], table.y[rows], weight)

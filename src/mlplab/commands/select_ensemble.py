@@ -45,7 +45,7 @@ class Choice:
         weights: the weight of each chosen run, by name; the best single run comes first.
         metric: the name of the metric by which the runs were chosen: the one that they monitor, if possible.
         best: the score of the best single run on the validation rows; `chosen` is that of the ensemble.
-        result: the scores on the test rows; of the runs, the best single run comes first.
+        result: the scores on the test rows, if there are any; of the runs, the best single run comes first.
     """
 
     file: Path
@@ -53,12 +53,12 @@ class Choice:
     metric: str
     best: float
     chosen: float
-    result: EvaluationResult
+    result: EvaluationResult | None
 
     @property
     def test_scores(self) -> Scores:
-        """The scores of the ensemble on the test rows."""
-        return self.result.ensemble or self.result.runs[0]
+        """The scores of the ensemble on the test rows; empty without test rows."""
+        return (self.result.ensemble or self.result.runs[0]) if self.result else {}
 
 
 def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> Choice:
@@ -106,7 +106,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         metric=metric,
         best=sign * error(*judged[chosen[0]]),
         chosen=sign * error(weighted_mean(predictions[chosen], ensemble.weights), ensemble.threshold),
-        result=score(ensemble, cache),
+        result=score(ensemble, cache) if len(data.split.test) else None,
     )
     scores = {f"test/{name}": value for name, value in choice.test_scores.items()}
     ChosenEnsemble(choice.weights, finite({f"val/{metric}": choice.chosen, **scores})).write(choice.file)
@@ -121,9 +121,11 @@ def print_choice(choice: Choice, console: Console) -> None:
     validation = RichTable("validation", choice.metric.replace("_", "\n"))
     for title, value in ((ENSEMBLE, choice.chosen), (BEST_RUN, choice.best)):
         validation.add_row(title, format_score(value, choice.metric))
-    test = {ENSEMBLE: choice.test_scores, BEST_RUN: choice.result.runs[0], **choice.result.baselines}
-    for table in (weights, validation, score_table(test)):
-        console.print(table)
+    console.print(weights)
+    console.print(validation)
+    if result := choice.result:
+        test = {ENSEMBLE: choice.test_scores, BEST_RUN: result.runs[0], **result.baselines}
+        console.print(score_table(test))
     print_line(console, f"ensemble: {inside(choice.file)}")
 
 

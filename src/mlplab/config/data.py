@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from mlplab.config.types import Auto, Count, Fraction, NotNegative, OrAuto, Positive, Section, Seed, Text
+from mlplab.config.types import (
+    Auto,
+    Count,
+    Fraction,
+    FractionOrZero,
+    NotNegative,
+    OrAuto,
+    Positive,
+    Section,
+    Seed,
+    Text,
+)
 
 KINDS = ("numeric", "boolean", "categorical", "ordinal", "date", "drop")
 """Kinds that a user may declare for a column; `drop` excludes it."""
@@ -81,7 +92,7 @@ Character = Annotated[str, Field(min_length=1, max_length=1)]
 
 class _Fractions(Section):
     val: Fraction
-    test: Fraction
+    test: FractionOrZero
 
     @model_validator(mode="after")
     def _leaves_rows_to_train(self) -> "_Fractions":

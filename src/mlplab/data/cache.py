@@ -70,11 +70,12 @@ class RunData:
 
     @cached_property
     def absent_classes(self) -> dict[str, list[str]]:
-        """The classes of which a set (of a member, if there are several) has no row, by set."""
+        """The classes of which a set (of a member, if there are several) has no row, by set; none of a set
+        without rows."""
         absent = {part: dict[str, None]() for part in PARTS}
         for member in self.members:
             for part, rows in member.split.parts().items():
-                absent[part].update(dict.fromkeys(self.table.absent_classes(rows)))
+                absent[part].update(dict.fromkeys(self.table.absent_classes(rows) if len(rows) else ()))
         return {part: list(classes) for part, classes in absent.items()}
 
     def check_unchanged(self, saved: object, remedy: str, *, order: bool = True) -> None:

@@ -87,7 +87,10 @@ FEW_ROWS_DROPOUT = 0.5
 def resolve_auto(
     run: config.TrainConfig, table: Table, split: Split, *, alone: bool = False
 ) -> config.ResolvedConfig:
-    """A run, `alone` or of a sweep, in which values for its table and split replace `auto`."""
+    """A run, `alone` or of a sweep, in which values for its table and split replace `auto`.
+
+    A run without test rows gets `test=false`.
+    """
     members = run.ensemble
     if members == "auto":
         is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
@@ -100,6 +103,7 @@ def resolve_auto(
         {
             **dict(run),
             "ensemble": members,
+            "test": run.test and len(split.test) > 0,
             "monitor": defaults.monitor if run.monitor == "auto" else run.monitor,
             "loss": defaults.loss if run.loss.name == "auto" else run.loss,
             "data": _filled(run.data, batch_size=size.batch_size),

@@ -41,7 +41,7 @@ class BestTrial:
         importance: of each hyperparameter alone, a share that `key_importance` defines; empty if there are
             too few trials.
         chance: of each of these, the share that may be chance.
-        test: the test scores by metric, such as `rmse`; None if one is not finite.
+        test: the test scores by metric, such as `rmse`; None if one is not finite; empty without test rows.
     """
 
     trial: Annotated[str, Field(pattern=f"^{TRIAL.pattern}$")]

@@ -1,4 +1,4 @@
-"""Commands on runs with `test=false`."""
+"""Commands on runs with `test=false`, and on those without test rows."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from support import SMALL, Ended, without_notes
+from support import SMALL, Ended, train_into, without_notes
 
 import mlplab
 from mlplab.commands.report.report import report
@@ -102,3 +102,44 @@ def test_a_sweep_given_again_is_tested(command: Command, sweep: Path) -> None:
         assert metrics_of(run)["constant/test/rmse"] > 0
         assert (run / "test_predictions.csv").exists()
         assert (run / "figures").exists()
+
+
+WITHOUT = (*TESTED[:-1], "data.split.test=0")
+
+
+def test_a_run_without_test_rows_has_validation_scores(
+    command: Command, run_script: Command, tmp_path: Path
+) -> None:
+    ended = command(*WITHOUT, "figures=all", "name=r")
+    assert ended.status == 0, ended.err
+    assert "train 51, val 9, test 0" in ended.out
+    run = tmp_path / "outputs/r"
+    assert metrics_of(run).keys() & {"val/mae", "test/mae", "constant/test/mae"} == {"val/mae"}
+    assert not {"figures", "test_predictions.csv"} & {path.name for path in run.iterdir()}
+    assert "There are no test scores: it has no test rows" in report(run).read_text()
+    resumed = command("resume=outputs/r", "test=true")
+    assert (resumed.status, "has no test rows" in resumed.out) == (0, True)
+    for words in ((), ("importance=true",)):
+        refused = run_script("evaluate", f"run={run}", *words)
+        assert refused.status == 2
+        assert "has no test rows\n  evaluate on a different file: data.path=…" in refused.err
+
+
+def test_a_search_without_test_rows_ends_with_validation_scores(command: Command, tmp_path: Path) -> None:
+    space = ("optimizer.lr=interval(1e-4,1e-2)", "sweep.trials=2", "sweep.ensemble=2")
+    ended = command("-m", *WITHOUT, *space, "name=s")
+    assert ended.status == 0, ended.err
+    printed = without_notes(ended.out)
+    assert "validation" in printed
+    assert "There are no test rows." in report(tmp_path / "outputs/s").read_text()
+    scores = json.loads((tmp_path / "outputs/s/ensemble-2.json").read_text())["scores"]
+    assert list(scores) == ["val/mae"]
+
+
+def test_a_split_file_without_test_rows_gives_no_test_scores(tmp_path: Path) -> None:
+    words = ["train"] * 60
+    words[::10] = ["val"] * 6
+    (tmp_path / "parts.txt").write_text("\n".join(words))
+    [metrics] = train_into(tmp_path, (*SMALL, "data/split=file", f"data.split.path={tmp_path}/parts.txt"))
+    assert metrics["status"] == "done"
+    assert not any("test/" in name for name in metrics)

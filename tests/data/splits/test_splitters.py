@@ -75,6 +75,37 @@ def test_each_row_is_in_one_part(val: float, test: float, seed: int) -> None:
 
 
 @few_examples
+@given(FRACTIONS, SEEDS)
+def test_without_test_rows_all_are_train_and_val(val: float, seed: int) -> None:
+    rows, keys = drawn(seed)
+    at_random = random_split(rows, val=val, test=0.0, seed=seed)
+    assert len(at_random.val) == round(val * len(rows))
+    np.testing.assert_array_equal(at_random.val, random_split(rows, val=val, test=0.2, seed=seed).val)
+    stratified = random_split(rows, SplitKeys(classes=keys), val=val, test=0.0, seed=seed)
+    assert (np.abs(counts(keys, stratified.val) - val * counts(keys, rows)) < 2).all()
+    grouped = group_split(rows, keys, val=val, test=0.0, seed=seed)
+    in_time = time_split(rows, keys.astype(float), val=val, test=0.0)
+    assert keys[in_time.train].max() < keys[in_time.val].min()
+    assert not {*keys[grouped.train]} & {*keys[grouped.val]}
+    for split in (at_random, stratified, grouped, in_time):
+        assert not len(split.test)
+        assert len(split.train)
+        assert len(split.val)
+        np.testing.assert_array_equal(np.sort(np.concatenate([split.train, split.val])), rows)
+
+
+def test_two_groups_or_times_are_enough_without_test_rows() -> None:
+    keys = np.array([0, 0, 1])
+    assert parts_of(time_split(np.arange(3), keys.astype(float), val=0.3, test=0.0)) == [[0, 1], [2], []]
+    assert parts_of(group_split(np.arange(3), keys, val=0.3, test=0.0, seed=0)) == [[0, 1], [2], []]
+
+
+def test_a_share_of_test_rows_that_rounds_to_none_is_refused() -> None:
+    with pytest.raises(UserError, match="the test set is empty"):
+        random_split(np.arange(20), val=0.2, test=0.001, seed=0)
+
+
+@few_examples
 @given(st.integers(2, 9), FRACTIONS, SEEDS)
 def test_each_row_is_tested_in_one_fold(folds: int, val: float, seed: int) -> None:
     rows, _ = drawn(seed)
@@ -303,7 +334,7 @@ def test_val_is_taken_from_train_where_a_file_has_none(tmp_path: Path) -> None:
     assert file_split(rows, 100, path, val=0.1, seed=1).val.tolist() != split.val.tolist()
 
 
-@pytest.mark.parametrize(("part", "empty"), [("test", "train, val"), ("train", "val, test")])
-def test_a_file_gives_each_set_a_row(tmp_path: Path, part: str, empty: str) -> None:
-    with pytest.raises(UserError, match=f"the {empty} sets are empty"):
+@pytest.mark.parametrize(("part", "empty"), [("test", "train, val sets are"), ("train", "val set is")])
+def test_a_file_gives_train_and_val_a_row(tmp_path: Path, part: str, empty: str) -> None:
+    with pytest.raises(UserError, match=f"the {empty} empty"):
         file_split(np.arange(3), 3, write(tmp_path, [part] * 3), val=0.1, seed=0)

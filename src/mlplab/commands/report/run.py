@@ -113,6 +113,8 @@ def _untested(run: RunResult) -> str:
         return "a search stopped this trial early"
     if not run.done:
         return "the run has not finished"
+    if run.config.get("data.split.test") == 0:
+        return "it has no test rows: data.split.test=0"
     if trial_number(run.folder.name) is None:
         return "it was trained with test=false"
     return "a search uses the test rows only for its best trial"

@@ -62,8 +62,11 @@ def _summary(comparison: Comparison, trial: BestTrial | None) -> str:
     best, monitor = comparison.best[0], comparison.monitor
     score = format_score(best.metric(monitor), monitor)
     chosen = f"The best by {monitor} is {comparison.name(best)} ({score}), chosen on the validation rows."
-    once = "The search used the test rows once, to score it."
-    return f"{counts}. {chosen} {once if trial else 'Test scores take no part in the choice.'}"
+    tested = "Test scores take no part in the choice."
+    if trial:
+        once = "The search used the test rows once, to score it."
+        tested = once if trial.test else "There are no test rows."
+    return f"{counts}. {chosen} {tested}"
 
 
 def _best_configuration(comparison: Comparison) -> TextTable | None:

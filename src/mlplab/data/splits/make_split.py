@@ -32,7 +32,7 @@ def make_split(section: config.Split, table: Table) -> Split:
             split = kfold_split(rows, keys, folds=folds, fold=fold, val=section.val, seed=section.seed)
     if table.weight is not None:
         for part, in_part in split.parts().items():
-            if not table.weight[in_part].any():
+            if len(in_part) and not table.weight[in_part].any():
                 where, remedy = f"{table.source}, column '{table.schema.weight}'", "choose a different split"
                 raise UserError(Fault(f"all weights of the {part} set are 0", where, remedy=remedy))
     return split

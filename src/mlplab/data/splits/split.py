@@ -12,6 +12,8 @@ PARTS = ("train", "val", "test")
 Rows = Int64[np.ndarray, " _"]
 """Row numbers of a table."""
 
+NO_ROWS: Rows = np.empty(0, np.int64)
+
 Codes = Int64[np.ndarray, " row"]
 """Class or group of each row of a table, counted from 0; negative if missing."""
 
@@ -21,7 +23,7 @@ Times = Float64[np.ndarray, " row"]
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the train, val and test sets, ascending; no row is in two sets."""
+    """Row numbers of the train, val and test sets, ascending; no row is in two. Only test may be empty."""
 
     train: Rows
     val: Rows

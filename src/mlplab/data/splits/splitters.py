@@ -16,7 +16,7 @@ from mlplab.data.splits.partition import (
     random_parts,
     time_boundaries,
 )
-from mlplab.data.splits.split import NO_KEYS, PARTS, Codes, Rows, Split, SplitKeys, Times
+from mlplab.data.splits.split import NO_KEYS, NO_ROWS, PARTS, Codes, Rows, Split, SplitKeys, Times
 from mlplab.errors import Fault, UserError, listed
 
 LEAST_OF_TWO_FOLDS = 5
@@ -27,17 +27,19 @@ def random_split(rows: Rows, keys: SplitKeys = NO_KEYS, *, val: float, test: flo
     """Assigns `rows` at random; `val` and `test` are fractions of them, rounded to whole rows.
 
     With classes, the sets are stratified (`stratified_counts`); too rare are those with fewer rows than there
-    are sets.
+    are sets. If `test` is 0, the test set is empty; likewise in `group_split` and `time_split`.
 
     Raises:
         UserError: if a set is empty.
     """
-    classes = pool_rare(keys.classes, rows, len(PARTS))
-    n_val, n_test = round(val * len(rows)), round(test * len(rows))
-    sizes = [n_val, n_test, len(rows) - n_val - n_test]
-    val_rows, test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
+    shares = [val, test] if test else [val]
+    sizes = [round(share * len(rows)) for share in shares]
+    classes = pool_rare(keys.classes, rows, len(sizes) + 1)
+    sizes.append(len(rows) - sum(sizes))
+    val_rows, *test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
     remedy = "give the table more rows, or change data.split.val and data.split.test"
-    return _not_empty(_ascending(train_rows, val_rows, test_rows), len(rows), "data.split", remedy)
+    split = _ascending(train_rows, val_rows, *test_rows)
+    return _not_empty(split, len(rows), "data.split", remedy, has_test=test > 0)
 
 
 def group_split(rows: Rows, groups: Codes, *, val: float, test: float, seed: int) -> Split:
@@ -48,9 +50,9 @@ def group_split(rows: Rows, groups: Codes, *, val: float, test: float, seed: int
     Raises:
         UserError: if there are fewer groups than sets, or a row has no group.
     """
-    group_of, sizes = number_groups(groups[rows], len(PARTS))
+    group_of, sizes = number_groups(groups[rows], len(PARTS) if test else len(PARTS) - 1)
     order = np.random.default_rng(seed).permutation(len(sizes))
-    test_groups = choose_groups(order, sizes, test * len(rows), leave=2)
+    test_groups = choose_groups(order, sizes, test * len(rows), leave=2) if test else order[:0]
     val_groups = choose_groups(order[~np.isin(order, test_groups)], sizes, val * len(rows), leave=1)
     return _split_of_groups(rows, group_of, val_groups, test_groups)
 
@@ -64,7 +66,8 @@ def time_split(rows: Rows, times: Times, *, val: float, test: float) -> Split:
         UserError: if there are fewer times than sets, or a row has no time.
     """
     order = rows[np.argsort(times[rows], kind="stable")]
-    boundaries = time_boundaries(times[order], [(1 - val - test) * len(rows), (1 - test) * len(rows)])
+    before = [1 - val - test, 1 - test] if test else [1 - val]
+    boundaries = time_boundaries(times[order], [share * len(rows) for share in before])
     return _ascending(*np.split(order, boundaries))
 
 
@@ -108,11 +111,12 @@ def kfold_split(
 def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: int) -> Split:
     """Assigns `rows` by a file: one word (train, val or test) for each of the `total` rows of the table.
 
-    If the file has no `val` row, a random fraction `val` of its train rows becomes the validation set.
+    If the file has no `val` row, a random fraction `val` of its train rows becomes the validation set. If it
+    has no `test` row, the test set is empty.
 
     Raises:
-        UserError: if the file is missing, its length differs from the table's, it has unknown words, or a set
-            is empty.
+        UserError: if the file is missing, its length differs from the table's, it has unknown words, or
+            another set is empty.
     """
     path = Path(path)
     if not path.is_file():
@@ -130,7 +134,8 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
     if "val" not in words:
         train_rows, val_rows = _train_and_val(train_rows, val, np.random.default_rng(seed), None)
     remedy = "give each set a row in that file, or change data.split.val"
-    return _not_empty(_ascending(train_rows, val_rows, test_rows), len(rows), str(path), remedy)
+    split = _ascending(train_rows, val_rows, test_rows)
+    return _not_empty(split, len(rows), str(path), remedy, has_test="test" in words)
 
 
 def _train_and_val(
@@ -141,7 +146,7 @@ def _train_and_val(
     return train_rows, val_rows
 
 
-def _ascending(train: Rows, val: Rows, test: Rows) -> Split:
+def _ascending(train: Rows, val: Rows, test: Rows = NO_ROWS) -> Split:
     return Split(np.sort(train), np.sort(val), np.sort(test))
 
 
@@ -161,10 +166,10 @@ def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: fl
     return _ascending(train_rows, val_rows, test_rows)
 
 
-def _not_empty(split: Split, rows: int, where: str, remedy: str) -> Split:
-    """The split, if no set is empty."""
+def _not_empty(split: Split, rows: int, where: str, remedy: str, *, has_test: bool = True) -> Split:
+    """The split, if no set is empty, except test unless it `has_test`."""
     sizes = {part: len(in_part) for part, in_part in split.parts().items()}
-    if empty := [part for part, size in sizes.items() if not size]:
+    if empty := [part for part, size in sizes.items() if not size and (has_test or part != "test")]:
         what = f"the {listed(empty)} set{'s are' if len(empty) > 1 else ' is'} empty"
         counts = f"{rows} rows: " + ", ".join(f"{part} {size}" for part, size in sizes.items())
         raise UserError(Fault(what, where, counts, "at least one row in each set", remedy))

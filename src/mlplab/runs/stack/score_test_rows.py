@@ -1,5 +1,6 @@
 """Scores trained networks on the test rows of their run: at the end of training, or later."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from mlplab.runs.stack.checkpoints import REMEDY
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.evaluation import Values
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     """Writes what a finished run would have written with `test=true`; returns the content of metrics.json.
 
     These are its test scores, to the last bit if it was trained on a CPU, those of its baselines, and
-    test_predictions.csv. A run that has test scores is left as it is.
+    test_predictions.csv. A run that has test scores, or no test rows, is left as it is.
 
     Raises:
         UserError: if the run has not finished, if its table is not available or has changed, or if another
@@ -108,6 +111,9 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     run.threshold = trained.threshold
     run.data, configs = cache.data(run.config), member_configs(run.config)
     run.data.check_unchanged(trained.table, REMEDY, order=False)
+    if not len(run.data.split.test):
+        log.warning("%s has no test rows, so there are no test scores", folder.name)
+        return metrics
     with files.lock.held(), cpu_settings_for_training(run.config.threads):
         data = [run.data.members[number] for number in numbers]
         stack = build_stack([configs[number] for number in numbers], data, initialize=False)

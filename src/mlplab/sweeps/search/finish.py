@@ -16,7 +16,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
 from mlplab.runs.compare.key_importance import key_importance
 from mlplab.runs.compare.labels import as_typed, in_brief
-from mlplab.runs.discovery import BEST_TRIAL_FILE
+from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import STATES, SearchStudy, status_of
@@ -28,6 +28,8 @@ def finish(
     study: SearchStudy, trial: FrozenTrial, ensemble: int | None, command: str, cache: DataCache
 ) -> None:
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
+
+    Without test rows, its validation scores are printed.
 
     Args:
         ensemble: the size of the ensemble that is chosen; None: there is none.
@@ -46,7 +48,8 @@ def finish(
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
     metrics = score_finished_run(folder, cache)
-    (_, scores), *baselines = main_scores(metrics).items()
+    part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
+    (_, scores), *baselines = main_scores(metrics, part).items()
     # The text of a choice such as `[64,64]` is a list.
     values = {
         key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in trial.params.items()
@@ -61,7 +64,7 @@ def finish(
         command=command,
         importance={key: share for key, (share, _) in importance.items()},
         chance={key: chance for key, (_, chance) in importance.items()},
-        test=scores,
+        test=scores if part == "test" else {},
     )
     best.write(root)
     rows = {folder.name: scores}
@@ -69,7 +72,8 @@ def finish(
     try:
         if ensemble:
             chosen = select_ensemble(root, ensemble, cache)
-            rows[ENSEMBLE] = {**chosen.test_scores}
+            if chosen.test_scores:
+                rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble: {inside(chosen.file)}")
         results = results_of(root)
         if cut_off := sum(run.done and "reason" in run.metrics for run in results):
@@ -80,7 +84,7 @@ def finish(
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
         print_line(console, f"{len(study.trials):,} trials: {shown}")
         console.print(_table(best, study.space))
-        console.print(score_table(rows | dict(baselines)))
+        console.print(score_table(rows | dict(baselines), title))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
         for line in (*lines, command, command_line("report", root), tensorboard_command(root)):
