@@ -20,6 +20,7 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
     assert {"data", "data/split", "model", "model/preprocessing", "optimizer", "experiment"} <= groups
     needed = {
         "data/csv": ["data.path=x", "data.target=y"],
+        "data/frame": ["data.target=y"],
         "data/split/file": ["data.split.path=x"],
         "data/split/group": ["data.split.group=x"],
         "data/split/time": ["data.split.time=x"],

@@ -20,6 +20,8 @@ LEVELS = [
     {"commands"},
     {"sweeps"},
     {"cli"},
+    {"api"},
+    {"sklearn"},
     {"__main__"},
 ]
 """Rooms of `mlplab`, lowest first. Each may import itself and lower ones."""

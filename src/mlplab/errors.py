@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeGuard
 
+PREFIX = "error: "
+"""How messages of errors begin on the terminal."""
+
 MAX_FAULTS = 10
 """The largest number of faults that a message shows."""
 
@@ -34,14 +37,14 @@ class Fault:
         )
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """The user's input or configuration is wrong. Commands exit with code 2."""
 
     status = 2
 
     def __init__(self, *faults: Fault) -> None:
         self.faults: tuple[Fault, ...] = faults
-        super().__init__(render(faults))
+        super().__init__(render(faults).removeprefix(PREFIX))
 
     def __reduce__(self) -> tuple[type, tuple[Fault, ...]]:
         """Workers raise it, too: it is pickled with its faults."""
@@ -56,9 +59,6 @@ class RunFailed(Exception):  # noqa: N818 - it names what happened, like Python'
     """A run started and failed. Commands exit with code 1."""
 
     status = 1
-
-    def __str__(self) -> str:
-        return f"error: {super().__str__()}"
 
 
 class Interrupted(RunFailed):
@@ -101,7 +101,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, UserError):
         return "; ".join(fault.sentence() for fault in error.faults)
     if isinstance(error, RunFailed):
-        return str(error).removeprefix("error: ").partition("\n")[0]
+        return str(error).partition("\n")[0]
     return f"{type(error).__name__}: {error}"
 
 
@@ -110,10 +110,10 @@ def render(faults: Sequence[Fault]) -> str:
     shown = faults if len(faults) <= MAX_FAULTS else faults[: MAX_FAULTS - 1]
     lines = []
     for remedy, group in groupby(shown, lambda fault: fault.remedy):
-        lines += [f"error: {fault.sentence()}" for fault in group]
+        lines += [PREFIX + fault.sentence() for fault in group]
         lines += [f"  {remedy}"] if remedy else []
     if more := len(faults) - len(shown):
-        lines.append(f"error: … and {more} more like these")
+        lines.append(f"{PREFIX}… and {more} more like these")
     return "\n".join(lines)
 
 

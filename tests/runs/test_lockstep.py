@@ -15,7 +15,7 @@ from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import saved_state
-from mlplab.sweeps.plan import _stack_key
+from mlplab.sweeps.plan import stack_key
 from mlplab.training import checkpoint
 from mlplab.training.state import StackState
 
@@ -122,12 +122,17 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     return members
 
 
-def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
+def assert_alone_as_in_first_stack(members: Sequence[Sequence[str]]) -> None:
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
     cache = DataCache()
     runs = [Run(resolved(*member, cache=cache), Path("run")) for member in members]
-    shapes = [_stack_key(run, cache) for run in runs]
-    members = [member for member, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
+    shapes = [stack_key(run, cache) for run in runs]
+    assert_alone_as_in_a_stack(
+        [each for each, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
+    )
+
+
+def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
     stack = train_into(Path("stack"), *members)
     for index, member in enumerate(members):
         (alone,) = train_into(Path(f"alone{index}"), member)
@@ -163,16 +168,39 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     assert together.parts["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
 
 
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_tables_with_the_same_columns_share_a_stack(ensemble: int) -> None:
+    frame = pl.read_csv("all.csv").with_columns(w=pl.col("w") + 1)
+    members = []
+    for number, rows in enumerate((frame[:250], frame[60:].with_columns(pl.col("x1") + 1e6), frame[90:330])):
+        rows.write_csv(f"{number}.csv")
+        words = [
+            "data=csv",
+            f"data.path={number}.csv",
+            "data.target=[y,z]",
+            "data.weight=w",
+            f"seed={number}",
+        ]
+        words += [
+            "data.batch_size=32",
+            "data.class_weights=none",
+            "model.hidden=[8]",
+            "trainer.max_epochs=3",
+        ]
+        members.append([*words, f"ensemble={ensemble}", "logger=[]", "baselines=[]"])
+    assert_alone_as_in_a_stack(members)
+
+
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("number", [0, 1, 2, 6])
 def test_any_configuration(number: int) -> None:
-    assert_alone_as_in_a_stack(draw(number))
+    assert_alone_as_in_first_stack(draw(number))
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("number", [1, 5, 8])
 def test_any_configuration_of_classes(number: int) -> None:
-    assert_alone_as_in_a_stack(draw(number, classes=True))
+    assert_alone_as_in_first_stack(draw(number, classes=True))
 
 
 @pytest.mark.slow
@@ -180,4 +208,4 @@ def test_any_configuration_of_classes(number: int) -> None:
 @pytest.mark.parametrize("classes", [False, True])
 @pytest.mark.parametrize("number", range(120))
 def test_many_configurations(number: int, classes: bool) -> None:
-    assert_alone_as_in_a_stack(draw(number, classes=classes))
+    assert_alone_as_in_first_stack(draw(number, classes=classes))

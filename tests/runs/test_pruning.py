@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from rich.console import Console
 from support import Ended, left_behind, resolved, train_into, without_notes
 
 from mlplab.config import Launcher
@@ -259,7 +260,7 @@ def launched(
     ]
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
     engine = open_engine(Launcher.model_validate(section), root, "cpu")
-    results = launch(runs, [], root, cache, engine)
+    results = launch(runs, [], root, cache, engine, Console(quiet=True))
     engine.close()
     return {folder.name: found.metrics for folder, found in results.items()}
 
@@ -336,7 +337,7 @@ def test_pruned_runs_are_no_failures_and_are_not_repeated(
     assert {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")} == before
 
     runs = [read_run(sweep / str(number)) for number in range(len(RATES))]
-    assert not summarize(sweep, runs)
+    assert not summarize(sweep, runs, Console())
     assert "val/mae" in capsys.readouterr().out
     assert run_script("evaluate", f"run={sweep}", "runs=all").status == 0
     run = next(run for run in runs if run.metrics["status"] == "pruned")

@@ -225,7 +225,7 @@ def test_a_torn_line_of_the_journal_is_removed(tmp_path: Path) -> None:
 def test_a_lock_that_a_killed_process_has_left_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 3)
+    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 3)  # Optuna wants no less
     study = search_in(tmp_path, settings(trials=2))
     study.path.with_name(f"{study.path.name}.lock").touch()
     assert len(search_in(tmp_path, settings(trials=3)).trials) == 3

@@ -20,6 +20,8 @@ def explained() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise explain(error) from error
+    except UserError:
+        raise
     except (ValueError, TypeError) as error:  # Hydra's, for optimizer=3 and optimizer=[a,[b]]
         what = "a config group takes the name of an option, or a list of names"
         raise UserError(Fault(what, found=_first_line(error))) from error

@@ -13,7 +13,16 @@ from shutil import get_terminal_size
 from typing import Literal
 
 from mlplab.console import wrapped
-from mlplab.errors import CannotWrite, Fault, Interrupted, RunFailed, UserError, is_disk_error, shortened
+from mlplab.errors import (
+    PREFIX,
+    CannotWrite,
+    Fault,
+    Interrupted,
+    RunFailed,
+    UserError,
+    is_disk_error,
+    shortened,
+)
 from mlplab.typed_commands import as_typed
 
 VERSION = "--version"
@@ -75,7 +84,7 @@ def exit_status(work: Callable[[], None]) -> int:
 
 def print_error(error: UserError | RunFailed) -> int:
     """Prints an error to stderr and returns its exit code."""
-    _print("stderr", str(error))
+    _print("stderr", f"{PREFIX}{error}")
     return error.status
 
 

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,15 +61,17 @@ class Description:
     faults: tuple[Fault, ...]
 
 
-def describe(config: TrainConfig) -> Description:
+def describe(config: TrainConfig, frame: pl.DataFrame | None = None) -> Description:
     """Reads and splits a table as training does, except that no target is needed.
+
+    The frame in memory is given if the configuration is of one.
 
     Raises:
         UserError: if the table cannot be read at all. Faults of single columns and of the split are part of
             the description.
     """
     spec = table_spec(config)
-    with opened_source(config.data) as source:
+    with opened_source(config.data, frame) as source:
         with counted_lines(f"reading {source.where} and inferring its columns", "rows") as count:
             reader = TableReader(source, spec, table_dtype(config), _scratch, count)
             columns = infer_columns(reader.read())
@@ -132,42 +135,46 @@ def _distinct_and_first(
     return distinct, first
 
 
+def column_cells(description: Description) -> dict[str, list[Any]]:
+    """A table of the columns: name, kind, number of missing and distinct values, range, example and note."""
+    columns = description.columns.items()
+    return {
+        "column": [name or "(no name)" for name, _ in columns],
+        "kind": [_kind(roles) for _, roles in columns],
+        "missing": [roles[0].missing for _, roles in columns],
+        "distinct": [description.distinct[name] for name, _ in columns],
+        "range": [" … ".join(_ends(roles[0])) for _, roles in columns],
+        "example": [description.examples[name] for name, _ in columns],
+        "note": [_note(roles) for _, roles in columns],
+    }
+
+
 def description_grid(description: Description, width: int) -> RenderableType:
     """A line for each column, without headers that no column has a value for; below it, notes on columns.
 
     Examples have the room that the other cells leave.
     """
-    columns = description.columns.items()
-    cells = {
-        "column": [name or "(no name)" for name, _ in columns],
-        "kind": [_kind(roles) for _, roles in columns],
-        "missing": [
-            f"{missing:,} ({missing / description.rows:.1%})" if (missing := roles[0].missing) else ""
-            for _, roles in columns
-        ],
-        "distinct": [description.distinct[name] for name, _ in columns],
-        "range": [" … ".join(_ends(roles[0])) for _, roles in columns],
-    }
+    cells = column_cells(description)
+    examples, notes = cells.pop("example"), zip(cells["column"], cells.pop("note"), strict=True)
+    cells["missing"] = [
+        f"{missing:,} ({missing / description.rows:.1%})" if missing else "" for missing in cells["missing"]
+    ]
     cells = {header: texts for header, texts in cells.items() if any(texts)}
     widths = (
         min(max(map(cell_len, (header, *texts))), LEAST_WIDTHS.get(header, width))
         for header, texts in cells.items()
     )
     room = min(LONGEST_EXAMPLE, width - sum(used + 3 for used in widths) - 6)
-    if room >= SHORTEST_EXAMPLE and any(description.examples.values()):
-        cells["example"] = [shortened(description.examples[name], room)[1:-1] for name, _ in columns]
+    if room >= SHORTEST_EXAMPLE and any(examples):
+        cells["example"] = [shortened(example, room)[1:-1] for example in examples]
     grid = RichTable()
     for header in cells:
         justify: JustifyMethod = "right" if header in NUMBERS else "left"
         grid.add_column(header, justify=justify, overflow="fold", no_wrap=header not in LEAST_WIDTHS)
     for row in zip(*cells.values(), strict=True):
         grid.add_row(*map(Text, row))
-    notes = (
-        f"{name}: {note}"
-        for name, (_, roles) in zip(cells["column"], columns, strict=True)
-        if (note := _note(roles))
-    )
-    return Group(grid, *(Text(wrapped(note, width)) for note in notes))
+    lines = (f"{name}: {note}" for name, note in notes if note)
+    return Group(grid, *(Text(wrapped(line, width)) for line in lines))
 
 
 def task_lines(description: Description) -> list[str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float64
 
-from mlplab.commands.evaluation_rows import EvaluationRows, rows_of_file, run_scores
+from mlplab.commands.evaluation_rows import EvaluationRows, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
@@ -123,27 +124,27 @@ def evaluate(
 def score(
     ensemble: Ensemble,
     cache: DataCache,
-    path: str | None = None,
+    data: str | pl.DataFrame | None = None,
     *,
     include: bool = False,
     importance: bool = False,
 ) -> EvaluationResult:
-    """Scores runs and their ensemble, as in `evaluate`."""
+    """Scores runs and their ensemble, as in `evaluate`; also on the rows of a frame."""
     runs, part = ensemble.runs, "test"
-    if path:
-        rows, any_seen = rows_of_file(ensemble, path, include=include)
-        data, part = [rows] * len(runs), "all" if any_seen else "test"
+    if data is not None:
+        rows, any_seen = rows_of(ensemble, data, include=include)
+        scored, part = [rows] * len(runs), "all" if any_seen else "test"
         baseline_scores = _baselines_on_file(runs[0], rows, cache)
     else:
-        data, baseline_scores = _own_test_rows(runs, cache)
-    first = data[0]
-    columns = compute_importance(ensemble, data, part) if importance else None
+        scored, baseline_scores = _own_test_rows(runs, cache)
+    first = scored[0]
+    columns = compute_importance(ensemble, scored, part) if importance else None
     with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.y):,} rows"):
-        together, confusion = _together(ensemble, data)
+        together, confusion = _together(ensemble, scored)
         return EvaluationResult(
             source=first.source,
             rows=len(first.y),
-            runs=tuple(run_scores(run, rows) for run, rows in zip(runs, data, strict=True)),
+            runs=tuple(run_scores(run, rows) for run, rows in zip(runs, scored, strict=True)),
             networks=ensemble.networks,
             part=part,
             ensemble=together,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.class_labels import predicted_classes
+from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
@@ -81,13 +83,14 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     return {name: value.item() for name, value in values.items()}
 
 
-def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[EvaluationRows, bool]:
-    """The rows of a file, and whether some of them were in training or validation of any run.
+def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> tuple[EvaluationRows, bool]:
+    """The rows of a file or a frame, and whether some were in training or validation of any run.
 
     Such rows are left out unless `include`.
     """
     first, schema = ensemble.runs[0], ensemble.schema
-    with opened(path, csv_options(first.config.data)) as source:
+    with _opened(data, first) as source:
+        path = source.where
         if absent := [name for name in schema.targets if name not in source.schema]:
             what = f"has no target column '{absent[0]}' to compare predictions with"
             remedy = "add that column, or only predict: mlplab predict"
@@ -108,6 +111,12 @@ def rows_of_file(ensemble: Ensemble, path: str, *, include: bool) -> tuple[Evalu
             rows = _without_seen_rows(rows, was_seen, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(was_seen.any())
+
+
+def _opened(data: str | pl.DataFrame, run: TrainedRun) -> AbstractContextManager[Source]:
+    if isinstance(data, pl.DataFrame):
+        return nullcontext(Source.of_frame(FRAME, data))
+    return opened(data, csv_options(run.config.data))
 
 
 def _read(source: Source) -> pl.DataFrame:

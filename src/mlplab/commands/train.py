@@ -8,7 +8,7 @@ from textwrap import fill
 
 from rich.console import Console
 
-from mlplab.commands.render import main_scores, score_table, tensorboard_folder
+from mlplab.commands.render import main_scores, score_table
 from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
 from mlplab.console import print_line
@@ -20,25 +20,36 @@ from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run import Run
-from mlplab.typed_commands import inside, tensorboard_command
+from mlplab.typed_commands import inside
 
 log = logging.getLogger(__name__)
 
 
-def train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool) -> None:
-    """Trains a run and prints its scores. For a resumed run that has ended, prints them again.
+def train(
+    run: TrainConfig,
+    folder: Path,
+    overrides: Sequence[str],
+    cache: DataCache,
+    progress: Console,
+    *,
+    resume: bool = False,
+) -> Metrics:
+    """Trains a run. One that is resumed and has ended is tested, if that was left out.
 
     Args:
         overrides: what was typed, for TensorBoard.
+        progress: where a progress bar is shown.
         resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
             starts from the beginning if there is none.
+
+    Returns:
+        The content of its metrics.json.
 
     Raises:
         UserError: if the folder is in use, or the run cannot be built.
         RunFailed: if the loss becomes non-finite.
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
     """
-    cache, wanted = DataCache(), run.figures != "none"
     if not resume:
         RunFolder(folder).check_unused()
         if run.init_from:
@@ -57,43 +68,36 @@ def train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: b
             metrics = score_finished_run(folder, cache)
         else:
             log.info("%s has already finished", inside(folder))
-        _print_scores(metrics, folder, run, Console())
-        if wanted and has_test_scores(metrics):
-            _draw(folder, cache, again=False)  # an interruption may have left it out, or a better run
-        return
+        return metrics
     run = resolved(run, cache, folder, alone=True)
     with heavy_imports():
         from mlplab.runs.train import train_runs
 
-    console = Console()
     try:
-        [metrics] = train_runs([Run(run, folder, resume=resume, overrides=overrides)], cache, console)
+        [metrics] = train_runs([Run(run, folder, resume=resume, overrides=overrides)], cache, progress)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
-    try:
-        if wanted and run.test:
-            _draw(folder, cache, again=True)
-    finally:  # a full disk or Ctrl-C takes only the figures
-        _print_scores(metrics, folder, run, console)
+    return metrics
 
 
-def _draw(folder: Path, cache: DataCache, *, again: bool) -> None:
-    """Draws a finished run; not `again` if it has figures."""
+def draw(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> None:
+    """Draws a finished run if it asks for figures and has none yet."""
+    if run.figures == "none" or not has_test_scores(metrics):
+        return
     with heavy_imports():
         from mlplab.figures.files import is_drawn
         from mlplab.runs.draw_figures import draw_finished
 
-    if again or not is_drawn(folder):
+    if not is_drawn(folder):
         draw_finished(folder, cache)
 
 
-def _print_scores(metrics: Metrics, folder: Path, run: TrainConfig, console: Console) -> None:
+def print_scores(metrics: Metrics, console: Console, *, has_class_weights: bool) -> None:
+    """Prints a table of scores beside those of the baselines, and how good they are."""
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     console.print(score_table(main_scores(metrics, part), title))
-    if sentence := verdict(metrics, has_class_weights=run.data.class_weights != "none"):
+    if sentence := verdict(metrics, has_class_weights=has_class_weights):
         print_line(console, fill(sentence, console.width))
-    for line in (f"run folder: {inside(folder)}", tensorboard_command(tensorboard_folder(folder))):
-        print_line(console, line)

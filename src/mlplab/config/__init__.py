@@ -6,12 +6,14 @@ The values are in `conf/`. There are no defaults here, so that each value is def
 from mlplab.config.data import BundledData as BundledData
 from mlplab.config.data import CsvData as CsvData
 from mlplab.config.data import FileSplit as FileSplit
+from mlplab.config.data import FrameData as FrameData
 from mlplab.config.data import GroupSplit as GroupSplit
 from mlplab.config.data import KFoldSplit as KFoldSplit
 from mlplab.config.data import RandomSplit as RandomSplit
 from mlplab.config.data import Split as Split
 from mlplab.config.data import SyntheticData as SyntheticData
 from mlplab.config.data import TimeSplit as TimeSplit
+from mlplab.config.data import UserTable as UserTable
 from mlplab.config.loss import CrossEntropyLoss as CrossEntropyLoss
 from mlplab.config.loss import HuberLoss as HuberLoss
 from mlplab.config.loss import Loss as Loss

@@ -175,21 +175,31 @@ class BundledData(_Table):
     name: Literal["concrete", "digits", "penguins"]
 
 
-class CsvData(_Table):
-    """A table in CSV or Parquet files. Options of the CSV format that are null are detected; a
-    quote that is null is ".
+class UserTable(_Table):
+    """A table of the user's. Only `describe` can do without a target."""
 
-    Only `describe` can do without a target.
-    """
-
-    name: Literal["csv"]
-    path: Text
     target: Annotated[list[Text], BeforeValidator(_as_list)]
     positive: ClassLabel | None
     weight: Text | None
     columns: Annotated[dict[str, ColumnKind], BeforeValidator(_as_dict)]
     na_values: Annotated[list[Text], BeforeValidator(_as_list)]
     missing_target: Literal["error", "drop"]
+
+    @model_validator(mode="after")
+    def _names_each_column_once(self) -> "UserTable":
+        named = [*self.target, *([self.weight] if self.weight else [])]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"the column '{twice[0]}' is named twice, as a target or weight")
+        return self
+
+
+class CsvData(UserTable):
+    """A table in CSV or Parquet files. Options of the CSV format that are null are detected; a
+    quote that is null is ".
+    """
+
+    name: Literal["csv"]
+    path: Text
     memory_gib: Positive | None
     delimiter: Character | None
     quote: Annotated[str, Field(max_length=1)] | None
@@ -197,12 +207,12 @@ class CsvData(_Table):
     header: bool | None
     encoding: Text | None
 
-    @model_validator(mode="after")
-    def _names_each_column_once(self) -> "CsvData":
-        named = [*self.target, *([self.weight] if self.weight else [])]
-        if twice := sorted({name for name in named if named.count(name) > 1}):
-            raise ValueError(f"the column '{twice[0]}' is named twice, as a target or weight")
-        return self
+
+class FrameData(UserTable):
+    """A frame in memory, which only Python can pass. `auto` stands for the fingerprint of its rows."""
+
+    name: Literal["frame"]
+    fingerprint: OrAuto[Text]
 
 
 class SyntheticData(_Table):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from mlplab.config.data import BundledData, CsvData, SyntheticData
+from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.metrics import CLASSIFICATION, REGRESSION, ThresholdMetric
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, model_tag
@@ -50,7 +50,7 @@ class TrainConfig(Section):
     monitor: OrAuto[Metric]
     threshold: OrAuto[Fraction]
     threshold_metric: ThresholdMetric
-    data: Annotated[BundledData | CsvData | SyntheticData, Discriminator("name")]
+    data: Annotated[BundledData | CsvData | FrameData | SyntheticData, Discriminator("name")]
     model: Model
     loss: Loss
     optimizer: Annotated[Adam | Sgd, Discriminator("name")]
@@ -78,6 +78,13 @@ class ResolvedCsvData(CsvData):
     """With a known batch size."""
 
     batch_size: Count | None
+
+
+class ResolvedFrameData(FrameData):
+    """With known rows and a known batch size."""
+
+    batch_size: Count | None
+    fingerprint: Text
 
 
 class ResolvedSyntheticData(SyntheticData):
@@ -126,7 +133,10 @@ class ResolvedConfig(TrainConfig):
 
     ensemble: EnsembleSize
     monitor: Metric
-    data: Annotated[ResolvedBundledData | ResolvedCsvData | ResolvedSyntheticData, Discriminator("name")]
+    data: Annotated[
+        ResolvedBundledData | ResolvedCsvData | ResolvedFrameData | ResolvedSyntheticData,
+        Discriminator("name"),
+    ]
     model: ResolvedModel
     loss: Annotated[SimpleLoss | HuberLoss | CrossEntropyLoss, Discriminator("name")]
     optimizer: Annotated[ResolvedAdam | ResolvedSgd, Discriminator("name")]

@@ -1,11 +1,13 @@
 """The table and split of each run, shared by runs with the same table and split. Imports no torch."""
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from itertools import accumulate
 
 import numpy as np
+import polars as pl
 
 from mlplab import config
 from mlplab.data.check_task import check_split, check_task
@@ -101,13 +103,36 @@ class RunData:
             raise UserError(Fault(what, source, remedy=limit))
 
 
+def in_one_table(data: Sequence[RunData]) -> list[RunData]:
+    """Data of tables with the same columns, except for their offsets, as data of one table with all rows."""
+    tables = list(dict.fromkeys(member.table for member in data))
+    if len(tables) == 1:
+        return list(data)
+    starts = dict(zip(tables, accumulate((len(table.x) for table in tables), initial=0), strict=False))
+    weights = [table.weight for table in tables if table.weight is not None]
+    table = replace(
+        tables[0],
+        x=np.concatenate([table.x for table in tables]),
+        y=np.concatenate([table.y for table in tables]),
+        weight=np.concatenate(weights) if weights else None,
+    )
+    return [
+        RunData(table, Split(*(rows + starts[member.table] for rows in member.split.parts().values())))
+        for member in data
+    ]
+
+
 class DataCache:
     """Reads each table and makes each split only once.
 
     Every command has its own cache, so that changed files are read again.
+
+    Args:
+        frame: the rows of runs with data=frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frame: pl.DataFrame | None = None) -> None:
+        self.frame = frame
         self._tables: dict[Hashable, Table] = {}
         self._data: dict[Hashable, RunData] = {}
 
@@ -120,7 +145,7 @@ class DataCache:
         """
         key, section = table_key(run), run.data.split
         if key not in self._tables:
-            self._tables[key] = load_table(run)
+            self._tables[key] = load_table(run, self.frame)
         table = self._tables[key]
         check_task(run, table)
         members = 1 if run.ensemble == "auto" else run.ensemble

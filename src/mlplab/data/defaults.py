@@ -106,7 +106,7 @@ def resolve_auto(
             "test": run.test and len(split.test) > 0,
             "monitor": defaults.monitor if run.monitor == "auto" else run.monitor,
             "loss": defaults.loss if run.loss.name == "auto" else run.loss,
-            "data": _filled(run.data, batch_size=size.batch_size),
+            "data": _filled(run.data, batch_size=size.batch_size, fingerprint=table.fingerprint["sha256"]),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
             "model": _model(run.model, table, defaults, rows),
             "optimizer": _filled(run.optimizer, lr=defaults.lr, weight_decay=defaults.weight_decay),
@@ -150,4 +150,4 @@ def _model(model: config.Model, table: Table, defaults: Defaults, rows: int) -> 
 def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:
     """The values of a section, in which defaults replace `auto`."""
     values = section.model_dump()
-    return values | {key: value for key, value in defaults.items() if values[key] == "auto"}
+    return values | {key: value for key, value in defaults.items() if values.get(key) == "auto"}

@@ -11,6 +11,7 @@ import polars as pl
 from mlplab import config
 from mlplab.console import counted_lines
 from mlplab.data.cells.parse import parse_str
+from mlplab.data.frames import FRAME
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
@@ -20,7 +21,7 @@ from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 
-Data = config.BundledData | config.CsvData | config.SyntheticData
+Data = config.BundledData | config.CsvData | config.FrameData | config.SyntheticData
 
 TARGET = "target"
 """The target column of tables that ship with the package."""
@@ -31,30 +32,42 @@ GIBIBYTE = 2**30
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
     """A key of everything that a run's table depends on."""
     spec = table_spec(run)
-    source = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights"})
+    source = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights", "fingerprint"})
     return source, spec.roles, run.task, spec.raw, table_dtype(run)
 
 
-def load_table(run: config.TrainConfig) -> Table:
-    """Reads the table of a run.
+def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Table:
+    """Reads the table of a run, whose frame in memory is given if it has one.
 
     Raises:
         UserError: with all faults of the table, or if there is no target.
     """
-    if isinstance(run.data, config.CsvData) and not run.data.target:
+    if isinstance(run.data, config.UserTable) and not run.data.target:
         raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
     memory = limit * GIBIBYTE if (limit := getattr(run.data, "memory_gib", None)) else None
     with (
-        opened_source(run.data) as source,
+        opened_source(run.data, frame) as source,
         counted_lines(f"reading {source.where} and inferring its columns", "rows") as count,
     ):
         return table_of(source, table_spec(run), table_dtype(run), memory, count)
 
 
 @contextmanager
-def opened_source(data: Data) -> Iterator[Source]:
-    """Opens the table of a data section."""
+def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Source]:
+    """Opens the table of a data section, whose frame in memory is given if it has one.
+
+    Raises:
+        UserError: if it cannot be opened, or there is no frame.
+    """
     match data:
+        case config.FrameData():
+            if frame is None:
+                what, remedy = (
+                    "is a frame in memory, which only Python can pass",
+                    "pass it, or a file: data.path=…",
+                )
+                raise UserError(Fault(what, "data=frame", remedy=remedy))
+            yield Source.of_frame(FRAME, frame)
         case config.BundledData(name="digits"):
             yield Source.of_frame("digits", _digits())
         case config.BundledData(name=name):
@@ -90,7 +103,7 @@ def table_spec(run: config.TrainConfig) -> TableSpec:
     data, raw = run.data, run.model.preprocessing.name == "none"
     split_roles: tuple[Role, ...] = ("group", "time")
     by_split = [(name, role) for role in split_roles if (name := getattr(data.split, role, None))]
-    if not isinstance(data, config.CsvData):
+    if not isinstance(data, config.UserTable):
         return TableSpec(((TARGET, "target"), *by_split), raw=raw, task=run.task)
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
     roles += [(data.weight, "weight")] if data.weight else []

@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,7 @@ from mlplab.data.cells.dates import ISO, is_datetime
 from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.class_labels import class_numbers
+from mlplab.data.frames import FrameLike, in_memory, to_polars
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.schema import Column, Schema
 from mlplab.data.table import to_matrix
@@ -25,10 +25,6 @@ NO_NUMBERS: Mapping[str, pl.Series] = {}
 
 MAX_SHOWN = 3
 """The largest number of a column's unknown categories that a warning shows."""
-
-
-FrameLike = Any
-"""A polars or pandas data frame, or a dict of columns."""
 
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
@@ -164,24 +160,10 @@ def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
     Raises:
         UserError: if a column is missing, or the frame is not a table.
     """
-    if isinstance(frame, pl.LazyFrame):
-        frame = frame.collect()
+    frame = in_memory(frame)
     if isinstance(frame, pl.DataFrame):
         check_columns(schema, frame.columns, where)
         return frame.select(named(name) for name in schema.names)
-    names = [str(name) for name in frame]
-    check_columns(schema, names, where)
-    if twice := [name for name in schema.names if names.count(name) > 1]:
-        remedy = "rename all but one of them"
-        raise UserError(Fault(f"has several columns '{twice[0]}'", where, remedy=remedy))
-    try:
-        return pl.DataFrame({name: _values(frame[name]) for name in schema.names}, strict=False)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise UserError(Fault(f"is not a table: {error}", where)) from error
-
-
-def _values(column: Any) -> list[Any]:
-    """A column as Python objects; pandas' various missing values become None."""
-    if hasattr(column, "notna"):
-        column = column.astype(object).where(column.notna(), None)
-    return list(column)
+    columns = to_polars(frame, where, schema.names)
+    check_columns(schema, [str(name) for name in frame], where)
+    return columns.select(named(name) for name in schema.names)

@@ -33,7 +33,12 @@ log = logging.getLogger(__name__)
 
 
 def launch(
-    runs: Sequence[Run], refused: Sequence[RefusedRun], root: Path, cache: DataCache, engine: Engine
+    runs: Sequence[Run],
+    refused: Sequence[RefusedRun],
+    root: Path,
+    cache: DataCache,
+    engine: Engine,
+    progress: Console,
 ) -> dict[Path, RunResult]:
     """Trains the runs of a sweep; returns the result of each by its folder.
 
@@ -65,11 +70,11 @@ def launch(
             stacks.append(PlannedStack(title, members, file))
     if any(run.bracket for run in runs):
         stacks = _share_time(stacks, plan.workers, cache)
-    if plan.workers == 1 and not engine.is_remote:
-        console = Console()
+    is_here = plan.workers == 1 or cache.frame is not None  # other processes cannot see a frame
+    if is_here and not engine.is_remote:
         for stack in stacks:
-            train_stack(stack, console, cache)
-            if len(stacks) > 1 and not console.is_terminal:
+            train_stack(stack, progress, cache)
+            if len(stacks) > 1 and not progress.is_terminal:
                 log.info("%s", stack.finished_message)
     else:
         drive(stacks, engine, plan.workers)

@@ -5,7 +5,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def make_plan(
 
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(_stack_key(run, cache), []).append(run)
+        groups.setdefault(stack_key(run, cache), []).append(run)
     all_refused, stacks = list(refused), list[Sequence[Run]]()
     cuts: list[tuple[list[Run], int]] = []  # runs that are in no earlier stack, and their number of stacks
     seconds = 0.0
@@ -100,16 +100,16 @@ def make_plan(
     workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)
     too_few = sum(count for _, count in cuts) < workers
     for rest, count in cuts:
-        stacks += _cut(rest, max(count, min(workers, len(rest))) if too_few else count)
+        stacks += cut(rest, max(count, min(workers, len(rest))) if too_few else count)
     return Plan(stacks, all_refused, min(workers, max(1, len(stacks))))
 
 
-def _cut(runs: Sequence[Run], count: int) -> list[Sequence[Run]]:
+def cut(runs: Sequence[Run], count: int) -> list[Sequence[Run]]:
     """Stacks of nearly equal size."""
     return [runs[len(runs) * part // count : len(runs) * (part + 1) // count] for part in range(count)]
 
 
-def _stack_key(run: Run, cache: DataCache) -> str:
+def stack_key(run: Run, cache: DataCache) -> str:
     """What runs must have in common to share a stack."""
     section, data = run.config, cache.data(run.config)
     per_member = dict(PER_MEMBER)
@@ -119,5 +119,11 @@ def _stack_key(run: Run, cache: DataCache) -> str:
     if not supports_padding(section.model):  # with padding, all have the same short batch
         steps = max(len(member.split.train) for member in data.members)
     alone = str(run.folder) if section.callbacks.added else ""  # custom callbacks act on the whole Trainer
-    key = section.model_dump(mode="json", exclude=per_member), str(table_key(section)), batch, steps, alone
+    table: object = table_key(section)
+    if isinstance(section.data, config.FrameData) and not (data.table.memmapped or section.init_from):
+        columns = tuple(replace(column, offset=0.0) for column in data.table.schema.inputs)
+        table = replace(
+            data.table.schema, inputs=columns, left_out={}
+        )  # frames may differ in rows and offsets
+    key = section.model_dump(mode="json", exclude=per_member), str(table), batch, steps, alone
     return json.dumps(key)

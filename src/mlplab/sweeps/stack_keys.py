@@ -7,7 +7,7 @@ PER_MEMBER: dict[str, Any] = {
     "seed": True,
     "threshold": True,
     "threshold_metric": True,
-    "data": {"split"},
+    "data": {"split", "fingerprint"},
     "model": {"dropout"},
     "loss": {"delta", "label_smoothing"},
     "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},

@@ -31,12 +31,11 @@ def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[RunResult]:
     return [results[folder] for folder in sorted(results)]
 
 
-def summarize(root: Path, runs: Sequence[RunResult]) -> str:
+def summarize(root: Path, runs: Sequence[RunResult], console: Console) -> str:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
 
     Returns how many runs failed, and why the first few did; empty if none did.
     """
-    console = Console()
     tables = by_table(without_repeats(runs))
     for table in tables:
         if any(run.done for run in table):

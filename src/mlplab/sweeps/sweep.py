@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
@@ -41,8 +43,8 @@ class ComposedSweep:
     compose: Callable[[Mapping[str, Sequence[str]]], Iterable[ComposedRun | RefusedRun]]
 
 
-def sweep(composed: ComposedSweep) -> None:
-    """Trains the runs of a sweep, and prints what came of them.
+def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress: Console) -> None:
+    """Trains the runs of a sweep, and prints what came of them to `console`, with bars on `progress`.
 
     Raises:
         UserError: if a value, the table or the folder cannot be used.
@@ -55,7 +57,7 @@ def sweep(composed: ComposedSweep) -> None:
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with FolderLock(root).held(), closing(SweepLauncher(composed)) as launcher:
+        with FolderLock(root).held(), closing(SweepLauncher(composed, cache, console, progress)) as launcher:
             if searches:
                 from mlplab.sweeps.search.search import search
 
@@ -71,8 +73,11 @@ def sweep(composed: ComposedSweep) -> None:
 class SweepLauncher:
     """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
 
-    def __init__(self, composed: ComposedSweep) -> None:
-        self.root, self.cache, self._composed = composed.root, DataCache(), composed
+    def __init__(
+        self, composed: ComposedSweep, cache: DataCache, console: Console, progress: Console
+    ) -> None:
+        self.root, self.cache, self.console = composed.root, cache, console
+        self._composed, self._progress = composed, progress
         self._engine: Engine | None = None
 
     def launch(
@@ -96,7 +101,7 @@ class SweepLauncher:
             replace(run, bracket=brackets.get(run.folder.name), overrides=overrides[run.folder.name])
             for run in runs
         ]
-        results = launch(runs, refused, self.root, self.cache, self._engine)
+        results = launch(runs, refused, self.root, self.cache, self._engine, self._progress)
         return [results[run.folder] for run in composed]
 
     def close(self) -> None:
@@ -112,13 +117,11 @@ def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ense
     try:
         draw_sweep(root, results, cache)
     finally:  # a full disk or Ctrl-C takes only the figures
-        failures = summarize(root, results)
+        failures = summarize(root, results, launcher.console)
     if ensemble and any(run.done for run in results):
         with heavy_imports():
-            from rich.console import Console
-
             from mlplab.commands.select_ensemble import print_choice, select_ensemble
 
-        print_choice(select_ensemble(root, ensemble, cache), Console())
+        print_choice(select_ensemble(root, ensemble, cache), launcher.console)
     if failures:
         raise RunFailed(failures)

@@ -126,7 +126,7 @@ REFUSED = [
     mistake("32 no inputs", table(lambda i: f"id{i},,{i}"), "", f"{LEFT_OUT} | 'a': an identifier | 'b'"),
     mistake("33 few rows", "a,b,y\n1,2,3\n4,5,6\n", "", "are empty | train 2, val 0, test 0 | split.val"),
     mistake("33 one row", "a,b,y\n1,2,3\n", "", "all values are 3 | more rows"),
-    mistake("34 part", {"t.csv": GOOD, "s": "train\n" * 30 + "val\n" * 10}, SPLIT, "s: the test set is"),
+    mistake("34 part", {"t.csv": GOOD, "s": "val\n" * 30 + "test\n" * 10}, SPLIT, "s: the train set is"),
     mistake("37 length", {"t.csv": GOOD, "s": "train\n" * 30}, SPLIT, "s: has 30 words, but the table"),
     mistake("37 word", {"t.csv": GOOD, "s": "train\n" * 39 + "tset"}, SPLIT, "word 40: unknown word"),
     mistake("38 group", GOOD, "data/split=group data.split.group=aa", "no column 'aa' | data.split.group=a?"),

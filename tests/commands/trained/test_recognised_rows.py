@@ -9,7 +9,7 @@ import pytest
 from support import train_into
 
 import mlplab
-from mlplab.commands.evaluation_rows import rows_of_file
+from mlplab.commands.evaluation_rows import rows_of
 from mlplab.runs.trained.ensemble import Ensemble
 
 ROWS, TEST = 400, 60
@@ -46,12 +46,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
     folder = tmp_path_factory.mktemp("run")
     drawn(0).write_csv(folder / "t.csv")
     train_into(folder, (*SMALL, f"data.path={folder / 't.csv'}"))
-    return mlplab.load(folder / "0")
+    return mlplab.load(folder / "0").model
 
 
 def left_to_test(run: Ensemble, path: Path) -> int:
     """How many rows of a file are taken for new ones."""
-    data, _ = rows_of_file(run, str(path), include=False)
+    data, _ = rows_of(run, str(path), include=False)
     return len(data.y)
 
 
@@ -106,5 +106,5 @@ def test_targets_with_a_sign_are_read_as_in_training(tmp_path: Path) -> None:
     train_into(tmp_path, (*SMALL, f"data.path={tmp_path / 't.csv'}"))
     new = drawn(1)[:4].with_columns(y=pl.Series(["$1,250.00", "($7.50)", "12.5", "$0"]))
     new.write_csv(tmp_path / "new.csv")
-    data, _ = rows_of_file(mlplab.load(tmp_path / "0"), str(tmp_path / "new.csv"), include=False)
+    data, _ = rows_of(mlplab.load(tmp_path / "0").model, str(tmp_path / "new.csv"), include=False)
     assert data.y[:, 0].tolist() == [1250, -7.5, 12.5, 0]

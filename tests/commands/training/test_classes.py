@@ -239,7 +239,7 @@ def test_a_chosen_threshold_decides_everywhere(
     assert scores_of(evaluation) == scores_of(metrics)
     expected = confusion_matrix(written["bought"], written["prediction"])
     assert evaluation["confusion"] == expected.tolist()
-    run = mlplab.load(auto)
+    run = mlplab.load(auto).model
     assert (run.predict(NEW) == "yes").tolist() == (run.predict_proba(NEW)[:, 1] >= run.threshold).tolist()
     assert mlplab.load(auto.parent, "all").threshold == pytest.approx((0.5 + run.threshold) / 2)
 

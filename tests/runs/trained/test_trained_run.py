@@ -28,8 +28,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_says_what_it_is(sweep: Path) -> None:
     run = mlplab.load(sweep / "0")
     assert run.schema.names == ["x1", "x2", "x3", "x4", "x5"]
-    assert run.config[0].trainer.max_epochs == 5
-    assert run.metrics[0] == json.loads((sweep / "0/metrics.json").read_text())
+    assert run.config["trainer"]["max_epochs"] == 5
+    assert run.metrics == json.loads((sweep / "0/metrics.json").read_text())
 
 
 def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None:
@@ -61,7 +61,7 @@ def test_pandas_columns_of_any_kind(sweep: Path) -> None:
 
 
 def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = mlplab.load(sweep / "0")
+    run = mlplab.load(sweep / "0").model
     median = run.runs[0].network.preprocessing.impute_value[0, 0, 1].item() + run.schema.inputs[1].offset
     holes = FRAME.with_columns(x2=None)
     filled = FRAME.with_columns(x2=pl.lit(median))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from mlplab.cli.compose import initialized, plain, read_flags
 from mlplab.cli.overrides import check_overrides
@@ -34,13 +34,17 @@ def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
             return
         check_overrides(flags.overrides, multirun=False)
         with initialized(flags.folders) as compose:
-            cfg = compose(flags.overrides)
-            if OmegaConf.is_missing(cfg.data, "target"):
-                cfg.data.target = []
-            config = parse(plain(cfg))
+            config = without_target(compose(flags.overrides))
         describe(config)
 
     sys.exit(exit_status(work))
+
+
+def without_target(cfg: DictConfig) -> TrainConfig:
+    """A composed configuration, which needs no target."""
+    if OmegaConf.is_missing(cfg.data, "target"):
+        cfg.data.target = []
+    return parse(plain(cfg))
 
 
 def describe(config: TrainConfig) -> None:

@@ -19,6 +19,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.resume import differences, read_run_config
 from mlplab.sweeps.folder import PLAN_FILE
+from mlplab.typed_commands import inside, tensorboard_command
 
 
 def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
@@ -36,16 +37,19 @@ def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
         user_classes()  # reads the environment before any configuration could change it
         check_overrides(flags.overrides, multirun=flags.multirun)
         if RESUME in typed_keys(flags.overrides):
-            _resume(flags.overrides, multirun=flags.multirun)
+            _train(*resumed(flags.overrides, multirun=flags.multirun), flags.overrides, resume=True)
             return
         with initialized(flags.folders) as compose:
             if flags.multirun:
+                from rich.console import Console
+
                 from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
+                from mlplab.data.cache import DataCache
                 from mlplab.sweeps.sweep import sweep
 
                 composed = compose_sweep(compose, flags.overrides)
                 log_loading("torch and the tables of the sweep")
-                sweep(composed)
+                sweep(composed, DataCache(), Console(), Console())
                 return
             cfg = compose(flags.overrides)
             run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(flags.overrides))
@@ -57,13 +61,29 @@ def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
 def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool = False) -> None:
     log_loading(f"torch and the table {getattr(run.data, 'path', run.data.name)}")
     with heavy_imports():
-        from mlplab.commands.train import train
+        from rich.console import Console
 
-    train(run, folder, overrides, resume=resume)
+        from mlplab.commands.render import tensorboard_folder
+        from mlplab.commands.train import draw, print_scores, train
+        from mlplab.console import print_line
+        from mlplab.data.cache import DataCache
+
+    cache, console = DataCache(), Console()
+    metrics = train(run, folder, overrides, cache, console, resume=resume)
+    try:
+        draw(run, folder, metrics, cache)
+    finally:  # a full disk or Ctrl-C takes only the figures
+        print_scores(metrics, console, has_class_weights=run.data.class_weights != "none")
+        for line in (f"run folder: {inside(folder)}", tensorboard_command(tensorboard_folder(folder))):
+            print_line(console, line)
 
 
-def _resume(overrides: Sequence[str], *, multirun: bool) -> None:
-    """Resumes a run with the configuration in its folder, which other overrides must not contradict."""
+def resumed(overrides: Sequence[str], *, multirun: bool = False) -> tuple[TrainConfig, Path]:
+    """The configuration and the folder of a run that is resumed, which other overrides must not contradict.
+
+    Raises:
+        UserError: if they do, or it is not the folder of one run.
+    """
     (resume,) = (line for line in overrides if line.lstrip("+").startswith(f"{RESUME}="))
     parser = OverridesParser.create()
     folder = Path(str(parser.parse_override(resume).value()))
@@ -82,4 +102,4 @@ def _resume(overrides: Sequence[str], *, multirun: bool) -> None:
     run = parse(values)
     if faults := differences(run, saved, str(folder)):
         raise UserError(*faults)
-    _train(run, folder, overrides, resume=True)
+    return run, folder

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.data.batches.datamodule import TableDataModule
-from mlplab.data.cache import RunData
+from mlplab.data.cache import RunData, in_one_table
 from mlplab.data.class_labels import weights_by_class
 from mlplab.data.splits.split import Split
 from mlplab.data.statistics import member_statistics
@@ -29,7 +29,7 @@ MEMMAP_BLOCK = 1024
 
 @dataclass(frozen=True)
 class Stack:
-    """The data and the network of runs that share a table and a network shape."""
+    """The data and the network of runs that share a network shape and the columns of their tables."""
 
     configs: list[config.ResolvedConfig]
     data: list[RunData]
@@ -42,14 +42,16 @@ def build_stack(
 ) -> Stack:
     """Builds the network and the batches of all members, given the configuration and the data of each.
 
+    Their tables may differ in rows and offsets. Then the stack trains on a table with the rows of all.
+
     Args:
         initialize: whether to compute statistics and initial weights. A training state replaces both.
 
     Raises:
         UserError: if the network cannot be built.
     """
-    configs, data = list(configs), list(data)
-    first, table, splits = configs[0], data[0].table, [member.split for member in data]
+    configs, joined = list(configs), in_one_table(data)
+    first, table, splits = configs[0], joined[0].table, [member.split for member in joined]
     datamodule = TableDataModule(
         torch.from_numpy(table.x),
         torch.from_numpy(table.y),
@@ -61,13 +63,12 @@ def build_stack(
         block=MEMMAP_BLOCK if table.memmapped else None,
     )
     _check_equal_rows(first, splits)
-    network = _build_network(configs, data, initialize=initialize)
+    network = _build_network(configs, joined, initialize=initialize)
     if initialize:
         warm_start.initialize(network, configs, table.schema)
     val = [len(split.val) for split in splits]
-    return Stack(
-        configs, data, datamodule, StackModule(network, configs, table.schema, datamodule.steps, val)
-    )
+    module = StackModule(network, configs, table.schema, datamodule.steps, val)
+    return Stack(configs, list(data), datamodule, module)
 
 
 def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mlplab.config import CsvData, CustomModel, ResolvedConfig, ResolvedMlp
+from mlplab.config import CustomModel, ResolvedConfig, ResolvedMlp, UserTable
 from mlplab.config.metrics import metrics_of
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
@@ -69,7 +69,7 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
-    warnings += data.target_leaks if isinstance(run.config.data, CsvData) else []
+    warnings += data.target_leaks if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
         warnings += warm_start.seen_rows_warnings(run.config, data)
     repeated, test = data.repeated_test_rows, len(data.split.test)

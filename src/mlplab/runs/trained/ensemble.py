@@ -10,7 +10,8 @@ from jaxtyping import Float, Float64, Shaped
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
-from mlplab.data.new_data import FrameLike, FrameTransformer, as_frame
+from mlplab.data.frames import FRAME, FrameLike
+from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
 from mlplab.runs.predictions import spread_columns, weighted_mean
@@ -20,9 +21,6 @@ from mlplab.runs.trained.trained_run import TrainedRun
 
 BLOCK_VALUES = 2**21
 """The most predictions of members in memory at a time: 16 MiB."""
-
-FRAME = "the frame"
-"""How messages refer to a frame in memory."""
 
 MeanAndSpread = tuple[Float64[np.ndarray, "row output"], Float64[np.ndarray, "row column"]]
 """The targets in their own units or the probability of each class; and the columns of spread."""

@@ -25,7 +25,12 @@ from mlplab.typed_commands import command_line, inside, tensorboard_command
 
 
 def finish(
-    study: SearchStudy, trial: FrozenTrial, ensemble: int | None, command: str, cache: DataCache
+    study: SearchStudy,
+    trial: FrozenTrial,
+    ensemble: int | None,
+    command: str,
+    cache: DataCache,
+    console: Console,
 ) -> None:
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
 
@@ -80,7 +85,6 @@ def finish(
             lines.append(f"without time for all of their epochs: {plural(cut_off, 'trial')}")
         draw_sweep(root, results, cache, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
-        console = Console()
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
         print_line(console, f"{len(study.trials):,} trials: {shown}")
         console.print(_table(best, study.space))

@@ -59,7 +59,8 @@ def search(composed: ComposedSweep, launcher: SweepLauncher) -> None:
     train_trials(launcher.launch, study, settings, defaults, seconds)
     if study.best is None:
         raise RunFailed(failures(study))
-    finish(study, study.best, settings.ensemble, _command(common, space, study.best.params), cache)
+    command = _command(common, space, study.best.params)
+    finish(study, study.best, settings.ensemble, command, cache, launcher.console)
 
 
 def _check_ends(composed: ComposedSweep, space: Space) -> None:

@@ -1,4 +1,4 @@
-"""Progress of training: a bar on a terminal, lines elsewhere."""
+"""Progress of training: a bar on a terminal, a line that changes in notebooks, lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,12 +64,15 @@ class TrainingProgress(StackCallback):
             disable=not console.is_terminal,
         )
         self.task = self.bar.add_task(title, start=False, epoch="1", values="")
+        self.in_notebook: NotebookLine | None = None
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Shows the progress within a block."""
         lines = progress_lines(partial(print_line, self.console), lambda: self.line)
-        with nullcontext() if self.console.is_terminal else lines:
+        if self.console.is_jupyter and not self.console.quiet:
+            self.in_notebook = NotebookLine(self.line)
+        with nullcontext() if self.console.is_terminal or self.in_notebook else lines:
             try:
                 yield
             finally:
@@ -78,7 +81,7 @@ class TrainingProgress(StackCallback):
 
     def show(self, text: str) -> None:
         """Shows what happens after training."""
-        self.line = self.title + text
+        self._show(self.title + text)
         self.bar.update(self.task, values=text)
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
@@ -109,8 +112,27 @@ class TrainingProgress(StackCallback):
         epochs, step = module.max_epochs, trainer.global_step
         epoch = f"{(step - 1) // module.steps + 1}/{epochs}"
         done = step / (epochs * module.steps)
-        self.line = f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip()
+        self._show(f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip())
         self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
+
+    def _show(self, line: str) -> None:
+        self.line = line
+        if self.in_notebook:
+            self.in_notebook.show(line)
+
+
+class NotebookLine:
+    """A line in the output of a notebook's cell, whose text changes."""
+
+    def __init__(self, text: str) -> None:
+        from IPython.display import display
+
+        content = {"text/plain": text}
+        self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def show(self, text: str) -> None:
+        """Replaces the text."""
+        self._handle.update({"text/plain": text}, raw=True)
 
 
 def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:

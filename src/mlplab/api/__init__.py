@@ -1,0 +1,1 @@
+"""What `mlplab` offers in Python: the same functions as the commands, for frames and in notebooks."""

@@ -1,0 +1,198 @@
+"""A run that has ended: its scores, curves, figures and predictions, from its folder."""
+
+import shutil
+import weakref
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64, Shaped
+
+from mlplab.config.run import METRICS
+from mlplab.data.frames import FrameLike, to_polars
+from mlplab.data.schema import Schema
+from mlplab.errors import Fault, UserError
+from mlplab.files import read_json
+from mlplab.imports import heavy_imports
+from mlplab.runs.discovery import is_run, read_config, read_metrics
+from mlplab.runs.folder import TEST_PREDICTIONS
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from mlplab.commands.importance import Importance
+    from mlplab.runs.trained.ensemble import Ensemble
+
+CURVES = ("train/loss", "train/lr", *METRICS)
+"""Names of curves, as TensorBoard shows them."""
+
+
+class FinishedRun:
+    """A trained network, or the ensemble of one run, with everything that its folder holds.
+
+    Attributes:
+        folder: of the run; one that is_temporary is removed with this object.
+        metrics: the content of its `metrics.json`: scores such as `test/rmse`, in units of the target.
+        config: its whole configuration, nested, in which values replace `auto`.
+    """
+
+    def __init__(
+        self, folder: Path, frame: pl.DataFrame | None = None, *, is_temporary: bool = False
+    ) -> None:
+        self.folder, self.is_temporary, self._frame = folder, is_temporary, frame
+        self.metrics, self.config = read_metrics(folder), read_config(folder)
+        if is_temporary:
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+    @cached_property
+    def model(self) -> "Ensemble":
+        """The networks that predict."""
+        with heavy_imports():
+            from mlplab.runs.trained.ensemble import load
+
+        return load(self.folder)
+
+    @property
+    def schema(self) -> Schema:
+        """The columns: their kinds and categories, and the classes of the target."""
+        return Schema.from_plain(read_json(self.folder / "schema.json"))
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The classes of the target in order; none for regression."""
+        return self.model.classes
+
+    @property
+    def history(self) -> pl.DataFrame:
+        """A row for each epoch, with the values of the curves; of an ensemble, means over its networks."""
+        from mlplab.training.loggers.read_curves import read_curves
+
+        curves = read_curves(self.folder, CURVES, most=2**31)
+        values = {name: dict(curve) for name, curve in curves.items()}
+        epochs = sorted(set().union(*values.values()))
+        columns = {name: [curve.get(epoch) for epoch in epochs] for name, curve in values.items()}
+        return pl.DataFrame({"epoch": epochs, **columns}, strict=False)
+
+    @property
+    def test_predictions(self) -> pl.DataFrame:
+        """The test rows, numbered from 1 as in the table: their targets and predictions.
+
+        Raises:
+            UserError: if they were not written.
+        """
+        path = self.folder / TEST_PREDICTIONS
+        if not path.is_file():
+            raise UserError(
+                Fault(
+                    "has no test predictions",
+                    str(self.folder),
+                    remedy="train with test=True and test_predictions=True",
+                )
+            )
+        return pl.read_csv(path, infer_schema_length=None, glob=False)
+
+    @property
+    def figures(self) -> "dict[str, alt.Chart]":
+        """Altair's charts by name; none if the run was not drawn."""
+        import altair as alt
+
+        from mlplab.figures.files import read_figures
+
+        return {name: alt.Chart.from_dict(chart) for name, chart in read_figures(self.folder).items()}
+
+    def predict(self, frame: FrameLike) -> Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
+        """As `Ensemble.predict`: the target of each row in its own units, or its class."""
+        return self.model.predict(frame)
+
+    def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
+        """As `Ensemble.predict_proba`: the probability of each of `classes`."""
+        return self.model.predict_proba(frame)
+
+    def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
+        """As `Ensemble.predict_spread`: how far the networks of an ensemble disagree."""
+        return self.model.predict_spread(frame)
+
+    def evaluate(self, frame: FrameLike = None) -> dict[str, Any]:
+        """Scores rows with a target, as the command `evaluate`; without a frame, the run's own test rows.
+
+        Rows that took part in training or validation are left out.
+
+        Returns:
+            Scores such as `test/rmse` and, of the baselines, `boosting/test/rmse`.
+
+        Raises:
+            UserError: if the rows do not match the network's columns, or none is left.
+        """
+        return self._evaluated(frame).plain()
+
+    def importance(self, frame: FrameLike = None) -> pl.DataFrame:
+        """How much the error grows when a column is shuffled: mean and standard deviation, largest first.
+
+        Raises:
+            UserError: as `evaluate`.
+        """
+        found: Importance = self._evaluated(frame, importance=True).importance
+        return pl.DataFrame(
+            [(column.name, column.mean, column.sd) for column in found.columns],
+            ["column", "mean", "sd"],
+            orient="row",
+        )
+
+    def _evaluated(self, frame: FrameLike, *, importance: bool = False) -> Any:
+        with heavy_imports():
+            from mlplab.commands.evaluate import score
+            from mlplab.data.cache import DataCache
+
+        rows = None if frame is None else to_polars(frame)
+        return score(self.model, DataCache(self._frame), rows, importance=importance)
+
+    def report(self) -> Path:
+        """Writes a page about the run, and returns its path."""
+        from mlplab.commands.report.report import report
+
+        return report(self.folder)
+
+    def save(self, path: str | Path) -> Path:
+        """Copies the run's folder, which `mlplab.load` and all commands read.
+
+        Raises:
+            UserError: if there is a file or folder at that path.
+        """
+        if Path(path).exists():
+            raise UserError(Fault("exists", str(path), remedy="choose another folder, or remove it"))
+        return Path(shutil.copytree(self.folder, path))
+
+    def __repr__(self) -> str:
+        from mlplab.api.display import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from mlplab.api.display import as_html
+
+        return as_html(self)
+
+
+def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble":
+    """Loads a run; or finished runs of a sweep, or a chosen ensemble, as an ensemble.
+
+    Args:
+        path: the folder of a run or a sweep, or the file of a chosen ensemble, of which all runs are loaded.
+        runs: which runs of a sweep to load. `best`: all seeds and folds of the configuration with the best
+            mean validation metric; a number: that many individual runs, best first; `all`: all runs.
+
+    Raises:
+        UserError: if there is no finished run, or a checkpoint is damaged, contains code, or belongs to
+            another run.
+    """
+    with heavy_imports():
+        from mlplab.runs.trained import ensemble
+
+    model = ensemble.load(path, runs)
+    if not is_run(Path(path)):
+        return model
+    run = FinishedRun(Path(path))
+    run.model = model
+    return run

@@ -1,0 +1,89 @@
+"""Frames in memory, of polars, pandas or Arrow, or as a dict of columns, as polars frames."""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mlplab.errors import Fault, UserError, listed, shortened
+
+FrameLike = Any
+"""A polars, pandas or Arrow frame, or a dict of columns."""
+
+FRAME = "the frame"
+"""How messages refer to a frame in memory."""
+
+log = logging.getLogger(__name__)
+
+
+def to_polars(frame: FrameLike, where: str = FRAME, names: Collection[str] | None = None) -> pl.DataFrame:
+    """Any kind of frame as polars'; of the columns `names` only, if they are given.
+
+    Warns of a named index of pandas', which is no column.
+
+    Raises:
+        UserError: if it is no frame, if columns have the same name or one that is not text, or if a column
+            mixes text with something else.
+    """
+    frame, is_pandas = in_memory(frame), hasattr(frame, "iloc")
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if not is_pandas and not isinstance(frame, Mapping):
+        expected = "a polars, pandas or Arrow frame, a dict of columns, or the path of a file"
+        raise UserError(
+            Fault(f"is not a table, but of type {type(frame).__name__}", where, expected=expected)
+        )
+    columns = [*frame]
+    if odd := [name for name in columns if not isinstance(name, str)]:
+        remedy = "make names text, as in frame.columns = frame.columns.astype(str)"
+        raise UserError(
+            Fault("has columns whose names are not text", where, listed(map(repr, odd)), remedy=remedy)
+        )
+    wanted = [name for name in columns if names is None or name in names]
+    if twice := [name for name, count in Counter(wanted).items() if count > 1]:
+        raise UserError(
+            Fault(f"has several columns '{twice[0]}'", where, remedy="rename all but one of them")
+        )
+    if names is None and is_pandas and (index := [name for name in frame.index.names if name is not None]):
+        what = "%s: its index %s is not used; to use it as a column: frame.reset_index()"
+        log.warning(what, where, listed(map(repr, index)))
+    try:
+        return pl.DataFrame([_column(frame[name], name, where) for name in wanted])
+    except UserError:
+        raise
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        what = f"is not a table: {str(error).partition(chr(10))[0]}"
+        raise UserError(Fault(what, where, remedy="give all columns the same number of values")) from error
+
+
+def in_memory(frame: FrameLike) -> FrameLike:
+    """Lazy and Arrow frames as polars'; other frames as they are."""
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    is_arrow = hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "iloc")  # pandas' needs pyarrow
+    return pl.DataFrame(frame) if is_arrow else frame
+
+
+def _column(column: Any, name: str, where: str) -> pl.Series:
+    """A column as a series; pandas' various missing values become null.
+
+    Raises:
+        UserError: if it mixes text with something else.
+    """
+    if isinstance(column, pl.Series):
+        return column.alias(name)
+    dtype = getattr(column, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "biufM":
+        return pl.Series(name, np.asarray(column), nan_to_null=True)
+    if hasattr(column, "notna"):
+        column = column.astype(object).where(column.notna(), None)
+    values = list(column)
+    texts = [value for value in values if isinstance(value, str)]
+    if others := [value for value in values if not isinstance(value, str | None)] if texts else []:
+        what, remedy = "mixes text with other values", f"make all text: frame['{name}'].astype(str)"
+        found = f"{shortened(texts[0])} and {others[0]!r}"
+        raise UserError(Fault(what, f"{where}, column '{name}'", found, remedy=remedy))
+    return pl.Series(name, values, strict=False)

@@ -1,0 +1,68 @@
+"""Nested keywords as overrides, which Hydra's parser reads as they were meant."""
+
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+from support import ROOT, config
+
+from mlplab.api.composing import words_of
+from mlplab.api.keywords import overrides_of
+from mlplab.cli.overrides import check_overrides
+
+CONF = [ROOT / "conf"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"seed": 3, "threads": 2}, ["++seed=3", "++threads=2"]),
+        ({"model": "linear"}, ["model=linear"]),
+        (
+            {"model": {"name": "linear", "preprocessing": "quantile"}},
+            ["model=linear", "model/preprocessing=quantile"],
+        ),
+        ({"optimizer": {"name": "sgd", "lr": 1e-3}}, ["optimizer=sgd", "++optimizer.lr=0.001"]),
+        ({"data": {"split": {"name": "kfold", "fold": 2}}}, ["data/split=kfold", "++data.split.fold=2"]),
+        ({"logger": ["csv", "tensorboard"]}, ["logger=[csv,tensorboard]"]),
+        ({"model": {"hidden": (64, 32)}, "test": False}, ["++model.hidden=[64,32]", "++test=false"]),
+        (
+            {"data": {"columns": {"my zip": "categorical"}}},
+            ["~data.columns", "+data.columns=[['my zip',categorical]]"],
+        ),
+    ],
+)
+def test_nested_keywords_are_overrides(keys: dict[str, Any], words: list[str]) -> None:
+    assert [*overrides_of(keys, CONF)] == words
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(min_size=1),
+    lambda values: st.lists(values, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(VALUES)
+def test_any_value_is_read_as_it_is(value: object) -> None:
+    [word] = overrides_of({"a": {"b": value}}, CONF)
+    [parsed] = OverridesParser.create().parse_overrides([word])
+    assert (parsed.key_or_group, parsed.value()) == ("a.b", value)
+
+
+def test_columns_with_any_name_keep_it() -> None:
+    columns = {"a b": "categorical", "x.y=1": ["low", "high"], "ü'": "drop"}
+    words = [*overrides_of({"data": {"name": "frame", "target": "y", "columns": columns}}, CONF)]
+    check_overrides(words, multirun=False)
+    assert config(*words).data.columns == columns  # type: ignore[union-attr]
+
+
+def test_overrides_are_written_as_on_a_command_line() -> None:
+    words = words_of({}, ["data.path=t.csv", "data.target=y", "data.columns.x=drop"])
+    assert config(*words).data.columns == {"x": "drop"}  # type: ignore[union-attr]

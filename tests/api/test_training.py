@@ -1,0 +1,218 @@
+"""Training from Python: the same as by commands, in a process that stays as it was."""
+
+import gc
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from support import ROOT, Ended, process
+
+import mlplab
+from mlplab.data.synthetic import functions as synthetic
+
+FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.5, seed=5)
+SMALL: dict[str, Any] = {
+    "model": {"hidden": [8, 8]},
+    "trainer": {"max_epochs": 3},
+    "data": {"batch_size": 16},
+    "baselines": ["linear"],
+    "ensemble": 1,
+    "progress": False,
+}
+WORDS = (
+    "model.hidden=[8,8]",
+    "trainer.max_epochs=3",
+    "data.batch_size=16",
+    "baselines=[linear]",
+    "ensemble=1",
+)
+
+
+def scores(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metrics.items() if "seconds" not in name}
+
+
+@pytest.fixture(scope="module")
+def run() -> mlplab.FinishedRun:
+    return mlplab.train(FRAME, "target", **SMALL | {"figures": "all"})
+
+
+def test_a_frame_gives_what_the_command_gives_for_its_file(
+    run: mlplab.FinishedRun, command: Callable[..., Ended], tmp_path: Path
+) -> None:
+    FRAME.write_parquet(tmp_path / "t.parquet")
+    assert command("data.path=t.parquet", "data.target=target", "name=a", *WORDS).status == 0
+    of_command = mlplab.load(tmp_path / "outputs/a")
+    assert scores(of_command.metrics) == scores(run.metrics)
+    np.testing.assert_array_equal(of_command.predict(FRAME), run.predict(FRAME))
+    by_path = mlplab.train(tmp_path / "t.parquet", "target", overrides=WORDS, progress=False)
+    assert scores(by_path.metrics) == scores(run.metrics)
+    assert by_path.config["data"]["path"].endswith("t.parquet")
+
+
+def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp_path: Path) -> None:
+    assert run.history["epoch"].to_list() == [1, 2, 3]
+    assert run.history["val/mae"].min() == pytest.approx(run.metrics["val/mae"])
+    rows = run.test_predictions
+    inputs = FRAME[rows["row"].to_numpy() - 1]
+    np.testing.assert_allclose(run.predict(inputs), rows["prediction"])
+    assert run.evaluate()["test/rmse"] == run.metrics["test/rmse"]
+    assert run.evaluate(FRAME)["rows"] == len(rows)  # the others took part in training
+    assert set(run.importance()["column"]) == set(run.schema.names)
+    assert "predicted_vs_actual" in run.figures
+    assert run.config["data"]["name"] == "frame"
+    assert "run folder: temporary" in repr(run)
+    assert "<svg" in run._repr_html_()
+    assert "By test RMSE" in run.report().read_text()
+    copy = mlplab.load(run.save(tmp_path / "copy"))
+    np.testing.assert_array_equal(copy.predict(FRAME), run.predict(FRAME))
+    with pytest.raises(mlplab.UserError, match="exists"):
+        run.save(tmp_path / "copy")
+    with pytest.raises(mlplab.UserError, match="is a frame in memory"):
+        copy.evaluate()
+
+
+def test_a_temporary_folder_lives_as_long_as_the_run() -> None:
+    run = mlplab.train(FRAME, "target", **SMALL | {"figures": "none"})
+    folder = run.folder
+    assert folder.is_dir()
+    del run
+    gc.collect()
+    assert not folder.exists()
+
+
+def state_of_the_process() -> dict[str, Any]:
+    loggers = [logging.getLogger(name) for name in ("", "mlplab", "mlplab.data.infer")]
+    return {
+        "random": (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()),
+        "threads": torch.get_num_threads(),
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        "logging": [(logger.level, list(logger.handlers), logger.disabled) for logger in loggers],
+        "warnings": list(warnings.filters),
+        "hydra": GlobalHydra.instance().hydra,
+    }
+
+
+def test_within_another_program_of_hydra_the_process_stays_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("answer: 42")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        before = state_of_the_process()
+        mlplab.train(FRAME, "target", **SMALL | {"threads": torch.get_num_threads() + 1})
+        mlplab.sweep(FRAME, "target", seeds=2, **SMALL)
+        assert state_of_the_process() == before
+        assert compose("own").answer == 42
+
+
+@pytest.mark.slow
+def test_the_first_training_of_a_process_leaves_its_random_numbers(tmp_path: Path) -> None:
+    """In a process of its own: here, the types that tests check at run time draw some."""
+    code = (
+        "import random, mlplab\n"
+        "train, before = mlplab.train, random.getstate()\n"
+        "train(model={'hidden': [4]}, trainer={'max_epochs': 1}, baselines=[], progress=False)\n"
+        "assert random.getstate() == before"
+    )
+    assert process(["-c", code], tmp_path).status == 0
+
+
+def test_threads_take_turns_and_give_the_same_bits(run: mlplab.FinishedRun) -> None:
+    found: dict[int, mlplab.FinishedRun] = {}
+
+    def train(seed: int) -> None:
+        found[seed] = mlplab.train(FRAME, "target", seed=seed, **SMALL)
+
+    threads = [threading.Thread(target=train, args=(seed,)) for seed in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert scores(found[0].metrics) == scores(run.metrics)
+    assert scores(found[1].metrics) != scores(run.metrics)
+
+
+def test_a_run_on_a_frame_is_resumed_with_the_same_frame_only(tmp_path: Path) -> None:
+    folder, longer = tmp_path / "r", {"trainer": {"max_epochs": 6}}
+    short = mlplab.train(FRAME, "target", folder=folder, **SMALL | {"scheduler": "constant"})
+    assert short.folder == folder
+    assert f"run folder: {folder}" in repr(short)
+    with pytest.raises(mlplab.UserError, match="has changed since training"):
+        mlplab.train(FRAME.reverse(), resume=folder, progress=False, **longer)
+    with pytest.raises(mlplab.UserError, match="is a frame in memory"):
+        mlplab.train(resume=folder, progress=False, **longer)
+    resumed = mlplab.train(FRAME, resume=folder, progress=False, **longer)
+    whole = mlplab.train(FRAME, "target", **SMALL | {"scheduler": "constant"} | longer)
+    assert scores(resumed.metrics) == scores(whole.metrics)
+
+
+def test_a_sweep_has_results_a_best_run_and_ensembles(tmp_path: Path) -> None:
+    found = mlplab.sweep(
+        FRAME, "target", grid={"optimizer.lr": [1e-3, 1e-2]}, seeds=2, folder=tmp_path / "s", **SMALL
+    )
+    assert found.results["runs"].to_list() == [2, 2]
+    assert sorted(path.name for path in found.folder.glob("lr=*")) == [
+        *(f"lr={lr},seed={seed}" for lr in ("0.001", "0.01") for seed in (0, 1)),
+    ]
+    best = found.best
+    assert best.metrics["val/mae"] == min(
+        mlplab.load(path).metrics["val/mae"] for path in found.folder.glob("lr=*")
+    )
+    assert best.evaluate()["test/rmse"] == best.metrics["test/rmse"]
+    assert found.ensemble(2).predict(FRAME).shape == (60,)
+    again = mlplab.sweep(
+        FRAME, "target", grid={"optimizer.lr": [1e-3, 1e-2]}, seeds=2, folder=tmp_path / "s", **SMALL
+    )
+    assert again.results.equals(found.results)
+
+
+def test_a_search_tests_its_best_trial() -> None:
+    space = {"optimizer.lr": "interval(0.001,0.1)", "model.dropout": "choice(0,0.2)"}
+    found = mlplab.search(FRAME, "target", trials=3, space=space, overrides=["sweep.batch=3"], **SMALL)
+    assert "test/rmse" in found.best.metrics
+    assert found.results.height == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "keys", "message"),
+    [
+        ((FRAME,), {"target": "x9"}, "has no column 'x9'"),
+        ((FRAME,), {"target": np.arange(59)}, "another number of rows than the frame"),
+        ((FRAME,), {"target": FRAME["x1"]}, "has the name of a column, 'x1'"),
+        ((FRAME,), {"target": "target", "optimzer": {"lr": 1}}, "did you mean optimizer"),
+        ((FRAME,), {"target": "target", "optimizer": {"lrr": 1}}, "did you mean optimizer.lr"),
+        ((FRAME,), {"target": "target", "model": "linaer"}, "did you mean model=linear"),
+        ((FRAME[:0],), {"target": "target"}, "no rows"),
+        ((3,), {"target": "target"}, "is not a table, but of type int"),
+        (("nowhere.csv",), {"target": "target"}, "nowhere.csv"),
+        ((FRAME,), {"target": "target", "folder": ROOT}, "exists and is not empty"),
+        ((FRAME,), {"target": "target", "seed": -1}, "seed"),
+    ],
+)
+def test_mistakes_are_explained(table: tuple[object], keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(mlplab.UserError, match=message) as error:
+        mlplab.train(*table, **{"progress": False, "trainer": {"max_epochs": 1}, **keys})
+    assert isinstance(error.value, ValueError)
+    assert len(str(error.value).splitlines()) <= 3
+
+
+def test_a_target_may_be_given_as_values() -> None:
+    inputs = FRAME.drop("target")
+    one, other = (
+        mlplab.train(*of, **SMALL) for of in ((FRAME, "target"), (inputs, FRAME["target"].to_numpy()))
+    )
+    assert scores(one.metrics) == scores(other.metrics)
+
+
+def test_columns_are_described() -> None:
+    described = mlplab.describe(FRAME.with_columns(x1=pl.lit("a")), "target")
+    assert described.filter(pl.col("column") == "x1")["kind"].item() == "constant"
+    assert described.filter(pl.col("column") == "target")["kind"].item() == "numeric (target)"

@@ -1,0 +1,81 @@
+"""Frames of any kind as polars'."""
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from mlplab.data.frames import to_polars
+from mlplab.errors import UserError
+
+
+class Arrow:
+    """A table that only has Arrow's interface."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return self.frame.__arrow_c_stream__(requested_schema)
+
+
+DAY = datetime.datetime(2024, 2, 29, 12)
+COLUMNS: dict[str, list[Any]] = {
+    "float": [1.5, None],
+    "whole": [1, 2],
+    "text": ["a", None],
+    "boolean": [True, False],
+    "date": [DAY, None],
+}
+FRAME = pl.DataFrame(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [FRAME, FRAME.lazy(), COLUMNS, Arrow(FRAME), pd.DataFrame(COLUMNS)],
+    ids=lambda f: type(f).__name__,
+)
+def test_all_kinds_of_frames_are_equal(frame: object) -> None:
+    assert to_polars(frame).cast({"date": pl.Datetime("us")}).equals(FRAME)
+
+
+def test_pandas_own_types_and_missing_values() -> None:
+    frame = pd.DataFrame(
+        {
+            "whole": pd.array([1, None], "Int64"),
+            "text": pd.array(["a", None], "string"),
+            "category": pd.Categorical(["b", None]),
+            "zone": pd.to_datetime(["2024-01-01T00:00Z", None]),
+            "object": pd.Series(["a", np.nan], dtype=object),
+        }
+    )
+    found = to_polars(frame)
+    assert found.row(0)[:3] == (1, "a", "b")
+    assert found.row(1) == (None,) * 5
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (3, "is not a table, but of type int"),
+        (np.zeros((2, 2)), "is not a table, but of type ndarray"),
+        (pd.DataFrame([[1, 2]]), "has columns whose names are not text"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has several columns 'a'"),
+        (pd.DataFrame({"a": ["x", 1]}), "mixes text with other values"),
+        ({"a": [1, 2], "b": [1]}, "the same number of values"),
+    ],
+)
+def test_what_is_no_table_is_explained(frame: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        to_polars(frame)
+
+
+def test_a_named_index_is_mentioned(caplog: pytest.LogCaptureFixture) -> None:
+    to_polars(pd.DataFrame({"a": [1, 2]}).set_index(pd.Index([3, 4], name="id")))
+    assert "its index 'id' is not used" in caplog.text
+    caplog.clear()
+    to_polars(pd.DataFrame({"a": [1, 2, 3]})[1:])
+    assert not caplog.text
