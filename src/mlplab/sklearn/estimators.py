@@ -1,0 +1,237 @@
+"""Estimators for scikit-learn. They train on all rows that they are given."""
+
+import pickle
+from abc import abstractmethod
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _num_samples,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from mlplab.console import plural
+from mlplab.data.batches.loader import EVALUATION_MULTIPLE
+from mlplab.data.splits.split import Rows
+from mlplab.errors import Fault, UserError
+from mlplab.runs.discovery import COMPATIBLE
+from mlplab.sklearn.columns import as_columns
+from mlplab.sklearn.lockstep import trained
+from mlplab.sklearn.training_set import TrainingSet
+
+Auto = Literal["auto"]
+
+AUTO: Auto = "auto"
+
+E = TypeVar("E", bound="_TableEstimator")
+
+LEAST_ROWS = 2
+
+SEEDS = 2**31
+"""Number of seeds that are drawn from a random state."""
+
+
+class _TableEstimator(BaseEstimator):  # type: ignore[misc]
+    """What the estimators have in common; of this text, all but this line is part of their own.
+
+    Args:
+        hidden: widths of the hidden layers, such as `(256, 128)`. Here and below, `auto` is what the command
+            `train` chooses for the table.
+        dropout, lr, weight_decay, batch_size, max_epochs: as the keys of these names.
+        patience: epochs without improvement on the validation rows after which training stops; None: never.
+        ensemble: number of networks whose predictions are averaged.
+        val: share of the rows that choose the best epoch; the others train. At least one row.
+        random_state: of the weights, the batches, and the validation rows.
+        overrides: further keys, as they are typed after `train`: `("model.activation=gelu",)`.
+
+    Attributes:
+        ensemble_: the trained networks, as `mlplab.load` returns them.
+        n_features_in_: number of columns of `X`.
+        feature_names_in_: their names, if `X` was a frame whose names are text.
+    """
+
+    _task: str
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Adds arguments and attributes to the docstring, for `help()` and notebooks."""
+        super().__init_subclass__(**keywords)
+        _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
+        cls.__doc__ = f"{cls.__doc__}{gap}{common}"
+
+    def __init__(
+        self,
+        *,
+        hidden: tuple[int, ...] | Auto = AUTO,
+        dropout: float | Auto = AUTO,
+        lr: float | Auto = AUTO,
+        weight_decay: float | Auto = AUTO,
+        batch_size: int | Auto = AUTO,
+        max_epochs: int | Auto = AUTO,
+        patience: int | None = None,
+        ensemble: int | Auto = AUTO,
+        val: float = 0.15,
+        random_state: int | np.random.RandomState | None = 0,
+        overrides: tuple[str, ...] = (),
+    ) -> None:
+        self.hidden = hidden
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.ensemble = ensemble
+        self.val = val
+        self.random_state = random_state
+        self.overrides = overrides
+
+    def fit(self: E, X: Any, y: Any, sample_weight: Any = None) -> E:  # noqa: N803 - scikit-learn's name
+        """Trains on all rows.
+
+        Args:
+            X: a pandas or polars frame, whose columns may be text and have missing values, or an array.
+            y: the target; of a regressor, several targets may be columns.
+            sample_weight: the weight of each row in loss, metrics and statistics. Rows of weight 0 are left
+                out.
+
+        Raises:
+            ValueError: with all faults of the table (`mlplab.UserError`), or as scikit-learn's.
+            mlplab.RunFailed: if the loss becomes non-finite.
+        """
+        self.ensemble_ = trained(self.training_set(X, y, sample_weight))
+        return self
+
+    def training_set(self, X: Any, y: Any, sample_weight: Any = None) -> TrainingSet:  # noqa: N803
+        """What `fit` trains on; sets the attributes that describe `X` and `y`.
+
+        Raises:
+            ValueError: as `fit`.
+        """
+        weight, used = None, np.arange(_num_samples(X))
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            used = np.flatnonzero(weight)
+            weight = weight[used]
+        check_consistent_length(X, y)
+        if len(used) < LEAST_ROWS:
+            raise UserError(
+                Fault("has too few rows", "X", plural(len(used), "sample"), f"{LEAST_ROWS} or more")
+            )
+        target = self._target(y, used)  # first, since it forgets the names of columns
+        columns = as_columns(self, X, reset=True)[used]
+        keys = {key: value for key, value in self._keys(len(columns)).items() if value != AUTO}
+        return TrainingSet.of(columns, target, weight, keys, tuple(self.overrides))
+
+    def _keys(self, rows: int) -> dict[str, Any]:
+        """The keys of the configuration that the arguments stand for."""
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(SEEDS)
+        return {
+            "task": self._task,
+            "seed": seed,
+            "data.split.seed": seed,
+            "data.split.val": max(self.val, 1 / rows),
+            "callbacks.early_stopping.patience": self.patience,
+            "model.hidden": self.hidden,
+            "model.dropout": self.dropout,
+            "optimizer.lr": self.lr,
+            "optimizer.weight_decay": self.weight_decay,
+            "data.batch_size": self.batch_size,
+            "trainer.max_epochs": self.max_epochs,
+            "ensemble": self.ensemble,
+        }
+
+    @abstractmethod
+    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
+        """The targets of some rows as numbers; sets what is known of them."""
+
+    def _predicted(self, X: Any, *, probabilities: bool = False) -> np.ndarray:  # noqa: N803
+        check_is_fitted(self)
+        columns = as_columns(self, X, reset=False)
+        if 0 < (rows := len(columns)) < EVALUATION_MULTIPLE:  # or rounding would depend on the number of rows
+            columns = columns[np.minimum(np.arange(EVALUATION_MULTIPLE), rows - 1)]
+        predict = self.ensemble_.predict_proba if probabilities else self.ensemble_.predict
+        return predict(columns)[:rows]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "ensemble_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle. The networks are bytes, which another version refuses before it reads them."""
+        state = dict(super().__getstate__())
+        if "ensemble_" in state:
+            state |= {"ensemble_": pickle.dumps(state["ensemble_"]), "_mlplab_version": COMPATIBLE}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """For pickle.
+
+        Raises:
+            UserError: if another version has fitted the estimator.
+        """
+        state = dict(state)
+        if (version := state.pop("_mlplab_version", COMPATIBLE)) != COMPATIBLE:
+            what = f"was fitted by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
+            remedy = f"fit it again, or use mlplab {version}"
+            raise UserError(Fault(what, f"the {type(self).__name__}", remedy=remedy))
+        if "ensemble_" in state:
+            state["ensemble_"] = pickle.loads(state["ensemble_"])
+        super().__setstate__(state)
+
+
+class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # without types
+    """Predicts numbers: one target, or several."""
+
+    _task = "regression"
+
+    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
+        return validate_data(self, y=y, multi_output=True, y_numeric=True)[used].astype(np.float64)
+
+    def predict(self, X: Any) -> Float64[np.ndarray, " *row_and_target"]:  # noqa: N803
+        """Predicts the target of each row; several targets are columns."""
+        return self._predicted(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
+    """Predicts classes, and their probabilities."""
+
+    _task = "multiclass"
+
+    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " row"]:
+        y = validate_data(self, y=y)[used]
+        check_classification_targets(y)
+        self.classes_, numbers = np.unique(y, return_inverse=True)
+        if len(self.classes_) == 1:
+            what, remedy = (
+                f"all rows are of class '{self.classes_[0]}'",
+                "give it rows of two classes or more",
+            )
+            raise UserError(Fault(what, "y", remedy=remedy))
+        return numbers.astype(np.float64)
+
+    def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803
+        """Predicts the class of each row."""
+        numbers = self._predicted(X)
+        return self.classes_[numbers]
+
+    def predict_proba(self, X: Any) -> Float64[np.ndarray, "row class"]:  # noqa: N803
+        """Predicts the probability of each of `classes_`."""
+        return self._predicted(X, probabilities=True)

@@ -1,0 +1,102 @@
+"""What an estimator trains on, and its training alone."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float64
+from rich.console import Console
+
+from mlplab.api.composing import LOCK, composing, words_of
+from mlplab.api.training import process_as_before
+from mlplab.cli.compose import plain
+from mlplab.commands.train import train
+from mlplab.config import TrainConfig, parse
+from mlplab.data.cache import DataCache
+from mlplab.runs.trained.ensemble import Ensemble, load
+
+NOTHING_BESIDE: Mapping[str, Any] = {
+    "data.split.test": 0,
+    "baselines": [],
+    "figures": "none",
+    "logger": [],
+    "test_predictions": False,
+}
+"""Keys of a run of which only the networks are wanted, trained on all rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Rows with a target, and the overrides of a run that trains on them."""
+
+    frame: pl.DataFrame
+    overrides: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        columns: pl.DataFrame,
+        target: Float64[np.ndarray, " *row_and_target"],
+        weight: Float64[np.ndarray, " row"] | None,
+        keys: Mapping[str, Any],
+        overrides: tuple[str, ...],
+    ) -> "TrainingSet":
+        """From columns, targets and weights, which get names of their own."""
+
+        def unused(name: str) -> str:
+            while name in columns.columns:
+                name += "_"
+            return name
+
+        targets = target[:, None] if target.ndim == 1 else target
+        named = {unused(f"y{number}"): values for number, values in enumerate(targets.T)}
+        names, weight_name = [*named], None
+        if weight is not None:
+            weight_name = unused("sample_weight")
+            named[weight_name] = weight
+        frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
+        data = {"data": "frame", "data.target": names, "data.weight": weight_name}
+        return cls(frame, tuple(words_of({**data, **NOTHING_BESIDE, **keys}, overrides)))
+
+    def equals(self, other: "TrainingSet") -> bool:
+        """Whether training gives the same networks."""
+        return self.overrides == other.overrides and self.frame.equals(other.frame)
+
+    def config(self) -> TrainConfig:
+        """The configuration of the run.
+
+        Raises:
+            UserError: if a key is wrong.
+        """
+        with composing(self.overrides) as compose:
+            return parse(plain(compose(self.overrides)))
+
+    def train(self) -> Ensemble:
+        """Trains the networks of the run.
+
+        Raises:
+            UserError: if a key or the table is wrong.
+            RunFailed: if the loss becomes non-finite.
+        """
+        with silent_training() as folder:
+            train(self.config(), folder, self.overrides, DataCache(self.frame), Console(quiet=True))
+            return load(folder)
+
+
+@contextmanager
+def silent_training() -> Iterator[Path]:
+    """A temporary folder to train in, without a word about the table."""
+    with LOCK, process_as_before(), TemporaryDirectory() as folder:
+        logger = logging.getLogger("mlplab")
+        before = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield Path(folder)
+        finally:
+            logger.setLevel(before)

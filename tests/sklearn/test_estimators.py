@@ -1,0 +1,181 @@
+"""The estimators: what they learn from, and what they are good for in scikit-learn."""
+
+import pickle
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import StackingRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from support import CONCRETE, train_into
+
+import mlplab
+from mlplab.data.splits.splitters import random_split
+from mlplab.sklearn import TableClassifier, TableRegressor, estimators
+
+pytestmark = pytest.mark.usefixtures("full_speed")
+
+SMALL: dict[str, Any] = {"hidden": (8,), "max_epochs": 3, "ensemble": 1}
+RANDOM = np.random.default_rng(0)
+ROWS = 80
+FRAME = pd.DataFrame(
+    {
+        "size": RANDOM.normal(size=ROWS),
+        "kind": RANDOM.choice(["a", "b", None], ROWS),
+        "day": pd.date_range("2024-01-01", periods=ROWS),
+        "old": RANDOM.random(ROWS) < 0.5,
+    },
+    index=RANDOM.permutation(ROWS),
+)
+PRICE = pd.Series(3 * FRAME["size"] + FRAME["old"], name="price")
+KIND = np.where(FRAME["size"] > 0, "large", "small")
+
+
+def regressor(**arguments: Any) -> TableRegressor:
+    return TableRegressor(**(SMALL | arguments))
+
+
+def classifier(**arguments: Any) -> TableClassifier:
+    return TableClassifier(**(SMALL | arguments))
+
+
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_it_predicts_as_the_command_with_the_same_rows(tmp_path: Path, ensemble: int) -> None:
+    frame = pl.read_csv(CONCRETE)
+    split = random_split(np.arange(len(frame)), val=0.15, test=0.0, seed=4)
+    words = np.array(["train"] * len(frame))
+    words[split.val] = "val"
+    (tmp_path / "parts").write_text("\n".join(words))
+    table = ("data=csv", f"data.path={CONCRETE}", "data.target=target")
+    given = ("data/split=file", f"data.split.path={tmp_path}/parts", "data.split.seed=4", "seed=4")
+    train_into(tmp_path, (*table, *given, "trainer.max_epochs=2", f"ensemble={ensemble}"))
+    expected = mlplab.load(tmp_path / "0").predict(frame)
+    X, y = frame.drop("target"), frame["target"]  # noqa: N806
+    fitted = TableRegressor(max_epochs=2, ensemble=ensemble, random_state=4).fit(X, y)
+    np.testing.assert_array_equal(fitted.predict(X), expected)
+
+
+def test_pandas_and_polars_frames_give_the_same_predictions() -> None:
+    cells = FRAME.astype(object).where(FRAME.notna(), None)
+    frame = pl.DataFrame({name: cells[name].to_list() for name in cells})
+    predicted = regressor().fit(FRAME, PRICE).predict(FRAME)
+    fitted = regressor().fit(frame, PRICE.to_numpy())
+    np.testing.assert_array_equal(fitted.predict(frame), predicted)
+    assert fitted.feature_names_in_.tolist() == frame.columns
+    assert fitted.n_features_in_ == 4
+    np.testing.assert_array_equal(fitted.predict(frame.with_columns(kind=pl.lit("c")))[:2].shape, (2,))
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["nan", "NA"], [False, True], [7, -1]])
+def test_classes_are_those_of_the_target(labels: list[Any]) -> None:
+    y = np.array(labels)[(FRAME["size"] > 0).astype(int)]
+    fitted = classifier(max_epochs=40, lr=0.1, dropout=0.0).fit(FRAME, y)
+    assert fitted.classes_.tolist() == sorted(labels)
+    predicted, probabilities = fitted.predict(FRAME), fitted.predict_proba(FRAME)
+    assert predicted.dtype == y.dtype
+    np.testing.assert_array_equal(predicted, fitted.classes_[probabilities.argmax(1)])
+    assert fitted.score(FRAME, y, sample_weight=np.ones(ROWS)) > 0.9
+
+
+def test_several_targets_are_columns() -> None:
+    targets = np.column_stack([PRICE, -PRICE])
+    assert regressor().fit(FRAME, targets).predict(FRAME).shape == (ROWS, 2)
+
+
+def test_rows_of_weight_0_are_left_out() -> None:
+    weight = np.where(np.arange(ROWS) < 60, 2.0, 0.0)
+    fitted = classifier().fit(FRAME, np.where(weight > 0, KIND, "none"), sample_weight=weight)
+    first = classifier().fit(FRAME[:60], KIND[:60], sample_weight=weight[:60])
+    np.testing.assert_array_equal(fitted.predict_proba(FRAME), first.predict_proba(FRAME))
+    assert fitted.classes_.tolist() == ["large", "small"]
+
+
+def test_arguments_are_keys() -> None:
+    keys = {"lr": np.float64(0.02), "weight_decay": 0, "dropout": 0.1, "batch_size": None, "patience": 2}
+    further = ("model.activation=gelu", "data.class_weights=none")
+    fitted = regressor(**keys, val=0.2, random_state=np.random.RandomState(1), overrides=further).fit(
+        FRAME, PRICE
+    )
+    (config,) = fitted.ensemble_.config
+    assert (config.optimizer.lr, config.optimizer.weight_decay, config.model.dropout) == (0.02, 0, 0.1)
+    assert (config.model.hidden, config.model.activation) == ([8], "gelu")
+    assert (config.data.batch_size, config.data.split.val) == (None, 0.2)
+    assert config.callbacks.early_stopping.patience == 2
+    assert config.seed == config.data.split.seed > 0
+
+
+def test_a_fitted_estimator_is_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = classifier().fit(FRAME, KIND)
+    content = pickle.dumps(fitted)
+    np.testing.assert_array_equal(pickle.loads(content).predict_proba(FRAME), fitted.predict_proba(FRAME))
+    assert not hasattr(clone(pickle.loads(content)), "ensemble_")
+    monkeypatch.setattr(estimators, "COMPATIBLE", "9.9")
+    with pytest.raises(mlplab.UserError, match=r"TableClassifier: was fitted by mlplab 0.*\n  fit it again"):
+        pickle.loads(content)
+    pickle.loads(pickle.dumps(classifier()))
+
+
+def test_it_works_inside_scikit_learn() -> None:
+    numbers, y = FRAME[["size", "old"]].astype(float), PRICE
+    assert cross_val_score(regressor(), FRAME, PRICE, cv=2).shape == (2,)
+    search = GridSearchCV(regressor(), {"lr": [1e-3, 1e-2], "hidden": [(4,), (8, 8)]}, cv=2)
+    assert search.fit(FRAME, PRICE).best_estimator_.predict(FRAME).shape == (ROWS,)
+    scaled = make_column_transformer((StandardScaler(), ["size"]), remainder="passthrough")
+    pipeline = make_pipeline(scaled.set_output(transform="pandas"), regressor())
+    fitted = pipeline.fit(FRAME, y)
+    assert "standardscaler__size" in fitted[-1].feature_names_in_
+    assert np.isfinite(fitted.predict(FRAME)).all()
+    stacked = StackingRegressor([("table", regressor()), ("ridge", Ridge())], cv=2).fit(numbers, y)
+    assert stacked.predict(numbers).shape == (ROWS,)
+    importance = permutation_importance(regressor(max_epochs=30).fit(FRAME, y), FRAME, y, n_repeats=2)
+    assert importance.importances_mean.argmax() == 0
+
+
+def test_it_trains_in_a_thread() -> None:
+    fitted: list[TableRegressor] = []
+    threads = [Thread(target=lambda: fitted.append(regressor().fit(FRAME, PRICE))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    one, other = (each.predict(FRAME) for each in fitted)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": np.full(ROWS, np.nan)}, "contains NaN"),
+        ({"y": PRICE[:-1]}, "inconsistent numbers of samples"),
+        ({"X": FRAME[:1], "y": PRICE[:1]}, "X: has too few rows"),
+        ({"X": FRAME.rename(columns={"old": "size"})}, "unique column names"),
+        ({"lr": -1}, "optimizer.lr: "),
+        ({"overrides": ("model.width=3",)}, "model.width"),
+        ({"overrides": ("optimizer.momentun=3",)}, "optimizer.momentun"),
+    ],
+)
+def test_wrong_input_has_a_short_message(change: dict[str, Any], message: str) -> None:
+    given = {"X": FRAME, "y": PRICE} | {key: change.pop(key) for key in ("X", "y") if key in change}
+    with pytest.raises(ValueError, match=message):
+        regressor(**change).fit(**given)
+
+
+def test_predicting_needs_the_columns_of_fit() -> None:
+    with pytest.raises(NotFittedError):
+        regressor().predict(FRAME)
+    fitted = regressor().fit(FRAME, PRICE)
+    with pytest.raises(ValueError, match=r"feature names should match(.|\n)*- old"):
+        fitted.predict(FRAME.drop(columns="old"))
+    with pytest.raises(mlplab.UserError, match="y: all rows are of class 'x'"):
+        classifier().fit(FRAME, ["x"] * ROWS)

@@ -1,0 +1,96 @@
+"""Folds and candidates that train in lockstep: the scores of scikit-learn, bit for bit."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import model_selection
+from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit
+from support import ROOT
+
+from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid, lockstep
+from mlplab.sklearn.training_set import TrainingSet
+
+pytestmark = pytest.mark.usefixtures("full_speed")
+
+SMALL: dict[str, Any] = {"hidden": (8,), "max_epochs": 3}
+RANDOM = np.random.default_rng(0)
+ROWS = 90
+FRAME = pd.DataFrame({"size": RANDOM.normal(1e6, 1, ROWS), "kind": RANDOM.choice(["a", "b"], ROWS)})
+PRICE = FRAME["size"] - 1e6 + (FRAME["kind"] == "a") + RANDOM.normal(size=ROWS) / 10
+WEIGHT = RANDOM.integers(1, 3, ROWS).astype(float)
+
+
+def assert_same_scores(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found.keys() == expected.keys()
+    for name, scores in expected.items():
+        if "time" not in name and name not in ("estimator", "params"):
+            np.testing.assert_array_equal(found[name], scores)
+
+
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_folds_have_the_scores_of_scikit_learn(ensemble: int) -> None:
+    estimator = TableRegressor(**SMALL, ensemble=ensemble)
+    options: dict[str, Any] = {
+        "cv": KFold(5, shuffle=True, random_state=1),
+        "scoring": ["r2", "neg_mean_squared_error"],
+    }
+    options |= {"return_train_score": True, "params": {"sample_weight": WEIGHT}}
+    expected = model_selection.cross_validate(estimator, FRAME, PRICE, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(TrainingSet, "train")
+        found = cross_validate(estimator, FRAME, PRICE, **options)
+    assert_same_scores(found, expected)
+    assert lockstep._TRAINED.get() == ()
+
+
+def test_folds_of_classes_are_stratified_or_grouped() -> None:
+    y, groups = np.where(PRICE > 0.5, "high", "low"), np.arange(ROWS) % 7
+    estimator = TableClassifier(**SMALL, ensemble=1)
+    for options in ({"cv": 3, "scoring": "neg_log_loss"}, {"cv": GroupKFold(3), "groups": groups}):
+        expected = model_selection.cross_validate(estimator, FRAME, y, **options)
+        assert_same_scores(cross_validate(estimator, FRAME, y, **options), expected)
+
+
+def test_candidates_have_the_scores_of_scikit_learn() -> None:
+    estimator, values = TableRegressor(**SMALL, ensemble=1), {"lr": [1e-3, 1e-2], "hidden": [(4,), (8, 4)]}
+    expected = model_selection.GridSearchCV(estimator, values, cv=3).fit(FRAME, PRICE)
+    found = grid(estimator, FRAME, PRICE, values, cv=3)
+    assert_same_scores(found.cv_results_, expected.cv_results_)
+    assert found.best_params_ == expected.best_params_
+    np.testing.assert_array_equal(found.predict(FRAME), expected.predict(FRAME))
+
+
+def test_a_fold_with_other_columns_trains_apart() -> None:
+    frame = FRAME.assign(kind=["rare"] * 9 + [*FRAME["kind"][9:]])  # the first fold lacks a category
+    estimator = TableRegressor(**SMALL, ensemble=1)
+    expected = model_selection.cross_validate(estimator, frame, PRICE, cv=10)
+    assert_same_scores(cross_validate(estimator, frame, PRICE, cv=10), expected)
+
+
+def test_a_fold_that_cannot_train_fails_as_in_scikit_learn() -> None:
+    frame = FRAME.assign(size=[*FRAME["size"][:30], *[1.0] * 60], kind="a")  # constant but for the first fold
+    for validate in (model_selection.cross_validate, cross_validate):
+        with pytest.warns(match="1 fits failed out of a total of 3"):
+            scores = validate(TableRegressor(**SMALL, ensemble=1), frame, PRICE, cv=3)
+        assert np.isnan(scores["test_score"]).tolist() == [True, False, False]
+
+
+def test_a_fold_of_one_class_fails_as_in_scikit_learn() -> None:
+    y, cv = ["high"] * 30 + ["low"] * 60, PredefinedSplit([0] * 30 + [1] * 30 + [-1] * 30)
+    with pytest.warns(match="1 fits failed out of a total of 2"):
+        scores = cross_validate(TableClassifier(**SMALL, ensemble=1), FRAME, y, cv=cv)
+    assert np.isnan(scores["test_score"]).tolist() == [True, False]
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    houses = {"size": PRICE, "rooms": 3, "kind": FRAME["kind"], "sold": "31.12.2020", "price": PRICE}
+    pd.DataFrame(houses).to_csv("houses.csv")
+    page = (ROOT / "docs/scikit-learn.md").read_text()
+    for source in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(re.sub(r"max_epochs=\d+", "max_epochs=2", source), {})
