@@ -127,7 +127,9 @@ def opened(shell: str, environment: dict[str, str]) -> Iterator[Terminal]:
         os.waitpid(pid, 0)
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "shell", ["bash", *(pytest.param(shell, marks=pytest.mark.slow) for shell in ("zsh", "fish"))]
+)
 def test_a_shell_completes(shell: str, here: Path) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")

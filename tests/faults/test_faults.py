@@ -30,10 +30,9 @@ def test_it_is_survived(tmp_path: Path, fault: str) -> None:
     assert trial(TRIES[fault], tmp_path, random.Random(1)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not campaign.can_mount(), reason="needs the right to mount a small file system")
-@pytest.mark.parametrize(
-    "resumes", [pytest.param(False, marks=pytest.mark.slow, id="start"), pytest.param(True, id="resume")]
-)
+@pytest.mark.parametrize("resumes", [False, True], ids=["start", "resume"])
 def test_a_disk_that_is_full_before_training_is_reported(tmp_path: Path, resumes: bool) -> None:
     with campaign.small_disk(tmp_path / "disk", kilobytes=2048) as here:
         folder = here / "outputs/r"

@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from slurm.fake_slurm import FakeSlurm
 from support import ROOT, SMALL, Ended, left_behind, process
 
 SWEEP = ("-m", *SMALL, "seed=0", "figures=none")
 
 
+@pytest.mark.slow
 def test_slurm(command: Callable[..., Ended], slurm: FakeSlurm, tmp_path: Path) -> None:
     words = (
         *("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low"),
