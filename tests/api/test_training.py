@@ -197,11 +197,19 @@ def test_a_search_tests_its_best_trial() -> None:
         ((FRAME,), {"target": "target", "seed": -1}, "seed"),
     ],
 )
-def test_mistakes_are_explained(table: tuple[object], keys: dict[str, Any], message: str) -> None:
+def test_mistakes_are_explained(
+    table: tuple[object],
+    keys: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(mlplab.UserError, match=message) as error:
         mlplab.train(*table, **{"progress": False, "trainer": {"max_epochs": 1}, **keys})
     assert isinstance(error.value, ValueError)
     assert len(str(error.value).splitlines()) <= 3
+    assert not list(tmp_path.glob("mlplab-*"))
 
 
 def test_a_target_may_be_given_as_values() -> None:

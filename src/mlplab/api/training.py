@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from mlplab.commands.train import train as train_run
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.cache import DataCache
-from mlplab.errors import Interrupted, reason_of
+from mlplab.errors import Interrupted, UserError, reason_of
 from mlplab.imports import heavy_imports
 
 NO_KEYS: Mapping[str, Any] = MappingProxyType({})
@@ -87,14 +88,13 @@ def train(
     frame, words = read_data(table, target, keys)
     words = [*([] if resume else words), *words_of(keys, overrides)]
     cache, console = DataCache(frame), Console(quiet=not progress)
-    with LOCK:
+    with LOCK, _folder(resume or folder) as path:
         if resume:
             check_overrides(words, multirun=False)
-            run, path = resumed([*words, f"resume={quoted(os.fspath(resume))}"])
+            run, _ = resumed([*words, f"resume={quoted(os.fspath(path))}"])
         else:
             with composing(words) as compose:
                 run = parse(plain(compose(words)))
-            path = Path(folder) if folder else _temporary()
         with process_as_before():
             metrics = train_run(run, path, words, cache, console, resume=resume is not None)
             draw(run, path, metrics, cache)
@@ -175,18 +175,26 @@ def _sweep(
     progress: bool,
 ) -> FinishedSweep:
     frame, words = read_data(table, target, keys)
-    path = Path(folder) if folder else _temporary()
-    words = [*words, *words_of(keys, overrides), f"hydra.sweep.dir={quoted(os.fspath(path))}"]
+    words += words_of(keys, overrides)
     quiet, console = Console(quiet=True), Console(quiet=not progress)
-    with process_as_before(), composing(words, sweep=True) as compose, warnings.catch_warnings():
+    with LOCK, process_as_before(), warnings.catch_warnings(), _folder(folder) as path:
         warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
         from mlplab.cli.compose_sweep import compose_sweep
         from mlplab.sweeps.sweep import sweep as train_sweep
 
-        train_sweep(compose_sweep(compose, words), DataCache(frame), quiet, console)
+        words.append(f"hydra.sweep.dir={quoted(os.fspath(path))}")
+        with composing(words, sweep=True) as compose:
+            train_sweep(compose_sweep(compose, words), DataCache(frame), quiet, console)
     return FinishedSweep(path, frame, is_temporary=folder is None)
 
 
-def _temporary() -> Path:
-    """A new folder, which the result of training removes."""
-    return Path(tempfile.mkdtemp(prefix="mlplab-"))
+@contextmanager
+def _folder(given: str | PathLike[str] | None) -> Iterator[Path]:
+    """The folder to train in: a new one if none is given, which a mistake of the user removes."""
+    path = Path(given) if given else Path(tempfile.mkdtemp(prefix="mlplab-"))
+    try:
+        yield path
+    except UserError:
+        if not given:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
