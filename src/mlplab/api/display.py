@@ -21,8 +21,8 @@ def as_text(run: "FinishedRun") -> str:
     console = Console(file=text, width=WIDTH, force_jupyter=False, force_terminal=False)
     weights = run.config["data"]["class_weights"]
     print_scores(run.metrics, console, has_class_weights=weights != "none")
-    kept = "temporary; run.save(path) copies it" if run.is_temporary else run.folder
-    print_line(console, f"run folder: {kept}")
+    where = "temporary; run.save(path) copies it" if run.is_temporary else run.folder
+    print_line(console, f"run folder: {where}")
     return text.getvalue()
 
 

@@ -36,15 +36,13 @@ def read_data(
     """
     if data is None and not isinstance(keys.get("data"), Mapping):
         data = keys.pop("data", None)
-    if data is None:
-        return None, [] if target is None else [_override(("data", "target"), target)]
+    frame, words = None, list[str]()
     if isinstance(data, str | PathLike):
         words = ["data=csv", _override(("data", "path"), fspath(data))]
-        return None, words if target is None else [*words, _override(("data", "target"), target)]
-    frame = to_polars(data)
-    if target is not None and not isinstance(target, str) and not _are_names(target):
-        frame, target = _with_target(frame, target)
-    words = ["data=frame"]
+    elif data is not None:
+        frame, words = to_polars(data), ["data=frame"]
+        if target is not None and not isinstance(target, str) and not _are_names(target):
+            frame, target = _with_target(frame, target)
     return frame, words if target is None else [*words, _override(("data", "target"), target)]
 
 
