@@ -23,7 +23,7 @@ from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
-QUESTIONS = ("step", "sweep", "quality", "predict", "csv", "search", "startup")
+QUESTIONS = ("step", "sweep", "quality", "predict", "csv", "search", "startup", "estimators")
 
 
 def usage() -> str:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a column that does not exist": ("import hydra, polars", 2, ("train.py", *TABLE, "data.target=nothing")),
     "first prediction": ("import torch", 0, ("predict.py", "run=runs/seed=0", "input=rows.csv", "output=-")),
     "results of 8 runs": ("pass", 0, ("results.py", "runs")),
+    "import mlplab": ("pass", 0, ("-c", "import mlplab")),
 }
 """The imports that each command cannot do without, its exit status, and its words."""
 

@@ -37,11 +37,11 @@ def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
 def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
     usage = process([SCRIPT, "--help"], tmp_path).out
     assert usage.startswith("Measures mlplab beside its peers")
-    for question in ("step", "sweep", "quality", "predict", "csv", "search", "startup"):
+    for question in ("step", "sweep", "quality", "predict", "csv", "search", "startup", "estimators"):
         assert f"\n{question} " in usage
     for key in ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches="):
         assert key in usage
-    known = "one of step, sweep, quality, predict, csv, search, startup"
+    known = "one of step, sweep, quality, predict, csv, search, startup, estimators"
     assert_short_answer(process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", known])
 
 
@@ -173,7 +173,18 @@ def test_predicting_reading_and_starting_are_measured(tmp_path: Path) -> None:
     _, stored = measured("csv", tmp_path, "rows=1000", "columns=40")
     assert [name for _, name in cases_of(stored)][-2:] == ["table in memory", "table in a file"]
     _, stored = measured("startup", tmp_path)
-    assert len(cases_of(stored)) == 6 * 2
+    assert len(cases_of(stored)) == 7 * 2
+
+
+@pytest.mark.slow
+def test_estimators_and_lockstep_give_the_same_numbers(tmp_path: Path) -> None:
+    _, stored = measured("estimators", tmp_path, "folds=3", "epochs=2", "hidden=[8,8]")
+    assert [name for _, name in cases_of(stored)] == [
+        "reference",
+        "TableRegressor",
+        "reference",
+        "in lockstep",
+    ]
 
 
 @pytest.mark.slow
