@@ -39,8 +39,7 @@ def benchmark(words: list[str]) -> None:
     Raises:
         UserError: if there is no such question, or an argument is wrong.
     """
-    if print_usage(words, usage()):
-        return
+    print_usage(words, usage())
     name, *rest = words
     if name not in QUESTIONS:
         raise UserError(Fault("unknown benchmark", found=name, expected=f"one of {', '.join(QUESTIONS)}"))
@@ -51,5 +50,4 @@ def benchmark(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    status = exit_status(lambda: benchmark(sys.argv[1:]))
-    sys.exit(status if sys.argv[1:] else 2)
+    sys.exit(exit_status(lambda: benchmark(sys.argv[1:])))

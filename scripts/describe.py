@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mlplab.cli.commands.describe import main
+from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    main(sys.argv[1:], Path(__file__).resolve().parents[1] / "conf")
+    run("describe", sys.argv[1:], conf=Path(__file__).resolve().parents[1] / "conf")

@@ -2,7 +2,7 @@
 
 import sys
 
-from mlplab.cli.commands.predict import main
+from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run("predict", sys.argv[1:])

@@ -2,7 +2,7 @@
 
 import sys
 
-from mlplab.cli.commands.results import main
+from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run("results", sys.argv[1:])

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import pyte
 from chromium import HEIGHT, WIDTH, opened_browser, tensorboard
 
-from mlplab.cli.arguments import Arguments, Text, command
+from mlplab.cli.arguments import Arguments, Text, read_arguments
+from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -140,4 +141,5 @@ def _line(screen: pyte.Screen, number: int) -> str:
 
 
 if __name__ == "__main__":
-    command(screenshots, Screenshots, __doc__, sys.argv[1:])
+    print_usage(sys.argv[1:], __doc__)
+    sys.exit(exit_status(lambda: screenshots(read_arguments(sys.argv[1:], Screenshots))))

@@ -1,15 +1,15 @@
 """Commands with plain arguments, without a composed configuration."""
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NoReturn
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlplab.cli.terminal import VERSION, exit_status, log_to_terminal, print_usage, version_line
+from mlplab.cli.terminal import VERSION, version_line
 from mlplab.config.parsing import validated
 from mlplab.errors import Fault, UserError
+from mlplab.typed_commands import as_typed, command_line
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -20,27 +20,14 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def command(
-    run: Callable[[Any], None], arguments: type[Arguments], usage: str, words: Sequence[str]
-) -> NoReturn:
-    """Reads `key=value` arguments, runs a command with them, and exits with its status."""
-    log_to_terminal("stderr")
-
-    def work() -> None:
-        if not print_usage(words, usage):
-            run(read_arguments(words, arguments))
-
-    status = exit_status(work)
-    sys.exit(status if words else 2)
-
-
-def flags_command(
-    run: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, words: Sequence[str]
-) -> NoReturn:
-    """As `command`, with arguments that are not keys."""
+def flags_parser(command: str, usage: str) -> argparse.ArgumentParser:
+    """A parser of arguments that are not keys, but folders and flags."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        command_line(command), description=as_typed(usage), formatter_class=plain, allow_abbrev=False
+    )
     parser.add_argument(VERSION, action="version", version=version_line())
-    log_to_terminal("stderr")
-    sys.exit(exit_status(lambda: run(parser.parse_args(words))))
+    return parser
 
 
 def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:

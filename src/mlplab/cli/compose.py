@@ -25,7 +25,7 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import readable
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.errors import Fault, UserError
-from mlplab.typed_commands import as_typed, command_line
+from mlplab.typed_commands import command_line
 
 Compose = Callable[[Sequence[str]], DictConfig]
 """Composes a configuration with overrides, including Hydra's own section."""
@@ -54,8 +54,8 @@ class Flags:
     folders: list[Path]
 
 
-def read_flags(words: Sequence[str], shipped: Path | None = None, usage: str = "") -> Flags | None:
-    """Reads a command line; None if it only requests the version, help, or the like, which is printed.
+def read_flags(words: Sequence[str], shipped: Path | None = None, usage: str = "") -> Flags:
+    """Reads a command line. If it only requests the version, help, or the like, prints that, and exits.
 
     Args:
         shipped: mlplab's own folder of configuration files, as for `config_folders`.
@@ -65,8 +65,8 @@ def read_flags(words: Sequence[str], shipped: Path | None = None, usage: str = "
         UserError: if the user's folder of configuration files is wrong.
     """
     words = readable(words)
-    if VERSION in words and print_usage(words, usage):
-        return None
+    if VERSION in words or (words and usage):
+        print_usage(words, usage)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     for names in SWITCHES:
@@ -75,13 +75,10 @@ def read_flags(words: Sequence[str], shipped: Path | None = None, usage: str = "
         parser.add_argument(*names.split())
     parser.add_argument("--info", "-i", nargs="?", const="all")
     read = parser.parse_intermixed_args(words)
-    if read.help and usage:
-        print(as_typed(usage.strip()))
-        return None
     folders = config_folders(read.config_dir, shipped)
     if read.help or read.hydra_help or read.cfg or read.info or read.shell_completion:
         ask_hydra(words, folders)
-        return None
+        sys.exit(0)
     return Flags(read.overrides, read.multirun, folders)
 
 

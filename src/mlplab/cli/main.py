@@ -1,9 +1,11 @@
 """The program `mlplab`: chooses one of its commands."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any, NoReturn
 
-from mlplab.cli.terminal import exit_status, print_usage
+from mlplab.cli.terminal import exit_status, log_to_terminal, print_usage
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError
 
@@ -28,24 +30,32 @@ USAGE = "\n".join(
 )
 
 
-def main() -> None:
-    """Runs the command that the first word names, and exits with its status."""
+def main() -> NoReturn:
+    """The program: runs the command that the first word names."""
     name, *words = sys.argv[1:] or [""]
     if name in SUMMARIES:
-        import_module(f"mlplab.cli.commands.{name}").main(words)
-    status = exit_status(lambda: _answer(name))
-    sys.exit(status if name else 2)
+        run(name, words)
+    sys.exit(exit_status(lambda: _explain(name)))
 
 
-def _answer(name: str) -> None:
+def run(name: str, words: Sequence[str], **options: Any) -> NoReturn:
+    """Runs a command, and exits.
+
+    Exit code: 0 on success; 2 if the user's input or configuration is wrong; 1 if a run failed, in a sweep
+    after the others have trained; 128 + n on signal n.
+    """
+    log_to_terminal("stdout" if name == "train" else "stderr")
+    sys.exit(exit_status(lambda: import_module(f"mlplab.cli.commands.{name}").main(words, **options)))
+
+
+def _explain(name: str) -> None:
     """Prints the usage or the version.
 
     Raises:
         UserError: if there is no such command.
     """
-    if not print_usage([name] if name else [], USAGE):
-        remedy = did_you_mean(nearest(name, SUMMARIES), "mlplab ")
-        remedy = f"type the command first: mlplab train {name}" if "=" in name else remedy
-        raise UserError(
-            Fault("unknown command", found=name, expected=f"one of {', '.join(SUMMARIES)}", remedy=remedy)
-        )
+    print_usage([name] if name else [], USAGE)
+    remedy = did_you_mean(nearest(name, SUMMARIES), "mlplab ")
+    remedy = f"type the command first: mlplab train {name}" if "=" in name else remedy
+    expected = f"one of {', '.join(SUMMARIES)}"
+    raise UserError(Fault("unknown command", found=name, expected=expected, remedy=remedy))

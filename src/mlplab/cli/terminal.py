@@ -37,15 +37,14 @@ def version_line() -> str:
     return f"mlplab {version('mlplab')}"
 
 
-def print_usage(words: Sequence[str], usage: str) -> bool:
-    """Prints the version or the usage if the command line requests it or is empty; False otherwise."""
+def print_usage(words: Sequence[str], usage: str) -> None:
+    """Prints the version or the usage, and exits, if the command line requests it or is empty."""
     if VERSION in words:
         print(version_line())
-    elif not words or {"-h", "--help"} & set(words):
+        sys.exit(0)
+    if not words or {"-h", "--help"} & set(words):
         print(as_typed(usage.strip()))
-    else:
-        return False
-    return True
+        sys.exit(0 if words else 2)
 
 
 def exit_status(work: Callable[[], None]) -> int:

@@ -10,7 +10,6 @@ mlplab completion fish | source        in ~/.config/fish/config.fish
 import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from glob import escape, glob
@@ -18,9 +17,8 @@ from importlib import import_module
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
 
-from mlplab.cli.terminal import exit_status, print_usage
+from mlplab.cli.terminal import print_usage
 from mlplab.errors import Fault, UserError
 from mlplab.typed_commands import COMMANDS
 
@@ -30,24 +28,19 @@ COMPOSED, OF_FOLDERS = ("train", "describe"), ("results", "report")
 """Commands whose arguments are overrides of the configuration; commands whose arguments are folders."""
 
 
-def main(words: Sequence[str]) -> NoReturn:
-    """The command."""
-    status = exit_status(lambda: _complete(words))
-    sys.exit(status if words else 2)
-
-
-def _complete(words: Sequence[str]) -> None:
+def main(words: Sequence[str]) -> None:
     """Prints a shell's script, or candidates.
 
     Raises:
         UserError: if the arguments are none of those that the usage shows.
     """
+    print_usage(words, __doc__)
     match words:
         case [shell] if shell in SHELLS:
             print(Path(__file__).with_suffix(f".{shell}").read_text(encoding="utf-8"), end="")
         case ["candidates", line]:
             print("\n".join(candidates(line)))
-        case _ if not print_usage(words, __doc__):
+        case _:
             expected = f"one of {', '.join(SHELLS)}"
             raise UserError(Fault("has no script for this shell", "completion", " ".join(words), expected))
 

@@ -10,34 +10,24 @@ mlplab describe data.path=my.csv [data.target=price] [data.columns.zip=categoric
 The exit code is 2 if training would refuse the table or its split.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
 from mlplab.cli.compose import initialized, plain, read_flags
 from mlplab.cli.overrides import check_overrides
-from mlplab.cli.terminal import exit_status, log_to_terminal
 from mlplab.config import TrainConfig, parse
 from mlplab.imports import heavy_imports
 
 
-def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
-    """Composes a configuration as train does, describes its table, which needs no target, and exits."""
-    log_to_terminal("stderr")
-
-    def work() -> None:
-        flags = read_flags(words, conf, __doc__)
-        if flags is None:
-            return
-        check_overrides(flags.overrides, multirun=False)
-        with initialized(flags.folders) as compose:
-            config = without_target(compose(flags.overrides))
-        describe(config)
-
-    sys.exit(exit_status(work))
+def main(words: Sequence[str], conf: Path | None = None) -> None:
+    """Composes a configuration as train does, and describes its table, which needs no target."""
+    flags = read_flags(words, conf, __doc__)
+    check_overrides(flags.overrides, multirun=False)
+    with initialized(flags.folders) as compose:
+        config = without_target(compose(flags.overrides))
+    describe(config)
 
 
 def without_target(cfg: DictConfig) -> TrainConfig:

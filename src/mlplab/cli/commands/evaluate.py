@@ -15,12 +15,12 @@ mlplab evaluate run=SWEEP select=5
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlplab.cli.arguments import Arguments, Text, command
-from mlplab.cli.terminal import log_loading
+from mlplab.cli.arguments import Arguments, Text, read_arguments
+from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 
@@ -36,8 +36,10 @@ class Evaluate(Arguments):
     select: Annotated[int, Field(gt=0)] | None = None
 
 
-def evaluate(arguments: Evaluate) -> None:
+def main(words: Sequence[str]) -> None:
     """Prints a table of scores."""
+    print_usage(words, __doc__)
+    arguments: Evaluate = read_arguments(words, Evaluate)
     log_loading(f"torch and {arguments.run}")
     if arguments.select:
         select(arguments, arguments.select)
@@ -87,8 +89,3 @@ def select(arguments: Evaluate, steps: int) -> None:
 
     torch.set_num_threads(1)
     print_choice(select_ensemble(Path(arguments.run), steps), Console())
-
-
-def main(words: Sequence[str]) -> NoReturn:
-    """The command."""
-    command(evaluate, Evaluate, __doc__, words)

@@ -15,12 +15,12 @@ mlplab predict run=FOLDER input=new.csv output=predictions.csv
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from pydantic import Field
 
-from mlplab.cli.arguments import Arguments, Text, command
-from mlplab.cli.terminal import log_loading
+from mlplab.cli.arguments import Arguments, Text, read_arguments
+from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.imports import heavy_imports
 
 
@@ -37,8 +37,10 @@ class Predict(Arguments):
     escape_formulas: bool = False
 
 
-def predict(arguments: Predict) -> None:
+def main(words: Sequence[str]) -> None:
     """Writes the output file."""
+    print_usage(words, __doc__)
+    arguments: Predict = read_arguments(words, Predict)
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch
@@ -48,8 +50,3 @@ def predict(arguments: Predict) -> None:
     torch.set_num_threads(1)
     options = arguments.model_dump(exclude={"run", "input", "output"})
     predict(Path(arguments.run), arguments.input, arguments.output, **options)
-
-
-def main(words: Sequence[str]) -> NoReturn:
-    """The command."""
-    command(predict, Predict, __doc__, words)

@@ -6,18 +6,27 @@ mlplab results outputs/a outputs/b --by run --format csv > results.csv
 mlplab results outputs/sweep --watch
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from mlplab.cli.arguments import flags_command
-from mlplab.typed_commands import as_typed, command_line
+from mlplab.cli.arguments import flags_parser
 
 
-def results(arguments: argparse.Namespace) -> None:
+def main(words: Sequence[str]) -> None:
     """Prints the table."""
+    parser = flags_parser("results", __doc__)
+    folders = "of runs or sweeps, or outputs"
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=folders)
+    keys = "keys to group by, with commas between them; or 'run'. Default: all that vary but seeds and folds"
+    parser.add_argument("--by", metavar="KEYS", help=keys)
+    sort = "a metric (best first), or a key of --by. Default: the validation metric of the runs"
+    parser.add_argument("--sort", metavar="NAME", help=sort)
+    printed = parser.add_mutually_exclusive_group()
+    printed.add_argument("--watch", action="store_true", help="show a sweep while it trains; Ctrl-C ends it")
+    printed.add_argument("--format", choices=["terminal", "csv"], default="terminal")
+    arguments = parser.parse_args(words)
+
     from rich.console import Console
 
     from mlplab.commands.results import read_runs, results_by_table, results_csv, results_of_search
@@ -51,23 +60,3 @@ def watch(folders: Sequence[Path]) -> None:
         raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
     console = Console()
     watch(folders[0], console, live=sys.stdout.isatty() and not console.is_dumb_terminal)
-
-
-def main(words: Sequence[str]) -> NoReturn:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        command_line("results"),
-        description=as_typed(__doc__),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    folders = "of runs or sweeps, or outputs"
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=folders)
-    by = "keys to group by, with commas between them; or 'run'. Default: all that vary but seeds and folds"
-    parser.add_argument("--by", metavar="KEYS", help=by)
-    sort = "a metric (best first), or a key of --by. Default: the validation metric of the runs"
-    parser.add_argument("--sort", metavar="NAME", help=sort)
-    printed = parser.add_mutually_exclusive_group()
-    printed.add_argument("--watch", action="store_true", help="show a sweep while it trains; Ctrl-C ends it")
-    printed.add_argument("--format", choices=["terminal", "csv"], default="terminal")
-    flags_command(results, parser, words)

@@ -1,17 +1,15 @@
 """The command line of train: a run, a resumed run, or a sweep."""
 
-import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import reduce
 from pathlib import Path
-from typing import NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlplab.cli.compose import folder_of, initialized, plain, read_flags
 from mlplab.cli.overrides import RESUME, check_overrides, typed_keys
-from mlplab.cli.terminal import exit_status, log_loading, log_to_terminal
+from mlplab.cli.terminal import log_loading
 from mlplab.config import TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
 from mlplab.config.dotted_keys import flat
@@ -22,40 +20,29 @@ from mlplab.sweeps.folder import PLAN_FILE
 from mlplab.typed_commands import inside, tensorboard_command
 
 
-def main(words: Sequence[str], conf: Path | None = None) -> NoReturn:
-    """Composes a configuration from a folder `conf` (None: mlplab's) and the command line, trains, and exits.
+def main(words: Sequence[str], conf: Path | None = None) -> None:
+    """Composes a configuration from a folder `conf` (None: mlplab's) and the command line, and trains."""
+    flags = read_flags(words, conf)
+    user_classes()  # reads the environment before any configuration could change it
+    check_overrides(flags.overrides, multirun=flags.multirun)
+    if RESUME in typed_keys(flags.overrides):
+        _train(*resumed(flags.overrides, multirun=flags.multirun), flags.overrides, resume=True)
+        return
+    with initialized(flags.folders) as compose:
+        if flags.multirun:
+            from rich.console import Console
 
-    Exit code: 0 on success; 2 if the user's input or configuration is wrong; 1 if a run failed, in a sweep
-    after the others have trained; 128 + n on signal n.
-    """
-    log_to_terminal("stdout")
+            from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
+            from mlplab.data.cache import DataCache
+            from mlplab.sweeps.sweep import sweep
 
-    def work() -> None:
-        flags = read_flags(words, conf)
-        if flags is None:
+            composed = compose_sweep(compose, flags.overrides)
+            log_loading("torch and the tables of the sweep")
+            sweep(composed, DataCache(), Console(), Console())
             return
-        user_classes()  # reads the environment before any configuration could change it
-        check_overrides(flags.overrides, multirun=flags.multirun)
-        if RESUME in typed_keys(flags.overrides):
-            _train(*resumed(flags.overrides, multirun=flags.multirun), flags.overrides, resume=True)
-            return
-        with initialized(flags.folders) as compose:
-            if flags.multirun:
-                from rich.console import Console
-
-                from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
-                from mlplab.data.cache import DataCache
-                from mlplab.sweeps.sweep import sweep
-
-                composed = compose_sweep(compose, flags.overrides)
-                log_loading("torch and the tables of the sweep")
-                sweep(composed, DataCache(), Console(), Console())
-                return
-            cfg = compose(flags.overrides)
-            run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(flags.overrides))
-        _train(run, folder, flags.overrides)
-
-    sys.exit(exit_status(work))
+        cfg = compose(flags.overrides)
+        run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(flags.overrides))
+    _train(run, folder, flags.overrides)
 
 
 def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool = False) -> None:
