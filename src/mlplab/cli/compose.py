@@ -54,11 +54,11 @@ class Flags:
     folders: list[Path]
 
 
-def read_flags(words: Sequence[str], shipped: Path | None = None, usage: str = "") -> Flags:
+def read_flags(words: Sequence[str], shipped: Path, usage: str = "") -> Flags:
     """Reads a command line. If it only requests the version, help, or the like, prints that, and exits.
 
     Args:
-        shipped: mlplab's own folder of configuration files, as for `config_folders`.
+        shipped: as for `config_folders`.
         usage: the help text; if empty, the text in `conf/hydra/help`.
 
     Raises:

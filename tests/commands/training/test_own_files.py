@@ -55,7 +55,6 @@ def own(files: Files, said: str, arguments: str = "") -> Mistake:
     return mistake(said, {**MARKER, **files}, arguments, said)
 
 
-GROUPS = "the groups are: callbacks, data, data/split, experiment, "
 MISTAKES = [
     mistake("no folder", {}, "--config-dir=nope", "--config-dir: no such folder (found nope) | nope/exp"),
     mistake("a file", {"f": ""}, "--config-dir f", "--config-dir: no such folder (found f)"),
@@ -65,11 +64,17 @@ MISTAKES = [
     ),
     own(
         {"conf/optimizer.yaml": "lr: 1"},
-        "conf/optimizer.yaml: is named like a group | conf/optimizer/NAME.yaml",
+        "conf/optimizer.yaml: is in no group | conf/optimizer/optimizer.yaml",
     ),
-    own({"conf/mine.yaml": "lr: 1"}, "conf/mine.yaml: is in no group | choose it: experiment=mine"),
-    own({"conf/optimzer/a.yaml": ""}, "conf/optimzer: is no group of mlplab | did you mean conf/optimizer?"),
-    own({"conf/db/mysql.yaml": ""}, f"conf/db: is no group of mlplab | {GROUPS}"),
+    own(
+        {"conf/mine.yaml": "lr: 1"},
+        "conf/mine.yaml: is in no group | conf/experiment/mine.yaml, and choose it: experiment=mine",
+    ),
+    own(
+        {"conf/optimzer/a.yaml": ""},
+        "conf/optimzer/a.yaml: is in no group | conf/optimizer/a.yaml, and choose it: optimizer=a",
+    ),
+    own({"conf/db/mysql.yaml": ""}, "conf/db/mysql.yaml: is in no group | choose it: experiment=mysql"),
     own({"conf/experiment/e.yaml": "a: [\n"}, "e.yaml, line 2: is not valid YAML", "experiment=e"),
     own({"conf/experiment/e.yaml": "a: [\n"}, "e.yaml, line 2: is not valid YAML", "experiment=e --cfg job"),
     own(
@@ -91,7 +96,7 @@ MISTAKES = [
         "conf/experiment/e.yaml: is not UTF-8 | save it",
     ),
     own({"conf/train.yaml": "a: ["}, "conf/train.yaml, line 1: is not valid YAML"),
-    own({"conf/hydra/sweeper/x.yaml": ""}, "conf/hydra/sweeper: is no group of mlplab"),
+    own({"conf/hydra/sweeper/x.yaml": ""}, "conf/hydra/sweeper/x.yaml: is in no group"),
     own(
         {"conf/experiment/e.yaml": "# @package _global_\nhydra: {callbacks: {x: {_target_: os.getcwd}}}\n"},
         "hydra.callbacks: is not supported by mlplab",

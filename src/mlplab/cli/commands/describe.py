@@ -16,12 +16,13 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mlplab.cli.compose import initialized, plain, read_flags
+from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import check_overrides
 from mlplab.config import TrainConfig, parse
 from mlplab.imports import heavy_imports
 
 
-def main(words: Sequence[str], conf: Path | None = None) -> None:
+def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     """Composes a configuration as train does, and describes its table, which needs no target."""
     flags = read_flags(words, conf, __doc__)
     check_overrides(flags.overrides, multirun=False)

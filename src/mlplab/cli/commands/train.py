@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlplab.cli.compose import folder_of, initialized, plain, read_flags
+from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import RESUME, check_overrides, typed_keys
 from mlplab.cli.terminal import log_loading
 from mlplab.config import TrainConfig, parse
@@ -20,8 +21,8 @@ from mlplab.sweeps.folder import PLAN_FILE
 from mlplab.typed_commands import inside, tensorboard_command
 
 
-def main(words: Sequence[str], conf: Path | None = None) -> None:
-    """Composes a configuration from a folder `conf` (None: mlplab's) and the command line, and trains."""
+def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
+    """Composes a configuration from mlplab's folder `conf`, the user's and the command line, and trains."""
     flags = read_flags(words, conf)
     user_classes()  # reads the environment before any configuration could change it
     check_overrides(flags.overrides, multirun=flags.multirun)
