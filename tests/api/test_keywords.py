@@ -6,13 +6,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
-from support import ROOT, config
+from support import config
 
-from mlplab.api.composing import words_of
-from mlplab.api.keywords import overrides_of
+from mlplab.api.keywords import overrides_from
 from mlplab.cli.overrides import check_overrides
-
-CONF = [ROOT / "conf"]
 
 
 @pytest.mark.parametrize(
@@ -30,12 +27,12 @@ CONF = [ROOT / "conf"]
         ({"model": {"hidden": (64, 32)}, "test": False}, ["++model.hidden=[64,32]", "++test=false"]),
         (
             {"data": {"columns": {"my zip": "categorical"}}},
-            ["~data.columns", "+data.columns=[['my zip',categorical]]"],
+            ["~data.columns", "+data.columns=[['my zip','categorical']]"],
         ),
     ],
 )
 def test_nested_keywords_are_overrides(keys: dict[str, Any], words: list[str]) -> None:
-    assert [*overrides_of(keys, CONF)] == words
+    assert overrides_from(keys) == words
 
 
 VALUES = st.recursive(
@@ -51,18 +48,18 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_any_value_is_read_as_it_is(value: object) -> None:
-    [word] = overrides_of({"a": {"b": value}}, CONF)
+    [word] = overrides_from({"a": {"b": value}})
     [parsed] = OverridesParser.create().parse_overrides([word])
     assert (parsed.key_or_group, parsed.value()) == ("a.b", value)
 
 
 def test_columns_with_any_name_keep_it() -> None:
     columns = {"a b": "categorical", "x.y=1": ["low", "high"], "ü'": "drop"}
-    words = [*overrides_of({"data": {"name": "frame", "target": "y", "columns": columns}}, CONF)]
+    words = overrides_from({"data": {"name": "frame", "target": "y", "columns": columns}})
     check_overrides(words, multirun=False)
     assert config(*words).data.columns == columns  # type: ignore[union-attr]
 
 
 def test_overrides_are_written_as_on_a_command_line() -> None:
-    words = words_of({}, ["data.path=t.csv", "data.target=y", "data.columns.x=drop"])
+    words = overrides_from({}, ["data.path=t.csv", "data.target=y", "data.columns.x=drop"])
     assert config(*words).data.columns == {"x": "drop"}  # type: ignore[union-attr]

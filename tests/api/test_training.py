@@ -91,6 +91,14 @@ def test_a_temporary_folder_lives_as_long_as_the_run() -> None:
     assert not folder.exists()
 
 
+def test_a_run_that_fails_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    too_fast = {"optimizer": {"lr": 1e9}, "scheduler": "constant"}
+    with pytest.raises(mlplab.RunFailed, match="try a lower optimizer"):
+        mlplab.train(FRAME, "target", **SMALL | too_fast)
+    assert not list(tmp_path.iterdir())
+
+
 def state_of_the_process() -> dict[str, Any]:
     loggers = [logging.getLogger(name) for name in ("", "mlplab", "mlplab.data.infer")]
     return {
@@ -174,7 +182,8 @@ def test_a_sweep_has_results_a_best_run_and_ensembles(tmp_path: Path) -> None:
     assert again.results.equals(found.results)
 
 
-def test_a_search_tests_its_best_trial() -> None:
+def test_a_search_tests_its_best_trial_and_lists_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlplab.commands.results.MOST_TRIALS", 2)
     space = {"optimizer.lr": "interval(0.001,0.1)", "model.dropout": "choice(0,0.2)"}
     found = mlplab.search(FRAME, "target", trials=3, space=space, overrides=["sweep.batch=3"], **SMALL)
     assert "test/rmse" in found.best.metrics

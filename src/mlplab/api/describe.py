@@ -5,15 +5,15 @@ from typing import Any
 
 import polars as pl
 
-from mlplab.api.composing import Data, composing, words_of
-from mlplab.api.keywords import Target, read_data
+from mlplab.api.composing import composing
+from mlplab.api.keywords import Table, Target, arguments_as_overrides
 from mlplab.cli.commands.describe import without_target
 from mlplab.commands.describe import column_cells
 from mlplab.commands.describe import describe as describe_table
 
 
 def describe(
-    table: Data = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: Any
+    table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: Any
 ) -> pl.DataFrame:
     """A row for each column, as the command `describe`: its kind, values, and what may be wrong with it.
 
@@ -23,8 +23,7 @@ def describe(
     Raises:
         UserError: if the table cannot be read at all. Columns that training would refuse have a note.
     """
-    frame, words = read_data(table, target, keys)
-    words = [*words, *words_of(keys, overrides)]
+    frame, words = arguments_as_overrides(table, target, keys, overrides)
     with composing(words) as compose:
         config = without_target(compose(words))
     return pl.DataFrame(column_cells(describe_table(config, frame)))

@@ -84,13 +84,8 @@ class FinishedRun:
         """
         path = self.folder / TEST_PREDICTIONS
         if not path.is_file():
-            raise UserError(
-                Fault(
-                    "has no test predictions",
-                    str(self.folder),
-                    remedy="train with test=True and test_predictions=True",
-                )
-            )
+            remedy = "train with test=True and test_predictions=True"
+            raise UserError(Fault("has no test predictions", str(self.folder), remedy=remedy))
         return pl.read_csv(path, infer_schema_length=None, glob=False)
 
     @property
@@ -134,11 +129,7 @@ class FinishedRun:
             UserError: as `evaluate`.
         """
         found: Importance = self._evaluated(frame, importance=True).importance
-        return pl.DataFrame(
-            [(column.name, column.mean, column.sd) for column in found.columns],
-            ["column", "mean", "sd"],
-            orient="row",
-        )
+        return pl.DataFrame(found.columns).rename({"name": "column"})
 
     def _evaluated(self, frame: FrameLike, *, importance: bool = False) -> Any:
         with heavy_imports():

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mlplab.api.finished_run import FinishedRun
-from mlplab.commands.results import read_runs, results_by_table, results_of_search
+from mlplab.commands.results import read_runs, results_by_table
 from mlplab.data.cache import DataCache
 from mlplab.runs.compare.run_result import RUN, trials_in_order
 from mlplab.runs.compare.select_runs import select_runs
+from mlplab.runs.compare.varying_keys import varying_keys
 
 if TYPE_CHECKING:
     from mlplab.runs.trained.ensemble import Ensemble
@@ -36,8 +37,9 @@ class FinishedSweep:
         """A row for each configuration, the best first: its keys, and means, standard deviations and standard
         errors of its scores over seeds and folds. Of a search, a row for each trial."""
         runs = read_runs([self.folder])
-        results = results_of_search(runs) if trials_in_order(runs) else results_by_table(runs)[0]
-        known = [column for column in results.frame if column.null_count() < column.len()]
+        by = [RUN, *varying_keys(runs)] if trials_in_order(runs) else None
+        results = results_by_table(runs, by)[0].frame
+        known = [column for column in results if column.null_count() < column.len()]
         name = pl.col(RUN).str.replace_all(f"{self.folder}/", "", literal=True)
         return pl.DataFrame(known).with_columns(name)
 

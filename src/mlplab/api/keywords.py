@@ -3,16 +3,20 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from mlplab.cli.config_folders import SHIPPED
+from mlplab.cli.overrides import readable
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
 from mlplab.errors import Fault, UserError
+
+Table = FrameLike | str | PathLike[str] | None
+"""A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's."""
 
 Target = str | Sequence[str] | Any
 """The name of a column, names of several, or the values themselves: a series or an array."""
@@ -20,66 +24,57 @@ Target = str | Sequence[str] | Any
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
 """Text that needs no quotes, and is shorter in the names of folders without them."""
 
-COLUMNS = ("data", "columns")
-"""The section whose keys are names of columns, which may contain any character."""
 
-
-def read_data(
-    data: FrameLike | str | PathLike[str] | None, target: Target, keys: dict[str, Any]
+def arguments_as_overrides(
+    table: Table, target: Target, keys: dict[str, Any], overrides: Sequence[str]
 ) -> tuple[pl.DataFrame | None, list[str]]:
-    """The frame in memory, if there is one, and the overrides that name the table and its target.
+    """The frame in memory, if there is one, and the overrides that all arguments stand for.
 
-    A frame or path among the keywords, where the section `data` belongs, is taken from there.
+    A frame or path among the keywords, where the section `data` belongs, is the table.
 
     Raises:
         UserError: if the frame is no table, or the target has another number of rows.
     """
-    if data is None and not isinstance(keys.get("data"), Mapping):
-        data = keys.pop("data", None)
-    frame, words = None, list[str]()
-    if isinstance(data, str | PathLike):
-        words = ["data=csv", _override(("data", "path"), fspath(data))]
-    elif data is not None:
-        frame, words = to_polars(data), ["data=frame"]
-        if target is not None and not isinstance(target, str) and not _are_names(target):
+    if table is None and not isinstance(keys.get("data"), Mapping):
+        table = keys.pop("data", None)
+    frame, data = None, dict[str, Any]()
+    if isinstance(table, str | PathLike):
+        data = {"name": "csv", "path": table}
+    elif table is not None:
+        frame, data = to_polars(table), {"name": "frame"}
+        if not _is_named(target):
             frame, target = _with_target(frame, target)
-    return frame, words if target is None else [*words, _override(("data", "target"), target)]
+    if target is not None:
+        data["target"] = target
+    return frame, [*overrides_from({"data": data} if data else {}), *overrides_from(keys, overrides)]
 
 
-def overrides_of(keys: Mapping[str, Any], folders: Sequence[Path], *sections: str) -> Iterator[str]:
-    """The overrides that nested keywords stand for.
+def overrides_from(keys: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[str]:
+    """The overrides that nested keywords stand for, and those that are written as on a command line."""
+    return readable([*_nested(keys), *overrides])
 
-    Args:
-        folders: of the configuration: a folder in them is a group, whose options are chosen by name.
-    """
+
+def _nested(keys: Mapping[str, Any], *sections: str) -> Iterator[str]:
+    """The overrides of the keys of a section. A folder of the configuration is a group of options."""
     for key, value in keys.items():
         path = (*sections, key)
-        is_group = any(folder.joinpath(*path).is_dir() for folder in folders)
+        is_group = SHIPPED.joinpath(*path).is_dir()
         if is_group and isinstance(value, str):
             yield f"{'/'.join(path)}={value}"
         elif is_group and isinstance(value, Sequence):
             yield f"{'/'.join(path)}=[{','.join(value)}]"
-        elif path == COLUMNS:
-            pairs = ",".join(f"[{quoted(name)},{_literal(kind)}]" for name, kind in value.items())
-            yield from (f"~{'.'.join(path)}", f"+{'.'.join(path)}=[{pairs}]")
         elif isinstance(value, Mapping) and value:
             values = dict(value)
             if is_group and "name" in values:
                 yield f"{'/'.join(path)}={values.pop('name')}"
-            yield from overrides_of(values, folders, *path)
+            yield from _nested(values, *path)
         else:
-            yield _override(path, value)
+            yield f"++{'.'.join(path)}={_literal(value)}"
 
 
-def choices(key_and_values: tuple[str, Sequence[Any]]) -> str:
-    """The override of a key of a grid, with all of its values."""
-    key, values = key_and_values
-    return f"{key}={','.join(map(_literal, values))}"
-
-
-def _override(path: Sequence[str], value: Any) -> str:
-    """An override of one key, which may be in no configuration file."""
-    return f"++{'.'.join(path)}={_literal(value)}"
+def choices(grid: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The overrides of a grid, each with all values of a key."""
+    return [f"{key}={','.join(map(_literal, values))}" for key, values in grid.items()]
 
 
 def _literal(value: Any) -> str:
@@ -98,8 +93,10 @@ def _literal(value: Any) -> str:
     return text if WORD.fullmatch(text) else quoted(text)
 
 
-def _are_names(target: Target) -> bool:
-    return isinstance(target, list | tuple) and all(isinstance(name, str) for name in target)
+def _is_named(target: Target) -> bool:
+    """Whether a target is given by names, if at all, and not by values."""
+    names = target if isinstance(target, list | tuple) else [target]
+    return all(isinstance(name, str | None) for name in names)
 
 
 def _with_target(frame: pl.DataFrame, values: Any) -> tuple[pl.DataFrame, str]:

@@ -14,10 +14,10 @@ from typing import Any
 
 from rich.console import Console
 
-from mlplab.api.composing import LOCK, Data, composing, words_of
+from mlplab.api.composing import LOCK, composing
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
-from mlplab.api.keywords import Target, choices, read_data
+from mlplab.api.keywords import Table, Target, arguments_as_overrides, choices
 from mlplab.cli.commands.train import resumed
 from mlplab.cli.compose import plain
 from mlplab.cli.overrides import check_overrides
@@ -26,7 +26,7 @@ from mlplab.commands.train import train as train_run
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.cache import DataCache
-from mlplab.errors import Interrupted, UserError, reason_of
+from mlplab.errors import Interrupted, reason_of
 from mlplab.imports import heavy_imports
 
 NO_KEYS: Mapping[str, Any] = MappingProxyType({})
@@ -38,22 +38,23 @@ def process_as_before() -> Iterator[None]:
 
     Importing Lightning draws some of them. Ctrl-C is a KeyboardInterrupt again.
     """
-    drawn = random.getstate()
-    with heavy_imports():
-        import torch
+    with LOCK:
+        drawn = random.getstate()
+        with heavy_imports():
+            import torch
 
-    threads = torch.get_num_threads()
-    try:
-        yield
-    except Interrupted as error:
-        raise KeyboardInterrupt(reason_of(error)) from error
-    finally:
-        torch.set_num_threads(threads)
-        random.setstate(drawn)
+        threads = torch.get_num_threads()
+        try:
+            yield
+        except Interrupted as error:
+            raise KeyboardInterrupt(reason_of(error)) from error
+        finally:
+            torch.set_num_threads(threads)
+            random.setstate(drawn)
 
 
 def train(
-    table: Data = None,
+    table: Table = None,
     /,
     target: Target = None,
     *,
@@ -72,7 +73,8 @@ def train(
             path of CSV or Parquet files. None: the table of the configuration, which ships with mlplab. The
             keyword `data={…}` is the section of that name.
         target: the column to predict, or a list of several; or its values, one for each row of a frame.
-        folder: of the run, new or empty. None: a temporary one, which is removed with the returned run.
+        folder: of the run, new or empty. None: a temporary one, which is removed with the returned run, or if
+            training does not end.
         resume: the folder of a run that was interrupted, or is to train for more epochs
             (`trainer={"max_epochs": 500}`). A run on a frame needs the same frame again.
         overrides: as on the command line: `["optimizer.lr=0.01", "model=linear"]`.
@@ -85,11 +87,11 @@ def train(
         UserError: if an argument, the table or the folder cannot be used.
         RunFailed: if the loss becomes non-finite.
     """
-    frame, words = read_data(table, target, keys)
-    words = [*([] if resume else words), *words_of(keys, overrides)]
+    frame, words = arguments_as_overrides(table, target, keys, overrides)
     cache, console = DataCache(frame), Console(quiet=not progress)
-    with LOCK, _folder(resume or folder) as path:
+    with _folder(resume or folder) as path:
         if resume:
+            words = [word for word in words if word not in ("data=frame", "data=csv")]
             check_overrides(words, multirun=False)
             run, _ = resumed([*words, f"resume={quoted(os.fspath(path))}"])
         else:
@@ -102,12 +104,12 @@ def train(
 
 
 def sweep(
-    table: Data = None,
+    table: Table = None,
     /,
     target: Target = None,
     *,
     grid: Mapping[str, Sequence[Any]] = NO_KEYS,
-    seeds: int | Sequence[int] = 1,
+    seeds: int | Sequence[int] | None = None,
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
@@ -118,20 +120,33 @@ def sweep(
     Args:
         table, target, overrides, progress, keys: as in `train`.
         grid: values by key: `{"optimizer.lr": [1e-3, 1e-2], "model": ["mlp", "linear"]}`.
-        seeds: the number of seeds of each combination, or the seeds.
+        seeds: the number of seeds of each combination, or the seeds. None: the
+            configuration's.
         folder: of the sweep. If it holds part of the same sweep, that is continued. None: a temporary one,
-            which is removed with the returned sweep.
+            which is removed with the returned sweep, or if a run fails.
 
     Raises:
         UserError: as in `train`.
-        RunFailed: if some runs failed; the others have trained.
+        RunFailed: if some runs failed; the others have trained, and are in `folder`.
     """
-    values = {**grid, "seed": range(seeds) if isinstance(seeds, int) else seeds}
-    return _sweep(table, target, folder, [*map(choices, values.items()), *overrides], keys, progress=progress)
+    if seeds is not None:
+        grid = {**grid, "seed": range(seeds) if isinstance(seeds, int) else seeds}
+    frame, words = arguments_as_overrides(table, target, keys, [*choices(grid), *overrides])
+    with LOCK, warnings.catch_warnings(), _folder(folder) as path:
+        warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
+        from mlplab.cli.compose_sweep import compose_sweep
+        from mlplab.sweeps.sweep import sweep as train_sweep
+
+        words.append(f"hydra.sweep.dir={quoted(os.fspath(path))}")
+        with composing(words, sweep=True) as compose:
+            composed = compose_sweep(compose, words)
+            with process_as_before():
+                train_sweep(composed, DataCache(frame), Console(quiet=True), Console(quiet=not progress))
+    return FinishedSweep(path, frame, is_temporary=folder is None)
 
 
 def search(
-    table: Data = None,
+    table: Table = None,
     /,
     target: Target = None,
     *,
@@ -158,43 +173,18 @@ def search(
     """
     limits = {"trials": trials, "minutes": minutes}
     words = [f"sweep.{key}={limit}" for key, limit in limits.items() if limit is not None]
-    if isinstance(space, str):
-        words = [f"sweep={space}", *words]
-    else:
-        words += [f"{key}={values}" for key, values in space.items()]
-    return _sweep(table, target, folder, [*words, *overrides], keys, progress=progress)
-
-
-def _sweep(
-    table: Data,
-    target: Target,
-    folder: str | PathLike[str] | None,
-    overrides: Sequence[str],
-    keys: dict[str, Any],
-    *,
-    progress: bool,
-) -> FinishedSweep:
-    frame, words = read_data(table, target, keys)
-    words += words_of(keys, overrides)
-    quiet, console = Console(quiet=True), Console(quiet=not progress)
-    with LOCK, process_as_before(), warnings.catch_warnings(), _folder(folder) as path:
-        warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
-        from mlplab.cli.compose_sweep import compose_sweep
-        from mlplab.sweeps.sweep import sweep as train_sweep
-
-        words.append(f"hydra.sweep.dir={quoted(os.fspath(path))}")
-        with composing(words, sweep=True) as compose:
-            train_sweep(compose_sweep(compose, words), DataCache(frame), quiet, console)
-    return FinishedSweep(path, frame, is_temporary=folder is None)
+    spaces = {"sweep": space} if isinstance(space, str) else space
+    words += [f"{key}={values}" for key, values in spaces.items()]
+    return sweep(table, target, folder=folder, overrides=[*words, *overrides], progress=progress, **keys)
 
 
 @contextmanager
 def _folder(given: str | PathLike[str] | None) -> Iterator[Path]:
-    """The folder to train in: a new one if none is given, which a mistake of the user removes."""
-    path = Path(given) if given else Path(tempfile.mkdtemp(prefix="mlplab-"))
+    """The folder to train in: a new one if none is given, which is removed if training does not end."""
+    path = Path(given or tempfile.mkdtemp(prefix="mlplab-"))
     try:
         yield path
-    except UserError:
+    except BaseException:
         if not given:
             shutil.rmtree(path, ignore_errors=True)
         raise

@@ -17,7 +17,7 @@ RESUME = "resume"
 COLUMNS = "data.columns."
 """Prefix of keys with a column's name: they are in no configuration file and may contain any character."""
 
-COLUMN_KIND = re.compile(rf"{re.escape(COLUMNS)}(.*?)=(\[.*\]|[^=]*)", re.DOTALL)
+COLUMN_KIND = re.compile(rf"\+*{re.escape(COLUMNS)}(.*?)=(\[.*\]|[^=]*)", re.DOTALL)
 """The name of a column, and its kind or the list of its levels; both may contain any character."""
 
 LITERALS = ("[", '"', "'")

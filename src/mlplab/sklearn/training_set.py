@@ -13,7 +13,8 @@ import polars as pl
 from jaxtyping import Float64
 from rich.console import Console
 
-from mlplab.api.composing import LOCK, composing, words_of
+from mlplab.api.composing import LOCK, composing
+from mlplab.api.keywords import overrides_from
 from mlplab.api.training import process_as_before
 from mlplab.cli.compose import plain
 from mlplab.commands.train import train
@@ -62,7 +63,7 @@ class TrainingSet:
             named[weight_name] = weight
         frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
         data = {"data": "frame", "data.target": names, "data.weight": weight_name}
-        return cls(frame, tuple(words_of({**data, **NOTHING_BESIDE, **keys}, overrides)))
+        return cls(frame, tuple(overrides_from({**data, **NOTHING_BESIDE, **keys}, overrides)))
 
     def equals(self, other: "TrainingSet") -> bool:
         """Whether training gives the same networks."""
