@@ -25,23 +25,20 @@ def as_typed(text: str) -> str:
 def command_line(name: str, *words: str | Path) -> str:
     """A command with arguments, as typed in the current folder and like the command that runs now."""
     shown = [str(inside(word)) if isinstance(word, Path) else word for word in words]
-    called, runner = Path(sys.argv[0]), UV_RUN if _started_by_uv() else []
+    called = Path(sys.argv[0])
     if called.resolve().parent == SCRIPTS:
-        program = [*(runner or sys.orig_argv[:1]), str(inside(called.with_name(f"{name}.py")))]
-    elif called == PACKAGE / "__main__.py" and not runner:
-        program = [sys.orig_argv[0], "-m", "mlplab", name]
+        runner = UV_RUN if _started_by_uv() else sys.orig_argv[:1]
+        program = [*runner, str(inside(called.with_name(f"{name}.py")))]
     elif called.stem == "mlplab" and which("mlplab") != str(called):  # typed with its folder
         program = [str(called), name]
     else:
-        program = [*runner, *_program("mlplab", "mlplab"), name]
+        program = [*_program("mlplab", "mlplab"), name]
     return shlex.join([*program, *shown])
 
 
 def tensorboard_command(folder: Path) -> str:
     """The command that shows the curves in a folder, as typed in the current folder."""
-    runner = UV_RUN if _started_by_uv() else []
-    program = _program("tensorboard", "tensorboard.main")
-    return shlex.join([*runner, *program, "--logdir", str(inside(folder))])
+    return shlex.join([*_program("tensorboard", "tensorboard.main"), "--logdir", str(inside(folder))])
 
 
 def inside(folder: Path) -> Path:
@@ -52,6 +49,8 @@ def inside(folder: Path) -> Path:
 
 def _program(name: str, module: str) -> list[str]:
     """A program of this environment; as a module if the environment is not activated."""
+    if _started_by_uv():
+        return [*UV_RUN, name]
     return [name] if which(name) else [sys.executable, "-m", module]
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from mlplab.cli import main
 from mlplab.cli.commands.completion import SHELLS, candidates
-from mlplab.cli.main import SUMMARIES
-from mlplab.typed_commands import COMMANDS
+from mlplab.cli.main import ALL_COMMANDS
 
 pty = pytest.importorskip("pty", reason="Windows has no such terminals")
 
@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("mlplab ", [*SUMMARIES]),
+        ("mlplab ", [*ALL_COMMANDS]),
         ("mlplab  re", ["results", "report"]),
         ("mlplab trian opt", []),
         ("mlplab completion ", [*SHELLS]),
@@ -72,9 +72,9 @@ def test_candidates(line: str, expected: list[str] | str) -> None:
     assert found == expected
 
 
-def test_the_names_of_commands_are_those_of_their_files() -> None:
-    assert tuple(SUMMARIES) == (*COMMANDS, "completion")
-    for name in SUMMARIES:
+def test_the_usage_names_all_commands_which_have_files_of_these_names() -> None:
+    assert re.findall(r"^  (\w+)", main.__doc__ or "", re.MULTILINE) == [*ALL_COMMANDS]
+    for name in ALL_COMMANDS:
         assert import_module(f"mlplab.cli.commands.{name}").main
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -28,8 +27,6 @@ from mlplab.config.dotted_keys import quoted
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, reason_of
 from mlplab.imports import heavy_imports
-
-NO_KEYS: Mapping[str, Any] = MappingProxyType({})
 
 
 @contextmanager
@@ -108,7 +105,7 @@ def sweep(
     /,
     target: Target = None,
     *,
-    grid: Mapping[str, Sequence[Any]] = NO_KEYS,
+    grid: Mapping[str, Sequence[Any]] | None = None,
     seeds: int | Sequence[int] | None = None,
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
@@ -129,9 +126,10 @@ def sweep(
         UserError: as in `train`.
         RunFailed: if some runs failed; the others have trained, and are in `folder`.
     """
+    values = dict(grid or {})
     if seeds is not None:
-        grid = {**grid, "seed": range(seeds) if isinstance(seeds, int) else seeds}
-    frame, words = arguments_as_overrides(table, target, keys, [*choices(grid), *overrides])
+        values["seed"] = range(seeds) if isinstance(seeds, int) else seeds
+    frame, words = arguments_as_overrides(table, target, keys, [*choices(values), *overrides])
     with LOCK, warnings.catch_warnings(), _folder(folder) as path:
         warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
         from mlplab.cli.compose_sweep import compose_sweep

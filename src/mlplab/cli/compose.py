@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +44,12 @@ OPTIONS = ("--config-dir -cd", "--cfg -c", "--package -p")
 """Hydra's flags with a value, but those for another primary configuration."""
 
 
-@dataclass(frozen=True)
-class Flags:
-    """A command line: its overrides, whether it is a sweep, and the folders of its configuration."""
+def read_command_line(
+    words: Sequence[str], shipped: Path, usage: str = ""
+) -> tuple[list[str], bool, list[Path]]:
+    """Overrides, whether they are of a sweep, and the folders of the configuration.
 
-    overrides: list[str]
-    multirun: bool
-    folders: list[Path]
-
-
-def read_flags(words: Sequence[str], shipped: Path, usage: str = "") -> Flags:
-    """Reads a command line. If it only requests the version, help, or the like, prints that, and exits.
+    If the command line only requests the version, help, or the like, prints that, and exits.
 
     Args:
         shipped: as for `config_folders`.
@@ -79,7 +73,7 @@ def read_flags(words: Sequence[str], shipped: Path, usage: str = "") -> Flags:
     if read.help or read.hydra_help or read.cfg or read.info or read.shell_completion:
         ask_hydra(words, folders)
         sys.exit(0)
-    return Flags(read.overrides, read.multirun, folders)
+    return read.overrides, read.multirun, folders
 
 
 def ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:

@@ -1,4 +1,17 @@
-"""The program `mlplab`: chooses one of its commands."""
+"""Trains neural networks on tables, and uses what they have learned.
+
+mlplab COMMAND [arguments]
+
+  train       trains a network on a table; with -m, a sweep of networks
+  describe    shows how the columns of a table are read, without training
+  evaluate    scores a trained run again, or on another file
+  predict     predicts the rows of a file
+  results     compares runs and sweeps in one table
+  report      writes one page about a run or a sweep
+  completion  prints the script with which a shell completes these commands
+
+mlplab COMMAND --help shows the arguments of a command.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -8,32 +21,15 @@ from typing import Any, NoReturn
 from mlplab.cli.terminal import exit_status, log_to_terminal, print_usage
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError
+from mlplab.typed_commands import COMMANDS
 
-SUMMARIES = {
-    "train": "trains a network on a table; with -m, a sweep of networks",
-    "describe": "shows how the columns of a table are read, without training",
-    "evaluate": "scores a trained run again, or on another file",
-    "predict": "predicts the rows of a file",
-    "results": "compares runs and sweeps in one table",
-    "report": "writes one page about a run or a sweep",
-    "completion": "prints the script with which a shell completes these commands",
-}
-"""What each command does."""
-
-USAGE = "\n".join(
-    [
-        "Trains neural networks on tables, and uses what they have learned.\n",
-        "mlplab COMMAND [arguments]\n",
-        *(f"  {name:<12}{summary}" for name, summary in SUMMARIES.items()),
-        "\nmlplab COMMAND --help shows the arguments of a command.",
-    ]
-)
+ALL_COMMANDS = (*COMMANDS, "completion")
 
 
 def main() -> NoReturn:
     """The program: runs the command that the first word names."""
     name, *words = sys.argv[1:] or [""]
-    if name in SUMMARIES:
+    if name in ALL_COMMANDS:
         run(name, words)
     sys.exit(exit_status(lambda: _explain(name)))
 
@@ -54,8 +50,8 @@ def _explain(name: str) -> None:
     Raises:
         UserError: if there is no such command.
     """
-    print_usage([name] if name else [], USAGE)
-    remedy = did_you_mean(nearest(name, SUMMARIES), "mlplab ")
+    print_usage([name] if name else [], __doc__)
+    remedy = did_you_mean(nearest(name, ALL_COMMANDS), "mlplab ")
     remedy = f"type the command first: mlplab train {name}" if "=" in name else remedy
-    expected = f"one of {', '.join(SUMMARIES)}"
+    expected = f"one of {', '.join(ALL_COMMANDS)}"
     raise UserError(Fault("unknown command", found=name, expected=expected, remedy=remedy))

@@ -98,12 +98,9 @@ def _print(stream: Stream, text: str) -> None:
 
 def log_to_terminal(stream: Stream) -> None:
     """Prints this package's log; warnings and errors with their level."""
-    handler = _TerminalHandler(stream)
-    handler.setLevel(logging.INFO)
-    handler.setFormatter(_Formatter())
     logger = logging.getLogger("mlplab")
     logger.setLevel(logging.DEBUG)
-    logger.handlers = [handler]
+    logger.handlers = [_TerminalHandler(stream)]
 
 
 def log_loading(what: str) -> None:
@@ -113,16 +110,11 @@ def log_loading(what: str) -> None:
 
 class _TerminalHandler(logging.Handler):
     def __init__(self, stream: Stream) -> None:
-        super().__init__()
+        super().__init__(logging.INFO)
         self.stream: Stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a message."""
-        with suppress(OSError):  # if the reader of our output has closed it, the work still continues
-            _print(self.stream, self.format(record))
-
-
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return level + super().format(record)
+        with suppress(OSError):  # if the reader of our output has closed it, the work still continues
+            _print(self.stream, level + self.format(record))

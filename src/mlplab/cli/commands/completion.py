@@ -18,6 +18,7 @@ from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
+from mlplab.cli.main import ALL_COMMANDS
 from mlplab.cli.terminal import print_usage
 from mlplab.errors import Fault, UserError
 from mlplab.typed_commands import COMMANDS
@@ -53,7 +54,7 @@ def candidates(line: str) -> list[str]:
     except ValueError:  # within quotes
         return []
     if not words:
-        return [name for name in (*COMMANDS, "completion") if name.startswith(word)]
+        return [name for name in ALL_COMMANDS if name.startswith(word)]
     name, *words = words
     if name not in COMMANDS:
         return [shell for shell in SHELLS if shell.startswith(word)]

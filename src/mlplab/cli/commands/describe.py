@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mlplab.cli.compose import initialized, plain, read_flags
+from mlplab.cli.compose import initialized, plain, read_command_line
 from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import check_overrides
 from mlplab.config import TrainConfig, parse
@@ -24,10 +24,10 @@ from mlplab.imports import heavy_imports
 
 def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     """Composes a configuration as train does, and describes its table, which needs no target."""
-    flags = read_flags(words, conf, __doc__)
-    check_overrides(flags.overrides, multirun=False)
-    with initialized(flags.folders) as compose:
-        config = without_target(compose(flags.overrides))
+    overrides, _, folders = read_command_line(words, conf, __doc__)
+    check_overrides(overrides, multirun=False)
+    with initialized(folders) as compose:
+        config = without_target(compose(overrides))
     describe(config)
 
 

@@ -37,13 +37,13 @@ class Evaluate(Arguments):
 
 
 def main(words: Sequence[str]) -> None:
-    """Prints a table of scores."""
+    """Prints a table of scores; with `select`, after the runs of the ensemble that it chooses."""
     print_usage(words, __doc__)
     arguments: Evaluate = read_arguments(words, Evaluate)
+    if arguments.select and arguments.model_fields_set > {"run", "select"}:
+        remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{arguments.select}.json"
+        raise UserError(Fault("takes no key but run=", f"select={arguments.select}", remedy=remedy))
     log_loading(f"torch and {arguments.run}")
-    if arguments.select:
-        select(arguments, arguments.select)
-        return
     with heavy_imports():
         import torch
         from rich.console import Console
@@ -51,13 +51,17 @@ def main(words: Sequence[str]) -> None:
         from mlplab.commands.evaluate import evaluate
         from mlplab.commands.importance import print_importance
         from mlplab.commands.render import confusion_table, network_name, score_table
+        from mlplab.commands.select_ensemble import print_choice, select_ensemble
         from mlplab.commands.verdict import verdict
         from mlplab.console import print_line
 
     torch.set_num_threads(1)
+    console = Console()
+    if arguments.select:
+        print_choice(select_ensemble(Path(arguments.run), arguments.select), console)
+        return
     options = arguments.model_dump(exclude={"run", "data_path", "select"})
     result = evaluate(Path(arguments.run), arguments.data_path, **options)
-    console = Console()
     print_line(console, f"{result.source}: {result.rows} rows")
     rows = {network_name(result.networks): result.runs[0]}
     if len(result.runs) > 1:
@@ -74,18 +78,3 @@ def main(words: Sequence[str]) -> None:
         console.print(confusion_table(result.classes, result.confusion.tolist()))
     if result.importance:
         print_importance(result.importance, console)
-
-
-def select(arguments: Evaluate, steps: int) -> None:
-    """Chooses an ensemble; prints its runs and a table of scores."""
-    if arguments.model_fields_set > {"run", "select"}:
-        remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{steps}.json"
-        raise UserError(Fault("takes no key but run=", f"select={steps}", remedy=remedy))
-    with heavy_imports():
-        import torch
-        from rich.console import Console
-
-        from mlplab.commands.select_ensemble import print_choice, select_ensemble
-
-    torch.set_num_threads(1)
-    print_choice(select_ensemble(Path(arguments.run), steps), Console())

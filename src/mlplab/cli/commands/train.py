@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mlplab.cli.compose import folder_of, initialized, plain, read_flags
+from mlplab.cli.compose import folder_of, initialized, plain, read_command_line
 from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import RESUME, check_overrides, typed_keys
 from mlplab.cli.terminal import log_loading
@@ -23,27 +23,27 @@ from mlplab.typed_commands import inside, tensorboard_command
 
 def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     """Composes a configuration from mlplab's folder `conf`, the user's and the command line, and trains."""
-    flags = read_flags(words, conf)
+    overrides, multirun, folders = read_command_line(words, conf)
     user_classes()  # reads the environment before any configuration could change it
-    check_overrides(flags.overrides, multirun=flags.multirun)
-    if RESUME in typed_keys(flags.overrides):
-        _train(*resumed(flags.overrides, multirun=flags.multirun), flags.overrides, resume=True)
+    check_overrides(overrides, multirun=multirun)
+    if RESUME in typed_keys(overrides):
+        _train(*resumed(overrides, multirun=multirun), overrides, resume=True)
         return
-    with initialized(flags.folders) as compose:
-        if flags.multirun:
+    with initialized(folders) as compose:
+        if multirun:
             from rich.console import Console
 
             from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
             from mlplab.data.cache import DataCache
             from mlplab.sweeps.sweep import sweep
 
-            composed = compose_sweep(compose, flags.overrides)
+            composed = compose_sweep(compose, overrides)
             log_loading("torch and the tables of the sweep")
             sweep(composed, DataCache(), Console(), Console())
             return
-        cfg = compose(flags.overrides)
-        run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(flags.overrides))
-    _train(run, folder, flags.overrides)
+        cfg = compose(overrides)
+        run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(overrides))
+    _train(run, folder, overrides)
 
 
 def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool = False) -> None:
