@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlplab import typed_commands
-from mlplab.typed_commands import PACKAGE, SCRIPTS, as_typed, command_line, tensorboard_command
+from mlplab.typed_commands import PACKAGE, SCRIPTS, command_line, commands_as_typed, tensorboard_command
 
 INSTALLED = "/env/bin/mlplab"
 NOTEBOOK = "/env/lib/ipykernel_launcher.py"
@@ -37,9 +37,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool, bool], None]
         monkeypatch.setattr(sys, "argv", [argument])
         monkeypatch.setattr(sys, "orig_argv", ["python3", argument])
         monkeypatch.setattr(typed_commands, "which", lambda name: f"/env/bin/{name}" if activated else None)
-        monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
-        if by_uv:
-            monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+        monkeypatch.setattr(typed_commands, "UV_RUN", ["uv", "run"] if by_uv else [])
 
     return pretend
 
@@ -50,7 +48,7 @@ def test_commands_are_shown_as_the_user_types_them(
 ) -> None:
     called(argument, by_uv, activated)
     assert command_line("results", Path.cwd() / "s") == expected
-    assert as_typed("try mlplab results s, not mlplab trian") == f"try {expected}, not mlplab trian"
+    assert commands_as_typed("try mlplab results s, not mlplab trian") == f"try {expected}, not mlplab trian"
 
 
 @pytest.mark.parametrize(

@@ -14,26 +14,23 @@ if TYPE_CHECKING:
     from mlplab.errors import RunFailed as RunFailed
     from mlplab.errors import UserError as UserError
 
-_PLACES = {
-    "describe": "api.describe",
-    "FinishedRun": "api.finished_run",
-    "load": "api.finished_run",
-    "FinishedSweep": "api.finished_sweep",
-    "search": "api.training",
-    "sweep": "api.training",
-    "train": "api.training",
-    "RunFailed": "errors",
-    "UserError": "errors",
+_NAMES = {
+    "api.describe": ["describe"],
+    "api.finished_run": ["FinishedRun", "load"],
+    "api.finished_sweep": ["FinishedSweep"],
+    "api.training": ["search", "sweep", "train"],
+    "errors": ["RunFailed", "UserError"],
 }
 
-__all__ = [*_PLACES]
+__all__ = [name for names in _NAMES.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:
     """Imports a name when it is first used: torch takes seconds, and `--help` should not wait for it."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"mlplab.{_PLACES[name]}"), name)
+    for module, names in _NAMES.items():
+        if name in names:
+            return getattr(import_module(f"mlplab.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -7,18 +7,16 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-def in_main_thread() -> bool:
-    """Whether this thread may handle signals."""
-    return threading.current_thread() is threading.main_thread()
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """SIGINT and SIGTERM; none in a thread, which Python does not allow to handle signals."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
 
 
 @contextmanager
 def handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Passes SIGINT and SIGTERM to a handler within a block; not in a thread, which Python does not allow."""
-    if not in_main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Passes the `stop_signals` to a handler within a block."""
+    previous = {number: signal.signal(number, handler) for number in stop_signals()}
     try:
         yield
     finally:

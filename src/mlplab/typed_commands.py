@@ -14,10 +14,11 @@ PACKAGE = Path(__file__).resolve().parent
 SCRIPTS = PACKAGE.parents[1] / "scripts"
 """The scripts of a clone."""
 
-UV_RUN = ["uv", "run"]
+UV_RUN = ["uv", "run"] if "UV_RUN_RECURSION_DEPTH" in os.environ else []
+"""What has started this process, if uv has."""
 
 
-def as_typed(text: str) -> str:
+def commands_as_typed(text: str) -> str:
     """A text in which the commands, written as `mlplab train`, become what the user would type."""
     return re.sub(rf"\bmlplab ({'|'.join(COMMANDS)})\b", lambda match: command_line(match[1]), text)
 
@@ -27,8 +28,7 @@ def command_line(name: str, *words: str | Path) -> str:
     shown = [str(inside(word)) if isinstance(word, Path) else word for word in words]
     called = Path(sys.argv[0])
     if called.resolve().parent == SCRIPTS:
-        runner = UV_RUN if _started_by_uv() else sys.orig_argv[:1]
-        program = [*runner, str(inside(called.with_name(f"{name}.py")))]
+        program = [*(UV_RUN or sys.orig_argv[:1]), str(inside(called.with_name(f"{name}.py")))]
     elif called.stem == "mlplab" and which("mlplab") != str(called):  # typed with its folder
         program = [str(called), name]
     else:
@@ -49,10 +49,4 @@ def inside(folder: Path) -> Path:
 
 def _program(name: str, module: str) -> list[str]:
     """A program of this environment; as a module if the environment is not activated."""
-    if _started_by_uv():
-        return [*UV_RUN, name]
-    return [name] if which(name) else [sys.executable, "-m", module]
-
-
-def _started_by_uv() -> bool:
-    return "UV_RUN_RECURSION_DEPTH" in os.environ
+    return [*UV_RUN, name] if UV_RUN or which(name) else [sys.executable, "-m", module]

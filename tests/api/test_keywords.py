@@ -24,6 +24,7 @@ from mlplab.cli.overrides import check_overrides
         ({"optimizer": {"name": "sgd", "lr": 1e-3}}, ["optimizer=sgd", "++optimizer.lr=0.001"]),
         ({"data": {"split": {"name": "kfold", "fold": 2}}}, ["data/split=kfold", "++data.split.fold=2"]),
         ({"logger": ["csv", "tensorboard"]}, ["logger=[csv,tensorboard]"]),
+        ({"data": {"class_weights": {0: 1, "a b": 5}}}, [r"++data.class_weights={0:1,a\ b:5}"]),
         ({"model": {"hidden": (64, 32)}, "test": False}, ["++model.hidden=[64,32]", "++test=false"]),
         (
             {"data": {"columns": {"my zip": "categorical"}}},

@@ -146,6 +146,7 @@ def test_threads_take_turns_and_give_the_same_bits(run: mlplab.FinishedRun) -> N
         thread.join()
     assert scores(found[0].metrics) == scores(run.metrics)
     assert scores(found[1].metrics) != scores(run.metrics)
+    assert not GlobalHydra.instance().is_initialized()
 
 
 def test_a_run_on_a_frame_is_resumed_with_the_same_frame_only(tmp_path: Path) -> None:

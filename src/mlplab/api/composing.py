@@ -21,8 +21,8 @@ def composing(overrides: Sequence[str], *, sweep: bool = False) -> Iterator[Comp
     """Checks overrides, and composes configurations with Hydra, whose state stays as it was."""
     check_overrides(overrides, multirun=sweep)
     user_classes()
-    hydra, config = GlobalHydra.instance(), HydraConfig.instance()
     with LOCK:
+        hydra, config = GlobalHydra.instance(), HydraConfig.instance()
         before = hydra.hydra, config.cfg
         hydra.clear()
         try:

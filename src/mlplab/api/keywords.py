@@ -14,6 +14,7 @@ from mlplab.config.dotted_keys import quoted
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
 from mlplab.errors import Fault, UserError
+from mlplab.runs.compare.labels import as_typed
 
 Table = FrameLike | str | PathLike[str] | None
 """A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's."""
@@ -23,6 +24,12 @@ Target = str | Sequence[str] | Any
 
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
 """Text that needs no quotes, and is shorter in the names of folders without them."""
+
+SPECIAL = re.compile(r"[\\()\[\]{}:=,\s]")
+"""Characters that have a backslash before them in keys of a mapping, which cannot be quoted."""
+
+CLASS_WEIGHTS = ("data", "class_weights")
+"""The key whose value may be a mapping, by classes."""
 
 
 def arguments_as_overrides(
@@ -46,7 +53,7 @@ def arguments_as_overrides(
             frame, target = _with_target(frame, target)
     if target is not None:
         data["target"] = target
-    return frame, [*overrides_from({"data": data} if data else {}), *overrides_from(keys, overrides)]
+    return frame, [*overrides_from({"data": data}), *overrides_from(keys, overrides)]
 
 
 def overrides_from(keys: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[str]:
@@ -59,15 +66,13 @@ def _nested(keys: Mapping[str, Any], *sections: str) -> Iterator[str]:
     for key, value in keys.items():
         path = (*sections, key)
         is_group = SHIPPED.joinpath(*path).is_dir()
-        if is_group and isinstance(value, str):
-            yield f"{'/'.join(path)}={value}"
-        elif is_group and isinstance(value, Sequence):
-            yield f"{'/'.join(path)}=[{','.join(value)}]"
-        elif isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and path != CLASS_WEIGHTS:
             values = dict(value)
             if is_group and "name" in values:
                 yield f"{'/'.join(path)}={values.pop('name')}"
             yield from _nested(values, *path)
+        elif is_group:
+            yield f"{'/'.join(path)}={_literal(value)}"
         else:
             yield f"++{'.'.join(path)}={_literal(value)}"
 
@@ -79,15 +84,14 @@ def choices(grid: Mapping[str, Sequence[Any]]) -> list[str]:
 
 def _literal(value: Any) -> str:
     """A value as overrides write it."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | int | float):
+        return as_typed(value)
     if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_literal(item)}' for key, item in value.items())}}}"
-    if isinstance(value, list | tuple | range | np.ndarray):
+        escaped = {SPECIAL.sub(r"\\\g<0>", str(key)): _literal(item) for key, item in value.items()}
+        return f"{{{','.join(map(':'.join, escaped.items()))}}}"
+    if isinstance(value, list | tuple | range):
         return f"[{','.join(map(_literal, value))}]"
     text = fspath(value) if isinstance(value, PathLike) else str(value)
     return text if WORD.fullmatch(text) else quoted(text)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mlplab.cli.terminal import VERSION, version_line
 from mlplab.config.parsing import validated
 from mlplab.errors import Fault, UserError
-from mlplab.typed_commands import as_typed, command_line
+from mlplab.typed_commands import command_line, commands_as_typed
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -24,7 +24,7 @@ def flags_parser(command: str, usage: str) -> argparse.ArgumentParser:
     """A parser of arguments that are not keys, but folders and flags."""
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        command_line(command), description=as_typed(usage), formatter_class=plain, allow_abbrev=False
+        command_line(command), description=commands_as_typed(usage), formatter_class=plain, allow_abbrev=False
     )
     parser.add_argument(VERSION, action="version", version=version_line())
     return parser

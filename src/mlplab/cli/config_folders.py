@@ -39,8 +39,6 @@ def config_folders(config_dir: str | None = None, shipped: Path = SHIPPED) -> li
     if not own.is_dir():
         remedy = f"give a folder with files such as {own}/experiment/NAME.yaml"
         raise UserError(Fault("no such folder", "--config-dir", str(config_dir), remedy=remedy))
-    if own.samefile(shipped):
-        return [shipped]
     if faults := [*_faults(own, shipped)]:
         raise UserError(*faults)
     return [own.resolve(), shipped]

@@ -20,13 +20,11 @@ def explained() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise explain(error) from error
-    except UserError:
+    except (UserError, BrokenPipeError):  # whose reader has closed our output
         raise
     except (ValueError, TypeError) as error:  # Hydra's, for optimizer=3 and optimizer=[a,[b]]
         what = "a config group takes the name of an option, or a list of names"
         raise UserError(Fault(what, found=_first_line(error))) from error
-    except BrokenPipeError:
-        raise  # the reader of our output has closed it
     except OSError as error:
         raise UserError(Fault(f"cannot be used: {error.strerror}", str(error.filename or ""))) from error
 

@@ -23,7 +23,7 @@ from mlplab.errors import (
     is_disk_error,
     shortened,
 )
-from mlplab.typed_commands import as_typed
+from mlplab.typed_commands import commands_as_typed
 
 VERSION = "--version"
 
@@ -43,22 +43,17 @@ def print_usage(words: Sequence[str], usage: str) -> None:
         print(version_line())
         sys.exit(0)
     if not words or {"-h", "--help"} & set(words):
-        print(as_typed(usage.strip()))
+        print(commands_as_typed(usage.strip()))
         sys.exit(0 if words else 2)
 
 
 def exit_status(work: Callable[[], None]) -> int:
-    """Runs a command's work, prints its error if it raises one, and returns the exit code.
-
-    An interrupted run ends the process at once, and a sweep with it.
-    """
+    """Runs a command's work, prints its error if it raises one, and returns the exit code."""
     try:
         try:
             work()
         finally:
             sys.stdout.flush()  # at the end of the process, nobody could handle a broken pipe
-    except Interrupted as error:
-        sys.exit(print_error(error))
     except (UserError, RunFailed) as error:
         return print_error(error)
     except KeyboardInterrupt:
@@ -89,7 +84,7 @@ def print_error(error: UserError | RunFailed) -> int:
 
 def _print(stream: Stream, text: str) -> None:
     """Prints at once; on a terminal, long lines are wrapped."""
-    text = as_typed(text)
+    text = commands_as_typed(text)
     file = getattr(sys, stream)  # which a progress bar replaces while it is shown
     shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text
     encoding = file.encoding or "utf-8"  # which may lack the characters of a message

@@ -27,7 +27,7 @@ from mlplab.figures.files import write_figures
 from mlplab.figures.style import Figure
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import runs_below
-from mlplab.typed_commands import as_typed
+from mlplab.typed_commands import commands_as_typed
 
 pytestmark = pytest.mark.usefixtures("without_script_of_charts")
 
@@ -216,7 +216,9 @@ def test_absent_files_are_explained_with_the_remedy(here: Path) -> None:
     config.write_text(re.sub(r"(?m)^figures: .*$", "figures: auto", config.read_text()))
     for remedy in ("logger=[tensorboard]", "test_predictions=true", "importance=true", "with figures=none."):
         assert remedy in text
-    assert as_typed("There are no figures: mlplab train resume=FOLDER draws them.") in text_of(page_of(run))
+    assert commands_as_typed("There are no figures: mlplab train resume=FOLDER draws them.") in text_of(
+        page_of(run)
+    )
 
 
 def test_a_damaged_event_file_is_read_up_to_the_damage(here: Path) -> None:

@@ -28,18 +28,6 @@ def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     check_overrides(overrides, multirun=False)
     with initialized(folders) as compose:
         config = without_target(compose(overrides))
-    describe(config)
-
-
-def without_target(cfg: DictConfig) -> TrainConfig:
-    """A composed configuration, which needs no target."""
-    if OmegaConf.is_missing(cfg.data, "target"):
-        cfg.data.target = []
-    return parse(plain(cfg))
-
-
-def describe(config: TrainConfig) -> None:
-    """Prints a line for each column."""
     with heavy_imports():
         from rich.console import Console
 
@@ -56,3 +44,10 @@ def describe(config: TrainConfig) -> None:
         console.print(line, highlight=False, markup=False)
     if description.faults:
         raise UserError(*description.faults)
+
+
+def without_target(cfg: DictConfig) -> TrainConfig:
+    """A composed configuration, which needs no target."""
+    if OmegaConf.is_missing(cfg.data, "target"):
+        cfg.data.target = []
+    return parse(plain(cfg))

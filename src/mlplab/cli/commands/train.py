@@ -72,20 +72,20 @@ def resumed(overrides: Sequence[str], *, multirun: bool = False) -> tuple[TrainC
     Raises:
         UserError: if they do, or it is not the folder of one run.
     """
-    (resume,) = (line for line in overrides if line.lstrip("+").startswith(f"{RESUME}="))
-    parser = OverridesParser.create()
-    folder = Path(str(parser.parse_override(resume).value()))
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    typed = {override.key_or_group: override for override in parsed}
+    folder = Path(str(typed.pop(RESUME).value()))
     if multirun or (folder / PLAN_FILE).is_file():
         what = "resumes one run, not several"
         remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"
         raise UserError(Fault(what, RESUME, str(folder), remedy=remedy))
     saved = read_run_config(folder).plain()
     values, known = deepcopy(saved), dict(flat(saved)).keys() - {"name"}
-    for override in parser.parse_overrides([line for line in overrides if line != resume]):
-        if override.key_or_group not in known:
+    for full, override in typed.items():
+        if full not in known:
             remedy = f"remove it: {RESUME}= takes the settings of the run"
             raise UserError(Fault("cannot be set for a resumed run", str(override.input_line), remedy=remedy))
-        *sections, key = override.key_or_group.split(".")
+        *sections, key = full.split(".")
         reduce(lambda section, name: section[name], sections, values)[key] = override.value()
     run = parse(values)
     if faults := differences(run, saved, str(folder)):

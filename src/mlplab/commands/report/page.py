@@ -16,7 +16,7 @@ from mlplab.commands.report.runs import runs_part
 from mlplab.commands.results import read_all
 from mlplab.figures.style import ON_PAGE
 from mlplab.runs.compare.same_table import table_title
-from mlplab.typed_commands import as_typed
+from mlplab.typed_commands import commands_as_typed
 
 TEMPLATE = Path(__file__).with_name("template")
 
@@ -58,7 +58,7 @@ def page(folder: Path, runs: Sequence[Path]) -> str:
         hashes=[base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts],
         style=style,
         chart_config=ON_PAGE,
-        as_typed=as_typed,
+        commands_as_typed=commands_as_typed,
         version=version("mlplab"),
     )
 

@@ -5,7 +5,7 @@ from types import FrameType
 
 from lightning.pytorch import Trainer
 
-from mlplab.signals import in_main_thread
+from mlplab.signals import stop_signals
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.private_interfaces import forget_sigterm
@@ -23,7 +23,7 @@ class StopOnSignal(StackCallback):
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Replaces Lightning's handlers, which exit with code 0 on SIGTERM and have called ours."""
-        for number in (signal.SIGINT, signal.SIGTERM) if in_main_thread() else ():
+        for number in stop_signals():
             signal.signal(number, self.handler)
         forget_sigterm(trainer)
         trainer.should_stop |= self.received is not None
