@@ -1,15 +1,12 @@
 """Commands with plain arguments, without a composed configuration."""
 
-import argparse
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlplab.cli.terminal import VERSION, version_line
 from mlplab.config.parsing import validated
 from mlplab.errors import Fault, UserError
-from mlplab.typed_commands import command_line, commands_as_typed
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -18,16 +15,6 @@ class Arguments(BaseModel):
     """The keys of a command; values come as text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def flags_parser(command: str, usage: str) -> argparse.ArgumentParser:
-    """A parser of arguments that are not keys, but folders and flags."""
-    plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        command_line(command), description=commands_as_typed(usage), formatter_class=plain, allow_abbrev=False
-    )
-    parser.add_argument(VERSION, action="version", version=version_line())
-    return parser
 
 
 def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:

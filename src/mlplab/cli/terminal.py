@@ -32,15 +32,10 @@ Stream = Literal["stdout", "stderr"]
 log = logging.getLogger(__name__)
 
 
-def version_line() -> str:
-    """The output of `--version`."""
-    return f"mlplab {version('mlplab')}"
-
-
 def print_usage(words: Sequence[str], usage: str) -> None:
     """Prints the version or the usage, and exits, if the command line requests it or is empty."""
     if VERSION in words:
-        print(version_line())
+        print(f"mlplab {version('mlplab')}")
         sys.exit(0)
     if not words or {"-h", "--help"} & set(words):
         print(commands_as_typed(usage.strip()))

@@ -1,16 +1,23 @@
-"""Writes one page about a run, a sweep, or a folder of them: FOLDER/report.html."""
+"""Writes one page about a run, a sweep, or a folder of them: FOLDER/report.html.
 
+mlplab report FOLDER
+
+  FOLDER  of a run or a sweep, or outputs
+"""
+
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlplab.cli.arguments import flags_parser
-from mlplab.typed_commands import inside
+from mlplab.cli.terminal import print_usage
+from mlplab.typed_commands import command_line, inside
 
 
 def main(words: Sequence[str]) -> None:
     """Writes the page, and prints its path."""
-    parser = flags_parser("report", __doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a run or sweep folder, or outputs")
+    print_usage(words, __doc__)
+    parser = ArgumentParser(command_line("report"), add_help=False, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
     arguments = parser.parse_args(words)
 
     from mlplab.commands.report.report import report

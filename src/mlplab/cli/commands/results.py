@@ -1,29 +1,37 @@
-"""Shows all given runs and sweeps, from the files in their folders: a ranking for each table and target.
+"""Compares runs and sweeps: a ranking for each table and target.
 
 mlplab results outputs
 mlplab results outputs/sweep --by optimizer.lr --sort optimizer.lr
 mlplab results outputs/a outputs/b --by run --format csv > results.csv
 mlplab results outputs/sweep --watch
+
+  FOLDER …      of runs or sweeps, or outputs
+  --by KEYS     keys to group by, with commas between them, or `run`; by default
+                all that vary, but seeds and folds
+  --sort NAME   a metric (best first), or a key of --by; by default the
+                validation metric of the runs
+  --format csv  prints all digits
+  --watch       shows a sweep while it trains; Ctrl-C ends that
 """
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlplab.cli.arguments import flags_parser
+from mlplab.cli.terminal import print_usage
+from mlplab.typed_commands import command_line
 
 
 def main(words: Sequence[str]) -> None:
     """Prints the table."""
-    parser = flags_parser("results", __doc__)
-    folders = "of runs or sweeps, or outputs"
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=folders)
-    keys = "keys to group by, with commas between them; or 'run'. Default: all that vary but seeds and folds"
-    parser.add_argument("--by", metavar="KEYS", help=keys)
-    sort = "a metric (best first), or a key of --by. Default: the validation metric of the runs"
-    parser.add_argument("--sort", metavar="NAME", help=sort)
+    print_usage(words, __doc__)
+    parser = ArgumentParser(command_line("results"), add_help=False, allow_abbrev=False)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--by", metavar="KEYS")
+    parser.add_argument("--sort", metavar="NAME")
     printed = parser.add_mutually_exclusive_group()
-    printed.add_argument("--watch", action="store_true", help="show a sweep while it trains; Ctrl-C ends it")
+    printed.add_argument("--watch", action="store_true")
     printed.add_argument("--format", choices=["terminal", "csv"], default="terminal")
     arguments = parser.parse_args(words)
 
