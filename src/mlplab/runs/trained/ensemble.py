@@ -216,8 +216,7 @@ def load(path: str | Path, runs: str | int = "best") -> Ensemble:
 
     Args:
         path: the folder of a run or a sweep, or the file of a chosen ensemble, of which all runs are loaded.
-        runs: which runs of a sweep to load. `best`: all seeds and folds of the configuration with the best
-            mean validation metric; a number: that many individual runs, best first; `all`: all runs.
+        runs: which runs of a sweep to load, as in `select_runs`.
 
     Raises:
         UserError: if there is no finished run, or a checkpoint is damaged, contains code, or belongs to
