@@ -71,6 +71,7 @@ def test_the_wheel_has_all_files_of_the_package_and_conf(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = {name.replace("mlplab/conf/", "conf/") for name in archive.namelist()}
     assert {name for name in names if ".dist-info/" not in name} == files
+    assert "mlplab/py.typed" in files  # type checkers read the types
 
 
 def test_a_wheel_trains_with_its_own_conf_and_the_users(beside_torch: Mlplab, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_pandas_own_types_and_missing_values() -> None:
     found = to_polars(frame)
     assert found.row(0)[:3] == (1, "a", "b")
     assert found.row(1) == (None,) * 5
+    of_arrays = {name: frame[name].array for name in frame} | {"object": np.array(["a", pd.NA], object)}
+    assert to_polars(of_arrays).equals(found)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +75,12 @@ def test_what_is_no_table_is_explained(frame: object, message: str) -> None:
         to_polars(frame)
 
 
-def test_a_named_index_is_mentioned(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_index_that_may_matter_is_mentioned(caplog: pytest.LogCaptureFixture) -> None:
+    to_polars(pd.DataFrame({"a": [1, 2]}, index=pd.to_datetime(["2024-01-01", "2024-01-02"])))
+    assert "its index (datetime64) is not used; to use it as a column: frame.reset_index()" in caplog.text
     to_polars(pd.DataFrame({"a": [1, 2]}).set_index(pd.Index([3, 4], name="id")))
-    assert "its index 'id' is not used" in caplog.text
+    assert "its index ('id') is not used" in caplog.text
     caplog.clear()
     to_polars(pd.DataFrame({"a": [1, 2, 3]})[1:])
+    to_polars(pd.DataFrame({"a": []}))
     assert not caplog.text

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from support import CONCRETE, train_into
 
 import mlplab
+from mlplab.data.frames import to_polars
 from mlplab.data.splits.splitters import random_split
 from mlplab.sklearn import TableClassifier, TableRegressor, estimators
 
@@ -115,6 +116,34 @@ def test_arguments_are_keys() -> None:
     assert config.seed == config.data.split.seed > 0
 
 
+def test_columns_and_arguments_may_be_of_other_types() -> None:
+    columns = to_polars(FRAME[["size", "kind"]])
+    cells = columns.to_numpy().astype(object)
+    cells[FRAME["kind"].isna(), 1] = pd.NA
+
+    class Arrow:
+        """A frame of another library, which has the columns of Arrow."""
+
+        shape = columns.shape
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return columns.__arrow_c_stream__(requested_schema)
+
+    y = pd.Categorical(KIND)
+    fitted = classifier(hidden=np.array([8]), overrides="model.activation=gelu").fit(Arrow(), y)
+    of_array = classifier(overrides=("model.activation=gelu",)).fit(cells, KIND)
+    predicted = of_array.predict_proba(cells)
+    np.testing.assert_array_equal(fitted.predict_proba(Arrow()), predicted)
+
+
+def test_after_a_fit_that_fails_nothing_is_fitted() -> None:
+    fitted = classifier().fit(FRAME, KIND)
+    with pytest.raises(mlplab.UserError, match=r"optimizer\.lr"):
+        fitted.set_params(lr=-1).fit(FRAME, np.char.add(KIND, "r"))
+    with pytest.raises(NotFittedError):
+        fitted.predict(FRAME)
+
+
 def test_a_fitted_estimator_is_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = classifier().fit(FRAME, KIND)
     content = pickle.dumps(fitted)
@@ -163,6 +192,9 @@ def test_it_trains_in_a_thread() -> None:
         ({"lr": -1}, "optimizer.lr: "),
         ({"overrides": ("model.width=3",)}, "model.width"),
         ({"overrides": ("optimizer.momentun=3",)}, "optimizer.momentun"),
+        ({"overrides": "data/split=file"}, r"data/split: is set by the estimator(.|\n)* leave it out"),
+        ({"overrides": ("data.path=a.csv",)}, "data.path: is set by the estimator"),
+        ({"overrides": ("seed=3",)}, "random_state"),
     ],
 )
 def test_wrong_input_has_a_short_message(change: dict[str, Any], message: str) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn import model_selection
+from sklearn import config_context, model_selection
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from support import ROOT
 
-from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid, lockstep
+from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search, lockstep
 from mlplab.sklearn.training_set import TrainingSet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -44,7 +46,40 @@ def test_folds_have_the_scores_of_scikit_learn(ensemble: int) -> None:
         patch.delattr(TrainingSet, "train")
         found = cross_validate(estimator, FRAME, PRICE, **options)
     assert_same_scores(found, expected)
-    assert lockstep._TRAINED.get() == ()
+    assert lockstep._TRAIN.get() == TrainingSet.train
+
+
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(3)])
+def test_a_pipeline_with_any_seed_trains_in_lockstep(
+    seed: np.random.RandomState | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator = TableRegressor(**SMALL, ensemble=1, random_state=seed)
+    pipeline = make_pipeline(FunctionTransformer(), estimator)
+    options: dict[str, Any] = {
+        "cv": KFold(3, shuffle=True),
+        "params": {"tableregressor__sample_weight": WEIGHT},
+    }
+    np.random.seed(1)
+    expected = model_selection.cross_validate(pipeline, FRAME, PRICE, **options)
+    monkeypatch.delattr(TrainingSet, "train")
+    np.random.seed(1)
+    assert_same_scores(cross_validate(pipeline, FRAME, PRICE, **options), expected)
+
+
+def test_groups_are_routed_to_the_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"cv": GroupKFold(3), "params": {"groups": np.arange(ROWS) % 7}}
+    with config_context(enable_metadata_routing=True):
+        estimator = TableRegressor(**SMALL, ensemble=1)
+        expected = model_selection.cross_validate(estimator, FRAME, PRICE, **options)
+        search = grid_search(estimator, FRAME, PRICE, {"lr": ["auto"]}, **options)
+        monkeypatch.delattr(TrainingSet, "train")
+        assert_same_scores(cross_validate(estimator, FRAME, PRICE, **options), expected)
+    assert search.best_score_ == expected["test_score"].mean()
+
+
+def test_a_wrong_argument_of_fit_is_named_as_in_scikit_learn() -> None:
+    with pytest.raises(ValueError, match=r"fit\(\) got an unexpected keyword argument 'weight'"):
+        cross_validate(TableRegressor(**SMALL), FRAME, PRICE, cv=2, params={"weight": WEIGHT})
 
 
 def test_folds_of_classes_are_stratified_or_grouped() -> None:
@@ -58,7 +93,7 @@ def test_folds_of_classes_are_stratified_or_grouped() -> None:
 def test_candidates_have_the_scores_of_scikit_learn() -> None:
     estimator, values = TableRegressor(**SMALL, ensemble=1), {"lr": [1e-3, 1e-2], "hidden": [(4,), (8, 4)]}
     expected = model_selection.GridSearchCV(estimator, values, cv=3).fit(FRAME, PRICE)
-    found = grid(estimator, FRAME, PRICE, values, cv=3)
+    found = grid_search(estimator, FRAME, PRICE, values, cv=3)
     assert_same_scores(found.cv_results_, expected.cv_results_)
     assert found.best_params_ == expected.best_params_
     np.testing.assert_array_equal(found.predict(FRAME), expected.predict(FRAME))

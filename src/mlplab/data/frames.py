@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def to_polars(frame: FrameLike, where: str = FRAME, names: Collection[str] | None = None) -> pl.DataFrame:
     """Any kind of frame as polars'; of the columns `names` only, if they are given.
 
-    Warns of a named index of pandas', which is no column.
+    Warns of an index of pandas' that has a name or is not of integers, which is no column.
 
     Raises:
         UserError: if it is no frame, if columns have the same name or one that is not text, or if a column
@@ -47,9 +47,11 @@ def to_polars(frame: FrameLike, where: str = FRAME, names: Collection[str] | Non
         raise UserError(
             Fault(f"has several columns '{twice[0]}'", where, remedy="rename all but one of them")
         )
-    if names is None and is_pandas and (index := [name for name in frame.index.names if name is not None]):
-        what = "%s: its index %s is not used; to use it as a column: frame.reset_index()"
-        log.warning(what, where, listed(map(repr, index)))
+    if names is None and is_pandas:
+        index = listed(repr(name) for name in frame.index.names if name is not None)
+        if index or frame.index.inferred_type not in ("integer", "empty"):
+            what = "%s: its index (%s) is not used; to use it as a column: frame.reset_index()"
+            log.warning(what, where, index or frame.index.inferred_type)
     try:
         return pl.DataFrame([_column(frame[name], name, where) for name in wanted])
     except UserError:
@@ -78,12 +80,15 @@ def _column(column: Any, name: str, where: str) -> pl.Series:
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "biufM":
         return pl.Series(name, np.asarray(column), nan_to_null=True)
-    if hasattr(column, "notna"):
-        column = column.astype(object).where(column.notna(), None)
-    values = list(column)
+    values = [None if _is_missing(cell) else cell for cell in column]
     texts = [value for value in values if isinstance(value, str)]
     if others := [value for value in values if not isinstance(value, str | None)] if texts else []:
         what, remedy = "mixes text with other values", f"make all text: frame['{name}'].astype(str)"
         found = f"{shortened(texts[0])} and {others[0]!r}"
         raise UserError(Fault(what, f"{where}, column '{name}'", found, remedy=remedy))
     return pl.Series(name, values, strict=False)
+
+
+def _is_missing(cell: Any) -> bool:
+    """Whether it is None, NaN, NaT or pandas' NA, of which a comparison is NA again."""
+    return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)

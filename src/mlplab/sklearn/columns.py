@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from mlplab.data.frames import to_polars
+from mlplab.data.frames import in_memory, to_polars
 
 
 def as_columns(estimator: BaseEstimator, X: Any, *, reset: bool) -> pl.DataFrame:  # noqa: N803
@@ -19,6 +18,7 @@ def as_columns(estimator: BaseEstimator, X: Any, *, reset: bool) -> pl.DataFrame
     Raises:
         ValueError: if X is neither a frame nor an array, or has other columns than in `fit`.
     """
+    X = in_memory(X)  # noqa: N806
     if is_frame := hasattr(X, "columns"):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     else:
@@ -26,16 +26,7 @@ def as_columns(estimator: BaseEstimator, X: Any, *, reset: bool) -> pl.DataFrame
     names = [*getattr(estimator, "feature_names_in_", ())]
     names = names or [f"x{number}" for number in range(estimator.n_features_in_)]
     if not is_frame:
-        return pl.DataFrame(list(map(_series, X.T)), names)
+        return to_polars(dict(zip(names, X.T, strict=True)), "X")
     if hasattr(X, "set_axis"):  # pandas' names may be numbers
         X = X.set_axis(names, axis=1)  # noqa: N806
-    return to_polars(X, names=names).rename(dict(zip(X.columns, names, strict=True)))
-
-
-def _series(cells: np.ndarray) -> pl.Series:
-    """A column of an array; in one of objects, NaN is a missing value."""
-    if cells.dtype.kind == "f":
-        return pl.Series(cells.astype(np.float64, copy=False), nan_to_null=True)
-    if cells.dtype.kind != "O":
-        return pl.Series(np.ascontiguousarray(cells))
-    return pl.Series([None if cell != cell else cell for cell in cells], strict=False)
+    return to_polars(X, "X", names).rename(dict(zip(X.columns, names, strict=True)))

@@ -49,7 +49,8 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         ensemble: number of networks whose predictions are averaged.
         val: share of the rows that choose the best epoch; the others train. At least one row.
         random_state: of the weights, the batches, and the validation rows.
-        overrides: further keys, as they are typed after `train`: `("model.activation=gelu",)`.
+        overrides: further keys, as they are typed after `train`: `("model.activation=gelu",)`. Not those that
+            the estimator sets: the table, its target, weight and split, and what it writes.
 
     Attributes:
         ensemble_: the trained networks, as `mlplab.load` returns them.
@@ -105,15 +106,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             ValueError: with all faults of the table (`mlplab.UserError`), or as scikit-learn's.
             mlplab.RunFailed: if the loss becomes non-finite.
         """
-        self.ensemble_ = trained(self.training_set(X, y, sample_weight))
-        return self
-
-    def training_set(self, X: Any, y: Any, sample_weight: Any = None) -> TrainingSet:  # noqa: N803
-        """What `fit` trains on; sets the attributes that describe `X` and `y`.
-
-        Raises:
-            ValueError: as `fit`.
-        """
+        self.__dict__.pop("ensemble_", None)  # there is none if this fit fails
         weight, used = None, np.arange(_num_samples(X))
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -126,8 +119,11 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             )
         target = self._target(y, used)  # first, since it forgets the names of columns
         columns = as_columns(self, X, reset=True)[used]
-        keys = {key: value for key, value in self._keys(len(columns)).items() if value != AUTO}
-        return TrainingSet.of(columns, target, weight, keys, tuple(self.overrides))
+        keys = {
+            key: value for key, value in self._keys(len(columns)).items() if np.ndim(value) or value != AUTO
+        }
+        self.ensemble_ = trained(TrainingSet.of(columns, target, weight, keys, self.overrides))
+        return self
 
     def _keys(self, rows: int) -> dict[str, Any]:
         """The keys of the configuration that the arguments stand for."""

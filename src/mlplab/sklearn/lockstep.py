@@ -1,10 +1,12 @@
-"""Training sets that train together; estimators that are fitted to the same rows take the networks."""
+"""Fits that train together. They are called twice: to see what they train on, and to take their networks."""
 
 import math
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
+import numpy as np
 from rich.console import Console
 
 from mlplab.config import FrameData, TrainConfig
@@ -19,9 +21,12 @@ from mlplab.sklearn.training_set import TrainingSet, silent_training
 from mlplab.sweeps.plan import cut, stack_key
 from mlplab.sweeps.stack_size import StackSize
 
-Trained = Sequence[tuple[TrainingSet, Ensemble]]
+_TRAIN: ContextVar[Callable[[TrainingSet], Ensemble]] = ContextVar("train", default=TrainingSet.train)
+"""How `fit` trains."""
 
-_TRAINED: ContextVar[Trained] = ContextVar("trained", default=())
+
+class _RehearsedError(Exception):
+    """A fit has come as far as its training, which is to be with others."""
 
 
 class _Frames(DataCache):
@@ -38,16 +43,31 @@ class _Frames(DataCache):
 
 
 @contextmanager
-def trained_together(sets: Sequence[TrainingSet]) -> Iterator[None]:
-    """Trains networks in lockstep; within the block, `trained` returns them.
+def trained_together(rehearse: Callable[[], object]) -> Iterator[None]:
+    """Trains the networks of several fits in lockstep; within the block, the same fits take them.
 
-    What fails here is left to `trained`, which then fails as it does alone.
+    What fails here is left to these fits, which then fail as they do alone.
+
+    Args:
+        rehearse: calls the fits, which end before their training. What they draw from NumPy's global random
+            numbers is drawn again by the fits within the block.
     """
-    token = _TRAINED.set(_train(sets))
-    try:
+    sets, drawn = list[TrainingSet](), np.random.get_state()
+
+    def rehearsed(each: TrainingSet) -> Ensemble:
+        sets.append(each)
+        raise _RehearsedError
+
+    with _training_by(rehearsed), suppress(ValueError), warnings.catch_warnings(action="ignore"):
+        rehearse()
+    np.random.set_state(drawn)
+    networks = _train(sets)
+
+    def known(each: TrainingSet) -> Ensemble:
+        return next((found for other, found in networks if other.equals(each)), None) or each.train()
+
+    with _training_by(known):
         yield
-    finally:
-        _TRAINED.reset(token)
 
 
 def trained(training_set: TrainingSet) -> Ensemble:
@@ -56,11 +76,19 @@ def trained(training_set: TrainingSet) -> Ensemble:
     Raises:
         UserError, RunFailed: as `TrainingSet.train`.
     """
-    known = (ensemble for other, ensemble in _TRAINED.get() if other.equals(training_set))
-    return next(known, None) or training_set.train()
+    return _TRAIN.get()(training_set)
 
 
-def _train(sets: Sequence[TrainingSet]) -> Trained:
+@contextmanager
+def _training_by(train: Callable[[TrainingSet], Ensemble]) -> Iterator[None]:
+    token = _TRAIN.set(train)
+    try:
+        yield
+    finally:
+        _TRAIN.reset(token)
+
+
+def _train(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, Ensemble]]:
     frames, groups = _Frames(), dict[str, list[Run]]()
     configs = dict[tuple[str, ...], TrainConfig]()
     with silent_training() as root:

@@ -1,7 +1,7 @@
 """What an estimator trains on, and its training alone."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,11 @@ from mlplab.api.composing import LOCK, composing
 from mlplab.api.keywords import overrides_from
 from mlplab.api.training import process_as_before
 from mlplab.cli.compose import plain
+from mlplab.cli.overrides import key_of
 from mlplab.commands.train import train
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
+from mlplab.errors import Fault, UserError
 from mlplab.runs.trained.ensemble import Ensemble, load
 
 NOTHING_BESIDE: Mapping[str, Any] = {
@@ -30,6 +32,9 @@ NOTHING_BESIDE: Mapping[str, Any] = {
     "test_predictions": False,
 }
 """Keys of a run of which only the networks are wanted, trained on all rows."""
+
+TABLE_AND_SPLIT = ("data.path", "data/split")
+"""Further keys that say on which rows a run trains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +51,13 @@ class TrainingSet:
         target: Float64[np.ndarray, " *row_and_target"],
         weight: Float64[np.ndarray, " row"] | None,
         keys: Mapping[str, Any],
-        overrides: tuple[str, ...],
+        overrides: str | Sequence[str],
     ) -> "TrainingSet":
-        """From columns, targets and weights, which get names of their own."""
+        """From columns, targets and weights, which get names of their own.
+
+        Raises:
+            UserError: if an override is that of another key than estimators take.
+        """
 
         def unused(name: str) -> str:
             while name in columns.columns:
@@ -63,7 +72,12 @@ class TrainingSet:
             named[weight_name] = weight
         frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
         data = {"data": "frame", "data.target": names, "data.weight": weight_name}
-        return cls(frame, tuple(overrides_from({**data, **NOTHING_BESIDE, **keys}, overrides)))
+        own = {**data, **NOTHING_BESIDE, **keys}
+        further = [overrides] if isinstance(overrides, str) else overrides
+        if taken := [word for word in further if key_of(word) in (*own, *TABLE_AND_SPLIT)]:
+            remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
+            raise UserError(Fault("is set by the estimator", key_of(taken[0]), taken[0], remedy=remedy))
+        return cls(frame, tuple(overrides_from(own, further)))
 
     def equals(self, other: "TrainingSet") -> bool:
         """Whether training gives the same networks."""
