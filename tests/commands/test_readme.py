@@ -43,6 +43,8 @@ OF_NAMED_RUNS.sort(key=lambda command: " name=" not in command)  # stable: runs 
 OTHERS = [command for command in COMMANDS[1:] if command not in OF_NAMED_RUNS]
 TRAINING = [command for command in COMMANDS if "scripts/train.py" in command and "--" not in command]
 PYTHON = re.findall(r"```python\n(import mlplab\n.*?)```", TEXT, re.DOTALL)
+OWN_FILE = r"```yaml\n((?:#[^\n]*\n)*?# (conf/\S+): mlplab train (\S+)\n.*?)```"
+"""A file of the user's: its path, the words that use it, and its content."""
 (MY_NETS,) = re.findall(r"```python\n# mynets.py\n(.*?)```", TEXT, re.DOTALL)
 
 pytestmark = [
@@ -194,6 +196,20 @@ def test_a_fault_is_reported_as_the_page_shows(run_script: Callable[..., Ended],
     (tmp_path / "houses.csv").write_text("size,price\n" + "".join(rows))
     ended = run_script("train", "data=csv", "data.path=houses.csv", "data.target=price")
     assert (ended.status, ended.err) == (2, shown)
+
+
+@pytest.mark.parametrize(("content", "path", "words"), re.findall(OWN_FILE, TEXT, re.DOTALL))
+def test_configuration_files_of_the_pages_change_what_is_trained(
+    run_script: Callable[..., Ended], tmp_path: Path, content: str, path: str, words: str
+) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / "conf/mlplab.yaml").touch()
+    shipped = run_script("train", "--cfg", "job").out
+    (tmp_path / path).write_text(content)
+    ended = run_script("train", *words.split(), "--cfg", "job")
+    assert (ended.status, ended.err) == (0, "")
+    assert "  name: adam\n" in ended.out
+    assert ended.out != shipped
 
 
 def test_the_data_function_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
