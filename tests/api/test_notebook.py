@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 from support import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.slow(ci=True)
 def test_the_notebook_runs_and_each_training_shows_one_line(tmp_path: Path) -> None:
     notebook = nbformat.read(ROOT / "docs/notebook.ipynb", 4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -21,7 +21,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here / "outputs/s"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(ci=True)
 def test_tensorboard_shows_a_sweep(page: Page, sweep: Path) -> None:
     """One test, since each would wait for a sweep and for TensorBoard."""
     with tensorboard(sweep) as address:

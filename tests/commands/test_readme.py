@@ -97,7 +97,7 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert len(COMMANDS) >= 30
 
 
-@pytest.mark.slow
+@pytest.mark.slow(ci=True)
 def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
     for name in ("conf", "scripts", "src"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -163,8 +163,10 @@ def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, c
             assert metrics["test/rmse"] < 0.6 * min(metrics[f"{name}/test/rmse"] for name in LINEAR)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pages", ["README", "all"])
+@pytest.mark.parametrize(
+    "pages",
+    [pytest.param("README", marks=pytest.mark.slow(ci=True)), pytest.param("all", marks=pytest.mark.slow)],
+)
 def test_named_runs_and_the_commands_that_use_them(
     run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str], pages: str
 ) -> None:

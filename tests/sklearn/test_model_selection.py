@@ -37,7 +37,7 @@ def assert_same_scores(found: dict[str, Any], expected: dict[str, Any]) -> None:
 def test_folds_have_the_scores_of_scikit_learn(ensemble: int) -> None:
     estimator = TableRegressor(**SMALL, ensemble=ensemble)
     options: dict[str, Any] = {
-        "cv": KFold(5, shuffle=True, random_state=1),
+        "cv": KFold(3, shuffle=True, random_state=1),
         "scoring": ["r2", "neg_mean_squared_error"],
     }
     options |= {"return_train_score": True, "params": {"sample_weight": WEIGHT}}
@@ -92,8 +92,8 @@ def test_folds_of_classes_are_stratified_or_grouped() -> None:
 
 def test_candidates_have_the_scores_of_scikit_learn() -> None:
     estimator, values = TableRegressor(**SMALL, ensemble=1), {"lr": [1e-3, 1e-2], "hidden": [(4,), (8, 4)]}
-    expected = model_selection.GridSearchCV(estimator, values, cv=3).fit(FRAME, PRICE)
-    found = grid_search(estimator, FRAME, PRICE, values, cv=3)
+    expected = model_selection.GridSearchCV(estimator, values, cv=2).fit(FRAME, PRICE)
+    found = grid_search(estimator, FRAME, PRICE, values, cv=2)
     assert_same_scores(found.cv_results_, expected.cv_results_)
     assert found.best_params_ == expected.best_params_
     np.testing.assert_array_equal(found.predict(FRAME), expected.predict(FRAME))
@@ -121,7 +121,7 @@ def test_a_fold_of_one_class_fails_as_in_scikit_learn() -> None:
     assert np.isnan(scores["test_score"]).tolist() == [True, False]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(ci=True)
 def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     houses = {"size": PRICE, "rooms": 3, "kind": FRAME["kind"], "sold": "31.12.2020", "price": PRICE}

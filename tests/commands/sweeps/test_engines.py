@@ -11,7 +11,7 @@ from support import ROOT, SMALL, Ended, left_behind, process
 SWEEP = ("-m", *SMALL, "seed=0", "figures=none")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(ci=True)
 def test_slurm(command: Callable[..., Ended], slurm: FakeSlurm, tmp_path: Path) -> None:
     words = (
         *("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low"),
