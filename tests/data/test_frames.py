@@ -59,6 +59,15 @@ def test_pandas_own_types_and_missing_values() -> None:
     assert to_polars(of_arrays).equals(found)
 
 
+def test_numbers_and_dates_of_numpy() -> None:
+    days = np.array(["2024-02-29", "NaT"], "M8[D]")
+    for unit in ("s", "h", "ms", "ns"):
+        found = to_polars({"a": days.astype(f"M8[{unit}]")})
+        assert found["a"].to_list() == [datetime.datetime(2024, 2, 29), None]
+    for dtype in ("f2", "f4", ">f8", "g"):
+        assert to_polars({"a": np.array([0.5, np.nan], dtype)})["a"].to_list() == [0.5, None]
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [

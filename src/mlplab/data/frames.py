@@ -79,7 +79,7 @@ def _column(column: Any, name: str, where: str) -> pl.Series:
         return column.alias(name)
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "biufM":
-        return pl.Series(name, np.asarray(column), nan_to_null=True)
+        return pl.Series(name, np.asarray(column, _of_polars(dtype)), nan_to_null=True)
     values = [None if _is_missing(cell) else cell for cell in column]
     texts = [value for value in values if isinstance(value, str)]
     if others := [value for value in values if not isinstance(value, str | None)] if texts else []:
@@ -87,6 +87,13 @@ def _column(column: Any, name: str, where: str) -> pl.Series:
         found = f"{shortened(texts[0])} and {others[0]!r}"
         raise UserError(Fault(what, f"{where}, column '{name}'", found, remedy=remedy))
     return pl.Series(name, values, strict=False)
+
+
+def _of_polars(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The most similar type of those that polars can take from NumPy."""
+    if dtype.kind == "M" and np.datetime_data(dtype)[0] not in ("D", "ms", "us", "ns"):
+        return np.dtype("M8[us]")
+    return np.dtype(np.float64) if dtype.char == "g" else dtype.newbyteorder("=")
 
 
 def _is_missing(cell: Any) -> bool:
