@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Float64
 from rich.console import Console
 
-from mlplab.api.composing import LOCK, composing
+from mlplab.api.composing import composing
 from mlplab.api.keywords import overrides_from
 from mlplab.api.training import process_as_before
 from mlplab.cli.compose import plain
@@ -107,7 +107,7 @@ class TrainingSet:
 @contextmanager
 def silent_training() -> Iterator[Path]:
     """A temporary folder to train in, without a word about the table."""
-    with LOCK, process_as_before(), TemporaryDirectory() as folder:
+    with process_as_before(), TemporaryDirectory() as folder:
         logger = logging.getLogger("mlplab")
         before = logger.level
         logger.setLevel(logging.ERROR)
