@@ -211,3 +211,5 @@ def test_predicting_needs_the_columns_of_fit() -> None:
         fitted.predict(FRAME.drop(columns="old"))
     with pytest.raises(mlplab.UserError, match="y: all rows are of class 'x'"):
         classifier().fit(FRAME, ["x"] * ROWS)
+    with pytest.raises(mlplab.UserError, match=r"y: has 40 different values(.|\n)*use TableRegressor"):
+        classifier().fit(FRAME, np.arange(ROWS) // 2)

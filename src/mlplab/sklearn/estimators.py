@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
+from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import COMPATIBLE
@@ -215,12 +216,16 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
         y = validate_data(self, y=y)[used]
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
-        if len(self.classes_) == 1:
+        count = len(self.classes_)
+        if count == 1:
             what, remedy = (
                 f"all rows are of class '{self.classes_[0]}'",
                 "give it rows of two classes or more",
             )
             raise UserError(Fault(what, "y", remedy=remedy))
+        if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * len(y)):
+            what = f"has {count:,} different values in {len(y):,} rows, too many to be classes"
+            raise UserError(Fault(what, "y", remedy="if it is a number, use TableRegressor"))
         return numbers.astype(np.float64)
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803
