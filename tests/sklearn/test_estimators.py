@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from support import CONCRETE, train_into
+from support import CONCRETE, ROOT, train_into
 
 import mlplab
 from mlplab.data.frames import to_polars
@@ -134,6 +134,16 @@ def test_columns_and_arguments_may_be_of_other_types() -> None:
     of_array = classifier(overrides=("model.activation=gelu",)).fit(cells, KIND)
     predicted = of_array.predict_proba(cells)
     np.testing.assert_array_equal(fitted.predict_proba(Arrow()), predicted)
+
+
+def test_files_of_the_current_folder_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predicted = regressor().fit(FRAME, PRICE).predict(FRAME)
+    path = tmp_path / "conf/optimizer/adamw.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text((ROOT / "conf/optimizer/adamw.yaml").read_text().replace("lr: ", "lr: 1.0 # "))
+    (tmp_path / "conf/mlplab.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(regressor().fit(FRAME, PRICE).predict(FRAME), predicted)
 
 
 def test_after_a_fit_that_fails_nothing_is_fitted() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import RLock
 
 from hydra.core.global_hydra import GlobalHydra
@@ -17,8 +18,14 @@ LOCK = RLock()
 
 
 @contextmanager
-def composing(overrides: Sequence[str], *, sweep: bool = False) -> Iterator[Compose]:
-    """Checks overrides, and composes configurations with Hydra, whose state stays as it was."""
+def composing(
+    overrides: Sequence[str], *, sweep: bool = False, folders: Sequence[Path] | None = None
+) -> Iterator[Compose]:
+    """Checks overrides, and composes configurations with Hydra, whose state stays as it was.
+
+    Args:
+        folders: of configuration files; None: mlplab's and the user's.
+    """
     check_overrides(overrides, multirun=sweep)
     user_classes()
     with LOCK:
@@ -26,7 +33,7 @@ def composing(overrides: Sequence[str], *, sweep: bool = False) -> Iterator[Comp
         before = hydra.hydra, config.cfg
         hydra.clear()
         try:
-            with initialized(config_folders()) as compose:
+            with initialized(folders or config_folders()) as compose:
                 yield compose
         finally:
             GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before

@@ -17,6 +17,7 @@ from mlplab.api.composing import composing
 from mlplab.api.keywords import overrides_from
 from mlplab.api.training import process_as_before
 from mlplab.cli.compose import plain
+from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import key_of
 from mlplab.commands.train import train
 from mlplab.config import TrainConfig, parse
@@ -84,12 +85,12 @@ class TrainingSet:
         return self.overrides == other.overrides and self.frame.equals(other.frame)
 
     def config(self) -> TrainConfig:
-        """The configuration of the run.
+        """The configuration of the run. It does not depend on the current folder.
 
         Raises:
             UserError: if a key is wrong.
         """
-        with composing(self.overrides) as compose:
+        with composing(self.overrides, folders=[SHIPPED]) as compose:
             return parse(plain(compose(self.overrides)))
 
     def train(self) -> Ensemble:
