@@ -32,6 +32,7 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.config import ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
@@ -91,7 +92,7 @@ def table_of(
     roles += [(weight, "weight")] if weight else []
     is_frame = isinstance(rows, pl.DataFrame)
     with nullcontext(Source.of_frame("t", rows)) if is_frame else opened(rows) as source:
-        return read_table(source, TableSpec(tuple(roles), **spec), dtype)
+        return read_table(TableReader(source, TableSpec(tuple(roles), **spec), dtype))
 
 
 def train_into(

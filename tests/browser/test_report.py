@@ -69,7 +69,7 @@ def large_numbers() -> dict[str, Figure]:
     charts = {
         "predicted_vs_actual": predicted_vs_actual(scored),
         "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),
-        "fitted": fitted(["year"], "price", (), years[:, None], actual[:, None], years[:, None], actual, 0.5),
+        "fitted": fitted(["year"], scored, years[:, None], actual[:, None], years[:, None]),
         "error_by_part": error_by_part(scored, columns, actual, "mean absolute error of price"),
         "confusion": confusion(replace(scored, actual=classes, predictions={THIS: shares}, classes=names)),
         "yes": confusion(

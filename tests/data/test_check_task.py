@@ -14,7 +14,7 @@ from mlplab.config.data import number_label
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.class_labels import BOOLEAN_LABELS, class_numbers, find_label, label_values
-from mlplab.data.schema import ClassKind
+from mlplab.data.schema import ClassKind, Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import UserError
@@ -42,11 +42,12 @@ def test_cells_have_the_number_of_their_label_and_labels_come_back(
         BOOLEAN_LABELS if kind == "boolean" else sorted({label for label in expected if label is not None})
     )
     numbers = [None if label is None else labels.index(label) for label in expected]
+    schema = Schema((), ("y",), tuple(labels), kind)
     for written in (pl.Series(cells), pl.Series([f" {cell} " for cell in cells])):
-        assert class_numbers(written, labels, kind, ()).to_list() == numbers
+        assert class_numbers(schema, written).to_list() == numbers
     if labels:
         again = label_values(labels, kind)
-        assert class_numbers(again, labels, kind, ()).to_list() == list(range(len(labels)))
+        assert class_numbers(schema, again).to_list() == list(range(len(labels)))
 
 
 @pytest.mark.parametrize(
@@ -83,12 +84,14 @@ def test_values_are_those_of_a_table(labels: list[str], kind: ClassKind, dtype: 
 def test_other_cells_have_no_number(
     cells: list[object], labels: list[str], kind: ClassKind, numbers: list[int | None]
 ) -> None:
-    assert class_numbers(pl.Series(cells), labels, kind, ()).to_list() == numbers
+    assert class_numbers(Schema((), ("y",), tuple(labels), kind), pl.Series(cells)).to_list() == numbers
 
 
 def test_missing_values_and_decimal_commas_are_those_of_the_table() -> None:
-    assert class_numbers(pl.Series(["?", "a"]), ["?", "a"], "text", ("?",)).to_list() == [None, 1]
-    commas = class_numbers(pl.Series(["0,5", "1"]), ["0.5", "1"], "number", (), decimal_comma=True)
+    words = Schema((), ("y",), ("?", "a"), na_values=("?",))
+    assert class_numbers(words, pl.Series(["?", "a"])).to_list() == [None, 1]
+    numbers = Schema((), ("y",), ("0.5", "1"), "number")
+    commas = class_numbers(numbers, pl.Series(["0,5", "1"]), decimal_comma=True)
     assert commas.to_list() == [0, 1]
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
@@ -45,7 +46,7 @@ def read(path: Path, memory: float, spec: TableSpec = SPEC) -> Table:
 
 def whole(path: Path) -> Table:
     with opened(path) as source:
-        return read_table(source, SPEC)
+        return read_table(TableReader(source, SPEC))
 
 
 def assert_same(one: Table, other: Table) -> None:

@@ -1,6 +1,6 @@
 """Classes as labels, as values and as numbers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64
 
 from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import parse_bool, parse_str
-from mlplab.data.schema import ClassKind
+from mlplab.data.schema import ClassKind, Schema
 
 BOOLEAN_LABELS = ("false", "true")
 
@@ -35,17 +35,12 @@ def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:
 
 
 def class_numbers(
-    cells: pl.Series,
-    labels: Sequence[str],
-    kind: ClassKind,
-    na_values: Collection[str],
-    number_format: str = "",
-    *,
-    decimal_comma: bool = False,
+    schema: Schema, cells: pl.Series, number_format: str = "", *, decimal_comma: bool = False
 ) -> pl.Series:
-    """The number of each cell's class as Float64; null if it is missing or not one of these classes."""
-    known = label_values(labels, kind)
-    match kind:
+    """The number of each cell's class as Float64; null if it is missing or not one of the schema's."""
+    labels, na_values = schema.classes, schema.na_values
+    known = label_values(labels, schema.class_kind)
+    match schema.class_kind:
         case "text":
             values = parse_str(cells, na_values)
             if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from mlplab.data.infer.read_table import in_memory, read_table
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader, in_memory
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Schema
@@ -53,14 +54,14 @@ def table_of(
         UserError: with all faults of the table.
     """
     if not source.paths:  # a frame, which is in memory already
-        return read_table(source, spec, dtype, progress=progress)
+        return read_table(TableReader(source, spec, dtype, in_memory, progress))
     limit = SHARE_OF_FREE_MEMORY * free_memory() if memory is None else memory
     folder = TABLES / _key(source, spec, dtype)
     if (saved := _load(folder)) and saved.x.nbytes > limit:
         log.info("%s: using %s, written by an earlier run", source.where, folder)
         return saved
     with _Store(folder, limit).open() as store:
-        table = read_table(source, spec, dtype, store.allocate, progress)
+        table = read_table(TableReader(source, spec, dtype, store.allocate, progress))
         if not store.matrices:
             return table
         store.save(table)
@@ -146,10 +147,10 @@ def _load(folder: Path) -> Table | None:
             np.memmap(path, dtype, "c", shape=(rows, columns)) for path, rows, columns, dtype in files
         )
         roles, schema = list(map(str, content["split_roles"])), Schema.from_plain(content["schema"])
-        table = Table.of(content["source"], schema, x, others, roles, memmapped=True)
+        table = Table.of(content["source"], schema, x, others, roles)
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return replace(table, sha256=str(content["sha256"]))
+    return replace(table, memmapped=True, sha256=str(content["sha256"]))
 
 
 def _key(source: Source, spec: TableSpec, dtype: type[np.floating]) -> str:

@@ -49,10 +49,10 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
 
 def parse_target(schema: Schema, name: str, cells: pl.Series, *, decimal_comma: bool) -> pl.Series:
     """Cells of a target or a weight as Float64, read as in training: numbers, or numbers of classes."""
-    read_as = schema.na_values, schema.number_formats.get(name, "")
+    number_format = schema.number_formats.get(name, "")
     if schema.classes and name in schema.targets:
-        return class_numbers(cells, schema.classes, schema.class_kind, *read_as, decimal_comma=decimal_comma)
-    return parse_number(cells, *read_as, decimal_comma=decimal_comma)
+        return class_numbers(schema, cells, number_format, decimal_comma=decimal_comma)
+    return parse_number(cells, schema.na_values, number_format, decimal_comma=decimal_comma)
 
 
 class FrameTransformer:
@@ -161,9 +161,6 @@ def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
         UserError: if a column is missing, or the frame is not a table.
     """
     frame = in_memory(frame)
-    if isinstance(frame, pl.DataFrame):
-        check_columns(schema, frame.columns, where)
-        return frame.select(named(name) for name in schema.names)
     columns = to_polars(frame, where, schema.names)
-    check_columns(schema, [str(name) for name in frame], where)
-    return columns.select(named(name) for name in schema.names)
+    check_columns(schema, [str(name) for name in getattr(frame, "columns", list(frame))], where)
+    return columns.select(map(named, schema.names))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from mlplab.data.class_labels import predicted_classes
+from mlplab.figures.scored_rows import ScoredRows
 from mlplab.figures.style import BASELINE, FREE, NETWORK, Figure, by_series, chart_of, framed, sample
 
 CURVE, SURFACE = 200, 50
@@ -26,13 +27,10 @@ def grid_over(x: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, "valu
 
 def fitted(
     columns: Sequence[str],
-    target: str,
-    classes: Sequence[str],
+    scored: ScoredRows,
     grid: Float64[np.ndarray, "value column"],
     predicted: Float64[np.ndarray, "value output"],
     x: Float64[np.ndarray, "row column"],
-    y: Float64[np.ndarray, " row"],
-    threshold: float,
 ) -> Figure:
     """Predictions at evenly spaced values of one or two columns, and rows of the table.
 
@@ -40,12 +38,10 @@ def fitted(
 
     Args:
         columns: their names.
-        classes: the classes of the target; empty for regression.
         predicted: the target at the values of the grid, or the probability of each class.
-        x: the columns of some rows.
-        y: the target of these rows, or the number of the class.
-        threshold: the probability from which the second of two classes is predicted.
+        x: the columns of the rows.
     """
+    target, classes = scored.target, scored.classes
 
     def named(numbers: Int64[np.ndarray, " row"]) -> list[str]:
         return [classes[number] for number in numbers]
@@ -53,7 +49,7 @@ def fitted(
     rows = sample(np.flatnonzero(~np.isnan(x).any(1)))
     dots = chart_of(
         **dict(zip("xy", x[rows].T, strict=False)),
-        target=named(y[rows].astype(np.int64)) if classes else y[rows],
+        target=named(scored.actual[rows]) if classes else scored.actual[rows],
     )
     tooltip = ["x:Q", f"target:{'N' if classes else 'Q'}", "y:Q"]
     if len(columns) == 1:
@@ -65,7 +61,7 @@ def fitted(
     elif classes:
         series = by_series("target", classes, legend=alt.Legend(title=target))
         share = alt.Opacity("share:Q", legend=None, scale=alt.Scale(range=[0.1, 0.5]))
-        labels = named(predicted_classes(predicted, threshold))
+        labels = named(predicted_classes(predicted, scored.threshold))
         cells = _cells(grid, columns, 0.0, target=labels, share=predicted.max(1))
         points = dots.mark_point(size=36, strokeWidth=1.5)
         points = points.encode(x="x:Q", y="y:Q", tooltip=tooltip, **series)

@@ -125,7 +125,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
         errors = distance.mean(1)
     charts[LEARNING_CURVES] = _learning_curves(run)
     charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
-    charts["fitted"] = _fitted(run, x, y)
+    charts["fitted"] = _fitted(run, first, x)
     return {name: chart for name, chart in charts.items() if chart is not None}
 
 
@@ -161,9 +161,7 @@ def _with_offset(x: Float[np.ndarray, " row"], offset: float) -> Float64[np.ndar
     return np.where(np.abs(values) < np.spacing(np.abs(x)), 0, values)
 
 
-def _fitted(
-    run: TrainedRun, x: Float[np.ndarray, "row feature"], y: Float64[np.ndarray, "row target"]
-) -> Figure | None:
+def _fitted(run: TrainedRun, scored: ScoredRows, x: Float[np.ndarray, "row feature"]) -> Figure | None:
     """What the network has learned of the first target of one or two columns of numbers; else None."""
     schema, count = run.schema, len(run.schema.inputs)
     numeric = all(column.kind == "numeric" for column in schema.inputs)
@@ -171,16 +169,7 @@ def _fitted(
         return None
     grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
     predicted, _ = Ensemble([run]).predict_features(grid.astype(x.dtype))
-    return fitted(
-        columns=schema.names,
-        target=schema.targets[0],
-        classes=schema.classes,
-        grid=grid + offsets,
-        predicted=predicted,
-        x=x + offsets,
-        y=y[:, 0],
-        threshold=run.threshold,
-    )
+    return fitted(schema.names, scored, grid + offsets, predicted, x + offsets)
 
 
 def _together(charts: list[Any]) -> Figure:

@@ -10,6 +10,7 @@ from support import table_of
 
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.source import Source
 
@@ -70,7 +71,8 @@ def test_declared_or_only_row_numbers_and_those_of_a_split_are_kept(caplog: pyte
     assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
     assert table_of(rows.drop("a")).schema.names == ["id"]
     roles: tuple[tuple[str, Role], ...] = (("y", "target"), ("id", "time"))
-    assert read_table(Source.of_frame("t", rows), TableSpec(roles)).schema.names == ["id", "a"]
+    table = read_table(TableReader(Source.of_frame("t", rows), TableSpec(roles)))
+    assert table.schema.names == ["id", "a"]
     assert table_of(rows.rename({"id": "age"})).schema.names == ["age", "a"]
     assert "leaving out" not in caplog.text
 

@@ -8,6 +8,7 @@ import pytest
 from support import config, table_of
 
 from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import table_spec
@@ -28,7 +29,8 @@ FRAME = pl.DataFrame(
 
 def with_key(column: str, role: Role) -> Table:
     """The table with a column that its split needs."""
-    return read_table(Source.of_frame("t", FRAME), TableSpec((("y", "target"), (column, role))))
+    spec = TableSpec((("y", "target"), (column, role)))
+    return read_table(TableReader(Source.of_frame("t", FRAME), spec))
 
 
 def split_of(table: Table, *overrides: str) -> Split:

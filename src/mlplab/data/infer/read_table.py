@@ -1,7 +1,7 @@
 """Reads a source into a table: infers its columns, drops those that are not inputs, sorts categories."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -10,9 +10,8 @@ from jaxtyping import Float
 from mlplab.data.cells.parse import BOOLEANS
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
-from mlplab.data.infer.table_reader import Allocate, TableReader
-from mlplab.data.infer.table_spec import TableSpec, titled
-from mlplab.data.io.source import Source
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import titled
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed
@@ -23,29 +22,17 @@ MAX_WARNINGS = 10
 log = logging.getLogger(__name__)
 
 
-def in_memory(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-    """Allocates a matrix in memory."""
-    return np.empty(shape, dtype)
-
-
-def read_table(
-    source: Source,
-    spec: TableSpec,
-    dtype: type[np.floating] = np.float32,
-    allocate: Allocate = in_memory,
-    progress: Callable[[int], None] = lambda rows: None,
-) -> Table:
+def read_table(reader: TableReader) -> Table:
     """Reads a source into a table. Warns about columns that are left out or suspicious.
 
     Raises:
         UserError: with all faults of the table.
     """
-    reader = TableReader(source, spec, dtype, allocate, progress).read()
-    columns = infer_columns(reader)
+    columns = infer_columns(reader.read())
     table = build_table(reader, columns)
-    left_out = table.schema.left_out.items()
-    _warn({name: why for name, why in left_out if name not in spec.left_out}, source, "leaving out ")
-    _warn({column.name: column.note for column in columns if column.note}, source)
+    left_out, where = table.schema.left_out.items(), table.source
+    _warn({name: why for name, why in left_out if name not in reader.spec.left_out}, where, "leaving out ")
+    _warn({column.name: column.note for column in columns if column.note}, where)
     return table
 
 
@@ -90,11 +77,11 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     return Table.of(where, schema, _compacted(reader.features, keep), reader.others, split_roles)
 
 
-def _warn(columns: Mapping[str, str], source: Source, action: str = "") -> None:
+def _warn(columns: Mapping[str, str], where: str, action: str = "") -> None:
     for name, why in list(columns.items())[:MAX_WARNINGS]:
-        log.warning("%s: %s%s: %s", source.where, action, titled(name), why)
+        log.warning("%s: %s%s: %s", where, action, titled(name), why)
     if more := list(columns)[MAX_WARNINGS:]:
-        log.warning("%s: %s%s more such columns: %s", source.where, action, len(more), listed(more))
+        log.warning("%s: %s%s more such columns: %s", where, action, len(more), listed(more))
 
 
 def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
