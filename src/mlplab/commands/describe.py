@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -179,9 +180,8 @@ def description_grid(description: Description, width: int) -> RenderableType:
 
 def task_lines(description: Description) -> list[str]:
     """What is predicted: numbers, or classes with the number of rows of each; nothing without a target."""
-    targets = [
-        column for roles in description.columns.values() for column in roles if column.role == "target"
-    ]
+    columns = chain.from_iterable(description.columns.values())
+    targets = [column for column in columns if column.role == "target"]
     if not targets:
         return []
     if not (classes := targets[0].classes):

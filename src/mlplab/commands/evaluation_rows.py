@@ -99,8 +99,7 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
         frame = _read(source)
         with progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows"):
             y, weight = _targets_and_weight(first, frame, source)
-            comma = source.decimal_comma
-            transformer = FrameTransformer(schema, path, first.dtype, decimal_comma=comma)
+            transformer = FrameTransformer(schema, path, first.dtype, decimal_comma=source.decimal_comma)
             x = transformer.features(frame)
             transformer.warn()
             is_usable = np.isfinite(y).all(1) if weight is None else np.isfinite(y).all(1) & (weight > 0)

@@ -146,11 +146,9 @@ def results_of_table(
         for values, group in groups.items()
     ]
     columns = keys if by is not None else [RUN, *keys]
-    schema = {**dict.fromkeys(columns, pl.String()), "runs": pl.Int64(), "over": pl.String()}
-    schema |= {
-        "not done": pl.String(),
-        **{name + part: pl.Float64() for name in metrics for part in STATISTIC_SUFFIXES},
-    }
+    texts = dict.fromkeys([*columns, "runs", "over", "not done"], pl.String())
+    numbers = {name + part: pl.Float64() for name in metrics for part in STATISTIC_SUFFIXES}
+    schema = {**texts, "runs": pl.Int64(), **numbers}
     frame = pl.DataFrame(rows, schema).fill_nan(None)
     if sort in keys:
         frame = frame.sort(pl.col(sort).cast(pl.Float64, strict=False), sort, nulls_last=True)

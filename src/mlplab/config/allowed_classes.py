@@ -48,15 +48,14 @@ def import_class(class_path: str, kind: type[T]) -> type[T]:
     Raises:
         UserError: if there is no such class, or it is not a subclass of `kind`.
     """
+    where = f"_target_={class_path}"
     try:
         imported = resolve_name(class_path)
     except (ImportError, AttributeError, ValueError) as error:
-        remedy = "check its spelling and PYTHONPATH"
-        raise UserError(
-            Fault(f"cannot be imported: {error}", f"_target_={class_path}", remedy=remedy)
-        ) from error
+        what, remedy = f"cannot be imported: {error}", "check its spelling and PYTHONPATH"
+        raise UserError(Fault(what, where, remedy=remedy)) from error
     if not (isinstance(imported, type) and issubclass(imported, kind)):
-        raise UserError(Fault(f"is not a {kind.__module__}.{kind.__qualname__}", f"_target_={class_path}"))
+        raise UserError(Fault(f"is not a {kind.__module__}.{kind.__qualname__}", where))
     return imported
 
 
@@ -67,14 +66,14 @@ def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -
         UserError: as `import_class`, or if the class rejects the arguments.
         RunFailed: if the class calls `sys.exit`.
     """
+    where = f"_target_={class_path}"
     try:
         return import_class(class_path, kind)(*arguments, **named)
     except SystemExit as error:
         raise RunFailed(f"{class_path} called exit({error.code})") from error
     except ImportError as error:
         what, remedy = f"needs a package: {error}", "install it: uv pip install …, or pip install …"
-        raise UserError(Fault(what, f"_target_={class_path}", remedy=remedy)) from error
+        raise UserError(Fault(what, where, remedy=remedy)) from error
     except (TypeError, ValueError) as error:
-        what = f"cannot be instantiated: {error}"
-        remedy = "check the keys next to _target_"
-        raise UserError(Fault(what, f"_target_={class_path}", remedy=remedy)) from error
+        what, remedy = f"cannot be instantiated: {error}", "check the keys next to _target_"
+        raise UserError(Fault(what, where, remedy=remedy)) from error

@@ -62,11 +62,8 @@ def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Sou
     match data:
         case config.FrameData():
             if frame is None:
-                what, remedy = (
-                    "is a frame in memory, which only Python can pass",
-                    "pass it, or a file: data.path=…",
-                )
-                raise UserError(Fault(what, "data=frame", remedy=remedy))
+                what = "is a frame in memory, which only Python can pass"
+                raise UserError(Fault(what, "data=frame", remedy="pass it, or a file: data.path=…"))
             yield Source.of_frame(FRAME, frame)
         case config.BundledData(name="digits"):
             yield Source.of_frame("digits", _digits())

@@ -143,9 +143,7 @@ def _load(folder: Path) -> Table | None:
         if content["format"] != FORMAT:
             return None
         files = ((folder / name, *content[name]) for name in ("features", "others"))
-        x, others = (
-            np.memmap(path, dtype, "c", shape=(rows, columns)) for path, rows, columns, dtype in files
-        )
+        x, others = (np.memmap(path, dtype, "c", shape=tuple(shape)) for path, *shape, dtype in files)
         roles, schema = list(map(str, content["split_roles"])), Schema.from_plain(content["schema"])
         table = Table.of(content["source"], schema, x, others, roles)
     except (OSError, ValueError, LookupError, TypeError):

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.cells.dates import ISO, is_datetime
+from mlplab.data.cells.dates import is_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import BAD, EXPECTED, bad_cells, cells_of, is_text, named, parse_str
+from mlplab.data.cells.parse import BAD, bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.class_labels import class_numbers
 from mlplab.data.frames import FrameLike, in_memory, to_polars
 from mlplab.data.io.header import ROW_INDEX
@@ -94,7 +94,7 @@ class FrameTransformer:
             if not _fits(column, cells):
                 what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
                 where = f"{self.where}, column '{column.name}'"
-                faults.append(Fault(what, where, "", _expected(column), remedy))
+                faults.append(Fault(what, where, "", column.expected, remedy))
                 continue
             parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
             if not column.categories:
@@ -114,11 +114,9 @@ class FrameTransformer:
     def warn(self) -> None:
         """Warns about unknown categories, and about missing values in columns that had none in training."""
         for name, values in self._unknown.items():
-            texts = listed(
-                (f"{shortened(text)} ({count:,})" for text, count in values.most_common()), MAX_SHOWN
-            )
+            texts = (f"{shortened(text)} ({count:,})" for text, count in values.most_common())
             what = "%s, column '%s': categories not seen in training are treated as missing: %s"
-            log.warning(what, self.where, name, texts)
+            log.warning(what, self.where, name, listed(texts, MAX_SHOWN))
         if missing := [f"{name} ({count:,})" for name, count in self._missing.items()]:
             what = "%s: imputed missing values (median or mode) in columns that had none in training: %s"
             log.warning(what, self.where, listed(missing))
@@ -135,7 +133,7 @@ class FrameTransformer:
         what = BAD[column.kind] + (f"; {len(bad):,} such cells in this column" if len(bad) > 1 else "")
         place = f"{self.where}, column '{column.name}', data row {self.rows + bad[0] + 1}"
         remedy = "write it as in training, or leave it empty"
-        return Fault(what, place, shortened(str(cells[bad[0]])), _expected(column), remedy)
+        return Fault(what, place, shortened(str(cells[bad[0]])), column.expected, remedy)
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:
@@ -145,13 +143,6 @@ def _fits(column: Column, cells: pl.Series) -> bool:
         return not (dtype.is_nested() or dtype == pl.Object)
     is_like_training = is_datetime(dtype) if column.kind == "date" else dtype == pl.Boolean
     return dtype.is_numeric() or is_text(dtype) or is_like_training
-
-
-def _expected(column: Column) -> str:
-    if column.categories:
-        return f"one of {listed(map(shortened, column.categories), 5)}"
-    is_usual = column.format in ("", ISO)
-    return EXPECTED[column.kind] if is_usual else f"one written as {column.format}"
 
 
 def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from mlplab.data.cells.dates import DatePart, date_parts, parse_datetime
+from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import Kind, by_distinct, parse_bool, parse_str
-from mlplab.errors import listed
+from mlplab.data.cells.parse import EXPECTED, Kind, by_distinct, parse_bool, parse_str
+from mlplab.errors import listed, shortened
 
 Task = Literal["regression", "binary", "multiclass"]
 """What is predicted: numbers, one of two classes, or one of more classes."""
@@ -43,9 +43,7 @@ class Column:
     format: str = ""
     parts: tuple[DatePart, ...] = ()
 
-    def parse(
-        self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False
-    ) -> pl.Series:
+    def parse(self, cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool) -> pl.Series:
         """Parses cells: dates become Datetime; all other kinds, including codes of categories, Float64."""
         match self.kind:
             case "numeric":
@@ -71,6 +69,13 @@ class Column:
     def width(self) -> int:
         """The number of features."""
         return len(self.parts) if self.kind == "date" else 1
+
+    @property
+    def expected(self) -> str:
+        """What its cells are, for messages."""
+        if self.categories:
+            return f"one of {listed(map(shortened, self.categories), 5)}"
+        return EXPECTED[self.kind] if self.format in ("", ISO) else f"one written as {self.format}"
 
 
 @dataclass(frozen=True)

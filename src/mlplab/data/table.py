@@ -7,9 +7,9 @@ from hashlib import sha256
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64
 
-from mlplab.data.leaks.row_keys import RowHasher, Values
+from mlplab.data.leaks.row_keys import Keys, RowHasher, Values
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 
@@ -44,9 +44,7 @@ class Table:
     memmapped: bool = False
     sha256: str = ""
     warned: set[str] = field(default_factory=set, init=False)
-    _row_keys: dict[int, tuple[RowHasher, Int64[np.ndarray, " row"]]] = field(
-        default_factory=dict, init=False
-    )
+    _row_keys: dict[int, tuple[RowHasher, Keys]] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(
@@ -85,7 +83,7 @@ class Table:
         present = set(np.unique(self.y[rows, 0]).tolist()) if classes else set()
         return [label for number, label in enumerate(classes) if number not in present]
 
-    def row_keys(self, digits: int) -> tuple[RowHasher, Int64[np.ndarray, " row"]]:
+    def row_keys(self, digits: int) -> tuple[RowHasher, Keys]:
         """What computes keys of rows, for copies with that many digits, and the keys of all rows."""
         if digits not in self._row_keys:
             hasher = RowHasher.of(self.values, self.schema.dates, digits)

@@ -82,12 +82,11 @@ def score_over(key: str, runs: Sequence[RunPoint], metric: str, best: str) -> Fi
     """The metric of each run over one key. Without those that were pruned, bad values would look rare."""
     x = x_of_key(key, [run.values[key] for run in runs])
     dots, _, notes = _dots(runs, x, metric, best, key)
-    title, description = f"{metric} over {key}", f"Points: {metric} of each run over its value of {key}"
     return framed(
         dots,
-        title=title,
+        title=f"{metric} over {key}",
         subtitle=["the best run of the best configuration is large", *notes],
-        description=description,
+        description=f"Points: {metric} of each run over its value of {key}",
     )
 
 

@@ -92,9 +92,7 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
     try:
         events = yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else ()
         if len(text) > LARGEST_YAML or any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise ValueError(
-                "it is too large, or has aliases, by which a short text may expand to a huge one"
-            )
+            raise ValueError("it is too large, or has aliases, which may expand a short text to a huge one")
         content = yaml.load(text, Loader=yaml.CSafeLoader)
         if not isinstance(content, dict):
             raise ValueError("it has no keys")

@@ -83,10 +83,9 @@ def write_test_predictions(
     truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
     number = f"data {ROW}" if ROW in schema.targets else ROW
     columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}
+    frame = pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold))
     with replacing(path, synced=False) as partial:
-        pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold)).write_csv(
-            partial
-        )
+        frame.write_csv(partial)
 
 
 def weighted_mean(

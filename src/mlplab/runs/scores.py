@@ -12,7 +12,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
-from mlplab.runs.predictions import SMALLEST_PROBABILITY
+from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.calibration import best_threshold
 from mlplab.training.evaluation import Evaluation, Values, outputs
 from mlplab.training.losses import Loss
@@ -22,7 +22,7 @@ Scores = dict[str, float]
 
 
 def scores(
-    predicted: Float64[np.ndarray, "row output"],
+    predicted: Predicted,
     y: Float64[np.ndarray, "row target"],
     weight: Float[np.ndarray, " row"] | None,
     classes: int = 0,
@@ -51,9 +51,7 @@ def scores(
     return scores
 
 
-def table_scores(
-    table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"], threshold: float
-) -> Scores:
+def table_scores(table: Table, rows: Rows, predicted: Predicted, threshold: float) -> Scores:
     """The metrics of predictions for some rows of a table."""
     weight, schema = None if table.weight is None else table.weight[rows], table.schema
     return scores(predicted, table.y[rows], weight, len(schema.classes), schema.targets, threshold)

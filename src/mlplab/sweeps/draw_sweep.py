@@ -3,23 +3,19 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlplab.console import progress_lines
+from mlplab.data.cache import DataCache
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores
 
-if TYPE_CHECKING:
-    from mlplab.data.cache import DataCache
-
-
 log = logging.getLogger(__name__)
 
 
 def draw_sweep(
-    root: Path, runs: Sequence[RunResult], cache: "DataCache", best_trial: BestTrial | None = None
+    root: Path, runs: Sequence[RunResult], cache: DataCache, best_trial: BestTrial | None = None
 ) -> None:
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 

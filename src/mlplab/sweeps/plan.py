@@ -122,8 +122,7 @@ def stack_key(run: Run, cache: DataCache) -> str:
     table: object = table_key(section)
     if isinstance(section.data, config.FrameData) and not (data.table.memmapped or section.init_from):
         columns = tuple(replace(column, offset=0.0) for column in data.table.schema.inputs)
-        table = replace(
-            data.table.schema, inputs=columns, left_out={}
-        )  # frames may differ in rows and offsets
+        # Frames may differ in rows and offsets.
+        table = replace(data.table.schema, inputs=columns, left_out={})
     key = section.model_dump(mode="json", exclude=per_member), str(table), batch, steps, alone
     return json.dumps(key)

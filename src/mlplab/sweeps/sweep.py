@@ -61,7 +61,7 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
             if searches:
                 from mlplab.sweeps.search.search import search
 
-                search(composed, launcher)
+                search(launcher)
             else:
                 _train_grid(launcher, grid(composed.overrides), settings.ensemble)
     finally:
@@ -77,7 +77,7 @@ class SweepLauncher:
         self, composed: ComposedSweep, cache: DataCache, console: Console, progress: Console
     ) -> None:
         self.root, self.cache, self.console = composed.root, cache, console
-        self._composed, self._progress = composed, progress
+        self.composed, self._progress = composed, progress
         self._engine: Engine | None = None
 
     def launch(
@@ -89,14 +89,14 @@ class SweepLauncher:
             UserError: if none of the runs can be trained.
             Interrupted: after SIGINT or SIGTERM, with the training states saved.
         """
-        composed = list(self._composed.compose(overrides))
+        composed = list(self.composed.compose(overrides))
         runs, refused = check_runs(composed, self.cache)  # before torch is imported
         with heavy_imports():
             from mlplab.sweeps.engines.engine import open_engine
             from mlplab.sweeps.launch import launch
 
         accelerator = runs[0].config.trainer.accelerator
-        self._engine = self._engine or open_engine(self._composed.launcher, self.root, accelerator)
+        self._engine = self._engine or open_engine(self.composed.launcher, self.root, accelerator)
         runs = [
             replace(run, bracket=brackets.get(run.folder.name), overrides=overrides[run.folder.name])
             for run in runs

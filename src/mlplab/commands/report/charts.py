@@ -99,7 +99,8 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     points = [_point(comparison, run) for run in comparison.runs]
     if len(points) < 2 or not any(point.is_scored for point in points):
         return {}
-    best_run = comparison.name(comparison.best[0]) if comparison.best else ""
+    best_runs = list(map(comparison.name, comparison.best))
+    best_run = next(iter(best_runs), "")
     if comparison.is_search:
         charts["history"] = history(points, monitor, best_run)
     if best and importance:
@@ -114,9 +115,7 @@ def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> 
     read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in shown)
     if curves := {name: curves[monitor] for name, curves in read if curves}:
         pruned = [comparison.name(run) for run in shown if not run.done]
-        charts["curves"] = curves_of_runs(
-            monitor, curves, list(map(comparison.name, comparison.best)), pruned
-        )
+        charts["curves"] = curves_of_runs(monitor, curves, best_runs, pruned)
     return charts
 
 

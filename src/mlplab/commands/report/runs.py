@@ -110,11 +110,10 @@ def _table(comparison: Comparison) -> TextTable:
     Of a search, only the best trial has test scores, so they are left out; the others may have fewer epochs.
     """
     runs, known = comparison.ranked, comparison.metrics[: 1 if comparison.is_search else None]
-    repeats = {
-        key: key.removeprefix("data.") for key in REPEATS if len({run.values([key]) for run in runs}) > 1
-    }
+    repeats = [key for key in REPEATS if len({run.values([key]) for run in runs}) > 1]
+    keys = comparison.keys | {key: key.removeprefix("data.") for key in repeats}
     columns = {comparison.noun: list(map(comparison.name, runs))}
-    for key, short in (comparison.keys | repeats).items():
+    for key, short in keys.items():
         columns[short] = [in_brief(*run.values([key])) for run in runs]
     for metric in known:
         if any(math.isfinite(run.metric(metric)) for run in runs):

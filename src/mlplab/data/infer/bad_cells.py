@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlplab.data.cells.parse import BAD, EXPECTED, LONG_INTEGER, MISSING
+from mlplab.data.cells.parse import BAD, LONG_INTEGER, MISSING
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
@@ -29,9 +29,7 @@ def check_cells(reader: TableReader) -> None:
         is_long = kind == "numeric" and _matches(column, LONG_INTEGER)
         what = "is an integer of more than 64 bits" if is_long else BAD[kind]
         what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
-        expected = (
-            f"one written as {column.definition.format}" if column.definition.format else EXPECTED[kind]
-        )
+        expected = column.definition.expected
         remedy = "; ".join(_remedies(column, na_values, reader))
         column.faults = [Fault(what, reader.place(row, column), shortened(text), expected, remedy)]
 

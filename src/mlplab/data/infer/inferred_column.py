@@ -149,19 +149,17 @@ class InferredColumn:
 
         Bad cells are infinite, unlike missing ones.
         """
-        bad = NO_ROWS
+        bad, definition = NO_ROWS, self.definition
         if self.codes is not None:
             features = [by_distinct(partial(self._codes_of, na_values=na_values), cells)]
         else:
-            values = self.definition.parse(cells, na_values, decimal_comma=decimal_comma)
-            bad = bad_cells(cells, values, na_values, self.definition.kind)
+            values = definition.parse(cells, na_values, decimal_comma=decimal_comma)
+            bad = bad_cells(cells, values, na_values, definition.kind)
             values = values.scatter(bad, None) if len(bad) else values
             if self.kind == "numeric":
-                self.unsigned += count_unsigned(cells, na_values, self.definition.format)
-            is_time = self.role == "time" and self.definition.kind == "date"
-            features = (
-                [values.to_physical().cast(pl.Float64)] if is_time else self.definition.features(values)
-            )
+                self.unsigned += count_unsigned(cells, na_values, definition.format)
+            is_time = self.role == "time" and definition.kind == "date"
+            features = [values.to_physical().cast(pl.Float64)] if is_time else definition.features(values)
         empty = features[0].null_count()
         empty += int(features[0].is_nan().sum()) if has_nan(features[0]) else 0
         self.filled += len(cells) - empty

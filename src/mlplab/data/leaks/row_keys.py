@@ -46,6 +46,10 @@ NEIGHBOURS = np.array([*product((0, 1), repeat=PROJECTIONS)]).T
 """The projections in which the nearest neighbouring cell is probed."""
 
 
+Keys = Int64[np.ndarray, " row"]
+"""Equal for equal rows, and hardly ever for others."""
+
+
 @dataclass(frozen=True)
 class Values:
     """The numbers of a table in their own units; `offsets` were subtracted from its features."""
@@ -112,7 +116,7 @@ class RowHasher:
         """Whether all columns are compared exactly, so that the number of digits has no influence."""
         return not self.projection.any()
 
-    def keys(self, values: Values, rows: Rows) -> Int64[np.ndarray, " some"]:
+    def keys(self, values: Values, rows: Rows) -> Keys:
         """The keys of some rows."""
         keys = np.empty(len(rows), np.int64)
         for part in _blocks(len(rows), len(self.step)):
@@ -120,9 +124,7 @@ class RowHasher:
             keys[part] = _keys(hashes, np.floor(cells))
         return keys
 
-    def recognised(
-        self, values: Values, rows: Rows, known: Int64[np.ndarray, " _"]
-    ) -> Bool[np.ndarray, " some"]:
+    def recognised(self, values: Values, rows: Rows, known: Keys) -> Bool[np.ndarray, " some"]:
         """Which of some rows have a known key in their cell or in a neighbouring one, on the nearer sides."""
         recognised, known_keys = np.empty(len(rows), np.bool_), pl.Series(known).implode()
         for part in _blocks(len(rows), len(self.step)):
@@ -171,7 +173,5 @@ def _scale(column: Float64[np.ndarray, " some"]) -> tuple[float, float, float]:
     return centre, spread, step if is_exact else np.inf
 
 
-def _keys(
-    hashes: Int64[np.ndarray, " some"], cells: Float64[np.ndarray, "some projection"]
-) -> Int64[np.ndarray, " some"]:
+def _keys(hashes: Keys, cells: Float64[np.ndarray, "row projection"]) -> Keys:
     return hashes + cells.astype(np.int64) @ CELL_MULTIPLIERS

@@ -3,12 +3,10 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mlplab.config.metrics import sign_of
-
-if TYPE_CHECKING:
-    from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.compare.run_result import RunResult
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 """Keys that change only how the same rows are split."""
@@ -26,7 +24,7 @@ class Score(NamedTuple):
     se: float
 
 
-def score(runs: Sequence["RunResult"], metric: str) -> Score:
+def score(runs: Sequence[RunResult], metric: str) -> Score:
     """A metric over the finished runs that have it."""
     splits: dict[tuple[str, ...], list[float]] = {}
     for run in runs:
@@ -38,14 +36,14 @@ def score(runs: Sequence["RunResult"], metric: str) -> Score:
     return Score(fmean(singles) if singles else math.nan, sd, sd / math.sqrt(len(values) or 1))
 
 
-def ranked(runs: Sequence["RunResult"], metric: str) -> list["RunResult"]:
+def ranked(runs: Sequence[RunResult], metric: str) -> list[RunResult]:
     """Runs, best first by a metric; those without it and unfinished ones last."""
     return sorted(runs, key=lambda run: (not run.done, *_best_first(run.metric(metric), metric)))
 
 
 def configurations(
-    runs: Sequence["RunResult"], keys: Sequence[str], metric: str
-) -> dict[tuple[str, ...], list["RunResult"]]:
+    runs: Sequence[RunResult], keys: Sequence[str], metric: str
+) -> dict[tuple[str, ...], list[RunResult]]:
     """Runs by their values of some keys: the best mean over finished runs first, then the best run."""
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for run in ranked(runs, metric):

@@ -3,12 +3,10 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlplab.errors import Fault, UserError, listed
-
-if TYPE_CHECKING:
-    from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.compare.run_result import RunResult
 
 TABLE = ("data.name", "data.function", "data.target")
 """Keys of the table and its target, beside the absolute `data.path`. Other keys of `data`, such as its rows,
@@ -18,7 +16,7 @@ DRAWN = ("data.rows", "data.features", "data.noise", "data.seed")
 """Keys of the rows of a synthetic table. A list may have runs that differ in them, but none is the best."""
 
 
-def by_table(runs: Sequence["RunResult"], keys: Sequence[str] = TABLE) -> list[list["RunResult"]]:
+def by_table(runs: Sequence[RunResult], keys: Sequence[str] = TABLE) -> list[list[RunResult]]:
     """Runs by table, target and task, in order of appearance.
 
     A run that was refused before its table decided the task belongs to the first task of its table.
@@ -33,7 +31,7 @@ def by_table(runs: Sequence["RunResult"], keys: Sequence[str] = TABLE) -> list[l
     return [group for tasks in tables.values() for group in tasks.values()]
 
 
-def is_classification(runs: Sequence["RunResult"]) -> bool:
+def is_classification(runs: Sequence[RunResult]) -> bool:
     """Whether the target of runs of one table is a class."""
     return any(
         run.config.get("loss.name") == "cross_entropy"
@@ -42,7 +40,7 @@ def is_classification(runs: Sequence["RunResult"]) -> bool:
     )
 
 
-def table_title(runs: Sequence["RunResult"]) -> str:
+def table_title(runs: Sequence[RunResult]) -> str:
     """The table of runs, and what they predict."""
     config = runs[0].config
     table = config.get("data.path") or config.get("data.function") or config.get("data.name") or "table"
@@ -51,7 +49,7 @@ def table_title(runs: Sequence["RunResult"]) -> str:
     return f"{table} → {targets} ({'classes' if is_classification(runs) else 'numbers'})"
 
 
-def check_one_table(runs: Sequence["RunResult"], folder: Path) -> None:
+def check_one_table(runs: Sequence[RunResult], folder: Path) -> None:
     """Checks that all runs have the same table, target and task.
 
     Raises:

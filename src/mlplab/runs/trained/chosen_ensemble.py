@@ -55,9 +55,8 @@ class ChosenEnsemble:
         try:
             ensemble = TypeAdapter(cls).validate_json(content)
         except ValidationError as error:
-            raise UserError(
-                Fault("is not the file of a chosen ensemble", str(path), remedy=REMEDY)
-            ) from error
+            what = "is not the file of a chosen ensemble"
+            raise UserError(Fault(what, str(path), remedy=REMEDY)) from error
         weights = ensemble.runs.values()
         if not all(weight > 0 for weight in weights) or not math.isclose(sum(weights), 1, rel_tol=1e-6):
             raise UserError(Fault("is damaged: it has no weights with the sum 1", str(path), remedy=REMEDY))

@@ -84,11 +84,6 @@ def _padded(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "padded feature
 
 def stacked(runs: Sequence[TrainedRun]) -> list[RunStack]:
     """The stacks of runs that can share one."""
-    groups: list[list[TrainedRun]] = []
-    for run in runs:
-        group = next((group for group in groups if group[0].stack_key == run.stack_key), None)
-        if group is None:
-            groups.append([run])
-        else:
-            group.append(run)
-    return [RunStack(group) for group in groups]
+    keys = [run.stack_key for run in runs]
+    distinct = [key for place, key in enumerate(keys) if keys.index(key) == place]
+    return [RunStack([run for run in runs if run.stack_key == key]) for key in distinct]

@@ -93,16 +93,11 @@ class TrainedRun:
             UserError: if a custom network class cannot be found, or its tensors have no member axis.
         """
         model, schema, seeds = self._model, self.schema, [self.config.seed] * members
-        layout, classes, weights = (
-            FeatureLayout(schema.category_counts, schema.missing),
-            len(schema.classes),
-            None,
-        )
-        if self.config.data.class_weights != "none":
-            weights = torch.ones(members, 1, classes, dtype=torch.float64)
-        preprocessing = Preprocessing(
-            *(model.preprocessing, layout, len(schema.targets), seeds, self._dtype, None, classes, weights)
-        )
+        layout, classes = FeatureLayout(schema.category_counts, schema.missing), len(schema.classes)
+        has_weights = self.config.data.class_weights != "none"
+        weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None
+        section, targets, dtype = model.preprocessing, len(schema.targets), self._dtype
+        preprocessing = Preprocessing(section, layout, targets, seeds, dtype, None, classes, weights)
         return build_network([model] * members, seeds, preprocessing, initialize=False).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:

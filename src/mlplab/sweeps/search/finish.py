@@ -5,12 +5,10 @@ from collections import Counter
 
 import yaml
 from optuna.trial import FrozenTrial
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from mlplab.commands.render import format_score, main_scores, score_table
 from mlplab.console import first_few, plural, print_line
-from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
@@ -21,28 +19,22 @@ from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import STATES, SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
+from mlplab.sweeps.sweep import SweepLauncher
 from mlplab.typed_commands import command_line, inside, tensorboard_command
 
 
-def finish(
-    study: SearchStudy,
-    trial: FrozenTrial,
-    ensemble: int | None,
-    command: str,
-    cache: DataCache,
-    console: Console,
-) -> None:
+def finish(study: SearchStudy, trial: FrozenTrial, command: str, launcher: SweepLauncher) -> None:
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
 
     Without test rows, its validation scores are printed.
 
     Args:
-        ensemble: the size of the ensemble that is chosen; None: there is none.
         command: what trains the configuration of the best trial.
 
     Raises:
         RunFailed: if some trials failed.
     """
+    cache, console, ensemble = launcher.cache, launcher.console, launcher.composed.settings.ensemble
     with heavy_imports():
         import torch
 

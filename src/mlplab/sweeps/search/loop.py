@@ -13,7 +13,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.sweeps.search.space import Value
+from mlplab.sweeps.search.space import Values
 from mlplab.sweeps.search.study import SearchStudy, TrialResult
 from mlplab.sweeps.stack_keys import may_differ
 from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
@@ -38,7 +38,7 @@ def train_trials(
     launch: Launch,
     study: SearchStudy,
     settings: Sweep,
-    defaults: Mapping[str, Value],
+    defaults: Values,
     seconds_per_trial: float,
 ) -> None:
     """Trains trials until there are as many as asked for, or the time is over.
@@ -84,9 +84,7 @@ def train_trials(
         log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", name)
 
 
-def next_batch(
-    study: SearchStudy, settings: Sweep, defaults: Mapping[str, Value], most: int
-) -> list[FrozenTrial]:
+def next_batch(study: SearchStudy, settings: Sweep, defaults: Values, most: int) -> list[FrozenTrial]:
     """The trials that train next: those that had been started before, and at most `most` new ones.
 
     Batches end at multiples of their size, whatever was interrupted.
@@ -98,9 +96,7 @@ def next_batch(
     return running + [study.ask(_fixed_values(study, settings, defaults, n)) for n in range(asked, end)]
 
 
-def _fixed_values(
-    study: SearchStudy, settings: Sweep, defaults: Mapping[str, Value], number: int
-) -> Mapping[str, Value]:
+def _fixed_values(study: SearchStudy, settings: Sweep, defaults: Values, number: int) -> Values:
     """The values that a trial gets without the sampler: its shape is that of the first of its group."""
     if number == 0:
         return defaults

@@ -17,7 +17,7 @@ from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
-from mlplab.sweeps.search.space import Space, Value, read_space
+from mlplab.sweeps.search.space import Space, Value, Values, read_space
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
 from mlplab.typed_commands import command_line
@@ -26,14 +26,15 @@ NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
 """Keys that the command of the best trial does not repeat."""
 
 
-def search(composed: ComposedSweep, launcher: SweepLauncher) -> None:
+def search(launcher: SweepLauncher) -> None:
     """Searches, tests the best trial, and prints what was found.
 
     Raises:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
         RunFailed: if no trial finished, or some failed.
     """
-    settings, root, cache = composed.settings, launcher.root, launcher.cache
+    composed, root, cache = launcher.composed, launcher.root, launcher.cache
+    settings = composed.settings
     space = read_space(composed.overrides, settings.space)
     (without_search,) = composed.compose({"": space.fixed})
     if isinstance(without_search, RefusedRun):
@@ -60,7 +61,7 @@ def search(composed: ComposedSweep, launcher: SweepLauncher) -> None:
     if study.best is None:
         raise RunFailed(failures(study))
     command = _command(common, space, study.best.params)
-    finish(study, study.best, settings.ensemble, command, cache, launcher.console)
+    finish(study, study.best, command, launcher)
 
 
 def _check_ends(composed: ComposedSweep, space: Space) -> None:
@@ -110,7 +111,7 @@ def _defaults(space: Space, *configurations: Mapping[str, Any]) -> dict[str, Val
     return defaults
 
 
-def _command(common: TrainConfig, space: Space, values: Mapping[str, Value]) -> str:
+def _command(common: TrainConfig, space: Space, values: Values) -> str:
     """The command that trains a run with some values; its ensemble has as many networks as the trials."""
     networks = 1 if common.ensemble == "auto" else common.ensemble
     lines = [line for line in space.overrides(values) if not NOT_OF_A_RUN.match(line)]

@@ -23,6 +23,9 @@ from mlplab.errors import Fault, UserError, listed
 Value = float | int | str
 """A value as Optuna stores it; a list such as [64,64] is its text."""
 
+Values = Mapping[str, Value]
+"""A value for each of some keys."""
+
 SEARCHABLE = (
     *("model", "loss", "optimizer", "scheduler", "data.batch_size", "trainer.max_epochs"),
     *("trainer.gradient_clip_val", "callbacks.early_stopping"),
@@ -77,7 +80,7 @@ class Space:
         """The values of each key, as typed."""
         return {key: dimension.text for key, dimension in self.dimensions.items()}
 
-    def overrides(self, values: Mapping[str, Value]) -> list[str]:
+    def overrides(self, values: Values) -> list[str]:
         """The overrides of a trial with these values, which may be of some of the keys."""
         return [*self.fixed, *(f"{self.dimensions[key].typed}={value}" for key, value in values.items())]
 

@@ -21,7 +21,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import COMPATIBLE
 from mlplab.sweeps.folder import STUDY_FILE
-from mlplab.sweeps.search.space import Space, Value
+from mlplab.sweeps.search.space import Space, Values
 
 STUDY = "search"
 """The name of the study in its journal."""
@@ -124,7 +124,7 @@ class SearchStudy:
         stored: dict[str, Any] = then["table"]
         return stored
 
-    def ask(self, fixed: Mapping[str, Value]) -> FrozenTrial:
+    def ask(self, fixed: Values) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
         number = len(self.trials)
         self.study.sampler = build_sampler(self.sampler, self.seed, number, fixed)
@@ -159,7 +159,7 @@ def status_of(trial: FrozenTrial) -> str:
     return "done" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get("status", "failed"))
 
 
-def build_sampler(name: str, seed: int, number: int, fixed: Mapping[str, Value]) -> BaseSampler:
+def build_sampler(name: str, seed: int, number: int, fixed: Values) -> BaseSampler:
     """The sampler for one trial.
 
     It depends on the earlier trials, the seed and the trial's number only. So a search that was killed and
