@@ -10,7 +10,7 @@ from mlplab.cli.compose import Compose, initialized, plain
 from mlplab.cli.compose_sweep import compose_sweep
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
-from mlplab.errors import UserError
+from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import folder_name, grid
 
@@ -80,7 +80,7 @@ def test_a_mistake_is_reported_for_its_runs_only(
 ) -> None:
     runs = runs_of(compose, *overrides)
     assert [number for number, run in enumerate(runs) if isinstance(run, RefusedRun)] == refused
-    assert all(reason in run.reason for run in runs if isinstance(run, RefusedRun))
+    assert all(reason in reason_of(run.error) for run in runs if isinstance(run, RefusedRun))
     assert {run.folder.parent for run in runs} == {Path("outputs/s")}
 
 

@@ -95,7 +95,9 @@ def test_tables_that_polars_writes_come_back(tmp_path: Path, frame: pl.DataFrame
         with opened(path) as source:
             rows = source.scan().collect()
         for start, stop in ((0, 1), (1, frame.height)):
-            x = FrameTransformer(whole.schema, "t").features(rows[start:stop])
+            x = FrameTransformer(whole.schema, "t", np.float32, decimal_comma=False).features(
+                rows[start:stop]
+            )
             np.testing.assert_array_equal(x, whole.x[start:stop])
             assert torch.equal(network(torch.from_numpy(x)[None])[0], predicted[start:stop])
     order = whole.x[:, whole.schema.names.index("row")] + whole.schema.inputs[0].offset

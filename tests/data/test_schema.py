@@ -214,7 +214,9 @@ def test_a_missing_number_is_recognised_in_any_spelling() -> None:
     text = ["-999.0" if row % 5 == 0 else f" {row}" if row % 7 == 0 else str(row) for row in range(30)]
     for cells in (text, [float(cell) for cell in text]):
         assert np.isnan(table(cells, na_values=("-999",)).x[:, 0]).sum() == 6
-    transformer = FrameTransformer(table(text, na_values=("-999",)).schema, "t")
+    transformer = FrameTransformer(
+        table(text, na_values=("-999",)).schema, "t", np.float32, decimal_comma=False
+    )
     assert np.isnan(transformer.features(pl.DataFrame({"a": ["-999.00"], "x": [1]}))[:, 0]).all()
 
 
@@ -232,7 +234,7 @@ def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
     assert (
         f"are read as 1930 to 2029, here from {first} to {first + 29}; if that is wrong, use" in caplog.text
     )
-    later = FrameTransformer(Schema.from_plain(made.schema.plain()), "new")
+    later = FrameTransformer(Schema.from_plain(made.schema.plain()), "new", np.float32, decimal_comma=False)
     x = later.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(30)]}))
     np.testing.assert_array_equal(x, made.x)
 
@@ -313,7 +315,9 @@ def test_numbers_that_look_like_dates_give_a_warning(caplog: pytest.LogCaptureFi
         assert made.schema.inputs[0].kind == "date"
         assert not caplog.text
         for cells in (days, [float(day) for day in days], [str(day) for day in days]):  # floats with nulls
-            x = FrameTransformer(made.schema, "new").features(frame.with_columns(pl.Series("day", cells)))
+            x = FrameTransformer(made.schema, "new", np.float32, decimal_comma=False).features(
+                frame.with_columns(pl.Series("day", cells))
+            )
             np.testing.assert_array_equal(x, made.x)
 
 
@@ -327,7 +331,7 @@ def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame(zone: str) -> N
 def test_a_whole_number_is_the_same_category_with_and_without_a_point() -> None:
     made = table(["0.0", "1.0", "2.0"], "categorical")
     assert made.schema.inputs[0].categories == ("0", "1", "2")
-    transformer = FrameTransformer(made.schema, "t")
+    transformer = FrameTransformer(made.schema, "t", np.float32, decimal_comma=False)
     for cell in ("2", 2, 2.0, "2.0"):
         assert transformer.features(pl.DataFrame({"a": [cell], "x": [1]}))[0, 0] == 2
 

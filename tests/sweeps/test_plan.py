@@ -8,7 +8,7 @@ from support import config as compose
 
 from mlplab.config import Launcher
 from mlplab.data.cache import DataCache
-from mlplab.errors import UserError
+from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
 from mlplab.sweeps.engines.processes import Processes
 from mlplab.sweeps.folder import read_stacks
@@ -113,10 +113,10 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
     made = make_plan(*check_runs(runs, data), data, engine())
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["good"]]
     assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds", "warm"]
-    assert "column 'y'" in made.refused[1].reason
+    assert "column 'y'" in reason_of(made.refused[1].error)
     assert made.refused[1].values["data"]["target"] == ["y"]  # as in its folder, however it was typed
-    assert "more folds than rows" in made.refused[2].reason
-    assert "missing: no such folder" in made.refused[3].reason
+    assert "more folds than rows" in reason_of(made.refused[2].error)
+    assert "missing: no such folder" in reason_of(made.refused[3].error)
 
 
 def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:

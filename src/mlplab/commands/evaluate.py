@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64
 
-from mlplab.commands.evaluation_rows import EvaluationRows, rows_of, run_scores
+from mlplab.commands.evaluation_rows import Confusion, EvaluationRows, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache, RunData
@@ -22,8 +21,6 @@ from mlplab.runs.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble, load
 from mlplab.runs.trained.trained_run import TrainedRun
-
-Confusion = Float64[np.ndarray, "true predicted"]
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,8 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.losses import build_loss
 
+Confusion = Float64[np.ndarray, "true predicted"]
+
 log = logging.getLogger(__name__)
 
 
@@ -59,9 +61,7 @@ class EvaluationRows:
         schema = self.schema
         return scores(predicted, self.y, self.weight, len(schema.classes), schema.targets, threshold)
 
-    def confusion(
-        self, probabilities: Float64[np.ndarray, "row class"], threshold: float
-    ) -> Float64[np.ndarray, "true predicted"]:
+    def confusion(self, probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Confusion:
         """The number (or weight) of rows by true and predicted class."""
         classes = probabilities.shape[1]
         pairs = self.y[:, 0].astype(np.int64) * classes + predicted_classes(probabilities, threshold)
@@ -106,7 +106,7 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            was_seen = _were_seen(ensemble.runs, x, y, rows)
+            was_seen = _were_seen(ensemble.runs, Values(x, y, schema.offsets), rows)
             rows = _without_seen_rows(rows, was_seen, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(was_seen.any())
@@ -169,16 +169,10 @@ def _targets_and_weight(
     return np.column_stack(columns[:targets]), columns[-1] if weights else None
 
 
-def _were_seen(
-    runs: Sequence[TrainedRun],
-    x: Float[np.ndarray, "row feature"],
-    y: Float64[np.ndarray, "row target"],
-    rows: Rows,
-) -> Bool[np.ndarray, " evaluated"]:
+def _were_seen(runs: Sequence[TrainedRun], values: Values, rows: Rows) -> Bool[np.ndarray, " evaluated"]:
     """Which rows were in training or validation of any run."""
-    distinct = {seen.digest: (run, seen) for run in runs for seen in run.seen}  # all seeds have the same
-    recognised = [seen.recognised(Values(x, y, run.schema.offsets), rows) for run, seen in distinct.values()]
-    return np.any(recognised, axis=0)
+    distinct = {seen.digest: seen for run in runs for seen in run.seen}  # all seeds have the same
+    return np.any([seen.recognised(values, rows) for seen in distinct.values()], axis=0)
 
 
 def _without_seen_rows(

@@ -20,6 +20,9 @@ SHORT = {
 }
 """Names of metrics above the columns of a table, of which 80 characters have room for all."""
 
+NOTHING = "–"
+"""Stands for a number that there is not."""
+
 MAX_CONFUSION = 12
 """Largest number of classes for which the numbers of rows by predicted class are shown."""
 
@@ -98,7 +101,7 @@ def format_score(value: float | None, metric: str) -> str:
     """A metric, rounded as in tables."""
     spec = FORMATS.get(metric.rpartition("/")[2])
     if value is None or math.isnan(value):
-        return "–"
+        return NOTHING
     return format(value, spec) if spec else in_digits(value)
 
 

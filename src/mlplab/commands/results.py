@@ -120,9 +120,7 @@ def _check_known(key: str, known: Sequence[str], flag: str) -> None:
         raise UserError(Fault("unknown key or metric", flag, found, expected, did_you_mean(near)))
 
 
-def results_of_table(
-    runs: Sequence[RunResult], by: Sequence[str] | None = None, sort: str | None = None
-) -> Results:
+def results_of_table(runs: Sequence[RunResult], by: Sequence[str] | None, sort: str | None = None) -> Results:
     """The results of runs on one table.
 
     Args:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.commands.render import format_mean
+from mlplab.commands.render import NOTHING, format_mean
 from mlplab.commands.results import STATISTIC_SUFFIXES, Results
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.run_result import RUN
@@ -21,8 +21,6 @@ FEWEST_METRICS = 2
 
 NULLS = (None, "null", "")
 """Values of keys that are not set."""
-
-NOTHING = "–"
 
 Row = Mapping[str, Any]
 """A row of `Results.frame`; of a baseline, its `label` and its scores."""

@@ -23,13 +23,13 @@ def check_name(name: str) -> str:
     return name
 
 
-CallbackClass = Annotated[
-    str, AfterValidator(partial(check_allowed, pattern=r"lightning\.pytorch\.callbacks\.[A-Z]\w*"))
-]
-LoggerClass = Annotated[
-    str, AfterValidator(partial(check_allowed, pattern=r"lightning\.pytorch\.loggers\.[A-Z]\w*"))
-]
-CustomClass = Annotated[str, AfterValidator(partial(check_allowed, pattern=""))]
+def _allowed(pattern: str) -> AfterValidator:
+    return AfterValidator(partial(check_allowed, pattern=pattern))
+
+
+CallbackClass = Annotated[str, _allowed(r"lightning\.pytorch\.callbacks\.[A-Z]\w*")]
+LoggerClass = Annotated[str, _allowed(r"lightning\.pytorch\.loggers\.[A-Z]\w*")]
+CustomClass = Annotated[str, _allowed("")]
 
 
 def _as_text(value: object) -> object:

@@ -61,14 +61,7 @@ class FrameTransformer:
     Messages refer to the data by `where`.
     """
 
-    def __init__(
-        self,
-        schema: Schema,
-        where: str,
-        dtype: type[np.floating] = np.float32,
-        *,
-        decimal_comma: bool = False,
-    ) -> None:
+    def __init__(self, schema: Schema, where: str, dtype: type[np.floating], *, decimal_comma: bool) -> None:
         self.schema, self.where, self.dtype, self.decimal_comma = schema, where, dtype, decimal_comma
         self.rows = 0
         self._missing: Counter[str] = Counter()

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from mlplab.data.class_labels import predicted_classes
+from mlplab.data.splits.split import sample_rows
 from mlplab.figures.scored_rows import ScoredRows
-from mlplab.figures.style import BASELINE, FREE, NETWORK, Figure, by_series, chart_of, framed, sample
+from mlplab.figures.style import BASELINE, FREE, MOST_POINTS, NETWORK, Figure, by_series, chart_of, framed
 
 CURVE, SURFACE = 200, 50
 """Values of a column at which a curve is drawn, and of each of two columns for a surface."""
@@ -46,7 +47,7 @@ def fitted(
     def named(numbers: Int64[np.ndarray, " row"]) -> list[str]:
         return [classes[number] for number in numbers]
 
-    rows = sample(np.flatnonzero(~np.isnan(x).any(1)))
+    rows = sample_rows(np.flatnonzero(~np.isnan(x).any(1)), MOST_POINTS)
     dots = chart_of(
         **dict(zip("xy", x[rows].T, strict=False)),
         target=named(scored.actual[rows]) if classes else scored.actual[rows],

@@ -20,10 +20,9 @@ from mlplab.figures.style import (
 def predicted_vs_actual(scored: ScoredRows) -> Figure:
     """A point for each row; on the diagonal, predictions are right. The network is in front."""
     target, shown, names = scored.target, scored.shown(), list(scored.predictions)
+    rows = {"row": scored.rows[shown], "actual": scored.actual[shown]}
     frame = pl.concat(
-        pl.DataFrame({"row": scored.rows[shown], "actual": scored.actual[shown]}).with_columns(
-            model=pl.lit(name), predicted=scored.predictions[name][shown]
-        )
+        pl.DataFrame({**rows, "model": name, "predicted": scored.predictions[name][shown]})
         for name in reversed(names)
     )
     dots = chart_of(**frame.to_dict()).mark_point(size=28)

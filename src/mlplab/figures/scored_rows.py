@@ -11,7 +11,8 @@ from jaxtyping import Float64, Int64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.console import in_digits, plural
-from mlplab.figures.style import MARKER, Figure, bar_chart, row_count, sample
+from mlplab.data.splits.split import sample_rows
+from mlplab.figures.style import MARKER, MOST_POINTS, Figure, bar_chart, row_count
 
 THIS = "this network"
 """The name of the network among the models."""
@@ -58,7 +59,7 @@ class ScoredRows:
 
     def shown(self) -> Int64[np.ndarray, " shown"]:
         """The positions of the rows that are shown as points."""
-        return sample(np.arange(len(self.rows)))
+        return sample_rows(np.arange(len(self.rows)), MOST_POINTS)
 
     def count(self) -> str:
         """How many rows are shown in sums and means."""

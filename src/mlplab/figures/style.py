@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import polars as pl
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from mlplab.console import plural
 
@@ -176,13 +176,6 @@ def diagonal(low: float, high: float) -> alt.Chart:
     """A line on which two quantities are equal."""
     line = chart_of(a=[low, high]).mark_line(color=REFERENCE, strokeDash=[5, 4])
     return line.encode(x="a:Q", y="a:Q")
-
-
-def sample(rows: Int64[np.ndarray, " row"], count: int = MOST_POINTS) -> Int64[np.ndarray, " shown"]:
-    """The rows, or a random part of them if there are too many to show."""
-    if len(rows) <= count:
-        return rows
-    return np.sort(np.random.default_rng(0).choice(rows, count, replace=False))
 
 
 def row_count(shown: int, total: int, weight: Float64[np.ndarray, " row"] | None = None) -> str:

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
+from mlplab.data.splits.split import sample_rows
 from mlplab.errors import CannotWrite, is_disk_error, reason_of
 from mlplab.figures import LEARNING_CURVES
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
@@ -22,7 +23,7 @@ from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
 from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
-from mlplab.figures.style import Figure, sample
+from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY
 from mlplab.runs.trained.ensemble import Ensemble
@@ -77,7 +78,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     table, schema, rows = data.table, run.schema, data.split.test
     weight = np.ones(len(table.x)) if table.weight is None else table.weight.astype(np.float64)
     rows = rows[weight[rows] > 0]
-    total, rows = len(rows), sample(rows, MOST_ROWS)
+    total, rows = len(rows), sample_rows(rows, MOST_ROWS)
     x, y = table.x[rows], table.y[rows]
     predicted, _ = Ensemble([run]).predict_features(x)
     predictions = {THIS: predicted}

@@ -26,6 +26,12 @@ ROW = "row"
 Predicted = Float64[np.ndarray, "row output"]
 """Values of targets in their own units, or the probability of each class."""
 
+OfMembers = Float64[np.ndarray, "member row output"]
+"""The same of each member."""
+
+Spread = Float64[np.ndarray, "row column"]
+"""How far members disagree: the columns of `mlplab.runs.trained.ensemble.spread_of`."""
+
 
 def column_names(schema: Schema) -> tuple[list[str], list[str]]:
     """The names of the columns of predictions and of their spread.
@@ -60,7 +66,7 @@ def prediction_columns(schema: Schema, predicted: Predicted, threshold: float) -
     return [pl.Series(name, column) for name, column in zip(names, values, strict=True)]
 
 
-def spread_columns(schema: Schema, spread: Float64[np.ndarray, "row column"]) -> list[pl.Series]:
+def spread_columns(schema: Schema, spread: Spread) -> list[pl.Series]:
     """The columns of spread."""
     _, names = column_names(schema)
     return [pl.Series(name, column) for name, column in zip(names, spread.T, strict=True)]
@@ -88,9 +94,7 @@ def write_test_predictions(
         frame.write_csv(partial)
 
 
-def weighted_mean(
-    values: Float64[np.ndarray, "member row output"], weights: Float64[np.ndarray, " member"]
-) -> Float64[np.ndarray, "row output"]:
+def weighted_mean(values: OfMembers, weights: Float64[np.ndarray, " member"]) -> Predicted:
     """The mean over members with these weights; a single member's values themselves.
 
     A matrix product would round by the number of rows.

@@ -10,7 +10,7 @@ from mlplab.config import Engine, TrainConfig
 from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
-from mlplab.errors import Fault, UserError, listed, reason_of
+from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import by_table
@@ -36,11 +36,6 @@ class RefusedRun:
     folder: Path
     values: Mapping[str, Any]
     error: UserError
-
-    @property
-    def reason(self) -> str:
-        """Why it is refused, in one line."""
-        return reason_of(self.error)
 
 
 R = TypeVar("R", ComposedRun, Run)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
+from mlplab.errors import reason_of
 from mlplab.files import remove_partial_files
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
@@ -60,7 +61,7 @@ def launch(
     remove_partial_files(root)
     plan.write(root / PLAN_FILE)
     for run in plan.refused:
-        record_failure(run.folder, run.values, run.reason)
+        record_failure(run.folder, run.values, reason_of(run.error))
     stacks = []
     for number, members in enumerate(plan.stacks, 1):
         names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in members)

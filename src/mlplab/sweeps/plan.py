@@ -13,6 +13,7 @@ from mlplab import config
 from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
+from mlplab.errors import reason_of
 from mlplab.files import write_json
 from mlplab.runs.run import Run
 from mlplab.runs.stack.build import check_buildable, supports_padding
@@ -45,7 +46,7 @@ class Plan:
         further = [place, f"{finished} finished earlier" if finished else ""]
         total = sum(map(len, self.stacks)) + len(self.refused)
         first = "; ".join([f"{plural(total, 'run')}: {', '.join(parts)}", *filter(None, further)])
-        reasons = [f"  refused: {run.folder.name}: {run.reason}" for run in self.refused]
+        reasons = [f"  refused: {run.folder.name}: {reason_of(run.error)}" for run in self.refused]
         return "\n".join([first, *first_few(reasons)])
 
     def write(self, path: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_level_is_its_rank(levels: tuple[str, ...]) -> None:
 
 def test_new_rows_have_unknown_levels(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("mlplab").propagate = True
-    transformer = FrameTransformer(ordinal(["1", "2", "3+"]).schema, "new")
+    transformer = FrameTransformer(ordinal(["1", "2", "3+"]).schema, "new", np.float32, decimal_comma=False)
     x = transformer.features(pl.DataFrame({"a": ["3+", " 2", "4", None]}))
     np.testing.assert_array_equal(x[:, 0], [2, 1, np.nan, np.nan])
     transformer.warn()

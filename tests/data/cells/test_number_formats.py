@@ -69,13 +69,13 @@ def test_other_cells_are_bad() -> None:
     ],
 )
 def test_the_cells_of_a_column_decide(cells: str, formats: list[str]) -> None:
-    assert number_formats(pl.Series(cells.split())) == formats
+    assert number_formats(pl.Series(cells.split()), None, decimal_comma=False) == formats
 
 
 def test_a_decimal_mark_that_is_set_decides() -> None:
     texts = pl.Series(["12,345", "6,789"])
-    assert number_formats(texts, ".") == ["1,234.5"]
-    assert number_formats(texts, ",") == ["1.234,5"]
+    assert number_formats(texts, ".", decimal_comma=False) == ["1,234.5"]
+    assert number_formats(texts, ",", decimal_comma=False) == ["1.234,5"]
 
 
 @given(
@@ -89,7 +89,7 @@ def test_numbers_come_back_as_they_were_written(numbers: list[int], group: str, 
     decimal = "," if group == "." else "."
     texts = [f"{number / 100:,.2f}".translate({ord(","): group, ord("."): decimal}) for number in numbers]
     cells = pl.Series([f"{text}{sign}" for text in texts])
-    [number_format] = number_formats(cells.unique())
+    [number_format] = number_formats(cells.unique(), None, decimal_comma=False)
     np.testing.assert_array_equal(parse_number(cells, (), number_format), np.array(numbers) / 100)
 
 
@@ -125,7 +125,7 @@ def test_csv_parquet_and_new_rows_have_the_same_features(tmp_path: Path) -> None
         assert other.schema == table.schema
         assert other.fingerprint == table.fingerprint
     for start, stop in ((0, 1), (1, 60)):
-        x = FrameTransformer(table.schema, "t").features(frame[start:stop])
+        x = FrameTransformer(table.schema, "t", np.float32, decimal_comma=False).features(frame[start:stop])
         np.testing.assert_array_equal(x, table.x[start:stop])
 
 
@@ -163,7 +163,9 @@ def test_a_format_can_be_typed(name: str) -> None:
 
 def test_plain_numbers_of_a_frame_need_no_format() -> None:
     table = table_of(pl.DataFrame({"a": MONEY, "y": range(60)}))
-    x = FrameTransformer(table.schema, "t").features(pl.DataFrame({"a": [1250.5]}))
+    x = FrameTransformer(table.schema, "t", np.float32, decimal_comma=False).features(
+        pl.DataFrame({"a": [1250.5]})
+    )
     assert float(x[0, 0]) + table.schema.offsets[0] == 1250.5
 
 

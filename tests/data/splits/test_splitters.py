@@ -59,7 +59,7 @@ def test_splits_of_earlier_versions_are_reproduced(tmp_path: Path) -> None:
     rows, path = np.arange(12), write(tmp_path, ["train"] * 9 + ["test"] * 3)
     at_random = random_split(rows, val=0.2, test=0.2, seed=3)
     assert parts_of(at_random) == [[0, 1, 3, 4, 5, 6, 8, 9], [7, 11], [2, 10]]
-    fold = kfold_split(rows, folds=3, fold=1, val=0.25, seed=3)
+    fold = kfold_split(rows, NO_KEYS, folds=3, fold=1, val=0.25, seed=3)
     assert parts_of(fold) == [[3, 5, 8, 9, 10, 11], [2, 7], [0, 1, 4, 6]]
     by_file = file_split(rows, 12, path, val=0.3, seed=3)
     assert parts_of(by_file) == [[1, 3, 4, 5, 6, 8], [0, 2, 7], [9, 10, 11]]
@@ -263,7 +263,7 @@ SEEDED: list[Callable[[int], Split]] = [
     lambda seed: random_split(ROWS, val=0.2, test=0.2, seed=seed),
     lambda seed: random_split(ROWS, SplitKeys(classes=KEYS), val=0.2, test=0.2, seed=seed),
     lambda seed: group_split(ROWS, KEYS, val=0.2, test=0.2, seed=seed),
-    lambda seed: kfold_split(ROWS, folds=3, fold=0, val=0.2, seed=seed),
+    lambda seed: kfold_split(ROWS, NO_KEYS, folds=3, fold=0, val=0.2, seed=seed),
     lambda seed: kfold_split(ROWS, SplitKeys(KEYS), folds=3, fold=0, val=0.2, seed=seed),
     lambda seed: kfold_split(ROWS, SplitKeys(classes=KEYS), folds=3, fold=0, val=0.2, seed=seed),
 ]

@@ -4,11 +4,11 @@ import logging
 import math
 from typing import Any
 
-from mlplab.commands.render import format_mean, format_score
+from mlplab.commands.render import NOTHING, format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, comparison_charts, drawing
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.run import run_part
-from mlplab.commands.report.tables import NOTHING, TextTable, aligned_table, ensembles_of, importance_in
+from mlplab.commands.report.tables import TextTable, aligned_table, ensembles_of, importance_in
 from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlplab.commands.importance import Importance
+from mlplab.commands.render import NOTHING
 from mlplab.commands.report.charts import figures_of
 from mlplab.console import in_digits, plural
 from mlplab.data.schema import Schema, column_rows
@@ -20,8 +21,6 @@ MOST_COLUMNS = 500
 
 MOST_NAMES = 5
 """Runs that are named at most."""
-
-NOTHING = "–"
 
 NUMBER = re.compile(rf"[-+.,\de]*|{NOTHING}")
 """A cell that aligns with numbers."""

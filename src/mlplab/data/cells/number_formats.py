@@ -49,9 +49,7 @@ def count_unsigned(cells: pl.Series, na_values: Collection[str], number_format: 
     return int((plain != 0).sum())
 
 
-def number_formats(
-    texts: pl.Series, decimal: str | None = None, *, decimal_comma: bool = False
-) -> Sequence[str]:
+def number_formats(texts: pl.Series, decimal: str | None, *, decimal_comma: bool) -> Sequence[str]:
     """The formats that read the most of these stripped texts; none if plain numbers are as many.
 
     There are two if a comma or a point may mark decimals or thousands in all texts.

@@ -49,6 +49,9 @@ NEIGHBOURS = np.array([*product((0, 1), repeat=PROJECTIONS)]).T
 Keys = Int64[np.ndarray, " row"]
 """Equal for equal rows, and hardly ever for others."""
 
+Cells = Float64[np.ndarray, "row projection"]
+"""The location of each row in each projection, in widths of a cell."""
+
 
 @dataclass(frozen=True)
 class Values:
@@ -136,9 +139,7 @@ class RowHasher:
             recognised[part] = is_known.reshape(probes.shape).any(1)
         return recognised
 
-    def _hashes_and_cells(
-        self, values: Float64[np.ndarray, "some column"]
-    ) -> tuple[Int64[np.ndarray, " some"], Float64[np.ndarray, "some projection"]]:
+    def _hashes_and_cells(self, values: Float64[np.ndarray, "row column"]) -> tuple[Keys, Cells]:
         """A hash of what is compared exactly, and the location in cells."""
         in_float32 = self.step == 0
         with np.errstate(over="ignore", invalid="ignore"):
@@ -173,5 +174,5 @@ def _scale(column: Float64[np.ndarray, " some"]) -> tuple[float, float, float]:
     return centre, spread, step if is_exact else np.inf
 
 
-def _keys(hashes: Keys, cells: Float64[np.ndarray, "row projection"]) -> Keys:
+def _keys(hashes: Keys, cells: Cells) -> Keys:
     return hashes + cells.astype(np.int64) @ CELL_MULTIPLIERS

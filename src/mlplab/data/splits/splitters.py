@@ -71,9 +71,7 @@ def time_split(rows: Rows, times: Times, *, val: float, test: float) -> Split:
     return _ascending(*np.split(order, boundaries))
 
 
-def kfold_split(
-    rows: Rows, keys: SplitKeys = NO_KEYS, *, folds: int, fold: int, val: float, seed: int
-) -> Split:
+def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: float, seed: int) -> Split:
     """Assigns `rows` at random to `folds` folds, whose sizes differ by at most one; `fold` is the test set.
 
     A fraction `val` of the other rows, drawn again for each fold, is the validation set. With

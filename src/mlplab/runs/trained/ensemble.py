@@ -14,7 +14,7 @@ from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
-from mlplab.runs.predictions import spread_columns, weighted_mean
+from mlplab.runs.predictions import OfMembers, Predicted, Spread, spread_columns, weighted_mean
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -22,7 +22,7 @@ from mlplab.runs.trained.trained_run import TrainedRun
 BLOCK_VALUES = 2**21
 """The most predictions of members in memory at a time: 16 MiB."""
 
-MeanAndSpread = tuple[Float64[np.ndarray, "row output"], Float64[np.ndarray, "row column"]]
+MeanAndSpread = tuple[Predicted, Spread]
 """The targets in their own units or the probability of each class; and the columns of spread."""
 
 
@@ -186,11 +186,7 @@ def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
     return {name: values for name, values in parsed if values is not None}
 
 
-def spread_of(
-    values: Float64[np.ndarray, "member row output"],
-    weights: Float64[np.ndarray, " member"],
-    of_classes: bool,
-) -> Float64[np.ndarray, "row column"]:
+def spread_of(values: OfMembers, weights: Float64[np.ndarray, " member"], of_classes: bool) -> Spread:
     """How far networks disagree about each row: the columns of `spread_columns`.
 
     For regression, the standard deviation of the predictions. For classes, the entropy of the mean
