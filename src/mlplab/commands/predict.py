@@ -17,7 +17,7 @@ from polars.io.plugins import register_io_source
 
 from mlplab.console import counted_lines
 from mlplab.data.check_task import threshold_fault
-from mlplab.data.io.csv_writer import write_csv
+from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
 from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
@@ -89,8 +89,8 @@ def predict(
         count = contexts.enter_context(counted_lines("predicting", "rows"))
         done = 0
 
-        def written() -> Iterator[tuple[pl.DataFrame, Collection[str]]]:
-            """The rows with their predictions, and the text columns that contain only plain numbers."""
+        def written() -> Iterator[FrameAndNumbers]:
+            """The rows with their predictions."""
             nonlocal done
             options: dict[str, bool] = {"decimal_comma": rows.decimal_comma, "with_spread": spread}
             predicted = ensemble.predict_frames(chain([beginning], frames), where, **options)
@@ -131,9 +131,7 @@ def _check_writable(rows: Source, added: Collection[str], output: str) -> None:
             raise UserError(Fault(what, where, remedy="write Parquet: output=<name>.parquet"))
 
 
-def _write(
-    predicted: Iterator[tuple[pl.DataFrame, Collection[str]]], output: str, *, escape_formulas: bool
-) -> None:
+def _write(predicted: Iterator[FrameAndNumbers], output: str, *, escape_formulas: bool) -> None:
     if output == STANDARD:
         write_csv(predicted, sys.stdout.buffer.write, escape_formulas=escape_formulas)
         return

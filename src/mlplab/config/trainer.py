@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mlplab.config.types import (
+    STAYS_BELOW,
     CallbackClass,
     ClassSection,
     Count,
@@ -104,8 +105,8 @@ def _check_stays_below_outputs(text: str) -> None:
     try:
         check_name(text)
     except ValueError:
-        what = f"'{text}' may lead out of outputs/: no absolute path, no '..', no backslash, no colon, no $"
-        raise ValueError(f"{what}; set URIs but https://HOST in MLFLOW_TRACKING_URI") from None
+        remedy = f"{STAYS_BELOW}; set URIs but https://HOST in MLFLOW_TRACKING_URI"
+        raise ValueError(f"'{text}' may lead out of outputs/: {remedy}") from None
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -8,6 +8,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 
 from mlplab.config.allowed_classes import check_allowed
 
+STAYS_BELOW = "no absolute path, no '..', no backslash, no colon, no $"
+"""What a relative path must be to stay below a folder."""
+
 
 def check_name(name: str) -> str:
     """Returns the name if it is a relative path that cannot leave its parent folder.
@@ -17,9 +20,7 @@ def check_name(name: str) -> str:
     """
     parts = name.split("/")
     if re.search(r"[\x00-\x1f\\:$]", name) or name.startswith("~") or {"", ".", ".."} & set(parts):
-        raise ValueError(
-            "a run's name is a folder below outputs/: no absolute path, no '..', no backslash, no colon, no $"
-        )
+        raise ValueError(f"a run's name is a folder below outputs/: {STAYS_BELOW}")
     return name
 
 

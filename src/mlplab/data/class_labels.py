@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import parse_bool, parse_str
 from mlplab.data.schema import ClassKind, Schema
+from mlplab.data.splits.split import Codes
 
 BOOLEAN_LABELS = ("false", "true")
 
@@ -54,9 +55,7 @@ def class_numbers(
     return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64)
 
 
-def predicted_classes(
-    probabilities: Float64[np.ndarray, "row class"], threshold: float
-) -> Int64[np.ndarray, " row"]:
+def predicted_classes(probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Codes:
     """The number of each row's predicted class.
 
     Of two classes the second, if its probability is at least `threshold`. Of more classes the most likely,

@@ -135,37 +135,35 @@ class Schema:
         return [column.name for column in self.inputs]
 
     @property
+    def features(self) -> list[tuple[Column, str]]:
+        """The column of each feature, and of a date the part."""
+        return [(column, part) for column in self.inputs for part in column.parts or ("",)]
+
+    @property
     def category_counts(self) -> tuple[int, ...]:
         """The number of categories of each feature; 0 for a number, and for the rank of a level."""
-        return tuple(len(column.categories) * (column.kind == "categorical") for column in self._by_feature())
+        return tuple(len(column.categories) * (column.kind == "categorical") for column, _ in self.features)
 
     @property
     def missing(self) -> tuple[bool, ...]:
         """For each feature, whether a value is missing anywhere in the table."""
-        return tuple(column.missing for column in self._by_feature())
+        return tuple(column.missing for column, _ in self.features)
 
     @property
     def offsets(self) -> Sequence[float]:
         """The offset that is subtracted from each feature."""
-        return [
-            column.offset if column.kind == "numeric" or part == "year" else 0.0
-            for column in self.inputs
-            for part in (column.parts or ("",))
-        ]
+        return [of.offset if of.kind == "numeric" or part == "year" else 0.0 for of, part in self.features]
 
     @property
     def dates(self) -> Sequence[bool]:
         """For each feature, whether it is of a date."""
-        return [column.kind == "date" for column in self._by_feature()]
+        return [column.kind == "date" for column, _ in self.features]
 
     @property
     def feature_slices(self) -> list[slice]:
         """The features of each input column."""
         ends = [*accumulate(column.width for column in self.inputs)]
         return [slice(*ends_of_column) for ends_of_column in pairwise([0, *ends])]
-
-    def _by_feature(self) -> Iterator[Column]:
-        return (column for column in self.inputs for _ in range(column.width))
 
 
 PLAIN_SCHEMA = TypeAdapter(Schema)

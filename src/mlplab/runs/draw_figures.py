@@ -143,7 +143,6 @@ def _learning_curves(run: TrainedRun) -> Figure | None:
 
 def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> list[ColumnValues]:
     """The features of rows in the columns' own units; of dates, only the year with its fraction."""
-    features = [(column, part) for column in schema.inputs for part in column.parts or ("",)]
     return [
         ColumnValues(
             column.name,
@@ -151,7 +150,7 @@ def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> list[C
             ("false", "true") if column.kind == "boolean" else column.categories,
             is_date=part == "year",
         )
-        for feature, (column, part) in enumerate(features)
+        for feature, (column, part) in enumerate(schema.features)
         if part in ("", "year")
     ]
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,14 +15,12 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
 from mlplab.sweeps.draw_sweep import draw_sweep
+from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import grid
 from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
 from mlplab.training.callbacks.rungs import Bracket
-
-if TYPE_CHECKING:
-    from mlplab.sweeps.engines.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,6 @@ class SweepLauncher:
         composed = list(self.composed.compose(overrides))
         runs, refused = check_runs(composed, self.cache)  # before torch is imported
         with heavy_imports():
-            from mlplab.sweeps.engines.engine import open_engine
             from mlplab.sweeps.launch import launch
 
         accelerator = runs[0].config.trainer.accelerator

@@ -1,6 +1,7 @@
 """Corrects how a column is read, where all rows contradict what the first ones suggested."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -9,41 +10,31 @@ from jaxtyping import Float
 from mlplab.config.data import DURATION
 from mlplab.data.cells.dates import CLOCK_FORMATS, NAME_FORMATS
 from mlplab.data.cells.number_formats import are_durations
-from mlplab.data.cells.parse import MISSING, parse_str
+from mlplab.data.cells.parse import MISSING, cells_of, parse_str
 from mlplab.data.infer.infer_kind import format_of, number_format_of
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import are_categories
-from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.source import Source
+
+if TYPE_CHECKING:
+    from mlplab.data.infer.table_reader import TableReader
 
 FAR = 1000
 """Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
 
 
-def correct_column(
-    column: InferredColumn,
-    values: Float[np.ndarray, " row"],
-    first_cells: pl.Series,
-    source: Source,
-    spec: TableSpec,
-    dtype: type[np.floating],
-) -> bool:
+def correct_column(column: InferredColumn, reader: "TableReader") -> bool:
     """Changes how the column is read, if its cells require it, and infers the kind of text.
 
     Returns whether it must be read again.
 
-    Args:
-        values: its first feature.
-        first_cells: the cells of its first rows.
-        dtype: of the matrix that it is read into.
-
     Raises:
         UserError: if it contains dates in no known format, or ambiguous dates or numbers.
     """
-    if column.bad and (cell_format := _number_format(column, first_cells, source, spec)):
+    source, spec = reader.source, reader.spec
+    if column.bad and (cell_format := _number_format(column, reader)):
         column.read_as("numeric", cell_format)
         return True
-    if column.bad and _are_categories(column, values):
+    if column.bad and _are_categories(column, reader.values(column)):
         column.certain = True
         column.read_as("categorical")
         return True
@@ -62,23 +53,24 @@ def correct_column(
             return True
         column.kind = kind
     elif column.definition.kind == "numeric" and column.role == "input" and column.filled and not spec.raw:
-        [low], [high] = column.rounded(dtype).tolist()
+        [low], [high] = column.rounded(reader.dtype).tolist()
         if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
             column.definition = replace(column.definition, offset=column.definition.offset + low)
             return True
     return False
 
 
-def _number_format(column: InferredColumn, cells: pl.Series, source: Source, spec: TableSpec) -> str:
+def _number_format(column: InferredColumn, reader: "TableReader") -> str:
     """The format of what were read as plain numbers or times of day, if it reads their bad cells, too."""
     kind, cell_format = column.definition.kind, column.definition.format
     if column.must_be_classes or (column.declared and cell_format):
         return ""
-    texts = pl.concat([parse_str(cells, spec.na_values).drop_nulls(), column.bad_texts])
-    texts = texts.unique(maintain_order=True)
+    first = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
+    texts = pl.concat([first, column.bad_texts]).unique(maintain_order=True)
     if cell_format in CLOCK_FORMATS:
         return DURATION if are_durations(texts) else ""
-    return number_format_of(texts, source, column.name) if kind == "numeric" and not cell_format else ""
+    is_plain = kind == "numeric" and not cell_format
+    return number_format_of(texts, reader.source, column.name) if is_plain else ""
 
 
 def _are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:

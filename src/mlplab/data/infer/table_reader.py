@@ -120,9 +120,8 @@ class TableReader:
 
     def _correct(self, column: InferredColumn) -> bool:
         """Corrects how a column is read; returns whether it must be read again."""
-        cells, values = cells_of(self.sample, column.name), self.values(column)
         try:
-            return correct_column(column, values, cells, self.source, self.spec, self.dtype)
+            return correct_column(column, self)
         except UserError as error:
             column.faults, column.certain = [*error.faults], True
             return False

@@ -16,16 +16,17 @@ _BEGINS = r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]"
 _NUMBER = r"^\s*[+\-]?((\d+([.,]\d*)*|[.,]\d+)([eE][+\-]?\d+)?%?|[iI]nf(inity)?|[nN]a[nN])?\s*$"
 
 
+FrameAndNumbers = tuple[pl.DataFrame, Collection[str]]
+"""A frame, and the names of its text columns of plain numbers, which need no quotes."""
+
+
 def write_csv(
-    frames: Iterable[tuple[pl.DataFrame, Collection[str]]],
+    frames: Iterable[FrameAndNumbers],
     write: Callable[[bytes | memoryview], object],
     *,
     escape_formulas: bool = False,
 ) -> None:
-    """Writes frames with the same columns, below a header.
-
-    Each comes with the names of its text columns of plain numbers, which need no quotes.
-    """
+    """Writes frames with the same columns, below a header."""
     for number, (frame, plain) in enumerate(frames):
         if number == 0:
             names = _escape(pl.Series(frame.columns)) if escape_formulas else frame.columns

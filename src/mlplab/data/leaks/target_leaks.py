@@ -101,7 +101,7 @@ def _summands(table: Table, x: X, y: Y, x_val: X, y_val: Y) -> list[str]:
     """The columns of which a target is a weighted sum; none if it is not one, up to rounding."""
     from sklearn.linear_model import RidgeCV
 
-    names = np.array([column.name for column in table.schema.inputs for _ in range(column.width)])
+    names = np.array([column.name for column, _ in table.schema.features])
     numbers = np.array(table.schema.category_counts) == 0
     x, x_val = (np.nan_to_num(part[:, numbers].astype(np.float64)) for part in (x, x_val))
     std = np.where(varies := x.std(0) > 0, x.std(0), 1)

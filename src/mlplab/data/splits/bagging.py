@@ -5,6 +5,7 @@ from math import ceil
 
 import numpy as np
 from jaxtyping import Bool
+from numpy.random import Generator
 
 from mlplab.data.splits.partition import (
     balance_groups,
@@ -66,7 +67,7 @@ def bagged_splits(
     return splits[:members]
 
 
-def _folds(rows: Rows, folds: int, generator: np.random.Generator, keys: SplitKeys) -> list[Rows]:
+def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> list[Rows]:
     """The rows of each fold: as many folds as there are rows or groups for."""
     if keys.groups is not None:
         group_of, sizes = number_groups(keys.groups[rows], 2)

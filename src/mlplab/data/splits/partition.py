@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
+from numpy.random import Generator
 
 from mlplab.data.splits.split import Codes
 from mlplab.errors import Fault, UserError
@@ -11,9 +12,7 @@ from mlplab.errors import Fault, UserError
 Ints = Int64[np.ndarray, " _"]
 
 
-def random_parts(
-    rows: Ints, sizes: Sequence[int], generator: np.random.Generator, classes: Codes | None
-) -> list[Ints]:
+def random_parts(rows: Ints, sizes: Sequence[int], generator: Generator, classes: Codes | None) -> list[Ints]:
     """`rows` in random order, divided into parts of these sizes.
 
     With `classes`, parts are stratified by `stratified_counts`.

@@ -6,6 +6,7 @@ scikit-learn's splitters give a set neither its exact share of rows and classes,
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 
 from mlplab.console import plural
 from mlplab.data.splits.partition import (
@@ -136,9 +137,7 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
     return _not_empty(split, len(rows), str(path), remedy, has_test="test" in words)
 
 
-def _train_and_val(
-    rows: Rows, val: float, generator: np.random.Generator, classes: Codes | None
-) -> tuple[Rows, Rows]:
+def _train_and_val(rows: Rows, val: float, generator: Generator, classes: Codes | None) -> tuple[Rows, Rows]:
     n_val = round(val * len(rows))
     val_rows, train_rows = random_parts(rows, [n_val, len(rows) - n_val], generator, classes)
     return train_rows, val_rows

@@ -11,16 +11,17 @@ from math import isqrt
 import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
+from numpy.random import Generator
 
-Input = Float64[np.ndarray, " row"]
+Reals = Float64[np.ndarray, " row"]
 Classes = Int64[np.ndarray, " row"]
-Draw = Callable[[int, float, np.random.Generator], pl.DataFrame]
+Draw = Callable[[int, float, Generator], pl.DataFrame]
 
 LAGS = (1, 2, 24, 168)
 """Lags, in hours, of the earlier loads from which a load is forecast."""
 
 
-def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
+def demand(rows: int, noise: float, generator: Generator) -> pl.DataFrame:
     """A town's hourly electricity demand in MW from Monday, 2022-01-03, with what is known in advance.
 
     The load grows by 4 MW a year. It is higher during working hours, in the evening, and when people heat or
@@ -47,7 +48,7 @@ def demand(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFr
     )
 
 
-def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
+def ratings(rows: int, noise: float, generator: Generator) -> pl.DataFrame:
     """Ratings of items by users: 3 + the user's bias + the item's bias + the dot product of their tastes.
 
     Biases are normal; tastes are normal in two dimensions. No pair of user and item is rated twice; more
@@ -62,7 +63,7 @@ def ratings(rows: int, noise: float, generator: np.random.Generator) -> pl.DataF
     return pl.DataFrame({"user": users, "item": items, "target": rating})
 
 
-def moons(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
+def moons(rows: int, noise: float, generator: Generator) -> pl.DataFrame:
     """Two interleaved half circles of radius 1, as in scikit-learn: a above (0, 0), b below (1, ½).
 
     The classes are at least 0.5 apart. `noise` is the standard deviation of normal noise added to both
@@ -73,7 +74,7 @@ def moons(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFra
     return _class_table(np.cos(angle) + is_b, np.sin(angle) + is_b / 2, is_b, noise, generator)
 
 
-def blobs(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFrame:
+def blobs(rows: int, noise: float, generator: Generator) -> pl.DataFrame:
     """Three normal distributions, of classes a, b and c, with means 4 apart and standard deviation 1.
 
     `noise` is the standard deviation of normal noise added to both inputs: the variances become 1 + noise².
@@ -85,22 +86,18 @@ def blobs(rows: int, noise: float, generator: np.random.Generator) -> pl.DataFra
     return _class_table(x1, x2, classes, noise, generator)
 
 
-def _classes(rows: int, count: int, generator: np.random.Generator) -> Classes:
+def _classes(rows: int, count: int, generator: Generator) -> Classes:
     """Classes from 0 in random order, each as frequent as the others to within one row."""
     return generator.permutation(np.arange(rows) % count)
 
 
-def _class_table(
-    x1: Input, x2: Input, classes: Classes, noise: float, generator: np.random.Generator
-) -> pl.DataFrame:
+def _class_table(x1: Reals, x2: Reals, classes: Classes, noise: float, generator: Generator) -> pl.DataFrame:
     """Adds noise to the inputs and names the classes a, b, …"""
     noisy = np.array([x1, x2]) + noise * generator.standard_normal((2, len(classes)))
     return pl.DataFrame({"x1": noisy[0], "x2": noisy[1], "target": np.array(list("abc"))[classes]})
 
 
-def _autoregressive(
-    coefficient: float, innovations: Float64[np.ndarray, " step"]
-) -> Float64[np.ndarray, " step"]:
+def _autoregressive(coefficient: float, innovations: Reals) -> Reals:
     """eₜ = coefficient · eₜ₋₁ + innovationₜ."""
     errors = accumulate(innovations, lambda last, new: coefficient * last + new)
     return np.fromiter(errors, np.float64, len(innovations))

@@ -1,6 +1,5 @@
 """The file of a chosen ensemble, beside the runs of its sweep: the weight of each. Imports no torch."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from mlplab.errors import Fault, UserError, listed
 from mlplab.figures import FIGURES
-from mlplab.files import replacing
+from mlplab.files import write_json
 from mlplab.runs.discovery import REPORT_FILE, runs_below
 
 ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
@@ -68,5 +67,4 @@ class ChosenEnsemble:
 
     def write(self, path: Path) -> None:
         """Writes the file, or replaces an earlier one."""
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_json(path, asdict(self))
