@@ -12,7 +12,8 @@ import yaml
 from mlplab.errors import Fault, UserError, listed
 
 COMPATIBLE = "0.12"
-"""Version of mlplab (major, minor) whose run folders can be read; a comment in `config.yaml` names it."""
+"""The first version of mlplab (major, minor) whose run folders are like those of this one, which can read no
+others; a comment in `config.yaml` names it."""
 
 DEPTH = 3
 """Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""

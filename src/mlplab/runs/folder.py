@@ -20,7 +20,7 @@ from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
-from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.discovery import COMPATIBLE, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
@@ -106,7 +106,7 @@ class RunFolder:
         (self.path / "checkpoints").mkdir(exist_ok=True)
         text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
         with replacing(self.path / "config.yaml", synced=False) as partial:
-            partial.write_text(f"# mlplab {version('mlplab')}\n{text}", encoding="utf-8")
+            partial.write_text(f"# mlplab {COMPATIBLE}\n{text}", encoding="utf-8")
 
     def discard(self) -> None:
         """Removes what `create` has created, if nothing was added."""
