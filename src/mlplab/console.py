@@ -50,6 +50,19 @@ def wrapped(text: str, width: int) -> str:
 
 
 @contextmanager
+def quiet(*names: str, level: int = logging.ERROR) -> Iterator[None]:
+    """Raises the level of loggers within a block."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, before in levels.items():
+            logger.setLevel(before)
+
+
+@contextmanager
 def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Iterator[None]:
     """Writes a line about the progress of some work, from a thread, with the seconds since its start.
 

@@ -169,6 +169,6 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
 
 
 def register_resolvers() -> None:
-    """Registers `${pid:}` and `${command:train}` for `conf/`."""
-    OmegaConf.register_new_resolver("pid", os.getpid, replace=True)
-    OmegaConf.register_new_resolver("command", command_line, replace=True)
+    """Registers `${mlplab.pid:}` and `${mlplab.command:train}` for `conf/`."""
+    OmegaConf.register_new_resolver("mlplab.pid", os.getpid, replace=True)
+    OmegaConf.register_new_resolver("mlplab.command", command_line, replace=True)

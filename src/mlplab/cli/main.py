@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from mlplab.cli.terminal import exit_status, log_to_terminal, print_usage
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError
+from mlplab.imports import frozen_objects
 from mlplab.typed_commands import COMMANDS
 
 ALL_COMMANDS = (*COMMANDS, "completion")
@@ -34,6 +35,7 @@ def main() -> NoReturn:
     sys.exit(exit_status(lambda: _explain(name)))
 
 
+@frozen_objects()
 def run(name: str, words: Sequence[str], **options: Any) -> NoReturn:
     """Runs a command, and exits.
 

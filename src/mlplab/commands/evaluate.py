@@ -11,7 +11,7 @@ import polars as pl
 
 from mlplab.commands.evaluation_rows import Confusion, EvaluationRows, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
-from mlplab.console import progress_lines
+from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import Fault, UserError
 from mlplab.files import write_json
@@ -200,14 +200,11 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
         UserError: if they are not available, or have changed.
     """
     remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
-    logger = logging.getLogger("mlplab.data.infer")
-    logger.setLevel(logging.ERROR)  # training has already warned of the columns
     try:
-        data = cache.data(run.config)
+        with quiet("mlplab.data.infer"):  # training has already warned of the columns
+            data = cache.data(run.config)
     except UserError as error:
         raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
-    finally:
-        logger.setLevel(logging.NOTSET)
     data.check_unchanged(run.table, remedy, order=False)
     return data
 

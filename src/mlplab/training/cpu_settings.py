@@ -1,6 +1,7 @@
 """Processor settings for training: threads, denormal numbers, memory allocation."""
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -24,8 +25,9 @@ def cpu_settings_for_training(threads: int) -> Iterator[None]:
         libc = ctypes.CDLL(None)
         for parameter, size in MALLOPT.items():
             libc.mallopt(parameter, size)
+    were_flushed = sys.float_info.min / 2 == 0
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(were_flushed)

@@ -14,6 +14,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
+from mlplab.console import quiet
 from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
 
@@ -25,19 +26,16 @@ def lightning_quiet() -> Iterator[None]:
     These are that Lightning uses a deprecated function of torch, that the gradients of a stack are views (see
     `MemberOptimizer`), and that a machine has Slurm.
     """
-    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-        warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
-        warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
+    before = [*warnings.filters]
+    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
+    warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")
+    added = [each for each in warnings.filters if each not in before]
+    try:
+        with quiet("lightning.pytorch", "lightning.fabric", level=logging.WARNING):
             yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    finally:  # those that another thread has added stay, which `catch_warnings` would remove
+        warnings.filters[:] = [each for each in warnings.filters if each not in added]  # type: ignore[index]
 
 
 def choose_accelerator(section: config.Trainer) -> str:

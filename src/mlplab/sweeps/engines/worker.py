@@ -24,7 +24,7 @@ from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
 from mlplab.files import write_json
-from mlplab.imports import heavy_imports
+from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.run import Run
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
 from mlplab.training.callbacks.rungs import Bracket
@@ -55,6 +55,7 @@ def write_job(stack: "PlannedStack") -> Path:
     return path
 
 
+@frozen_objects()
 def run_job(path: Path) -> bool:
     """Trains a stack in this process; False if a signal has stopped it, with the state saved.
 

@@ -9,6 +9,7 @@ from optuna.distributions import FloatDistribution
 
 from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat
+from mlplab.console import quiet
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.varying_keys import IGNORED
@@ -26,6 +27,7 @@ NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
 """Keys that the command of the best trial does not repeat."""
 
 
+@quiet("optuna")
 def search(launcher: SweepLauncher) -> None:
     """Searches, tests the best trial, and prints what was found.
 

@@ -63,7 +63,6 @@ class SearchStudy:
         self.root, self.path, self.space, self.monitor = root, root / STUDY_FILE, space, monitor
         self.sign, self.sampler, self.seed = sign_of(monitor), sampler, seed
         direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         _remove_torn_line(self.path)
         self._memory = InMemoryStorage()
         self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
