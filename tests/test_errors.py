@@ -10,7 +10,7 @@ faults = st.lists(st.builds(Fault, texts, texts, texts, texts, texts), min_size=
 
 @given(faults)
 def test_each_fault_that_is_shown_keeps_its_remedy(many: list[Fault]) -> None:
-    lines = render(many).splitlines()
+    lines = render(many, "error: ").splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) <= MAX_FAULTS
     shown = many if len(errors) == len(many) else many[: MAX_FAULTS - 1]
@@ -28,7 +28,8 @@ def test_neighbours_share_a_remedy() -> None:
         Fault("z", remedy="end it"),
         Fault("w"),
     ]
-    assert str(UserError(*faults)) == ("x\nerror: y\n  mend it\nerror: z\n  end it\nerror: w")
+    assert render(faults, "error: ") == ("error: x\nerror: y\n  mend it\nerror: z\n  end it\nerror: w")
+    assert str(UserError(*faults)) == "x\ny\n  mend it\nz\n  end it\nw"
 
 
 def test_a_message_names_thing_value_choices_and_remedy() -> None:

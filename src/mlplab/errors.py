@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeGuard
 
-PREFIX = "error: "
-"""How messages of errors begin on the terminal."""
-
 MAX_FAULTS = 10
 """The largest number of faults that a message shows."""
 
@@ -44,7 +41,7 @@ class UserError(ValueError):
 
     def __init__(self, *faults: Fault) -> None:
         self.faults: tuple[Fault, ...] = faults
-        super().__init__(render(faults).removeprefix(PREFIX))
+        super().__init__(render(faults))
 
     def __reduce__(self) -> tuple[type, tuple[Fault, ...]]:
         """Workers raise it, too: it is pickled with its faults."""
@@ -105,15 +102,15 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def render(faults: Sequence[Fault]) -> str:
+def render(faults: Sequence[Fault], prefix: str = "") -> str:
     """At most `MAX_FAULTS` faults, each followed by its remedy, which is shown once for adjacent faults."""
     shown = faults if len(faults) <= MAX_FAULTS else faults[: MAX_FAULTS - 1]
     lines = []
     for remedy, group in groupby(shown, lambda fault: fault.remedy):
-        lines += [PREFIX + fault.sentence() for fault in group]
+        lines += [prefix + fault.sentence() for fault in group]
         lines += [f"  {remedy}"] if remedy else []
     if more := len(faults) - len(shown):
-        lines.append(f"{PREFIX}… and {more} more like these")
+        lines.append(f"{prefix}… and {more} more like these")
     return "\n".join(lines)
 
 

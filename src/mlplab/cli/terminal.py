@@ -14,18 +14,21 @@ from typing import Literal
 
 from mlplab.console import wrapped
 from mlplab.errors import (
-    PREFIX,
     CannotWrite,
     Fault,
     Interrupted,
     RunFailed,
     UserError,
     is_disk_error,
+    render,
     shortened,
 )
 from mlplab.typed_commands import commands_as_typed
 
 VERSION = "--version"
+
+PREFIX = "error: "
+"""How messages of errors begin."""
 
 Stream = Literal["stdout", "stderr"]
 
@@ -73,7 +76,7 @@ def exit_status(work: Callable[[], None]) -> int:
 
 def print_error(error: UserError | RunFailed) -> int:
     """Prints an error to stderr and returns its exit code."""
-    _print("stderr", f"{PREFIX}{error}")
+    _print("stderr", render(error.faults, PREFIX) if isinstance(error, UserError) else f"{PREFIX}{error}")
     return error.status
 
 
