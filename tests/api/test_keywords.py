@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 from support import config
 
-from mlplab.api.keywords import overrides_from
+from mlplab.api.keywords import arguments_as_overrides, choices, overrides_from
 from mlplab.cli.overrides import check_overrides
+from mlplab.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -64,3 +67,31 @@ def test_columns_with_any_name_keep_it() -> None:
 def test_overrides_are_written_as_on_a_command_line() -> None:
     words = overrides_from({}, ["data.path=t.csv", "data.target=y", "data.columns.x=drop"])
     assert config(*words).data.columns == {"x": "drop"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(0.01, r"needs a list of values \(found 0.01\)"), ("relu", r"write {'a.b': \['relu'\]}")],
+)
+def test_a_grid_needs_lists(values: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        choices({"a.b": values})
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (np.arange(60.0), ["target_"]),
+        (np.ones((60, 2)), ["target_0", "target_1"]),
+        (pl.Series("y", range(60)), ["y"]),
+        (pl.DataFrame({"y": range(60), "z": range(60)}), ["y", "z"]),
+        (["a", "b", "c"] * 20, ["target_"]),
+    ],
+    ids=["array", "matrix", "series", "frame", "list of text"],
+)
+def test_values_of_targets_are_columns_with_names_of_their_own(values: object, names: list[str]) -> None:
+    frame = pl.DataFrame({"x": range(60), "target": range(60)})
+    with_targets, words = arguments_as_overrides(frame, values, {})
+    assert with_targets is not None
+    assert with_targets.columns == [*frame.columns, *names]
+    assert f"++data.target=[{','.join(names)}]" in words

@@ -3,22 +3,27 @@
 import gc
 import logging
 import signal
+import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import polars as pl
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 from support import ROOT, Ended, process
 
 import mlplab
+from mlplab.api.training import process_as_before
 from mlplab.data.synthetic import functions as synthetic
+from mlplab.errors import Interrupted
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.5, seed=5)
 SMALL: dict[str, Any] = {
@@ -80,6 +85,11 @@ def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp
         run.save(tmp_path / "copy")
     with pytest.raises(mlplab.UserError, match="is a frame in memory"):
         copy.evaluate()
+    assert copy.evaluate(FRAME)["linear/test/rmse"] == run.metrics["linear/test/rmse"]
+    FRAME.write_csv(tmp_path / "t.csv")
+    assert copy.evaluate(tmp_path / "t.csv")["test/rmse"] == run.metrics["test/rmse"]
+    with pytest.raises(mlplab.UserError, match="is a path, and no frame"):
+        copy.predict("t.csv")
 
 
 def test_a_temporary_folder_lives_as_long_as_the_run() -> None:
@@ -99,6 +109,36 @@ def test_a_run_that_fails_leaves_no_temporary_folder(tmp_path: Path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
+def test_a_sweep_returns_what_has_finished(caplog: pytest.LogCaptureFixture) -> None:
+    found = mlplab.sweep(
+        FRAME, "target", grid={"optimizer.lr": [1e-3, 1e9]}, **SMALL | {"scheduler": "constant"}
+    )
+    assert found.results["not done"].to_list() == [None, "1 diverged"]
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.message.startswith("1 of 2 runs failed; lr=1000000000.0: diverged")
+
+
+def test_a_sweep_of_which_all_runs_fail_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(mlplab.RunFailed, match="2 of 2 runs failed"):
+        mlplab.sweep(FRAME, "target", grid={"optimizer.lr": [1e9, 1e10]}, **SMALL | {"scheduler": "constant"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_temporary_sweep_lives_as_long_as_its_best_run(tmp_path: Path) -> None:
+    found = mlplab.sweep(FRAME, "target", grid={"model.activation": ["relu", "elu"], "seed": [3, 4]}, **SMALL)
+    assert found.results["runs"].to_list() == [2, 2]
+    folder, best, saved = found.folder, found.best, found.save(tmp_path / "saved")
+    del found
+    gc.collect()
+    assert best.predict(FRAME).shape == (60,)
+    assert "run folder: temporary" in repr(best)
+    del best
+    gc.collect()
+    assert not folder.exists()
+    assert len(mlplab.load(saved, "all").runs) == 4  # type: ignore[union-attr]
+
+
 def state_of_the_process() -> dict[str, Any]:
     loggers = [logging.getLogger(name) for name in ("", "mlplab", "mlplab.data.infer")]
     return {
@@ -108,29 +148,94 @@ def state_of_the_process() -> dict[str, Any]:
         "logging": [(logger.level, list(logger.handlers), logger.disabled) for logger in loggers],
         "warnings": list(warnings.filters),
         "hydra": GlobalHydra.instance().hydra,
+        "resolver": OmegaConf.create({"of_user": "${command:}"}).of_user,
+        "optuna": optuna.logging.get_verbosity(),
+        "garbage": (gc.isenabled(), gc.get_freeze_count() > 0),
+        "flushed": sys.float_info.min / 2 == 0,
     }
 
 
+@pytest.fixture
+def unusual_process() -> Iterator[None]:
+    """A process in which a user has changed what can be changed."""
+    logger, filters = logging.getLogger("mlplab.data.infer"), [*warnings.filters]
+    logger.setLevel(logging.CRITICAL)
+    OmegaConf.register_new_resolver("command", lambda: 42, replace=True)
+    warnings.simplefilter("error", BytesWarning)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.DEBUG)
+    torch.set_flush_denormal(True)
+    gc.disable()
+    yield
+    gc.enable()
+    torch.set_flush_denormal(False)
+    optuna.logging.set_verbosity(verbosity)
+    warnings.filters[:] = filters  # type: ignore[index]
+    OmegaConf.clear_resolver("command")
+    logger.setLevel(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("unusual_process")
 def test_within_another_program_of_hydra_the_process_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("answer: 42")
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         before = state_of_the_process()
-        mlplab.train(FRAME, "target", **SMALL | {"threads": torch.get_num_threads() + 1})
-        mlplab.sweep(FRAME, "target", seeds=2, **SMALL)
+        mlplab.train(FRAME, "target", **SMALL | {"threads": torch.get_num_threads() + 1}).evaluate()
+        mlplab.search(FRAME, "target", trials=2, space={"optimizer.lr": "interval(0.001,0.1)"}, **SMALL)
         assert state_of_the_process() == before
         assert compose("own").answer == 42
 
 
-@pytest.mark.slow
-def test_the_first_training_of_a_process_leaves_its_random_numbers(tmp_path: Path) -> None:
+def test_the_first_use_in_a_process_leaves_its_random_numbers(tmp_path: Path) -> None:
     """In a process of its own: here, the types that tests check at run time draw some."""
     code = (
+        "import random, mlplab\nbefore = random.getstate()\nmlplab.train\nassert random.getstate() == before"
+    )
+    assert process(["-c", code], tmp_path).status == 0
+
+
+@pytest.mark.slow
+def test_the_first_training_of_a_process_leaves_its_random_numbers(tmp_path: Path) -> None:
+    code = (
         "import random, mlplab\n"
-        "train, before = mlplab.train, random.getstate()\n"
-        "train(model={'hidden': [4]}, trainer={'max_epochs': 1}, baselines=[], progress=False)\n"
+        "before = random.getstate()\n"
+        "mlplab.train(model={'hidden': [4]}, trainer={'max_epochs': 1}, baselines=[], progress=False)\n"
         "assert random.getstate() == before"
     )
     assert process(["-c", code], tmp_path).status == 0
+
+
+def test_while_a_sweep_trains_other_threads_may_use_hydra_and_describe_tables(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    states: list[bool] = []
+
+    class During(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "1 stack" in record.getMessage():
+                states.append(GlobalHydra.instance().is_initialized())
+                other = threading.Thread(target=mlplab.describe, args=(FRAME,))
+                other.start()
+                other.join(60)
+                states.append(other.is_alive())
+
+    handler = During()
+    logging.getLogger("mlplab").addHandler(handler)
+    with caplog.at_level("INFO", "mlplab"):
+        mlplab.sweep(FRAME, "target", seeds=2, **SMALL)
+    logging.getLogger("mlplab").removeHandler(handler)
+    assert states == [False, False]
+
+
+def test_a_signal_ends_training_and_reaches_the_handler_of_the_user() -> None:
+    received: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt), process_as_before():
+            raise Interrupted("after epoch 3", signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert received == [signal.SIGTERM]
 
 
 def test_threads_take_turns_and_give_the_same_bits(run: mlplab.FinishedRun) -> None:
@@ -158,6 +263,8 @@ def test_a_run_on_a_frame_is_resumed_with_the_same_frame_only(tmp_path: Path) ->
         mlplab.train(FRAME.reverse(), resume=folder, progress=False, **longer)
     with pytest.raises(mlplab.UserError, match="is a frame in memory"):
         mlplab.train(resume=folder, progress=False, **longer)
+    with pytest.raises(mlplab.UserError, match="folder: is that of the resumed run"):
+        mlplab.train(FRAME, resume=folder, folder=tmp_path / "other", **longer)
     resumed = mlplab.train(FRAME, resume=folder, progress=False, **longer)
     whole = mlplab.train(FRAME, "target", **SMALL | {"scheduler": "constant"} | longer)
     assert scores(resumed.metrics) == scores(whole.metrics)
@@ -168,6 +275,7 @@ def test_a_sweep_has_results_a_best_run_and_ensembles(tmp_path: Path) -> None:
         FRAME, "target", grid={"optimizer.lr": [1e-3, 1e-2]}, seeds=2, folder=tmp_path / "s", **SMALL
     )
     assert found.results["runs"].to_list() == [2, 2]
+    assert set(found.results["optimizer.lr"]) == {1e-3, 1e-2}
     assert sorted(path.name for path in found.folder.glob("lr=*")) == [
         *(f"lr={lr},seed={seed}" for lr in ("0.001", "0.01") for seed in (0, 1)),
     ]
@@ -205,6 +313,10 @@ def test_a_search_tests_its_best_trial_and_lists_all(monkeypatch: pytest.MonkeyP
         (("nowhere.csv",), {"target": "target"}, "nowhere.csv"),
         ((FRAME,), {"target": "target", "folder": ROOT}, "exists and is not empty"),
         ((FRAME,), {"target": "target", "seed": -1}, "seed"),
+        ((FRAME,), {"traget": "target"}, "did you mean target="),
+        ((FRAME,), {"target": "target", "name": "a"}, "use folder="),
+        ((FRAME,), {"target": "target", "overrides": "seed=1"}, r"write overrides=\['seed=1'\]"),
+        (("t.csv",), {"target": [1, 2]}, "is given as values, and the table as a path"),
     ],
 )
 def test_mistakes_are_explained(
@@ -222,12 +334,23 @@ def test_mistakes_are_explained(
     assert not list(tmp_path.glob("mlplab-*"))
 
 
+def test_seeds_are_given_once() -> None:
+    with pytest.raises(mlplab.UserError, match="seed: is given twice"):
+        mlplab.sweep(FRAME, "target", grid={"seed": [1, 2]}, seeds=np.int64(2), **SMALL)
+
+
 def test_a_target_may_be_given_as_values() -> None:
     inputs = FRAME.drop("target")
     one, other = (
         mlplab.train(*of, **SMALL) for of in ((FRAME, "target"), (inputs, FRAME["target"].to_numpy()))
     )
     assert scores(one.metrics) == scores(other.metrics)
+
+
+def test_a_run_without_files_of_tensorboard_has_no_history() -> None:
+    run = mlplab.train(FRAME, "target", **SMALL | {"logger": "csv", "figures": "none"})
+    with pytest.raises(mlplab.UserError, match="train with logger=tensorboard"):
+        _ = run.history
 
 
 def test_columns_are_described() -> None:

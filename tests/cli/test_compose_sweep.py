@@ -24,7 +24,7 @@ def compose() -> Iterator[Compose]:
 def runs_of(compose: Compose, *overrides: str) -> list[ComposedRun | RefusedRun]:
     """The runs of a sweep."""
     sweep = compose_sweep(compose, ["name=s", *overrides])
-    return list(sweep.compose(grid(sweep.overrides)))
+    return list(sweep.compose(grid(sweep.overrides, sweep.loader)))
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,10 @@ def runs_of(compose: Compose, *overrides: str) -> list[ComposedRun | RefusedRun]
 )
 def test_options_interpolations_and_additions(compose: Compose, overrides: Sequence[str]) -> None:
     """All values and their types are those that Hydra composes."""
-    runs = runs_of(compose, *overrides)
-    for run, lines in zip(runs, grid(["name=s", *overrides]).values(), strict=True):
+    sweep = compose_sweep(compose, ["name=s", *overrides])
+    lines_of_runs = grid(sweep.overrides, sweep.loader)
+    runs = list(sweep.compose(lines_of_runs))
+    for run, lines in zip(runs, lines_of_runs.values(), strict=True):
         values = plain(compose(lines))
         if isinstance(run, RefusedRun):
             assert run.values == values

@@ -1,8 +1,7 @@
 """A run that has ended: its scores, curves, figures and predictions, from its folder."""
 
-import shutil
-import weakref
 from functools import cached_property
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Shaped
 
+from mlplab.api.finished import Finished
 from mlplab.config.run import METRICS
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
@@ -29,22 +29,19 @@ CURVES = ("train/loss", "train/lr", *METRICS)
 """Names of curves, as TensorBoard shows them."""
 
 
-class FinishedRun:
+class FinishedRun(Finished):
     """A trained network, or the ensemble of one run, with everything that its folder holds.
 
     Attributes:
-        folder: of the run; one that is_temporary is removed with this object.
+        folder: of the run; one that `is_temporary` is removed with this object.
         metrics: the content of its `metrics.json`: scores such as `test/rmse`, in units of the target.
         config: its whole configuration, nested, in which values replace `auto`.
     """
 
-    def __init__(
-        self, folder: Path, frame: pl.DataFrame | None = None, *, is_temporary: bool = False
-    ) -> None:
-        self.folder, self.is_temporary, self._frame = folder, is_temporary, frame
-        self.metrics, self.config = read_metrics(folder), read_config(folder)
-        if is_temporary:
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+    def __post_init__(self) -> None:
+        """Reads the scores and the configuration."""
+        super().__post_init__()
+        self.metrics, self.config = read_metrics(self.folder), read_config(self.folder)
 
     @cached_property
     def model(self) -> "Ensemble":
@@ -66,10 +63,17 @@ class FinishedRun:
 
     @property
     def history(self) -> pl.DataFrame:
-        """A row for each epoch, with the values of the curves; of an ensemble, means over its networks."""
+        """A row for each epoch, with the values of the curves; of an ensemble, means over its networks.
+
+        Raises:
+            UserError: if the run has no files of TensorBoard, from which they are read.
+        """
         from mlplab.training.loggers.read_curves import read_curves
 
         curves = read_curves(self.folder, CURVES, most=2**31)
+        if not curves:
+            remedy = "train with logger=tensorboard"
+            raise UserError(Fault("has no learning curves", str(self.folder), remedy=remedy))
         values = {name: dict(curve) for name, curve in curves.items()}
         epochs = sorted(set().union(*values.values()))
         columns = {name: [curve.get(epoch) for epoch in epochs] for name, curve in values.items()}
@@ -109,8 +113,8 @@ class FinishedRun:
         """As `Ensemble.predict_spread`: how far the networks of an ensemble disagree."""
         return self.model.predict_spread(frame)
 
-    def evaluate(self, frame: FrameLike = None) -> dict[str, Any]:
-        """Scores rows with a target, as the command `evaluate`; without a frame, the run's own test rows.
+    def evaluate(self, frame: FrameLike | str | PathLike[str] = None) -> dict[str, Any]:
+        """Scores rows of a frame or a file, as the command `evaluate`; by default, the run's own test rows.
 
         Rows that took part in training or validation are left out.
 
@@ -136,24 +140,17 @@ class FinishedRun:
             from mlplab.commands.evaluate import score
             from mlplab.data.cache import DataCache
 
+        if isinstance(frame, str | PathLike):
+            return score(self.model, DataCache(self.frame), fspath(frame), importance=importance)
         rows = None if frame is None else to_polars(frame)
-        return score(self.model, DataCache(self._frame), rows, importance=importance)
+        trained_on = rows if self.frame is None else self.frame  # rows may be the same frame again
+        return score(self.model, DataCache(trained_on), rows, importance=importance)
 
     def report(self) -> Path:
         """Writes a page about the run, and returns its path."""
         from mlplab.commands.report.report import report
 
         return report(self.folder)
-
-    def save(self, path: str | Path) -> Path:
-        """Copies the run's folder, which `mlplab.load` and all commands read.
-
-        Raises:
-            UserError: if there is a file or folder at that path.
-        """
-        if Path(path).exists():
-            raise UserError(Fault("exists", str(path), remedy="choose another folder, or remove it"))
-        return Path(shutil.copytree(self.folder, path))
 
     def __repr__(self) -> str:
         from mlplab.api.display import as_text

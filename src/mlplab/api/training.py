@@ -1,8 +1,9 @@
 """Training from Python, by the functions of the commands."""
 
+import logging
 import os
-import random
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +12,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 from rich.console import Console
 
-from mlplab.api.composing import LOCK, composing
+from mlplab.api.composing import LOCK, composed_sweep, composing
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
 from mlplab.api.keywords import Table, Target, arguments_as_overrides, choices
@@ -22,21 +25,24 @@ from mlplab.cli.compose import plain
 from mlplab.cli.overrides import check_overrides
 from mlplab.commands.train import draw
 from mlplab.commands.train import train as train_run
-from mlplab.config import parse
+from mlplab.config import FrameData, parse
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.cache import DataCache
-from mlplab.errors import Interrupted, reason_of
-from mlplab.imports import heavy_imports
+from mlplab.errors import Fault, Interrupted, RunFailed, UserError, reason_of
+from mlplab.imports import frozen_objects, heavy_imports
+from mlplab.runs.discovery import read_metrics, runs_below
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
 def process_as_before() -> Iterator[None]:
-    """Restores torch's number of threads, which training sets, and Python's random numbers.
+    """Restores torch's number of threads, which training sets.
 
-    Importing Lightning draws some of them. Ctrl-C is a KeyboardInterrupt again.
+    A signal that ended training is passed on to the user's handler: on Ctrl-C, that of Python raises a
+    KeyboardInterrupt.
     """
-    with LOCK:
-        drawn = random.getstate()
+    with LOCK, frozen_objects():
         with heavy_imports():
             import torch
 
@@ -44,10 +50,11 @@ def process_as_before() -> Iterator[None]:
         try:
             yield
         except Interrupted as error:
+            if callable(signal.getsignal(error.number)):
+                signal.raise_signal(error.number)
             raise KeyboardInterrupt(reason_of(error)) from error
         finally:
             torch.set_num_threads(threads)
-            random.setstate(drawn)
 
 
 def train(
@@ -86,18 +93,22 @@ def train(
     """
     frame, words = arguments_as_overrides(table, target, keys, overrides)
     cache, console = DataCache(frame), Console(quiet=not progress)
+    if resume and folder:
+        raise UserError(Fault("is that of the resumed run", "folder", remedy="leave it out"))
     with _folder(resume or folder) as path:
         if resume:
             words = [word for word in words if word not in ("data=frame", "data=csv")]
             check_overrides(words, multirun=False)
             run, _ = resumed([*words, f"resume={quoted(os.fspath(path))}"])
+            if frame is not None and not isinstance(run.data, FrameData):
+                raise UserError(Fault("was not trained on a frame", str(path), remedy="leave out the frame"))
         else:
             with composing(words) as compose:
                 run = parse(plain(compose(words)))
         with process_as_before():
             metrics = train_run(run, path, words, cache, console, resume=resume is not None)
             draw(run, path, metrics, cache)
-    return FinishedRun(path, frame, is_temporary=not (folder or resume))
+    return FinishedRun(path, frame, not (folder or resume))
 
 
 def sweep(
@@ -106,7 +117,7 @@ def sweep(
     target: Target = None,
     *,
     grid: Mapping[str, Sequence[Any]] | None = None,
-    seeds: int | Sequence[int] | None = None,
+    seeds: int | np.integer | Sequence[int] | None = None,
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
@@ -120,27 +131,16 @@ def sweep(
         seeds: the number of seeds of each combination, or the seeds. None: the
             configuration's.
         folder: of the sweep. If it holds part of the same sweep, that is continued. None: a temporary one,
-            which is removed with the returned sweep, or if a run fails.
+            which is removed with the returned sweep and its best run, or if all runs fail.
 
     Raises:
         UserError: as in `train`.
-        RunFailed: if some runs failed; the others have trained, and are in `folder`.
+        RunFailed: if all runs failed. If some did, there is a warning.
     """
-    values = dict(grid or {})
+    words = choices(grid or {})
     if seeds is not None:
-        values["seed"] = range(seeds) if isinstance(seeds, int) else seeds
-    frame, words = arguments_as_overrides(table, target, keys, [*choices(values), *overrides])
-    with LOCK, warnings.catch_warnings(), _folder(folder) as path:
-        warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
-        from mlplab.cli.compose_sweep import compose_sweep
-        from mlplab.sweeps.sweep import sweep as train_sweep
-
-        words.append(f"hydra.sweep.dir={quoted(os.fspath(path))}")
-        with composing(words, sweep=True) as compose:
-            composed = compose_sweep(compose, words)
-            with process_as_before():
-                train_sweep(composed, DataCache(frame), Console(quiet=True), Console(quiet=not progress))
-    return FinishedSweep(path, frame, is_temporary=folder is None)
+        words += choices({"seed": range(seeds) if isinstance(seeds, int | np.integer) else seeds})
+    return _sweep(*arguments_as_overrides(table, target, keys, words, overrides), folder, progress=progress)
 
 
 def search(
@@ -173,7 +173,27 @@ def search(
     words = [f"sweep.{key}={limit}" for key, limit in limits.items() if limit is not None]
     spaces = {"sweep": space} if isinstance(space, str) else space
     words += [f"{key}={values}" for key, values in spaces.items()]
-    return sweep(table, target, folder=folder, overrides=[*words, *overrides], progress=progress, **keys)
+    return _sweep(*arguments_as_overrides(table, target, keys, words, overrides), folder, progress=progress)
+
+
+def _sweep(
+    frame: pl.DataFrame | None, words: list[str], folder: str | PathLike[str] | None, *, progress: bool
+) -> FinishedSweep:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
+        from mlplab.sweeps.sweep import sweep as train_sweep
+
+    with _folder(folder) as path:
+        composed = composed_sweep([*words, f"hydra.sweep.dir={quoted(os.fspath(path))}"])
+        try:
+            with process_as_before():
+                train_sweep(composed, DataCache(frame), Console(quiet=True), Console(quiet=not progress))
+        except RunFailed as error:
+            is_any_done = any(read_metrics(run)["status"] == "done" for run in runs_below(path))
+            if type(error) is not RunFailed or not is_any_done:  # a full disk
+                raise
+            log.warning("%s", str(error).replace("\n  ", "; "))
+    return FinishedSweep(path, frame, folder is None)
 
 
 @contextmanager

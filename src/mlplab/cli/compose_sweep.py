@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
@@ -45,6 +46,7 @@ def compose_sweep(compose: Compose, overrides: Sequence[str]) -> ComposedSweep:
         root=root,
         overrides=[line for line in overrides if not is_of_hydra(line)],
         choices=common.hydra.runtime.choices,
+        loader=GlobalHydra.instance().config_loader(),
         settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
         launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
         compose=_RunComposer(lambda lines: compose([*lines, *always]), root, common, shared).runs,

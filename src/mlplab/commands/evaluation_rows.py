@@ -188,6 +188,6 @@ def _without_seen_rows(
         remedy = "remove data.path= to use the run's own test rows, or keep all rows: training_rows=include"
         raise UserError(Fault(what, path, remedy=remedy))
     elif count:
-        log.warning("%s and are left out (training_rows=include keeps them)", some)
+        log.warning("%s and are left out (mlplab evaluate with training_rows=include keeps them)", some)
         return rows[~was_seen]
     return rows

@@ -75,7 +75,7 @@ class RunFolder:
             raise self._not_empty()
 
     def _not_empty(self) -> UserError:
-        remedy = "choose a different folder: name=… or hydra.run.dir=…"
+        remedy = "choose a different folder: name=…, hydra.run.dir=… or, in Python, folder=…"
         if self.path.is_file():
             return UserError(Fault("is a file, not a folder", str(self.path), remedy=remedy))
         return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=remedy))

@@ -69,7 +69,11 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
     if not (folder / "config.yaml").exists():
         if was_started(folder) and not is_incomplete(folder):
             raise UserError(
-                Fault("exists and is not empty", str(folder), remedy="choose a different folder: name=…")
+                Fault(
+                    "exists and is not empty",
+                    str(folder),
+                    remedy="choose a different folder: name=… or, in Python, folder=…",
+                )
             )
     elif faults := differences(run, read_config(folder), str(folder)):
         raise UserError(*faults)

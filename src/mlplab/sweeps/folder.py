@@ -46,7 +46,9 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
     elif searches and not has_study and names and any(runs_below(root, DEPTH - 1)):
         what = "contains runs that are not of a search"
     if what:
-        raise UserError(Fault(what, str(root), remedy="choose a different folder: name=…"))
+        raise UserError(
+            Fault(what, str(root), remedy="choose a different folder: name=… or, in Python, folder=…")
+        )
 
 
 def _is_of_a_run(folder: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice, product
 from math import prod
 
-from hydra.core.global_hydra import GlobalHydra
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mlplab.errors import Fault, UserError, listed
@@ -18,17 +18,18 @@ LONGEST_NAME = 120
 """The largest number of bytes of a run folder's name; longer names are cut."""
 
 
-def grid(overrides: Sequence[str]) -> dict[str, list[str]]:
+def grid(overrides: Sequence[str], loader: ConfigLoader | None = None) -> dict[str, list[str]]:
     """The overrides of each run by the name of its folder. The values of the last key vary fastest.
 
-    Hydra must be initialized: `glob(…)` takes its options.
+    Args:
+        loader: knows the options of groups, for `glob(…)`.
 
     Raises:
         UserError: if a key has no values, as in `seed=range(0)`, or one twice, or there are more runs than
             `MAX_RUNS`.
     """
     varying, values = set(), []
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    parser = OverridesParser.create(loader)
     for override in parser.parse_overrides(list(overrides)):
         key, line = override.get_key_element(), override.input_line or ""
         if override.is_sweep_override():

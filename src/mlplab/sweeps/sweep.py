@@ -5,6 +5,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hydra.core.config_loader import ConfigLoader
 from rich.console import Console
 
 from mlplab import config
@@ -29,12 +30,14 @@ class ComposedSweep:
 
     Attributes:
         choices: the option of each group.
+        loader: as in `grid`.
         compose: the runs with these overrides, by the names of their folders; lazy.
     """
 
     root: Path
     overrides: Sequence[str]
     choices: Mapping[str, object]
+    loader: ConfigLoader
     settings: config.Sweep
     launcher: config.Launcher
     compose: Callable[[Mapping[str, Sequence[str]]], Iterable[ComposedRun | RefusedRun]]
@@ -60,7 +63,7 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
 
                 search(launcher)
             else:
-                _train_grid(launcher, grid(composed.overrides), settings.ensemble)
+                _train_grid(launcher, grid(composed.overrides, composed.loader), settings.ensemble)
     finally:
         for folder in created:
             with suppress(OSError):  # it is not empty

@@ -1,6 +1,7 @@
 """Predictions of a run, or mean predictions of several runs (Lakshminarayanan et al. 2017)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,9 @@ class Ensemble:
             raise UserError(Fault(what, str(self.runs[0].folder), remedy=remedy))
 
     def _predict(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
+        if isinstance(frame, str | PathLike):
+            remedy = "read it first, as in polars.read_csv(…), or use the command mlplab predict"
+            raise UserError(Fault("is a path, and no frame", fspath(frame), remedy=remedy))
         frames = [as_frame(self.schema, frame, FRAME)]
         [(_, _, predicted)] = self.predict_frames(frames, FRAME, with_spread=with_spread)
         return predicted
