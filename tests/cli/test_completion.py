@@ -63,6 +63,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("mlplab results --w", ["--watch"]),
         ("mlplab results outputs/lr=0", ["outputs/lr=0.1,seed=1/"]),
         ("mlplab report ", ["conf/", "my.csv", "outputs/"]),
+        ("mlplab predict input='m", []),
     ],
 )
 def test_candidates(line: str, expected: list[str] | str) -> None:
@@ -142,6 +143,7 @@ def test_a_shell_completes(shell: str, here: Path) -> None:
         "PS1": "",
         "COLUMNS": "500",
     }
+    (here / "new houses.csv").touch()
     with opened(shell, environment) as terminal:
         terminal.type(f"{INSTALLS[shell]}; echo rea''dy\n", "ready")
         for typed, completed in (
@@ -149,6 +151,7 @@ def test_a_shell_completes(shell: str, here: Path) -> None:
             ("mlplab train -m optimizer=sg", "d "),
             ("mlplab predict run=out", "puts/"),
             ("mlplab results outputs/lr=0", ".1,seed=1/"),
+            ("mlplab predict input=new", r"\ houses.csv"),
         ):
             terminal.type(typed, typed[-2:])
             terminal.type("\t", completed)

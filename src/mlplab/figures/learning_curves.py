@@ -63,7 +63,9 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
         opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=["curve:N", "epoch:Q", "value:Q"]
     )
     lines = base.mark_line(strokeWidth=1.8).encode(**series)
-    subtitle = f"{' and '.join(curves)} of each epoch" if others else "of each epoch; its best value decides"
+    subtitle = (
+        f"{' and '.join(curves)} of each epoch" if others else "of each epoch; of an ensemble, the mean"
+    )
     marks = []
     if best_epoch is not None:
         subtitle += f"; dashed: the best epoch, {best_epoch}"

@@ -21,7 +21,7 @@ from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import COMPATIBLE, read_config, read_metrics
-from mlplab.runs.resume import MAY_DIFFER, MAY_GROW
+from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
 
@@ -75,10 +75,9 @@ class RunFolder:
             raise self._not_empty()
 
     def _not_empty(self) -> UserError:
-        remedy = "choose a different folder: name=…, hydra.run.dir=… or, in Python, folder=…"
         if self.path.is_file():
-            return UserError(Fault("is a file, not a folder", str(self.path), remedy=remedy))
-        return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=remedy))
+            return UserError(Fault("is a file, not a folder", str(self.path), remedy=OTHER_FOLDER))
+        return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
 
     def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
         """Prepares the folder of a run that is resumed, and is locked.

@@ -15,6 +15,9 @@ FINAL = ("done", "diverged", "pruned")
 
 MAY_GROW = "trainer.max_epochs"
 
+OTHER_FOLDER = "choose a different folder: name=… or, in Python, folder=…"
+"""The remedy for a folder that is in use."""
+
 MAY_DIFFER = ("data.memory_gib", "test")
 """A property of the machine, and whether test rows are scored, which can be done later."""
 
@@ -68,13 +71,7 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
     """
     if not (folder / "config.yaml").exists():
         if was_started(folder) and not is_incomplete(folder):
-            raise UserError(
-                Fault(
-                    "exists and is not empty",
-                    str(folder),
-                    remedy="choose a different folder: name=… or, in Python, folder=…",
-                )
-            )
+            raise UserError(Fault("exists and is not empty", str(folder), remedy=OTHER_FOLDER))
     elif faults := differences(run, read_config(folder), str(folder)):
         raise UserError(*faults)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART, read_json, write_json
 from mlplab.runs.discovery import DEPTH, runs_below
-from mlplab.runs.resume import is_incomplete
+from mlplab.runs.resume import OTHER_FOLDER, is_incomplete
 from mlplab.runs.trained.chosen_ensemble import is_written_later
 
 PLAN_FILE = "plan.json"
@@ -46,9 +46,7 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
     elif searches and not has_study and names and any(runs_below(root, DEPTH - 1)):
         what = "contains runs that are not of a search"
     if what:
-        raise UserError(
-            Fault(what, str(root), remedy="choose a different folder: name=… or, in Python, folder=…")
-        )
+        raise UserError(Fault(what, str(root), remedy=OTHER_FOLDER))
 
 
 def _is_of_a_run(folder: Path) -> bool:

@@ -5,6 +5,7 @@ _mlplab() {
     case $COMP_WORDBREAKS in *=*) prefix=${word%"${word##*=}"} ;; esac # bash keeps what precedes the last =
     COMPREPLY=($("$1" completion candidates "$line" 2>/dev/null))
     COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+    COMPREPLY=("${COMPREPLY[@]// /\\ }")
     case $COMPREPLY in *[=./]) compopt -o nospace ;; esac
 }
 complete -F _mlplab mlplab

@@ -50,6 +50,7 @@ def candidates(line: str) -> list[str]:
     """The ways to complete the last word of a command line, which begins with the name of the program."""
     before, _, word = line.rpartition(" ")
     try:
+        shlex.split(word)
         words = shlex.split(before)[1:]
     except ValueError:  # within quotes
         return []
