@@ -39,8 +39,7 @@ log = logging.getLogger(__name__)
 def process_as_before() -> Iterator[None]:
     """Restores torch's number of threads, which training sets.
 
-    A signal that ended training is passed on to the user's handler: on Ctrl-C, that of Python raises a
-    KeyboardInterrupt.
+    A signal that ended training is passed on to the user's handler, and raises a KeyboardInterrupt.
     """
     with LOCK, frozen_objects():
         with heavy_imports():
@@ -50,9 +49,9 @@ def process_as_before() -> Iterator[None]:
         try:
             yield
         except Interrupted as error:
-            if callable(signal.getsignal(error.number)):
+            if signal.getsignal(error.number) not in (signal.SIG_DFL, signal.default_int_handler):
                 signal.raise_signal(error.number)
-            raise KeyboardInterrupt(reason_of(error)) from error
+            raise KeyboardInterrupt(reason_of(error)) from None  # which names a folder that may be removed
         finally:
             torch.set_num_threads(threads)
 

@@ -63,10 +63,8 @@ def exit_status(work: Callable[[], None]) -> int:
         if is_disk_error(error):
             return print_error(CannotWrite(error))
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            where, remedy = shortened(str(error.filename)), "choose a shorter one"
-            return print_error(
-                UserError(Fault("the name is too long for a file or folder", where, remedy=remedy))
-            )
+            what, where = "the name is too long for a file or folder", shortened(str(error.filename))
+            return print_error(UserError(Fault(what, where, remedy="choose a shorter one")))
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # NumPy's, and torch's
             return print_error(RunFailed(f"out of memory: {error}\n  use a smaller table or network"))
         traceback.print_exc()
