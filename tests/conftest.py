@@ -20,10 +20,18 @@ from support import ROOT, Ended
 
 from mlplab import console
 from mlplab.config.allowed_classes import user_classes
+from mlplab.imports import frozen_objects
 
 # The same examples every time, and none too slow for a busy machine.
 settings.register_profile("mlplab", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("mlplab")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _objects_frozen() -> Iterator[None]:
+    """Collections would search the objects of torch all the time."""
+    with frozen_objects():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

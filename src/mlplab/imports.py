@@ -4,6 +4,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_frozen_blocks = 0  # of `frozen_objects` that are open; to count the frozen objects takes 30 ms
+
 
 @contextmanager
 def heavy_imports() -> Iterator[None]:
@@ -16,7 +18,7 @@ def heavy_imports() -> Iterator[None]:
     try:
         yield
     finally:
-        if gc.get_freeze_count():  # within `frozen_objects`
+        if _frozen_blocks:
             gc.freeze()
         if is_enabled:
             gc.enable()
@@ -28,10 +30,13 @@ def frozen_objects() -> Iterator[None]:
 
     A full collection would search those of torch for a third of a second.
     """
-    were_frozen = gc.get_freeze_count() > 0
+    global _frozen_blocks
+    were_frozen = _frozen_blocks > 0 or gc.get_freeze_count() > 0
+    _frozen_blocks += 1
     gc.freeze()
     try:
         yield
     finally:
+        _frozen_blocks -= 1
         if not were_frozen:
             gc.unfreeze()
