@@ -65,7 +65,7 @@ def test_no_auto_is_left(model: str, optimizer: str) -> None:
     for target in (NUMBERS, WORDS):
         run = resolved(*model.split(), f"optimizer={optimizer}", of=table(target))
         left = {key for key, value in flat(run.plain()) if value == "auto"}
-        assert left == {"task", "trainer.accelerator"}  # the schema and the machine decide
+        assert left == {"task", "trainer.accelerator", "trainer.block"}  # the schema and the machine decide
         assert resolve_auto(run, table(NUMBERS), split(10**6)) == run
 
 

@@ -1,4 +1,4 @@
-"""A run alone and in a stack: the same bits, whatever the configuration."""
+"""A run alone, step by step, and in a stack, in blocks: the same bits, whatever the configuration."""
 
 import random
 from collections.abc import Sequence
@@ -16,12 +16,20 @@ from mlplab.data.cache import DataCache
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import saved_state
 from mlplab.sweeps.plan import stack_key
-from mlplab.training import checkpoint
+from mlplab.training import checkpoint, step_loop
 from mlplab.training.state import StackState
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
 LONGEST = 600
+
+
+@pytest.fixture(autouse=True)
+def small_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every second configuration, only one member fits into the cache."""
+    if "number" in request.fixturenames and request.getfixturevalue("number") % 2:
+        monkeypatch.setattr(step_loop, "CACHE_BYTES", 1)
+        monkeypatch.setattr(step_loop, "TOGETHER", 3)
 
 
 @pytest.fixture(autouse=True)
@@ -122,20 +130,21 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     return members
 
 
-def assert_alone_as_in_first_stack(members: Sequence[Sequence[str]]) -> None:
+def assert_alone_as_in_first_stack(members: Sequence[Sequence[str]], number: int) -> None:
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
+    block = ("auto", "2", "7")[number % 3]
     cache = DataCache()
     runs = [Run(resolved(*member, cache=cache), Path("run")) for member in members]
     shapes = [stack_key(run, cache) for run in runs]
     assert_alone_as_in_a_stack(
-        [each for each, shape in zip(members, shapes, strict=True) if shape == shapes[0]]
+        [each for each, shape in zip(members, shapes, strict=True) if shape == shapes[0]], block
     )
 
 
-def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]]) -> None:
-    stack = train_into(Path("stack"), *members)
+def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]], block: str = "auto") -> None:
+    stack = train_into(Path("stack"), *([*member, f"trainer.block={block}"] for member in members))
     for index, member in enumerate(members):
-        (alone,) = train_into(Path(f"alone{index}"), member)
+        (alone,) = train_into(Path(f"alone{index}"), [*member, "trainer.block=1"])
         stacked, own = Path(f"stack/{index}"), Path(f"alone{index}/0")
         which = f"member {index} of {members}"
         assert alone | {"seconds": 0} == stack[index] | {"seconds": 0}, which
@@ -194,13 +203,13 @@ def test_tables_with_the_same_columns_share_a_stack(ensemble: int) -> None:
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("number", [0, 1, 2, 6])
 def test_any_configuration(number: int) -> None:
-    assert_alone_as_in_first_stack(draw(number))
+    assert_alone_as_in_first_stack(draw(number), number)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("number", [1, 5, 8])
 def test_any_configuration_of_classes(number: int) -> None:
-    assert_alone_as_in_first_stack(draw(number, classes=True))
+    assert_alone_as_in_first_stack(draw(number, classes=True), number)
 
 
 @pytest.mark.slow
@@ -208,4 +217,4 @@ def test_any_configuration_of_classes(number: int) -> None:
 @pytest.mark.parametrize("classes", [False, True])
 @pytest.mark.parametrize("number", range(120))
 def test_many_configurations(number: int, classes: bool) -> None:
-    assert_alone_as_in_first_stack(draw(number, classes=classes))
+    assert_alone_as_in_first_stack(draw(number, classes=classes), number)

@@ -32,6 +32,7 @@ from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.loggers.curves import BEST
 from mlplab.training.module import StackModule
+from mlplab.training.optimizers import MemberOptimizer
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -235,13 +236,13 @@ def test_networks_that_have_stopped_keep_their_weights(tmp_path: Path) -> None:
 def test_the_stack_shrinks_by_what_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of nine runs three go on after an epoch, and one of these after three of nine."""
     members = Counter[int]()
-    losses = StackModule.losses
+    advance = MemberOptimizer.advance
 
-    def counted(self: StackModule, batch: Any) -> Any:
-        members[len(batch.x)] += 1
-        return losses(self, batch)
+    def counted(self: MemberOptimizer, steps: int) -> None:
+        members[len(self.settings)] += steps
+        advance(self, steps)
 
-    monkeypatch.setattr(StackModule, "losses", counted)
+    monkeypatch.setattr(MemberOptimizer, "advance", counted)
     nine = [(*RUN, f"optimizer.lr={rate}") for rate in (0.1, 0.05, 0.02, 0.01, 0.005, 2e-3, 1e-3, 5e-4, 1e-4)]
     found = train_into(tmp_path, *nine, brackets=[bracket(1 / 9, 1 / 3)] * 9)
     assert Counter(metrics["status"] for metrics in found) == {"pruned": 8, "done": 1}

@@ -53,7 +53,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     losses = Losses()
     with lightning_quiet():
         stack.module.callbacks = [losses]
-        trainer = build_trainer(stack.configs[0], stack.datamodule.steps, [], str(folder))
+        trainer = build_trainer(stack.module, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.datamodule)
     return losses.seen
 

@@ -160,8 +160,9 @@ def test_derivatives_are_those_of_autograd(name: str, weighted: bool) -> None:
     weight = torch.rand(2, 9, 1, dtype=torch.float64) if weighted else None
     slopes = torch.tensor([1.0, 3.0], dtype=torch.float64)
     shares = torch.ones(2, 9, 1) if weight is None else weight
-    by_row, _ = loss.by_row(predicted, target)
-    formula = (by_row * shares / shares.sum(1, keepdim=True)).sum((1, 2)) / target.shape[2]
+    formula = (loss.by_row(predicted, target) * shares / shares.sum(1, keepdim=True)).sum(
+        (1, 2)
+    ) / target.shape[2]
     (expected,) = torch.autograd.grad((formula * slopes).sum(), predicted)
     (found,) = torch.autograd.grad((loss(predicted, target, weight) * slopes).sum(), predicted)
     torch.testing.assert_close(found, expected)

@@ -32,6 +32,7 @@ class Trainer(Section):
     gradient_clip_val: Positive | None
     fast_dev_run: bool
     log_every_n_steps: Count | None
+    block: OrAuto[Count] = "auto"
 
 
 class EarlyStopping(Section):

@@ -6,8 +6,8 @@ For each layer, with its input a, its weights W and b, and the gradient δ = ∂
     backward    δ = f′(z) · ∂L/∂f(z)    ∂L/∂W = aᵀδ    ∂L/∂b = Σ δ (over the rows)    ∂L/∂a = δWᵀ
 
 Autograd records each small operation and allocates new tensors at each step. Here, a pass overwrites the
-tensors of the pass before, and ∂L/∂W and ∂L/∂b are added to `grad` in place. Each layer is a module with a
-`forward` that autograd records, and with an `operation`: the same formula and its derivative, on buffers.
+tensors of the pass before. Each layer is a module with a `forward` that autograd records, and with an
+`operation`: the same formula and its derivative, on buffers.
 """
 
 from abc import ABC, abstractmethod
@@ -67,48 +67,50 @@ class Operation(NamedTuple):
     Args:
         output: the buffer of the result. `backward` may overwrite it and the input, but that of a network's
             last operation finds the gradient in it.
-        backward: takes the gradient of the output, and those of the layer's `weight` and `bias`, to which it
-            adds; returns the gradient of the input if it needs one.
+        backward: takes the gradient of the output, and writes those of the layer's parameters; returns the
+            gradient of the input if it needs one.
     """
 
     output: Buffer
     forward: Callable[[], object]
-    backward: Callable[..., Buffer]
-    layer: nn.Module | None = None
+    backward: Callable[[Buffer], Buffer]
 
 
 class Workspace:
     """The buffers and operations of a network for batches of one shape, and its forward and backward pass.
 
     Args:
-        key: of the batches that it is for.
-        free: the workspaces that are not in use.
+        x: inputs of that shape; whether they require a gradient counts, their values do not.
         build: returns the operations of the forward pass, given this object, which allocates their buffers.
+        trained: members whose gradients are written to the `grad` of their parameters; None: the workspace is
+            for all members, and `backward` adds to `grad`.
+
+    Attributes:
+        gradients: of `parameters`, as `propagate` writes them.
+        trained_gradients: those of parameters that are trained.
+        steps_left: number of forward passes for which random numbers may be drawn together.
     """
 
     def __init__(
-        self,
-        x: Input,
-        key: Hashable,
-        free: dict[Hashable, "Workspace"],
-        build: Callable[["Workspace"], Iterator[Operation]],
+        self, x: Input, build: Callable[["Workspace"], Iterator[Operation]], trained: slice | None = None
     ) -> None:
-        self.key, self._free, self._like = key, free, x.new_empty(*x.shape[:2], 0)
-        self._gradients: dict[int, Buffer] = {}
+        self._like, self._trained = x.new_empty(*x.shape[:2], 0), trained
+        self.members = slice(None) if trained is None else trained
+        self.steps_left = 1
+        self._shared: dict[int, Buffer] = {}
+        self._sources: list[tuple[nn.Module, str, Tensor]] = []
+        self.gradients: list[Tensor] = []
         self.input = self.new(0)
         self.input.width, self.input.needs_gradient = x.shape[2], x.requires_grad
         self.operations = list(build(self))
-        layers = [operation.layer for operation in self.operations if operation.layer is not None]
-        self._sources = [
-            (layer._parameters, name, getattr(layer, name)) for layer in layers for name in ("weight", "bias")
-        ]
-        self.parameters: list[Tensor] = [parameter for _, _, parameter in self._sources]
+        self.output = self.operations[-1].output
+        pairs = zip(self.parameters, self.gradients, strict=True)
+        self.trained_gradients = [gradient for parameter, gradient in pairs if parameter.requires_grad]
 
-    def give_back(self) -> None:
-        """Puts it among the free ones, for the next batch of its key."""
-        self._free[self.key] = self
-        if len(self._free) > MAX_FREE:
-            del self._free[next(iter(self._free))]
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters of all layers."""
+        return [parameter for _, _, parameter in self._sources]
 
     def new(self, width: int) -> Buffer:
         """A buffer for a layer of this width."""
@@ -116,42 +118,45 @@ class Workspace:
 
     def gradient(self, width: int) -> Buffer:
         """A buffer for the gradient at a layer's input, which all layers of the same width share."""
-        if width not in self._gradients:
-            self._gradients[width] = self.new(width)
-        return self._gradients[width]
+        if width not in self._shared:
+            self._shared[width] = self.new(width)
+        return self._shared[width]
+
+    def parameter(self, layer: nn.Module, name: str) -> tuple[Tensor, Tensor]:
+        """A parameter of a layer, and where a backward pass writes its gradient."""
+        parameter = getattr(layer, name)
+        self._sources.append((layer, name, parameter))
+        values = parameter if self._trained is None else parameter.detach()[self.members]
+        in_place = self._trained is not None and parameter.requires_grad
+        self.gradients.append(parameter.grad[self.members] if in_place else torch.zeros_like(values))
+        return values, self.gradients[-1]
 
     def is_current(self) -> bool:
         """Whether all parameters are still those of their layers."""
-        return all(parameters.get(name) is parameter for parameters, name, parameter in self._sources)
+        return all(layer._parameters.get(name) is parameter for layer, name, parameter in self._sources)
 
     def forward(self, x: Input) -> Output:
         """Returns the network's output."""
         self.input.padded = self.input.values = x.detach() if x.requires_grad else x  # without padding
         for operation in self.operations:
             operation.forward()
-        return self.operations[-1].output.values.clone()
+        return self.output.values.clone()
+
+    def propagate(self) -> Buffer:
+        """Writes the gradients of the parameters, given that of the network's output in `output`."""
+        gradient = self.output
+        for operation in reversed(self.operations):
+            gradient = operation.backward(gradient)
+        return gradient
 
     def backward(self, gradient: Output) -> Tensor | None:
         """Adds the gradients of the parameters to their `grad`; returns that of `x` if it needs one."""
-        current = self.operations[-1].output
-        current.values.copy_(gradient)
-        gradients = [_grad(parameter) for parameter in self.parameters]
-        for operation in reversed(self.operations):
-            if operation.layer is None:
-                current = operation.backward(current)
-            else:
-                grad_bias, grad_weight = gradients.pop(), gradients.pop()
-                current = operation.backward(current, grad_weight, grad_bias)
-        return current.values.clone() if self.input.needs_gradient else None
-
-
-def _grad(parameter: Tensor) -> Tensor:
-    """A parameter's `grad`; zeros that nobody sees if it is not trained."""
-    if not parameter.requires_grad:
-        return torch.zeros_like(parameter)
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
+        self.output.values.copy_(gradient)
+        grad_x = self.propagate()
+        for parameter, written in zip(self.parameters, self.gradients, strict=True):
+            if parameter.requires_grad:
+                parameter.grad = written.clone() if parameter.grad is None else parameter.grad.add_(written)
+        return grad_x.values.clone() if self.input.needs_gradient else None
 
 
 class BackpropagationModule(nn.Module, ABC):
@@ -181,6 +186,10 @@ class BackpropagationModule(nn.Module, ABC):
         """Leaves out the workspaces, which a copy builds again."""
         return {**self.__dict__, "_free": {}}
 
+    def trainer(self, x: Input, members: slice) -> Workspace:
+        """A workspace for training some members on batches like x, in the present mode."""
+        return Workspace(x, self.operations, members)
+
     @abstractmethod
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """The operations of a forward pass in the present mode (training or evaluation)."""
@@ -202,38 +211,49 @@ class BackpropagationModule(nn.Module, ABC):
         trained = next((parameter for parameter in workspace.parameters if parameter.requires_grad), None)
         if trained is None and not x.requires_grad:
             predicted = workspace.forward(x)
-            workspace.give_back()
+            self.give_back(workspace, x)
             return predicted
-        output: Tensor = _Backpropagation.apply(workspace, x, trained)
+        output: Tensor = _Backpropagation.apply(self, workspace, x, trained)
         return output
 
     def _without_gradients(self, x: Input) -> Output:
         if (workspace := self._take(x)) is None:
             return self.forward_by_autograd(x)
         output = workspace.forward(x)
-        workspace.give_back()
+        self.give_back(workspace, x)
         return output
+
+    def _key(self, x: Input) -> Hashable:
+        """Of the workspaces for batches like x in the present mode."""
+        modes = tuple(layer.training for layer in self.with_modes)
+        return x.shape, x.dtype, x.device, x.requires_grad, modes
 
     def _take(self, x: Input) -> Workspace | None:
         """Returns a workspace for this batch; None if a layer's weights are not its parameters."""
-        modes = tuple(layer.training for layer in self.with_modes)
-        key = x.shape, x.dtype, x.device, x.requires_grad, modes
-        workspace = self._free.pop(key, None)
+        workspace = self._free.pop(self._key(x), None)
         if workspace is None or not workspace.is_current():
             with torch.inference_mode(False):  # whose tensors could not be used outside of it
-                workspace = Workspace(x, key, self._free, self.operations)
+                workspace = Workspace(x, self.operations)
             are_trained = all(isinstance(parameter, nn.Parameter) for parameter in workspace.parameters)
             if not (are_trained and workspace.is_current()):
                 return None
         return workspace
+
+    def give_back(self, workspace: Workspace, x: Input) -> None:
+        """Puts a workspace among the free ones, for the next batch like x."""
+        self._free[self._key(x)] = workspace
+        if len(self._free) > MAX_FREE:
+            del self._free[next(iter(self._free))]
 
 
 class _Backpropagation(torch.autograd.Function):
     """What autograd sees of a network: one operation."""
 
     @staticmethod
-    def forward(ctx: Any, workspace: Workspace, x: Input, trained: Tensor | None) -> Output:
-        ctx.workspace = workspace
+    def forward(
+        ctx: Any, network: BackpropagationModule, workspace: Workspace, x: Input, trained: Tensor | None
+    ) -> Output:
+        ctx.network, ctx.workspace, ctx.like = network, workspace, x
         return workspace.forward(x)
 
     @staticmethod
@@ -244,5 +264,5 @@ class _Backpropagation(torch.autograd.Function):
         if workspace is None:
             raise RuntimeError("a second backward pass needs a second forward pass, which fills the buffers")
         grad_x = workspace.backward(gradient)
-        workspace.give_back()
-        return None, grad_x, None
+        ctx.network.give_back(workspace, ctx.like)
+        return None, None, grad_x, None

@@ -25,7 +25,9 @@ class LayerNorm(nn.Module):
 
     def operation(self, z: Buffer, workspace: Workspace) -> Operation:
         """The same; the derivative goes through mean and variance of each row."""
-        output, shape, gamma, beta = workspace.new(z.width), (z.width,), self.weight, self.bias
+        output, shape = workspace.new(z.width), (z.width,)
+        gamma, grad_gamma = workspace.parameter(self, "weight")
+        beta, grad_beta = workspace.parameter(self, "bias")
         normed = mean = rstd = z.values
 
         def forward() -> None:
@@ -34,13 +36,13 @@ class LayerNorm(nn.Module):
             torch.addcmul(beta, normed, gamma, out=output.values)
             output.clear_padding()
 
-        def backward(gradient: Buffer, grad_gamma: Tensor, grad_beta: Tensor) -> Buffer:
-            grad_gamma.add_((gradient.values * normed).sum(1, keepdim=True))
-            grad_beta.add_(gradient.values.sum(1, keepdim=True))
+        def backward(gradient: Buffer) -> Buffer:
+            torch.sum(gradient.values * normed, 1, keepdim=True, out=grad_gamma)
+            torch.sum(gradient.values, 1, keepdim=True, out=grad_beta)
             grad_z, _, _ = torch.ops.aten.native_layer_norm_backward(
                 gradient.values * gamma, z.values, shape, mean, rstd, None, None, [True, False, False]
             )
             z.values.copy_(grad_z)
             return z
 
-        return Operation(output, forward, backward, self)
+        return Operation(output, forward, backward)

@@ -68,7 +68,9 @@ class Linear(nn.Module):
 
     def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """As matrix products; weights are padded with zeros to multiples of 4 rows and columns."""
-        weight, bias, (members, inputs, outputs) = self.weight, self.bias, self.weight.shape
+        weight, grad_weight = workspace.parameter(self, "weight")
+        bias, grad_bias = workspace.parameter(self, "bias")
+        members, inputs, outputs = weight.shape
         below, right = -inputs % 4, -outputs % 4
         z, is_padded = workspace.new(outputs), bool(right or (below and a.needs_gradient))
         padded_weight, padded_bias, product = weight, bias, weight
@@ -84,14 +86,14 @@ class Linear(nn.Module):
             else:
                 torch.baddbmm(bias, a.padded, weight, out=z.padded)
 
-        def backward(gradient: Buffer, grad_weight: Tensor, grad_bias: Tensor) -> Buffer:
+        def backward(gradient: Buffer) -> Buffer:
             delta = gradient.padded
             if is_padded:
                 torch.bmm(a.values.mT, delta, out=product)
-                grad_weight.add_(product[..., :outputs])
+                grad_weight.copy_(product[..., :outputs])
             else:
-                grad_weight.baddbmm_(a.values.mT, delta)
-            grad_bias.add_(gradient.values.sum(1, keepdim=True))
+                torch.bmm(a.values.mT, delta, out=grad_weight)
+            torch.sum(gradient.values, 1, keepdim=True, out=grad_bias)
             if not a.needs_gradient:
                 return gradient
             grad_a = workspace.gradient(inputs)
@@ -101,11 +103,13 @@ class Linear(nn.Module):
                 torch.bmm(delta, padded_weight.mT, out=grad_a.padded)
             return grad_a
 
-        return Operation(z, forward, backward, self)
+        return Operation(z, forward, backward)
 
     def _elementwise(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """With a single input or output, where elementwise products are faster."""
-        weight, bias, (_, inputs, outputs) = self.weight, self.bias, self.weight.shape
+        weight, grad_weight = workspace.parameter(self, "weight")
+        bias, grad_bias = workspace.parameter(self, "bias")
+        _, inputs, outputs = weight.shape
         z, products = workspace.new(outputs), workspace.new(max(inputs, outputs)).values
 
         def forward() -> None:
@@ -116,11 +120,13 @@ class Linear(nn.Module):
                 torch.mul(a.values, weight.mT, out=products)
                 torch.sum(products, 2, keepdim=True, out=z.values).add_(bias)
 
-        def backward(gradient: Buffer, grad_weight: Tensor, grad_bias: Tensor) -> Buffer:
+        grad_row = grad_weight if inputs == 1 else grad_weight.mT
+
+        def backward(gradient: Buffer) -> Buffer:
             delta = gradient.values
-            sums = torch.mul(a.values, delta, out=products).sum(1, keepdim=True)
-            grad_weight.add_(sums if inputs == 1 else sums.mT)
-            grad_bias.add_(delta.sum(1, keepdim=True))
+            torch.mul(a.values, delta, out=products)
+            torch.sum(products, 1, keepdim=True, out=grad_row)
+            torch.sum(delta, 1, keepdim=True, out=grad_bias)
             if not a.needs_gradient:
                 return gradient
             grad_a = workspace.gradient(inputs)
@@ -132,4 +138,4 @@ class Linear(nn.Module):
                 grad_a.values.copy_(grad_a.values + sums if skip else sums)
             return grad_a
 
-        return Operation(z, forward, backward, self)
+        return Operation(z, forward, backward)

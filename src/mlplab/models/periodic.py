@@ -60,7 +60,9 @@ class PeriodicFeatures(nn.Module):
 
         ∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos; ∂L/∂w the same times x; ∂L/∂x also from x itself.
         """
-        weight, bias, numbers, inputs = self.weight, self.bias, self.numbers, x.width
+        weight, grad_weight = workspace.parameter(self, "weight")
+        bias, grad_bias = workspace.parameter(self, "bias")
+        numbers, inputs = self.numbers, x.width
         angles, cosines = workspace.new(self.features), workspace.new(self.features)
         output, factor = workspace.new(inputs + self.features), -TURN * self.scale
         shape = *angles.values.shape[:2], numbers, self.count  # of views of features by their column
@@ -72,13 +74,13 @@ class PeriodicFeatures(nn.Module):
             output.values[..., :inputs].copy_(x.values)
             torch.mul(cosines.values, self.scale, out=output.values[..., inputs:])
 
-        def backward(gradient: Buffer, grad_weight: Tensor, grad_bias: Tensor) -> Buffer:
+        def backward(gradient: Buffer) -> Buffer:
             torch.sin(angles.flat, out=angles.flat)
             sines = angles.values.mul_(gradient.values[..., inputs:])
-            grad_bias.add_(sines.sum(1).view(grad_bias.shape), alpha=factor)
+            torch.mul(sines.sum(1).view(grad_bias.shape), factor, out=grad_bias)
             columns = x.values[..., :numbers].unsqueeze(3)
             torch.mul(sines.view(shape), columns, out=cosines.values.view(shape))
-            grad_weight.add_(cosines.values.sum(1).view(grad_weight.shape), alpha=factor)
+            torch.mul(cosines.values.sum(1).view(grad_weight.shape), factor, out=grad_weight)
             if not x.needs_gradient:
                 return gradient
             grad_x = workspace.gradient(inputs)
@@ -86,4 +88,4 @@ class PeriodicFeatures(nn.Module):
             grad_x.values[..., :numbers].add_((sines.view(shape) * (weight * factor).unsqueeze(1)).sum(3))
             return grad_x
 
-        return Operation(output, forward, backward, self)
+        return Operation(output, forward, backward)

@@ -103,8 +103,13 @@ class CategoryEncoder(nn.Module):
 
     def forward(
         self, codes: Float[Tensor, "member batch column"]
-    ) -> tuple[Bool[Tensor, "member batch column"], list[Float[Tensor, "member batch _"]]]:
-        """Returns which codes do not occur in the member's training rows, and the encoded columns."""
+    ) -> tuple[
+        Bool[Tensor, "member batch column"],
+        list[Float[Tensor, "member batch _"]],
+        Int64[Tensor, "member batch embedded"],
+    ]:
+        """Returns which codes do not occur in the member's training rows, the one-hot columns, and which rows
+        of `weight` embed the other columns."""
         numbers = codes.long() + self.offsets
         encoded_as = self.lookup[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
         unseen = encoded_as < 0
@@ -113,11 +118,28 @@ class CategoryEncoder(nn.Module):
         if self.one_hot_columns:
             zeros = codes.new_zeros(*codes.shape[:2], self.one_hot_width)
             encoded.append(zeros.scatter_(2, numbers[..., : self.one_hot_columns], 1))
-        if self.weight is not None:
-            member = torch.arange(len(codes), device=codes.device).view(-1, 1, 1)
-            rows = numbers[..., self.one_hot_columns :] - self.one_hot_width
-            encoded.append(self.weight[member, rows].flatten(2))
-        return unseen, encoded
+        return unseen, encoded, numbers[..., self.one_hot_columns :] - self.one_hot_width
+
+
+def append_embeddings(
+    columns: Float[Tensor, "member batch _"],
+    weight: Float[Tensor, "member category embedding"],
+    rows: Int64[Tensor, "member batch embedded"],
+) -> Float[Tensor, "member batch _"]:
+    """The columns, followed by the embeddings of each row."""
+    index = rows.flatten(1).unsqueeze(2).expand(-1, -1, weight.shape[2])
+    return torch.cat([columns, weight.gather(1, index).view(*rows.shape[:2], -1)], 2)
+
+
+def embedding_gradient(
+    grad_x: Float[Tensor, "member batch _"],
+    rows: Int64[Tensor, "member batch embedded"],
+    out: Float[Tensor, "member category embedding"],
+) -> None:
+    """Writes ∂L/∂weight, given the gradient at the result of `append_embeddings`."""
+    index = rows.flatten(1).unsqueeze(2).expand(-1, -1, out.shape[2])
+    grad_embedded = grad_x[..., grad_x.shape[2] - rows.shape[2] * out.shape[2] :].reshape(index.shape)
+    out.zero_().scatter_add_(1, index, grad_embedded)
 
 
 class Preprocessing(nn.Module):
@@ -189,20 +211,28 @@ class Preprocessing(nn.Module):
 
         Only columns with a missing-value indicator may hold NaN; `impute` replaces it in the others.
         """
+        columns, embedded_rows = self.transform_without_embeddings(x)
+        weight = None if self.category_encoder is None else self.category_encoder.weight
+        return columns if weight is None else append_embeddings(columns, weight, embedded_rows)
+
+    def transform_without_embeddings(
+        self, x: Float[Tensor, "member batch feature"]
+    ) -> tuple[Float[Tensor, "member batch _"], Int64[Tensor, "member batch embedded"]]:
+        """The columns without the embeddings, which come last, and which rows of `weight` these are."""
         missing = x.isnan() if self.has_missing else None
         if missing is not None:
             x = torch.where(missing, self.impute_value, x)
         if self.category_encoder is None:
-            parts = [self.scaling(x)]
+            parts, embedded_rows = [self.scaling(x)], x.new_empty(*x.shape[:2], 0, dtype=torch.int64)
         else:
             columns = self.category_encoder.columns
-            unseen, encoded = self.category_encoder(x.index_select(2, columns))
+            unseen, encoded, embedded_rows = self.category_encoder(x.index_select(2, columns))
             parts = [self.scaling(x.index_select(2, self.numeric)), *encoded]
             if missing is not None:
                 missing.index_copy_(2, columns, missing.index_select(2, columns) | unseen)
         if missing is not None:
             parts.insert(1, missing.index_select(2, self.indicators).to(x.dtype))
-        return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
+        return torch.cat(parts, 2) if len(parts) > 1 else parts[0], embedded_rows
 
     def impute(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Replaces missing values (NaN) in the columns for which `transform` does not handle them."""

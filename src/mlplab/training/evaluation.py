@@ -28,6 +28,13 @@ class Mean:
         self.values.append(values)
         self.rows.append(rows)
 
+    def extend(
+        self, values: Sequence[Float[Tensor, " member"]], rows: Sequence[Float64[Tensor, " member"]]
+    ) -> None:
+        """Adds the means and rows of several batches."""
+        self.values += values
+        self.rows += rows
+
     def state(self) -> dict[str, Float[Tensor, "member batch"]]:
         """What has been added since the last reset."""
         return {name: torch.stack(added, 1) for name, added in vars(self).items() if added}

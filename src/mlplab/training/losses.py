@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -19,7 +19,8 @@ from mlplab.models.targets import TargetTransform
 
 Outputs = Float[Tensor, "member batch output"]
 Targets = Float[Tensor, "member batch target"]
-RowLosses = tuple[Targets, Callable[[], Outputs]]
+RowWeights = Float[Tensor, "member *step batch 1"] | None
+Divisor = Float[Tensor, " member *step"] | int
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Loss:
     """A loss of outputs and targets, and its derivative.
 
     Args:
-        by_row: the loss of each row and target; and a function that gives its derivative with respect to each
-            output.
+        by_row: the loss of each row and target.
+        derivative: of that, with respect to each output.
         degree: power of the target's unit in the loss. A loss times the target's standard deviation to this
             power is in the target's own units.
     """
 
-    by_row: Callable[[Outputs, Targets], RowLosses]
+    by_row: Callable[[Outputs, Targets], Targets]
+    derivative: Callable[[Outputs, Targets], Outputs]
     degree: int
 
     def __call__(
@@ -47,12 +49,8 @@ class Loss:
 
         With `total`, the weighted sum is divided by it instead of the sum of the weights.
         """
-        divisor: Tensor | int = target.shape[1] * target.shape[2]
-        if weight is not None:
-            weight = weight.to(predicted.dtype)
-            sums = weight.sum((1, 2)) if total is None else total.to(weight.dtype)
-            divisor = sums.clamp(min=torch.finfo(weight.dtype).tiny) * target.shape[2]
-        losses: Tensor = _WeightedMean.apply(self, predicted, target, weight, divisor)
+        terms = weights_and_divisor(target, weight, total)
+        losses: Tensor = _WeightedMean.apply(self, predicted, target, *terms)
         return losses
 
     def in_target_units(
@@ -64,35 +62,28 @@ class Loss:
 
 def mse(losses: Sequence[config.SimpleLoss]) -> Loss:
     """e²."""
-
-    def by_row(outputs: Outputs, target: Targets) -> RowLosses:
-        error = outputs - target
-        return error.square(), lambda: 2 * error
-
-    return Loss(by_row, degree=2)
+    return Loss(lambda z, y: (z - y).square(), lambda z, y: 2 * (z - y), degree=2)
 
 
 def mae(losses: Sequence[config.SimpleLoss]) -> Loss:
     """|e|."""
-
-    def by_row(outputs: Outputs, target: Targets) -> RowLosses:
-        error = outputs - target
-        return error.abs(), error.sign
-
-    return Loss(by_row, degree=1)
+    return Loss(lambda z, y: (z - y).abs(), lambda z, y: (z - y).sign(), degree=1)
 
 
 def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), with each member's own δ."""
     deltas = torch.tensor([loss.delta for loss in losses], dtype=torch.float64).reshape(-1, 1, 1)
 
-    def by_row(outputs: Outputs, target: Targets) -> RowLosses:
-        error, delta = outputs - target, deltas.to(outputs)
+    def by_row(z: Outputs, y: Targets) -> Targets:
+        error, delta = z - y, deltas.to(z)
         size = error.abs()
-        values = torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
-        return values, lambda: error.clamp(-delta, delta)
+        return torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
 
-    return Loss(by_row, degree=2)
+    def derivative(z: Outputs, y: Targets) -> Outputs:
+        delta = deltas.to(z)
+        return (z - y).clamp(-delta, delta)
+
+    return Loss(by_row, derivative, degree=2)
 
 
 def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
@@ -104,14 +95,20 @@ def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
     smoothing = torch.tensor([loss.label_smoothing for loss in losses], dtype=torch.float64).reshape(-1, 1, 1)
     is_smooth = bool(smoothing.any())
 
-    def by_row(logits: Outputs, target: Targets) -> RowLosses:
-        q, log_p = torch.zeros_like(logits).scatter_(2, target.long(), 1), torch.log_softmax(logits, 2)
+    def wanted(z: Outputs, y: Targets) -> Outputs:
+        q = torch.zeros_like(z).scatter_(2, y.long(), 1)
         if is_smooth:
             epsilon = smoothing.to(q)
             q = (1 - epsilon) * q + epsilon / q.shape[2]
-        return -(q * log_p).sum(2, keepdim=True), lambda: elementwise(torch.exp, log_p) - q
+        return q
 
-    return Loss(by_row, degree=0)
+    def by_row(z: Outputs, y: Targets) -> Targets:
+        return -(wanted(z, y) * torch.log_softmax(z, 2)).sum(2, keepdim=True)
+
+    def derivative(z: Outputs, y: Targets) -> Outputs:
+        return elementwise(torch.exp, torch.log_softmax(z, 2)) - wanted(z, y)
+
+    return Loss(by_row, derivative, degree=0)
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {
@@ -132,9 +129,48 @@ def batch_losses(
     loss: Loss, z: Outputs, batch: Batch, transform: TargetTransform
 ) -> Float[Tensor, " member"]:
     """Each member's loss on its rows of a batch, given the network's outputs on the scale of the loss."""
-    weight = transform.loss_weight(batch.y, batch.row_weight)
-    total = batch.total if weight is batch.row_weight else batch.rows()  # the mean weight of classes is 1
-    return loss(z, transform.transform(batch.y), weight, total)
+    losses: Tensor = _WeightedMean.apply(loss, z, *loss_terms(batch, transform))
+    return losses
+
+
+def loss_terms(
+    batch: Batch, transform: TargetTransform
+) -> tuple[Float[Tensor, "member *step batch target"], RowWeights, Divisor]:
+    """The targets of a batch on the scale of the loss, the weights of its rows, and their divisor."""
+    y = _without_steps(batch.y)
+    row_weight = None if batch.row_weight is None else _without_steps(batch.row_weight)
+    weight = transform.loss_weight(y, row_weight)
+    total = batch.total if weight is row_weight else batch.rows()  # the mean weight of classes is 1
+    target = transform.transform(y).view(batch.y.shape)
+    weight = None if weight is None else weight.view(*batch.y.shape[:-1], 1)
+    return target, *weights_and_divisor(target, weight, total)
+
+
+def _without_steps(part: Shaped[Tensor, "member *step batch column"]) -> Shaped[Tensor, "member row column"]:
+    """The rows of all steps of a block as those of one batch."""
+    return part.reshape(len(part), -1, part.shape[-1])
+
+
+def weights_and_divisor(
+    target: Float[Tensor, "member *step batch target"],
+    weight: RowWeights,
+    total: Float64[Tensor, " member *step"] | None,
+) -> tuple[RowWeights, Divisor]:
+    """The weight of each row, and the divisor of the weighted sum of losses."""
+    rows, targets = target.shape[-2:]
+    if weight is None:
+        return None, rows * targets
+    weight = weight.to(target.dtype)
+    sums = weight.sum((-2, -1)) if total is None else total.to(weight.dtype)
+    return weight, sums.clamp(min=torch.finfo(weight.dtype).tiny) * targets
+
+
+def mean_losses(
+    values: Float[Tensor, "member *step batch target"], weight: RowWeights, divisor: Divisor
+) -> Float[Tensor, " member *step"]:
+    """Σ wf/divisor over a member's rows."""
+    losses: Tensor = (values if weight is None else values * weight).sum((-2, -1)) / divisor
+    return losses
 
 
 class _WeightedMean(torch.autograd.Function):
@@ -149,14 +185,14 @@ class _WeightedMean(torch.autograd.Function):
         weight: Float[Tensor, "member batch 1"] | None,
         divisor: Float[Tensor, " member"] | int,
     ) -> Float[Tensor, " member"]:
-        values, ctx.derivative = loss.by_row(predicted, target)
-        ctx.weight, ctx.divisor = weight, divisor
-        return (values if weight is None else values * weight).sum((1, 2)) / divisor
+        ctx.terms = loss, predicted, target, weight, divisor
+        return mean_losses(loss.by_row(predicted, target), weight, divisor)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_losses: Float[Tensor, " member"]) -> tuple[Outputs | None, ...]:
-        share = (grad_losses / ctx.divisor).view(-1, 1, 1)
-        if ctx.weight is not None:
-            share = share * ctx.weight
-        return None, ctx.derivative() * share, None, None, None
+        loss, predicted, target, weight, divisor = ctx.terms
+        share = (grad_losses / divisor).view(-1, 1, 1)
+        if weight is not None:
+            share = share * weight
+        return None, loss.derivative(predicted, target) * share, None, None, None

@@ -19,7 +19,9 @@ from mlplab.models.targets import TargetTransform
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
+from mlplab.training.private_interfaces import count_steps
 from mlplab.training.schedules import lr_factors
+from mlplab.training.step_loop import Blocks, StepLoop
 
 if TYPE_CHECKING:
     from mlplab.training.callbacks.stack_callback import StackCallback
@@ -38,6 +40,7 @@ class StackModule(LightningModule):
         configs: one for each member. The members of an ensemble follow each other.
         steps: number of steps per epoch.
         val: number of validation rows of each member.
+        blocks: of steps, each of which the Trainer sees as one (`step_loop.py`); None: it makes each step.
 
     Attributes:
         ensemble: the number of members of each run.
@@ -61,6 +64,7 @@ class StackModule(LightningModule):
         schema: Schema,
         steps: int,
         val: Sequence[int],
+        blocks: Blocks | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -79,15 +83,24 @@ class StackModule(LightningModule):
         self.callbacks: Sequence[StackCallback] = ()
         self.at_end: Callable[[], None] = lambda: None
         self.completed_epochs = self.completed_steps = 0
-        self.train_losses = Mean()
+        self._train_losses = Mean()
+        self.step_loop: StepLoop | None = None
+        self._step_callbacks: Sequence[StackCallback] = ()
+        self.blocks = blocks
+        self.automatic_optimization = blocks is None
+        self.is_interrupted = False
         self._first_step = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Bypasses torch's slow search for parameters for what is set at each step or hook."""
-        if name in ("_current_fx_name", "completed_steps"):
+        if name in ("_current_fx_name", "completed_steps", "is_interrupted"):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    def batches(self, steps: int) -> int:
+        """The number of batches that the Trainer sees of so many steps."""
+        return math.ceil(steps / (self.blocks.steps if self.blocks else 1))
 
     @property
     def target_transform(self) -> TargetTransform:
@@ -117,6 +130,16 @@ class StackModule(LightningModule):
         """The monitored metric of the last epoch, negated if its highest value is the best; on the CPU."""
         return sign_of(self.monitor) * self.values[self.monitor].cpu()
 
+    @property
+    def train_losses(self) -> Mean:
+        """The losses of the epoch's steps so far."""
+        self._take_losses()
+        return self._train_losses
+
+    def _take_losses(self) -> None:
+        if self.step_loop is not None:
+            self._train_losses.extend(*self.step_loop.take_losses())
+
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
         return self._in_target_units(self.train_losses.values[-1])
@@ -136,10 +159,20 @@ class StackModule(LightningModule):
         """Calls `on_start` of the callbacks."""
         for callback in self.callbacks:
             callback.on_start(self.trainer, self)
+        self._step_callbacks = [callback for callback in self.callbacks if callback.acts_on_steps]
+        if self.blocks:
+            losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
+            self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm, self.blocks.parts)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Calls `on_step` of the callbacks."""
-        for callback in self.callbacks:
+        """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
+        if not self.blocks:
+            self._on_step()
+        if self.is_interrupted:
+            raise StopIteration
+
+    def _on_step(self) -> None:
+        for callback in self._step_callbacks:
             callback.on_step(self.trainer, self)
 
     def on_train_end(self) -> None:
@@ -155,14 +188,36 @@ class StackModule(LightningModule):
         self.optimizer.set_lr(factors, self.completed_steps)
         self._first_step = self.global_step - self.completed_steps
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Returns the sum of the members' losses."""
-        if batch_idx and batch_idx % CHECK_EVERY_STEPS == 0:
-            self._check_divergence()
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Returns the sum of the members' losses; of a block, makes all steps and returns None."""
+        if self.blocks:
+            self._train_block(batch)
+            return None
+        self._check_divergence_at_times()
         losses = self.losses(batch)
         self.train_losses.add(losses.detach(), batch.rows())
         self.completed_steps += 1
         return losses.sum()
+
+    @torch.no_grad()
+    def _train_block(self, block: Batch) -> None:
+        """Makes the steps of a block, until training is to stop."""
+        assert self.step_loop is not None
+        steps, trainer = self.step_loop.steps(block), self.trainer
+        while True:
+            self._check_divergence_at_times()
+            if not (made := next(steps, 0)):
+                break
+            self.completed_steps += made
+            count_steps(trainer, made)
+            self._on_step()
+            if self.is_interrupted or trainer.should_stop:
+                break
+        self._take_losses()
+
+    def _check_divergence_at_times(self) -> None:
+        if self.completed_steps and self.completed_steps % CHECK_EVERY_STEPS == 0:
+            self._check_divergence()
 
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # Lightning inspects it at each step
 
@@ -174,7 +229,9 @@ class StackModule(LightningModule):
     ) -> None:
         """Clips the norm of each member's gradient to `gradient_clip_val` (Pascanu et al. 2013)."""
         if gradient_clip_val is not None:
-            clip_by_member(optimizer.param_groups[0]["params"], gradient_clip_val)
+            parameters = optimizer.param_groups[0]["params"]
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            clip_by_member(gradients, gradient_clip_val)
 
     def on_validation_start(self) -> None:
         """Validates the average of the weights, if there is one."""

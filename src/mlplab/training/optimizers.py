@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
@@ -30,6 +30,9 @@ Settings = config.ResolvedAdam | config.ResolvedSgd
 
 Rows = Mapping[str, list[Tensor]]
 """The rows of some members, by name."""
+
+Group = tuple[Settings, tuple[float, ...], Rows]
+"""Members with the same settings and the same learning rates in all steps of an epoch."""
 
 
 class MemberOptimizer(torch.optim.Optimizer):
@@ -76,8 +79,13 @@ class MemberOptimizer(torch.optim.Optimizer):
             self.rows["average"].copy_(self.rows["weights"])
         self.zero_grad()
         self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
-        self._groups: list[tuple[Settings, tuple[float, ...], Rows]] = []  # of members that are updated alike
+        self._parts = [slice(len(self.settings))]
+        self._groups: list[list[Group]] = []
         self._next = 0
+
+    def split(self, parts: Sequence[slice]) -> None:
+        """Divides the members into parts that are updated one after another; before `set_lr`."""
+        self._parts = list(parts)
 
     def set_lr(self, factors: Float64[Tensor, "step member"], done: int = 0) -> None:
         """Sets the learning rates of an epoch's steps, as factors of each member's `lr`.
@@ -88,14 +96,17 @@ class MemberOptimizer(torch.optim.Optimizer):
         before, self._lr, self._next = self._lr, base * factors, done
         if torch.equal(self._lr, before):
             return
-        groups: dict[Any, list[int]] = defaultdict(list)
-        for member, (settings, lr) in enumerate(zip(self.settings, self._lr.T.tolist(), strict=True)):
-            groups[settings.model_dump_json(exclude={"lr"}), tuple(lr)].append(member)
-        rows = {name: values.unbind() for name, values in self.rows.items()}
+        rates, rows = self._lr.T.tolist(), {name: values.unbind() for name, values in self.rows.items()}
         self._groups = []
-        for (_, lr), members in groups.items():
-            group_values = {name: [values[member] for member in members] for name, values in rows.items()}
-            self._groups.append((self.settings[members[0]], lr, group_values))
+        for part in self._parts:
+            groups: dict[Any, list[int]] = defaultdict(list)
+            for member in range(len(self.settings))[part]:
+                kind = self.settings[member].model_dump_json(exclude={"lr"})
+                groups[kind, tuple(rates[member])].append(member)
+            self._groups.append([])
+            for (_, lr), members in groups.items():
+                of_group = {name: [values[member] for member in members] for name, values in rows.items()}
+                self._groups[-1].append((self.settings[members[0]], lr, of_group))
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
@@ -110,15 +121,28 @@ class MemberOptimizer(torch.optim.Optimizer):
             for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
                 if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
-            self.steps += 1
-            for settings, lr, rows in self._groups:
-                update = _sgd if isinstance(settings, config.Sgd) else _adam
-                update(settings, lr[self._next], self.steps, rows)
-            self._next += 1
-            if self.has_average:
-                share = (AVERAGE_EXPONENT + 1) / (self.steps + AVERAGE_EXPONENT)
-                self.rows["average"].lerp_(self.rows["weights"], share)
+            for part in range(len(self._parts)):
+                self.update(part)
+            self.advance(1)
         return result
+
+    def update(self, part: int, ahead: int = 0) -> None:
+        """Updates the parameters of a part of the members by the gradients in `rows`.
+
+        `ahead` steps more than other parts may have been made. `advance` must follow.
+        """
+        number, members = self.steps + ahead + 1, self._parts[part]
+        for settings, lr, rows in self._groups[part]:
+            update = _sgd if isinstance(settings, config.Sgd) else _adam
+            update(settings, lr[self._next + ahead], number, rows)
+        if self.has_average:
+            share = (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
+            self.rows["average"][members].lerp_(self.rows["weights"][members], share)
+
+    def advance(self, steps: int) -> None:
+        """Counts steps in which all parts have been updated."""
+        self.steps += steps
+        self._next += steps
 
     step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
 
@@ -205,9 +229,8 @@ def _adam(settings: Any, lr: float, steps: int, rows: Rows) -> None:
     )
 
 
-def clip_by_member(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
+def clip_by_member(gradients: Sequence[Float[Tensor, "member _ _"]], max_norm: float) -> None:
     """Clips, in place, the norm of each member's gradient over all parameters to `max_norm`."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1).sum(1).sqrt()
     scale = (max_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1).reshape(-1, 1, 1)
     for gradient in gradients:

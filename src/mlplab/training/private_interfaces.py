@@ -15,14 +15,22 @@ def forget_sigterm(trainer: Trainer) -> None:
     trainer._signal_connector.received_sigterm = False
 
 
+def count_steps(trainer: Trainer, steps: int) -> None:
+    """Counts optimizer steps that the Trainer has not seen, in manual optimization."""
+    total = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
+    total.ready += steps
+    total.completed += steps
+
+
 def set_counters(trainer: Trainer, *, epoch: int, batch: int, step: int) -> None:
-    """Sets the Trainer's counters: completed epochs, steps of the next epoch, and steps in total."""
+    """Sets the Trainer's counters: completed epochs, batches of the next epoch, and steps in total."""
     loop = trainer.fit_loop
     for epochs in (loop.epoch_progress.current, loop.epoch_progress.total):
         for counter in vars(epochs):
             setattr(epochs, counter, epoch)
-    steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
-    steps.ready = steps.completed = step
+    automatic, manual = loop.epoch_loop.automatic_optimization, loop.epoch_loop.manual_optimization
+    for steps in (automatic.optim_progress.optimizer.step.total, manual.optim_step_progress.total):
+        steps.ready = steps.completed = step
     if batch:
         batches = loop.epoch_loop.batch_progress.current
         for counter in vars(batches):

@@ -105,10 +105,7 @@ def capture(
             "members": {"epochs": module.epochs, "active": module.active},
             "network": module.network.state_dict(),
             "optimizer": module.optimizer.member_state(),
-            "dropout": {
-                name: torch.stack([generator.get_state() for generator in layer.generators(device)])
-                for name, layer in _dropouts(module)
-            },
+            "dropout": {name: torch.stack(layer.states(device)) for name, layer in _dropouts(module)},
             "losses": module.train_losses.state(),
             "rungs": pruning.values,
             "best": {"epochs": best.epochs, "lowest": best.lowest, "not_diverged": best.not_diverged},
@@ -162,7 +159,8 @@ def restore(
         {member: reason for member, reason in enumerate(reasons) if reason}
         for reasons in (state.diverged, state.pruned)
     )
-    set_counters(trainer, epoch=state.epoch, batch=state.batch, step=state.step)
+    batch = module.batches(module.steps) - module.batches(module.steps - state.batch)
+    set_counters(trainer, epoch=state.epoch, batch=batch, step=state.step)
 
 
 def _dropouts(module: StackModule) -> Iterator[tuple[str, Dropout]]:

@@ -17,6 +17,7 @@ from mlplab.config.allowed_classes import instantiate
 from mlplab.console import quiet
 from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
+from mlplab.training.module import StackModule
 
 
 @contextmanager
@@ -58,6 +59,17 @@ def build_custom_callbacks(run: config.TrainConfig) -> list[Callback]:
     ]
 
 
+STEP_HOOKS = (
+    *("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward"),
+    *("on_after_backward", "on_before_optimizer_step"),
+)
+
+
+def has_step_hooks(callback: Callback) -> bool:
+    """Whether a callback sees each step."""
+    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in STEP_HOOKS)
+
+
 class _NoProfiler(PassThroughProfiler):
     """Does nothing. The Trainer's default profiler runs a hundred generators per step."""
 
@@ -75,13 +87,15 @@ class _Strategy(SingleDeviceStrategy):
         return batch if batch.x.device == self.root_device else batch.to(self.root_device)
 
 
-def build_trainer(run: config.ResolvedConfig, steps: int, loggers: Sequence[Logger], folder: str) -> Trainer:
+def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str) -> Trainer:
     """Builds the Trainer of a stack, with the custom callbacks.
 
     The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers
-    after each fit, and mlplab logs to them directly. `steps` is the number of steps per epoch.
+    after each fit, and mlplab logs to them directly.
     """
+    run = module.configs[0]
     section, added = run.trainer, build_custom_callbacks(run)
+    steps = module.batches(module.steps) if module.blocks else section.log_every_n_steps or module.steps
     accelerator = choose_accelerator(section)
     return Trainer(
         max_epochs=section.max_epochs,
@@ -91,11 +105,11 @@ def build_trainer(run: config.ResolvedConfig, steps: int, loggers: Sequence[Logg
         strategy=_Strategy("cuda:0" if accelerator == "cuda" else "cpu"),
         plugins=[LightningEnvironment()],  # or, in a Slurm job, it would take it for its own
         precision="64-true" if section.precision == 64 else "32-true",
-        gradient_clip_val=section.gradient_clip_val,
+        gradient_clip_val=None if module.blocks else section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,
         callbacks=added,
         profiler=_NoProfiler(),
-        log_every_n_steps=section.log_every_n_steps or steps,  # for custom callbacks
+        log_every_n_steps=steps,  # for custom callbacks
         logger=list(loggers) if added else False,
         default_root_dir=folder,
         num_sanity_val_steps=0,

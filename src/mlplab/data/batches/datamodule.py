@@ -27,7 +27,8 @@ class TableDataModule(LightningDataModule):
         block: rows of a memory-mapped table read together (see `Loader`); None for a table in memory.
 
     Attributes:
-        position: number of batches to skip in the first epoch.
+        position: number of steps to skip in the first epoch.
+        steps_of_block: number of training steps that are given together; None: batches without that axis.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class TableDataModule(LightningDataModule):
             self.mean_weight = torch.stack([row_weight[rows].double().mean() for rows in self.train])
         self.batch_size = batch_rows(batch_size, max(map(len, self.train)))
         self.position = 0
+        self.steps_of_block: int | None = None
 
     @property
     def steps(self) -> int:
@@ -82,6 +84,7 @@ class TableDataModule(LightningDataModule):
             row_weight=self.row_weight,
             mean_weight=self.mean_weight,
             block=self.block,
+            steps=self.steps_of_block,
         )
         loader.load_state_dict({"position": self.position})
         return loader

@@ -25,7 +25,7 @@ WINDOW = 64
 
 
 class Batch(NamedTuple):
-    """Inputs and targets of one step; each member has its own rows.
+    """Inputs and targets of one step, or of a block of steps; each member has its own rows.
 
     Attributes:
         row_weight: the weight of each row, 0 for padding; None if all weights are 1.
@@ -33,29 +33,29 @@ class Batch(NamedTuple):
             the sum in this batch, where a row's weight counts only relative to its batch.
     """
 
-    x: Float[Tensor, "member batch feature"]
-    y: Float64[Tensor, "member batch target"]
-    row_weight: Float[Tensor, "member batch 1"] | None = None
-    total: Float64[Tensor, " member"] | None = None
+    x: Float[Tensor, "member *step batch feature"]
+    y: Float64[Tensor, "member *step batch target"]
+    row_weight: Float[Tensor, "member *step batch 1"] | None = None
+    total: Float64[Tensor, " member *step"] | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
         weight, total = (None if part is None else part.to(device) for part in (self.row_weight, self.total))
         return Batch(self.x.to(device), self.y.to(device), weight, total)
 
-    def rows(self) -> Float64[Tensor, " member"]:
+    def rows(self) -> Float64[Tensor, " member *step"]:
         """Weighted number of rows of each member, or `total`."""
         if self.total is not None:
             return self.total
         if self.row_weight is None:
-            members, rows, _ = self.x.shape
-            return _full(members, rows, self.x.device)
-        return self.row_weight.sum((1, 2), dtype=torch.float64)
+            *shape, rows, _ = self.x.shape
+            return _full(tuple(shape), rows, self.x.device)
+        return self.row_weight.sum((-2, -1), dtype=torch.float64)
 
 
 @lru_cache(maxsize=8)
-def _full(members: int, rows: int, device: torch.device) -> Float64[Tensor, " member"]:
-    return torch.full((members,), rows, dtype=torch.float64, device=device)
+def _full(shape: tuple[int, ...], rows: int, device: torch.device) -> Float64[Tensor, " member *step"]:
+    return torch.full(shape, rows, dtype=torch.float64, device=device)
 
 
 class Loader:
@@ -75,6 +75,7 @@ class Loader:
         row_weight: the weight of each row of the table; None if all are equal.
         mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
         block: number of rows per block of a memory-mapped table; None for a table in memory.
+        steps: number of batches that are given together, with an axis for them; None: there is none.
     """
 
     def __init__(
@@ -89,9 +90,11 @@ class Loader:
         row_weight: Float[Tensor, "row 1"] | None = None,
         mean_weight: Float64[Tensor, " member"] | None = None,
         block: int | None = None,
+        steps: int | None = None,
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
-        self.row_weight, self.mean_weight, self.block = row_weight, mean_weight, block
+        self.row_weight, self.mean_weight, self.block, self.steps = row_weight, mean_weight, block, steps
+        self._size = batch_size * (steps or 1)  # rows that are given together
         self.counts = torch.tensor([*map(len, rows)])
         self.length = -(-int(self.counts.max()) // multiple) * multiple
         self.epoch = self.position = 0
@@ -118,8 +121,8 @@ class Loader:
         self.position = state["position"]
 
     def __len__(self) -> int:
-        """Batches per epoch."""
-        return -(-self.length // self.batch_size)
+        """How often an epoch gives batches."""
+        return -(-self.length // self._size)
 
     def order(self) -> Int64[Tensor, "member length"]:
         """Row numbers of the current epoch in the order of its batches, padded with the first row."""
@@ -132,7 +135,7 @@ class Loader:
         """Batches of one epoch, or of the rest of it."""
         first, self.position = self.position * self.batch_size, 0
         batches = self._from_memory(first) if self.block is None else self._from_file(first)
-        for start in range(first, self.length, self.batch_size):
+        for start in range(first, self.length, self._size):
             x, y, *weights = next(batches)
             row_weight = weights[0] if weights else None
             if start + x.shape[1] > self._full:
@@ -141,9 +144,15 @@ class Loader:
                 row_weight = is_row.to(x.dtype) if row_weight is None else row_weight * is_row
             total = None
             if self.mean_weight is not None:
-                rows = (self.counts - start).clamp(0, x.shape[1])
-                total = (rows * self.mean_weight).to(x.device)
-            yield Batch(x, y, row_weight, total)
+                starts = torch.arange(start, start + x.shape[1], self.batch_size)
+                rows = (self.counts.unsqueeze(1) - starts).clamp(0, min(self.batch_size, x.shape[1]))
+                total = (rows * self.mean_weight.unsqueeze(1)).to(x.device)
+            if self.steps is None:
+                yield Batch(x, y, row_weight, None if total is None else total[:, 0])
+            else:
+                shape = len(x), -1, self.batch_size
+                weight = None if row_weight is None else row_weight.view(*shape, 1)
+                yield Batch(x.view(*shape, x.shape[2]), y.view(*shape, y.shape[2]), weight, total)
 
     def _windows(self, member: int) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
         """The windows of a member's epoch: row numbers in the order of reading, and their permutation."""
@@ -169,12 +178,12 @@ class Loader:
     def _from_memory(self, first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` of the epoch, as `[member, batch, …]`."""
         row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
-        together = max(1, GATHERED_BYTES // (row_bytes * self.batch_size)) * self.batch_size
+        together = max(1, GATHERED_BYTES // (row_bytes * self._size)) * self._size
         order = self.order().to(self.x.device)[:, first:]
-        whole = order.shape[1] // self.batch_size * self.batch_size
+        whole = order.shape[1] // self._size * self._size
         for rows in (*torch.split(order[:, :whole], together, 1), order[:, whole:]):
             if rows.shape[1]:
-                batches = rows.reshape(len(rows), -1, min(self.batch_size, rows.shape[1])).transpose(0, 1)
+                batches = rows.reshape(len(rows), -1, min(self._size, rows.shape[1])).transpose(0, 1)
                 numbers = batches.flatten()
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
                 yield from zip(*(table.unbind() for table in gathered), strict=True)
@@ -193,10 +202,10 @@ class Loader:
             if len(shuffled) == 0:
                 continue
             window = [table[rows] for table in self._tables]
-            lacking = self.batch_size - len(batch[0])
-            for part in (shuffled[:lacking], *torch.split(shuffled[lacking:], self.batch_size)):
+            lacking = self._size - len(batch[0])
+            for part in (shuffled[:lacking], *torch.split(shuffled[lacking:], self._size)):
                 batch = [torch.cat([head, table[part]]) for head, table in zip(batch, window, strict=True)]
-                if len(batch[0]) == self.batch_size:
+                if len(batch[0]) == self._size:
                     yield batch
                     batch = empty
         if len(batch[0]):

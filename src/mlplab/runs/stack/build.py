@@ -16,12 +16,17 @@ from mlplab.data.splits.split import Split
 from mlplab.data.statistics import member_statistics
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
+from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.runs import warm_start
 from mlplab.training.loggers.files import build_loggers
 from mlplab.training.module import StackModule
-from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
+from mlplab.training.step_loop import Blocks, parts_of
+from mlplab.training.trainer import build_custom_callbacks, choose_accelerator, has_step_hooks
 
 DTYPES = {32: torch.float32, 64: torch.float64}
+
+BLOCK_BYTES = 2**22
+"""Bytes of the rows of a block of steps."""
 
 MEMMAP_BLOCK = 1024
 """Consecutive rows of a memory-mapped table that are read together (some tens of kilobytes)."""
@@ -67,8 +72,25 @@ def build_stack(
     if initialize:
         warm_start.initialize(network, configs, table.schema)
     val = [len(split.val) for split in splits]
-    module = StackModule(network, configs, table.schema, datamodule.steps, val)
+    blocks = _blocks(first, network, datamodule)
+    datamodule.steps_of_block = blocks.steps if blocks else None
+    module = StackModule(network, configs, table.schema, datamodule.steps, val, blocks)
     return Stack(configs, list(data), datamodule, module)
+
+
+def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataModule) -> Blocks | None:
+    """How training is divided into blocks; None if the Trainer has to make each step."""
+    wanted, body, rows = run.trainer.block, network.body, datamodule.batch_size
+    is_plain = isinstance(body, BackpropagationModule) and body.written_out
+    if wanted == 1 or not is_plain:
+        return None
+    if run.trainer.fast_dev_run or any(map(has_step_hooks, build_custom_callbacks(run))):
+        return None
+    step_bytes = len(datamodule.seeds) * rows * (datamodule.x[0].nbytes + datamodule.y[0].nbytes)
+    steps = max(1, BLOCK_BYTES // step_bytes) if wanted == "auto" else wanted
+    acts_on_steps = run.trainer.log_every_n_steps or run.callbacks.checkpoint.every_minutes == 0
+    parts = [slice(len(datamodule.seeds))] if acts_on_steps else parts_of(network, rows)
+    return Blocks(min(steps, datamodule.steps), parts)
 
 
 def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:

@@ -94,7 +94,7 @@ class StackTrainer:
         self.stack.module.at_end = self._on_end
         all_loggers = [logger for run_loggers in loggers for logger in run_loggers]
         folder = str(runs[0].folder)
-        self.trainer = build_trainer(first, self.stack.datamodule.steps, all_loggers, folder)
+        self.trainer = build_trainer(self.stack.module, all_loggers, folder)
         self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
         if state:
             self.stack.datamodule.position = state.batch

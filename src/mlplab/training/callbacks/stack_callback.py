@@ -15,6 +15,11 @@ Tensors = dict[str, Tensor]
 class StackCallback:
     """Base class of the callbacks."""
 
+    @property
+    def acts_on_steps(self) -> bool:
+        """Whether it has an `on_step` of its own."""
+        return type(self).on_step is not StackCallback.on_step
+
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Called when training starts."""
 

@@ -31,8 +31,7 @@ class StopOnSignal(StackCallback):
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Ends an unfinished epoch; with `should_stop` alone, Lightning would validate first."""
         if self.received and module.completed_steps < module.steps:
-            trainer.should_stop = True
-            raise StopIteration
+            trainer.should_stop = module.is_interrupted = True
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Starts no further epoch."""
