@@ -132,6 +132,24 @@ def test_what_a_pass_cannot_give_is_refused() -> None:
     assert slope.requires_grad
 
 
+def test_a_workspace_for_training_ends_when_a_parameter_is_frozen() -> None:
+    network = mlp()
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    workspace = network.trainer(torch.randn(2, 5, 3), slice(2))
+    assert workspace.is_current()
+    first = next(network.parameters())
+    first.requires_grad_(False)
+    assert not workspace.is_current()
+    frozen = network.trainer(torch.randn(2, 5, 3), slice(2))
+    frozen.forward(torch.randn(2, 5, 3))
+    frozen.output.values.fill_(1)
+    frozen.propagate()
+    gradients = [parameter.grad for parameter in network.parameters()]
+    assert [bool(gradient.any()) for gradient in gradients if gradient is not None][:1] == [False]
+    assert any(bool(gradient.any()) for gradient in gradients if gradient is not None)
+
+
 def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
     network = mlp().eval()
     rows = CACHED_ROWS + 64

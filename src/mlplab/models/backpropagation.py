@@ -99,6 +99,7 @@ class Workspace:
         self.steps_left = 1
         self._shared: dict[int, Buffer] = {}
         self._sources: list[tuple[nn.Module, str, Tensor]] = []
+        self._were_trained: list[bool] = []
         self.gradients: list[Tensor] = []
         self.input = self.new(0)
         self.input.width, self.input.needs_gradient = x.shape[2], x.requires_grad
@@ -126,14 +127,18 @@ class Workspace:
         """A parameter of a layer, and where a backward pass writes its gradient."""
         parameter = getattr(layer, name)
         self._sources.append((layer, name, parameter))
+        self._were_trained.append(parameter.requires_grad)
         values = parameter if self._trained is None else parameter.detach()[self.members]
         in_place = self._trained is not None and parameter.requires_grad
         self.gradients.append(parameter.grad[self.members] if in_place else torch.zeros_like(values))
         return values, self.gradients[-1]
 
     def is_current(self) -> bool:
-        """Whether all parameters are still those of their layers."""
-        return all(layer._parameters.get(name) is parameter for layer, name, parameter in self._sources)
+        """Whether all parameters are still those of their layers, and the same ones are trained."""
+        are_trained = [parameter.requires_grad for _, _, parameter in self._sources]
+        return are_trained == self._were_trained and all(
+            layer._parameters.get(name) is parameter for layer, name, parameter in self._sources
+        )
 
     def forward(self, x: Input) -> Output:
         """Returns the network's output."""

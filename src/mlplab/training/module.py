@@ -204,10 +204,10 @@ class StackModule(LightningModule):
         """Makes the steps of a block, until training is to stop."""
         assert self.step_loop is not None
         steps, trainer = self.step_loop.steps(block), self.trainer
-        while True:
+        end = self.completed_steps + block.x.shape[1]
+        while self.completed_steps < end:
             self._check_divergence_at_times()
-            if not (made := next(steps, 0)):
-                break
+            made = next(steps)
             self.completed_steps += made
             count_steps(trainer, made)
             self._on_step()
