@@ -90,6 +90,7 @@ class StackModule(LightningModule):
         self.automatic_optimization = blocks is None
         self.is_interrupted = False
         self._first_step = 0
+        self._next_check = CHECK_EVERY_STEPS
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Bypasses torch's slow search for parameters for what is set at each step or hook."""
@@ -187,6 +188,7 @@ class StackModule(LightningModule):
         factors = lr_factors([run.scheduler for run in self.configs], progress, self.current_epoch)
         self.optimizer.set_lr(factors, self.completed_steps)
         self._first_step = self.global_step - self.completed_steps
+        self._next_check = CHECK_EVERY_STEPS * max(1, math.ceil(self.completed_steps / CHECK_EVERY_STEPS))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Returns the sum of the members' losses; of a block, makes all steps and returns None."""
@@ -216,7 +218,8 @@ class StackModule(LightningModule):
         self._take_losses()
 
     def _check_divergence_at_times(self) -> None:
-        if self.completed_steps and self.completed_steps % CHECK_EVERY_STEPS == 0:
+        if self.completed_steps >= self._next_check:
+            self._next_check += CHECK_EVERY_STEPS
             self._check_divergence()
 
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # Lightning inspects it at each step
