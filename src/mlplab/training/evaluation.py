@@ -10,7 +10,7 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.models.targets import TargetTransform
-from mlplab.training.losses import Loss, Outputs, batch_losses
+from mlplab.training.losses import Loss, Outputs, loss_terms, mean_losses
 from mlplab.training.metrics import Metrics, build_metrics
 
 Values = dict[str, Float[Tensor, " member"]]
@@ -20,34 +20,26 @@ class Mean:
     """A mean over batches for each member, weighted by the rows of each batch."""
 
     def __init__(self) -> None:
-        self.values: list[Float[Tensor, " member"]] = []
-        self.rows: list[Float64[Tensor, " member"]] = []
+        self.values: list[Float[Tensor, "member batch"]] = []
+        self.rows: list[Float64[Tensor, "member batch"]] = []
 
-    def add(self, values: Float[Tensor, " member"], rows: Float64[Tensor, " member"]) -> None:
-        """Adds each member's mean over a batch, and the (weighted) number of its rows in the batch."""
+    def add(self, values: Float[Tensor, "member batch"], rows: Float64[Tensor, "member batch"]) -> None:
+        """Adds each member's means over batches, and the (weighted) numbers of its rows in them."""
         self.values.append(values)
         self.rows.append(rows)
 
-    def extend(
-        self, values: Sequence[Float[Tensor, " member"]], rows: Sequence[Float64[Tensor, " member"]]
-    ) -> None:
-        """Adds the means and rows of several batches."""
-        self.values += values
-        self.rows += rows
-
     def state(self) -> dict[str, Float[Tensor, "member batch"]]:
         """What has been added since the last reset."""
-        return {name: torch.stack(added, 1) for name, added in vars(self).items() if added}
+        return {name: torch.cat(added, 1) for name, added in vars(self).items() if added}
 
     def load_state(self, state: Mapping[str, Float[Tensor, "member batch"]]) -> None:
         """Restores a `state`."""
-        self.values, self.rows = (list(state[name].unbind(1)) if state else [] for name in ("values", "rows"))
+        self.values, self.rows = ([state[name]] if state else [] for name in ("values", "rows"))
 
-    def compute_and_reset(self) -> Float64[Tensor, " member"]:
+    def compute(self) -> Float64[Tensor, " member"]:
         """The mean over everything added."""
         # [member, batch]: a member's values are contiguous, so their sum has one order in any stack.
-        values, rows = torch.stack(self.values, 1).double(), torch.stack(self.rows, 1)
-        self.values, self.rows = [], []
+        values, rows = torch.cat(self.values, 1).double(), torch.cat(self.rows, 1)
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
 
 
@@ -85,7 +77,9 @@ class Evaluation(torch.nn.Module):
 
     def add(self, z: Outputs, batch: Batch, transform: TargetTransform) -> None:
         """Adds the loss and the metrics of a batch, given the network's outputs on the scale of the loss."""
-        self.losses.add(batch_losses(self.loss, z, batch, transform), batch.rows())
+        y, weight, divisor = loss_terms(batch, transform)
+        losses = mean_losses(self.loss.by_row(z, y), weight, divisor)
+        self.losses.add(losses[:, None], batch.rows()[:, None])
         scored = transform.scored(z)
         for size, members, metrics in self.groups:
             rows = min(size - self._rows_seen, z.shape[1])
@@ -96,7 +90,7 @@ class Evaluation(torch.nn.Module):
 
     def compute_and_reset(self, transform: TargetTransform) -> Values:
         """The metrics over all batches added."""
-        loss = self.loss.in_target_units(self.losses.compute_and_reset(), transform)
+        loss = self.loss.in_target_units(self.losses.compute(), transform)
         values = {"loss": loss}
         for _, members, metrics in self.groups:
             for name, value in metrics.compute().items():
@@ -108,5 +102,5 @@ class Evaluation(torch.nn.Module):
                 for key, column in columns.items():
                     values.setdefault(key, torch.empty_like(loss))[members] = column
             metrics.reset()
-        self._rows_seen = 0
+        self.losses, self._rows_seen = Mean(), 0
         return values

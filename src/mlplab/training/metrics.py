@@ -50,17 +50,18 @@ class RegressionMetrics(Metric):
         weight: Weight = None,
     ) -> None:
         """Adds rows; without `weight`, each has weight 1."""
-        first = target[:, 0]
-        if weight is not None:
-            member = torch.arange(len(target), device=target.device)
-            first = target[member, (weight[..., 0] > 0).byte().argmax(1)]
+        if weight is None:
+            first = target[:, 0]
+        else:
+            row = (weight > 0).byte().argmax(1, keepdim=True)
+            first = target.gather(1, row.expand(-1, 1, target.shape[2]))[:, 0]
         self.shift.copy_(torch.where(self.sums[4] > 0, self.shift, first))
         # [member, target, row]: a member's values are contiguous.
         error, y = (x.mT.contiguous() for x in (predicted - target, target - self.shift.unsqueeze(1)))
-        weights = None if weight is None else weight.double().mT.contiguous()
-        values = (error.square(), error.abs(), y, y.square(), torch.ones_like(y))
-        for total, value in zip(self.sums, values, strict=True):
-            total += (value if weights is None else value * weights).sum(2)
+        values = torch.stack((error.square(), error.abs(), y, y.square(), torch.ones_like(y)))
+        if weight is not None:
+            values *= weight.double().mT.contiguous()
+        self.sums += values.sum(3)
 
     def compute(self) -> dict[str, ByTarget]:
         """`rmse`, `mae` and `r2` over all rows added."""

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,9 +44,9 @@ class StackModule(LightningModule):
 
     Attributes:
         ensemble: the number of members of each run.
-        values: of the last epoch, one per member: `train/loss`, `train/lr`, `val/loss`, and the task's
-            metrics such as `val/rmse` or `val/log_loss`. Regression errors are in the targets' own units, and
-            so is the loss of a single target.
+        values: of the last epoch, one per member, on the CPU: `train/loss`, `train/lr`, `val/loss`, and the
+            task's metrics such as `val/rmse` or `val/log_loss`. Regression errors are in the targets' own
+            units, and so is the loss of a single target.
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
         diverged: why members have diverged, by their indices.
@@ -86,10 +86,10 @@ class StackModule(LightningModule):
         self._train_losses = Mean()
         self.step_loop: StepLoop | None = None
         self._step_callbacks: Sequence[StackCallback] = ()
+        self._val_batches: Iterable[Batch] = ()
         self.blocks = blocks
         self.automatic_optimization = blocks is None
         self.is_interrupted = False
-        self._first_step = 0
         self._next_check = CHECK_EVERY_STEPS
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -128,8 +128,8 @@ class StackModule(LightningModule):
 
     @property
     def monitored(self) -> Float[Tensor, " member"]:
-        """The monitored metric of the last epoch, negated if its highest value is the best; on the CPU."""
-        return sign_of(self.monitor) * self.values[self.monitor].cpu()
+        """The monitored metric of the last epoch, negated if its highest value is the best."""
+        return sign_of(self.monitor) * self.values[self.monitor]
 
     @property
     def train_losses(self) -> Mean:
@@ -138,23 +138,23 @@ class StackModule(LightningModule):
         return self._train_losses
 
     def _take_losses(self) -> None:
-        if self.step_loop is not None:
-            self._train_losses.extend(*self.step_loop.take_losses())
+        if self.step_loop is not None and (taken := self.step_loop.take_losses()):
+            self._train_losses.add(*taken)
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
-        return self._in_target_units(self.train_losses.values[-1])
+        return self._in_target_units(self.train_losses.values[-1][:, -1]).cpu()
 
     def active_runs(self) -> Bool[Tensor, " run"]:
         """Which runs have an active member."""
         return self.active.view(-1, self.ensemble).any(1)
 
-    def by_run(self, values: Float[Tensor, " member"]) -> Float[Tensor, " run"]:
+    def by_run(self, values: Float[Tensor, "*value member"]) -> Float[Tensor, "*value run"]:
         """The mean of each run's active members; NaN if it has none. A single network's own value."""
         if self.ensemble == 1:
             return values
-        active, by_run = (by_member.cpu().view(-1, self.ensemble) for by_member in (self.active, values))
-        return torch.where(active, by_run, 0).sum(1) / active.sum(1)
+        active, by_run = (each.view(*each.shape[:-1], -1, self.ensemble) for each in (self.active, values))
+        return torch.where(active, by_run, 0).sum(-1) / active.sum(-1)
 
     def on_train_start(self) -> None:
         """Calls `on_start` of the callbacks."""
@@ -164,6 +164,7 @@ class StackModule(LightningModule):
         if self.blocks:
             losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
             self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm, self.blocks.parts)
+            self._val_batches = self.trainer.datamodule.val_dataloader().kept()  # type: ignore[attr-defined]
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
@@ -182,13 +183,16 @@ class StackModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Sets the learning rates of the epoch's steps."""
-        steps = self.steps
-        done = self.current_epoch * steps + torch.arange(steps, dtype=torch.float64)
-        progress = done / (self.max_epochs * steps)
-        factors = lr_factors([run.scheduler for run in self.configs], progress, self.current_epoch)
-        self.optimizer.set_lr(factors, self.completed_steps)
-        self._first_step = self.global_step - self.completed_steps
+        self.optimizer.set_lr(self._lr_factors(), self.completed_steps)
         self._next_check = CHECK_EVERY_STEPS * max(1, math.ceil(self.completed_steps / CHECK_EVERY_STEPS))
+
+    def _lr_factors(self) -> Float64[Tensor, "step member"] | None:
+        """Those of the epoch's steps; None if they cannot have changed."""
+        schedules, steps, epoch = [run.scheduler for run in self.configs], self.steps, self.current_epoch
+        if self.values and all(isinstance(schedule, config.ConstantSchedule) for schedule in schedules):
+            return None
+        done = epoch * steps + torch.arange(steps, dtype=torch.float64)
+        return lr_factors(schedules, done / (self.max_epochs * steps), epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Returns the sum of the members' losses; of a block, makes all steps and returns None."""
@@ -197,7 +201,7 @@ class StackModule(LightningModule):
             return None
         self._check_divergence_at_times()
         losses = self.losses(batch)
-        self.train_losses.add(losses.detach(), batch.rows())
+        self.train_losses.add(losses.detach()[:, None], batch.rows()[:, None])
         self.completed_steps += 1
         return losses.sum()
 
@@ -216,6 +220,18 @@ class StackModule(LightningModule):
             if self.is_interrupted or trainer.should_stop:
                 break
         self._take_losses()
+        if self.blocks and self.blocks.with_validation and self.completed_steps == self.steps:
+            self._validate()
+
+    def _validate(self) -> None:
+        """Validates without the Trainer's loop, which takes several times as long as a small epoch."""
+        assert self.step_loop is not None
+        self.on_validation_start()
+        with self.step_loop.evaluating(), torch.inference_mode():
+            for number, batch in enumerate(self._val_batches):
+                self.validation_step(self.trainer.strategy.batch_to_device(batch), number)
+        self.on_validation_epoch_end()
+        self.on_validation_end()
 
     def _check_divergence_at_times(self) -> None:
         if self.completed_steps >= self._next_check:
@@ -257,32 +273,36 @@ class StackModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values."""
+        values: Values = {}
         if self.train_losses.values:
-            self._check_divergence()
-            self.values = {
-                "train/loss": self._in_target_units(self.train_losses.compute_and_reset()),
-                "train/lr": self.optimizer.lr,
-            }
+            mean = self._train_losses.compute()
+            if not mean.isfinite().all():
+                self._check_divergence()
+            self._train_losses = Mean()
+            values["train/loss"] = self._in_target_units(mean)
         validated = self.val.compute_and_reset(self.target_transform)
-        self.values |= {f"val/{name}": value for name, value in validated.items()}
+        values |= {f"val/{name}": value for name, value in validated.items()}
+        of_epoch = torch.stack([*values.values()]).cpu()
+        self.values |= {"train/lr": self.optimizer.lr, **dict(zip(values, of_epoch.unbind(), strict=True))}
         for member, loss in enumerate(self.values["val/loss"].tolist()):
             if not math.isfinite(loss):
                 reason = f"the validation loss became {loss} after step {self.global_step}"
                 self._stop_diverged(member, reason)
         self.epochs += self.active
         self.completed_epochs, self.completed_steps = self.completed_epochs + 1, 0
-        # For the user's callbacks. `self.log` would take as long as the epoch itself.
-        self.trainer.callback_metrics.update({name: value.nanmean() for name, value in self.values.items()})
+        if self.trainer.callbacks:  # type: ignore[attr-defined]  # `self.log` would take as long as the epoch itself
+            means = {name: value.nanmean() for name, value in self.values.items()}
+            self.trainer.callback_metrics.update(means)
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.target_transform)
 
     def _check_divergence(self) -> None:
-        losses = torch.stack(self.train_losses.values)
+        losses = torch.cat(self.train_losses.values, 1)
         is_bad = ~losses.isfinite()
-        for member in is_bad.any(0).nonzero().flatten().tolist():
-            step = int(is_bad[:, member].int().argmax())
-            loss, number = losses[step, member].item(), self._first_step + step + 1
+        for member in is_bad.any(1).nonzero().flatten().tolist():
+            step = int(is_bad[member].int().argmax())
+            loss, number = losses[member, step].item(), self.current_epoch * self.steps + step + 1
             self._stop_diverged(member, f"the loss became {loss} at step {number}")
 
     def _stop_diverged(self, member: int, reason: str) -> None:

@@ -78,7 +78,8 @@ class MemberOptimizer(torch.optim.Optimizer):
         if self.has_average:
             self.rows["average"].copy_(self.rows["weights"])
         self.zero_grad()
-        self._lr: Float64[Tensor, "step member"] = torch.empty(0, len(self.settings), dtype=torch.float64)
+        self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
+        self._lr: Float64[Tensor, "step member"] = self._base_lr.new_empty(0, len(settings))
         self._parts = [slice(len(self.settings))]
         self._groups: list[list[Group]] = []
         self._next = 0
@@ -87,13 +88,15 @@ class MemberOptimizer(torch.optim.Optimizer):
         """Divides the members into parts that are updated one after another; before `set_lr`."""
         self._parts = list(parts)
 
-    def set_lr(self, factors: Float64[Tensor, "step member"], done: int = 0) -> None:
+    def set_lr(self, factors: Float64[Tensor, "step member"] | None, done: int = 0) -> None:
         """Sets the learning rates of an epoch's steps, as factors of each member's `lr`.
 
-        `done` steps of the epoch have been made already.
+        None: they are those of the epoch before. `done` steps of the epoch have been made already.
         """
-        base = torch.tensor([settings.lr for settings in self.settings], dtype=torch.float64)
-        before, self._lr, self._next = self._lr, base * factors, done
+        self._next = done
+        if factors is None:
+            return
+        before, self._lr = self._lr, self._base_lr * factors
         if torch.equal(self._lr, before):
             return
         rates, rows = self._lr.T.tolist(), {name: values.unbind() for name, values in self.rows.items()}

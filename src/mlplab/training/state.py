@@ -151,7 +151,7 @@ def restore(
     best.epochs, best.lowest, best.not_diverged = (
         parts["best"][name] for name in ("epochs", "lowest", "not_diverged")
     )
-    best.network, best.values = on_device("best_network"), on_device("best_values")
+    best.network, best.values = on_device("best_network"), parts["best_values"]
     stopping.lowest, stopping.waited = (parts["stopping"][name] for name in ("lowest", "waited"))
     stopping.network = on_device("stopped_network")
     pruning.values = parts["rungs"]

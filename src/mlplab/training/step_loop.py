@@ -14,6 +14,7 @@ is the same to the bit.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -41,10 +42,13 @@ class Blocks(NamedTuple):
     Args:
         steps: of a block; the last one of an epoch may have fewer.
         parts: of the members. One part makes up to `TOGETHER` steps of a block, then the next one does.
+        with_validation: whether the last block of an epoch ends with the validation, which is the Trainer's
+            otherwise.
     """
 
     steps: int
     parts: Sequence[slice]
+    with_validation: bool
 
 
 def parts_of(network: Network, rows: int) -> list[slice]:
@@ -139,11 +143,20 @@ class StepLoop:
         self.optimizer.update(part, ahead)
         self._outputs[part].append(z)
 
-    def take_losses(self) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Each member's losses and (weighted) rows of the steps made since the last call."""
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Within this context, the network is in evaluation mode."""
+        for layer in self.body.with_modes:
+            layer.training = False
+        yield
+        for layer in self.body.with_modes:
+            layer.training = True
+
+    def take_losses(self) -> tuple[Float[Tensor, "member step"], Float64[Tensor, "member step"]] | None:
+        """Each member's losses and (weighted) rows of the steps made since the last call; None if none is."""
         outputs, self._outputs = self._outputs, [[] for _ in self.parts]
         if not outputs[0]:
-            return (), ()
+            return None
         made = slice(self._taken, self._taken + len(outputs[0]))
         self._taken = made.stop
         y, weight, divisor = self._terms
@@ -151,4 +164,4 @@ class StepLoop:
         values = self.loss.by_row(z.flatten(1, 2), y.flatten(1, 2)).view(y.shape)
         weight = None if weight is None else weight[:, made]
         losses = mean_losses(values, weight, divisor if isinstance(divisor, int) else divisor[:, made])
-        return losses.unbind(1), self._rows[:, made].unbind(1)
+        return losses, self._rows[:, made]

@@ -107,6 +107,7 @@ def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str) -
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=None if module.blocks else section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,
+        limit_val_batches=0 if module.blocks and module.blocks.with_validation else None,
         callbacks=added,
         profiler=_NoProfiler(),
         log_every_n_steps=steps,  # for custom callbacks

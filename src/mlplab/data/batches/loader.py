@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,9 @@ paths and round differently, so a member's last bits could depend on the row cou
 
 GATHERED_BYTES = 2**17
 """Bytes of the batches that are gathered together: few enough to stay in the processor's cache."""
+
+KEPT_BYTES = 2**24
+"""Bytes of batches that are kept for all epochs."""
 
 WINDOW = 64
 """Blocks whose rows are read and shuffled together."""
@@ -100,6 +104,7 @@ class Loader:
         self.epoch = self.position = 0
         self._full = int(self.counts.min())  # rows before any member's padding
         self._tables = (x, y) if row_weight is None else (x, y, row_weight)
+        self._row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
 
     batch_sampler = None  # the Trainer accesses it on loaders with a sampler
 
@@ -123,6 +128,11 @@ class Loader:
     def __len__(self) -> int:
         """How often an epoch gives batches."""
         return -(-self.length // self._size)
+
+    def kept(self) -> "Loader | list[Batch]":
+        """The batches, if they always are the same and take little memory; otherwise the loader."""
+        is_small = self.seeds is None and self.length * self._row_bytes <= KEPT_BYTES
+        return list(self) if is_small else self
 
     def order(self) -> Int64[Tensor, "member length"]:
         """Row numbers of the current epoch in the order of its batches, padded with the first row."""
@@ -167,23 +177,23 @@ class Loader:
                 torch.cat([blocks[number] for number in numbers.sort().values.tolist()])
                 for numbers in torch.split(permutation(len(blocks)), WINDOW)
             )
-        first = None
+        first, padding = None, self.length - len(rows)
         for window in windows:
             shuffled = permutation(len(window))
-            first = window[shuffled[:1]] if first is None else first
+            if padding and first is None:
+                first = window[shuffled[:1]]
             yield window, shuffled
-        if first is not None and len(rows) < self.length:
-            yield first, torch.zeros(self.length - len(rows), dtype=torch.int64)
+        if first is not None:
+            yield first, torch.zeros(padding, dtype=torch.int64)
 
     def _from_memory(self, first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` of the epoch, as `[member, batch, …]`."""
-        row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
-        together = max(1, GATHERED_BYTES // (row_bytes * self._size)) * self._size
-        order = self.order().to(self.x.device)[:, first:]
-        whole = order.shape[1] // self._size * self._size
-        for rows in (*torch.split(order[:, :whole], together, 1), order[:, whole:]):
-            if rows.shape[1]:
-                batches = rows.reshape(len(rows), -1, min(self._size, rows.shape[1])).transpose(0, 1)
+        together = max(1, GATHERED_BYTES // (self._row_bytes * self._size)) * self._size
+        order, whole = self.order().to(self.x.device), self.length - (self.length - first) % self._size
+        for start, end in pairwise((*range(first, whole, together), whole, self.length)):
+            if start < end:
+                rows = order[:, start:end]
+                batches = rows.reshape(len(rows), -1, min(self._size, end - start)).transpose(0, 1)
                 numbers = batches.flatten()
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
                 yield from zip(*(table.unbind() for table in gathered), strict=True)

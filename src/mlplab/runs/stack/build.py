@@ -84,13 +84,14 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
     is_plain = isinstance(body, BackpropagationModule) and body.written_out
     if wanted == 1 or not is_plain:
         return None
-    if run.trainer.fast_dev_run or any(map(has_step_hooks, build_custom_callbacks(run))):
+    callbacks = build_custom_callbacks(run)
+    if run.trainer.fast_dev_run or any(map(has_step_hooks, callbacks)):
         return None
     step_bytes = len(datamodule.seeds) * rows * (datamodule.x[0].nbytes + datamodule.y[0].nbytes)
     steps = max(1, BLOCK_BYTES // step_bytes) if wanted == "auto" else wanted
     acts_on_steps = run.trainer.log_every_n_steps or run.callbacks.checkpoint.every_minutes == 0
     parts = [slice(len(datamodule.seeds))] if acts_on_steps else parts_of(network, rows)
-    return Blocks(min(steps, datamodule.steps), parts)
+    return Blocks(min(steps, datamodule.steps), parts, with_validation=not callbacks)
 
 
 def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:

@@ -43,10 +43,10 @@ class BestWeights(StackCallback):
         """Copies the weights and values of the members that have improved."""
         deciding = self._deciding(module)
         lower = (self.epochs == 0) | (deciding < self.lowest)
-        better = (lower & module.active).nonzero().flatten()
-        if len(better) or not self.network:
+        better = lower & module.active
+        if better.any() or not self.network:
             self.epochs[better] = trainer.current_epoch + 1
-            self.lowest[better] = deciding[better]
+            self.lowest = torch.where(better, deciding, self.lowest)
             copy_members(self.network, module.network.state_dict(), better)
             copy_members(self.values, module.values, better)
 
@@ -58,7 +58,7 @@ class BestWeights(StackCallback):
 
     def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
         """The metric that decides about each member: the mean of its voters that have not diverged."""
-        monitored = module.monitored.double()
+        monitored = module.monitored
         if self.epoch_voters is None:
             return monitored
         not_diverged = _not_diverged(module)

@@ -37,7 +37,7 @@ class EarlyStopping(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops members that have waited for too long."""
-        monitored = module.monitored.double()
+        monitored = module.monitored
         better: Bool[Tensor, " member"] = monitored < self.lowest - self.min_delta
         self.lowest = torch.where(better, monitored, self.lowest)
         self.waited = torch.where(better, 0, self.waited + 1)
@@ -65,6 +65,7 @@ class ShrinkStack(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops unless this was the last epoch."""
-        active, epochs = module.active_runs(), trainer.max_epochs or 0
-        if not trainer.should_stop and 2 * active.sum() <= len(active) and trainer.current_epoch + 1 < epochs:
+        active, epochs = module.active_runs().tolist(), trainer.max_epochs or 0
+        few = 2 * sum(active) <= len(active)
+        if few and not trainer.should_stop and trainer.current_epoch + 1 < epochs:
             self.triggered = trainer.should_stop = True

@@ -3,6 +3,7 @@
 `StackModule` calls them, in order: the Trainer would call each of its own eight times per step.
 """
 
+from jaxtyping import Bool
 from lightning.pytorch import Trainer
 from torch import Tensor
 
@@ -30,10 +31,13 @@ class StackCallback:
         """Called after each epoch and its validation, of which `module.values` are known."""
 
 
-def copy_members(target: Tensors, source: Tensors, members: Tensor) -> None:
+def copy_members(target: Tensors, source: Tensors, members: Bool[Tensor, " member"]) -> None:
     """Copies the tensors of some members; of all members where there is no such tensor yet."""
+    are_all, chosen = bool(members.all()), members.nonzero().flatten()
     for name, tensor in source.items():
-        if name in target:
-            target[name][members] = tensor[members]
-        else:
+        if name not in target:
             target[name] = tensor.clone()
+        elif are_all:
+            target[name].copy_(tensor)
+        else:
+            target[name][chosen] = tensor[chosen]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -34,13 +35,14 @@ class EpochCurves(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Logs one point of every curve."""
-        values = {name: module.by_run(value).tolist() for name, value in module.values.items()}
-        values[module.monitor + BEST] = (sign_of(module.monitor) * self.best.by_run(module)).tolist()
-        active = module.active_runs().tolist()
-        for run, loggers in enumerate(self.loggers):
-            if active[run]:
-                point = {name: value[run] for name, value in values.items()}
-                log_point(point, loggers, trainer.current_epoch + 1)
+        names = *module.values, module.monitor + BEST
+        values = module.by_run(torch.stack([*module.values.values()]))
+        best = sign_of(module.monitor) * self.best.by_run(module)
+        by_run = torch.cat([values, best[None]]).T.tolist()
+        for run, is_active in enumerate(module.active_runs().tolist()):
+            if is_active:
+                point = dict(zip(names, by_run[run], strict=True))
+                log_point(point, self.loggers[run], trainer.current_epoch + 1)
 
 
 class StepCurves(StackCallback):

@@ -93,22 +93,25 @@ class TrainingProgress(StackCallback):
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Updates the progress, at most every `REFRESH_SECONDS`."""
         if time.monotonic() - self.last_refresh > REFRESH_SECONDS:
-            self.last_refresh = time.monotonic()
             self._update(trainer, module)
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Updates the values."""
+        """Updates the progress and the values, as often, and after the last epoch."""
         active = module.active_runs()
+        if len(active) > 1:
+            self.best = min([self.best, *module.by_run(module.monitored)[active].tolist()])
+        is_last = trainer.should_stop or module.completed_epochs == module.max_epochs
+        if not is_last and time.monotonic() - self.last_refresh <= REFRESH_SECONDS:
+            return
         if len(active) == 1:
             self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
         else:
-            monitored = module.by_run(module.monitored)[active]
-            self.best = min([self.best, *monitored.tolist()])
             best = sign_of(module.monitor) * self.best
             self.values = f"best {_short(module.monitor)} {best:.4g} of {len(active)} runs"
         self._update(trainer, module)
 
     def _update(self, trainer: Trainer, module: StackModule) -> None:
+        self.last_refresh = time.monotonic()
         epochs, step = module.max_epochs, trainer.global_step
         epoch = f"{(step - 1) // module.steps + 1}/{epochs}"
         done = step / (epochs * module.steps)
