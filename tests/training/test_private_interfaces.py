@@ -2,9 +2,12 @@
 
 import inspect
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 
 
@@ -21,9 +24,12 @@ def test_these_parts_of_lightning_are_private_or_undocumented() -> None:
     assert "restarting" in inspect.getsource(type(loop.epoch_loop).reset)
 
 
-def test_these_parts_of_torch_are_private() -> None:
+def test_these_parts_of_torch_and_tensorboard_are_private(tmp_path: Path) -> None:
     """As of torch 2.10 to 2.15. If the kernels' arguments change: adapt `optimizers.py`."""
     assert callable(SummaryWriter._get_file_writer)
+    writer = EventFileWriter(str(tmp_path))._async_writer
+    assert isinstance(writer._writer, RecordWriter)
+    writer.close()
     moments = "Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr"
     for kernel in (torch.ops.aten._fused_adam_, torch.ops.aten._fused_adamw_):
         assert moments in str(kernel.default._schema)

@@ -99,8 +99,13 @@ class StackModule(LightningModule):
         else:
             super().__setattr__(name, value)
 
+    @property
+    def spans_epochs(self) -> bool:
+        """Whether the Trainer sees all epochs as one, and `training_step` validates."""
+        return self.blocks is not None and self.blocks.span_epochs
+
     def batches(self, steps: int) -> int:
-        """The number of batches that the Trainer sees of so many steps."""
+        """The number of batches that the Trainer sees of so many steps of an epoch."""
         return math.ceil(steps / (self.blocks.steps if self.blocks else 1))
 
     @property
@@ -182,13 +187,13 @@ class StackModule(LightningModule):
         self.at_end()
 
     def on_train_epoch_start(self) -> None:
-        """Sets the learning rates of the epoch's steps."""
+        """Sets the learning rates of the steps of the epoch that begins."""
         self.optimizer.set_lr(self._lr_factors(), self.completed_steps)
         self._next_check = CHECK_EVERY_STEPS * max(1, math.ceil(self.completed_steps / CHECK_EVERY_STEPS))
 
     def _lr_factors(self) -> Float64[Tensor, "step member"] | None:
         """Those of the epoch's steps; None if they cannot have changed."""
-        schedules, steps, epoch = [run.scheduler for run in self.configs], self.steps, self.current_epoch
+        schedules, steps, epoch = [run.scheduler for run in self.configs], self.steps, self.completed_epochs
         if self.values and all(isinstance(schedule, config.ConstantSchedule) for schedule in schedules):
             return None
         done = epoch * steps + torch.arange(steps, dtype=torch.float64)
@@ -209,19 +214,21 @@ class StackModule(LightningModule):
     def _train_block(self, block: Batch) -> None:
         """Makes the steps of a block, until training is to stop."""
         assert self.step_loop is not None
-        steps, trainer = self.step_loop.steps(block), self.trainer
-        end = self.completed_steps + block.x.shape[1]
-        while self.completed_steps < end:
+        self.step_loop.load(block)
+        left = block.x.shape[1]
+        while left and not self.is_interrupted and not self.trainer.should_stop:
             self._check_divergence_at_times()
-            made = next(steps)
+            made = self.step_loop.advance(min(left, self.steps - self.completed_steps))
+            left -= made
             self.completed_steps += made
-            count_steps(trainer, made)
+            count_steps(self.trainer, made)
             self._on_step()
-            if self.is_interrupted or trainer.should_stop:
-                break
+            is_epoch_over = self.completed_steps == self.steps or self.trainer.should_stop
+            if self.spans_epochs and is_epoch_over and not self.is_interrupted:
+                self._take_losses()
+                self._validate()
+                self.on_train_epoch_start()
         self._take_losses()
-        if self.blocks and self.blocks.with_validation and self.completed_steps == self.steps:
-            self._validate()
 
     def _validate(self) -> None:
         """Validates without the Trainer's loop, which takes several times as long as a small epoch."""
@@ -302,12 +309,12 @@ class StackModule(LightningModule):
         is_bad = ~losses.isfinite()
         for member in is_bad.any(1).nonzero().flatten().tolist():
             step = int(is_bad[member].int().argmax())
-            loss, number = losses[member, step].item(), self.current_epoch * self.steps + step + 1
+            loss, number = losses[member, step].item(), self.completed_epochs * self.steps + step + 1
             self._stop_diverged(member, f"the loss became {loss} at step {number}")
 
     def _stop_diverged(self, member: int, reason: str) -> None:
         if self.active[member]:
             self.active[member] = False
             remedy = "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
-            self.diverged[member] = f"{reason}, in epoch {self.current_epoch + 1}; {remedy}"
+            self.diverged[member] = f"{reason}, in epoch {self.completed_epochs + 1}; {remedy}"
             self.trainer.should_stop |= not self.active.any()

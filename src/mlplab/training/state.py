@@ -130,7 +130,7 @@ def restore(
 ) -> None:
     """Restores a state in a new stack and its Trainer, before training, and takes over its tensors.
 
-    The datamodule's `position` must be set to the state's `batch`.
+    The datamodule must start there, too.
 
     Raises:
         RuntimeError, LookupError, TypeError, ValueError: if the state is not one of this stack.
@@ -159,8 +159,10 @@ def restore(
         {member: reason for member, reason in enumerate(reasons) if reason}
         for reasons in (state.diverged, state.pruned)
     )
-    batch = module.batches(module.steps) - module.batches(module.steps - state.batch)
-    set_counters(trainer, epoch=state.epoch, batch=batch, step=state.step)
+    epoch, batch = state.epoch, module.batches(module.steps) - module.batches(module.steps - state.batch)
+    if module.spans_epochs:
+        epoch, batch = int(state.epoch >= module.max_epochs), 0
+    set_counters(trainer, epoch=epoch, batch=batch, step=state.step)
 
 
 def _dropouts(module: StackModule) -> Iterator[tuple[str, Dropout]]:

@@ -15,6 +15,7 @@ is the same to the bit.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -42,13 +43,12 @@ class Blocks(NamedTuple):
     Args:
         steps: of a block; the last one of an epoch may have fewer.
         parts: of the members. One part makes up to `TOGETHER` steps of a block, then the next one does.
-        with_validation: whether the last block of an epoch ends with the validation, which is the Trainer's
-            otherwise.
+        span_epochs: whether the Trainer sees all epochs as one. Blocks may span epochs then, and validate.
     """
 
     steps: int
     parts: Sequence[slice]
-    with_validation: bool
+    span_epochs: bool
 
 
 def parts_of(network: Network, rows: int) -> list[slice]:
@@ -60,6 +60,27 @@ def parts_of(network: Network, rows: int) -> list[slice]:
     step_bytes = parameters[0].itemsize * (2 * rows * units + 5 * weights)
     size = max(1, CACHE_BYTES // step_bytes)
     return [slice(first, min(first + size, members)) for first in range(0, members, size)]
+
+
+@dataclass
+class _Block:
+    """A block: what of its steps does not depend on the weights, and what the steps have computed.
+
+    Attributes:
+        inputs: of each part and step, the transformed columns, the rows of embeddings, the targets, and the
+            weights of rows over their divisor.
+        made: number of its steps that have been made; of these, the losses of `taken` have been taken.
+        outputs: of the steps since, for each part.
+    """
+
+    inputs: list[list[tuple[Tensor, ...]]]
+    y: Float[Tensor, "member step batch target"]
+    weight: RowWeights
+    divisor: Divisor
+    rows: Float64[Tensor, "member step"]
+    outputs: list[list[Float[Tensor, "member batch output"]]]
+    made: int = 0
+    taken: int = 0
 
 
 class StepLoop:
@@ -88,35 +109,45 @@ class StepLoop:
         self.optimizer, self.max_norm, self.parts = optimizer, max_norm, list(parts)
         optimizer.split(self.parts)
         self._workspaces: list[Workspace] = []
-        self._outputs: list[list[Float[Tensor, "member batch output"]]] = [[] for _ in parts]
-        self._terms: tuple[Tensor, RowWeights, Divisor] = torch.empty(0), None, 0
-        self._taken = 0  # steps of the block whose losses were taken
-        self._rows: Float64[Tensor, "member step"] = torch.empty(0, 0, dtype=torch.float64)
+        self._block: _Block | None = None
 
-    def steps(self, block: Batch) -> Iterator[int]:
-        """Makes the steps of a block when the next element is asked for: how many have been made."""
-        _, steps, rows, _ = block.x.shape
+    def load(self, batch: Batch) -> None:
+        """Takes a block, whose steps `advance` makes."""
+        _, steps, rows, _ = batch.x.shape
         x, embedded = (
             values.view(len(values), steps, rows, -1)
-            for values in self.preprocessing.transform_without_embeddings(block.x.flatten(1, 2))
+            for values in self.preprocessing.transform_without_embeddings(batch.x.flatten(1, 2))
         )
-        self._terms = y, weight, divisor = loss_terms(block, self.preprocessing.target_transform)
+        y, weight, divisor = loss_terms(batch, self.preprocessing.target_transform)
         share = (y.new_ones(y.shape[:2]) / divisor)[..., None, None]
         share = share if weight is None else share * weight
-        self._taken, self._rows = 0, block.rows()
-        if not all(workspace.is_current() for workspace in self._workspaces) or not self._workspaces:
+        if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
             self._workspaces = [self._workspace(x[part, 0], embedded[part, 0], part) for part in self.parts]
-        by_part = [[values[part].unbind(1) for values in (x, embedded, y, share)] for part in self.parts]
-        at_once = 1 if len(self.parts) == 1 else TOGETHER
-        for first in range(0, steps, at_once):
-            following = range(first, min(first + at_once, steps))
-            for part, of_part in enumerate(by_part):
-                for step in following:
-                    left = (steps if at_once == 1 else following.stop) - step
-                    self._step(part, step - first, left, *(values[step] for values in of_part))
-            self.optimizer.advance(len(following))
-            yield len(following)
+        inputs = [
+            list(zip(*(values[part].unbind(1) for values in (x, embedded, y, share)), strict=True))
+            for part in self.parts
+        ]
+        self._block = _Block(inputs, y, weight, divisor, batch.rows(), [[] for _ in self.parts])
+
+    def advance(self, most: int) -> int:
+        """Makes the next step of the block, or as many as parts make at a time; at most so many.
+
+        Returns their number; 0 at the end of the block.
+        """
+        block = self._block
+        assert block is not None
+        left = min(most, len(block.inputs[0]) - block.made)
+        steps = min(left, 1 if len(self.parts) == 1 else TOGETHER)
+        for part, inputs in enumerate(block.inputs):
+            for ahead in range(steps):
+                # What can be drawn ahead is not left over for a step after that of another part.
+                drawn = left if len(self.parts) == 1 else steps - ahead
+                z = self._step(part, ahead, drawn, *inputs[block.made + ahead])
+                block.outputs[part].append(z)
+        self.optimizer.advance(steps)
+        block.made += steps
+        return steps
 
     def _workspace(self, x: Tensor, embedded: Tensor, members: slice) -> Workspace:
         """A workspace for some members, whose input has a gradient if it has embeddings."""
@@ -126,8 +157,8 @@ class StepLoop:
 
     def _step(
         self, part: int, ahead: int, steps_left: int, x: Tensor, embedded: Tensor, y: Tensor, share: Tensor
-    ) -> None:
-        """A step of some members."""
+    ) -> Float[Tensor, "member batch output"]:
+        """A step of some members; returns their outputs."""
         workspace, weight, members = self._workspaces[part], self.embeddings, self.parts[part]
         workspace.steps_left, gradients = steps_left, workspace.trained_gradients
         if weight is not None:
@@ -141,7 +172,7 @@ class StepLoop:
         if self.max_norm is not None:
             clip_by_member(gradients, self.max_norm)
         self.optimizer.update(part, ahead)
-        self._outputs[part].append(z)
+        return z
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -154,14 +185,13 @@ class StepLoop:
 
     def take_losses(self) -> tuple[Float[Tensor, "member step"], Float64[Tensor, "member step"]] | None:
         """Each member's losses and (weighted) rows of the steps made since the last call; None if none is."""
-        outputs, self._outputs = self._outputs, [[] for _ in self.parts]
-        if not outputs[0]:
+        block = self._block
+        if block is None or block.taken == block.made:
             return None
-        made = slice(self._taken, self._taken + len(outputs[0]))
-        self._taken = made.stop
-        y, weight, divisor = self._terms
-        z, y = torch.cat([torch.stack(of_part, 1) for of_part in outputs]), y[:, made]
+        steps, block.taken = slice(block.taken, block.made), block.made
+        outputs, block.outputs = block.outputs, [[] for _ in self.parts]
+        z, y = torch.cat([torch.stack(of_part, 1) for of_part in outputs]), block.y[:, steps]
         values = self.loss.by_row(z.flatten(1, 2), y.flatten(1, 2)).view(y.shape)
-        weight = None if weight is None else weight[:, made]
-        losses = mean_losses(values, weight, divisor if isinstance(divisor, int) else divisor[:, made])
-        return losses, self._rows[:, made]
+        weight = None if block.weight is None else block.weight[:, steps]
+        divisor = block.divisor if isinstance(block.divisor, int) else block.divisor[:, steps]
+        return mean_losses(values, weight, divisor), block.rows[:, steps]

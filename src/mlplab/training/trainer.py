@@ -98,7 +98,7 @@ def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str) -
     steps = module.batches(module.steps) if module.blocks else section.log_every_n_steps or module.steps
     accelerator = choose_accelerator(section)
     return Trainer(
-        max_epochs=section.max_epochs,
+        max_epochs=1 if module.spans_epochs else section.max_epochs,
         min_epochs=0,  # or a signal in the first epoch would only stop at its end
         accelerator=accelerator,
         devices=1,
@@ -107,7 +107,7 @@ def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str) -
         precision="64-true" if section.precision == 64 else "32-true",
         gradient_clip_val=None if module.blocks else section.gradient_clip_val,
         fast_dev_run=section.fast_dev_run,
-        limit_val_batches=0 if module.blocks and module.blocks.with_validation else None,
+        limit_val_batches=0 if module.spans_epochs else None,
         callbacks=added,
         profiler=_NoProfiler(),
         log_every_n_steps=steps,  # for custom callbacks

@@ -165,14 +165,14 @@ def test_the_last_table_has_a_row_for_each_baseline(command: Command, tmp_path: 
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = StackModule.training_step
+    start = StackModule.on_train_epoch_start
 
-    def signalled(module: StackModule, *batch: Any) -> Any:
-        if module.current_epoch == 2:
+    def signalled(module: StackModule) -> None:
+        if module.completed_epochs == 2:
             signal.raise_signal(signal.SIGTERM)
-        return step(module, *batch)
+        start(module)
 
-    monkeypatch.setattr(StackModule, "training_step", signalled)
+    monkeypatch.setattr(StackModule, "on_train_epoch_start", signalled)
     ended = command("-m", *SMALL, "seed=range(4)", "hydra.launcher.max_members=2", "name=s")
     assert ended.status == 128 + signal.SIGTERM, ended
     assert "stopped by SIGTERM" in ended.err
@@ -185,14 +185,14 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
 def test_what_breaks_a_stack_ends_no_other_run(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = StackModule.training_step
+    start = StackModule.on_train_epoch_start
 
-    def broken(module: StackModule, *batch: Any) -> Any:
-        if len(module.configs) > 1 and module.current_epoch == 4:
+    def broken(module: StackModule) -> None:
+        if len(module.configs) > 1 and module.completed_epochs == 4:
             raise RuntimeError("it breaks")
-        return step(module, *batch)
+        start(module)
 
-    monkeypatch.setattr(StackModule, "training_step", broken)
+    monkeypatch.setattr(StackModule, "on_train_epoch_start", broken)
     stops = ("callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=0,1000")
     kept = "callbacks.checkpoint.every_minutes=0"
     ended = command("-m", *SMALL, "seed=1,2", *stops, kept, "name=s")

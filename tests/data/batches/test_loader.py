@@ -194,3 +194,39 @@ def test_weights_go_with_their_rows() -> None:
         assert torch.equal(weights[:count], targets[:count].float() + 1)
         assert (weights[count:] == 0).all()
     assert sum(batch.rows() for batch in batches).tolist() == [55, 18]
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=3), st.integers(1, 12), st.integers(1, 60), st.data()
+)
+def test_whole_epochs_are_given_together_where_they_fit_into_a_block(
+    counts: list[int], size: int, steps: int, data: st.DataObject
+) -> None:
+    x, y, weight = table(40)
+    members, size = [torch.arange(count) for count in counts], min(size, max(counts))
+    epochs = range(data.draw(st.integers(0, 3)), 5)
+    position = data.draw(st.integers(0, -(-max(counts) // size) - 1))
+
+    def loader(steps: int, epochs: range | None) -> Loader:
+        mean = torch.ones(len(members), dtype=torch.float64)
+        seeds = [*range(len(members))]
+        return Loader(
+            *(x, y, members, size, seeds, size),
+            row_weight=weight,
+            mean_weight=mean,
+            steps=steps,
+            epochs=epochs,
+        )
+
+    together, single = loader(steps, epochs), loader(1, None)
+    seen = list(together)
+    assert len(seen) == len(together)
+    expected = []
+    for epoch in epochs:
+        single.set_epoch(epoch)
+        expected += list(single)
+    parts = [[torch.cat(parts, 1) for parts in zip(*batches, strict=True)] for batches in (seen, expected)]
+    assert_same(*parts)
+    together.load_state_dict({"position": position})
+    rest = [torch.cat(part, 1) for part in zip(*together, strict=True)]
+    assert_same(rest, [part[:, position:] for part in parts[1]])

@@ -29,6 +29,7 @@ class TableDataModule(LightningDataModule):
     Attributes:
         position: number of steps to skip in the first epoch.
         steps_of_block: number of training steps that are given together; None: batches without that axis.
+        epochs: those of one iteration over the training rows; None: one, which the Trainer sets.
     """
 
     def __init__(
@@ -55,11 +56,18 @@ class TableDataModule(LightningDataModule):
         self.batch_size = batch_rows(batch_size, max(map(len, self.train)))
         self.position = 0
         self.steps_of_block: int | None = None
+        self.epochs: range | None = None
 
     @property
     def steps(self) -> int:
         """Training steps per epoch."""
         return -(-max(map(len, self.train)) // self.batch_size)
+
+    def start_at(self, epoch: int, step: int) -> None:
+        """Skips the epochs and the steps before."""
+        self.position = step
+        if self.epochs is not None:
+            self.epochs = range(epoch, self.epochs.stop)
 
     def setup(self, stage: str) -> None:
         """Moves a table in memory to the GPU if it fits, only once."""
@@ -85,6 +93,7 @@ class TableDataModule(LightningDataModule):
             mean_weight=self.mean_weight,
             block=self.block,
             steps=self.steps_of_block,
+            epochs=self.epochs,
         )
         loader.load_state_dict({"position": self.position})
         return loader

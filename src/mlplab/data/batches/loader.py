@@ -79,7 +79,9 @@ class Loader:
         row_weight: the weight of each row of the table; None if all are equal.
         mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
         block: number of rows per block of a memory-mapped table; None for a table in memory.
-        steps: number of batches that are given together, with an axis for them; None: there is none.
+        steps: number of batches that are given together, with an axis for them; None: there is none. If an
+            epoch of a table in memory has fewer, those of several whole epochs are given together.
+        epochs: the epochs of an iteration, counted from 0; None: one, which `set_epoch` sets.
     """
 
     def __init__(
@@ -95,14 +97,17 @@ class Loader:
         mean_weight: Float64[Tensor, " member"] | None = None,
         block: int | None = None,
         steps: int | None = None,
+        epochs: range | None = None,
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
         self.row_weight, self.mean_weight, self.block, self.steps = row_weight, mean_weight, block, steps
+        self.epochs, self._sets_epoch = epochs or range(1), epochs is None
         self._size = batch_size * (steps or 1)  # rows that are given together
         self.counts = torch.tensor([*map(len, rows)])
         self.length = -(-int(self.counts.max()) // multiple) * multiple
-        self.epoch = self.position = 0
+        self.position = 0
         self._full = int(self.counts.min())  # rows before any member's padding
+        self._epochs_together = max(1, self._size // self.length) if block is None else 1
         self._tables = (x, y) if row_weight is None else (x, y, row_weight)
         self._row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
 
@@ -115,7 +120,8 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch of the next iteration, counted from 0."""
-        self.epoch = epoch
+        if self._sets_epoch:
+            self.epochs = range(epoch, epoch + 1)
 
     def state_dict(self) -> dict[str, int]:
         """The number of batches that the next iteration skips; without it, the Trainer would warn."""
@@ -126,35 +132,47 @@ class Loader:
         self.position = state["position"]
 
     def __len__(self) -> int:
-        """How often an epoch gives batches."""
-        return -(-self.length // self._size)
+        """How often an iteration that skips nothing gives batches."""
+        spans = -(-len(self.epochs) // self._epochs_together)
+        return spans * max(1, -(-self.length // self._size))
 
     def kept(self) -> "Loader | list[Batch]":
         """The batches, if they always are the same and take little memory; otherwise the loader."""
         is_small = self.seeds is None and self.length * self._row_bytes <= KEPT_BYTES
         return list(self) if is_small else self
 
-    def order(self) -> Int64[Tensor, "member length"]:
-        """Row numbers of the current epoch in the order of its batches, padded with the first row."""
-        order = torch.empty(len(self.rows), self.length, dtype=torch.int64)
-        for member, numbers in enumerate(order):
-            torch.cat([rows[shuffled] for rows, shuffled in self._windows(member)], out=numbers)
-        return order
+    def order(self, epochs: Sequence[int] | None = None) -> Int64[Tensor, "member row"]:
+        """Row numbers in the order of the batches, those of each epoch padded with its first row.
+
+        `epochs` are those of the next iteration by default.
+        """
+        epochs = self.epochs if epochs is None else epochs
+        order = torch.empty(len(self.rows), len(epochs), self.length, dtype=torch.int64)
+        for member, by_epoch in enumerate(order):
+            for epoch, numbers in zip(epochs, by_epoch, strict=True):
+                torch.cat([rows[shuffled] for rows, shuffled in self._windows(member, epoch)], out=numbers)
+        return order.flatten(1)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches of one epoch, or of the rest of it."""
+        """Batches of the epochs; of the first, those after `position`."""
         first, self.position = self.position * self.batch_size, 0
-        batches = self._from_memory(first) if self.block is None else self._from_file(first)
-        for start in range(first, self.length, self._size):
+        for number in range(0, len(self.epochs), self._epochs_together):
+            yield from self._batches(self.epochs[number : number + self._epochs_together], first)
+            first = 0
+
+    def _batches(self, epochs: Sequence[int], first: int) -> Iterator[Batch]:
+        """Batches of epochs that are given together, from position `first` on."""
+        batches = (self._from_memory if self.block is None else self._from_file)(epochs, first)
+        for start in range(first, len(epochs) * self.length, self._size):
             x, y, *weights = next(batches)
             row_weight = weights[0] if weights else None
-            if start + x.shape[1] > self._full:
-                numbers = torch.arange(start, start + x.shape[1])
+            if start % self.length + x.shape[1] > self._full:
+                numbers = torch.arange(start, start + x.shape[1]) % self.length
                 is_row = (numbers < self.counts.unsqueeze(1)).unsqueeze(2).to(x.device)
                 row_weight = is_row.to(x.dtype) if row_weight is None else row_weight * is_row
             total = None
             if self.mean_weight is not None:
-                starts = torch.arange(start, start + x.shape[1], self.batch_size)
+                starts = torch.arange(start, start + x.shape[1], self.batch_size) % self.length
                 rows = (self.counts.unsqueeze(1) - starts).clamp(0, min(self.batch_size, x.shape[1]))
                 total = (rows * self.mean_weight.unsqueeze(1)).to(x.device)
             if self.steps is None:
@@ -164,11 +182,13 @@ class Loader:
                 weight = None if row_weight is None else row_weight.view(*shape, 1)
                 yield Batch(x.view(*shape, x.shape[2]), y.view(*shape, y.shape[2]), weight, total)
 
-    def _windows(self, member: int) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
+    def _windows(
+        self, member: int, epoch: int
+    ) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
         """The windows of a member's epoch: row numbers in the order of reading, and their permutation."""
         rows, permutation = self.rows[member], torch.arange
         if self.seeds is not None:
-            source = generator(self.seeds[member], "order", self.epoch)
+            source = generator(self.seeds[member], "order", epoch)
             permutation = partial(torch.randperm, generator=source)
         windows: Iterable[Tensor] = [rows]
         if self.block is not None:
@@ -186,11 +206,13 @@ class Loader:
         if first is not None:
             yield first, torch.zeros(padding, dtype=torch.int64)
 
-    def _from_memory(self, first: int) -> Iterator[Sequence[Tensor]]:
-        """Rows of the tables for each batch, from position `first` of the epoch, as `[member, batch, …]`."""
+    def _from_memory(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
+        """Rows of the tables for each batch, from position `first` on, as `[member, batch, …]`."""
         together = max(1, GATHERED_BYTES // (self._row_bytes * self._size)) * self._size
-        order, whole = self.order().to(self.x.device), self.length - (self.length - first) % self._size
-        for start, end in pairwise((*range(first, whole, together), whole, self.length)):
+        order = self.order(epochs).to(self.x.device)
+        length = order.shape[1]
+        whole = length - (length - first) % self._size
+        for start, end in pairwise((*range(first, whole, together), whole, length)):
             if start < end:
                 rows = order[:, start:end]
                 batches = rows.reshape(len(rows), -1, min(self._size, end - start)).transpose(0, 1)
@@ -198,16 +220,16 @@ class Loader:
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
                 yield from zip(*(table.unbind() for table in gathered), strict=True)
 
-    def _from_file(self, first: int) -> Iterator[Sequence[Tensor]]:
-        """Like `_from_memory`, with at most one window of each member in memory."""
-        members = [self._from_windows(member, first) for member in range(len(self.rows))]
+    def _from_file(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
+        """Like `_from_memory` for one epoch, with at most one window of each member in memory."""
+        members = [self._from_windows(member, epochs[0], first) for member in range(len(self.rows))]
         for batches in zip(*members, strict=True):
             yield [torch.stack(parts) for parts in zip(*batches, strict=True)]
 
-    def _from_windows(self, member: int, first: int) -> Iterator[Sequence[Tensor]]:
+    def _from_windows(self, member: int, epoch: int, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory` for one member, as `[batch, …]`."""
         empty = batch = [table[:0] for table in self._tables]
-        for rows, shuffled in self._windows(member):
+        for rows, shuffled in self._windows(member, epoch):
             shuffled, first = shuffled[first:], max(0, first - len(shuffled))
             if len(shuffled) == 0:
                 continue

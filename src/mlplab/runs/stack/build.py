@@ -25,7 +25,7 @@ from mlplab.training.trainer import build_custom_callbacks, choose_accelerator, 
 
 DTYPES = {32: torch.float32, 64: torch.float64}
 
-BLOCK_BYTES = 2**22
+BLOCK_BYTES = 2**21
 """Bytes of the rows of a block of steps."""
 
 MEMMAP_BLOCK = 1024
@@ -73,7 +73,9 @@ def build_stack(
         warm_start.initialize(network, configs, table.schema)
     val = [len(split.val) for split in splits]
     blocks = _blocks(first, network, datamodule)
-    datamodule.steps_of_block = blocks.steps if blocks else None
+    if blocks:
+        datamodule.steps_of_block = blocks.steps
+        datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
     module = StackModule(network, configs, table.schema, datamodule.steps, val, blocks)
     return Stack(configs, list(data), datamodule, module)
 
@@ -91,7 +93,9 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
     steps = max(1, BLOCK_BYTES // step_bytes) if wanted == "auto" else wanted
     acts_on_steps = run.trainer.log_every_n_steps or run.callbacks.checkpoint.every_minutes == 0
     parts = [slice(len(datamodule.seeds))] if acts_on_steps else parts_of(network, rows)
-    return Blocks(min(steps, datamodule.steps), parts, with_validation=not callbacks)
+    most = run.trainer.max_epochs if not callbacks and datamodule.block is None else 1
+    epochs = max(1, min(steps // datamodule.steps, most))
+    return Blocks(min(steps, epochs * datamodule.steps), parts, span_epochs=not callbacks)
 
 
 def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:

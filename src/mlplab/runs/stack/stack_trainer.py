@@ -97,7 +97,7 @@ class StackTrainer:
         self.trainer = build_trainer(self.stack.module, all_loggers, folder)
         self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
         if state:
-            self.stack.datamodule.position = state.batch
+            self.stack.datamodule.start_at(state.epoch, state.batch)
             try:
                 stack_state.restore(state, *self._parts)
             except (RuntimeError, LookupError, TypeError, ValueError) as error:
@@ -130,7 +130,7 @@ class StackTrainer:
 
         A run has diverged if all of its members have. One whose time is over is `done`.
         """
-        module, pruned, epochs = self.stack.module, self.pruning.reasons, self.trainer.max_epochs or 0
+        module, pruned, epochs = self.stack.module, self.pruning.reasons, self.stack.module.max_epochs
         ended: dict[int, tuple[Status, str | None]] = {}
         for run in range(len(self.runs)):
             members = self.members(run)

@@ -45,7 +45,7 @@ class BestWeights(StackCallback):
         lower = (self.epochs == 0) | (deciding < self.lowest)
         better = lower & module.active
         if better.any() or not self.network:
-            self.epochs[better] = trainer.current_epoch + 1
+            self.epochs[better] = module.completed_epochs
             self.lowest = torch.where(better, deciding, self.lowest)
             copy_members(self.network, module.network.state_dict(), better)
             copy_members(self.values, module.values, better)

@@ -65,7 +65,7 @@ class ShrinkStack(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Stops unless this was the last epoch."""
-        active, epochs = module.active_runs().tolist(), trainer.max_epochs or 0
+        active = module.active_runs().tolist()
         few = 2 * sum(active) <= len(active)
-        if few and not trainer.should_stop and trainer.current_epoch + 1 < epochs:
+        if few and not trainer.should_stop and module.completed_epochs < module.max_epochs:
             self.triggered = trainer.should_stop = True

@@ -50,7 +50,7 @@ class Pruning(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Compares the runs that have reached a rung."""
-        epochs, epoch = trainer.max_epochs or 0, trainer.current_epoch + 1
+        epochs, epoch = module.max_epochs, module.completed_epochs
         active = module.active_runs().tolist()
         runs_by_rungs: dict[tuple[Rung, ...], list[int]] = {}
         for run, bracket in enumerate(self.brackets):

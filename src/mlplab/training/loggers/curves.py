@@ -42,7 +42,7 @@ class EpochCurves(StackCallback):
         for run, is_active in enumerate(module.active_runs().tolist()):
             if is_active:
                 point = dict(zip(names, by_run[run], strict=True))
-                log_point(point, self.loggers[run], trainer.current_epoch + 1)
+                log_point(point, self.loggers[run], module.completed_epochs)
 
 
 class StepCurves(StackCallback):

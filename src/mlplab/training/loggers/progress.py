@@ -32,7 +32,7 @@ class EpochLines(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Logs a line for each run in the chosen epochs."""
-        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+        epoch, epochs = module.completed_epochs, module.max_epochs
         if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
             main = "val/accuracy" if module.schema.classes else "val/rmse"
             values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
