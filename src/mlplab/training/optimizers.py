@@ -97,6 +97,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         if factors is None:
             return
         before, self._lr = self._lr, self._base_lr * factors
+        self._show_lr()
         if torch.equal(self._lr, before):
             return
         rates, rows = self._lr.T.tolist(), {name: values.unbind() for name, values in self.rows.items()}
@@ -127,7 +128,13 @@ class MemberOptimizer(torch.optim.Optimizer):
             for part in range(len(self._parts)):
                 self.update(part)
             self.advance(1)
+            self._show_lr()
         return result
+
+    def _show_lr(self) -> None:
+        """Shows the mean learning rate of the next step, in the epoch, where callbacks look for it."""
+        if self._next < len(self._lr):
+            self.param_groups[0]["lr"] = self._lr[self._next].mean().item()
 
     def update(self, part: int, ahead: int = 0) -> None:
         """Updates the parameters of a part of the members by the gradients in `rows`.
