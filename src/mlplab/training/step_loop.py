@@ -16,6 +16,7 @@ is the same to the bit.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -58,8 +59,9 @@ def parts_of(network: Network, rows: int) -> list[slice]:
     units = sum(layer.weight.shape[2] for layer in network.modules() if isinstance(layer, Linear))
     # Activations and their gradients; weights, their gradients, two moments and an average.
     step_bytes = parameters[0].itemsize * (2 * rows * units + 5 * weights)
-    size = max(1, CACHE_BYTES // step_bytes)
-    return [slice(first, min(first + size, members)) for first in range(0, members, size)]
+    parts = -(-members // max(1, CACHE_BYTES // step_bytes))
+    bounds = [members * part // parts for part in range(parts + 1)]
+    return [slice(first, end) for first, end in pairwise(bounds)]
 
 
 @dataclass

@@ -100,13 +100,15 @@ class Loader:
         epochs: range | None = None,
     ) -> None:
         self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
-        self.row_weight, self.mean_weight, self.block, self.steps = row_weight, mean_weight, block, steps
+        self.mean_weight = None if mean_weight is None else mean_weight.to(x.device)
+        self.row_weight, self.block, self.steps = row_weight, block, steps
         self.epochs, self._sets_epoch = epochs or range(1), epochs is None
         self._size = batch_size * (steps or 1)  # rows that are given together
-        self.counts = torch.tensor([*map(len, rows)])
-        self.length = -(-int(self.counts.max()) // multiple) * multiple
+        counts = [*map(len, rows)]
+        self.counts = torch.tensor(counts, device=x.device)
+        self.length = -(-max(counts) // multiple) * multiple
         self.position = 0
-        self._full = int(self.counts.min())  # rows before any member's padding
+        self._full = min(counts)  # rows before any member's padding
         self._epochs_together = max(1, self._size // self.length) if block is None else 1
         self._tables = (x, y) if row_weight is None else (x, y, row_weight)
         self._row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
@@ -167,14 +169,15 @@ class Loader:
             x, y, *weights = next(batches)
             row_weight = weights[0] if weights else None
             if start % self.length + x.shape[1] > self._full:
-                numbers = torch.arange(start, start + x.shape[1]) % self.length
-                is_row = (numbers < self.counts.unsqueeze(1)).unsqueeze(2).to(x.device)
+                numbers = torch.arange(start, start + x.shape[1], device=x.device) % self.length
+                is_row = (numbers < self.counts.unsqueeze(1)).unsqueeze(2)
                 row_weight = is_row.to(x.dtype) if row_weight is None else row_weight * is_row
             total = None
             if self.mean_weight is not None:
-                starts = torch.arange(start, start + x.shape[1], self.batch_size) % self.length
+                starts = torch.arange(start, start + x.shape[1], self.batch_size, device=x.device)
+                starts %= self.length
                 rows = (self.counts.unsqueeze(1) - starts).clamp(0, min(self.batch_size, x.shape[1]))
-                total = (rows * self.mean_weight.unsqueeze(1)).to(x.device)
+                total = rows * self.mean_weight.unsqueeze(1)
             if self.steps is None:
                 yield Batch(x, y, row_weight, None if total is None else total[:, 0])
             else:
