@@ -43,7 +43,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
     steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η =
-    `AVERAGE_EXPONENT`). Within `averaged`, the parameters are this average.
+    `AVERAGE_EXPONENT`). Within `averaged`, the parameters are views of this average.
 
     Args:
         parameters: of shape `[member, row, column]`.
@@ -72,16 +72,19 @@ class MemberOptimizer(torch.optim.Optimizer):
             parts = zip(columns, sizes, self.parameters, strict=True)
             return [column[:, :size].view(parameter.shape) for column, size, parameter in parts]
 
-        self._gradients = views("gradients")
-        for parameter, weights in zip(self.parameters, views("weights"), strict=True):
+        self._gradients, self._weights = views("gradients"), views("weights")
+        for parameter, weights in zip(self.parameters, self._weights, strict=True):
             parameter.data = weights.copy_(parameter.detach())
         if self.has_average:
             self.rows["average"].copy_(self.rows["weights"])
+            self._average = views("average")
         self.zero_grad()
+        self._kinds = [each.model_dump_json(exclude={"lr"}) for each in settings]
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
         self._lr: Float64[Tensor, "step member"] = self._base_lr.new_empty(0, len(settings))
         self._parts = [slice(len(self.settings))]
         self._groups: list[list[Group]] = []
+        self._rows_of_groups: dict[tuple[int, ...], Rows] = {}
         self._next = 0
 
     def split(self, parts: Sequence[slice]) -> None:
@@ -100,17 +103,21 @@ class MemberOptimizer(torch.optim.Optimizer):
         self._show_lr()
         if torch.equal(self._lr, before):
             return
-        rates, rows = self._lr.T.tolist(), {name: values.unbind() for name, values in self.rows.items()}
-        self._groups = []
+        rates, self._groups = [*map(tuple, self._lr.T.tolist())], []
         for part in self._parts:
             groups: dict[Any, list[int]] = defaultdict(list)
             for member in range(len(self.settings))[part]:
-                kind = self.settings[member].model_dump_json(exclude={"lr"})
-                groups[kind, tuple(rates[member])].append(member)
-            self._groups.append([])
-            for (_, lr), members in groups.items():
-                of_group = {name: [values[member] for member in members] for name, values in rows.items()}
-                self._groups[-1].append((self.settings[members[0]], lr, of_group))
+                groups[self._kinds[member], rates[member]].append(member)
+            self._groups.append(
+                [(self.settings[own[0]], lr, self._rows_of(tuple(own))) for (_, lr), own in groups.items()]
+            )
+
+    def _rows_of(self, members: tuple[int, ...]) -> Rows:
+        """The rows of some members by name."""
+        if members not in self._rows_of_groups:
+            rows = {name: [values[member] for member in members] for name, values in self.rows.items()}
+            self._rows_of_groups[members] = rows
+        return self._rows_of_groups[members]
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
@@ -167,10 +174,9 @@ class MemberOptimizer(torch.optim.Optimizer):
         """Makes the parameters the average of the weights, or the weights of the last step again."""
         if self.has_average and shown != self._shows_average:
             self._shows_average = shown
-            weights, average = self.rows["weights"], self.rows["average"]
-            weights_before = weights.clone()
-            weights.copy_(average)
-            average.copy_(weights_before)
+            values = self._average if shown else self._weights
+            for parameter, of_parameter in zip(self.parameters, values, strict=True):
+                parameter.data = of_parameter
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -186,7 +192,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         """State to resume from, besides what the parameters are within `averaged`; with a member axis."""
         state = {name: self.rows[name].clone() for name in self.state_names}
         if self.has_average:
-            state["weights"] = self.rows["average" if self._shows_average else "weights"].clone()
+            state["weights"] = self.rows["weights"].clone()
         return state
 
     def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
