@@ -75,6 +75,14 @@ def train(*words: str) -> dict[str, Any]:
     return {"epochs": epochs, "anonymous": memory("RssAnon")}
 
 
+def train_by_autograd(*words: str) -> dict[str, Any]:
+    """The same, with gradients by autograd instead of mlplab's own backward pass."""
+    from mlplab.models.backpropagation import BackpropagationModule
+
+    BackpropagationModule.written_out = False
+    return train(*words)
+
+
 def read(*words: str) -> dict[str, Any]:
     """The seconds and the memory that `scripts/train.py` needs until training starts, which is left out."""
     from lightning.pytorch import Trainer
@@ -162,4 +170,4 @@ def main(*functions: Callable[..., dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main(train, read, predict, ensemble, rows)
+    main(train, train_by_autograd, read, predict, ensemble, rows)

@@ -241,6 +241,7 @@ def use_cores(count: int) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that is timed would compile its modules
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = "1"
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     cores = range(os.cpu_count() or 1)
     if len(cores) < count:
         raise UserError(Fault("needs more cores", found=str(len(cores)), expected=str(count)))

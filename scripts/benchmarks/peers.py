@@ -29,8 +29,9 @@ class Task:
 
     Attributes:
         rows: for training; there are an eighth as many for validation, and for the test.
-        runs: how many networks a sweep trains, one after another, with different seeds.
+        runs: how many networks are trained, with different seeds.
         seed: of a search.
+        dropout: of hidden units, in JAX's networks.
     """
 
     features: int
@@ -40,6 +41,7 @@ class Task:
     epochs: int
     runs: int = 1
     seed: int = 0
+    dropout: float = 0.0
 
     @property
     def steps(self) -> int:

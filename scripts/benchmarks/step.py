@@ -1,18 +1,21 @@
 """What does an optimizer step cost?
 
 step      one step of one network: alone and in a stack, with and without dropout, beside a plain PyTorch
-          loop, Lightning as usually written, scikit-learn, and the matrix products alone at the core's best
-          rate
+          loop, Lightning as usually written, JAX, scikit-learn, and the matrix products alone at the core's
+          best rate
   shapes=2-4-1@1000/1000,8-64-64-1@100/10000   layers, rows of a step, and training rows
   members=64     numbers of networks in the stacks
   dropout=0.1    0: without these
+  ablation=true  no peers, but mlplab by autograd, with its backward pass written out, and in blocks
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -30,18 +33,30 @@ PEERS = {
 }
 """Their functions by name; the first is the base of ratios."""
 
+ABLATION = {
+    "autograd": ("child.train_by_autograd", "trainer.block=1"),
+    "written out": ("child.train", "trainer.block=1"),
+    "blocks": ("child.train", "trainer.block=auto"),
+}
+"""Ways to make the same steps: a function that trains, and an override. The first is the base of ratios."""
+
+LEAST_BYTES = 2**24
+"""Of the rows on which mlplab trains. It loads a few MiB at a time: the rows of many small epochs."""
+
 SAME_ARITHMETIC = ("optimizer=adam", "scheduler=constant", "model.periodic_features=0", "figures=none")
 """As the peers have it."""
 
 
-def task_of(shape: str) -> Task:
-    """Reads `8-64-64-1@100/10000`; the number of epochs is left out."""
+def task_of(shape: str, runs: int = 1, dropout: float = 0.0) -> Task:
+    """Reads `8-64-64-1@100/10000`; with epochs that suffice to measure a step, after the first."""
     layers, _, sizes = shape.partition("@")
     features, *hidden, outputs = map(int, layers.split("-"))
     batch, rows = map(int, sizes.split("/"))
     if outputs != 1 or not hidden:
         raise ValueError(f"a shape has hidden layers and one output, as 8-64-64-1@100/10000 (found {shape})")
-    return Task(features, hidden, batch, rows, epochs=0)
+    task = Task(features, hidden, batch, rows, 0, runs, dropout=dropout)
+    least, most, steps = (5, 100, 300) if runs == 1 else (2, 20, 60)
+    return replace(task, epochs=1 + max(least, min(most, steps // task.steps)))
 
 
 def overrides_of(task: Task) -> tuple[str, ...]:
@@ -67,48 +82,77 @@ class Step(harness.Benchmark):
     )
     members: harness.Counts = (64,)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    ablation: bool = False
 
 
 def measure(arguments: Step) -> None:
     """Times every contender with every shape."""
-    harness.needs("step", "sklearn")
-    contenders: dict[harness.Key, harness.Contender] = {}
+    ours, more = arguments.checkouts[0].name, dict[str, Callable[[harness.Key], str]]()
+    if not arguments.ablation:
+        harness.needs("step", "jax")
+        more["of JAX"] = lambda key: of_jax(times, key)
+    contenders_of = _ways if arguments.ablation else _peers
     with TemporaryDirectory() as name:
-        folder = Path(name)
-        for shape in arguments.shapes:
-            task = task_of(shape)
-            for checkout in arguments.checkouts:
-                for members in dict.fromkeys((1, *arguments.members)):
-                    label = f"{checkout.name}, {members}"
-                    step = partial(step_seconds, checkout, folder, task, members)
-                    contenders[shape, label] = step
-                    if arguments.dropout:
-                        dropout = f"model.dropout={arguments.dropout}"
-                        contenders[shape, f"{label}, dropout"] = partial(step, dropout)
-            ask = partial(arguments.checkouts[0].ask, folder=folder)
-            words = json.dumps(asdict(replace(task, epochs=_epochs(task, 1))))
-            for peer, function in PEERS.items():
-                contenders[shape, peer] = partial(ask, function, words)
-        times = harness.alternate(contenders, arguments.repeats)
-    base = next(iter(PEERS))
-    caption = "mlplab, N: in a stack of N networks"
-    table = harness.comparison("seconds of a step of one network", times, base, caption=caption)
+        contenders = [contenders_of(arguments, shape, Path(name)) for shape in arguments.shapes]
+        times = harness.alternate({key: each[key] for each in contenders for key in each}, arguments.repeats)
+    base = f"{ours}, {next(iter(ABLATION))}" if arguments.ablation else next(iter(PEERS))
+    caption = "N: in a stack of N networks"
+    table = harness.comparison("seconds of a step of one network", times, base, more, caption)
     harness.report("step", arguments, [table], times)
 
 
-def step_seconds(checkout: Checkout, folder: Path, task: Task, members: int, *overrides: str) -> float:
-    """Of one member in a step: the median epoch after the first."""
+def _peers(arguments: Step, shape: str, folder: Path) -> dict[harness.Key, harness.Contender]:
+    """This project and its peers; JAX with as many networks, and dropout."""
+    tasks, ask = _tasks(arguments, shape), partial(arguments.checkouts[0].ask, folder=folder)
+    contenders: dict[str, harness.Contender] = {
+        f"{checkout.name}, {kind}": partial(step_seconds, checkout, folder, task)
+        for checkout in arguments.checkouts
+        for kind, task in tasks.items()
+    }
+    of_tasks = {kind: json.dumps(asdict(task)) for kind, task in tasks.items()}
+    contenders |= {
+        f"JAX, {kind}": partial(ask, "jax_peers.jax_step", task) for kind, task in of_tasks.items()
+    }
+    contenders |= {peer: partial(ask, function, of_tasks["1"]) for peer, function in PEERS.items()}
+    return {(shape, name): contender for name, contender in contenders.items()}
+
+
+def _ways(arguments: Step, shape: str, folder: Path) -> dict[harness.Key, harness.Contender]:
+    """The ways in which mlplab can make the same steps, for each number of networks."""
+    return {
+        (f"{shape}, {kind}", f"{checkout.name}, {way}"): partial(step_seconds, checkout, folder, task, *how)
+        for kind, task in _tasks(arguments, shape).items()
+        for checkout in arguments.checkouts
+        for way, how in ABLATION.items()
+    }
+
+
+def _tasks(arguments: Step, shape: str) -> dict[str, Task]:
+    """One network and the stacks, without and with dropout, by name."""
+    return {
+        f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
+        for members in dict.fromkeys((1, *arguments.members))
+        for dropout in dict.fromkeys((0.0, arguments.dropout))
+    }
+
+
+def of_jax(times: Mapping[harness.Key, harness.Times], key: harness.Key) -> str:
+    """The ratio to JAX's time with as many networks; nothing for peers."""
+    shape, (name, _, kind) = key[0], key[1].partition(", ")
+    jax = times.get((shape, f"JAX, {kind}"))
+    return f"{harness.digits(times[key].median() / jax.median())}×" if jax and name != "JAX" else ""
+
+
+def step_seconds(
+    checkout: Checkout, folder: Path, task: Task, function: str = "child.train", *overrides: str
+) -> float:
+    """Of one member in a step: the mean of the epochs after the first. Some load the rows of others."""
+    members, bytes_of_epoch = task.runs, 4 * task.rows * (task.features + 1) * task.runs
+    epochs = max(task.epochs, 1 + ceil(LEAST_BYTES / bytes_of_epoch))
     with TemporaryDirectory(dir=folder) as name:
         many = ("-m", f"seed=range({members})", f"hydra.launcher.max_members={members}")
         stack = (*many, "hydra.launcher.workers=1", f"hydra.sweep.dir={name}/sweep")
         run = stack if members > 1 else ("ensemble=1", f"hydra.run.dir={name}/run")
-        epochs = f"trainer.max_epochs={_epochs(task, members)}"
-        words = (*run, *overrides_of(task), "test=false", epochs, *overrides)
-        answer = checkout.ask("child.train", *words, folder=folder)
-    return median(answer["epochs"][1:]) / task.steps / members
-
-
-def _epochs(task: Task, members: int) -> int:
-    """The first is not timed."""
-    most, steps = (100, 300) if members == 1 else (20, 60)
-    return 1 + max(2, min(most, steps // task.steps))
+        ends = ("test=false", f"trainer.max_epochs={epochs}", f"model.dropout={task.dropout}")
+        answer = checkout.ask(function, *run, *overrides_of(task), *ends, *overrides, folder=folder)
+    return fmean(answer["epochs"][1:]) / task.steps / members

@@ -1,9 +1,10 @@
 """What does a whole sweep over seeds cost?
 
 sweep     sweeps of several sizes as processes, with start, validation, test, curves and checkpoints; beside
-          Lightning as usually written and scikit-learn's GridSearchCV
+          Lightning as usually written, scikit-learn's GridSearchCV, and JAX, which writes no files
   runs=1,64,512  sizes of the sweep; 1 is a single run
-  peers=4,12     sizes at which the peers are measured; the others are extrapolated, with ≈. none: no peers
+  peers=4,12     sizes at which Lightning and GridSearchCV are measured; the others are extrapolated, with ≈.
+                 JAX is measured at all sizes. none: no peers
   variants='two: hydra.launcher.workers=2; drawn: figures=all'   mlplab with further overrides, by name
   shape=8-64-64-1@100/10000 epochs=10   of each run
   cores=1        for sweeps with several workers
@@ -25,7 +26,10 @@ from benchmarks.peers import Task
 from benchmarks.step import Shape, overrides_of, task_of
 
 PEERS = {"Lightning": "torch_peers.lightning_sweep", "GridSearchCV": "peers.sklearn_sweep"}
-"""Their functions by name."""
+"""Functions of those whose time grows with each run, by name."""
+
+JAX = "jax_peers.jax_sweep"
+"""Measured at all sizes: most of its time goes into compiling, which does not."""
 
 
 class Sweep(harness.Benchmark):
@@ -41,7 +45,8 @@ class Sweep(harness.Benchmark):
 
 def measure(arguments: Sweep) -> None:
     """Times every contender at its sizes, and extrapolates the peers to the others."""
-    harness.needs("sweep", "sklearn")
+    if arguments.peers:
+        harness.needs("sweep", "jax")
     harness.use_cores(arguments.cores)
     task = replace(task_of(arguments.shape), epochs=arguments.epochs)
     first = arguments.checkouts[0]
@@ -54,12 +59,11 @@ def measure(arguments: Sweep) -> None:
                 contenders[f"{runs} runs", checkout.name] = sweep
                 for variant, overrides in arguments.variants.items():
                     contenders[f"{runs} runs", f"{checkout.name}, {variant}"] = partial(sweep, *overrides)
+            if arguments.peers:
+                contenders[f"{runs} runs", "JAX"] = _peer(first, folder, replace(task, runs=runs), JAX)
         for runs in arguments.peers:
-            words = json.dumps(asdict(replace(task, runs=runs)))
             for peer, function in PEERS.items():
-                module, of_module = function.split(".")
-                command = ("-m", f"benchmarks.{module}", first.clock, of_module, words)
-                contenders[f"{runs} runs", peer] = partial(first.run, *command, folder=folder)
+                contenders[f"{runs} runs", peer] = _peer(first, folder, replace(task, runs=runs), function)
         times = harness.alternate(contenders, arguments.repeats)
     times |= extrapolated(times, arguments.peers, arguments.runs)
     more = {"a run": lambda key: harness.show_seconds(times[key].median() / int(key[0].split()[0]))}
@@ -77,6 +81,13 @@ def _seconds(checkout: Checkout, folder: Path, task: Task, *overrides: str) -> f
         where = many if task.runs > 1 else (f"hydra.run.dir={name}/run",)
         epochs = f"trainer.max_epochs={task.epochs}"
         return checkout.run("train.py", *where, *words, epochs, *overrides, folder=folder)
+
+
+def _peer(checkout: Checkout, folder: Path, task: Task, function: str) -> harness.Contender:
+    """Returns what gives the seconds of one process of a peer."""
+    module, of_module = function.split(".")
+    words = ("-m", f"benchmarks.{module}", checkout.clock, of_module, json.dumps(asdict(task)))
+    return partial(checkout.run, *words, folder=folder)
 
 
 def extrapolated(

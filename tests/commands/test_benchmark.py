@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from benchmarks import harness, quality
+import torch
+from benchmarks import harness, peers, quality
 from support import ROOT, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
@@ -50,6 +51,7 @@ def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
     [
         ("startup", ("tree=nowhere",), "is not a checkout of mlplab"),
         ("step", ("shapes=8-64@100/1000",), "a shape has hidden layers and one output"),
+        ("step", ("ablation=perhaps",), "ablation"),
         ("csv", ("rows=10",), "rows"),
     ],
 )
@@ -154,14 +156,51 @@ def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_steps_and_sweeps_are_measured(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
     shape = "8-16-1@100/1000"
     _, stored = measured("step", tmp_path, f"shapes={shape}", "members=2")
-    names = ["mlplab, 1", "mlplab, 2", "plain PyTorch", "Lightning", "scikit-learn", "products alone"]
+    names = ["mlplab, 1", "mlplab, 2", "JAX, 1", "JAX, 2"]
+    names += ["plain PyTorch", "Lightning", "scikit-learn", "products alone"]
     assert [name for _, name in cases_of(stored) if "dropout" not in name] == names
     few = (f"shape={shape}", "epochs=1", "runs=1,2", "peers=1,2", "variants=drawn: figures=all")
     _, stored = measured("sweep", tmp_path, *few)
-    each = ["mlplab", "mlplab, drawn", "Lightning", "GridSearchCV"]
+    each = ["mlplab", "mlplab, drawn", "Lightning", "GridSearchCV", "JAX"]
     assert sorted(cases_of(stored)) == sorted((f"{runs} runs", name) for runs in (1, 2) for name in each)
+
+
+@pytest.mark.slow
+def test_an_ablation_needs_no_peers(tmp_path: Path) -> None:
+    shape = "8-16-1@100/1000"
+    _, stored = measured("step", tmp_path, f"shapes={shape}", "members=2", "ablation=true")
+    kinds, ways = ("1", "1, dropout", "2", "2, dropout"), ("autograd", "written out", "blocks")
+    assert cases_of(stored) == [(f"{shape}, {kind}", f"mlplab, {way}") for kind in kinds for way in ways]
+
+
+@pytest.mark.slow
+def test_jax_makes_the_steps_of_pytorch() -> None:
+    jax_peers = pytest.importorskip("benchmarks.jax_peers")
+    of, rows = peers.drawn_rows(
+        '{"features": 3, "hidden": [8], "batch": 32, "rows": 100, "epochs": 2, "runs": 2}'
+    )
+    x, y, drawn = (
+        torch.from_numpy(rows.x_train),
+        torch.from_numpy(rows.y_train),
+        np.random.default_rng(of.seed),
+    )
+    initial = [torch.tensor(np.array(each)) for layer in jax_peers.initial(of).weights for each in layer]
+    weights = [[values[run].clone().requires_grad_() for values in initial] for run in range(of.runs)]
+    optimizers = [torch.optim.Adam(values, lr=jax_peers.LR) for values in weights]
+    for _ in range(of.epochs):
+        for (first, bias, last, last_bias), optimizer in zip(weights, optimizers, strict=True):
+            for chosen in torch.from_numpy(drawn.permutation(of.rows)).split(of.batch):
+                optimizer.zero_grad()
+                predicted = (x[chosen] @ first + bias).relu() @ last + last_bias
+                torch.autograd.backward(((predicted[:, 0] - y[chosen]) ** 2).mean())
+                optimizer.step()
+    *_, state = jax_peers.epochs(of, rows)
+    for position, values in enumerate(each for layer in state.weights for each in layer):
+        ours = np.stack([of_run[position].detach() for of_run in weights])
+        np.testing.assert_allclose(np.array(values), ours, atol=1e-5)
 
 
 @pytest.mark.slow
