@@ -66,7 +66,7 @@ def test_imports_run_downwards() -> None:
     [
         ("mlplab.cli.commands.train, mlplab.cli.commands.describe", "torch lightning polars"),
         ("mlplab.cli.main, mlplab.cli.commands.completion", "torch polars hydra pydantic"),
-        ("mlplab.data.cache, mlplab.sweeps.checks, mlplab.commands.results", "torch lightning"),
+        ("mlplab.data.cache, mlplab.commands.results, mlplab.sweeps.search.search", "torch lightning altair"),
         ("mlplab.commands.report.report, mlplab.commands.report.page", "torch lightning"),
     ],
 )

@@ -83,6 +83,21 @@ def test_a_worker_that_is_killed_or_stopped_is_replaced(
     assert "epoch 1/" not in after
 
 
+@pytest.mark.parametrize("site", ["processes"], indirect=True)
+def test_the_process_from_which_workers_are_forked_is_replaced(
+    site: Site, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    sweep = start(tmp_path, site)
+    sweep.wait_until_all_train()
+    server = sweep.worker(0).parent()
+    assert server
+    assert server.pid != sweep.process.pid
+    server.kill()
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
+
+
 @pytest.mark.parametrize("site", ["slurm", "ray"], indirect=True)
 def test_a_node_that_is_lost_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
     sweep = start(tmp_path, site)

@@ -186,7 +186,7 @@ def test_stacks_share_the_time_that_is_left_by_what_they_take(
 ) -> None:
     """The small networks train fast, and leave their time to the large ones; two workers, all of it."""
     trained: list[PlannedStack] = []
-    monkeypatch.setattr("mlplab.sweeps.launch.train_stack", lambda stack, *_: trained.append(stack))
+    monkeypatch.setattr("mlplab.sweeps.train_stack.train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
     large = [(*run, "model.hidden=[512,512]") for run in with_rates()[:2]]
     for workers in (1, 2):

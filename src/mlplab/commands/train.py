@@ -88,10 +88,10 @@ def draw(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> 
     if run.figures == "none" or not has_test_scores(metrics):
         return
     with heavy_imports():
-        from mlplab.figures.files import is_drawn
+        from mlplab.figures.failing import warn_if_failing
         from mlplab.runs.draw_figures import draw_finished
 
-    if not is_drawn(folder):
+    with warn_if_failing(folder):
         draw_finished(folder, cache)
 
 

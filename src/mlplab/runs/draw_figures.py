@@ -1,8 +1,5 @@
 """Draws the figures of a trained run: into its folder, and for TensorBoard."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +12,9 @@ from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
-from mlplab.errors import CannotWrite, is_disk_error, reason_of
 from mlplab.figures import LEARNING_CURVES
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
-from mlplab.figures.files import write_figures
+from mlplab.figures.files import is_drawn, write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
 from mlplab.figures.regression import predicted_vs_actual, residuals
@@ -41,36 +37,22 @@ MOST_TARGETS = 4
 BESIDE = ("boosting", "linear")
 """The baselines that may be drawn beside a network: the one with the better test score."""
 
-log = logging.getLogger(__name__)
-
-
-@contextmanager
-def warn_if_failing(folder: Path) -> Iterator[None]:
-    """Logs errors as warnings: what has been trained is not to fail for its figures.
-
-    Raises:
-        CannotWrite: if the disk is full.
-    """
-    try:
-        yield
-    except CannotWrite:
-        raise
-    except Exception as error:
-        if is_disk_error(error):
-            raise CannotWrite(error) from error
-        log.warning("no figures of %s: %s", folder, reason_of(error))
-
 
 def draw_finished(folder: Path, cache: DataCache) -> None:
-    """Draws the figures of a finished run, or logs a warning: its table may be gone, or have changed."""
-    with warn_if_failing(folder):
-        run = TrainedRun(folder)
-        data = cache.data(run.config)
-        data.check_unchanged(run.table, "train again", order=False)
-        images = write_figures(folder, run_charts(run, data))
-        loggers = build_loggers(run.config, str(folder), TensorBoardLogger)  # the others have been closed
-        log_images(writers_of(loggers), images)
-        close_loggers(loggers, success=True)
+    """Draws the figures of a finished run that has none yet.
+
+    Raises:
+        UserError: if its table is gone, or has changed.
+    """
+    if is_drawn(folder):
+        return
+    run = TrainedRun(folder)
+    data = cache.data(run.config)
+    data.check_unchanged(run.table, "train again", order=False)
+    images = write_figures(folder, run_charts(run, data))
+    loggers = build_loggers(run.config, str(folder), TensorBoardLogger)  # the others have been closed
+    log_images(writers_of(loggers), images)
+    close_loggers(loggers, success=True)
 
 
 def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:

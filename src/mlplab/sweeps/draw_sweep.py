@@ -1,11 +1,14 @@
 """Draws a sweep: its best run, or all runs that ask for it, and what the runs have in common."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache
+from mlplab.figures import FIGURES
+from mlplab.figures.failing import warn_if_failing
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.run_result import RunResult
@@ -15,41 +18,58 @@ log = logging.getLogger(__name__)
 
 
 def draw_sweep(
-    root: Path, runs: Sequence[RunResult], cache: DataCache, best_trial: BestTrial | None = None
+    root: Path, runs: Sequence[RunResult], call: Callable[..., None], best_trial: BestTrial | None = None
 ) -> None:
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 
     That is the best run of the best configuration, by the validation metric. A run that has figures is not
     drawn again, and one without test scores not at all. The figures of the sweep itself compare its runs, and
     are a run called `figures` in TensorBoard; a search with its best trial has figures of its own.
+
+    Args:
+        call: calls a function, with a cache of tables before its arguments, where torch is at hand.
     """
     asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
     if not asked:
         return
-    with heavy_imports():
-        from torch.utils.tensorboard import SummaryWriter
-
-        from mlplab.commands.report.charts import comparison_charts
-        from mlplab.commands.report.comparison import compared
-        from mlplab.figures import FIGURES
-        from mlplab.figures.files import is_drawn, write_figures
-        from mlplab.runs.draw_figures import draw_finished, warn_if_failing
-        from mlplab.training.loggers.tensorboard import log_images
     with warn_if_failing(root):
         comparisons = compared(root, runs)
         best = {comparison.best[0].folder for comparison in comparisons if comparison.best}
         tested = [run for run in asked if has_test_scores(run.metrics)]
         wanted = [run.folder for run in tested if run.config["figures"] == "all" or run.folder in best]
-        missing = [folder for folder in wanted if not is_drawn(folder)]
         done = 0
-        with progress_lines(log.info, lambda: f"drawing: {done:,} of {len(missing):,} runs"):
-            for folder in missing:
-                draw_finished(folder, cache)
+        with progress_lines(log.info, lambda: f"drawing: {done:,} of {len(wanted):,} runs"):
+            for folder in wanted:
+                with warn_if_failing(folder):
+                    call(_draw_run, folder)
                 done += 1
-        if len(comparisons) == 1 and (charts := comparison_charts(comparisons[0], best_trial)):
-            images = write_figures(root, charts)
-            if any(key.startswith("logger.tensorboard.") for run in asked for key in run.config):
-                for earlier in (root / FIGURES).glob("events.out.tfevents.*"):
-                    earlier.unlink()
-                with SummaryWriter(str(root / FIGURES)) as writer:
-                    log_images([writer], images)
+        if len(comparisons) == 1:
+            in_tensorboard = any(key.startswith("logger.tensorboard.") for run in asked for key in run.config)
+            call(_draw_comparison, comparisons[0], best_trial, in_tensorboard)
+
+
+def _draw_run(cache: DataCache, folder: Path) -> None:
+    with heavy_imports():
+        from mlplab.runs.draw_figures import draw_finished
+
+    draw_finished(folder, cache)
+
+
+def _draw_comparison(
+    _: DataCache, comparison: Comparison, best_trial: BestTrial | None, in_tensorboard: bool
+) -> None:
+    with heavy_imports():
+        from torch.utils.tensorboard import SummaryWriter
+
+        from mlplab.commands.report.charts import comparison_charts
+        from mlplab.figures.files import write_figures
+        from mlplab.training.loggers.tensorboard import log_images
+
+    root = comparison.root
+    if charts := comparison_charts(comparison, best_trial):
+        images = write_figures(root, charts)
+        if in_tensorboard:
+            for earlier in (root / FIGURES).glob("events.out.tfevents.*"):
+                earlier.unlink()
+            with SummaryWriter(str(root / FIGURES)) as writer:
+                log_images([writer], images)

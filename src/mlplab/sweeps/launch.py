@@ -15,20 +15,19 @@ from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.errors import reason_of
 from mlplab.files import remove_partial_files
+from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import Metrics, record_failure
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
 from mlplab.runs.run import Run
-from mlplab.runs.stack.checkpoints import check_same_rows
-from mlplab.runs.stack.score_test_rows import score_finished_run
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
 from mlplab.sweeps.plan import make_plan
-from mlplab.sweeps.stack_size import StackSize
-from mlplab.sweeps.train_stack import PlannedStack, train_stack
+from mlplab.sweeps.planned_stack import PlannedStack
+from mlplab.sweeps.stack_size import estimate
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def launch(
         Interrupted: after SIGINT or SIGTERM, with the training states saved.
         CannotWrite: if the disk is full.
     """
-    ended = _ended_earlier(runs, cache)
+    ended = _ended_earlier(runs, cache, engine)
     plan = make_plan(runs, refused, cache, engine, read_stacks(root / PLAN_FILE))
     if not plan.stacks:
         raise plan.refused[0].error
@@ -70,9 +69,12 @@ def launch(
             title = f"stack {number} of {len(plan.stacks)}"
             stacks.append(PlannedStack(title, members, file))
     if any(run.bracket for run in runs):
-        stacks = _share_time(stacks, plan.workers, cache)
+        stacks = _share_time(stacks, plan.workers, cache, engine)
     is_here = plan.workers == 1 or cache.frame is not None  # other processes cannot see a frame
     if is_here and not engine.is_remote:
+        with heavy_imports():
+            from mlplab.sweeps.train_stack import train_stack
+
         for stack in stacks:
             train_stack(stack, progress, cache)
             if len(stacks) > 1 and not progress.is_terminal:
@@ -90,12 +92,14 @@ def launch(
     return {result.folder: result for result in results}
 
 
-def _share_time(stacks: Sequence[PlannedStack], workers: int, cache: DataCache) -> list[PlannedStack]:
+def _share_time(
+    stacks: Sequence[PlannedStack], workers: int, cache: DataCache, engine: Engine
+) -> list[PlannedStack]:
     """The stacks with their shares of the time that is left when they begin, by estimates of what they take.
 
     So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
     """
-    sizes = (StackSize(run.config, cache.data(run.config)) for run, *_ in (stack.runs for stack in stacks))
+    sizes = (engine.call(estimate, cache, stack.runs[0].config) for stack in stacks)
     seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
     left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
     return [
@@ -115,7 +119,7 @@ def _outcome(run: Run) -> Metrics:
     return metrics
 
 
-def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:
+def _ended_earlier(runs: Sequence[Run], cache: DataCache, engine: Engine) -> set[Path]:
     """The folders of runs that have already ended; those without test scores are tested.
 
     Raises:
@@ -126,11 +130,26 @@ def _ended_earlier(runs: Sequence[Run], cache: DataCache) -> set[Path]:
         if was_started(run.folder):
             check_same_config(run.config, run.folder)
             data = cache.data(run.config)
-            if data not in checked and check_same_rows(run.folder, data):
+            if data not in checked and engine.call(_has_same_rows, cache, run):
                 checked.add(data)  # one run of each table and split is enough
             if has_ended(run.folder, run.config):
                 ended.add(run.folder)
                 metrics = read_metrics(run.folder)
                 if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
-                    score_finished_run(run.folder, cache)
+                    engine.call(score_finished, cache, run.folder)
     return ended
+
+
+def _has_same_rows(cache: DataCache, run: Run) -> bool:
+    with heavy_imports():
+        from mlplab.runs.stack.checkpoints import check_same_rows
+
+    return check_same_rows(run.folder, cache.data(run.config))
+
+
+def score_finished(cache: DataCache, folder: Path) -> Metrics:
+    """As `score_finished_run`, for `Engine.call`."""
+    with heavy_imports():
+        from mlplab.runs.stack.score_test_rows import score_finished_run
+
+    return score_finished_run(folder, cache)

@@ -15,13 +15,13 @@ from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import reason_of
 from mlplab.files import write_json
+from mlplab.imports import heavy_imports
 from mlplab.runs.run import Run
-from mlplab.runs.stack.build import check_buildable, supports_padding
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.stack_keys import PER_MEMBER
-from mlplab.sweeps.stack_size import StackSize, batches
+from mlplab.sweeps.stack_size import batches, estimate
 
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
@@ -76,7 +76,7 @@ def make_plan(
         changed: dict[str, Any] = {"init_from": initial_run(run)}
         if engine.is_remote:  # this machine may lack its device
             changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
-        check_buildable(run.config.model_copy(update=changed), cache.data(run.config))
+        engine.call(_check_buildable, cache, run.config.model_copy(update=changed))
 
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -95,7 +95,7 @@ def make_plan(
                 if left.keys() >= set(folders)
             ]
             stacks += resumed
-            size = StackSize(buildable[0].config, cache.data(buildable[0].config))
+            size = engine.call(estimate, cache, buildable[0].config)
             cuts.append((list(left.values()), math.ceil(len(left) / size.runs(engine.launcher.max_members))))
             seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
     workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)
@@ -103,6 +103,13 @@ def make_plan(
     for rest, count in cuts:
         stacks += cut(rest, max(count, min(workers, len(rest))) if too_few else count)
     return Plan(stacks, all_refused, min(workers, max(1, len(stacks))))
+
+
+def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:
+    with heavy_imports():
+        from mlplab.runs.stack.build import check_buildable
+
+    check_buildable(run, cache.data(run))
 
 
 def cut(runs: Sequence[Run], count: int) -> list[Sequence[Run]]:
@@ -114,11 +121,10 @@ def stack_key(run: Run, cache: DataCache) -> str:
     """What runs must have in common to share a stack."""
     section, data = run.config, cache.data(run.config)
     per_member = dict(PER_MEMBER)
+    batch, steps = batches(section, data)
     if isinstance(section.model, config.CustomModel):
         del per_member["model"]  # its arguments are those of one class
-    batch, steps = batches(section, data)
-    if not supports_padding(section.model):  # with padding, all have the same short batch
-        steps = max(len(member.split.train) for member in data.members)
+        steps = max(len(member.split.train) for member in data.members)  # their short batches are not padded
     alone = str(run.folder) if section.callbacks.added else ""  # custom callbacks act on the whole Trainer
     table: object = table_key(section)
     if isinstance(section.data, config.FrameData) and not (data.table.memmapped or section.init_from):

@@ -1,15 +1,16 @@
-"""How many members a stack should have, and how long training takes: estimates from network and batch."""
+"""How many members a stack should have, and how long training takes: estimates from network and batch.
+
+Only a new estimate needs torch.
+"""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from mlplab import config
-from mlplab.data.batches.datamodule import batch_rows
-from mlplab.data.batches.loader import WINDOW
-from mlplab.data.cache import RunData
-from mlplab.models import FeatureLayout
-from mlplab.runs.stack.build import MEMMAP_BLOCK
+from mlplab.data.batches.size import batch_rows
+from mlplab.data.cache import DataCache, RunData
+from mlplab.imports import heavy_imports
 
 MAX_MEMBERS = 128
 """Members of a stack; more gain little."""
@@ -35,6 +36,11 @@ class StackSize:
     """The sizes that the memory and the time of a run in a stack depend on."""
 
     def __init__(self, run: config.ResolvedConfig, data: RunData) -> None:
+        with heavy_imports():
+            from mlplab.data.batches.loader import WINDOW
+            from mlplab.models import FeatureLayout
+            from mlplab.runs.stack.build import MEMMAP_BLOCK
+
         schema, itemsize = data.table.schema, run.trainer.precision // 8
         layout = FeatureLayout(schema.category_counts, schema.missing)
         inputs = layout.width(run.model.preprocessing)
@@ -67,6 +73,11 @@ class StackSize:
         """Estimated seconds of training on one core."""
         operations = 6 * self.batch * self.weights * self.ensemble
         return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)
+
+
+def estimate(cache: DataCache, run: config.ResolvedConfig) -> StackSize:
+    """The estimate for a run on its table."""
+    return StackSize(run, cache.data(run))
 
 
 def batches(run: config.ResolvedConfig, data: RunData) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hydra.core.config_loader import ConfigLoader
 from rich.console import Console
@@ -19,9 +20,12 @@ from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import grid
+from mlplab.sweeps.launch import launch
 from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
 from mlplab.training.callbacks.rungs import Bracket
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,17 +95,24 @@ class SweepLauncher:
         """
         composed = list(self.composed.compose(overrides))
         runs, refused = check_runs(composed, self.cache)  # before torch is imported
-        with heavy_imports():
-            from mlplab.sweeps.launch import launch
-
-        accelerator = runs[0].config.trainer.accelerator
-        self._engine = self._engine or open_engine(self.composed.launcher, self.root, accelerator)
+        engine = self.engine(runs[0].config)
         runs = [
             replace(run, bracket=brackets.get(run.folder.name), overrides=overrides[run.folder.name])
             for run in runs
         ]
-        results = launch(runs, refused, self.root, self.cache, self._engine, self._progress)
+        results = launch(runs, refused, self.root, self.cache, engine, self._progress)
         return [results[run.folder] for run in composed]
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function of the tables and these arguments returns that needs torch; see `Engine.call`."""
+        if self._engine:
+            return self._engine.call(function, self.cache, *arguments)
+        return function(self.cache, *arguments)
+
+    def engine(self, run: config.ResolvedConfig) -> Engine:
+        """The engine that trains runs such as this one."""
+        self._engine = self._engine or open_engine(self.composed.launcher, self.root, run.trainer.accelerator)
+        return self._engine
 
     def close(self) -> None:
         """Ends the workers."""
@@ -114,7 +125,7 @@ def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ense
     root, cache = launcher.root, launcher.cache
     results = results_of(root, launcher.launch(runs, {}))
     try:
-        draw_sweep(root, results, cache)
+        draw_sweep(root, results, launcher.call)
     finally:  # a full disk or Ctrl-C takes only the figures
         failures = summarize(root, results, launcher.console)
     if ensemble and any(run.done for run in results):

@@ -3,56 +3,25 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.console import plural
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
-from mlplab.runs.discovery import read_metrics
-from mlplab.runs.folder import record_failure
-from mlplab.runs.resume import FINAL, has_ended, was_started
+from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import state_error
 from mlplab.runs.train import train_runs
+from mlplab.sweeps.planned_stack import PlannedStack, record_error
 from mlplab.training import checkpoint
-from mlplab.training.callbacks.rungs import Bracket
 
 MAX_WAIT_SECONDS = 120.0
 """How long a stack waits for a folder that another process uses."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PlannedStack:
-    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state.
-
-    Args:
-        share: of the time that is left until their deadline when they begin.
-    """
-
-    title: str
-    runs: Sequence[Run]
-    file: Path
-    share: float = 1.0
-
-    @property
-    def finished_message(self) -> str:
-        """A log message."""
-        return f"{self.title} finished: {plural(len(self.runs), 'run')}"
-
-    def beginning_now(self) -> list[Run]:
-        """The runs, with the deadline of their stack if it begins now."""
-        now = time.time()
-
-        def timed(bracket: Bracket) -> Bracket:
-            return replace(bracket, deadline=now + self.share * (bracket.deadline - now))
-
-        return [replace(run, bracket=run.bracket and timed(run.bracket)) for run in self.runs]
 
 
 def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exception]:
@@ -109,12 +78,3 @@ def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: Da
         groups = [usable] if unusable else [[run] for run in usable]
         unrecorded = [record_error(run, unusable[run.folder]) for run in runs if run.folder in unusable]
         return list(chain(*unrecorded, *(_train(stack, group, console, cache) for group in groups)))
-
-
-def record_error(run: Run, error: Exception) -> list[Exception]:
-    """Records in a run's folder why it failed, unless it has ended; returns the error if it could not."""
-    if has_ended(run.folder, run.config):
-        return []
-    log.warning("%s failed: %s", run.folder.name, reason_of(error))
-    record_failure(run.folder, run.config.plain(), reason_of(error))
-    return [] if read_metrics(run.folder)["status"] in (*FINAL, "failed") else [error]

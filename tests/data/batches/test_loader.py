@@ -7,8 +7,9 @@ from contracts import assert_member_independent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.batches.datamodule import TableDataModule, batch_rows
+from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import WINDOW, Batch, Loader
+from mlplab.data.batches.size import batch_rows
 from mlplab.data.splits.split import Split
 from mlplab.random_streams import generator
 

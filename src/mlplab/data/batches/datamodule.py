@@ -8,6 +8,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, WINDOW, Loader
+from mlplab.data.batches.size import batch_rows
 from mlplab.data.splits.split import PARTS, Split
 
 SHARE_OF_FREE_MEMORY = 0.5
@@ -110,8 +111,3 @@ class TableDataModule(LightningDataModule):
         size, multiple = EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE
         block = None if self.block is None else EVALUATION_BATCH_ROWS // WINDOW  # a window is a batch
         return Loader(self.x, self.y, rows, size, multiple=multiple, row_weight=self.row_weight, block=block)
-
-
-def batch_rows(batch_size: int | None, rows: int) -> int:
-    """Rows per training step: at most all rows."""
-    return min(batch_size or rows, rows)

@@ -17,7 +17,7 @@ from mlplab.runs.resume import FINAL, has_ended
 from mlplab.runs.run import Run
 from mlplab.signals import handle_signals
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
-from mlplab.sweeps.train_stack import PlannedStack, record_error
+from mlplab.sweeps.planned_stack import PlannedStack, record_error
 
 MAX_TRIES = {"lost": 3, "stopped": 10, "failed": 2}
 """How often a stack is tried: whose worker is lost, whose worker is stopped and saves its state, with runs

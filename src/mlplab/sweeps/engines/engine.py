@@ -1,14 +1,15 @@
 """What all engines have in common: they hand the stacks of a sweep to workers. Imports no torch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from mlplab import config
+from mlplab.data.cache import DataCache
+from mlplab.sweeps.planned_stack import PlannedStack
 
-if TYPE_CHECKING:
-    from mlplab.sweeps.train_stack import PlannedStack
+T = TypeVar("T")
 
 SHARED_FILE_SECONDS = 30.0
 """After this time, every machine sees a file that another has written to a shared folder."""
@@ -36,7 +37,7 @@ class Engine(ABC):
     is_remote = True
 
     @abstractmethod
-    def submit(self, stacks: "Sequence[PlannedStack]") -> Sequence[Hashable]:
+    def submit(self, stacks: Sequence[PlannedStack]) -> Sequence[Hashable]:
         """Hands stacks over; returns a job for each. Raises `UserError` if the cluster refuses them."""
 
     def ended(self, jobs: Iterable[Any]) -> list[Any]:
@@ -46,6 +47,13 @@ class Engine(ABC):
     @abstractmethod
     def error(self, job: Any) -> BaseException | None:
         """What a job that has ended has raised, or `WorkerLost`; None if the folders of its runs tell."""
+
+    def call(self, function: Callable[..., T], cache: DataCache, *arguments: Any) -> T:
+        """What a function of the tables and these arguments returns that needs torch, which is imported here.
+
+        Engines whose workers have imported it may call it there, with their own tables.
+        """
+        return function(cache, *arguments)
 
     @abstractmethod
     def stop(self, *, at_once: bool = False) -> str:

@@ -1,25 +1,37 @@
 """Trains stacks in several processes on this machine.
 
-They are kept from one stack to the next, because starting one takes seconds.
+They are kept from one stack to the next, because starting one takes seconds. They are forked from a process
+of their own, which imports torch for all of them and does nothing else (`preload.py`).
 """
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache, cached_property
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.context import BaseContext
 from threading import Thread
-
-import torch
+from typing import Any, TypeVar
 
 from mlplab import config
+from mlplab.data.cache import DataCache
+from mlplab.imports import heavy_imports
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
-from mlplab.sweeps.engines.worker import run_job, write_job
-from mlplab.sweeps.train_stack import PlannedStack
+from mlplab.sweeps.engines.worker import call_with_tables, run_job, write_job
+from mlplab.sweeps.planned_stack import PlannedStack
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+
+LOOK_SECONDS = 0.01
+"""The time between two looks at what another process does; signals are handled in between."""
+
+T = TypeVar("T")
+
+PRELOAD = "mlplab.sweeps.engines.preload"
 
 
 class Processes(Engine):
@@ -31,20 +43,59 @@ class Processes(Engine):
     is_remote = False
 
     def __init__(self, launcher: config.Launcher, accelerator: str) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        gpus = 0 if accelerator == "cpu" else torch.cuda.device_count()
-        self.launcher, self.slots = launcher, gpus or cores or 1
-        visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))
-        self._devices: list[str | None] = [*visible.split(",")[:gpus]] or [None]
+        self.launcher, self._accelerator = launcher, accelerator
         self._workers: list[_Worker] = []
+        self._is_parallel = (launcher.workers or 1) > 1
+        if launcher.workers is None:  # the plan will say
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            self.slots = cores or 1 if self._devices == [None] else len(self._devices)
+
+    @cached_property
+    def _devices(self) -> list[str | None]:
+        """The GPU that each process sees, in turn; None: it sees what is visible here."""
+        gpus = 0
+        if self._accelerator != "cpu" and not self._is_parallel:
+            gpus = _count_gpus()
+        elif self._accelerator != "cpu":
+            worker = _Worker(None)
+            gpus = worker.submit(_count_gpus).result()
+            if gpus:  # it has seen them all
+                worker.pool.shutdown()
+            else:
+                self._workers.append(worker)
+        visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))
+        return [*visible.split(",")[:gpus]] or [None]
 
     def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[bool]]:
         """Hands stacks to idle processes, and to new ones if there are too few."""
+        return [worker.train(stack) for worker, stack in zip(self._idle(len(stacks)), stacks, strict=True)]
+
+    def _idle(self, count: int) -> list["_Worker"]:
+        devices = self._devices
         idle = [worker for worker in self._workers if worker.job.done()]
-        while len(idle) < len(stacks):
-            idle.append(_Worker(self._devices[len(self._workers) % len(self._devices)]))
+        while len(idle) < count:
+            idle.append(_Worker(devices[len(self._workers) % len(devices)]))
             self._workers.append(idle[-1])
-        return [worker.train(stack) for worker, stack in zip(idle, stacks, strict=False)]
+        return idle[:count]
+
+    def call(self, function: Callable[..., T], cache: DataCache, *arguments: Any) -> T:
+        """Calls it in a process if there are to be several: so torch is not imported here, too.
+
+        It is called here if only this process has the rows, or the other is killed.
+        """
+        if self._is_parallel and cache.frame is None:
+            [worker] = self._idle(1)
+            job = worker.submit(call_with_tables, function, *arguments)
+            try:
+                while not job.done():
+                    time.sleep(LOOK_SECONDS)
+                return job.result()
+            except BrokenProcessPool:
+                pass
+            except KeyboardInterrupt:
+                self.stop()
+                raise
+        return super().call(function, cache, *arguments)
 
     def error(self, job: Future[bool]) -> BaseException | None:
         """What the process has raised."""
@@ -68,32 +119,59 @@ class _Worker:
     """A process, and the next one if it is killed; `job` is the stack that it trains or has trained."""
 
     def __init__(self, device: str | None) -> None:
-        self.device, self.job = device, Future[bool]()
-        self.job.set_result(True)
+        self.device, self.job = device, Future[Any]()
+        self.job.set_result(None)
         self._start()
 
     def _start(self) -> None:
-        spawn = get_context("spawn")
-        self.pool = ProcessPoolExecutor(1, spawn, initializer=_start_worker, initargs=(self.device,))
+        environment = dict(os.environ) | ({} if self.device is None else {VISIBLE_DEVICES: self.device})
+        self.pool = ProcessPoolExecutor(1, _context(), initializer=_start_worker, initargs=(environment,))
 
     def train(self, stack: PlannedStack) -> Future[bool]:
-        """Trains a stack in the process, or in a new one if it has been killed."""
-        path = write_job(stack)
+        """Trains a stack."""
+        return self.submit(run_job, write_job(stack))
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Calls a function in the process, or in a new one if it has been killed."""
         try:
-            self.job = self.pool.submit(run_job, path)
+            job = self.pool.submit(function, *arguments)
         except BrokenProcessPool:
             self._start()
-            self.job = self.pool.submit(run_job, path)
-        return self.job
+            job = self.pool.submit(function, *arguments)
+        self.job = job
+        return job
 
 
-def _start_worker(device: str | None) -> None:
-    """Chooses the GPU, ignores SIGINT outside training, and ends the worker when its parent dies.
+def _count_gpus() -> int:
+    with heavy_imports():
+        import torch
 
-    Ctrl-C reaches all processes of a terminal. The parent sends SIGTERM to its workers then.
+    return torch.cuda.device_count()
+
+
+@cache
+def _context() -> BaseContext:
+    """How processes start: forked from one that has imported torch, where libraries survive a fork."""
+    if sys.platform != "linux":  # macOS's own do not; Windows has no fork
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([PRELOAD])
+    # Starting the first takes seconds, in which this thread can be interrupted: polars has reads go on.
+    starting = Thread(target=context.Process(target=int).start, daemon=True)
+    starting.start()
+    while starting.is_alive():
+        starting.join(LOOK_SECONDS)
+    return context
+
+
+def _start_worker(environment: Mapping[str, str]) -> None:
+    """Sets the environment, ignores SIGINT outside training, and ends the worker when its parent dies.
+
+    A forked process has the environment of the first. Ctrl-C reaches all processes of a terminal. The parent
+    sends SIGTERM to its workers then.
     """
-    if device is not None:
-        os.environ[VISIBLE_DEVICES] = device
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None

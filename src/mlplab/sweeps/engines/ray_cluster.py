@@ -16,7 +16,7 @@ from mlplab import config
 from mlplab.errors import Fault, UserError
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import run_job, write_job
-from mlplab.sweeps.train_stack import PlannedStack
+from mlplab.sweeps.planned_stack import PlannedStack
 
 CONNECT_SECONDS = 10
 

@@ -28,7 +28,7 @@ from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.engines.slurm_task import Task, read_error
 from mlplab.sweeps.engines.worker import versions, write_job
 from mlplab.sweeps.folder import SLURM
-from mlplab.sweeps.train_stack import PlannedStack
+from mlplab.sweeps.planned_stack import PlannedStack
 
 JOBS_FILE = "jobs.json"
 """The jobs of an array by the hashes of their stacks."""

@@ -11,11 +11,12 @@ import platform
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -27,16 +28,16 @@ from mlplab.files import write_json
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.run import Run
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
+from mlplab.sweeps.planned_stack import PlannedStack
 from mlplab.training.callbacks.rungs import Bracket
 
-if TYPE_CHECKING:
-    from mlplab.sweeps.train_stack import PlannedStack
+T = TypeVar("T")
 
 PACKAGES = ("mlplab", "torch", "lightning")
 """Packages whose versions must be the same in all workers."""
 
 
-def write_job(stack: "PlannedStack") -> Path:
+def write_job(stack: PlannedStack) -> Path:
     """Writes a stack beside its checkpoint; returns the path."""
     path = stack.file.with_suffix(".json").absolute()
     content = {
@@ -72,7 +73,7 @@ def run_job(path: Path) -> bool:
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.sweeps.train_stack import PlannedStack, train_stack
+        from mlplab.sweeps.train_stack import train_stack
     as_bracket = TypeAdapter(Bracket | None).validate_python
     runs = [
         Run(parse_resolved(config), Path(folder), as_bracket(bracket), overrides=tuple(overrides))
@@ -88,6 +89,12 @@ def run_job(path: Path) -> bool:
     if unrecorded:
         raise unrecorded[0]
     return True
+
+
+@frozen_objects()
+def call_with_tables(function: Callable[..., T], *arguments: Any) -> T:
+    """What a function returns, called with the tables of this process."""
+    return function(_tables(), *arguments)
 
 
 @cache

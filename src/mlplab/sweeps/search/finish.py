@@ -16,6 +16,7 @@ from mlplab.runs.compare.key_importance import key_importance
 from mlplab.runs.compare.labels import as_typed, in_brief
 from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores
 from mlplab.sweeps.draw_sweep import draw_sweep
+from mlplab.sweeps.launch import score_finished
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import STATES, SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
@@ -34,17 +35,10 @@ def finish(study: SearchStudy, trial: FrozenTrial, command: str, launcher: Sweep
     Raises:
         RunFailed: if some trials failed.
     """
-    cache, console, ensemble = launcher.cache, launcher.console, launcher.composed.settings.ensemble
-    with heavy_imports():
-        import torch
-
-        from mlplab.commands.select_ensemble import ENSEMBLE, select_ensemble
-        from mlplab.runs.stack.score_test_rows import score_finished_run
-
-    torch.set_num_threads(1)
+    console, ensemble = launcher.console, launcher.composed.settings.ensemble
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
-    metrics = score_finished_run(folder, cache)
+    metrics = launcher.call(score_finished, folder)
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     (_, scores), *baselines = main_scores(metrics, part).items()
     # The text of a choice such as `[64,64]` is a list.
@@ -68,14 +62,20 @@ def finish(study: SearchStudy, trial: FrozenTrial, command: str, launcher: Sweep
     lines = [f"search folder: {inside(root)} ({BEST_TRIAL_FILE}: the best configuration)"]
     try:
         if ensemble:
-            chosen = select_ensemble(root, ensemble, cache)
+            with heavy_imports():
+                import torch
+
+                from mlplab.commands.select_ensemble import ENSEMBLE, select_ensemble
+
+            torch.set_num_threads(1)
+            chosen = select_ensemble(root, ensemble, launcher.cache)
             if chosen.test_scores:
                 rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble: {inside(chosen.file)}")
         results = results_of(root)
         if cut_off := sum(run.done and "reason" in run.metrics for run in results):
             lines.append(f"without time for all of their epochs: {plural(cut_off, 'trial')}")
-        draw_sweep(root, results, cache, best)
+        draw_sweep(root, results, launcher.call, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
         print_line(console, f"{len(study.trials):,} trials: {shown}")

@@ -11,7 +11,6 @@ from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat
 from mlplab.console import quiet
 from mlplab.errors import Fault, RunFailed, UserError
-from mlplab.imports import heavy_imports
 from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
@@ -20,6 +19,7 @@ from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
 from mlplab.sweeps.search.space import Space, Value, Values, read_space
 from mlplab.sweeps.search.study import SearchStudy
+from mlplab.sweeps.stack_size import estimate
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
 from mlplab.typed_commands import command_line
 
@@ -54,10 +54,8 @@ def search(launcher: SweepLauncher) -> None:
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
     write_total(root, settings.total)
-    with heavy_imports():
-        from mlplab.sweeps.stack_size import StackSize
-
-    seconds = StackSize(run, data).seconds(settings.batch, 1) / settings.batch
+    size = launcher.engine(run).call(estimate, cache, run)
+    seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, settings, defaults, seconds)
     if study.best is None:

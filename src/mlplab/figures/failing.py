@@ -1,0 +1,27 @@
+"""What happens if figures cannot be drawn."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlplab.errors import CannotWrite, is_disk_error, reason_of
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def warn_if_failing(folder: Path) -> Iterator[None]:
+    """Logs errors as warnings: what has been trained is not to fail for its figures.
+
+    Raises:
+        CannotWrite: if the disk is full.
+    """
+    try:
+        yield
+    except CannotWrite:
+        raise
+    except Exception as error:
+        if is_disk_error(error):
+            raise CannotWrite(error) from error
+        log.warning("no figures of %s: %s", folder, reason_of(error))
