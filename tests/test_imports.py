@@ -11,7 +11,17 @@ from support import ROOT
 SRC = ROOT / "src"
 LEVELS = [
     {"errors"},
-    {"files", "imports", "console", "signals", "did_you_mean", "random_streams", "typed_commands", "config"},
+    {
+        "files",
+        "imports",
+        "console",
+        "signals",
+        "did_you_mean",
+        "random_streams",
+        "typed_commands",
+        "cpu_settings",
+        "config",
+    },
     {"data"},
     {"figures"},
     {"models"},

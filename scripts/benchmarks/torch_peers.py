@@ -47,7 +47,7 @@ def plain_step(task: str) -> Answer:
 
     Lightning is not imported here: where it is, optimizers ask NVML for GPUs at each step.
     """
-    from mlplab.training.cpu_settings import cpu_settings_for_training
+    from mlplab.cpu_settings import cpu_settings_for_training
 
     of, rows = drawn_rows(task)
     x, y = torch.from_numpy(rows.x_train), torch.from_numpy(rows.y_train).unsqueeze(1)

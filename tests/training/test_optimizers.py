@@ -7,8 +7,8 @@ from contracts import assert_member_independent
 from support import resolved
 from torch import nn
 
-from mlplab.training.optimizers import AVERAGE_EXPONENT as ETA
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
+from mlplab.training.schedules import AVERAGE_EXPONENT as ETA
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]

@@ -33,5 +33,7 @@ def test_these_parts_of_torch_and_tensorboard_are_private(tmp_path: Path) -> Non
     moments = "Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr"
     for kernel in (torch.ops.aten._fused_adam_, torch.ops.aten._fused_adamw_):
         assert moments in str(kernel.default._schema)
+        assert moments.replace("float lr", "Tensor lr") in str(kernel.tensor_lr._schema)
     momentum = "Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr"
     assert momentum in str(torch.ops.aten._fused_sgd_.default._schema)
+    assert momentum.replace("float lr", "Tensor lr") in str(torch.ops.aten._fused_sgd_.tensor_lr._schema)

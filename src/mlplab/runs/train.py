@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mlplab.cpu_settings import cpu_settings_for_training
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFailed, is_disk_error
 from mlplab.files import write_json
@@ -19,7 +20,6 @@ from mlplab.runs.stack.messages import header_lines, row_warnings
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.signals import handle_signals
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
 from mlplab.training.loggers.progress import TrainingProgress
 from mlplab.training.loggers.tensorboard import log_start

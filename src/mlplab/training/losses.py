@@ -5,6 +5,7 @@ A new loss needs a function in `LOSSES`, a section in `mlplab.config` and a file
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -72,15 +73,15 @@ def mae(losses: Sequence[config.SimpleLoss]) -> Loss:
 
 def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), with each member's own δ."""
-    deltas = torch.tensor([loss.delta for loss in losses], dtype=torch.float64).reshape(-1, 1, 1)
+    deltas = _column([loss.delta for loss in losses])
 
     def by_row(z: Outputs, y: Targets) -> Targets:
-        error, delta = z - y, deltas.to(z)
+        error, delta = z - y, deltas(z.device, z.dtype)
         size = error.abs()
         return torch.where(size <= delta, error.square() / 2, delta * (size - delta / 2))
 
     def derivative(z: Outputs, y: Targets) -> Outputs:
-        delta = deltas.to(z)
+        delta = deltas(z.device, z.dtype)
         return (z - y).clamp(-delta, delta)
 
     return Loss(by_row, derivative, degree=2)
@@ -92,13 +93,13 @@ def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
     q is 1 for a row's class and 0 for all others. With label smoothing ε (Szegedy et al. 2016), each member's
     own, it is (1 − ε)q + ε/K for K classes.
     """
-    smoothing = torch.tensor([loss.label_smoothing for loss in losses], dtype=torch.float64).reshape(-1, 1, 1)
-    is_smooth = bool(smoothing.any())
+    smoothing = _column([loss.label_smoothing for loss in losses])
+    is_smooth = any(loss.label_smoothing for loss in losses)
 
     def wanted(z: Outputs, y: Targets) -> Outputs:
         q = torch.zeros_like(z).scatter_(2, y.long(), 1)
         if is_smooth:
-            epsilon = smoothing.to(q)
+            epsilon = smoothing(q.device, q.dtype)
             q = (1 - epsilon) * q + epsilon / q.shape[2]
         return q
 
@@ -109,6 +110,12 @@ def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
         return elementwise(torch.exp, torch.log_softmax(z, 2)) - wanted(z, y)
 
     return Loss(by_row, derivative, degree=0)
+
+
+def _column(values: Sequence[float]) -> Callable[[torch.device, torch.dtype], Float[Tensor, "member 1 1"]]:
+    """The members' values where they are needed. To copy them to a GPU, each step would wait for it."""
+    column = torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
+    return cache(column.to)
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {

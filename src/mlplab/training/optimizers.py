@@ -17,22 +17,20 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.models.backpropagation import VECTOR_SIZE
 from mlplab.training.private_interfaces import fused_adam, fused_adamw, fused_sgd
+from mlplab.training.schedules import TENSOR_DEVICES, StepValues, average_share, step_tensors
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
 depends on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
 member's must not depend on its position in a stack."""
 
-AVERAGE_EXPONENT = 8
-"""The exponent η of the weight average: a step counts by about the η-th power of its number."""
-
 Settings = config.ResolvedAdam | config.ResolvedSgd
 
 Rows = Mapping[str, list[Tensor]]
 """The rows of some members, by name."""
 
-Group = tuple[Settings, tuple[float, ...], Rows]
-"""Members with the same settings and the same learning rates in all steps of an epoch."""
+Group = tuple[Settings, int, Rows]
+"""Members with the same settings and learning rates: the settings, the first member, and the rows of all."""
 
 
 class MemberOptimizer(torch.optim.Optimizer):
@@ -43,7 +41,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
     steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η =
-    `AVERAGE_EXPONENT`). Within `averaged`, the parameters are views of this average.
+    `AVERAGE_EXPONENT` in `schedules.py`). Within `averaged`, the parameters are views of this average.
 
     Args:
         parameters: of shape `[member, row, column]`.
@@ -52,6 +50,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     Attributes:
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
+        groups: of each part; a new list where other members belong together than before.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], settings: Sequence[Settings]) -> None:
@@ -83,8 +82,11 @@ class MemberOptimizer(torch.optim.Optimizer):
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
         self._lr: Float64[Tensor, "step member"] = self._base_lr.new_empty(0, len(settings))
         self._parts = [slice(len(self.settings))]
-        self._groups: list[list[Group]] = []
-        self._rows_of_groups: dict[tuple[int, ...], Rows] = {}
+        self._together: list[list[list[int]]] = []
+        self.groups: list[list[Group]] = []
+        self._rates: list[list[float]] = []
+        self._takes_tensors = self.rows["weights"].device.type in TENSOR_DEVICES
+        self._tensors: list[StepValues] = []
         self._next = 0
 
     def split(self, parts: Sequence[slice]) -> None:
@@ -97,27 +99,29 @@ class MemberOptimizer(torch.optim.Optimizer):
         None: they are those of the epoch before. `done` steps of the epoch have been made already.
         """
         self._next = done
-        if factors is None:
-            return
-        before, self._lr = self._lr, self._base_lr * factors
-        self._show_lr()
-        if torch.equal(self._lr, before):
-            return
-        rates, self._groups = [*map(tuple, self._lr.T.tolist())], []
+        if factors is not None:
+            before, self._lr = self._lr, self._base_lr * factors
+            self._show_lr()
+            if not torch.equal(self._lr, before):
+                self._rates = self._lr.tolist()
+                self._group()
+        if self._takes_tensors:
+            self._tensors = step_tensors(self._lr, self.steps - done, self.rows["weights"])
+
+    def _group(self) -> None:
+        """Puts together the members of each part that one call updates."""
+        together, rates = [], [lr.numpy().tobytes() for lr in self._lr.T]
         for part in self._parts:
             groups: dict[Any, list[int]] = defaultdict(list)
             for member in range(len(self.settings))[part]:
                 groups[self._kinds[member], rates[member]].append(member)
-            self._groups.append(
-                [(self.settings[own[0]], lr, self._rows_of(tuple(own))) for (_, lr), own in groups.items()]
-            )
+            together.append([*groups.values()])
+        if together != self._together:
+            self._together, self.groups = together, [[*map(self._rows_of, part)] for part in together]
 
-    def _rows_of(self, members: tuple[int, ...]) -> Rows:
-        """The rows of some members by name."""
-        if members not in self._rows_of_groups:
-            rows = {name: [values[member] for member in members] for name, values in self.rows.items()}
-            self._rows_of_groups[members] = rows
-        return self._rows_of_groups[members]
+    def _rows_of(self, members: Sequence[int]) -> Group:
+        rows = {name: [values[member] for member in members] for name, values in self.rows.items()}
+        return self.settings[members[0]], members[0], rows
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
@@ -133,7 +137,7 @@ class MemberOptimizer(torch.optim.Optimizer):
                 if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
             for part in range(len(self._parts)):
-                self.update(part)
+                self.update(part, self.values())
             self.advance(1)
             self._show_lr()
         return result
@@ -143,17 +147,26 @@ class MemberOptimizer(torch.optim.Optimizer):
         if self._next < len(self._lr):
             self.param_groups[0]["lr"] = self._lr[self._next].mean().item()
 
-    def update(self, part: int, ahead: int = 0) -> None:
-        """Updates the parameters of a part of the members by the gradients in `rows`.
+    def values(self, ahead: int = 0) -> StepValues:
+        """Those of the next step, or of one so many steps ahead."""
+        if self._takes_tensors:
+            return self._tensors[self._next + ahead]
+        number = self.steps + ahead + 1
+        return number, average_share(number), self._rates[self._next + ahead]
 
-        `ahead` steps more than other parts may have been made. `advance` must follow.
+    def update(self, part: int, values: StepValues) -> None:
+        """Updates a part of the members by the gradients in `rows`, in a step with these values.
+
+        `advance` must follow.
         """
-        number, members = self.steps + ahead + 1, self._parts[part]
-        for settings, lr, rows in self._groups[part]:
-            update = _sgd if isinstance(settings, config.Sgd) else _adam
-            update(settings, lr[self._next + ahead], number, rows)
+        number, share, lr = values
+        for settings, first, rows in self.groups[part]:
+            if isinstance(settings, config.Sgd):
+                _sgd(settings, lr[first], rows)
+            else:
+                _adam(settings, lr[first], number, rows)
         if self.has_average:
-            share = (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
+            members = self._parts[part]
             self.rows["average"][members].lerp_(self.rows["weights"][members], share)
 
     def advance(self, steps: int) -> None:
@@ -205,7 +218,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self.rows[name].copy_(values)
 
 
-def _sgd(settings: Any, lr: float, steps: int, rows: Rows) -> None:
+def _sgd(settings: Any, lr: Any, rows: Rows) -> None:
     """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
     fused_sgd(
         rows["weights"],
@@ -217,17 +230,17 @@ def _sgd(settings: Any, lr: float, steps: int, rows: Rows) -> None:
         dampening=0.0,
         nesterov=settings.nesterov,
         maximize=False,
-        is_first_step=steps == 1,
+        is_first_step=False,  # the momentum is 0 then, which gives the same
     )
 
 
-def _adam(settings: Any, lr: float, steps: int, rows: Rows) -> None:
+def _adam(settings: Any, lr: Any, number: int | Tensor, rows: Rows) -> None:
     """Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
     AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
     """
     weights = rows["weights"]
-    step = torch.full((), steps, dtype=torch.float32, device=weights[0].device)
+    step = number if isinstance(number, Tensor) else torch.full((), number, dtype=torch.float32)
     (fused_adamw if settings.name == "adamw" else fused_adam)(
         weights,
         rows["gradients"],

@@ -1,16 +1,26 @@
-"""Learning-rate schedules: factors of each member's learning rate."""
+"""What changes from step to step: learning rates, which are factors of each member's own, and counts."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab import config
 
 Progress = Float64[Tensor, " step"]
 """Fraction of all steps completed before each step of an epoch."""
+
+AVERAGE_EXPONENT = 8
+"""The exponent η of the weight average: a step counts by about the η-th power of its number."""
+
+StepValues = tuple[int | Tensor, float | Tensor, Sequence[float] | Tensor]
+"""A step's number, its share in the weight average, and each member's learning rate."""
+
+TENSOR_DEVICES = {"cuda"}
+"""Types of devices where these values are tensors, which CUDA graphs can read (`step_graphs.py`)."""
 
 Schedule = config.ConstantSchedule | config.CosineSchedule | config.StepSchedule
 
@@ -40,3 +50,21 @@ def cosine(progress: Progress, warmup: float, final: float) -> Progress:
     fall = ((progress - warmup) / (1 - warmup)).clamp(min=0)
     factors = final + (1 - final) * (1 + torch.cos(math.pi * fall)) / 2
     return torch.where(progress < warmup, progress / warmup, factors) if warmup else factors
+
+
+def average_share(number: Any) -> Any:
+    """Of the weights after a step, in their average."""
+    return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
+
+
+def step_tensors(
+    lr: Float64[Tensor, "step member"], before: int, weights: Float[Tensor, "member weight"]
+) -> list[StepValues]:
+    """The values of an epoch's steps, before which so many have been made, as tensors where the weights are.
+
+    The kernels of the updates read the number and the learning rate as float32 there.
+    """
+    numbers, single = torch.arange(before + 1, before + 1 + len(lr), dtype=torch.float64), torch.float32
+    columns = (numbers, single), (average_share(numbers), weights.dtype), (lr, single)
+    number, share, rates = (values.to(weights.device, dtype, non_blocking=True) for values, dtype in columns)
+    return [*zip(number, share, rates, strict=True)]

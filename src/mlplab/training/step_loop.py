@@ -13,11 +13,11 @@ step has neither; what does not depend on the weights is computed for all steps 
 is the same to the bit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64
@@ -30,6 +30,8 @@ from mlplab.models.backpropagation import BackpropagationModule, Workspace
 from mlplab.models.preprocessing import append_embeddings, embedding_gradient
 from mlplab.training.losses import Divisor, RowWeights, build_loss, loss_terms, mean_losses
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
+from mlplab.training.schedules import TENSOR_DEVICES
+from mlplab.training.step_graphs import StepGraphs
 
 TOGETHER = 16
 """Steps that a part of the members makes before the others do, where not all fit into the cache."""
@@ -112,6 +114,7 @@ class StepLoop:
         optimizer.split(self.parts)
         self._workspaces: list[Workspace] = []
         self._block: _Block | None = None
+        self._make_step = self._build_step()
 
     def load(self, batch: Batch) -> None:
         """Takes a block, whose steps `advance` makes."""
@@ -145,7 +148,8 @@ class StepLoop:
             for ahead in range(steps):
                 # What can be drawn ahead is not left over for a step after that of another part.
                 drawn = left if len(self.parts) == 1 else steps - ahead
-                z = self._step(part, ahead, drawn, *inputs[block.made + ahead])
+                self._workspaces[part].steps_left = drawn
+                z = self._make_step(part, *inputs[block.made + ahead], *self.optimizer.values(ahead))
                 block.outputs[part].append(z)
         self.optimizer.advance(steps)
         block.made += steps
@@ -157,12 +161,28 @@ class StepLoop:
             x = append_embeddings(x, self.embeddings.detach()[members], embedded).requires_grad_()
         return self.body.trainer(x, members)
 
+    def _build_step(self) -> Callable[..., Tensor]:
+        """`_step`, or graphs of it.
+
+        A graph cannot draw the random numbers of dropout. A GPU adds up the gradients of embeddings in any
+        order, so a graph of that could not be tried.
+        """
+        rows, embeddings = self.optimizer.rows, self.embeddings
+        is_repeatable = not self.body.with_modes and (embeddings is None or not embeddings.is_cuda)
+        if is_repeatable and rows["weights"].device.type in TENSOR_DEVICES:
+            return StepGraphs(self._step, rows.values(), self._memory)
+        return self._step
+
+    def _memory(self) -> tuple[object, ...]:
+        """What holds the tensors that a step uses besides its arguments; each is replaced, never changed."""
+        return self._workspaces, self.optimizer.groups
+
     def _step(
-        self, part: int, ahead: int, steps_left: int, x: Tensor, embedded: Tensor, y: Tensor, share: Tensor
+        self, part: int, x: Tensor, embedded: Tensor, y: Tensor, share: Tensor, *values: Any
     ) -> Float[Tensor, "member batch output"]:
         """A step of some members; returns their outputs."""
         workspace, weight, members = self._workspaces[part], self.embeddings, self.parts[part]
-        workspace.steps_left, gradients = steps_left, workspace.trained_gradients
+        gradients = workspace.trained_gradients
         if weight is not None:
             x = append_embeddings(x, weight[members], embedded)
         z = workspace.forward(x)
@@ -173,7 +193,7 @@ class StepLoop:
             gradients = [weight.grad[members], *gradients]
         if self.max_norm is not None:
             clip_by_member(gradients, self.max_norm)
-        self.optimizer.update(part, ahead)
+        self.optimizer.update(part, values)
         return z
 
     @contextmanager

@@ -92,7 +92,8 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
     step_bytes = len(datamodule.seeds) * rows * (datamodule.x[0].nbytes + datamodule.y[0].nbytes)
     steps = max(1, BLOCK_BYTES // step_bytes) if wanted == "auto" else wanted
     acts_on_steps = run.trainer.log_every_n_steps or run.callbacks.checkpoint.every_minutes == 0
-    parts = [slice(len(datamodule.seeds))] if acts_on_steps else parts_of(network, rows)
+    together = acts_on_steps or choose_accelerator(run.trainer) == "cuda"  # parts fit a processor's cache
+    parts = [slice(len(datamodule.seeds))] if together else parts_of(network, rows)
     most = run.trainer.max_epochs if not callbacks and datamodule.block is None else 1
     epochs = max(1, min(steps // datamodule.steps, most))
     return Blocks(min(steps, epochs * datamodule.steps), parts, span_epochs=not callbacks)

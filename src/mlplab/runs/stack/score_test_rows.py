@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
+from mlplab.cpu_settings import cpu_settings_for_training
 from mlplab.data.cache import DataCache
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
@@ -18,7 +19,6 @@ from mlplab.runs.scores import score_networks, table_scores
 from mlplab.runs.stack.build import Stack, build_stack
 from mlplab.runs.stack.checkpoints import REMEDY
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.cpu_settings import cpu_settings_for_training
 from mlplab.training.evaluation import Values
 
 log = logging.getLogger(__name__)
