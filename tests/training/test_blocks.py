@@ -61,6 +61,14 @@ def test_a_learning_rate_monitor_logs_the_rates_of_steps(tmp_path: Path) -> None
     assert rates == pytest.approx({step: cosine[step] for step in range(1, 2 * STEPS, 2)})
 
 
+def test_a_learning_rate_monitor_logs_the_rates_of_epochs(tmp_path: Path) -> None:
+    added = (f"+callbacks.rates._target_={MONITOR}", "+callbacks.rates.logging_interval=epoch")
+    train_into(tmp_path, [*RUN, *added, "logger=csv", "trainer.max_epochs=3", "optimizer=adam"])
+    with next(tmp_path.rglob("metrics.csv")).open() as file:
+        logged = [float(row["lr-MemberOptimizer"]) for row in csv.DictReader(file) if row["lr-MemberOptimizer"]]
+    assert logged == pytest.approx([0.01 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)])
+
+
 @pytest.mark.parametrize(("added", "spans"), [((), True), ((f"+callbacks.own._target_={OWN}",), False)])
 def test_blocks_span_epochs_if_no_callback_sees_these(
     tmp_path: Path, seen: object, monkeypatch: pytest.MonkeyPatch, added: tuple[str, ...], *, spans: bool

@@ -170,6 +170,7 @@ class StackModule(LightningModule):
             losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
             self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm, self.blocks.parts)
             self._val_batches = self.trainer.datamodule.val_dataloader().kept()  # type: ignore[attr-defined]
+        self.begin_epoch()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
@@ -186,8 +187,8 @@ class StackModule(LightningModule):
         """Calls `at_end`."""
         self.at_end()
 
-    def on_train_epoch_start(self) -> None:
-        """Sets the learning rates of the steps of the epoch that begins."""
+    def begin_epoch(self) -> None:
+        """Sets the learning rates of the epoch's steps; before hooks of callbacks, which may look for them."""
         self.optimizer.set_lr(self._lr_factors(), self.completed_steps)
         self._next_check = CHECK_EVERY_STEPS * max(1, math.ceil(self.completed_steps / CHECK_EVERY_STEPS))
 
@@ -227,7 +228,6 @@ class StackModule(LightningModule):
             if self.spans_epochs and is_epoch_over and not self.is_interrupted:
                 self._take_losses()
                 self._validate()
-                self.on_train_epoch_start()
         self._take_losses()
 
     def _validate(self) -> None:
@@ -270,6 +270,7 @@ class StackModule(LightningModule):
             for callback in self.callbacks:
                 callback.on_epoch(self.trainer, self)
             self.optimizer.show_average(shown=False)
+            self.begin_epoch()
 
     def on_validation_model_zero_grad(self) -> None:
         """Keeps the gradients: dropping these views of the optimizer's rows would free nothing."""

@@ -164,14 +164,14 @@ def test_the_last_table_has_a_row_for_each_baseline(command: Command, tmp_path: 
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = StackModule.on_train_epoch_start
+    start = StackModule.begin_epoch
 
     def signalled(module: StackModule) -> None:
         if module.completed_epochs == 2:
             signal.raise_signal(signal.SIGTERM)
         start(module)
 
-    monkeypatch.setattr(StackModule, "on_train_epoch_start", signalled)
+    monkeypatch.setattr(StackModule, "begin_epoch", signalled)
     ended = command("-m", *SMALL, "seed=range(4)", "hydra.launcher.max_members=2", "name=s")
     assert ended.status == 128 + signal.SIGTERM, ended
     assert "stopped by SIGTERM" in ended.err
@@ -184,14 +184,14 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
 def test_what_breaks_a_stack_ends_no_other_run(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = StackModule.on_train_epoch_start
+    start = StackModule.begin_epoch
 
     def broken(module: StackModule) -> None:
         if len(module.configs) > 1 and module.completed_epochs == 4:
             raise RuntimeError("it breaks")
         start(module)
 
-    monkeypatch.setattr(StackModule, "on_train_epoch_start", broken)
+    monkeypatch.setattr(StackModule, "begin_epoch", broken)
     stops = ("callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=0,1000")
     kept = "callbacks.checkpoint.every_minutes=0"
     ended = command("-m", *SMALL, "seed=1,2", *stops, kept, "name=s")
