@@ -22,6 +22,16 @@ from mlplab.config.types import (
 GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
 """`gpu`, Lightning's name, means `cuda`."""
 
+REFUSED_CALLBACKS = {
+    "Checkpoint": "every run writes best.ckpt and last.ckpt itself; remove this callback",
+    "ProgressBar": "every run shows its progress itself; remove this callback",
+    "WeightAveraging": "use optimizer.weight_averaging=true instead",
+    "GradientAccumulationScheduler": "use data.batch_size instead",
+    "BatchSizeFinder": "use data.batch_size instead",
+    "LearningRateFinder": "use a sweep instead: -m optimizer.lr=0.001,0.003,0.01",
+}
+"""What to use instead of callbacks of Lightning that would fail, by the ends of their names."""
+
 
 class Trainer(Section):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged once per epoch."""
@@ -54,9 +64,10 @@ class CustomCallback(ClassSection):
     class_path: CallbackClass = Field(alias="_target_")
 
     @model_validator(mode="after")
-    def _writes_no_files(self) -> "CustomCallback":
-        if self.class_path.endswith("Checkpoint"):
-            raise ValueError("every run writes best.ckpt and last.ckpt itself; remove this callback")
+    def _is_possible(self) -> "CustomCallback":
+        for ending, remedy in REFUSED_CALLBACKS.items():
+            if self.class_path.endswith(ending):
+                raise ValueError(remedy)
         if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
             what = "sets where files are written, which a configuration may not choose"
             raise ValueError(f"{names[0]} {what}; remove it")
