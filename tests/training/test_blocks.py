@@ -65,7 +65,9 @@ def test_a_learning_rate_monitor_logs_the_rates_of_epochs(tmp_path: Path) -> Non
     added = (f"+callbacks.rates._target_={MONITOR}", "+callbacks.rates.logging_interval=epoch")
     train_into(tmp_path, [*RUN, *added, "logger=csv", "trainer.max_epochs=3", "optimizer=adam"])
     with next(tmp_path.rglob("metrics.csv")).open() as file:
-        logged = [float(row["lr-MemberOptimizer"]) for row in csv.DictReader(file) if row["lr-MemberOptimizer"]]
+        logged = [
+            float(row["lr-MemberOptimizer"]) for row in csv.DictReader(file) if row["lr-MemberOptimizer"]
+        ]
     assert logged == pytest.approx([0.01 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)])
 
 

@@ -188,7 +188,7 @@ class StackModule(LightningModule):
         self.at_end()
 
     def begin_epoch(self) -> None:
-        """Sets the learning rates of the epoch's steps; before hooks of callbacks, which may look for them."""
+        """Sets the learning rates of the epoch's steps, before callbacks of the user may look for them."""
         self.optimizer.set_lr(self._lr_factors(), self.completed_steps)
         self._next_check = CHECK_EVERY_STEPS * max(1, math.ceil(self.completed_steps / CHECK_EVERY_STEPS))
 

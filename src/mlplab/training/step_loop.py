@@ -1,4 +1,4 @@
-"""Blocks: consecutive optimizer steps of an epoch in one loop, which the Trainer sees as one training step.
+"""Blocks: consecutive optimizer steps in one loop, which the Trainer sees as one training step.
 
 A step of each member, with inputs x, targets y, row weights w and their divisor d:
 
@@ -41,10 +41,11 @@ CACHE_BYTES = 2**22
 
 
 class Blocks(NamedTuple):
-    """How an epoch and a stack are divided.
+    """How training and a stack are divided.
 
     Args:
-        steps: of a block; the last one of an epoch may have fewer.
+        steps: of a block; the last one of an epoch may have fewer. Those that span epochs are of
+            whole ones.
         parts: of the members. One part makes up to `TOGETHER` steps of a block, then the next one does.
         span_epochs: whether the Trainer sees all epochs as one. Blocks may span epochs then, and validate.
     """
