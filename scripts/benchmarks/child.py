@@ -48,10 +48,15 @@ def timed_epochs() -> Iterator[list[float]]:
         if epochs:
             raise RuntimeError("Trainer.fit was called again")
         on_start, on_end = model.on_train_epoch_start, model.on_validation_start
+        after = model.on_validation_end
 
         def epoch_start() -> None:
             start.append(now())
             on_start()
+
+        def validated() -> None:
+            after()
+            start.append(now())  # where blocks span epochs, the Trainer sees the start of the first only
 
         def epoch_end() -> None:
             if start:  # Lightning also validates once before it trains
@@ -61,6 +66,7 @@ def timed_epochs() -> Iterator[list[float]]:
         with (
             patch.object(model, "on_train_epoch_start", epoch_start),
             patch.object(model, "on_validation_start", epoch_end),
+            patch.object(model, "on_validation_end", validated),
         ):
             fit(trainer, model, *arguments, **named)
 
