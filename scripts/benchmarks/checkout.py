@@ -72,7 +72,8 @@ class Checkout:
         """The command line of a Python process."""
         python = self.path / ".venv/bin/python"
         first = str(self.path / "scripts" / words[0]) if words[0].endswith(".py") else words[0]
-        return [str(python) if python.exists() else sys.executable, first, *words[1:]]
+        is_other = self.path != ROOT and python.exists()
+        return [str(python) if is_other else sys.executable, first, *words[1:]]
 
     @property
     def environment(self) -> dict[str, str]:

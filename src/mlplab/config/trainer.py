@@ -28,6 +28,7 @@ REFUSED_CALLBACKS = {
     "WeightAveraging": "use optimizer.weight_averaging=true instead",
     "GradientAccumulationScheduler": "use data.batch_size instead",
     "BatchSizeFinder": "use data.batch_size instead",
+    "ModelPruning": "networks cannot be pruned; remove this callback",
     "LearningRateFinder": "use a sweep instead: -m optimizer.lr=0.001,0.003,0.01",
 }
 """What to use instead of callbacks of Lightning that would fail, by the ends of their names."""
