@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -39,13 +38,13 @@ class Checkout:
         Raises:
             RunFailed: if the process ends with another status.
         """
-        start = self.now()
+        start, others = self.now(), _children()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
         self._output(words, folder, status)
-        with suppress(ChildProcessError):
-            while True:  # the time of the process from which workers were forked, and theirs, counts, too
-                os.wait()
+        while orphans := _children() - others:  # the process from which workers were forked, and they, count
+            for orphan in orphans:
+                os.waitpid(orphan, 0)
         return self.now() - start
 
     def ask(self, function: str, *words: str, folder: Path) -> dict[str, Any]:
@@ -89,6 +88,12 @@ class Checkout:
             what = f"{self.name}: {' '.join(words)} ended with status {ended.returncode}"
             raise RunFailed(f"{what}:\n{ended.stderr.strip()}")
         return ended.stdout
+
+
+def _children() -> set[int]:
+    """The processes whose parent is this one; on Linux."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(number) for each in lists for number in each.read_text().split()}
 
 
 def git(folder: Path, *words: str) -> str:
