@@ -169,7 +169,7 @@ class StackModule(LightningModule):
         if self.blocks:
             losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
             self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm, self.blocks.parts)
-            self._val_batches = self.trainer.datamodule.val_dataloader().kept()  # type: ignore[attr-defined]
+            self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         self.begin_epoch()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

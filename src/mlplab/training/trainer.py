@@ -13,7 +13,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from mlplab import config
-from mlplab.config.allowed_classes import instantiate
+from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.console import quiet
 from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
@@ -65,9 +65,10 @@ STEP_HOOKS = (
 )
 
 
-def has_step_hooks(callback: Callback) -> bool:
-    """Whether a callback sees each step."""
-    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in STEP_HOOKS)
+def has_step_hooks(class_path: str) -> bool:
+    """Whether a class of callbacks has a hook that is called at each step."""
+    kind = import_class(class_path, Callback)
+    return any(getattr(kind, hook) is not getattr(Callback, hook) for hook in STEP_HOOKS)
 
 
 class _NoProfiler(PassThroughProfiler):

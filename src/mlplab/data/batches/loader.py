@@ -21,8 +21,8 @@ paths and round differently, so a member's last bits could depend on the row cou
 GATHERED_BYTES = 2**17
 """Bytes of the batches that are gathered together: few enough to stay in the processor's cache."""
 
-KEPT_BYTES = 2**24
-"""Bytes of batches that are kept for all epochs."""
+CACHED_BYTES = 2**24
+"""Bytes of batches that are cached for all epochs."""
 
 WINDOW = 64
 """Blocks whose rows are read and shuffled together."""
@@ -138,9 +138,9 @@ class Loader:
         spans = -(-len(self.epochs) // self._epochs_together)
         return spans * max(1, -(-self.length // self._size))
 
-    def kept(self) -> "Loader | list[Batch]":
+    def cached(self) -> "Loader | list[Batch]":
         """The batches, if they always are the same and take little memory; otherwise the loader."""
-        is_small = self.seeds is None and self.length * self._row_bytes <= KEPT_BYTES
+        is_small = self.seeds is None and self.length * self._row_bytes <= CACHED_BYTES
         return list(self) if is_small else self
 
     def order(self, epochs: Sequence[int] | None = None) -> Int64[Tensor, "member row"]:

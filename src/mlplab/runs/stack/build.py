@@ -86,8 +86,8 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
     is_plain = isinstance(body, BackpropagationModule) and body.written_out
     if wanted == 1 or not is_plain:
         return None
-    callbacks = build_custom_callbacks(run)
-    if run.trainer.fast_dev_run or any(map(has_step_hooks, callbacks)):
+    callbacks = run.callbacks.added.values()
+    if run.trainer.fast_dev_run or any(has_step_hooks(added.class_path) for added in callbacks):
         return None
     step_bytes = len(datamodule.seeds) * rows * (datamodule.x[0].nbytes + datamodule.y[0].nbytes)
     steps = max(1, BLOCK_BYTES // step_bytes) if wanted == "auto" else wanted
