@@ -94,20 +94,24 @@ def of_numbers(name: str, *columns: list[float], dtype: torch.dtype = torch.floa
     return Preprocessing(section(name), NUMBERS, 1, [0], dtype, numbers(*columns))
 
 
+def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
+    return preprocessing.with_embeddings(preprocessing(x))
+
+
 def test_standard_subtracts_the_mean_and_divides_by_the_standard_deviation() -> None:
     columns, x = ([1, 2, 6], [4, 4, 4], [0, 5, -1]), torch.randn(1, 7, 3).double()
     statistics = numbers(*columns)
     expected = (x - statistics["mean"]) / statistics["std"]
-    assert torch.equal(of_numbers("standard", *columns).transform(x), expected)
+    assert torch.equal(columns_of(of_numbers("standard", *columns), x), expected)
     raw = Preprocessing(section("none", target="none"), NUMBERS, 1, [0], torch.float64, statistics)
-    assert raw.transform(x) is x
+    assert columns_of(raw, x) is x
     assert raw.target_transform.inverse_transform(x[..., :1]).equal(x[..., :1])
 
 
 def test_robust_clip_scales_by_quartiles_and_clips_outliers() -> None:
     columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 0, 8], [7.0] * 5
     preprocessing = of_numbers("robust_clip", *columns, dtype=torch.float32)
-    found = preprocessing.transform(torch.tensor([[[4.0, 8, 7], [2, 0, 9], [1e30, -1e30, 0]]]))
+    found = columns_of(preprocessing, torch.tensor([[[4.0, 8, 7], [2, 0, 9], [1e30, -1e30, 0]]]))
     z1, z2 = (4 - 2) / 2, 2 * 8 / 8
     expected = [[z1 / (1 + (z1 / 3) ** 2) ** 0.5, z2 / (1 + (z2 / 3) ** 2) ** 0.5, 0], [0, 0, 0], [3, -3, 0]]
     torch.testing.assert_close(found[0], torch.tensor(expected))
@@ -116,8 +120,8 @@ def test_robust_clip_scales_by_quartiles_and_clips_outliers() -> None:
 def test_quantile_makes_numbers_normal_by_their_rank() -> None:
     columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 1, 9], [7.0] * 5
     preprocessing = of_numbers("quantile", *columns)
-    found = preprocessing.transform(
-        torch.tensor([[[1.0, 0, 7], [2.5, 5, 7], [-3, 10, 7], [4, -1, 9]]]).double()
+    found = columns_of(
+        preprocessing, torch.tensor([[[1.0, 0, 7], [2.5, 5, 7], [-3, 10, 7], [4, -1, 9]]]).double()
     )
     normal = torch.distributions.Normal(0, 1)
     shares = torch.tensor([[0.25, 0.25], [0.625, 0.875]]).double()  # of three equal ones, the middle
@@ -131,7 +135,7 @@ def test_missing_and_unseen_values_are_imputed_and_indicated() -> None:
     assert preprocessing.width == 2 + 2 + 5 + 2
     member = [[3.0, 2, 3, 4, 0], [NAN, NAN, -1, 0, 1], [1, 1, -1, 2, 1]]
     x = torch.tensor([member, member])
-    found = preprocessing.transform(x)
+    found = columns_of(preprocessing, x)
     assert found[0, :, :9].tolist() == [
         # numbers, indicators, category of feature 1, of feature 4
         [1, 1, 0, 0, 0, 0, 1, 1, 0],
@@ -158,7 +162,7 @@ def test_impute_handles_what_transform_does_not(name: str) -> None:
     imputed = preprocessing.impute(x)
     assert imputed.isnan()[0, 0].tolist() == [True, True, False, False, False]
     assert imputed[:, 0, 2:].tolist() == [[-2, 4, 0], [0, 1, 1]]
-    assert preprocessing.transform(imputed).isfinite().all()
+    assert columns_of(preprocessing, imputed).isfinite().all()
     assert preprocessing.impute(imputed).isnan().equal(imputed.isnan())
     body = Linear(preprocessing.width, 1, SEEDS)
     assert Network(preprocessing, body)(x).isfinite().all()
@@ -174,7 +178,7 @@ def test_a_member_does_not_depend_on_the_others(name: str, count: int) -> None:
         statistics = {key: values[members] for key, values in mixed().items()}
         seeds = [SEEDS[member] for member in members]
         preprocessing = Preprocessing(section(name), LAYOUT, 1, seeds, torch.float32, statistics)
-        transformed = preprocessing.transform(x[members])
+        transformed = columns_of(preprocessing, x[members])
         (transformed * slopes[members]).sum().backward()
         assert preprocessing.category_encoder is not None
         weight = preprocessing.category_encoder.weight
@@ -203,7 +207,7 @@ def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
         one = slice(member, member + 1)
         alone = Preprocessing(section(name, target="log"), LAYOUT, 1, [9], torch.float32, None)
         alone.load_state_dict({key: tensor[one] for key, tensor in state.items()})
-        assert torch.equal(alone.transform(x[one]), stack.transform(x)[one])
+        assert torch.equal(columns_of(alone, x[one]), columns_of(stack, x)[one])
         assert torch.equal(alone.impute(x[one]).nan_to_num(), stack.impute(x)[one].nan_to_num())
         z, transforms = torch.randn(2, 5, 1), (alone.target_transform, stack.target_transform)
         assert torch.equal(transforms[0].inverse_transform(z[one]), transforms[1].inverse_transform(z)[one])
@@ -212,8 +216,8 @@ def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
 @pytest.mark.parametrize("name", ["standard", "robust_clip", "quantile"])
 def test_a_shifted_member_takes_columns_with_another_centre(name: str) -> None:
     preprocessing, x = build(name, dtype=torch.float64), rows().double()
-    before = preprocessing.transform(x)
+    before = columns_of(preprocessing, x)
     offset = torch.tensor([5.0, 0, -3, 0, 0], dtype=torch.float64)
     preprocessing.shift(1, offset)
-    after = preprocessing.transform(torch.stack([x[0], x[1] + offset]))
+    after = columns_of(preprocessing, torch.stack([x[0], x[1] + offset]))
     torch.testing.assert_close(after, before)

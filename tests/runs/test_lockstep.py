@@ -110,6 +110,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         f"trainer.gradient_clip_val={choose('null', '0.5')}",
         f"trainer.max_epochs={choose('1', '3')}",
         f"ensemble={3 if number % 3 == 2 else 1}",
+        f"model.linear_path={choose('false', 'true')}",
         *("logger=[]", "baselines=[]"),
     ]
     by_fold = source.random() < 0.5

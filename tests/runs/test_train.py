@@ -140,6 +140,18 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert not list((tmp_path / "0/checkpoints").iterdir())
 
 
+def test_with_a_linear_path_a_network_is_never_worse_than_the_linear_model(tmp_path: Path) -> None:
+    """The target is the sum of the columns; training at such a rate only does harm."""
+    table = pl.DataFrame(np.random.default_rng(0).normal(5, [1, 100, 1e4], (200, 3)))
+    table.with_columns(y=sum(table)).write_csv(tmp_path / "table.csv")
+    shared = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
+    rest = ("model.hidden=[8]", "trainer.max_epochs=3", "optimizer.lr=0.3", "logger=[]")
+    (metrics,) = train_into(tmp_path, (*shared, *rest))
+    assert (metrics["best_epoch"], metrics["epochs"]) == (0, 3)
+    assert metrics["test/rmse"] < 1e-6 * sum(table).std()
+    assert "train/loss" not in metrics
+
+
 def test_checkpoints_hold_averaged_weights(tmp_path: Path) -> None:
     (run,) = trained(tmp_path / "cpu", SMALL)
     state = checkpoint.load(tmp_path / "cpu/0/checkpoints/last.ckpt")["training"]["parts"]

@@ -43,8 +43,14 @@ ONE_HOT = ("model.preprocessing.one_hot_max_categories=16",)
 GPU = ("trainer.accelerator=cuda", *ONE_HOT)
 SETTINGS = {
     "adam, clipped": ["optimizer=adam", "trainer.gradient_clip_val=0.1", "optimizer.weight_decay=0.1"],
-    "adamw, averaged": ["optimizer=adamw", "optimizer.weight_averaging=true", "model.norm=layer"],
-    "momentum": ["optimizer=sgd", "scheduler.warmup=0.5", "loss=huber", "optimizer.weight_averaging=true"],
+    "adamw, averaged": ["optimizer=adamw", "optimizer.weight_averaging=true", "model.linear_path=true"],
+    "momentum": [
+        "model.norm=layer",
+        "optimizer=sgd",
+        "scheduler.warmup=0.5",
+        "loss=huber",
+        "optimizer.weight_averaging=true",
+    ],
     "nesterov, 64": ["optimizer=sgd", "optimizer.nesterov=true", "trainer.precision=64", *ONE_HOT],
     "plain sgd": ["optimizer=sgd", "optimizer.momentum=0", "scheduler=constant", "model.hidden=[]"],
 }
@@ -53,6 +59,7 @@ INPUTS = (
     "rows of embeddings",
     "y",
     "weights of rows",
+    "output of the linear path",
     "number of the step",
     "share in the average",
     "lr",

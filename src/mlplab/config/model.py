@@ -41,6 +41,7 @@ class Mlp(Section):
     dropout: OrAuto[Rate]
     norm: Literal["none", "layer"]
     residual: bool
+    linear_path: bool
     preprocessing: Preprocessing
 
     @model_validator(mode="after")

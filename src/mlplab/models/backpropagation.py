@@ -21,9 +21,11 @@ from torch import Tensor, nn
 VECTOR_SIZE = 32
 """Upper bound on the values that vectorised code of any processor computes at a time."""
 
+ROW_MULTIPLE = 64
+"""How a matrix product rounds a row does not depend on the number of rows if that is a multiple of this."""
+
 CACHED_ROWS, FEWEST_ROWS = 1024, 256
-"""Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache. How a
-row is rounded does not depend on their number if that is a multiple of 64 (see `data/batches/loader.py`)."""
+"""Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache."""
 
 MAX_FREE = 4
 """Workspaces kept for the next batches: of whole and of last batches, in training and in evaluation."""
@@ -208,7 +210,7 @@ class BackpropagationModule(nn.Module, ABC):
         if torch.compiler.is_compiling() or not self.written_out:
             return self.forward_by_autograd(x)
         if not torch.is_grad_enabled():
-            rows = max(FEWEST_ROWS, CACHED_ROWS // len(x) // 64 * 64)
+            rows = max(FEWEST_ROWS, CACHED_ROWS // len(x) // ROW_MULTIPLE * ROW_MULTIPLE)
             return torch.cat([self._without_gradients(block) for block in torch.split(x, rows, 1)], 1)
         if (workspace := self._take(x)) is None:
             return self.forward_by_autograd(x)

@@ -10,6 +10,30 @@ from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.random_streams import generator
 
 
+def affine(
+    x: Float[Tensor, "member batch input"],
+    weight: Float[Tensor, "member input output"],
+    bias: Float[Tensor, "member 1 output"],
+) -> Float[Tensor, "member batch output"]:
+    """One `baddbmm`; elementwise for a single input or output, which is faster.
+
+    A member gets the same bits alone and anywhere in a stack. Matrix libraries do not guarantee that: how
+    they round depends on a matrix's memory alignment unless its width is a multiple of 4. Other widths
+    are padded with zeros. Products of vectors round differently again.
+    """
+    _, rows, columns = weight.shape
+    if columns == 1:
+        return (x * weight.mT).sum(2, keepdim=True) + bias
+    if rows == 1:
+        return x * weight + bias
+    right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
+    if not (right or below):
+        return torch.baddbmm(bias, x, weight)
+    weight = nn.functional.pad(weight, (0, right, 0, below))
+    bias, x = nn.functional.pad(bias, (0, right)), nn.functional.pad(x, (0, below))
+    return torch.baddbmm(bias, x, weight)[..., :columns]
+
+
 class Linear(nn.Module):
     """An affine map for each member: z = aW + b.
 
@@ -37,23 +61,8 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(stacked[:, -1:].clone())
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
-        """One `baddbmm`; elementwise for a single input or output, which is faster.
-
-        A member gets the same bits alone and anywhere in a stack. Matrix libraries do not guarantee that: how
-        they round depends on a matrix's memory alignment unless its width is a multiple of 4. Other widths
-        are padded with zeros. Products of vectors round differently again.
-        """
-        _, rows, columns = self.weight.shape
-        if columns == 1:
-            return (x * self.weight.mT).sum(2, keepdim=True) + self.bias
-        if rows == 1:
-            return x * self.weight + self.bias
-        right, below = -columns % 4, -rows % 4 if x.requires_grad else 0
-        if not (right or below):
-            return torch.baddbmm(self.bias, x, self.weight)
-        weight = nn.functional.pad(self.weight, (0, right, 0, below))
-        bias, x = nn.functional.pad(self.bias, (0, right)), nn.functional.pad(x, (0, below))
-        return torch.baddbmm(bias, x, weight)[..., :columns]
+        """xW + b."""
+        return affine(x, self.weight, self.bias)
 
     def operation(self, a: Buffer, workspace: Workspace, *, skip: bool = False) -> Operation:
         """z = aW + b; ∂L/∂W = aᵀδ, ∂L/∂b = Σ δ, ∂L/∂a = δWᵀ.

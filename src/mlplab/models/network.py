@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
+from mlplab.models.linear_path import LinearPath
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing
 from mlplab.random_streams import SkipInit
@@ -23,23 +24,33 @@ class Network(nn.Module):
     Args:
         body: maps `[member, batch, feature]` to `[member, batch, output]`: scaled targets, or a logit for
             each class.
+        linear_path: its output is added to that of the body; None: there is none.
     """
 
-    def __init__(self, preprocessing: Preprocessing, body: nn.Module) -> None:
+    def __init__(
+        self, preprocessing: Preprocessing, body: nn.Module, linear_path: LinearPath | None = None
+    ) -> None:
         super().__init__()
-        self.preprocessing, self.body = preprocessing, body
+        self.preprocessing, self.body, self.linear_path = preprocessing, body, linear_path
 
     def forward_scaled(
         self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch output"]:
         """Predictions on the scale of the loss; only columns with an indicator may have missing values."""
-        z: Tensor = self.body(self.preprocessing.transform(x))
-        return z
+        inputs = self.preprocessing(x)
+        z: Tensor = self.body(self.preprocessing.with_embeddings(inputs))
+        return z if self.linear_path is None else z + self.linear_path(inputs.unscaled)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
         z = self.forward_scaled(self.preprocessing.impute(x))
         return self.preprocessing.target_transform.inverse_transform(z)
+
+    def shift(self, member: int, offset: Float64[Tensor, " feature"]) -> None:
+        """Adapts a member to columns with `offset` added to their values; 0 for categories."""
+        self.preprocessing.shift(member, offset)
+        if self.linear_path is not None:
+            self.linear_path.shift(member, offset[self.preprocessing.numeric])
 
 
 def build_network(
@@ -59,6 +70,7 @@ def build_network(
     """
     model, widths = sections[0], (preprocessing.width, preprocessing.target_transform.outputs)
     body: nn.Module
+    linear_path = None
     with nullcontext() if initialize else SkipInit():
         if isinstance(model, config.Linear):
             body = MLP(*widths, seeds=seeds)
@@ -74,6 +86,10 @@ def build_network(
                 numeric_features=len(preprocessing.numeric),
                 periodic_features=model.periodic_features,
             )
+            if model.linear_path:
+                linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))
+                nn.init.zeros_(body.output.weight)
+                nn.init.zeros_(body.output.bias)
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
     body = body.to(preprocessing.impute_value.dtype)
@@ -82,4 +98,4 @@ def build_network(
             what, expected = f"its tensor {name} has the shape {tuple(tensor.shape)}", "[member, row, column]"
             remedy = "build it from layers with a member axis, such as those of mlplab.models"
             raise UserError(Fault(what, type(body).__name__, expected=expected, remedy=remedy))
-    return Network(preprocessing, body)
+    return Network(preprocessing, body, linear_path)

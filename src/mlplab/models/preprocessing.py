@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
@@ -48,6 +49,32 @@ class FeatureLayout:
             embedded
         )
         return len(self.numeric) + len(self.indicators) + encoded
+
+
+class Inputs(NamedTuple):
+    """What a network's input consists of, but for the embeddings.
+
+    Attributes:
+        numbers: the numeric columns, imputed.
+        scaled: the same, scaled.
+        encoded: missing-value indicators and one-hot columns.
+        embedded_rows: which rows of the embeddings' `weight` come last.
+    """
+
+    numbers: Float[Tensor, "member batch number"]
+    scaled: Float[Tensor, "member batch number"]
+    encoded: Sequence[Float[Tensor, "member batch _"]]
+    embedded_rows: Int64[Tensor, "member batch embedded"]
+
+    @property
+    def columns(self) -> Float[Tensor, "member batch _"]:
+        """The columns that the body sees."""
+        return torch.cat([self.scaled, *self.encoded], 2) if self.encoded else self.scaled
+
+    @property
+    def unscaled(self) -> Float[Tensor, "member batch _"]:
+        """The same columns, with numbers in their own units."""
+        return torch.cat([self.numbers, *self.encoded], 2) if self.encoded else self.numbers
 
 
 class CategoryEncoder(nn.Module):
@@ -156,7 +183,7 @@ class Preprocessing(nn.Module):
         class_weight: the weight of each class in the loss; None if all are 1.
 
     Attributes:
-        width: number of columns after the transform.
+        width: number of columns that the body sees; `unembedded_width` are no embeddings.
         impute_value: replaces missing values; the median of numeric columns, the mode of categorical ones.
         target_transform: the last layer of the network.
     """
@@ -184,6 +211,7 @@ class Preprocessing(nn.Module):
             statistics = dict.fromkeys((*STATISTICS, "mode"), row) | {"present": present}
             statistics |= dict.fromkeys(("y_mean", "y_std"), row.new_zeros(len(seeds), 1, targets))
         self.width, self.has_missing = layout.width(section), any(layout.missing)
+        self.unembedded_width = self.width - section.embedding_dim * len(layout.categorical(section)[1])
         for name in ("numeric", "indicators"):
             columns = torch.tensor(getattr(layout, name), dtype=torch.int64)
             self.register_buffer(name, columns, persistent=False)
@@ -204,35 +232,31 @@ class Preprocessing(nn.Module):
             else TargetScaling(section.target, statistics["y_mean"], statistics["y_std"], dtype)
         )
 
-    def transform(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> Float[Tensor, "member batch transformed"]:
-        """The columns that the body sees.
+    def forward(self, x: Float[Tensor, "member batch feature"]) -> Inputs:
+        """The input of the network.
 
         Only columns with a missing-value indicator may hold NaN; `impute` replaces it in the others.
         """
-        columns, embedded_rows = self.transform_without_embeddings(x)
-        weight = None if self.category_encoder is None else self.category_encoder.weight
-        return columns if weight is None else append_embeddings(columns, weight, embedded_rows)
-
-    def transform_without_embeddings(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> tuple[Float[Tensor, "member batch _"], Int64[Tensor, "member batch embedded"]]:
-        """The columns without the embeddings, which come last, and which rows of `weight` these are."""
         missing = x.isnan() if self.has_missing else None
         if missing is not None:
             x = torch.where(missing, self.impute_value, x)
-        if self.category_encoder is None:
-            parts, embedded_rows = [self.scaling(x)], x.new_empty(*x.shape[:2], 0, dtype=torch.int64)
-        else:
+        numbers, encoded, embedded_rows = x, [], x.new_empty(*x.shape[:2], 0, dtype=torch.int64)
+        if self.category_encoder is not None:
             columns = self.category_encoder.columns
             unseen, encoded, embedded_rows = self.category_encoder(x.index_select(2, columns))
-            parts = [self.scaling(x.index_select(2, self.numeric)), *encoded]
+            numbers = x.index_select(2, self.numeric)
             if missing is not None:
                 missing.index_copy_(2, columns, missing.index_select(2, columns) | unseen)
         if missing is not None:
-            parts.insert(1, missing.index_select(2, self.indicators).to(x.dtype))
-        return torch.cat(parts, 2) if len(parts) > 1 else parts[0], embedded_rows
+            encoded.insert(0, missing.index_select(2, self.indicators).to(x.dtype))
+        return Inputs(numbers, self.scaling(numbers), encoded, embedded_rows)
+
+    def with_embeddings(self, inputs: Inputs) -> Float[Tensor, "member batch transformed"]:
+        """The columns that the body sees, embeddings included."""
+        weight = None if self.category_encoder is None else self.category_encoder.weight
+        if weight is None:
+            return inputs.columns
+        return append_embeddings(inputs.columns, weight, inputs.embedded_rows)
 
     def impute(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Replaces missing values (NaN) in the columns for which `transform` does not handle them."""

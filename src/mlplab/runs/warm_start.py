@@ -45,7 +45,7 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
             for name, tensor in network.state_dict().items():
                 if not (schema.classes and name.startswith(OF_CLASSES)):
                     tensor[member] = state[name][place]
-            network.preprocessing.shift(member, old - new)  # the columns may have different offsets
+            network.shift(member, old - new)  # the columns may have different offsets
 
 
 def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:

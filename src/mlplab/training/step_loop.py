@@ -2,7 +2,7 @@
 
 A step of each member, with inputs x, targets y, row weights w and their divisor d:
 
-    forward     z = network(x)                          `models/backpropagation.py`
+    forward     z = network(x)                          `models/backpropagation.py`, `linear_path.py`
     loss        L = Σ w · l(z, y) / d                   `losses.py`
                 ∂L/∂z = l′(z, y) · w/d
     backward    ∂L/∂W for all weights W                 `models/backpropagation.py`
@@ -72,8 +72,8 @@ class _Block:
     """A block: what of its steps does not depend on the weights, and what the steps have computed.
 
     Attributes:
-        inputs: of each part and step, the transformed columns, the rows of embeddings, the targets, and the
-            weights of rows over their divisor.
+        inputs: of each part and step, the transformed columns, the rows of embeddings, the targets, the
+            weights of rows over their divisor, and the output of the linear path (empty: there is none).
         made: number of its steps that have been made; of these, the losses of `taken` have been taken.
         outputs: of the steps since, for each part.
     """
@@ -107,7 +107,7 @@ class StepLoop:
         parts: Sequence[slice],
     ) -> None:
         assert isinstance(network.body, BackpropagationModule)
-        self.body, self.preprocessing, self.loss = network.body, network.preprocessing, build_loss(losses)
+        self.network, self.body, self.loss = network, network.body, build_loss(losses)
         self._derivatives = [build_loss(losses[part]).derivative for part in parts]
         encoder = network.preprocessing.category_encoder
         self.embeddings = None if encoder is None else encoder.weight
@@ -120,18 +120,21 @@ class StepLoop:
     def load(self, batch: Batch) -> None:
         """Takes a block, whose steps `advance` makes."""
         _, steps, rows, _ = batch.x.shape
+        parts = self.network.preprocessing(batch.x.flatten(1, 2))
         x, embedded = (
-            values.view(len(values), steps, rows, -1)
-            for values in self.preprocessing.transform_without_embeddings(batch.x.flatten(1, 2))
+            values.view(len(values), steps, rows, -1) for values in (parts.columns, parts.embedded_rows)
         )
-        y, weight, divisor = loss_terms(batch, self.preprocessing.target_transform)
+        y, weight, divisor = loss_terms(batch, self.network.preprocessing.target_transform)
+        shape = len(y), steps, rows, -1
+        path = self.network.linear_path
+        linear = (y.new_empty(*y.shape[:3], 0) if path is None else path(parts.unscaled)).view(shape)
         share = (y.new_ones(y.shape[:2]) / divisor)[..., None, None]
         share = share if weight is None else share * weight
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
             self._workspaces = [self._workspace(x[part, 0], embedded[part, 0], part) for part in self.parts]
         inputs = [
-            list(zip(*(values[part].unbind(1) for values in (x, embedded, y, share)), strict=True))
+            list(zip(*(values[part].unbind(1) for values in (x, embedded, y, share, linear)), strict=True))
             for part in self.parts
         ]
         self._block = _Block(inputs, y, weight, divisor, batch.rows(), [[] for _ in self.parts])
@@ -179,7 +182,7 @@ class StepLoop:
         return self._workspaces, self.optimizer.groups
 
     def _step(
-        self, part: int, x: Tensor, embedded: Tensor, y: Tensor, share: Tensor, *values: Any
+        self, part: int, x: Tensor, embedded: Tensor, y: Tensor, share: Tensor, linear: Tensor, *values: Any
     ) -> Float[Tensor, "member batch output"]:
         """A step of some members; returns their outputs."""
         workspace, weight, members = self._workspaces[part], self.embeddings, self.parts[part]
@@ -187,6 +190,8 @@ class StepLoop:
         if weight is not None:
             x = append_embeddings(x, weight[members], embedded)
         z = workspace.forward(x)
+        if linear.shape[2]:
+            z.add_(linear)
         torch.mul(self._derivatives[part](z, y), share, out=workspace.output.values)
         grad_x = workspace.propagate()
         if weight is not None and weight.grad is not None:

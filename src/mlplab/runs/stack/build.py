@@ -18,6 +18,7 @@ from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.runs import warm_start
+from mlplab.runs.stack.fit_linear_path import fit_linear_path
 from mlplab.training.loggers.files import build_loggers
 from mlplab.training.module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
@@ -70,6 +71,7 @@ def build_stack(
     _check_equal_rows(first, splits)
     network = _build_network(configs, joined, initialize=initialize)
     if initialize:
+        fit_linear_path(network, table, [split.train for split in splits])
         warm_start.initialize(network, configs, table.schema)
     val = [len(split.val) for split in splits]
     blocks = _blocks(first, network, datamodule)

@@ -183,7 +183,7 @@ class StackTrainer:
         If `calibrated`, also temperature and threshold; of an ensemble scores out of fold, as `val/…`, too.
         """
         best, members, metrics = self.best, self.members_not_diverged(index), Metrics()
-        if best.epochs[members].all():
+        if (best.epochs[members] >= 0).all():
             for name, value in best.values.items():
                 if name != "train/lr":
                     metrics[name] = value[members].double().mean().item()

@@ -1,0 +1,64 @@
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from torch import Tensor
+
+from mlplab.models.linear_path import PENALTIES, LinearPath, logistic, ridge
+
+
+def drawn(rows: int = 60, noise: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    source = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, 3, generator=source).double() * torch.tensor([1.0, 100, 0.01]) + 5
+    y = x @ torch.tensor([[1.0, -1], [0.02, 0], [-100, 3]]).double()
+    y += noise * torch.randn(rows, 2, generator=source)
+    return x, y, torch.randint(1, 4, (rows, 1), generator=source).double()
+
+
+def predicted(x: Tensor, solution: tuple[Tensor, Tensor]) -> Tensor:
+    path = LinearPath(3, solution[1].shape[0], 2)
+    path.set(1, solution)
+    shifted = LinearPath(3, solution[1].shape[0], 2)
+    shifted.set(1, solution)
+    offset = torch.tensor([3.0, -2, 1]).double()
+    shifted.shift(1, offset)
+    torch.testing.assert_close(shifted(x[None].expand(2, -1, -1) + offset), path(x[None].expand(2, -1, -1)))
+    return path(x[None].expand(2, -1, -1))[1]
+
+
+def test_ridge_has_the_penalty_with_the_lowest_generalised_cross_validation_score() -> None:
+    x, y, weight = drawn()
+    repeated = weight[:, 0].long()
+    rows = x.repeat_interleave(repeated, 0)  # a weight of 2 equals two rows, but counts as one
+    scale, mean, wanted = rows.std(0, correction=0), rows.mean(0), []
+    for target in y.T:
+        scores, fits = [], []
+        for penalty in PENALTIES.tolist():
+            z = ((x - mean) / scale).numpy()
+            sizes = (weight / weight.mean())[:, 0].numpy()
+            model = Ridge(alpha=penalty * len(x)).fit(z, target.numpy(), sizes)
+            root = np.sqrt(sizes / len(x))[:, None] * z
+            kept = np.trace(root @ np.linalg.solve(root.T @ root + penalty * np.eye(3), root.T))
+            residual = (sizes * (target.numpy() - model.predict(z)) ** 2).sum()
+            scores.append(residual / (1 - (1 + kept) / len(x)) ** 2)
+            fits.append(model.predict(z))
+        wanted.append(fits[int(np.argmin(scores))])
+    torch.testing.assert_close(predicted(x, ridge(x, y, weight)), torch.from_numpy(np.stack(wanted, 1)))
+
+
+def test_ridge_is_exact_where_the_target_is() -> None:
+    x, y, weight = drawn(noise=0)
+    x = torch.cat([x, x[:, :1], torch.ones(60, 1)], 1)  # a copy and a constant change nothing
+    coefficients, intercept = ridge(x, y, weight)
+    torch.testing.assert_close(x @ coefficients + intercept, y, rtol=1e-9, atol=1e-9)
+
+
+def test_logistic_regression_is_scikit_learns() -> None:
+    x, y, weight = drawn()
+    classes = torch.bucketize(y[:, :1].contiguous(), y[:, 0].quantile(torch.tensor([0.3, 0.6]).double())).double()
+    sizes = (weight / weight.mean())[:, 0].numpy()
+    mean = np.average(x, 0, sizes)
+    z = (x.numpy() - mean) / np.sqrt(np.average((x.numpy() - mean) ** 2, 0, sizes))
+    model = LogisticRegression(tol=1e-8, max_iter=1000).fit(z, classes[:, 0].numpy(), sizes)
+    logits = predicted(x, logistic(3, x, classes, weight))
+    probabilities = torch.from_numpy(model.predict_proba(z))
+    torch.testing.assert_close(logits.softmax(1), probabilities, rtol=1e-3, atol=1e-4)
