@@ -5,14 +5,14 @@ any stack.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-Stream = Literal["weights", "order", "dropout", "embeddings", "frequencies"]
-_STREAMS: dict[Stream, int] = {"weights": 0, "order": 1, "dropout": 2, "embeddings": 3, "frequencies": 4}
+Stream = Literal["weights", "order", "dropout", "embeddings", "frequencies", "initial rows", "initial biases"]
+_STREAMS: dict[Stream, int] = {name: number for number, name in enumerate(get_args(Stream))}
 
 
 def generator(

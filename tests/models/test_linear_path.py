@@ -54,7 +54,9 @@ def test_ridge_is_exact_where_the_target_is() -> None:
 
 def test_logistic_regression_is_scikit_learns() -> None:
     x, y, weight = drawn()
-    classes = torch.bucketize(y[:, :1].contiguous(), y[:, 0].quantile(torch.tensor([0.3, 0.6]).double())).double()
+    classes = torch.bucketize(
+        y[:, :1].contiguous(), y[:, 0].quantile(torch.tensor([0.3, 0.6]).double())
+    ).double()
     sizes = (weight / weight.mean())[:, 0].numpy()
     mean = np.average(x, 0, sizes)
     z = (x.numpy() - mean) / np.sqrt(np.average((x.numpy() - mean) ** 2, 0, sizes))

@@ -111,6 +111,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         f"trainer.max_epochs={choose('1', '3')}",
         f"ensemble={3 if number % 3 == 2 else 1}",
         f"model.linear_path={choose('false', 'true')}",
+        f"model.initial_weights={choose('uniform', 'data')}",
         *("logger=[]", "baselines=[]"),
     ]
     by_fold = source.random() < 0.5

@@ -42,6 +42,7 @@ class Mlp(Section):
     norm: Literal["none", "layer"]
     residual: bool
     linear_path: bool
+    initial_weights: Literal["uniform", "data"]
     preprocessing: Preprocessing
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from mlplab.models.backpropagation import (
     Output,
     Workspace,
 )
+from mlplab.models.data_driven_init import initialize
 from mlplab.models.dropout import Dropout
 from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
@@ -77,6 +78,15 @@ class MLP(BackpropagationModule):
             x = layer(x)
         output: Output = self.output(x)
         return output
+
+    @torch.no_grad()
+    def initialize(self, x: Input, seeds: Sequence[int]) -> None:
+        """Draws the weights of hidden layers so that they suit these rows of each member."""
+        a = x if self.periodic is None else self.periodic(x)
+        for index, layer in enumerate(self.hidden):
+            assert isinstance(layer, HiddenLayer)
+            initialize(layer.linear, a, seeds, index)
+            a = layer(a)
 
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""

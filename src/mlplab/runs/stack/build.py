@@ -18,7 +18,7 @@ from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.runs import warm_start
-from mlplab.runs.stack.fit_linear_path import fit_linear_path
+from mlplab.runs.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.loggers.files import build_loggers
 from mlplab.training.module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
@@ -71,7 +71,10 @@ def build_stack(
     _check_equal_rows(first, splits)
     network = _build_network(configs, joined, initialize=initialize)
     if initialize:
-        fit_linear_path(network, table, [split.train for split in splits])
+        train = [split.train for split in splits]
+        fit_linear_path(network, table, train)
+        if isinstance(first.model, config.Mlp) and first.model.initial_weights == "data":
+            initialize_by_data(network, table, train, datamodule.seeds)
         warm_start.initialize(network, configs, table.schema)
     val = [len(split.val) for split in splits]
     blocks = _blocks(first, network, datamodule)

@@ -1,15 +1,18 @@
-"""Fits the linear path of each member to its training rows."""
+"""What a network learns of its training rows before its training: the linear path, and initial weights."""
 
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch.func import functional_call
 
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.table import Table
-from mlplab.models import Network
+from mlplab.models import MLP, Network
+from mlplab.models.data_driven_init import ROWS
 from mlplab.models.linear_path import Solution, logistic, ridge
+from mlplab.random_streams import generator
 
 MOST_VALUES = 2**22
 """Values of the columns that a linear model is fitted to, so that this takes seconds at most."""
@@ -40,3 +43,15 @@ def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> No
             fit = partial(logistic, classes) if classes else ridge
             solutions[id(rows)] = fit(columns, transform.transform(y)[member].double(), weights[member])
         path.set(member, solutions[id(rows)])
+
+
+@torch.no_grad()
+def initialize_by_data(network: Network, table: Table, train: Sequence[Rows], seeds: Sequence[int]) -> None:
+    """Draws the initial weights of a network by training rows of each member, drawn with replacement."""
+    drawn = [
+        rows[torch.randint(len(rows), (ROWS,), generator=generator(seed, "initial rows")).numpy()]
+        for rows, seed in zip(train, seeds, strict=True)
+    ]
+    x = torch.from_numpy(table.x[np.stack(drawn)])
+    assert isinstance(network.body, MLP)
+    network.body.initialize(network.preprocessing.with_embeddings(network.preprocessing(x)), seeds)
