@@ -1,0 +1,121 @@
+"""Tables whose function and noise are known: 4,000 rows each, with the target `y` last."""
+# mypy: disable-error-code="import-untyped"
+
+import numpy as np
+import polars as pl
+from sklearn import datasets
+
+ROWS = 4000
+
+
+def _frame(x: np.ndarray, y: np.ndarray, **more: np.ndarray) -> pl.DataFrame:
+    """Columns x0, x1, …, more inputs, and the target; whole numbers are classes."""
+    classes = np.issubdtype(y.dtype, np.integer)
+    target = pl.Series([f"class {label}" for label in y] if classes else y)
+    return pl.DataFrame({f"x{number}": column for number, column in enumerate(x.T)} | more | {"y": target})
+
+
+def _drawn(columns: int) -> tuple[np.random.Generator, np.ndarray]:
+    """A generator of numbers, and inputs in [0, 1)."""
+    drawn = np.random.default_rng(columns)
+    return drawn, drawn.random((ROWS, columns))
+
+
+def friedman2() -> pl.DataFrame:
+    """Friedman's second function (impedance), with noise of 0.3 % of the target's standard deviation."""
+    return _frame(*datasets.make_friedman2(ROWS, noise=1, random_state=0))
+
+
+def friedman3() -> pl.DataFrame:
+    """Friedman's third function (phase), with noise of 10 % of the target's standard deviation."""
+    return _frame(*datasets.make_friedman3(ROWS, noise=0.03, random_state=0))
+
+
+def linear() -> pl.DataFrame:
+    """A sum of 10 columns with factors of 0.1 to 1, on a large offset; no noise."""
+    _, x = _drawn(10)
+    return _frame(x, 100 + x @ np.linspace(0.1, 1, 10))
+
+
+def linear_categories() -> pl.DataFrame:
+    """A sum of columns of all sizes, and of the effects of two columns with 5 and 30 categories; no noise."""
+    drawn, x = _drawn(6)
+    sizes, y, more = 10.0 ** np.arange(-2, 4), x.sum(1), {}
+    for name, count in (("few", 5), ("many", 30)):
+        category = drawn.integers(count, size=ROWS)
+        y += drawn.normal(size=count)[category]
+        more[name] = np.array([f"{name} {number}" for number in range(count)])[category]
+    return _frame(x * sizes, y, **more)
+
+
+def linear_noisy() -> pl.DataFrame:
+    """20 columns, half of which count; half of the variance is noise."""
+    drawn, x = _drawn(20)
+    signal = (x[:, :10] - 0.5) @ np.linspace(0.5, 1.5, 10)
+    return _frame(x, signal + drawn.normal(0, signal.std(), ROWS))
+
+
+def additive_noisy() -> pl.DataFrame:
+    """A sum of curves of 4 of 8 columns; 60 % of the variance is noise."""
+    drawn, x = _drawn(8)
+    signal = np.sin(6 * x[:, 0]) + 2 * np.abs(x[:, 1] - 0.5) + x[:, 2] ** 2 + x[:, 3]
+    return _frame(x, signal + drawn.normal(0, signal.std() * np.sqrt(1.5), ROWS))
+
+
+def robot_arm() -> pl.DataFrame:
+    """The distance of the hand of an arm with three links from a point, by angles and lengths; no noise."""
+    _, x = _drawn(8)
+    angles, lengths = np.cumsum((x[:, :3] - 0.5) * np.pi, axis=1), 0.5 + x[:, 3:6]
+    hand = [(lengths * wave(angles)).sum(1) for wave in (np.cos, np.sin)]
+    return _frame(x, np.hypot(hand[0] - x[:, 6], hand[1] - x[:, 7]))
+
+
+def naval() -> pl.DataFrame:
+    """The decay of a turbine, by 14 measurements that the ship's speed rules: smooth, almost equal, exact."""
+    drawn, latent = _drawn(3)
+    speed, compressor, turbine = 3 + 24 * latent[:, 0], 0.05 * latent[:, 1], 0.025 * latent[:, 2]
+    power, of_compressor, of_turbine, of_both = drawn.uniform([0.5, -2, -2, -5], [3, 2, 2, 5], (14, 4)).T
+    change = np.outer(compressor, of_compressor) + np.outer(turbine, of_turbine)
+    change += np.outer(compressor * turbine, of_both) + np.outer(turbine * speed / 27, of_both)
+    return _frame(speed[:, None] ** power * (1 + change), 1 - turbine)
+
+
+def borehole() -> pl.DataFrame:
+    """The flow of water through a borehole (Morris, Mitchell and Ylvisaker, 1993); no noise."""
+    _, x = _drawn(8)
+    low = [0.05, 100, 63070, 990, 63.1, 700, 1120, 9855]
+    high = [0.15, 50000, 115600, 1110, 116, 820, 1680, 12045]
+    x = low + x * (np.array(high) - low)
+    radius, influence, upper, upper_head, lower, lower_head, length, conductivity = x.T
+    log = np.log(influence / radius)
+    leak = 2 * length * upper / (log * radius**2 * conductivity)
+    flow = 2 * np.pi * upper * (upper_head - lower_head) / (log * (1 + leak + upper / lower))
+    return _frame(x, flow)
+
+
+def steps() -> pl.DataFrame:
+    """Constant in boxes: the mean of five trees of five levels on 6 columns; noise of 5 %."""
+    drawn, x = _drawn(6)
+    y = np.zeros(ROWS)
+    for _ in range(5):
+        bits = [x[:, drawn.integers(6)] > drawn.uniform(0.2, 0.8) for _ in range(5)]
+        y += drawn.normal(size=32)[np.array(bits).T @ 2 ** np.arange(5)]
+    return _frame(x, y + drawn.normal(0, 0.05 * y.std(), ROWS))
+
+
+def clusters() -> pl.DataFrame:
+    """Four classes of two clusters each in 8 of 15 columns, without wrong labels."""
+    count = {"n_informative": 8, "n_redundant": 3, "n_classes": 4, "flip_y": 0.0}
+    return _frame(*datasets.make_classification(ROWS, 15, **count, random_state=0))
+
+
+def clusters_noisy() -> pl.DataFrame:
+    """Two classes of two clusters each in 5 of 20 columns; a fifth of the labels is drawn anew."""
+    return _frame(*datasets.make_classification(ROWS, 20, n_informative=5, flip_y=0.2, random_state=0))
+
+
+def shells() -> pl.DataFrame:
+    """Three classes by the distance from the centre in 8 columns."""
+    return _frame(
+        *datasets.make_gaussian_quantiles(n_samples=ROWS, n_features=8, n_classes=3, random_state=0)
+    )

