@@ -3,7 +3,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
-from mlplab.models.linear_path import PENALTIES, LinearPath, logistic, ridge
+from mlplab.models.linear_path import PENALTIES, LinearPath, Solution, logistic, ridge
 
 
 def drawn(rows: int = 60, noise: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -14,10 +14,10 @@ def drawn(rows: int = 60, noise: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, torch.randint(1, 4, (rows, 1), generator=source).double()
 
 
-def predicted(x: Tensor, solution: tuple[Tensor, Tensor]) -> Tensor:
-    path = LinearPath(3, solution[1].shape[0], 2)
+def predicted(x: Tensor, solution: Solution) -> Tensor:
+    path = LinearPath(3, len(solution.bias), 2)
     path.set(1, solution)
-    shifted = LinearPath(3, solution[1].shape[0], 2)
+    shifted = LinearPath(3, len(solution.bias), 2)
     shifted.set(1, solution)
     offset = torch.tensor([3.0, -2, 1]).double()
     shifted.shift(1, offset)
@@ -42,14 +42,16 @@ def test_ridge_has_the_penalty_with_the_lowest_generalised_cross_validation_scor
             scores.append(residual / (1 - (1 + kept) / len(x)) ** 2)
             fits.append(model.predict(z))
         wanted.append(fits[int(np.argmin(scores))])
-    torch.testing.assert_close(predicted(x, ridge(x, y, weight)), torch.from_numpy(np.stack(wanted, 1)))
+    limited = torch.from_numpy(np.stack(wanted, 1)).clamp(y.amin(0), y.amax(0))
+    torch.testing.assert_close(predicted(x, ridge(x, y, weight)), limited)
 
 
 def test_ridge_is_exact_where_the_target_is() -> None:
     x, y, weight = drawn(noise=0)
     x = torch.cat([x, x[:, :1], torch.ones(60, 1)], 1)  # a copy and a constant change nothing
-    coefficients, intercept = ridge(x, y, weight)
-    torch.testing.assert_close(x @ coefficients + intercept, y, rtol=1e-9, atol=1e-9)
+    solution = ridge(x, y, weight)
+    torch.testing.assert_close(x @ solution.weight + solution.bias, y, rtol=1e-9, atol=1e-9)
+    assert solution.highest.isinf().all()  # beyond the targets, too
 
 
 def test_logistic_regression_is_scikit_learns() -> None:

@@ -41,8 +41,8 @@ class Mlp(Section):
     dropout: OrAuto[Rate]
     norm: Literal["none", "layer"]
     residual: bool
-    linear_path: bool
-    initial_weights: Literal["uniform", "data"]
+    linear_path: bool = False
+    initial_weights: Literal["uniform", "data"] = "uniform"
     preprocessing: Preprocessing
 
     @model_validator(mode="after")

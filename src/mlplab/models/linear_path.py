@@ -1,5 +1,7 @@
 """A linear model beside a network's body, which learns what the linear model leaves over."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
@@ -9,10 +11,26 @@ from mlplab.models.linear import affine
 
 Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]
-Solution = tuple[Float64[Tensor, "column output"], Float64[Tensor, " output"]]
 
 PENALTIES = torch.logspace(-12, 3, 31, dtype=torch.float64)
 """Candidates of ridge regression's penalty, for columns and rows of mean square 1."""
+
+
+EXACT = 1e-3
+"""Error of ridge regression, relative to the target's standard deviation, up to which it counts as exact."""
+
+
+class Solution(NamedTuple):
+    """A linear model of a member's training rows.
+
+    Args:
+        lowest, highest: limits of each output.
+    """
+
+    weight: Float64[Tensor, "column output"]
+    bias: Float64[Tensor, " output"]
+    lowest: Float64[Tensor, " output"]
+    highest: Float64[Tensor, " output"]
 
 
 class LinearPath(nn.Module):
@@ -25,24 +43,29 @@ class LinearPath(nn.Module):
 
     weight: Float64[Tensor, "member column output"]
     bias: Float64[Tensor, "member 1 output"]
+    lowest: Float64[Tensor, "member 1 output"]
+    highest: Float64[Tensor, "member 1 output"]
 
     def __init__(self, columns: int, outputs: int, members: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(members, columns, outputs, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(members, 1, outputs, dtype=torch.float64))
+        for name in ("bias", "lowest", "highest"):
+            self.register_buffer(name, torch.zeros(members, 1, outputs, dtype=torch.float64))
 
     def forward(self, columns: Float[Tensor, "member batch column"]) -> Float[Tensor, "member batch output"]:
-        """xW + b in float64.
+        """xW + b in float64, within the limits.
 
         A row gets the same bits in a step and in a block of steps: see `ROW_MULTIPLE`.
         """
         rows = columns.shape[1]
         padded = nn.functional.pad(columns.double(), (0, 0, 0, -rows % ROW_MULTIPLE))
-        return affine(padded, self.weight, self.bias)[:, :rows].to(columns.dtype)
+        z = affine(padded, self.weight, self.bias)[:, :rows]
+        return z.clamp(self.lowest, self.highest).to(columns.dtype)
 
     def set(self, member: int, solution: Solution) -> None:
         """Sets a member's map."""
-        self.weight[member], self.bias[member, 0] = solution
+        for name, values in solution._asdict().items():
+            getattr(self, name)[member] = values
 
     def shift(self, member: int, offset: Float64[Tensor, " number"]) -> None:
         """Adapts a member to numeric columns, which come first, with `offset` added to their values."""
@@ -51,6 +74,9 @@ class LinearPath(nn.Module):
 
 def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     """Ridge regression of standardised columns.
+
+    The limits are those of the targets, since a row with an outlier among its columns is off by far. Where
+    the model is exact, there are none.
 
     Each target's penalty has the lowest generalised cross-validation score n·RSS/(n − df)², where df are the
     degrees of freedom (Golub, Heath & Wahba 1979, equation 1.4).
@@ -67,10 +93,13 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     kept = singular.square() / (singular.square() + PENALTIES[:, None])
     rss = rest + ((1 - kept).square() @ projected.square())
     left_over = (1 - (1 + kept.sum(1, keepdim=True)) / len(x)).clamp(min=1e-6)
-    best = (rss / left_over.square()).argmin(0)
+    scores = rss / left_over.square()
+    best = scores.argmin(0)
     shrunk = singular[:, None] / (singular.square()[:, None] + PENALTIES[best]) * projected
     coefficients = (right.mT @ shrunk) / scale[:, None]
-    return coefficients, y_mean - x_mean @ coefficients
+    exact = scores.amin(0) < EXACT**2 * centred.square().sum(0)
+    lowest, highest = torch.where(exact, -torch.inf, y.amin(0)), torch.where(exact, torch.inf, y.amax(0))
+    return Solution(coefficients, y_mean - x_mean @ coefficients, lowest, highest)
 
 
 def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
@@ -98,4 +127,5 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     coefficients = w.detach() / scale[:, None]
-    return coefficients, b.detach() - mean @ coefficients
+    infinite = torch.full_like(b, torch.inf)
+    return Solution(coefficients, b.detach() - mean @ coefficients, -infinite, infinite)

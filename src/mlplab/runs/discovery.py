@@ -11,7 +11,7 @@ import yaml
 
 from mlplab.errors import Fault, UserError, listed
 
-COMPATIBLE = "0.15"
+COMPATIBLE = "0.12"
 """The first version of mlplab (major, minor) whose run folders are like those of this one, which can read no
 others; a comment in `config.yaml` names it."""
 
