@@ -3,7 +3,7 @@
 python scripts/benchmark.py QUESTION key=value …
 python scripts/benchmark.py startup repeats=5 tree=../before
 
-  of all questions:
+  of all questions (of ablation: only output):
     repeats=N      measurements of each contender, in turn with the others
     tree=FOLDER    another checkout of mlplab, which is measured too, with its own source and environment
     clock=cpu      processor time instead of the time that passes: for machines that do other work
@@ -23,7 +23,7 @@ from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
-QUESTIONS = ("step", "sweep", "quality", "predict", "csv", "search", "startup", "estimators")
+QUESTIONS = ("step", "sweep", "quality", "predict", "csv", "search", "startup", "estimators", "ablation")
 
 
 def usage() -> str:

@@ -51,8 +51,8 @@ def _variants(value: object) -> object:
     if not isinstance(value, str):
         return value
     parts = [part.partition(":") for part in value.split(";") if part.strip()]
-    if not all(name.strip() and overrides.split() for name, _, overrides in parts):
-        raise ValueError("each variant needs a name and overrides, as in 'wide: model.hidden=[512,512]'")
+    if not all(name.strip() and colon for name, colon, _ in parts):
+        raise ValueError("each variant needs a name, as in 'wide: model.hidden=[512,512]'")
     return {name.strip(): tuple(overrides.split()) for name, _, overrides in parts}
 
 

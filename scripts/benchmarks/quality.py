@@ -18,10 +18,8 @@ quality   test errors on tables of numbers and of classes, and the seconds of a 
 """
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,9 +34,9 @@ from rich.console import Console
 from benchmarks import harness
 from benchmarks.checkout import Checkout
 from benchmarks.quality_tables import BenchmarkTable, bundled_tables, chosen_tables, tables_of
+from benchmarks.score_file import ScoreFile
 from mlplab.cli.arguments import Text
 from mlplab.console import print_line
-from mlplab.errors import Fault, UserError
 
 OURS, BASE, FOLDS = "mlplab", "mlp", 5
 
@@ -65,13 +63,13 @@ class Quality(harness.Benchmark):
 def measure(arguments: Quality) -> None:
     """Measures what the file lacks, and shows the scores of all contenders on all tables."""
     harness.needs("quality", "sklearn", "pandas")
-    contenders, path = _contenders(arguments), Path(arguments.output or "outputs/benchmarks/quality.jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    contenders = _contenders(arguments)
+    file = ScoreFile(Path(arguments.output or "outputs/benchmarks/quality.jsonl"))
     tables = tables_of(Path(arguments.tables)) if arguments.tables else bundled_tables(FOLDS)
-    known, scores, machine = _known(path), list[dict[str, Any]](), harness.machine()
+    scores = list[dict[str, Any]]()
     for table in chosen_tables(tables, arguments.only):
         for test in table.tests:
-            digest = sha256(table.frame.write_csv().encode() + test.tobytes()).hexdigest()[:16]
+            digest = table.digest(test)
             for name, (fit, words, seeds) in contenders.items():
                 for seed in range(seeds):
                     about = {
@@ -81,17 +79,13 @@ def measure(arguments: Quality) -> None:
                         "words": words,
                         "seed": seed,
                     }
-                    key = json.dumps(about)
-                    if key not in known:
+                    score = file.get(about)
+                    if score is None:
                         predicted, seconds, predict_seconds = fit(table, test, seed)
-                        metrics = metrics_of(table, table.y[test], predicted)
-                        known[key] = metrics | {"fit": seconds, "predict": predict_seconds}
-                        with path.open("a", encoding="utf-8") as file:
-                            file.write(
-                                json.dumps({"of": about, "score": known[key], "machine": machine}) + "\n"
-                            )
-                        print(f"{table.name}, {name}: {metrics['error']:.4g}", file=sys.stderr)
-                    scores.append(about | known[key])
+                        score = metrics_of(table, table.y[test], predicted)
+                        score |= {"fit": seconds, "predict": predict_seconds}
+                        file.add(about, score, f"{table.name}, {name}: {score['error']:.4g}")
+                    scores.append(about | score)
     base = BASE if BASE in contenders else next(iter(contenders))
     means, over_tables = summaries_of(pl.DataFrame(scores), base)
     caption = "error: RMSE of numbers, log loss of classes; calibration: its error"
@@ -101,7 +95,7 @@ def measure(arguments: Quality) -> None:
     harness.print_tables([harness.table_of("test errors", headers, by_table, caption)])
     title = f"means over tables of the ratios to {base}'s errors, of ranks, and of seconds"
     harness.print_tables([harness.table_of(title, ["ratio", "rank", "fit", "predict"], summary)])
-    print_line(Console(), f"all scores: {path}")
+    print_line(Console(), f"all scores: {file.path}")
     if arguments.figure:
         draw(Path(arguments.figure), over_tables.filter(task=over_tables["task"][-1]), base)
 
@@ -168,23 +162,6 @@ def _fit_ours(
             seconds = json.loads((run / "metrics.json").read_bytes())["seconds"]
         answer = checkout.ask("child.rows", str(run), "test.parquet", "predicted.npy", folder=folder)
         return np.load(folder / "predicted.npy"), seconds, answer["seconds"]
-
-
-def _known(path: Path) -> dict[str, dict[str, Any]]:
-    """The scores in a file, by what is scored.
-
-    Raises:
-        UserError: if a line is not a score.
-    """
-    known = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else [], 1):
-        try:
-            score = json.loads(line)
-            known[json.dumps(score["of"])] = score["score"]
-        except (ValueError, TypeError, KeyError):
-            remedy = "delete this line, or give another file: output=…"
-            raise UserError(Fault("is not a score", f"{path}, line {number}", remedy=remedy)) from None
-    return known
 
 
 def metrics_of(table: BenchmarkTable, y: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:

@@ -8,6 +8,7 @@ each row: `test`, or another one. A target of text is a class, other targets are
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,17 @@ class BenchmarkTable:
     Attributes:
         frame: numbers as Float64, everything else as text; null is a missing value. The target is last.
         tests: the rows for testing of each split.
+        group: of tables with a mean of their own, in summaries.
     """
 
     name: str
     frame: pl.DataFrame
     tests: Sequence[np.ndarray]
+    group: str = ""
+
+    def digest(self, test: np.ndarray) -> str:
+        """A hash of the cells and of the rows for testing."""
+        return sha256(self.frame.write_csv().encode() + test.tobytes()).hexdigest()[:16]
 
     @cached_property
     def classes(self) -> list[str]:

