@@ -42,6 +42,8 @@ def test_statistics_are_those_of_each_members_training_rows() -> None:
     assert found["mode"][:, 0].tolist() == [[0, 0, 0, 1, 0], [0, 0, 0, 0, 0]]  # of equally many, the first
     assert found["present"][:, 0].int().tolist() == [[1, 0, 1, 1, 1], [1, 1, 1, 1, 0]]
     assert found["y_std"][0].item() == pytest.approx(Y[:4].std())
+    assert found["y_minimum"].flatten().tolist() == [1, 1]
+    assert found["y_maximum"].flatten().tolist() == [np.e**2, 5]
     assert all(values.isfinite().all() for values in found.values())
 
 
@@ -49,6 +51,7 @@ def test_a_log_target_has_the_moments_of_its_logarithm() -> None:
     found = of(log_target=True)
     assert found["y_mean"][0].item() == pytest.approx(0.75)
     assert found["y_std"][0].item() == pytest.approx(0.6875**0.5)
+    assert found["y_maximum"][0].item() == np.e**2
 
 
 def test_no_statistic_comes_from_other_rows() -> None:

@@ -41,6 +41,8 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
         seeds=list(range(members)),
         numeric_features=source.choice([0, 1, features]),
         periodic_features=source.choice([0, 1, 3]),
+        input_scale=source.random() < 0.3,
+        parametric_activation=source.random() < 0.3,
     )
     with torch.no_grad():
         for parameter in network.parameters():
@@ -168,9 +170,15 @@ def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str) -> None:
     for features, hidden in ((3, [3, 3]), (1, [3, 5, 3]), (5, [1, 3])):
-        for activation in ("relu", "gelu"):
+        for activation in ("relu", "gelu", "parametric mish", "parametric selu"):
             network = mlp(
-                activation=activation, features=features, hidden=hidden, dropout=[dropout] * 2, norm=norm
+                activation=activation.split()[-1],
+                parametric_activation=activation.startswith("parametric"),
+                input_scale=activation == "parametric mish",
+                features=features,
+                hidden=hidden,
+                dropout=[dropout] * 2,
+                norm=norm,
             )
             for bad in (torch.inf, torch.nan):
                 network(torch.full((2, 5, features), bad)).sum().backward()

@@ -8,8 +8,9 @@ from contracts import assert_close, assert_member_independent, assert_same_bits
 from torch import Tensor, nn
 
 from mlplab.models import MLP, Dropout, LayerNorm, Linear
-from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation
+from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
 from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
+from mlplab.models.input_scale import InputScale
 from mlplab.models.mlp import HiddenLayer
 from mlplab.models.periodic import PeriodicFeatures
 
@@ -49,7 +50,16 @@ def seeds(members: Sequence[int]) -> list[int]:
     return [SEEDS[member] for member in members]
 
 
+def learned(layer: nn.Module, members: Sequence[int]) -> OneLayer:
+    """The layer with a weight for each member and column, as if they had been learned."""
+    with torch.no_grad():
+        for member, weight in zip(members, layer.weight, strict=True):
+            weight.uniform_(-0.5, 1.5, generator=torch.Generator().manual_seed(SEEDS[member]))
+    return OneLayer(layer)
+
+
 ACTIVATIONS = (*IN_PLACE, *OUT_OF_PLACE)
+PARAMETRIC = {f"parametric {name}": name for name in ACTIVATIONS}
 LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "linear": lambda members: OneLayer(Linear(6, 7, seeds(members), index=2)),
     "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
@@ -61,11 +71,22 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
         name: lambda members, name=name: OneLayer(Activation(name))  # type: ignore[misc]
         for name in ACTIVATIONS
     },
+    **{
+        parametric: lambda members, name=name: learned(  # type: ignore[misc]
+            ParametricActivation(name, 6, len(members)), members
+        )
+        for parametric, name in PARAMETRIC.items()
+    },
+    "input scale": lambda members: learned(InputScale(6, len(members)), members),
     "mlp": mlp,
     "mlp without hidden layers": lambda members: mlp(members, hidden=[]),
     "mlp with relu and dropout": lambda members: mlp(members, activation="relu"),
     "mlp with layer norm": lambda members: mlp(members, norm="layer", hidden=[8, 8], residual=True),
     "mlp with periodic features": lambda members: mlp(members, numeric_features=5, periodic_features=3),
+    "mlp with input scale": lambda members: mlp(members, input_scale=True, numeric_features=5),
+    "mlp with parametric relu": lambda members: mlp(
+        members, activation="relu", parametric_activation=True, hidden=[8, 8], residual=True
+    ),
     "mlp of widths 1": lambda members: mlp(members, hidden=[1, 1, 4], residual=True),
 }
 
@@ -93,7 +114,7 @@ def results(
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_k_members_are_k_networks_and_the_derivative_is_autograds(name: str) -> None:
-    for rows in (5,) if name in ACTIVATIONS else (1, 5):
+    for rows in (5,) if name in (*ACTIVATIONS, *PARAMETRIC) else (1, 5):
         assert_member_independent(lambda members, rows=rows: results(name, members, rows), len(SEEDS))
     alone, members = results(name, [1], 5, written_out=False), [2, 1, 0]
     together = results(name, members, 5, written_out=False)
@@ -151,6 +172,43 @@ def test_periodic_features_are_cosines_of_the_numeric_columns() -> None:
     assert mlp([0], 3, numeric_features=2, periodic_features=3).hidden[0].linear.weight.shape == (1, 3 + 6, 8)
     for without in ({"periodic_features": 3}, {"numeric_features": 2}):
         assert mlp([0], **without).periodic is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_and_its_derivative_are_torchs_far_from_0_as_well(
+    name: str, dtype: torch.dtype
+) -> None:
+    far = torch.tensor([0.0, 1e-9, 20, 39, 41, 60, 88, 90, 1e3, 1e30])
+    z = torch.cat([-far, far, torch.linspace(-9, 9, 101)]).to(dtype).view(1, 1, -1)
+    found, expected = (OneLayer(Activation(name)), OneLayer(Activation(name)))
+    expected.written_out = False
+    for network in (found, expected):
+        network.x = z.clone().requires_grad_()
+        network.y = network(network.x)
+        network.y.sum().backward()
+    torch.testing.assert_close(found.y, expected.y, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.x.grad, expected.x.grad, rtol=1e-6, atol=2e-6)
+
+
+def test_alpha_mixes_the_function_and_its_input() -> None:
+    layer, z = ParametricActivation("relu", 6, 2), torch.randn(2, 5, 6)
+    assert torch.equal(layer(z), torch.relu(z))
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([0.75, 0]).view(2, 1, 1))
+    torch.testing.assert_close(layer(z)[0], nn.functional.leaky_relu(z[0], 0.25))
+    assert torch.equal(layer(z)[1], z[1])
+
+
+def test_input_scale_multiplies_rows_of_the_first_weights() -> None:
+    network = mlp([0, 1], input_scale=True, numeric_features=2, periodic_features=3, dropout=[])
+    x = torch.randn(2, 5, 6)
+    before, first = network(x), network.hidden[0].linear.weight
+    assert network.input_scale.weight.shape == (2, 1, 6 + 2 * 3)
+    with torch.no_grad():
+        factors = network.input_scale.weight.uniform_(0.5, 2)
+        first.div_(factors.mT)
+    torch.testing.assert_close(network(x), before)
 
 
 def test_residual_adds_the_input_between_equal_widths() -> None:

@@ -18,6 +18,7 @@ SEEDS = [3, 4]
 
 def section(name: str = "standard", **changes: object) -> config.Preprocessing:
     settings = {"name": name, "target": "standard", "one_hot_max_categories": 4, "embedding_dim": 2}
+    settings |= {"clip_predictions": False}
     return config.Preprocessing.model_validate(settings | changes)
 
 

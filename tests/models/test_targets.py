@@ -55,6 +55,21 @@ def test_the_inverse_undoes_the_scaling_of_targets(name: str, values: list[float
     torch.testing.assert_close(scaling.inverse_transform(z), y, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["standard", "log", "none"])
+def test_predictions_stay_within_the_limits_of_their_member_and_the_loss_sees_all(name: str) -> None:
+    lowest, highest = torch.tensor([[[[1.0]], [[2]]], [[[3]], [[1e300]]]], dtype=torch.float64)
+    limited = TargetScaling(name, MEAN[:2], STD[:2], torch.float64, (lowest, highest))
+    free = TargetScaling(name, MEAN[:2], STD[:2], torch.float64)
+    z = torch.linspace(-50, 50, 99, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
+    found, expected = limited.inverse_transform(z), free.inverse_transform(z)
+    assert torch.equal(found, torch.maximum(torch.minimum(expected, highest), lowest))
+    assert torch.equal(limited.scored(z), found)
+    assert found.amin(1).flatten().tolist() == [1, 2]
+    y = torch.full_like(z, 1e3)
+    assert torch.equal(limited.transform(y), free.transform(y))
+    assert free.state_dict().keys() == {"mean", "std"}  # as in checkpoints of runs without the key
+
+
 def test_a_member_does_not_depend_on_the_others() -> None:
     def compute(members: list[int]) -> dict[str, torch.Tensor]:
         transform = probabilities(members)

@@ -114,6 +114,8 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         f"model.initial_weights={choose('uniform', 'data')}",
         *("logger=[]", "baselines=[]"),
     ]
+    switches = ("input_scale", "parametric_activation", "preprocessing.clip_predictions")
+    shared += [f"model.{key}=true" for key in random.Random(-number).sample(switches, number % 4)]
     by_fold = source.random() < 0.5
     if by_fold:
         shared += ["data/split=kfold", "data.split.folds=4"]

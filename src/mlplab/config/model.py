@@ -22,6 +22,7 @@ class Preprocessing(Section):
     target: Literal["standard", "log", "none"]
     one_hot_max_categories: Count
     embedding_dim: Count
+    clip_predictions: bool
 
 
 class Linear(Section):
@@ -43,6 +44,8 @@ class Mlp(Section):
     residual: bool
     linear_path: bool = False
     initial_weights: Literal["uniform", "data"] = "uniform"
+    input_scale: bool = False
+    parametric_activation: bool = False
     preprocessing: Preprocessing
 
     @model_validator(mode="after")

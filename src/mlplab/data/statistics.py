@@ -50,6 +50,7 @@ def member_statistics(
         - mode: the most frequent code (the smallest if there are several); 0 for numeric features;
         - present: which categories occur, concatenated over features;
         - y_mean, y_std: of the targets, or with `log_target` of their logarithms;
+        - y_minimum, y_maximum: of the targets themselves;
         - with `quantiles`, evenly spaced quantiles `[member, quantile, feature]` from the minimum to the
           maximum. Their number, quantile_count, depends on the member's own rows; the maximum is repeated up
           to `QUANTILES[1]`.
@@ -146,6 +147,8 @@ def _of_rows(
         "mode": np.array(modes, np.float64),
         "y_mean": targets.mean,
         "y_std": targets.std(),
+        "y_minimum": y[rows].min(0),
+        "y_maximum": y[rows].max(0),
     }
     if quantiles:
         results["quantiles"] = np.pad(ordered[3:], ((0, QUANTILES[1] - count), (0, 0)), mode="edge")

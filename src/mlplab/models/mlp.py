@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mlplab.models.activation import Activation
+from mlplab.models.activation import Activation, ParametricActivation
 from mlplab.models.backpropagation import (
     BackpropagationModule,
     Buffer,
@@ -18,6 +18,7 @@ from mlplab.models.backpropagation import (
 )
 from mlplab.models.data_driven_init import initialize
 from mlplab.models.dropout import Dropout
+from mlplab.models.input_scale import InputScale
 from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
 from mlplab.models.periodic import PeriodicFeatures
@@ -26,10 +27,12 @@ from mlplab.models.periodic import PeriodicFeatures
 class MLP(BackpropagationModule):
     """Hidden layers (linear → norm → activation → dropout) and a linear output layer.
 
-    If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input.
+    If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input;
+    with `input_scale`, each column of that has a learned factor.
 
     Args:
         activation: name of a function in `IN_PLACE` or `OUT_OF_PLACE`.
+        parametric_activation: whether each unit learns how much of it is used.
         dropout: the rate of each member.
         norm: normalisation between a linear layer and its activation.
         residual: whether to add a hidden layer's input to its output if both have the same width; never for
@@ -51,17 +54,22 @@ class MLP(BackpropagationModule):
         residual: bool = False,
         numeric_features: int = 0,
         periodic_features: int = 0,
+        input_scale: bool = False,
+        parametric_activation: bool = False,
     ) -> None:
         super().__init__()
         self.periodic, widths = None, [in_features, *hidden]
         if numeric_features and periodic_features:
             self.periodic = PeriodicFeatures(numeric_features, periodic_features, seeds)
             widths[0] += self.periodic.features
+        self.input_scale = InputScale(widths[0], len(seeds)) if input_scale else None
         self.hidden = nn.ModuleList(
             HiddenLayer(
                 Linear(width, next_width, seeds, index),
                 LayerNorm(next_width, len(seeds)) if norm == "layer" else None,
-                Activation(activation),
+                ParametricActivation(activation, next_width, len(seeds))
+                if parametric_activation
+                else Activation(activation),
                 Dropout(dropout, seeds, index) if any(dropout) else None,
                 residual=residual and index > 0 and width == next_width,
             )
@@ -72,17 +80,22 @@ class MLP(BackpropagationModule):
 
     def forward_by_autograd(self, x: Input) -> Output:
         """Applies the hidden layers in turn, then the output layer."""
-        if self.periodic is not None:
-            x = self.periodic(x)
+        x = self._first(x)
         for layer in self.hidden:
             x = layer(x)
         output: Output = self.output(x)
         return output
 
+    def _first(self, x: Input) -> Input:
+        """The input of the first linear layer."""
+        for layer in (self.periodic, self.input_scale):
+            x = x if layer is None else layer(x)
+        return x
+
     @torch.no_grad()
     def initialize(self, x: Input, seeds: Sequence[int]) -> None:
         """Draws the weights of hidden layers so that they suit these rows of each member."""
-        a = x if self.periodic is None else self.periodic(x)
+        a = self._first(x)
         for index, layer in enumerate(self.hidden):
             assert isinstance(layer, HiddenLayer)
             initialize(layer.linear, a, seeds, index)
@@ -91,9 +104,10 @@ class MLP(BackpropagationModule):
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
         a = workspace.input
-        if self.periodic is not None:
-            yield (operation := self.periodic.operation(a, workspace))
-            a = operation.output
+        for first in (self.periodic, self.input_scale):
+            if first is not None:
+                yield (operation := first.operation(a, workspace))
+                a = operation.output
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)
             for operation in layer.operations(a, workspace):
@@ -134,7 +148,8 @@ class HiddenLayer(nn.Module):
         if self.norm is not None:
             yield (done := self.norm.operation(done.output, workspace))
         dropout = self.dropout if self.dropout is not None and self.dropout.training else None
-        if dropout is not None and self.activation.name == "relu":
+        is_relu = self.activation.name == "relu" and not isinstance(self.activation, ParametricActivation)
+        if dropout is not None and is_relu:
             yield (done := dropout.operation_with_relu(done.output, workspace))
         else:
             yield (done := self.activation.operation(done.output, workspace))

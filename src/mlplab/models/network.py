@@ -85,6 +85,8 @@ def build_network(
                 seeds=seeds,
                 numeric_features=len(preprocessing.numeric),
                 periodic_features=model.periodic_features,
+                input_scale=model.input_scale,
+                parametric_activation=model.parametric_activation,
             )
             if model.linear_path:
                 linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))

@@ -209,7 +209,8 @@ class Preprocessing(nn.Module):
             row = torch.zeros(len(seeds), 1, len(layout.category_counts), dtype=torch.float64)
             present = torch.ones(len(seeds), 1, sum(layout.category_counts), dtype=torch.bool)
             statistics = dict.fromkeys((*STATISTICS, "mode"), row) | {"present": present}
-            statistics |= dict.fromkeys(("y_mean", "y_std"), row.new_zeros(len(seeds), 1, targets))
+            of_target = ("y_mean", "y_std", "y_minimum", "y_maximum")
+            statistics |= dict.fromkeys(of_target, row.new_zeros(len(seeds), 1, targets))
         self.width, self.has_missing = layout.width(section), any(layout.missing)
         self.unembedded_width = self.width - section.embedding_dim * len(layout.categorical(section)[1])
         for name in ("numeric", "indicators"):
@@ -229,7 +230,13 @@ class Preprocessing(nn.Module):
         self.target_transform: TargetTransform = (
             ClassProbabilities(classes, len(seeds), dtype, class_weight)
             if classes
-            else TargetScaling(section.target, statistics["y_mean"], statistics["y_std"], dtype)
+            else TargetScaling(
+                section.target,
+                statistics["y_mean"],
+                statistics["y_std"],
+                dtype,
+                (statistics["y_minimum"], statistics["y_maximum"]) if section.clip_predictions else None,
+            )
         )
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Inputs:

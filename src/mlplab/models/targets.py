@@ -19,10 +19,13 @@ class TargetScaling(nn.Module):
         name: `standard`, `log` (the logarithm is standardized) or `none`.
         mean: of the targets, or of their logarithms; likewise `std`.
         dtype: of scaled targets. In their own units, targets are float64.
+        limits: lowest and highest prediction, in the targets' own units; None: there are none.
     """
 
     mean: Float64[Tensor, "member 1 target"]
     std: Float64[Tensor, "member 1 target"]
+    minimum: Float64[Tensor, "member 1 target"] | None
+    maximum: Float64[Tensor, "member 1 target"] | None
 
     def __init__(
         self,
@@ -30,11 +33,14 @@ class TargetScaling(nn.Module):
         mean: Float64[Tensor, "member 1 target"],
         std: Float64[Tensor, "member 1 target"],
         dtype: torch.dtype,
+        limits: tuple[Float64[Tensor, "member 1 target"], Float64[Tensor, "member 1 target"]] | None = None,
     ) -> None:
         super().__init__()
         self.log, self.dtype, self.outputs = name == "log", dtype, mean.shape[2]
         self.register_buffer("mean", torch.zeros_like(mean) if name == "none" else mean.clone())
         self.register_buffer("std", torch.ones_like(std) if name == "none" else std.clone())
+        self.register_buffer("minimum", limits[0].clone() if limits else None)
+        self.register_buffer("maximum", limits[1].clone() if limits else None)
 
     @property
     def unit(self) -> Float64[Tensor, " member"]:
@@ -51,9 +57,10 @@ class TargetScaling(nn.Module):
         return weight
 
     def inverse_transform(self, z: Outputs) -> Prediction:
-        """Outputs of the network in the target's own units."""
+        """Outputs of the network in the target's own units, within the limits."""
         values = z.double() * self.std + self.mean
-        return elementwise(torch.exp, values) if self.log else values
+        values = elementwise(torch.exp, values) if self.log else values
+        return values if self.minimum is None else values.clamp(self.minimum, self.maximum)
 
     scored = inverse_transform
     """What `RegressionMetrics` compares with targets."""

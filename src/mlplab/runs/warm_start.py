@@ -18,8 +18,13 @@ from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 
-OF_CLASSES = "preprocessing.target_transform."
-"""Prefix of temperature and class weights, which a run computes itself."""
+OF_RUN = [
+    f"preprocessing.target_transform.{name}" for name in ("temperature", "class_weight", "minimum", "maximum")
+]
+"""What a run computes itself: temperature, class weights, the range of its targets."""
+
+MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
+"""Keys of the model that are not about its weights."""
 
 
 def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Schema) -> None:
@@ -43,7 +48,7 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
         old, new = torch.tensor([trained.schema.offsets, schema.offsets], dtype=torch.float64)
         with torch.no_grad():
             for name, tensor in network.state_dict().items():
-                if not (schema.classes and name.startswith(OF_CLASSES)):
+                if name not in OF_RUN:
                     tensor[member] = state[name][place]
             network.shift(member, old - new)  # the columns may have different offsets
 
@@ -61,7 +66,7 @@ def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
         what, remedy = "was trained on different columns", "give both tables the same columns and categories"
         raise UserError(Fault(f"{what}: {listed(sorted(differs))}", f"init_from={folder}", remedy=remedy))
     models = run.model.model_dump(), trained.config.model.model_dump()
-    if keys := listed(f"model.{key}" for key in differing(*models) if key != "dropout"):
+    if keys := listed(f"model.{key}" for key in differing(*models) if key not in MAY_DIFFER):
         what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"
         raise UserError(Fault(what, f"init_from={folder}", remedy=remedy))
     return trained

@@ -14,6 +14,7 @@ import mlplab
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import UserError
+from mlplab.runs.trained.trained_run import TrainedRun
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0)
 
@@ -49,6 +50,30 @@ def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None
         np.testing.assert_array_equal(run.predict(frame), expected, form)
     np.testing.assert_array_equal(run.predict(FRAME[order]), expected[order])
     np.testing.assert_allclose(run.predict(FRAME[:1]), expected[:1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["standard", "log"])
+def test_clipped_predictions_stay_in_the_range_of_the_runs_own_training_targets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = ["data=csv", "data.path=t.csv", "data.target=y", "data.weight=w", *SMALL[2:], "test=false"]
+    run += [f"model.preprocessing.target={target}", "trainer.max_epochs=30", "optimizer.lr=0.1"]
+    clipped, ranges, predicted = ["model.preprocessing.clip_predictions=true", "init_from=1/0"], [], []
+    for times, more in ((1, clipped[:1]), (9, clipped), (2, clipped[1:])):
+        y = times * np.arange(1.0, 61)
+        pl.DataFrame({"x": y / times, "y": y, "w": 1.0 * (y <= 50 * times)}).write_csv("t.csv")
+        train_into(Path(str(times)), [*run, *more])
+        transform = TrainedRun(Path(f"{times}/0")).network.preprocessing.target_transform
+        limits = transform.minimum, transform.maximum
+        ranges.append([None if limit is None else limit.item() / times for limit in limits])
+        predicted.append(mlplab.load(Path(f"{times}/0")).predict({"x": [-1e3, 1e3]}) / times)
+    assert ranges[0] == ranges[1]
+    assert 1 <= ranges[0][0] < ranges[0][1] <= 50
+    for found in predicted[:2]:
+        assert ranges[0][0] <= found.min() < found.max() == ranges[0][1]
+    assert ranges[2] == [None, None]
+    assert predicted[2].max() > ranges[0][1]
 
 
 def test_pandas_columns_of_any_kind(sweep: Path) -> None:
