@@ -48,6 +48,14 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ("model.hidden=64", "model.hidden: invalid value (found 64, expected a valid list, or auto)"),
         ("model.hidden=[64,0]", "model.hidden[1]: invalid value (found 0, expected greater"),
         ("model.residual=true model.hidden=[3,4]", "model: residual=true needs two adjacent"),
+        (
+            "model.periodic_features=0 model.periodic_projection=3",
+            "model: periodic_projection=3 needs periodic",
+        ),
+        (
+            "model.piecewise_linear_bins=1001",
+            "model.piecewise_linear_bins: invalid value (found 1001, expected",
+        ),
         ("model.residual=1", "model.residual: invalid value (found 1, expected a valid boolean)"),
         ("optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true", "optimizer: nesterov=true needs"),
         ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no rows for training"),

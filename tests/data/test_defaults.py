@@ -113,6 +113,17 @@ def test_many_columns_get_no_periodic_features() -> None:
     assert mlp(resolved(of=table(WORDS))).periodic_features == 0
 
 
+def test_only_cosines_that_are_projected_go_with_piecewise_linear_embeddings() -> None:
+    for overrides, expected in (
+        (("model.piecewise_linear_bins=48",), 0),
+        (("model.periodic_projection=3",), 16),
+        (("model.periodic_projection=3", "model.piecewise_linear_bins=48"), 16),
+    ):
+        for target in (NUMBERS, WORDS):
+            found = mlp(resolve_auto(config(*overrides), table(target), split(40)))
+            assert found.periodic_features == expected
+
+
 def test_what_is_given_stays() -> None:
     own = (
         *("optimizer.lr=0.1", "optimizer.weight_decay=0.3", "optimizer.weight_averaging=false"),

@@ -95,8 +95,10 @@ def test_blocks_give_the_statistics_of_all_rows(x: np.ndarray, block: int) -> No
 @settings(max_examples=30)
 @given(arrays(np.float32, (17, 2), elements=st.floats(-10, 10, width=16) | st.just(np.float32(NAN))))
 def test_quantiles_are_numpys_ascending_and_exact_where_values_are_equal(x: np.ndarray) -> None:
-    found = member_statistics(x, np.zeros((17, 1)), [np.arange(17)], categories=(0, 0), quantiles=True)
+    rows = [np.arange(17)]
+    found = member_statistics(x, np.zeros((17, 1)), rows, categories=(0, 0), quantiles=True, bins=9)
     assert (found["quantiles"].diff(dim=1) >= 0).all()
+    assert torch.equal(found["knots"], found["quantiles"][:, :10])
     for feature in (0, 1):
         known = x[~np.isnan(x[:, feature]), feature].astype(np.float64)
         expected = np.quantile(known, np.linspace(0, 1, 10)) if len(known) else np.zeros(10)
@@ -129,7 +131,7 @@ def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -
         of_row = weight.new_zeros(23).index_put((rows,), weight).numpy()
 
         def found() -> dict[str, Tensor]:
-            made = member_statistics(x, y, [rows.numpy()], categories=(0, 4), quantiles=True, weight=of_row)
+            made = member_statistics(x, y, [rows.numpy()], categories=(0, 4), bins=5, weight=of_row)
             return {name: values for name, values in made.items() if not (tie and name == "mode")}
 
         with pytest.MonkeyPatch.context() as patch:

@@ -29,6 +29,7 @@ def by_autograd(network: MLP) -> MLP:
 def random_network(source: random.Random) -> tuple[MLP, int]:
     """A network in float64 with weights that are not small, and the number of its features."""
     members, features, widths = source.choice([1, 2, 3]), source.choice([1, 2, 5, 8]), [1, 3, 4, 8, 16]
+    numbers = source.choice([0, 1, features])
     hidden = [source.choice(widths)] * source.choice([0, 1, 2, 3])
     network = mlp(
         features=features,
@@ -39,10 +40,14 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
         norm=source.choice(["none", "none", "layer"]),
         residual=source.random() < 0.4,
         seeds=list(range(members)),
-        numeric_features=source.choice([0, 1, features]),
+        numeric_features=numbers,
         periodic_features=source.choice([0, 1, 3]),
         input_scale=source.random() < 0.3,
         parametric_activation=source.random() < 0.3,
+        periodic_projection=source.choice([0, 0, 1, 3]),
+        piecewise_linear_bins=(bins := source.choice([0, 0, 1, 2, 6])),
+        piecewise_linear_width=source.choice([1, 3, 4]),
+        knots=torch.randn(members, bins + 1, numbers).sort(1).values if bins else None,
     )
     with torch.no_grad():
         for parameter in network.parameters():

@@ -1,6 +1,8 @@
 """Every layer: a member is a network of its own, and the derivative written out is autograd's."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,7 +14,8 @@ from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation, Paramet
 from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
 from mlplab.models.input_scale import InputScale
 from mlplab.models.mlp import HiddenLayer
-from mlplab.models.periodic import PeriodicFeatures
+from mlplab.models.periodic import PeriodicFeatures, PeriodicProjection
+from mlplab.models.piecewise_linear import PiecewiseLinear
 
 RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)
 
@@ -46,6 +49,24 @@ def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: 
     return MLP(features, targets, **(settings | changes))  # type: ignore[arg-type]
 
 
+def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
+    """Of columns of normal numbers; two of the bins of each column are empty."""
+    drawn = [
+        torch.randn(bins + 1, numbers, generator=torch.Generator().manual_seed(each)) for each in members
+    ]
+    ascending = torch.stack(drawn).sort(1).values
+    ascending[:, 3:5] = ascending[:, 2:3]
+    return ascending
+
+
+def piecewise_linear(members: Sequence[int], numbers: int = 5, width: int = 3) -> PiecewiseLinear:
+    layer = PiecewiseLinear(numbers, 6, width, seeds(members), knots(members, numbers))
+    with torch.no_grad():  # as after some steps
+        for member, weight in zip(members, layer.linear.weight, strict=True):
+            weight.normal_(generator=torch.Generator().manual_seed(member))
+    return layer
+
+
 def seeds(members: Sequence[int]) -> list[int]:
     return [SEEDS[member] for member in members]
 
@@ -67,6 +88,8 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "layer norm": lambda members: OneLayer(LayerNorm(6, len(members))),
     "dropout": lambda members: OneLayer(Dropout([RATES[each] for each in members], seeds(members))),
     "periodic features": lambda members: OneLayer(PeriodicFeatures(5, 3, seeds(members))),
+    "periodic projection": lambda members: OneLayer(PeriodicProjection(5, 6, 3, seeds(members))),
+    "piecewise-linear embeddings": lambda members: OneLayer(piecewise_linear(members)),
     **{
         name: lambda members, name=name: OneLayer(Activation(name))  # type: ignore[misc]
         for name in ACTIVATIONS
@@ -86,6 +109,11 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "mlp with input scale": lambda members: mlp(members, input_scale=True, numeric_features=5),
     "mlp with parametric relu": lambda members: mlp(
         members, activation="relu", parametric_activation=True, hidden=[8, 8], residual=True
+    ),
+    "mlp with numeric embeddings": lambda members: mlp(
+        *(members, 6, 2),
+        **{"numeric_features": 5, "periodic_features": 4, "periodic_projection": 2},
+        **{"piecewise_linear_bins": 6, "piecewise_linear_width": 8, "knots": knots(members)},
     ),
     "mlp of widths 1": lambda members: mlp(members, hidden=[1, 1, 4], residual=True),
 }
@@ -209,6 +237,59 @@ def test_input_scale_multiplies_rows_of_the_first_weights() -> None:
         factors = network.input_scale.weight.uniform_(0.5, 2)
         first.div_(factors.mT)
     torch.testing.assert_close(network(x), before)
+
+
+def test_a_projection_is_an_affine_map_of_the_cosines_of_each_column() -> None:
+    x, layer = torch.randn(2, 5, 3), PeriodicProjection(2, 16, 3, [0, 1])
+    expected = [x]
+    for number in range(2):
+        turns = x[..., number, None] * layer.weight[:, None, number] + layer.bias[:, None, number]
+        weight = layer.linear.weight[:, 16 * number : 16 * (number + 1)]
+        expected.append(torch.cos(2 * torch.pi * turns) @ weight + layer.linear.bias[:, None, number])
+    torch.testing.assert_close(layer(x), torch.cat(expected, 2))
+    for drawn in (layer.linear.weight, layer.linear.bias):
+        assert 0.15 < drawn.abs().max() <= 16**-0.5
+    assert layer.weight.std().item() == pytest.approx(0.1, rel=0.3)
+
+
+def encoding(x: float, edges: Sequence[float]) -> list[float]:
+    """Of a column without repeated edges: 1 below x's bin, its share of that bin, 0 above."""
+    shares = [(x - low) / (high - low) for low, high in pairwise(edges)]
+    last = len(shares) - 1
+    return [
+        min(max(share, 0 if place else -math.inf), 1 if place < last else math.inf)
+        for place, share in enumerate(shares)
+    ]
+
+
+def test_piecewise_linear_embeddings_are_those_of_equation_1() -> None:
+    """Also beyond the knots; equal ones are merged, and a constant column has no bin."""
+    given = torch.tensor([[0.0, 0, 1, 3, 3, 7], [-2, -1, 0, 1, 2, 3], [0, 0, 0, 0, 0, 1], [5.0] * 6]).mT[None]
+    layer = PiecewiseLinear(4, 5, 2, [0], given).double()
+    with torch.no_grad():
+        layer.linear.weight.normal_()
+    weight = layer.linear.weight[0].view(4, 6, 2)
+    for value in (-9.0, 0.0, 0.5, 1.0, 2.5, 4.0, 11.0):
+        found = layer(torch.full((1, 1, 5), value, dtype=torch.float64))[0, 0]
+        for number, edges in enumerate(given[0].T.tolist()):
+            own = sorted({*edges})
+            bins = [1 + place for place, (low, high) in enumerate(pairwise(edges)) if high > low]
+            features = torch.tensor([value, *encoding(value, own)], dtype=torch.float64)
+            expected = features @ weight[number, [0, *bins]] + layer.linear.bias[0, number]
+            torch.testing.assert_close(found[2 * number : 2 * number + 2], expected)
+        assert found[8:].tolist() == [value]
+
+
+def test_piecewise_linear_embeddings_are_linear_at_first() -> None:
+    layer, x = PiecewiseLinear(5, 6, 4, [3, 4], knots([0, 1])), torch.randn(2, 9, 7)
+    a, b = x[:, :4], x[:, 4:8]
+    torch.testing.assert_close(layer((a + b) / 2), (layer(a) + layer(b)) / 2)
+    assert mlp([0], numeric_features=5, piecewise_linear_bins=9).hidden[0].linear.weight.shape == (
+        1,
+        5 * 16 + 1,
+        8,
+    )
+    assert mlp([0], piecewise_linear_bins=9).piecewise_linear is None
 
 
 def test_residual_adds_the_input_between_equal_widths() -> None:

@@ -84,6 +84,20 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
         assert run["metrics"][f"{part}/r2"] == pytest.approx(1 - rmse**2 / np.var(y[rows]), rel=1e-5)
 
 
+def test_each_bin_of_an_embedding_has_the_same_share_of_the_training_rows() -> None:
+    for name in ("standard", "robust_clip", "quantile", "none"):
+        data = ("data=synthetic", "data.function=friedman1", "data.rows=500", "data.split.val=0.1")
+        run_config = resolved(*data, f"model/preprocessing={name}", "model.piecewise_linear_bins=7")
+        run = DataCache().data(run_config)
+        network = build_stack([run_config], [run]).module.network
+        x = torch.from_numpy(run.table.x[run.split.train]).float()[None]
+        embedding = network.body.piecewise_linear
+        slope, intercept = embedding.slope[0, :, None, 1:], embedding.intercept[0, :, None, 1:]
+        shares = network.preprocessing(x).columns[0].T[..., None] * slope + intercept
+        counts = ((shares > 0) & (shares <= 1)).sum(1)
+        assert (counts - len(run.split.train) / 7).abs().max() <= 2, name
+
+
 def test_neither_weights_nor_schema_hold_anything_of_val_and_test_targets(tmp_path: Path) -> None:
     frame = pl.read_csv(CONCRETE)
     split = random_split(np.arange(1030), val=0.15, test=0.15, seed=0)

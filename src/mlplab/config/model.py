@@ -37,6 +37,9 @@ class Mlp(Section):
 
     name: Literal["mlp"]
     periodic_features: OrAuto[NotNegativeCount]
+    periodic_projection: NotNegativeCount = 0
+    piecewise_linear_bins: Annotated[int, Field(ge=0, le=1000)] = 0
+    piecewise_linear_width: Count = 16
     hidden: OrAuto[list[Count]]
     activation: Activation
     dropout: OrAuto[Rate]
@@ -47,6 +50,13 @@ class Mlp(Section):
     input_scale: bool = False
     parametric_activation: bool = False
     preprocessing: Preprocessing
+
+    @model_validator(mode="after")
+    def _has_features_to_project(self) -> "Mlp":
+        if self.periodic_projection and self.periodic_features == 0:
+            what = f"periodic_projection={self.periodic_projection} needs periodic features"
+            raise ValueError(f"{what}; use model.periodic_features=16, or model.periodic_projection=0")
+        return self
 
     @model_validator(mode="after")
     def _has_layers_to_skip(self) -> "Mlp":

@@ -43,6 +43,9 @@ LAYERS, WIDTH, NARROW = 3, 256, 128
 FEW_NUMBERS = 64
 """Tables with more numeric columns than this get no periodic features."""
 
+PROJECTED_FEATURES = 16
+"""Periodic features of each numeric column if they are projected (RealMLP, arXiv 2407.04491)."""
+
 
 class Defaults(NamedTuple):
     """Defaults for a task; hidden layers have the width `NARROW` for up to `narrow_rows` training rows."""
@@ -137,14 +140,20 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
 def _model(model: config.Model, table: Table, defaults: Defaults, rows: int) -> object:
     if not isinstance(model, config.Mlp):
         return model
-    numeric_features = table.schema.category_counts.count(0)
     is_small = table.schema.classes and rows < FEW_ROWS
     return _filled(
         model,
         hidden=[NARROW if rows <= defaults.narrow_rows else WIDTH] * LAYERS,
         dropout=FEW_ROWS_DROPOUT if is_small else defaults.dropout,
-        periodic_features=defaults.periodic_features if numeric_features <= FEW_NUMBERS else 0,
+        periodic_features=_periodic_features(model, table.schema.category_counts.count(0), defaults),
     )
+
+
+def _periodic_features(model: config.Mlp, numeric_features: int, defaults: Defaults) -> int:
+    if model.periodic_projection:
+        return PROJECTED_FEATURES
+    has_others = model.piecewise_linear_bins > 0 or numeric_features > FEW_NUMBERS
+    return 0 if has_others else defaults.periodic_features
 
 
 def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:

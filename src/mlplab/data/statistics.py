@@ -30,6 +30,7 @@ def member_statistics(
     categories: Sequence[int],
     weight: Float[np.ndarray, " row"] | None = None,
     quantiles: bool = False,
+    bins: int = 0,
     log_target: bool = False,
 ) -> dict[str, Tensor]:
     """Statistics of each member's training rows, computed in float64 and weighted by row weights.
@@ -53,11 +54,12 @@ def member_statistics(
         - y_minimum, y_maximum: of the targets themselves;
         - with `quantiles`, evenly spaced quantiles `[member, quantile, feature]` from the minimum to the
           maximum. Their number, quantile_count, depends on the member's own rows; the maximum is repeated up
-          to `QUANTILES[1]`.
+          to `QUANTILES[1]`;
+        - with `bins`, knots: evenly spaced quantiles `[member, knot, feature]`, the ends of so many bins.
     """
     distinct = {id(rows): rows for rows in train}
     computed = {
-        key: _of_rows(x, y, rows, np.asarray(categories, np.int64), weight, quantiles, log_target)
+        key: _of_rows(x, y, rows, np.asarray(categories, np.int64), weight, quantiles, bins, log_target)
         for key, rows in distinct.items()
     }
     members = [computed[id(rows)] for rows in train]
@@ -106,6 +108,7 @@ def _of_rows(
     categories: Int64[np.ndarray, " feature"],
     weight: Float[np.ndarray, " row"] | None,
     quantiles: bool,
+    bins: int,
     log_target: bool,
 ) -> dict[str, np.ndarray]:
     """The statistics of a member."""
@@ -131,7 +134,7 @@ def _of_rows(
     known = inputs.total > 0
     sample = sample_rows(rows, SAMPLE)
     count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else 0
-    levels = np.array([0.5, 0.25, 0.75, *np.linspace(0, 1, count)])
+    levels = np.array([0.5, 0.25, 0.75, *np.linspace(0, 1, count), *np.linspace(0, 1, bins + 1)])
     ordered = np.zeros((len(levels), x.shape[1]))
     for feature, values in enumerate(x[sample].T):
         if len(present := np.flatnonzero(~np.isnan(values))):
@@ -151,8 +154,12 @@ def _of_rows(
         "y_maximum": y[rows].max(0),
     }
     if quantiles:
-        results["quantiles"] = np.pad(ordered[3:], ((0, QUANTILES[1] - count), (0, 0)), mode="edge")
+        results["quantiles"] = np.pad(
+            ordered[3 : 3 + count], ((0, QUANTILES[1] - count), (0, 0)), mode="edge"
+        )
         results["quantile_count"] = np.full(x.shape[1], float(count))
+    if bins:
+        results["knots"] = ordered[3 + count :]
     return {name: np.atleast_2d(values) for name, values in results.items()}
 
 

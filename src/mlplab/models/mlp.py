@@ -5,7 +5,8 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from mlplab.models.activation import Activation, ParametricActivation
 from mlplab.models.backpropagation import (
@@ -21,14 +22,16 @@ from mlplab.models.dropout import Dropout
 from mlplab.models.input_scale import InputScale
 from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
-from mlplab.models.periodic import PeriodicFeatures
+from mlplab.models.periodic import PeriodicFeatures, PeriodicProjection
+from mlplab.models.piecewise_linear import PiecewiseLinear
 
 
 class MLP(BackpropagationModule):
     """Hidden layers (linear → norm → activation → dropout) and a linear output layer.
 
-    If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input;
-    with `input_scale`, each column of that has a learned factor.
+    If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input.
+    With `piecewise_linear_bins`, embeddings replace its numeric columns. With `input_scale`, each column of
+    that has a learned factor.
 
     Args:
         activation: name of a function in `IN_PLACE` or `OUT_OF_PLACE`.
@@ -39,6 +42,10 @@ class MLP(BackpropagationModule):
             the first layer.
         numeric_features: how many of the input's columns are numeric; they come first.
         periodic_features: number of periodic features of each of them.
+        periodic_projection: number of values that they are projected to; 0: they are not.
+        piecewise_linear_bins: number of bins of each numeric column.
+        piecewise_linear_width: of its embedding.
+        knots: between these bins; None: they must be loaded later.
     """
 
     def __init__(
@@ -56,12 +63,26 @@ class MLP(BackpropagationModule):
         periodic_features: int = 0,
         input_scale: bool = False,
         parametric_activation: bool = False,
+        periodic_projection: int = 0,
+        piecewise_linear_bins: int = 0,
+        piecewise_linear_width: int = 16,
+        knots: Float[Tensor, "member knot number"] | None = None,
     ) -> None:
         super().__init__()
-        self.periodic, widths = None, [in_features, *hidden]
+        self.periodic, self.piecewise_linear, widths = None, None, [in_features, *hidden]
         if numeric_features and periodic_features:
-            self.periodic = PeriodicFeatures(numeric_features, periodic_features, seeds)
+            sizes = numeric_features, periodic_features
+            self.periodic = (
+                PeriodicProjection(*sizes, periodic_projection, seeds)
+                if periodic_projection
+                else PeriodicFeatures(*sizes, seeds)
+            )
             widths[0] += self.periodic.features
+        if numeric_features and piecewise_linear_bins:
+            self.piecewise_linear = PiecewiseLinear(
+                numeric_features, piecewise_linear_bins, piecewise_linear_width, seeds, knots
+            )
+            widths[0] = self.piecewise_linear.outputs(widths[0])
         self.input_scale = InputScale(widths[0], len(seeds)) if input_scale else None
         self.hidden = nn.ModuleList(
             HiddenLayer(
@@ -78,24 +99,29 @@ class MLP(BackpropagationModule):
         self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
         self.with_modes = tuple(layer for layer in self.modules() if isinstance(layer, Dropout))
 
+    @property
+    def embeddings(self) -> list[PeriodicFeatures | PiecewiseLinear]:
+        """The layers that embed numeric columns."""
+        return [each for each in (self.periodic, self.piecewise_linear) if each is not None]
+
+    @property
+    def first(self) -> list[PeriodicFeatures | PiecewiseLinear | InputScale]:
+        """The layers before the hidden ones."""
+        return [*self.embeddings, *([] if self.input_scale is None else [self.input_scale])]
+
     def forward_by_autograd(self, x: Input) -> Output:
         """Applies the hidden layers in turn, then the output layer."""
-        x = self._first(x)
-        for layer in self.hidden:
+        for layer in (*self.first, *self.hidden):
             x = layer(x)
         output: Output = self.output(x)
         return output
 
-    def _first(self, x: Input) -> Input:
-        """The input of the first linear layer."""
-        for layer in (self.periodic, self.input_scale):
-            x = x if layer is None else layer(x)
-        return x
-
     @torch.no_grad()
     def initialize(self, x: Input, seeds: Sequence[int]) -> None:
         """Draws the weights of hidden layers so that they suit these rows of each member."""
-        a = self._first(x)
+        a = x
+        for layer in self.first:
+            a = layer(a)
         for index, layer in enumerate(self.hidden):
             assert isinstance(layer, HiddenLayer)
             initialize(layer.linear, a, seeds, index)
@@ -104,10 +130,9 @@ class MLP(BackpropagationModule):
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
         a = workspace.input
-        for first in (self.periodic, self.input_scale):
-            if first is not None:
-                yield (operation := first.operation(a, workspace))
-                a = operation.output
+        for layer in self.first:
+            yield (operation := layer.operation(a, workspace))
+            a = operation.output
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)
             for operation in layer.operations(a, workspace):

@@ -59,11 +59,13 @@ def build_network(
     preprocessing: Preprocessing,
     *,
     initialize: bool = True,
+    knots: Float[Tensor, "member knot number"] | None = None,
 ) -> Network:
     """A network whose members share a shape; its input and output widths come from the preprocessing.
 
     Args:
         initialize: whether to draw initial weights; otherwise they must be loaded.
+        knots: of the scaled numeric columns, for piecewise-linear embeddings; likewise if None.
 
     Raises:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
@@ -87,6 +89,10 @@ def build_network(
                 periodic_features=model.periodic_features,
                 input_scale=model.input_scale,
                 parametric_activation=model.parametric_activation,
+                periodic_projection=model.periodic_projection,
+                piecewise_linear_bins=model.piecewise_linear_bins,
+                piecewise_linear_width=model.piecewise_linear_width,
+                knots=knots,
             )
             if model.linear_path:
                 linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mlplab.models.activation import elementwise
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
+from mlplab.models.linear import ColumnwiseLinear, by_column
 from mlplab.random_streams import generator
 
 TURN = 2 * math.pi
@@ -28,6 +29,7 @@ class PeriodicFeatures(nn.Module):
         count: number of features of each numeric column.
     """
 
+    parameter_group = "numeric_embeddings"
     weight: Float[Tensor, "member number count"]
     bias: Float[Tensor, "member number count"]
 
@@ -43,6 +45,11 @@ class PeriodicFeatures(nn.Module):
             weights.append(torch.empty(numbers, count).normal_(0, self.STD, generator=source))
             biases.append(torch.empty(numbers, count).uniform_(-0.5, 0.5, generator=source))
         self.weight, self.bias = nn.Parameter(torch.stack(weights)), nn.Parameter(torch.stack(biases))
+
+    @property
+    def summary(self) -> str:
+        """For the log."""
+        return f"{self.count} periodic features per numeric column"
 
     @property
     def features(self) -> int:
@@ -86,6 +93,71 @@ class PeriodicFeatures(nn.Module):
             grad_x = workspace.gradient(inputs)
             grad_x.values.copy_(gradient.values[..., :inputs])
             grad_x.values[..., :numbers].add_((sines.view(shape) * (weight * factor).unsqueeze(1)).sum(3))
+            return grad_x
+
+        return Operation(output, forward, backward)
+
+
+class PeriodicProjection(PeriodicFeatures):
+    """Appends, for each numeric column x, `width` values: an affine map of cos(2π(wx + b)), without a factor.
+
+    With 16 cosines and 3 values, that is the embedding PBLD of RealMLP (arXiv 2407.04491). The map of each
+    column has its own weights and biases, at first from U(−1/√count, 1/√count).
+    """
+
+    def __init__(self, numbers: int, count: int, width: int, seeds: Sequence[int]) -> None:
+        super().__init__(numbers, count, seeds)
+        self.width = width
+        self.linear = ColumnwiseLinear(numbers, count, width, seeds, bound=count**-0.5)
+
+    @property
+    def summary(self) -> str:
+        """For the log."""
+        return f"{super().summary}, projected to {self.width}"
+
+    @property
+    def features(self) -> int:
+        """Number of values that are appended."""
+        return self.numbers * self.width
+
+    def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
+        """The input, followed by the values of each numeric column in turn."""
+        weight, bias = (parameter.unsqueeze(2) * TURN for parameter in (self.weight, self.bias))
+        angles = torch.addcmul(bias, by_column(x[..., : self.numbers], self.numbers), weight).flatten(0, 1)
+        cosines = nn.functional.pad(elementwise(torch.cos, angles), (0, -self.count % 4))
+        return torch.cat([x, self.linear(cosines)], 2)
+
+    def operation(self, x: Buffer, workspace: Workspace) -> Operation:
+        """The same; with the gradient g at the cosines:
+
+        ∂L/∂b = −2π Σ sin(2π(wx + b)) · g; ∂L/∂w the same times x; ∂L/∂x also from x itself.
+        """
+        weight, grad_weight = workspace.parameter(self, "weight")
+        bias, grad_bias = workspace.parameter(self, "bias")
+        numbers, inputs, output = self.numbers, x.width, workspace.new(x.width + self.features)
+        like = x.values.new_empty(len(weight) * numbers, x.values.shape[1], 0)
+        angles, cosines = Buffer(like, self.count), Buffer(like, self.count)
+        linear, linear_backward = self.linear.passes(cosines, workspace)
+        sines, products = (torch.unflatten(each.values, 0, (-1, numbers)) for each in (angles, cosines))
+
+        def forward() -> None:
+            columns = by_column(x.values[..., :numbers], numbers)
+            torch.addcmul((bias * TURN).unsqueeze(2), columns, (weight * TURN).unsqueeze(2), out=sines)
+            torch.cos(angles.flat, out=cosines.flat)
+            output.values[..., :inputs].copy_(x.values)
+            linear(by_column(output.values[..., inputs:], numbers))
+
+        def backward(gradient: Buffer) -> Buffer:
+            grad_cosines = linear_backward(by_column(gradient.values[..., inputs:], numbers))
+            torch.sin(angles.flat, out=angles.flat).mul_(grad_cosines.flat)
+            torch.mul(sines.sum(2), -TURN, out=grad_bias)
+            torch.mul(sines, by_column(x.values[..., :numbers], numbers), out=products)
+            torch.mul(products.sum(2), -TURN, out=grad_weight)
+            if not x.needs_gradient:
+                return gradient
+            grad_x = workspace.gradient(inputs)
+            grad_x.values.copy_(gradient.values[..., :inputs])
+            grad_x.values[..., :numbers].add_((sines * (weight * -TURN).unsqueeze(2)).sum(3).mT)
             return grad_x
 
         return Operation(output, forward, backward)

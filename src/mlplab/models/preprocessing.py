@@ -265,6 +265,10 @@ class Preprocessing(nn.Module):
             return inputs.columns
         return append_embeddings(inputs.columns, weight, inputs.embedded_rows)
 
+    def scaled(self, values: Float64[Tensor, "member _ feature"]) -> Float[Tensor, "member _ number"]:
+        """Known values of all columns as `transform` scales those of the numeric ones."""
+        return self.scaling(values[..., self.numeric].to(self.impute_value.dtype))
+
     def impute(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Replaces missing values (NaN) in the columns for which `transform` does not handle them."""
         missing = x.isnan().index_fill_(2, self.indicators, False)

@@ -45,9 +45,13 @@ class StackSize:
         layout = FeatureLayout(schema.category_counts, schema.missing)
         inputs = layout.width(run.model.preprocessing)
         hidden: Sequence[int] = CUSTOM_WIDTHS
+        bins = 0
         if isinstance(run.model, config.ResolvedMlp):
             hidden = run.model.hidden
-            inputs += run.model.periodic_features * len(layout.numeric)
+            model, numbers = run.model, len(layout.numeric)
+            bins = numbers * model.piecewise_linear_bins
+            inputs += numbers * (model.periodic_projection or model.periodic_features)
+            inputs += numbers * (model.piecewise_linear_width - 1) if bins else 0
         elif isinstance(run.model, config.Linear):
             hidden = ()
         widths = (inputs, *hidden, schema.outputs)
@@ -56,7 +60,7 @@ class StackSize:
         self.steps = steps * run.trainer.max_epochs
         self.ensemble = run.ensemble
         # Activations and their gradients; weights, their gradients, two moments and an average.
-        self.step_bytes = itemsize * (2 * self.batch * sum(widths) + 5 * self.weights)
+        self.step_bytes = itemsize * (2 * self.batch * (sum(widths) + bins) + 5 * self.weights)
         memmapped = data.table.memmapped
         self.window_bytes = 2 * WINDOW * MEMMAP_BLOCK * data.table.x.shape[1] * itemsize if memmapped else 0
 

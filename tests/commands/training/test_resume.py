@@ -254,6 +254,7 @@ def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_pat
         lines = [f"{a + shift},{b},{y}" for a, b, y in rows]
         (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,y", *lines]))
     csv = ("data=csv", "data.target=y", "model.hidden=[8]", "data.batch_size=16", "ensemble=1")
+    csv += ("model.periodic_features=8", "model.piecewise_linear_bins=8")
     assert command(*csv, "data.path=t.csv", "trainer.max_epochs=30", "name=a").status == 0
     frozen = ("optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0", "trainer.max_epochs=1")
     assert command(*csv, "data.path=t.csv", *frozen, "init_from=outputs/a", "name=b").status == 0

@@ -144,6 +144,7 @@ def _build_network(
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema = first.model.preprocessing, table.schema
     statistics = None
+    bins = first.model.piecewise_linear_bins if isinstance(first.model, config.ResolvedMlp) else 0
     if initialize:
         statistics = member_statistics(
             table.x,
@@ -152,6 +153,7 @@ def _build_network(
             categories=schema.category_counts,
             weight=table.weight,
             quantiles=section.name == "quantile",
+            bins=bins,
             log_target=section.target == "log",
         )
     preprocessing = Preprocessing(
@@ -164,7 +166,9 @@ def _build_network(
         len(schema.classes),
         class_weights(configs, data),
     )
-    return build_network([member.model for member in configs], seeds, preprocessing, initialize=initialize)
+    knots = preprocessing.scaled(statistics["knots"]) if statistics and bins else None
+    models = [member.model for member in configs]
+    return build_network(models, seeds, preprocessing, initialize=initialize, knots=knots)
 
 
 def class_weights(

@@ -28,8 +28,8 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     columns = plural(len(schema.inputs), "column")
     lines = [f"{table.source}: {rows}, {columns} → {listed(schema.targets)}{classes}; {sizes}"]
     weights = sum(parameter[0].numel() for parameter in network.parameters())
-    periodic = network.body.periodic if isinstance(network.body, MLP) else None
-    body = _body(config, periodic.count if periodic is not None else 0)
+    embeddings = network.body.embeddings if isinstance(network.body, MLP) else []
+    body = ", ".join([_body(config), *(each.summary for each in embeddings)])
     lines.append(f"network: {body}, {weights:,} weights, on {device}")
     optimizer, epochs = config.optimizer, config.trainer.max_epochs
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
@@ -47,8 +47,8 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     return lines
 
 
-def _body(run: ResolvedConfig, periodic_features: int) -> str:
-    """The hidden layers, such as `3 × 128 units (relu)`, and what goes in beside the columns."""
+def _body(run: ResolvedConfig) -> str:
+    """The hidden layers, such as `3 × 128 units (relu)`."""
     model = run.model
     if not isinstance(model, ResolvedMlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
@@ -57,8 +57,6 @@ def _body(run: ResolvedConfig, periodic_features: int) -> str:
     parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
     if widths and dropout:
         parts.append(f"dropout {dropout:g}")
-    if periodic_features:
-        parts.append(f"{periodic_features} periodic features per numeric column")
     return ", ".join(parts)
 
 
