@@ -33,6 +33,15 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
             assert parse(json.loads(json.dumps(parsed.plain()))) == parsed, path
 
 
+def test_keys_that_earlier_versions_did_not_have_mean_what_those_did() -> None:
+    run = config()
+    values = run.plain()
+    for key in ("lr_factors", "weight_decay_factors", "lr_by_fan_in"):
+        del values["optimizer"][key]
+    del values["scheduler"]["regularization"]
+    assert parse(values) == run
+
+
 def test_what_lightning_calls_gpu_is_cuda() -> None:
     assert config("trainer.accelerator=gpu").trainer == config("trainer.accelerator=cuda").trainer
 
@@ -72,6 +81,10 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ("data.class_weights={yes:-1}", "data.class_weights.yes: invalid value (found -1"),
         ("task=clasification", "task: invalid value (found 'clasification'"),
         ("baselines=[ridge]", "baselines[0]: invalid value (found 'ridge'"),
+        ("optimizer.lr_factors={biases:-1}", "optimizer.lr_factors.biases: invalid value (found -1"),
+        ("optimizer.lr_factors={bias:1}", "optimizer.lr_factors.bias: unknown key"),
+        ("scheduler=coslog scheduler.cycles=17", "scheduler.cycles: invalid value (found 17"),
+        ("optimizer=sgd +optimizer.lr_by_fan_in=true", "optimizer.lr_by_fan_in belongs to optimizer=adam"),
         ("trainer.precision=16", "trainer.precision: invalid value (found 16, expected 32 or 64)"),
         ("name=a/../../b", "name: a run's name is a folder below outputs/"),
         ("monitor=val/r3", "monitor: invalid value (found 'val/r3'"),

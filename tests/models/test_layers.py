@@ -162,6 +162,19 @@ def test_linear_is_initialised_as_torchs() -> None:
     assert not torch.equal(Linear(3, 2, [8]).weight, Linear(3, 2, [8], index=1).weight)
 
 
+def test_scaled_dropout_rates_are_those_of_a_layer_with_them() -> None:
+    rates, factors = (0.8, 0.5, 0.3, 0.7), (1.0, 0.37, 0.0, 0.5)
+    layer, x = Dropout(rates, seeds=range(4)), torch.ones(4, 20, 30)
+    for members in (slice(2), slice(2, 4)):
+        layer.scale_rates(factors[members], members)
+    scaled = Dropout([rate * factor for rate, factor in zip(rates, factors, strict=True)], seeds=range(4))
+    assert_same_bits(layer(x), scaled(x), "rates")
+    layer.scale_rates([1.0] * 4, slice(None))
+    again = Dropout(rates, seeds=range(4))
+    again(x)
+    assert_same_bits(layer(x), again(x), "rates as they were")
+
+
 def test_dropout_drops_each_members_share_and_keeps_the_mean() -> None:
     layer = Dropout([0.0, 0.25, 0.8], seeds=[0, 1, 2])
     x = torch.ones(3, 200, 100)

@@ -128,7 +128,11 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     for member in range(3):
         own = [f"seed={source.randrange(100)}", f"optimizer.lr={choose('1e-2', '1e-3')}"]
         own.append(f"model.dropout={choose('0', '0.2')}" if widths else "model.dropout=0")
-        own.append(f"scheduler={choose('cosine', 'constant', 'step')}")
+        own.append(f"scheduler={choose('cosine', 'constant', 'step', 'coslog')}")
+        own.append(f"scheduler.regularization={choose('constant', 'flat_cos')}")
+        own.append(f"optimizer.lr_factors.biases={choose('1', '0.1')}")
+        own.append(f"optimizer.weight_decay_factors.numeric_embeddings={choose('1', '0')}")
+        own += [f"optimizer.lr_by_fan_in={choose('false', 'true')}"] if optimizer != "sgd" else []
         own.append(f"callbacks.early_stopping.patience={choose('null', '1')}")
         own += [f"loss.label_smoothing={choose('0', '0.1')}"] if classes else []
         own += [f"threshold={('auto', 0.3, 0.5)[member]}"] if table == "two.csv" else []

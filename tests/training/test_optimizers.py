@@ -7,6 +7,8 @@ from contracts import assert_member_independent
 from support import resolved
 from torch import nn
 
+from mlplab.models import MLP
+from mlplab.training import optimizers
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.schedules import AVERAGE_EXPONENT as ETA
 
@@ -45,12 +47,12 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
     shapes = ((MEMBERS, 4, 2), (MEMBERS, 1, 2))
     ours = [nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in shapes]
     theirs = [[nn.Parameter(p.detach()[k].clone()) for p in ours] for k in range(MEMBERS)]
-    optimizer = MemberOptimizer(ours, settings)
+    optimizer = MemberOptimizer(nn.ParameterList(ours), settings)
     references = [make(p, lr, decay) for p, lr in zip(theirs, rates, strict=True)]
     for step in range(20):
         gradients(ours, generator)
         factor = 0.9**step
-        optimizer.set_lr(torch.full((1, MEMBERS), factor, dtype=torch.float64))
+        optimizer.set_factors(torch.full((1, 1, MEMBERS), factor, dtype=torch.float64))
         optimizer.step()
         for k, (reference, lr) in enumerate(zip(references, rates, strict=True)):
             reference.param_groups[0]["lr"] = lr * factor
@@ -60,6 +62,94 @@ def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
             reference.step()
             for mine, yours in zip(ours, theirs[k], strict=True):
                 torch.testing.assert_close(mine[k], yours, rtol=1e-12, atol=1e-14)
+
+
+GROUPS = {
+    "hidden.0.linear.weight": "weights",
+    "hidden.0.linear.bias": "biases",
+    "hidden.0.norm.weight": "weights",
+    "hidden.0.norm.bias": "biases",
+    "output.weight": "weights",
+    "output.bias": "biases",
+    "periodic.weight": "numeric_embeddings",
+    "periodic.bias": "numeric_embeddings",
+}
+
+
+def network() -> MLP:
+    shape = {"hidden": [5], "norm": "layer", "numeric_features": 2, "periodic_features": 3}
+    return MLP(3, 2, seeds=range(MEMBERS), **shape).double()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("devices", [set(), {"cpu"}], ids=["numbers", "tensors"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_factors_are_those_of_torchs_parameter_groups(
+    monkeypatch: pytest.MonkeyPatch, kind: str, devices: set[str]
+) -> None:
+    monkeypatch.setattr(optimizers, "TENSOR_DEVICES", devices)
+    (overrides, make), ours, decay, lr = KINDS[kind], network(), 0.3, 0.01
+    shared = (*overrides, f"optimizer.weight_decay={decay}", f"optimizer.lr={lr}")
+    factors: list[dict[str, dict[str, float]]] = [
+        {},
+        {"lr_factors": {"biases": 0.1, "numeric_embeddings": 6}, "weight_decay_factors": {"biases": 0}},
+        {"lr_factors": {"weights": 0}, "weight_decay_factors": {"weights": 2}},
+    ]
+    settings = [
+        resolved(*shared, *(f"optimizer.{key}.{group}={x}" for key in each for group, x in each[key].items()))
+        for each in factors
+    ]
+    references = []
+    for member, each in enumerate(factors):
+        references.append(make([nn.Parameter(p.detach()[member].clone()) for p in ours.parameters()], 1, 1))
+        (everything,) = references[-1].param_groups
+        parameters = everything.pop("params")
+        references[-1].param_groups[:] = [{**everything, "params": [p]} for p in parameters]
+        for group, (name, _) in zip(references[-1].param_groups, ours.named_parameters(), strict=True):
+            lr_factor, decay_factor = (
+                each.get(key, {}).get(GROUPS[name], 1) for key in ("lr_factors", "weight_decay_factors")
+            )
+            group["lr"], group["decay"] = lr * lr_factor, decay * decay_factor
+    optimizer, source = MemberOptimizer(ours, [each.optimizer for each in settings]), torch.Generator()
+    regularization = torch.linspace(1, 0, 9, dtype=torch.float64)[:, None].expand(-1, MEMBERS)
+    optimizer.set_factors(torch.stack([torch.ones_like(regularization), regularization]))
+    tolerance = {"rtol": 1e-5, "atol": 1e-7} if devices else {"rtol": 1e-12, "atol": 1e-14}
+    for factor in regularization[:, 0].tolist():
+        gradients(optimizer.parameters, source)
+        drawn = [p.grad for p in optimizer.parameters if p.grad is not None]
+        optimizer.step()
+        for member, reference in enumerate(references):
+            for group, gradient in zip(reference.param_groups, drawn, strict=True):
+                group["weight_decay"] = group["decay"] * factor
+                group["params"][0].grad = gradient[member].clone()
+            reference.step()
+            for mine, group in zip(ours.parameters(), reference.param_groups, strict=True):
+                torch.testing.assert_close(mine[member], group["params"][0], **tolerance)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_learning_rates_by_fan_in_are_the_neural_tangent_parametrisation(name: str) -> None:
+    _, make = KINDS[name]
+    words = (f"optimizer={name}", "optimizer.lr=0.1", "optimizer.weight_decay=0.2", "optimizer.eps=1e-20")
+    ours, source = network(), torch.Generator().manual_seed(0)
+    optimizer = MemberOptimizer(ours, [resolved(*words, "optimizer.lr_by_fan_in=true").optimizer] * MEMBERS)
+    optimizer.set_factors(torch.ones(1, 20, MEMBERS, dtype=torch.float64))
+    roots = [
+        math.sqrt(parameter.shape[1]) if path.endswith(("linear.weight", "output.weight")) else 1
+        for path, parameter in ours.named_parameters()
+    ]
+    assert sorted(roots) == [1] * 6 + [math.sqrt(5), 3]  # 3 columns and 6 periodic features
+    theirs = [nn.Parameter(p.detach() * root) for p, root in zip(ours.parameters(), roots, strict=True)]
+    reference = make(theirs, 0.1, 0.2)
+    reference.param_groups[0]["eps"] = 1e-20
+    for _ in range(20):
+        gradients(optimizer.parameters, source)
+        for mine, yours, root in zip(ours.parameters(), theirs, roots, strict=True):
+            assert mine.grad is not None
+            yours.grad = mine.grad / root
+        optimizer.step()
+        reference.step()
+    for mine, yours, root in zip(ours.parameters(), theirs, roots, strict=True):
+        torch.testing.assert_close(mine * root, yours, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,8 +162,8 @@ def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
 
     def compute(members: list[int]) -> dict[str, torch.Tensor]:
         parameter = nn.Parameter(weights[members].clone())
-        optimizer = MemberOptimizer([parameter], [settings[member] for member in members])
-        optimizer.set_lr(torch.ones(9, len(members), dtype=torch.float64))
+        optimizer = MemberOptimizer(nn.ParameterList([parameter]), [settings[member] for member in members])
+        optimizer.set_factors(torch.ones(1, 9, len(members), dtype=torch.float64))
         for _ in range(9):
             parameter.grad = slopes[members] * parameter.detach()
             optimizer.step()
@@ -86,8 +176,8 @@ def test_a_member_does_not_depend_on_the_others(kind: str) -> None:
 def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
     overrides = ("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "optimizer.weight_averaging=true")
     parameter = nn.Parameter(torch.zeros(1, 1, 1, dtype=torch.float64))
-    optimizer = MemberOptimizer([parameter], [resolved(*overrides).optimizer])
-    optimizer.set_lr(torch.ones(30, 1, dtype=torch.float64))
+    optimizer = MemberOptimizer(nn.ParameterList([parameter]), [resolved(*overrides).optimizer])
+    optimizer.set_factors(torch.ones(1, 30, 1, dtype=torch.float64))
     steps, weights = 20, []
     for step in range(steps):
         parameter.grad = torch.full((1, 1, 1), 1.0 / (step + 1), dtype=torch.float64)
@@ -102,10 +192,10 @@ def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
         state, average = optimizer.member_state(), parameter.detach().clone()
     assert parameter.item() == state["weights"][0, 0].item() == last
 
-    resumed = MemberOptimizer([nn.Parameter(average)], [resolved(*overrides).optimizer])
+    resumed = MemberOptimizer(nn.ParameterList([nn.Parameter(average)]), [resolved(*overrides).optimizer])
     resumed.load_member_state(state, steps)
     for each in (optimizer, resumed):
-        each.set_lr(torch.ones(1, 1, dtype=torch.float64))
+        each.set_factors(torch.ones(1, 1, 1, dtype=torch.float64))
         each.parameters[0].grad = torch.ones(1, 1, 1, dtype=torch.float64)
         each.step()
     assert all(torch.equal(optimizer.rows[name], resumed.rows[name]) for name in ("weights", "average"))
@@ -133,9 +223,10 @@ def test_clipping_is_torchs_member_by_member() -> None:
 def test_gradients_are_views_unless_replaced() -> None:
     parameter = nn.Parameter(torch.ones(1, 2, 3))
     optimizer = MemberOptimizer(
-        [parameter], [resolved("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0").optimizer]
+        nn.ParameterList([parameter]),
+        [resolved("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0").optimizer],
     )
-    optimizer.set_lr(torch.ones(3, 1, dtype=torch.float64))
+    optimizer.set_factors(torch.ones(1, 3, 1, dtype=torch.float64))
     view = parameter.grad
     for gradient, expected in ((torch.full((1, 2, 3), 0.5), 0.5), (None, 0.5)):
         parameter.grad = gradient

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -6,7 +7,8 @@ from contracts import assert_member_independent
 from support import config
 from torch import nn
 
-from mlplab.training.schedules import Schedule, lr_factors
+from mlplab.config import Schedule
+from mlplab.training.schedules import step_factors
 
 
 def schedules(*settings: list[str]) -> list[Schedule]:
@@ -14,14 +16,14 @@ def schedules(*settings: list[str]) -> list[Schedule]:
 
 
 def at(progress: float, ours: Sequence[Schedule], epoch: int = 0) -> list[float]:
-    return lr_factors(ours, torch.tensor([progress], dtype=torch.float64), epoch)[0].tolist()
+    return step_factors(ours, torch.tensor([progress], dtype=torch.float64), epoch)[0, 0].tolist()
 
 
 def test_cosine_is_torchs() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50, eta_min=0.1)
     ours = schedules(["scheduler=cosine", "scheduler.final_factor=0.1"])
-    for factor in lr_factors(ours, torch.arange(50, dtype=torch.float64) / 50, 0)[:, 0].tolist():
+    for factor in step_factors(ours, torch.arange(50, dtype=torch.float64) / 50, 0)[0, :, 0].tolist():
         assert factor == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
         optimizer.step()
         theirs.step()
@@ -46,12 +48,36 @@ def test_step() -> None:
     ]
 
 
+def test_each_cycle_of_coslog_is_a_wave_twice_as_long() -> None:
+    ours = schedules(["scheduler=coslog"], ["scheduler=coslog", "scheduler.cycles=2"])
+    for cycle in range(4):
+        start, peak = ((2**number - 1) / 15 for number in (cycle, cycle + 0.5))
+        assert at(start, ours)[0] == pytest.approx(0, abs=1e-12)
+        assert at(peak, ours)[0] == pytest.approx(1)
+    for progress in (0.05, 0.3, 0.7):
+        by_hand = [(1 - math.cos(2 * math.pi * math.log2(1 + n * progress))) / 2 for n in (15, 3)]
+        assert at(progress, ours) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_flat_cos_falls_in_the_second_half_of_training() -> None:
+    ours = schedules(
+        *([f"scheduler={name}", "scheduler.regularization=flat_cos"] for name in ("constant", "coslog"))
+    )
+    progress = torch.tensor([0, 0.25, 0.5, 0.75, 0.9, 1], dtype=torch.float64)
+    _, regularization = step_factors([*ours, *schedules(["scheduler=cosine"])], progress, 0)
+    expected = [1, 1, 1, 0.5, (1 + math.cos(math.pi * 0.8)) / 2, 0]
+    for member in range(2):
+        assert regularization[:, member].tolist() == pytest.approx(expected, abs=1e-12)
+    assert regularization[:, 2].tolist() == [1] * 6
+    assert len(step_factors(schedules(["scheduler=cosine"]), progress, 0)) == 1
+
+
 def test_a_member_does_not_depend_on_the_others() -> None:
-    kinds = [["scheduler=cosine", "scheduler.warmup=0.1"], ["scheduler=constant"], ["scheduler=step"]] * 2
+    kinds = [["scheduler=cosine", "scheduler.warmup=0.1"], ["scheduler=coslog"], ["scheduler=step"]] * 2
     progress = torch.arange(23, dtype=torch.float64) / 100
     assert_member_independent(
         lambda members: {
-            "factors": lr_factors(schedules(*(kinds[each] for each in members)), progress, 60).T
+            "factors": step_factors(schedules(*(kinds[each] for each in members)), progress, 60)[0].T
         },
         len(kinds),
     )

@@ -52,6 +52,15 @@ SETTINGS = {
         "optimizer.weight_averaging=true",
     ],
     "nesterov, 64": ["optimizer=sgd", "optimizer.nesterov=true", "trainer.precision=64", *ONE_HOT],
+    "groups, flat_cos": [
+        *("optimizer.lr_factors.biases=0.1", "optimizer.weight_decay_factors.biases=0", "scheduler=coslog"),
+        *("scheduler.regularization=flat_cos", "optimizer.lr_by_fan_in=true"),
+    ],
+    "flat_cos of gradients": [
+        "optimizer=sgd",
+        "scheduler.regularization=flat_cos",
+        "optimizer.weight_decay=0.1",
+    ],
     "plain sgd": ["optimizer=sgd", "optimizer.momentum=0", "scheduler=constant", "model.hidden=[]"],
 }
 INPUTS = (
@@ -63,6 +72,7 @@ INPUTS = (
     "number of the step",
     "share in the average",
     "lr",
+    "regularization",
 )
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
@@ -139,8 +149,13 @@ def test_graphs_give_the_bits_of_the_trainers_steps(
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_resumed_run_gives_the_same_by_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    overrides = [*SHARED, *SETTINGS["adamw, averaged"], *MEMBERS[0]]
+@pytest.mark.parametrize(
+    ("settings", "dropout", "captures"), [("adamw, averaged", 0, 2), ("groups, flat_cos", 0.3, 0)]
+)
+def test_a_resumed_run_gives_the_same_by_graphs(
+    monkeypatch: pytest.MonkeyPatch, settings: str, dropout: float, captures: int
+) -> None:
+    overrides = [*SHARED, *SETTINGS[settings], *MEMBERS[0], f"model.dropout={dropout}"]
     cache, on_step = DataCache(), StopOnSignal.on_step
 
     def stop(self: StopOnSignal, trainer: Any, module: Any) -> None:
@@ -157,7 +172,7 @@ def test_a_resumed_run_gives_the_same_by_graphs(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(Interrupted):
             train(resume=False)
     train(resume=True)
-    assert Again.captures == 2
+    assert Again.captures == captures
     assert_equal(loaded("resumed", 1), states("steps", overrides, added=["trainer.block=1"]))
 
 
@@ -183,7 +198,9 @@ def test_on_a_cpu_there_are_none(caplog: pytest.LogCaptureFixture) -> None:
 
 def assert_falls_back(caplog: pytest.LogCaptureFixture, reason: str) -> None:
     """A run by such graphs says once that it goes on without them, and gives the bits of the steps."""
-    members = [[*SETTINGS["adamw, averaged"], *member] for member in MEMBERS]
+    members = [
+        [*SETTINGS["adamw, averaged"], "scheduler.regularization=flat_cos", *member] for member in MEMBERS
+    ]
     with caplog.at_level(logging.INFO, "mlplab"):
         by_graphs = states("graphs", *members)
     lines = [each.getMessage() for each in caplog.records if "CUDA" in each.getMessage()]

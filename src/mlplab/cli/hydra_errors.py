@@ -65,7 +65,8 @@ def _fault(error: BaseException) -> Fault | None:
         key = str(error.full_key or "").strip()
         return Fault("needs a value", key, remedy=f"set it: {key}=…")
     if match := re.search(r"^Could not override '([^']+)'|config group '([^']+)' does not exist", text):
-        return unknown_key(match[1] or match[2])
+        key, below = match[1] or match[2], str(getattr(error.__cause__, "full_key", None) or "")
+        return unknown_key(below if below.startswith(f"{key}.") else key)
     if isinstance(error, MissingConfigException | OmegaConfBaseException):
         return Fault(_first_line(error), str(getattr(error, "full_key", None) or ""))
     return None

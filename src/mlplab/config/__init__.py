@@ -1,6 +1,7 @@
 """Every key of the configuration, with its type and range.
 
-The values are in `conf/`. There are no defaults here, so that each value is defined in one place.
+The values are in `conf/`, so that each is defined in one place. A default here belongs to a key that runs of
+earlier versions did not have, and means what they did.
 """
 
 from mlplab.config.data import BundledData as BundledData
@@ -25,6 +26,8 @@ from mlplab.config.model import Model as Model
 from mlplab.config.model import Preprocessing as Preprocessing
 from mlplab.config.optimizer import ConstantSchedule as ConstantSchedule
 from mlplab.config.optimizer import CosineSchedule as CosineSchedule
+from mlplab.config.optimizer import CoslogSchedule as CoslogSchedule
+from mlplab.config.optimizer import Schedule as Schedule
 from mlplab.config.optimizer import Sgd as Sgd
 from mlplab.config.optimizer import StepSchedule as StepSchedule
 from mlplab.config.parsing import parse as parse

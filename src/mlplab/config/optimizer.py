@@ -7,8 +7,26 @@ from pydantic import Field, model_validator
 from mlplab.config.types import Count, NotNegative, OrAuto, Positive, Section
 
 
+class ParameterFactors(Section):
+    """A factor for each group of parameters; `parameter_kinds` in `models/network.py` finds their group."""
+
+    weights: NotNegative = 1.0
+    biases: NotNegative = 1.0
+    input_scale: NotNegative = 1.0
+    activations: NotNegative = 1.0
+    numeric_embeddings: NotNegative = 1.0
+    embeddings: NotNegative = 1.0
+    linear_path: NotNegative = 1.0
+
+
 class Adam(Section):
-    """Adam, or AdamW (weight decay decoupled from the gradient)."""
+    """Adam, or AdamW (weight decay decoupled from the gradient).
+
+    With `lr_by_fan_in`, linear layers train as in the neural tangent parametrisation (Jacot et al. 2018,
+    arXiv 1806.07572). There, a layer with n inputs computes xV/√n, and V has the learning rate lr. Here, it
+    computes xW with W = V/√n. The steps of Adam do not depend on the scale of a gradient, so W has the
+    learning rate lr/√n. Its weight decay is that of V, whose learning rate is lr.
+    """
 
     name: Literal["adam", "adamw"]
     lr: OrAuto[Positive]
@@ -16,6 +34,9 @@ class Adam(Section):
     eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False)]  # squares of gradients below 4e-23 are 0
     weight_decay: OrAuto[NotNegative]
     weight_averaging: bool
+    lr_factors: ParameterFactors = ParameterFactors()
+    weight_decay_factors: ParameterFactors = ParameterFactors()
+    lr_by_fan_in: bool = False
 
 
 class Sgd(Section):
@@ -27,6 +48,8 @@ class Sgd(Section):
     nesterov: bool
     weight_decay: NotNegative
     weight_averaging: bool
+    lr_factors: ParameterFactors = ParameterFactors()
+    weight_decay_factors: ParameterFactors = ParameterFactors()
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Sgd":
@@ -35,10 +58,15 @@ class Sgd(Section):
         return self
 
 
+Regularization = Literal["constant", "flat_cos"]
+"""How weight decay and dropout rates change during training."""
+
+
 class ConstantSchedule(Section):
     """A constant learning rate."""
 
     name: Literal["constant"]
+    regularization: Regularization = "constant"
 
 
 class CosineSchedule(Section):
@@ -47,6 +75,15 @@ class CosineSchedule(Section):
     name: Literal["cosine"]
     warmup: Annotated[float, Field(ge=0, lt=1)]
     final_factor: Annotated[float, Field(ge=0, le=1)]
+    regularization: Regularization = "constant"
+
+
+class CoslogSchedule(Section):
+    """`cycles` from 0 up to the learning rate and back, each twice as long as the one before."""
+
+    name: Literal["coslog"]
+    cycles: Annotated[int, Field(ge=1, le=16)]
+    regularization: Regularization = "constant"
 
 
 class StepSchedule(Section):
@@ -55,3 +92,7 @@ class StepSchedule(Section):
     name: Literal["step"]
     step_size: Count
     gamma: Annotated[float, Field(gt=0, le=1)]
+    regularization: Regularization = "constant"
+
+
+Schedule = ConstantSchedule | CosineSchedule | CoslogSchedule | StepSchedule

@@ -79,7 +79,9 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
     elif synonym and (synonym in owners or synonym.startswith("hydra.")):
         remedy = did_you_mean([synonym])
-    elif near := nearest(key, owners) or [leaves[name] for name in nearest(leaf, leaves)]:
+    elif near := nearest(key, [full for full in owners if not key.startswith(f"{full}.")]) or [
+        leaves[name] for name in nearest(leaf, leaves)
+    ]:
         remedy = did_you_mean(near)
     else:
         siblings = [full for full in owners if full.rpartition(".")[0] == section]

@@ -8,7 +8,7 @@ from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.metrics import CLASSIFICATION, REGRESSION, ThresholdMetric
 from mlplab.config.model import CustomModel, Linear, Mlp, Model, model_tag
-from mlplab.config.optimizer import Adam, ConstantSchedule, CosineSchedule, Sgd, StepSchedule
+from mlplab.config.optimizer import Adam, Schedule, Sgd
 from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
 from mlplab.config.types import (
     Count,
@@ -54,7 +54,7 @@ class TrainConfig(Section):
     model: Model
     loss: Loss
     optimizer: Annotated[Adam | Sgd, Discriminator("name")]
-    scheduler: Annotated[ConstantSchedule | CosineSchedule | StepSchedule, Discriminator("name")]
+    scheduler: Annotated[Schedule, Discriminator("name")]
     trainer: Trainer
     callbacks: Callbacks
     baselines: list[Literal["constant", "linear", "boosting"]]

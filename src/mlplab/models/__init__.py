@@ -7,7 +7,7 @@ from mlplab.models.dropout import Dropout
 from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
 from mlplab.models.mlp import MLP
-from mlplab.models.network import Network, build_network
+from mlplab.models.network import Network, ParameterKind, build_network, parameter_kinds
 from mlplab.models.preprocessing import FeatureLayout, Preprocessing
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "Network",
+    "ParameterKind",
     "Preprocessing",
     "build_network",
+    "parameter_kinds",
 ]

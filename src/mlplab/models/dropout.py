@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
@@ -26,6 +26,7 @@ class Dropout(nn.Module):
         index: position of the layer in the network.
     """
 
+    dropped: Int64[Tensor, "member 1 1"]
     scale: Float[Tensor, "member 1 1"]
     threshold: UInt8[Tensor, "member 1 1"]
     remainder: UInt8[Tensor, "member 1 1"]
@@ -34,14 +35,17 @@ class Dropout(nn.Module):
         super().__init__()
         self.seeds, self.index = list(seeds), index
         dropped = (torch.tensor(rates, dtype=torch.float64) * 2**16).round().clamp(max=255 * 2**8)
-        for name, values in (
-            ("scale", 1 / (1 - dropped / 2**16)),
-            ("threshold", (dropped // 2**8).to(torch.uint8)),
-            ("remainder", (dropped % 2**8).to(torch.uint8)),
-        ):
-            self.register_buffer(name, values.reshape(-1, 1, 1), persistent=False)
+        dropped = dropped.to(torch.int64).reshape(-1, 1, 1)
+        for name, values in {"dropped": dropped, **_decisions(dropped)}.items():
+            self.register_buffer(name, values, persistent=False)
         self._generators: list[torch.Generator] = []
         self._masks: Masks | None = None
+
+    def scale_rates(self, factors: Sequence[float] | Float64[Tensor, " member"], members: slice) -> None:
+        """Sets the rates of some members to what they were at first, times factors of at most 1."""
+        factor = torch.as_tensor(factors, dtype=torch.float64, device=self.dropped.device).reshape(-1, 1, 1)
+        for name, values in _decisions((self.dropped[members] * factor).round()).items():
+            getattr(self, name)[members] = values
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Masks and rescales in training mode; returns the input otherwise."""
@@ -94,6 +98,15 @@ class Dropout(nn.Module):
         if self._masks is None or not self._masks.unused:
             return [source.get_state() for source in self.generators(device)]
         return self._masks.states()
+
+
+def _decisions(dropped: Shaped[Tensor, "member 1 1"]) -> dict[str, Shaped[Tensor, "member 1 1"]]:
+    """What decides which values are dropped, by the names of buffers, given how many of 2¹⁶ are."""
+    return {
+        "scale": 1 / (1 - dropped.double() / 2**16),
+        "threshold": (dropped // 2**8).to(torch.uint8),
+        "remainder": (dropped % 2**8).to(torch.uint8),
+    }
 
 
 class Masks:

@@ -120,8 +120,8 @@ class MLP(BackpropagationModule):
     def initialize(self, x: Input, seeds: Sequence[int]) -> None:
         """Draws the weights of hidden layers so that they suit these rows of each member."""
         a = x
-        for layer in self.first:
-            a = layer(a)
+        for first in self.first:
+            a = first(a)
         for index, layer in enumerate(self.hidden):
             assert isinstance(layer, HiddenLayer)
             initialize(layer.linear, a, seeds, index)
@@ -130,8 +130,8 @@ class MLP(BackpropagationModule):
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
         a = workspace.input
-        for layer in self.first:
-            yield (operation := layer.operation(a, workspace))
+        for first in self.first:
+            yield (operation := first.operation(a, workspace))
             a = operation.output
         for layer in self.hidden:
             assert isinstance(layer, HiddenLayer)

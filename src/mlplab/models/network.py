@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import NamedTuple
 
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
+from mlplab.models.linear import Linear
 from mlplab.models.linear_path import LinearPath
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing
@@ -51,6 +53,34 @@ class Network(nn.Module):
         self.preprocessing.shift(member, offset)
         if self.linear_path is not None:
             self.linear_path.shift(member, offset[self.preprocessing.numeric])
+
+
+class ParameterKind(NamedTuple):
+    """What the settings of a parameter in the optimizer depend on.
+
+    Args:
+        group: the name of its factors in `config.ParameterFactors`.
+        fan_in: number of inputs of the linear layer of which it is the weight; 1 for all others.
+    """
+
+    group: str
+    fan_in: int
+
+
+def parameter_kinds(network: nn.Module) -> list[ParameterKind]:
+    """The kind of each parameter.
+
+    A layer may name the group of its parameters in an attribute `parameter_group`. In others, `bias` belongs
+    to `biases`, and all else to `weights`.
+    """
+    kinds = []
+    for name, parameter in network.named_parameters():
+        path, _, leaf = name.rpartition(".")
+        layer, by_name = network.get_submodule(path), "biases" if leaf == "bias" else "weights"
+        is_matrix = isinstance(layer, Linear) and leaf == "weight"
+        fan_in = parameter.shape[1] if is_matrix else 1
+        kinds.append(ParameterKind(getattr(layer, "parameter_group", by_name), fan_in))
+    return kinds
 
 
 def build_network(

@@ -95,6 +95,7 @@ class CategoryEncoder(nn.Module):
         weight: the embeddings; None without embedded columns.
     """
 
+    parameter_group = "embeddings"
     columns: Int64[Tensor, " column"]
     offsets: Int64[Tensor, " column"]
     lookup: Int64[Tensor, "member 1 category"]

@@ -10,7 +10,10 @@ PER_MEMBER: dict[str, Any] = {
     "data": {"split", "fingerprint"},
     "model": {"dropout"},
     "loss": {"delta", "label_smoothing"},
-    "optimizer": {"lr", "betas", "eps", "weight_decay", "momentum"},
+    "optimizer": {
+        *("lr", "betas", "eps", "weight_decay", "momentum"),
+        *("lr_factors", "weight_decay_factors", "lr_by_fan_in"),
+    },
     "scheduler": True,
     "callbacks": {"early_stopping"},
     "init_from": True,

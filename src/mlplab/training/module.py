@@ -14,14 +14,14 @@ from mlplab import config
 from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
-from mlplab.models import Network
+from mlplab.models import Dropout, Network
 from mlplab.models.targets import TargetTransform
 from mlplab.training.evaluation import Evaluation, Mean, Values
 from mlplab.training.losses import batch_losses, build_loss
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.private_interfaces import count_steps
-from mlplab.training.schedules import lr_factors
-from mlplab.training.step_loop import Blocks, StepLoop
+from mlplab.training.schedules import StepFactors, step_factors
+from mlplab.training.step_loop import Blocks, StepLoop, set_dropout_rates
 
 if TYPE_CHECKING:
     from mlplab.training.callbacks.stack_callback import StackCallback
@@ -72,6 +72,9 @@ class StackModule(LightningModule):
         self.schema, self.steps, self.max_epochs = schema, steps, configs[0].trainer.max_epochs
         self.loss = build_loss([run.loss for run in configs])
         self.monitor = configs[0].monitor
+        constant = config.ConstantSchedule(name="constant")
+        self._schedules_are_constant = all(run.scheduler == constant for run in configs)
+        self._dropouts = [layer for layer in network.modules() if isinstance(layer, Dropout)]
         self.ensemble = configs[0].ensemble
         thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
         self.val = Evaluation(self.loss, val, schema, thresholds)
@@ -115,7 +118,7 @@ class StackModule(LightningModule):
 
     def configure_optimizers(self) -> MemberOptimizer:
         """One optimizer for all members."""
-        optimizer = MemberOptimizer(self.network.parameters(), [run.optimizer for run in self.configs])
+        optimizer = MemberOptimizer(self.network, [run.optimizer for run in self.configs])
         if self.resume_from:
             optimizer.load_member_state(*self.resume_from)
         return optimizer
@@ -192,16 +195,16 @@ class StackModule(LightningModule):
 
     def begin_epoch(self) -> None:
         """Sets the learning rates of the epoch's steps, before callbacks of the user may look for them."""
-        self.optimizer.set_lr(self._lr_factors(), self.completed_steps)
+        self.optimizer.set_factors(self._step_factors(), self.completed_steps)
         self._next_check = CHECK_EVERY_STEPS * max(1, math.ceil(self.completed_steps / CHECK_EVERY_STEPS))
 
-    def _lr_factors(self) -> Float64[Tensor, "step member"] | None:
+    def _step_factors(self) -> StepFactors | None:
         """Those of the epoch's steps; None if they cannot have changed."""
         schedules, steps, epoch = [run.scheduler for run in self.configs], self.steps, self.completed_epochs
-        if self.values and all(isinstance(schedule, config.ConstantSchedule) for schedule in schedules):
+        if self.values and self._schedules_are_constant:
             return None
         done = epoch * steps + torch.arange(steps, dtype=torch.float64)
-        return lr_factors(schedules, done / (self.max_epochs * steps), epoch)
+        return step_factors(schedules, done / (self.max_epochs * steps), epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Returns the sum of the members' losses; of a block, makes all steps and returns None."""
@@ -209,6 +212,8 @@ class StackModule(LightningModule):
             self._train_block(batch)
             return None
         self._check_divergence_at_times()
+        if self._dropouts:
+            set_dropout_rates(self._dropouts, self.optimizer.values())
         losses = self.losses(batch)
         self.train_losses.add(losses.detach()[:, None], batch.rows()[:, None])
         self.completed_steps += 1

@@ -2,22 +2,25 @@
 
 The updates are torch's fused kernels, which take one learning rate and any number of tensors per call. So all
 weights of a member form one row of a matrix `[member, weight]`, and the network's parameters are views of it.
-Members with the same settings are updated by one call. The arithmetic is the same alone and in a stack.
+Members with the same settings are updated by one call, or, if groups of parameters have factors, by one for
+each factor. The arithmetic is the same alone and in a stack.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import accumulate, groupby, pairwise
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
+from mlplab.models import ParameterKind, parameter_kinds
 from mlplab.models.backpropagation import VECTOR_SIZE
 from mlplab.training.private_interfaces import fused_adam, fused_adamw, fused_sgd
-from mlplab.training.schedules import TENSOR_DEVICES, StepValues, average_share, step_tensors
+from mlplab.training.schedules import TENSOR_DEVICES, StepFactors, StepValues, average_share, step_tensors
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
@@ -27,10 +30,26 @@ member's must not depend on its position in a stack."""
 Settings = config.ResolvedAdam | config.ResolvedSgd
 
 Rows = Mapping[str, list[Tensor]]
-"""The rows of some members, by name."""
+"""The rows of some members, or some columns of them, by name."""
 
-Group = tuple[Settings, int, Rows]
-"""Members with the same settings and learning rates: the settings, the first member, and the rows of all."""
+Factors = tuple[float, float]
+"""Of the learning rate and of the weight decay."""
+
+
+class Group(NamedTuple):
+    """What one call updates: parameters with the same factors, of members with the same settings and rates.
+
+    Args:
+        first: the first of these members.
+        lr_factor: of their learning rate.
+        weight_decay: before what changes from step to step.
+    """
+
+    settings: Settings
+    first: int
+    lr_factor: float
+    weight_decay: float
+    rows: Rows
 
 
 class MemberOptimizer(torch.optim.Optimizer):
@@ -44,7 +63,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     `AVERAGE_EXPONENT` in `schedules.py`). Within `averaged`, the parameters are views of this average.
 
     Args:
-        parameters: of shape `[member, row, column]`.
+        network: its parameters are of shape `[member, row, column]`.
         settings: all of SGD or all of Adam and AdamW.
 
     Attributes:
@@ -53,8 +72,8 @@ class MemberOptimizer(torch.optim.Optimizer):
         groups: of each part; a new list where other members belong together than before.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], settings: Sequence[Settings]) -> None:
-        super().__init__(parameters, {})
+    def __init__(self, network: nn.Module, settings: Sequence[Settings]) -> None:
+        super().__init__(network.parameters(), {})
         self.parameters: list[nn.Parameter] = self.param_groups[0]["params"]
         self.settings = list(settings)
         self.state_names = ["momentum"] if isinstance(settings[0], config.Sgd) else ["mean", "square"]
@@ -65,6 +84,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         sizes = [parameter[0].numel() for parameter in self.parameters]
         widths = [size + -size % ALIGNMENT for size in sizes]
         self.rows = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
+        self._columns = [*zip(parameter_kinds(network), pairwise(accumulate(widths, initial=0)), strict=True)]
 
         def views(name: str) -> list[Tensor]:
             columns = torch.split(self.rows[name].detach(), widths, 1)
@@ -80,53 +100,65 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.zero_grad()
         self._kinds = [each.model_dump_json(exclude={"lr"}) for each in settings]
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
-        self._lr: Float64[Tensor, "step member"] = self._base_lr.new_empty(0, len(settings))
+        self._factors: StepFactors = self._base_lr.new_empty(1, 0, len(settings))
         self._parts = [slice(len(self.settings))]
         self._together: list[list[list[int]]] = []
         self.groups: list[list[Group]] = []
-        self._rates: list[list[float]] = []
+        self._by_step: list[tuple[list[float], ...]] = []
         self._takes_tensors = self.rows["weights"].device.type in TENSOR_DEVICES
         self._tensors: list[StepValues] = []
         self._next = 0
 
     def split(self, parts: Sequence[slice]) -> None:
-        """Divides the members into parts that are updated one after another; before `set_lr`."""
+        """Divides the members into parts that are updated one after another; before `set_factors`."""
         self._parts = list(parts)
 
-    def set_lr(self, factors: Float64[Tensor, "step member"] | None, done: int = 0) -> None:
-        """Sets the learning rates of an epoch's steps, as factors of each member's `lr`.
+    def set_factors(self, factors: StepFactors | None, done: int = 0) -> None:
+        """Sets those of an epoch's steps. None: they are those of the epoch before.
 
-        None: they are those of the epoch before. `done` steps of the epoch have been made already.
+        `done` steps of the epoch have been made already.
         """
         self._next = done
         if factors is not None:
-            before, self._lr = self._lr, self._base_lr * factors
+            before, self._factors = self._factors, torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
-            if not torch.equal(self._lr, before):
-                self._rates = self._lr.tolist()
+            if not torch.equal(self._factors, before):
+                self._by_step = [*zip(*self._factors.tolist(), strict=True)]
                 self._group()
         if self._takes_tensors:
-            self._tensors = step_tensors(self._lr, self.steps - done, self.rows["weights"])
+            self._tensors = step_tensors(self._factors, self.steps - done, self.rows["weights"])
 
     def _group(self) -> None:
         """Puts together the members of each part that one call updates."""
-        together, rates = [], [lr.numpy().tobytes() for lr in self._lr.T]
+        together, rates = [], [each.numpy().tobytes() for each in self._factors.unbind(2)]
         for part in self._parts:
             groups: dict[Any, list[int]] = defaultdict(list)
             for member in range(len(self.settings))[part]:
                 groups[self._kinds[member], rates[member]].append(member)
             together.append([*groups.values()])
         if together != self._together:
-            self._together, self.groups = together, [[*map(self._rows_of, part)] for part in together]
+            self._together = together
+            self.groups = [
+                [group for members in part for group in self._groups(members)] for part in together
+            ]
 
-    def _rows_of(self, members: Sequence[int]) -> Group:
-        rows = {name: [values[member] for member in members] for name, values in self.rows.items()}
-        return self.settings[members[0]], members[0], rows
+    def _groups(self, members: Sequence[int]) -> Iterator[Group]:
+        """Those of members with the same settings, one for each factor of theirs."""
+        settings, ranges = self.settings[members[0]], defaultdict[Factors, list[slice]](list)
+        for factors, adjacent in groupby(self._columns, lambda each: _factors(settings, each[0])):
+            bounds = [bound for _, columns in adjacent for bound in columns]
+            ranges[factors].append(slice(bounds[0], bounds[-1]))
+        for (lr, decay), columns in ranges.items():
+            rows = {
+                name: [values[member, each] for member in members for each in columns]
+                for name, values in self.rows.items()
+            }
+            yield Group(settings, members[0], lr, settings.weight_decay * decay, rows)
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
         """Learning rates of the last step."""
-        return self._lr[self._next - 1]
+        return self._factors[0, self._next - 1]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates all parameters; returns the value of `closure`. Hooks for steps are not called."""
@@ -144,27 +176,32 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     def _show_lr(self) -> None:
         """Shows the mean learning rate of the next step, in the epoch, where callbacks look for it."""
-        if self._next < len(self._lr):
-            self.param_groups[0]["lr"] = self._lr[self._next].mean().item()
+        if self._next < self._factors.shape[1]:
+            self.param_groups[0]["lr"] = self._factors[0, self._next].mean().item()
 
     def values(self, ahead: int = 0) -> StepValues:
         """Those of the next step, or of one so many steps ahead."""
         if self._takes_tensors:
             return self._tensors[self._next + ahead]
         number = self.steps + ahead + 1
-        return number, average_share(number), self._rates[self._next + ahead]
+        return number, average_share(number), *self._by_step[self._next + ahead]
 
     def update(self, part: int, values: StepValues) -> None:
         """Updates a part of the members by the gradients in `rows`, in a step with these values.
 
         `advance` must follow.
         """
-        number, share, lr = values
-        for settings, first, rows in self.groups[part]:
+        number, share, rates, *changes = values
+        for settings, first, lr_factor, weight_decay, rows in self.groups[part]:
+            lr, decay = rates[first], weight_decay
+            if lr_factor != 1:
+                lr = lr * lr_factor
+            if changes and decay:
+                decay = _decay(settings, lr, decay * changes[0][first], rows)
             if isinstance(settings, config.Sgd):
-                _sgd(settings, lr[first], rows)
+                _sgd(settings, lr, decay, rows)
             else:
-                _adam(settings, lr[first], number, rows)
+                _adam(settings, lr, decay, number, rows)
         if self.has_average:
             members = self._parts[part]
             self.rows["average"][members].lerp_(self.rows["weights"][members], share)
@@ -218,13 +255,41 @@ class MemberOptimizer(torch.optim.Optimizer):
             self.rows[name].copy_(values)
 
 
-def _sgd(settings: Any, lr: Any, rows: Rows) -> None:
+def _factors(settings: Settings, kind: ParameterKind) -> Factors:
+    """Those of a parameter of this kind.
+
+    With `lr_by_fan_in`, W = V/√n, and V is updated as usual (see `config.Adam`). Adam adds weight_decay × V
+    to the gradient of V, which is that of W over √n. AdamW takes off a share lr × weight_decay of V and of W.
+    """
+    group, root = kind.group, kind.fan_in**0.5
+    lr, decay = getattr(settings.lr_factors, group, 1.0), getattr(settings.weight_decay_factors, group, 1.0)
+    if isinstance(settings, config.ResolvedAdam) and settings.lr_by_fan_in and group == "weights":
+        lr, decay = lr / root, decay * (root if settings.name == "adamw" else kind.fan_in)
+    return lr, decay
+
+
+def _decay(settings: Any, lr: Any, decay: Any, rows: Rows) -> float:
+    """Returns the weight decay that is left to the kernels, given that of a step.
+
+    They take a number, which a CUDA graph would repeat at each step. So a tensor is applied here.
+    """
+    if not isinstance(decay, Tensor):
+        return float(decay)
+    for weights, gradient in zip(rows["weights"], rows["gradients"], strict=True):
+        if settings.name == "adamw":
+            weights.mul_(1 - lr * decay)
+        else:
+            gradient.add_(weights * decay)
+    return 0.0
+
+
+def _sgd(settings: Any, lr: Any, weight_decay: float, rows: Rows) -> None:
     """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
     fused_sgd(
         rows["weights"],
         rows["gradients"],
         rows["momentum"] if settings.momentum else [],
-        weight_decay=settings.weight_decay,
+        weight_decay=weight_decay,
         momentum=settings.momentum,
         lr=lr,
         dampening=0.0,
@@ -234,7 +299,7 @@ def _sgd(settings: Any, lr: Any, rows: Rows) -> None:
     )
 
 
-def _adam(settings: Any, lr: Any, number: int | Tensor, rows: Rows) -> None:
+def _adam(settings: Any, lr: Any, weight_decay: float, number: int | Tensor, rows: Rows) -> None:
     """Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
     AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
@@ -251,7 +316,7 @@ def _adam(settings: Any, lr: Any, number: int | Tensor, rows: Rows) -> None:
         lr=lr,
         beta1=settings.betas[0],
         beta2=settings.betas[1],
-        weight_decay=settings.weight_decay,
+        weight_decay=weight_decay,
         eps=settings.eps,
         amsgrad=False,
         maximize=False,

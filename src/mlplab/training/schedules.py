@@ -1,4 +1,4 @@
-"""What changes from step to step: learning rates, which are factors of each member's own, and counts."""
+"""What changes from step to step: factors of each member's learning rate and regularization, and counts."""
 
 import math
 from collections.abc import Sequence
@@ -16,28 +16,38 @@ Progress = Float64[Tensor, " step"]
 AVERAGE_EXPONENT = 8
 """The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
-StepValues = tuple[int | Tensor, float | Tensor, Sequence[float] | Tensor]
-"""A step's number, its share in the weight average, and each member's learning rate."""
+StepFactors = Float64[Tensor, "factor step member"]
+"""Of each member's learning rate in the steps of an epoch, and, unless they are always 1, of its weight decay
+and dropout rate."""
+
+StepValues = tuple[Any, ...]
+"""A step's number, its share in the weight average, each member's learning rate, and, unless they are always
+1, the factors of weight decay and dropout rates."""
 
 TENSOR_DEVICES = {"cuda"}
 """Types of devices where these values are tensors, which CUDA graphs can read (`step_graphs.py`)."""
 
-Schedule = config.ConstantSchedule | config.CosineSchedule | config.StepSchedule
 
+def step_factors(schedules: Sequence[config.Schedule], progress: Progress, epoch: int) -> StepFactors:
+    """The factors of each member's schedule for the steps of an epoch, which is counted from 0."""
+    distinct = dict.fromkeys(schedules)
+    changes = any(schedule.regularization != "constant" for schedule in distinct)
 
-def lr_factors(
-    schedules: Sequence[Schedule], progress: Progress, epoch: int
-) -> Float64[Tensor, "step member"]:
-    """The factors of each member's learning rate for the steps of an epoch, which is counted from 0."""
+    def factors(schedule: config.Schedule) -> Float64[Tensor, "factor step"]:
+        lr = _lr(schedule, progress, epoch)
+        return torch.stack([lr, _regularization(schedule, progress)] if changes else [lr])
+
     # Each schedule by itself: the last bit of a cosine may depend on its position in a tensor.
-    distinct = {schedule: _factors(schedule, progress, epoch) for schedule in dict.fromkeys(schedules)}
-    return torch.stack([distinct[schedule] for schedule in schedules], 1)
+    by_schedule = {schedule: factors(schedule) for schedule in distinct}
+    return torch.stack([by_schedule[schedule] for schedule in schedules], 2)
 
 
-def _factors(schedule: Schedule, progress: Progress, epoch: int) -> Progress:
+def _lr(schedule: config.Schedule, progress: Progress, epoch: int) -> Progress:
     match schedule:
         case config.CosineSchedule():
             return cosine(progress, schedule.warmup, schedule.final_factor)
+        case config.CoslogSchedule():
+            return coslog(progress, schedule.cycles)
         case config.StepSchedule():
             return torch.full_like(progress, schedule.gamma ** (epoch // schedule.step_size))
         case config.ConstantSchedule():
@@ -52,19 +62,36 @@ def cosine(progress: Progress, warmup: float, final: float) -> Progress:
     return torch.where(progress < warmup, progress / warmup, factors) if warmup else factors
 
 
+def coslog(progress: Progress, cycles: int) -> Progress:
+    """½(1 − cos(2π log₂(1 + (2^cycles − 1)t))) (RealMLP, arXiv 2407.04491, section 3)."""
+    return (1 - torch.cos(2 * math.pi * torch.log2(1 + (2**cycles - 1) * progress))) / 2
+
+
+def _regularization(schedule: config.Schedule, progress: Progress) -> Progress:
+    """Constant, or flat_cos(t) = ½(1 + cos(π(max(1, 2t) − 1))) (RealMLP, arXiv 2407.04491, section 3)."""
+    if schedule.regularization == "constant":
+        return torch.ones_like(progress)
+    return (1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2
+
+
 def average_share(number: Any) -> Any:
     """Of the weights after a step, in their average."""
     return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
 
 
 def step_tensors(
-    lr: Float64[Tensor, "step member"], before: int, weights: Float[Tensor, "member weight"]
+    factors: StepFactors, before: int, weights: Float[Tensor, "member weight"]
 ) -> list[StepValues]:
     """The values of an epoch's steps, before which so many have been made, as tensors where the weights are.
 
     The kernels of the updates read the number and the learning rate as float32 there.
+
+    Args:
+        factors: with the learning rates themselves.
     """
+    lr, *regularization = factors
     numbers, single = torch.arange(before + 1, before + 1 + len(lr), dtype=torch.float64), torch.float32
-    columns = (numbers, single), (average_share(numbers), weights.dtype), (lr, single)
-    number, share, rates = (values.to(weights.device, dtype, non_blocking=True) for values, dtype in columns)
-    return [*zip(number, share, rates, strict=True)]
+    columns = [(numbers, single), (average_share(numbers), weights.dtype), (lr, single)]
+    columns += [(each, each.dtype) for each in regularization]
+    moved = (values.to(weights.device, dtype, non_blocking=True) for values, dtype in columns)
+    return [*zip(*moved, strict=True)]

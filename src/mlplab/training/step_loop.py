@@ -13,7 +13,7 @@ step has neither; what does not depend on the weights is computed for all steps 
 is the same to the bit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,12 +25,12 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.data.batches.loader import Batch
-from mlplab.models import Linear, Network
+from mlplab.models import Dropout, Linear, Network
 from mlplab.models.backpropagation import BackpropagationModule, Workspace
 from mlplab.models.preprocessing import append_embeddings, embedding_gradient
 from mlplab.training.losses import Divisor, RowWeights, build_loss, loss_terms, mean_losses
 from mlplab.training.optimizers import MemberOptimizer, clip_by_member
-from mlplab.training.schedules import TENSOR_DEVICES
+from mlplab.training.schedules import TENSOR_DEVICES, StepValues
 from mlplab.training.step_graphs import StepGraphs
 
 TOGETHER = 16
@@ -65,6 +65,13 @@ def parts_of(network: Network, rows: int) -> list[slice]:
     parts = -(-members // max(1, CACHE_BYTES // step_bytes))
     bounds = [members * part // parts for part in range(parts + 1)]
     return [slice(first, end) for first, end in pairwise(bounds)]
+
+
+def set_dropout_rates(layers: Iterable[Dropout], values: StepValues, members: slice = slice(None)) -> None:
+    """Sets the rates of some members to what they are in a step with these values."""
+    for factors in values[3:]:
+        for layer in layers:
+            layer.scale_rates(factors[members], members)
 
 
 @dataclass
@@ -111,6 +118,7 @@ class StepLoop:
         self._derivatives = [build_loss(losses[part]).derivative for part in parts]
         encoder = network.preprocessing.category_encoder
         self.embeddings = None if encoder is None else encoder.weight
+        self._dropouts = [layer for layer in self.body.with_modes if isinstance(layer, Dropout)]
         self.optimizer, self.max_norm, self.parts = optimizer, max_norm, list(parts)
         optimizer.split(self.parts)
         self._workspaces: list[Workspace] = []
@@ -187,6 +195,7 @@ class StepLoop:
         """A step of some members; returns their outputs."""
         workspace, weight, members = self._workspaces[part], self.embeddings, self.parts[part]
         gradients = workspace.trained_gradients
+        set_dropout_rates(self._dropouts, values, members)
         if weight is not None:
             x = append_embeddings(x, weight[members], embedded)
         z = workspace.forward(x)
