@@ -22,7 +22,7 @@ class Preprocessing(Section):
     target: Literal["standard", "log", "none"]
     one_hot_max_categories: Count
     embedding_dim: Count
-    clip_predictions: bool
+    clip_predictions: bool = False
 
 
 class Linear(Section):

@@ -2,19 +2,22 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from support import SMALL, train_into
+from support import SMALL, train_into, write_config
 
 import mlplab
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import UserError
+from mlplab.runs.discovery import read_config
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training import checkpoint
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0)
 
@@ -50,6 +53,20 @@ def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None
         np.testing.assert_array_equal(run.predict(frame), expected, form)
     np.testing.assert_array_equal(run.predict(FRAME[order]), expected[order])
     np.testing.assert_allclose(run.predict(FRAME[:1]), expected[:1], rtol=1e-6)
+
+
+def test_a_run_from_before_keys_were_added_predicts_as_before(sweep: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(sweep / "0", older)
+    path = older / "checkpoints/best.ckpt"
+    content, values = checkpoint.load(path), read_config(older)
+    for config in (content["config"], values):
+        for key in ("input_scale", "parametric_activation", "linear_path", "initial_weights"):
+            del config["model"][key]
+        del config["model"]["preprocessing"]["clip_predictions"]
+    checkpoint.save(path, content)
+    write_config(older, values)
+    np.testing.assert_array_equal(mlplab.load(older).predict(FRAME), mlplab.load(sweep / "0").predict(FRAME))
 
 
 @pytest.mark.parametrize("target", ["standard", "log"])
