@@ -137,6 +137,26 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path: Path) ->
     assert not torch.equal(run["best"]["body.output.weight"], run["last"]["body.output.weight"])
 
 
+@pytest.mark.parametrize(("noise", "epochs"), [(30, 6), (0.1, 30)])
+@pytest.mark.parametrize("networks", [1, 3])
+def test_a_run_stops_at_the_end_of_a_cycle_that_made_it_worse(
+    tmp_path: Path, noise: float, epochs: int, networks: int
+) -> None:
+    """Of four cycles, the second ends in epoch 6 of 30."""
+    data = ("data=synthetic", "data.function=friedman1", "data.rows=1000", f"data.noise={noise}")
+    schedule = ("scheduler=coslog", "callbacks.early_stopping.patience=auto", "trainer.max_epochs=30")
+    rest = (
+        "optimizer.lr=0.01",
+        "optimizer.weight_averaging=false",
+        f"ensemble={networks}",
+        "logger=[]",
+        "baselines=[]",
+    )
+    (metrics,) = train_into(tmp_path, (*data, *schedule, *rest))
+    assert metrics["epochs"] == epochs
+    assert (metrics["best_epoch"] < 6) == (epochs == 6)
+
+
 def test_min_delta_must_be_exceeded(tmp_path: Path) -> None:
     stopping = ("callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=1e9")
     (run,) = trained(tmp_path, (*SMALL, *stopping))

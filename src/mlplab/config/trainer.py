@@ -47,9 +47,13 @@ class Trainer(Section):
 
 
 class EarlyStopping(Section):
-    """Stops after `patience` epochs without a decrease of the monitored metric by more than `min_delta`."""
+    """Stops after `patience` epochs without a decrease of the monitored metric by more than `min_delta`.
 
-    patience: Count | None
+    `auto` stops at the end of a cycle of the learning rate where networks are worse than in their best
+    epochs.
+    """
+
+    patience: Count | Literal["auto"] | None
     min_delta: NotNegative
 
 

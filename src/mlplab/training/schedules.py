@@ -67,6 +67,12 @@ def coslog(progress: Progress, cycles: int) -> Progress:
     return (1 - torch.cos(2 * math.pi * torch.log2(1 + (2**cycles - 1) * progress))) / 2
 
 
+def completed_cycles(schedule: config.Schedule, progress: float) -> int:
+    """The number of cycles of the learning rate, at whose ends it is lowest, in that part of all steps."""
+    cycles = schedule.cycles if isinstance(schedule, config.CoslogSchedule) else 1
+    return int(math.log2(1 + (2**cycles - 1) * progress) + 1e-9)
+
+
 def _regularization(schedule: config.Schedule, progress: Progress) -> Progress:
     """Constant, or flat_cos(t) = ½(1 + cos(π(max(1, 2t) − 1))) (RealMLP, arXiv 2407.04491, section 3)."""
     if schedule.regularization == "constant":

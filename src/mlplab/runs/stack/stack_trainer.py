@@ -22,6 +22,7 @@ from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
 from mlplab.training.calibration import temperatures
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
+from mlplab.training.callbacks.cycle_stopping import CycleStopping
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
@@ -72,6 +73,11 @@ class StackTrainer:
         voters = epoch_voters([member.split.val for member in data], self.stack.module.ensemble)
         self.best = BestWeights(len(configs), voters)
         self.stopping = EarlyStopping([stop.patience for stop in stops], [stop.min_delta for stop in stops])
+        schedules = [
+            run.config.scheduler if run.config.callbacks.early_stopping.patience == "auto" else None
+            for run in runs
+        ]
+        cycles = CycleStopping(schedules, self.best, self.stopping)
         self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
         self.last_weights: Tensors = {}
@@ -85,6 +91,7 @@ class StackTrainer:
             EpochCurves(loggers, self.best),
             *([StepCurves(loggers, steps)] if steps else []),
             self.stopping,
+            cycles,
             self.pruning,
             self.shrink,
             EpochLines([run.log_progress for run in runs]),

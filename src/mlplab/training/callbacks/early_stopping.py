@@ -15,7 +15,7 @@ class EarlyStopping(StackCallback):
     """Stops members whose monitored metric no longer improves, and training when all have stopped.
 
     Args:
-        patience: epochs without improvement, for each member; None: never stop it.
+        patience: epochs without improvement, for each member; otherwise, it does not stop.
         min_delta: smallest change that counts as an improvement, in the metric's units, for each member.
 
     Attributes:
@@ -24,8 +24,10 @@ class EarlyStopping(StackCallback):
         network: the network's tensors, of stopped members from when they stopped.
     """
 
-    def __init__(self, patience: Sequence[int | None], min_delta: Sequence[float]) -> None:
-        self.patience = torch.tensor([torch.inf if epochs is None else epochs for epochs in patience])
+    def __init__(self, patience: Sequence[int | str | None], min_delta: Sequence[float]) -> None:
+        self.patience = torch.tensor(
+            [epochs if isinstance(epochs, int) else torch.inf for epochs in patience]
+        )
         self.min_delta = torch.tensor(min_delta, dtype=torch.float64)
         self.lowest: Float64[Tensor, " member"] = torch.full_like(self.min_delta, torch.inf)
         self.waited: Int64[Tensor, " member"] = torch.zeros(len(patience), dtype=torch.int64)
