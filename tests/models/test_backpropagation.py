@@ -29,7 +29,7 @@ def by_autograd(network: MLP) -> MLP:
 def random_network(source: random.Random) -> tuple[MLP, int]:
     """A network in float64 with weights that are not small, and the number of its features."""
     members, features, widths = source.choice([1, 2, 3]), source.choice([1, 2, 5, 8]), [1, 3, 4, 8, 16]
-    numbers = source.choice([0, 1, features])
+    numbers, bins = source.choice([0, 1, features]), source.choice([0, 0, 1, 2, 6])
     hidden = [source.choice(widths)] * source.choice([0, 1, 2, 3])
     network = mlp(
         features=features,
@@ -45,7 +45,6 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
         input_scale=source.random() < 0.3,
         parametric_activation=source.random() < 0.3,
         periodic_projection=source.choice([0, 0, 1, 3]),
-        piecewise_linear_bins=(bins := source.choice([0, 0, 1, 2, 6])),
         piecewise_linear_width=source.choice([1, 3, 4]),
         knots=torch.randn(members, bins + 1, numbers).sort(1).values if bins else None,
     )

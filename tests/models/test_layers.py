@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mlplab.models import MLP, Dropout, LayerNorm, Linear
 from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
 from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
+from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
+from mlplab.models.embeddings.piecewise_linear import PiecewiseLinear
 from mlplab.models.input_scale import InputScale
 from mlplab.models.mlp import HiddenLayer
-from mlplab.models.periodic import PeriodicFeatures, PeriodicProjection
-from mlplab.models.piecewise_linear import PiecewiseLinear
 
 RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)
 
@@ -60,9 +60,9 @@ def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
 
 
 def piecewise_linear(members: Sequence[int], numbers: int = 5, width: int = 3) -> PiecewiseLinear:
-    layer = PiecewiseLinear(numbers, 6, width, seeds(members), knots(members, numbers))
+    layer = PiecewiseLinear(knots(members, numbers), width, seeds(members))
     with torch.no_grad():  # as after some steps
-        for member, weight in zip(members, layer.linear.weight, strict=True):
+        for member, weight in zip(members, layer.weight, strict=True):
             weight.normal_(generator=torch.Generator().manual_seed(member))
     return layer
 
@@ -113,7 +113,7 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "mlp with numeric embeddings": lambda members: mlp(
         *(members, 6, 2),
         **{"numeric_features": 5, "periodic_features": 4, "periodic_projection": 2},
-        **{"piecewise_linear_bins": 6, "piecewise_linear_width": 8, "knots": knots(members)},
+        **{"knots": knots(members), "piecewise_linear_width": 8},
     ),
     "mlp of widths 1": lambda members: mlp(members, hidden=[1, 1, 4], residual=True),
 }
@@ -253,16 +253,15 @@ def test_input_scale_multiplies_rows_of_the_first_weights() -> None:
 
 
 def test_a_projection_is_an_affine_map_of_the_cosines_of_each_column() -> None:
-    x, layer = torch.randn(2, 5, 3), PeriodicProjection(2, 16, 3, [0, 1])
-    expected = [x]
+    x, layer, expected = torch.randn(2, 5, 3), PeriodicProjection(2, 16, 3, [0, 1]), []
     for number in range(2):
-        turns = x[..., number, None] * layer.weight[:, None, number] + layer.bias[:, None, number]
-        weight = layer.linear.weight[:, 16 * number : 16 * (number + 1)]
-        expected.append(torch.cos(2 * torch.pi * turns) @ weight + layer.linear.bias[:, None, number])
-    torch.testing.assert_close(layer(x), torch.cat(expected, 2))
-    for drawn in (layer.linear.weight, layer.linear.bias):
+        turns = x[..., number, None] * layer.frequency[:, None, number] + layer.phase[:, None, number]
+        weight = layer.weight[:, 16 * number : 16 * (number + 1)]
+        expected.append(torch.cos(2 * torch.pi * turns) @ weight + layer.bias[:, None, number])
+    torch.testing.assert_close(layer(x), torch.cat([*expected, x], 2))
+    for drawn in (layer.weight, layer.bias):
         assert 0.15 < drawn.abs().max() <= 16**-0.5
-    assert layer.weight.std().item() == pytest.approx(0.1, rel=0.3)
+    assert layer.frequency.std().item() == pytest.approx(0.1, rel=0.3)
 
 
 def encoding(x: float, edges: Sequence[float]) -> list[float]:
@@ -278,31 +277,31 @@ def encoding(x: float, edges: Sequence[float]) -> list[float]:
 def test_piecewise_linear_embeddings_are_those_of_equation_1() -> None:
     """Also beyond the knots; equal ones are merged, and a constant column has no bin."""
     given = torch.tensor([[0.0, 0, 1, 3, 3, 7], [-2, -1, 0, 1, 2, 3], [0, 0, 0, 0, 0, 1], [5.0] * 6]).mT[None]
-    layer = PiecewiseLinear(4, 5, 2, [0], given).double()
+    layer = PiecewiseLinear(given, 2, [0]).double()
     with torch.no_grad():
-        layer.linear.weight.normal_()
-    weight = layer.linear.weight[0].view(4, 6, 2)
+        layer.weight.normal_()
+    weight = layer.weight[0].view(4, 6, 2)
     for value in (-9.0, 0.0, 0.5, 1.0, 2.5, 4.0, 11.0):
         found = layer(torch.full((1, 1, 5), value, dtype=torch.float64))[0, 0]
         for number, edges in enumerate(given[0].T.tolist()):
             own = sorted({*edges})
             bins = [1 + place for place, (low, high) in enumerate(pairwise(edges)) if high > low]
             features = torch.tensor([value, *encoding(value, own)], dtype=torch.float64)
-            expected = features @ weight[number, [0, *bins]] + layer.linear.bias[0, number]
+            expected = features @ weight[number, [0, *bins]] + layer.bias[0, number]
             torch.testing.assert_close(found[2 * number : 2 * number + 2], expected)
         assert found[8:].tolist() == [value]
 
 
 def test_piecewise_linear_embeddings_are_linear_at_first() -> None:
-    layer, x = PiecewiseLinear(5, 6, 4, [3, 4], knots([0, 1])), torch.randn(2, 9, 7)
+    layer, x = PiecewiseLinear(knots([0, 1]), 4, [3, 4]), torch.randn(2, 9, 7)
     a, b = x[:, :4], x[:, 4:8]
     torch.testing.assert_close(layer((a + b) / 2), (layer(a) + layer(b)) / 2)
-    assert mlp([0], numeric_features=5, piecewise_linear_bins=9).hidden[0].linear.weight.shape == (
+    assert mlp([0], numeric_features=5, knots=knots([0])).hidden[0].linear.weight.shape == (
         1,
         5 * 16 + 1,
         8,
     )
-    assert mlp([0], piecewise_linear_bins=9).piecewise_linear is None
+    assert mlp([0], knots=knots([0])).piecewise_linear is None
 
 
 def test_residual_adds_the_input_between_equal_widths() -> None:

@@ -92,7 +92,7 @@ def test_each_bin_of_an_embedding_has_the_same_share_of_the_training_rows() -> N
         network = build_stack([run_config], [run]).module.network
         x = torch.from_numpy(run.table.x[run.split.train]).float()[None]
         embedding = network.body.piecewise_linear
-        slope, intercept = embedding.slope[0, :, None, 1:], embedding.intercept[0, :, None, 1:]
+        slope, intercept, _, _ = embedding.pieces[0, :, None, 1:].chunk(4)
         shares = network.preprocessing(x).columns[0].T[..., None] * slope + intercept
         counts = ((shares > 0) & (shares <= 1)).sum(1)
         assert (counts - len(run.split.train) / 7).abs().max() <= 2, name

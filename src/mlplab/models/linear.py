@@ -1,6 +1,6 @@
-"""The linear layer of all members, and that of their numeric columns."""
+"""The linear layer of all members."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.random_streams import generator
-
-ByColumn = Float[Tensor, "member number batch width"]
 
 
 def affine(
@@ -150,75 +148,3 @@ class Linear(nn.Module):
             return grad_a
 
         return Operation(z, forward, backward)
-
-
-class ColumnwiseLinear(nn.Module):
-    """An affine map for each numeric column of each member: from features of the column to `width` values.
-
-    A column of a member is a plane `[batch, feature]`, and there is one batched product for all planes. Their
-    features are padded with any finite numbers to a multiple of 4 (see `Linear`).
-
-    Args:
-        bound: weights and biases are drawn from U(−bound, bound).
-    """
-
-    parameter_group = "numeric_embeddings"
-    weight: Float[Tensor, "member number*feature width"]
-    bias: Float[Tensor, "member number width"]
-
-    def __init__(self, numbers: int, features: int, width: int, seeds: Sequence[int], bound: float) -> None:
-        super().__init__()
-        empty = torch.empty(numbers * (features + 1), width)
-        sources = [generator(seed, "embeddings", 1) for seed in seeds]
-        stacked = torch.stack([nn.init.uniform_(empty.clone(), -bound, bound, source) for source in sources])
-        self.weight = nn.Parameter(stacked[:, numbers:].clone())
-        self.bias = nn.Parameter(stacked[:, :numbers].clone())
-
-    def forward(self, features: Float[Tensor, "plane batch _"]) -> Float[Tensor, "member batch output"]:
-        """The values of each column in turn."""
-        members, numbers, width = self.bias.shape
-        weight = self.weight.reshape(members * numbers, -1, width)
-        padding = 0, -width % 4, 0, features.shape[2] - weight.shape[1]
-        z = torch.bmm(features, nn.functional.pad(weight, padding))[..., :width]
-        return (torch.unflatten(z, 0, (members, numbers)) + self.bias.unsqueeze(2)).transpose(1, 2).flatten(2)
-
-    def passes(
-        self, a: Buffer, workspace: Workspace
-    ) -> tuple[Callable[[ByColumn], object], Callable[[ByColumn], Buffer]]:
-        """The parts of an operation, with planes as input.
-
-        The first one writes the values; the second takes the gradient at them, and returns that at the
-        planes if they need one. The formulas are those of `Linear`.
-        """
-        weight, grad_weight = workspace.parameter(self, "weight")
-        bias, grad_bias = workspace.parameter(self, "bias")
-        members, numbers, width = bias.shape
-        z, grad_a = Buffer(a.padded, width), Buffer(a.padded, a.width)
-        shape = len(a.padded), a.padded.shape[2], z.padded.shape[2]
-        padded_weight, product = a.flat.new_zeros(shape), a.flat.new_zeros(shape)
-        inner_weight, inner_product, by_column = (
-            torch.unflatten(each, 0, (members, numbers))
-            for each in (padded_weight[:, : a.width, :width], product[:, : a.width, :width], z.values)
-        )
-        grad_by_column = torch.unflatten(grad_weight, 1, (numbers, -1))
-
-        def forward(values: ByColumn) -> None:
-            inner_weight.copy_(torch.unflatten(weight, 1, (numbers, -1)))
-            torch.bmm(a.padded, padded_weight, out=z.padded)
-            torch.add(by_column, bias.unsqueeze(2), out=values)
-
-        def backward(gradient: ByColumn) -> Buffer:
-            by_column.copy_(gradient)
-            torch.sum(by_column, 2, out=grad_bias)
-            torch.bmm(a.padded.mT, z.padded, out=product)
-            grad_by_column.copy_(inner_product)
-            if a.needs_gradient:
-                torch.bmm(z.padded, padded_weight.mT, out=grad_a.padded)
-            return grad_a
-
-        return forward, backward
-
-
-def by_column(values: Float[Tensor, "member batch _"], numbers: int) -> ByColumn:
-    """A view of the values that several numeric columns have in each row."""
-    return torch.unflatten(values, 2, (numbers, -1)).transpose(1, 2)

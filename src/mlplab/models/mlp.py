@@ -5,8 +5,7 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from mlplab.models.activation import Activation, ParametricActivation
 from mlplab.models.backpropagation import (
@@ -19,18 +18,19 @@ from mlplab.models.backpropagation import (
 )
 from mlplab.models.data_driven_init import initialize
 from mlplab.models.dropout import Dropout
+from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding
+from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
+from mlplab.models.embeddings.piecewise_linear import Knots, PiecewiseLinear
 from mlplab.models.input_scale import InputScale
 from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
-from mlplab.models.periodic import PeriodicFeatures, PeriodicProjection
-from mlplab.models.piecewise_linear import PiecewiseLinear
 
 
 class MLP(BackpropagationModule):
     """Hidden layers (linear → norm → activation → dropout) and a linear output layer.
 
     If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input.
-    With `piecewise_linear_bins`, embeddings replace its numeric columns. With `input_scale`, each column of
+    With `knots`, piecewise-linear embeddings replace its numeric columns. With `input_scale`, each column of
     that has a learned factor.
 
     Args:
@@ -43,9 +43,8 @@ class MLP(BackpropagationModule):
         numeric_features: how many of the input's columns are numeric; they come first.
         periodic_features: number of periodic features of each of them.
         periodic_projection: number of values that they are projected to; 0: they are not.
-        piecewise_linear_bins: number of bins of each numeric column.
-        piecewise_linear_width: of its embedding.
-        knots: between these bins; None: they must be loaded later.
+        knots: of piecewise-linear embeddings of the numeric columns; None: there are none.
+        piecewise_linear_width: number of values of such an embedding.
     """
 
     def __init__(
@@ -64,12 +63,11 @@ class MLP(BackpropagationModule):
         input_scale: bool = False,
         parametric_activation: bool = False,
         periodic_projection: int = 0,
-        piecewise_linear_bins: int = 0,
+        knots: Knots | None = None,
         piecewise_linear_width: int = 16,
-        knots: Float[Tensor, "member knot number"] | None = None,
     ) -> None:
         super().__init__()
-        self.periodic, self.piecewise_linear, widths = None, None, [in_features, *hidden]
+        self.periodic, self.piecewise_linear = None, None
         if numeric_features and periodic_features:
             sizes = numeric_features, periodic_features
             self.periodic = (
@@ -77,12 +75,9 @@ class MLP(BackpropagationModule):
                 if periodic_projection
                 else PeriodicFeatures(*sizes, seeds)
             )
-            widths[0] += self.periodic.features
-        if numeric_features and piecewise_linear_bins:
-            self.piecewise_linear = PiecewiseLinear(
-                numeric_features, piecewise_linear_bins, piecewise_linear_width, seeds, knots
-            )
-            widths[0] = self.piecewise_linear.outputs(widths[0])
+        if numeric_features and knots is not None:
+            self.piecewise_linear = PiecewiseLinear(knots, piecewise_linear_width, seeds)
+        widths = [in_features + sum(each.added for each in self.embeddings), *hidden]
         self.input_scale = InputScale(widths[0], len(seeds)) if input_scale else None
         self.hidden = nn.ModuleList(
             HiddenLayer(
@@ -100,12 +95,12 @@ class MLP(BackpropagationModule):
         self.with_modes = tuple(layer for layer in self.modules() if isinstance(layer, Dropout))
 
     @property
-    def embeddings(self) -> list[PeriodicFeatures | PiecewiseLinear]:
+    def embeddings(self) -> list[PeriodicFeatures | ColumnwiseEmbedding]:
         """The layers that embed numeric columns."""
         return [each for each in (self.periodic, self.piecewise_linear) if each is not None]
 
     @property
-    def first(self) -> list[PeriodicFeatures | PiecewiseLinear | InputScale]:
+    def first(self) -> list[PeriodicFeatures | ColumnwiseEmbedding | InputScale]:
         """The layers before the hidden ones."""
         return [*self.embeddings, *([] if self.input_scale is None else [self.input_scale])]
 

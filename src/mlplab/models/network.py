@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
+from mlplab.models.embeddings.piecewise_linear import Knots
 from mlplab.models.linear import Linear
 from mlplab.models.linear_path import LinearPath
 from mlplab.models.mlp import MLP
@@ -89,13 +91,13 @@ def build_network(
     preprocessing: Preprocessing,
     *,
     initialize: bool = True,
-    knots: Float[Tensor, "member knot number"] | None = None,
+    knots: Knots | None = None,
 ) -> Network:
     """A network whose members share a shape; its input and output widths come from the preprocessing.
 
     Args:
         initialize: whether to draw initial weights; otherwise they must be loaded.
-        knots: of the scaled numeric columns, for piecewise-linear embeddings; likewise if None.
+        knots: of piecewise-linear embeddings; None: there are none, or they must be loaded.
 
     Raises:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
@@ -107,6 +109,8 @@ def build_network(
         if isinstance(model, config.Linear):
             body = MLP(*widths, seeds=seeds)
         elif isinstance(model, config.ResolvedMlp):
+            if knots is None and (bins := model.piecewise_linear_bins):
+                knots = torch.zeros(len(seeds), bins + 1, len(preprocessing.numeric))
             body = MLP(
                 *widths,
                 hidden=model.hidden,
@@ -120,9 +124,8 @@ def build_network(
                 input_scale=model.input_scale,
                 parametric_activation=model.parametric_activation,
                 periodic_projection=model.periodic_projection,
-                piecewise_linear_bins=model.piecewise_linear_bins,
-                piecewise_linear_width=model.piecewise_linear_width,
                 knots=knots,
+                piecewise_linear_width=model.piecewise_linear_width,
             )
             if model.linear_path:
                 linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))

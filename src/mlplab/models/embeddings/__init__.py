@@ -1,0 +1,1 @@
+"""Embeddings of numeric columns, as layers before the hidden ones."""

@@ -1,0 +1,130 @@
+"""Embeddings of numeric columns: a few values of each column, by weights of its own."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.models.backpropagation import Buffer, Operation, Workspace
+from mlplab.random_streams import generator
+
+Column = Float[Tensor, "member number batch 1"]
+Features = Float[Tensor, "member number batch feature"]
+
+
+class Encoding(NamedTuple):
+    """How features of columns are computed on buffers.
+
+    Args:
+        forward: writes the features of the columns.
+        backward: takes the columns and the gradient at their features, and writes those of the parameters;
+            None: the features have no parameters.
+        grad_column: takes the gradient at the features, after `backward`; returns that at the columns.
+    """
+
+    forward: Callable[[Column], object]
+    backward: Callable[[Column, Features], object] | None
+    grad_column: Callable[[Features], Float[Tensor, "member number batch"]]
+
+
+class ColumnwiseEmbedding(nn.Module, ABC):
+    """Puts `width` values of each numeric column in front of the other columns, or of all columns.
+
+    The values are an affine map of features of the column. The features of a member's column are a plane
+    `[batch, feature]`, and there is one batched product for all planes, padded as in `Linear`.
+
+    Args:
+        numbers: how many of the input's columns are numeric; they come first.
+        features: number of features of each of them.
+        bound: weights and biases are drawn from U(−bound, bound).
+    """
+
+    REPLACES: bool
+    """Whether the numeric columns themselves are left out."""
+
+    summary: str
+    parameter_group = "numeric_embeddings"
+    weight: Float[Tensor, "member number*feature width"]
+    bias: Float[Tensor, "member number width"]
+
+    def __init__(self, numbers: int, features: int, width: int, seeds: Sequence[int], bound: float) -> None:
+        super().__init__()
+        self.numbers, self.features, self.width = numbers, features, width
+        self.kept = numbers if self.REPLACES else 0
+        empty = torch.empty(numbers * (features + 1), width)
+        sources = [generator(seed, "embeddings", 1) for seed in seeds]
+        stacked = torch.stack([nn.init.uniform_(empty.clone(), -bound, bound, source) for source in sources])
+        self.weight = nn.Parameter(stacked[:, numbers:].clone())
+        self.bias = nn.Parameter(stacked[:, :numbers].clone())
+
+    @property
+    def added(self) -> int:
+        """How many more columns the output has than the input."""
+        return self.numbers * self.width - self.kept
+
+    @abstractmethod
+    def encode(self, column: Column) -> Features:
+        """The features of each column."""
+
+    @abstractmethod
+    def encoding(self, planes: Buffer, workspace: Workspace) -> Encoding:
+        """The same, with features written to `planes`, and their derivative."""
+
+    def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
+        """The values of each numeric column in turn, followed by the columns that are kept."""
+        features = self.encode(_by_column(x[..., : self.numbers], self.numbers)).flatten(0, 1)
+        below, right = -self.features % 4, -self.width % 4
+        weight = nn.functional.pad(self.weight.reshape(len(features), -1, self.width), (0, right, 0, below))
+        products = torch.bmm(nn.functional.pad(features, (0, below)), weight)[..., : self.width]
+        z = torch.unflatten(products, 0, (-1, self.numbers))
+        return torch.cat([(z + self.bias.unsqueeze(2)).transpose(1, 2).flatten(2), x[..., self.kept :]], 2)
+
+    def operation(self, x: Buffer, workspace: Workspace) -> Operation:
+        """The same; the derivative is that of `Linear`, then that of the features."""
+        weight, grad_weight = workspace.parameter(self, "weight")
+        bias, grad_bias = workspace.parameter(self, "bias")
+        numbers, embedded, kept = self.numbers, self.numbers * self.width, self.kept
+        like = x.values.new_empty(len(weight) * numbers, x.values.shape[1], 0)
+        a, z, grad_a = (Buffer(like, width) for width in (self.features, self.width, self.features))
+        shape = len(like), a.padded.shape[2], z.padded.shape[2]
+        padded_weight, product = like.new_zeros(shape), like.new_zeros(shape)
+        inner = (slice(None), slice(self.features), slice(self.width))
+        planes = z.values, grad_a.values, padded_weight[inner], product[inner]
+        values, grad_features, inner_weight, inner_product = (
+            torch.unflatten(each, 0, (-1, numbers)) for each in planes
+        )
+        encoding = self.encoding(a, workspace)
+        output = workspace.new(x.width + self.added)
+
+        def forward() -> None:
+            encoding.forward(_by_column(x.values[..., :numbers], numbers))
+            inner_weight.copy_(torch.unflatten(weight, 1, (numbers, -1)))
+            torch.bmm(a.padded, padded_weight, out=z.padded)
+            torch.add(values, bias.unsqueeze(2), out=_by_column(output.values[..., :embedded], numbers))
+            output.values[..., embedded:].copy_(x.values[..., kept:])
+
+        def backward(gradient: Buffer) -> Buffer:
+            values.copy_(_by_column(gradient.values[..., :embedded], numbers))
+            torch.sum(values, 2, out=grad_bias)
+            torch.bmm(a.padded.mT, z.padded, out=product)
+            torch.unflatten(grad_weight, 1, (numbers, -1)).copy_(inner_product)
+            if x.needs_gradient or encoding.backward:
+                torch.bmm(z.padded, padded_weight.mT, out=grad_a.padded)
+            if encoding.backward:
+                encoding.backward(_by_column(x.values[..., :numbers], numbers), grad_features)
+            if not x.needs_gradient:
+                return gradient
+            grad_x = workspace.gradient(x.width)
+            grad_x.values[..., kept:].copy_(gradient.values[..., embedded:])
+            grad_x.values[..., :kept].zero_()
+            grad_x.values[..., :numbers].add_(encoding.grad_column(grad_features).mT)
+            return grad_x
+
+        return Operation(output, forward, backward)
+
+
+def _by_column(values: Float[Tensor, "member batch _"], numbers: int) -> Features:
+    return torch.unflatten(values, 2, (numbers, -1)).transpose(1, 2)

@@ -1,0 +1,76 @@
+"""Piecewise-linear embeddings of numeric columns."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.models.backpropagation import Buffer, Workspace
+from mlplab.models.embeddings.columnwise import Column, ColumnwiseEmbedding, Encoding, Features
+
+Knots = Float[Tensor, "member knot number"]
+
+
+class PiecewiseLinear(ColumnwiseEmbedding):
+    """Replaces each numeric column x by learned functions of it, linear between knots t₀ ≤ t₁ ≤ ….
+
+    Their features are x, and for each bin from t to t′, clamp((x − t)/(t′ − t), 0, 1) (Gorishniy et al. 2022,
+    arXiv 2203.05556, equation 1). The feature of the first bin is not clamped below, nor the last one above.
+    The weights of the bins are 0 at first, so that the functions are linear until they have learned more
+    (version B of TabM, arXiv 2410.24210). An empty bin, between equal knots, has the feature 0, as if it were
+    merged with the next one.
+
+    Args:
+        knots: of the numeric columns, which come first; ascending.
+
+    Attributes:
+        pieces: four tensors, one after another: the features are clamp(slope · x + intercept, lower, upper).
+    """
+
+    REPLACES = True
+    pieces: Float[Tensor, "member 4*number feature"]
+
+    def __init__(self, knots: Knots, width: int, seeds: Sequence[int]) -> None:
+        bins, numbers = knots.shape[1] - 1, knots.shape[2]
+        super().__init__(numbers, 1 + bins, width, seeds, bound=width**-0.5)
+        with torch.no_grad():
+            torch.unflatten(self.weight, 1, (numbers, -1))[:, :, 1:] = 0
+        self.register_buffer("pieces", _pieces(knots.mT))
+        self.summary = f"piecewise-linear embeddings of numeric columns ({bins} bins to {width} values)"
+
+    def _terms(self, members: slice) -> tuple[Float[Tensor, "member number 1 feature"], ...]:
+        return torch.unflatten(self.pieces[members], 1, (4, -1)).unsqueeze(3).unbind(1)
+
+    def encode(self, column: Column) -> Features:
+        """x, and the feature of each bin."""
+        slope, intercept, lower, upper = self._terms(slice(None))
+        return torch.addcmul(intercept, column, slope).clamp(lower, upper)
+
+    def encoding(self, planes: Buffer, workspace: Workspace) -> Encoding:
+        """The same; only what is not clamped has a gradient."""
+        slope, intercept, lower, upper = self._terms(workspace.members)
+        features = torch.unflatten(planes.values, 0, (-1, self.numbers))
+
+        def forward(column: Column) -> None:
+            torch.addcmul(intercept, column, slope, out=features)
+            torch.clamp(features, lower, upper, out=features)
+
+        def grad_column(gradient: Features) -> Float[Tensor, "member number batch"]:
+            return torch.where((features > lower) & (features < upper), gradient * slope, 0).sum(3)
+
+        return Encoding(forward, None, grad_column)
+
+
+def _pieces(knots: Float[Tensor, "member number knot"]) -> Float[Tensor, "member 4*number feature"]:
+    """Where features are not clamped, the limits are the largest numbers."""
+    limits, widths = torch.finfo(knots.dtype), knots.diff()
+    is_bin = widths > limits.tiny
+    number, slope = is_bin.cumsum(2), torch.where(is_bin, 1 / widths, 0)
+    terms = (  # of x and of the bins
+        (1, slope),
+        (0, -knots[..., :-1] * slope),
+        (limits.min, torch.where(number > 1, torch.zeros_like(slope), limits.min)),
+        (limits.max, torch.where(number < number[..., -1:], torch.ones_like(slope), limits.max)),
+    )
+    return torch.cat([nn.functional.pad(of_bins, (1, 0), value=of_x) for of_x, of_bins in terms], 1)
