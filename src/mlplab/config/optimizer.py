@@ -16,7 +16,6 @@ class ParameterFactors(Section):
     activations: NotNegative = 1.0
     numeric_embeddings: NotNegative = 1.0
     embeddings: NotNegative = 1.0
-    linear_path: NotNegative = 1.0
 
 
 class Adam(Section):
