@@ -144,7 +144,7 @@ def test_a_run_stops_at_the_end_of_a_cycle_that_made_it_worse(tmp_path: Path, ne
     frame = pl.DataFrame(source.normal(size=(600, 8)))
     frame.with_columns(y=source.choice(["a", "b"], 600)).write_csv(path)
     schedule = ("scheduler=coslog", "callbacks.early_stopping.patience=auto", "trainer.max_epochs=30")
-    rest = ("model.dropout=0", f"ensemble={networks}", "logger=[]", "baselines=[]")
+    rest = ("optimizer.lr=0.01", "model.dropout=0", f"ensemble={networks}", "logger=[]", "baselines=[]")
     noise = ("data=csv", f"data.path={path}", "data.target=y")
     smooth = ("data=synthetic", "data.function=friedman1", "data.rows=400")
     stopped, trained_on = (
