@@ -19,11 +19,13 @@ from mlplab.config.loss import CrossEntropyLoss as CrossEntropyLoss
 from mlplab.config.loss import HuberLoss as HuberLoss
 from mlplab.config.loss import Loss as Loss
 from mlplab.config.loss import SimpleLoss as SimpleLoss
+from mlplab.config.model import Activation as Activation
 from mlplab.config.model import CustomModel as CustomModel
 from mlplab.config.model import Linear as Linear
 from mlplab.config.model import Mlp as Mlp
 from mlplab.config.model import Model as Model
 from mlplab.config.model import Preprocessing as Preprocessing
+from mlplab.config.optimizer import Adam as Adam
 from mlplab.config.optimizer import ConstantSchedule as ConstantSchedule
 from mlplab.config.optimizer import CosineSchedule as CosineSchedule
 from mlplab.config.optimizer import CoslogSchedule as CoslogSchedule

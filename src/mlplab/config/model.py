@@ -41,7 +41,7 @@ class Mlp(Section):
     piecewise_linear_bins: Annotated[int, Field(ge=0, le=1000)] = 0
     piecewise_linear_width: Count = 16
     hidden: OrAuto[list[Count]]
-    activation: Activation
+    activation: OrAuto[Activation]
     dropout: OrAuto[Rate]
     norm: Literal["none", "layer"]
     residual: bool

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.metrics import CLASSIFICATION, REGRESSION, ThresholdMetric
-from mlplab.config.model import CustomModel, Linear, Mlp, Model, model_tag
+from mlplab.config.model import Activation, CustomModel, Linear, Mlp, Model, model_tag
 from mlplab.config.optimizer import Adam, Schedule, Sgd
 from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
 from mlplab.config.types import (
@@ -98,6 +98,7 @@ class ResolvedMlp(Mlp):
 
     periodic_features: NotNegativeCount
     hidden: list[Count]
+    activation: Activation
     dropout: Rate
 
 

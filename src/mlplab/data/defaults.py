@@ -48,11 +48,17 @@ PROJECTED_FEATURES = 16
 
 
 class Defaults(NamedTuple):
-    """Defaults for a task; hidden layers have the width `NARROW` for up to `narrow_rows` training rows."""
+    """Defaults for a task; hidden layers have the width `NARROW` for up to `narrow_rows` training rows.
+
+    `fan_in_lr` is the learning rate with `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491), whose activations
+    are `parametric_activation`.
+    """
 
     loss: config.Loss
     monitor: config.Metric
     lr: float
+    fan_in_lr: float
+    parametric_activation: config.Activation
     weight_decay: float
     dropout: float
     periodic_features: int
@@ -63,6 +69,8 @@ REGRESSION_DEFAULTS = Defaults(
     config.SimpleLoss(name="mse"),
     "val/mae",
     lr=0.005,
+    fan_in_lr=0.2,
+    parametric_activation="mish",
     weight_decay=0.2,
     dropout=0.0,
     periodic_features=8,
@@ -72,6 +80,8 @@ CLASSIFICATION_DEFAULTS = Defaults(
     config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
     "val/log_loss",
     lr=0.003,
+    fan_in_lr=0.04,
+    parametric_activation="selu",
     weight_decay=1.0,
     dropout=0.3,
     periodic_features=0,
@@ -102,6 +112,8 @@ def resolve_auto(
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     defaults = CLASSIFICATION_DEFAULTS if table.schema.classes else REGRESSION_DEFAULTS
+    by_fan_in = isinstance(run.optimizer, config.Adam) and run.optimizer.lr_by_fan_in
+    lr = defaults.fan_in_lr if by_fan_in else defaults.lr
     return config.parse_resolved(
         {
             **dict(run),
@@ -112,7 +124,7 @@ def resolve_auto(
             "data": _filled(run.data, batch_size=size.batch_size, fingerprint=table.fingerprint["sha256"]),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
             "model": _model(run.model, table, defaults, rows),
-            "optimizer": _filled(run.optimizer, lr=defaults.lr, weight_decay=defaults.weight_decay),
+            "optimizer": _filled(run.optimizer, lr=lr, weight_decay=defaults.weight_decay),
         }
     )
 
@@ -144,6 +156,7 @@ def _model(model: config.Model, table: Table, defaults: Defaults, rows: int) -> 
     return _filled(
         model,
         hidden=[NARROW if rows <= defaults.narrow_rows else WIDTH] * LAYERS,
+        activation=defaults.parametric_activation if model.parametric_activation else "relu",
         dropout=FEW_ROWS_DROPOUT if is_small else defaults.dropout,
         periodic_features=_periodic_features(model, table.schema.category_counts.count(0), defaults),
     )
