@@ -58,6 +58,15 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ("model.hidden=[64,0]", "model.hidden[1]: invalid value (found 0, expected greater"),
         ("model.residual=true model.hidden=[3,4]", "model: residual=true needs two adjacent"),
         (
+            "model.heads=8 model.hidden=[]",
+            "model: heads=8 share the weights of hidden layers, but hidden is []",
+        ),
+        (
+            "model.heads=2 model.initial_weights=data",
+            "model: initial_weights=data suits weights to one network",
+        ),
+        ("model.heads=0", "model.heads: invalid value (found 0, expected greater than or equal to 1)"),
+        (
             "model.periodic_features=0 model.periodic_projection=3",
             "model: periodic_projection=3 needs periodic",
         ),

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-Stream = Literal["weights", "order", "dropout", "embeddings", "frequencies", "initial rows", "initial biases"]
+Stream = Literal[
+    "weights", "order", "dropout", "embeddings", "frequencies", "initial rows", "initial biases", "heads"
+]
 _STREAMS: dict[Stream, int] = {name: number for number, name in enumerate(get_args(Stream))}
 
 

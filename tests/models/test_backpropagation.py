@@ -31,6 +31,7 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
     members, features, widths = source.choice([1, 2, 3]), source.choice([1, 2, 5, 8]), [1, 3, 4, 8, 16]
     numbers, bins = source.choice([0, 1, features]), source.choice([0, 0, 1, 2, 6])
     hidden = [source.choice(widths)] * source.choice([0, 1, 2, 3])
+    heads = source.choice([1, 2, 5]) if hidden else 1
     network = mlp(
         features=features,
         targets=source.choice([1, 1, 2, 3, 4]),
@@ -47,6 +48,7 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
         periodic_projection=source.choice([0, 0, 1, 3]),
         piecewise_linear_width=source.choice([1, 3, 4]),
         knots=torch.randn(members, bins + 1, numbers).sort(1).values if bins else None,
+        heads=heads,
     )
     with torch.no_grad():
         for parameter in network.parameters():
@@ -74,7 +76,7 @@ def test_gradients_of_random_networks_are_those_of_autograd(seed: int) -> None:
         members, _, targets = network.output.weight.shape
         for _ in range(2):  # the second time into the buffers of the first, and added to its gradients
             x = torch.randn(members, rows, features, dtype=torch.float64)
-            slopes = torch.randn(members, rows, targets, dtype=torch.float64)
+            slopes = torch.randn(members, rows * network.heads, targets, dtype=torch.float64)
             (output, found), (expected, theirs) = (gradients(each, x, slopes) for each in (network, twin))
             torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
             largest = max(each.abs().max().item() for each in theirs)
@@ -170,9 +172,10 @@ def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
     assert held <= 4 * CACHED_ROWS // 2 * 8
 
 
+@pytest.mark.parametrize("heads", [1, 3])
 @pytest.mark.parametrize("norm", ["none", "layer"])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str) -> None:
+def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str, heads: int) -> None:
     for features, hidden in ((3, [3, 3]), (1, [3, 5, 3]), (5, [1, 3])):
         for activation in ("relu", "gelu", "parametric mish", "parametric selu"):
             network = mlp(
@@ -183,6 +186,7 @@ def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str) -> No
                 hidden=hidden,
                 dropout=[dropout] * 2,
                 norm=norm,
+                heads=heads,
             )
             for bad in (torch.inf, torch.nan):
                 network(torch.full((2, 5, features), bad)).sum().backward()

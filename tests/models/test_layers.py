@@ -106,6 +106,8 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "mlp with relu and dropout": lambda members: mlp(members, activation="relu"),
     "mlp with layer norm": lambda members: mlp(members, norm="layer", hidden=[8, 8], residual=True),
     "mlp with periodic features": lambda members: mlp(members, numeric_features=5, periodic_features=3),
+    "mlp with heads": lambda members: mlp(members, heads=3, hidden=[8, 5, 5], residual=True, targets=1),
+    "mlp with heads of widths 1": lambda members: mlp(members, heads=2, hidden=[1, 1, 4], activation="relu"),
     "mlp with input scale": lambda members: mlp(members, input_scale=True, numeric_features=5),
     "mlp with parametric relu": lambda members: mlp(
         members, activation="relu", parametric_activation=True, hidden=[8, 8], residual=True
@@ -127,12 +129,12 @@ def results(
     network.written_out = written_out
     network.with_modes = tuple(each for each in network.modules() if isinstance(each, Dropout))
     source = torch.Generator().manual_seed(0)
-    inputs, slopes = torch.randn(2, len(SEEDS), rows, 21, generator=source).to(dtype)
+    inputs, slopes = torch.randn(2, len(SEEDS), 4 * rows, 21, generator=source).to(dtype)
     found = {f"initial {key}": value.clone() for key, value in network.state_dict().items()}
-    x = inputs[members, :, :6].requires_grad_()
+    x = inputs[members, :rows, :6].requires_grad_()
     for step in range(2):
         y = network(x)
-        (y * slopes[members, :, : y.shape[2]]).sum().backward()
+        (y * slopes[members, : y.shape[1], : y.shape[2]]).sum().backward()
         found[f"output {step}"] = y
     assert x.grad is not None
     gradients = {f"gradient of {key}": each.grad for key, each in network.named_parameters()}

@@ -70,7 +70,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     """The overrides of three runs that may share a stack; their target is numbers or classes.
 
-    With every third number, they are ensembles.
+    With every third number, they are ensembles; with every fourth, networks with heads.
     """
     source = random.Random(number)
 
@@ -115,6 +115,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         f"ensemble={3 if number % 3 == 2 else 1}",
         f"model.linear_path={choose('false', 'true')}",
         f"model.initial_weights={choose('uniform', 'data')}",
+        *(["model.heads=3", "model.initial_weights=uniform"] if number % 4 == 1 and widths else []),
         *("logger=[]", "baselines=[]"),
     ]
     switches = ("input_scale", "parametric_activation", "preprocessing.clip_predictions")

@@ -54,7 +54,7 @@ ALIKE = [
 UNLIKE = [
     *(["model.hidden=[9]"], ["model.activation=gelu"], ["data.batch_size=32"], ["trainer.max_epochs=7"]),
     *(["loss=mae"], ["optimizer=sgd"], ["data.seed=1"], ["data.noise=1"], ["monitor=val/loss"]),
-    *(["trainer.precision=64"], ["model/preprocessing=none"]),
+    *(["trainer.precision=64"], ["model/preprocessing=none"], ["model.heads=2"]),
     ["data.split.test=0.4"],  # fewer steps an epoch
 ]
 

@@ -49,7 +49,18 @@ class Mlp(Section):
     initial_weights: Literal["uniform", "data"] = "uniform"
     input_scale: bool = False
     parametric_activation: bool = False
+    heads: Annotated[int, Field(ge=1, le=512)] = 1
     preprocessing: Preprocessing
+
+    @model_validator(mode="after")
+    def _can_share_weights(self) -> "Mlp":
+        if self.heads > 1 and not self.hidden:
+            what = f"heads={self.heads} share the weights of hidden layers, but hidden is []"
+            raise ValueError(f"{what}; use model.heads=1, or hidden layers, as in model.hidden=[128]")
+        if self.heads > 1 and self.initial_weights == "data":
+            what = f"initial_weights=data suits weights to one network, but heads={self.heads} share them"
+            raise ValueError(f"{what}; use model.initial_weights=uniform, or model.heads=1")
+        return self
 
     @model_validator(mode="after")
     def _has_features_to_project(self) -> "Mlp":

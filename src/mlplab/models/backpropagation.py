@@ -31,7 +31,7 @@ MAX_FREE = 4
 """Workspaces kept for the next batches: of whole and of last batches, in training and in evaluation."""
 
 Input = Float[Tensor, "member batch feature"]
-Output = Float[Tensor, "member batch target"]
+Output = Float[Tensor, "member row target"]
 
 
 class Buffer:
@@ -91,6 +91,7 @@ class Workspace:
         gradients: of `parameters`, as `propagate` writes them.
         trained_gradients: those of parameters that are trained.
         steps_left: number of forward passes for which random numbers may be drawn together.
+        heads: rows of new buffers for each row of the batch; a layer may change it for those after it.
     """
 
     def __init__(
@@ -98,14 +99,18 @@ class Workspace:
     ) -> None:
         self._like, self._trained = x.new_empty(*x.shape[:2], 0), trained
         self.members = slice(None) if trained is None else trained
-        self.steps_left = 1
-        self._shared: dict[int, Buffer] = {}
+        self.steps_left = self.heads = 1
+        self._shared: dict[tuple[int, int], Buffer] = {}
         self._sources: list[tuple[nn.Module, str, Tensor]] = []
         self._were_trained: list[bool] = []
         self.gradients: list[Tensor] = []
         self.input = self.new(0)
         self.input.width, self.input.needs_gradient = x.shape[2], x.requires_grad
-        self.operations = list(build(self))
+        self.operations, self._backward, heads = list[Operation](), list[tuple[Operation, int]](), 1
+        for operation in build(self):
+            self.operations.append(operation)
+            self._backward.insert(0, (operation, heads))
+            heads = self.heads
         self.output = self.operations[-1].output
         pairs = zip(self.parameters, self.gradients, strict=True)
         self.trained_gradients = [gradient for parameter, gradient in pairs if parameter.requires_grad]
@@ -117,13 +122,14 @@ class Workspace:
 
     def new(self, width: int) -> Buffer:
         """A buffer for a layer of this width."""
-        return Buffer(self._like, width)
+        return Buffer(self._like.repeat(1, self.heads, 1), width)
 
     def gradient(self, width: int) -> Buffer:
-        """A buffer for the gradient at a layer's input, which all layers of the same width share."""
-        if width not in self._shared:
-            self._shared[width] = self.new(width)
-        return self._shared[width]
+        """A buffer for the gradient at a layer's input, which all layers of the same width and rows share."""
+        key = self.heads, width
+        if key not in self._shared:
+            self._shared[key] = self.new(width)
+        return self._shared[key]
 
     def parameter(self, layer: nn.Module, name: str) -> tuple[Tensor, Tensor]:
         """A parameter of a layer, and where a backward pass writes its gradient."""
@@ -152,7 +158,8 @@ class Workspace:
     def propagate(self) -> Buffer:
         """Writes the gradients of the parameters, given that of the network's output in `output`."""
         gradient = self.output
-        for operation in reversed(self.operations):
+        for operation, heads in self._backward:
+            self.heads = heads  # as where the operation was built
             gradient = operation.backward(gradient)
         return gradient
 
@@ -180,10 +187,12 @@ class BackpropagationModule(nn.Module, ABC):
             is also used where a layer's weights are not its parameters (after pruning, or in
             `torch.func.functional_call`), and in `torch.compile` and `torch.export`.
         with_modes: the layers on whose modes (training or evaluation) the operations depend.
+        heads: rows of the output for each row of the input.
     """
 
     written_out = True
     with_modes: tuple[nn.Module, ...] = ()
+    heads = 1
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -210,7 +219,8 @@ class BackpropagationModule(nn.Module, ABC):
         if torch.compiler.is_compiling() or not self.written_out:
             return self.forward_by_autograd(x)
         if not torch.is_grad_enabled():
-            rows = max(FEWEST_ROWS, CACHED_ROWS // len(x) // ROW_MULTIPLE * ROW_MULTIPLE)
+            most = max(FEWEST_ROWS, CACHED_ROWS // len(x)) // self.heads
+            rows = max(1, most // ROW_MULTIPLE) * ROW_MULTIPLE
             return torch.cat([self._without_gradients(block) for block in torch.split(x, rows, 1)], 1)
         if (workspace := self._take(x)) is None:
             return self.forward_by_autograd(x)

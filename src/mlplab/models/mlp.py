@@ -21,6 +21,7 @@ from mlplab.models.dropout import Dropout
 from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
 from mlplab.models.embeddings.piecewise_linear import Knots, PiecewiseLinear
+from mlplab.models.heads import SeparateLinear, SharedLinear, signs_or_normal
 from mlplab.models.input_scale import InputScale
 from mlplab.models.layer_norm import LayerNorm
 from mlplab.models.linear import Linear
@@ -45,6 +46,8 @@ class MLP(BackpropagationModule):
         periodic_projection: number of values that they are projected to; 0: they are not.
         knots: of piecewise-linear embeddings of the numeric columns; None: there are none.
         piecewise_linear_width: number of values of such an embedding.
+        heads: number of networks that share the weights of the hidden layers (see `heads.py`).
+        columns: the number of the column that each input comes from; None: each comes from another one.
     """
 
     def __init__(
@@ -65,9 +68,11 @@ class MLP(BackpropagationModule):
         periodic_projection: int = 0,
         knots: Knots | None = None,
         piecewise_linear_width: int = 16,
+        heads: int = 1,
+        columns: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        self.periodic, self.piecewise_linear = None, None
+        self.heads, self.periodic, self.piecewise_linear = heads, None, None
         if numeric_features and periodic_features:
             sizes = numeric_features, periodic_features
             self.periodic = (
@@ -79,9 +84,25 @@ class MLP(BackpropagationModule):
             self.piecewise_linear = PiecewiseLinear(knots, piecewise_linear_width, seeds)
         widths = [in_features + sum(each.added for each in self.embeddings), *hidden]
         self.input_scale = InputScale(widths[0], len(seeds)) if input_scale else None
+
+        sources = list(range(in_features) if columns is None else columns)
+        for embedding in self.embeddings:
+            numbers = sources[:numeric_features]
+            if isinstance(embedding, ColumnwiseEmbedding):
+                embedded = [number for number in numbers for _ in range(embedding.width)]
+                sources = [*embedded, *sources[embedding.kept :]]
+            else:
+                sources += [number for number in numbers for _ in range(embedding.count)]
+
+        def linear(index: int, width: int, next_width: int) -> Linear:
+            if heads == 1:
+                return Linear(width, next_width, seeds, index)
+            r = None if index else signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
+            return SharedLinear(width, next_width, seeds, index, heads, r)
+
         self.hidden = nn.ModuleList(
             HiddenLayer(
-                Linear(width, next_width, seeds, index),
+                linear(index, width, next_width),
                 LayerNorm(next_width, len(seeds)) if norm == "layer" else None,
                 ParametricActivation(activation, next_width, len(seeds))
                 if parametric_activation
@@ -91,7 +112,8 @@ class MLP(BackpropagationModule):
             )
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
-        self.output = Linear(widths[-1], out_features, seeds, index=len(hidden))
+        last, index = (widths[-1], out_features, seeds), len(hidden)
+        self.output = Linear(*last, index) if heads == 1 else SeparateLinear(*last, index, heads)
         self.with_modes = tuple(layer for layer in self.modules() if isinstance(layer, Dropout))
 
     @property

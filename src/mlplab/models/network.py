@@ -11,11 +11,14 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
+from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.embeddings.piecewise_linear import Knots
+from mlplab.models.heads import SeparateLinear, mean_of_heads
 from mlplab.models.linear import Linear
 from mlplab.models.linear_path import LinearPath
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing
+from mlplab.models.targets import ClassProbabilities
 from mlplab.random_streams import SkipInit
 
 TENSOR_DIMENSIONS = 3
@@ -37,13 +40,29 @@ class Network(nn.Module):
         super().__init__()
         self.preprocessing, self.body, self.linear_path = preprocessing, body, linear_path
 
+    @property
+    def heads(self) -> int:
+        """The number of the body's predictions of a row."""
+        return self.body.heads if isinstance(self.body, BackpropagationModule) else 1
+
+    def forward_heads(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member row output"]:
+        """Predictions of all heads, on the scale of the loss.
+
+        Only columns with an indicator may have missing values.
+        """
+        inputs = self.preprocessing(x)
+        z: Tensor = self.body(self.preprocessing.with_embeddings(inputs))
+        if self.linear_path is None:
+            return z
+        return z + self.linear_path(inputs.unscaled).repeat_interleave(self.heads, 1)
+
     def forward_scaled(
         self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch output"]:
-        """Predictions on the scale of the loss; only columns with an indicator may have missing values."""
-        inputs = self.preprocessing(x)
-        z: Tensor = self.body(self.preprocessing.with_embeddings(inputs))
-        return z if self.linear_path is None else z + self.linear_path(inputs.unscaled)
+        """Predictions on the scale of the loss, which are the mean of those of heads; likewise."""
+        z = self.forward_heads(x)
+        is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
+        return z if self.heads == 1 else mean_of_heads(z, self.heads, logits=is_of_classes)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
@@ -79,8 +98,9 @@ def parameter_kinds(network: nn.Module) -> list[ParameterKind]:
     for name, parameter in network.named_parameters():
         path, _, leaf = name.rpartition(".")
         layer, by_name = network.get_submodule(path), "biases" if leaf == "bias" else "weights"
-        is_matrix = isinstance(layer, Linear) and leaf == "weight"
-        fan_in = parameter.shape[1] if is_matrix else 1
+        is_matrix = isinstance(layer, Linear | SeparateLinear) and leaf == "weight"
+        of_heads = layer.heads if isinstance(layer, SeparateLinear) else 1
+        fan_in = parameter.shape[1] // of_heads if is_matrix else 1
         kinds.append(ParameterKind(getattr(layer, "parameter_group", by_name), fan_in))
     return kinds
 
@@ -126,6 +146,8 @@ def build_network(
                 periodic_projection=model.periodic_projection,
                 knots=knots,
                 piecewise_linear_width=model.piecewise_linear_width,
+                heads=model.heads,
+                columns=preprocessing.columns,
             )
             if model.linear_path:
                 linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))

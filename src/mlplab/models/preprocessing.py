@@ -44,11 +44,14 @@ class FeatureLayout:
 
     def width(self, section: config.Preprocessing) -> int:
         """Number of columns after preprocessing."""
+        return len(self.columns(section))
+
+    def columns(self, section: config.Preprocessing) -> list[int]:
+        """The number of the column that each column after preprocessing comes from."""
         one_hot, embedded = self.categorical(section)
-        encoded = sum(self.category_counts[index] for index in one_hot) + section.embedding_dim * len(
-            embedded
-        )
-        return len(self.numeric) + len(self.indicators) + encoded
+        from_one_hot = [index for index in one_hot for _ in range(self.category_counts[index])]
+        from_embedded = [index for index in embedded for _ in range(section.embedding_dim)]
+        return [*self.numeric, *self.indicators, *from_one_hot, *from_embedded]
 
 
 class Inputs(NamedTuple):
@@ -185,6 +188,7 @@ class Preprocessing(nn.Module):
 
     Attributes:
         width: number of columns that the body sees; `unembedded_width` are no embeddings.
+        columns: the number of the column that each of them comes from.
         impute_value: replaces missing values; the median of numeric columns, the mode of categorical ones.
         target_transform: the last layer of the network.
     """
@@ -212,7 +216,8 @@ class Preprocessing(nn.Module):
             statistics = dict.fromkeys((*STATISTICS, "mode"), row) | {"present": present}
             of_target = ("y_mean", "y_std", "y_minimum", "y_maximum")
             statistics |= dict.fromkeys(of_target, row.new_zeros(len(seeds), 1, targets))
-        self.width, self.has_missing = layout.width(section), any(layout.missing)
+        self.columns, self.has_missing = layout.columns(section), any(layout.missing)
+        self.width = len(self.columns)
         self.unembedded_width = self.width - section.embedding_dim * len(layout.categorical(section)[1])
         for name in ("numeric", "indicators"):
             columns = torch.tensor(getattr(layout, name), dtype=torch.int64)

@@ -45,9 +45,9 @@ class StackSize:
         layout = FeatureLayout(schema.category_counts, schema.missing)
         inputs = layout.width(run.model.preprocessing)
         hidden: Sequence[int] = CUSTOM_WIDTHS
-        bins = 0
+        bins, heads = 0, 1
         if isinstance(run.model, config.ResolvedMlp):
-            hidden = run.model.hidden
+            hidden, heads = run.model.hidden, run.model.heads
             model, numbers = run.model, len(layout.numeric)
             bins = numbers * model.piecewise_linear_bins
             inputs += numbers * (model.periodic_projection or model.periodic_features)
@@ -55,8 +55,9 @@ class StackSize:
         elif isinstance(run.model, config.Linear):
             hidden = ()
         widths = (inputs, *hidden, schema.outputs)
-        self.weights = sum(a * b + b for a, b in pairwise(widths))
-        self.batch, steps = batches(run, data)
+        self.weights = sum(a * b + b + (heads - 1) * (a + 2 * b) for a, b in pairwise(widths))
+        batch, steps = batches(run, data)
+        self.batch = batch * heads
         self.steps = steps * run.trainer.max_epochs
         self.ensemble = run.ensemble
         # Activations and their gradients; weights, their gradients, two moments and an average.

@@ -132,7 +132,8 @@ class StackModule(LightningModule):
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
-        return batch_losses(self.loss, self.network.forward_scaled(batch.x), batch, self.target_transform)
+        z, targets = self.network.forward_heads(batch.x), batch.repeated(self.network.heads)
+        return batch_losses(self.loss, z, targets, self.target_transform)
 
     @property
     def monitored(self) -> Float[Tensor, " member"]:

@@ -61,7 +61,7 @@ def parts_of(network: Network, rows: int) -> list[slice]:
     members, weights = len(parameters[0]), sum(parameter[0].numel() for parameter in parameters)
     units = sum(layer.weight.shape[2] for layer in network.modules() if isinstance(layer, Linear))
     # Activations and their gradients; weights, their gradients, two moments and an average.
-    step_bytes = parameters[0].itemsize * (2 * rows * units + 5 * weights)
+    step_bytes = parameters[0].itemsize * (2 * rows * network.heads * units + 5 * weights)
     parts = -(-members // max(1, CACHE_BYTES // step_bytes))
     bounds = [members * part // parts for part in range(parts + 1)]
     return [slice(first, end) for first, end in pairwise(bounds)]
@@ -132,10 +132,12 @@ class StepLoop:
         x, embedded = (
             values.view(len(values), steps, rows, -1) for values in (parts.columns, parts.embedded_rows)
         )
-        y, weight, divisor = loss_terms(batch, self.network.preprocessing.target_transform)
-        shape = len(y), steps, rows, -1
-        path = self.network.linear_path
-        linear = (y.new_empty(*y.shape[:3], 0) if path is None else path(parts.unscaled)).view(shape)
+        repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
+        y, weight, divisor = loss_terms(repeated, transform)
+        shape = *y.shape[:3], -1
+        path, linear = self.network.linear_path, y.new_empty(*y.shape[:3], 0)
+        if path is not None:
+            linear = path(parts.unscaled).repeat_interleave(self.network.heads, 1).view(shape)
         share = (y.new_ones(y.shape[:2]) / divisor)[..., None, None]
         share = share if weight is None else share * weight
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):

@@ -53,9 +53,11 @@ def results_of(folder: Path) -> dict[str, Any]:
     return {part: left[part] for part in ("metrics", "curves", "config", "weights")}
 
 
-def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
-    assert command(*QUICK, "trainer.max_epochs=6", "name=whole").status == 0
-    assert command(*QUICK, "trainer.max_epochs=2", "name=r").status == 0
+@pytest.mark.parametrize("heads", [1, 3])
+def test_a_run_may_grow_longer(command: Command, tmp_path: Path, heads: int) -> None:
+    words = (*QUICK, f"model.heads={heads}")
+    assert command(*words, "trainer.max_epochs=6", "name=whole").status == 0
+    assert command(*words, "trainer.max_epochs=2", "name=r").status == 0
     ended = command("resume=outputs/r", "trainer.max_epochs=6")
     assert ended.status == 0, ended.err
     assert "resumes after epoch 2, step" in ended.out

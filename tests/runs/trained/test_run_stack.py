@@ -36,6 +36,8 @@ KINDS = {
     ),
     "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
     "classes": CLASSES,
+    "heads": (*SMALL, "model.hidden=[7,5]", "model.heads=3"),
+    "heads of classes": (*CLASSES, "model.heads=4"),
 }
 
 

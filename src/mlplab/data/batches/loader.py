@@ -47,12 +47,20 @@ class Batch(NamedTuple):
         weight, total = (None if part is None else part.to(device) for part in (self.row_weight, self.total))
         return Batch(self.x.to(device), self.y.to(device), weight, total)
 
+    def repeated(self, times: int) -> "Batch":
+        """The batch with the target and the weight of each row so many times, as for so many predictions."""
+        if times == 1:
+            return self
+        weight = None if self.row_weight is None else self.row_weight.repeat_interleave(times, -2)
+        total = None if self.total is None else self.total * times
+        return Batch(self.x, self.y.repeat_interleave(times, -2), weight, total)
+
     def rows(self) -> Float64[Tensor, " member *step"]:
         """Weighted number of rows of each member, or `total`."""
         if self.total is not None:
             return self.total
         if self.row_weight is None:
-            *shape, rows, _ = self.x.shape
+            *shape, rows, _ = self.y.shape
             return _full(tuple(shape), rows, self.x.device)
         return self.row_weight.sum((-2, -1), dtype=torch.float64)
 

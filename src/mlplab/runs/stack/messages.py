@@ -55,6 +55,8 @@ def _body(run: ResolvedConfig) -> str:
     widths, dropout = model.hidden, model.dropout
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
     parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
+    if model.heads > 1:
+        parts.append(f"{model.heads} heads")
     if widths and dropout:
         parts.append(f"dropout {dropout:g}")
     return ", ".join(parts)

@@ -1,0 +1,205 @@
+"""Heads: networks within a network that share its weight matrices (TabM, Gorishniy et al., arXiv 2410.24210).
+
+Each of K heads has a few weights of its own, so it learns another function, at the cost of a batch of K times
+as many rows: those of all heads, `[member, batch · head, unit]`, where the heads of a row follow each other.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlplab.models.activation import elementwise
+from mlplab.models.backpropagation import Buffer, Operation, Workspace
+from mlplab.models.linear import Linear
+from mlplab.random_streams import generator
+
+ByHead = Float[Tensor, "member batch head unit"]
+
+
+def by_head(rows: Float[Tensor, "member row unit"], heads: int) -> ByHead:
+    """A view of the rows of all heads, with an axis for these."""
+    return rows.view(len(rows), -1, heads, rows.shape[2])
+
+
+def signs_or_normal(
+    columns: Sequence[int], heads: int, seeds: Sequence[int], *, normal: bool
+) -> Float[Tensor, "member head input"]:
+    """The r of the first layer, the only weights that differ between heads at first: ±1, or from N(0, 1).
+
+    Args:
+        columns: the column that each input comes from; inputs of one column have the same number.
+    """
+    numbers = []
+    for seed in seeds:
+        drawn = torch.empty(heads, max(columns) + 1).normal_(generator=generator(seed, "heads"))
+        numbers.append((drawn if normal else torch.ones_like(drawn).copysign(drawn))[:, list(columns)])
+    return torch.stack(numbers)
+
+
+class SharedLinear(Linear):
+    """A linear layer of K heads that share W: z = (x ∘ r)W ∘ s + b, with each head's own r, s and b.
+
+    It is that of BatchEnsemble (Wen et al. 2020, equation 5). W and b are drawn as in `Linear`, and b is the
+    same for all heads; s is 1.
+
+    Args:
+        r: of the first layer, whose input is the same for all heads; None: it is 1.
+    """
+
+    r: Float[Tensor, "member head input"]
+    s: Float[Tensor, "member head output"]
+    bias: Float[Tensor, "member head output"]
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        seeds: Sequence[int],
+        index: int,
+        heads: int,
+        r: Float[Tensor, "member head input"] | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, seeds, index)
+        self.heads, self.is_first = heads, r is not None
+        self.r = nn.Parameter(torch.ones(len(seeds), heads, in_features) if r is None else r)
+        self.s = nn.Parameter(torch.ones(len(seeds), heads, out_features))
+        self.bias = nn.Parameter(self.bias.detach().repeat(1, heads, 1))
+
+    def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member row output"]:
+        """As one product of the rows of all heads, padded with zeros as in `Linear`, but for all widths."""
+        _, rows, columns = self.weight.shape
+        x = x.unsqueeze(2) if self.is_first else by_head(x, self.heads)
+        below, right = -rows % 4, -columns % 4
+        scaled = nn.functional.pad((x * self.r.unsqueeze(1)).flatten(1, 2), (0, below))
+        product = torch.bmm(scaled, nn.functional.pad(self.weight, (0, right, 0, below)))
+        product = by_head(product[..., :columns], self.heads)
+        return torch.addcmul(self.bias.unsqueeze(1), product, self.s.unsqueeze(1)).flatten(1, 2)
+
+    def operation(self, x: Buffer, workspace: Workspace, *, skip: bool = False) -> Operation:
+        """With p = x ∘ r and u = pW, sums over the rows of a head, and η = δ ∘ s:
+
+        ∂L/∂b = Σ δ, ∂L/∂s = Σ δ ∘ u, ∂L/∂W = pᵀη, ∂L/∂r = Σ ηWᵀ ∘ x, ∂L/∂x = ηWᵀ ∘ r, summed over the heads
+        in the first layer.
+        """
+        parameters = (workspace.parameter(self, name) for name in ("weight", "r", "s", "bias"))
+        (weight, grad_weight), (r, grad_r), (s, grad_s), (bias, grad_bias) = parameters
+        members, inputs, outputs = weight.shape
+        grad_x = workspace.gradient(inputs)
+        workspace.heads = self.heads
+        p, u, z = (workspace.new(width) for width in (inputs, outputs, outputs))
+        padded_weight, product = weight, grad_weight
+        if is_padded := bool(inputs % 4 or outputs % 4):
+            shape = members, p.padded.shape[2], u.padded.shape[2]
+            padded_weight, product = weight.new_zeros(shape), weight.new_empty(shape)
+        p_heads, u_heads, z_heads = (by_head(buffer.values, self.heads) for buffer in (p, u, z))
+
+        def x_heads() -> Float[Tensor, "member batch _ input"]:
+            return x.values.unsqueeze(2) if self.is_first else by_head(x.values, self.heads)
+
+        def forward() -> None:
+            torch.mul(x_heads(), r.unsqueeze(1), out=p_heads)
+            p.clear_padding()
+            if is_padded:
+                padded_weight[:, :inputs, :outputs].copy_(weight)
+            torch.bmm(p.padded, padded_weight, out=u.padded)
+            torch.addcmul(bias.unsqueeze(1), u_heads, s.unsqueeze(1), out=z_heads)
+            z.clear_padding()
+
+        def backward(gradient: Buffer) -> Buffer:
+            delta = by_head(gradient.values, self.heads)
+            torch.sum(delta, 1, out=grad_bias)
+            torch.sum(u_heads.mul_(delta), 1, out=grad_s)
+            delta.mul_(s.unsqueeze(1))
+            torch.bmm(p.padded.mT, gradient.padded, out=product)
+            if is_padded:
+                grad_weight.copy_(product[:, :inputs, :outputs])
+            torch.bmm(gradient.padded, padded_weight.mT, out=p.padded)
+            if skip:
+                by_head(grad_x.values, self.heads).addcmul_(p_heads, r.unsqueeze(1))
+            elif not self.is_first:
+                torch.mul(p_heads, r.unsqueeze(1), out=by_head(grad_x.values, self.heads))
+            elif x.needs_gradient:
+                torch.sum(p_heads * r.unsqueeze(1), 2, out=grad_x.values)
+            torch.sum(p_heads.mul_(x_heads()), 1, out=grad_r)
+            return grad_x
+
+        return Operation(z, forward, backward)
+
+
+class SeparateLinear(nn.Module):
+    """The output layer: a linear layer for each head, whose weights are drawn as in `Linear`."""
+
+    weight: Float[Tensor, "member headinput output"]
+    bias: Float[Tensor, "member head output"]
+
+    def __init__(
+        self, in_features: int, out_features: int, seeds: Sequence[int], index: int, heads: int
+    ) -> None:
+        super().__init__()
+        bound, shape = in_features**-0.5, (heads, in_features + 1, out_features)
+        sources = [generator(seed, "weights", index) for seed in seeds]
+        drawn = torch.stack([nn.init.uniform_(torch.empty(shape), -bound, bound, each) for each in sources])
+        self.heads = heads
+        self.weight = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
+        self.bias = nn.Parameter(drawn[:, :, -1].clone())
+
+    def forward(self, a: Float[Tensor, "member row input"]) -> Float[Tensor, "member row output"]:
+        """As a product for each head, padded with zeros as in `Linear`, but for all widths."""
+        (members, _, inputs), outputs = a.shape, self.bias.shape[2]
+        below, right = -inputs % 4, -outputs % 4
+        rows = by_head(a, self.heads).transpose(1, 2).flatten(0, 1)
+        weight = self.weight.view(members, self.heads, inputs, outputs).flatten(0, 1)
+        padded_weight = nn.functional.pad(weight, (0, right, 0, below))
+        z = torch.bmm(nn.functional.pad(rows, (0, below)), padded_weight)[..., :outputs]
+        z = z.view(members, self.heads, -1, outputs).transpose(1, 2)
+        return (z + self.bias.unsqueeze(1)).flatten(1, 2)
+
+    def operation(self, a: Buffer, workspace: Workspace) -> Operation:
+        """As in `Linear`, for each head."""
+        weight, grad_weight = workspace.parameter(self, "weight")
+        bias, grad_bias = workspace.parameter(self, "bias")
+        (members, _, outputs), heads, inputs = weight.shape, self.heads, a.width
+        z, grad_a = workspace.new(outputs), workspace.gradient(inputs)
+        shape = members, heads, a.padded.shape[2], z.padded.shape[2]
+        padded_weight, product = weight.new_zeros(shape), weight.new_empty(shape)
+
+        def heads_first(rows: Float[Tensor, "member row unit"]) -> Float[Tensor, "member head batch unit"]:
+            return by_head(rows, heads).transpose(1, 2)
+
+        def multiply(
+            left: Float[Tensor, "member head _ _"],
+            right: Float[Tensor, "member head _ _"],
+            out: Float[Tensor, "member head _ _"],
+        ) -> None:
+            for of_member in zip(left, right, out, strict=True):
+                torch.bmm(*of_member[:2], out=of_member[2])
+
+        def forward() -> None:
+            padded_weight[:, :, :inputs, :outputs].copy_(weight.view(members, heads, inputs, outputs))
+            multiply(heads_first(a.padded), padded_weight, heads_first(z.padded))
+            by_head(z.values, heads).add_(bias.unsqueeze(1))
+
+        def backward(gradient: Buffer) -> Buffer:
+            delta = heads_first(gradient.padded)
+            multiply(heads_first(a.padded).mT, delta, product)
+            grad_weight.view(members, heads, inputs, outputs).copy_(product[:, :, :inputs, :outputs])
+            torch.sum(by_head(gradient.values, heads), 1, out=grad_bias)
+            multiply(delta, padded_weight.mT, heads_first(grad_a.padded))
+            return grad_a
+
+        return Operation(z, forward, backward)
+
+
+def mean_of_heads(
+    z: Float[Tensor, "member row output"], heads: int, *, logits: bool
+) -> Float[Tensor, "member batch output"]:
+    """The mean prediction for each row; of logits, the logarithm of the mean probability."""
+    if not logits:
+        return by_head(z, heads).mean(2)
+    logs = by_head(torch.log_softmax(z, 2), heads)
+    largest = logs.amax(2, keepdim=True)
+    powers = elementwise(torch.exp, (logs - largest).flatten(1, 2)).view(logs.shape)
+    return elementwise(torch.log, powers.sum(2)) + (largest.squeeze(2) - math.log(heads))

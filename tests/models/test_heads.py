@@ -1,0 +1,107 @@
+"""Networks with heads: TabM by hand, and what a network with one head has in common with them."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlplab.data.batches.loader import Batch
+from mlplab.models import MLP
+from mlplab.models.heads import SharedLinear, mean_of_heads, signs_or_normal
+from mlplab.models.targets import ClassProbabilities
+from mlplab.training.losses import batch_losses, cross_entropy
+
+HEADS, ROWS = 3, 5
+
+
+def network(**changes: object) -> MLP:
+    settings: dict[str, object] = {"seeds": [0, 1], "hidden": [8, 5], "heads": HEADS}
+    made = MLP(4, 2, **(settings | changes))  # type: ignore[arg-type]
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_()
+    return made
+
+
+def by_hand(made: MLP, x: Tensor) -> Tensor:
+    """What each head of each member predicts: `[member, head, row, output]`."""
+    heads = []
+    for member in range(len(x)):
+        for head in range(HEADS):
+            a = x[member]
+            for layer in (each.linear for each in made.hidden):
+                assert isinstance(layer, SharedLinear)
+                r, s, b = (values[member, head] for values in (layer.r, layer.s, layer.bias))
+                a = torch.relu(a * r @ layer.weight[member] * s + b)
+            weight = made.output.weight[member].view(HEADS, -1, 2)[head]
+            heads.append(a @ weight + made.output.bias[member, head])
+    return torch.stack(heads).view(len(x), HEADS, *heads[0].shape)
+
+
+def rows_of(heads: Tensor) -> Tensor:
+    """As the network gives them: the heads of a row follow each other."""
+    return heads.transpose(1, 2).flatten(1, 2)
+
+
+def test_each_head_predicts_and_their_mean_is_that_of_targets_or_probabilities() -> None:
+    made, x = network(), torch.randn(2, ROWS, 4)
+    expected = by_hand(made, x)
+    torch.testing.assert_close(made(x), rows_of(expected))
+    torch.testing.assert_close(mean_of_heads(made(x), HEADS, logits=False), expected.mean(1))
+    logarithms = mean_of_heads(made(x), HEADS, logits=True)
+    torch.testing.assert_close(logarithms.exp(), expected.softmax(3).mean(1))
+
+
+def test_weights_may_be_shown_from_elsewhere() -> None:  # as an optimizer's average of them
+    made, x = network().eval(), torch.randn(2, ROWS, 4)
+    for _ in range(2):
+        with torch.no_grad():
+            torch.testing.assert_close(made(x), rows_of(by_hand(made, x)))
+        for parameter in made.parameters():
+            parameter.data = torch.randn_like(parameter)
+
+
+def test_probabilities_of_heads_that_are_sure_have_a_finite_logarithm() -> None:
+    z = torch.tensor([[[1000.0, 0.0], [900.0, 0.0]]])
+    torch.testing.assert_close(
+        mean_of_heads(z, 2, logits=True), torch.tensor([[[0.0, -900 - torch.log(torch.tensor(2.0))]]])
+    )
+
+
+def test_only_the_first_r_and_the_output_differ_between_heads_at_first() -> None:
+    made = MLP(3, 1, seeds=[0], hidden=[4, 4], heads=50, columns=[0, 1, 1])
+    plain = MLP(3, 1, seeds=[0], hidden=[4, 4])
+    first, second = (layer.linear for layer in made.hidden)
+    assert first.weight.equal(plain.hidden[0].linear.weight)
+    assert second.bias.equal(plain.hidden[1].linear.bias.expand(1, 50, 4))
+    assert first.r.abs().eq(1).all()
+    assert first.r[..., 1].equal(first.r[..., 2])
+    assert len(first.r.unique(dim=1)[0]) == 4
+    assert all(values.eq(1).all() for values in (first.s, second.r, second.s))
+    assert len(made.output.weight.unique()) == 4 * 50
+    embedded = MLP(3, 1, seeds=[0], hidden=[4], heads=50, numeric_features=2, periodic_features=2)
+    r = embedded.hidden[0].linear.r[0]
+    assert r[:, [0, 1]].equal(r[:, [3, 5]])
+    assert r[:, 0].equal(r[:, 4])
+    assert r.unique().numel() == 3 * 50
+
+
+def test_signs_and_normal_numbers_are_drawn_for_each_seed() -> None:
+    signs = signs_or_normal(range(100), 100, [0, 1], normal=False)
+    normal = signs_or_normal(range(100), 100, [0, 1], normal=True)
+    assert signs.equal(normal.sign())
+    assert not signs[0].equal(signs[1])
+    assert normal.mean().item() == pytest.approx(0, abs=0.02)
+    assert normal.std().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_is_the_mean_of_the_losses_of_heads(weighted: bool) -> None:
+    made = network()
+    x, y = torch.randn(2, ROWS, 4), torch.randint(0, 2, (2, ROWS, 1)).double()
+    weight = torch.rand(2, ROWS, 1) if weighted else None
+    batch = Batch(x, y, weight, torch.tensor([2.0, 3.0]).double() if weighted else None)
+    transform = ClassProbabilities(2, 2, torch.float32, torch.tensor([[[1.0, 3.0]]] * 2).double())
+    loss, z = cross_entropy([]), by_hand(made, x)
+    heads = [batch_losses(loss, z[:, head], batch, transform) for head in range(HEADS)]
+    together = batch_losses(loss, made(x), batch.repeated(HEADS), transform)
+    torch.testing.assert_close(together, torch.stack(heads).mean(0))
