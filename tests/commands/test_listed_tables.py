@@ -78,3 +78,10 @@ def test_tables_of_packages_are_read() -> None:
     )
     classes = listed._read("Stat2Data/Gunnels", POOL["Stat2Data/Gunnels"])["Gunnel"]
     assert {*classes} == {"class 0", "class 1"}
+
+
+def test_texts_of_numbers_are_numbers() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert listed._series(pandas.Series(["1.5", ".", None], name="x")).to_list() == [1.5, None, None]
+    assert listed._series(pandas.Series(["1.5", ".", "a"], name="x")).to_list() == ["1.5", None, "a"]
+    assert listed._series(pandas.Series([True, False], name="x")).to_list() == ["True", "False"]

@@ -94,9 +94,11 @@ def _read(source: str, entry: dict[str, Any]) -> pl.DataFrame:
 
 
 def _series(column: "pd.Series[Any]") -> pl.Series:
-    """Numbers, or texts."""
+    """Numbers, also those among texts, or texts; a dot is a missing value, as in SAS."""
+    name = str(column.name)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return pl.Series(str(column.name), numbers, nan_to_null=True)
-    texts = [None if pd.isna(cell) else str(cell) for cell in column]
-    return pl.Series(str(column.name), texts, pl.String)
+        return pl.Series(name, column.to_numpy(dtype=np.float64, na_value=np.nan), nan_to_null=True)
+    texts = pl.Series(name, [None if pd.isna(cell) else str(cell) for cell in column], pl.String)
+    texts = texts.replace(".", None)
+    numbers = texts.cast(pl.Float64, strict=False)
+    return numbers if numbers.null_count() == texts.null_count() else texts
