@@ -70,6 +70,13 @@ class Mlp(Section):
         return self
 
     @model_validator(mode="after")
+    def _embeds_once(self) -> "Mlp":
+        if self.periodic_projection and self.piecewise_linear_bins:
+            what = "periodic_projection and piecewise_linear_bins embed the same columns"
+            raise ValueError(f"{what}; use model.periodic_projection=0, or model.piecewise_linear_bins=0")
+        return self
+
+    @model_validator(mode="after")
     def _has_layers_to_skip(self) -> "Mlp":
         if self.residual and self.hidden != "auto" and not any(a == b for a, b in pairwise(self.hidden)):
             what = "residual=true needs two adjacent hidden layers of equal width"
