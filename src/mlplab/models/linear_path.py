@@ -16,8 +16,8 @@ PENALTIES = torch.logspace(-12, 3, 31, dtype=torch.float64)
 """Candidates of ridge regression's penalty, for columns and rows of mean square 1."""
 
 
-EXACT = 1e-3
-"""Error of ridge regression, relative to the target's standard deviation, up to which it counts as exact."""
+MARGIN = 1
+"""Beyond the range of the targets, as a part of it, that a linear model's output may reach."""
 
 
 class Solution(NamedTuple):
@@ -75,8 +75,7 @@ class LinearPath(nn.Module):
 def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     """Ridge regression of standardised columns.
 
-    The limits are those of the targets, since a row with an outlier among its columns is off by far. Where
-    the model is exact, there are none.
+    The output of a row with an outlier among its columns, which may be off by far, is limited.
 
     Each target's penalty has the lowest generalised cross-validation score n·RSS/(n − df)², where df are the
     degrees of freedom (Golub, Heath & Wahba 1979, equation 1.4).
@@ -93,13 +92,11 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     kept = singular.square() / (singular.square() + PENALTIES[:, None])
     rss = rest + ((1 - kept).square() @ projected.square())
     left_over = (1 - (1 + kept.sum(1, keepdim=True)) / len(x)).clamp(min=1e-6)
-    scores = rss / left_over.square()
-    best = scores.argmin(0)
+    best = (rss / left_over.square()).argmin(0)
     shrunk = singular[:, None] / (singular.square()[:, None] + PENALTIES[best]) * projected
     coefficients = (right.mT @ shrunk) / scale[:, None]
-    exact = scores.amin(0) < EXACT**2 * centred.square().sum(0)
-    lowest, highest = torch.where(exact, -torch.inf, y.amin(0)), torch.where(exact, torch.inf, y.amax(0))
-    return Solution(coefficients, y_mean - x_mean @ coefficients, lowest, highest)
+    margin = MARGIN * (y.amax(0) - y.amin(0))
+    return Solution(coefficients, y_mean - x_mean @ coefficients, y.amin(0) - margin, y.amax(0) + margin)
 
 
 def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
