@@ -117,7 +117,6 @@ def test_only_cosines_that_are_projected_go_with_piecewise_linear_embeddings() -
     for overrides, expected in (
         (("model.piecewise_linear_bins=48",), 0),
         (("model.periodic_projection=3",), 16),
-        (("model.periodic_projection=3", "model.piecewise_linear_bins=48"), 16),
     ):
         for target in (NUMBERS, WORDS):
             found = mlp(resolve_auto(config(*overrides), table(target), split(40)))

@@ -57,6 +57,21 @@ def test_ridge_is_exact_where_the_target_is() -> None:
     torch.testing.assert_close(x @ solution.weight + solution.bias, y, rtol=1e-9, atol=1e-9)
 
 
+def test_the_output_is_a_mixture_of_the_body_and_the_linear_model() -> None:
+    x, y, weight = drawn()
+    for noise, residual in ((0.0, 1), (1e3, 0)):
+        y = drawn(noise=noise)[1]
+        path = LinearPath(3, 2, 1)
+        path.set(0, solution := ridge(x, y, weight))
+        assert solution.residual.tolist() == [residual] * 2
+        z, columns = torch.randn(1, 60, 2).double(), x[None]
+        u = path(columns)
+        torch.testing.assert_close(path.combined(z, columns), z + residual * u)
+        assert (path.offset(columns) is None) == (residual == 0)
+        path.share.fill_(0.3)
+        torch.testing.assert_close(path.combined(z, columns), 0.7 * z + max(0.3, residual) * u)
+
+
 def test_logistic_regression_is_scikit_learns() -> None:
     x, y, weight = drawn()
     classes = torch.bucketize(

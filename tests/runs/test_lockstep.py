@@ -13,6 +13,7 @@ from support import resolved, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
+from mlplab.models import linear_path
 from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import saved_state
 from mlplab.sweeps.plan import stack_key
@@ -26,10 +27,11 @@ LONGEST = 600
 
 @pytest.fixture(autouse=True)
 def small_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every second configuration, only one member fits into the cache."""
+    """With every second configuration, only one member fits into the cache, and linear models are exact."""
     if "number" in request.fixturenames and request.getfixturevalue("number") % 2:
         monkeypatch.setattr(step_loop, "CACHE_BYTES", 1)
         monkeypatch.setattr(step_loop, "TOGETHER", 3)
+        monkeypatch.setattr(linear_path, "EXACT", 10)  # so that networks learn what it leaves over
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +97,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         shared += ["data.weight=w"] if table == "all.csv" and source.random() < 0.5 else []
     norm = choose("none", "none", "layer")
     widths = [source.choice([1, 2, 3, 5, 8, 33, 64]) for _ in range(source.choice([0, 1, 2, 3]))]
+    bins = ("model.piecewise_linear_bins=2", "model.piecewise_linear_bins=9")
     optimizer = choose("adamw", "adam", "sgd")
     shared += [
         f"data.batch_size={choose('1', '5', '16', '23', '100', 'null')}",
@@ -109,8 +112,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         f"trainer.precision={choose('32', '32', '64')}",
         f"trainer.gradient_clip_val={choose('null', '0.5')}",
         f"trainer.max_epochs={choose('1', '3')}",
-        f"model.periodic_projection={choose('0', '0', '3')}",
-        f"model.piecewise_linear_bins={choose('0', '0', '2', '9')}",
+        choose("model.periodic_projection=0", "model.periodic_projection=3", *bins),
         f"model.piecewise_linear_width={choose('1', '6')}",
         f"ensemble={3 if number % 3 == 2 else 1}",
         f"model.linear_path={choose('false', 'true')}",

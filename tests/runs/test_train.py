@@ -171,16 +171,32 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert not list((tmp_path / "0/checkpoints").iterdir())
 
 
-def test_with_a_linear_path_a_network_is_never_worse_than_the_linear_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("networks", [1, 3])
+def test_beside_a_linear_model_a_network_is_exact_where_that_is(tmp_path: Path, networks: int) -> None:
     """The target is the sum of the columns; training at such a rate only does harm."""
     table = pl.DataFrame(np.random.default_rng(0).normal(5, [1, 100, 1e4], (200, 3)))
     table.with_columns(y=sum(table)).write_csv(tmp_path / "table.csv")
     shared = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
-    rest = ("model.hidden=[8]", "trainer.max_epochs=3", "optimizer.lr=0.3", "logger=[]")
-    (metrics,) = train_into(tmp_path, (*shared, *rest))
-    assert (metrics["best_epoch"], metrics["epochs"]) == (0, 3)
+    rest = ("model.hidden=[8]", "trainer.max_epochs=3", "optimizer.lr=0.3", f"ensemble={networks}")
+    (metrics,) = train_into(tmp_path, (*shared, *rest, "logger=[]"))
+    assert metrics["linear_share"] == 1
     assert metrics["test/rmse"] < 1e-6 * sum(table).std()
-    assert metrics["train/loss"] is None
+
+
+def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) -> None:
+    """Of a noisy sum, most of the prediction is that of ridge regression; of a bent function, none."""
+    rest = ("model.linear_path=true", "trainer.max_epochs=30", "ensemble=3", "logger=[]")
+    source, shares = np.random.default_rng(0), []
+    x = source.normal(size=(300, 6))
+    for target in (x.sum(1) + 4 * source.normal(size=300), np.abs(x[:, 0])):
+        pl.DataFrame(x).with_columns(y=target).write_csv(tmp_path / "table.csv")
+        data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y")
+        (metrics,) = train_into(tmp_path / str(len(shares)), (*data, *rest))
+        shares.append(metrics["linear_share"])
+        found = metrics["test/rmse"] / metrics["linear/test/rmse"]
+        assert found < (1.02 if len(shares) == 1 else 0.5)
+    assert shares[0] > 0.5
+    assert shares[1] < 0.1
 
 
 def test_checkpoints_hold_averaged_weights(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A linear model beside a network's body, which learns what the linear model leaves over."""
+"""A linear model beside the body of a network."""
 
 from typing import NamedTuple
 
@@ -11,10 +11,14 @@ from mlplab.models.linear import affine
 
 Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]
+Outputs = Float[Tensor, "member batch output"]
 
 PENALTIES = torch.logspace(-12, 3, 31, dtype=torch.float64)
 """Candidates of ridge regression's penalty, for columns and rows of mean square 1."""
 
+EXACT = 0.1
+"""Error of ridge regression, relative to the target's standard deviation, below which the body learns what it
+leaves over."""
 
 MARGIN = 1
 """Beyond the range of the targets, as a part of it, that a linear model's output may reach."""
@@ -25,45 +29,65 @@ class Solution(NamedTuple):
 
     Args:
         lowest, highest: limits of each output.
+        residual: 1 for an output of which the body learns what the linear model leaves over, else 0.
     """
 
     weight: Float64[Tensor, "column output"]
     bias: Float64[Tensor, " output"]
     lowest: Float64[Tensor, " output"]
     highest: Float64[Tensor, " output"]
+    residual: Float64[Tensor, " output"]
 
 
 class LinearPath(nn.Module):
-    """An affine map from columns in their own units to what is added to the output of a network's body.
+    """A linear model of the columns in their own units, beside the body of a network.
 
-    It is fitted to each member's training rows before its training, and stays as it is. The body's output is
-    zero then. So the network begins as the linear model, whose part of the output costs nothing in a step:
-    it is computed for a whole block of steps.
+    With the output u of the linear model and z of the body, that of the network is (1 − s)z + (r + s − rs)u.
+    The linear model is fitted to each member's training rows before its training. Where it is nearly exact,
+    r is 1, so that the body learns what it leaves over; elsewhere, that is harder to learn than the target,
+    and r is 0. The share s is chosen on held-out rows when training has ended; until then, it is 0.
     """
 
     weight: Float64[Tensor, "member column output"]
     bias: Float64[Tensor, "member 1 output"]
     lowest: Float64[Tensor, "member 1 output"]
     highest: Float64[Tensor, "member 1 output"]
+    residual: Float64[Tensor, "member 1 output"]
+    share: Float64[Tensor, "member 1 1"]
 
     def __init__(self, columns: int, outputs: int, members: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(members, columns, outputs, dtype=torch.float64))
-        for name in ("bias", "lowest", "highest"):
+        for name in Solution._fields[1:]:
             self.register_buffer(name, torch.zeros(members, 1, outputs, dtype=torch.float64))
+        self.register_buffer("share", torch.zeros(members, 1, 1, dtype=torch.float64))
 
-    def forward(self, columns: Float[Tensor, "member batch column"]) -> Float[Tensor, "member batch output"]:
-        """xW + b in float64, within the limits.
+    def forward(self, columns: Float[Tensor, "member batch column"]) -> Outputs:
+        """u = xW + b in float64, within the limits.
 
         A row gets the same bits in a step and in a block of steps: see `ROW_MULTIPLE`.
         """
         rows = columns.shape[1]
         padded = nn.functional.pad(columns.double(), (0, 0, 0, -rows % ROW_MULTIPLE))
-        z = affine(padded, self.weight, self.bias)[:, :rows]
-        return z.clamp(self.lowest, self.highest).to(columns.dtype)
+        u = affine(padded, self.weight, self.bias)[:, :rows]
+        return u.clamp(self.lowest, self.highest).to(columns.dtype)
+
+    def offset(self, columns: Float[Tensor, "member batch column"]) -> Outputs | None:
+        """ru, which is added to the output of the body in training; None if r is 0."""
+        return self(columns) * self.residual.to(columns.dtype) if self.residual.any() else None
+
+    def combine(self, z: Outputs, u: Outputs, share: Float64[Tensor, "member 1 1"] | float) -> Outputs:
+        """(1 − s)z + (r + s − rs)u."""
+        of_linear = self.residual + share - self.residual * share
+        return ((1 - share) * z + of_linear * u).to(z.dtype)
+
+    def combined(self, z: Outputs, columns: Float[Tensor, "member batch column"]) -> Outputs:
+        """The output of the network, given that of the body."""
+        is_used = self.residual.any() or self.share.any()
+        return self.combine(z, self(columns), self.share) if is_used else z
 
     def set(self, member: int, solution: Solution) -> None:
-        """Sets a member's map."""
+        """Sets a member's linear model."""
         for name, values in solution._asdict().items():
             getattr(self, name)[member] = values
 
@@ -92,11 +116,13 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     kept = singular.square() / (singular.square() + PENALTIES[:, None])
     rss = rest + ((1 - kept).square() @ projected.square())
     left_over = (1 - (1 + kept.sum(1, keepdim=True)) / len(x)).clamp(min=1e-6)
-    best = (rss / left_over.square()).argmin(0)
+    scores, best = (rss / left_over.square()).min(0)
     shrunk = singular[:, None] / (singular.square()[:, None] + PENALTIES[best]) * projected
     coefficients = (right.mT @ shrunk) / scale[:, None]
     margin = MARGIN * (y.amax(0) - y.amin(0))
-    return Solution(coefficients, y_mean - x_mean @ coefficients, y.amin(0) - margin, y.amax(0) + margin)
+    exact = (scores < EXACT**2 * centred.square().sum(0)).double()
+    bias = y_mean - x_mean @ coefficients
+    return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, exact)
 
 
 def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
@@ -125,4 +151,6 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     coefficients = w.detach() / scale[:, None]
     infinite = torch.full_like(b, torch.inf)
-    return Solution(coefficients, b.detach() - mean @ coefficients, -infinite, infinite)
+    return Solution(
+        coefficients, b.detach() - mean @ coefficients, -infinite, infinite, torch.zeros_like(infinite)
+    )

@@ -31,7 +31,7 @@ class Network(nn.Module):
     Args:
         body: maps `[member, batch, feature]` to `[member, batch, output]`: scaled targets, or a logit for
             each class.
-        linear_path: its output is added to that of the body; None: there is none.
+        linear_path: a linear model beside the body; None: there is none.
     """
 
     def __init__(
@@ -52,17 +52,26 @@ class Network(nn.Module):
         """
         inputs = self.preprocessing(x)
         z: Tensor = self.body(self.preprocessing.with_embeddings(inputs))
-        if self.linear_path is None:
-            return z
-        return z + self.linear_path(inputs.unscaled).repeat_interleave(self.heads, 1)
+        offset = None if self.linear_path is None else self.linear_path.offset(inputs.unscaled)
+        return z if offset is None else z + offset.repeat_interleave(self.heads, 1)
+
+    def forward_body(
+        self, x: Float[Tensor, "member batch feature"]
+    ) -> tuple[Float[Tensor, "member batch output"], Float[Tensor, "member batch column"]]:
+        """The mean output of the body's heads, and the columns of the linear path; likewise."""
+        inputs = self.preprocessing(x)
+        z: Tensor = self.body(self.preprocessing.with_embeddings(inputs))
+        is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
+        if self.heads > 1:
+            z = mean_of_heads(z, self.heads, logits=is_of_classes)
+        return z, inputs.unscaled
 
     def forward_scaled(
         self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch output"]:
-        """Predictions on the scale of the loss, which are the mean of those of heads; likewise."""
-        z = self.forward_heads(x)
-        is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
-        return z if self.heads == 1 else mean_of_heads(z, self.heads, logits=is_of_classes)
+        """Predictions on the scale of the loss; likewise."""
+        z, columns = self.forward_body(x)
+        return z if self.linear_path is None else self.linear_path.combined(z, columns)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
@@ -151,8 +160,6 @@ def build_network(
             )
             if model.linear_path:
                 linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))
-                nn.init.zeros_(body.output.weight)
-                nn.init.zeros_(body.output.bias)
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
     body = body.to(preprocessing.impute_value.dtype)

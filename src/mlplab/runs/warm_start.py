@@ -19,9 +19,13 @@ from mlplab.runs.discovery import finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 
 OF_RUN = [
-    f"preprocessing.target_transform.{name}" for name in ("temperature", "class_weight", "minimum", "maximum")
+    "linear_path.share",
+    *(
+        f"preprocessing.target_transform.{name}"
+        for name in ("temperature", "class_weight", "minimum", "maximum")
+    ),
 ]
-"""What a run computes itself: temperature, class weights, the range of its targets."""
+"""What a run computes itself: linear share, temperature, class weights, the range of its targets."""
 
 MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
 """Keys of the model that are not about its weights."""

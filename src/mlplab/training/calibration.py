@@ -1,4 +1,5 @@
-"""What a trained classifier gets afterwards: temperature scaling (Guo et al. 2017, 4.2), and a threshold."""
+"""What a trained network gets afterwards: the share of its linear model, the temperature of probabilities
+(Guo et al. 2017, 4.2), and a threshold."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +12,10 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.evaluation import outputs
+from mlplab.training.losses import Loss, loss_terms
+
+SHARES = torch.linspace(0, 1, 21, dtype=torch.float64).tolist()
+"""Candidates."""
 
 PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
@@ -22,6 +27,42 @@ ROUNDING = 1e-12
 
 _HALVINGS = 24
 """How often the range of log T is halved: to 4e-7."""
+
+
+def linear_shares(
+    network: Network,
+    loss: Loss,
+    batches: Iterable[Batch],
+    rows: Sequence[Int64[Tensor, " _"]],
+    runs: Sequence[Sequence[int]],
+) -> list[float]:
+    """The share of each run with the lowest loss of the rows that its members hold out; the lowest such.
+
+    This is stacking (Wolpert 1992) of the body and the linear model.
+
+    Args:
+        batches: the validation rows of all members, in order.
+        rows: the numbers of each member's rows; what follows them in the batches is padding.
+        runs: the members of each run, whose rows are taken together.
+    """
+    path, transform = network.eval().linear_path, network.preprocessing.target_transform
+    device, by_batch = network.preprocessing.impute_value.device, list[Tensor]()
+    assert path is not None
+    with torch.inference_mode():
+        for batch in batches:
+            moved = batch.to(device)
+            y, weight, _ = loss_terms(moved, transform)
+            z, columns = network.forward_body(moved.x)
+            u = path(columns)
+            losses = [loss.by_row(path.combine(z, u, share), y).sum(2).double() for share in SHARES]
+            by_batch.append(torch.stack(losses, 1) * (1 if weight is None else weight.mT))
+    by_row = torch.cat(by_batch, 2).cpu()
+
+    def best(members: Sequence[int]) -> float:
+        totals = torch.stack([by_row[member, :, : len(rows[member])].sum(1) for member in members]).sum(0)
+        return SHARES[int(totals.argmin())]
+
+    return [best(members) for members in runs]
 
 
 def temperatures(

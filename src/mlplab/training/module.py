@@ -173,11 +173,8 @@ class StackModule(LightningModule):
         if self.blocks:
             losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
             self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm, self.blocks.parts)
-        self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
+            self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         self.begin_epoch()
-        is_new = not (self.completed_epochs or self.completed_steps)
-        if is_new and self.network.linear_path is not None:
-            self._validate_linear_model()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
@@ -249,19 +246,6 @@ class StackModule(LightningModule):
         self.on_validation_epoch_end()
         self.on_validation_end()
 
-    def _validate_linear_model(self) -> None:
-        """Validates the network before its training, which may not improve it."""
-        self.network.eval()
-        with torch.inference_mode():
-            for number, batch in enumerate(self._val_batches):
-                self.validation_step(self.trainer.strategy.batch_to_device(batch), number)
-        self.network.train()
-        unknown = torch.full((len(self.configs),), torch.nan, dtype=torch.float64)
-        self.values = {"train/lr": unknown, "train/loss": unknown}
-        self.values |= {name: value.cpu() for name, value in self._validated().items()}
-        for callback in self.callbacks:
-            callback.on_initial(self.trainer, self)
-
     def _check_divergence_at_times(self) -> None:
         if self.completed_steps >= self._next_check:
             self._next_check += CHECK_EVERY_STEPS
@@ -310,7 +294,8 @@ class StackModule(LightningModule):
                 self._check_divergence()
             self._train_losses = Mean()
             values["train/loss"] = self._in_target_units(mean)
-        values |= self._validated()
+        validated = self.val.compute_and_reset(self.target_transform)
+        values |= {f"val/{name}": value for name, value in validated.items()}
         of_epoch = torch.stack([*values.values()]).cpu()
         self.values |= {"train/lr": self.optimizer.lr, **dict(zip(values, of_epoch.unbind(), strict=True))}
         for member, loss in enumerate(self.values["val/loss"].tolist()):
@@ -322,11 +307,6 @@ class StackModule(LightningModule):
         if self.trainer.callbacks:  # type: ignore[attr-defined]  # `self.log` would take as long as the epoch itself
             means = {name: value.nanmean() for name, value in self.values.items()}
             self.trainer.callback_metrics.update(means)
-
-    def _validated(self) -> Values:
-        """The values of the validation rows that have been added."""
-        validated = self.val.compute_and_reset(self.target_transform)
-        return {f"val/{name}": value for name, value in validated.items()}
 
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.target_transform)

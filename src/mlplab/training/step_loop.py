@@ -80,7 +80,7 @@ class _Block:
 
     Attributes:
         inputs: of each part and step, the transformed columns, the rows of embeddings, the targets, the
-            weights of rows over their divisor, and the output of the linear path (empty: there is none).
+            weights of rows over their divisor, and what the linear path adds (empty: nothing).
         made: number of its steps that have been made; of these, the losses of `taken` have been taken.
         outputs: of the steps since, for each part.
     """
@@ -136,8 +136,8 @@ class StepLoop:
         y, weight, divisor = loss_terms(repeated, transform)
         shape = *y.shape[:3], -1
         path, linear = self.network.linear_path, y.new_empty(*y.shape[:3], 0)
-        if path is not None:
-            linear = path(parts.unscaled).repeat_interleave(self.network.heads, 1).view(shape)
+        if path is not None and (offset := path.offset(parts.unscaled)) is not None:
+            linear = offset.repeat_interleave(self.network.heads, 1).view(shape)
         share = (y.new_ones(y.shape[:2]) / divisor)[..., None, None]
         share = share if weight is None else share * weight
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):

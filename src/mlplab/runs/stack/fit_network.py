@@ -18,6 +18,7 @@ MOST_VALUES = 2**22
 """Values of the columns that a linear model is fitted to, so that this takes seconds at most."""
 
 
+@torch.no_grad()
 def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> None:
     """Fits the linear path of a network, if it has one, to (a sample of) each member's training rows.
 
@@ -43,6 +44,10 @@ def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> No
             fit = partial(logistic, classes) if classes else ridge
             solutions[id(rows)] = fit(columns, transform.transform(y)[member].double(), weights[member])
         path.set(member, solutions[id(rows)])
+        if path.residual[member].any():  # so that it begins as the linear model
+            assert isinstance(network.body, MLP)
+            for parameter in network.body.output.parameters():
+                parameter[member] = 0
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
-from mlplab.training.calibration import temperatures
+from mlplab.training.calibration import linear_shares, temperatures
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.cycle_stopping import CycleStopping
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
@@ -34,7 +34,7 @@ from mlplab.training.loggers.progress import EpochLines
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer
 
-TEMPERATURE = "preprocessing.target_transform.temperature"
+TEMPERATURE, LINEAR_SHARE = "preprocessing.target_transform.temperature", "linear_path.share"
 """The name of a tensor in a network's state."""
 
 
@@ -190,7 +190,7 @@ class StackTrainer:
         If `calibrated`, also temperature and threshold; of an ensemble scores out of fold, as `val/…`, too.
         """
         best, members, metrics = self.best, self.members_not_diverged(index), Metrics()
-        if (best.epochs[members] >= 0).all():
+        if best.epochs[members].all():
             for name, value in best.values.items():
                 if name != "train/lr":
                     metrics[name] = value[members].double().mean().item()
@@ -206,6 +206,8 @@ class StackTrainer:
             scores = table_scores(run.data.table, *self._validated(index), threshold)
             metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
+        if module.network.linear_path is not None:
+            metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
         if classes := module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
         if len(classes) == 2:
@@ -228,15 +230,21 @@ class StackTrainer:
         return perf_counter() - self._started
 
     def calibrate(self, runs: Sequence[int]) -> None:
-        """Loads the best weights of each member, calibrates the probabilities of these runs, sets thresholds.
+        """Loads the best weights of each member; chooses linear shares, temperatures and thresholds of runs.
 
         The members of ensembles then predict the rows that they hold out, as do those of `threshold=auto`.
         """
         module, datamodule = self.stack.module, self.stack.datamodule
         module.network.load_state_dict(self.best.network)
         transform = module.network.preprocessing.target_transform
+        members = [self.members_not_diverged(run) for run in runs]
+        if (path := module.network.linear_path) is not None:
+            batches = datamodule.val_dataloader()
+            shares = linear_shares(module.network, module.loss, batches, datamodule.val, members)
+            for index, share in zip(runs, shares, strict=True):
+                path.share[self.members(index)] = share
+            self.best.network = module.network.state_dict()
         if isinstance(transform, ClassProbabilities):
-            members = [self.members_not_diverged(run) for run in runs]
             fitted = temperatures(module.network, datamodule.val_dataloader(), datamodule.val, members)
             for index, temperature in zip(runs, fitted, strict=True):
                 transform.temperature[self.members(index)] = temperature.to(transform.temperature)

@@ -17,8 +17,6 @@ from mlplab.training.module import StackModule
 class BestWeights(StackCallback):
     """Copies each member's weights in the (earliest) epoch with the best monitored metric.
 
-    With a linear path, that may be epoch 0: the linear model.
-
     It is the member's own metric, but in an ensemble the mean of other members: more rows decide then, and
     none of those that the member itself holds out, so that its predictions for these are honest.
 
@@ -27,7 +25,7 @@ class BestWeights(StackCallback):
             member decides alone.
 
     Attributes:
-        epochs: the best epoch of each member, counted from 1; -1 before its first.
+        epochs: the best epoch of each member, counted from 1; 0 before its first.
         lowest: the metric that decides in that epoch, negated if the highest is the best.
         not_diverged: the members that had not diverged when `lowest` was compared last.
         network, values: the network's tensors and the module's values in that epoch.
@@ -35,20 +33,16 @@ class BestWeights(StackCallback):
 
     def __init__(self, members: int, epoch_voters: Bool[Tensor, "run one other"] | None = None) -> None:
         self.epoch_voters = epoch_voters
-        self.epochs: Int64[Tensor, " member"] = torch.full((members,), -1)
+        self.epochs: Int64[Tensor, " member"] = torch.zeros(members, dtype=torch.int64)
         self.lowest: Float64[Tensor, " member"] = torch.full((members,), torch.inf, dtype=torch.float64)
         self.not_diverged: Bool[Tensor, " member"] = torch.ones(members, dtype=torch.bool)
         self.network: Tensors = {}
         self.values: Tensors = {}
 
-    def on_initial(self, trainer: Trainer, module: StackModule) -> None:
-        """Copies those of the network before its training."""
-        self.on_epoch(trainer, module)
-
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Copies the weights and values of the members that have improved."""
         deciding = self._deciding(module)
-        lower = (self.epochs < 0) | (deciding < self.lowest)
+        lower = (self.epochs == 0) | (deciding < self.lowest)
         better = lower & module.active
         if better.any() or not self.network:
             self.epochs[better] = module.completed_epochs

@@ -24,9 +24,6 @@ class StackCallback:
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Called when training starts."""
 
-    def on_initial(self, trainer: Trainer, module: StackModule) -> None:
-        """Called before the first step if the network is validated then; `module.values` are known."""
-
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Called after each step."""
 
