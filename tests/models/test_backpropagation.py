@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from mlplab.models import MLP
-from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE
 from mlplab.models.backpropagation import CACHED_ROWS
+from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 
 
 def mlp(**changes: object) -> MLP:

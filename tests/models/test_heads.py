@@ -6,9 +6,9 @@ from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
 from mlplab.models import MLP
-from mlplab.models.heads import SharedLinear, mean_of_heads, signs_or_normal
+from mlplab.models.layers.heads import SharedLinear, mean_of_heads, signs_or_normal
 from mlplab.models.targets import ClassProbabilities
-from mlplab.training.losses import batch_losses, cross_entropy
+from mlplab.training.scoring.losses import batch_losses, cross_entropy
 
 HEADS, ROWS = 3, 5
 

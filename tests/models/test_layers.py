@@ -10,11 +10,11 @@ from contracts import assert_close, assert_member_independent, assert_same_bits
 from torch import Tensor, nn
 
 from mlplab.models import MLP, Dropout, LayerNorm, Linear
-from mlplab.models.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
 from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
 from mlplab.models.embeddings.piecewise_linear import PiecewiseLinear
-from mlplab.models.input_scale import InputScale
+from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
+from mlplab.models.layers.input_scale import InputScale
 from mlplab.models.mlp import HiddenLayer
 
 RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)

@@ -32,7 +32,7 @@ from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.loggers.curves import BEST
 from mlplab.training.module import StackModule
-from mlplab.training.optimizers import MemberOptimizer
+from mlplab.training.optimization.optimizers import MemberOptimizer
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

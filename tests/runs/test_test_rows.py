@@ -22,7 +22,7 @@ from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences, has_ended
 from mlplab.runs.stack.score_test_rows import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.evaluation import Evaluation
+from mlplab.training.scoring.evaluation import Evaluation
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

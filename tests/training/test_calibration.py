@@ -15,7 +15,7 @@ from torch import Tensor
 from mlplab.config.metrics import ThresholdMetric
 from mlplab.data.batches.loader import Loader
 from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
-from mlplab.training.calibration import (
+from mlplab.training.scoring.calibration import (
     HIGHEST,
     LOWEST,
     PRIOR_SCALE,

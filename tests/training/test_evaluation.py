@@ -12,8 +12,8 @@ from mlplab.data.batches.loader import Loader
 from mlplab.data.schema import Schema
 from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
 from mlplab.models.targets import ClassProbabilities
-from mlplab.training.evaluation import Evaluation, Values
-from mlplab.training.losses import build_loss
+from mlplab.training.scoring.evaluation import Evaluation, Values
+from mlplab.training.scoring.losses import build_loss
 
 CONFIG = config("model/preprocessing=none", "loss=mse")
 COUNTS = (130, 7, 64, 130)

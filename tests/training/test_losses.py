@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mlplab.data.batches.loader import Batch
 from mlplab.models.targets import ClassProbabilities
-from mlplab.training.losses import LOSSES, Loss, batch_losses, build_loss
+from mlplab.training.scoring.losses import LOSSES, Loss, batch_losses, build_loss
 
 CLASSES = 3
 

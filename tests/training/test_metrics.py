@@ -23,7 +23,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 
 from mlplab.data.class_labels import predicted_classes
-from mlplab.training.metrics import build_metrics
+from mlplab.training.scoring.metrics import build_metrics
 
 Scores = dict[str, Tensor]
 TASKS = {"regression": (2, 0), "binary": (1, 2), "multiclass": (1, 5)}

@@ -8,9 +8,10 @@ from support import resolved
 from torch import nn
 
 from mlplab.models import MLP
-from mlplab.training import optimizers
-from mlplab.training.optimizers import MemberOptimizer, clip_by_member
-from mlplab.training.schedules import AVERAGE_EXPONENT as ETA
+from mlplab.training.optimization import optimizers
+from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.optimization.schedules import AVERAGE_EXPONENT as ETA
+from mlplab.training.optimization.updates import clip_by_member
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]

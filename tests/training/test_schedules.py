@@ -8,7 +8,7 @@ from support import config
 from torch import nn
 
 from mlplab.config import Schedule
-from mlplab.training.schedules import step_factors
+from mlplab.training.optimization.schedules import step_factors
 
 
 def schedules(*settings: list[str]) -> list[Schedule]:

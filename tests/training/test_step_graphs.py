@@ -20,8 +20,9 @@ from mlplab.errors import Interrupted
 from mlplab.models import linear_path
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
-from mlplab.training import checkpoint, optimizers, step_graphs, step_loop
+from mlplab.training import checkpoint, step_graphs, step_loop
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.optimization import optimizers
 from mlplab.training.step_loop import StepLoop
 
 pytestmark = pytest.mark.usefixtures("full_speed")

@@ -27,7 +27,7 @@ from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.losses import build_loss
+from mlplab.training.scoring.losses import build_loss
 
 Confusion = Float64[np.ndarray, "true predicted"]
 

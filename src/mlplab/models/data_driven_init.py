@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mlplab.models.linear import Linear
+from mlplab.models.layers.linear import Linear
 from mlplab.random_streams import generator
 
 ROWS = 1024

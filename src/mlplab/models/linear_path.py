@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab.models.backpropagation import ROW_MULTIPLE
-from mlplab.models.linear import affine
+from mlplab.models.layers.linear import affine
 
 Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]

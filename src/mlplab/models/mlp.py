@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mlplab.models.activation import Activation, ParametricActivation
 from mlplab.models.backpropagation import (
     BackpropagationModule,
     Buffer,
@@ -17,14 +16,15 @@ from mlplab.models.backpropagation import (
     Workspace,
 )
 from mlplab.models.data_driven_init import initialize
-from mlplab.models.dropout import Dropout
 from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
 from mlplab.models.embeddings.piecewise_linear import Knots, PiecewiseLinear
-from mlplab.models.heads import SeparateLinear, SharedLinear, signs_or_normal
-from mlplab.models.input_scale import InputScale
-from mlplab.models.layer_norm import LayerNorm
-from mlplab.models.linear import Linear
+from mlplab.models.layers.activation import Activation, ParametricActivation
+from mlplab.models.layers.dropout import Dropout
+from mlplab.models.layers.heads import SeparateLinear, SharedLinear, signs_or_normal
+from mlplab.models.layers.input_scale import InputScale
+from mlplab.models.layers.layer_norm import LayerNorm
+from mlplab.models.layers.linear import Linear
 
 
 class MLP(BackpropagationModule):

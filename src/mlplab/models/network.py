@@ -13,8 +13,8 @@ from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.embeddings.piecewise_linear import Knots
-from mlplab.models.heads import SeparateLinear, mean_of_heads
-from mlplab.models.linear import Linear
+from mlplab.models.layers.heads import SeparateLinear, mean_of_heads
+from mlplab.models.layers.linear import Linear
 from mlplab.models.linear_path import LinearPath
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Preprocessing

@@ -2,56 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from mlplab import config
+from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
+from mlplab.models.feature_layout import FeatureLayout
 from mlplab.models.scaling import SCALINGS, STATISTICS
 from mlplab.models.targets import ClassProbabilities, TargetScaling, TargetTransform
-from mlplab.random_streams import SkipInit, generator
-
-
-@dataclass(frozen=True)
-class FeatureLayout:
-    """The input columns, in the table's order.
-
-    Args:
-        category_counts: number of categories of each column, coded from 0; 0 for numeric columns.
-        missing: whether each column had missing values anywhere in the table.
-    """
-
-    category_counts: tuple[int, ...]
-    missing: tuple[bool, ...]
-
-    @property
-    def numeric(self) -> list[int]:
-        """Indices of the numeric columns."""
-        return [index for index, size in enumerate(self.category_counts) if size == 0]
-
-    @property
-    def indicators(self) -> list[int]:
-        """Indices of the columns that get a missing-value indicator."""
-        return [index for index, missing in enumerate(self.missing) if missing]
-
-    def categorical(self, section: config.Preprocessing) -> tuple[list[int], list[int]]:
-        """Indices of the columns with few categories, which are one-hot encoded, and of the embedded ones."""
-        sizes, most = list(enumerate(self.category_counts)), section.one_hot_max_categories
-        return [i for i, size in sizes if 0 < size <= most], [i for i, size in sizes if size > most]
-
-    def width(self, section: config.Preprocessing) -> int:
-        """Number of columns after preprocessing."""
-        return len(self.columns(section))
-
-    def columns(self, section: config.Preprocessing) -> list[int]:
-        """The number of the column that each column after preprocessing comes from."""
-        one_hot, embedded = self.categorical(section)
-        from_one_hot = [index for index in one_hot for _ in range(self.category_counts[index])]
-        from_embedded = [index for index in embedded for _ in range(section.embedding_dim)]
-        return [*self.numeric, *self.indicators, *from_one_hot, *from_embedded]
+from mlplab.random_streams import SkipInit
 
 
 class Inputs(NamedTuple):
@@ -78,99 +40,6 @@ class Inputs(NamedTuple):
     def unscaled(self) -> Float[Tensor, "member batch _"]:
         """The same columns, with numbers in their own units."""
         return torch.cat([self.numbers, *self.encoded], 2) if self.encoded else self.numbers
-
-
-class CategoryEncoder(nn.Module):
-    """Encodes all categorical columns at once.
-
-    A category that does not occur in a member's training rows is replaced by the most frequent one.
-    Embeddings are drawn from N(0, 1), with a generator seeded by the member's seed.
-
-    Args:
-        present: which categories occur in each member's training rows; the columns are concatenated.
-        mode: the most frequent code of each column.
-
-    Attributes:
-        columns: indices of the categorical columns, one-hot columns first. Their categories are numbered
-            consecutively in this order.
-        offsets: number of the first category of each column.
-        lookup: for each category number, the number it is encoded as; `~number` if the category is replaced.
-        weight: the embeddings; None without embedded columns.
-    """
-
-    parameter_group = "embeddings"
-    columns: Int64[Tensor, " column"]
-    offsets: Int64[Tensor, " column"]
-    lookup: Int64[Tensor, "member 1 category"]
-    weight: Float[Tensor, "member embedded embedding"] | None
-
-    def __init__(
-        self,
-        section: config.Preprocessing,
-        layout: FeatureLayout,
-        present: Bool[Tensor, "member 1 category"],
-        mode: Float[Tensor, "member 1 feature"],
-        seeds: Sequence[int],
-        dtype: torch.dtype,
-    ) -> None:
-        super().__init__()
-        one_hot, embedded = layout.categorical(section)
-        columns = [*one_hot, *embedded]
-        sizes = torch.tensor([layout.category_counts[index] for index in columns])
-        offsets = sizes.cumsum(0) - sizes
-        present_by_column = torch.split(present, list(layout.category_counts), 2)
-        present = torch.cat([present_by_column[index] for index in columns], 2)
-        mode = (mode[..., columns].long() + offsets).repeat_interleave(sizes, 2)
-        self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("offsets", offsets, persistent=False)
-        self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
-        self.one_hot_columns, self.one_hot_width = len(one_hot), int(sizes[: len(one_hot)].sum())
-        self.weight = None
-        if embedded:
-            empty = torch.empty(int(sizes[len(one_hot) :].sum()), section.embedding_dim)
-            sources = [generator(seed, "embeddings") for seed in seeds]
-            drawn = [nn.init.normal_(empty.clone(), generator=source) for source in sources]
-            self.weight = nn.Parameter(torch.stack(drawn).to(dtype))
-
-    def forward(
-        self, codes: Float[Tensor, "member batch column"]
-    ) -> tuple[
-        Bool[Tensor, "member batch column"],
-        list[Float[Tensor, "member batch _"]],
-        Int64[Tensor, "member batch embedded"],
-    ]:
-        """Returns which codes do not occur in the member's training rows, the one-hot columns, and which rows
-        of `weight` embed the other columns."""
-        numbers = codes.long() + self.offsets
-        encoded_as = self.lookup[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
-        unseen = encoded_as < 0
-        numbers = torch.where(unseen, ~encoded_as, encoded_as)
-        encoded = []
-        if self.one_hot_columns:
-            zeros = codes.new_zeros(*codes.shape[:2], self.one_hot_width)
-            encoded.append(zeros.scatter_(2, numbers[..., : self.one_hot_columns], 1))
-        return unseen, encoded, numbers[..., self.one_hot_columns :] - self.one_hot_width
-
-
-def append_embeddings(
-    columns: Float[Tensor, "member batch _"],
-    weight: Float[Tensor, "member category embedding"],
-    rows: Int64[Tensor, "member batch embedded"],
-) -> Float[Tensor, "member batch _"]:
-    """The columns, followed by the embeddings of each row."""
-    index = rows.flatten(1).unsqueeze(2).expand(-1, -1, weight.shape[2])
-    return torch.cat([columns, weight.gather(1, index).view(*rows.shape[:2], -1)], 2)
-
-
-def embedding_gradient(
-    grad_x: Float[Tensor, "member batch _"],
-    rows: Int64[Tensor, "member batch embedded"],
-    out: Float[Tensor, "member category embedding"],
-) -> None:
-    """Writes ∂L/∂weight, given the gradient at the result of `append_embeddings`."""
-    index = rows.flatten(1).unsqueeze(2).expand(-1, -1, out.shape[2])
-    grad_embedded = grad_x[..., grad_x.shape[2] - rows.shape[2] * out.shape[2] :].reshape(index.shape)
-    out.zero_().scatter_add_(1, index, grad_embedded)
 
 
 class Preprocessing(nn.Module):

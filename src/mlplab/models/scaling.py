@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from mlplab.models.activation import elementwise
+from mlplab.models.layers.activation import elementwise
 
 STATISTICS = ("mean", "std", "median", "q25", "q75", "minimum", "maximum", "quantiles", "quantile_count")
 """What scalings need to know, each some of it; the last two only `Quantile`."""

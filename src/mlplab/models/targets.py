@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from mlplab.models.activation import elementwise
+from mlplab.models.layers.activation import elementwise
 
 Target = Float64[Tensor, "member batch target"]
 Outputs = Float[Tensor, "member batch output"]

@@ -13,10 +13,10 @@ from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
-from mlplab.training.calibration import best_threshold
-from mlplab.training.evaluation import Evaluation, Values, outputs
-from mlplab.training.losses import Loss
-from mlplab.training.metrics import build_metrics
+from mlplab.training.scoring.calibration import best_threshold
+from mlplab.training.scoring.evaluation import Evaluation, Values, outputs
+from mlplab.training.scoring.losses import Loss
+from mlplab.training.scoring.metrics import build_metrics
 
 Scores = dict[str, float]
 

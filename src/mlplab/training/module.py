@@ -16,11 +16,12 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Dropout, Network
 from mlplab.models.targets import TargetTransform
-from mlplab.training.evaluation import Evaluation, Mean, Values
-from mlplab.training.losses import batch_losses, build_loss
-from mlplab.training.optimizers import MemberOptimizer, clip_by_member
+from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.optimization.schedules import StepFactors, step_factors
+from mlplab.training.optimization.updates import clip_by_member
 from mlplab.training.private_interfaces import count_steps
-from mlplab.training.schedules import StepFactors, step_factors
+from mlplab.training.scoring.evaluation import Evaluation, Mean, Values
+from mlplab.training.scoring.losses import batch_losses, build_loss
 from mlplab.training.step_loop import Blocks, StepLoop, set_dropout_rates
 
 if TYPE_CHECKING:

@@ -27,10 +27,11 @@ from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Dropout, Linear, Network
 from mlplab.models.backpropagation import BackpropagationModule, Workspace
-from mlplab.models.preprocessing import append_embeddings, embedding_gradient
-from mlplab.training.losses import Divisor, RowWeights, build_loss, loss_terms, mean_losses
-from mlplab.training.optimizers import MemberOptimizer, clip_by_member
-from mlplab.training.schedules import TENSOR_DEVICES, StepValues
+from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
+from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
+from mlplab.training.optimization.updates import clip_by_member
+from mlplab.training.scoring.losses import Divisor, RowWeights, build_loss, loss_terms, mean_losses
 from mlplab.training.step_graphs import StepGraphs
 
 TOGETHER = 16

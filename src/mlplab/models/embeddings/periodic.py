@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.activation import elementwise
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.models.embeddings.columnwise import Column, ColumnwiseEmbedding, Encoding, Features
+from mlplab.models.layers.activation import elementwise
 from mlplab.random_streams import generator
 
 TURN = 2 * math.pi

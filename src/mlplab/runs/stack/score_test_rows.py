@@ -19,7 +19,7 @@ from mlplab.runs.scores import score_networks, table_scores
 from mlplab.runs.stack.build import Stack, build_stack
 from mlplab.runs.stack.checkpoints import REMEDY
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.evaluation import Values
+from mlplab.training.scoring.evaluation import Values
 
 log = logging.getLogger(__name__)
 

@@ -20,17 +20,17 @@ from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
-from mlplab.training.calibration import linear_shares, temperatures
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.cycle_stopping import CycleStopping
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
-from mlplab.training.evaluation import outputs
 from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
+from mlplab.training.scoring.calibration import linear_shares, temperatures
+from mlplab.training.scoring.evaluation import outputs
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer
 

@@ -13,7 +13,7 @@ from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.early_stopping import EarlyStopping
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
-from mlplab.training.schedules import completed_cycles
+from mlplab.training.optimization.schedules import completed_cycles
 
 STANDARD_ERRORS = 3
 """By which the best epoch must be better."""

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from mlplab import config
 from mlplab.data.batches.loader import Batch
-from mlplab.models.activation import elementwise
+from mlplab.models.layers.activation import elementwise
 from mlplab.models.targets import TargetTransform
 
 Outputs = Float[Tensor, "member batch output"]

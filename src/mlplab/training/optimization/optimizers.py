@@ -1,4 +1,4 @@
-"""SGD, Adam and AdamW with settings that differ from member to member, and clipping by member.
+"""SGD, Adam and AdamW with settings that differ from member to member.
 
 The updates are torch's fused kernels, which take one learning rate and any number of tensors per call. So all
 weights of a member form one row of a matrix `[member, weight]`, and the network's parameters are views of it.
@@ -13,24 +13,25 @@ from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.models import ParameterKind, parameter_kinds
 from mlplab.models.backpropagation import VECTOR_SIZE
-from mlplab.training.private_interfaces import fused_adam, fused_adamw, fused_sgd
-from mlplab.training.schedules import TENSOR_DEVICES, StepFactors, StepValues, average_share, step_tensors
+from mlplab.training.optimization.schedules import (
+    TENSOR_DEVICES,
+    StepFactors,
+    StepValues,
+    average_share,
+    step_tensors,
+)
+from mlplab.training.optimization.updates import Rows, Settings, adam, decay_by_tensor, sgd
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
 depends on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
 member's must not depend on its position in a stack."""
-
-Settings = config.ResolvedAdam | config.ResolvedSgd
-
-Rows = Mapping[str, list[Tensor]]
-"""The rows of some members, or some columns of them, by name."""
 
 Factors = tuple[float, float]
 """Of the learning rate and of the weight decay."""
@@ -197,11 +198,11 @@ class MemberOptimizer(torch.optim.Optimizer):
             if lr_factor != 1:
                 lr = lr * lr_factor
             if changes and decay:
-                decay = _decay(settings, lr, decay * changes[0][first], rows)
+                decay = decay_by_tensor(settings, lr, decay * changes[0][first], rows)
             if isinstance(settings, config.Sgd):
-                _sgd(settings, lr, decay, rows)
+                sgd(settings, lr, decay, rows)
             else:
-                _adam(settings, lr, decay, number, rows)
+                adam(settings, lr, decay, number, rows)
         if self.has_average:
             members = self._parts[part]
             self.rows["average"][members].lerp_(self.rows["weights"][members], share)
@@ -266,66 +267,3 @@ def _factors(settings: Settings, kind: ParameterKind) -> Factors:
     if isinstance(settings, config.ResolvedAdam) and settings.lr_by_fan_in and group == "weights":
         lr, decay = lr / root, decay * (root if settings.name == "adamw" else kind.fan_in)
     return lr, decay
-
-
-def _decay(settings: Any, lr: Any, decay: Any, rows: Rows) -> float:
-    """Returns the weight decay that is left to the kernels, given that of a step.
-
-    They take a number, which a CUDA graph would repeat at each step. So a tensor is applied here.
-    """
-    if not isinstance(decay, Tensor):
-        return float(decay)
-    for weights, gradient in zip(rows["weights"], rows["gradients"], strict=True):
-        if settings.name == "adamw":
-            weights.mul_(1 - lr * decay)
-        else:
-            gradient.add_(weights * decay)
-    return 0.0
-
-
-def _sgd(settings: Any, lr: Any, weight_decay: float, rows: Rows) -> None:
-    """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
-    fused_sgd(
-        rows["weights"],
-        rows["gradients"],
-        rows["momentum"] if settings.momentum else [],
-        weight_decay=weight_decay,
-        momentum=settings.momentum,
-        lr=lr,
-        dampening=0.0,
-        nesterov=settings.nesterov,
-        maximize=False,
-        is_first_step=False,  # the momentum is 0 then, which gives the same
-    )
-
-
-def _adam(settings: Any, lr: Any, weight_decay: float, number: int | Tensor, rows: Rows) -> None:
-    """Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
-
-    AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
-    """
-    weights = rows["weights"]
-    step = number if isinstance(number, Tensor) else torch.full((), number, dtype=torch.float32)
-    (fused_adamw if settings.name == "adamw" else fused_adam)(
-        weights,
-        rows["gradients"],
-        rows["mean"],
-        rows["square"],
-        [],
-        [step] * len(weights),
-        lr=lr,
-        beta1=settings.betas[0],
-        beta2=settings.betas[1],
-        weight_decay=weight_decay,
-        eps=settings.eps,
-        amsgrad=False,
-        maximize=False,
-    )
-
-
-def clip_by_member(gradients: Sequence[Float[Tensor, "member _ _"]], max_norm: float) -> None:
-    """Clips, in place, the norm of each member's gradient over all parameters to `max_norm`."""
-    norm = torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1).sum(1).sqrt()
-    scale = (max_norm / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1).reshape(-1, 1, 1)
-    for gradient in gradients:
-        gradient.mul_(scale)

@@ -11,8 +11,8 @@ from torch import Tensor
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
-from mlplab.training.evaluation import outputs
-from mlplab.training.losses import Loss, loss_terms
+from mlplab.training.scoring.evaluation import outputs
+from mlplab.training.scoring.losses import Loss, loss_terms
 
 SHARES = torch.linspace(0, 1, 21, dtype=torch.float64).tolist()
 """Candidates."""

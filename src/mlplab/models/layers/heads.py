@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.activation import elementwise
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
-from mlplab.models.linear import Linear
+from mlplab.models.layers.activation import elementwise
+from mlplab.models.layers.linear import Linear
 from mlplab.random_streams import generator
 
 ByHead = Float[Tensor, "member batch head unit"]

@@ -10,8 +10,8 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.models.targets import TargetTransform
-from mlplab.training.losses import Loss, Outputs, loss_terms, mean_losses
-from mlplab.training.metrics import Metrics, build_metrics
+from mlplab.training.scoring.losses import Loss, Outputs, loss_terms, mean_losses
+from mlplab.training.scoring.metrics import Metrics, build_metrics
 
 Values = dict[str, Float[Tensor, " member"]]
 

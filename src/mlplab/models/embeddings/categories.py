@@ -1,0 +1,104 @@
+"""Categories as one-hot columns or as embeddings."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from mlplab import config
+from mlplab.models.feature_layout import FeatureLayout
+from mlplab.random_streams import generator
+
+
+class CategoryEncoder(nn.Module):
+    """Encodes all categorical columns at once.
+
+    A category that does not occur in a member's training rows is replaced by the most frequent one.
+    Embeddings are drawn from N(0, 1), with a generator seeded by the member's seed.
+
+    Args:
+        present: which categories occur in each member's training rows; the columns are concatenated.
+        mode: the most frequent code of each column.
+
+    Attributes:
+        columns: indices of the categorical columns, one-hot columns first. Their categories are numbered
+            consecutively in this order.
+        offsets: number of the first category of each column.
+        lookup: for each category number, the number it is encoded as; `~number` if the category is replaced.
+        weight: the embeddings; None without embedded columns.
+    """
+
+    parameter_group = "embeddings"
+    columns: Int64[Tensor, " column"]
+    offsets: Int64[Tensor, " column"]
+    lookup: Int64[Tensor, "member 1 category"]
+    weight: Float[Tensor, "member embedded embedding"] | None
+
+    def __init__(
+        self,
+        section: config.Preprocessing,
+        layout: FeatureLayout,
+        present: Bool[Tensor, "member 1 category"],
+        mode: Float[Tensor, "member 1 feature"],
+        seeds: Sequence[int],
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        one_hot, embedded = layout.categorical(section)
+        columns = [*one_hot, *embedded]
+        sizes = torch.tensor([layout.category_counts[index] for index in columns])
+        offsets = sizes.cumsum(0) - sizes
+        present_by_column = torch.split(present, list(layout.category_counts), 2)
+        present = torch.cat([present_by_column[index] for index in columns], 2)
+        mode = (mode[..., columns].long() + offsets).repeat_interleave(sizes, 2)
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+        self.register_buffer("offsets", offsets, persistent=False)
+        self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
+        self.one_hot_columns, self.one_hot_width = len(one_hot), int(sizes[: len(one_hot)].sum())
+        self.weight = None
+        if embedded:
+            empty = torch.empty(int(sizes[len(one_hot) :].sum()), section.embedding_dim)
+            sources = [generator(seed, "embeddings") for seed in seeds]
+            drawn = [nn.init.normal_(empty.clone(), generator=source) for source in sources]
+            self.weight = nn.Parameter(torch.stack(drawn).to(dtype))
+
+    def forward(
+        self, codes: Float[Tensor, "member batch column"]
+    ) -> tuple[
+        Bool[Tensor, "member batch column"],
+        list[Float[Tensor, "member batch _"]],
+        Int64[Tensor, "member batch embedded"],
+    ]:
+        """Returns which codes do not occur in the member's training rows, the one-hot columns, and which rows
+        of `weight` embed the other columns."""
+        numbers = codes.long() + self.offsets
+        encoded_as = self.lookup[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
+        unseen = encoded_as < 0
+        numbers = torch.where(unseen, ~encoded_as, encoded_as)
+        encoded = []
+        if self.one_hot_columns:
+            zeros = codes.new_zeros(*codes.shape[:2], self.one_hot_width)
+            encoded.append(zeros.scatter_(2, numbers[..., : self.one_hot_columns], 1))
+        return unseen, encoded, numbers[..., self.one_hot_columns :] - self.one_hot_width
+
+
+def append_embeddings(
+    columns: Float[Tensor, "member batch _"],
+    weight: Float[Tensor, "member category embedding"],
+    rows: Int64[Tensor, "member batch embedded"],
+) -> Float[Tensor, "member batch _"]:
+    """The columns, followed by the embeddings of each row."""
+    index = rows.flatten(1).unsqueeze(2).expand(-1, -1, weight.shape[2])
+    return torch.cat([columns, weight.gather(1, index).view(*rows.shape[:2], -1)], 2)
+
+
+def embedding_gradient(
+    grad_x: Float[Tensor, "member batch _"],
+    rows: Int64[Tensor, "member batch embedded"],
+    out: Float[Tensor, "member category embedding"],
+) -> None:
+    """Writes ∂L/∂weight, given the gradient at the result of `append_embeddings`."""
+    index = rows.flatten(1).unsqueeze(2).expand(-1, -1, out.shape[2])
+    grad_embedded = grad_x[..., grad_x.shape[2] - rows.shape[2] * out.shape[2] :].reshape(index.shape)
+    out.zero_().scatter_add_(1, index, grad_embedded)

@@ -1,0 +1,1 @@
+"""Optimizers and schedules, with settings that differ from member to member."""

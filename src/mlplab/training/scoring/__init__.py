@@ -1,0 +1,1 @@
+"""Losses and metrics of each member, and what is chosen by them after training."""
