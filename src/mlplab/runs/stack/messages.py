@@ -30,7 +30,8 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     weights = sum(parameter[0].numel() for parameter in network.parameters())
     embeddings = network.body.embeddings if isinstance(network.body, MLP) else []
     body = ", ".join([_body(config), *(each.summary for each in embeddings)])
-    lines.append(f"network: {body}, {weights:,} weights, on {device}")
+    beside = "" if network.linear_path is None else f", beside {_linear_model(run)}"
+    lines.append(f"network: {body}, {weights:,} weights{beside}, on {device}")
     optimizer, epochs = config.optimizer, config.trainer.max_epochs
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
     lines.append(
@@ -80,11 +81,17 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
 
 
 def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
-    """The best epoch, the threshold if it was chosen, and how long training took."""
+    """The best epoch, what was chosen afterwards, and how long training took."""
     averaged = " (mean of the networks)" if run.data.bagged else ""
     epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{averaged}"
     chosen = f"threshold {metrics['threshold']:.3g}; " if run.config.threshold == "auto" else ""
+    if share := metrics.get("linear_share"):
+        chosen = f"{share:.0%} {_linear_model(run)}; {chosen}"
     return f"{run.folder.name}: {epochs}; {chosen}{metrics['seconds']:.1f} s"
+
+
+def _linear_model(run: Run) -> str:
+    return "logistic regression" if run.data.table.schema.classes else "ridge regression"
 
 
 def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:
