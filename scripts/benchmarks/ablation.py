@@ -16,6 +16,7 @@ ablation  variants of mlplab on the tables that settings are chosen on (tables/l
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -64,6 +65,7 @@ def measure(arguments: Ablation) -> None:
     from benchmarks.tables.listed import development_tables
 
     harness.use_cores(arguments.workers)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the workers would be left
     file, scores, waiting = ScoreFile(Path(arguments.output)), list[dict[str, Any]](), dict[Any, Any]()
     with ProcessPoolExecutor(arguments.workers, get_context("spawn"), _prepare) as pool:
         tables = development_tables(arguments.only, large=arguments.large)
