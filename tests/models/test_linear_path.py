@@ -39,7 +39,8 @@ def test_ridge_has_the_penalty_with_the_lowest_generalised_cross_validation_scor
             root = np.sqrt(sizes / len(x))[:, None] * z
             kept = np.trace(root @ np.linalg.solve(root.T @ root + penalty * np.eye(3), root.T))
             residual = (sizes * (target.numpy() - model.predict(z)) ** 2).sum()
-            scores.append(residual / (1 - (1 + kept) / len(x)) ** 2)
+            left_over = 1 - (1 + kept) / (len(x) / (sizes**2).mean())
+            scores.append(residual / left_over**2)
             fits.append(model.predict(z))
         wanted.append(fits[int(np.argmin(scores))])
     solution = ridge(x, y, weight)
@@ -55,6 +56,19 @@ def test_ridge_is_exact_where_the_target_is() -> None:
     x = torch.cat([x, x[:, :1], torch.ones(60, 1)], 1)  # a copy and a constant change nothing
     solution = ridge(x, y, weight)
     torch.testing.assert_close(x @ solution.weight + solution.bias, y, rtol=1e-9, atol=1e-9)
+
+
+def test_ridge_of_more_columns_than_rows_is_not_exact_and_rows_of_weight_0_do_not_count() -> None:
+    source = torch.Generator().manual_seed(0)
+    x, y = torch.randn(50, 100, generator=source).double(), torch.randn(50, 1, generator=source).double()
+    ones = torch.ones(50, 1).double()
+    solution = ridge(x, y, ones)
+    assert solution.residual.item() == 0
+    assert (x @ solution.weight + solution.bias - y).std() > 0.3 * y.std()
+    without = torch.cat([ones, 0 * ones])
+    more = ridge(torch.cat([x, 9 * x]), torch.cat([y, -y]), without)
+    for one, other in zip(solution, more, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_output_is_a_mixture_of_the_body_and_the_linear_model() -> None:

@@ -20,6 +20,10 @@ EXACT = 0.1
 """Error of ridge regression, relative to the target's standard deviation, below which the body learns what it
 leaves over."""
 
+FEWEST_LEFT = 0.1
+"""Degrees of freedom, as a part of the rows, that ridge regression has to leave over: one that fits all rows
+says nothing about new ones."""
+
 MARGIN = 1
 """Beyond the range of the targets, as a part of it, that a linear model's output may reach."""
 
@@ -99,12 +103,15 @@ class LinearPath(nn.Module):
 def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     """Ridge regression of standardised columns.
 
-    The output of a row with an outlier among its columns, which may be off by far, is limited.
+    Rows of weight 0 are left out. The output of a row with an outlier among its columns, which may be off by
+    far, is limited.
 
     Each target's penalty has the lowest generalised cross-validation score n·RSS/(n − df)², where df are the
     degrees of freedom (Golub, Heath & Wahba 1979, equation 1.4).
     """
-    weight = weight / weight.mean()
+    used = weight[:, 0] > 0
+    x, y, weight = x[used], y[used], weight[used] / weight[used].mean()
+    rows = len(x) / weight.square().mean()  # of equal weight, whose mean varies as much (Kish 1965)
     x_mean, y_mean = (weight * x).mean(0), (weight * y).mean(0)
     scale = (weight * (x - x_mean).square()).mean(0).sqrt()
     scale = torch.where(scale > 0, scale, torch.inf)
@@ -115,14 +122,15 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     rest = (centred - left @ projected).square().sum(0)
     kept = singular.square() / (singular.square() + PENALTIES[:, None])
     rss = rest + ((1 - kept).square() @ projected.square())
-    left_over = (1 - (1 + kept.sum(1, keepdim=True)) / len(x)).clamp(min=1e-6)
-    scores, best = (rss / left_over.square()).min(0)
+    left_over = 1 - (1 + kept.sum(1, keepdim=True)) / rows
+    left_over[-1] = left_over[-1].clamp(min=FEWEST_LEFT)
+    scores, best = torch.where(left_over < FEWEST_LEFT, torch.inf, rss / left_over.square()).min(0)
     shrunk = singular[:, None] / (singular.square()[:, None] + PENALTIES[best]) * projected
     coefficients = (right.mT @ shrunk) / scale[:, None]
     margin = MARGIN * (y.amax(0) - y.amin(0))
-    exact = (scores < EXACT**2 * centred.square().sum(0)).double()
+    is_exact = (scores < EXACT**2 * centred.square().sum(0)) & (left_over[best, 0] > 0.5)
     bias = y_mean - x_mean @ coefficients
-    return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, exact)
+    return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, is_exact.double())
 
 
 def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
@@ -150,7 +158,7 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     coefficients = w.detach() / scale[:, None]
-    infinite = torch.full_like(b, torch.inf)
-    return Solution(
-        coefficients, b.detach() - mean @ coefficients, -infinite, infinite, torch.zeros_like(infinite)
-    )
+    bias = b.detach() - mean @ coefficients
+    lowest, highest = torch.aminmax(x @ coefficients + bias, dim=0)
+    margin = MARGIN * (highest - lowest)
+    return Solution(coefficients, bias, lowest - margin, highest + margin, torch.zeros_like(bias))

@@ -59,4 +59,6 @@ def initialize_by_data(network: Network, table: Table, train: Sequence[Rows], se
     ]
     x = torch.from_numpy(table.x[np.stack(drawn)])
     assert isinstance(network.body, MLP)
+    network.eval()  # without dropout
     network.body.initialize(network.preprocessing.with_embeddings(network.preprocessing(x)), seeds)
+    network.train()

@@ -62,8 +62,10 @@ class CycleStopping(StackCallback):
                 weight = torch.ones_like(difference) if moved.row_weight is None else moved.row_weight[..., 0]
                 weights.append(weight.double())
         network.train()
-        of_runs = len(self.schedules), -1
-        d, w = torch.cat(differences, 1).view(of_runs), torch.cat(weights, 1).view(of_runs)
+        d, w = torch.cat(differences, 1), torch.cat(weights, 1)
+        lost = list(module.diverged)
+        d[lost], w[lost] = 0, 0
+        d, w = (each.view(len(self.schedules), -1) for each in (d, w))
         mean = (w * d).sum(1, keepdim=True) / w.sum(1, keepdim=True)
         standard_error = (w * (d - mean)).square().sum(1).sqrt() / w.sum(1)
         return (mean[:, 0] > STANDARD_ERRORS * standard_error).cpu()
