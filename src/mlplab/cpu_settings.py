@@ -31,3 +31,14 @@ def cpu_settings_for_training(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(were_flushed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Computes with one thread: how sums and factorisations are rounded depends on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -53,9 +53,11 @@ def test_ridge_has_the_penalty_with_the_lowest_generalised_cross_validation_scor
 
 def test_ridge_is_exact_where_the_target_is() -> None:
     x, y, weight = drawn(noise=0)
-    x = torch.cat([x, x[:, :1], torch.ones(60, 1)], 1)  # a copy and a constant change nothing
+    constant = torch.full((60, 1), 0.1, dtype=torch.float64)
+    x = torch.cat([x, x[:, :1], constant], 1)  # a copy and a constant change nothing
     solution = ridge(x, y, weight)
     torch.testing.assert_close(x @ solution.weight + solution.bias, y, rtol=1e-9, atol=1e-9)
+    assert solution.weight[4].tolist() == [0, 0]
 
 
 def test_ridge_of_more_columns_than_rows_is_not_exact_and_rows_of_weight_0_do_not_count() -> None:
@@ -80,10 +82,10 @@ def test_the_output_is_a_mixture_of_the_body_and_the_linear_model() -> None:
         assert solution.residual.tolist() == [residual] * 2
         z, columns = torch.randn(1, 60, 2).double(), x[None]
         u = path(columns)
-        torch.testing.assert_close(path.combined(z, columns), z + residual * u)
+        torch.testing.assert_close(path.output(z, columns), z + residual * u)
         assert (path.offset(columns) is None) == (residual == 0)
         path.share.fill_(0.3)
-        torch.testing.assert_close(path.combined(z, columns), 0.7 * z + max(0.3, residual) * u)
+        torch.testing.assert_close(path.output(z, columns), 0.7 * z + max(0.3, residual) * u)
 
 
 def test_logistic_regression_is_scikit_learns() -> None:

@@ -23,6 +23,7 @@ from mlplab.runs.run import Run
 from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import resume_groups
 from mlplab.runs.train import train_runs
+from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 
@@ -181,6 +182,11 @@ def test_beside_a_linear_model_a_network_is_exact_where_that_is(tmp_path: Path, 
     (metrics,) = train_into(tmp_path, (*shared, *rest, "logger=[]"))
     assert metrics["linear_share"] == 1
     assert metrics["test/rmse"] < 1e-6 * sum(table).std()
+
+
+def test_a_classifier_beside_a_linear_model_can_be_loaded(tmp_path: Path) -> None:
+    train_into(tmp_path, ("data=penguins", "model.linear_path=true", "trainer.max_epochs=2", "logger=[]"))
+    assert TrainedRun(tmp_path / "0").network.linear_path is not None
 
 
 def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ EXACT = 0.1
 """Error of ridge regression, relative to the target's standard deviation, below which the body learns what it
 leaves over."""
 
+ROUNDING = 1e-12
+"""Standard deviation of a constant, relative to its size, that is due to rounding."""
+
 FEWEST_LEFT = 0.1
 """Degrees of freedom, as a part of the rows, that ridge regression has to leave over: one that fits all rows
 says nothing about new ones."""
@@ -85,7 +88,7 @@ class LinearPath(nn.Module):
         of_linear = self.residual + share - self.residual * share
         return ((1 - share) * z + of_linear * u).to(z.dtype)
 
-    def combined(self, z: Outputs, columns: Float[Tensor, "member batch column"]) -> Outputs:
+    def output(self, z: Outputs, columns: Float[Tensor, "member batch column"]) -> Outputs:
         """The output of the network, given that of the body."""
         is_used = self.residual.any() or self.share.any()
         return self.combine(z, self(columns), self.share) if is_used else z
@@ -113,8 +116,7 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     x, y, weight = x[used], y[used], weight[used] / weight[used].mean()
     rows = len(x) / weight.square().mean()  # of equal weight, whose mean varies as much (Kish 1965)
     x_mean, y_mean = (weight * x).mean(0), (weight * y).mean(0)
-    scale = (weight * (x - x_mean).square()).mean(0).sqrt()
-    scale = torch.where(scale > 0, scale, torch.inf)
+    scale = _scale(x, x_mean, weight)
     root = (weight / len(x)).sqrt()
     left, singular, right = torch.linalg.svd(root * (x - x_mean) / scale, full_matrices=False)
     centred = root * (y - y_mean)
@@ -141,8 +143,7 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 
     """
     weight = weight / weight.mean()
     mean = (weight * x).mean(0)
-    scale = (weight * (x - mean).square()).mean(0).sqrt()
-    scale = torch.where(scale > 0, scale, torch.inf)
+    scale = _scale(x, mean, weight)
     columns, labels = (x - mean) / scale, y[:, 0].long()
     w = torch.zeros(x.shape[1], classes, dtype=x.dtype, requires_grad=True)
     b = torch.zeros(classes, dtype=x.dtype, requires_grad=True)
@@ -162,3 +163,11 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 
     lowest, highest = torch.aminmax(x @ coefficients + bias, dim=0)
     margin = MARGIN * (highest - lowest)
     return Solution(coefficients, bias, lowest - margin, highest + margin, torch.zeros_like(bias))
+
+
+def _scale(
+    x: Columns, mean: Float64[Tensor, " column"], weight: Float64[Tensor, "row 1"]
+) -> Float64[Tensor, " column"]:
+    """The standard deviation of each column; infinite for constants, whose mean may be rounded."""
+    std = (weight * (x - mean).square()).mean(0).sqrt()
+    return torch.where(std > ROUNDING * x.abs().amax(0), std, torch.inf)

@@ -71,7 +71,7 @@ class Network(nn.Module):
     ) -> Float[Tensor, "member batch output"]:
         """Predictions on the scale of the loss; likewise."""
         z, columns = self.forward_body(x)
-        return z if self.linear_path is None else self.linear_path.combined(z, columns)
+        return z if self.linear_path is None else self.linear_path.output(z, columns)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""

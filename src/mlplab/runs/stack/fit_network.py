@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
+from mlplab.cpu_settings import one_thread
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.table import Table
 from mlplab.models import MLP, Network
@@ -15,10 +16,11 @@ from mlplab.models.linear_path import Solution, logistic, ridge
 from mlplab.random_streams import generator
 
 MOST_VALUES = 2**22
-"""Values of the columns that a linear model is fitted to, so that this takes seconds at most."""
+"""Rows × columns × outputs that a linear model is fitted to, so that this takes seconds at most."""
 
 
 @torch.no_grad()
+@one_thread()
 def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> None:
     """Fits the linear path of a network, if it has one, to (a sample of) each member's training rows.
 
@@ -27,7 +29,7 @@ def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> No
     path, preprocessing = network.linear_path, network.preprocessing
     if path is None:
         return
-    most, solutions = max(MOST_VALUES // path.weight.shape[1], 1), dict[int, Solution]()
+    most, solutions = max(MOST_VALUES // path.weight[0].numel(), 1), dict[int, Solution]()
     for member, rows in enumerate(train):
         if id(rows) not in solutions:
             sample = sample_rows(rows, most)
