@@ -67,6 +67,10 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ),
         ("model.heads=0", "model.heads: invalid value (found 0, expected greater than or equal to 1)"),
         (
+            "callbacks.early_stopping.patience=auto",
+            "callbacks.early_stopping.patience=auto stops at the end of a cycle of scheduler=coslog",
+        ),
+        (
             "model.periodic_features=0 model.periodic_projection=3",
             "model: periodic_projection=3 needs periodic",
         ),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.func import functional_call
@@ -13,17 +13,18 @@ from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.early_stopping import EarlyStopping
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
-from mlplab.training.optimization.schedules import completed_cycles
+from mlplab.training.optimization.schedules import cycle_ends
 
-STANDARD_ERRORS = 3
-"""By which the best epoch must be better."""
+STANDARD_ERRORS, FEWEST_ROWS = 3, 30
+"""By which the best epochs must be better, on so many validation rows."""
 
 
 class CycleStopping(StackCallback):
-    """Stops a run if its networks are worse at the end of a cycle than in their best epochs.
+    """Stops a run that a whole cycle of the learning rate has made worse.
 
-    Within a cycle, networks get worse while the learning rate rises, and better again while it falls. At its
-    end, a paired test compares the errors of validation rows, those of all networks of an ensemble together.
+    Within a cycle, networks get worse while the learning rate rises, and better again while it falls. If none
+    of a run's networks had its best epoch in the cycle that ends, a paired test compares the errors of
+    validation rows at its end and in the best epochs.
 
     Args:
         schedules: of each run; None: it is not stopped.
@@ -35,23 +36,34 @@ class CycleStopping(StackCallback):
         self.schedules, self.best, self.stopping = list(schedules), best, stopping
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Stops runs where a cycle has ended."""
-        epoch, epochs = module.completed_epochs, module.max_epochs
-        has_ended = torch.tensor(
-            [
-                schedule is not None
-                and completed_cycles(schedule, (epoch - 1) / epochs)
-                < completed_cycles(schedule, epoch / epochs)
-                for schedule in self.schedules
-            ]
-        )
-        if epoch < epochs and (has_ended & module.active_runs()).any():
-            stopped = has_ended & self._are_worse(trainer, module)
-            self.stopping.stop(module.active & stopped.repeat_interleave(module.ensemble), module)
+        """Stops runs where a cycle has ended; not after the first one, nor in the last epoch."""
+        candidates = [run for run in range(len(self.schedules)) if self._was_in_vain(run, module)]
+        if candidates:
+            differences = self._differences(trainer, module)
+            members = torch.zeros_like(module.active)
+            for run in candidates:
+                if self._is_worse(self._members(run, module), trainer, *differences):
+                    members[run * module.ensemble : (run + 1) * module.ensemble] = True
+            self.stopping.stop(module.active & members, module)
             trainer.should_stop |= not module.active.any()
 
-    def _are_worse(self, trainer: Trainer, module: StackModule) -> Bool[Tensor, " run"]:
-        """Which runs are worse than in the best epochs of their networks."""
+    def _members(self, run: int, module: StackModule) -> list[int]:
+        """The active members of a run."""
+        members = range(run * module.ensemble, (run + 1) * module.ensemble)
+        return [member for member in members if module.active[member]]
+
+    def _was_in_vain(self, run: int, module: StackModule) -> bool:
+        """Whether a cycle has ended in which no network of a run had its best epoch."""
+        schedule, epoch, members = self.schedules[run], module.completed_epochs, self._members(run, module)
+        ends = [] if schedule is None else cycle_ends(schedule, module.max_epochs)
+        if not members or epoch not in ends[1:-1]:
+            return False
+        return bool((self.best.epochs[members] <= ends[ends.index(epoch) - 1]).all())
+
+    def _differences(
+        self, trainer: Trainer, module: StackModule
+    ) -> tuple[Float64[Tensor, "member row"], Float64[Tensor, "member row"]]:
+        """By how much the errors of validation rows are larger than in the best epochs; the rows' weights."""
         network, differences, weights = module.network.eval(), [], []
         with torch.inference_mode():
             for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
@@ -62,13 +74,29 @@ class CycleStopping(StackCallback):
                 weight = torch.ones_like(difference) if moved.row_weight is None else moved.row_weight[..., 0]
                 weights.append(weight.double())
         network.train()
-        d, w = torch.cat(differences, 1), torch.cat(weights, 1)
-        lost = list(module.diverged)
-        d[lost], w[lost] = 0, 0
-        d, w = (each.view(len(self.schedules), -1) for each in (d, w))
-        mean = (w * d).sum(1, keepdim=True) / w.sum(1, keepdim=True)
-        standard_error = (w * (d - mean)).square().sum(1).sqrt() / w.sum(1)
-        return (mean[:, 0] > STANDARD_ERRORS * standard_error).cpu()
+        return torch.cat(differences, 1).cpu(), torch.cat(weights, 1).cpu()
+
+    @staticmethod
+    def _is_worse(
+        members: Sequence[int],
+        trainer: Trainer,
+        differences: Float64[Tensor, "member row"],
+        weights: Float64[Tensor, "member row"],
+    ) -> bool:
+        """The paired test for the members of a run; the same row of several members counts once."""
+        rows = [trainer.datamodule.val[member] for member in members]  # type: ignore[attr-defined]
+        distinct, place = torch.unique(torch.cat(rows), return_inverse=True)
+
+        def by_row(values: Float64[Tensor, "member row"]) -> Float64[Tensor, " distinct"]:
+            parts = [values[member, : len(own)] for member, own in zip(members, rows, strict=True)]
+            return values.new_zeros(len(distinct)).index_add(0, place, torch.cat(parts))
+
+        weight = by_row(weights)
+        used = weight > 0
+        d, w = (by_row(weights * differences)[used] / weight[used]), weight[used]
+        mean = (w * d).sum() / w.sum()
+        standard_error = (w * (d - mean)).square().sum().sqrt() / w.sum()
+        return len(w) >= FEWEST_ROWS and bool(mean > STANDARD_ERRORS * standard_error)
 
 
 def row_errors(

@@ -67,10 +67,10 @@ def coslog(progress: Progress, cycles: int) -> Progress:
     return (1 - torch.cos(2 * math.pi * torch.log2(1 + (2**cycles - 1) * progress))) / 2
 
 
-def completed_cycles(schedule: config.Schedule, progress: float) -> int:
-    """The number of cycles of the learning rate, at whose ends it is lowest, in that part of all steps."""
+def cycle_ends(schedule: config.Schedule, epochs: int) -> list[int]:
+    """The epochs in which cycles of the learning rate end, at whose ends it is lowest."""
     cycles = schedule.cycles if isinstance(schedule, config.CoslogSchedule) else 1
-    return int(math.log2(1 + (2**cycles - 1) * progress) + 1e-9)
+    return [-(-epochs * (2**cycle - 1) // (2**cycles - 1)) for cycle in range(1, cycles + 1)]
 
 
 def _regularization(schedule: config.Schedule, progress: Progress) -> Progress:
