@@ -27,13 +27,13 @@ KINDS = {
         "model.norm=layer",
         "model.periodic_features=3",
     ),
-    "quantiles, numeric embeddings": (
+    "quantiles, piecewise-linear embeddings": (
         *SMALL,
         "model/preprocessing=quantile",
-        "model.periodic_projection=3",
         "model.piecewise_linear_bins=7",
         "model.piecewise_linear_width=5",
     ),
+    "projected cosines": (*SMALL, "model.periodic_projection=3"),
     "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
     "classes": CLASSES,
     "heads": (*SMALL, "model.hidden=[7,5]", "model.heads=3"),

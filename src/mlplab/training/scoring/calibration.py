@@ -11,11 +11,12 @@ from torch import Tensor
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
+from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.evaluation import outputs
-from mlplab.training.scoring.losses import Loss, loss_terms
+from mlplab.training.scoring.losses import Loss, loss_terms, mae
 
 SHARES = torch.linspace(0, 1, 21, dtype=torch.float64).tolist()
-"""Candidates."""
+"""Candidates for the share of a linear model."""
 
 PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
@@ -36,9 +37,10 @@ def linear_shares(
     rows: Sequence[Int64[Tensor, " _"]],
     runs: Sequence[Sequence[int]],
 ) -> list[float]:
-    """The share of each run with the lowest loss of the rows that its members hold out; the lowest such.
+    """The share of each run with the lowest error of the rows that its members hold out; the lowest such.
 
-    This is stacking (Wolpert 1992) of the body and the linear model.
+    This is stacking (Wolpert 1992) of the body and the linear model. The error is the loss of classes, and
+    the absolute error of numbers: a few outliers decide about squared errors.
 
     Args:
         batches: the validation rows of all members, in order.
@@ -47,6 +49,7 @@ def linear_shares(
     """
     path, transform = network.eval().linear_path, network.preprocessing.target_transform
     device, by_batch = network.preprocessing.impute_value.device, list[Tensor]()
+    error = loss if isinstance(transform, ClassProbabilities) else mae([])
     assert path is not None
     with torch.inference_mode():
         for batch in batches:
@@ -54,7 +57,7 @@ def linear_shares(
             y, weight, _ = loss_terms(moved, transform)
             z, columns = network.forward_body(moved.x)
             u = path(columns)
-            losses = [loss.by_row(path.combine(z, u, share), y).sum(2).double() for share in SHARES]
+            losses = [error.by_row(path.combine(z, u, share), y).sum(2).double() for share in SHARES]
             by_batch.append(torch.stack(losses, 1) * (1 if weight is None else weight.mT))
     by_row = torch.cat(by_batch, 2).cpu()
 
