@@ -2,7 +2,8 @@
 
 import os
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -39,10 +40,9 @@ class CsvFile(Part):
         self.schema = dict.fromkeys(column_names(first_row, dialect, where), pl.String())
         blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
         self._skip_rows = blank + 1 if dialect.header else 0
-        self._lines = array("Q")  # of the first rows, read once however many cells are located
-        self._unread_lines = (record.line for record in self._records() if record.fields)
+        self._lines = array("Q")  # of the first rows
 
-    def _records(self) -> Iterator[Record]:
+    def _records(self) -> Generator[Record]:
         return csv_records(self._text, self.dialect, len(self.schema))
 
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
@@ -72,5 +72,8 @@ class CsvFile(Part):
 
     def location(self, row: int, column: str) -> str:
         """How messages refer to a cell, with its line in the file."""
-        self._lines.extend(islice(self._unread_lines, max(0, row + 1 - len(self._lines))))
+        if row >= len(self._lines):  # at least twice as many, so that the file is read few times
+            rows = max(row + 1, 2 * len(self._lines))
+            with closing(self._records()) as records:
+                self._lines = array("Q", islice((each.line for each in records if each.fields), rows))
         return f"{self.where}, {column}, line {self._lines[row]}, data row {row + 1}"

@@ -1,7 +1,7 @@
 """Lines of a CSV file: where its records begin, and which of them are faulty."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class Record(NamedTuple):
     fields: int
 
 
-def csv_records(path: Path, dialect: Dialect, width: int, *, strict: bool = False) -> Iterator[Record]:
+def csv_records(path: Path, dialect: Dialect, width: int, *, strict: bool = False) -> Generator[Record]:
     """Yields the records below the header. With one column, a blank line is a row with one field.
 
     Raises:
