@@ -21,6 +21,7 @@ from mlplab.training.scoring.calibration import (
     PRIOR_SCALE,
     best_threshold,
     fit_temperature,
+    held_out_outputs,
     temperatures,
 )
 
@@ -138,7 +139,8 @@ def chosen(
 ) -> torch.Tensor:
     loader = Loader(X, Y, [ROWS[member] for member in members], batch, multiple=64, row_weight=weight)
     rows = [ROWS[member] for member in members]
-    return temperatures(network(members), loader, rows, runs or [[place] for place in range(len(members))])
+    held_out = held_out_outputs(network(members), loader)
+    return temperatures(held_out.z, held_out, rows, runs or [[place] for place in range(len(members))])
 
 
 @pytest.mark.parametrize("batch", [4096, 50])

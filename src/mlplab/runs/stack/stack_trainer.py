@@ -5,7 +5,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
@@ -29,8 +28,7 @@ from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
 from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
-from mlplab.training.scoring.calibration import linear_shares, temperatures
-from mlplab.training.scoring.evaluation import outputs
+from mlplab.training.scoring.calibration import held_out_outputs, linear_shares, temperatures
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer
 
@@ -187,7 +185,8 @@ class StackTrainer:
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
 
-        If `calibrated`, also temperature and threshold; of an ensemble scores out of fold, as `val/…`, too.
+        If `calibrated`, also linear share, temperature and threshold; with a linear path, scores of the
+        validation rows, and of an ensemble scores out of fold, as `val/…`, too.
         """
         best, members, metrics = self.best, self.members_not_diverged(index), Metrics()
         if best.epochs[members].all():
@@ -200,13 +199,16 @@ class StackTrainer:
         if not calibrated:
             return finite(metrics)
         run, module = self.runs[index], self.stack.module
-        if module.ensemble > 1:
+        has_path = module.network.linear_path is not None  # the best epoch's scores are without its share
+        if module.ensemble > 1 or has_path:
             # Not by a threshold that these rows have chosen.
             threshold = DEFAULT_THRESHOLD if run.config.threshold == "auto" else run.threshold
             scores = table_scores(run.data.table, *self._validated(index), threshold)
-            metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
+            parts = ("oof", "val") if module.ensemble > 1 else ("val",)
+            metrics |= {f"{part}/{name}": value for part in parts for name, value in scores.items()}
+        if module.ensemble > 1:
             metrics["members"] = len(members)
-        if module.network.linear_path is not None:
+        if has_path:
             metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
         if classes := module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
@@ -232,26 +234,26 @@ class StackTrainer:
     def calibrate(self, runs: Sequence[int]) -> None:
         """Loads the best weights of each member; chooses linear shares, temperatures and thresholds of runs.
 
-        The members of ensembles then predict the rows that they hold out, as do those of `threshold=auto`.
+        The members then predict the rows that they hold out.
         """
         module, datamodule = self.stack.module, self.stack.datamodule
-        module.network.load_state_dict(self.best.network)
-        transform = module.network.preprocessing.target_transform
+        network, rows = module.network, datamodule.val
+        network.load_state_dict(self.best.network)
+        transform = network.preprocessing.target_transform
         members = [self.members_not_diverged(run) for run in runs]
-        if (path := module.network.linear_path) is not None:
-            batches = datamodule.val_dataloader()
-            shares = linear_shares(module.network, module.loss, batches, datamodule.val, members)
+        held_out = held_out_outputs(network, datamodule.val_dataloader())
+        z = held_out.z
+        if held_out.u is not None and (path := network.linear_path):
+            shares = linear_shares(network, module.loss, held_out, rows, members)
             for index, share in zip(runs, shares, strict=True):
                 path.share[self.members(index)] = share
-            self.best.network = module.network.state_dict()
+            z = path.combine(z, held_out.u, path.share)
         if isinstance(transform, ClassProbabilities):
-            fitted = temperatures(module.network, datamodule.val_dataloader(), datamodule.val, members)
+            fitted = temperatures(z, held_out, rows, members)
             for index, temperature in zip(runs, fitted, strict=True):
                 transform.temperature[self.members(index)] = temperature.to(transform.temperature)
-            self.best.network = module.network.state_dict()
-        if module.ensemble > 1 or any(self.runs[run].config.threshold == "auto" for run in runs):
-            scaled = [z for z, _ in outputs(module.network, datamodule.val_dataloader())]
-            self._held_out = transform.inverse_transform(torch.cat(scaled, 1)).cpu().numpy()
+        self.best.network = network.state_dict()
+        self._held_out = transform.inverse_transform(z).cpu().numpy()
         for index in runs:
             run, wanted = self.runs[index], self.runs[index].config.threshold
             if wanted == "auto":

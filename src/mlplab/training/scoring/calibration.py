@@ -2,6 +2,7 @@
 (Guo et al. 2017, 4.2), and a threshold."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +13,7 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
-from mlplab.training.scoring.evaluation import outputs
-from mlplab.training.scoring.losses import Loss, loss_terms, mae
+from mlplab.training.scoring.losses import Loss, mae
 
 SHARES = torch.linspace(0, 1, 21, dtype=torch.float64).tolist()
 """Candidates for the share of a linear model."""
@@ -30,10 +30,38 @@ _HALVINGS = 24
 """How often the range of log T is halved: to 4e-7."""
 
 
+class HeldOutOutputs(NamedTuple):
+    """What the members of a network output for the rows that they hold out, on the scale of the loss.
+
+    Args:
+        z, u: the outputs of the body and of the linear path, if there is one.
+        y, weight: the rows' targets, in their own units, and weights.
+    """
+
+    z: Float[Tensor, "member row output"]
+    u: Float[Tensor, "member row output"] | None
+    y: Float64[Tensor, "member row target"]
+    weight: Float[Tensor, "member row 1"] | None
+
+
+@torch.inference_mode()
+def held_out_outputs(network: Network, batches: Iterable[Batch]) -> HeldOutOutputs:
+    """Those of the validation rows of all members; in order, and with padding."""
+    device, path = network.eval().preprocessing.impute_value.device, network.linear_path
+    parts = []
+    for batch in batches:
+        moved = batch.to(device)
+        z, columns = network.forward_body(moved.x)
+        parts.append((z, None if path is None else path(columns), moved.y, moved.row_weight))
+    joined = [None if part[0] is None else torch.cat(part, 1) for part in zip(*parts, strict=True)]
+    return HeldOutOutputs(*joined)  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
 def linear_shares(
     network: Network,
     loss: Loss,
-    batches: Iterable[Batch],
+    held_out: HeldOutOutputs,
     rows: Sequence[Int64[Tensor, " _"]],
     runs: Sequence[Sequence[int]],
 ) -> list[float]:
@@ -43,56 +71,45 @@ def linear_shares(
     the absolute error of numbers: a few outliers decide about squared errors.
 
     Args:
-        batches: the validation rows of all members, in order.
-        rows: the numbers of each member's rows; what follows them in the batches is padding.
+        rows: the numbers of each member's rows; what follows them is padding.
         runs: the members of each run, whose rows are taken together.
     """
-    path, transform = network.eval().linear_path, network.preprocessing.target_transform
-    device, by_batch = network.preprocessing.impute_value.device, list[Tensor]()
-    error = loss if isinstance(transform, ClassProbabilities) else mae([])
+    z, u, y, weight = held_out
+    path, transform = network.linear_path, network.preprocessing.target_transform
     assert path is not None
-    with torch.inference_mode():
-        for batch in batches:
-            moved = batch.to(device)
-            y, weight, _ = loss_terms(moved, transform)
-            z, columns = network.forward_body(moved.x)
-            u = path(columns)
-            losses = [error.by_row(path.combine(z, u, share), y).sum(2).double() for share in SHARES]
-            by_batch.append(torch.stack(losses, 1) * (1 if weight is None else weight.mT))
-    by_row = torch.cat(by_batch, 2).cpu()
-
-    def best(members: Sequence[int]) -> float:
-        totals = torch.stack([by_row[member, :, : len(rows[member])].sum(1) for member in members]).sum(0)
-        return SHARES[int(totals.argmin())]
-
-    return [best(members) for members in runs]
+    assert u is not None
+    error = loss if isinstance(transform, ClassProbabilities) else mae([])
+    target, weight = transform.transform(y), transform.loss_weight(y, weight)
+    totals = torch.empty(len(SHARES), len(rows), dtype=torch.float64)  # a member's own, in any stack
+    for place, share in enumerate(SHARES):
+        by_row = error.by_row(path.combine(z, u, share), target).sum(2, keepdim=True).double()
+        by_row = by_row if weight is None else by_row * weight
+        for member, own in enumerate(rows):
+            totals[place, member] = by_row[member, : len(own)].sum()
+    return [SHARES[int(totals[:, members].sum(1).argmin())] for members in runs]
 
 
 def temperatures(
-    network: Network,
-    batches: Iterable[Batch],
+    z: Float[Tensor, "member row class"],
+    held_out: HeldOutOutputs,
     rows: Sequence[Int64[Tensor, " _"]],
     runs: Sequence[Sequence[int]],
 ) -> Float64[Tensor, " run"]:
     """The temperature of each run, by `fit_temperature`.
 
     Args:
-        batches: the validation rows of all members, in order.
-        rows: the numbers of each member's rows; what follows them in the batches is padding.
+        z: the networks' outputs for the rows that they hold out.
+        rows: the numbers of each member's rows; what follows them is padding.
         runs: the members of each run, whose rows are taken together.
     """
-    parts = [
-        (z, batch.y, torch.ones_like(batch.y) if batch.row_weight is None else batch.row_weight.double())
-        for z, batch in outputs(network, batches)
-    ]
-    logits, y, weight = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+    weight = torch.ones_like(held_out.y) if held_out.weight is None else held_out.weight.double()
 
     def fit(members: Sequence[int]) -> float:
         def of_run(values: Tensor) -> Tensor:
             return torch.cat([values[member, : len(rows[member])] for member in members])
 
         row = torch.cat([rows[member] for member in members])
-        return fit_temperature(of_run(logits), of_run(y)[:, 0].long(), of_run(weight)[:, 0], row)
+        return fit_temperature(of_run(z), of_run(held_out.y)[:, 0].long(), of_run(weight)[:, 0], row)
 
     return torch.tensor([fit(members) for members in runs], dtype=torch.float64)
 
