@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 
-TRIALS, MOST_TREES, PATIENCE = 20, 1000, 50
+TRIALS, MOST_TREES, PATIENCE = 20, 3000, 50
 
 
 def _logarithmic(drawn: np.random.Generator, low: float, high: float) -> float:
@@ -27,6 +27,7 @@ def _catboost_settings(drawn: np.random.Generator) -> dict[str, Any]:
         "depth": int(drawn.integers(3, 9)),
         "l2_leaf_reg": _logarithmic(drawn, 0.5, 30),
         "random_strength": _logarithmic(drawn, 0.1, 10),
+        "bootstrap_type": "Bayesian",
         "bagging_temperature": float(drawn.uniform()),
     }
 
