@@ -71,10 +71,6 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
             "callbacks.early_stopping.patience=auto stops at the end of a cycle of scheduler=coslog",
         ),
         (
-            "model.periodic_features=0 model.periodic_projection=3",
-            "model: periodic_projection=3 needs periodic",
-        ),
-        (
             "model.piecewise_linear_bins=1001",
             "model.piecewise_linear_bins: invalid value (found 1001, expected",
         ),

@@ -63,13 +63,6 @@ class Mlp(Section):
         return self
 
     @model_validator(mode="after")
-    def _has_features_to_project(self) -> "Mlp":
-        if self.periodic_projection and self.periodic_features == 0:
-            what = f"periodic_projection={self.periodic_projection} needs periodic features"
-            raise ValueError(f"{what}; use model.periodic_features=16, or model.periodic_projection=0")
-        return self
-
-    @model_validator(mode="after")
     def _embeds_once(self) -> "Mlp":
         if self.periodic_projection and self.piecewise_linear_bins:
             what = "periodic_projection and piecewise_linear_bins embed the same columns"

@@ -50,21 +50,25 @@ class Network(nn.Module):
 
         Only columns with an indicator may have missing values.
         """
-        inputs = self.preprocessing(x)
-        z: Tensor = self.body(self.preprocessing.with_embeddings(inputs))
-        offset = None if self.linear_path is None else self.linear_path.offset(inputs.unscaled)
+        z, columns = self._forward(x)
+        offset = None if self.linear_path is None else self.linear_path.offset(columns)
         return z if offset is None else z + offset.repeat_interleave(self.heads, 1)
 
     def forward_body(
         self, x: Float[Tensor, "member batch feature"]
     ) -> tuple[Float[Tensor, "member batch output"], Float[Tensor, "member batch column"]]:
         """The mean output of the body's heads, and the columns of the linear path; likewise."""
-        inputs = self.preprocessing(x)
-        z: Tensor = self.body(self.preprocessing.with_embeddings(inputs))
+        z, columns = self._forward(x)
         is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
         if self.heads > 1:
             z = mean_of_heads(z, self.heads, logits=is_of_classes)
-        return z, inputs.unscaled
+        return z, columns
+
+    def _forward(
+        self, x: Float[Tensor, "member batch feature"]
+    ) -> tuple[Float[Tensor, "member row output"], Float[Tensor, "member batch column"]]:
+        inputs = self.preprocessing(x)
+        return self.body(self.preprocessing.with_embeddings(inputs)), inputs.unscaled
 
     def forward_scaled(
         self, x: Float[Tensor, "member batch feature"]
