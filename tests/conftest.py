@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+import torch
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
@@ -32,6 +33,12 @@ def _objects_frozen() -> Iterator[None]:
     """Collections would search the objects of torch all the time."""
     with frozen_objects():
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """As commands do by default: with more, the last bits of sums may depend on the number of members."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
