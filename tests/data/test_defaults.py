@@ -12,10 +12,13 @@ from mlplab import config as sections
 from mlplab.config.dotted_keys import flat
 from mlplab.data import defaults
 from mlplab.data.defaults import (
+    BINS,
     ENSEMBLE_SIZE,
-    FEW_NUMBERS,
     FEW_ROWS,
     FEW_ROWS_DROPOUT,
+    MOST_CELLS,
+    MOST_NUMBERS,
+    PROJECTED_FEATURES,
     SIZES_BY_ROWS,
     resolve_auto,
     typical_train_rows,
@@ -107,26 +110,30 @@ def test_classes_with_few_rows_get_more_dropout() -> None:
     assert dropout(NUMBERS, FEW_ROWS - 1) == dropout(NUMBERS, FEW_ROWS)
 
 
-def test_many_columns_get_no_periodic_features() -> None:
-    for numbers, expected in ((FEW_NUMBERS, 8), (FEW_NUMBERS + 1, 0)):
-        assert mlp(resolved(of=table(NUMBERS, numbers=numbers))).periodic_features == expected
-    assert mlp(resolved(of=table(WORDS))).periodic_features == 0
+def test_numbers_are_embedded_unless_there_are_too_many() -> None:
+    for target in (NUMBERS, WORDS):
+        for numbers, bins in ((1, BINS), (MOST_NUMBERS, BINS), (MOST_NUMBERS + 1, 0)):
+            found = mlp(resolved(of=table(target, numbers=numbers)))
+            assert (found.piecewise_linear_bins, found.periodic_features) == (bins, 0)
+            assert found.linear_path
 
 
-def test_only_cosines_that_are_projected_go_with_piecewise_linear_embeddings() -> None:
-    for overrides, expected in (
-        (("model.piecewise_linear_bins=48",), 0),
-        (("model.periodic_projection=3",), 16),
-    ):
-        for target in (NUMBERS, WORDS):
-            found = mlp(resolve_auto(config(*overrides), table(target), split(40)))
-            assert found.periodic_features == expected
+def test_projected_cosines_replace_piecewise_linear_embeddings() -> None:
+    for target in (NUMBERS, WORDS):
+        found = mlp(resolved("model.periodic_projection=3", of=table(target)))
+        assert (found.piecewise_linear_bins, found.periodic_features) == (0, PROJECTED_FEATURES)
+
+
+def test_a_network_without_hidden_layers_is_a_single_affine_layer() -> None:
+    found = mlp(resolved("model.hidden=[]", of=table(NUMBERS)))
+    assert (found.piecewise_linear_bins, found.periodic_features, found.linear_path) == (0, 0, False)
 
 
 def test_what_is_given_stays() -> None:
     own = (
         *("optimizer.lr=0.1", "optimizer.weight_decay=0.3", "optimizer.weight_averaging=false"),
         *("model.hidden=[7]", "model.activation=tanh", "model.dropout=0.5", "model.periodic_features=2"),
+        *("model.piecewise_linear_bins=3", "model.piecewise_linear_width=2", "model.linear_path=false"),
         *("data.batch_size=null", "trainer.max_epochs=3", "ensemble=2"),
     )
     for target, more in (
@@ -137,15 +144,15 @@ def test_what_is_given_stays() -> None:
         assert resolve_auto(given, table(target), split(40)).plain() == given.plain()
 
 
-def test_runs_alone_with_few_rows_are_ensembles() -> None:
-    def members(*overrides: str, train: int = 100, alone: bool = True) -> int | str:
-        run, of = config(*BY_FILE, *overrides), table(NUMBERS, rows=1000)
-        return resolve_auto(run, of, split(train), alone=alone).ensemble
+def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
+    of = table(NUMBERS, numbers=4)
 
-    assert members() == members(train=FEW_ROWS - 1) == ENSEMBLE_SIZE
-    assert members(train=FEW_ROWS) == members(alone=False) == 1
-    assert members("init_from=run") == 1
-    assert members("ensemble=3", train=FEW_ROWS) == members("ensemble=3", alone=False) == 3
+    def members(*overrides: str, train: int = 100, alone: bool = True) -> int | str:
+        return resolve_auto(config(*BY_FILE, *overrides), of, split(train), alone=alone).ensemble
+
+    assert members() == members(train=MOST_CELLS // 4) == ENSEMBLE_SIZE
+    assert members(train=MOST_CELLS // 4 + 1) == members(alone=False) == members("init_from=run") == 1
+    assert members("ensemble=3", train=MOST_CELLS) == members("ensemble=3", alone=False) == 3
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 EPOCHS = 9
 RUN = (
     *("data=synthetic", "data.rows=60", "data.batch_size=24", "model.hidden=[8]", "model.dropout=0.1"),
-    *("baselines=[]", f"trainer.max_epochs={EPOCHS}", "logger=[tensorboard,csv]", "ensemble=1"),
+    *("baselines=[]", f"trainer.max_epochs={EPOCHS}", "logger=[tensorboard,csv]", "model.linear_path=false"),
+    *("model.activation=relu", "model.piecewise_linear_bins=0", "model.periodic_features=8", "ensemble=1"),
 )
 RATES = (0.3, 0.0001, 0.01, 0.03, 0.001, 0.1, 0.003)
 

@@ -10,6 +10,8 @@ from mlplab.config.types import ClassSection, Count, CustomClass, NotNegativeCou
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
 
+Bins = Annotated[int, Field(ge=0, le=1000)]
+
 
 class Preprocessing(Section):
     """The first and last layers of a network: scaling of inputs and target.
@@ -38,14 +40,14 @@ class Mlp(Section):
     name: Literal["mlp"]
     periodic_features: OrAuto[NotNegativeCount]
     periodic_projection: NotNegativeCount = 0
-    piecewise_linear_bins: Annotated[int, Field(ge=0, le=1000)] = 0
-    piecewise_linear_width: Count = 16
+    piecewise_linear_bins: OrAuto[Bins] = 0
+    piecewise_linear_width: OrAuto[Count] = 16
     hidden: OrAuto[list[Count]]
     activation: OrAuto[Activation]
     dropout: OrAuto[Rate]
     norm: Literal["none", "layer"]
     residual: bool
-    linear_path: bool = False
+    linear_path: OrAuto[bool] = False
     initial_weights: Literal["uniform", "data"] = "uniform"
     input_scale: bool = False
     parametric_activation: bool = False
@@ -64,7 +66,7 @@ class Mlp(Section):
 
     @model_validator(mode="after")
     def _embeds_once(self) -> "Mlp":
-        if self.periodic_projection and self.piecewise_linear_bins:
+        if self.periodic_projection and self.piecewise_linear_bins not in (0, "auto"):
             what = "periodic_projection and piecewise_linear_bins embed the same columns"
             raise ValueError(f"{what}; use model.periodic_projection=0, or model.piecewise_linear_bins=0")
         return self

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.metrics import CLASSIFICATION, REGRESSION, ThresholdMetric
-from mlplab.config.model import Activation, CustomModel, Linear, Mlp, Model, model_tag
+from mlplab.config.model import Activation, Bins, CustomModel, Linear, Mlp, Model, model_tag
 from mlplab.config.optimizer import Adam, Schedule, Sgd
 from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
 from mlplab.config.types import (
@@ -104,6 +104,9 @@ class ResolvedMlp(Mlp):
     """With a known architecture."""
 
     periodic_features: NotNegativeCount
+    piecewise_linear_bins: Bins = 0
+    piecewise_linear_width: Count = 16
+    linear_path: bool = False
     hidden: list[Count]
     activation: Activation
     dropout: Rate

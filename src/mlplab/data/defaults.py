@@ -40,8 +40,8 @@ rows take minutes."""
 LAYERS, WIDTH, NARROW = 3, 256, 128
 """Number of hidden layers, and their width for many and for few rows."""
 
-FEW_NUMBERS = 64
-"""Tables with more numeric columns than this get no periodic features."""
+BINS, EMBEDDING_WIDTH, MOST_NUMBERS = 16, 8, 150
+"""Of piecewise-linear embeddings; tables with more numeric columns get none, which would cost too much."""
 
 PROJECTED_FEATURES = 16
 """Periodic features of each numeric column if they are projected (RealMLP, arXiv 2407.04491)."""
@@ -58,10 +58,10 @@ class Defaults(NamedTuple):
     monitor: config.Metric
     lr: float
     fan_in_lr: float
+    activation: config.Activation
     parametric_activation: config.Activation
     weight_decay: float
     dropout: float
-    periodic_features: int
     narrow_rows: int
 
 
@@ -70,10 +70,10 @@ REGRESSION_DEFAULTS = Defaults(
     "val/mae",
     lr=0.005,
     fan_in_lr=0.2,
+    activation="silu",
     parametric_activation="mish",
     weight_decay=0.2,
     dropout=0.0,
-    periodic_features=8,
     narrow_rows=24_000,
 )
 CLASSIFICATION_DEFAULTS = Defaults(
@@ -81,20 +81,18 @@ CLASSIFICATION_DEFAULTS = Defaults(
     "val/log_loss",
     lr=0.003,
     fan_in_lr=0.04,
+    activation="relu",
     parametric_activation="selu",
     weight_decay=1.0,
     dropout=0.3,
-    periodic_features=0,
     narrow_rows=1_500,
 )
 
-ENSEMBLE_SIZE = 8
-"""Networks of a run alone with fewer training rows than `FEW_ROWS`, for which they take only seconds."""
+ENSEMBLE_SIZE, MOST_CELLS = 8, 20_000_000
+"""Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns."""
 
-FEW_ROWS = 420
-"""Training rows below which runs alone are ensembles, and classifiers get `FEW_ROWS_DROPOUT`."""
-
-FEW_ROWS_DROPOUT = 0.5
+FEW_ROWS, FEW_ROWS_DROPOUT = 420, 0.5
+"""The dropout of classifiers with fewer training rows."""
 
 
 def resolve_auto(
@@ -106,9 +104,10 @@ def resolve_auto(
     """
     members = run.ensemble
     if members == "auto":
-        is_small = typical_train_rows(run.data.split, table, split) < FEW_ROWS
+        cells = typical_train_rows(run.data.split, table, split) * len(table.schema.inputs)
         is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
-        members = ENSEMBLE_SIZE if alone and is_small and not is_custom and run.init_from is None else 1
+        is_single = is_custom or run.init_from is not None or not alone
+        members = 1 if is_single or cells > MOST_CELLS else ENSEMBLE_SIZE
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     defaults = CLASSIFICATION_DEFAULTS if table.schema.classes else REGRESSION_DEFAULTS
@@ -153,20 +152,18 @@ def _model(model: config.Model, table: Table, defaults: Defaults, rows: int) -> 
     if not isinstance(model, config.Mlp):
         return model
     is_small = table.schema.classes and rows < FEW_ROWS
+    is_projected, numbers = model.periodic_projection > 0, table.schema.category_counts.count(0)
+    has_layers = model.hidden != []
     return _filled(
         model,
         hidden=[NARROW if rows <= defaults.narrow_rows else WIDTH] * LAYERS,
-        activation=defaults.parametric_activation if model.parametric_activation else "relu",
+        activation=defaults.parametric_activation if model.parametric_activation else defaults.activation,
         dropout=FEW_ROWS_DROPOUT if is_small else defaults.dropout,
-        periodic_features=_periodic_features(model, table.schema.category_counts.count(0), defaults),
+        periodic_features=PROJECTED_FEATURES if is_projected else 0,
+        piecewise_linear_bins=BINS if has_layers and not is_projected and numbers <= MOST_NUMBERS else 0,
+        piecewise_linear_width=EMBEDDING_WIDTH,
+        linear_path=has_layers,
     )
-
-
-def _periodic_features(model: config.Mlp, numeric_features: int, defaults: Defaults) -> int:
-    if model.periodic_projection:
-        return PROJECTED_FEATURES
-    has_others = model.piecewise_linear_bins > 0 or numeric_features > FEW_NUMBERS
-    return 0 if has_others else defaults.periodic_features
 
 
 def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:

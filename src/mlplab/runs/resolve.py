@@ -9,8 +9,11 @@ from mlplab.data.defaults import resolve_auto
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config
 
-ARCHITECTURE = ("hidden", "periodic_features")
-"""Keys of the model on which the shapes of its weights depend, and which may be `auto`."""
+ARCHITECTURE = (
+    *("hidden", "activation", "periodic_features"),
+    *("piecewise_linear_bins", "piecewise_linear_width", "linear_path"),
+)
+"""Keys of the model on which the meaning of its weights depends, and which may be `auto`."""
 
 
 def resolved(

@@ -105,7 +105,7 @@ MISTAKES = [
         "values far outside",
         lambda here: FRAME.with_columns(x1=pl.lit(1e300)).write_csv(here / "far.csv"),
         ("evaluate", "run=s/0", "data.path=far.csv", "importance=true"),
-        ("the prediction is not finite; 40 such rows", "correct them, or drop the row"),
+        ("a value is too large for the network; 40 such rows", "correct it, or drop the row"),
     ),
 ]
 

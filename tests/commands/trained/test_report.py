@@ -84,7 +84,7 @@ def test_a_run_has_all_parts(here: Path) -> None:
     text = text_of(page_of(run))
     score = f"{json.loads((run / 'metrics.json').read_text())['test/rmse']:.4g}"
     for part in (
-        *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (relu)", "this network", score),
+        *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (silu)", "this network", score),
         "By test RMSE, the network is better than the mean, but is no better than ridge regression.",
         *("Loss", "val/mae", "the largest errors", "watch out"),
         *("x1", "Increase of rmse (2.5)", "0.5", "0.25"),

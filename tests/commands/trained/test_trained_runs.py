@@ -180,7 +180,7 @@ MISTAKES: list[Mistake] = [
         "a number too large for the network",
         {"n.csv": f"{COLUMNS}\n{NUMBERS}\n1e300,1,1,1,1\n"},
         PREDICT,
-        "data row 2: the prediction is not finite",
+        "data row 2: a value is too large for the network",
     ),
     mistake(
         "41 renamed column",

@@ -22,7 +22,7 @@ Command = Callable[..., Ended]
 ROWS = 240
 TABLE = (
     *("data=csv", "data.path=t.csv", "data.target=bought", "data.batch_size=32", "model.hidden=[8]"),
-    "ensemble=1",
+    *("model.linear_path=false", "ensemble=1"),
 )
 SMALL = (*TABLE, "baselines=[]", "trainer.max_epochs=4")
 LONG = ("trainer.max_epochs=20", "optimizer.lr=0.02")

@@ -179,6 +179,7 @@ def test_other_loggers_are_not_made_again(command: Command, monkeypatch: pytest.
 @pytest.mark.usefixtures("quick_images")
 def test_a_run_that_trains_on_is_drawn_again(command: Command, tmp_path: Path) -> None:
     first = (*SMALL[:-1], "scheduler=constant", "trainer.max_epochs=2", "figures=auto", "name=r")
+    first = (*first, "model.linear_path=false")
     assert command(*first).status == 0
     folder = tmp_path / "outputs/r"
     (folder / "figures/importance.png").write_bytes(b"of the network so far")

@@ -94,9 +94,10 @@ def test_questions_and_wrong_input_are_answered_without_torch(tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
-    """The default command, as short as may be, in its own process."""
+    """The default network, trained as short as may be, in its own process."""
     folder = tmp_path_factory.mktemp("run")
-    ended = process([SCRIPT, "trainer.max_epochs=4", "name=r", "logger=[tensorboard,csv]"], folder)
+    words = ("ensemble=1", "model.linear_path=false", "trainer.max_epochs=4", "logger=[tensorboard,csv]")
+    ended = process([SCRIPT, *words, "name=r"], folder)
     assert ended.status == 0, ended.err
     assert ended.err == ""
     return folder / "outputs/r", ended
@@ -170,7 +171,8 @@ def test_tensorboard_shows_curves_and_hyperparameters(run: tuple[Path, Ended]) -
         data.ParseFromString(events.SummaryMetadata(tag).plugin_data.content)
         return data
 
-    assert hparams_of(folder) == {"trainer.max_epochs": 4}
+    changed = {"trainer.max_epochs": 4, "ensemble": 1, "model.linear_path": False}
+    assert hparams_of(folder) == changed
     assert hparams("_hparams_/session_end_info").session_end_info.status == Status.STATUS_SUCCESS
     tags = events.Tags()
     assert "_hparams_/experiment" not in tags["tensors"]  # it would hide which values differ
@@ -258,8 +260,9 @@ def test_a_terminal_of_80_columns(tmp_path: Path) -> None:
     log = (tmp_path / "outputs/r/train.log").read_text()
     assert max(map(len, log.splitlines())) > 100  # one line each
     said = " ".join(line.strip() for line in lines)
-    assert "8 periodic features per numeric column, 42,625 weights, on cpu" in said
-    assert any(re.match(r"r: best epoch \d of 2; ", line) for line in lines)  # not within the bar's line
+    assert "(16 bins to 8 values), 42,625 weights, beside ridge regression, on cpu" in said
+    assert "ensemble: 8 such networks; each holds out about 109 of the 876 rows" in said
+    assert any(re.match(r"r: best epoch \d of 2", line) for line in lines)  # not within the bar's line
 
 
 def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], tmp_path: Path) -> None:

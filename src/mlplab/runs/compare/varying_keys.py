@@ -17,7 +17,8 @@ IGNORED = ("name", *MAY_DIFFER, "baselines", "test_predictions", "figures")
 
 MAY_BE_AUTO = (
     *("ensemble", "monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
-    *("model.hidden", "model.dropout", "model.periodic_features"),
+    *("model.hidden", "model.activation", "model.dropout", "model.periodic_features"),
+    *("model.piecewise_linear_bins", "model.piecewise_linear_width", "model.linear_path"),
     *("optimizer.lr", "optimizer.weight_decay"),
 )
 """Keys that may be `auto`, which the table replaces."""

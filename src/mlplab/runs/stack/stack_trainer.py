@@ -29,6 +29,7 @@ from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
 from mlplab.training.scoring.calibration import held_out_outputs, linear_shares, temperatures
+from mlplab.training.scoring.evaluation import outputs
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer
 
@@ -185,8 +186,7 @@ class StackTrainer:
     def metrics(self, index: int, *, calibrated: bool = False) -> Metrics:
         """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs.
 
-        If `calibrated`, also linear share, temperature and threshold; with a linear path, scores of the
-        validation rows, and of an ensemble scores out of fold, as `val/…`, too.
+        If `calibrated`, also temperature and threshold; of an ensemble scores out of fold, as `val/…`, too.
         """
         best, members, metrics = self.best, self.members_not_diverged(index), Metrics()
         if best.epochs[members].all():
@@ -199,16 +199,13 @@ class StackTrainer:
         if not calibrated:
             return finite(metrics)
         run, module = self.runs[index], self.stack.module
-        has_path = module.network.linear_path is not None  # the best epoch's scores are without its share
-        if module.ensemble > 1 or has_path:
+        if module.ensemble > 1:
             # Not by a threshold that these rows have chosen.
             threshold = DEFAULT_THRESHOLD if run.config.threshold == "auto" else run.threshold
             scores = table_scores(run.data.table, *self._validated(index), threshold)
-            parts = ("oof", "val") if module.ensemble > 1 else ("val",)
-            metrics |= {f"{part}/{name}": value for part in parts for name, value in scores.items()}
-        if module.ensemble > 1:
+            metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
-        if has_path:
+        if module.network.linear_path is not None:
             metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
         if classes := module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
@@ -248,6 +245,7 @@ class StackTrainer:
             for index, share in zip(runs, shares, strict=True):
                 path.share[self.members(index)] = share
             z = path.combine(z, held_out.u, path.share)
+            self._score_validation_rows(runs)
         if isinstance(transform, ClassProbabilities):
             fitted = temperatures(z, held_out, rows, members)
             for index, temperature in zip(runs, fitted, strict=True):
@@ -259,6 +257,15 @@ class StackTrainer:
             if wanted == "auto":
                 wanted = table_threshold(run.data.table, *self._validated(index), run.config.threshold_metric)
             run.threshold = wanted
+
+    def _score_validation_rows(self, runs: Sequence[int]) -> None:
+        """Scores them again: in training, networks have no share of their linear model yet."""
+        module, members = self.stack.module, [member for run in runs for member in self.members(run)]
+        transform = module.network.preprocessing.target_transform
+        for z, batch in outputs(module.network, self.stack.datamodule.val_dataloader()):
+            module.val.add(z, batch, transform)
+        for name, values in module.val.compute_and_reset(transform).items():
+            self.best.values[f"val/{name}"][members] = values[members].to(self.best.values[f"val/{name}"])
 
     def score_test_rows(self, runs: Sequence[int]) -> dict[int, ScoredTestRows]:
         """Scores the best weights of some runs on their test rows, after `calibrate`."""

@@ -166,7 +166,7 @@ class Ensemble:
             rows_before: number of rows of a file before these, for messages; None: the rows are of a sample.
 
         Raises:
-            UserError: if a prediction is not finite.
+            UserError: if a value is infinite in the network's precision, or a prediction is not finite.
         """
         blocks, weights, of_classes = [], self._network_weights, bool(self.schema.classes)
         row_values = self.networks * self.schema.outputs
@@ -176,10 +176,12 @@ class Ensemble:
             mean = weighted_mean(values, weights)
             blocks.append((mean, spread_of(values, weights, of_classes) if with_spread else mean[:, :0]))
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
-        if len(bad := np.flatnonzero(~np.isfinite(mean).all(1))):
+        if len(bad := np.flatnonzero(np.isinf(x).any(1) | ~np.isfinite(mean).all(1))):
             where = f"data row {rows_before + bad[0] + 1}" if rows_before is not None else ""
-            what = "the prediction is not finite" + (f"; {len(bad):,} such rows" if len(bad) > 1 else "")
-            remedy = "its inputs are far outside the training range; correct them, or drop the row"
+            what = "a value is too large for the network" + (
+                f"; {len(bad):,} such rows" if len(bad) > 1 else ""
+            )
+            remedy = "it is far outside the training range; correct it, or drop the row"
             raise UserError(Fault(what, where, remedy=remedy))
         return mean, spread
 

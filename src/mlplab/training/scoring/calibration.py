@@ -15,7 +15,7 @@ from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.losses import Loss, mae
 
-SHARES = torch.linspace(0, 1, 21, dtype=torch.float64).tolist()
+SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
 
 PRIOR_SCALE = 0.15
