@@ -1,6 +1,5 @@
 """Every layer: a member is a network of its own, and the derivative written out is autograd's."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -268,12 +267,7 @@ def test_a_projection_is_an_affine_map_of_the_cosines_of_each_column() -> None:
 
 def encoding(x: float, edges: Sequence[float]) -> list[float]:
     """Of a column without repeated edges: 1 below x's bin, its share of that bin, 0 above."""
-    shares = [(x - low) / (high - low) for low, high in pairwise(edges)]
-    last = len(shares) - 1
-    return [
-        min(max(share, 0 if place else -math.inf), 1 if place < last else math.inf)
-        for place, share in enumerate(shares)
-    ]
+    return [min(max((x - low) / (high - low), 0), 1) for low, high in pairwise(edges)]
 
 
 def test_piecewise_linear_embeddings_are_those_of_equation_1() -> None:

@@ -16,10 +16,10 @@ class PiecewiseLinear(ColumnwiseEmbedding):
     """Replaces each numeric column x by learned functions of it, linear between knots t₀ ≤ t₁ ≤ ….
 
     Their features are x, and for each bin from t to t′, clamp((x − t)/(t′ − t), 0, 1) (Gorishniy et al. 2022,
-    arXiv 2203.05556, equation 1). The feature of the first bin is not clamped below, nor the last one above.
-    The weights of the bins are 0 at first, so that the functions are linear until they have learned more
-    (version B of TabM, arXiv 2410.24210). An empty bin, between equal knots, has the feature 0, as if it were
-    merged with the next one.
+    arXiv 2203.05556, equation 1). Unlike there, the first and the last bin are clamped on both sides, so that
+    the slope in a narrow one does not decide about values beyond the knots. The weights of the bins are 0 at
+    first, so that the functions are linear until they have learned more (version B of TabM, arXiv
+    2410.24210). An empty bin, between equal knots, has the feature 0.
 
     Args:
         knots: of the numeric columns, which come first; ascending.
@@ -63,14 +63,14 @@ class PiecewiseLinear(ColumnwiseEmbedding):
 
 
 def _pieces(knots: Float[Tensor, "member number knot"]) -> Float[Tensor, "member 4*number feature"]:
-    """Where features are not clamped, the limits are the largest numbers."""
+    """Those of x, which is not clamped, and of the bins."""
     limits, widths = torch.finfo(knots.dtype), knots.diff()
-    is_bin = widths > limits.tiny
-    number, slope = is_bin.cumsum(2), torch.where(is_bin, 1 / widths, 0)
-    terms = (  # of x and of the bins
+    slope = torch.where(widths > limits.tiny, 1 / widths, 0)
+    zeros, ones = torch.zeros_like(slope), torch.ones_like(slope)
+    terms = (
         (1, slope),
         (0, -knots[..., :-1] * slope),
-        (limits.min, torch.where(number > 1, torch.zeros_like(slope), limits.min)),
-        (limits.max, torch.where(number < number[..., -1:], torch.ones_like(slope), limits.max)),
-    )
+        (limits.min, zeros),
+        (limits.max, ones),
+    )  # of x, of bins
     return torch.cat([nn.functional.pad(of_bins, (1, 0), value=of_x) for of_x, of_bins in terms], 1)
