@@ -67,10 +67,6 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ),
         ("model.heads=0", "model.heads: invalid value (found 0, expected greater than or equal to 1)"),
         (
-            "callbacks.early_stopping.patience=auto",
-            "callbacks.early_stopping.patience=auto stops at the end of a cycle of scheduler=coslog",
-        ),
-        (
             "model.piecewise_linear_bins=1001",
             "model.piecewise_linear_bins: invalid value (found 1001, expected",
         ),

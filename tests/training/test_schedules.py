@@ -8,7 +8,7 @@ from support import config
 from torch import nn
 
 from mlplab.config import Schedule
-from mlplab.training.optimization.schedules import cycle_ends, step_factors
+from mlplab.training.optimization.schedules import stage_ends, step_factors
 
 
 def schedules(*settings: list[str]) -> list[Schedule]:
@@ -83,8 +83,8 @@ def test_a_member_does_not_depend_on_the_others() -> None:
     )
 
 
-def test_cycles_end_in_whole_epochs() -> None:
+def test_stages_end_in_whole_epochs() -> None:
     coslog, cosine = schedules(["scheduler=coslog"], ["scheduler=cosine"])
-    assert cycle_ends(coslog, 30) == [2, 6, 14, 30]
-    assert cycle_ends(coslog, 10) == [1, 2, 5, 10]
-    assert cycle_ends(cosine, 30) == [30]
+    assert stage_ends(coslog, 30) == [2, 6, 14, 30]
+    assert stage_ends(coslog, 10) == [1, 2, 5, 10]
+    assert stage_ends(cosine, 63) == [1, 3, 7, 15, 31, 63]

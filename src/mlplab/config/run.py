@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
@@ -62,13 +62,6 @@ class TrainConfig(Section):
     test_predictions: bool
     figures: Literal["auto", "all", "none"]
     logger: dict[str, LoggerConfig] = Field(default_factory=dict)  # Hydra composes logger=[] to no key at all
-
-    @model_validator(mode="after")
-    def _has_cycles(self) -> "TrainConfig":
-        if self.callbacks.early_stopping.patience == "auto" and self.scheduler.name != "coslog":
-            what = "callbacks.early_stopping.patience=auto stops at the end of a cycle of scheduler=coslog"
-            raise ValueError(f"{what}; the scheduler is {self.scheduler.name}")
-        return self
 
     def plain(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts, which `parse` reads back."""

@@ -76,7 +76,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         weight_decay: float | Auto = AUTO,
         batch_size: int | Auto = AUTO,
         max_epochs: int | Auto = AUTO,
-        patience: int | None = None,
+        patience: int | Auto | None = AUTO,
         ensemble: int | Auto = AUTO,
         val: float = 0.15,
         random_state: int | np.random.RandomState | None = 0,

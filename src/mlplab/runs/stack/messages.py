@@ -82,8 +82,9 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
 
 def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
     """The best epoch, what was chosen afterwards, and how long training took."""
+    early = ", stopped early" if metrics["epochs"] < run.config.trainer.max_epochs else ""
     averaged = " (mean of the networks)" if run.data.bagged else ""
-    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{averaged}"
+    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{early}{averaged}"
     chosen = f"threshold {metrics['threshold']:.3g}; " if run.config.threshold == "auto" else ""
     if share := metrics.get("linear_share"):
         chosen = f"{share:.0%} {_linear_model(run)}; {chosen}"

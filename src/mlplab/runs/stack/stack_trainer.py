@@ -20,11 +20,11 @@ from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
-from mlplab.training.callbacks.cycle_stopping import CycleStopping
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
+from mlplab.training.callbacks.stage_stopping import StageStopping
 from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
@@ -76,7 +76,7 @@ class StackTrainer:
             run.config.scheduler if run.config.callbacks.early_stopping.patience == "auto" else None
             for run in runs
         ]
-        cycles = CycleStopping(schedules, self.best, self.stopping)
+        stages = StageStopping(schedules, self.best, self.stopping)
         self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
         self.last_weights: Tensors = {}
@@ -90,7 +90,7 @@ class StackTrainer:
             EpochCurves(loggers, self.best),
             *([StepCurves(loggers, steps)] if steps else []),
             self.stopping,
-            cycles,
+            stages,
             self.pruning,
             self.shrink,
             EpochLines([run.log_progress for run in runs]),

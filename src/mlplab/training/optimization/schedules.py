@@ -16,6 +16,9 @@ Progress = Float64[Tensor, " step"]
 AVERAGE_EXPONENT = 8
 """The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
+STAGES = 6
+"""Stages of training without cycles."""
+
 StepFactors = Float64[Tensor, "factor step member"]
 """Of each member's learning rate in the steps of an epoch, and, unless they are always 1, of its weight decay
 and dropout rate."""
@@ -67,10 +70,13 @@ def coslog(progress: Progress, cycles: int) -> Progress:
     return (1 - torch.cos(2 * math.pi * torch.log2(1 + (2**cycles - 1) * progress))) / 2
 
 
-def cycle_ends(schedule: config.Schedule, epochs: int) -> list[int]:
-    """The epochs in which cycles of the learning rate end, at whose ends it is lowest."""
-    cycles = schedule.cycles if isinstance(schedule, config.CoslogSchedule) else 1
-    return [-(-epochs * (2**cycle - 1) // (2**cycles - 1)) for cycle in range(1, cycles + 1)]
+def stage_ends(schedule: config.Schedule, epochs: int) -> list[int]:
+    """The last epochs of the stages of training, each twice as long as the one before.
+
+    They are the cycles of the learning rate, at whose ends it is lowest, or `STAGES` stages.
+    """
+    stages = schedule.cycles if isinstance(schedule, config.CoslogSchedule) else STAGES
+    return [-(-epochs * (2**stage - 1) // (2**stages - 1)) for stage in range(1, stages + 1)]
 
 
 def _regularization(schedule: config.Schedule, progress: Progress) -> Progress:

@@ -1,4 +1,4 @@
-"""Stops training that validation rows say is over, at the end of a cycle of the learning rate."""
+"""Stops training that validation rows say is over."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.early_stopping import EarlyStopping
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
-from mlplab.training.optimization.schedules import cycle_ends
+from mlplab.training.optimization.schedules import stage_ends
 
 STANDARD_ERRORS, FEWEST_ROWS = 3, 30
 """By which the best epochs must be better, on so many validation rows."""
 
 
-class CycleStopping(StackCallback):
-    """Stops a run that a whole cycle of the learning rate has made worse.
+class StageStopping(StackCallback):
+    """Stops a run that a whole stage of training has made worse.
 
-    Within a cycle, networks get worse while the learning rate rises, and better again while it falls. If none
-    of a run's networks had its best epoch in the cycle that ends, a paired test compares the errors of
-    validation rows at its end and in the best epochs.
+    Averaged weights lag, and within a cycle of the learning rate, networks get worse while it rises, so few
+    epochs say little. If none of a run's networks had its best epoch in the stage that ends, a paired test
+    compares the errors of validation rows at its end and in the best epochs.
 
     Args:
         schedules: of each run; None: it is not stopped.
@@ -36,7 +36,7 @@ class CycleStopping(StackCallback):
         self.schedules, self.best, self.stopping = list(schedules), best, stopping
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Stops runs where a cycle has ended; not after the first one, nor in the last epoch."""
+        """Stops runs where a stage has ended; not after the first one, nor in the last epoch."""
         candidates = [run for run in range(len(self.schedules)) if self._was_in_vain(run, module)]
         if candidates:
             differences = self._differences(trainer, module)
@@ -53,9 +53,9 @@ class CycleStopping(StackCallback):
         return [member for member in members if module.active[member]]
 
     def _was_in_vain(self, run: int, module: StackModule) -> bool:
-        """Whether a cycle has ended in which no network of a run had its best epoch."""
+        """Whether a stage has ended in which no network of a run had its best epoch."""
         schedule, epoch, members = self.schedules[run], module.completed_epochs, self._members(run, module)
-        ends = [] if schedule is None else cycle_ends(schedule, module.max_epochs)
+        ends = [] if schedule is None else stage_ends(schedule, module.max_epochs)
         if not members or epoch not in ends[1:-1]:
             return False
         return bool((self.best.epochs[members] <= ends[ends.index(epoch) - 1]).all())
