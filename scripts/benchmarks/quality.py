@@ -102,7 +102,7 @@ def measure(arguments: Quality) -> None:
                         file.add(about, score, f"{table.name}, {name}: {score['error']:.4g}")
                     scores.append(about | score)
     base = BASE if BASE in contenders else next(iter(contenders))
-    means, over_tables = summaries_of(pl.DataFrame(scores), base)
+    means, over_tables = summaries_of(pl.DataFrame(scores, infer_schema_length=None), base)
     caption = "error: RMSE of numbers, log loss of classes; calibration: its error"
     by_table = {(row["table"], row["contender"]): _cells(row) for row in means.iter_rows(named=True)}
     headers = ["error", f"of {base}", "accuracy", "calibration", "fit"]

@@ -10,7 +10,6 @@ from support import config, table_of
 
 from mlplab import config as sections
 from mlplab.config.dotted_keys import flat
-from mlplab.data import defaults
 from mlplab.data.defaults import (
     BINS,
     ENSEMBLE_SIZE,
@@ -20,6 +19,7 @@ from mlplab.data.defaults import (
     MOST_NUMBERS,
     PROJECTED_FEATURES,
     SIZES_BY_ROWS,
+    SMOOTH_ROWS,
     resolve_auto,
     typical_train_rows,
 )
@@ -68,7 +68,8 @@ def test_no_auto_is_left(model: str, optimizer: str) -> None:
     for target in (NUMBERS, WORDS):
         run = resolved(*model.split(), f"optimizer={optimizer}", of=table(target))
         left = {key for key, value in flat(run.plain()) if value == "auto"}
-        assert left == {"task", "trainer.accelerator", "trainer.block"}  # the schema and the machine decide
+        later = {"task", "trainer.accelerator", "trainer.block", "callbacks.early_stopping.patience"}
+        assert left == later  # the schema, the machine and training decide
         assert resolve_auto(run, table(NUMBERS), split(10**6)) == run
 
 
@@ -89,10 +90,10 @@ def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_ep
             assert (found.data.batch_size, found.trainer.max_epochs) == (size.batch_size, size.max_epochs)
 
 
-def test_networks_of_many_rows_are_wider() -> None:
-    for target, task in ((NUMBERS, defaults.REGRESSION_DEFAULTS), (WORDS, defaults.CLASSIFICATION_DEFAULTS)):
-        for more, width in ((0, defaults.NARROW), (1, defaults.WIDTH)):
-            assert mlp(resolved(of=table(target), train=task.narrow_rows + more)).hidden == [width] * 3
+def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
+    for target, smooth in ((NUMBERS, "silu"), (WORDS, "relu")):
+        for more, expected in ((0, smooth), (1, "relu")):
+            assert mlp(resolved(of=table(target), train=SMOOTH_ROWS + more)).activation == expected
 
 
 @pytest.mark.parametrize("rows", [10**2, 10**3, 10**4, 10**5, 10**6, 10**7])

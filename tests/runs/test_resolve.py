@@ -7,7 +7,7 @@ from support import SMALL, config, train_into
 
 from mlplab.config import Mlp
 from mlplab.data.cache import DataCache
-from mlplab.data.defaults import BINS
+from mlplab.data.defaults import BINS, HIDDEN
 from mlplab.runs.resolve import resolved
 
 LARGE = ("data=synthetic", "data.rows=40000")
@@ -21,7 +21,7 @@ def architecture(*overrides: str, folder: Path | None = None) -> tuple[object, o
 
 def test_a_warm_start_keeps_the_architecture(tmp_path: Path) -> None:
     train_into(tmp_path, (*SMALL, "model.piecewise_linear_bins=3"))
-    assert architecture() == ([256] * 3, BINS)
+    assert architecture() == (HIDDEN, BINS)
     assert architecture(f"init_from={tmp_path / '0'}") == ([8, 8], 3)
     assert architecture(f"init_from={tmp_path / '0'}", "model.hidden=[5]") == ([5], 3)
     assert architecture("init_from=gone", folder=tmp_path / "0") == ([8, 8], 3)  # started before
@@ -29,4 +29,4 @@ def test_a_warm_start_keeps_the_architecture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["none", "."])
 def test_a_folder_that_cannot_be_read_is_reported_later(folder: str) -> None:
-    assert architecture(f"init_from={folder}") == ([256] * 3, BINS)
+    assert architecture(f"init_from={folder}") == (HIDDEN, BINS)

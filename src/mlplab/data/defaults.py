@@ -30,15 +30,19 @@ SIZES_BY_ROWS = (
     TrainingSize(24_000, batch_size=128, max_epochs=80),
     TrainingSize(96_000, batch_size=256, max_epochs=40),
     TrainingSize(400_000, batch_size=512, max_epochs=24),
-    TrainingSize(1_500_000, batch_size=1024, max_epochs=12),
+    TrainingSize(1_500_000, batch_size=1024, max_epochs=16),
     TrainingSize(6_000_000, batch_size=2048, max_epochs=6),
     TrainingSize(math.inf, batch_size=4096, max_epochs=3),
 )
 """By the number of training rows. From 300 rows to six million, there are 2,000 to 20,000 steps, so a million
 rows take minutes."""
 
-LAYERS, WIDTH, NARROW = 3, 256, 128
-"""Number of hidden layers, and their width for many and for few rows."""
+HIDDEN = [128, 128, 128]
+"""Wider layers need fewer epochs for the same time, and were no better."""
+
+SMOOTH_ROWS = 6_000
+"""Training rows up to which the activation for numbers is smooth. With more, that is worse: the more rows
+there are, the finer are the details that they show."""
 
 BINS, EMBEDDING_WIDTH, MOST_NUMBERS = 16, 8, 150
 """Of piecewise-linear embeddings; tables with more numeric columns get none, which would cost too much."""
@@ -48,10 +52,10 @@ PROJECTED_FEATURES = 16
 
 
 class Defaults(NamedTuple):
-    """Defaults for a task; hidden layers have the width `NARROW` for up to `narrow_rows` training rows.
+    """Defaults for a task.
 
-    `fan_in_lr` is the learning rate with `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491), whose activations
-    are `parametric_activation`.
+    `activation` is that for up to `SMOOTH_ROWS` training rows. `fan_in_lr` is the learning rate with
+    `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491), whose activations are `parametric_activation`.
     """
 
     loss: config.Loss
@@ -62,7 +66,6 @@ class Defaults(NamedTuple):
     parametric_activation: config.Activation
     weight_decay: float
     dropout: float
-    narrow_rows: int
 
 
 REGRESSION_DEFAULTS = Defaults(
@@ -74,7 +77,6 @@ REGRESSION_DEFAULTS = Defaults(
     parametric_activation="mish",
     weight_decay=0.2,
     dropout=0.0,
-    narrow_rows=24_000,
 )
 CLASSIFICATION_DEFAULTS = Defaults(
     config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
@@ -85,7 +87,6 @@ CLASSIFICATION_DEFAULTS = Defaults(
     parametric_activation="selu",
     weight_decay=1.0,
     dropout=0.3,
-    narrow_rows=1_500,
 )
 
 ENSEMBLE_SIZE, MOST_CELLS = 8, 20_000_000
@@ -153,11 +154,11 @@ def _model(model: config.Model, table: Table, defaults: Defaults, rows: int) -> 
         return model
     is_small = table.schema.classes and rows < FEW_ROWS
     is_projected, numbers = model.periodic_projection > 0, table.schema.category_counts.count(0)
-    has_layers = model.hidden != []
+    has_layers, activation = model.hidden != [], defaults.activation if rows <= SMOOTH_ROWS else "relu"
     return _filled(
         model,
-        hidden=[NARROW if rows <= defaults.narrow_rows else WIDTH] * LAYERS,
-        activation=defaults.parametric_activation if model.parametric_activation else defaults.activation,
+        hidden=HIDDEN,
+        activation=defaults.parametric_activation if model.parametric_activation else activation,
         dropout=FEW_ROWS_DROPOUT if is_small else defaults.dropout,
         periodic_features=PROJECTED_FEATURES if is_projected else 0,
         piecewise_linear_bins=BINS if has_layers and not is_projected and numbers <= MOST_NUMBERS else 0,
