@@ -141,11 +141,11 @@ class Preprocessing(nn.Module):
         return append_embeddings(inputs.columns, weight, inputs.embedded_rows)
 
     def scaled(self, values: Float64[Tensor, "member _ feature"]) -> Float[Tensor, "member _ number"]:
-        """Known values of all columns as `transform` scales those of the numeric ones."""
+        """Known values of all columns as `forward` scales those of the numeric ones."""
         return self.scaling(values[..., self.numeric].to(self.impute_value.dtype))
 
     def impute(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
-        """Replaces missing values (NaN) in the columns for which `transform` does not handle them."""
+        """Replaces missing values (NaN) in the columns for which `forward` does not."""
         missing = x.isnan().index_fill_(2, self.indicators, False)
         return torch.where(missing, self.impute_value, x)
 
