@@ -21,6 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 """The repository."""
 
 
+PLAIN = (
+    *("model.activation=relu", "model.periodic_features=0", "model.piecewise_linear_bins=0"),
+    *("model.linear_path=false", "callbacks.early_stopping.patience=null"),
+)
+"""Hidden layers alone, trained to the end. Checkouts that lack a key do not get its override."""
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A checkout of mlplab, whose scripts run with its own source, and its own environment if it has one."""
@@ -79,8 +86,15 @@ class Checkout:
         """The environment variables of a Python process."""
         return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
 
+    def _has(self, key: str) -> bool:
+        """Whether a key such as `model.activation` is in a configuration file of its group."""
+        group, *_, name = key.split(".")
+        files = (self.path / "conf" / group).glob("*.yaml")
+        return any(f"\n{name}:" in text or f" {name}:" in text for text in map(Path.read_text, files))
+
     def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
-        command, environment = self.command(*words), self.environment
+        known = [word for word in words if word not in PLAIN or self._has(word.partition("=")[0])]
+        command, environment = self.command(*known), self.environment
         ended = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )

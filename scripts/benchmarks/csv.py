@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from benchmarks import harness
-from benchmarks.checkout import Checkout
+from benchmarks.checkout import PLAIN, Checkout
 
 COLUMNS, WIDE_ROWS, FEW_ROWS = 21, 2000, 100
 
@@ -30,7 +30,7 @@ POLARS, IN_MEMORY, FROM_FILE = "polars", "table in memory", "table in a file"
 
 TRAINING = (
     *("data=csv", "data.target=target", "data.split.val=0.1", "data.split.test=0.1", "data.batch_size=256"),
-    *("model.hidden=[64,64]", "model.periodic_features=0", "optimizer=adam", "ensemble=1", "baselines=[]"),
+    *("model.hidden=[64,64]", *PLAIN, "optimizer=adam", "ensemble=1", "baselines=[]"),
     *("figures=none", "logger=[]", "test_predictions=false"),
 )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import harness
+from benchmarks.checkout import PLAIN
 
 POLARS = "polars"
 
@@ -24,7 +25,15 @@ PARTS = ("seconds", "all rows", "all rows, run by run", "one row", "one row, run
 """What `child.ensemble` measures; the first is loading the runs."""
 
 SHORT = ("model.hidden=[64,64]", "data.batch_size=256", "trainer.max_epochs=1", "ensemble=1", "baselines=[]")
-TRAINING = (*SHORT, "data=csv", "data.path=trained.csv", "data.target=target", "figures=none", "logger=[]")
+TRAINING = (
+    *SHORT,
+    *PLAIN,
+    "data=csv",
+    "data.path=trained.csv",
+    "data.target=target",
+    "figures=none",
+    "logger=[]",
+)
 
 
 class Predict(harness.Benchmark):

@@ -28,7 +28,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from benchmarks import harness
-from benchmarks.checkout import ROOT, Checkout
+from benchmarks.checkout import PLAIN, ROOT, Checkout
 from benchmarks.peers import DECAY, DELTA, DROPOUT, LR, Task
 
 MONITOR, TABLE = "val/rmse", ROOT / "src/mlplab/data/concrete.csv"
@@ -46,7 +46,7 @@ SAME = (
         "data/split=file",
         f"data.batch_size={BATCH_ROWS}",
     ),
-    *("model.periodic_features=0", "optimizer=adamw", "optimizer.betas=[0.9,0.999]", "scheduler=constant"),
+    *(*PLAIN, "optimizer=adamw", "optimizer.betas=[0.9,0.999]", "scheduler=constant"),
     *("optimizer.weight_averaging=false", "loss=huber", f"monitor={MONITOR}", "baselines=[]", "figures=none"),
 )
 """What the peers do too."""

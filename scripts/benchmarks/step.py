@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from benchmarks import harness
-from benchmarks.checkout import Checkout
+from benchmarks.checkout import PLAIN, Checkout
 from benchmarks.peers import Task
 
 PEERS = {
@@ -43,7 +43,7 @@ ABLATION = {
 LEAST_BYTES = 2**24
 """Of the rows on which mlplab trains. It loads a few MiB at a time: the rows of many small epochs."""
 
-SAME_ARITHMETIC = ("optimizer=adam", "scheduler=constant", "model.periodic_features=0", "figures=none")
+SAME_ARITHMETIC = (*PLAIN, "optimizer=adam", "scheduler=constant", "figures=none")
 """As the peers have it."""
 
 

@@ -88,3 +88,5 @@ def test_stages_end_in_whole_epochs() -> None:
     assert stage_ends(coslog, 30) == [2, 6, 14, 30]
     assert stage_ends(coslog, 10) == [1, 2, 5, 10]
     assert stage_ends(cosine, 63) == [1, 3, 7, 15, 31, 63]
+    assert stage_ends(cosine, 10) == [1, 2, 3, 5, 10]
+    assert stage_ends(cosine, 1) == [1]

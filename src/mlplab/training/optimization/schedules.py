@@ -73,10 +73,11 @@ def coslog(progress: Progress, cycles: int) -> Progress:
 def stage_ends(schedule: config.Schedule, epochs: int) -> list[int]:
     """The last epochs of the stages of training, each twice as long as the one before.
 
-    They are the cycles of the learning rate, at whose ends it is lowest, or `STAGES` stages.
+    They are the cycles of the learning rate, at whose ends it is lowest, or `STAGES` stages; fewer of them in
+    few epochs.
     """
     stages = schedule.cycles if isinstance(schedule, config.CoslogSchedule) else STAGES
-    return [-(-epochs * (2**stage - 1) // (2**stages - 1)) for stage in range(1, stages + 1)]
+    return sorted({-(-epochs * (2**stage - 1) // (2**stages - 1)) for stage in range(1, stages + 1)})
 
 
 def _regularization(schedule: config.Schedule, progress: Progress) -> Progress:
