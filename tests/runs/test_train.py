@@ -185,6 +185,17 @@ def test_beside_a_linear_model_a_network_is_exact_where_that_is(tmp_path: Path, 
     assert metrics["test/rmse"] < 1e-6 * sum(table).std()
 
 
+def test_embedded_categories_alone_leave_a_linear_model_nothing(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {"item": [f"i{row % 30}" for row in range(90)], "y": [row % 7 / 3 for row in range(90)]}
+    )
+    table.write_csv(tmp_path / "table.csv")
+    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "ensemble=2")
+    (metrics,) = train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
+    assert metrics["status"] == "done"
+    assert "linear_share" not in metrics
+
+
 def test_a_classifier_beside_a_linear_model_can_be_loaded(tmp_path: Path) -> None:
     train_into(tmp_path, ("data=penguins", "model.linear_path=true", "trainer.max_epochs=2", "logger=[]"))
     assert TrainedRun(tmp_path / "0").network.linear_path is not None

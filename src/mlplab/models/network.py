@@ -162,7 +162,7 @@ def build_network(
                 heads=model.heads,
                 columns=preprocessing.columns,
             )
-            if model.linear_path:
+            if model.linear_path and preprocessing.unembedded_width:
                 linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
