@@ -61,8 +61,11 @@ def test_a_folder_in_use_leaves_the_others_of_its_stack_unmade(tmp_path: Path) -
 
 
 def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) -> None:
-    overrides = ("model.hidden=[8]", "trainer.max_epochs=4", "data.batch_size=256")
+    network = ("model.hidden=[64]", "trainer.max_epochs=12", "data.batch_size=64", "optimizer.lr=0.1")
+    overrides = (*network, "scheduler=constant", "optimizer.weight_averaging=false")
     (run,) = trained(tmp_path, overrides)
+    assert run["metrics"]["best_epoch"] < 12
+    assert not torch.equal(run["best"]["body.output.weight"], run["last"]["body.output.weight"])
     saved = checkpoint.load(tmp_path / "0/checkpoints/best.ckpt")
     assert saved["epoch"] == run["metrics"]["best_epoch"]
     run_config = resolved(*overrides)
