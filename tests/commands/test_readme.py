@@ -115,7 +115,7 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search("this network.*\n.*gradient boosting.*\n.*ridge regression.*\n.*mean", done.stdout)
+    assert re.search("ensemble of 8(.*\n){2}.*gradient boosting.*\n.*ridge regression.*\n.*mean", done.stdout)
     assert done.stdout.splitlines()[-1].endswith("tensorboard --logdir outputs")
 
 
@@ -180,7 +180,7 @@ def test_named_runs_and_the_commands_that_use_them(
     for source in PYTHON:
         if pages == "all" or "penguins" not in source:
             exec(source, {})
-    assert re.search("this network(.*\n)+1030 predictions", capsys.readouterr().out)
+    assert re.search("ensemble of 8(.*\n)+1030 predictions", capsys.readouterr().out)
 
 
 def test_a_table_is_described_as_the_page_shows(
