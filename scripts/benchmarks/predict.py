@@ -25,15 +25,8 @@ PARTS = ("seconds", "all rows", "all rows, run by run", "one row", "one row, run
 """What `child.ensemble` measures; the first is loading the runs."""
 
 SHORT = ("model.hidden=[64,64]", "data.batch_size=256", "trainer.max_epochs=1", "ensemble=1", "baselines=[]")
-TRAINING = (
-    *SHORT,
-    *PLAIN,
-    "data=csv",
-    "data.path=trained.csv",
-    "data.target=target",
-    "figures=none",
-    "logger=[]",
-)
+TABLE = ("data=csv", "data.path=trained.csv", "data.target=target")
+TRAINING = (*SHORT, *PLAIN, *TABLE, "figures=none", "logger=[]")
 
 
 class Predict(harness.Benchmark):

@@ -104,7 +104,7 @@ class FolderLock:
         except Timeout:
             what, remedy = "is in use by another process", "wait for it, or stop it"
             raise FolderInUse(Fault(what, str(self.folder), remedy=remedy)) from None
-        except (OSError, NotImplementedError) as error:  # filelock's, where a file system has no locks
+        except (OSError, NotImplementedError) as error:  # the second, if the file system cannot lock files
             if is_disk_error(error):
                 raise
             reason = getattr(error, "strerror", None) or "its file system has no file locks"

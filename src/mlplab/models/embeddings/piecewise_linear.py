@@ -66,11 +66,7 @@ def _pieces(knots: Float[Tensor, "member number knot"]) -> Float[Tensor, "member
     """Those of x, which is not clamped, and of the bins."""
     limits, widths = torch.finfo(knots.dtype), knots.diff()
     slope = torch.where(widths > limits.tiny, 1 / widths, 0)
-    zeros, ones = torch.zeros_like(slope), torch.ones_like(slope)
-    terms = (
-        (1, slope),
-        (0, -knots[..., :-1] * slope),
-        (limits.min, zeros),
-        (limits.max, ones),
-    )  # of x, of bins
-    return torch.cat([nn.functional.pad(of_bins, (1, 0), value=of_x) for of_x, of_bins in terms], 1)
+    of_bins = slope, -knots[..., :-1] * slope, torch.zeros_like(slope), torch.ones_like(slope)
+    of_x = 1, 0, limits.min, limits.max
+    terms = zip(of_bins, of_x, strict=True)
+    return torch.cat([nn.functional.pad(bins, (1, 0), value=x) for bins, x in terms], 1)

@@ -178,9 +178,8 @@ class Ensemble:
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
         if len(bad := np.flatnonzero(np.isinf(x).any(1) | ~np.isfinite(mean).all(1))):
             where = f"data row {rows_before + bad[0] + 1}" if rows_before is not None else ""
-            what = "a value is too large for the network" + (
-                f"; {len(bad):,} such rows" if len(bad) > 1 else ""
-            )
+            more = f"; {len(bad):,} such rows" if len(bad) > 1 else ""
+            what = f"a value is too large for the network{more}"
             remedy = "it is far outside the training range; correct it, or drop the row"
             raise UserError(Fault(what, where, remedy=remedy))
         return mean, spread
