@@ -140,7 +140,7 @@ def _ours(
 
 
 def _peer(arguments: Search, folder: Path, target: float, peer: str, curves: list[Curve]) -> dict[str, float]:
-    """Searches until the target or the cap is reached; the table tells the numbers of columns and rows."""
+    """Searches until the target or the cap is reached; the table gives the numbers of columns and rows."""
     start = time()
     task = Task(
         features=0, hidden=HIDDEN, batch=BATCH_ROWS, rows=0, epochs=arguments.epochs, seed=len(curves)

@@ -7,7 +7,7 @@ mlplab evaluate run=SWEEP select=5
   runs=best              of a sweep: best, the configuration with the best mean validation metric; all; or N
   data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows
   training_rows=include  also scores rows of FILE that were in training or validation: then it is no test
-  importance=true        tells which columns matter; writes FOLDER/importance.json and FOLDER/figures
+  importance=true        shows which columns matter; writes FOLDER/importance.json and FOLDER/figures
   select=N               chooses an ensemble of a sweep's runs in N steps: each adds the run that most lowers
                          the error on the validation rows; it is written to SWEEP/ensemble-N.json
 """

@@ -46,7 +46,7 @@ class Engine(ABC):
 
     @abstractmethod
     def error(self, job: Any) -> BaseException | None:
-        """What a job that has ended has raised, or `WorkerLost`; None if the folders of its runs tell."""
+        """What a job that has ended has raised, or `WorkerLost`; None if the folders of its runs show it."""
 
     def call(self, function: Callable[..., T], cache: DataCache, *arguments: Any) -> T:
         """What a function of the tables and these arguments returns that needs torch, which is imported here.
