@@ -89,7 +89,6 @@ class Workspace:
 
     Attributes:
         gradients: of `parameters`, as `propagate` writes them.
-        trained_gradients: those of parameters that are trained.
         steps_left: number of forward passes for which random numbers may be drawn together.
         heads: rows of new buffers for each row of the batch; a layer may change it for those after it.
     """
@@ -112,8 +111,6 @@ class Workspace:
             self._backward.insert(0, (operation, heads))
             heads = self.heads
         self.output = self.operations[-1].output
-        pairs = zip(self.parameters, self.gradients, strict=True)
-        self.trained_gradients = [gradient for parameter, gradient in pairs if parameter.requires_grad]
 
     @property
     def parameters(self) -> list[Tensor]:

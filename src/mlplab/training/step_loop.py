@@ -123,6 +123,7 @@ class StepLoop:
         self.optimizer, self.max_norm, self.parts = optimizer, max_norm, list(parts)
         optimizer.split(self.parts)
         self._workspaces: list[Workspace] = []
+        self._gradients: list[list[Tensor]] = []
         self._block: _Block | None = None
         self._make_step = self._build_step()
 
@@ -144,6 +145,8 @@ class StepLoop:
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
             self._workspaces = [self._workspace(x[part, 0], embedded[part, 0], part) for part in self.parts]
+            gradients = [each.grad for each in self.optimizer.parameters if each.grad is not None]
+            self._gradients = [[gradient[part] for gradient in gradients] for part in self.parts]
         inputs = [
             list(zip(*(values[part].unbind(1) for values in (x, embedded, y, share, linear)), strict=True))
             for part in self.parts
@@ -197,7 +200,6 @@ class StepLoop:
     ) -> Float[Tensor, "member batch output"]:
         """A step of some members; returns their outputs."""
         workspace, weight, members = self._workspaces[part], self.embeddings, self.parts[part]
-        gradients = workspace.trained_gradients
         set_dropout_rates(self._dropouts, values, members)
         if weight is not None:
             x = append_embeddings(x, weight[members], embedded)
@@ -208,9 +210,8 @@ class StepLoop:
         grad_x = workspace.propagate()
         if weight is not None and weight.grad is not None:
             embedding_gradient(grad_x.values, embedded, weight.grad[members])
-            gradients = [weight.grad[members], *gradients]
         if self.max_norm is not None:
-            clip_by_member(gradients, self.max_norm)
+            clip_by_member(self._gradients[part], self.max_norm)
         self.optimizer.update(part, values)
         return z
 
