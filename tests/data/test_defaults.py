@@ -26,6 +26,7 @@ from mlplab.data.defaults import (
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
+from mlplab.errors import UserError
 from mlplab.runs.compare.varying_keys import MAY_BE_AUTO
 
 NUMBERS, WORDS = [0.5, 1.5, -2.0], ["no", "yes"]
@@ -94,6 +95,12 @@ def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
     for target, smooth in ((NUMBERS, "silu"), (WORDS, "relu")):
         for more, expected in ((0, smooth), (1, "relu")):
             assert mlp(resolved(of=table(target), train=SMOOTH_ROWS + more)).activation == expected
+
+
+def test_each_activation_needs_a_network() -> None:
+    assert mlp(resolved("model.activation=[tanh,elu]", "ensemble=2", of=table(NUMBERS)))
+    with pytest.raises(UserError, match="has 2 activations for ensemble=1"):
+        resolved("model.activation=[tanh,elu]", of=table(NUMBERS))
 
 
 @pytest.mark.parametrize("rows", [10**2, 10**3, 10**4, 10**5, 10**6, 10**7])

@@ -15,7 +15,7 @@ from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 
 
 def mlp(**changes: object) -> MLP:
-    settings = {"hidden": (8, 8), "activation": "relu", "norm": "none", "residual": False}
+    settings = {"hidden": (8, 8), "norm": "none", "residual": False}
     settings |= {"features": 3, "targets": 1, "dropout": [0.0, 0.0], "seeds": [0, 1], **changes}
     return MLP(settings.pop("features"), settings.pop("targets"), **settings)  # type: ignore[arg-type]
 
@@ -32,11 +32,12 @@ def random_network(source: random.Random) -> tuple[MLP, int]:
     numbers, bins = source.choice([0, 1, features]), source.choice([0, 0, 1, 2, 6])
     hidden = [source.choice(widths)] * source.choice([0, 1, 2, 3])
     heads = source.choice([1, 2, 5]) if hidden else 1
+    activations = [source.choice([*IN_PLACE, *OUT_OF_PLACE, "relu"]) for _ in range(members)]
     network = mlp(
         features=features,
         targets=source.choice([1, 1, 2, 3, 4]),
         hidden=hidden if source.random() < 0.5 else [source.choice(widths) for _ in hidden],
-        activation=source.choice([*IN_PLACE, *OUT_OF_PLACE]),
+        activation=activations if source.random() < 0.5 else activations[:1] * members,
         dropout=[source.choice([0.0, 0.1, 0.5]) if source.random() < 0.5 else 0.0 for _ in range(members)],
         norm=source.choice(["none", "none", "layer"]),
         residual=source.random() < 0.4,
@@ -179,7 +180,7 @@ def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str, heads
     for features, hidden in ((3, [3, 3]), (1, [3, 5, 3]), (5, [1, 3])):
         for activation in ("relu", "gelu", "parametric mish", "parametric selu"):
             network = mlp(
-                activation=activation.split()[-1],
+                activation=activation.split()[-1:] * 2,
                 parametric_activation=activation.startswith("parametric"),
                 input_scale=activation == "parametric mish",
                 features=features,

@@ -45,7 +45,10 @@ def copied(x: Buffer, workspace: Workspace) -> Operation:
 def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: object) -> MLP:
     settings: dict[str, object] = {"hidden": [8, 5], "activation": "mish", "norm": "none", "residual": False}
     settings |= {"dropout": [RATES[member] for member in members], "seeds": [SEEDS[each] for each in members]}
-    return MLP(features, targets, **(settings | changes))  # type: ignore[arg-type]
+    settings |= changes
+    if isinstance(name := settings["activation"], str):
+        settings["activation"] = [name] * len(members)
+    return MLP(features, targets, **settings)  # type: ignore[arg-type]
 
 
 def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
@@ -56,6 +59,10 @@ def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
     ascending = torch.stack(drawn).sort(1).values
     ascending[:, 3:5] = ascending[:, 2:3]
     return ascending
+
+
+def various(members: Sequence[int]) -> list[str]:
+    return [("relu", "relu", "silu")[member] for member in members]
 
 
 def piecewise_linear(members: Sequence[int], numbers: int = 5, width: int = 3) -> PiecewiseLinear:
@@ -90,12 +97,12 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "periodic projection": lambda members: OneLayer(PeriodicProjection(5, 6, 3, seeds(members))),
     "piecewise-linear embeddings": lambda members: OneLayer(piecewise_linear(members)),
     **{
-        name: lambda members, name=name: OneLayer(Activation(name))  # type: ignore[misc]
+        name: lambda members, name=name: OneLayer(Activation([name] * len(members)))  # type: ignore[misc]
         for name in ACTIVATIONS
     },
     **{
         parametric: lambda members, name=name: learned(  # type: ignore[misc]
-            ParametricActivation(name, 6, len(members)), members
+            ParametricActivation([name] * len(members), 6), members
         )
         for parametric, name in PARAMETRIC.items()
     },
@@ -110,6 +117,10 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "mlp with input scale": lambda members: mlp(members, input_scale=True, numeric_features=5),
     "mlp with parametric relu": lambda members: mlp(
         members, activation="relu", parametric_activation=True, hidden=[8, 8], residual=True
+    ),
+    "mlp with an activation for each member": lambda members: mlp(members, activation=various(members)),
+    "mlp with a parametric one for each member": lambda members: mlp(
+        members, activation=various(members), parametric_activation=True
     ),
     "mlp with numeric embeddings": lambda members: mlp(
         *(members, 6, 2),
@@ -223,7 +234,7 @@ def test_an_activation_and_its_derivative_are_torchs_far_from_0_as_well(
 ) -> None:
     far = torch.tensor([0.0, 1e-9, 20, 39, 41, 60, 88, 90, 1e3, 1e30])
     z = torch.cat([-far, far, torch.linspace(-9, 9, 101)]).to(dtype).view(1, 1, -1)
-    found, expected = (OneLayer(Activation(name)), OneLayer(Activation(name)))
+    found, expected = (OneLayer(Activation([name])), OneLayer(Activation([name])))
     expected.written_out = False
     for network in (found, expected):
         network.x = z.clone().requires_grad_()
@@ -234,7 +245,7 @@ def test_an_activation_and_its_derivative_are_torchs_far_from_0_as_well(
 
 
 def test_alpha_mixes_the_function_and_its_input() -> None:
-    layer, z = ParametricActivation("relu", 6, 2), torch.randn(2, 5, 6)
+    layer, z = ParametricActivation(["relu"] * 2, 6), torch.randn(2, 5, 6)
     assert torch.equal(layer(z), torch.relu(z))
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([0.75, 0]).view(2, 1, 1))

@@ -14,6 +14,7 @@ from support import resolved, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
+from mlplab.errors import UserError
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import scores
 from mlplab.runs.stack.stack_trainer import StackTrainer
@@ -36,6 +37,7 @@ RUN = [
 ]
 NUMBERS = ["data=synthetic", "data.rows=90", "data.noise=1", "data.batch_size=16", *RUN]
 CLASSES = ["data=penguins", *RUN]
+SEVERAL = "model.activation=[tanh,relu]"
 
 
 def data_of(overrides: list[str]) -> RunData:
@@ -89,7 +91,7 @@ def by_hand(folder: Path, data: RunData) -> tuple[np.ndarray, np.ndarray]:
     return predicted, held_out
 
 
-@pytest.mark.parametrize("run", [NUMBERS, CLASSES], ids=["numbers", "classes"])
+@pytest.mark.parametrize("run", [NUMBERS, [*NUMBERS, SEVERAL], [*CLASSES, SEVERAL]])
 @pytest.mark.parametrize("members", [3, 13])  # fewer than folds, and two divisions into folds
 def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str], members: int) -> None:
     overrides = [*run, f"ensemble={members}"]
@@ -97,21 +99,30 @@ def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str]
     data = data_of(overrides)
     table, test, classes = data.table, data.split.test, len(data.table.schema.classes)
     predicted, held_out = by_hand(tmp_path / "0", data)
-    expected = scores(predicted[:, test].mean(0), table.y[test], None, classes)
+    weights = np.ones(members)
+    if SEVERAL in run and not classes:
+        errors = [np.abs(each - table.y)[rows].mean() for each, rows in zip(predicted, held_out, strict=True)]
+        first = np.arange(members) * 2 < members
+        for group in (first, ~first):
+            weights[group] = np.mean(np.array(errors)[group]) ** -4 / group.sum()
+        for group, name in ((first, "tanh"), (~first, "relu")):
+            assert metrics[f"weight/{name}"] == pytest.approx(weights[group].sum() / weights.sum(), rel=1e-6)
+    mean, tolerance = np.average(predicted[:, test], 0, weights), 1e-6 if SEVERAL in run else 1e-9
+    expected = scores(mean, table.y[test], None, classes)
     rows = np.flatnonzero(held_out.any(0))
     assert not held_out[:, test].any()
     of_rows = np.stack([predicted[held_out[:, row], row].mean(0) for row in rows])
     out_of_fold = scores(of_rows, table.y[rows], None, classes)
     each = [scores(of_member[test], table.y[test], None, classes) for of_member in predicted]
     for name in expected:
-        assert metrics[f"test/{name}"] == pytest.approx(expected[name], rel=1e-9)
+        assert metrics[f"test/{name}"] == pytest.approx(expected[name], rel=tolerance)
         assert metrics[f"oof/{name}"] == pytest.approx(out_of_fold[name], rel=1e-9)
         assert metrics[f"val/{name}"] == metrics[f"oof/{name}"]
         assert metrics[f"members/test/{name}"] == pytest.approx(np.mean([s[name] for s in each]), rel=1e-5)
     assert metrics["members"] == members
     written = pl.read_csv(tmp_path / "0/test_predictions.csv")
     column = "probability_Adelie" if classes else "prediction"
-    np.testing.assert_allclose(written[column], predicted[:, test].mean(0)[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(written[column], mean[:, 0], rtol=tolerance)
 
 
 def test_several_targets_have_scores_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +249,17 @@ def test_a_warm_start_takes_the_member_with_the_same_number(
     source, again = (TrainedRun(tmp_path / run).state["body.weight"] for run in ("0", "again/0"))
     for number, place in enumerate((0, 1, 1, 2)):  # instead of the one that is gone, another
         torch.testing.assert_close(again[number], source[place])
+
+
+def test_a_warm_start_takes_members_with_the_same_activation(tmp_path: Path) -> None:
+    train_into(tmp_path, [*NUMBERS, "ensemble=4", "model.activation=[tanh,relu]"])
+    start = [*NUMBERS, "optimizer=sgd", "optimizer.lr=1e-30", f"init_from={tmp_path / '0'}", "ensemble=4"]
+    train_into(tmp_path / "again", [*start, "model.activation=[tanh,relu,tanh]"])
+    source, again = (TrainedRun(tmp_path / run).state["body.output.weight"] for run in ("0", "again/0"))
+    for number, place in enumerate((0, 1, 2, 1)):
+        torch.testing.assert_close(again[number], source[place])
+    with pytest.raises(UserError, match="has a different architecture"):
+        train_into(tmp_path / "other", [*start, "model.activation=gelu"])
 
 
 def test_without_a_member_left_the_run_has_diverged(tmp_path: Path, diverging: list[str]) -> None:

@@ -99,11 +99,11 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     widths = [source.choice([1, 2, 3, 5, 8, 33, 64]) for _ in range(source.choice([0, 1, 2, 3]))]
     bins = ("model.piecewise_linear_bins=2", "model.piecewise_linear_bins=9")
     optimizer = choose("adamw", "adam", "sgd")
+    ensemble = 3 if number % 3 == 2 else 1
     shared += [
         f"data.batch_size={choose('1', '5', '16', '23', '100', 'null')}",
         f"model.hidden=[{','.join(map(str, widths))}]",
         f"model.norm={norm}",
-        f"model.activation={choose(*get_args(Activation))}",
         f"model/preprocessing={choose('standard', 'robust_clip', 'quantile', 'none')}",
         f"model.preprocessing.target={choose('standard', 'none')}",
         "loss=cross_entropy" if classes else f"loss={choose('mse', 'mae', 'huber')}",
@@ -114,7 +114,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         f"trainer.max_epochs={choose('1', '3')}",
         choose("model.periodic_projection=0", "model.periodic_projection=3", *bins),
         f"model.piecewise_linear_width={choose('1', '6')}",
-        f"ensemble={3 if number % 3 == 2 else 1}",
+        f"ensemble={ensemble}",
         f"model.linear_path={choose('false', 'true')}",
         f"model.initial_weights={choose('uniform', 'data')}",
         *(["model.heads=3", "model.initial_weights=uniform"] if number % 4 == 1 and widths else []),
@@ -122,6 +122,8 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     ]
     switches = ("input_scale", "parametric_activation", "preprocessing.clip_predictions")
     shared += [f"model.{key}=true" for key in random.Random(-number).sample(switches, number % 4)]
+    activation, other = (choose(*get_args(Activation)) for _ in range(2))
+    others = f"[{activation},{other}]" if ensemble > 1 else other
     by_fold = source.random() < 0.5
     if by_fold:
         shared += ["data/split=kfold", "data.split.folds=4"]
@@ -130,6 +132,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
     members = []
     for member in range(3):
         own = [f"seed={source.randrange(100)}", f"optimizer.lr={choose('1e-2', '1e-3')}"]
+        own.append(f"model.activation={activation if member != 1 else others}")
         own.append(f"model.dropout={choose('0', '0.2')}" if widths else "model.dropout=0")
         own.append(f"scheduler={choose('cosine', 'constant', 'step', 'coslog')}")
         own.append(f"scheduler.regularization={choose('constant', 'flat_cos')}")

@@ -22,6 +22,7 @@ from mlplab.training.scoring.calibration import (
     best_threshold,
     fit_temperature,
     held_out_outputs,
+    mean_weights,
     temperatures,
 )
 
@@ -40,6 +41,15 @@ def weights(rows: int, seed: int = 1) -> Tensor:
 
 def log_loss(logits: Tensor, target: Tensor, temperature: float) -> float:
     return torch.nn.functional.cross_entropy(logits / temperature, target).item()
+
+
+def test_networks_with_a_smaller_error_weigh_more() -> None:
+    names = ["silu", "silu", "relu"]
+    assert mean_weights(np.array([1.0, 3.0, 4.0]), names) == pytest.approx([8 / 17, 8 / 17, 1 / 17])
+    assert mean_weights(np.array([1e200, 1e-200, 1e-200]), names) == [0, 0, 1]
+    assert mean_weights(np.array([1.0, 3.0, np.inf]), names) == [0.5, 0.5, 0]
+    for bad in (0.0, np.nan):
+        assert mean_weights(np.array([1.0, 2.0, bad]), names) == pytest.approx([1 / 3] * 3)
 
 
 @pytest.mark.usefixtures("full_speed")

@@ -6,9 +6,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from mlplab.config.types import ClassSection, Count, CustomClass, NotNegativeCount, OrAuto, Rate, Section
+from mlplab.config.types import (
+    GIVEN,
+    ClassSection,
+    Count,
+    CustomClass,
+    NotNegativeCount,
+    OrAuto,
+    Rate,
+    Section,
+)
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
+
+Activations = Annotated[
+    Annotated[Activation, Tag(GIVEN)] | Annotated[list[Activation], Field(min_length=1), Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else GIVEN),
+]
+"""That of all networks, or several for the networks of an ensemble, in equal shares."""
 
 Bins = Annotated[int, Field(ge=0, le=1000)]
 
@@ -43,7 +58,7 @@ class Mlp(Section):
     piecewise_linear_bins: OrAuto[Bins] = 0
     piecewise_linear_width: OrAuto[Count] = 16
     hidden: OrAuto[list[Count]]
-    activation: OrAuto[Activation]
+    activation: OrAuto[Activations]
     dropout: OrAuto[Rate]
     norm: Literal["none", "layer"]
     residual: bool

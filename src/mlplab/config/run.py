@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
 from mlplab.config.metrics import CLASSIFICATION, REGRESSION, ThresholdMetric
-from mlplab.config.model import Activation, Bins, CustomModel, Linear, Mlp, Model, model_tag
+from mlplab.config.model import Activations, Bins, CustomModel, Linear, Mlp, Model, model_tag
 from mlplab.config.optimizer import Adam, Schedule, Sgd
 from mlplab.config.trainer import Callbacks, LoggerConfig, Trainer
 from mlplab.config.types import (
@@ -101,7 +101,7 @@ class ResolvedMlp(Mlp):
     piecewise_linear_width: Count = 16
     linear_path: bool = False
     hidden: list[Count]
-    activation: Activation
+    activation: Activations
     dropout: Rate
 
 

@@ -13,6 +13,7 @@ from mlplab import config
 from mlplab.data.splits.bagging import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
+from mlplab.errors import Fault, UserError
 
 
 class TrainingSize(NamedTuple):
@@ -102,6 +103,9 @@ def resolve_auto(
     """A run, `alone` or of a sweep, in which values for its table and split replace `auto`.
 
     A run without test rows gets `test=false`.
+
+    Raises:
+        UserError: if there are more activations than networks.
     """
     members = run.ensemble
     if members == "auto":
@@ -109,6 +113,7 @@ def resolve_auto(
         is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
         is_single = is_custom or run.init_from is not None or not alone
         members = 1 if is_single or cells > MOST_CELLS else ENSEMBLE_SIZE
+    _check_activations(run.model, members)
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     defaults = CLASSIFICATION_DEFAULTS if table.schema.classes else REGRESSION_DEFAULTS
@@ -127,6 +132,14 @@ def resolve_auto(
             "optimizer": _filled(run.optimizer, lr=lr, weight_decay=defaults.weight_decay),
         }
     )
+
+
+def _check_activations(model: config.Model, members: int) -> None:
+    names = model.activation if isinstance(model, config.Mlp) else ""
+    if isinstance(names, list) and len(names) > members:
+        what = f"has {len(names)} activations for ensemble={members}"
+        remedy = f"give one, such as model.activation={names[0]}, or train with ensemble={len(names)} or more"
+        raise UserError(Fault(what, "model.activation", remedy=remedy))
 
 
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:

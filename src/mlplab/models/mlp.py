@@ -35,7 +35,7 @@ class MLP(BackpropagationModule):
     that has a learned factor.
 
     Args:
-        activation: name of a function in `IN_PLACE` or `OUT_OF_PLACE`.
+        activation: the function of each member, a name in `IN_PLACE` or `OUT_OF_PLACE`; none: relu.
         parametric_activation: whether each unit learns how much of it is used.
         dropout: the rate of each member.
         norm: normalisation between a linear layer and its activation.
@@ -57,7 +57,7 @@ class MLP(BackpropagationModule):
         *,
         seeds: Sequence[int],
         hidden: Sequence[int] = (),
-        activation: str = "relu",
+        activation: Sequence[str] = (),
         dropout: Sequence[float] = (),
         norm: Literal["none", "layer"] = "none",
         residual: bool = False,
@@ -100,13 +100,14 @@ class MLP(BackpropagationModule):
             r = None if index else signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
             return SharedLinear(width, next_width, seeds, index, heads, r)
 
+        functions = activation or ["relu"] * len(seeds)
         self.hidden = nn.ModuleList(
             HiddenLayer(
                 linear(index, width, next_width),
                 LayerNorm(next_width, len(seeds)) if norm == "layer" else None,
-                ParametricActivation(activation, next_width, len(seeds))
+                ParametricActivation(functions, next_width)
                 if parametric_activation
-                else Activation(activation),
+                else Activation(functions),
                 Dropout(dropout, seeds, index) if any(dropout) else None,
                 residual=residual and index > 0 and width == next_width,
             )
@@ -190,7 +191,8 @@ class HiddenLayer(nn.Module):
         if self.norm is not None:
             yield (done := self.norm.operation(done.output, workspace))
         dropout = self.dropout if self.dropout is not None and self.dropout.training else None
-        is_relu = self.activation.name == "relu" and not isinstance(self.activation, ParametricActivation)
+        functions, learned = self.activation.names[workspace.members], ParametricActivation
+        is_relu = set(functions) == {"relu"} and not isinstance(self.activation, learned)
         if dropout is not None and is_relu:
             yield (done := dropout.operation_with_relu(done.output, workspace))
         else:

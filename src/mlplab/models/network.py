@@ -147,7 +147,7 @@ def build_network(
             body = MLP(
                 *widths,
                 hidden=model.hidden,
-                activation=model.activation,
+                activation=[section.activation for section in sections],  # type: ignore[misc, union-attr]
                 dropout=[section.dropout for section in sections],  # type: ignore[union-attr]
                 norm=model.norm,
                 residual=model.residual,

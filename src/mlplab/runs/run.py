@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlplab.config import ResolvedConfig
+from mlplab.config import Mlp, ResolvedConfig
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
 from mlplab.runs.folder import RunFolder
@@ -31,6 +31,8 @@ class Run:
     Attributes:
         data, files, loggers: its table and split, the files of its folder, and its loggers; set by training.
         threshold: the probability from which it predicts the second of two classes; set after training.
+        member_weights: of the networks that did not diverge, in the mean prediction; set after training if
+            they are not equal.
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
 
@@ -43,15 +45,25 @@ class Run:
     files: RunFolder = field(init=False, repr=False, compare=False)
     loggers: "Sequence[Logger]" = field(init=False, repr=False, compare=False, default=())
     threshold: float = field(init=False, repr=False, compare=False, default=DEFAULT_THRESHOLD)
+    member_weights: Sequence[float] = field(init=False, repr=False, compare=False, default=())
     log: Callable[[str], None] = field(init=False, repr=False, compare=False)
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 
+    def weights(self, members: int) -> list[float]:
+        """The weights of its networks in the mean prediction, of which there are so many; their sum is 1."""
+        return list(self.member_weights) or [1 / members] * members
+
 
 def member_configs(run: ResolvedConfig) -> list[ResolvedConfig]:
-    """The networks of an ensemble, as configurations of single runs: each has a seed of its own.
+    """The networks of an ensemble, as configurations of single runs: each has a seed and an activation.
 
     Runs with different seeds and ensembles of one size have no member's seed in common.
     """
-    members = run.ensemble
-    seeds = ((run.seed * members + member) % SEEDS for member in range(members))
-    return [run.model_copy(update={"seed": seed}) for seed in seeds]
+    members, model, configs = run.ensemble, run.model, list[ResolvedConfig]()
+    names = model.activation if isinstance(model, Mlp) else "auto"
+    for member in range(members):
+        if isinstance(names, list):
+            model = model.model_copy(update={"activation": names[member * len(names) // members]})
+        seed = (run.seed * members + member) % SEEDS
+        configs.append(run.model_copy(update={"seed": seed, "model": model}))
+    return configs

@@ -34,7 +34,7 @@ MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
 def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Schema) -> None:
     """Copies the best weights and the preprocessing of `init_from` to each member that has one.
 
-    Of an ensemble, the member with the same number is taken if there is one.
+    Of an ensemble, the member with the same number is taken if it is there and has the same activation.
 
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
@@ -46,8 +46,7 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
         if run.init_from not in sources:
             sources[run.init_from] = _source(run, schema)
         trained = sources[run.init_from]
-        number, numbers = member % run.ensemble, trained.members
-        place = numbers.index(number) if number in numbers else number % len(numbers)
+        place = _place(run, member % run.ensemble, trained)
         state = trained.network.state_dict()
         old, new = torch.tensor([trained.schema.offsets, schema.offsets], dtype=torch.float64)
         with torch.no_grad():
@@ -58,7 +57,7 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
 
 
 def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
-    """The run `run.init_from`, if a network for these columns can take its weights over.
+    """The run `run.init_from`, if it was trained on these columns.
 
     Raises:
         UserError: otherwise.
@@ -69,11 +68,27 @@ def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
         differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
         what, remedy = "was trained on different columns", "give both tables the same columns and categories"
         raise UserError(Fault(f"{what}: {listed(sorted(differs))}", f"init_from={folder}", remedy=remedy))
-    models = run.model.model_dump(), trained.config.model.model_dump()
-    if keys := listed(f"model.{key}" for key in differing(*models) if key not in MAY_DIFFER):
-        what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"
-        raise UserError(Fault(what, f"init_from={folder}", remedy=remedy))
     return trained
+
+
+def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
+    """Where in a trained run the weights for member `number` are.
+
+    Raises:
+        UserError: if no network there has the architecture of `run`.
+    """
+    model = run.model.model_dump()
+    differ = [
+        [key for key in differing(model, other.model_dump()) if key not in MAY_DIFFER]
+        for other in trained.models
+    ]
+    able = [place for place, keys in enumerate(differ) if not keys]
+    if not able:
+        keys = listed(f"model.{key}" for key in min(differ, key=len))
+        what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"
+        raise UserError(Fault(what, f"init_from={trained.folder}", remedy=remedy))
+    same = [place for place in able if trained.members[place] == number]
+    return (same or able)[number % len(same or able)]
 
 
 def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:

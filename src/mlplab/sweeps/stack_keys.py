@@ -8,7 +8,7 @@ PER_MEMBER: dict[str, Any] = {
     "threshold": True,
     "threshold_metric": True,
     "data": {"split", "fingerprint"},
-    "model": {"dropout"},
+    "model": {"activation", "dropout"},
     "loss": {"delta", "label_smoothing"},
     "optimizer": {
         *("lr", "betas", "eps", "weight_decay", "momentum"),

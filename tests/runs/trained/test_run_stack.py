@@ -1,7 +1,6 @@
 """Trained runs that predict as one stacked network."""
 
 import pickle
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +34,7 @@ KINDS = {
     ),
     "projected cosines": (*SMALL, "model.periodic_projection=3"),
     "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
+    "ensembles of two activations": (*SMALL, "model.activation=[tanh,relu]", "ensemble=3"),
     "classes": CLASSES,
     "heads": (*SMALL, "model.hidden=[7,5]", "model.heads=3"),
     "heads of classes": (*CLASSES, "model.heads=4"),
@@ -68,11 +68,11 @@ def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
     for rows in (1, 63, 65, 3000):
         x = features(runs[0], rows)
         together = stack(x)
-        for each, predicted in zip(alone, together, strict=True):
-            np.testing.assert_array_equal(each(x)[0], predicted)
+        for each, predicted in zip(alone, np.split(together, 5), strict=True):
+            np.testing.assert_array_equal(each(x), predicted)
         if rows == 3000:
             np.testing.assert_array_equal(stack(x[:700]), together[:, :700])
-    assert len(np.unique(together[:, 0, 0])) == 5
+    assert len(np.unique(together[:, 0, 0])) == len(together)
 
 
 def test_runs_share_a_stack_if_only_dropout_differs(tmp_path: Path) -> None:
@@ -82,12 +82,10 @@ def test_runs_share_a_stack_if_only_dropout_differs(tmp_path: Path) -> None:
     assert [stack.runs for stack in stacked([runs[0], wider, runs[1]])] == [tuple(runs), (wider,)]
 
 
-def merge(folder: Path, runs: list[TrainedRun], weights: list[float]) -> Path:
-    """An ensemble run whose members are the networks of other runs."""
-    shutil.copytree(runs[0].folder, folder)
+def weighted(folder: Path, weights: list[float]) -> Path:
+    """The folder of a trained ensemble, after its networks have got other weights."""
     path = folder / "checkpoints/best.ckpt"
     content = torch.load(path, weights_only=True)
-    content["state"] = {name: torch.cat([run.state[name] for run in runs]) for name in content["state"]}
     torch.save(content | {"member_weights": dict(enumerate(weights))}, path)
     return folder
 
@@ -95,27 +93,27 @@ def merge(folder: Path, runs: list[TrainedRun], weights: list[float]) -> Path:
 def test_runs_weigh_alike_and_members_by_their_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = trained(tmp_path / "runs", *((*SMALL, f"seed={seed}") for seed in range(3)))
-    merge(tmp_path / "sweep/0", runs[:2], [0.25, 0.75])
-    shutil.copytree(runs[2].folder, tmp_path / "sweep/1")
-    single = [mlplab.load(run.folder).predict(FRAME) for run in runs]
-    merged = mlplab.load(tmp_path / "sweep/0").predict(FRAME)
-    np.testing.assert_allclose(merged, 0.25 * single[0] + 0.75 * single[1], rtol=1e-12)
-    sweep = mlplab.load(tmp_path / "sweep", "all")
+    train_into(tmp_path, *([*SMALL, f"seed={seed}", "ensemble=2"] for seed in range(2)))
+    first, second, mean = (
+        mlplab.load(weighted(tmp_path / "0", weights)).predict(FRAME)
+        for weights in ([1.0, 0.0], [0.0, 1.0], [0.25, 0.75])
+    )
+    np.testing.assert_allclose(mean, 0.25 * first + 0.75 * second, rtol=1e-12)
+    other, sweep = mlplab.load(tmp_path / "1").predict(FRAME), mlplab.load(tmp_path, "all")
     expected = sweep.predict(FRAME)
-    np.testing.assert_allclose(expected, (merged + single[2]) / 2, rtol=1e-12)
+    np.testing.assert_allclose(expected, (mean + other) / 2, rtol=1e-12)
     monkeypatch.setattr(ensemble, "BLOCK_VALUES", 300)
     np.testing.assert_array_equal(sweep.predict(FRAME), expected)
-    (tmp_path / "sweep/ensemble-5.json").write_text('{"runs": {"0": 0.2, "1": 0.8}, "scores": {}}')
-    chosen = mlplab.load(tmp_path / "sweep/ensemble-5.json").predict(FRAME)
-    np.testing.assert_allclose(chosen, 0.2 * merged + 0.8 * single[2], rtol=1e-12)
+    (tmp_path / "ensemble-5.json").write_text('{"runs": {"0": 0.2, "1": 0.8}, "scores": {}}')
+    chosen = mlplab.load(tmp_path / "ensemble-5.json").predict(FRAME)
+    np.testing.assert_allclose(chosen, 0.2 * mean + 0.8 * other, rtol=1e-12)
 
 
-def test_the_mean_prediction_of_an_ensemble_run_is_evaluated(tmp_path: Path) -> None:
-    runs = trained(tmp_path / "runs", *((*SMALL, f"seed={seed}") for seed in range(2)))
-    folder = merge(tmp_path / "merged", runs, [0.5, 0.5])
-    [scores] = evaluate(folder).runs
-    assert scores == evaluate(tmp_path / "runs").ensemble
+def test_the_weighted_mean_prediction_is_evaluated(tmp_path: Path) -> None:
+    [trained] = train_into(tmp_path, [*SMALL, "ensemble=2"])
+    for weights, same in (([0.5, 0.5], True), ([0.3, 0.7], False)):
+        [scores] = evaluate(weighted(tmp_path / "0", weights)).runs
+        assert (scores["rmse"] == trained["test/rmse"]) == same
 
 
 def test_an_ensemble_can_be_pickled_after_it_has_predicted(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Activation functions and their derivatives, by their names in `torch.nn.functional`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -104,34 +105,61 @@ def elementwise(
 
 
 class Activation(nn.Module):
-    """a = f(z)."""
+    """a = f(z), with a function f for each member.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        names: the function of each member.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
-        self.name = name
+        self.names = tuple(names)
 
     def forward(self, z: Float[Tensor, "member batch unit"]) -> Float[Tensor, "member batch unit"]:
         """f(z)."""
-        return elementwise(getattr(nn.functional, self.name), z)
+        parts = [elementwise(getattr(nn.functional, name), z[part]) for name, part in self._parts()]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def operation(self, z: Buffer, workspace: Workspace) -> Operation:
         """f(z), in place if possible; δ = f′(z) · ∂L/∂a."""
-        return self.operation_into(z if self.name in IN_PLACE else workspace.new(z.width), z, workspace)
+        in_place = all(name in IN_PLACE for name in self.names[workspace.members])
+        return self.operation_into(z if in_place else workspace.new(z.width), z, workspace)
 
     def operation_into(self, a: Buffer, z: Buffer, workspace: Workspace) -> Operation:
         """The same, with the result and its derivative in `a`."""
-        function = (IN_PLACE | OUT_OF_PLACE)[self.name]
-        given = a if self.name in IN_PLACE else z
-        buffers = [function.buffer(workspace, z.width).flat] if function.buffer else []
+        parts = [_of_part(*named, a, z, workspace) for named in self._parts(workspace.members)]
 
         def forward() -> None:
-            function.compute(z.flat, *buffers, out=a.flat)
+            for part, _ in parts:
+                part()
 
         def backward(gradient: Buffer) -> Buffer:
-            function.derivative(gradient.flat, given.flat, *buffers, out=a.flat)
+            for _, part in parts:
+                part(gradient)
             return a
 
         return Operation(a, forward, backward)
+
+    def _parts(self, members: slice = slice(None)) -> list[tuple[str, slice]]:
+        """The functions of some members, each with adjacent ones that share it, counted from the first."""
+        parts, end = list[tuple[str, slice]](), 0
+        for name, same in groupby(self.names[members]):
+            start, end = end, end + len(list(same))
+            parts.append((name, slice(start, end)))
+        return parts
+
+
+def _of_part(
+    name: str, members: slice, a: Buffer, z: Buffer, workspace: Workspace
+) -> tuple[Callable[[], object], Callable[[Buffer], object]]:
+    """Forward and backward pass of the members that share a function."""
+    function, into, values = (IN_PLACE | OUT_OF_PLACE)[name], a.flat[members], z.flat[members]
+    given = into if name in IN_PLACE else values
+    buffers = [function.buffer(workspace, z.width).flat[members]] if function.buffer else []
+    return (
+        lambda: function.compute(values, *buffers, out=into),
+        lambda gradient: function.derivative(gradient.flat[members], given, *buffers, out=into),
+    )
 
 
 class ParametricActivation(Activation):
@@ -140,9 +168,9 @@ class ParametricActivation(Activation):
     parameter_group = "activations"
     weight: Float[Tensor, "member 1 unit"]
 
-    def __init__(self, name: str, units: int, members: int) -> None:
-        super().__init__(name)
-        self.weight = nn.Parameter(torch.ones(members, 1, units))
+    def __init__(self, names: Sequence[str], units: int) -> None:
+        super().__init__(names)
+        self.weight = nn.Parameter(torch.ones(len(names), 1, units))
 
     def forward(self, z: Float[Tensor, "member batch unit"]) -> Float[Tensor, "member batch unit"]:
         """z + α(f(z) − z)."""

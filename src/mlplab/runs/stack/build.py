@@ -18,6 +18,7 @@ from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.runs import warm_start
+from mlplab.runs.run import member_configs
 from mlplab.runs.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.loggers.files import build_loggers
 from mlplab.training.module import StackModule
@@ -114,7 +115,7 @@ def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
     choose_accelerator(run.trainer)
     _check_equal_rows(run, [member.split for member in data.members])
     try:
-        network = _build_network([run], [data], initialize=False)
+        network = _build_network(member_configs(run)[:1], [data], initialize=False)
         warm_start.initialize(network, [run], data.table.schema)
         build_custom_callbacks(run)
         build_loggers(run, ".")

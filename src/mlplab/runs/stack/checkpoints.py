@@ -93,13 +93,14 @@ def save_run(
         state: the run's training state, if training can resume from the checkpoint.
     """
     is_best, schema, ensemble = path == run.files.best, run.data.table.schema, run.config.ensemble
+    weights = zip(members, run.weights(len(members)), strict=True)
     content = {
         "epoch": metrics["best_epoch" if is_best else "epochs"],
         "metrics": metrics,
         "config": run.config.plain(),
         "schema": schema.plain(),
         "table": dict(run.data.fingerprint),
-        "member_weights": {member % ensemble: 1 / len(members) for member in members},
+        "member_weights": {member % ensemble: weight for member, weight in weights},
         "state": {name: tensor.detach()[members].cpu() for name, tensor in network.items()},
     }
     if state:

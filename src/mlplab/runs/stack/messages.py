@@ -11,6 +11,7 @@ from mlplab.models import MLP
 from mlplab.runs import warm_start
 from mlplab.runs.run import Run
 from mlplab.runs.stack.build import Stack
+from mlplab.runs.stack.stack_trainer import WEIGHT
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
@@ -54,8 +55,9 @@ def _body(run: ResolvedConfig) -> str:
     if not isinstance(model, ResolvedMlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
     widths, dropout = model.hidden, model.dropout
+    names = [model.activation] if isinstance(model.activation, str) else dict.fromkeys(model.activation)
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
-    parts = [f"{several} units ({model.activation})" if widths else "no hidden layer"]
+    parts = [f"{several} units ({' or '.join(names)})" if widths else "no hidden layer"]
     if model.heads > 1:
         parts.append(f"{model.heads} heads")
     if widths and dropout:
@@ -88,6 +90,9 @@ def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
     chosen = f"threshold {metrics['threshold']:.3g}; " if run.config.threshold == "auto" else ""
     if share := metrics.get("linear_share"):
         chosen = f"{share:.0%} {_linear_model(run)}; {chosen}"
+    weights = {name: value for name, value in metrics.items() if name.startswith(WEIGHT)}
+    if parts := [f"{value:.0%} {name.removeprefix(WEIGHT)}" for name, value in weights.items()]:
+        chosen += f"weights {' and '.join(parts)}; "
     return f"{run.folder.name}: {epochs}; {chosen}{metrics['seconds']:.1f} s"
 
 

@@ -86,7 +86,7 @@ def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> 
     for run, members in runs:
         mean = None
         if predicted is not None and (run.data.bagged or run.config.test_predictions):
-            weights = np.full(len(members), 1 / len(members))
+            weights = np.array(run.weights(len(members)))
             mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
         member_values = {name: value[members].cpu() for name, value in values.items()}
         scored.append(ScoredTestRows(run, member_values, mean))
@@ -108,7 +108,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         return metrics
     trained, files = TrainedRun(folder), RunFolder(folder)
     run, numbers = Run(trained.config, folder), trained.members
-    run.threshold = trained.threshold
+    run.threshold, run.member_weights = trained.threshold, trained.member_weights.tolist()
     run.data, configs = cache.data(run.config), member_configs(run.config)
     run.data.check_unchanged(trained.table, REMEDY, order=False)
     if not len(run.data.split.test):

@@ -7,6 +7,7 @@ from time import perf_counter
 import numpy as np
 from jaxtyping import Float64
 
+from mlplab.config import Mlp
 from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
@@ -28,13 +29,16 @@ from mlplab.training.callbacks.stage_stopping import StageStopping
 from mlplab.training.loggers.curves import EpochCurves, StepCurves
 from mlplab.training.loggers.files import flush_loggers
 from mlplab.training.loggers.progress import EpochLines
-from mlplab.training.scoring.calibration import held_out_outputs, linear_shares, temperatures
+from mlplab.training.scoring.calibration import held_out_outputs, linear_shares, mean_weights, temperatures
 from mlplab.training.scoring.evaluation import outputs
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer
 
 TEMPERATURE, LINEAR_SHARE = "preprocessing.target_transform.temperature", "linear_path.share"
 """The name of a tensor in a network's state."""
+
+WEIGHT = "weight/"
+"""With an activation after it, the metric that says how much its networks weigh in the mean prediction."""
 
 
 class StackTrainer:
@@ -207,6 +211,8 @@ class StackTrainer:
             metrics["members"] = len(members)
         if module.network.linear_path is not None:
             metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
+        for name, weight in zip(self._activations(index), run.member_weights, strict=False):
+            metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight
         if classes := module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
         if len(classes) == 2:
@@ -229,7 +235,8 @@ class StackTrainer:
         return perf_counter() - self._started
 
     def calibrate(self, runs: Sequence[int]) -> None:
-        """Loads the best weights of each member; chooses linear shares, temperatures and thresholds of runs.
+        """Loads the best weights of each member; chooses linear shares, temperatures and thresholds of runs,
+        and the weights of their members.
 
         The members then predict the rows that they hold out.
         """
@@ -257,6 +264,19 @@ class StackTrainer:
             if wanted == "auto":
                 wanted = table_threshold(run.data.table, *self._validated(index), run.config.threshold_metric)
             run.threshold = wanted
+            self._weigh_members(index)
+
+    def _weigh_members(self, index: int) -> None:
+        """Sets the weights of a run's members; of classifiers, all are equal."""
+        names = self._activations(index)
+        if len(set(names)) > 1 and not self.stack.module.schema.classes:
+            errors = self.best.values["val/mae"][self.members_not_diverged(index)]
+            self.runs[index].member_weights = mean_weights(errors.double().cpu().numpy(), names)
+
+    def _activations(self, index: int) -> list[str]:
+        """Those of the members of a run."""
+        models = [self.stack.configs[member].model for member in self.members_not_diverged(index)]
+        return [str(model.activation) if isinstance(model, Mlp) else "" for model in models]
 
     def _score_validation_rows(self, runs: Sequence[int]) -> None:
         """Scores them again: in training, networks have no share of their linear model yet."""

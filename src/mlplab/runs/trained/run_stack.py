@@ -35,12 +35,13 @@ class RunStack:
             for run in runs
             for member in range(len(run.members))
         ]
+        self._models = [model for run in runs for model in run.models]
         passes = -(-len(self._states) // MEMBERS_AT_ONCE)
         self._size = -(-len(self._states) // passes)
         self._rows_at_once = ROWS_AT_ONCE // self._size // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE
-        self._network = runs[0].build_network(self._size)
-        self._loaded = -1
         self._lock = Lock()  # of the network, for programs that predict in several threads
+        self._loaded, self._built = -1, self._models[: self._size]
+        self._network = runs[0].build_network(self._built)
         self._load(0)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -64,7 +65,10 @@ class RunStack:
     def _load(self, first: int) -> None:
         """Loads the members from number `first` on into the network."""
         if first != self._loaded:
-            states = self._states[first : first + self._size]
+            chosen = slice(first, first + self._size)
+            states, models = self._states[chosen], self._models[chosen]
+            if models != self._built:
+                self._network, self._built = self.runs[0].build_network(models), models
             state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
             self.runs[0].load_into(self._network, state)
             self._loaded = first

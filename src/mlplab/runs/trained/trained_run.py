@@ -1,6 +1,6 @@
 """A trained run, loaded from its folder alone. Needs torch, but not Lightning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from mlplab.config import CustomModel, Mlp, ResolvedConfig, parse_resolved
+from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, parse_resolved
 from mlplab.config.dotted_keys import differing
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.leaks.seen_rows import SeenRows
@@ -17,6 +17,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.run import member_configs
 from mlplab.training import checkpoint
 
 
@@ -27,6 +28,7 @@ class TrainedRun:
         metrics: the content of its metrics.json.
         state: the tensors of the network: a stack of one member, or of those of an ensemble.
         members: the numbers of the members; those of an ensemble that diverged are missing.
+        models: the configuration of each member's network.
         member_weights: the weight of each member in the mean prediction; their sum is 1.
         threshold: the probability from which the second of two classes is predicted.
         table: the fingerprint of the table and the split.
@@ -56,9 +58,7 @@ class TrainedRun:
             self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
             self.state: dict[str, Tensor] = dict(content["state"])
             self._dtype = self.state["preprocessing.impute_value"].dtype
-            self._model = self.config.model
-            if isinstance(self._model, Mlp):  # dropout does not act in predictions
-                self._model = self._model.model_copy(update={"dropout": 0.0})
+            self.models = [_for_predictions(self.config, member) for member in self.members]
             finite = all(tensor.isfinite().all() for tensor in self.state.values())
         except UserError as error:
             what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
@@ -82,23 +82,32 @@ class TrainedRun:
     @cached_property
     def stack_key(self) -> tuple[object, ...]:
         """Runs with equal keys can predict as one stack."""
-        seed = self.config.seed if isinstance(self._model, CustomModel) else None  # which may do anything
-        shapes = {name: (tensor.shape[1:], tensor.dtype) for name, tensor in self.state.items()}
-        return self._model, seed, self.schema, shapes
+        model, shapes = (
+            self.models[0],
+            {name: (each.shape[1:], each.dtype) for name, each in self.state.items()},
+        )
+        seed = self.config.seed if isinstance(model, CustomModel) else None  # which may do anything
+        if isinstance(model, Mlp):  # which each member has its own
+            model = model.model_copy(update={"activation": None})
+        return model, seed, self.schema, shapes
 
-    def build_network(self, members: int) -> Network:
+    def build_network(self, models: Sequence[ResolvedModel]) -> Network:
         """A network for predictions, whose weights must be loaded.
+
+        Args:
+            models: those of its members, from runs with the same `stack_key`.
 
         Raises:
             UserError: if a custom network class cannot be found, or its tensors have no member axis.
         """
-        model, schema, seeds = self._model, self.schema, [self.config.seed] * members
+        members, schema = len(models), self.schema
+        seeds, section = [self.config.seed] * members, models[0].preprocessing
         layout, classes = FeatureLayout(schema.category_counts, schema.missing), len(schema.classes)
         has_weights = self.config.data.class_weights != "none"
         weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None
-        section, targets, dtype = model.preprocessing, len(schema.targets), self._dtype
+        targets, dtype = len(schema.targets), self._dtype
         preprocessing = Preprocessing(section, layout, targets, seeds, dtype, None, classes, weights)
-        return build_network([model] * members, seeds, preprocessing, initialize=False).eval()
+        return build_network(models, seeds, preprocessing, initialize=False).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
         """Loads tensors of runs with the same `stack_key` into a network.
@@ -119,6 +128,12 @@ class TrainedRun:
         Raises:
             UserError: as `build_network` and `load_into`.
         """
-        network = self.build_network(len(self.members))
+        network = self.build_network(self.models)
         self.load_into(network, self.state)
         return network
+
+
+def _for_predictions(run: ResolvedConfig, member: int) -> ResolvedModel:
+    """The network of a member, without dropout, which does not act in predictions."""
+    model = member_configs(run)[member].model
+    return model.model_copy(update={"dropout": 0.0}) if isinstance(model, Mlp) else model

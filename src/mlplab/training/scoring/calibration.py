@@ -1,5 +1,5 @@
-"""What a trained network gets afterwards: the share of its linear model, the temperature of probabilities
-(Guo et al. 2017, 4.2), and a threshold."""
+"""What trained networks get afterwards: the share of their linear models, their weights in the mean
+prediction, the temperature of probabilities (Guo et al. 2017, 4.2), and a threshold."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -17,6 +17,10 @@ from mlplab.training.scoring.losses import Loss, mae
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
+
+WEIGHT_POWER = 4
+"""Networks with the error e weigh e⁻⁴. If the errors of two halves of an ensemble have a correlation of ½,
+and one is up to 1.5 times the other, these are about the weights with the lowest squared error."""
 
 PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
@@ -87,6 +91,23 @@ def linear_shares(
         for member, own in enumerate(rows):
             totals[place, member] = by_row[member, : len(own)].sum()
     return [SHARES[int(totals[:, members].sum(1).argmin())] for members in runs]
+
+
+@np.errstate(all="ignore")
+def mean_weights(error: Float64[np.ndarray, " member"], activations: Sequence[str]) -> list[float]:
+    """The weight of each member of an ensemble in its mean prediction; their sum is 1.
+
+    Members with the same activation weigh the same. Together, they weigh e to the power of −`WEIGHT_POWER`,
+    where e is the mean of their errors. If one is 0 or NaN, all members weigh the same.
+
+    Args:
+        error: of each member, on the rows that it holds out.
+    """
+    same = [np.array(activations) == name for name in activations]
+    mean = np.array([error[group].mean() for group in same])
+    weight = (mean / mean.min()) ** -WEIGHT_POWER / np.sum(same, 1)
+    weight /= weight.sum()
+    return (weight if np.isfinite(weight).all() else np.full(len(error), 1 / len(error))).tolist()
 
 
 def temperatures(
