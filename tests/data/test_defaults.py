@@ -92,9 +92,12 @@ def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_ep
 
 
 def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
-    for target, smooth in ((NUMBERS, "silu"), (WORDS, "relu")):
+    most = {1: SMOOTH_ROWS, 2: SMOOTH_ROWS * 5 // 8}  # of train and val together, two networks train on 4 / 5
+    for target, members, smooth in ((NUMBERS, 1, "silu"), (NUMBERS, 2, ["silu", "relu"]), (WORDS, 2, "relu")):
         for more, expected in ((0, smooth), (1, "relu")):
-            assert mlp(resolved(of=table(target), train=SMOOTH_ROWS + more)).activation == expected
+            found = resolved(f"ensemble={members}", of=table(target), train=most[members] + more)
+            assert mlp(found).activation == expected
+    assert mlp(resolved("ensemble=2", "model.hidden=[]", of=table(NUMBERS))).activation == "silu"
 
 
 def test_each_activation_needs_a_network() -> None:

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from support import resolved, train_into
 
+from mlplab.config import Mlp
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
@@ -64,7 +65,9 @@ def test_a_member_trains_as_that_network_alone_with_the_same_rows(tmp_path: Path
         words[data.split.val], words[data.split.test] = "val", "test"
         (tmp_path / "split.txt").write_text("\n".join(words))
         alone = ["data/split=file", f"data.split.path={tmp_path / 'split.txt'}", f"seed={of_member.seed}"]
-        typed = [f"data.batch_size={ensemble.data.batch_size}"]
+        assert isinstance(of_member.model, Mlp)
+        activation = f"model.activation={of_member.model.activation}"
+        typed = [f"data.batch_size={ensemble.data.batch_size}", activation]
         train_into(
             tmp_path / f"alone{number}", [*(word for word in run if "seed=" not in word), *alone, *typed]
         )
@@ -91,7 +94,9 @@ def by_hand(folder: Path, data: RunData) -> tuple[np.ndarray, np.ndarray]:
     return predicted, held_out
 
 
-@pytest.mark.parametrize("run", [NUMBERS, [*NUMBERS, SEVERAL], [*CLASSES, SEVERAL]])
+@pytest.mark.parametrize(
+    "run", [[*NUMBERS, "model.activation=silu"], [*NUMBERS, SEVERAL], [*CLASSES, SEVERAL]]
+)
 @pytest.mark.parametrize("members", [3, 13])  # fewer than folds, and two divisions into folds
 def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str], members: int) -> None:
     overrides = [*run, f"ensemble={members}"]

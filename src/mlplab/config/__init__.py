@@ -20,6 +20,7 @@ from mlplab.config.loss import HuberLoss as HuberLoss
 from mlplab.config.loss import Loss as Loss
 from mlplab.config.loss import SimpleLoss as SimpleLoss
 from mlplab.config.model import Activation as Activation
+from mlplab.config.model import Activations as Activations
 from mlplab.config.model import CustomModel as CustomModel
 from mlplab.config.model import Linear as Linear
 from mlplab.config.model import Mlp as Mlp

@@ -55,8 +55,9 @@ PROJECTED_FEATURES = 16
 class Defaults(NamedTuple):
     """Defaults for a task.
 
-    `activation` is that for up to `SMOOTH_ROWS` training rows. `fan_in_lr` is the learning rate with
-    `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491), whose activations are `parametric_activation`.
+    `activation` is that for up to `SMOOTH_ROWS` training rows, of half an ensemble; all others are relu.
+    `fan_in_lr` is the learning rate with `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491), whose activations
+    are `parametric_activation`.
     """
 
     loss: config.Loss
@@ -128,7 +129,7 @@ def resolve_auto(
             "loss": defaults.loss if run.loss.name == "auto" else run.loss,
             "data": _filled(run.data, batch_size=size.batch_size, fingerprint=table.fingerprint["sha256"]),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
-            "model": _model(run.model, table, defaults, rows),
+            "model": _model(run.model, table, defaults, rows, members),
             "optimizer": _filled(run.optimizer, lr=lr, weight_decay=defaults.weight_decay),
         }
     )
@@ -162,22 +163,30 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
     return round(len(table.rows) * train)
 
 
-def _model(model: config.Model, table: Table, defaults: Defaults, rows: int) -> object:
+def _model(model: config.Model, table: Table, defaults: Defaults, rows: int, members: int) -> object:
     if not isinstance(model, config.Mlp):
         return model
     is_small = table.schema.classes and rows < FEW_ROWS
     is_projected, numbers = model.periodic_projection > 0, table.schema.category_counts.count(0)
-    has_layers, activation = model.hidden != [], defaults.activation if rows <= SMOOTH_ROWS else "relu"
+    has_layers = model.hidden != []
     return _filled(
         model,
         hidden=HIDDEN,
-        activation=defaults.parametric_activation if model.parametric_activation else activation,
+        activation=_activation(model, defaults, rows, members),
         dropout=FEW_ROWS_DROPOUT if is_small else defaults.dropout,
         periodic_features=PROJECTED_FEATURES if is_projected else 0,
         piecewise_linear_bins=BINS if has_layers and not is_projected and numbers <= MOST_NUMBERS else 0,
         piecewise_linear_width=EMBEDDING_WIDTH,
         linear_path=has_layers,
     )
+
+
+def _activation(model: config.Mlp, defaults: Defaults, rows: int, members: int) -> config.Activations:
+    if model.parametric_activation:
+        return defaults.parametric_activation
+    if rows > SMOOTH_ROWS or defaults.activation == "relu":
+        return "relu"
+    return [defaults.activation, "relu"] if members > 1 and model.hidden != [] else defaults.activation
 
 
 def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:

@@ -110,7 +110,7 @@ def test_runs_weigh_alike_and_members_by_their_weights(
 
 
 def test_the_weighted_mean_prediction_is_evaluated(tmp_path: Path) -> None:
-    [trained] = train_into(tmp_path, [*SMALL, "ensemble=2"])
+    [trained] = train_into(tmp_path, [*SMALL, "ensemble=2", "model.activation=relu"])
     for weights, same in (([0.5, 0.5], True), ([0.3, 0.7], False)):
         [scores] = evaluate(weighted(tmp_path / "0", weights)).runs
         assert (scores["rmse"] == trained["test/rmse"]) == same
