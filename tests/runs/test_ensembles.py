@@ -18,6 +18,7 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import scores
+from mlplab.runs.stack.build import check_buildable
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training import checkpoint
@@ -259,7 +260,9 @@ def test_a_warm_start_takes_the_member_with_the_same_number(
 def test_a_warm_start_takes_members_with_the_same_activation(tmp_path: Path) -> None:
     train_into(tmp_path, [*NUMBERS, "ensemble=4", "model.activation=[tanh,relu]"])
     start = [*NUMBERS, "optimizer=sgd", "optimizer.lr=1e-30", f"init_from={tmp_path / '0'}", "ensemble=4"]
-    train_into(tmp_path / "again", [*start, "model.activation=[tanh,relu,tanh]"])
+    several = [*start, "model.activation=[tanh,relu,tanh]"]
+    check_buildable(resolved(*several), data_of(several))
+    train_into(tmp_path / "again", several)
     source, again = (TrainedRun(tmp_path / run).state["body.output.weight"] for run in ("0", "again/0"))
     for number, place in enumerate((0, 1, 2, 1)):
         torch.testing.assert_close(again[number], source[place])

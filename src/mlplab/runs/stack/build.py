@@ -115,8 +115,9 @@ def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
     choose_accelerator(run.trainer)
     _check_equal_rows(run, [member.split for member in data.members])
     try:
-        network = _build_network(member_configs(run)[:1], [data], initialize=False)
-        warm_start.initialize(network, [run], data.table.schema)
+        members = member_configs(run)
+        network = _build_network(members, data.members, initialize=False)
+        warm_start.initialize(network, members, data.table.schema)
         build_custom_callbacks(run)
         build_loggers(run, ".")
     except UserError:
