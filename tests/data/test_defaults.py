@@ -100,10 +100,11 @@ def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
     assert mlp(resolved("ensemble=2", "model.hidden=[]", of=table(NUMBERS))).activation == "silu"
 
 
-def test_each_activation_needs_a_network() -> None:
-    assert mlp(resolved("model.activation=[tanh,elu]", "ensemble=2", of=table(NUMBERS)))
-    with pytest.raises(UserError, match="has 2 activations for ensemble=1"):
-        resolved("model.activation=[tanh,elu]", of=table(NUMBERS))
+def test_each_activation_has_a_network() -> None:
+    assert resolved("model.activation=[tanh,elu]", of=table(NUMBERS)).ensemble == 2
+    assert resolved("model.activation=[tanh,elu]", "ensemble=3", of=table(NUMBERS)).ensemble == 3
+    with pytest.raises(UserError, match=r"takes 2 networks or more, but ensemble=1; use ensemble=2"):
+        resolved("model.activation=[tanh,elu]", "ensemble=1", of=table(NUMBERS))
 
 
 @pytest.mark.parametrize("rows", [10**2, 10**3, 10**4, 10**5, 10**6, 10**7])

@@ -131,6 +131,25 @@ def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str]
     np.testing.assert_allclose(written[column], mean[:, 0], rtol=tolerance)
 
 
+@pytest.mark.parametrize("split", ["time", "group"])
+def test_errors_of_groups_and_periods_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = np.arange(90)
+    pl.DataFrame({"x": np.sin(rows), "part": rows // 4, "y": np.sin(rows) + rows % 3}).write_csv("t.csv")
+    table = [
+        "data=csv",
+        "data.path=t.csv",
+        "data.target=y",
+        f"data/split={split}",
+        f"data.split.{split}=part",
+    ]
+    [metrics] = train_into(tmp_path / "run", [*table, *RUN, SEVERAL, "ensemble=4"])
+    assert not any(name.startswith("weight/") for name in metrics)
+    assert set(TrainedRun(tmp_path / "run/0").member_weights) == {0.25}
+
+
 def test_several_targets_have_scores_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     x = np.random.default_rng(0).normal(size=(80, 2))

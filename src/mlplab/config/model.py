@@ -23,7 +23,7 @@ Activations = Annotated[
     Annotated[Activation, Tag(GIVEN)] | Annotated[list[Activation], Field(min_length=1), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list) else GIVEN),
 ]
-"""That of all networks, or several for the networks of an ensemble, in equal shares."""
+"""That of all networks, or several, each of an equal part of an ensemble's networks."""
 
 Bins = Annotated[int, Field(ge=0, le=1000)]
 

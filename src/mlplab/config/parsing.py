@@ -128,7 +128,7 @@ def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fau
     if kind == "union_tag_not_found":  # in a file of the user's that hides one of mlplab's
         remedy = "to change only some values, call the file differently, and begin it with defaults: [OPTION]"
         return Fault("is missing", f"{key}.name", remedy=remedy)
-    if kind == "string_too_short" or (kind == "too_short" and detail["input"] == ""):
+    if kind == "string_too_short" or (kind == "too_short" and not detail["input"]):
         return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
     expected = message.removeprefix("Input should be ")
     if expected == message:

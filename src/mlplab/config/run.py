@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
@@ -62,6 +62,15 @@ class TrainConfig(Section):
     test_predictions: bool
     figures: Literal["auto", "all", "none"]
     logger: dict[str, LoggerConfig] = Field(default_factory=dict)  # Hydra composes logger=[] to no key at all
+
+    @model_validator(mode="after")
+    def _has_a_network_for_each_activation(self) -> "TrainConfig":
+        names = self.model.activation if isinstance(self.model, Mlp) else "auto"
+        if isinstance(names, list) and self.ensemble != "auto" and len(names) > self.ensemble:
+            typed, count = f"model.activation=[{','.join(names)}]", len(names)
+            what = f"{typed} takes {count} networks or more, but ensemble={self.ensemble}"
+            raise ValueError(f"{what}; use ensemble={count}, or one activation: model.activation={names[0]}")
+        return self
 
     def plain(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts, which `parse` reads back."""

@@ -13,7 +13,6 @@ from mlplab import config
 from mlplab.data.splits.bagging import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError
 
 
 class TrainingSize(NamedTuple):
@@ -42,8 +41,8 @@ HIDDEN = [128, 128, 128]
 """Wider layers need fewer epochs for the same time, and were no better."""
 
 SMOOTH_ROWS = 6_000
-"""Training rows up to which the activation for numbers is smooth. With more, that is worse: the more rows
-there are, the finer are the details that they show."""
+"""Training rows up to which the activation for numbers is smooth, in ensembles that of one half. With more,
+that is worse: the more rows there are, the finer are the details that they show."""
 
 BINS, EMBEDDING_WIDTH, MOST_NUMBERS = 16, 8, 150
 """Of piecewise-linear embeddings; tables with more numeric columns get none, which would cost too much."""
@@ -55,7 +54,8 @@ PROJECTED_FEATURES = 16
 class Defaults(NamedTuple):
     """Defaults for a task.
 
-    `activation` is that for up to `SMOOTH_ROWS` training rows, of half an ensemble; all others are relu.
+    `activation` is that for up to `SMOOTH_ROWS` training rows: of one network, or of half an ensemble, whose
+    other half has relu.
     `fan_in_lr` is the learning rate with `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491), whose activations
     are `parametric_activation`.
     """
@@ -103,18 +103,9 @@ def resolve_auto(
 ) -> config.ResolvedConfig:
     """A run, `alone` or of a sweep, in which values for its table and split replace `auto`.
 
-    A run without test rows gets `test=false`.
-
-    Raises:
-        UserError: if there are more activations than networks.
+    A run without test rows gets `test=false`. With several activations, there are at least as many networks.
     """
-    members = run.ensemble
-    if members == "auto":
-        cells = typical_train_rows(run.data.split, table, split) * len(table.schema.inputs)
-        is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
-        is_single = is_custom or run.init_from is not None or not alone
-        members = 1 if is_single or cells > MOST_CELLS else ENSEMBLE_SIZE
-    _check_activations(run.model, members)
+    members = _members(run, table, split, alone=alone) if run.ensemble == "auto" else run.ensemble
     rows = typical_train_rows(run.data.split, table, split, members)
     size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
     defaults = CLASSIFICATION_DEFAULTS if table.schema.classes else REGRESSION_DEFAULTS
@@ -135,12 +126,13 @@ def resolve_auto(
     )
 
 
-def _check_activations(model: config.Model, members: int) -> None:
-    names = model.activation if isinstance(model, config.Mlp) else ""
-    if isinstance(names, list) and len(names) > members:
-        what = f"has {len(names)} activations for ensemble={members}"
-        remedy = f"give one, such as model.activation={names[0]}, or train with ensemble={len(names)} or more"
-        raise UserError(Fault(what, "model.activation", remedy=remedy))
+def _members(run: config.TrainConfig, table: Table, split: Split, *, alone: bool) -> int:
+    activation = run.model.activation if isinstance(run.model, config.Mlp) else "auto"
+    needed = len(activation) if isinstance(activation, list) else 1
+    cells = typical_train_rows(run.data.split, table, split) * len(table.schema.inputs)
+    is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
+    is_single = is_custom or run.init_from is not None or not alone
+    return needed if is_single or cells > MOST_CELLS else max(needed, ENSEMBLE_SIZE)
 
 
 def typical_train_rows(section: config.Split, table: Table, split: Split, members: int = 1) -> int:

@@ -35,7 +35,7 @@ class MLP(BackpropagationModule):
     that has a learned factor.
 
     Args:
-        activation: the function of each member, a name in `IN_PLACE` or `OUT_OF_PLACE`; none: relu.
+        activation: the function of all members, a name in `IN_PLACE` or `OUT_OF_PLACE`, or one for each.
         parametric_activation: whether each unit learns how much of it is used.
         dropout: the rate of each member.
         norm: normalisation between a linear layer and its activation.
@@ -48,6 +48,9 @@ class MLP(BackpropagationModule):
         piecewise_linear_width: number of values of such an embedding.
         heads: number of networks that share the weights of the hidden layers (see `heads.py`).
         columns: the number of the column that each input comes from; None: each comes from another one.
+
+    Raises:
+        ValueError: if there are more or fewer activations than members.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class MLP(BackpropagationModule):
         *,
         seeds: Sequence[int],
         hidden: Sequence[int] = (),
-        activation: Sequence[str] = (),
+        activation: str | Sequence[str] = "relu",
         dropout: Sequence[float] = (),
         norm: Literal["none", "layer"] = "none",
         residual: bool = False,
@@ -100,7 +103,9 @@ class MLP(BackpropagationModule):
             r = None if index else signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
             return SharedLinear(width, next_width, seeds, index, heads, r)
 
-        functions = activation or ["relu"] * len(seeds)
+        functions = [activation] * len(seeds) if isinstance(activation, str) else activation
+        if len(functions) != len(seeds):
+            raise ValueError(f"{len(functions)} activations for {len(seeds)} members; give one for each")
         self.hidden = nn.ModuleList(
             HiddenLayer(
                 linear(index, width, next_width),

@@ -44,8 +44,8 @@ def _with_architecture(run: TrainConfig, other: Path) -> TrainConfig:
             if isinstance(trained, Mlp):
                 autos = [key for key in ARCHITECTURE if getattr(model, key) == "auto"]
                 changed = {key: getattr(trained, key) for key in autos}
-                names = changed.get("activation")
-                if isinstance(names, list) and run.ensemble in ("auto", 1):
-                    changed["activation"] = names[0]
+                if isinstance(names := changed.get("activation"), list):
+                    members = 1 if run.ensemble == "auto" else run.ensemble
+                    changed["activation"] = names[:members] if members > 1 else names[0]
                 return run.model_copy(update={"model": model.model_copy(update=changed)})
     return run

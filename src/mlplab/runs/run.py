@@ -54,16 +54,22 @@ class Run:
         return list(self.member_weights) or [1 / members] * members
 
 
+def activations(run: ResolvedConfig) -> list[str]:
+    """The activation of each network of a run; none if its model has no choice of them."""
+    if not isinstance(run.model, Mlp):
+        return []
+    names = [run.model.activation] if isinstance(run.model.activation, str) else run.model.activation
+    return [names[member * len(names) // run.ensemble] for member in range(run.ensemble)]
+
+
 def member_configs(run: ResolvedConfig) -> list[ResolvedConfig]:
     """The networks of an ensemble, as configurations of single runs: each has a seed and an activation.
 
     Runs with different seeds and ensembles of one size have no member's seed in common.
     """
-    members, model, configs = run.ensemble, run.model, list[ResolvedConfig]()
-    names = model.activation if isinstance(model, Mlp) else "auto"
+    members, names, configs = run.ensemble, activations(run), list[ResolvedConfig]()
     for member in range(members):
-        if isinstance(names, list):
-            model = model.model_copy(update={"activation": names[member * len(names) // members]})
         seed = (run.seed * members + member) % SEEDS
+        model = run.model.model_copy(update={"activation": names[member]}) if names else run.model
         configs.append(run.model_copy(update={"seed": seed, "model": model}))
     return configs

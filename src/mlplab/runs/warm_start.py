@@ -34,19 +34,10 @@ MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
 def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Schema) -> None:
     """Copies the best weights and the preprocessing of `init_from` to each member that has one.
 
-    Of an ensemble, the member with the same number is taken if it is there and has the same activation.
-
     Raises:
-        UserError: if that is not a trained run, or its columns or architecture differ.
+        UserError: as `sources`.
     """
-    sources: dict[str, TrainedRun] = {}
-    for member, run in enumerate(configs):
-        if not run.init_from:
-            continue
-        if run.init_from not in sources:
-            sources[run.init_from] = _source(run, schema)
-        trained = sources[run.init_from]
-        place = _place(run, member % run.ensemble, trained)
+    for member, (trained, place) in sources(configs, schema).items():
         state = trained.network.state_dict()
         old, new = torch.tensor([trained.schema.offsets, schema.offsets], dtype=torch.float64)
         with torch.no_grad():
@@ -54,6 +45,26 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
                 if name not in OF_RUN:
                     tensor[member] = state[name][place]
             network.shift(member, old - new)  # the columns may have different offsets
+
+
+def sources(configs: Sequence[ResolvedConfig], schema: Schema) -> dict[int, tuple[TrainedRun, int]]:
+    """The trained run that each member with `init_from` starts from, and which of its networks, by place.
+
+    Of an ensemble, that is the network with the member's number if its architecture is the same, or else
+    another one.
+
+    Raises:
+        UserError: if `init_from` is not a trained run, or its columns or architecture differ.
+    """
+    runs: dict[str, TrainedRun] = {}
+    found: dict[int, tuple[TrainedRun, int]] = {}
+    for member, run in enumerate(configs):
+        if run.init_from:
+            if run.init_from not in runs:
+                runs[run.init_from] = _source(run, schema)
+            trained = runs[run.init_from]
+            found[member] = trained, _place(run, member % run.ensemble, trained)
+    return found
 
 
 def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
@@ -72,23 +83,25 @@ def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
 
 
 def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
-    """Where in a trained run the weights for member `number` are.
+    """Where the network for the member with this number is in a trained run.
 
     Raises:
         UserError: if no network there has the architecture of `run`.
     """
-    model = run.model.model_dump()
-    differ = [
-        [key for key in differing(model, other.model_dump()) if key not in MAY_DIFFER]
-        for other in trained.models
-    ]
-    able = [place for place, keys in enumerate(differ) if not keys]
+    able, differs = [], list[str]()
+    for place, model in enumerate(trained.models):
+        keys = differing(run.model.model_dump(), model.model_dump())
+        if not (differs := [key for key in keys if key not in MAY_DIFFER]):
+            able.append(place)
     if not able:
-        keys = listed(f"model.{key}" for key in min(differ, key=len))
-        what, remedy = f"has a different architecture: {keys}", "use the same values of model.* in this run"
+        listing = listed(f"model.{key}" for key in differs)
+        what, remedy = (
+            f"has a different architecture: {listing}",
+            "use the same values of model.* in this run",
+        )
         raise UserError(Fault(what, f"init_from={trained.folder}", remedy=remedy))
-    same = [place for place in able if trained.members[place] == number]
-    return (same or able)[number % len(same or able)]
+    same_number = [place for place in able if trained.members[place] == number]
+    return same_number[0] if same_number else able[number % len(able)]
 
 
 def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:

@@ -16,7 +16,7 @@ from mlplab.data.load_table import table_key
 from mlplab.errors import reason_of
 from mlplab.files import write_json
 from mlplab.imports import heavy_imports
-from mlplab.runs.run import Run
+from mlplab.runs.run import Run, activations
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import read_stacks
@@ -78,6 +78,11 @@ def make_plan(
             changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
         engine.call(_check_buildable, cache, run.config.model_copy(update=changed))
 
+    def start(run: Run) -> object:
+        """What differs between the checks of runs that may share a stack."""
+        init_from = initial_run(run)
+        return init_from and (init_from, *activations(run.config))
+
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(stack_key(run, cache), []).append(run)
@@ -85,7 +90,7 @@ def make_plan(
     cuts: list[tuple[list[Run], int]] = []  # runs that are in no earlier stack, and their number of stacks
     seconds = 0.0
     for group in groups.values():
-        buildable, more = sift(group, initial_run, check)
+        buildable, more = sift(group, start, check)
         all_refused += more
         if buildable:
             left = {run.folder: run for run in buildable}

@@ -127,7 +127,13 @@ class Activation(nn.Module):
 
     def operation_into(self, a: Buffer, z: Buffer, workspace: Workspace) -> Operation:
         """The same, with the result and its derivative in `a`."""
-        parts = [_of_part(*named, a, z, workspace) for named in self._parts(workspace.members)]
+        parts, buffers = [], dict[str, Tensor]()
+        for name, members in self._parts(workspace.members):
+            function = (IN_PLACE | OUT_OF_PLACE)[name]
+            if function.buffer and name not in buffers:
+                buffers[name] = function.buffer(workspace, z.width).flat
+            given = [buffers[name][members]] if name in buffers else []
+            parts.append(_passes(name, members, a.flat[members], z.flat[members], given))
 
         def forward() -> None:
             for part, _ in parts:
@@ -149,16 +155,14 @@ class Activation(nn.Module):
         return parts
 
 
-def _of_part(
-    name: str, members: slice, a: Buffer, z: Buffer, workspace: Workspace
+def _passes(
+    name: str, members: slice, a: Tensor, z: Tensor, buffers: Sequence[Tensor]
 ) -> tuple[Callable[[], object], Callable[[Buffer], object]]:
-    """Forward and backward pass of the members that share a function."""
-    function, into, values = (IN_PLACE | OUT_OF_PLACE)[name], a.flat[members], z.flat[members]
-    given = into if name in IN_PLACE else values
-    buffers = [function.buffer(workspace, z.width).flat[members]] if function.buffer else []
+    """Forward and backward pass of adjacent members with the same function."""
+    function, known = (IN_PLACE | OUT_OF_PLACE)[name], a if name in IN_PLACE else z
     return (
-        lambda: function.compute(values, *buffers, out=into),
-        lambda gradient: function.derivative(gradient.flat[members], given, *buffers, out=into),
+        lambda: function.compute(z, *buffers, out=a),
+        lambda gradient: function.derivative(gradient.flat[members], known, *buffers, out=a),
     )
 
 

@@ -116,8 +116,8 @@ def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
     _check_equal_rows(run, [member.split for member in data.members])
     try:
         members = member_configs(run)
-        network = _build_network(members, data.members, initialize=False)
-        warm_start.initialize(network, members, data.table.schema)
+        _build_network(members[:1], [data], initialize=False)
+        warm_start.sources(members, data.table.schema)
         build_custom_callbacks(run)
         build_loggers(run, ".")
     except UserError:

@@ -9,7 +9,7 @@ from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start
-from mlplab.runs.run import Run
+from mlplab.runs.run import Run, activations
 from mlplab.runs.stack.build import Stack
 from mlplab.runs.stack.stack_trainer import WEIGHT
 from mlplab.training.state import StackState
@@ -55,9 +55,10 @@ def _body(run: ResolvedConfig) -> str:
     if not isinstance(model, ResolvedMlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
     widths, dropout = model.hidden, model.dropout
-    names = [model.activation] if isinstance(model.activation, str) else dict.fromkeys(model.activation)
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
-    parts = [f"{several} units ({' or '.join(names)})" if widths else "no hidden layer"]
+    parts = [
+        f"{several} units ({' or '.join(dict.fromkeys(activations(run)))})" if widths else "no hidden layer"
+    ]
     if model.heads > 1:
         parts.append(f"{model.heads} heads")
     if widths and dropout:

@@ -7,14 +7,13 @@ from time import perf_counter
 import numpy as np
 from jaxtyping import Float64
 
-from mlplab.config import Mlp
 from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.folder import Metrics, Status, finite
 from mlplab.runs.predictions import Predicted, out_of_fold
-from mlplab.runs.run import Run, member_configs
+from mlplab.runs.run import Run, activations, member_configs
 from mlplab.runs.scores import table_scores, table_threshold
 from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
@@ -211,8 +210,9 @@ class StackTrainer:
             metrics["members"] = len(members)
         if module.network.linear_path is not None:
             metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
-        for name, weight in zip(self._activations(index), run.member_weights, strict=False):
-            metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight
+        if run.member_weights:
+            for name, weight in zip(self._activations(index), run.member_weights, strict=True):
+                metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight
         if classes := module.schema.classes:
             metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
         if len(classes) == 2:
@@ -267,16 +267,21 @@ class StackTrainer:
             self._weigh_members(index)
 
     def _weigh_members(self, index: int) -> None:
-        """Sets the weights of a run's members; of classifiers, all are equal."""
-        names = self._activations(index)
-        if len(set(names)) > 1 and not self.stack.module.schema.classes:
+        """Sets the weights of a run's members, if their errors can be compared.
+
+        The members hold out different rows. Groups, periods and rare classes may be harder than others.
+        """
+        run, names = self.runs[index], self._activations(index)
+        split, is_numbers = run.config.data.split, not self.stack.module.schema.classes
+        is_random = not (getattr(split, "group", None) or getattr(split, "time", None))
+        if len(set(names)) > 1 and is_numbers and is_random:
             errors = self.best.values["val/mae"][self.members_not_diverged(index)]
-            self.runs[index].member_weights = mean_weights(errors.double().cpu().numpy(), names)
+            run.member_weights = mean_weights(errors.double().cpu().numpy(), names)
 
     def _activations(self, index: int) -> list[str]:
-        """Those of the members of a run."""
-        models = [self.stack.configs[member].model for member in self.members_not_diverged(index)]
-        return [str(model.activation) if isinstance(model, Mlp) else "" for model in models]
+        """Those of the members of a run that have not diverged."""
+        names, members = activations(self.runs[index].config), self.members_not_diverged(index)
+        return [names[member % self.stack.module.ensemble] for member in members] if names else []
 
     def _score_validation_rows(self, runs: Sequence[int]) -> None:
         """Scores them again: in training, networks have no share of their linear model yet."""

@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from mlplab.config import ResolvedMlp
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
+from mlplab.models import Network
 from mlplab.runs.trained.trained_run import TrainedRun
 
 MEMBERS_AT_ONCE = 16
@@ -39,9 +41,9 @@ class RunStack:
         passes = -(-len(self._states) // MEMBERS_AT_ONCE)
         self._size = -(-len(self._states) // passes)
         self._rows_at_once = ROWS_AT_ONCE // self._size // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE
-        self._lock = Lock()  # of the network, for programs that predict in several threads
-        self._loaded, self._built = -1, self._models[: self._size]
-        self._network = runs[0].build_network(self._built)
+        self._lock = Lock()  # of the networks, for programs that predict in several threads
+        self._networks = dict[str, Network]()
+        self._loaded = -1
         self._load(0)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -56,22 +58,25 @@ class RunStack:
         with self._lock, torch.inference_mode():
             for start in range(0, members, size):
                 first = min(start, members - size)  # the last pass may repeat some members
-                self._load(first)
+                network = self._load(first)
                 for row in range(0, len(rows), at_once):
                     part = rows[row : row + at_once].expand(size, -1, -1)
-                    predicted[first : first + size, row : row + at_once] = self._network(part).numpy()
+                    predicted[first : first + size, row : row + at_once] = network(part).numpy()
         return predicted[:, : len(x)]
 
-    def _load(self, first: int) -> None:
-        """Loads the members from number `first` on into the network."""
+    def _load(self, first: int) -> Network:
+        """The network of the members from number `first` on; there is one for each order of activations."""
+        chosen = slice(first, first + self._size)
+        models, states = self._models[chosen], self._states[chosen]
+        activations = str([model.activation for model in models if isinstance(model, ResolvedMlp)])
+        if activations not in self._networks:
+            self._networks[activations] = self.runs[0].build_network(models)
+        network = self._networks[activations]
         if first != self._loaded:
-            chosen = slice(first, first + self._size)
-            states, models = self._states[chosen], self._models[chosen]
-            if models != self._built:
-                self._network, self._built = self.runs[0].build_network(models), models
             state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
-            self.runs[0].load_into(self._network, state)
+            self.runs[0].load_into(network, state)
             self._loaded = first
+        return network
 
 
 def _padded(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "padded feature"]:

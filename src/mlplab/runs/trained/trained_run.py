@@ -58,7 +58,8 @@ class TrainedRun:
             self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
             self.state: dict[str, Tensor] = dict(content["state"])
             self._dtype = self.state["preprocessing.impute_value"].dtype
-            self.models = [_for_predictions(self.config, member) for member in self.members]
+            configs = member_configs(self.config)
+            self.models = [_for_predictions(configs[member].model) for member in self.members]
             finite = all(tensor.isfinite().all() for tensor in self.state.values())
         except UserError as error:
             what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
@@ -82,14 +83,12 @@ class TrainedRun:
     @cached_property
     def stack_key(self) -> tuple[object, ...]:
         """Runs with equal keys can predict as one stack."""
-        model, shapes = (
-            self.models[0],
-            {name: (each.shape[1:], each.dtype) for name, each in self.state.items()},
-        )
+        model, schema = self.models[0], self.schema
+        shapes = {name: (tensor.shape[1:], tensor.dtype) for name, tensor in self.state.items()}
         seed = self.config.seed if isinstance(model, CustomModel) else None  # which may do anything
-        if isinstance(model, Mlp):  # which each member has its own
+        if isinstance(model, Mlp):  # each network has its own
             model = model.model_copy(update={"activation": None})
-        return model, seed, self.schema, shapes
+        return model, seed, schema, shapes
 
     def build_network(self, models: Sequence[ResolvedModel]) -> Network:
         """A network for predictions, whose weights must be loaded.
@@ -133,7 +132,6 @@ class TrainedRun:
         return network
 
 
-def _for_predictions(run: ResolvedConfig, member: int) -> ResolvedModel:
-    """The network of a member, without dropout, which does not act in predictions."""
-    model = member_configs(run)[member].model
+def _for_predictions(model: ResolvedModel) -> ResolvedModel:
+    """A network without dropout, which does not act in predictions."""
     return model.model_copy(update={"dropout": 0.0}) if isinstance(model, Mlp) else model

@@ -3,6 +3,7 @@
 All of it is at step 0, and is written again when a run is resumed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig, overrides: Seq
 def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
     """The values that change something about the network; lists and null as text."""
     values = [(key, value) for key, value in flat(run.plain()) if not key.startswith(LEFT_OUT)]
-    texts = {key: "null" if value is None else str(value).replace(" ", "") for key, value in values}
+    texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
 
 

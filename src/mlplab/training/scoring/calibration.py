@@ -19,8 +19,9 @@ SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
 
 WEIGHT_POWER = 4
-"""Networks with the error e weigh e⁻⁴. If the errors of two halves of an ensemble have a correlation of ½,
-and one is up to 1.5 times the other, these are about the weights with the lowest squared error."""
+"""Networks with the error e weigh e⁻⁴. If one half has r times the error of the other, and their errors have
+a correlation of ½, the best weights are as 1 − r/2 to r² − r/2 (Bates & Granger 1969): up to r = 1.5, about
+as 1 to r⁴."""
 
 PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
@@ -93,7 +94,7 @@ def linear_shares(
     return [SHARES[int(totals[:, members].sum(1).argmin())] for members in runs]
 
 
-@np.errstate(all="ignore")
+@np.errstate(all="ignore")  # errors may be 0 or not finite
 def mean_weights(error: Float64[np.ndarray, " member"], activations: Sequence[str]) -> list[float]:
     """The weight of each member of an ensemble in its mean prediction; their sum is 1.
 
@@ -101,7 +102,7 @@ def mean_weights(error: Float64[np.ndarray, " member"], activations: Sequence[st
     where e is the mean of their errors. If one is 0 or NaN, all members weigh the same.
 
     Args:
-        error: of each member, on the rows that it holds out.
+        error: of each member on the rows that it holds out, in any unit.
     """
     same = [np.array(activations) == name for name in activations]
     mean = np.array([error[group].mean() for group in same])
