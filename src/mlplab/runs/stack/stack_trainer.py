@@ -235,8 +235,7 @@ class StackTrainer:
         return perf_counter() - self._started
 
     def calibrate(self, runs: Sequence[int]) -> None:
-        """Loads the best weights of each member; chooses linear shares, temperatures and thresholds of runs,
-        and the weights of their members.
+        """Loads the best weights; chooses linear shares, temperatures, thresholds and the weights of members.
 
         The members then predict the rows that they hold out.
         """
