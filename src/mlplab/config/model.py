@@ -23,7 +23,7 @@ Activations = Annotated[
     Annotated[Activation, Tag(GIVEN)] | Annotated[list[Activation], Field(min_length=1), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list) else GIVEN),
 ]
-"""That of all networks, or several, each of an equal part of an ensemble's networks."""
+"""One activation for all networks, or a list that is divided among the networks of an ensemble."""
 
 Bins = Annotated[int, Field(ge=0, le=1000)]
 
@@ -68,6 +68,11 @@ class Mlp(Section):
     parametric_activation: bool = False
     heads: Annotated[int, Field(ge=1, le=512)] = 1
     preprocessing: Preprocessing
+
+    @property
+    def activations(self) -> list[str]:
+        """The activations as a list, also if there is one."""
+        return list(self.activation) if isinstance(self.activation, list) else [self.activation]
 
     @model_validator(mode="after")
     def _can_share_weights(self) -> "Mlp":

@@ -65,8 +65,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _has_a_network_for_each_activation(self) -> "TrainConfig":
-        names = self.model.activation if isinstance(self.model, Mlp) else "auto"
-        if isinstance(names, list) and self.ensemble != "auto" and len(names) > self.ensemble:
+        names = self.model.activations if isinstance(self.model, Mlp) else []
+        if self.ensemble != "auto" and len(names) > self.ensemble:
             typed, count = f"model.activation=[{','.join(names)}]", len(names)
             what = f"{typed} takes {count} networks or more, but ensemble={self.ensemble}"
             raise ValueError(f"{what}; use ensemble={count}, or one activation: model.activation={names[0]}")

@@ -127,8 +127,7 @@ def resolve_auto(
 
 
 def _members(run: config.TrainConfig, table: Table, split: Split, *, alone: bool) -> int:
-    activation = run.model.activation if isinstance(run.model, config.Mlp) else "auto"
-    needed = len(activation) if isinstance(activation, list) else 1
+    needed = len(run.model.activations) if isinstance(run.model, config.Mlp) else 1
     cells = typical_train_rows(run.data.split, table, split) * len(table.schema.inputs)
     is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
     is_single = is_custom or run.init_from is not None or not alone

@@ -50,7 +50,7 @@ class Run:
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 
     def weights(self, members: int) -> list[float]:
-        """The weights of its networks in the mean prediction, of which there are so many; their sum is 1."""
+        """The weight of each of its `members` networks in the mean prediction; their sum is 1."""
         return list(self.member_weights) or [1 / members] * members
 
 
@@ -58,7 +58,7 @@ def activations(run: ResolvedConfig) -> list[str]:
     """The activation of each network of a run; none if its model has no choice of them."""
     if not isinstance(run.model, Mlp):
         return []
-    names = [run.model.activation] if isinstance(run.model.activation, str) else run.model.activation
+    names = run.model.activations
     return [names[member * len(names) // run.ensemble] for member in range(run.ensemble)]
 
 

@@ -34,10 +34,19 @@ MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
 def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Schema) -> None:
     """Copies the best weights and the preprocessing of `init_from` to each member that has one.
 
+    Of an ensemble, the member with the same number is taken if its architecture is the same, or else another.
+
     Raises:
-        UserError: as `sources`.
+        UserError: if that is not a trained run, or its columns or architecture differ.
     """
-    for member, (trained, place) in sources(configs, schema).items():
+    sources: dict[str, TrainedRun] = {}
+    for member, run in enumerate(configs):
+        if not run.init_from:
+            continue
+        if run.init_from not in sources:
+            sources[run.init_from] = _source(run, schema)
+        trained = sources[run.init_from]
+        place = _place(run, member % run.ensemble, trained)
         state = trained.network.state_dict()
         old, new = torch.tensor([trained.schema.offsets, schema.offsets], dtype=torch.float64)
         with torch.no_grad():
@@ -45,26 +54,6 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
                 if name not in OF_RUN:
                     tensor[member] = state[name][place]
             network.shift(member, old - new)  # the columns may have different offsets
-
-
-def sources(configs: Sequence[ResolvedConfig], schema: Schema) -> dict[int, tuple[TrainedRun, int]]:
-    """The trained run that each member with `init_from` starts from, and which of its networks, by place.
-
-    Of an ensemble, that is the network with the member's number if its architecture is the same, or else
-    another one.
-
-    Raises:
-        UserError: if `init_from` is not a trained run, or its columns or architecture differ.
-    """
-    runs: dict[str, TrainedRun] = {}
-    found: dict[int, tuple[TrainedRun, int]] = {}
-    for member, run in enumerate(configs):
-        if run.init_from:
-            if run.init_from not in runs:
-                runs[run.init_from] = _source(run, schema)
-            trained = runs[run.init_from]
-            found[member] = trained, _place(run, member % run.ensemble, trained)
-    return found
 
 
 def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
@@ -88,10 +77,9 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
     Raises:
         UserError: if no network there has the architecture of `run`.
     """
-    able, differs = [], list[str]()
+    own, able, differs = run.model.model_dump(), [], list[str]()
     for place, model in enumerate(trained.models):
-        keys = differing(run.model.model_dump(), model.model_dump())
-        if not (differs := [key for key in keys if key not in MAY_DIFFER]):
+        if not (differs := [key for key in differing(own, model.model_dump()) if key not in MAY_DIFFER]):
             able.append(place)
     if not able:
         listing = listed(f"model.{key}" for key in differs)

@@ -113,7 +113,7 @@ def test_the_weighted_mean_prediction_is_evaluated(tmp_path: Path) -> None:
     [trained] = train_into(tmp_path, [*SMALL, "ensemble=2", "model.activation=relu"])
     for weights, same in (([0.5, 0.5], True), ([0.3, 0.7], False)):
         [scores] = evaluate(weighted(tmp_path / "0", weights)).runs
-        assert (scores["rmse"] == trained["test/rmse"]) == same
+        assert all((scores[name] == trained[f"test/{name}"]) == same for name in ("rmse", "mae", "r2"))
 
 
 def test_an_ensemble_can_be_pickled_after_it_has_predicted(tmp_path: Path) -> None:

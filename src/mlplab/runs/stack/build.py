@@ -18,7 +18,7 @@ from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.runs import warm_start
-from mlplab.runs.run import member_configs
+from mlplab.runs.run import activations, member_configs
 from mlplab.runs.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.loggers.files import build_loggers
 from mlplab.training.module import StackModule
@@ -115,9 +115,10 @@ def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
     choose_accelerator(run.trainer)
     _check_equal_rows(run, [member.split for member in data.members])
     try:
-        members = member_configs(run)
-        _build_network(members[:1], [data], initialize=False)
-        warm_start.sources(members, data.table.schema)
+        members, names = member_configs(run), activations(run)
+        different = [members[names.index(name)] for name in dict.fromkeys(names)] or members[:1]
+        network = _build_network(different, [data] * len(different), initialize=False)
+        warm_start.initialize(network, different, data.table.schema)
         build_custom_callbacks(run)
         build_loggers(run, ".")
     except UserError:

@@ -37,7 +37,7 @@ TEMPERATURE, LINEAR_SHARE = "preprocessing.target_transform.temperature", "linea
 """The name of a tensor in a network's state."""
 
 WEIGHT = "weight/"
-"""With an activation after it, the metric that says how much its networks weigh in the mean prediction."""
+"""Prefix of metrics: how much the networks with an activation weigh in the mean prediction."""
 
 
 class StackTrainer:

@@ -83,12 +83,12 @@ class TrainedRun:
     @cached_property
     def stack_key(self) -> tuple[object, ...]:
         """Runs with equal keys can predict as one stack."""
-        model, schema = self.models[0], self.schema
+        model = self.models[0]
         shapes = {name: (tensor.shape[1:], tensor.dtype) for name, tensor in self.state.items()}
         seed = self.config.seed if isinstance(model, CustomModel) else None  # which may do anything
         if isinstance(model, Mlp):  # each network has its own
             model = model.model_copy(update={"activation": None})
-        return model, seed, schema, shapes
+        return model, seed, self.schema, shapes
 
     def build_network(self, models: Sequence[ResolvedModel]) -> Network:
         """A network for predictions, whose weights must be loaded.
