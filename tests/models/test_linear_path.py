@@ -4,6 +4,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from mlplab.models.linear_path import PENALTIES, LinearPath, Solution, logistic, ridge
+from mlplab.models.preprocessing import Inputs
 
 
 def drawn(rows: int = 60, noise: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -14,6 +15,11 @@ def drawn(rows: int = 60, noise: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, torch.randint(1, 4, (rows, 1), generator=source).double()
 
 
+def inputs(x: Tensor, members: int = 2) -> Inputs:
+    columns = x[None].expand(members, -1, -1)
+    return Inputs(columns, columns, [], torch.empty(members, len(x), 0, dtype=torch.int64))
+
+
 def predicted(x: Tensor, solution: Solution) -> Tensor:
     path = LinearPath(3, len(solution.bias), 2)
     path.set(1, solution)
@@ -21,8 +27,8 @@ def predicted(x: Tensor, solution: Solution) -> Tensor:
     shifted.set(1, solution)
     offset = torch.tensor([3.0, -2, 1]).double()
     shifted.shift(1, offset)
-    torch.testing.assert_close(shifted(x[None].expand(2, -1, -1) + offset), path(x[None].expand(2, -1, -1)))
-    return path(x[None].expand(2, -1, -1))[1]
+    torch.testing.assert_close(shifted(inputs(x + offset)), path(inputs(x)))
+    return path(inputs(x))[1]
 
 
 def test_ridge_has_the_penalty_with_the_lowest_generalised_cross_validation_score() -> None:
@@ -80,12 +86,12 @@ def test_the_output_is_a_mixture_of_the_body_and_the_linear_model() -> None:
         path = LinearPath(3, 2, 1)
         path.set(0, solution := ridge(x, y, weight))
         assert solution.residual.tolist() == [residual] * 2
-        z, columns = torch.randn(1, 60, 2).double(), x[None]
-        u = path(columns)
-        torch.testing.assert_close(path.output(z, columns), z + residual * u)
-        assert (path.offset(columns) is None) == (residual == 0)
+        z, given = torch.randn(1, 60, 2).double(), inputs(x, 1)
+        u = path(given)
+        torch.testing.assert_close(path.output(z, given), z + residual * u)
+        assert (path.offset(given) is None) == (residual == 0)
         path.share.fill_(0.3)
-        torch.testing.assert_close(path.output(z, columns), 0.7 * z + max(0.3, residual) * u)
+        torch.testing.assert_close(path.output(z, given), 0.7 * z + max(0.3, residual) * u)
 
 
 def test_logistic_regression_is_scikit_learns() -> None:

@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from support import CONCRETE, SMALL, resolved, train_into
 
+import mlplab
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.splitters import random_split
@@ -176,27 +177,41 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert not list((tmp_path / "0/checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("networks", [1, 3])
-def test_beside_a_linear_model_a_network_is_exact_where_that_is(tmp_path: Path, networks: int) -> None:
-    """The target is the sum of the columns; training at such a rate only does harm."""
-    table = pl.DataFrame(np.random.default_rng(0).normal(5, [1, 100, 1e4], (200, 3)))
-    table.with_columns(y=sum(table)).write_csv(tmp_path / "table.csv")
+@pytest.mark.parametrize(
+    ("numbers", "categories", "networks"), [(3, 0, 1), (3, 0, 3), (3, 1, 3), (1, 2, 1), (0, 2, 1)]
+)
+def test_beside_a_linear_model_a_network_is_exact_where_that_is(
+    tmp_path: Path, numbers: int, categories: int, networks: int
+) -> None:
+    """The target is the sum of numbers and of effects of many categories; training only does harm."""
+    source = np.random.default_rng(0)
+    values = source.normal(5, [1, 100, 1e4], (400, 3))[:, :numbers]
+    codes, effects = source.integers(30, size=(400, categories)), source.normal(size=30)
+    y = values.sum(1) + effects[codes].sum(1)
+    table = {f"x{place}": column for place, column in enumerate(values.T)}
+    table |= {f"c{place}": [f"c{code}" for code in column] for place, column in enumerate(codes.T)}
+    pl.DataFrame(table).with_columns(y=y).write_csv(tmp_path / "table.csv")
     shared = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
     rest = ("model.hidden=[8]", "trainer.max_epochs=3", "optimizer.lr=0.3", f"ensemble={networks}")
     (metrics,) = train_into(tmp_path, (*shared, *rest, "logger=[]"))
     assert metrics["linear_share"] == 1
-    assert metrics["test/rmse"] < 1e-6 * sum(table).std()
+    assert metrics["test/rmse"] < 1e-6 * y.std()
+    loaded = mlplab.load(tmp_path / "0").predict(pl.DataFrame(table))
+    np.testing.assert_allclose(loaded, y, atol=1e-5 * y.std())
 
 
-def test_embedded_categories_alone_leave_a_linear_model_nothing(tmp_path: Path) -> None:
-    table = pl.DataFrame(
-        {"item": [f"i{row % 30}" for row in range(90)], "y": [row % 7 / 3 for row in range(90)]}
-    )
-    table.write_csv(tmp_path / "table.csv")
-    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "ensemble=2")
-    (metrics,) = train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
-    assert metrics["status"] == "done"
-    assert "linear_share" not in metrics
+def test_embedded_categories_are_in_the_linear_model_only_where_it_is_exact(tmp_path: Path) -> None:
+    source = np.random.default_rng(0)
+    codes, x = source.integers(30, size=300), source.normal(size=300)
+    table = pl.DataFrame({"item": [f"c{code}" for code in codes], "x": x})
+    table.with_columns(y=codes + 3 * x + 9 * source.normal(size=300)).write_csv(tmp_path / "table.csv")
+    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
+    train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
+    path = TrainedRun(tmp_path / "0").network.linear_path
+    assert path is not None
+    assert path.category_weight.shape[1:] == (30, 1)
+    assert not path.category_weight.any()
+    assert path.weight.all()
 
 
 def test_a_classifier_beside_a_linear_model_can_be_loaded(tmp_path: Path) -> None:

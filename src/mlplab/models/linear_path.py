@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from mlplab.models.backpropagation import ROW_MULTIPLE
 from mlplab.models.layers.linear import affine
+from mlplab.models.preprocessing import Inputs, Preprocessing
+from mlplab.models.targets import ClassProbabilities
 
 Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]
@@ -27,6 +29,9 @@ FEWEST_LEFT = 0.1
 """Degrees of freedom, as a part of the rows, that ridge regression has to leave over: one that fits all rows
 says nothing about new ones."""
 
+MOST_COLUMNS = 500
+"""Columns of ridge regression, up to which each embedded category is one."""
+
 MARGIN = 1
 """Beyond the range of the targets, as a part of it, that a linear model's output may reach."""
 
@@ -35,6 +40,7 @@ class Solution(NamedTuple):
     """A linear model of a member's training rows.
 
     Args:
+        weight: of each column, and of each category of `LinearPath.category_weight`, if it has any.
         lowest, highest: limits of each output.
         residual: 1 for an output of which the body learns what the linear model leaves over, else 0.
     """
@@ -53,54 +59,83 @@ class LinearPath(nn.Module):
     The linear model is fitted to each member's training rows before its training. Where it is nearly exact,
     r is 1, so that the body learns what it leaves over; elsewhere, that is harder to learn than the target,
     and r is 0. The share s is chosen on held-out rows when training has ended; until then, it is 0.
+
+    Categories with an embedding have a weight only where this makes the linear model nearly exact. Elsewhere,
+    the body alone makes better use of them.
     """
 
     weight: Float64[Tensor, "member column output"]
+    category_weight: Float64[Tensor, "member category output"]
     bias: Float64[Tensor, "member 1 output"]
     lowest: Float64[Tensor, "member 1 output"]
     highest: Float64[Tensor, "member 1 output"]
     residual: Float64[Tensor, "member 1 output"]
     share: Float64[Tensor, "member 1 1"]
 
-    def __init__(self, columns: int, outputs: int, members: int) -> None:
+    def __init__(self, columns: int, outputs: int, members: int, categories: int = 0) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(members, columns, outputs, dtype=torch.float64))
+        by_category = torch.zeros(members, categories, outputs, dtype=torch.float64)
+        self.register_buffer("category_weight", by_category)
         for name in Solution._fields[1:]:
             self.register_buffer(name, torch.zeros(members, 1, outputs, dtype=torch.float64))
         self.register_buffer("share", torch.zeros(members, 1, 1, dtype=torch.float64))
 
-    def forward(self, columns: Float[Tensor, "member batch column"]) -> Outputs:
-        """u = xW + b in float64, within the limits.
+    def forward(self, inputs: Inputs) -> Outputs:
+        """u = xW + b in float64, within the limits; x has a one-hot column for each category with a weight.
 
         A row gets the same bits in a step and in a block of steps: see `ROW_MULTIPLE`.
         """
+        columns = inputs.unscaled
         rows = columns.shape[1]
         padded = nn.functional.pad(columns.double(), (0, 0, 0, -rows % ROW_MULTIPLE))
         u = affine(padded, self.weight, self.bias)[:, :rows]
+        if self.category_weight.shape[1]:
+            for numbers in inputs.embedded_rows.unbind(2):
+                u = u + self.category_weight.gather(1, numbers[..., None].expand_as(u))
         return u.clamp(self.lowest, self.highest).to(columns.dtype)
 
-    def offset(self, columns: Float[Tensor, "member batch column"]) -> Outputs | None:
+    def offset(self, inputs: Inputs) -> Outputs | None:
         """ru, which is added to the output of the body in training; None if r is 0."""
-        return self(columns) * self.residual.to(columns.dtype) if self.residual.any() else None
+        return self(inputs) * self.residual.to(inputs.numbers.dtype) if self.residual.any() else None
 
     def combine(self, z: Outputs, u: Outputs, share: Float64[Tensor, "member 1 1"] | float) -> Outputs:
         """(1 − s)z + (r + s − rs)u."""
         of_linear = self.residual + share - self.residual * share
         return ((1 - share) * z + of_linear * u).to(z.dtype)
 
-    def output(self, z: Outputs, columns: Float[Tensor, "member batch column"]) -> Outputs:
+    def output(self, z: Outputs, inputs: Inputs) -> Outputs:
         """The output of the network, given that of the body."""
         is_used = self.residual.any() or self.share.any()
-        return self.combine(z, self(columns), self.share) if is_used else z
+        return self.combine(z, self(inputs), self.share) if is_used else z
 
     def set(self, member: int, solution: Solution) -> None:
         """Sets a member's linear model."""
-        for name, values in solution._asdict().items():
+        weight, *others = solution
+        columns = self.weight.shape[1]
+        self.weight[member] = weight[:columns]
+        self.category_weight[member] = weight[columns:] if len(weight) > columns else 0
+        for name, values in zip(Solution._fields[1:], others, strict=True):
             getattr(self, name)[member] = values
 
     def shift(self, member: int, offset: Float64[Tensor, " number"]) -> None:
         """Adapts a member to numeric columns, which come first, with `offset` added to their values."""
         self.bias[member] -= offset @ self.weight[member, : len(offset)]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
+        """Sets what the state of an earlier version does not have to 0: then it does not matter."""
+        for name, buffer in self.named_buffers():
+            state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(buffer))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def build_linear_path(preprocessing: Preprocessing, members: int) -> LinearPath | None:
+    """The linear path of a network; None if it would have no columns."""
+    columns, categories = preprocessing.unembedded_width, preprocessing.embedded_categories
+    transform = preprocessing.target_transform
+    if isinstance(transform, ClassProbabilities) or columns + categories > MOST_COLUMNS:
+        categories = 0
+    return LinearPath(columns, transform.outputs, members, categories) if columns + categories else None
 
 
 def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:

@@ -15,9 +15,9 @@ from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.embeddings.piecewise_linear import Knots
 from mlplab.models.layers.heads import SeparateLinear, mean_of_heads
 from mlplab.models.layers.linear import Linear
-from mlplab.models.linear_path import LinearPath
+from mlplab.models.linear_path import LinearPath, build_linear_path
 from mlplab.models.mlp import MLP
-from mlplab.models.preprocessing import Preprocessing
+from mlplab.models.preprocessing import Inputs, Preprocessing
 from mlplab.models.targets import ClassProbabilities
 from mlplab.random_streams import SkipInit
 
@@ -50,32 +50,32 @@ class Network(nn.Module):
 
         Only columns with an indicator may have missing values.
         """
-        z, columns = self._forward(x)
-        offset = None if self.linear_path is None else self.linear_path.offset(columns)
+        z, inputs = self._forward(x)
+        offset = None if self.linear_path is None else self.linear_path.offset(inputs)
         return z if offset is None else z + offset.repeat_interleave(self.heads, 1)
 
     def forward_body(
         self, x: Float[Tensor, "member batch feature"]
-    ) -> tuple[Float[Tensor, "member batch output"], Float[Tensor, "member batch column"]]:
-        """The mean output of the body's heads, and the columns of the linear path; likewise."""
-        z, columns = self._forward(x)
+    ) -> tuple[Float[Tensor, "member batch output"], Inputs]:
+        """The mean output of the body's heads, and the network's input; likewise."""
+        z, inputs = self._forward(x)
         is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
         if self.heads > 1:
             z = mean_of_heads(z, self.heads, logits=is_of_classes)
-        return z, columns
+        return z, inputs
 
     def _forward(
         self, x: Float[Tensor, "member batch feature"]
-    ) -> tuple[Float[Tensor, "member row output"], Float[Tensor, "member batch column"]]:
+    ) -> tuple[Float[Tensor, "member row output"], Inputs]:
         inputs = self.preprocessing(x)
-        return self.body(self.preprocessing.with_embeddings(inputs)), inputs.unscaled
+        return self.body(self.preprocessing.with_embeddings(inputs)), inputs
 
     def forward_scaled(
         self, x: Float[Tensor, "member batch feature"]
     ) -> Float[Tensor, "member batch output"]:
         """Predictions on the scale of the loss; likewise."""
-        z, columns = self.forward_body(x)
-        return z if self.linear_path is None else self.linear_path.output(z, columns)
+        z, inputs = self.forward_body(x)
+        return z if self.linear_path is None else self.linear_path.output(z, inputs)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
@@ -162,8 +162,8 @@ def build_network(
                 heads=model.heads,
                 columns=preprocessing.columns,
             )
-            if model.linear_path and preprocessing.unembedded_width:
-                linear_path = LinearPath(preprocessing.unembedded_width, widths[1], len(seeds))
+            if model.linear_path:
+                linear_path = build_linear_path(preprocessing, len(seeds))
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
     body = body.to(preprocessing.impute_value.dtype)

@@ -57,6 +57,7 @@ class Preprocessing(nn.Module):
 
     Attributes:
         width: number of columns that the body sees; `unembedded_width` are no embeddings.
+        embedded_categories: number of categories that have an embedding.
         columns: the number of the column that each of them comes from.
         impute_value: replaces missing values; the median of numeric columns, the mode of categorical ones.
         target_transform: the last layer of the network.
@@ -87,7 +88,9 @@ class Preprocessing(nn.Module):
             statistics |= dict.fromkeys(of_target, row.new_zeros(len(seeds), 1, targets))
         self.columns, self.has_missing = layout.columns(section), any(layout.missing)
         self.width = len(self.columns)
-        self.unembedded_width = self.width - section.embedding_dim * len(layout.categorical(section)[1])
+        embedded = layout.categorical(section)[1]
+        self.unembedded_width = self.width - section.embedding_dim * len(embedded)
+        self.embedded_categories = sum(layout.category_counts[index] for index in embedded)
         for name in ("numeric", "indicators"):
             columns = torch.tensor(getattr(layout, name), dtype=torch.int64)
             self.register_buffer(name, columns, persistent=False)

@@ -138,7 +138,7 @@ class StepLoop:
         y, weight, divisor = loss_terms(repeated, transform)
         shape = *y.shape[:3], -1
         path, linear = self.network.linear_path, y.new_empty(*y.shape[:3], 0)
-        if path is not None and (offset := path.offset(parts.unscaled)) is not None:
+        if path is not None and (offset := path.offset(parts)) is not None:
             linear = offset.repeat_interleave(self.network.heads, 1).view(shape)
         share = (y.new_ones(y.shape[:2]) / divisor)[..., None, None]
         share = share if weight is None else share * weight

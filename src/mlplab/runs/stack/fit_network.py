@@ -1,6 +1,6 @@
 """What a network learns of its training rows before its training: the linear path, and initial weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.table import Table
 from mlplab.models import MLP, Network
 from mlplab.models.data_driven_init import ROWS
-from mlplab.models.linear_path import Solution, logistic, ridge
+from mlplab.models.linear_path import LinearPath, Solution, logistic, ridge
 from mlplab.random_streams import generator
 
 MOST_VALUES = 2**22
@@ -26,30 +26,48 @@ def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> No
 
     Members with the same array of rows get the same map.
     """
-    path, preprocessing = network.linear_path, network.preprocessing
+    path, solutions = network.linear_path, dict[int, Solution]()
     if path is None:
         return
-    most, solutions = max(MOST_VALUES // path.weight[0].numel(), 1), dict[int, Solution]()
     for member, rows in enumerate(train):
         if id(rows) not in solutions:
-            sample = sample_rows(rows, most)
-            state = {name: each[member : member + 1] for name, each in preprocessing.state_dict().items()}
-            x, y = torch.from_numpy(table.x[sample])[None], torch.from_numpy(table.y[sample])[None]
-            weight = torch.ones_like(y[..., :1])
-            if table.weight is not None:
-                weight = torch.from_numpy(table.weight[sample])[None, :, None]
-            transform, y = preprocessing.target_transform, y.expand(len(train), -1, -1)
-            weights = transform.loss_weight(y, weight.expand(len(train), -1, -1))
-            assert weights is not None
-            columns = functional_call(preprocessing, state, x).unscaled[0].double()
-            classes = len(table.schema.classes)
-            fit = partial(logistic, classes) if classes else ridge
-            solutions[id(rows)] = fit(columns, transform.transform(y)[member].double(), weights[member])
+            solutions[id(rows)] = _linear_model(network, path, table, member, rows)
         path.set(member, solutions[id(rows)])
         if path.residual[member].any():  # so that it begins as the linear model
             assert isinstance(network.body, MLP)
             for parameter in network.body.output.parameters():
                 parameter[member] = 0
+
+
+def _linear_model(network: Network, path: LinearPath, table: Table, member: int, rows: Rows) -> Solution:
+    """The linear model of a member; embedded categories have a weight only if it is exact then."""
+    preprocessing = network.preprocessing
+    members, columns, outputs = path.weight.shape
+    state = {name: each[member : member + 1] for name, each in preprocessing.state_dict().items()}
+
+    def fitted(fit: Callable[..., Solution], categories: int = 0) -> Solution:
+        sample = sample_rows(rows, max(MOST_VALUES // max((columns + categories) * outputs, 1), 1))
+        x, y = torch.from_numpy(table.x[sample])[None], torch.from_numpy(table.y[sample])[None]
+        weight = torch.ones_like(y[..., :1])
+        if table.weight is not None:
+            weight = torch.from_numpy(table.weight[sample])[None, :, None]
+        transform, y = preprocessing.target_transform, y.expand(members, -1, -1)
+        weights = transform.loss_weight(y, weight.expand(members, -1, -1))
+        assert weights is not None
+        inputs = functional_call(preprocessing, state, x)
+        seen = inputs.unscaled[0].double()
+        if categories:
+            one_hot = seen.new_zeros(len(seen), categories).scatter_(1, inputs.embedded_rows[0], 1)
+            seen = torch.cat([seen, one_hot], 1)
+        return fit(seen, transform.transform(y)[member].double(), weights[member])
+
+    if classes := len(table.schema.classes):
+        return fitted(partial(logistic, classes))
+    if categories := path.category_weight.shape[1]:
+        solution = fitted(ridge, categories)
+        if solution.residual.all():
+            return solution
+    return fitted(ridge)
 
 
 @torch.no_grad()

@@ -56,8 +56,8 @@ def held_out_outputs(network: Network, batches: Iterable[Batch]) -> HeldOutOutpu
     parts = []
     for batch in batches:
         moved = batch.to(device)
-        z, columns = network.forward_body(moved.x)
-        parts.append((z, None if path is None else path(columns), moved.y, moved.row_weight))
+        z, inputs = network.forward_body(moved.x)
+        parts.append((z, None if path is None else path(inputs), moved.y, moved.row_weight))
     joined = [None if part[0] is None else torch.cat(part, 1) for part in zip(*parts, strict=True)]
     return HeldOutOutputs(*joined)  # type: ignore[arg-type]
 
