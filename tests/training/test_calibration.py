@@ -15,13 +15,16 @@ from torch import Tensor
 from mlplab.config.metrics import ThresholdMetric
 from mlplab.data.batches.loader import Loader
 from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
+from mlplab.models.linear_path import LinearPath
 from mlplab.training.scoring.calibration import (
     HIGHEST,
     LOWEST,
     PRIOR_SCALE,
+    HeldOutOutputs,
     best_threshold,
     fit_temperature,
     held_out_outputs,
+    linear_shares,
     mean_weights,
     temperatures,
 )
@@ -119,7 +122,7 @@ ROWS = [torch.randperm(200, generator=SOURCE)[:count] for count in COUNTS]
 WEIGHT = torch.rand(200, 1, generator=SOURCE)
 
 
-def network(members: Sequence[int]) -> Network:
+def network(members: Sequence[int], linear_path: LinearPath | None = None) -> Network:
     """Members that are too sure of themselves."""
     section = config("model/preprocessing=none").model.preprocessing
     layout = FeatureLayout((0, 0), (False, False))
@@ -127,7 +130,7 @@ def network(members: Sequence[int]) -> Network:
     body = Linear(2, CLASSES, seeds=members)
     with torch.no_grad():
         body.weight.mul_(20)
-    return Network(preprocessing, body)
+    return Network(preprocessing, body, linear_path)
 
 
 def targets() -> torch.Tensor:
@@ -177,6 +180,22 @@ def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
     assert expected != pytest.approx(fit_temperature(torch.cat(logits), y, None), rel=1e-4)
     found = chosen(range(3), None, runs=[[0, 2], [1]])
     assert found[0].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_body_that_is_too_unsure_has_the_share_of_what_it_knows() -> None:
+    """A linear model that is noisier, and as sure as it should be, does not gain a share by that."""
+    logits, target = drawn(600, CLASSES, temperature=1)
+    noise = torch.randn(600, CLASSES, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    unsure, noisy = 0.1 * logits, logits + noise
+    assert log_loss(noisy, target, 1) < log_loss(unsure, target, 1)
+    z = torch.stack([unsure[:300], unsure[300:], noisy[:300]])
+    u = torch.stack([noisy[:300], noisy[300:], unsure[:300]])
+    y = torch.stack([target[:300], target[300:], target[:300]])[..., None].double()
+    rows = [torch.arange(300), torch.arange(300, 600), torch.arange(300)]
+    path = network(range(3), LinearPath(2, CLASSES, 3))
+    first, last = linear_shares(path, HeldOutOutputs(z, u, y, None), rows, [[0, 1], [2]])
+    assert first <= 0.1
+    assert last >= 0.9
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])

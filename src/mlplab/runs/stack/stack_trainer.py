@@ -247,7 +247,7 @@ class StackTrainer:
         held_out = held_out_outputs(network, datamodule.val_dataloader())
         z = held_out.z
         if held_out.u is not None and (path := network.linear_path):
-            shares = linear_shares(network, module.loss, held_out, rows, members)
+            shares = linear_shares(network, held_out, rows, members)
             for index, share in zip(runs, shares, strict=True):
                 path.share[self.members(index)] = share
             z = path.combine(z, held_out.u, path.share)

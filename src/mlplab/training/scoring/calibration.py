@@ -13,7 +13,6 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
-from mlplab.training.scoring.losses import Loss, mae
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
@@ -65,15 +64,14 @@ def held_out_outputs(network: Network, batches: Iterable[Batch]) -> HeldOutOutpu
 @torch.inference_mode()
 def linear_shares(
     network: Network,
-    loss: Loss,
     held_out: HeldOutOutputs,
     rows: Sequence[Int64[Tensor, " _"]],
     runs: Sequence[Sequence[int]],
 ) -> list[float]:
     """The share of each run with the lowest error of the rows that its members hold out; the lowest such.
 
-    This is stacking (Wolpert 1992) of the body and the linear model. The error is the loss of classes, and
-    the absolute error of numbers: a few outliers decide about squared errors.
+    This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss
+    at the best temperature, that of numbers the absolute error: a few outliers decide about squared errors.
 
     Args:
         rows: the numbers of each member's rows; what follows them is padding.
@@ -83,15 +81,23 @@ def linear_shares(
     path, transform = network.linear_path, network.preprocessing.target_transform
     assert path is not None
     assert u is not None
-    error = loss if isinstance(transform, ClassProbabilities) else mae([])
-    target, weight = transform.transform(y), transform.loss_weight(y, weight)
-    totals = torch.empty(len(SHARES), len(rows), dtype=torch.float64)  # a member's own, in any stack
+    weight = transform.loss_weight(y, weight)
+    errors = np.empty((len(SHARES), len(runs)))
     for place, share in enumerate(SHARES):
-        by_row = error.by_row(path.combine(z, u, share), target).sum(2, keepdim=True).double()
-        by_row = by_row if weight is None else by_row * weight
-        for member, own in enumerate(rows):
-            totals[place, member] = by_row[member, : len(own)].sum()
-    return [SHARES[int(totals[:, members].sum(1).argmin())] for members in runs]
+        combined = path.combine(z, u, share)
+        if isinstance(transform, ClassProbabilities):
+            fitted = temperatures(combined, held_out._replace(weight=weight), rows, runs)
+            temperature = torch.ones(len(z), 1, 1, dtype=torch.float64)
+            for members, of_run in zip(runs, fitted, strict=True):
+                temperature[members] = of_run
+            log_probability = (combined.double() / temperature.to(z.device)).log_softmax(2)
+            error = -log_probability.gather(2, y.long())
+        else:
+            error = (combined - transform.transform(y)).abs().sum(2, keepdim=True).double()
+        error = error if weight is None else error * weight
+        for run, members in enumerate(runs):
+            errors[place, run] = sum(error[member, : len(rows[member])].sum().item() for member in members)
+    return [SHARES[place] for place in errors.argmin(0)]
 
 
 @np.errstate(all="ignore")  # errors may be 0 or not finite
