@@ -1,13 +1,14 @@
 """A run that has ended: its scores, curves, figures and predictions, from its folder."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64
 
 from mlplab.api.finished import Finished
 from mlplab.config.run import METRICS
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import altair as alt
 
     from mlplab.commands.importance import Importance
-    from mlplab.runs.trained.ensemble import Ensemble
+    from mlplab.runs.trained.ensemble import Ensemble, Level, Values
 
 CURVES = ("train/loss", "train/lr", *METRICS)
 """Names of curves, as TensorBoard shows them."""
@@ -101,9 +102,18 @@ class FinishedRun(Finished):
 
         return {name: alt.Chart.from_dict(chart) for name, chart in read_figures(self.folder).items()}
 
-    def predict(self, frame: FrameLike) -> Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
-        """As `Ensemble.predict`: the target of each row in its own units, or its class."""
-        return self.model.predict(frame)
+    @overload
+    def predict(self, frame: FrameLike) -> "Values": ...
+
+    @overload
+    def predict(self, frame: FrameLike, interval: "Level | Sequence[Level]") -> pl.DataFrame: ...
+
+    def predict(
+        self, frame: FrameLike, interval: "Level | Sequence[Level] | None" = None
+    ) -> "Values | pl.DataFrame":
+        """As `Ensemble.predict`: the target of each row in its own units, or its class; with `interval`, a
+        frame with limits around it."""
+        return self.model.predict(frame) if interval is None else self.model.predict(frame, interval)
 
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
         """As `Ensemble.predict_proba`: the probability of each of `classes`."""

@@ -6,12 +6,13 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
@@ -44,6 +45,7 @@ def predict(
     runs: str | int = "best",
     threshold: float | None = None,
     spread: bool = False,
+    interval: Sequence[float] = (),
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
@@ -57,6 +59,7 @@ def predict(
         runs: which runs of a sweep, as in `load`.
         threshold: the probability from which the second of two classes is predicted; None: as in training.
         spread: whether to add columns that say how far the networks disagree.
+        interval: levels of intervals, of which to add the limits.
         overwrite: whether `output` may exist.
         escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
 
@@ -74,6 +77,10 @@ def predict(
     if spread:
         ensemble.check_several()
         columns += spread_names
+    if interval:
+        ensemble.check_intervals(interval)
+        empty = np.empty((0, schema.outputs))
+        columns += [column.name for column in ensemble.interval_columns(empty, interval)]
     if threshold is not None and len(schema.classes) != 2:
         raise UserError(threshold_fault(f"threshold={threshold:g}", schema.classes))
     threshold = ensemble.threshold if threshold is None else threshold
@@ -97,6 +104,7 @@ def predict(
             for frame, numbers, (mean, spreads) in predicted:
                 added = prediction_columns(schema, mean, threshold)
                 added += spread_columns(schema, spreads) if spread else []
+                added += ensemble.interval_columns(mean, interval) if interval else []
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height
                 count(done)

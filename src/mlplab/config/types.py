@@ -1,7 +1,9 @@
 """Types that the sections of the configuration share: ranges, names, allowed classes."""
 
 import re
+from collections.abc import Iterable
 from functools import partial
+from math import nan
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -65,6 +67,30 @@ Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 EnsembleSize = Annotated[int, Field(ge=1, le=512)]
 
 RunName = Annotated[Text, AfterValidator(check_name)]
+
+
+def read_levels(value: object) -> tuple[float, ...]:
+    """The levels of intervals: a number, several, or text such as `0.8,0.9`.
+
+    Raises:
+        ValueError: if one is not between 0 and 1.
+    """
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else [value]
+    levels = []
+    for part in parts:
+        text = str(part).strip()
+        try:
+            level = float(text.removesuffix("%"))
+        except ValueError:
+            level = nan
+        if not 0 < level < 1 or text.endswith("%"):
+            remedy = f"; for {level:g} % of the rows, give {level / 100:g}" if 1 < level < 100 else ""
+            raise ValueError(f"a level is above 0 and below 1, such as 0.9{remedy}")
+        levels.append(level)
+    return tuple(dict.fromkeys(levels))
+
+
+Levels = Annotated[tuple[float, ...], BeforeValidator(read_levels)]
 
 
 class Section(BaseModel):

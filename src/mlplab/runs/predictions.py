@@ -11,6 +11,7 @@ from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.files import replacing
+from mlplab.runs.intervals import Bounds
 
 PREDICTION, PROBABILITY = "prediction", "probability"
 
@@ -41,20 +42,48 @@ def column_names(schema: Schema) -> tuple[list[str], list[str]]:
     `prediction_sd` or `prediction_<target>_sd`, and for classes `entropy` and `disagreement`. A name that the
     training table has gets a `_` at its end.
     """
-    known = {*schema.names, *schema.targets, *schema.left_out, schema.weight}
+    known = _known(schema)
     if len(schema.targets) == 1 and PREDICTION not in known:
         names = [PREDICTION]
     else:
         names = [f"{PREDICTION}_{target}" for target in schema.targets]
     spread = SPREAD_OF_CLASSES if schema.classes else [f"{name}_sd" for name in names]
     names += [f"{PROBABILITY}_{label}" for label in schema.classes]
+    unused = _unused([*names, *spread], known)
+    return unused[: len(names)], unused[len(names) :]
+
+
+def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Sequence[float]) -> list[pl.Series]:
+    """The columns of intervals: `lower` and `upper`.
+
+    Of several targets, `lower_<target>` and so on; of several levels, followed by `_0.9`. A name that the
+    training table has gets a `_` at its end.
+    """
+    targets = [f"_{target}" for target in schema.targets] if len(schema.targets) > 1 else [""]
+    ends = [f"_{level:g}" for level in levels] if len(levels) > 1 else [""]
+    columns = {
+        f"{name}{target}{end}": of_level[:, place, limit]
+        for of_level, end in zip(bounds, ends, strict=True)
+        for place, target in enumerate(targets)
+        for limit, name in enumerate(("lower", "upper"))
+    }
+    names = _unused([*columns], _known(schema))
+    return [pl.Series(name, values) for name, values in zip(names, columns.values(), strict=True)]
+
+
+def _known(schema: Schema) -> set[str]:
+    """The names of the columns of the training table."""
+    return {*schema.names, *schema.targets, *schema.left_out, *([schema.weight] if schema.weight else [])}
+
+
+def _unused(names: Sequence[str], known: set[str]) -> list[str]:
+    """The names, with a `_` at the end of those that are known, or come a second time."""
     unused: list[str] = []
-    for name in (*names, *spread):
-        while name in known:
+    for name in names:
+        while name in known or name in unused:
             name += "_"
         unused.append(name)
-        known.add(name)
-    return unused[: len(names)], unused[len(names) :]
+    return unused
 
 
 def prediction_columns(schema: Schema, predicted: Predicted, threshold: float) -> list[pl.Series]:

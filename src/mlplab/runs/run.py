@@ -9,6 +9,7 @@ from mlplab.config import Mlp, ResolvedConfig
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
 from mlplab.runs.folder import RunFolder
+from mlplab.runs.intervals import Residuals
 from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Run:
         threshold: the probability from which it predicts the second of two classes; set after training.
         member_weights: of the networks that did not diverge, in the mean prediction; set after training if
             they are not equal.
+        residuals: of each target that is a number, for prediction intervals; set after training.
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
 
@@ -46,6 +48,7 @@ class Run:
     loggers: "Sequence[Logger]" = field(init=False, repr=False, compare=False, default=())
     threshold: float = field(init=False, repr=False, compare=False, default=DEFAULT_THRESHOLD)
     member_weights: Sequence[float] = field(init=False, repr=False, compare=False, default=())
+    residuals: Sequence[Residuals] = field(init=False, repr=False, compare=False, default=())
     log: Callable[[str], None] = field(init=False, repr=False, compare=False)
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 

@@ -2,9 +2,11 @@
 
 import pickle
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float64, Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
@@ -23,6 +25,8 @@ from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.runs.discovery import COMPATIBLE
+from mlplab.runs.intervals import LEVEL
+from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sklearn.columns import as_columns
 from mlplab.sklearn.lockstep import trained
 from mlplab.sklearn.training_set import TrainingSet
@@ -150,13 +154,13 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
         """The targets of some rows as numbers; sets what is known of them."""
 
-    def _predicted(self, X: Any, *, probabilities: bool = False) -> np.ndarray:  # noqa: N803
+    def _predicted(self, X: Any, predict: Callable[[Any, pl.DataFrame], Any]) -> Any:  # noqa: N803
+        """What a method of the trained networks returns for these rows."""
         check_is_fitted(self)
         columns = as_columns(self, X, reset=False)
         if 0 < (rows := len(columns)) < EVALUATION_MULTIPLE:  # or rounding would depend on the number of rows
             columns = columns[np.minimum(np.arange(EVALUATION_MULTIPLE), rows - 1)]
-        predict = self.ensemble_.predict_proba if probabilities else self.ensemble_.predict
-        return predict(columns)[:rows]
+        return predict(self.ensemble_, columns)[:rows]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "ensemble_")
@@ -199,7 +203,22 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
 
     def predict(self, X: Any) -> Float64[np.ndarray, " *row_and_target"]:  # noqa: N803
         """Predicts the target of each row; several targets are columns."""
-        return self._predicted(X)
+        return self._predicted(X, Ensemble.predict)
+
+    def predict_interval(
+        self,
+        X: Any,  # noqa: N803
+        level: float = LEVEL,
+    ) -> Float64[np.ndarray, "*row_and_target 2"]:
+        """Predicts the limits between which the target of each row is with the probability `level`.
+
+        Raises:
+            UserError: if the level is not between 0 and 1, or if too few rows were held out for it.
+        """
+        frame = self._predicted(X, lambda ensemble, columns: ensemble.predict(columns, level))
+        targets = frame.width // 3
+        bounds = frame.to_numpy()[:, targets:].reshape(len(frame), targets, 2)
+        return bounds[:, 0] if targets == 1 else bounds
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -230,9 +249,9 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803
         """Predicts the class of each row."""
-        numbers = self._predicted(X)
+        numbers = self._predicted(X, Ensemble.predict)
         return self.classes_[numbers]
 
     def predict_proba(self, X: Any) -> Float64[np.ndarray, "row class"]:  # noqa: N803
         """Predicts the probability of each of `classes_`."""
-        return self._predicted(X, probabilities=True)
+        return self._predicted(X, Ensemble.predict_proba)

@@ -8,6 +8,7 @@ mlplab predict run=FOLDER input=new.csv output=predictions.csv
   output=FILE      the same rows and `prediction`, of classes `probability_<class>`; - is standard output
   threshold=P      predicts the second of two classes from this probability on; by default as in training
   spread=true      adds how far networks disagree: `prediction_sd`, of classes `entropy` and `disagreement`
+  interval=0.9     adds `lower` and `upper`, between which a number is with this probability; several: 0.8,0.9
   overwrite=true   replaces an existing output
   escape_formulas=true
                    puts a ' before text that a spreadsheet would interpret as a formula
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from mlplab.cli.arguments import Arguments, Text, read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
+from mlplab.config.types import Levels
 from mlplab.imports import heavy_imports
 
 
@@ -33,6 +35,7 @@ class Predict(Arguments):
     output: Text
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     spread: bool = False
+    interval: Levels = ()
     overwrite: bool = False
     escape_formulas: bool = False
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mlplab.config import ResolvedConfig
@@ -106,11 +107,14 @@ def save_run(
     if state:
         content["training"] = state.plain()
     if is_best:
-        content["seen"] = [
-            {name: torch.from_numpy(array) for name, array in rows.arrays().items()}
-            for rows in (run.data.seen, *inherited_rows(run.config, schema))
-        ]
+        seen = run.data.seen, *inherited_rows(run.config, schema)
+        content["seen"] = [_tensors(rows.arrays()) for rows in seen]
+        content["residuals"] = [_tensors(of_target.arrays()) for of_target in run.residuals]
     checkpoint.save(path, content)
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def save_stack_state(path: Path, runs: Sequence[Run], state: StackState) -> None:

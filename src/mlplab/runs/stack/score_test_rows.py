@@ -13,6 +13,7 @@ from mlplab.data.cache import DataCache
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
+from mlplab.runs.intervals import LEVEL, bounds_of, highest_level, interval_scores
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import score_networks, table_scores
@@ -39,9 +40,9 @@ class ScoredTestRows:
 
     def metrics(self) -> Metrics:
         """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
-        run = self.run
+        run, intervals = self.run, self._interval_scores()
         if not run.data.bagged:
-            return finite({f"test/{name}": value.item() for name, value in self.values.items()})
+            return finite({f"test/{name}": value.item() for name, value in self.values.items()} | intervals)
         assert self.predicted is not None
         together = table_scores(run.data.table, run.data.split.test, self.predicted, run.threshold)
         metrics = {f"test/{name}": value for name, value in together.items()}
@@ -49,7 +50,17 @@ class ScoredTestRows:
             metrics[f"members/test/{name}"] = value.double().mean().item()
         if len(self.values["loss"]) > 1:
             metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in self.values.items()}
-        return finite(metrics)
+        return finite(metrics | intervals)
+
+    def _interval_scores(self) -> Metrics:
+        """The scores of the run's intervals, if it has any."""
+        run, rows = self.run, self.run.data.split.test
+        if self.predicted is None or not highest_level(run.residuals) >= LEVEL:
+            return {}
+        bounds, table = bounds_of(run.residuals, self.predicted, LEVEL), run.data.table
+        weight = None if table.weight is None else table.weight[rows]
+        found = interval_scores(bounds, table.y[rows], weight, LEVEL)
+        return {f"test/{name}": value for name, value in found.items()}
 
     def baseline_metrics(self) -> Metrics:
         """The scores of the run's baselines."""
@@ -109,6 +120,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     trained, files = TrainedRun(folder), RunFolder(folder)
     run, numbers = Run(trained.config, folder), trained.members
     run.threshold, run.member_weights = trained.threshold, trained.member_weights.tolist()
+    run.residuals = trained.residuals
     run.data, configs = cache.data(run.config), member_configs(run.config)
     run.data.check_unchanged(trained.table, REMEDY, order=False)
     if not len(run.data.split.test):

@@ -12,6 +12,7 @@ from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.folder import Metrics, Status, finite
+from mlplab.runs.intervals import residuals_of
 from mlplab.runs.predictions import Predicted, out_of_fold
 from mlplab.runs.run import Run, activations, member_configs
 from mlplab.runs.scores import table_scores, table_threshold
@@ -237,7 +238,7 @@ class StackTrainer:
     def calibrate(self, runs: Sequence[int]) -> None:
         """Loads the best weights; chooses linear shares, temperatures, thresholds and the weights of members.
 
-        The members then predict the rows that they hold out.
+        The members then predict the rows that they hold out, and the runs get their residuals.
         """
         module, datamodule = self.stack.module, self.stack.datamodule
         network, rows = module.network, datamodule.val
@@ -264,6 +265,8 @@ class StackTrainer:
                 wanted = table_threshold(run.data.table, *self._validated(index), run.config.threshold_metric)
             run.threshold = wanted
             self._weigh_members(index)
+            if not module.schema.classes:
+                run.residuals = residuals_of(run.data.table, *self._validated(index))
 
     def _weigh_members(self, index: int) -> None:
         """Sets the weights of a run's members, if their errors can be compared.

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
+from mlplab.config.types import read_levels
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
@@ -15,7 +17,16 @@ from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
-from mlplab.runs.predictions import OfMembers, Predicted, Spread, spread_columns, weighted_mean
+from mlplab.runs.intervals import bounds_of, highest_level
+from mlplab.runs.predictions import (
+    OfMembers,
+    Predicted,
+    Spread,
+    interval_columns,
+    prediction_columns,
+    spread_columns,
+    weighted_mean,
+)
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -25,6 +36,13 @@ BLOCK_VALUES = 2**21
 
 MeanAndSpread = tuple[Predicted, Spread]
 """The targets in their own units or the probability of each class; and the columns of spread."""
+
+
+Values = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
+"""Values of targets in their own units, or classes."""
+
+Level = float | int | str
+"""The level of an interval; of text, several: `0.8,0.9`."""
 
 
 class Ensemble:
@@ -71,18 +89,39 @@ class Ensemble:
         """The classes of the target in order, as in the training table; none for regression."""
         return label_values(self.schema.classes, self.schema.class_kind).to_numpy()
 
-    def predict(self, frame: FrameLike) -> Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]:
+    @overload
+    def predict(self, frame: FrameLike) -> Values: ...
+
+    @overload
+    def predict(self, frame: FrameLike, interval: Level | Sequence[Level]) -> pl.DataFrame: ...
+
+    def predict(
+        self, frame: FrameLike, interval: Level | Sequence[Level] | None = None
+    ) -> Values | pl.DataFrame:
         """Predicts the target of each row, in its own units, or its class by `predicted_classes`.
 
         With several targets, the result has one column per target.
 
         Args:
             frame: a table with the schema's input columns in any order; all other columns are ignored.
+            interval: the probability with which an interval contains the target, such as 0.9, or several.
+                With it, the result is a frame with the columns `prediction`, `lower` and `upper`; more in
+                `column_names` and `interval_columns`.
 
         Raises:
-            UserError: if a column is missing, or its values are of a different kind than in training.
+            UserError: if a column is missing, or its values are of a different kind than in training; or as
+                `check_intervals`.
         """
+        if interval is not None:
+            try:
+                levels = read_levels(interval)
+            except ValueError as error:
+                raise UserError(Fault(str(error), f"interval={interval}")) from error
+            self.check_intervals(levels)
         mean, _ = self._predict(frame)
+        if interval is not None:
+            columns = prediction_columns(self.schema, mean, self.threshold)
+            return pl.DataFrame(columns + self.interval_columns(mean, levels))
         if self.schema.classes:
             return self.classes[predicted_classes(mean, self.threshold)]
         return mean[:, 0] if mean.shape[1] == 1 else mean
@@ -106,6 +145,38 @@ class Ensemble:
         """
         self.check_several()
         return pl.DataFrame(spread_columns(self.schema, self._predict(frame, with_spread=True)[1]))
+
+    def interval_columns(self, predicted: Predicted, levels: Sequence[float]) -> list[pl.Series]:
+        """The columns of intervals around mean predictions; means of the limits that the runs give."""
+        bounds = [
+            np.average([bounds_of(run.residuals, predicted, level) for run in self.runs], 0, self.weights)
+            for level in levels
+        ]
+        return interval_columns(self.schema, bounds, levels)
+
+    def check_intervals(self, levels: Sequence[float]) -> None:
+        """Checks that there are intervals of these levels.
+
+        Raises:
+            UserError: if targets are classes, or a run has no residuals, or those of too few rows.
+        """
+        highest = max(levels)
+        for run in self.runs:
+            where, most = str(run.folder), highest_level(run.residuals)
+            if self.schema.classes:
+                what, remedy = "predicts classes, which have no intervals", "use their probabilities"
+            elif np.isnan(most):
+                what, remedy = (
+                    "has no errors of rows that were held out, as runs from before 0.19",
+                    "train again",
+                )
+            elif highest > most:
+                rows = run.residuals[0].rows
+                what = f"held out {rows:,} rows, too few for interval={highest:g}"
+                remedy = f"at most interval={np.floor(most * 1000) / 1000:g}, or train on more rows"
+            else:
+                continue
+            raise UserError(Fault(what, where, remedy=remedy))
 
     def check_several(self) -> None:
         """Checks that there are several networks.

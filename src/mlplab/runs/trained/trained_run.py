@@ -17,6 +17,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.intervals import Residuals
 from mlplab.runs.run import member_configs
 from mlplab.training import checkpoint
 
@@ -32,11 +33,14 @@ class TrainedRun:
         member_weights: the weight of each member in the mean prediction; their sum is 1.
         threshold: the probability from which the second of two classes is predicted.
         table: the fingerprint of the table and the split.
+        residuals: of each target that is a number, for prediction intervals; none in runs from before 0.19.
         seen: the rows in training or validation: its own, and those of the run of a warm start.
 
     Raises:
         UserError: if the checkpoint is damaged, or belongs to another run.
     """
+
+    residuals: tuple[Residuals, ...] = ()  # of pickled estimators of earlier versions
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,10 +53,8 @@ class TrainedRun:
             self.schema = Schema.from_plain(content["schema"])
             self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
             self.table = dict(content["table"])
-            self.seen = [
-                SeenRows.from_arrays({name: tensor.numpy() for name, tensor in arrays.items()})
-                for arrays in content["seen"]
-            ]
+            self.seen = [SeenRows.from_arrays(arrays) for arrays in _arrays(content["seen"])]
+            self.residuals = tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", []))))
             weights = dict(content["member_weights"])
             self.members = tuple(map(int, weights))
             self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
@@ -130,6 +132,10 @@ class TrainedRun:
         network = self.build_network(self.models)
         self.load_into(network, self.state)
         return network
+
+
+def _arrays(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, np.ndarray]]:
+    return [{name: tensor.numpy() for name, tensor in part.items()} for part in parts]
 
 
 def _for_predictions(model: ResolvedModel) -> ResolvedModel:
