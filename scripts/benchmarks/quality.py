@@ -254,10 +254,14 @@ def _beats(ratio: pl.Expr) -> pl.Expr:
 
 
 def draw(path: Path, summaries: pl.DataFrame, base: str) -> None:
-    """Draws error over time as SVG or PNG: a point with its name for each contender, filled for mlplab's."""
+    """Draws error over time as SVG or PNG: a point with its name for each contender, filled for mlplab's.
+
+    The mean is left out: its error would squeeze the others together.
+    """
     import altair as alt
 
-    frame = summaries.sort("ratio").with_columns(
+    frame = summaries.filter(pl.col("contender") != "constant").sort("ratio")
+    frame = frame.with_columns(
         ours=pl.col("contender").str.starts_with(OURS), below=pl.int_range(pl.len()) % 2
     )
     chart = alt.Chart(frame).encode(
