@@ -129,7 +129,8 @@ def test_a_run_predicts_with_intervals(folder: Path) -> None:
     test = run.test_predictions["row"].to_numpy() - 1
     bounds = found[test].select("lower_0.9", "upper_0.9").to_numpy()[:, None]
     scores = interval_scores(bounds, frame[test]["y"].to_numpy()[:, None], frame[test]["w"].to_numpy(), 0.9)
-    assert {name: run.metrics[f"test/{name}"] for name in scores} == pytest.approx(scores)
+    for of_test in (run.metrics, run.evaluate()):
+        assert {name: of_test[f"test/{name}"] for name in scores} == pytest.approx(scores)
 
 
 def test_each_group_counts_alike_and_rows_of_weight_0_do_not(folder: Path) -> None:

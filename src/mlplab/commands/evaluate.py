@@ -166,7 +166,7 @@ def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Score
         return None, None
     predicted, _ = ensemble.predict_features(first.x)
     threshold = ensemble.threshold
-    together = first.scores(predicted, threshold) if several else None
+    together = first.scores(ensemble, predicted) if several else None
     return together, first.confusion(predicted, threshold) if classes else None
 
 

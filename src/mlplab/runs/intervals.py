@@ -132,7 +132,7 @@ def highest_level(residuals: Sequence[Residuals]) -> float:
 
 
 def bounds_of(
-    residuals: Sequence[Residuals], predicted: Float64[np.ndarray, "row target"], level: float
+    residuals: Sequence[Residuals], predicted: Float64[np.ndarray, "row target"], level: float = LEVEL
 ) -> Bounds:
     """The limits around the predictions of all targets."""
     columns = zip(residuals, predicted.T, strict=True)
@@ -140,7 +140,7 @@ def bounds_of(
 
 
 def interval_scores(
-    bounds: Bounds, y: Float64[np.ndarray, "row target"], weight: Column | None, level: float
+    bounds: Bounds, y: Float64[np.ndarray, "row target"], weight: Column | None, level: float = LEVEL
 ) -> dict[str, float]:
     """How good intervals are; means over rows and targets.
 

@@ -57,9 +57,9 @@ class ScoredTestRows:
         run, rows = self.run, self.run.data.split.test
         if self.predicted is None or not highest_level(run.residuals) >= LEVEL:
             return {}
-        bounds, table = bounds_of(run.residuals, self.predicted, LEVEL), run.data.table
+        table, bounds = run.data.table, bounds_of(run.residuals, self.predicted)
         weight = None if table.weight is None else table.weight[rows]
-        found = interval_scores(bounds, table.y[rows], weight, LEVEL)
+        found = interval_scores(bounds, table.y[rows], weight)
         return {f"test/{name}": value for name, value in found.items()}
 
     def baseline_metrics(self) -> Metrics:

@@ -17,7 +17,7 @@ from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
-from mlplab.runs.intervals import bounds_of, highest_level
+from mlplab.runs.intervals import LEVEL, Bounds, bounds_of, highest_level
 from mlplab.runs.predictions import (
     OfMembers,
     Predicted,
@@ -147,12 +147,18 @@ class Ensemble:
         return pl.DataFrame(spread_columns(self.schema, self._predict(frame, with_spread=True)[1]))
 
     def interval_columns(self, predicted: Predicted, levels: Sequence[float]) -> list[pl.Series]:
-        """The columns of intervals around mean predictions; means of the limits that the runs give."""
-        bounds = [
-            np.average([bounds_of(run.residuals, predicted, level) for run in self.runs], 0, self.weights)
-            for level in levels
-        ]
-        return interval_columns(self.schema, bounds, levels)
+        """The columns of intervals around mean predictions."""
+        return interval_columns(self.schema, [self.bounds(predicted, level) for level in levels], levels)
+
+    def bounds(self, predicted: Predicted, level: float = LEVEL) -> Bounds:
+        """The limits around mean predictions; means of those that the runs give."""
+        of_runs = [bounds_of(run.residuals, predicted, level) for run in self.runs]
+        return np.average(of_runs, 0, self.weights)
+
+    @property
+    def highest_level(self) -> float:
+        """The highest level of an interval; NaN if a run has no residuals."""
+        return float(np.min([highest_level(run.residuals) for run in self.runs]))
 
     def check_intervals(self, levels: Sequence[float]) -> None:
         """Checks that there are intervals of these levels.
