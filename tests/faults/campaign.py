@@ -340,7 +340,7 @@ def _contents(path: Path) -> Any:
     content = checkpoint.load(path)
     tensors = [
         {name: tensor.numpy().tobytes() for name, tensor in part.items()}
-        for part in (content.pop("state", {}), *content.pop("seen", ()))
+        for part in (content.pop("state", {}), *content.pop("seen", ()), *content.pop("residuals", ()))
     ]
     return content, tensors
 

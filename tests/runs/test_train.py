@@ -177,9 +177,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert not list((tmp_path / "0/checkpoints").iterdir())
 
 
-@pytest.mark.parametrize(
-    ("numbers", "categories", "networks"), [(3, 0, 1), (3, 0, 3), (3, 1, 3), (1, 2, 1), (0, 2, 1)]
-)
+@pytest.mark.parametrize(("numbers", "categories", "networks"), [(3, 0, 1), (3, 0, 3), (3, 1, 3), (1, 2, 1)])
 def test_beside_a_linear_model_a_network_is_exact_where_that_is(
     tmp_path: Path, numbers: int, categories: int, networks: int
 ) -> None:
@@ -212,6 +210,34 @@ def test_embedded_categories_are_in_the_linear_model_only_where_it_is_exact(tmp_
     assert path.category_weight.shape[1:] == (30, 1)
     assert not path.category_weight.any()
     assert path.weight.all()
+
+
+def test_a_linear_model_that_is_exact_without_categories_does_not_have_them(tmp_path: Path) -> None:
+    """Those of groups would take over what a number says of the groups, and say nothing of new ones."""
+    source = np.random.default_rng(0)
+    group, z = np.repeat(np.arange(40), 5), source.normal(size=200)
+    x = source.normal(size=40)[group]
+    table = pl.DataFrame({"g": [f"g{number}" for number in group], "x": x, "z": z, "y": 5 * x + z})
+    table.with_columns(pl.col("y") + 0.05 * pl.Series(source.normal(size=200))).write_csv(
+        tmp_path / "table.csv"
+    )
+    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
+    train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
+    path = TrainedRun(tmp_path / "0").network.linear_path
+    assert path is not None
+    assert path.residual.all()
+    assert not path.category_weight.any()
+
+
+def test_embedded_categories_alone_leave_a_linear_model_nothing(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {"item": [f"i{row % 30}" for row in range(90)], "y": [row % 7 / 3 for row in range(90)]}
+    )
+    table.write_csv(tmp_path / "table.csv")
+    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "ensemble=2")
+    (metrics,) = train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
+    assert metrics["status"] == "done"
+    assert "linear_share" not in metrics
 
 
 def test_a_classifier_beside_a_linear_model_can_be_loaded(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def read_levels(value: object) -> tuple[float, ...]:
             remedy = f"; for {level:g} % of the rows, give {level / 100:g}" if 1 < level < 100 else ""
             raise ValueError(f"a level is above 0 and below 1, such as 0.9{remedy}")
         levels.append(level)
+    if not levels:
+        raise ValueError("give a level, such as 0.9")
     return tuple(dict.fromkeys(levels))
 
 

@@ -36,6 +36,10 @@ MARGIN = 1
 """Beyond the range of the targets, as a part of it, that a linear model's output may reach."""
 
 
+BY_OUTPUT = ("bias", "lowest", "highest", "residual")
+"""What a linear model has for each output."""
+
+
 class Solution(NamedTuple):
     """A linear model of a member's training rows.
 
@@ -43,6 +47,8 @@ class Solution(NamedTuple):
         weight: of each column, and of each category of `LinearPath.category_weight`, if it has any.
         lowest, highest: limits of each output.
         residual: 1 for an output of which the body learns what the linear model leaves over, else 0.
+        error: the root of ridge regression's cross-validated mean square error, relative to the target's
+            standard deviation.
     """
 
     weight: Float64[Tensor, "column output"]
@@ -50,6 +56,7 @@ class Solution(NamedTuple):
     lowest: Float64[Tensor, " output"]
     highest: Float64[Tensor, " output"]
     residual: Float64[Tensor, " output"]
+    error: Float64[Tensor, " output"]
 
 
 class LinearPath(nn.Module):
@@ -60,8 +67,8 @@ class LinearPath(nn.Module):
     r is 1, so that the body learns what it leaves over; elsewhere, that is harder to learn than the target,
     and r is 0. The share s is chosen on held-out rows when training has ended; until then, it is 0.
 
-    Categories with an embedding have a weight only where this makes the linear model nearly exact. Elsewhere,
-    the body alone makes better use of them.
+    Categories with an embedding have a weight only where the linear model is nearly exact with them, and not
+    without them. Elsewhere, the body alone makes better use of them.
     """
 
     weight: Float64[Tensor, "member column output"]
@@ -77,7 +84,7 @@ class LinearPath(nn.Module):
         self.register_buffer("weight", torch.zeros(members, columns, outputs, dtype=torch.float64))
         by_category = torch.zeros(members, categories, outputs, dtype=torch.float64)
         self.register_buffer("category_weight", by_category)
-        for name in Solution._fields[1:]:
+        for name in BY_OUTPUT:
             self.register_buffer(name, torch.zeros(members, 1, outputs, dtype=torch.float64))
         self.register_buffer("share", torch.zeros(members, 1, 1, dtype=torch.float64))
 
@@ -111,31 +118,29 @@ class LinearPath(nn.Module):
 
     def set(self, member: int, solution: Solution) -> None:
         """Sets a member's linear model."""
-        weight, *others = solution
-        columns = self.weight.shape[1]
+        weight, columns = solution.weight, self.weight.shape[1]
         self.weight[member] = weight[:columns]
         self.category_weight[member] = weight[columns:] if len(weight) > columns else 0
-        for name, values in zip(Solution._fields[1:], others, strict=True):
-            getattr(self, name)[member] = values
+        for name in BY_OUTPUT:
+            getattr(self, name)[member] = getattr(solution, name)
 
     def shift(self, member: int, offset: Float64[Tensor, " number"]) -> None:
         """Adapts a member to numeric columns, which come first, with `offset` added to their values."""
         self.bias[member] -= offset @ self.weight[member, : len(offset)]
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
-        """Sets what the state of an earlier version does not have to 0: then it does not matter."""
-        for name, buffer in self.named_buffers():
-            state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(buffer))
+        """The weights of categories, which the state of an earlier version does not have, are 0."""
+        state_dict.setdefault(f"{prefix}category_weight", torch.zeros_like(self.category_weight))
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 def build_linear_path(preprocessing: Preprocessing, members: int) -> LinearPath | None:
-    """The linear path of a network; None if it would have no columns."""
+    """The linear path of a network; None if all columns are embedded."""
     columns, categories = preprocessing.unembedded_width, preprocessing.embedded_categories
     transform = preprocessing.target_transform
     if isinstance(transform, ClassProbabilities) or columns + categories > MOST_COLUMNS:
         categories = 0
-    return LinearPath(columns, transform.outputs, members, categories) if columns + categories else None
+    return LinearPath(columns, transform.outputs, members, categories) if columns else None
 
 
 def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
@@ -165,9 +170,10 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     shrunk = singular[:, None] / (singular.square()[:, None] + PENALTIES[best]) * projected
     coefficients = (right.mT @ shrunk) / scale[:, None]
     margin = MARGIN * (y.amax(0) - y.amin(0))
-    is_exact = (scores < EXACT**2 * centred.square().sum(0)) & (left_over[best, 0] > 0.5)
+    error = (scores / centred.square().sum(0)).sqrt()
+    is_exact = (error < EXACT) & (left_over[best, 0] > 0.5)
     bias = y_mean - x_mean @ coefficients
-    return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, is_exact.double())
+    return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, is_exact.double(), error)
 
 
 def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
@@ -197,7 +203,8 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 
     bias = b.detach() - mean @ coefficients
     lowest, highest = torch.aminmax(x @ coefficients + bias, dim=0)
     margin = MARGIN * (highest - lowest)
-    return Solution(coefficients, bias, lowest - margin, highest + margin, torch.zeros_like(bias))
+    zeros = torch.zeros_like(bias)
+    return Solution(coefficients, bias, lowest - margin, highest + margin, zeros, zeros)
 
 
 def _scale(

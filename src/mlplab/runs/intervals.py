@@ -19,7 +19,7 @@ LEVEL = 0.9
 """The level of the interval that test rows are scored with."""
 
 MOST_ERRORS = 1000
-"""Errors that are kept, so that a run does not grow with its table."""
+"""Errors that are kept, so that a run does not grow with its table; half are the lowest and the highest."""
 
 ROWS_OF_BIN, MOST_BINS = 30, 12
 """Rows between two values of the scale, and the most such values."""
@@ -43,15 +43,17 @@ class Residuals:
     """The errors of the predictions of a target for rows that were held out.
 
     Args:
-        rows: the number of rows, or of groups, which count alike.
+        rows: the number of rows, or of groups, which count alike; of rows with different weights, the number
+            of equal ones whose mean varies as much (Kish 1965).
         errors: y − ŷ, divided by the scale at ŷ, ascending.
-        share: the share of the rows that have such an error, or a lower one.
+        below, share: the shares of the rows with a lower error, and with this error or a lower one.
         predicted, scale: the mean absolute error near these predictions, in the target's units; linear
             between them.
     """
 
     rows: int
     errors: Float64[np.ndarray, " error"]
+    below: Float64[np.ndarray, " error"]
     share: Float64[np.ndarray, " error"]
     predicted: Bins
     scale: Bins
@@ -63,9 +65,13 @@ class Residuals:
         near, scale = _scale(predicted, np.abs(errors), weight, rows)
         errors = errors / np.interp(predicted, near, scale)
         order = np.argsort(errors, kind="stable")
-        errors, share = errors[order], weight[order].cumsum() / weight.sum()
-        kept = np.linspace(0, len(errors) - 1, min(len(errors), MOST_ERRORS)).round().astype(np.int64)
-        return cls(rows, errors[kept], share[kept], near, scale)
+        share = weight[order].cumsum() / weight.sum()
+        below = np.append(0, share[:-1])
+        kept = np.arange(len(y))
+        if len(y) > MOST_ERRORS:
+            tail, middle = MOST_ERRORS // 4, np.linspace(0, len(y) - 1, MOST_ERRORS // 2).astype(np.int64)
+            kept = np.unique(np.concatenate([kept[:tail], middle, kept[-tail:]]))
+        return cls(rows, errors[order][kept], below[kept], share[kept], near, scale)
 
     def bounds(self, predicted: Column, level: float) -> Float64[np.ndarray, "row limit"]:
         """The limits around predictions.
@@ -74,7 +80,7 @@ class Residuals:
         that were held out, and exceeds all of them.
         """
         needed = (1 + level) / 2 * (self.rows + 1) / self.rows
-        lower = np.searchsorted(np.append(0, self.share[:-1]), 1 - needed + ROUNDING, side="right") - 1
+        lower = np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1
         upper = np.searchsorted(self.share, needed - ROUNDING)
         limits = self.errors[np.clip([lower, upper], 0, len(self.errors) - 1)]
         return predicted[:, None] + np.interp(predicted, self.predicted, self.scale)[:, None] * limits
@@ -115,15 +121,15 @@ def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row t
     groups = table.split_columns.get("group")
     used = weight > 0
     rows, predicted, weight = rows[used], predicted[used], weight[used]
-    count = len(rows)
-    if groups is not None and count:
+    if not len(rows):
+        return []
+    count = int(weight.sum() ** 2 / (weight**2).sum() * (1 + ROUNDING))
+    if groups is not None:
         _, group = np.unique(groups[rows], return_inverse=True)
         weight = weight / np.bincount(group, weight)[group]
         count = int(group.max()) + 1
     y = table.y[rows]
-    return (
-        [Residuals.of(*each, weight, count) for each in zip(y.T, predicted.T, strict=True)] if count else []
-    )
+    return [Residuals.of(*each, weight, count) for each in zip(y.T, predicted.T, strict=True)]
 
 
 def highest_level(residuals: Sequence[Residuals]) -> float:

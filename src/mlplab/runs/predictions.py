@@ -78,11 +78,12 @@ def _known(schema: Schema) -> set[str]:
 
 def _unused(names: Sequence[str], known: set[str]) -> list[str]:
     """The names, with a `_` at the end of those that are known, or come a second time."""
-    unused: list[str] = []
+    unused, taken = list[str](), set(known)
     for name in names:
-        while name in known or name in unused:
+        while name in taken:
             name += "_"
         unused.append(name)
+        taken.add(name)
     return unused
 
 

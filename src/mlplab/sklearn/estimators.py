@@ -215,7 +215,7 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
         Raises:
             UserError: if the level is not between 0 and 1, or if too few rows were held out for it.
         """
-        frame = self._predicted(X, lambda ensemble, columns: ensemble.predict(columns, level))
+        frame = self._predicted(X, lambda ensemble, columns: ensemble.predict(columns, [level]))
         targets = frame.width // 3
         bounds = frame.to_numpy()[:, targets:].reshape(len(frame), targets, 2)
         return bounds[:, 0] if targets == 1 else bounds

@@ -8,7 +8,7 @@ mlplab predict run=FOLDER input=new.csv output=predictions.csv
   output=FILE      the same rows and `prediction`, of classes `probability_<class>`; - is standard output
   threshold=P      predicts the second of two classes from this probability on; by default as in training
   spread=true      adds how far networks disagree: `prediction_sd`, of classes `entropy` and `disagreement`
-  interval=0.9     adds `lower` and `upper`, between which a number is with this probability; several: 0.8,0.9
+  interval=0.9     adds `lower` and `upper`, between which numbers are with this probability; or 0.8,0.9
   overwrite=true   replaces an existing output
   escape_formulas=true
                    puts a ' before text that a spreadsheet would interpret as a formula

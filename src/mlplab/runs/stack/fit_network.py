@@ -18,6 +18,9 @@ from mlplab.random_streams import generator
 MOST_VALUES = 2**22
 """Rows × columns × outputs that a linear model is fitted to, so that this takes seconds at most."""
 
+FEWER_ERRORS = 0.5
+"""The error of ridge regression with weights of categories has to be so much smaller than without them."""
+
 
 @torch.no_grad()
 @one_thread()
@@ -40,13 +43,13 @@ def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> No
 
 
 def _linear_model(network: Network, path: LinearPath, table: Table, member: int, rows: Rows) -> Solution:
-    """The linear model of a member; embedded categories have a weight only if it is exact then."""
+    """The linear model of a member; embedded categories have a weight if it is exact with them alone."""
     preprocessing = network.preprocessing
     members, columns, outputs = path.weight.shape
     state = {name: each[member : member + 1] for name, each in preprocessing.state_dict().items()}
 
     def fitted(fit: Callable[..., Solution], categories: int = 0) -> Solution:
-        sample = sample_rows(rows, max(MOST_VALUES // max((columns + categories) * outputs, 1), 1))
+        sample = sample_rows(rows, max(MOST_VALUES // ((columns + categories) * outputs), 1))
         x, y = torch.from_numpy(table.x[sample])[None], torch.from_numpy(table.y[sample])[None]
         weight = torch.ones_like(y[..., :1])
         if table.weight is not None:
@@ -63,11 +66,12 @@ def _linear_model(network: Network, path: LinearPath, table: Table, member: int,
 
     if classes := len(table.schema.classes):
         return fitted(partial(logistic, classes))
+    solution = fitted(ridge)
     if categories := path.category_weight.shape[1]:
-        solution = fitted(ridge, categories)
-        if solution.residual.all():
-            return solution
-    return fitted(ridge)
+        more = fitted(ridge, categories)
+        if more.residual.all() and (more.error < FEWER_ERRORS * solution.error).all():
+            return more
+    return solution
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ class ScoredTestRows:
 
     Attributes:
         values: the metrics of each network.
-        predicted: the mean prediction, if the run is an ensemble or is to write its predictions.
+        predicted: the mean prediction, of ensembles, and of runs that have intervals or write predictions.
     """
 
     run: Run
@@ -80,7 +80,7 @@ class ScoredTestRows:
 def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> list[ScoredTestRows]:
     """Scores the networks of a stack on the test rows of runs with these members."""
     module = stack.module
-    keep = module.ensemble > 1 or any(member.test_predictions for member in stack.configs)
+    keep = module.ensemble > 1 or any(run.config.test_predictions or run.residuals for run, _ in runs)
     thresholds = np.full(len(stack.configs), DEFAULT_THRESHOLD)
     for run, members in runs:
         thresholds[members] = run.threshold
@@ -96,7 +96,7 @@ def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> 
     scored = []
     for run, members in runs:
         mean = None
-        if predicted is not None and (run.data.bagged or run.config.test_predictions):
+        if predicted is not None and (run.data.bagged or run.config.test_predictions or run.residuals):
             weights = np.array(run.weights(len(members)))
             mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
         member_values = {name: value[members].cpu() for name, value in values.items()}

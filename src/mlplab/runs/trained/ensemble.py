@@ -10,6 +10,7 @@ import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
 from mlplab.config.types import read_levels
+from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
@@ -172,14 +173,13 @@ class Ensemble:
             if self.schema.classes:
                 what, remedy = "predicts classes, which have no intervals", "use their probabilities"
             elif np.isnan(most):
-                what, remedy = (
-                    "has no errors of rows that were held out, as runs from before 0.19",
-                    "train again",
-                )
+                what, remedy = "has no held-out errors (runs from before 0.19 have none)", "train again"
             elif highest > most:
-                rows = run.residuals[0].rows
-                what = f"held out {rows:,} rows, too few for interval={highest:g}"
-                remedy = f"at most interval={np.floor(most * 1000) / 1000:g}, or train on more rows"
+                grouped = getattr(run.config.data.split, "group", None)
+                rows = plural(run.residuals[0].rows, "group" if grouped else "row")
+                what = f"held out {rows}, too few for interval={highest:g}"
+                most = np.floor(most * 1000) / 1000
+                remedy = (f"at most interval={most:g}, or " if most else "") + "train on more"
             else:
                 continue
             raise UserError(Fault(what, where, remedy=remedy))

@@ -22,6 +22,9 @@ WEIGHT_POWER = 4
 a correlation of ½, the best weights are as 1 − r/2 to r² − r/2 (Bates & Granger 1969): up to r = 1.5, about
 as 1 to r⁴."""
 
+MOST_ROWS = 10_000
+"""Rows that the temperature is fitted to for each candidate of a share."""
+
 PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
 LOWEST, HIGHEST = 0.05, 20.0
@@ -70,8 +73,9 @@ def linear_shares(
 ) -> list[float]:
     """The share of each run with the lowest error of the rows that its members hold out; the lowest such.
 
-    This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss
-    at the best temperature, that of numbers the absolute error: a few outliers decide about squared errors.
+    This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss,
+    weighted as in training, at its best temperature; that of numbers is the absolute error: a few outliers
+    decide about squared errors.
 
     Args:
         rows: the numbers of each member's rows; what follows them is padding.
@@ -86,7 +90,8 @@ def linear_shares(
     for place, share in enumerate(SHARES):
         combined = path.combine(z, u, share)
         if isinstance(transform, ClassProbabilities):
-            fitted = temperatures(combined, held_out._replace(weight=weight), rows, runs)
+            weighted = held_out._replace(weight=weight)
+            fitted = temperatures(combined, weighted, rows, runs, MOST_ROWS)
             temperature = torch.ones(len(z), 1, 1, dtype=torch.float64)
             for members, of_run in zip(runs, fitted, strict=True):
                 temperature[members] = of_run
@@ -122,6 +127,7 @@ def temperatures(
     held_out: HeldOutOutputs,
     rows: Sequence[Int64[Tensor, " _"]],
     runs: Sequence[Sequence[int]],
+    most: int | None = None,
 ) -> Float64[Tensor, " run"]:
     """The temperature of each run, by `fit_temperature`.
 
@@ -129,15 +135,18 @@ def temperatures(
         z: the networks' outputs for the rows that they hold out.
         rows: the numbers of each member's rows; what follows them is padding.
         runs: the members of each run, whose rows are taken together.
+        most: of more rows, every second, third and so on is used.
     """
     weight = torch.ones_like(held_out.y) if held_out.weight is None else held_out.weight.double()
 
     def fit(members: Sequence[int]) -> float:
-        def of_run(values: Tensor) -> Tensor:
-            return torch.cat([values[member, : len(rows[member])] for member in members])
-
         row = torch.cat([rows[member] for member in members])
-        return fit_temperature(of_run(z), of_run(held_out.y)[:, 0].long(), of_run(weight)[:, 0], row)
+        step = -(-len(row) // (most or len(row) or 1)) or 1
+
+        def of_run(values: Tensor) -> Tensor:
+            return torch.cat([values[member, : len(rows[member])] for member in members])[::step]
+
+        return fit_temperature(of_run(z), of_run(held_out.y)[:, 0].long(), of_run(weight)[:, 0], row[::step])
 
     return torch.tensor([fit(members) for members in runs], dtype=torch.float64)
 
