@@ -24,7 +24,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.runs.intervals import LEVEL, interval_scores
+from mlplab.runs.intervals import LEVEL, interval_scores, scores_of
 from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -58,16 +58,12 @@ class EvaluationRows:
         return np.array_equal(self.row_numbers, other.row_numbers) and np.array_equal(self.y, other.y)
 
     def scores(self, ensemble: Ensemble, predicted: Float64[np.ndarray, "row output"]) -> Scores:
-        """The scores of an ensemble's predictions, and of its intervals."""
+        """The scores of an ensemble's predictions, and of its intervals, if it has any."""
         schema, threshold = self.schema, ensemble.threshold
         found = scores(predicted, self.y, self.weight, len(schema.classes), schema.targets, threshold)
-        return found | self.interval_scores(ensemble, predicted)
-
-    def interval_scores(self, ensemble: Ensemble, predicted: Float64[np.ndarray, "row output"]) -> Scores:
-        """The scores of its intervals, if it has any."""
-        if not ensemble.highest_level >= LEVEL:
-            return {}
-        return interval_scores(ensemble.bounds(predicted), self.y, self.weight)
+        if ensemble.highest_level >= LEVEL:
+            found |= interval_scores(ensemble.bounds(predicted), self.y, self.weight)
+        return found
 
     def confusion(self, probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Confusion:
         """The number (or weight) of rows by true and predicted class."""
@@ -78,8 +74,8 @@ class EvaluationRows:
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
-    ensemble = Ensemble([run])
     if len(run.members) > 1:
+        ensemble = Ensemble([run])
         return rows.scores(ensemble, ensemble.predict_features(rows.x)[0])
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
@@ -87,11 +83,12 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     loader = Loader(
         imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight
     )
-    loss, thresholds = build_loss([run.config.loss]), [run.threshold]
-    values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds, keep=True)
-    assert predicted is not None
-    intervals = rows.interval_scores(ensemble, predicted[0, : len(y)])
-    return {name: value.item() for name, value in values.items()} | intervals
+    loss, thresholds, keep = build_loss([run.config.loss]), [run.threshold], bool(run.residuals)
+    values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds, keep=keep)
+    found = {name: value.item() for name, value in values.items()}
+    if predicted is not None:
+        found |= scores_of(run.residuals, predicted[0, : len(y)], rows.y, rows.weight)
+    return found
 
 
 def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> tuple[EvaluationRows, bool]:

@@ -99,13 +99,13 @@ class Residuals:
 def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[Bins, Bins]:
     """The mean size of errors in bins of predictions with equal weight, and the mean predictions of these."""
     bins = int(np.clip(rows // ROWS_OF_BIN, 1, MOST_BINS))
+    usual = np.average(size, weights=weight) or 1.0
     order = np.argsort(predicted, kind="stable")
     weight, middle = weight[order], weight[order].cumsum() - weight[order] / 2
     bin_of = np.minimum((middle / weight.sum() * bins).astype(np.int64), bins - 1)
     total = np.bincount(bin_of, weight, bins)
     used = total > 0
     near = np.bincount(bin_of, weight * predicted[order], bins)[used] / total[used]
-    usual = np.average(size, weights=weight[np.argsort(order)]) or 1.0
     prior = PRIOR_ROWS * weight.sum() / rows
     summed = np.bincount(bin_of, weight * size[order], bins)[used]
     return near, (summed + prior * usual) / (total[used] + prior)
@@ -143,6 +143,17 @@ def bounds_of(
     """The limits around the predictions of all targets."""
     columns = zip(residuals, predicted.T, strict=True)
     return np.stack([of_target.bounds(column, level) for of_target, column in columns], 1)
+
+
+def scores_of(
+    residuals: Sequence[Residuals],
+    predicted: Float64[np.ndarray, "row target"],
+    y: Float64[np.ndarray, "row target"],
+    weight: Column | None,
+) -> dict[str, float]:
+    """The `interval_scores` around predictions; none if there are no intervals of `LEVEL`."""
+    has_intervals = highest_level(residuals) >= LEVEL
+    return interval_scores(bounds_of(residuals, predicted), y, weight) if has_intervals else {}
 
 
 def interval_scores(

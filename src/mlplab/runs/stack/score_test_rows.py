@@ -13,7 +13,7 @@ from mlplab.data.cache import DataCache
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
-from mlplab.runs.intervals import LEVEL, bounds_of, highest_level, interval_scores
+from mlplab.runs.intervals import scores_of
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import score_networks, table_scores
@@ -55,11 +55,11 @@ class ScoredTestRows:
     def _interval_scores(self) -> Metrics:
         """The scores of the run's intervals, if it has any."""
         run, rows = self.run, self.run.data.split.test
-        if self.predicted is None or not highest_level(run.residuals) >= LEVEL:
+        if self.predicted is None or not run.residuals:
             return {}
-        table, bounds = run.data.table, bounds_of(run.residuals, self.predicted)
+        table = run.data.table
         weight = None if table.weight is None else table.weight[rows]
-        found = interval_scores(bounds, table.y[rows], weight)
+        found = scores_of(run.residuals, self.predicted, table.y[rows], weight)
         return {f"test/{name}": value for name, value in found.items()}
 
     def baseline_metrics(self) -> Metrics:

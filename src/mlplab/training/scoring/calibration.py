@@ -2,6 +2,7 @@
 prediction, the temperature of probabilities (Guo et al. 2017, 4.2), and a threshold."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -85,12 +86,12 @@ def linear_shares(
     path, transform = network.linear_path, network.preprocessing.target_transform
     assert path is not None
     assert u is not None
-    weight = transform.loss_weight(y, weight)
+    target, weight = transform.transform(y), transform.loss_weight(y, weight)
+    weighted = held_out._replace(weight=weight)
     errors = np.empty((len(SHARES), len(runs)))
     for place, share in enumerate(SHARES):
         combined = path.combine(z, u, share)
         if isinstance(transform, ClassProbabilities):
-            weighted = held_out._replace(weight=weight)
             fitted = temperatures(combined, weighted, rows, runs, MOST_ROWS)
             temperature = torch.ones(len(z), 1, 1, dtype=torch.float64)
             for members, of_run in zip(runs, fitted, strict=True):
@@ -98,7 +99,7 @@ def linear_shares(
             log_probability = (combined.double() / temperature.to(z.device)).log_softmax(2)
             error = -log_probability.gather(2, y.long())
         else:
-            error = (combined - transform.transform(y)).abs().sum(2, keepdim=True).double()
+            error = (combined - target).abs().sum(2, keepdim=True).double()
         error = error if weight is None else error * weight
         for run, members in enumerate(runs):
             errors[place, run] = sum(error[member, : len(rows[member])].sum().item() for member in members)
@@ -141,7 +142,7 @@ def temperatures(
 
     def fit(members: Sequence[int]) -> float:
         row = torch.cat([rows[member] for member in members])
-        step = -(-len(row) // (most or len(row) or 1)) or 1
+        step = 1 if most is None else max(1, ceil(len(row) / most))
 
         def of_run(values: Tensor) -> Tensor:
             return torch.cat([values[member, : len(rows[member])] for member in members])[::step]
