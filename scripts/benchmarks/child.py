@@ -165,6 +165,21 @@ def rows(folder: str, table: str, output: str) -> dict[str, Any]:
     return answer
 
 
+def intervals(folder: str, table: str, output: str) -> dict[str, Any]:
+    """Predicts the intervals of the rows of a Parquet file: `[row, level, limit]`."""
+    import numpy as np
+    import polars as pl
+    import torch
+
+    import mlplab
+
+    torch.set_num_threads(1)
+    run, frame, predicted = mlplab.load(folder), pl.read_parquet(table), list[Any]()
+    answer = timed(lambda: predicted.append(run.predict(frame, interval=(0.8, 0.9))))
+    np.save(output, predicted[0].select("^(lower|upper)_.*$").to_numpy().reshape(len(frame), 2, 2))
+    return answer
+
+
 def main(*functions: Callable[..., dict[str, Any]]) -> None:
     """Calls the function that the command line names; prints what it returns."""
     global now
@@ -176,4 +191,4 @@ def main(*functions: Callable[..., dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main(train, train_by_autograd, read, predict, ensemble, rows)
+    main(train, train_by_autograd, read, predict, ensemble, rows, intervals)

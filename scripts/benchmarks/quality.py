@@ -3,16 +3,20 @@
 quality   test errors on tables of numbers and of classes, and the seconds of a fit; beside scikit-learn,
           XGBoost, LightGBM, CatBoost and RealMLP with their own defaults. All are tested on the same rows;
           mlplab uses a part of the others for validation, and the peers are fitted to all of them
-  tables=real    of R's packages, which a seed draws; each with one split
+  what=intervals coverage, width and Winkler score of intervals (levels 0.8 and 0.9) on tables of numbers;
+                 beside MAPIE, crepes, and quantiles by CatBoost and scikit-learn
+  tables=real    of R's packages, which a seed draws
   tables=development   those that settings are chosen on; only= includes large ones
   tables=FOLDER  of CSV files NAME.csv, whose last column is the target (text: classes), and of splits
                  splits/NAME-0.txt, …, with a word for each row, which is test for those that are tested;
                  default: tables that ship with mlplab and scikit-learn, in five folds
   draw=50 draw_seed=36   the number of real tables, and the seed
+  splits=1       of each real table
   only=NAME,NAME of these tables
   contenders=mlplab,constant,linear,mlp,boosting,xgboost,lightgbm,catboost,realmlp
                  default: all that are installed. If asked for, also tabm, lightgbm-tuned and catboost-tuned,
-                 which take minutes. Errors are relative to mlp's, or the first's
+                 which take minutes. Errors are relative to mlp's, or the first's. Of intervals:
+                 mlplab,mapie,crepes,boosting-conformal,catboost-quantiles,catboost-conformal
   variants='wide: model.hidden=[512,512]; searched: sweep=mlp sweep.minutes=3'   mlplab with such overrides,
                  by name; of a search, the best trial, or the ensemble that it has chosen
   repeats=1      seeds of mlplab, mlp and realmlp
@@ -22,7 +26,7 @@ quality   test errors on tables of numbers and of classes, and the seconds of a 
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +36,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import polars as pl
 import yaml
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from rich.console import Console
 
 from benchmarks import harness
@@ -41,18 +45,12 @@ from benchmarks.quality_tables import BenchmarkTable, bundled_tables, chosen_tab
 from benchmarks.score_file import ScoreFile
 from mlplab.cli.arguments import Text
 from mlplab.console import print_line
+from mlplab.errors import Fault, UserError, listed
 
-OURS, BASE, FOLDS = "mlplab", "mlp", 5
+OURS, FOLDS = "mlplab", 5
 
 CALIBRATION_BINS = 15
 """Bins of the confidence."""
-
-# fmt: off
-Kind = Literal[
-    "mlplab", "constant", "linear", "mlp", "boosting", "xgboost", "lightgbm", "catboost", "realmlp",
-    "tabm", "lightgbm-tuned", "catboost-tuned",
-]
-# fmt: on
 
 BOOSTERS = ("xgboost", "lightgbm", "catboost")
 
@@ -62,16 +60,21 @@ TIE = 0.005
 Fit = Callable[[BenchmarkTable, np.ndarray, int], tuple[np.ndarray, float, float]]
 """Given the rows for testing and a seed: predictions, and the seconds of the fit and of the prediction."""
 
+Contenders = dict[str, tuple[Fit, Sequence[str], int]]
+"""What fits each, its overrides and its number of seeds."""
+
 
 class Quality(harness.Benchmark):
     """The arguments of this benchmark."""
 
     repeats: harness.Count = 1
+    what: Literal["predictions", "intervals"] = "predictions"
     tables: Text | None = None
     draw: harness.Count = 50
     draw_seed: Annotated[int, Field(ge=0)] = 36
+    splits: harness.Count = 1
     only: harness.Names = ()
-    contenders: Annotated[tuple[Kind, ...], BeforeValidator(harness.split)] = ()
+    contenders: harness.Names = ()
     variants: harness.Variants = Field(default_factory=dict)
     figure: Annotated[str, Field(pattern=r"\.(svg|png)$")] | None = None
 
@@ -79,30 +82,48 @@ class Quality(harness.Benchmark):
 def measure(arguments: Quality) -> None:
     """Measures what the file lacks, and shows the scores of all contenders on all tables."""
     harness.needs("quality", "sklearn", "pandas")
-    contenders = _contenders(arguments)
+    from benchmarks import quality_intervals, quality_peers
+
+    of_intervals = arguments.what == "intervals"
+    peers = quality_intervals if of_intervals else quality_peers
+    contenders = _contenders(arguments, peers)
     file = ScoreFile(Path(arguments.output or "outputs/benchmarks/quality.jsonl"))
-    scores = list[dict[str, Any]]()
+    base = peers.BASE if peers.BASE in contenders else next(iter(contenders))
+    metrics = quality_intervals.metrics_of if of_intervals else metrics_of
+    scores = pl.DataFrame([*_measured(arguments, file, contenders, metrics)], infer_schema_length=None)
+    if of_intervals:
+        quality_intervals.show(scores, base)
+    else:
+        _show(scores, base, arguments.figure)
+    print_line(Console(), f"all scores: {file.path}")
+
+
+def _measured(
+    arguments: Quality, file: ScoreFile, contenders: Contenders, metrics_of: Callable[..., dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The scores of each contender for each table, split and seed; measures those that are not known."""
+    of_intervals = arguments.what == "intervals"
     for table in _tables(arguments):
+        if of_intervals and table.classes:
+            continue
         for test in table.tests:
-            digest = table.digest(test)
+            of_split = {"table": table.name, "hash": table.digest(test)}
+            of_split |= {"what": "intervals"} if of_intervals else {}
             for name, (fit, words, seeds) in contenders.items():
                 for seed in range(seeds):
-                    about = {
-                        "table": table.name,
-                        "hash": digest,
-                        "contender": name,
-                        "words": words,
-                        "seed": seed,
-                    }
+                    about = of_split | {"contender": name, "words": words, "seed": seed}
                     score = file.get(about)
                     if score is None:
                         predicted, seconds, predict_seconds = fit(table, test, seed)
                         score = metrics_of(table, table.y[test], predicted)
+                        shown = f"{table.name}, {name}: {next(iter(score.values())):.4g}"
                         score |= {"fit": seconds, "predict": predict_seconds}
-                        file.add(about, score, f"{table.name}, {name}: {score['error']:.4g}")
-                    scores.append(about | score)
-    base = BASE if BASE in contenders else next(iter(contenders))
-    means, over_tables = summaries_of(pl.DataFrame(scores, infer_schema_length=None), base)
+                        file.add(about, score, shown)
+                    yield about | score
+
+
+def _show(scores: pl.DataFrame, base: str, figure: str | None) -> None:
+    means, over_tables = summaries_of(scores, base)
     caption = "error: RMSE of numbers, log loss of classes; calibration: its error"
     by_table = {(row["table"], row["contender"]): _cells(row) for row in means.iter_rows(named=True)}
     headers = ["error", f"of {base}", "accuracy", "calibration", "fit"]
@@ -115,9 +136,8 @@ def measure(arguments: Quality) -> None:
     caption += f" than it; beaten: by {OURS}, of tables; differences below 0.5 % count half"
     headers = ["ratio", "rank", "boosters", "won", "beaten", "fit", "predict"]
     harness.print_tables([harness.table_of(title, headers, summary, caption)])
-    print_line(Console(), f"all scores: {file.path}")
-    if arguments.figure:
-        draw(Path(arguments.figure), over_tables.filter(task=over_tables["task"][-1]), base)
+    if figure:
+        draw(Path(figure), over_tables.filter(task=over_tables["task"][-1]), base)
 
 
 def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
@@ -129,7 +149,9 @@ def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
 
     if arguments.tables == "development":
         return development_tables(arguments.only)
-    return chosen_tables(real_tables(arguments.draw, arguments.draw_seed), arguments.only)
+    tasks = ("numbers",) if arguments.what == "intervals" else ("numbers", "classes")
+    tables = real_tables(arguments.draw, arguments.draw_seed, arguments.splits, tasks)
+    return chosen_tables(tables, arguments.only)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -149,32 +171,42 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [*cells, *(harness.show_seconds(row[name]) for name in ("fit", "predict") if name in row)]
 
 
-def _contenders(arguments: Quality) -> dict[str, tuple[Fit, Sequence[str], int]]:
-    """What fits each, its overrides and its number of seeds: this project, its variants, and the peers.
+def _contenders(arguments: Quality, peers: Any) -> Contenders:
+    """This project, its variants, and the peers of a module.
 
     Raises:
-        UserError: if one that is asked for is not installed.
+        UserError: if one that is asked for does not exist, or is not installed.
     """
-    from benchmarks.quality_peers import PACKAGES, SEEDED, SLOW, fit_peer
-
     wanted, first = arguments.contenders, arguments.checkouts[0]
+    known = (OURS, *peers.PACKAGES)
+    if unknown := [name for name in wanted if name not in known]:
+        raise UserError(
+            Fault("no such contender", "contenders", listed(unknown), f"some of {listed(known, 20)}")
+        )
     checkouts = arguments.checkouts if not wanted or OURS in wanted else []
     ours: dict[str, tuple[Checkout, Sequence[str]]] = {tree.name: (tree, ()) for tree in checkouts}
     ours |= {f"{OURS} {name}": (first, words) for name, words in arguments.variants.items()}
-    contenders: dict[str, tuple[Fit, Sequence[str], int]] = {
-        name: (partial(_fit_ours, checkout, words), words, arguments.repeats)
+    ask = "child.intervals" if arguments.what == "intervals" else "child.rows"
+    contenders: Contenders = {
+        name: (partial(_fit_ours, checkout, words, ask), words, arguments.repeats)
         for name, (checkout, words) in ours.items()
     }
-    for peer, package in PACKAGES.items():
+    for peer, package in peers.PACKAGES.items():
         if peer in wanted:
             harness.needs("quality", package)
-        if peer in wanted or (not wanted and peer not in SLOW and find_spec(package)):
-            contenders[peer] = (partial(fit_peer, peer), (), arguments.repeats if peer in SEEDED else 1)
+        if peer in wanted or (not wanted and peer not in peers.SLOW and find_spec(package)):
+            seeds = arguments.repeats if peer in peers.SEEDED else 1
+            contenders[peer] = (partial(peers.fit_peer, peer), (), seeds)
     return contenders
 
 
 def _fit_ours(
-    checkout: Checkout, overrides: Sequence[str], table: BenchmarkTable, test: np.ndarray, seed: int
+    checkout: Checkout,
+    overrides: Sequence[str],
+    ask: str,
+    table: BenchmarkTable,
+    test: np.ndarray,
+    seed: int,
 ) -> tuple[np.ndarray, float, float]:
     """Trains without baselines; the seconds are those of `metrics.json`, or of the process of a search."""
     target = json.dumps(table.frame.columns[-1], ensure_ascii=False)
@@ -195,7 +227,7 @@ def _fit_ours(
             run = next(run.glob("ensemble-*"), run / best)
         else:
             seconds = json.loads((run / "metrics.json").read_bytes())["seconds"]
-        answer = checkout.ask("child.rows", str(run), "test.parquet", "predicted.npy", folder=folder)
+        answer = checkout.ask(ask, str(run), "test.parquet", "predicted.npy", folder=folder)
         return np.load(folder / "predicted.npy"), seconds, answer["seconds"]
 
 

@@ -35,6 +35,9 @@ PACKAGES = {
 }
 """What each peer needs."""
 
+BASE = "mlp"
+"""The peer that all are compared with."""
+
 SLOW = ("tabm", "lightgbm-tuned", "catboost-tuned")
 """Those that are only fitted if they are asked for: they take minutes."""
 
@@ -65,7 +68,7 @@ def fit_peer(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         y = np.searchsorted(seen, y) if table.classes else y
-        model = _model(peer, train, y, seed, classes=bool(table.classes))
+        model = model_of(peer, train, y, seed, classes=bool(table.classes))
         start = perf_counter()
         model.fit(train, y)
         fitted = perf_counter()
@@ -77,26 +80,23 @@ def fit_peer(
     return np.asarray(predicted, np.float64), fitted - start, ended - fitted
 
 
-def _model(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: bool) -> Any:
+def model_of(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: bool) -> Any:
     """A model of classes or of numbers for such rows, with scikit-learn's methods."""
-    categories = [str(name) for name in x.select_dtypes("category")]
-    median = SimpleImputer(strategy="median", keep_empty_features=True)
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    standardised = _by_kind(categories, one_hot, make_pipeline(median, StandardScaler()))
+    categories = _categories(x)
     match peer:
         case "mlp" if classes:
-            return make_pipeline(standardised, MLPClassifier(random_state=seed))
+            return make_pipeline(standardised(x), MLPClassifier(random_state=seed))
         case "mlp":
-            network = make_pipeline(standardised, MLPRegressor(random_state=seed))
+            network = make_pipeline(standardised(x), MLPRegressor(random_state=seed))
             return TransformedTargetRegressor(network, transformer=StandardScaler())
         case "constant":
             return DummyClassifier(strategy="prior") if classes else DummyRegressor()
         case "linear" if classes:
             folds = max(2, min(5, np.bincount(y).min()))  # a class in each
             search = {"Cs": INVERSE_PENALTIES, "cv": folds, "scoring": "neg_log_loss", "max_iter": 1000}
-            return make_pipeline(standardised, LogisticRegressionCV(**search))
+            return make_pipeline(standardised(x), LogisticRegressionCV(**search))
         case "linear":
-            return make_pipeline(standardised, RidgeCV(RIDGE_PENALTIES))
+            return make_pipeline(standardised(x), RidgeCV(RIDGE_PENALTIES))
         case "boosting":
             boosting = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
             many = [name for name in categories if len(x[name].cat.categories) > MOST_CATEGORIES]
@@ -130,7 +130,21 @@ def _model(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: boo
 
             kind = pytabkit.RealMLP_TD_Classifier if classes else pytabkit.RealMLP_TD_Regressor
             network = kind(device="cpu", n_threads=1, random_state=seed)
-            return make_pipeline(_by_kind(categories, "passthrough", median, pandas=True), network)
+            return make_pipeline(_by_kind(categories, "passthrough", _median(), pandas=True), network)
+
+
+def standardised(x: pd.DataFrame) -> ColumnTransformer:
+    """Imputed and standardised numbers, and categories as one-hot codes."""
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return _by_kind(_categories(x), one_hot, make_pipeline(_median(), StandardScaler()))
+
+
+def _categories(x: pd.DataFrame) -> list[str]:
+    return [str(name) for name in x.select_dtypes("category")]
+
+
+def _median() -> SimpleImputer:
+    return SimpleImputer(strategy="median", keep_empty_features=True)
 
 
 def _by_kind(

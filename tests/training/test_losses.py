@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from contracts import (
@@ -7,6 +8,7 @@ from contracts import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import mean_pinball_loss
 from support import config
 from torch import Tensor, nn
 
@@ -41,6 +43,19 @@ def test_members_have_their_own_delta_and_label_smoothing() -> None:
     log_p = logits[0, 0].log_softmax(0)
     expected = torch.stack([-log_p[0], -0.8 * log_p[0] - 0.2 * log_p.mean()])
     torch.testing.assert_close(build_loss(sections)(logits, torch.zeros(2, 1, 1)), expected)
+
+
+def test_the_loss_of_quantiles_is_scikit_learns() -> None:
+    levels = [0.1, 0.5, 0.7]
+    loss = build_loss([config("loss=quantile", f"loss.levels={levels}").loss] * 2)
+    z, y = torch.randn(2, 9, 3, dtype=torch.float64), torch.randn(2, 9, 1, dtype=torch.float64)
+    expected = [
+        np.mean(
+            [mean_pinball_loss(y[member], z[member, :, k], alpha=level) for k, level in enumerate(levels)]
+        )
+        for member in range(2)
+    ]
+    np.testing.assert_allclose(loss(z, y), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0, 0.1])
@@ -86,11 +101,16 @@ def losses(name: str, members: list[int]) -> Loss:
 def drawn(
     name: str, members: int, rows: int, targets: int, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:
-    """Outputs and targets; those of cross-entropy are logits and a class."""
+    """Outputs and targets; of cross-entropy logits and a class, of quantiles with one target."""
     source = torch.Generator().manual_seed(rows)
     if name == "cross_entropy":
         logits = torch.randn(members, rows, CLASSES, dtype=dtype, generator=source)
         return logits, torch.randint(CLASSES, (members, rows, 1), generator=source).to(dtype)
+    if name == "quantile":
+        outputs = torch.randn(
+            members, rows, len(config("loss=quantile").quantiles), dtype=dtype, generator=source
+        )
+        return outputs, torch.randn(members, rows, 1, dtype=dtype, generator=source)
     outputs, target = torch.randn(2, members, rows, targets, dtype=dtype, generator=source)
     return outputs, target
 

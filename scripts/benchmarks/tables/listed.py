@@ -1,4 +1,4 @@
-"""The tables of `listed.yaml`, each with one split that is always the same."""
+"""The tables of `listed.yaml`, each with splits that are always the same."""
 # mypy: disable-error-code="import-untyped"
 
 from collections.abc import Iterator, Sequence
@@ -39,18 +39,24 @@ def development_tables(only: Sequence[str] = (), *, large: bool = False) -> Iter
             yield _table(name, entry)
 
 
-def real_tables(count: int, seed: int) -> Iterator[BenchmarkTable]:
+def real_tables(
+    count: int, seed: int, splits: int = 1, tasks: Sequence[str] = ("numbers", "classes")
+) -> Iterator[BenchmarkTable]:
     """Tables of the pool that a seed draws without replacement, in the order of the list.
+
+    Args:
+        splits: of each table.
+        tasks: of the tables that it draws from.
 
     Raises:
         UserError: if the pool is smaller.
     """
-    entries = _entries("pool")
+    entries = {name: entry for name, entry in _entries("pool").items() if entry["task"] in tasks}
     if count > len(entries):
         raise UserError(Fault("is more than the pool has", "draw", str(count), f"at most {len(entries)}"))
     for position in sorted(np.random.default_rng(seed).permutation(len(entries))[:count]):
         name = [*entries][position]
-        yield _table(name, entries[name])
+        yield _table(name, entries[name], splits)
 
 
 def _entries(section: Literal["development", "pool"]) -> dict[str, dict[str, Any]]:
@@ -59,7 +65,7 @@ def _entries(section: Literal["development", "pool"]) -> dict[str, dict[str, Any
     return {name: entry | {"task": task} for task, of in tasks.items() for name, entry in of.items()}
 
 
-def _table(name: str, entry: dict[str, Any]) -> BenchmarkTable:
+def _table(name: str, entry: dict[str, Any], splits: int = 1) -> BenchmarkTable:
     frame, classes = _read(entry.get("source", name), entry), entry["task"] == "classes"
     if classes:
         frame = frame.filter(pl.len().over(entry["target"]) >= FEWEST_OF_A_CLASS)
@@ -74,7 +80,12 @@ def _table(name: str, entry: dict[str, Any]) -> BenchmarkTable:
     rows = np.sort(np.concatenate([train, test]))
     is_generated = entry.get("source", "").startswith("generated/")
     group = "generated" if is_generated else entry["task"]
-    return BenchmarkTable(name, frame[rows], [np.isin(rows, test)], group)
+    frame, tests, places = frame[rows], [np.isin(rows, test)], np.arange(len(rows))
+    for seed in range(1, splits):
+        labels = frame[entry["target"]].to_list() if classes else None
+        _, test = train_test_split(places, test_size=test_rows, stratify=labels, random_state=seed)
+        tests.append(np.isin(places, test))
+    return BenchmarkTable(name, frame, tests, group)
 
 
 def _read(source: str, entry: dict[str, Any]) -> pl.DataFrame:

@@ -1,6 +1,5 @@
 """A run that has ended: its scores, curves, figures and predictions, from its folder."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import altair as alt
 
     from mlplab.commands.importance import Importance
-    from mlplab.runs.trained.ensemble import Ensemble, Level, Values
+    from mlplab.runs.trained.ensemble import Ensemble, Levels, Values
 
 CURVES = ("train/loss", "train/lr", *METRICS)
 """Names of curves, as TensorBoard shows them."""
@@ -106,14 +105,16 @@ class FinishedRun(Finished):
     def predict(self, frame: FrameLike) -> "Values": ...
 
     @overload
-    def predict(self, frame: FrameLike, interval: "Level | Sequence[Level]") -> pl.DataFrame: ...
+    def predict(
+        self, frame: FrameLike, interval: "Levels | None" = None, sets: "Levels | None" = None
+    ) -> pl.DataFrame: ...
 
     def predict(
-        self, frame: FrameLike, interval: "Level | Sequence[Level] | None" = None
+        self, frame: FrameLike, interval: "Levels | None" = None, sets: "Levels | None" = None
     ) -> "Values | pl.DataFrame":
-        """As `Ensemble.predict`: the target of each row in its own units, or its class; with `interval`, a
-        frame with limits around it."""
-        return self.model.predict(frame) if interval is None else self.model.predict(frame, interval)
+        """As `Ensemble.predict`: the target of each row in its own units, or its class; with `interval` or
+        `sets`, a frame with the limits around it, or the classes that it may be."""
+        return self.model.predict(frame, interval, sets)
 
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
         """As `Ensemble.predict_proba`: the probability of each of `classes`."""

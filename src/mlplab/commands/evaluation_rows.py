@@ -24,7 +24,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.runs.intervals import LEVEL, interval_scores, scores_of
+from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -60,10 +60,9 @@ class EvaluationRows:
     def scores(self, ensemble: Ensemble, predicted: Float64[np.ndarray, "row output"]) -> Scores:
         """The scores of an ensemble's predictions, and of its intervals, if it has any."""
         schema, threshold = self.schema, ensemble.threshold
-        found = scores(predicted, self.y, self.weight, len(schema.classes), schema.targets, threshold)
-        if ensemble.highest_level >= LEVEL:
-            found |= interval_scores(ensemble.bounds(predicted), self.y, self.weight)
-        return found
+        classes, targets, quantiles = len(schema.classes), schema.targets, ensemble.quantiles
+        found = scores(predicted, self.y, self.weight, classes, targets, threshold, quantiles)
+        return found | ensemble.uncertainty.scores(predicted, self.y, self.weight)
 
     def confusion(self, probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Confusion:
         """The number (or weight) of rows by true and predicted class."""
@@ -74,7 +73,7 @@ class EvaluationRows:
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
-    if len(run.members) > 1:
+    if len(run.members) > 1 or run.quantiles:
         ensemble = Ensemble([run])
         return rows.scores(ensemble, ensemble.predict_features(rows.x)[0])
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
@@ -87,7 +86,8 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds, keep=keep)
     found = {name: value.item() for name, value in values.items()}
     if predicted is not None:
-        found |= scores_of(run.residuals, predicted[0, : len(y)], rows.y, rows.weight)
+        uncertainty = Uncertainty(run.schema, [run.residuals])
+        found |= uncertainty.scores(predicted[0, : len(y)], rows.y, rows.weight)
     return found
 
 

@@ -44,7 +44,7 @@ class Importance:
     Attributes:
         source: the rows in words.
         part: `test`, or `all` if some of the rows were in training or validation.
-        error: the value of the metric (`rmse` or `log_loss`) before any shuffling.
+        error: the value of the metric (`rmse`, `log_loss` or `pinball`) before any shuffling.
         rows: the number of rows that were drawn from `all_rows`.
         columns: the most important first.
         runs: the names of the runs, relative to the folder that contains them.
@@ -102,8 +102,8 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     source = np.random.default_rng(ensemble.config[0].seed)
     rows = np.sort(source.choice(rows, count, replace=False))
     weight = None if first.weight is None else first.weight[rows]
-    metric = "log_loss" if schema.classes else "rmse"
-    error = error_of(metric, first.y[rows], weight, len(schema.classes))
+    metric = "log_loss" if schema.classes else "pinball" if ensemble.quantiles else "rmse"
+    error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)
     with counted_lines("importance", f"of {len(schema.inputs):,} columns") as counter:
         base, columns = permutation_importance(ensemble, first.x[rows], error, repeats, counter)
     return Importance(

@@ -25,7 +25,7 @@ from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
-from mlplab.runs.predictions import column_names, prediction_columns, spread_columns
+from mlplab.runs.predictions import column_names, spread_columns
 from mlplab.runs.trained.ensemble import load
 
 ROWS_IN_MEMORY = 50_000
@@ -46,6 +46,7 @@ def predict(
     threshold: float | None = None,
     spread: bool = False,
     interval: Sequence[float] = (),
+    sets: Sequence[float] = (),
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:
@@ -60,6 +61,7 @@ def predict(
         threshold: the probability from which the second of two classes is predicted; None: as in training.
         spread: whether to add columns that say how far the networks disagree.
         interval: levels of intervals, of which to add the limits.
+        sets: levels of prediction sets to add.
         overwrite: whether `output` may exist.
         escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
 
@@ -72,15 +74,13 @@ def predict(
     started = time.perf_counter()
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
-    schema = ensemble.schema
-    columns, spread_names = column_names(schema)
+    schema, uncertainty = ensemble.schema, ensemble.uncertainty
+    ensemble.check_levels(interval, sets)
+    empty = np.empty((0, ensemble.runs[0].outputs))
+    columns = [column.name for column in uncertainty.columns(empty, ensemble.threshold, interval, sets)]
     if spread:
         ensemble.check_several()
-        columns += spread_names
-    if interval:
-        ensemble.check_intervals(interval)
-        empty = np.empty((0, schema.outputs))
-        columns += [column.name for column in ensemble.interval_columns(empty, interval)]
+        columns += column_names(schema)[1]
     if threshold is not None and len(schema.classes) != 2:
         raise UserError(threshold_fault(f"threshold={threshold:g}", schema.classes))
     threshold = ensemble.threshold if threshold is None else threshold
@@ -102,9 +102,8 @@ def predict(
             options: dict[str, bool] = {"decimal_comma": rows.decimal_comma, "with_spread": spread}
             predicted = ensemble.predict_frames(chain([beginning], frames), where, **options)
             for frame, numbers, (mean, spreads) in predicted:
-                added = prediction_columns(schema, mean, threshold)
+                added = uncertainty.columns(mean, threshold, interval, sets)
                 added += spread_columns(schema, spreads) if spread else []
-                added += ensemble.interval_columns(mean, interval) if interval else []
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height
                 count(done)

@@ -1,14 +1,14 @@
 """Scores for people: tables for terminals."""
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
+from mlplab.config.metrics import BASELINES, CLASSIFICATION, metrics_among
 from mlplab.console import in_digits
 
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
@@ -74,27 +74,26 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
     return table
 
 
-def main_scores(metrics: Mapping[str, Any], part: str = "test") -> dict[str, dict[str, float | None]]:
+def main_scores(
+    metrics: Mapping[str, Any], part: str = "test", names: Sequence[str] = ()
+) -> dict[str, dict[str, float | None]]:
     """The scores in a metrics.json: of the network (or ensemble and members) and of baselines.
 
     Args:
         part: `test`, or `val`, on which only the network (or ensemble) is scored.
+        names: of scores; by default those of the task.
     """
-    names, members = metrics_among(metrics, f"{part}/"), metrics.get("members", 1)
+    task, members = metrics_among(metrics, f"{part}/"), metrics.get("members", 1)
+    names = names or task
     prefixes = {network_name(members): ""}
     if members > 1:
         prefixes["its networks (mean)"] = "members/"
-    prefixes |= {name: f"{name}/" for name in BASELINES[names]}
+    prefixes |= {name: f"{name}/" for name in BASELINES[task]}
     return {
         name: {metric: metrics.get(f"{prefix}{part}/{metric}") for metric in names}
         for name, prefix in prefixes.items()
         if f"{prefix}{part}/{names[0]}" in metrics
     }
-
-
-def metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
-    """The metrics of classes or of numbers, whichever these scores have; empty if neither."""
-    return next((names for names in (CLASSIFICATION, REGRESSION) if f"{prefix}{names[0]}" in scores), ())
 
 
 def format_score(value: float | None, metric: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlplab.config.metrics import CLASSIFICATION, MAIN, REGRESSION
+from mlplab.config.metrics import MAIN
 from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
@@ -18,7 +18,7 @@ from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_order
-from mlplab.runs.compare.same_table import by_table, is_classification, table_title
+from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
 from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, without_repeats
 from mlplab.runs.discovery import runs_in
 
@@ -177,7 +177,7 @@ def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:
 
 def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
     """The validation metric by which runs are compared, and the test metrics in tables."""
-    names = MAIN[CLASSIFICATION if is_classification(runs) else REGRESSION]
+    names = MAIN[metrics_of_runs(runs)]
     return common_monitor(runs), *(f"test/{name}" for name in names)
 
 

@@ -87,7 +87,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         raise UserError(Fault(what, str(sweep), remedy=remedy))
     predictions = np.stack([values[np.isin(validated, rows)] for validated, values in predicted])
     weight = None if data.table.weight is None else data.table.weight[rows]
-    y, classes = data.table.y[rows], len(data.table.schema.classes)
+    y, classes, quantiles = data.table.y[rows], len(data.table.schema.classes), runs[0].quantiles
     monitor = common_monitor(results)
     best = None  # of single runs and ensembles, which have other validation rows
     if len({run.config.get("ensemble") for run in results}) == 1:  # before probabilities are calibrated
@@ -95,7 +95,8 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
     metric = monitor.removeprefix("val/")
     if metric == "loss":  # which predictions alone do not determine
         metric = "log_loss" if classes else "rmse" if y.shape[1] == 1 else STANDARDISED_RMSE
-    error, sign = error_of(metric, y, weight, classes), sign_of(metric)
+        metric = "pinball" if quantiles else metric
+    error, sign = error_of(metric, y, weight, classes, quantiles), sign_of(metric)
     judged = [(values, run.threshold) for values, run in zip(predictions, runs, strict=True)]
     counts = Counter(greedy_selection(judged, error, steps, best))
     chosen, weights = list(counts), [count / steps for count in counts.values()]

@@ -1,13 +1,15 @@
 """How a run compares with its baselines, in a sentence for terminals and pages."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION, sign_of
+from mlplab.config.metrics import BASELINES, REGRESSION, metrics_among, sign_of
+from mlplab.console import in_digits
 
 NAMES = {
     **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "auroc": "AUROC"},
-    **{"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"},
+    **{"pinball": "pinball loss", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"},
     **{"average_precision": "average precision", "calibration_error": "calibration error"},
 }
 """Names of metrics in text, where they differ from those in `metrics.json`."""
@@ -17,15 +19,38 @@ REMEDY = "train longer (trainer.max_epochs=…), or check whether the columns sa
 """What to do about a network that is no better than a constant prediction."""
 
 
+COVERAGE = re.compile(r"test/coverage_(.+)")
+"""The share of test rows whose target is in its interval, or whose class is in its set; by the level."""
+
+
 def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> str:
-    """Compares test scores by the first metric; empty without baselines.
+    """How test scores compare by the first metric, and how often intervals or sets are right.
+
+    It is empty without baselines, and without intervals or sets.
 
     Args:
         metrics: the content of a run's metrics.json or evaluation.json.
         has_class_weights: whether the loss has them. They shift all probabilities, which costs log loss, so
             AUROC is compared instead, where it is defined.
     """
-    names = CLASSIFICATION if f"test/{CLASSIFICATION[0]}" in metrics else REGRESSION
+    return " ".join(
+        filter(None, (_comparison(metrics, has_class_weights=has_class_weights), _coverage(metrics)))
+    )
+
+
+def _coverage(metrics: Mapping[str, Any]) -> str:
+    found = next(filter(None, map(COVERAGE.fullmatch, metrics)), None)
+    if found is None or not isinstance(share := metrics[found[0]], int | float):
+        return ""
+    width, size = (metrics.get(f"test/{name}_{found[1]}") for name in ("width", "set_size"))
+    if isinstance(size, int | float):
+        return f"Sets of level {found[1]} contain {share:.1%} of the classes; their mean size is {size:.3g}."
+    what = f"Intervals of level {found[1]} contain {share:.1%} of the targets"
+    return f"{what}; their mean width is {in_digits(width)}." if isinstance(width, int | float) else ""
+
+
+def _comparison(metrics: Mapping[str, Any], *, has_class_weights: bool) -> str:
+    names = metrics_among(metrics, "test/") or REGRESSION
     metric = "auroc" if has_class_weights and metrics.get("test/auroc") is not None else names[0]
     sign, ours = sign_of(metric), metrics.get(f"test/{metric}")
     theirs = {key: metrics.get(f"{key}/test/{metric}") for key in BASELINES[names]}

@@ -18,6 +18,7 @@ from mlplab.config.data import UserTable as UserTable
 from mlplab.config.loss import CrossEntropyLoss as CrossEntropyLoss
 from mlplab.config.loss import HuberLoss as HuberLoss
 from mlplab.config.loss import Loss as Loss
+from mlplab.config.loss import QuantileLoss as QuantileLoss
 from mlplab.config.loss import SimpleLoss as SimpleLoss
 from mlplab.config.model import Activation as Activation
 from mlplab.config.model import Activations as Activations

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field
+from pydantic import AfterValidator, Discriminator, Field
 
-from mlplab.config.types import Positive, Section
+from mlplab.config.types import Fraction, Positive, Section
+
+MEDIAN = 0.5
 
 
 class AutoLoss(Section):
@@ -26,6 +28,19 @@ class HuberLoss(Section):
     delta: Positive
 
 
+def _check_levels(levels: list[float]) -> list[float]:
+    if levels != sorted({*levels}) or MEDIAN not in levels:
+        raise ValueError("quantiles ascend, and one is the median, as in [0.05,0.5,0.95]")
+    return levels
+
+
+class QuantileLoss(Section):
+    """The mean pinball loss of several quantiles of the target; the median is the prediction."""
+
+    name: Literal["quantile"]
+    levels: Annotated[list[Fraction], AfterValidator(_check_levels)]
+
+
 class CrossEntropyLoss(Section):
     """Cross-entropy of classes. `label_smoothing` is the share of each row that all classes get equally."""
 
@@ -33,4 +48,7 @@ class CrossEntropyLoss(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
 
 
-Loss = Annotated[AutoLoss | SimpleLoss | HuberLoss | CrossEntropyLoss, Discriminator("name")]
+GivenLoss = SimpleLoss | HuberLoss | QuantileLoss | CrossEntropyLoss
+"""Any loss but `auto`."""
+
+Loss = Annotated[AutoLoss | GivenLoss, Discriminator("name")]

@@ -1,9 +1,13 @@
 """The metrics and baselines of numbers and of classes: names, and whether high or low values are good."""
 
+from collections.abc import Container
 from typing import Literal
 
 REGRESSION = ("rmse", "mae", "r2")
 """Metrics of targets that are numbers."""
+
+QUANTILES = ("pinball", *REGRESSION)
+"""Metrics of quantiles of such a target; all but the first are the median's."""
 
 CLASSIFICATION = (
     *("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
@@ -17,11 +21,16 @@ DEFAULT_THRESHOLD = 0.5
 ThresholdMetric = Literal["balanced_accuracy", "f1"]
 """What a threshold may maximise: F1 is that of the second class."""
 
-MAIN = {REGRESSION: ("rmse", "mae", "r2"), CLASSIFICATION: ("log_loss", "accuracy", "auroc")}
+MAIN = {REGRESSION: REGRESSION, QUANTILES: QUANTILES, CLASSIFICATION: ("log_loss", "accuracy", "auroc")}
 """The metrics in tables of many runs."""
 
 BASELINES = {
     REGRESSION: {"boosting": "gradient boosting", "linear": "ridge regression", "constant": "mean"},
+    QUANTILES: {
+        "boosting": "boosting by quantiles",
+        "linear": "ridge regression",
+        "constant": "empirical quantiles",
+    },
     CLASSIFICATION: {
         "boosting": "gradient boosting",
         "linear": "logistic regression",
@@ -33,9 +42,15 @@ BASELINES = {
 HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"}
 
 
-def metrics_of(classes: object) -> tuple[str, ...]:
-    """The metrics of a table, given the classes of its target (empty: the targets are numbers)."""
-    return CLASSIFICATION if classes else REGRESSION
+def metrics_of(classes: object, quantiles: object = ()) -> tuple[str, ...]:
+    """The metrics of a run, given the classes of its target, and the quantiles that it predicts, if any."""
+    return CLASSIFICATION if classes else QUANTILES if quantiles else REGRESSION
+
+
+def metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
+    """The metrics of classes, quantiles or numbers, whichever these scores have; empty if none."""
+    tasks = (CLASSIFICATION, QUANTILES, REGRESSION)
+    return next((names for names in tasks if f"{prefix}{names[0]}" in scores), ())
 
 
 def sign_of(metric: str) -> int:

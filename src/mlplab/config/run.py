@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.data import BundledData, CsvData, FrameData, SyntheticData
-from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, SimpleLoss
+from mlplab.config.loss import GivenLoss, Loss, QuantileLoss
 from mlplab.config.metrics import CLASSIFICATION, REGRESSION, ThresholdMetric
 from mlplab.config.model import Activations, Bins, CustomModel, Linear, Mlp, Model, model_tag
 from mlplab.config.optimizer import Adam, Schedule, Sgd
@@ -71,6 +71,11 @@ class TrainConfig(Section):
             what = f"{typed} takes {count} networks or more, but ensemble={self.ensemble}"
             raise ValueError(f"{what}; use ensemble={count}, or one activation: model.activation={names[0]}")
         return self
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The levels of the quantiles that the network predicts; none if it predicts the target itself."""
+        return tuple(self.loss.levels) if isinstance(self.loss, QuantileLoss) else ()
 
     def plain(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts, which `parse` reads back."""
@@ -151,6 +156,6 @@ class ResolvedConfig(TrainConfig):
         Discriminator("name"),
     ]
     model: ResolvedModel
-    loss: Annotated[SimpleLoss | HuberLoss | CrossEntropyLoss, Discriminator("name")]
+    loss: Annotated[GivenLoss, Discriminator("name")]
     optimizer: Annotated[ResolvedAdam | ResolvedSgd, Discriminator("name")]
     trainer: ResolvedTrainer

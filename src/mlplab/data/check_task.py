@@ -81,6 +81,9 @@ def _regression_faults(run: config.TrainConfig, table: Table) -> Iterator[Fault]
     what = f"is for classes, but {_labels(table.schema.targets)} is predicted as a number"
     remedy = "remove it; or, if the values of a single target are classes: task=multiclass"
     yield from (Fault(what, key, remedy=remedy) for key, is_set in keys_of_classes.items() if is_set)
+    if run.quantiles and (count := len(table.schema.targets)) > 1:
+        remedy = "give one target: data.target=[…]"
+        yield Fault("is a loss of one target", "loss=quantile", f"{count} targets", remedy=remedy)
     if run.model.preprocessing.target == "log" and (count := (table.y[table.rows] <= 0).any(1).sum()):
         what = f"{count:,} rows have a target of 0 or less, which has no logarithm"
         yield Fault(what, table.source, remedy="use model.preprocessing.target=standard")

@@ -111,12 +111,13 @@ def resolve_auto(
     defaults = CLASSIFICATION_DEFAULTS if table.schema.classes else REGRESSION_DEFAULTS
     by_fan_in = isinstance(run.optimizer, config.Adam) and run.optimizer.lr_by_fan_in
     lr = defaults.fan_in_lr if by_fan_in else defaults.lr
+    monitor = "val/loss" if run.quantiles else defaults.monitor
     return config.parse_resolved(
         {
             **dict(run),
             "ensemble": members,
             "test": run.test and len(split.test) > 0,
-            "monitor": defaults.monitor if run.monitor == "auto" else run.monitor,
+            "monitor": monitor if run.monitor == "auto" else run.monitor,
             "loss": defaults.loss if run.loss.name == "auto" else run.loss,
             "data": _filled(run.data, batch_size=size.batch_size, fingerprint=table.fingerprint["sha256"]),
             "trainer": _filled(run.trainer, max_epochs=size.max_epochs),

@@ -54,6 +54,7 @@ class Preprocessing(nn.Module):
             `y_mean` and `y_std` are those of the logarithm. None: the state must be loaded later.
         classes: number of the target's classes; 0 for regression.
         class_weight: the weight of each class in the loss; None if all are 1.
+        quantiles: the levels that the network outputs instead of a single target; none: it outputs targets.
 
     Attributes:
         width: number of columns that the body sees; `unembedded_width` are no embeddings.
@@ -77,6 +78,7 @@ class Preprocessing(nn.Module):
         statistics: Mapping[str, Tensor] | None,
         classes: int = 0,
         class_weight: Float64[Tensor, "member 1 class"] | None = None,
+        quantiles: Sequence[float] = (),
     ) -> None:
         super().__init__()
         skip_init = SkipInit() if statistics is None else nullcontext()
@@ -114,6 +116,7 @@ class Preprocessing(nn.Module):
                 statistics["y_std"],
                 dtype,
                 (statistics["y_minimum"], statistics["y_maximum"]) if section.clip_predictions else None,
+                quantiles,
             )
         )
 

@@ -1,9 +1,12 @@
 """The last layer of a network: targets to the scale of the loss, and outputs to units or probabilities."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from mlplab.config.loss import MEDIAN
 from mlplab.models.layers.activation import elementwise
 
 Target = Float64[Tensor, "member batch target"]
@@ -20,6 +23,7 @@ class TargetScaling(nn.Module):
         mean: of the targets, or of their logarithms; likewise `std`.
         dtype: of scaled targets. In their own units, targets are float64.
         limits: lowest and highest prediction, in the targets' own units; None: there are none.
+        quantiles: the levels that a network of one target outputs, 0.5 among them; none: the targets.
     """
 
     mean: Float64[Tensor, "member 1 target"]
@@ -34,9 +38,11 @@ class TargetScaling(nn.Module):
         std: Float64[Tensor, "member 1 target"],
         dtype: torch.dtype,
         limits: tuple[Float64[Tensor, "member 1 target"], Float64[Tensor, "member 1 target"]] | None = None,
+        quantiles: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        self.log, self.dtype, self.outputs = name == "log", dtype, mean.shape[2]
+        self.log, self.dtype, self.quantiles = name == "log", dtype, tuple(quantiles)
+        self.outputs = len(quantiles) or mean.shape[2]
         self.register_buffer("mean", torch.zeros_like(mean) if name == "none" else mean.clone())
         self.register_buffer("std", torch.ones_like(std) if name == "none" else std.clone())
         self.register_buffer("minimum", limits[0].clone() if limits else None)
@@ -45,7 +51,7 @@ class TargetScaling(nn.Module):
     @property
     def unit(self) -> Float64[Tensor, " member"]:
         """What 1 on the scale of the loss is in the target's unit; several targets have no common unit."""
-        return self.std.flatten() if self.outputs == 1 else self.std.new_ones(len(self.std))
+        return self.std.flatten() if self.std.shape[2] == 1 else self.std.new_ones(len(self.std))
 
     def transform(self, y: Target) -> Outputs:
         """Targets on the scale of the loss."""
@@ -57,13 +63,16 @@ class TargetScaling(nn.Module):
         return weight
 
     def inverse_transform(self, z: Outputs) -> Prediction:
-        """Outputs of the network in the target's own units, within the limits."""
+        """Outputs of the network in the target's own units, within the limits; quantiles ascend."""
+        z = z.sort(2).values if self.quantiles else z
         values = z.double() * self.std + self.mean
         values = elementwise(torch.exp, values) if self.log else values
         return values if self.minimum is None else values.clamp(self.minimum, self.maximum)
 
-    scored = inverse_transform
-    """What `RegressionMetrics` compares with targets."""
+    def scored(self, z: Outputs) -> Target:
+        """What `RegressionMetrics` compares with targets: predictions, or their median."""
+        values = self.inverse_transform(z)
+        return values[..., [self.quantiles.index(MEDIAN)]] if self.quantiles else values
 
 
 class ClassProbabilities(nn.Module):

@@ -1,5 +1,6 @@
 """Draws the figures of a trained run: into its folder, and for TensorBoard."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
+from mlplab.figures.coverage import coverage_by_part, coverage_over_level
 from mlplab.figures.files import is_drawn, write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
@@ -21,7 +23,7 @@ from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.predictions import SMALLEST_PROBABILITY
+from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.loggers.files import build_loggers, close_loggers
@@ -30,6 +32,9 @@ from mlplab.training.loggers.tensorboard import log_images, writers_of
 
 MOST_ROWS = 20_000
 """Test rows that are drawn at most, chosen at random."""
+
+LEVELS = [round(step / 20, 2) for step in range(1, 20)]
+"""Levels of intervals and sets whose coverage is drawn."""
 
 MOST_TARGETS = 4
 """Targets that are drawn at most."""
@@ -62,14 +67,16 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     rows = rows[weight[rows] > 0]
     total, rows = len(rows), sample_rows(rows, MOST_ROWS)
     x, y = table.x[rows], table.y[rows]
-    predicted, _ = Ensemble([run]).predict_features(x)
+    ensemble = Ensemble([run])
+    outputs, _ = ensemble.predict_features(x)
+    predicted = ensemble.points(outputs)
     predictions = {THIS: predicted}
     models = fit_baselines(data, run.config)
-    names = metrics_of(schema.classes)
+    names = metrics_of(schema.classes, run.quantiles)
     if known := [name for name in BESIDE if name in models.models]:
         beside = min(known, key=lambda name: models.test_scores(data)[name][names[0]])
         title = BASELINES[names][beside]
-        predictions[title] = models.predict(beside, table.x, rows)
+        predictions[title] = ensemble.points(models.predict(beside, table.x, rows))
     scored = [
         ScoredRows(
             target=target,
@@ -109,7 +116,32 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
     charts[LEARNING_CURVES] = _learning_curves(run)
     charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
     charts["fitted"] = _fitted(run, first, x)
+    charts |= _coverage(ensemble, first, outputs, y, column_values(schema, x))
     return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def _coverage(
+    ensemble: Ensemble,
+    scored: ScoredRows,
+    outputs: Predicted,
+    y: Float64[np.ndarray, "row target"],
+    columns: Sequence[ColumnValues],
+) -> dict[str, Figure | None]:
+    """How intervals or sets do, by level and by parts of the rows; of several targets, on average."""
+    uncertainty = ensemble.uncertainty
+    levels = uncertainty.levels(LEVELS)
+    if not levels:
+        return {}
+    found = [uncertainty.coverage(outputs, y, level) for level in levels]
+    shares, sizes = (
+        [float(np.average(values, weights=scored.weight)) for values in each]
+        for each in zip(*found, strict=True)
+    )
+    charts: dict[str, Figure | None] = {"coverage": coverage_over_level(scored, levels, shares, sizes)}
+    if (level := uncertainty.level) is not None:
+        shown = uncertainty.coverage(outputs, y, level)
+        charts["coverage_by_part"] = coverage_by_part(scored, columns, level, *shown)
+    return charts
 
 
 def _learning_curves(run: TrainedRun) -> Figure | None:
@@ -150,7 +182,8 @@ def _fitted(run: TrainedRun, scored: ScoredRows, x: Float[np.ndarray, "row featu
     if not numeric or count > 2 or (count == 1 and schema.classes) or np.isnan(x).all(0).any():
         return None
     grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
-    predicted, _ = Ensemble([run]).predict_features(grid.astype(x.dtype))
+    ensemble = Ensemble([run])
+    predicted = ensemble.points(ensemble.predict_features(grid.astype(x.dtype))[0])
     return fitted(schema.names, scored, grid + offsets, predicted, x + offsets)
 
 

@@ -11,9 +11,14 @@ from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.files import replacing
-from mlplab.runs.intervals import Bounds
+from mlplab.runs.conformal.intervals import Bounds
+from mlplab.runs.conformal.prediction_sets import Sets
+from mlplab.runs.conformal.quantiles import median_of
 
-PREDICTION, PROBABILITY = "prediction", "probability"
+PREDICTION, PROBABILITY, QUANTILE = "prediction", "probability", "quantile"
+
+BETWEEN_CLASSES = " | "
+"""Between the classes of a set."""
 
 SPREAD_OF_CLASSES = ("entropy", "disagreement")
 """The columns of `mlplab.runs.trained.ensemble.spread_of`."""
@@ -25,7 +30,7 @@ ROW = "row"
 """The column of row numbers in test_predictions.csv."""
 
 Predicted = Float64[np.ndarray, "row output"]
-"""Values of targets in their own units, or the probability of each class."""
+"""Values of targets in their own units, the probability of each class, or quantiles of a target."""
 
 OfMembers = Float64[np.ndarray, "member row output"]
 """The same of each member."""
@@ -34,13 +39,13 @@ Spread = Float64[np.ndarray, "row column"]
 """How far members disagree: the columns of `mlplab.runs.trained.ensemble.spread_of`."""
 
 
-def column_names(schema: Schema) -> tuple[list[str], list[str]]:
+def column_names(schema: Schema, quantiles: Sequence[float] = ()) -> tuple[list[str], list[str]]:
     """The names of the columns of predictions and of their spread.
 
-    Those of predictions are `prediction` and for classes `probability_<class>`; if there are several targets,
-    or the training table has a column `prediction`, `prediction_<target>`. Those of spread are
-    `prediction_sd` or `prediction_<target>_sd`, and for classes `entropy` and `disagreement`. A name that the
-    training table has gets a `_` at its end.
+    Those of predictions are `prediction`, for classes `probability_<class>`, and for quantiles
+    `quantile_<level>`; if there are several targets, or the training table has a column `prediction`, it is
+    `prediction_<target>`. Those of spread are `prediction_sd` or `prediction_<target>_sd`, and for classes
+    `entropy` and `disagreement`. A name that the training table has gets a `_` at its end.
     """
     known = _known(schema)
     if len(schema.targets) == 1 and PREDICTION not in known:
@@ -49,8 +54,20 @@ def column_names(schema: Schema) -> tuple[list[str], list[str]]:
         names = [f"{PREDICTION}_{target}" for target in schema.targets]
     spread = SPREAD_OF_CLASSES if schema.classes else [f"{name}_sd" for name in names]
     names += [f"{PROBABILITY}_{label}" for label in schema.classes]
+    names += [f"{QUANTILE}_{level:g}" for level in quantiles]
     unused = _unused([*names, *spread], known)
     return unused[: len(names)], unused[len(names) :]
+
+
+def set_columns(schema: Schema, sets: Sequence[Sets], levels: Sequence[float]) -> list[pl.Series]:
+    """The columns of prediction sets: `set`, with the classes in order; of several levels `set_0.9`."""
+    ends = _ends(levels)
+    labels = np.array(schema.classes, object)
+    names = _unused([f"set{end}" for end in ends], _known(schema))
+    return [
+        pl.Series(name, [BETWEEN_CLASSES.join(labels[row]) for row in of_level], pl.String)
+        for name, of_level in zip(names, sets, strict=True)
+    ]
 
 
 def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Sequence[float]) -> list[pl.Series]:
@@ -60,15 +77,19 @@ def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Sequence[
     training table has gets a `_` at its end.
     """
     targets = [f"_{target}" for target in schema.targets] if len(schema.targets) > 1 else [""]
-    ends = [f"_{level:g}" for level in levels] if len(levels) > 1 else [""]
     columns = {
         f"{name}{target}{end}": of_level[:, place, limit]
-        for of_level, end in zip(bounds, ends, strict=True)
+        for of_level, end in zip(bounds, _ends(levels), strict=True)
         for place, target in enumerate(targets)
         for limit, name in enumerate(("lower", "upper"))
     }
     names = _unused([*columns], _known(schema))
     return [pl.Series(name, values) for name, values in zip(names, columns.values(), strict=True)]
+
+
+def _ends(levels: Sequence[float]) -> list[str]:
+    """What follows the names of columns: the level, if there are several."""
+    return [f"_{level:g}" if len(levels) > 1 else "" for level in levels]
 
 
 def _known(schema: Schema) -> set[str]:
@@ -87,12 +108,16 @@ def _unused(names: Sequence[str], known: set[str]) -> list[str]:
     return unused
 
 
-def prediction_columns(schema: Schema, predicted: Predicted, threshold: float) -> list[pl.Series]:
-    """The columns of predictions; of classes by `predicted_classes`."""
+def prediction_columns(
+    schema: Schema, predicted: Predicted, threshold: float, quantiles: Sequence[float] = ()
+) -> list[pl.Series]:
+    """The columns of predictions; of classes by `predicted_classes`, of quantiles the median first."""
     values: Sequence[pl.Series | np.ndarray] = [*predicted.T]
     if schema.classes:
         values = [label_column(schema, predicted_classes(predicted, threshold)), *values]
-    names, _ = column_names(schema)
+    elif quantiles:
+        values = [median_of(predicted, quantiles)[:, 0], *values]
+    names, _ = column_names(schema, quantiles)
     return [pl.Series(name, column) for name, column in zip(names, values, strict=True)]
 
 
@@ -114,12 +139,13 @@ def write_test_predictions(
     y: Float64[np.ndarray, "row target"],
     predicted: Predicted,
     threshold: float,
+    quantiles: Sequence[float] = (),
 ) -> None:
     """Writes a CSV file: the row in the table (counted from 1), the target, and the predictions."""
     truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
     number = f"data {ROW}" if ROW in schema.targets else ROW
     columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}
-    frame = pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold))
+    frame = pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold, quantiles))
     with replacing(path, synced=False) as partial:
         frame.write_csv(partial)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mlplab.config import Mlp, ResolvedConfig
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
+from mlplab.runs.conformal.residuals import Residuals
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.intervals import Residuals
 from mlplab.training.callbacks.rungs import Bracket
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Run:
         threshold: the probability from which it predicts the second of two classes; set after training.
         member_weights: of the networks that did not diverge, in the mean prediction; set after training if
             they are not equal.
-        residuals: of each target that is a number, for prediction intervals; set after training.
+        residuals: of the rows that were held out, for intervals and prediction sets; set after training.
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
 

@@ -12,6 +12,8 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
+from mlplab.runs.conformal.intervals import interval_scores
+from mlplab.runs.conformal.quantiles import bounds_between, interval_levels, median_of, pinball_loss
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.calibration import best_threshold
 from mlplab.training.scoring.evaluation import Evaluation, Values, outputs
@@ -28,16 +30,25 @@ def scores(
     classes: int = 0,
     targets: Sequence[str] = (),
     threshold: float = DEFAULT_THRESHOLD,
+    quantiles: Sequence[float] = (),
 ) -> Scores:
     """The metrics of predictions.
 
     Args:
-        predicted: the targets, or the probabilities of classes.
+        predicted: the targets, the probabilities of classes, or the quantiles of a target.
         y: the targets, or the number of each row's class.
         classes: the number of classes; 0 for regression, whose metrics are means over targets.
         targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
         threshold: the probability from which the second of two classes is predicted.
+        quantiles: the levels of the quantiles, if these are predicted.
     """
+    of_quantiles = dict[str, float]()
+    if quantiles:
+        of_quantiles["pinball"] = pinball_loss(predicted, y, weight, quantiles)
+        if known := interval_levels(quantiles):
+            bounds = bounds_between(predicted, quantiles, known[0])
+            of_quantiles |= interval_scores(bounds, y, weight, known[0])
+        predicted = median_of(predicted, quantiles)
     metrics = build_metrics(1, y.shape[1], classes, (threshold,))
     if classes:
         predicted = np.log(predicted.clip(SMALLEST_PROBABILITY, 1))
@@ -48,13 +59,16 @@ def scores(
     if len(targets) > 1:
         for name, value in computed.items():
             scores |= {f"{name}/{target}": float(score) for target, score in zip(targets, value, strict=True)}
-    return scores
+    return of_quantiles | scores
 
 
-def table_scores(table: Table, rows: Rows, predicted: Predicted, threshold: float) -> Scores:
+def table_scores(
+    table: Table, rows: Rows, predicted: Predicted, threshold: float, quantiles: Sequence[float] = ()
+) -> Scores:
     """The metrics of predictions for some rows of a table."""
     weight, schema = None if table.weight is None else table.weight[rows], table.schema
-    return scores(predicted, table.y[rows], weight, len(schema.classes), schema.targets, threshold)
+    y, classes = table.y[rows], len(schema.classes)
+    return scores(predicted, y, weight, classes, schema.targets, threshold, quantiles)
 
 
 def table_threshold(

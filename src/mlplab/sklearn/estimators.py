@@ -19,13 +19,15 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from mlplab.config.types import read_levels
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
+from mlplab.runs.conformal.intervals import LEVEL, Bounds
+from mlplab.runs.conformal.prediction_sets import Sets
 from mlplab.runs.discovery import COMPATIBLE
-from mlplab.runs.intervals import LEVEL
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sklearn.columns import as_columns
 from mlplab.sklearn.lockstep import trained
@@ -215,10 +217,14 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
         Raises:
             UserError: if the level is not between 0 and 1, or if too few rows were held out for it.
         """
-        frame = self._predicted(X, lambda ensemble, columns: ensemble.predict(columns, [level]))
-        targets = frame.width // 3
-        bounds = frame.to_numpy()[:, targets:].reshape(len(frame), targets, 2)
-        return bounds[:, 0] if targets == 1 else bounds
+
+        def limits(ensemble: Ensemble, frame: Any) -> Bounds:
+            targets = len(ensemble.schema.targets)
+            values = ensemble.predict(frame, interval=level)[:, -2 * targets :].to_numpy()
+            return values.reshape(len(values), targets, 2)
+
+        bounds = self._predicted(X, limits)
+        return bounds[:, 0] if bounds.shape[1] == 1 else bounds
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -255,3 +261,16 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Float64[np.ndarray, "row class"]:  # noqa: N803
         """Predicts the probability of each of `classes_`."""
         return self._predicted(X, Ensemble.predict_proba)
+
+    def predict_set(self, X: Any, level: float = LEVEL) -> Sets:  # noqa: N803
+        """Predicts which of `classes_` are in a set that has the true class with the probability `level`.
+
+        Raises:
+            UserError: as `TableRegressor.predict_interval`.
+        """
+
+        def sets(ensemble: Ensemble, frame: Any) -> Sets:
+            ensemble.check_levels((), read_levels(level))
+            return ensemble.uncertainty.sets(ensemble.predict_proba(frame), level)
+
+        return self._predicted(X, sets)

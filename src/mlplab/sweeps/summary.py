@@ -11,10 +11,10 @@ from rich.table import Table as RichTable
 
 from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
+from mlplab.config.metrics import BASELINES
 from mlplab.console import first_few, print_line
 from mlplab.runs.compare.run_result import RunResult, read_run
-from mlplab.runs.compare.same_table import by_table, is_classification, table_title
+from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
 from mlplab.runs.compare.varying_keys import varying_keys, warn_of_ensembles, without_repeats
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
@@ -56,7 +56,7 @@ def best_configurations(runs: Sequence[RunResult], width: int, title: str | None
     keys = varying_keys(runs)
     results = results_of_table(runs, keys)
     frame = results.frame.filter(pl.col("runs") > 0).with_columns(pl.lit(None).alias("not done"))
-    names = BASELINES[CLASSIFICATION if is_classification(runs) else REGRESSION]
+    names = BASELINES[metrics_of_runs(runs)]
     scores = {name: scores_of(runs, results.metrics, f"{key}/") for key, name in names.items()}
     same_rows = {key for key in keys if key.startswith("data.") or key == "ensemble"} <= {"data.batch_size"}
     return results_table(

@@ -9,6 +9,7 @@ mlplab predict run=FOLDER input=new.csv output=predictions.csv
   threshold=P      predicts the second of two classes from this probability on; by default as in training
   spread=true      adds how far networks disagree: `prediction_sd`, of classes `entropy` and `disagreement`
   interval=0.9     adds `lower` and `upper`, between which numbers are with this probability; or 0.8,0.9
+  sets=0.9         adds `set`, the classes of which one is the true class with this probability; or 0.8,0.9
   overwrite=true   replaces an existing output
   escape_formulas=true
                    puts a ' before text that a spreadsheet would interpret as a formula
@@ -36,6 +37,7 @@ class Predict(Arguments):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     spread: bool = False
     interval: Levels = ()
+    sets: Levels = ()
     overwrite: bool = False
     escape_formulas: bool = False
 

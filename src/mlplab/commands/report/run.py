@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from mlplab.commands.render import format_score, main_scores, metrics_among
+from mlplab.commands.render import format_score, main_scores
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.tables import TextTable, columns_table, importance_in
 from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.commands.verdict import NAMES, verdict
-from mlplab.config.metrics import BASELINES, MAIN
+from mlplab.config.metrics import BASELINES, MAIN, metrics_among
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json
@@ -20,6 +20,9 @@ from mlplab.runs.compare.run_result import RunResult
 
 LONGEST_LOG = 2**20
 """Bytes of a log that are read at most."""
+
+OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
+"""The scores of intervals and sets."""
 
 STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
@@ -87,12 +90,20 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
     }
 
     def table(caption: str, noun: str, rows: Mapping[str, Mapping[str, float | None]]) -> TextTable:
-        head = [noun, *(NAMES.get(name, name) for name in names)]
-        cells = [[title, *map(format_score, scores.values(), names)] for title, scores in rows.items()]
-        return TextTable(caption, head, cells, marked=(0,) if rows is models else ())
+        heads = [*next(iter(rows.values()))]
+        cells = [[title, *map(format_score, scores.values(), heads)] for title, scores in rows.items()]
+        marked = () if rows is targets else (0,)
+        return TextTable(caption, [noun, *(NAMES.get(name, name) for name in heads)], cells, marked=marked)
 
     tables = [table("Test scores, on rows that took no part in training", "model", models)]
-    return [*tables, table("Test scores of each target", "target", targets)] if targets else tables
+    tables += [table("Test scores of each target", "target", targets)] if targets else []
+    of_ranges = [name.removeprefix("test/") for name in metrics if OF_RANGES.fullmatch(name)]
+    if of_ranges:
+        rows = main_scores(metrics, names=of_ranges)
+        rows = {BASELINES[names].get(name, name): scores for name, scores in rows.items()}
+        kind = "prediction sets" if "test/log_loss" in metrics else "intervals"
+        tables.append(table(f"Scores of {kind} by their level, on the same rows", "model", rows))
+    return tables
 
 
 def _validation(metrics: Mapping[str, float]) -> str:

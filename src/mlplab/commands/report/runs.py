@@ -11,7 +11,7 @@ from mlplab.commands.report.run import run_part
 from mlplab.commands.report.tables import TextTable, aligned_table, ensembles_of, importance_in
 from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
-from mlplab.config.metrics import BASELINES, CLASSIFICATION, REGRESSION
+from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import BestTrial
@@ -81,7 +81,7 @@ def _best_configuration(comparison: Comparison) -> TextTable | None:
 def _best_scores(comparison: Comparison) -> TextTable | None:
     """A row each for the best, the chosen ensembles and the baselines; None without scores."""
     best, metrics = comparison.best, comparison.metrics
-    baselines = BASELINES[CLASSIFICATION if "test/log_loss" in metrics else REGRESSION]
+    baselines = BASELINES[metrics_among(metrics, "test/")]
 
     def means(title: str, prefix: str = "") -> list[str]:
         return [title, *(format_mean(score(best, prefix + name), name, with_se=False) for name in metrics)]

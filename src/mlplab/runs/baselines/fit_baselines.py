@@ -23,7 +23,7 @@ BLOCK_ROWS = 8192
 
 log = logging.getLogger(__name__)
 
-_FITTED: WeakKeyDictionary[RunData, dict[tuple[str, ...], "Baselines"]] = WeakKeyDictionary()
+_FITTED: WeakKeyDictionary[RunData, dict[tuple[object, ...], "Baselines"]] = WeakKeyDictionary()
 
 
 class Baselines:
@@ -38,13 +38,13 @@ class Baselines:
     def __init__(
         self, data: TrainingData, names: Sequence[str], threads: int, *, refit: bool = False
     ) -> None:
-        self.threads, self.classes = threads, data.classes
+        self.threads, self.classes, self.quantiles = threads, data.classes, data.quantiles
         self._test_scores: dict[str, Scores] = {}
         with threadpool_limits(threads), _quiet_products():
             self.models = {name: _fit(name, data, refit=refit) for name in MODELS if name in names}
 
     def predict(self, name: str, x: X, rows: Rows) -> Float64[np.ndarray, "chosen output"]:
-        """The predictions of a baseline for rows of a table: the targets, or the probabilities of classes."""
+        """What a baseline predicts for rows of a table: targets, probabilities of classes, or quantiles."""
         blocks = [rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS)]
         with threadpool_limits(self.threads), _quiet_products():
             return np.concatenate([self.models[name].predict(x[block]) for block in blocks])
@@ -55,7 +55,10 @@ class Baselines:
         """The scores of each baseline on rows of a table with the same features."""
         weights = None if weight is None else weight[rows]
         return {
-            name: scores(self.predict(name, x, rows), y[rows], weights, self.classes) for name in self.models
+            name: scores(
+                self.predict(name, x, rows), y[rows], weights, self.classes, quantiles=self.quantiles
+            )
+            for name in self.models
         }
 
     def test_scores(self, data: RunData) -> dict[str, Scores]:
@@ -85,8 +88,9 @@ def _fit(name: str, data: TrainingData, *, refit: bool) -> Model:
 
 def fit_baselines(data: RunData, run: TrainConfig) -> Baselines:
     """The baselines of a run for its table and split, fitted only once."""
-    fitted, key = _FITTED.setdefault(data, {}), tuple(run.baselines)
+    names, quantiles = tuple(run.baselines), run.quantiles
+    fitted, key = _FITTED.setdefault(data, {}), (names, quantiles)
     if key not in fitted:
-        training = TrainingData(data.table, data.split.train, data.split.val)
-        fitted[key] = Baselines(training, key, run.threads, refit=bool(data.bagged))
+        training = TrainingData(data.table, data.split.train, data.split.val, quantiles)
+        fitted[key] = Baselines(training, names, run.threads, refit=bool(data.bagged))
     return fitted[key]

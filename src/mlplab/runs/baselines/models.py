@@ -1,4 +1,8 @@
-"""The models of the baselines: constants, and scikit-learn's linear models and gradient boosting."""
+"""The models of the baselines: constants, and scikit-learn's linear models and gradient boosting.
+
+Of quantiles, they predict those of the training rows; those of the residuals around ridge regression; and
+what boosting learns with a model for each.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -39,7 +43,7 @@ with standard deviation 1, and log loss."""
 
 
 class Constant:
-    """The mean of the targets, or the shares of the classes."""
+    """The mean of the targets, the shares of the classes, or the quantiles of the target."""
 
     chosen = None
 
@@ -49,6 +53,8 @@ class Constant:
         if data.classes:
             counts = np.bincount(y[:, 0].astype(np.int64), weights, data.classes)
             self.output = counts / counts.sum()
+        elif data.quantiles:
+            self.output = _quantiles(y[:, 0], weights, data.quantiles)
         else:
             self.output = np.average(y, 0, weights)
 
@@ -92,6 +98,10 @@ class Linear:
             self.chosen = [self.model.C]
         else:
             self.model = RidgeCV(PENALTIES, alpha_per_target=True).fit(columns, y, weights)
+        self.added = np.zeros(1)
+        if data.quantiles:
+            residuals = y - self.model.predict(columns).reshape(y.shape)
+            self.added = _quantiles(residuals[:, 0], weights, data.quantiles)
 
     def _logistic(self, data: TrainingData, columns: Any, chosen: Sequence[float] | None) -> Any:
         """Logistic regression with the lowest log loss of the validation rows, or with the chosen penalty.
@@ -121,18 +131,18 @@ class Linear:
         columns = self.columns.transform(x)
         if self.classes:
             return _of_all_classes(self.model, self.model.predict_proba(columns), self.classes)
-        return self.model.predict(columns).reshape(len(x), -1).astype(np.float64)
+        return self.model.predict(columns).reshape(len(x), -1).astype(np.float64) + self.added
 
 
 class Boosting:
-    """Gradient boosting of histogram-based trees: a model for each target, or one for all classes.
+    """Gradient boosting of histogram-based trees: a model of each target or quantile, or of all classes.
 
     Categories are split as categories, and missing values are a value of their own. Training stops when the
     loss of the validation rows no longer decreases, and the trees up to its minimum predict. Targets are
     standardized, since the tolerance of early stopping is absolute.
 
     Args:
-        chosen: the number of iterations for each target; None: it is chosen.
+        chosen: the number of iterations for each model; None: it is chosen.
     """
 
     def __init__(self, data: TrainingData, chosen: Sequence[Any] | None = None) -> None:
@@ -152,6 +162,7 @@ class Boosting:
         x = self.codes.fit_transform(x)
         x[:, np.isnan(x).all(0)] = 0  # scikit-learn cannot bin a number that is always missing
         self.classes, self.mean, self.std = data.classes, np.zeros(1), np.ones(1)
+        self.quantiles = data.quantiles
         if not data.classes:
             self.mean = np.average(y, 0, weights)
             std = np.sqrt(np.average(np.square(y - self.mean), 0, weights))
@@ -161,8 +172,11 @@ class Boosting:
         kind = HistGradientBoostingClassifier if data.classes else HistGradientBoostingRegressor
         y, y_val = ((target - self.mean) / self.std for target in (y, y_val))
         self.models = []
-        for target in range(y.shape[1]):
-            settings = BOOSTING | ({"max_iter": chosen[target]} if chosen else {})
+        outputs: list[tuple[int, dict[str, Any]]] = [(target, {}) for target in range(y.shape[1])]
+        if data.quantiles:
+            outputs = [(0, {"loss": "quantile", "quantile": level}) for level in data.quantiles]
+        for number, (target, loss) in enumerate(outputs):
+            settings = BOOSTING | loss | ({"max_iter": chosen[number]} if chosen else {})
             model = kind(
                 **settings,
                 tol=TOLERANCES[bool(data.classes)],
@@ -183,10 +197,18 @@ class Boosting:
             outputs.append(next(islice(stages, iterations - 1, None)))
         if self.classes:
             return _of_all_classes(self.models[0], outputs[0], self.classes)
-        return np.column_stack(outputs) * self.std + self.mean
+        predicted = np.column_stack(outputs) * self.std + self.mean
+        return np.sort(predicted, 1) if self.quantiles else predicted
 
 
 Model = Constant | Linear | Boosting
+
+
+def _quantiles(
+    values: Float[np.ndarray, " row"], weights: Float[np.ndarray, " row"] | None, levels: Sequence[float]
+) -> Float[np.ndarray, " level"]:
+    """The weighted quantiles of values: the smallest that reach the shares."""
+    return np.quantile(values, levels, method="inverted_cdf", weights=weights)
 
 
 def _of_all_classes(model: Any, probabilities: Float[np.ndarray, "row known"], classes: int) -> Output:

@@ -1,5 +1,6 @@
 """The rows that baselines are fitted to: how many, and with which weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,11 +29,16 @@ Output = Float64[np.ndarray, "row output"]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows of a table that baselines are fitted to, and rows by which hyperparameters are chosen."""
+    """Rows of a table that baselines are fitted to, and rows by which hyperparameters are chosen.
+
+    Attributes:
+        quantiles: the levels of the quantiles that are predicted; none: the targets, or classes.
+    """
 
     table: Table
     train: Rows
     val: Rows
+    quantiles: Sequence[float] = ()
 
     @property
     def classes(self) -> int:
@@ -83,6 +89,6 @@ class TrainingData:
             work = columns * (100 * self.classes or columns)
             return int(np.clip(FITTED_WORK / work, *FITTED_ROWS))
         if name == "boosting":
-            outputs = self.classes if self.classes > 2 else self.table.y.shape[1]
+            outputs = self.classes if self.classes > 2 else len(self.quantiles) or self.table.y.shape[1]
             return max(FEWEST_BOOSTED, BOOSTED_VALUES // (len(categories) * outputs))
         return len(self.table.x)

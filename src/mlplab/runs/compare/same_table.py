@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlplab.config.metrics import metrics_of
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.run_result import RunResult
 
@@ -38,6 +39,12 @@ def is_classification(runs: Sequence[RunResult]) -> bool:
         or any(name.endswith("log_loss") for name in run.metrics)
         for run in runs
     )
+
+
+def metrics_of_runs(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    """The metrics that runs of one table have in common."""
+    all_quantiles = all(run.config.get("loss.name") == "quantile" for run in runs)
+    return metrics_of(is_classification(runs), all_quantiles)
 
 
 def table_title(runs: Sequence[RunResult]) -> str:

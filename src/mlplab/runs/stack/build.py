@@ -168,6 +168,7 @@ def _build_network(
         statistics,
         len(schema.classes),
         class_weights(configs, data),
+        first.quantiles,
     )
     knots = preprocessing.scaled(statistics["knots"]) if statistics and bins else None
     models = [member.model for member in configs]

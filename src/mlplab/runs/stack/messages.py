@@ -104,5 +104,6 @@ def _linear_model(run: Run) -> str:
 def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:
     """The scores on the test rows, or else on the validation rows."""
     part = "test" if run.config.test else "val"
-    names = metrics_of(run.data.table.schema.classes)
-    return f"{part} " + ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in names)
+    names = metrics_of(run.data.table.schema.classes, run.config.quantiles)
+    scores = {name: metrics[f"{part}/{name}"] for name in names if f"{part}/{name}" in metrics}
+    return f"{part} " + ", ".join(f"{name} {value}" for name, value in scores.items())

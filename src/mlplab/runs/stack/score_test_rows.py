@@ -11,9 +11,9 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.cpu_settings import cpu_settings_for_training
 from mlplab.data.cache import DataCache
 from mlplab.runs.baselines.fit_baselines import fit_baselines
+from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
-from mlplab.runs.intervals import scores_of
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.scores import score_networks, table_scores
@@ -31,7 +31,7 @@ class ScoredTestRows:
 
     Attributes:
         values: the metrics of each network.
-        predicted: the mean prediction, of ensembles, and of runs that have intervals or write predictions.
+        predicted: the mean prediction, of ensembles, and of runs that have residuals or write predictions.
     """
 
     run: Run
@@ -40,27 +40,24 @@ class ScoredTestRows:
 
     def metrics(self) -> Metrics:
         """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
-        run, intervals = self.run, self._interval_scores()
+        run, table, rows = self.run, self.run.data.table, self.run.data.split.test
+        quantiles, metrics = run.config.quantiles, Metrics()
         if not run.data.bagged:
-            return finite({f"test/{name}": value.item() for name, value in self.values.items()} | intervals)
-        assert self.predicted is not None
-        together = table_scores(run.data.table, run.data.split.test, self.predicted, run.threshold)
-        metrics = {f"test/{name}": value for name, value in together.items()}
-        for name, value in self.values.items():
-            metrics[f"members/test/{name}"] = value.double().mean().item()
-        if len(self.values["loss"]) > 1:
-            metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in self.values.items()}
-        return finite(metrics | intervals)
-
-    def _interval_scores(self) -> Metrics:
-        """The scores of the run's intervals, if it has any."""
-        run, rows = self.run, self.run.data.split.test
-        if self.predicted is None or not run.residuals:
-            return {}
-        table = run.data.table
-        weight = None if table.weight is None else table.weight[rows]
-        found = scores_of(run.residuals, self.predicted, table.y[rows], weight)
-        return {f"test/{name}": value for name, value in found.items()}
+            metrics = {f"test/{name}": value.item() for name, value in self.values.items()}
+        if self.predicted is not None and (run.data.bagged or quantiles):
+            together = table_scores(table, rows, self.predicted, run.threshold, quantiles)
+            metrics |= {f"test/{name}": value for name, value in together.items()}
+        if run.data.bagged:
+            for name, value in self.values.items():
+                metrics[f"members/test/{name}"] = value.double().mean().item()
+            if len(self.values["loss"]) > 1:
+                of_members = self.values.items()
+                metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in of_members}
+        if self.predicted is not None and run.residuals:
+            weight = None if table.weight is None else table.weight[rows]
+            found = _uncertainty(run).scores(self.predicted, table.y[rows], weight)
+            metrics |= {f"test/{name}": value for name, value in found.items()}
+        return finite(metrics)
 
     def baseline_metrics(self) -> Metrics:
         """The scores of the run's baselines."""
@@ -74,7 +71,10 @@ class ScoredTestRows:
         if self.run.config.test_predictions and self.predicted is not None:
             table, rows, threshold = self.run.data.table, self.run.data.split.test, self.run.threshold
             path = self.run.folder / TEST_PREDICTIONS
-            write_test_predictions(path, table.schema, rows, table.y[rows], self.predicted, threshold)
+            quantiles = self.run.config.quantiles
+            write_test_predictions(
+                path, table.schema, rows, table.y[rows], self.predicted, threshold, quantiles
+            )
 
 
 def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> list[ScoredTestRows]:
@@ -99,9 +99,15 @@ def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> 
         if predicted is not None and (run.data.bagged or run.config.test_predictions or run.residuals):
             weights = np.array(run.weights(len(members)))
             mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
+            if run.config.quantiles:
+                mean = _uncertainty(run).corrected(mean)
         member_values = {name: value[members].cpu() for name, value in values.items()}
         scored.append(ScoredTestRows(run, member_values, mean))
     return scored
+
+
+def _uncertainty(run: Run) -> Uncertainty:
+    return Uncertainty(run.data.table.schema, [run.residuals], quantiles=run.config.quantiles)
 
 
 def score_finished_run(folder: Path, cache: DataCache) -> Metrics:

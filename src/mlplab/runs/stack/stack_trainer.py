@@ -11,8 +11,8 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
+from mlplab.runs.conformal.residuals import residuals_of
 from mlplab.runs.folder import Metrics, Status, finite
-from mlplab.runs.intervals import residuals_of
 from mlplab.runs.predictions import Predicted, out_of_fold
 from mlplab.runs.run import Run, activations, member_configs
 from mlplab.runs.scores import table_scores, table_threshold
@@ -206,7 +206,8 @@ class StackTrainer:
         if module.ensemble > 1:
             # Not by a threshold that these rows have chosen.
             threshold = DEFAULT_THRESHOLD if run.config.threshold == "auto" else run.threshold
-            scores = table_scores(run.data.table, *self._validated(index), threshold)
+            quantiles = run.config.quantiles
+            scores = table_scores(run.data.table, *self._validated(index), threshold, quantiles)
             metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in scores.items()}
             metrics["members"] = len(members)
         if module.network.linear_path is not None:
@@ -265,8 +266,7 @@ class StackTrainer:
                 wanted = table_threshold(run.data.table, *self._validated(index), run.config.threshold_metric)
             run.threshold = wanted
             self._weigh_members(index)
-            if not module.schema.classes:
-                run.residuals = residuals_of(run.data.table, *self._validated(index))
+            run.residuals = residuals_of(run.data.table, *self._validated(index))
 
     def _weigh_members(self, index: int) -> None:
         """Sets the weights of a run's members, if their errors can be compared.

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
+from mlplab.config.loss import MEDIAN
 from mlplab.config.types import read_levels
-from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
@@ -18,13 +18,12 @@ from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
-from mlplab.runs.intervals import LEVEL, Bounds, bounds_of, highest_level
+from mlplab.runs.conformal.quantiles import median_of
+from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.predictions import (
     OfMembers,
     Predicted,
     Spread,
-    interval_columns,
-    prediction_columns,
     spread_columns,
     weighted_mean,
 )
@@ -36,14 +35,16 @@ BLOCK_VALUES = 2**21
 """The most predictions of members in memory at a time: 16 MiB."""
 
 MeanAndSpread = tuple[Predicted, Spread]
-"""The targets in their own units or the probability of each class; and the columns of spread."""
+"""The targets in their own units, the probability of each class, or quantiles; and the columns of spread."""
 
 
 Values = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
 """Values of targets in their own units, or classes."""
 
 Level = float | int | str
-"""The level of an interval; of text, several: `0.8,0.9`."""
+
+Levels = Level | Sequence[Level]
+"""The level of an interval or a set, or several, which text may be, too: `0.8,0.9`."""
 
 
 class Ensemble:
@@ -54,7 +55,9 @@ class Ensemble:
 
     Attributes:
         schema: the input columns and the targets of the runs.
+        quantiles: the levels of the quantiles that they predict; none: they predict targets or classes.
         config, metrics: the configuration of each run, and the content of its metrics.json.
+        uncertainty: the intervals or prediction sets around mean predictions.
         threshold: from which mean probability on the second of two classes is predicted: the weighted mean
             of the runs' thresholds, so that the weighted mean of the distances from them decides.
         stacks: the runs as stacks that predict together.
@@ -66,14 +69,16 @@ class Ensemble:
     def __init__(self, runs: Sequence[TrainedRun], weights: Sequence[float] | None = None) -> None:
         self.runs = tuple(runs)
         self.weights: Float64[np.ndarray, " run"] = np.array(weights or [1 / len(runs)] * len(runs))
-        self.schema = runs[0].schema
+        self.schema, self.quantiles = runs[0].schema, runs[0].quantiles
         self.config = tuple(run.config for run in runs)
         self.metrics = tuple(run.metrics for run in runs)
         for run in runs:
-            if (run.schema, run.dtype) != (self.schema, runs[0].dtype):
-                what = "has other columns, classes or precision than the first run of its sweep"
+            if (run.schema, run.dtype, run.quantiles) != (self.schema, runs[0].dtype, self.quantiles):
+                what = "has other columns, classes, quantiles or precision than the first run of its sweep"
                 raise UserError(Fault(what, str(run.folder), remedy="give the folder of one run"))
         self.threshold = float(np.average([run.threshold for run in runs], weights=self.weights))
+        residuals = [run.residuals for run in runs]
+        self.uncertainty = Uncertainty(self.schema, residuals, self.weights, self.quantiles)
         self.stacks = stacked(runs)
         weight_of = dict(zip(self.runs, self.weights, strict=True))
         self._network_weights = np.concatenate(
@@ -94,10 +99,12 @@ class Ensemble:
     def predict(self, frame: FrameLike) -> Values: ...
 
     @overload
-    def predict(self, frame: FrameLike, interval: Level | Sequence[Level]) -> pl.DataFrame: ...
+    def predict(
+        self, frame: FrameLike, interval: Levels | None = None, sets: Levels | None = None
+    ) -> pl.DataFrame: ...
 
     def predict(
-        self, frame: FrameLike, interval: Level | Sequence[Level] | None = None
+        self, frame: FrameLike, interval: Levels | None = None, sets: Levels | None = None
     ) -> Values | pl.DataFrame:
         """Predicts the target of each row, in its own units, or its class by `predicted_classes`.
 
@@ -108,24 +115,25 @@ class Ensemble:
             interval: the probability with which an interval contains the target, such as 0.9, or several.
                 With it, the result is a frame with the columns `prediction`, `lower` and `upper`; more in
                 `column_names` and `interval_columns`.
+            sets: the probability with which a set contains the class, or several; it adds the column `set`.
 
         Raises:
             UserError: if a column is missing, or its values are of a different kind than in training; or as
-                `check_intervals`.
+                `check_levels`.
         """
-        if interval is not None:
-            try:
-                levels = read_levels(interval)
-            except ValueError as error:
-                raise UserError(Fault(str(error), f"interval={interval}")) from error
-            self.check_intervals(levels)
+        intervals, of_sets = _levels("interval", interval), _levels("sets", sets)
+        self.check_levels(intervals, of_sets)
         mean, _ = self._predict(frame)
-        if interval is not None:
-            columns = prediction_columns(self.schema, mean, self.threshold)
-            return pl.DataFrame(columns + self.interval_columns(mean, levels))
+        if intervals or of_sets:
+            return pl.DataFrame(self.uncertainty.columns(mean, self.threshold, intervals, of_sets))
         if self.schema.classes:
             return self.classes[predicted_classes(mean, self.threshold)]
-        return mean[:, 0] if mean.shape[1] == 1 else mean
+        points = self.points(mean)
+        return points[:, 0] if points.shape[1] == 1 else points
+
+    def points(self, predicted: Predicted) -> Float64[np.ndarray, "row target"]:
+        """The predictions of targets: those themselves, or the median of their quantiles."""
+        return median_of(predicted, self.quantiles) if self.quantiles else predicted
 
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
         """Predicts the probability of each of `classes`.
@@ -147,42 +155,16 @@ class Ensemble:
         self.check_several()
         return pl.DataFrame(spread_columns(self.schema, self._predict(frame, with_spread=True)[1]))
 
-    def interval_columns(self, predicted: Predicted, levels: Sequence[float]) -> list[pl.Series]:
-        """The columns of intervals around mean predictions."""
-        return interval_columns(self.schema, [self.bounds(predicted, level) for level in levels], levels)
-
-    def bounds(self, predicted: Predicted, level: float = LEVEL) -> Bounds:
-        """The limits around mean predictions; means of those that the runs give."""
-        of_runs = [bounds_of(run.residuals, predicted, level) for run in self.runs]
-        return np.average(of_runs, 0, self.weights)
-
-    @property
-    def highest_level(self) -> float:
-        """The highest level of an interval; NaN if a run has no residuals."""
-        return float(np.min([highest_level(run.residuals) for run in self.runs]))
-
-    def check_intervals(self, levels: Sequence[float]) -> None:
-        """Checks that there are intervals of these levels.
+    def check_levels(self, intervals: Sequence[float], sets: Sequence[float]) -> None:
+        """Checks that there are intervals and sets of these levels.
 
         Raises:
-            UserError: if targets are classes, or a run has no residuals, or those of too few rows.
+            UserError: if they do not suit the target, or a run has no residuals, or those of too few rows.
         """
-        highest = max(levels)
-        for run in self.runs:
-            where, most = str(run.folder), highest_level(run.residuals)
-            if self.schema.classes:
-                what, remedy = "predicts classes, which have no intervals", "use their probabilities"
-            elif np.isnan(most):
-                what, remedy = "has no held-out errors (runs from before 0.19 have none)", "train again"
-            elif highest > most:
-                grouped = getattr(run.config.data.split, "group", None)
-                rows = plural(run.residuals[0].rows, "group" if grouped else "row")
-                what = f"held out {rows}, too few for interval={highest:g}"
-                most = np.floor(most * 1000) / 1000
-                remedy = (f"at most interval={most:g}, or " if most else "") + "train on more"
-            else:
-                continue
-            raise UserError(Fault(what, where, remedy=remedy))
+        grouped = getattr(self.config[0].data.split, "group", None)
+        if fault := self.uncertainty.fault(intervals, sets, "group" if grouped else "row"):
+            what, remedy = fault
+            raise UserError(Fault(what, str(self.runs[0].folder), remedy=remedy))
 
     def check_several(self) -> None:
         """Checks that there are several networks.
@@ -246,12 +228,15 @@ class Ensemble:
             UserError: if a value is infinite in the network's precision, or a prediction is not finite.
         """
         blocks, weights, of_classes = [], self._network_weights, bool(self.schema.classes)
-        row_values = self.networks * self.schema.outputs
+        row_values = self.networks * self.runs[0].outputs
         rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
         for start in range(0, max(1, len(x)), rows_at_once):
             values = np.concatenate([stack(x[start : start + rows_at_once]) for stack in self.stacks])
-            mean = weighted_mean(values, weights)
-            blocks.append((mean, spread_of(values, weights, of_classes) if with_spread else mean[:, :0]))
+            mean, points = weighted_mean(values, weights), values
+            if self.quantiles:
+                mean = self.uncertainty.corrected(mean)
+                points = values[..., [self.quantiles.index(MEDIAN)]]
+            blocks.append((mean, spread_of(points, weights, of_classes) if with_spread else mean[:, :0]))
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
         if len(bad := np.flatnonzero(np.isinf(x).any(1) | ~np.isfinite(mean).all(1))):
             where = f"data row {rows_before + bad[0] + 1}" if rows_before is not None else ""
@@ -260,6 +245,18 @@ class Ensemble:
             remedy = "it is far outside the training range; correct it, or drop the row"
             raise UserError(Fault(what, where, remedy=remedy))
         return mean, spread
+
+
+def _levels(key: str, value: Levels | None) -> tuple[float, ...]:
+    """The levels that an argument names.
+
+    Raises:
+        UserError: if one is not between 0 and 1.
+    """
+    try:
+        return () if value is None else read_levels(value)
+    except ValueError as error:
+        raise UserError(Fault(str(error), f"{key}={value}")) from error
 
 
 def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:

@@ -42,6 +42,7 @@ def error_of(
     y: Float64[np.ndarray, "row target"],
     weight: Float64[np.ndarray, " row"] | None,
     classes: int,
+    quantiles: Sequence[float] = (),
 ) -> Error:
     """The error of predictions for rows: a metric of `scores`, or `STANDARDISED_RMSE`.
 
@@ -52,6 +53,8 @@ def error_of(
     if metric == "log_loss":
         true = np.arange(len(y)), y[:, 0].astype(np.int64)
         return lambda predicted, _: float(-share @ np.log(predicted[true].clip(SMALLEST_PROBABILITY)))
+    if quantiles:
+        return lambda predicted, _: scores(predicted, y, weight, quantiles=quantiles)[metric]
     if metric == "mae":
         return lambda predicted, _: float(np.mean(share @ abs(predicted - y)))
     if metric in ("rmse", STANDARDISED_RMSE):

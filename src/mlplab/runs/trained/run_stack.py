@@ -54,7 +54,7 @@ class RunStack:
         """Each member's predictions of rows of features, computed by the schema; NaN is a missing value."""
         rows, size, at_once = _padded(torch.from_numpy(x)), self._size, self._rows_at_once
         members = len(self._states)
-        predicted = np.empty((members, len(rows), self.runs[0].schema.outputs))
+        predicted = np.empty((members, len(rows), self.runs[0].outputs))
         with self._lock, torch.inference_mode():
             for start in range(0, members, size):
                 first = min(start, members - size)  # the last pass may repeat some members

@@ -16,8 +16,8 @@ from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
+from mlplab.runs.conformal.residuals import Residuals
 from mlplab.runs.discovery import read_config, read_metrics
-from mlplab.runs.intervals import Residuals
 from mlplab.runs.run import member_configs
 from mlplab.training import checkpoint
 
@@ -33,7 +33,7 @@ class TrainedRun:
         member_weights: the weight of each member in the mean prediction; their sum is 1.
         threshold: the probability from which the second of two classes is predicted.
         table: the fingerprint of the table and the split.
-        residuals: of each target that is a number, for prediction intervals; none in runs from before 0.19.
+        residuals: of the rows that were held out, for intervals and sets; none in runs from before 0.19.
         seen: the rows in training or validation: its own, and those of the run of a warm start.
 
     Raises:
@@ -78,6 +78,16 @@ class TrainedRun:
         return UserError(Fault(what, str(self._path), remedy=remedy))
 
     @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The levels of the quantiles that it predicts; none if it predicts targets or classes."""
+        return self.config.quantiles
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of its network."""
+        return len(self.quantiles) or self.schema.outputs
+
+    @property
     def dtype(self) -> type[np.floating]:
         """The type of the features."""
         return np.float64 if self._dtype == torch.float64 else np.float32
@@ -90,7 +100,7 @@ class TrainedRun:
         seed = self.config.seed if isinstance(model, CustomModel) else None  # which may do anything
         if isinstance(model, Mlp):  # each network has its own
             model = model.model_copy(update={"activation": None})
-        return model, seed, self.schema, shapes
+        return model, seed, self.schema, shapes, self.quantiles
 
     def build_network(self, models: Sequence[ResolvedModel]) -> Network:
         """A network for predictions, whose weights must be loaded.
@@ -107,7 +117,10 @@ class TrainedRun:
         has_weights = self.config.data.class_weights != "none"
         weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None
         targets, dtype = len(schema.targets), self._dtype
-        preprocessing = Preprocessing(section, layout, targets, seeds, dtype, None, classes, weights)
+        quantiles = self.quantiles
+        preprocessing = Preprocessing(
+            section, layout, targets, seeds, dtype, None, classes, weights, quantiles
+        )
         return build_network(models, seeds, preprocessing, initialize=False).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:

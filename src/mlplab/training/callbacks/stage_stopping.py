@@ -14,6 +14,7 @@ from mlplab.training.callbacks.early_stopping import EarlyStopping
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.optimization.schedules import stage_ends
+from mlplab.training.scoring.losses import pinball
 
 STANDARD_ERRORS, FEWEST_ROWS = 3, 30
 """By which the best epochs must be better, on so many validation rows."""
@@ -65,12 +66,13 @@ class StageStopping(StackCallback):
     ) -> tuple[Float64[Tensor, "member row"], Float64[Tensor, "member row"]]:
         """By how much the errors of validation rows are larger than in the best epochs; the rows' weights."""
         network, differences, weights = module.network.eval(), [], []
+        quantiles = module.configs[0].quantiles
         with torch.inference_mode():
             for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
                 moved = trainer.strategy.batch_to_device(batch)
                 best = functional_call(network, self.best.network, moved.x)
-                difference = row_errors(network(moved.x), moved.y) - row_errors(best, moved.y)
-                differences.append(difference)
+                now, then = (row_errors(each, moved.y, quantiles) for each in (network(moved.x), best))
+                differences.append(difference := now - then)
                 weight = torch.ones_like(difference) if moved.row_weight is None else moved.row_weight[..., 0]
                 weights.append(weight.double())
         network.train()
@@ -100,9 +102,14 @@ class StageStopping(StackCallback):
 
 
 def row_errors(
-    predicted: Float64[Tensor, "member batch output"], y: Float64[Tensor, "member batch target"]
+    predicted: Float64[Tensor, "member batch output"],
+    y: Float64[Tensor, "member batch target"],
+    quantiles: Sequence[float] = (),
 ) -> Float64[Tensor, "member batch"]:
-    """The absolute error of each row, summed over targets, or its log loss."""
+    """The absolute error of each row, summed over targets; the pinball loss of quantiles; or its log loss."""
+    if quantiles:
+        level = torch.tensor(quantiles, dtype=y.dtype, device=y.device)
+        return pinball(predicted, y, level).mean(2)
     if predicted.shape == y.shape:
         return (predicted - y).abs().sum(2)
     smallest = torch.finfo(predicted.dtype).tiny

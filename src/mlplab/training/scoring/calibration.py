@@ -14,6 +14,7 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
+from mlplab.training.scoring.losses import pinball
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
@@ -75,8 +76,8 @@ def linear_shares(
     """The share of each run with the lowest error of the rows that its members hold out; the lowest such.
 
     This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss,
-    weighted as in training, at its best temperature; that of numbers is the absolute error: a few outliers
-    decide about squared errors.
+    weighted as in training, at its best temperature; that of quantiles their loss; that of numbers is the
+    absolute error: a few outliers decide about squared errors.
 
     Args:
         rows: the numbers of each member's rows; what follows them is padding.
@@ -98,6 +99,9 @@ def linear_shares(
                 temperature[members] = of_run
             log_probability = (combined.double() / temperature.to(z.device)).log_softmax(2)
             error = -log_probability.gather(2, y.long())
+        elif transform.quantiles:
+            level = torch.tensor(transform.quantiles, dtype=target.dtype, device=target.device)
+            error = pinball(combined, target, level).sum(2, keepdim=True).double()
         else:
             error = (combined - target).abs().sum(2, keepdim=True).double()
         error = error if weight is None else error * weight

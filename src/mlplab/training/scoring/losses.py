@@ -87,6 +87,27 @@ def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     return Loss(by_row, derivative, degree=2)
 
 
+def pinball(z: Outputs, y: Targets, level: Float[Tensor, " output"]) -> Outputs:
+    """max(τe, (τ − 1)e) of the levels τ, with e = y − z (Koenker & Bassett 1978)."""
+    error = y - z
+    return torch.maximum(level * error, (level - 1) * error)
+
+
+def quantile(losses: Sequence[config.QuantileLoss]) -> Loss:
+    """The mean pinball loss over levels, which are the same for all members."""
+    levels = losses[0].levels
+    column = cache(torch.tensor(levels, dtype=torch.float64).to)
+
+    def by_row(z: Outputs, y: Targets) -> Targets:
+        return pinball(z, y, column(z.device, z.dtype)).mean(-1, keepdim=True)
+
+    def derivative(z: Outputs, y: Targets) -> Outputs:
+        level = column(z.device, z.dtype)
+        return ((y < z).to(z.dtype) - level) / len(levels)
+
+    return Loss(by_row, derivative, degree=1)
+
+
 def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
     """−Σₖ qₖ log pₖ with p = softmax(z) of the logits z; its derivative with respect to z is p − q.
 
@@ -122,6 +143,7 @@ LOSSES: dict[str, Callable[[Any], Loss]] = {
     "mse": mse,
     "mae": mae,
     "huber": huber,
+    "quantile": quantile,
     "cross_entropy": cross_entropy,
 }
 """By their names in the configuration; each function takes the sections of all members."""

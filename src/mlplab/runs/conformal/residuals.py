@@ -1,9 +1,8 @@
-"""Prediction intervals: limits between which targets are with a given probability.
+"""The errors of the rows that were held out, whose quantiles make intervals, sets and quantiles.
 
 Split conformal prediction (Lei et al. 2018): errors of new rows are taken to be as those of rows that were
 held out; of an ensemble, each row is predicted by the networks that did not train on it. Errors are relative
-to their usual size near a prediction (Papadopoulos et al. 2002), and each limit has its own quantile. Imports
-no torch.
+to their usual size near a prediction (Papadopoulos et al. 2002).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,6 @@ from jaxtyping import Float64
 
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
-
-LEVEL = 0.9
-"""The level of the interval that test rows are scored with."""
 
 MOST_ERRORS = 1000
 """Errors that are kept, so that a run does not grow with its table; half are the lowest and the highest."""
@@ -33,9 +29,6 @@ ROUNDING = 1e-9
 Column = Float64[np.ndarray, " row"]
 
 Bins = Float64[np.ndarray, " bin"]
-
-Bounds = Float64[np.ndarray, "row target limit"]
-"""The lower and the upper limit of each target, in its own units."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +66,18 @@ class Residuals:
             kept = np.unique(np.concatenate([kept[:tail], middle, kept[-tail:]]))
         return cls(rows, errors[order][kept], below[kept], share[kept], near, scale)
 
-    def bounds(self, predicted: Column, level: float) -> Float64[np.ndarray, "row limit"]:
-        """The limits around predictions.
+    def quantile(self, predicted: Column, share: float) -> Column:
+        """What at least this share of new targets is below; of a share under ½, what at most it is below.
 
-        Below and above them are (1 − level) / 2 of the rows each, if the new row is counted as one of those
-        that were held out, and exceeds all of them.
+        For that, the new row is counted as one of those that were held out, and takes the farther place.
         """
-        needed = (1 + level) / 2 * (self.rows + 1) / self.rows
-        lower = np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1
-        upper = np.searchsorted(self.share, needed - ROUNDING)
-        limits = self.errors[np.clip([lower, upper], 0, len(self.errors) - 1)]
-        return predicted[:, None] + np.interp(predicted, self.predicted, self.scale)[:, None] * limits
+        needed = max(share, 1 - share) * (self.rows + 1) / self.rows
+        if share < 0.5:
+            place = np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1
+        else:
+            place = np.searchsorted(self.share, needed - ROUNDING)
+        error = self.errors[np.clip(place, 0, len(self.errors) - 1)]
+        return predicted + np.interp(predicted, self.predicted, self.scale) * error
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As arrays, for a checkpoint."""
@@ -111,8 +105,8 @@ def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[
     return near, (summed + prior * usual) / (total[used] + prior)
 
 
-def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row target"]) -> list[Residuals]:
-    """The residuals of each target, of rows that were held out.
+def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"]) -> list[Residuals]:
+    """The residuals of each target or quantile of rows that were held out; of classes, 1 − p of the true one.
 
     New rows count as rows with the mean weight. With groups, a new row is of a new group, so each group
     counts alike.
@@ -129,44 +123,13 @@ def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row t
         weight = weight / np.bincount(group, weight)[group]
         count = int(group.max()) + 1
     y = table.y[rows]
+    if table.schema.classes:
+        y = 1 - np.take_along_axis(predicted, y.astype(np.int64), 1)
+        predicted = np.zeros_like(y)
+    y = np.broadcast_to(y, predicted.shape)
     return [Residuals.of(*each, weight, count) for each in zip(y.T, predicted.T, strict=True)]
 
 
-def highest_level(residuals: Sequence[Residuals]) -> float:
-    """The highest level of an interval; that of a higher one would be infinite. NaN without residuals."""
-    return min((1 - 2 / (of_target.rows + 1) for of_target in residuals), default=np.nan)
-
-
-def bounds_of(
-    residuals: Sequence[Residuals], predicted: Float64[np.ndarray, "row target"], level: float = LEVEL
-) -> Bounds:
-    """The limits around the predictions of all targets."""
-    columns = zip(residuals, predicted.T, strict=True)
-    return np.stack([of_target.bounds(column, level) for of_target, column in columns], 1)
-
-
-def scores_of(
-    residuals: Sequence[Residuals],
-    predicted: Float64[np.ndarray, "row target"],
-    y: Float64[np.ndarray, "row target"],
-    weight: Column | None,
-) -> dict[str, float]:
-    """The `interval_scores` around predictions; none if there are no intervals of `LEVEL`."""
-    has_intervals = highest_level(residuals) >= LEVEL
-    return interval_scores(bounds_of(residuals, predicted), y, weight) if has_intervals else {}
-
-
-def interval_scores(
-    bounds: Bounds, y: Float64[np.ndarray, "row target"], weight: Column | None, level: float = LEVEL
-) -> dict[str, float]:
-    """How good intervals are; means over rows and targets.
-
-    `coverage` is the share of targets within the limits; `width` the distance of these, in units of the
-    target; `winkler` the width plus 2 / (1 − level) times the distance of a target beyond a limit (Winkler
-    1972), which is lowest for the true quantiles.
-    """
-    lower, upper = bounds[..., 0], bounds[..., 1]
-    beyond = (lower - y).clip(min=0) + (y - upper).clip(min=0)
-    scores = {"coverage": beyond == 0, "width": upper - lower}
-    scores["winkler"] = scores["width"] + 2 / (1 - level) * beyond
-    return {name: float(np.average(value.mean(1), weights=weight)) for name, value in scores.items()}
+def highest_share(residuals: Sequence[Residuals]) -> float:
+    """The highest share of `Residuals.quantile` that is finite, had all errors been kept; NaN without any."""
+    return min((1 - 1 / (each.rows + 1) for each in residuals), default=np.nan)

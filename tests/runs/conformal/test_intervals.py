@@ -11,14 +11,8 @@ from support import SMALL, train_into
 import mlplab
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.runs.intervals import (
-    MOST_ERRORS,
-    Residuals,
-    bounds_of,
-    highest_level,
-    interval_scores,
-    residuals_of,
-)
+from mlplab.runs.conformal.intervals import bounds_of, highest_level, interval_scores
+from mlplab.runs.conformal.residuals import MOST_ERRORS, Residuals, residuals_of
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.sklearn import TableRegressor
 
@@ -26,6 +20,11 @@ from mlplab.sklearn import TableRegressor
 def residuals(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> Residuals:
     weight = np.ones(len(y)) if weight is None else weight
     return Residuals.of(y, predicted, weight, len(y))
+
+
+def limits(of_target: Residuals, predicted: np.ndarray, level: float) -> np.ndarray:
+    """The limits of one target: `[row, limit]`."""
+    return bounds_of([of_target], predicted[:, None], level)[:, 0]
 
 
 @pytest.mark.parametrize(("rows", "level"), [(19, 0.9), (39, 0.9), (200, 0.8), (25, 0.5)])
@@ -36,7 +35,7 @@ def test_an_interval_contains_new_targets_with_its_probability(rows: int, level:
     y = predicted + (0.1 + predicted) * source.exponential(size=predicted.shape)
     inside = []
     for known, target in zip(predicted, y, strict=True):
-        lower, upper = residuals(target[:-1], known[:-1]).bounds(known[-1:], level)[0]
+        lower, upper = limits(residuals(target[:-1], known[:-1]), known[-1:], level)[0]
         inside.append(lower <= target[-1] <= upper)
     rounded = 2 / (rows + 1)
     assert level - 0.02 < np.mean(inside) < level + rounded + 0.02
@@ -46,7 +45,7 @@ def test_the_width_follows_the_size_of_errors_near_a_prediction() -> None:
     source = np.random.default_rng(0)
     predicted = source.uniform(0, 10, 2000)
     of_noise = residuals(predicted + predicted * source.normal(size=2000), predicted)
-    (low, high), (lower, upper) = of_noise.bounds(np.array([2.0, 8.0]), 0.9)
+    (low, high), (lower, upper) = limits(of_noise, np.array([2.0, 8.0]), 0.9)
     assert upper - lower == pytest.approx(4 * (high - low), rel=0.2)
     assert upper - lower == pytest.approx(2 * 1.645 * 8, rel=0.1)
 
@@ -60,7 +59,7 @@ def test_a_row_of_weight_2_is_like_two_rows(rows: list[tuple[float, float, int]]
     at = np.linspace(-6, 6, 5)
     if count >= 30:  # several bins, whose limits may divide equal rows
         return
-    np.testing.assert_allclose(one.bounds(at, 0.7), other.bounds(at, 0.7), atol=1e-9)
+    np.testing.assert_allclose(limits(one, at, 0.7), limits(other, at, 0.7), atol=1e-9)
 
 
 def test_many_rows_are_kept_as_quantiles() -> None:
@@ -68,22 +67,22 @@ def test_many_rows_are_kept_as_quantiles() -> None:
     errors, predicted = source.normal(size=50_000), source.normal(size=50_000)
     found = residuals(predicted + errors, predicted)
     assert 0.99 * MOST_ERRORS <= len(found.errors) <= MOST_ERRORS
-    (limits,) = found.bounds(np.zeros(1), 0.9)
-    np.testing.assert_allclose(limits, [-1.645, 1.645], rtol=0.03)
-    (limits,) = found.bounds(np.zeros(1), 0.999)
-    np.testing.assert_allclose(limits, [-3.29, 3.29], rtol=0.08)
+    (found_limits,) = limits(found, np.zeros(1), 0.9)
+    np.testing.assert_allclose(found_limits, [-1.645, 1.645], rtol=0.03)
+    (found_limits,) = limits(found, np.zeros(1), 0.999)
+    np.testing.assert_allclose(found_limits, [-3.29, 3.29], rtol=0.08)
     again = Residuals.from_arrays(found.arrays())
-    np.testing.assert_array_equal(again.bounds(predicted, 0.8), found.bounds(predicted, 0.8))
+    np.testing.assert_array_equal(limits(again, predicted, 0.8), limits(found, predicted, 0.8))
 
 
 def test_of_few_rows_only_low_levels_have_finite_limits() -> None:
     y = np.arange(10.0)
     few = residuals(y, 0 * y)
     assert highest_level([few]) == pytest.approx(1 - 2 / 11)
-    assert few.bounds(np.zeros(1), highest_level([few])).tolist() == [[0, 9]]
+    assert limits(few, np.zeros(1), highest_level([few])).tolist() == [[0, 9]]
     assert np.isnan(highest_level([]))
     exact = residuals(y, y)
-    assert exact.bounds(y, 0.8).tolist() == [[value, value] for value in y]
+    assert limits(exact, y, 0.8).tolist() == [[value, value] for value in y]
 
 
 def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
@@ -95,9 +94,9 @@ def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
         mean_pinball_loss(y, bounds[..., limit], sample_weight=weight, alpha=alpha)
         for limit, alpha in ((0, 0.1), (1, 0.9))
     ]
-    assert found["winkler"] == pytest.approx(2 / 0.2 * sum(losses))
+    assert found["winkler_0.8"] == pytest.approx(2 / 0.2 * sum(losses))
     inside = ((bounds[..., 0] <= y) & (y <= bounds[..., 1])).mean(1)
-    assert found["coverage"] == pytest.approx(np.average(inside, weights=weight))
+    assert found["coverage_0.8"] == pytest.approx(np.average(inside, weights=weight))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +146,7 @@ def test_each_group_counts_alike_and_rows_of_weight_0_do_not(folder: Path) -> No
     for of_target, column, y in zip(found, predicted.T, table.y.T, strict=True):
         wanted = Residuals.of(y[used], column[used], weights[used], len({*group[used]}))
         assert of_target.rows == wanted.rows == 34
-        np.testing.assert_allclose(of_target.bounds(column, 0.8), wanted.bounds(column, 0.8))
+        np.testing.assert_allclose(limits(of_target, column, 0.8), limits(wanted, column, 0.8))
     assert run.residuals[0].rows < 34
     columns = mlplab.load(folder / "two/0").predict({"x": [0.0]}, interval=0.5).columns
     assert columns == ["prediction_y", "prediction_z", "lower_y", "upper_y", "lower_z", "upper_z"]
@@ -181,7 +180,7 @@ def test_an_estimator_predicts_intervals(folder: Path) -> None:
         ("one/0", [], "give a level, such as 0.9"),
         ("few/0", 0.9, "few/0: held out 3 rows, too few for interval=0.9\n  at most interval=0.5, or"),
         ("two/0", 0.99, "held out 1[0-9] groups, too few for interval=0.99"),
-        ("classes/0", 0.9, "predicts classes, which have no intervals\n  use their probabilities"),
+        ("classes/0", 0.9, "predicts classes, which have no intervals\n  use sets=0.9"),
     ],
 )
 def test_what_has_no_interval(folder: Path, run: str, interval: float | str, message: str) -> None:

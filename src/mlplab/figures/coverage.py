@@ -1,0 +1,90 @@
+"""How often intervals contain the target, or sets the class: by level, and by parts of the test rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+from jaxtyping import Float64
+
+from mlplab.console import in_digits, plural
+from mlplab.figures.scored_rows import MOST_PARTS, ColumnValues, ScoredRows, parts_of
+from mlplab.figures.style import HEIGHT, MARKER, NETWORK, UNIT, Figure, bar_chart, chart_of, diagonal, framed
+
+SMALLEST_PART = 30
+"""Rows of a part at least: of fewer, the share that is covered says little."""
+
+WORDS = {False: ("intervals", "target", "wide"), True: ("sets", "class", "classes")}
+"""Of numbers and of classes: what is drawn, what it should contain, and the unit of its size."""
+
+Inside = Float64[np.ndarray, " row"]
+
+
+def coverage_over_level(
+    scored: ScoredRows, levels: Sequence[float], shares: Sequence[float], sizes: Sequence[float]
+) -> Figure:
+    """The share of test rows whose target is inside, over the level.
+
+    Args:
+        shares: for each level; likewise `sizes`, the mean widths of intervals or sizes of sets.
+    """
+    kind, inside, size = WORDS[bool(scored.classes)]
+    base = chart_of(level=levels, share=shares, size=sizes).encode(
+        x=alt.X("level:Q", title=f"level of the {kind}", scale=UNIT),
+        y=alt.Y("share:Q", title=f"share of {kind} that contain the {inside}", scale=UNIT),
+        tooltip=["level:Q", "share:Q", alt.Tooltip("size:Q", title=size)],
+    )
+    marks = base.mark_line(color=NETWORK), base.mark_point(color=NETWORK, filled=True, size=50, opacity=1)
+    return framed(
+        *(diagonal(0.0, 1.0), *marks),
+        title=f"How often {kind} contain the {inside}",
+        subtitle=f"{scored.count()}; dashed: as often as the level says",
+        description=f"Share of {kind} that contain the {inside}, over their level; they should be equal",
+        size=(HEIGHT, HEIGHT),
+    )
+
+
+def coverage_by_part(
+    scored: ScoredRows, columns: Sequence[ColumnValues], level: float, inside: Inside, size: Inside
+) -> Figure | None:
+    """The parts of the test rows with the lowest coverage, as bars beside the level; None if all are small.
+
+    Of classes, those of each true class are parts, too.
+
+    Args:
+        inside: whether a row's target is in its interval, or its class in its set; `size` is how large it is.
+    """
+    kind, noun, unit = WORDS[bool(scored.classes)]
+
+    def mean_of(values: Inside, rows: Any = slice(None)) -> float:
+        return float(np.average(values[rows], weights=scored.weight[rows]))
+
+    if scored.classes:
+        of_class = ColumnValues(scored.target, scored.actual.astype(np.float64), scored.classes)
+        columns = [of_class, *columns]
+    parts = [
+        (mean_of(inside, rows), f"{column.name}: {name}", mean_of(size, rows), len(rows))
+        for column in columns
+        for name, rows in parts_of(column)
+        if SMALLEST_PART <= len(rows) < len(inside)
+    ]
+    if not parts:
+        return None
+    worst = sorted(parts)[:MOST_PARTS]
+    overall = f"{mean_of(inside):.1%}, {in_digits(mean_of(size), 3)} {unit}"
+    return bar_chart(
+        [
+            {"name": name, "inside": share, "note": f"{in_digits(width, 3)} {unit}, {plural(rows, 'row')}"}
+            for share, name, width, rows in worst
+        ],
+        alt.X(
+            "inside:Q",
+            title=f"share of {kind} that contain the {noun}",
+            scale=UNIT,
+            axis=alt.Axis(tickCount=6),
+        ),
+        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(level)),
+        title=f"Where {kind} of level {level:g} contain the {noun} least often",
+        subtitle=f"{scored.count()}; all together: {overall}; marked: the level",
+        description=f"Bars: the {len(worst)} parts of the rows whose {kind} contain the {noun} least often",
+    )

@@ -1,0 +1,50 @@
+"""Quantiles of a target, which a network learns with `loss=quantile`.
+
+Each is moved so that the right share of the rows that were held out is below it: conformalised quantile
+regression (Romano et al. 2019), with a correction of its own for each quantile.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from mlplab.config.loss import MEDIAN
+from mlplab.runs.conformal.intervals import Bounds
+from mlplab.runs.conformal.residuals import Column, Residuals
+
+Quantiles = Float64[np.ndarray, "row quantile"]
+
+
+def corrected(residuals: Sequence[Residuals], predicted: Quantiles, levels: Sequence[float]) -> Quantiles:
+    """The quantiles, corrected by the residuals of each, so that none cross."""
+    columns = zip(residuals, predicted.T, levels, strict=True)
+    return np.sort(np.column_stack([each.quantile(column, level) for each, column, level in columns]), 1)
+
+
+def median_of(predicted: Quantiles, levels: Sequence[float]) -> Float64[np.ndarray, "row 1"]:
+    """The median, which is the prediction."""
+    return predicted[:, [levels.index(MEDIAN)]]
+
+
+def interval_levels(levels: Sequence[float]) -> list[float]:
+    """The levels of the intervals between quantiles, the widest first: of 0.05, 0.5 and 0.95, only 0.9."""
+    known = {round(level, 9) for level in levels}
+    return [
+        round(1 - 2 * level, 9) for level in sorted(known) if level < MEDIAN and round(1 - level, 9) in known
+    ]
+
+
+def bounds_between(predicted: Quantiles, levels: Sequence[float], level: float) -> Bounds:
+    """The limits of one of `interval_levels`."""
+    places = [int(np.argmin(np.abs(np.array(levels) - end))) for end in ((1 - level) / 2, (1 + level) / 2)]
+    return predicted[:, None, places]
+
+
+def pinball_loss(
+    predicted: Quantiles, y: Float64[np.ndarray, "row 1"], weight: Column | None, levels: Sequence[float]
+) -> float:
+    """The mean pinball loss of all quantiles."""
+    error, level = y - predicted, np.array(levels)
+    by_row = np.maximum(level * error, (level - 1) * error).mean(1)
+    return float(np.average(by_row, weights=weight))
