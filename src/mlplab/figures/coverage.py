@@ -8,8 +8,29 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.console import in_digits, plural
+from mlplab.data.splits.split import sample_rows
 from mlplab.figures.scored_rows import MOST_PARTS, ColumnValues, ScoredRows, parts_of
-from mlplab.figures.style import HEIGHT, MARKER, NETWORK, UNIT, Figure, bar_chart, chart_of, diagonal, framed
+from mlplab.figures.style import (
+    BARS_WIDTH,
+    FREE,
+    HEIGHT,
+    MARKER,
+    NETWORK,
+    REFERENCE,
+    UNIT,
+    Figure,
+    bar_chart,
+    by_series,
+    chart_of,
+    diagonal,
+    framed,
+    row_count,
+)
+
+MOST_INTERVALS = 60
+"""Rows whose intervals are drawn at most."""
+
+INSIDE, OUTSIDE = "target inside", "outside"
 
 SMALLEST_PART = 30
 """Rows of a part at least: of fewer, the share that is covered says little."""
@@ -18,6 +39,38 @@ WORDS = {False: ("intervals", "target", "wide"), True: ("sets", "class", "classe
 """Of numbers and of classes: what is drawn, what it should contain, and the unit of its size."""
 
 Inside = Float64[np.ndarray, " row"]
+
+
+def intervals(scored: ScoredRows, bounds: Float64[np.ndarray, "row limit"], level: float) -> Figure:
+    """The interval and the target of a few test rows, in the order of the predictions."""
+    target, chosen = scored.target, sample_rows(np.arange(len(scored.rows)), MOST_INTERVALS)
+    chosen = chosen[np.argsort(scored.predicted[chosen], kind="stable")]
+    (lower, upper), actual = bounds[chosen].T, scored.actual[chosen]
+    inside = (lower <= actual) & (actual <= upper)
+    base = chart_of(
+        place=np.arange(len(chosen)),
+        row=scored.rows[chosen],
+        lower=lower,
+        upper=upper,
+        actual=actual,
+        target=np.where(inside, INSIDE, OUTSIDE),
+    ).encode(
+        x=alt.X("place:Q", title="test rows, by their predictions", axis=None),
+        tooltip=["row:N", "lower:Q", "actual:Q", "upper:Q"],
+    )
+    bars = base.mark_rule(color=REFERENCE, strokeWidth=4, opacity=0.6).encode(
+        y=alt.Y("lower:Q", title=target, scale=FREE), y2="upper:Q"
+    )
+    dots = base.mark_point(size=35, filled=True, opacity=1).encode(
+        y="actual:Q", **by_series("target", [INSIDE, OUTSIDE])
+    )
+    return framed(
+        *(bars, dots),
+        title=f"Intervals of level {level:g} for {target}",
+        subtitle=f"{row_count(len(chosen), scored.total)}, by their predictions; {inside.sum()} are inside",
+        description=f"Bars: the intervals of {len(chosen)} test rows; points: the actual {target}",
+        size=(BARS_WIDTH, HEIGHT),
+    )
 
 
 def coverage_over_level(

@@ -15,7 +15,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
-from mlplab.figures.coverage import coverage_by_part, coverage_over_level
+from mlplab.figures.coverage import coverage_by_part, coverage_over_level, intervals
 from mlplab.figures.files import is_drawn, write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
@@ -141,6 +141,8 @@ def _coverage(
     if (level := uncertainty.level) is not None:
         shown = uncertainty.coverage(outputs, y, level)
         charts["coverage_by_part"] = coverage_by_part(scored, columns, level, *shown)
+        if not scored.classes:
+            charts["intervals"] = intervals(scored, uncertainty.bounds(outputs, level)[:, 0], level)
     return charts
 
 
