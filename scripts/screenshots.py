@@ -2,7 +2,7 @@
 
 python scripts/screenshots.py output=docs/images
 
-  output=FOLDER  gets terminal-….png, tensorboard-….png and report-….png
+  output=FOLDER  gets terminal-….png, tensorboard-….png, report-….png and intervals.png
 
 It takes some minutes, and needs Chromium and what `uv sync` installs.
 """
@@ -72,6 +72,7 @@ def screenshots(arguments: Screenshots) -> None:
         (here / "scripts").symlink_to(ROOT / "scripts")
         for name, words in TRAININGS.items():
             _terminal(browser, _shown(here, "train", *words), output / f"terminal-{name}.png")
+        shutil.copy(here / "outputs/run/figures/intervals.png", output)
         _terminal(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
         _shown(here, "evaluate", "run=outputs/run", "importance=true")
         with tensorboard(here / "outputs/sweep") as address:

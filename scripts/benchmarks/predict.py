@@ -1,8 +1,8 @@
 """How fast are predictions?
 
-predict   the rows of a CSV file into another one: within the process, as a process, and for a single row;
-          beside polars, which only reads and writes them. And the runs of a sweep as an ensemble: as one
-          stack, and run by run
+predict   the rows of a CSV file into another one: within the process, with intervals, as a process, and for
+          a single row; beside polars, which only reads and writes them. And the runs of a sweep as an
+          ensemble: as one stack, and run by run
   rows=1000000   of the file
   runs=64        of the sweep
 """
@@ -52,6 +52,14 @@ def measure(arguments: Predict) -> None:
                 contenders[case, checkout.name] = partial(
                     checkout.ask, "child.predict", *words, folder=folder
                 )
+                with_intervals = {
+                    "intervals": ("child.predict", *words, "0.9"),
+                    "interval, 1 row": ("child.interval_of_a_row", "run", "one.csv"),
+                }
+                for label, ask_for in with_intervals.items():
+                    contenders[case, f"{checkout.name}, {label}"] = partial(
+                        checkout.ask, *ask_for, folder=folder
+                    )
                 for file, label in (("rows", "process"), ("one", "process, 1 row")):
                     command = ("run=run", f"input={file}.csv", "output=predicted.csv", "overwrite=true")
                     process = partial(checkout.run, "predict.py", *command, folder=folder)

@@ -286,7 +286,7 @@ def test_jax_makes_the_steps_of_pytorch() -> None:
 def test_predicting_reading_and_starting_are_measured(tmp_path: Path) -> None:
     printed, stored = measured("predict", tmp_path, "rows=1000", "runs=2")
     assert "2 networks of 2 × 64 units as an ensemble" in printed
-    assert len(cases_of(stored)) == 2 * 4 + 5
+    assert len(cases_of(stored)) == 2 * 6 + 5
     _, stored = measured("csv", tmp_path, "rows=1000", "columns=40")
     assert [name for _, name in cases_of(stored)][-2:] == ["table in memory", "table in a file"]
     _, stored = measured("startup", tmp_path)
