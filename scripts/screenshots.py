@@ -9,6 +9,7 @@ It takes some minutes, and needs Chromium and what `uv sync` installs.
 
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys

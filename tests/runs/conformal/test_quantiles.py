@@ -27,9 +27,10 @@ def test_the_right_share_of_new_targets_is_below_each_quantile() -> None:
         held_out = predicted[:-1].T
         residuals = [Residuals.of(y[:-1], column, np.ones(rows), rows) for column in held_out]
         found = corrected(residuals, predicted[-1:], LEVELS)[0]
-        assert (np.diff(found) >= 0).all()
         below.append(y[-1] <= found)
     np.testing.assert_allclose(np.mean(below, 0), LEVELS, atol=0.03)
+    found = corrected(residuals, np.array([[9.0, 0, 5]]), LEVELS)[0]
+    assert (np.diff(found) > 0).all()
 
 
 def test_the_pinball_loss_is_scikit_learns() -> None:

@@ -136,7 +136,7 @@ class Uncertainty:
             use = f"use interval={known[0]:g}, or " if known else ""
             return have, f"{use}train with loss.levels=[{ends}]"
         if np.isnan(most):
-            return "has no held-out errors (runs from before 0.19 have none)", "train again"
+            return "has no held-out errors (runs from before 0.20 may have none)", "train again"
         if (wanted := max([*intervals, *sets])) > most:
             rows = plural(min(each.rows for of_run in self.residuals for each in of_run), held_out)
             most = np.floor(most * 1000) / 1000
