@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 from jaxtyping import Float64
-from mlplab.runs.intervals import interval_scores
+from mlplab.runs.conformal.intervals import interval_scores
 from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
