@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 from jaxtyping import Float64
-from mlplab.runs.conformal.intervals import interval_scores
 from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -23,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from benchmarks import harness
 from benchmarks.quality_peers import model_of, standardised
 from benchmarks.quality_tables import BenchmarkTable
+from mlplab.runs.conformal.intervals import interval_scores
 
 LEVELS = (0.8, 0.9)
 

@@ -140,6 +140,27 @@ def test_wins_are_counted_and_almost_equal_errors_are_halves() -> None:
     assert rows["catboost"]["beaten"] == pytest.approx(2.5 / 3)
 
 
+def test_intervals_are_compared_over_tables() -> None:
+    """Of the contender `other`, one table is 4 points low in all splits, and one only in some."""
+    pytest.importorskip("pandas")
+    from benchmarks import quality_intervals
+
+    coverages = {"a": [0.76, 0.76, 0.76], "b": [0.6, 0.9, 0.78]}
+    scores = [
+        {"table": table, "contender": name, "fit": 1.0, "predict": 1.0}
+        | {f"coverage_{level}": (coverage if name == "other" else 0.8) + level - 0.8 for level in (0.8, 0.9)}
+        | {f"{score}_{level}": size for score in ("width", "winkler") for level in (0.8, 0.9)}
+        for table, of_table in coverages.items()
+        for coverage in of_table
+        for name, size in (("mapie", 2.0), ("other", 1.0 if table == "a" else 8.0))
+    ]
+    means, over_tables = quality_intervals.summaries_of(pl.DataFrame(scores), "mapie")
+    assert means.filter(contender="other")["coverage_0.8"].to_list() == pytest.approx([0.76, 0.76])
+    of_other = over_tables.filter(contender="other").row(0, named=True)
+    assert of_other["low_0.8"] == of_other["low_0.9"] == 1
+    assert of_other["winkler_0.9"] == pytest.approx((0.5 * 4) ** 0.5)
+
+
 def test_variants_are_compared_with_the_first_table_by_table() -> None:
     errors = {"a": (4, 1), "b": (1, 4), "c": (1, 2)}
     scores = [
@@ -204,6 +225,26 @@ def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> Non
     scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert [score["of"]["contender"] for score in scores] == ["mlplab short", "mlplab found", "mlp"] * 2
     assert all(score["score"]["fit"] > 0 for score in scores)
+
+
+@pytest.mark.slow
+def test_intervals_are_scored_beside_those_of_peers(tables: Path, tmp_path: Path) -> None:
+    for package in ("mapie", "crepes", "catboost"):
+        pytest.importorskip(package)
+    longer = pl.concat([pl.read_csv(tables / "line.csv")] * 5)  # one network holds an eighth out
+    longer.with_columns(pl.col("y") + pl.int_range(pl.len()) % 7).write_csv(tables / "line.csv")
+    words_of_rows = (tables / "splits/line-0.txt").read_text().split() * 5
+    (tables / "splits/line-0.txt").write_text("\n".join(words_of_rows))
+    words = ("what=intervals", f"tables={tables}", "output=scores.jsonl", "variants=one: ensemble=1")
+    ended = process([SCRIPT, "quality", *words], tmp_path)
+    assert ended.status == 0, ended.err
+    scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert {score["of"]["table"] for score in scores} == {"line"}  # not of classes
+    assert len(scores) == 7
+    for score in scores:
+        assert 0 <= score["score"]["coverage_0.8"] <= score["score"]["coverage_0.9"] <= 1
+        assert score["score"]["width_0.8"] <= score["score"]["width_0.9"]
+    assert all(len(line.rstrip()) <= 80 for line in ended.out.splitlines()), ended.out
 
 
 @pytest.mark.slow
