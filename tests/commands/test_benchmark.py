@@ -231,9 +231,9 @@ def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> Non
 def test_intervals_are_scored_beside_those_of_peers(tables: Path, tmp_path: Path) -> None:
     for package in ("mapie", "crepes", "catboost"):
         pytest.importorskip(package)
-    longer = pl.concat([pl.read_csv(tables / "line.csv")] * 5)  # one network holds an eighth out
+    longer = pl.concat([pl.read_csv(tables / "line.csv")] * 12)  # one network holds a tenth out
     longer.with_columns(pl.col("y") + pl.int_range(pl.len()) % 7).write_csv(tables / "line.csv")
-    words_of_rows = (tables / "splits/line-0.txt").read_text().split() * 5
+    words_of_rows = (tables / "splits/line-0.txt").read_text().split() * 12
     (tables / "splits/line-0.txt").write_text("\n".join(words_of_rows))
     words = ("what=intervals", f"tables={tables}", "output=scores.jsonl", "variants=one: ensemble=1")
     ended = process([SCRIPT, "quality", *words], tmp_path)
