@@ -6,7 +6,6 @@ boosting learn quantiles; conformalised ones are corrected on rows that were hel
 # mypy: disable-error-code="import-untyped"
 
 import warnings
-from collections import ChainMap
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -22,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from benchmarks import harness
 from benchmarks.quality_peers import model_of, standardised
 from benchmarks.quality_tables import BenchmarkTable
-from mlplab.runs.conformal.intervals import interval_scores
+from mlplab.runs.conformal.intervals import interval_scores, mean_scores
 
 LEVELS = (0.8, 0.9)
 
@@ -151,10 +150,10 @@ def _conformal_quantiles(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int) -
 
 def metrics_of(table: BenchmarkTable, y: np.ndarray, bounds: Bounds) -> dict[str, Any]:
     """Coverage, mean width and Winkler score of each level."""
-    by_level = (
-        interval_scores(bounds[:, place, None], y[:, None], None, level) for place, level in enumerate(LEVELS)
-    )
-    return dict(ChainMap(*by_level))
+    found = dict[str, float]()
+    for place, level in enumerate(LEVELS):
+        found |= mean_scores(interval_scores(bounds[:, place, None], y[:, None], level), None, level)
+    return found
 
 
 def summaries_of(scores: pl.DataFrame, base: str) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -1,10 +1,18 @@
 """How often intervals contain the target, and sets the class."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mlplab.figures.coverage import SMALLEST_PART, coverage_by_part, coverage_over_level
+from mlplab.figures.coverage import (
+    INSIDE,
+    OUTSIDE,
+    SMALLEST_PART,
+    coverage_by_part,
+    coverage_over_level,
+    intervals,
+)
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows
 
 
@@ -23,11 +31,19 @@ def values(chart: Any) -> list[dict[str, Any]]:
 
 
 def test_coverage_is_drawn_over_the_level() -> None:
-    chart = coverage_over_level(scored_rows(np.zeros(40)), [0.5, 0.9], [0.48, 0.95], [1.0, 3.0])
-    assert values(chart) == [
-        {"level": 0.5, "share": 0.48, "size": 1.0},
-        {"level": 0.9, "share": 0.95, "size": 3.0},
+    chart = coverage_over_level("intervals", scored_rows(np.zeros(40)), [0.5, 0.9], [0.48, 0.95])
+    assert values(chart) == [{"level": 0.5, "share": 0.48}, {"level": 0.9, "share": 0.95}]
+
+
+def test_intervals_are_in_the_order_of_predictions() -> None:
+    actual = np.array([3.0, 1, 2, 9])
+    bounds = np.column_stack([[2.0, 0, 1, 4], [4.0, 2, 3, 6]])
+    scored = replace(scored_rows(actual), predictions={THIS: np.array([3.0, 1, 2, 5])})
+    chart = intervals(scored, bounds, 0.8)
+    assert [(each["row"], each["lower"], each["target"]) for each in values(chart)] == [
+        *[(2, 0, INSIDE), (3, 1, INSIDE), (1, 2, INSIDE), (4, 4, OUTSIDE)],
     ]
+    assert "3 are inside" in chart.to_dict(validate=False)["title"]["subtitle"]
 
 
 def test_parts_with_the_lowest_coverage_are_first() -> None:

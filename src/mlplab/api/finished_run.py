@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import altair as alt
 
     from mlplab.commands.importance import Importance
-    from mlplab.runs.trained.ensemble import Ensemble, Levels, Values
+    from mlplab.runs.trained.ensemble import Ensemble, Values
+    from mlplab.runs.trained.levels import AnyLevels
 
 CURVES = ("train/loss", "train/lr", *METRICS)
 """Names of curves, as TensorBoard shows them."""
@@ -106,11 +107,11 @@ class FinishedRun(Finished):
 
     @overload
     def predict(
-        self, frame: FrameLike, interval: "Levels | None" = None, sets: "Levels | None" = None
+        self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
     ) -> pl.DataFrame: ...
 
     def predict(
-        self, frame: FrameLike, interval: "Levels | None" = None, sets: "Levels | None" = None
+        self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
     ) -> "Values | pl.DataFrame":
         """As `Ensemble.predict`: the target of each row in its own units, or its class; with `interval` or
         `sets`, a frame with the limits around it, or the classes that it may be."""
@@ -119,6 +120,10 @@ class FinishedRun(Finished):
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
         """As `Ensemble.predict_proba`: the probability of each of `classes`."""
         return self.model.predict_proba(frame)
+
+    def predict_quantiles(self, frame: FrameLike) -> pl.DataFrame:
+        """As `Ensemble.predict_quantiles`: of `loss=quantile`, the median, and all quantiles."""
+        return self.model.predict_quantiles(frame)
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
         """As `Ensemble.predict_spread`: how far the networks of an ensemble disagree."""

@@ -24,7 +24,6 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.scores import Scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -86,8 +85,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds, keep=keep)
     found = {name: value.item() for name, value in values.items()}
     if predicted is not None:
-        uncertainty = Uncertainty(run.schema, [run.residuals])
-        found |= uncertainty.scores(predicted[0, : len(y)], rows.y, rows.weight)
+        found |= run.uncertainty.scores(predicted[0, : len(y)], rows.y, rows.weight)
     return found
 
 

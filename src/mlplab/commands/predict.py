@@ -27,6 +27,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.predictions import column_names, spread_columns
 from mlplab.runs.trained.ensemble import load
+from mlplab.runs.trained.levels import check_levels
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
@@ -74,10 +75,10 @@ def predict(
     started = time.perf_counter()
     _check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
-    schema, uncertainty = ensemble.schema, ensemble.uncertainty
-    ensemble.check_levels(interval, sets)
+    schema = ensemble.schema
+    check_levels(ensemble.runs, interval, sets)
     empty = np.empty((0, ensemble.runs[0].outputs))
-    columns = [column.name for column in uncertainty.columns(empty, ensemble.threshold, interval, sets)]
+    columns = [column.name for column in ensemble.columns(empty, ensemble.threshold, interval, sets)]
     if spread:
         ensemble.check_several()
         columns += column_names(schema)[1]
@@ -102,7 +103,7 @@ def predict(
             options: dict[str, bool] = {"decimal_comma": rows.decimal_comma, "with_spread": spread}
             predicted = ensemble.predict_frames(chain([beginning], frames), where, **options)
             for frame, numbers, (mean, spreads) in predicted:
-                added = uncertainty.columns(mean, threshold, interval, sets)
+                added = ensemble.columns(mean, threshold, interval, sets)
                 added += spread_columns(schema, spreads) if spread else []
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height

@@ -131,7 +131,7 @@ def print_choice(choice: Choice, console: Console) -> None:
 
 
 def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
-    """Raises `UserError`, with the first difference, unless all runs have the same table and split."""
+    """Raises `UserError`, with the first difference, unless all have the same table, split and quantiles."""
     first = runs[0]
     for run in runs[1:]:
         differing = [key for key in ("sha256", *PARTS) if run.table.get(key) != first.table.get(key)]
@@ -141,6 +141,12 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
             remedy = "choose among runs with the same table and data.split.*, or average them all: "
             remedy += f"run={sweep} runs=all data.path=…"
             raise UserError(Fault(f"the runs have different {noun}", where, remedy=remedy))
+        if run.quantiles != first.quantiles:
+            found = " and ".join(listed(map(str, each.quantiles or ["none"]), 9) for each in (first, run))
+            what, where = "the runs predict different quantiles", f"{first.folder} and {run.folder.name}"
+            raise UserError(
+                Fault(what, where, found, remedy="choose among runs with one loss and its levels")
+            )
 
 
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:

@@ -44,8 +44,9 @@ def _coverage(metrics: Mapping[str, Any]) -> str:
         return ""
     width, size = (metrics.get(f"test/{name}_{found[1]}") for name in ("width", "set_size"))
     if isinstance(size, int | float):
-        return f"Sets of level {found[1]} contain {share:.1%} of the classes; their mean size is {size:.3g}."
-    what = f"Intervals of level {found[1]} contain {share:.1%} of the targets"
+        what = f"Sets of level {found[1]} contain the class of {share:.1%} of the test rows"
+        return f"{what}; their mean size is {size:.3g}."
+    what = f"Intervals of level {found[1]} contain {share:.1%} of the test rows' targets"
     return f"{what}; their mean width is {in_digits(width)}." if isinstance(width, int | float) else ""
 
 

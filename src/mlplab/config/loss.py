@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field
+from pydantic import BeforeValidator, Discriminator, Field
 
-from mlplab.config.types import Fraction, Positive, Section
+from mlplab.config.types import Positive, Section, read_levels
 
 MEDIAN = 0.5
 
@@ -28,8 +28,13 @@ class HuberLoss(Section):
     delta: Positive
 
 
-def _check_levels(levels: list[float]) -> list[float]:
-    if levels != sorted({*levels}) or MEDIAN not in levels:
+def _read_quantiles(value: object) -> list[float]:
+    levels = [*read_levels(value)]
+    if (
+        levels != sorted(levels)
+        or MEDIAN not in levels
+        or len({f"{level:g}" for level in levels}) < len(levels)
+    ):
         raise ValueError("quantiles ascend, and one is the median, as in [0.05,0.5,0.95]")
     return levels
 
@@ -38,7 +43,7 @@ class QuantileLoss(Section):
     """The mean pinball loss of several quantiles of the target; the median is the prediction."""
 
     name: Literal["quantile"]
-    levels: Annotated[list[Fraction], AfterValidator(_check_levels)]
+    levels: Annotated[list[float], BeforeValidator(_read_quantiles)]
 
 
 class CrossEntropyLoss(Section):

@@ -70,7 +70,7 @@ RunName = Annotated[Text, AfterValidator(check_name)]
 
 
 def read_levels(value: object) -> tuple[float, ...]:
-    """The levels of intervals: a number, several, or text such as `0.8,0.9`.
+    """The levels of intervals, sets or quantiles: a number, several, or text such as `0.8,0.9`.
 
     Raises:
         ValueError: if one is not between 0 and 1.

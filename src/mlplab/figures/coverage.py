@@ -1,7 +1,7 @@
 """How often intervals contain the target, or sets the class: by level, and by parts of the test rows."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
@@ -74,25 +74,28 @@ def intervals(scored: ScoredRows, bounds: Float64[np.ndarray, "row limit"], leve
 
 
 def coverage_over_level(
-    scored: ScoredRows, levels: Sequence[float], shares: Sequence[float], sizes: Sequence[float]
+    kind: Literal["intervals", "sets", "quantiles"],
+    scored: ScoredRows,
+    levels: Sequence[float],
+    shares: Sequence[float],
 ) -> Figure:
-    """The share of test rows whose target is inside, over the level.
-
-    Args:
-        shares: for each level; likewise `sizes`, the mean widths of intervals or sizes of sets.
-    """
-    kind, inside, size = WORDS[bool(scored.classes)]
-    base = chart_of(level=levels, share=shares, size=sizes).encode(
+    """The share of test rows whose target or class is inside, or below a quantile, over the level."""
+    what = {
+        "intervals": "contain the target",
+        "sets": "contain the class",
+        "quantiles": "are above the target",
+    }
+    base = chart_of(level=levels, share=shares).encode(
         x=alt.X("level:Q", title=f"level of the {kind}", scale=UNIT),
-        y=alt.Y("share:Q", title=f"share of {kind} that contain the {inside}", scale=UNIT),
-        tooltip=["level:Q", "share:Q", alt.Tooltip("size:Q", title=size)],
+        y=alt.Y("share:Q", title=f"share of {kind} that {what[kind]}", scale=UNIT),
+        tooltip=["level:Q", "share:Q"],
     )
     marks = base.mark_line(color=NETWORK), base.mark_point(color=NETWORK, filled=True, size=50, opacity=1)
     return framed(
         *(diagonal(0.0, 1.0), *marks),
-        title=f"How often {kind} contain the {inside}",
+        title=f"How often {kind} {what[kind]}",
         subtitle=f"{scored.count()}; dashed: as often as the level says",
-        description=f"Share of {kind} that contain the {inside}, over their level; they should be equal",
+        description=f"Share of {kind} that {what[kind]}, over their level; the two should be equal",
         size=(HEIGHT, HEIGHT),
     )
 
@@ -100,9 +103,10 @@ def coverage_over_level(
 def coverage_by_part(
     scored: ScoredRows, columns: Sequence[ColumnValues], level: float, inside: Inside, size: Inside
 ) -> Figure | None:
-    """The parts of the test rows with the lowest coverage, as bars beside the level; None if all are small.
+    """The parts of the test rows that are most clearly covered too seldom, as bars beside the level.
 
-    Of classes, those of each true class are parts, too.
+    They are those with the most standard errors below the level; of many parts, a few are below by chance.
+    Of classes, those of each true class are parts, too. None if all parts are small.
 
     Args:
         inside: whether a row's target is in its interval, or its class in its set; `size` is how large it is.
@@ -123,7 +127,7 @@ def coverage_by_part(
     ]
     if not parts:
         return None
-    worst = sorted(parts)[:MOST_PARTS]
+    worst = sorted(parts, key=lambda part: (part[0] - level) * part[3] ** 0.5)[:MOST_PARTS]
     overall = f"{mean_of(inside):.1%}, {in_digits(mean_of(size), 3)} {unit}"
     return bar_chart(
         [
@@ -138,6 +142,6 @@ def coverage_by_part(
         ),
         lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(level)),
         title=f"Where {kind} of level {level:g} contain the {noun} least often",
-        subtitle=f"{scored.count()}; all together: {overall}; marked: the level",
+        subtitle=f"{scored.count()}; all: {overall}; {len(parts)} parts; marked: the level",
         description=f"Bars: the {len(worst)} parts of the rows whose {kind} contain the {noun} least often",
     )

@@ -127,20 +127,20 @@ def _coverage(
     y: Float64[np.ndarray, "row target"],
     columns: Sequence[ColumnValues],
 ) -> dict[str, Figure | None]:
-    """How intervals or sets do, by level and by parts of the rows; of several targets, on average."""
-    uncertainty = ensemble.uncertainty
-    levels = uncertainty.levels(LEVELS)
-    if not levels:
-        return {}
-    found = [uncertainty.coverage(outputs, y, level) for level in levels]
-    shares, sizes = (
-        [float(np.average(values, weights=scored.weight)) for values in each]
-        for each in zip(*found, strict=True)
-    )
-    charts: dict[str, Figure | None] = {"coverage": coverage_over_level(scored, levels, shares, sizes)}
+    """How intervals, sets or quantiles do, by level and by parts of the rows; means over targets."""
+    uncertainty, charts = ensemble.uncertainty, dict[str, Figure | None]()
+    if ensemble.quantiles:
+        shares = np.average(y <= outputs, 0, scored.weight).tolist()
+        charts["coverage"] = coverage_over_level("quantiles", scored, ensemble.quantiles, shares)
+    elif levels := [level for level in LEVELS if level <= uncertainty.highest_level]:
+        found = [uncertainty.scores_by_row(outputs, y, level)["coverage"] for level in levels]
+        shares = [float(np.average(inside, weights=scored.weight)) for inside in found]
+        charts["coverage"] = coverage_over_level(
+            "sets" if scored.classes else "intervals", scored, levels, shares
+        )
     if (level := uncertainty.level) is not None:
-        shown = uncertainty.coverage(outputs, y, level)
-        charts["coverage_by_part"] = coverage_by_part(scored, columns, level, *shown)
+        inside, size, *_ = uncertainty.scores_by_row(outputs, y, level).values()
+        charts["coverage_by_part"] = coverage_by_part(scored, columns, level, inside, size)
         if not scored.classes:
             charts["intervals"] = intervals(scored, uncertainty.bounds(outputs, level)[:, 0], level)
     return charts

@@ -9,6 +9,7 @@ from mlplab.config import Mlp, ResolvedConfig
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
 from mlplab.runs.conformal.residuals import Residuals
+from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.folder import RunFolder
 from mlplab.training.callbacks.rungs import Bracket
 
@@ -51,6 +52,11 @@ class Run:
     residuals: Sequence[Residuals] = field(init=False, repr=False, compare=False, default=())
     log: Callable[[str], None] = field(init=False, repr=False, compare=False)
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """The intervals or prediction sets around its predictions."""
+        return Uncertainty(self.data.table.schema, [self.residuals], self.config.quantiles)
 
     def weights(self, members: int) -> list[float]:
         """The weight of each of its `members` networks in the mean prediction; their sum is 1."""

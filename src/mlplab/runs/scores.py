@@ -12,8 +12,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
-from mlplab.runs.conformal.intervals import interval_scores
-from mlplab.runs.conformal.quantiles import bounds_between, interval_levels, median_of, pinball_loss
+from mlplab.runs.conformal.quantiles import median_of, pinball_loss
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.calibration import best_threshold
 from mlplab.training.scoring.evaluation import Evaluation, Values, outputs
@@ -45,9 +44,6 @@ def scores(
     of_quantiles = dict[str, float]()
     if quantiles:
         of_quantiles["pinball"] = pinball_loss(predicted, y, weight, quantiles)
-        if known := interval_levels(quantiles):
-            bounds = bounds_between(predicted, quantiles, known[0])
-            of_quantiles |= interval_scores(bounds, y, weight, known[0])
         predicted = median_of(predicted, quantiles)
     metrics = build_metrics(1, y.shape[1], classes, (threshold,))
     if classes:

@@ -57,7 +57,7 @@ def initialize(network: Network, configs: Sequence[ResolvedConfig], schema: Sche
 
 
 def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
-    """The run `run.init_from`, if it was trained on these columns.
+    """The run `run.init_from`, if it was trained on these columns, and predicts the same quantiles.
 
     Raises:
         UserError: otherwise.
@@ -68,6 +68,15 @@ def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
         differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
         what, remedy = "was trained on different columns", "give both tables the same columns and categories"
         raise UserError(Fault(f"{what}: {listed(sorted(differs))}", f"init_from={folder}", remedy=remedy))
+    if trained.quantiles != run.quantiles:
+        found, expected = (
+            listed(map(str, of), 9) if of else "none" for of in (trained.quantiles, run.quantiles)
+        )
+        what, remedy = (
+            "predicts different quantiles",
+            "use the same loss=quantile and loss.levels in this run",
+        )
+        raise UserError(Fault(what, f"init_from={folder}", found, expected, remedy))
     return trained
 
 

@@ -19,7 +19,6 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from mlplab.config.types import read_levels
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
@@ -29,6 +28,7 @@ from mlplab.runs.conformal.intervals import LEVEL, Bounds
 from mlplab.runs.conformal.prediction_sets import Sets
 from mlplab.runs.discovery import COMPATIBLE
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.sklearn.columns import as_columns
 from mlplab.sklearn.lockstep import trained
 from mlplab.sklearn.training_set import TrainingSet
@@ -218,11 +218,12 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
             UserError: if the level is not between 0 and 1, or if too few rows were held out for it.
         """
 
-        def limits(ensemble: Ensemble, frame: Any) -> Bounds:
+        def limits(ensemble: Ensemble, frame: pl.DataFrame) -> Bounds:
             targets = len(ensemble.schema.targets)
             values = ensemble.predict(frame, interval=level)[:, -2 * targets :].to_numpy()
             return values.reshape(len(values), targets, 2)
 
+        _check_level(level)
         bounds = self._predicted(X, limits)
         return bounds[:, 0] if bounds.shape[1] == 1 else bounds
 
@@ -269,8 +270,15 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
             UserError: as `TableRegressor.predict_interval`.
         """
 
-        def sets(ensemble: Ensemble, frame: Any) -> Sets:
-            ensemble.check_levels((), read_levels(level))
+        def sets(ensemble: Ensemble, frame: pl.DataFrame) -> Sets:
+            check_levels(ensemble.runs, (), [level])
             return ensemble.uncertainty.sets(ensemble.predict_proba(frame), level)
 
+        _check_level(level)
         return self._predicted(X, sets)
+
+
+def _check_level(level: float) -> None:
+    """Raises UserError unless a level is a number between 0 and 1."""
+    if len(levels_given("level", level)) != 1 or not isinstance(level, float):
+        raise UserError(Fault("is no single number", "level", str(level), "such as 0.9"))

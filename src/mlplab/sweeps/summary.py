@@ -14,7 +14,7 @@ from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES
 from mlplab.console import first_few, print_line
 from mlplab.runs.compare.run_result import RunResult, read_run
-from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
+from mlplab.runs.compare.same_table import by_table, metrics_of_runs, quantiles_of, table_title
 from mlplab.runs.compare.varying_keys import varying_keys, warn_of_ensembles, without_repeats
 from mlplab.runs.discovery import runs_below
 from mlplab.runs.folder import AS_PLANNED
@@ -52,12 +52,14 @@ def best_configurations(runs: Sequence[RunResult], width: int, title: str | None
     """The best configurations by the mean validation metric over their seeds and folds, and the baselines.
 
     There are no baselines if the runs' tables differ, or their ensembles: those leave other rows to them.
+    Nor if they predict different quantiles, which the baselines predict, too.
     """
     keys = varying_keys(runs)
     results = results_of_table(runs, keys)
     frame = results.frame.filter(pl.col("runs") > 0).with_columns(pl.lit(None).alias("not done"))
     names = BASELINES[metrics_of_runs(runs)]
     scores = {name: scores_of(runs, results.metrics, f"{key}/") for key, name in names.items()}
+    same_task = len({str(quantiles_of(run)) for run in runs}) == 1
     same_rows = {key for key in keys if key.startswith("data.") or key == "ensemble"} <= {"data.batch_size"}
     return results_table(
         replace(results, frame=frame.head(BEST)),
@@ -67,7 +69,7 @@ def best_configurations(runs: Sequence[RunResult], width: int, title: str | None
         baselines=[
             {"label": name, **row}
             for name, row in scores.items()
-            if same_rows and not math.isnan(row[results.metrics[1]])
+            if same_rows and same_task and not math.isnan(row[results.metrics[1]])
         ],
     )
 

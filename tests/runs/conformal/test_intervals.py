@@ -11,7 +11,7 @@ from support import SMALL, train_into
 import mlplab
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.runs.conformal.intervals import bounds_of, highest_level, interval_scores
+from mlplab.runs.conformal.intervals import bounds_of, highest_level, interval_scores, mean_scores
 from mlplab.runs.conformal.residuals import MOST_ERRORS, Residuals, residuals_of
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.sklearn import TableRegressor
@@ -79,17 +79,31 @@ def test_of_few_rows_only_low_levels_have_finite_limits() -> None:
     y = np.arange(10.0)
     few = residuals(y, 0 * y)
     assert highest_level([few]) == pytest.approx(1 - 2 / 11)
-    assert limits(few, np.zeros(1), highest_level([few])).tolist() == [[0, 9]]
+    np.testing.assert_allclose(limits(few, np.zeros(1), highest_level([few])), [[0, 9]], atol=1e-9)
     assert np.isnan(highest_level([]))
     exact = residuals(y, y)
-    assert limits(exact, y, 0.8).tolist() == [[value, value] for value in y]
+    np.testing.assert_allclose(limits(exact, y, 0.8), np.column_stack([y, y]), atol=1e-9)
+
+
+@pytest.mark.parametrize(("rows", "level"), [(19, 0.9), (199, 0.99), (9, 0.8)])
+def test_the_fewest_rows_of_a_level(rows: int, level: float) -> None:
+    y = np.arange(float(rows))
+    assert highest_level([residuals(y, 0 * y)]) >= level > highest_level([residuals(y[1:], 0 * y[1:])])
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 7)), min_size=10, max_size=40))
+def test_equal_targets_are_inside_whatever_the_rounding(rows: list[tuple[int, int]]) -> None:
+    """Each row that was held out is a new row: at least so many targets are inside as the level says."""
+    y, predicted = np.array(rows, float).T / 7
+    lower, upper = limits(residuals(y, predicted), predicted, 0.8).T
+    assert np.mean((lower <= y) & (y <= upper)) >= 0.8
 
 
 def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
     source = np.random.default_rng(0)
     y, weight = source.normal(size=(50, 2)), source.uniform(size=50)
     bounds = np.sort(source.normal(size=(50, 2, 2)), 2)
-    found = interval_scores(bounds, y, weight, 0.8)
+    found = mean_scores(interval_scores(bounds, y, 0.8), weight, 0.8)
     losses = [
         mean_pinball_loss(y, bounds[..., limit], sample_weight=weight, alpha=alpha)
         for limit, alpha in ((0, 0.1), (1, 0.9))
@@ -129,7 +143,8 @@ def test_a_run_predicts_with_intervals(folder: Path) -> None:
     assert 0.85 < inside.cast(pl.Float64).mean() < 0.95  # type: ignore[operator]
     test = run.test_predictions["row"].to_numpy() - 1
     bounds = found[test].select("lower_0.9", "upper_0.9").to_numpy()[:, None]
-    scores = interval_scores(bounds, frame[test]["y"].to_numpy()[:, None], frame[test]["w"].to_numpy(), 0.9)
+    by_row = interval_scores(bounds, frame[test]["y"].to_numpy()[:, None], 0.9)
+    scores = mean_scores(by_row, frame[test]["w"].to_numpy(), 0.9)
     for of_test in (run.metrics, run.evaluate()):
         assert {name: of_test[f"test/{name}"] for name in scores} == pytest.approx(scores)
 

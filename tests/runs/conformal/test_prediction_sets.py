@@ -9,7 +9,13 @@ from support import train_into
 
 import mlplab
 from mlplab.errors import UserError
-from mlplab.runs.conformal.prediction_sets import lowest_probability, set_scores, sets_of
+from mlplab.runs.conformal.intervals import mean_scores
+from mlplab.runs.conformal.prediction_sets import (
+    highest_set_level,
+    lowest_probability,
+    set_scores,
+    sets_of,
+)
 from mlplab.runs.conformal.residuals import Residuals
 from mlplab.sklearn import TableClassifier
 
@@ -31,9 +37,29 @@ def test_a_set_has_the_class_of_a_new_row_with_its_probability(rows: int, level:
     assert level - 0.02 < np.mean(inside) < level + 1 / (rows + 1) + 0.02
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_probabilities_are_in_the_same_sets(seed: int) -> None:
+    """Of inputs that repeat, probabilities do, too; rounding must not leave the class at the limit out."""
+    source = np.random.default_rng(seed)
+    p = source.dirichlet(np.ones(4), size=5)[source.integers(5, size=50)]
+    y = (p.cumsum(1) < source.uniform(size=(50, 1))).sum(1)
+    residuals = Residuals.of(1 - p[np.arange(50), y], np.zeros(50), np.ones(50), 50)
+    sets = sets_of(p, lowest_probability([residuals], 0.9))
+    assert sets[np.arange(50), y].mean() >= 0.9
+
+
+@pytest.mark.parametrize(("rows", "level"), [(9, 0.9), (99, 0.99)])
+def test_the_fewest_rows_of_a_level(rows: int, level: float) -> None:
+    def highest(rows: int) -> float:
+        return highest_set_level([Residuals.of(np.arange(rows) / rows, np.zeros(rows), np.ones(rows), rows)])
+
+    assert highest(rows) >= level > highest(rows - 1)
+
+
 def test_scores_are_weighted_means() -> None:
     sets = np.array([[True, False, True], [False, True, False], [True, True, True]])
-    found = set_scores(sets, np.array([[0.0], [2], [1]]), np.array([1.0, 2, 1]), 0.8)
+    by_row = set_scores(sets, np.array([[0.0], [2], [1]]))
+    found = mean_scores(by_row, np.array([1.0, 2, 1]), 0.8)
     assert found == pytest.approx({"coverage_0.8": 0.5, "set_size_0.8": (2 + 2 * 1 + 3) / 4})
 
 

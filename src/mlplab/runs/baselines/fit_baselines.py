@@ -13,6 +13,8 @@ from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
 from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model
 from mlplab.runs.baselines.training_data import Output, TrainingData, X
+from mlplab.runs.conformal.intervals import interval_scores, mean_scores
+from mlplab.runs.conformal.quantiles import bounds_between, interval_levels
 from mlplab.runs.scores import Scores, scores
 
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
@@ -53,13 +55,14 @@ class Baselines:
         self, x: X, y: Output, weight: Float64[np.ndarray, " row"] | None, rows: Rows
     ) -> dict[str, Scores]:
         """The scores of each baseline on rows of a table with the same features."""
-        weights = None if weight is None else weight[rows]
-        return {
-            name: scores(
-                self.predict(name, x, rows), y[rows], weights, self.classes, quantiles=self.quantiles
-            )
-            for name in self.models
-        }
+        weights, found = None if weight is None else weight[rows], dict[str, Scores]()
+        for name in self.models:
+            predicted = self.predict(name, x, rows)
+            found[name] = scores(predicted, y[rows], weights, self.classes, quantiles=self.quantiles)
+            for level in interval_levels(self.quantiles)[:1]:
+                by_row = interval_scores(bounds_between(predicted, self.quantiles, level), y[rows], level)
+                found[name] |= mean_scores(by_row, weights, level)
+        return found
 
     def test_scores(self, data: RunData) -> dict[str, Scores]:
         """The scores on the test rows of the table that they were fitted to, computed only once."""

@@ -42,9 +42,14 @@ def is_classification(runs: Sequence[RunResult]) -> bool:
 
 
 def metrics_of_runs(runs: Sequence[RunResult]) -> tuple[str, ...]:
-    """The metrics that runs of one table have in common."""
-    all_quantiles = all(run.config.get("loss.name") == "quantile" for run in runs)
-    return metrics_of(is_classification(runs), all_quantiles)
+    """The metrics that runs of one table have in common; those of the same quantiles only."""
+    levels = {str(quantiles_of(run)) for run in runs}
+    return metrics_of(is_classification(runs), len(levels) == 1 and quantiles_of(runs[0]))
+
+
+def quantiles_of(run: RunResult) -> Any:
+    """The levels of the quantiles that a run predicts; None if it predicts something else."""
+    return run.config.get("loss.levels") if run.config.get("loss.name") == "quantile" else None
 
 
 def table_title(runs: Sequence[RunResult]) -> str:

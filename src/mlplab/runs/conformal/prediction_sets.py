@@ -17,6 +17,11 @@ Probabilities = Float64[np.ndarray, "row class"]
 Sets = Bool[np.ndarray, "row class"]
 
 
+def highest_set_level(residuals: Sequence[Residuals]) -> float:
+    """The highest level of a set; that of a higher one would have all classes. NaN without residuals."""
+    return min((1 - 1 / (each.rows + 1) for each in residuals), default=np.nan)
+
+
 def lowest_probability(residuals: Sequence[Residuals], level: float = LEVEL) -> float:
     """The probability from which on a class is in the sets."""
     return 1 - float(residuals[0].quantile(np.zeros(1), level)[0])
@@ -27,13 +32,7 @@ def sets_of(predicted: Probabilities, lowest: float) -> Sets:
     return predicted >= np.minimum(lowest, predicted.max(1, keepdims=True))
 
 
-def set_scores(
-    sets: Sets, y: Float64[np.ndarray, "row 1"], weight: Column | None, level: float = LEVEL
-) -> dict[str, float]:
-    """The share of the rows whose class is in their set, and the mean number of classes in it.
-
-    Their names are such as `coverage_0.9` and `set_size_0.9`.
-    """
+def set_scores(sets: Sets, y: Float64[np.ndarray, "row 1"]) -> dict[str, Column]:
+    """Whether each row's class is in its set, and the number of classes in it."""
     covered = np.take_along_axis(sets, y.astype(np.int64), 1)[:, 0]
-    scores = {"coverage": covered, "set_size": sets.sum(1)}
-    return {f"{name}_{level:g}": float(np.average(value, weights=weight)) for name, value in scores.items()}
+    return {"coverage": covered.astype(np.float64), "set_size": sets.sum(1).astype(np.float64)}

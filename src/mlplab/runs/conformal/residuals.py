@@ -5,7 +5,7 @@ held out; of an ensemble, each row is predicted by the networks that did not tra
 to their usual size near a prediction (Papadopoulos et al. 2002).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -25,6 +25,9 @@ PRIOR_ROWS = 20
 
 ROUNDING = 1e-9
 """A share of rows that is due to rounding."""
+
+TIE = 1e-12
+"""The distance of equal targets, relative to their size, that is due to rounding."""
 
 Column = Float64[np.ndarray, " row"]
 
@@ -70,14 +73,18 @@ class Residuals:
         """What at least this share of new targets is below; of a share under ½, what at most it is below.
 
         For that, the new row is counted as one of those that were held out, and takes the farther place.
+        Targets with the same error stay within, whatever the rounding.
         """
         needed = max(share, 1 - share) * (self.rows + 1) / self.rows
         if share < 0.5:
-            place = np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1
+            place, outwards = np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1, -TIE
         else:
-            place = np.searchsorted(self.share, needed - ROUNDING)
-        error = self.errors[np.clip(place, 0, len(self.errors) - 1)]
-        return predicted + np.interp(predicted, self.predicted, self.scale) * error
+            place, outwards = np.searchsorted(self.share, needed - ROUNDING), TIE
+        error, scale = self.errors[np.clip(place, 0, len(self.errors) - 1)], self._scale_at(predicted)
+        return predicted + scale * error + outwards * (np.abs(predicted) + scale)
+
+    def _scale_at(self, predicted: Column) -> Column:
+        return np.interp(predicted, self.predicted, self.scale)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As arrays, for a checkpoint."""
@@ -128,8 +135,3 @@ def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row o
         predicted = np.zeros_like(y)
     y = np.broadcast_to(y, predicted.shape)
     return [Residuals.of(*each, weight, count) for each in zip(y.T, predicted.T, strict=True)]
-
-
-def highest_share(residuals: Sequence[Residuals]) -> float:
-    """The highest share of `Residuals.quantile` that is finite, had all errors been kept; NaN without any."""
-    return min((1 - 1 / (each.rows + 1) for each in residuals), default=np.nan)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlplab.errors import Interrupted, RunFailed, UserError, is_disk_error, reason_of
 from mlplab.runs.folder import AS_PLANNED, Metrics, Status
 from mlplab.runs.stack.checkpoints import save_run
-from mlplab.runs.stack.messages import end_line, scores_line
+from mlplab.runs.stack.messages import end_line, few_rows_warning, scores_line
 from mlplab.runs.stack.score_test_rows import ScoredTestRows
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.training import checkpoint
@@ -38,7 +38,7 @@ def finalize_ended(
         if status != "done":
             continue
         run.log(end_line(run, run_metrics))
-        if warning := _lost_networks(trainer, index):
+        for warning in filter(None, (_lost_networks(trainer, index), few_rows_warning(run))):
             run.log(f"warning: {warning}")
         run.files.log_line(scores_line(run, run_metrics))
 

@@ -1,5 +1,6 @@
 """Lines and warnings in the log of a run, before and after training."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start
+from mlplab.runs.conformal.residuals import ROUNDING
 from mlplab.runs.run import Run, activations
 from mlplab.runs.stack.build import Stack
 from mlplab.runs.stack.stack_trainer import WEIGHT
@@ -81,6 +83,17 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
         warnings.append(f"{what}; if they are copies, the test scores are too optimistic: remove the copies")
     return warnings
+
+
+def few_rows_warning(run: Run) -> str:
+    """That too few rows were held out for the outermost quantiles; empty if there were enough."""
+    shares = [min(level, 1 - level) for level in run.config.quantiles]
+    needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
+    held_out = min((each.rows for each in run.residuals), default=0)
+    if held_out >= needed:
+        return ""
+    what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {held_out}"
+    return f"{what}; the targets are beyond them more often than their levels say"
 
 
 def end_line(run: Run, metrics: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.cpu_settings import cpu_settings_for_training
 from mlplab.data.cache import DataCache
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
@@ -42,7 +41,7 @@ class ScoredTestRows:
         """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
         run, table, rows = self.run, self.run.data.table, self.run.data.split.test
         quantiles, metrics = run.config.quantiles, Metrics()
-        if not run.data.bagged:
+        if not (run.data.bagged or quantiles):
             metrics = {f"test/{name}": value.item() for name, value in self.values.items()}
         if self.predicted is not None and (run.data.bagged or quantiles):
             together = table_scores(table, rows, self.predicted, run.threshold, quantiles)
@@ -55,7 +54,7 @@ class ScoredTestRows:
                 metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in of_members}
         if self.predicted is not None and run.residuals:
             weight = None if table.weight is None else table.weight[rows]
-            found = _uncertainty(run).scores(self.predicted, table.y[rows], weight)
+            found = run.uncertainty.scores(self.predicted, table.y[rows], weight)
             metrics |= {f"test/{name}": value for name, value in found.items()}
         return finite(metrics)
 
@@ -100,14 +99,10 @@ def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> 
             weights = np.array(run.weights(len(members)))
             mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
             if run.config.quantiles:
-                mean = _uncertainty(run).corrected(mean)
+                mean = run.uncertainty.corrected(mean)
         member_values = {name: value[members].cpu() for name, value in values.items()}
         scored.append(ScoredTestRows(run, member_values, mean))
     return scored
-
-
-def _uncertainty(run: Run) -> Uncertainty:
-    return Uncertainty(run.data.table.schema, [run.residuals], quantiles=run.config.quantiles)
 
 
 def score_finished_run(folder: Path, cache: DataCache) -> Metrics:

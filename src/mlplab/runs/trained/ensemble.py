@@ -10,7 +10,6 @@ import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
 from mlplab.config.loss import MEDIAN
-from mlplab.config.types import read_levels
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
@@ -24,10 +23,14 @@ from mlplab.runs.predictions import (
     OfMembers,
     Predicted,
     Spread,
+    interval_columns,
+    prediction_columns,
+    set_columns,
     spread_columns,
     weighted_mean,
 )
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
+from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 
@@ -40,11 +43,6 @@ MeanAndSpread = tuple[Predicted, Spread]
 
 Values = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
 """Values of targets in their own units, or classes."""
-
-Level = float | int | str
-
-Levels = Level | Sequence[Level]
-"""The level of an interval or a set, or several, which text may be, too: `0.8,0.9`."""
 
 
 class Ensemble:
@@ -78,7 +76,7 @@ class Ensemble:
                 raise UserError(Fault(what, str(run.folder), remedy="give the folder of one run"))
         self.threshold = float(np.average([run.threshold for run in runs], weights=self.weights))
         residuals = [run.residuals for run in runs]
-        self.uncertainty = Uncertainty(self.schema, residuals, self.weights, self.quantiles)
+        self.uncertainty = Uncertainty(self.schema, residuals, self.quantiles, self.weights)
         self.stacks = stacked(runs)
         weight_of = dict(zip(self.runs, self.weights, strict=True))
         self._network_weights = np.concatenate(
@@ -100,11 +98,11 @@ class Ensemble:
 
     @overload
     def predict(
-        self, frame: FrameLike, interval: Levels | None = None, sets: Levels | None = None
+        self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
     ) -> pl.DataFrame: ...
 
     def predict(
-        self, frame: FrameLike, interval: Levels | None = None, sets: Levels | None = None
+        self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
     ) -> Values | pl.DataFrame:
         """Predicts the target of each row, in its own units, or its class by `predicted_classes`.
 
@@ -121,15 +119,41 @@ class Ensemble:
             UserError: if a column is missing, or its values are of a different kind than in training; or as
                 `check_levels`.
         """
-        intervals, of_sets = _levels("interval", interval), _levels("sets", sets)
-        self.check_levels(intervals, of_sets)
+        intervals, of_sets = levels_given("interval", interval), levels_given("sets", sets)
+        check_levels(self.runs, intervals, of_sets)
         mean, _ = self._predict(frame)
         if intervals or of_sets:
-            return pl.DataFrame(self.uncertainty.columns(mean, self.threshold, intervals, of_sets))
+            return pl.DataFrame(self.columns(mean, self.threshold, intervals, of_sets))
         if self.schema.classes:
             return self.classes[predicted_classes(mean, self.threshold)]
         points = self.points(mean)
         return points[:, 0] if points.shape[1] == 1 else points
+
+    def predict_quantiles(self, frame: FrameLike) -> pl.DataFrame:
+        """Predicts the quantiles of `loss=quantile` of each row: the columns of `column_names`.
+
+        Raises:
+            UserError: as in `predict`, and if the network predicts something else.
+        """
+        if not self.quantiles:
+            remedy = "train with loss=quantile, or use predict(frame, interval=0.9)"
+            raise UserError(Fault("predicts no quantiles", str(self.runs[0].folder), remedy=remedy))
+        return pl.DataFrame(self.columns(self._predict(frame)[0], self.threshold))
+
+    def columns(
+        self,
+        predicted: Predicted,
+        threshold: float,
+        intervals: Sequence[float] = (),
+        sets: Sequence[float] = (),
+    ) -> list[pl.Series]:
+        """The columns of predictions, and of their intervals or sets of these levels."""
+        added = prediction_columns(self.schema, predicted, threshold, self.quantiles)
+        if intervals:
+            bounds = [self.uncertainty.bounds(predicted, level) for level in intervals]
+            added += interval_columns(self.schema, bounds, intervals)
+        of_levels = [self.uncertainty.sets(predicted, level) for level in sets]
+        return added + set_columns(self.schema, of_levels, sets)
 
     def points(self, predicted: Predicted) -> Float64[np.ndarray, "row target"]:
         """The predictions of targets: those themselves, or the median of their quantiles."""
@@ -154,17 +178,6 @@ class Ensemble:
         """
         self.check_several()
         return pl.DataFrame(spread_columns(self.schema, self._predict(frame, with_spread=True)[1]))
-
-    def check_levels(self, intervals: Sequence[float], sets: Sequence[float]) -> None:
-        """Checks that there are intervals and sets of these levels.
-
-        Raises:
-            UserError: if they do not suit the target, or a run has no residuals, or those of too few rows.
-        """
-        grouped = getattr(self.config[0].data.split, "group", None)
-        if fault := self.uncertainty.fault(intervals, sets, "group" if grouped else "row"):
-            what, remedy = fault
-            raise UserError(Fault(what, str(self.runs[0].folder), remedy=remedy))
 
     def check_several(self) -> None:
         """Checks that there are several networks.
@@ -245,18 +258,6 @@ class Ensemble:
             remedy = "it is far outside the training range; correct it, or drop the row"
             raise UserError(Fault(what, where, remedy=remedy))
         return mean, spread
-
-
-def _levels(key: str, value: Levels | None) -> tuple[float, ...]:
-    """The levels that an argument names.
-
-    Raises:
-        UserError: if one is not between 0 and 1.
-    """
-    try:
-        return () if value is None else read_levels(value)
-    except ValueError as error:
-        raise UserError(Fault(str(error), f"{key}={value}")) from error
 
 
 def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:

@@ -49,17 +49,17 @@ def error_of(
     Where high values are good, it is the negative metric. Errors of regression and the log loss are convex,
     and written out here: they are computed for each run in each step. The arguments are those of `scores`.
     """
+    sign = sign_of(metric)
     share = np.full(len(y), 1 / len(y)) if weight is None else weight / weight.sum()
     if metric == "log_loss":
         true = np.arange(len(y)), y[:, 0].astype(np.int64)
         return lambda predicted, _: float(-share @ np.log(predicted[true].clip(SMALLEST_PROBABILITY)))
     if quantiles:
-        return lambda predicted, _: scores(predicted, y, weight, quantiles=quantiles)[metric]
+        return lambda predicted, _: sign * scores(predicted, y, weight, quantiles=quantiles)[metric]
     if metric == "mae":
         return lambda predicted, _: float(np.mean(share @ abs(predicted - y)))
     if metric in ("rmse", STANDARDISED_RMSE):
         sd = np.sqrt(share @ (y - share @ y) ** 2)
         unit = np.where((sd > 0) & (metric != "rmse"), sd, 1)
         return lambda predicted, _: float(np.mean(np.sqrt(share @ (predicted - y) ** 2) / unit))
-    sign = sign_of(metric)
     return lambda predicted, threshold: sign * scores(predicted, y, weight, classes, (), threshold)[metric]

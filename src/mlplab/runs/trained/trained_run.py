@@ -17,6 +17,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs.conformal.residuals import Residuals
+from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.discovery import read_config, read_metrics
 from mlplab.runs.run import member_configs
 from mlplab.training import checkpoint
@@ -81,6 +82,11 @@ class TrainedRun:
     def quantiles(self) -> tuple[float, ...]:
         """The levels of the quantiles that it predicts; none if it predicts targets or classes."""
         return self.config.quantiles
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """The intervals or prediction sets around its predictions."""
+        return Uncertainty(self.schema, [self.residuals], self.quantiles)
 
     @property
     def outputs(self) -> int:
