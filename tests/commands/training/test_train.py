@@ -310,6 +310,17 @@ def test_a_network_no_better_than_the_mean_is_pointed_out(
     assert ("no better than ridge regression or the mean: train longer" in sentence) == warned
 
 
+def test_the_coverage_is_said() -> None:
+    intervals = {"test/coverage_0.9": 0.875, "test/width_0.9": 12.34, "constant/test/coverage_0.9": 0.5}
+    expected = "Intervals of level 0.9 contain 87.5% of the test rows' targets; their mean width is 12.34."
+    assert verdict({"test/rmse": 1.0, **intervals}) == expected
+    sets = {"test/log_loss": 0.3, "test/coverage_0.8": 0.75, "test/set_size_0.8": 1.5}
+    expected = "Sets of level 0.8 contain the class of 75.0% of the test rows; their mean size is 1.5."
+    assert verdict(sets) == expected
+    better = verdict({"test/rmse": 1.0, "constant/test/rmse": 2.0, **intervals})
+    assert better.startswith("By test RMSE, the network is better than the mean. Intervals of level 0.9")
+
+
 def test_class_weights_are_judged_by_how_rows_are_ranked() -> None:
     """They spoil the log loss, by which even a good network would be no better than the class shares."""
     scores = {"test/log_loss": 0.7, "constant/test/log_loss": 0.3}
