@@ -58,7 +58,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("mlplab evaluate run=o", ["run=outputs/"]),
         (
             "mlplab predict run=outputs input=my.csv ",
-            "escape_formulas= interval= output= overwrite= runs= spread= threshold=",
+            "escape_formulas= interval= output= overwrite= runs= sets= spread= threshold=",
         ),
         ("mlplab results --w", ["--watch"]),
         ("mlplab results outputs/lr=0", ["outputs/lr=0.1,seed=1/"]),

@@ -39,11 +39,13 @@ def test_there_are_enough_tables() -> None:
 
 
 def test_a_seed_draws_the_same_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listed, "_table", lambda name, entry: name)
+    monkeypatch.setattr(listed, "_table", lambda name, entry, splits: name)
     drawn = [*listed.real_tables(50, 36)]
     assert drawn == [*listed.real_tables(50, 36)] != [*listed.real_tables(50, 37)]
     assert len({*drawn}) == 50
     assert drawn[:2] == ["AER/PSID1982", "AER/USSeatBelts"]
+    of_numbers = [*listed.real_tables(20, 37, tasks=("numbers",))]
+    assert {POOL[name]["task"] for name in of_numbers} == {"numbers"}
     with pytest.raises(UserError, match=r"draw.*1000.*at most"):
         [*listed.real_tables(1000, 0)]
 
@@ -52,6 +54,10 @@ def test_tables_are_split_once_and_for_all() -> None:
     table, *none = listed.development_tables(["clusters_noisy"])
     assert not none
     assert (len(table.frame), table.tests[0].sum(), table.classes) == (1300, 1000, ["class 0", "class 1"])
+    several = listed._table("clusters_noisy", DEVELOPMENT["clusters_noisy"], splits=3).tests
+    np.testing.assert_array_equal(several[0], table.tests[0])
+    assert [test.sum() for test in several] == [1000] * 3
+    assert len({test.tobytes() for test in several}) == 3
     again = next(listed.development_tables(["clusters_noisy"]))
     assert table.frame.equals(again.frame)
     assert (table.tests[0] == again.tests[0]).all()

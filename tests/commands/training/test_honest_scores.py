@@ -173,7 +173,7 @@ def test_runs_that_read_a_column_differently_are_not_averaged(command: Command, 
         assert command(*SMALL, *split, f"data.columns.day={written}", folder).status == 0
     ended = run_script("evaluate", "run=outputs/s", "runs=all")
     assert ended.status == 2, ended
-    assert "outputs/s/b: has other columns, classes or precision than the first run" in ended.err
+    assert "outputs/s/b: has other columns, classes, quantiles or precision than the first" in ended.err
 
 
 def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:

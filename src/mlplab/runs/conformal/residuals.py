@@ -80,11 +80,9 @@ class Residuals:
             place, outwards = np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1, -TIE
         else:
             place, outwards = np.searchsorted(self.share, needed - ROUNDING), TIE
-        error, scale = self.errors[np.clip(place, 0, len(self.errors) - 1)], self._scale_at(predicted)
+        error = self.errors[np.clip(place, 0, len(self.errors) - 1)]
+        scale = np.interp(predicted, self.predicted, self.scale)
         return predicted + scale * error + outwards * (np.abs(predicted) + scale)
-
-    def _scale_at(self, predicted: Column) -> Column:
-        return np.interp(predicted, self.predicted, self.scale)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As arrays, for a checkpoint."""
