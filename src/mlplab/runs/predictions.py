@@ -61,13 +61,11 @@ def column_names(schema: Schema, quantiles: Sequence[float] = ()) -> tuple[list[
 
 def set_columns(schema: Schema, sets: Sequence[Sets], levels: Sequence[float]) -> list[pl.Series]:
     """The columns of prediction sets: `set`, with the classes in order; of several levels `set_0.9`."""
-    ends = _ends(levels)
-    labels = np.array(schema.classes, object)
-    names = _unused([f"set{end}" for end in ends], _known(schema))
-    return [
-        pl.Series(name, [BETWEEN_CLASSES.join(labels[row]) for row in of_level], pl.String)
-        for name, of_level in zip(names, sets, strict=True)
-    ]
+    names = _unused([f"set{end}" for end in _ends(levels)], _known(schema))
+    labels = [pl.when(pl.col(label)).then(pl.lit(label)) for label in schema.classes]
+    joined = pl.concat_str(labels, separator=BETWEEN_CLASSES, ignore_nulls=True)
+    frames = (pl.DataFrame(of_level, [*schema.classes]) for of_level in sets)
+    return [frame.select(joined.alias(name))[name] for name, frame in zip(names, frames, strict=True)]
 
 
 def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Sequence[float]) -> list[pl.Series]:
