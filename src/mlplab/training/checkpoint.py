@@ -6,8 +6,8 @@ The checkpoint of a run contains:
   the mean prediction, by its number (their sum is 1);
 - `config`, `schema`, `metrics`, and `epoch`, the number of epochs of training;
 - `table`: the fingerprint of the table and the split; `seen`: the rows of train and val, of the best epoch's
-  checkpoint, to recognise them in other tables; `residuals` of each target that is a number, for prediction
-  intervals (since 0.19);
+  checkpoint, to recognise them in other tables; `residuals` of each target or quantile, for intervals
+  (since 0.19), or of classes, for prediction sets (since 0.20);
 - `training`: the training state, if training can resume from it.
 
 That of a stack contains the `training` state of all its members, and the `tables` of its `runs`.

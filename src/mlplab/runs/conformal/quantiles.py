@@ -22,9 +22,11 @@ def corrected(residuals: Sequence[Residuals], predicted: Quantiles, levels: Sequ
     return np.sort(np.column_stack([each.quantile(column, level) for each, column, level in columns]), 1)
 
 
-def median_of(predicted: Quantiles, levels: Sequence[float]) -> Float64[np.ndarray, "row 1"]:
+def median_of(
+    predicted: Float64[np.ndarray, "*row quantile"], levels: Sequence[float]
+) -> Float64[np.ndarray, "*row 1"]:
     """The median, which is the prediction."""
-    return predicted[:, [levels.index(MEDIAN)]]
+    return predicted[..., [levels.index(MEDIAN)]]
 
 
 def interval_levels(levels: Sequence[float]) -> list[float]:

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
-from mlplab.config.loss import MEDIAN
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
@@ -248,7 +247,7 @@ class Ensemble:
             mean, points = weighted_mean(values, weights), values
             if self.quantiles:
                 mean = self.uncertainty.corrected(mean)
-                points = values[..., [self.quantiles.index(MEDIAN)]]
+                points = median_of(values, self.quantiles)
             blocks.append((mean, spread_of(points, weights, of_classes) if with_spread else mean[:, :0]))
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
         if len(bad := np.flatnonzero(np.isinf(x).any(1) | ~np.isfinite(mean).all(1))):
