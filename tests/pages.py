@@ -1,8 +1,10 @@
-"""Pages of reports, as tests read them."""
+"""Pages, as tests read them."""
 
 import re
 from html import unescape
 from pathlib import Path
+
+from playwright.sync_api import Page
 
 from mlplab.commands.report.report import report
 
@@ -24,3 +26,20 @@ def cells_of(html: str, caption: str) -> list[list[str]]:
     rows = re.findall(r"<tr.*?</tr>", found, re.DOTALL)
     cells = (re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL) for row in rows)
     return [[re.sub(r"<[^>]+>", "", cell) for cell in row] for row in cells]
+
+
+def contrast(page: Page, selector: str) -> float:
+    """The contrast of text and page, as WCAG defines it."""
+    return page.evaluate(
+        """selector => {
+          const luminance = colour => {
+            const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(each => each / 255)
+              .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+          };
+          const ink = luminance(getComputedStyle(document.querySelector(selector)).color);
+          const page = luminance(getComputedStyle(document.body).backgroundColor);
+          return (Math.max(ink, page) + 0.05) / (Math.min(ink, page) + 0.05);
+        }""",
+        selector,
+    )

@@ -23,7 +23,7 @@ LEVELS = [
         "config",
     },
     {"data"},
-    {"figures"},
+    {"figures", "pages"},
     {"models"},
     {"training"},
     {"runs"},

@@ -12,6 +12,7 @@ import altair as alt
 import jaxtyping
 import numpy as np
 import pytest
+from pages import contrast
 from playwright.sync_api import Page, expect
 from searches import train_search
 from support import SMALL, train_into
@@ -163,23 +164,6 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     assert page.evaluate(TEXTS) == []
     texts = page.locator(".chart svg text").all_text_contents()
     assert not [text for text in texts if re.search(r"\d,\d{3}\.\d|e[+-]?\d", text)]
-
-
-def contrast(page: Page, selector: str) -> float:
-    """The contrast of text and page, as WCAG defines it."""
-    return page.evaluate(
-        """selector => {
-          const luminance = colour => {
-            const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(each => each / 255)
-              .map(each => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
-            return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
-          };
-          const ink = luminance(getComputedStyle(document.querySelector(selector)).color);
-          const page = luminance(getComputedStyle(document.body).backgroundColor);
-          return (Math.max(ink, page) + 0.05) / (Math.min(ink, page) + 0.05);
-        }""",
-        selector,
-    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

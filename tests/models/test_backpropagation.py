@@ -3,6 +3,7 @@
 import pickle
 import random
 from copy import deepcopy
+from itertools import accumulate
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from mlplab.models import MLP
-from mlplab.models.backpropagation import CACHED_ROWS
+from mlplab.models.backpropagation import CACHED_ROWS, Workspace
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 
 
@@ -85,6 +86,42 @@ def test_gradients_of_random_networks_are_those_of_autograd(seed: int) -> None:
                 assert (mine - yours).abs().max().item() <= 1e-10 * largest, network
         for name, buffer in network.named_buffers():
             torch.testing.assert_close(buffer, twin.get_buffer(name), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_trace_has_what_autograd_sees_at_linear_layers(seed: int) -> None:
+    source = random.Random(seed)
+    torch.manual_seed(seed)
+    for _ in range(15):
+        network, features = random_network(source)
+        network.eval()
+        if network.heads > 1:
+            continue
+        members, _, targets = network.output.weight.shape
+        x = torch.randn(members, 7, features, dtype=torch.float64)
+        slopes = torch.randn(members, 7, targets, dtype=torch.float64)
+        with torch.no_grad():
+            traced = Workspace(x, network.operations).trace(x, lambda z, slopes=slopes: z * slopes)
+        outputs = list[Tensor]()
+
+        def note(_: object, __: object, output: Tensor, outputs: list[Tensor] = outputs) -> None:
+            output.retain_grad()
+            outputs.append(output)
+
+        for layer in (*(hidden.linear for hidden in network.hidden), network.output):
+            layer.register_forward_hook(note)
+        (network.forward_by_autograd(x).square() * slopes / 2).sum().backward()
+        places = list(
+            accumulate(
+                (2 + (each.norm is not None) + each.residual for each in network.hidden),
+                initial=len(network.first),
+            )
+        )
+        for place, output in zip(places, outputs, strict=True):
+            torch.testing.assert_close(traced[place][0], output.detach(), rtol=1e-10, atol=1e-10)
+            assert output.grad is not None
+            scale = output.grad.abs().max().item()
+            assert (traced[place][1] - output.grad).abs().max().item() <= 1e-10 * scale, network
 
 
 def test_a_pass_in_between_has_buffers_of_its_own() -> None:

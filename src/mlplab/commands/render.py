@@ -10,6 +10,8 @@ from rich.text import Text
 
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, metrics_among
 from mlplab.console import in_digits
+from mlplab.runs.discovery import FILM_FILE
+from mlplab.typed_commands import inside
 
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
 """Formats of the metrics that have the same number of decimals everywhere."""
@@ -35,6 +37,12 @@ def tensorboard_folder(run: Path) -> Path:
     """
     here, around = Path.cwd(), run.resolve().parent
     return around if around != here and around.is_relative_to(here) else run
+
+
+def film_lines(folder: Path) -> list[str]:
+    """A line about the film in the folder of a run or a sweep; none if there is no film."""
+    film = folder / FILM_FILE
+    return [f"film: {inside(film)}"] if film.is_file() else []
 
 
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:

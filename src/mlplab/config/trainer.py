@@ -80,13 +80,14 @@ class CustomCallback(ClassSection):
 
 
 class Callbacks(Section):
-    """Checkpoints, early stopping, and callbacks that the user adds by name."""
+    """Checkpoints, early stopping, the film of a run, and callbacks that the user adds by name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomCallback]
 
     checkpoint: Checkpoint
     early_stopping: EarlyStopping
+    film: bool = False
 
     @property
     def added(self) -> dict[str, CustomCallback]:

@@ -160,6 +160,21 @@ class Workspace:
             gradient = operation.backward(gradient)
         return gradient
 
+    def trace(self, x: Input, derivative: Callable[[Output], Output]) -> list[tuple[Tensor, Tensor]]:
+        """The output of each operation, and the gradient there, given that of the network's output."""
+        self.input.padded = self.input.values = x
+        outputs, gradients = list[Tensor](), list[Tensor]()
+        for operation in self.operations:
+            operation.forward()
+            outputs.append(operation.output.values.clone())
+        gradient = self.output
+        gradient.values.copy_(derivative(outputs[-1]))
+        for operation, heads in self._backward:
+            self.heads = heads
+            gradients.append(gradient.values.clone())
+            gradient = operation.backward(gradient)
+        return [*zip(outputs, reversed(gradients), strict=True)]
+
     def backward(self, gradient: Output) -> Tensor | None:
         """Adds the gradients of the parameters to their `grad`; returns that of `x` if it needs one."""
         self.output.values.copy_(gradient)

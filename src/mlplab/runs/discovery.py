@@ -24,6 +24,9 @@ BEST_TRIAL_FILE = "best.yaml"
 REPORT_FILE = "report.html"
 """The page about a folder that the command report writes."""
 
+FILM_FILE = "film.html"
+"""The page that shows how a run's networks learned, or those of a sweep's runs."""
+
 TRAINED = "give the folder of a run or a sweep that mlplab train wrote, such as outputs/…"
 """Remedy for a folder without runs."""
 

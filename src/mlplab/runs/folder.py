@@ -20,7 +20,7 @@ from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
-from mlplab.runs.discovery import COMPATIBLE, read_config, read_metrics
+from mlplab.runs.discovery import COMPATIBLE, FILM_FILE, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
@@ -94,6 +94,7 @@ class RunFolder:
         for folder in (self.path, self.path / "checkpoints"):
             remove_partial_files(folder)
         shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
+        (self.path / FILM_FILE).unlink(missing_ok=True)
         if restart:
             shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
             for name in ("train.log", "environment.json", "schema.json", TEST_PREDICTIONS):

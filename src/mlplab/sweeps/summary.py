@@ -9,6 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from mlplab.commands.render import film_lines
 from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES
@@ -43,8 +44,8 @@ def summarize(root: Path, runs: Sequence[RunResult], console: Console) -> str:
             console.print(best_configurations(table, console.width, title))
             warn_of_ensembles(varying_keys(table))
     print_line(console, f"sweep folder: {inside(root)}")
-    for command in (command_line("results", root), tensorboard_command(root)):
-        print_line(console, command)
+    for line in (*film_lines(root), command_line("results", root), tensorboard_command(root)):
+        print_line(console, line)
     return _failures(root, runs)
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,10 +96,11 @@ class StackModule(LightningModule):
         self.automatic_optimization = blocks is None
         self.is_interrupted = False
         self._next_check = CHECK_EVERY_STEPS
+        self._next_stop = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Bypasses torch's slow search for parameters for what is set at each step or hook."""
-        if name in ("_current_fx_name", "completed_steps", "is_interrupted"):
+        if name in ("_current_fx_name", "completed_steps", "is_interrupted", "_next_stop"):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
@@ -226,7 +228,7 @@ class StackModule(LightningModule):
         left = block.x.shape[1]
         while left and not self.is_interrupted and not self.trainer.should_stop:
             self._check_divergence_at_times()
-            made = self.step_loop.advance(min(left, self.steps - self.completed_steps))
+            made = self.step_loop.advance(min(left, self.steps - self.completed_steps, self._until_stop()))
             left -= made
             self.completed_steps += made
             count_steps(self.trainer, made)
@@ -236,6 +238,14 @@ class StackModule(LightningModule):
                 self._take_losses()
                 self._validate()
         self._take_losses()
+
+    def _until_stop(self) -> int:
+        """The number of steps until a callback has to see the network."""
+        done = self.completed_epochs * self.steps + self.completed_steps
+        if done >= self._next_stop:
+            stops = [callback.next_stop(done) for callback in self._step_callbacks]
+            self._next_stop = min(stops, default=sys.maxsize)
+        return self._next_stop - done
 
     def _validate(self) -> None:
         """Validates without the Trainer's loop, which takes several times as long as a small epoch."""

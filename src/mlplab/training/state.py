@@ -11,6 +11,7 @@ from torch import Tensor
 from mlplab.models import Dropout
 from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.early_stopping import EarlyStopping
+from mlplab.training.callbacks.film import FilmFrames
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.module import StackModule
@@ -96,6 +97,7 @@ def capture(
     best: BestWeights,
     stopping: EarlyStopping,
     pruning: Pruning,
+    film: FilmFrames,
     seconds: float,
 ) -> StackState:
     """A copy of the current state of training, which has taken that many seconds."""
@@ -113,6 +115,7 @@ def capture(
             "best_values": best.values,
             "stopping": {"lowest": stopping.lowest, "waited": stopping.waited},
             "stopped_network": stopping.network,
+            "film": film.state(),
         }
         parts = _mapped(lambda tensor: tensor.detach().clone(), parts)
     diverged, pruned = (list(map(reasons.get, members)) for reasons in (module.diverged, pruning.reasons))
@@ -127,6 +130,7 @@ def restore(
     best: BestWeights,
     stopping: EarlyStopping,
     pruning: Pruning,
+    film: FilmFrames,
 ) -> None:
     """Restores a state in a new stack and its Trainer, before training, and takes over its tensors.
 
@@ -155,6 +159,7 @@ def restore(
     stopping.lowest, stopping.waited = (parts["stopping"][name] for name in ("lowest", "waited"))
     stopping.network = on_device("stopped_network")
     pruning.values = parts["rungs"]
+    film.load_state(parts.get("film", {}))  # which the state of an earlier version does not have
     module.diverged, pruning.reasons = (
         {member: reason for member, reason in enumerate(reasons) if reason}
         for reasons in (state.diverged, state.pruned)

@@ -19,7 +19,7 @@ def test_a_marked_folder_is_in_front_of_mlplabs(command: Callable[..., Ended], t
     assert "unknown option" in command("experiment=mine").err  # without the marker
     write_files(tmp_path, MARKER)
     help_text = command("--help")
-    assert "experiment: article, digits, forecast, mine, recommend\n" in help_text.out
+    assert "experiment: article, digits, film, forecast, mine, recommend\n" in help_text.out
     assert "using" not in help_text.out
     assert "seed: 7\n" in command("experiment=mine", "--cfg", "job").out
     info = process(["-m", "mlplab", "train", "experiment=mine", "--info", "defaults"], tmp_path)

@@ -51,7 +51,7 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: 
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.commands.render import tensorboard_folder
+        from mlplab.commands.render import film_lines, tensorboard_folder
         from mlplab.commands.train import draw, print_scores, train
         from mlplab.console import print_line
         from mlplab.data.cache import DataCache
@@ -62,7 +62,11 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: 
         draw(run, folder, metrics, cache)
     finally:  # a full disk or Ctrl-C takes only the figures
         print_scores(metrics, console, has_class_weights=run.data.class_weights != "none")
-        for line in (f"run folder: {inside(folder)}", tensorboard_command(tensorboard_folder(folder))):
+        for line in (
+            f"run folder: {inside(folder)}",
+            *film_lines(folder),
+            tensorboard_command(tensorboard_folder(folder)),
+        ):
             print_line(console, line)
 
 

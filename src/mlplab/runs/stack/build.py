@@ -18,6 +18,7 @@ from mlplab.errors import Fault, UserError, reason_of
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.runs import warm_start
+from mlplab.runs.film.size import check_filmable
 from mlplab.runs.run import activations, member_configs
 from mlplab.runs.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.loggers.files import build_loggers
@@ -70,7 +71,7 @@ def build_stack(
         block=MEMMAP_BLOCK if table.memmapped else None,
     )
     _check_equal_rows(first, splits)
-    network = _build_network(configs, joined, initialize=initialize)
+    network = build_stack_network(configs, joined, initialize=initialize)
     if initialize:
         train = [split.train for split in splits]
         fit_linear_path(network, table, train)
@@ -117,7 +118,9 @@ def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
     try:
         members, names = member_configs(run), activations(run)
         different = [members[names.index(name)] for name in dict.fromkeys(names)] or members[:1]
-        network = _build_network(different, [data] * len(different), initialize=False)
+        network = build_stack_network(different, [data] * len(different), initialize=False)
+        if run.callbacks.film:
+            check_filmable(run, network)
         warm_start.initialize(network, different, data.table.schema)
         build_custom_callbacks(run)
         build_loggers(run, ".")
@@ -141,9 +144,10 @@ def supports_padding(model: config.Model) -> bool:
     return not isinstance(model, config.CustomModel)
 
 
-def _build_network(
+def build_stack_network(
     configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool
 ) -> Network:
+    """The network of members with these configurations and data; `initialize` as in `build_stack`."""
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema = first.model.preprocessing, table.schema
     statistics = None

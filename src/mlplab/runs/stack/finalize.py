@@ -5,6 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlplab.errors import Interrupted, RunFailed, UserError, is_disk_error, reason_of
+from mlplab.figures.failing import warn_if_failing
+from mlplab.runs.film.film import film_of
+from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import AS_PLANNED, Metrics, Status
 from mlplab.runs.stack.checkpoints import save_run
 from mlplab.runs.stack.messages import end_line, few_rows_warning, scores_line
@@ -33,6 +36,9 @@ def finalize_ended(
         progress.show(f"test scores and baselines{which}")
         run, scores = trainer.runs[index], scored.get(index)
         run_metrics = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
+        if run.config.callbacks.film:
+            with warn_if_failing(run.folder):
+                write_film(run.folder, [film_of(trainer, index)])
         if reason:
             run.log(reason if status in AS_PLANNED else f"{status}: {reason}")
         if status != "done":

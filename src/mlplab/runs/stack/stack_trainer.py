@@ -12,6 +12,7 @@ from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.conformal.residuals import residuals_of
+from mlplab.runs.film.size import check_filmable, film_steps
 from mlplab.runs.folder import Metrics, Status, finite
 from mlplab.runs.predictions import Predicted, out_of_fold
 from mlplab.runs.run import Run, activations, member_configs
@@ -22,6 +23,7 @@ from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.training import state as stack_state
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
+from mlplab.training.callbacks.film import FilmFrames
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
@@ -83,6 +85,8 @@ class StackTrainer:
         stages = StageStopping(schedules, self.best, self.stopping)
         self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
+        looks = self._film_steps() if first.callbacks.film else []
+        self.film = FilmFrames(looks)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
         self._held_out: Float64[np.ndarray, "member row output"] | None = None
@@ -91,6 +95,7 @@ class StackTrainer:
         self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
         self.stack.module.callbacks = [
             self.best,
+            *([self.film] if looks else []),
             EpochCurves(loggers, self.best),
             *([StepCurves(loggers, steps)] if steps else []),
             self.stopping,
@@ -105,7 +110,7 @@ class StackTrainer:
         all_loggers = [logger for run_loggers in loggers for logger in run_loggers]
         folder = str(runs[0].folder)
         self.trainer = build_trainer(self.stack.module, all_loggers, folder)
-        self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning
+        self._parts = self.trainer, self.stack.module, self.best, self.stopping, self.pruning, self.film
         if state:
             self.stack.datamodule.start_at(state.epoch, state.batch)
             try:
@@ -113,6 +118,11 @@ class StackTrainer:
             except (RuntimeError, LookupError, TypeError, ValueError) as error:
                 what, where = "contains the state of a different network", stack_file or runs[0].files.last
                 raise UserError(Fault(what, str(where), remedy="start a new run")) from error
+
+    def _film_steps(self) -> list[int]:
+        module = self.stack.module
+        check_filmable(self.runs[0].config, module.network)
+        return film_steps(module.network, module.ensemble, module.max_epochs * module.steps)
 
     def fit(self) -> None:
         """Trains to the end, until few runs are left, or until a signal is received."""

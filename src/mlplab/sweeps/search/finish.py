@@ -7,7 +7,7 @@ import yaml
 from optuna.trial import FrozenTrial
 from rich.table import Table as RichTable
 
-from mlplab.commands.render import format_score, main_scores, score_table
+from mlplab.commands.render import film_lines, format_score, main_scores, score_table
 from mlplab.console import first_few, plural, print_line
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
@@ -83,7 +83,13 @@ def finish(study: SearchStudy, trial: FrozenTrial, command: str, launcher: Sweep
         console.print(score_table(rows | dict(baselines), title))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-        for line in (*lines, command, command_line("report", root), tensorboard_command(root)):
+        for line in (
+            *lines,
+            *film_lines(root),
+            command,
+            command_line("report", root),
+            tensorboard_command(root),
+        ):
             print_line(console, line)
     if counts["failed"]:
         raise RunFailed(failures(study))

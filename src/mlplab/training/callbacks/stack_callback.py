@@ -3,6 +3,8 @@
 `StackModule` calls them, in order: the Trainer would call each of its own eight times per step.
 """
 
+import sys
+
 from jaxtyping import Bool
 from lightning.pytorch import Trainer
 from torch import Tensor
@@ -24,8 +26,15 @@ class StackCallback:
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Called when training starts."""
 
+    def next_stop(self, step: int) -> int:
+        """The number of steps after which `on_step` must be called next, given that of steps made.
+
+        Elsewhere, it may be called after several steps.
+        """
+        return sys.maxsize
+
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        """Called after each step."""
+        """Called after each step, or after several: see `next_stop`."""
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Called after each epoch and its validation, of which `module.values` are known."""

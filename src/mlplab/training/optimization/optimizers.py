@@ -13,7 +13,7 @@ from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
@@ -82,22 +82,17 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.has_average = settings[0].weight_averaging
         self._shows_average = False
         names = ["weights", "gradients", *self.state_names, *(["average"] if self.has_average else [])]
-        sizes = [parameter[0].numel() for parameter in self.parameters]
-        widths = [size + -size % ALIGNMENT for size in sizes]
+        widths = padded_widths(self.parameters)
         self.rows = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
         self._columns = [*zip(parameter_kinds(network), pairwise(accumulate(widths, initial=0)), strict=True)]
-
-        def views(name: str) -> list[Tensor]:
-            columns = torch.split(self.rows[name].detach(), widths, 1)
-            parts = zip(columns, sizes, self.parameters, strict=True)
-            return [column[:, :size].view(parameter.shape) for column, size, parameter in parts]
-
-        self._gradients, self._weights = views("gradients"), views("weights")
+        self._gradients, self._weights = (
+            unpacked(self.rows[name].detach(), self.parameters) for name in ("gradients", "weights")
+        )
         for parameter, weights in zip(self.parameters, self._weights, strict=True):
             parameter.data = weights.copy_(parameter.detach())
         if self.has_average:
             self.rows["average"].copy_(self.rows["weights"])
-            self._average = views("average")
+            self._average = unpacked(self.rows["average"], self.parameters)
         self.zero_grad()
         self._kinds = [each.model_dump_json(exclude={"lr"}) for each in settings]
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
@@ -254,6 +249,18 @@ class MemberOptimizer(torch.optim.Optimizer):
             self.rows["average"].copy_(self.rows["weights"])
         for name, values in state.items():
             self.rows[name].copy_(values)
+
+
+def padded_widths(parameters: Sequence[Tensor]) -> list[int]:
+    """The number of columns of each parameter in `MemberOptimizer.rows`."""
+    sizes = [parameter[0].numel() for parameter in parameters]
+    return [size + -size % ALIGNMENT for size in sizes]
+
+
+def unpacked(rows: Float[Tensor, "member *step weight"], parameters: Sequence[Tensor]) -> list[Tensor]:
+    """What belongs to each parameter, as a view `[member, *step, row, column]` of the rows."""
+    columns = zip(torch.split(rows, padded_widths(parameters), -1), parameters, strict=True)
+    return [part[..., : each[0].numel()].view(*part.shape[:-1], *each.shape[1:]) for part, each in columns]
 
 
 def _factors(settings: Settings, kind: ParameterKind) -> Factors:

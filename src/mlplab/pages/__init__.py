@@ -1,0 +1,1 @@
+"""Pages: each is one file of HTML, which asks nothing of the network."""

@@ -1,0 +1,42 @@
+"""The HTML of a page: a template, its styles and its scripts."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+SHARED = Path(__file__).parent
+
+
+def rendered(template: Path, *, scripts: Sequence[str] = (), **values: Any) -> str:
+    """The HTML of a template that extends `base.html`, with the styles and the script beside it.
+
+    All values are escaped. The page's policy allows its own scripts, by their hashes, and no connection.
+
+    Args:
+        scripts: other scripts, which are run first.
+    """
+    style = "".join(
+        path.read_text(encoding="utf-8") for path in (SHARED / "base.css", template.with_suffix(".css"))
+    )
+    own = template.with_suffix(".js").read_text(encoding="utf-8")
+    # A script cannot end its element: within JavaScript's strings, `<\\/` is `</`.
+    texts = [text.replace("</script", "<\\/script") for text in (*scripts, own)]
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, SHARED]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template.name).render(
+        **values,
+        style=style,
+        scripts=texts,
+        hashes=[base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts],
+        version=version("mlplab"),
+    )

@@ -1,0 +1,55 @@
+"""The file `film.html`: of a run, or of the runs of a sweep side by side."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlplab.console import plural
+from mlplab.errors import listed
+from mlplab.files import replacing
+from mlplab.pages.page import rendered
+from mlplab.runs.discovery import FILM_FILE
+
+TEMPLATE = Path(__file__).parent / "template" / "film.html"
+
+DATA = re.compile(r'<script type="application/json" id="film">(.*?)</script>', re.DOTALL)
+
+MOST_BYTES = 2 * 10**6
+"""Of a page."""
+
+
+def write_film(folder: Path, films: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> Path:
+    """Writes the film of a run, or of several, to their folder; returns its path."""
+    first, count = films[0], sum(len(film["networks"]) for film in films)
+    networks = "a network" if count == 1 else plural(count, "network")
+    from_columns = f"{first['target']} from {listed(first['columns'], 3)}"
+    html = rendered(
+        TEMPLATE,
+        title=folder.resolve().name,
+        subtitle=f"How {networks} learned {from_columns} ({first['table']})",
+        notes=notes,
+        film={"runs": films},
+    )
+    path = folder / FILM_FILE
+    with replacing(path, synced=False) as partial:
+        partial.write_text(html, encoding="utf-8")
+    return path
+
+
+def write_film_of_sweep(root: Path, folders: Sequence[Path]) -> Path | None:
+    """Writes the films of a sweep's runs as one, if there are several; as many as fit into a page."""
+    pages = [path.read_text(encoding="utf-8") for folder in folders if (path := folder / FILM_FILE).is_file()]
+    data = [found[1] for page in pages if (found := DATA.search(page))]
+    room = MOST_BYTES - (len(pages[0].encode()) - len(data[0].encode()) if data else 0)
+    films = list[Mapping[str, Any]]()
+    for text in data:
+        room -= len(text.encode())
+        if room < 0:
+            break
+        films += json.loads(text)["runs"]
+    if len(films) < 2:
+        return None
+    left_out = f"This page shows the first {len(films)} of {len(data)} runs; each has a film.html of its own."
+    return write_film(root, films, [left_out] if len(films) < len(data) else [])

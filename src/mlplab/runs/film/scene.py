@@ -1,0 +1,133 @@
+"""The rows and values of a table for which a film shows what its networks predict."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+
+from mlplab import config
+from mlplab.data.cache import RunData
+from mlplab.data.schema import Column, Schema
+from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.data.synthetic.functions import FUNCTIONS
+from mlplab.models import FeatureLayout
+from mlplab.runs.film.size import CURVE, MAP, POINTS, ROWS
+
+Plain = dict[str, Any]
+"""What becomes JSON."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What of a run's table a film shows.
+
+    Args:
+        worked: training rows that are worked in numbers, by ascending target.
+        points: training rows that are shown on a map; where there is none, validation rows whose predictions
+            are shown.
+        axes: values of the one or two columns over which predictions are mapped, in their own units; none:
+            there is no map.
+    """
+
+    run: config.ResolvedConfig
+    data: RunData
+    worked: Rows
+    points: Rows
+    axes: Sequence[Float64[np.ndarray, " value"]]
+
+    @property
+    def grid(self) -> Float64[np.ndarray, "value column"]:
+        """All combinations of the axes' values."""
+        return np.stack([axis.ravel() for axis in np.meshgrid(*self.axes, indexing="ij")], 1)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest target in training."""
+        y = self.data.table.y[self.data.split.train, 0]
+        return float(y.min()), float(y.max())
+
+    def plain(self) -> Plain:
+        """As JSON: texts of cells, and the true function or the targets of rows."""
+        table, schema = self.data.table, self.data.table.schema
+        scene: Plain = {
+            "table": table.source,
+            "columns": _feature_names(schema),
+            "target": schema.targets[0],
+            "classes": schema.classes,
+            "rows": (self.worked + 1).tolist(),
+            "cells": [self._texts(row) for row in self.worked.tolist()],
+            "targets": packed(table.y[self.worked]),
+            "points": {"actual": packed(table.y[self.points, 0])},
+            "range": self.range,
+        }
+        if self.axes:
+            x = table.x[self.points].astype(np.float64) + schema.offsets
+            scene["points"]["columns"] = packed(x.T)
+            scene["axes"] = [axis.tolist() for axis in self.axes]
+            scene["true"] = self._true()
+        return scene
+
+    def _true(self) -> Plain | None:
+        """The function from which the rows were drawn, on the grid; None if that is unknown."""
+        section = self.run.data
+        if not isinstance(section, config.SyntheticData) or section.function not in FUNCTIONS:
+            return None
+        return packed(FUNCTIONS[section.function].values(self.grid))
+
+    def _texts(self, row: int) -> list[str]:
+        schema, x = self.data.table.schema, self.data.table.x[row].astype(np.float64)
+        values = zip(schema.features, x + schema.offsets, strict=True)
+        return [_text(column, part, value) for (column, part), value in values]
+
+
+def scene_of(data: RunData, run: config.ResolvedConfig) -> Scene:
+    """What a film shows of a run's table.
+
+    Predictions of one or two columns of numbers are mapped; those of classes, of two.
+    """
+    table, schema, train = data.table, data.table.schema, data.split.train
+    by_target = train[np.argsort(table.y[train, 0], kind="stable")]
+    worked = by_target[np.linspace(0, len(train) - 1, ROWS).round().astype(int)]
+    is_mapped = len(schema.inputs) in ((2,) if schema.classes else (1, 2))
+    is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
+    x = table.x[train].astype(np.float64) + schema.offsets
+    if not is_mapped or np.isnan(x).any():
+        return Scene(run, data, worked, sample_rows(data.split.val, POINTS), ())
+    count = CURVE if len(schema.inputs) == 1 else MAP
+    axes = np.linspace(x.min(0), x.max(0), count).T
+    return Scene(run, data, worked, sample_rows(train, POINTS), list(axes))
+
+
+def input_names(schema: Schema, section: config.Preprocessing) -> list[str]:
+    """Names of what preprocessing makes of the columns, in its order."""
+    layout, names = FeatureLayout(schema.category_counts, schema.missing), _feature_names(schema)
+    one_hot, embedded = layout.categorical(section)
+    return [
+        *(names[index] for index in layout.numeric),
+        *(f"{names[index]} is missing" for index in layout.indicators),
+        *(f"{names[index]} = {text}" for index in one_hot for text in schema.features[index][0].categories),
+        *(f"{names[index]} ({k + 1})" for index in embedded for k in range(section.embedding_dim)),
+    ]
+
+
+def _feature_names(schema: Schema) -> list[str]:
+    """The names of columns, and of a date's parts."""
+    return [f"{column.name} {part}".rstrip() for column, part in schema.features]
+
+
+def _text(column: Column, part: str, value: float) -> str:
+    if np.isnan(value):
+        return "missing"
+    if column.categories:
+        return column.categories[int(value)]
+    return str(bool(value)).lower() if column.kind == "boolean" else f"{value:.6g}"
+
+
+def packed(values: Shaped[np.ndarray, "*shape"]) -> Plain:
+    """An array as JSON: bytes as they are, all other numbers as float32."""
+    kind = "uint8" if values.dtype == np.uint8 else "float32"
+    content = np.ascontiguousarray(values, dtype=kind)
+    return {"shape": values.shape, "type": kind, "data": base64.b64encode(content.tobytes()).decode()}

@@ -1,0 +1,217 @@
+"""The page of a film in a browser: its controls, its numbers, and what it asks of the network."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import jaxtyping
+import numpy as np
+import pytest
+from films import runs_of
+from pages import contrast
+from playwright.sync_api import Page, expect
+from support import train_into
+
+from mlplab.runs.film.page import DATA, write_film, write_film_of_sweep
+
+EVIL = "</script><script>document.title = 'evil'</script>"
+
+RUN = ("trainer.max_epochs=100", "baselines=[]", "test=false", "logger=[]", "callbacks.film=true")
+SMALL = ("experiment=film", "callbacks.early_stopping.patience=null", *RUN, "trainer.max_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages about a surface, a curve, numbers, classes, several runs, and a run that diverged."""
+    folder = tmp_path_factory.mktemp("films")
+    logging.getLogger("mlplab").setLevel(logging.INFO)
+    runs = {
+        "surface": ("experiment=article", *RUN),
+        "curve": ("experiment=article", "data.function=sine", "model.hidden=[4,3]", *RUN),
+        "numbers": (*SMALL, "data=concrete"),
+        "classes": (
+            *SMALL,
+            "data=penguins",
+            "optimizer=sgd",
+            "optimizer.momentum=0.9",
+            "loss=cross_entropy",
+            "loss.label_smoothing=0",
+        ),
+        "diverged": ("experiment=article", "optimizer=sgd", "optimizer.lr=5", *RUN),
+        "ensemble": ("experiment=article", "ensemble=3", "model.hidden=[]", *RUN),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        for name, overrides in runs.items():
+            train_into(folder / name, overrides)
+        train_into(folder / "sweep", *(["experiment=article", f"seed={seed}", *RUN] for seed in range(3)))
+    write_film_of_sweep(folder / "sweep", [folder / "sweep" / str(number) for number in range(3)])
+    return {name: folder / name / "0" / "film.html" for name in runs} | {"sweep": folder / "sweep/film.html"}
+
+
+@pytest.fixture
+def opened(page: Page, films: dict[str, Path]) -> Iterator[Callable[[str], Page]]:
+    """Opens a page that has drawn itself; there must be no error, warning or request."""
+    problems = list[str]()
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url))
+
+    def opened(name: str) -> Page:
+        page.goto(films[name].as_uri())
+        expect(page.locator("body[data-drawn]")).to_have_count(1)
+        return page
+
+    yield opened
+    assert [text for text in problems if not text.startswith("file:")] == []
+
+
+IS_BLANK = """canvas =>
+  !canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"""
+
+KINDS = ["surface", "curve", "numbers", "classes", "diverged", "ensemble", "sweep"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_all_frames_are_drawn_and_fit_a_phone(opened: Callable[[str], Page], page: Page, name: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    slider, step = page.get_by_role("slider", name="Step"), page.locator("#step")
+    count = int(slider.get_attribute("max") or 0) + 1
+    seen = set()
+    for _ in range(count):
+        seen.add(
+            (
+                step.text_content(),
+                page.locator("#summary").text_content(),
+                page.locator("#worked").text_content(),
+            )
+        )
+        page.get_by_role("button", name="Next frame").click()
+    assert len(seen) == count
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert "NaN" not in page.locator("body").inner_text()
+    for canvas in page.locator("canvas:visible").all():
+        assert not canvas.evaluate(IS_BLANK)
+    assert all(each.get_attribute("aria-label") for each in page.locator("[role=img]").all())
+
+
+def test_numbers_of_the_page_are_those_of_the_run(
+    opened: Callable[[str], Page], page: Page, films: dict[str, Path]
+) -> None:
+    [run] = runs_of(films["surface"].parent)
+    [network] = run["networks"]
+    opened("surface")
+    page.get_by_role("combobox", name="Training row").select_option(index=3)
+    page.get_by_role("combobox", name="Unit").select_option("layer 1, unit 2")
+    page.get_by_role("slider", name="Step").fill("20")
+    frame, row, unit = 20, 3, 1
+    expect(page.locator("#step")).to_have_text(f"step {network['steps'][frame]} of 100")
+    hidden, output = network["layers"]
+
+    def shown(caption: str) -> list[list[float]]:
+        rows = page.get_by_role("table", name=caption).locator("tbody tr").all()
+        texts = [[cell.inner_text() for cell in each.locator("td").all()] for each in rows]
+        return [[float(text.replace("−", "-")) for text in each] for each in texts]
+
+    def assert_shown(found: list[float], expected: np.ndarray) -> None:
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-12)
+
+    z, a = shown("Layer 1: z = xW")
+    assert_shown(z, hidden["z"][frame, row])
+    assert_shown(a, hidden["a"][frame, row])
+    [[z]] = shown("Output: z = aW")
+    assert_shown([z], output["z"][frame, row])
+    assert_shown(shown("Layer 1: δ")[0], hidden["delta"][frame, row])
+    table = np.array(shown("∂l/∂W = xδ"))
+    x, delta = [*network["x"][0, row], 1], hidden["delta"][frame, row, unit]
+    columns = {0: x, 1: np.array(x) * delta}
+    for place, key in enumerate(("before", "gradients", "mean", "square", "after"), 2):
+        columns[place] = [*hidden["weight"][key][frame, :, unit], hidden["bias"][key][frame, 0, unit]]
+    for place, values in columns.items():
+        assert_shown(table[:, place], np.array(values))
+    terms = page.locator("#worked .formula").first.inner_text()
+    assert terms.startswith("layer 1, unit 2: z = ")
+    assert terms.endswith(f"= {float(hidden['z'][frame, row, unit]):.4g}".replace("-", "−"))
+
+
+def test_keys_play_and_move(opened: Callable[[str], Page], page: Page) -> None:
+    opened("surface")
+    step, play = page.locator("#step"), page.get_by_role("button", name="Play")
+    page.keyboard.press("ArrowRight")
+    expect(step).to_have_text("step 1 of 100")
+    page.keyboard.press("End")
+    expect(step).to_have_text("step 100 of 100")
+    expect(page.get_by_text("Training ended here")).to_be_visible()
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(step).not_to_have_text("step 0 of 100")
+    page.keyboard.press("Space")
+    expect(play).to_be_visible()
+    play.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("slider", name="Step").focus()
+    page.keyboard.press("End")
+    expect(page.get_by_role("slider", name="Step")).to_have_attribute("aria-valuetext", "step 100")
+    expect(play).to_be_visible()  # nothing is left to play
+
+
+def test_networks_of_a_sweep_are_chosen(opened: Callable[[str], Page], page: Page) -> None:
+    opened("sweep")
+    cards = page.locator("#cards button")
+    expect(cards).to_have_count(3)
+    assert [card.inner_text().partition(":")[0].strip() for card in cards.all()] == ["0", "1", "2"]
+    before = page.locator("#worked").inner_text()
+    cards.nth(2).click()
+    expect(page.get_by_role("combobox", name="Network")).to_have_value("2")
+    expect(cards.nth(2)).to_have_attribute("aria-pressed", "true")
+    assert page.locator("#worked").inner_text() != before
+    opened("ensemble")
+    page.get_by_role("combobox", name="Network").select_option("network 3")
+    expect(cards.nth(2)).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_click_on_a_circle_chooses_its_unit(opened: Callable[[str], Page], page: Page) -> None:
+    opened("surface")
+    circle = page.locator("#graph circle:has(title)").filter(has_text="layer 1, unit 3")
+    circle.click(force=True)
+    expect(page.get_by_role("combobox", name="Unit").locator("option:checked")).to_have_text(
+        "layer 1, unit 3"
+    )
+    expect(page.get_by_role("heading", name="4. Optimize: the weights of layer 1, unit 3")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_colour_schemes_are_readable(
+    opened: Callable[[str], Page], page: Page, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    opened("surface")
+    for selector in (
+        "h1",
+        ".quiet",
+        ".plus",
+        ".minus",
+        "td",
+        "#worked .formula",
+        "button",
+        "select",
+        "#graph text",
+    ):
+        assert contrast(page, selector) >= 4.5, selector
+
+
+def test_names_cannot_break_the_page(page: Page, films: dict[str, Path], tmp_path: Path) -> None:
+    text = films["surface"].read_text(encoding="utf-8")
+    found = DATA.search(text)
+    assert found
+    film = {**json.loads(found[1])["runs"][0], "target": EVIL, "columns": [EVIL, "x2"], "table": EVIL}
+    page.goto(write_film(tmp_path, [film], [EVIL]).as_uri())
+    expect(page.locator("body[data-drawn]")).to_have_count(1)
+    assert page.title() != "evil"
+    assert EVIL in page.locator("h1 + p").inner_text()

@@ -1,0 +1,290 @@
+"""The film of a run: its numbers against autograd, and the same however the run was trained."""
+
+import io
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from films import runs_of
+from numpy.typing import NDArray
+from rich.console import Console
+from support import resolved, train_into
+from torch import Tensor
+from torch.nn import functional
+
+from mlplab.data.batches.loader import Batch
+from mlplab.data.cache import DataCache
+from mlplab.errors import Interrupted, UserError
+from mlplab.runs.film.page import DATA, write_film_of_sweep
+from mlplab.runs.film.scene import scene_of
+from mlplab.runs.film.size import film_steps
+from mlplab.runs.run import Run
+from mlplab.runs.stack.build import build_stack, check_buildable
+from mlplab.runs.train import train_runs
+from mlplab.training import step_loop
+from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+
+Array = NDArray[np.float32]
+Weights = list[list[Tensor]]
+
+QUICK = ("baselines=[]", "test=false", "logger=[]")
+
+ARTICLE = ("experiment=article", "trainer.max_epochs=60", *QUICK)
+
+PLAIN = ("experiment=film", "trainer.max_epochs=4", "callbacks.early_stopping.patience=null", *QUICK)
+"""Also needs data."""
+
+
+def forward(weights: Weights, activations: Sequence[str], a: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """z and a of each layer."""
+    outputs = []
+    for (weight, bias), name in zip(weights, activations, strict=True):
+        z = a @ weight + bias
+        a = getattr(functional, name)(z) if name else z
+        outputs.append((z, a))
+    return outputs
+
+
+def adam(network: dict[str, Any], part: dict[str, Array], frame: int) -> NDArray[np.float64]:
+    """The new weights by the formulas of Kingma & Ba 2015, algorithm 1, from the moments that are shown."""
+    settings, step, lr = network["optimizer"], network["steps"][frame] + 1, network["lr"][frame]
+    first, second = settings["betas"]
+    before, mean, square = (part[name][frame].astype(np.float64) for name in ("before", "mean", "square"))
+    change = mean / (1 - first**step) / (np.sqrt(square / (1 - second**step)) + settings["eps"])
+    decay = settings["weight_decay"] if settings["name"] == "adamw" else 0
+    return before * (1 - lr * decay) - lr * change
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ARTICLE,
+        (*ARTICLE, "model.hidden=[5,3]", "model.activation=tanh"),
+        (*ARTICLE, "model.hidden=[]"),
+        (*PLAIN, "data=penguins", "model.activation=silu", "data.batch_size=50"),
+        (*PLAIN, "data=concrete", "optimizer=sgd", "optimizer.lr=0.01", "data.batch_size=100"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("full_speed")
+def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    """To 1e-6 of the largest element: those of the shown rows, and those of each step's rows."""
+    train_into(tmp_path, [*overrides, "trainer.precision=64"])
+    [run] = runs_of(tmp_path / "0")
+    [network] = run["networks"]
+    layers, steps = network["layers"], network["steps"]
+    activations = [layer["activation"] for layer in layers]
+    config, cache = resolved(*overrides, "trainer.precision=64"), DataCache()
+    stack = build_stack([config], [cache.data(config)])
+    preprocessing = stack.module.network.preprocessing
+    batches = [batch for block in stack.datamodule.train_dataloader() for batch in steps_of(block)]
+
+    def by_row(z: Tensor, y: Tensor) -> Tensor:
+        if not run["classes"]:
+            return functional.mse_loss(z, y, reduction="none")[:, 0]
+        smoothing = network["loss"]["label_smoothing"]
+        return functional.cross_entropy(z, y[:, 0].long(), reduction="none", label_smoothing=smoothing)
+
+    assert steps[:3] == [0, 1, 2]
+    for frame, step in enumerate(steps):
+
+        def leaves(frame: int = frame) -> Weights:
+            parts = ([layer[name]["before"][frame] for name in ("weight", "bias")] for layer in layers)
+            return [
+                [torch.tensor(part, dtype=torch.float64, requires_grad=True) for part in pair]
+                for pair in parts
+            ]
+
+        outputs = forward(leaves(), activations, torch.from_numpy(network["x"][0].astype(np.float64)))
+        for z, _ in outputs:
+            z.retain_grad()
+        losses = by_row(outputs[-1][0], torch.from_numpy(network["y"].astype(np.float64)))
+        losses.sum().backward()
+        pairs = [(network["losses"][frame], losses)]
+        for layer, (z, a) in zip(layers, outputs, strict=True):
+            pairs += [(layer["z"][frame], z), (layer["a"][frame], a), (layer["delta"][frame], z.grad)]
+        for shown, expected in pairs:
+            assert_close(shown, expected.detach().numpy(), f"step {step}")
+        if step == steps[-1]:
+            break
+        (x, y, row_weight), weights = batches[step], leaves()
+        targets = preprocessing.target_transform.transform(y[None])[0].double()
+        z, _ = forward(weights, activations, preprocessing(x[None]).columns[0].double())[-1]
+        loss = by_row(z, targets) @ row_weight / row_weight.sum()
+        loss.backward()
+        assert network["batch"][frame] == row_weight.sum()
+        unit = preprocessing.target_transform.unit.item() ** stack.module.loss.degree
+        assert network["loss"]["train"][frame] == pytest.approx(loss.item() * unit, rel=1e-5)
+        parts = [layer[name] for layer in layers for name in ("weight", "bias")]
+        gradients = [
+            part.grad.flatten().numpy() for pair in weights for part in pair if part.grad is not None
+        ]
+        shown = np.concatenate([part["gradients"][frame].ravel() for part in parts])
+        assert_close(shown, np.concatenate(gradients), f"∂L/∂W at {step}")
+        for part in parts:
+            if "mean" in part:
+                assert_close(part["after"][frame], adam(network, part, frame), f"new W at {step}")
+            if steps[frame + 1] == step + 1 != steps[-1]:
+                assert np.array_equal(part["after"][frame], part["before"][frame + 1])
+
+
+def steps_of(block: Batch) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The inputs, targets and weights of the only member's rows in each step of a block."""
+    weight = torch.ones_like(block.y[..., :1]) if block.row_weight is None else block.row_weight
+    for x, y, row_weight in zip(block.x[0], block.y[0], weight[0], strict=True):
+        yield x, y, row_weight[:, 0].double()
+
+
+def assert_close(shown: NDArray[Any], expected: NDArray[Any], where: str) -> None:
+    assert shown.shape == expected.shape, where
+    assert np.abs(shown - expected).max() <= 1e-6 * np.abs(expected).max(), where
+
+
+@pytest.mark.usefixtures("full_speed")
+def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ("data=synthetic", "data.rows=90", *PLAIN, "data.batch_size=7", "model.dropout=0.2")
+    train_into(tmp_path / "auto", run)
+    [expected] = runs_of(tmp_path / "auto" / "0")
+
+    def assert_same(folder: Path) -> None:
+        [found] = runs_of(folder)
+        np.testing.assert_equal(found | {"name": ""}, expected | {"name": ""})
+
+    for block in ("1", "5"):
+        train_into(tmp_path / block, [*run, f"trainer.block={block}"])
+        assert_same(tmp_path / block / "0")
+    train_into(tmp_path / "stack", [*run, "seed=3"], run)
+    assert_same(tmp_path / "stack" / "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(step_loop, "CACHE_BYTES", 1)  # each member is a part, and makes several steps at a time
+        train_into(tmp_path / "parts", [*run, "seed=3"], run)
+    assert_same(tmp_path / "parts" / "1")
+
+    cache, on_step = DataCache(), StopOnSignal.on_step
+    config, folder = resolved(*run, cache=cache), tmp_path / "resumed"
+
+    def stop(self: StopOnSignal, trainer: Any, module: Any) -> None:
+        if trainer.global_step == 17:  # between two frames
+            self.received = signal.SIGTERM
+        on_step(self, trainer, module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnSignal, "on_step", stop)
+        with pytest.raises(Interrupted):
+            train_runs([Run(config, folder)], cache, Console(file=io.StringIO()))
+    assert not (folder / "film.html").exists()
+    train_runs([Run(config, folder, resume=True)], cache, Console(file=io.StringIO()))
+    assert_same(folder)
+
+
+def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
+    run = resolved("experiment=article")
+    network = build_stack([run], [DataCache().data(run)]).module.network
+    steps = film_steps(network, 1, 1000)
+    assert steps[:12] == [*range(10), 10, 12]
+    assert steps[-2:] == [900, 1000]
+    assert film_steps(network, 1, 37)[-1] == 37
+    many = film_steps(network, 60, 1000)
+    assert [step for step in many if step < 60] == [0, 1, 2, 5, 10, 20, 50]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.hidden=[64,64]"], "the network: too large for a film"),
+        (["ensemble=40"], "found 40 networks of 153 weights, expected at most about 0 each"),
+        (["model.heads=4"], "a film can show the networks of model=mlp and model=linear with heads=1"),
+    ],
+)
+def test_networks_that_a_film_cannot_show_are_refused(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    typed = ["data=concrete", *PLAIN, *overrides]
+    with pytest.raises(UserError, match=message):
+        train_into(tmp_path, typed)
+    assert not any(tmp_path.iterdir())
+    run = resolved(*typed)
+    with pytest.raises(UserError, match=message):
+        check_buildable(run, DataCache().data(run))
+
+
+def test_a_run_that_diverges_leaves_a_film(tmp_path: Path) -> None:
+    [metrics] = train_into(tmp_path, [*ARTICLE, "optimizer=sgd", "optimizer.lr=5"])
+    assert metrics["status"] == "diverged"
+    [network] = runs_of(tmp_path / "0")[0]["networks"]
+    assert not np.isfinite(network["loss"]["val"][-1])
+    assert network["steps"][-1] < 60
+
+
+def test_rows_are_shown_as_in_the_table(tmp_path: Path) -> None:
+    pl.DataFrame(
+        {
+            "day": [f"2024-03-{day:02}" for day in range(1, 31)] * 4,
+            "city": ["Rome", "Oslo", "Lima"] * 40,
+            "size": [None, *(f"{70_000 + k / 4}" for k in range(119))],
+            "open": ["yes", "no"] * 60,
+            "y": range(120),
+        }
+    ).write_csv(tmp_path / "t.csv")
+    train_into(tmp_path, [*PLAIN, "data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y"])
+    [run] = runs_of(tmp_path / "0")
+    frame = pl.read_csv(tmp_path / "t.csv")
+    place, size = run["columns"].index("city"), run["columns"].index("size")
+    for row, cells, target in zip(run["rows"], run["cells"], run["targets"], strict=True):
+        assert cells[place] == frame["city"][row - 1]
+        assert frame["y"][row - 1] == target[0]
+        assert frame["size"][row - 1] is None or cells[size] == f"{frame['size'][row - 1]:.6g}"
+    [network] = run["networks"]
+    inputs = network["inputs"]
+    assert len(inputs) == network["layers"][0]["weight"]["before"].shape[1]
+    assert {"size", "size is missing", "city = Rome", "city = Oslo", "city = Lima"} < {*inputs}
+    oslo = [cells[place] == "Oslo" for cells in run["cells"]]
+    assert network["x"][0][:, inputs.index("city = Oslo")].tolist() == oslo
+
+
+def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
+    train_into(tmp_path / "2", [*ARTICLE, "trainer.max_epochs=300"])
+    [run] = runs_of(tmp_path / "2" / "0")
+    first, second = map(np.array, run["axes"])
+    np.testing.assert_allclose(run["true"].reshape(40, 40), first[:, None] * (second + 1), atol=1e-6)
+    low, high = run["range"]
+    learned = low + (high - low) * run["networks"][0]["map"]["value"][-1] / 255
+    assert np.abs(learned - run["true"].reshape(40, 40)).mean() < 0.1
+    train_into(tmp_path / "1", [*ARTICLE, "data.function=sine"])
+    [run] = runs_of(tmp_path / "1" / "0")
+    assert run["networks"][0]["map"]["value"].shape == (len(run["networks"][0]["steps"]), 120)
+
+
+def test_the_page_of_a_sweep_has_as_many_runs_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_into(tmp_path, *([*ARTICLE, f"seed={seed}"] for seed in range(3)))
+    folders = [tmp_path / str(number) for number in range(3)]
+    assert write_film_of_sweep(tmp_path, folders) == tmp_path / "film.html"
+    assert [run["name"] for run in runs_of(tmp_path)] == ["0", "1", "2"]
+    text = (folders[0] / "film.html").read_text(encoding="utf-8")
+    found = DATA.search(text)
+    assert found
+    most = len(text) + int(1.5 * len(found[1]))
+    monkeypatch.setattr("mlplab.runs.film.page.MOST_BYTES", most)
+    write_film_of_sweep(tmp_path, folders)
+    assert [run["name"] for run in runs_of(tmp_path)] == ["0", "1"]
+    text = (tmp_path / "film.html").read_text(encoding="utf-8")
+    assert "the first 2 of 3 runs" in text
+    assert len(text.encode()) <= most
+
+
+def test_scenes_map_one_or_two_complete_columns_of_numbers(tmp_path: Path) -> None:
+    assert len(scene_of(*_run("data=synthetic", "data.function=product")).axes) == 2
+    assert not scene_of(*_run("data=concrete")).axes
+    assert not scene_of(*_run("data=penguins")).axes
+
+
+def _run(*overrides: str) -> Any:
+    config = resolved(*PLAIN, *overrides)
+    return DataCache().data(config), config
