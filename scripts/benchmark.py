@@ -23,7 +23,9 @@ from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
-QUESTIONS = ("step", "sweep", "quality", "predict", "csv", "search", "startup", "estimators", "ablation")
+QUESTIONS = (
+    *("step", "sweep", "quality", "predict", "csv", "search", "startup", "film", "estimators", "ablation"),
+)
 
 
 def usage() -> str:

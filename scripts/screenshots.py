@@ -1,8 +1,8 @@
-"""Makes the screenshots of the docs: trains runs, and opens terminal, TensorBoard and report.
+"""Makes the screenshots of the docs: trains runs, and opens terminal, TensorBoard, report and film.
 
 python scripts/screenshots.py output=docs/images
 
-  output=FOLDER  gets terminal-….png, tensorboard-….png, report-….png and intervals.png
+  output=FOLDER  gets terminal-….png, tensorboard-….png, report-….png, film-….png and intervals.png
 
 It takes some minutes, and needs Chromium and what `uv sync` installs.
 """
@@ -48,6 +48,21 @@ TRAININGS: dict[str, Sequence[str]] = {
 TENSORBOARD = {"time-series": "timeseries", "hparams": "hparams", "images": "images"}
 """The tabs of TensorBoard by the name of a picture."""
 
+NOISY = ("data.rows=80", "data.noise=0.3", "data.split.val=0.4", "model.hidden=[40,30]")
+
+FILMS: dict[str, Sequence[str]] = {
+    "article": (),
+    "plane": ("model.hidden=[]",),
+    "one-unit": ("model.hidden=[1]",),
+    "sixteen-units": ("model.hidden=[16]",),
+    "overfitting": NOISY,
+    "seeds": ("-m", "seed=range(6)"),
+}
+"""What is changed of `experiment=article`, by the name of a film."""
+
+SURFACES = (0, 20, 100, 1000)
+"""Steps whose surfaces are shown."""
+
 STYLE = """
 body { margin: 0; background: #1d1f21 }
 pre { display: inline-block; margin: 0; padding: 16px 20px; color: #d5d8d6; background: #1d1f21;
@@ -91,7 +106,38 @@ def screenshots(arguments: Screenshots) -> None:
             page.set_viewport_size({"width": WIDTH, "height": 2 * HEIGHT})
             page.screenshot(path=output / f"report-{name}.png")
             page.close()
+        for name, words in FILMS.items():
+            _shown(
+                here, "train", f"name={name}", "experiment=article", "figures=none", "baselines=[]", *words
+            )
+            _film(browser, here / f"outputs/{name}/film.html", name, output)
     print(output)
+
+
+def _film(browser: "Browser", path: Path, name: str, output: Path) -> None:
+    """Pictures of parts of a film."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": 3 * HEIGHT})  # so that it does not scroll
+    page.goto(path.as_uri())
+    slider, surface = page.get_by_role("slider", name="Step"), page.locator("#maps > div").first
+
+    def at(step: int) -> None:
+        slider.fill(str(page.evaluate(f"steps.indexOf({step})")))
+
+    def shot(part: str, picture: str) -> None:
+        page.locator(part).first.screenshot(path=output / f"film-{picture}.png")
+
+    if name == "article":
+        shot("#worked", "numbers")
+        for step in SURFACES:
+            at(step)
+            surface.screenshot(path=output / f"film-surface-{step}.png")
+        shot(".panels", "end")
+        at(0)
+        shot(".panels", "start")
+    else:
+        at(1000)
+        shot({"seeds": "#side", "overfitting": ".losses"}.get(name, "#maps > div"), name)
+    page.close()
 
 
 def _page(browser: "Browser") -> "Page":

@@ -187,11 +187,11 @@ def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
 def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
     run = resolved("experiment=article")
     network = build_stack([run], [DataCache().data(run)]).module.network
-    steps = film_steps(network, 1, 1000)
+    steps = film_steps(run, network, 1000)
     assert steps[:12] == [*range(10), 10, 12]
     assert steps[-2:] == [900, 1000]
-    assert film_steps(network, 1, 37)[-1] == 37
-    many = film_steps(network, 60, 1000)
+    assert film_steps(run, network, 37)[-1] == 37
+    many = film_steps(run.model_copy(update={"ensemble": 28}), network, 1000)
     assert [step for step in many if step < 60] == [0, 1, 2, 5, 10, 20, 50]
 
 

@@ -34,11 +34,13 @@ MANTISSAS = (
 
 
 def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
-    """Checks that a film can show a run's networks.
+    """Checks that a film can show a run's networks, if it is to be filmed.
 
     Raises:
         UserError: if they are too large, or no plain MLP.
     """
+    if not run.callbacks.film:
+        return
     remedy = "use callbacks.film=false, or a small network: experiment=film"
     if not isinstance(network.body, MLP) or network.heads > 1:
         what = "a film can show the networks of model=mlp and model=linear with heads=1"
@@ -61,13 +63,22 @@ def _counts(network: Network) -> tuple[int, int]:
     return weights, 3 * ROWS * units + max(MAP * MAP // 4, POINTS)  # z, a and δ of units
 
 
-def film_steps(network: Network, members: int, total: int) -> list[int]:
-    """The numbers of steps made at each frame, 0 among them, for a run of so many members.
+def film_steps(run: config.ResolvedConfig, network: Network, total: int) -> list[int]:
+    """The numbers of steps made at each frame, 0 among them; none if the run is not filmed.
 
     There are equally many between two powers of ten: a network learns more in its first steps.
+
+    Args:
+        total: the number of steps that the run makes.
+
+    Raises:
+        UserError: if a film cannot show the run's networks.
     """
+    if not run.callbacks.film:
+        return []
+    check_filmable(run, network)
     weights, others = _counts(network)
-    most = MOST_VALUES // (members * (VALUES_OF_WEIGHT * weights + others))
+    most = MOST_VALUES // (run.ensemble * (VALUES_OF_WEIGHT * weights + others))
     for mantissas in MANTISSAS:
         powers = [10**exponent for exponent in range(len(str(total)))]
         between = {round(mantissa * power) for power in powers for mantissa in mantissas}

@@ -119,8 +119,7 @@ def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
         members, names = member_configs(run), activations(run)
         different = [members[names.index(name)] for name in dict.fromkeys(names)] or members[:1]
         network = build_stack_network(different, [data] * len(different), initialize=False)
-        if run.callbacks.film:
-            check_filmable(run, network)
+        check_filmable(run, network)
         warm_start.initialize(network, different, data.table.schema)
         build_custom_callbacks(run)
         build_loggers(run, ".")

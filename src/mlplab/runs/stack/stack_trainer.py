@@ -12,7 +12,7 @@ from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.conformal.residuals import residuals_of
-from mlplab.runs.film.size import check_filmable, film_steps
+from mlplab.runs.film.size import film_steps
 from mlplab.runs.folder import Metrics, Status, finite
 from mlplab.runs.predictions import Predicted, out_of_fold
 from mlplab.runs.run import Run, activations, member_configs
@@ -85,8 +85,8 @@ class StackTrainer:
         stages = StageStopping(schedules, self.best, self.stopping)
         self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
         self.shrink = ShrinkStack()
-        looks = self._film_steps() if first.callbacks.film else []
-        self.film = FilmFrames(looks)
+        total = self.stack.module.max_epochs * self.stack.module.steps
+        self.film = FilmFrames(film_steps(runs[0].config, self.stack.module.network, total))
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
         self._held_out: Float64[np.ndarray, "member row output"] | None = None
@@ -95,7 +95,7 @@ class StackTrainer:
         self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
         self.stack.module.callbacks = [
             self.best,
-            *([self.film] if looks else []),
+            self.film,
             EpochCurves(loggers, self.best),
             *([StepCurves(loggers, steps)] if steps else []),
             self.stopping,
@@ -118,11 +118,6 @@ class StackTrainer:
             except (RuntimeError, LookupError, TypeError, ValueError) as error:
                 what, where = "contains the state of a different network", stack_file or runs[0].files.last
                 raise UserError(Fault(what, str(where), remedy="start a new run")) from error
-
-    def _film_steps(self) -> list[int]:
-        module = self.stack.module
-        check_filmable(self.runs[0].config, module.network)
-        return film_steps(module.network, module.ensemble, module.max_epochs * module.steps)
 
     def fit(self) -> None:
         """Trains to the end, until few runs are left, or until a signal is received."""

@@ -262,13 +262,13 @@ function fold(network, frame, unit) {
   return segments;
 }
 
-function drawFolds(context, network, frame, toPixels) {
+function drawFolds(context, network, frame, toPixels, isSmall) {
   if (!network.folds) return;
   for (let unit = 0; unit < network.layers[0].z.shape[2]; unit++) {
-    const chosen = state.layer === 0 && state.unit === unit;
+    const chosen = !isSmall && state.layer === 0 && state.unit === unit;
     for (const [style, extra] of [["rgb(0 0 0 / 55%)", 2], ["white", 0]]) {
       context.strokeStyle = style;
-      context.lineWidth = (chosen ? 3 : 1.3) + extra;
+      context.lineWidth = (chosen ? 3 : isSmall ? 0.7 : 1.3) + extra;
       context.beginPath();
       fold(network, frame, unit).forEach(([from, to]) => {
         context.moveTo(...toPixels(from));
@@ -344,7 +344,7 @@ function drawMap(canvas, network, frame, kind) {
   } else {
     drawSurface(opening, box, shape, surfaceColours(network, frame));
     const along = (axis, place) => axis[0] + (axis.at(-1) - axis[0]) * place / (axis.length - 1);
-    if (!small) drawFolds(context, network, frame, ([i, k]) => [scale.x(along(first, i)), scale.y(along(second, k))]);
+    drawFolds(context, network, frame, ([i, k]) => [scale.x(along(first, i)), scale.y(along(second, k))], small);
   }
   context.restore();
 }
