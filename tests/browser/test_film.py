@@ -105,7 +105,7 @@ def test_numbers_of_the_page_are_those_of_the_run(
     [run] = runs_of(films["surface"].parent)
     [network] = run["networks"]
     opened("surface")
-    page.get_by_role("combobox", name="Training row").select_option(index=3)
+    page.get_by_role("combobox", name="Row", exact=True).select_option(index=3)
     page.get_by_role("combobox", name="Unit").select_option("layer 1, unit 2")
     page.get_by_role("slider", name="Step").fill("20")
     frame, row, unit = 20, 3, 1

@@ -3,7 +3,6 @@
 import pickle
 import random
 from copy import deepcopy
-from itertools import accumulate
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from mlplab.models import MLP
-from mlplab.models.backpropagation import CACHED_ROWS, Workspace
+from mlplab.models.backpropagation import CACHED_ROWS
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 
 
@@ -101,7 +100,7 @@ def test_a_trace_has_what_autograd_sees_at_linear_layers(seed: int) -> None:
         x = torch.randn(members, 7, features, dtype=torch.float64)
         slopes = torch.randn(members, 7, targets, dtype=torch.float64)
         with torch.no_grad():
-            traced = Workspace(x, network.operations).trace(x, lambda z, slopes=slopes: z * slopes)
+            inputs, traced = network.trace(x, lambda z, slopes=slopes: z * slopes)
         outputs = list[Tensor]()
 
         def note(_: object, __: object, output: Tensor, outputs: list[Tensor] = outputs) -> None:
@@ -111,17 +110,15 @@ def test_a_trace_has_what_autograd_sees_at_linear_layers(seed: int) -> None:
         for layer in (*(hidden.linear for hidden in network.hidden), network.output):
             layer.register_forward_hook(note)
         (network.forward_by_autograd(x).square() * slopes / 2).sum().backward()
-        places = list(
-            accumulate(
-                (2 + (each.norm is not None) + each.residual for each in network.hidden),
-                initial=len(network.first),
-            )
-        )
-        for place, output in zip(places, outputs, strict=True):
-            torch.testing.assert_close(traced[place][0], output.detach(), rtol=1e-10, atol=1e-10)
-            assert output.grad is not None
-            scale = output.grad.abs().max().item()
-            assert (traced[place][1] - output.grad).abs().max().item() <= 1e-10 * scale, network
+        first = x
+        for layer in network.first:
+            first = layer(first)
+        torch.testing.assert_close(inputs, first.detach(), rtol=1e-12, atol=1e-12)
+        for layer, z in zip(traced, outputs, strict=True):
+            torch.testing.assert_close(layer.z, z.detach(), rtol=1e-10, atol=1e-10)
+            assert z.grad is not None
+            scale = z.grad.abs().max().item()
+            assert (layer.delta - z.grad).abs().max().item() <= 1e-10 * scale, network
 
 
 def test_a_pass_in_between_has_buffers_of_its_own() -> None:

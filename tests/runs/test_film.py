@@ -1,6 +1,7 @@
 """The film of a run: its numbers against autograd, and the same however the run was trained."""
 
 import io
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -184,6 +185,32 @@ def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
     assert_same(folder)
 
 
+def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
+    """The last frame of the first training is none of the second, which has others."""
+    cache, words = DataCache(), [word for word in ARTICLE if "max_epochs" not in word]
+    folder = tmp_path / "0"
+    for epochs, resume in ((37, False), (51, True)):
+        config = resolved(*words, f"trainer.max_epochs={epochs}", cache=cache)
+        train_runs([Run(config, folder, resume=resume)], cache, Console(file=io.StringIO()))
+    train_into(tmp_path / "at once", [*words, "trainer.max_epochs=51"])
+    [resumed], [at_once] = runs_of(folder), runs_of(tmp_path / "at once" / "0")
+    np.testing.assert_equal(resumed, at_once)
+
+
+def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:
+    train_into(tmp_path, [*PLAIN, "data=concrete", "ensemble=3", "data.split.val=0.1"])
+    [run] = runs_of(tmp_path / "0")
+    config = resolved(*PLAIN, "data=concrete", "ensemble=3", "data.split.val=0.1")
+    data = DataCache().data(config)
+    for network, member in zip(run["networks"], data.members, strict=True):
+        held_out = data.table.y[member.split.val, 0].astype(np.float32)
+        assert np.isin(network["points"]["actual"], held_out).all()
+        rows = np.array(run["rows"]) - 1
+        assert network["held_out"] == np.isin(rows, member.split.val).tolist()
+    [*_, last] = run["networks"][0]["points"]["predicted"]
+    assert np.corrcoef(last, run["networks"][0]["points"]["actual"])[0, 1] > 0.5
+
+
 def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
     run = resolved("experiment=article")
     network = build_stack([run], [DataCache().data(run)]).module.network
@@ -196,23 +223,37 @@ def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("overrides", "message", "remedy"),
     [
-        (["model.hidden=[64,64]"], "the network: too large for a film"),
-        (["ensemble=40"], "found 40 networks of 153 weights, expected at most about 0 each"),
-        (["model.heads=4"], "a film can show the networks of model=mlp and model=linear with heads=1"),
+        (
+            ["model.hidden=[64,64]"],
+            "too large for a film (found 4,801 weights",
+            "ensemble=1 model=mlp model.hidden=[16]",
+        ),
+        (
+            ["ensemble=40"],
+            "too many networks for a film (found 40, expected at most 10 of this size",
+            "ensemble=10",
+        ),
+        (
+            ["model.heads=4"],
+            "a film shows networks of hidden layers, with heads=1",
+            "model=mlp model.heads=1",
+        ),
     ],
 )
 def test_networks_that_a_film_cannot_show_are_refused(
-    tmp_path: Path, overrides: list[str], message: str
+    tmp_path: Path, overrides: list[str], message: str, remedy: str
 ) -> None:
     typed = ["data=concrete", *PLAIN, *overrides]
-    with pytest.raises(UserError, match=message):
-        train_into(tmp_path, typed)
-    assert not any(tmp_path.iterdir())
     run = resolved(*typed)
-    with pytest.raises(UserError, match=message):
-        check_buildable(run, DataCache().data(run))
+    for refused in (lambda: train_into(tmp_path, typed), lambda: check_buildable(run, DataCache().data(run))):
+        with pytest.raises(UserError, match=re.escape(message)) as caught:
+            refused()
+        assert f"use {remedy}" in str(caught.value)
+    assert not any(tmp_path.iterdir())
+    train_into(tmp_path, [*typed, *(word for word in remedy.split() if word != "model=mlp")])
+    assert (tmp_path / "0" / "film.html").exists()
 
 
 def test_a_run_that_diverges_leaves_a_film(tmp_path: Path) -> None:
@@ -255,7 +296,7 @@ def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
     first, second = map(np.array, run["axes"])
     np.testing.assert_allclose(run["true"].reshape(40, 40), first[:, None] * (second + 1), atol=1e-6)
     low, high = run["range"]
-    learned = low + (high - low) * run["networks"][0]["map"]["value"][-1] / 255
+    learned = low + (high - low) * run["networks"][0]["map"]["value"][-1] / 254
     assert np.abs(learned - run["true"].reshape(40, 40)).mean() < 0.1
     train_into(tmp_path / "1", [*ARTICLE, "data.function=sine"])
     [run] = runs_of(tmp_path / "1" / "0")

@@ -11,8 +11,8 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def warn_if_failing(folder: Path) -> Iterator[None]:
-    """Logs errors as warnings: what has been trained is not to fail for its figures.
+def warn_if_failing(folder: Path, what: str = "figures") -> Iterator[None]:
+    """Logs errors as warnings: what has been trained is not to fail for its pictures.
 
     Raises:
         CannotWrite: if the disk is full.
@@ -24,4 +24,4 @@ def warn_if_failing(folder: Path) -> Iterator[None]:
     except Exception as error:
         if is_disk_error(error):
             raise CannotWrite(error) from error
-        log.warning("no figures of %s: %s", folder, reason_of(error))
+        log.warning("no %s of %s: %s", what, folder, reason_of(error))

@@ -1,8 +1,8 @@
 """The multilayer perceptron."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -162,6 +162,35 @@ class MLP(BackpropagationModule):
                 yield operation
                 a = operation.output
         yield self.output.operation(a, workspace)
+
+    def trace(self, x: Input, derivative: Callable[[Output], Output]) -> tuple[Output, list["LayerTrace"]]:
+        """A forward and a backward pass in evaluation mode, as `operations` makes them, without heads.
+
+        Args:
+            derivative: of the loss with respect to the network's output, given the output.
+
+        Returns:
+            The input of the first linear layer, and what passes each linear layer in turn.
+        """
+        assert not self.training
+        operations = Workspace(x, self.operations).trace(x, derivative)
+        place = len(self.first)
+        inputs, layers = operations[place - 1][0] if place else x, []
+        for layer in self.hidden:
+            assert isinstance(layer, HiddenLayer)
+            z, delta = operations[place]
+            place += 2 + (layer.norm is not None) + layer.residual
+            layers.append(LayerTrace(z, operations[place - 1][0], delta))
+        z, delta = operations[place]
+        return inputs, [*layers, LayerTrace(z, z, delta)]
+
+
+class LayerTrace(NamedTuple):
+    """z = aW + b of a linear layer, what is passed on to the next one, and δ = ∂l/∂z."""
+
+    z: Output
+    a: Output
+    delta: Output
 
 
 class HiddenLayer(nn.Module):

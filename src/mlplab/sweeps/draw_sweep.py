@@ -30,7 +30,7 @@ def draw_sweep(
         call: calls a function, with a cache of tables before its arguments, where torch is at hand.
     """
     if any(run.config.get("callbacks.film") for run in runs):
-        with warn_if_failing(root):
+        with warn_if_failing(root, "film"):
             _write_film(root, [run.folder for run in runs])
     asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
     if not asked:

@@ -2,9 +2,12 @@
 
 A frame has the weights W after so many steps; of some training rows z = aW + b, f(z) and δ = ∂l/∂z of the
 row's loss l; what the network predicts; and its validation loss. Of the step that follows, it has ∂L/∂W of
-mean loss L, the optimizer's moments and the new weights, as they were in training. All else is computed
-afterwards, by the operations that train, and for all frames at once: they are the members of one network.
+their mean loss L, the optimizer's moments and the new weights, as they were in training. All else is
+computed afterwards, by the operations that train, and for all frames at once: they are the members of one
+network.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,14 +19,16 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.models import MLP
-from mlplab.models.backpropagation import Workspace
 from mlplab.models.layers.activation import Activation
 from mlplab.models.mlp import HiddenLayer
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.scene import Plain, Scene, input_names, packed, scene_of
+from mlplab.runs.film.packing import Plain, packed
+from mlplab.runs.film.scene import Scene, input_names, scene_of
+from mlplab.runs.film.size import POINTS
 from mlplab.runs.run import member_configs
 from mlplab.runs.stack.build import build_stack_network
 from mlplab.runs.stack.stack_trainer import StackTrainer
+from mlplab.training.callbacks.film import NOT_OF_WEIGHTS
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.optimization.optimizers import unpacked
 from mlplab.training.scoring.losses import batch_losses, build_loss
@@ -33,6 +38,9 @@ MOST_SCORED = 2000
 
 FOLDED = ("relu", "leaky_relu")
 """Activations with a fold where z = 0."""
+
+NOT_A_NUMBER = 255
+"""The byte on a map for what is none; lower ones are shares of a range."""
 
 
 def film_of(trainer: StackTrainer, index: int) -> Plain:
@@ -72,7 +80,7 @@ class _Frames:
         self.network = build_stack_network([section] * count, [data] * count, initialize=False)
         last = {name: tensor[member : member + 1] for name, tensor in trainer.last_weights.items()}
         state = {name: tensor.expand(count, *tensor.shape[1:]) for name, tensor in last.items()}
-        state |= {name: torch.cat([rows, last[name]]) for name, rows in self._unpacked("weights").items()}
+        state |= {name: torch.cat([rows, last[name]]) for name, rows in self._unpacked("before").items()}
         self.network.load_state_dict(state)
         self.network.eval()
         self.transform = self.network.preprocessing.target_transform
@@ -84,46 +92,48 @@ class _Frames:
         shapes = [parameter[:1] for parameter in named.values()]
         return dict(zip(named, unpacked(self.recorded[recorded], shapes), strict=True))
 
+    @torch.no_grad()
+    def plain(self) -> Plain:
+        """As JSON."""
+        recorded, scene, held_out = self.recorded, self.scene, self.data.split.val
+        return {
+            "steps": self.steps,
+            "averaged": self.section.optimizer.weight_averaging,
+            "batch": [self._batch_rows(step) for step in self.steps],
+            "weighted": self.data.table.weight is not None or self.section.data.class_weights != "none",
+            "notes": self._notes(),
+            "optimizer": self.section.optimizer.model_dump(),
+            "lr": packed(recorded["lr"].numpy()),
+            "loss": {
+                **self.section.loss.model_dump(),
+                "unit": float(self.transform.unit[0] ** self.loss.degree),
+                "train": packed(recorded["loss"].numpy()),
+                "val": packed(self._validation_losses()),
+            },
+            "held_out": np.isin(scene.worked, held_out).tolist(),
+            **({"map": self._map(), "folds": self._folds()} if scene.axes else {"points": self._points()}),
+            **self._worked(),
+        }
+
     def _batch_rows(self, step: int) -> int:
         """The number of rows of the step after so many: the last of an epoch may have fewer."""
         before = step % self.steps_per_epoch * self.batch_size
         return max(0, min(self.batch_size, len(self.data.split.train) - before))
 
-    @torch.no_grad()
-    def plain(self) -> Plain:
-        """As JSON."""
-        recorded, scene = self.recorded, self.scene
-        return {
-            "steps": self.steps,
-            "notes": self._notes(),
-            "averaged": self.section.optimizer.weight_averaging,
-            "batch": [self._batch_rows(step) for step in self.steps],
-            "optimizer": self.section.optimizer.model_dump(),
-            "lr": packed(recorded["lr"].numpy()),
-            "loss": {
-                **self.section.loss.model_dump(),
-                "train": packed(recorded["loss"].numpy()),
-                "val": packed(self._validation_losses()),
-            },
-            **({"map": self._map(), "folds": self._folds()} if scene.axes else {"points": self._points()}),
-            **self._worked(),
-        }
-
     def _notes(self) -> list[str]:
         """What else decides about a step, in sentences."""
         run, optimizer = self.section, self.section.optimizer
-        is_weighted = self.data.table.weight is not None or run.data.class_weights != "none"
         own = optimizer.lr_factors, optimizer.weight_decay_factors
         factors = {factor for each in own for factor in each.model_dump().values()}
+        by_fan_in = isinstance(optimizer, config.Adam) and optimizer.lr_by_fan_in
+        dropout = isinstance(run.model, config.Mlp) and bool(run.model.dropout)
         notes = {
-            "Rows have weights: L and ∂L/∂W are weighted means.": is_weighted,
-            "Dropout leaves out units in each step, and ∂L/∂W is that of the units that are left.": (
-                isinstance(run.model, config.Mlp) and bool(run.model.dropout)
-            ),
-            "∂L/∂W is clipped, so it may be smaller than the mean.": bool(run.trainer.gradient_clip_val),
-            "This layer has its own factor of the learning rate or the weight decay.": (
-                factors != {1.0} or (isinstance(optimizer, config.Adam) and optimizer.lr_by_fan_in)
-            ),
+            "Dropout leaves out units in each step, so ∂L/∂W is that of the others.": dropout,
+            "∂L/∂W was clipped, so it may be smaller.": run.trainer.gradient_clip_val is not None,
+            "The layer has its own factor of the learning rate or the weight decay.": factors != {1.0}
+            or by_fan_in,
+            "The weight decay falls during training.": run.scheduler.regularization != "constant"
+            and bool(optimizer.weight_decay),
         }
         return [note for note, applies in notes.items() if applies]
 
@@ -148,31 +158,24 @@ class _Frames:
         return (self.transform.inverse_transform(z) if is_class else self.transform.scored(z)).numpy()
 
     def _points(self) -> Plain:
-        """Predictions of the scene's points, or the probability of their class."""
-        predicted, rows = self._predicted(self._batch(self.scene.points).x), self.scene.points
-        if not self.data.table.schema.classes:
-            return packed(predicted[:, :, 0])
-        return packed(predicted[:, np.arange(len(rows)), self.data.table.y[rows, 0].astype(int)])
+        """Targets and predictions of rows that the network holds out, or the probability of their class."""
+        rows = sample_rows(self.data.split.val, POINTS)
+        predicted, actual = self._predicted(self._batch(rows).x), self.data.table.y[rows, 0]
+        output = actual.astype(int) if self.data.table.schema.classes else 0
+        return {"actual": packed(actual), "predicted": packed(predicted[:, np.arange(len(rows)), output])}
 
     def _map(self) -> Plain:
-        """Predictions on the scene's grid; over two columns as bytes, to save space.
-
-        A byte is the share of the range of targets, or of probability where there is a class.
-        """
-        table, axes = self.data.table, [len(axis) for axis in self.scene.axes]
+        """Predictions on the scene's grid; over two columns as bytes, to save space."""
+        table, shape = self.data.table, (len(self.steps), *(len(axis) for axis in self.scene.axes))
         x = torch.from_numpy((self.scene.grid - table.schema.offsets).astype(table.x.dtype))
         predicted = self._predicted(x.expand(len(self.steps), -1, -1))
         if table.schema.classes:
-            shape = len(self.steps), *axes
-            labels, shares = predicted.argmax(2), predicted.max(2)
-            return {
-                "class": packed(labels.astype(np.uint8).reshape(shape)),
-                "value": _bytes(shares, 0, 1, shape),
-            }
-        if len(axes) == 1:
-            return {"value": packed(predicted[:, :, 0])}
-        low, high = self.scene.range
-        return {"value": _bytes(predicted[:, :, 0], low, high, (len(self.steps), *axes))}
+            labels = predicted.argmax(2).astype(np.uint8).reshape(shape)
+            return {"class": packed(labels), "value": packed(_bytes(predicted.max(2), (0, 1)).reshape(shape))}
+        values = predicted[:, :, 0]
+        return {
+            "value": packed(values if len(shape) == 2 else _bytes(values, self.scene.range).reshape(shape))
+        }
 
     def _folds(self) -> Plain | None:
         """The axes as the first layer sees them, between whose values its units fold; None if they do not."""
@@ -184,10 +187,8 @@ class _Frames:
         if first.norm is not None or first.activation.names[0] not in FOLDED:
             return None
         x = np.stack(self.scene.axes, 1) - self.data.table.schema.offsets
-        columns = preprocessing(
-            torch.from_numpy(x.astype(self.data.table.x.dtype)).expand(len(self.steps), -1, -1)
-        )
-        return packed(columns.scaled[0].T.numpy())
+        columns = torch.from_numpy(x.astype(self.data.table.x.dtype))
+        return packed(preprocessing(columns.expand(len(self.steps), -1, -1)).scaled[0].T.numpy())
 
     def _worked(self) -> Plain:
         """The forward and the backward pass of the scene's worked rows, and each layer's weights."""
@@ -200,57 +201,50 @@ class _Frames:
         def output(z: Tensor) -> Tensor:
             return z if offset is None else z + offset
 
-        operations = Workspace(x, body.operations).trace(
-            x, lambda z: self.loss.derivative(output(z), y) / y.shape[2]
-        )
-        place, a = len(body.first), operations[len(body.first) - 1][0] if body.first else x
-        layers = []
-        for number, layer in enumerate(body.hidden):
-            assert isinstance(layer, HiddenLayer)
-            last = place + 1 + (layer.norm is not None) + layer.residual
-            of_layer = *operations[place], operations[last][0]
-            layers.append(self._layer(f"body.hidden.{number}.linear", layer.activation.names[0], *of_layer))
-            place = last + 1
-        z, delta = operations[place]
-        layers.append(self._layer("body.output", "", z, delta, z))
+        a, layers = body.trace(x, lambda z: self.loss.derivative(output(z), y) / y.shape[2])
         names = input_names(self.data.table.schema, self.section.model.preprocessing)
+        plain = [self._layer(number, *traced) for number, traced in enumerate(layers)]
         return {
             "inputs": [f"input {k + 1}" for k in range(a.shape[2])] if body.first else names,
             "x": packed((a if body.first else a[:1]).numpy()),
-            "layers": layers,
-            "plain": all(_is_plain(layer) for layer in body.hidden),
+            "layers": plain,
+            "plain": all(each["formula"] in ("f(z)", "") for each in plain),
             "linear": None if offset is None else packed(offset.numpy()),
             "y": packed(y[0].numpy()),
-            "losses": packed(self.loss.by_row(output(z), y).mean(2).numpy()),
+            "scaled": not torch.allclose(y.double(), batch.y, rtol=1e-6, atol=0),
+            "losses": packed(self.loss.by_row(output(layers[-1].z), y).mean(2).numpy()),
             "predicted": packed(self._predicted(batch.x)),
         }
 
-    def _layer(self, name: str, activation: str, z: Tensor, delta: Tensor, a: Tensor) -> Plain:
-        """A layer: z, a = f(z) and δ of each frame, row and unit, and its parameters."""
-        layer = {
-            "activation": activation,
-            "z": packed(z.numpy()),
-            "a": packed(a.numpy()),
-            "delta": packed(delta.numpy()),
+    def _layer(self, number: int, z: Tensor, a: Tensor, delta: Tensor) -> Plain:
+        """A layer: z, a and δ of each frame, row and unit, and its parameters."""
+        body = self.network.body
+        assert isinstance(body, MLP)
+        hidden = body.hidden[number] if number < len(body.hidden) else None
+        assert hidden is None or isinstance(hidden, HiddenLayer)
+        plain: Plain = {
+            "activation": "" if hidden is None else hidden.activation.names[0],
+            "formula": "" if hidden is None else _formula(hidden),
+            **{name: packed(values.numpy()) for name, values in (("z", z), ("a", a), ("delta", delta))},
         }
-        names = {"gradients", "after", *self.recorded} - {"step", "weights", "loss", "lr"}
+        path = "body.output" if hidden is None else f"body.hidden.{number}.linear"
         for part in ("weight", "bias"):
-            weights = self.network.get_parameter(f"{name}.{part}")
-            layer[part] = {"before": packed(weights.numpy())} | {
-                key: packed(self._unpacked(key)[f"{name}.{part}"].numpy()) for key in sorted(names)
-            }
-        return layer
+            name = f"{path}.{part}"
+            keys = [key for key in self.recorded if key not in NOT_OF_WEIGHTS]
+            plain[part] = {key: packed(self._unpacked(key)[name].numpy()) for key in keys}
+            plain[part]["before"] = packed(self.network.get_parameter(name).numpy())  # with the last frame
+        return plain
 
 
-def _is_plain(layer: torch.nn.Module) -> bool:
-    """Whether a hidden layer is a = f(xW + b), so that δ = f′(z) · δWᵀ."""
-    assert isinstance(layer, HiddenLayer)
-    return layer.norm is None and not layer.residual and type(layer.activation) is Activation
+def _formula(layer: HiddenLayer) -> str:
+    """What a hidden layer passes on, without dropout."""
+    z = "z" if layer.norm is None else "norm(z)"
+    a = f"f({z})" if type(layer.activation) is Activation else f"{z} + α(f({z}) − {z})"
+    return f"{a} + the layer's input" if layer.residual else a
 
 
-def _bytes(
-    values: Float64[np.ndarray, "frame cell"], low: float, high: float, shape: tuple[int, ...]
-) -> Plain:
+def _bytes(values: Float64[np.ndarray, "frame cell"], limits: Sequence[float]) -> np.ndarray:
     """Values as shares of a range, in bytes."""
-    shares = np.nan_to_num((values - low) / (high - low or 1)).clip(0, 1)
-    return packed((shares * 255).round().astype(np.uint8).reshape(shape))
+    low, high = limits
+    shares = ((values - low) / (high - low or 1)).clip(0, 1)
+    return np.where(np.isnan(shares), NOT_A_NUMBER, (shares * (NOT_A_NUMBER - 1)).round()).astype(np.uint8)

@@ -22,13 +22,15 @@ MOST_BYTES = 2 * 10**6
 
 def write_film(folder: Path, films: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> Path:
     """Writes the film of a run, or of several, to their folder; returns its path."""
-    first, count = films[0], sum(len(film["networks"]) for film in films)
-    networks = "a network" if count == 1 else plural(count, "network")
-    from_columns = f"{first['target']} from {listed(first['columns'], 3)}"
+    count = sum(len(film["networks"]) for film in films)
+    what = {(film["target"], listed(film["columns"], 3), film["table"]) for film in films}
+    learned = (
+        " learned {} from {} ({})".format(*what.pop()) if len(what) == 1 else " learned, from several tables"
+    )
     html = rendered(
         TEMPLATE,
         title=folder.resolve().name,
-        subtitle=f"How {networks} learned {from_columns} ({first['table']})",
+        subtitle=f"How {'a network' if count == 1 else plural(count, 'network')}{learned}",
         notes=notes,
         film={"runs": films},
     )

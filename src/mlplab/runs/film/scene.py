@@ -1,12 +1,10 @@
 """The rows and values of a table for which a film shows what its networks predict."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64
 
 from mlplab import config
 from mlplab.data.cache import RunData
@@ -14,10 +12,8 @@ from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.synthetic.functions import FUNCTIONS
 from mlplab.models import FeatureLayout
+from mlplab.runs.film.packing import Plain, packed
 from mlplab.runs.film.size import CURVE, MAP, POINTS, ROWS
-
-Plain = dict[str, Any]
-"""What becomes JSON."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +21,9 @@ class Scene:
     """What of a run's table a film shows.
 
     Args:
+        run: its configuration.
+        data: its table and split.
         worked: training rows that are worked in numbers, by ascending target.
-        points: training rows that are shown on a map; where there is none, validation rows whose predictions
-            are shown.
         axes: values of the one or two columns over which predictions are mapped, in their own units; none:
             there is no map.
     """
@@ -35,7 +31,6 @@ class Scene:
     run: config.ResolvedConfig
     data: RunData
     worked: Rows
-    points: Rows
     axes: Sequence[Float64[np.ndarray, " value"]]
 
     @property
@@ -50,22 +45,24 @@ class Scene:
         return float(y.min()), float(y.max())
 
     def plain(self) -> Plain:
-        """As JSON: texts of cells, and the true function or the targets of rows."""
+        """As JSON: texts of cells, and where there is a map, training rows and the true function."""
         table, schema = self.data.table, self.data.table.schema
+        levels = [f"{level:g} quantile" for level in self.run.quantiles]
         scene: Plain = {
             "table": table.source,
             "columns": _feature_names(schema),
             "target": schema.targets[0],
+            "outputs": schema.classes or levels or schema.targets,
             "classes": schema.classes,
             "rows": (self.worked + 1).tolist(),
             "cells": [self._texts(row) for row in self.worked.tolist()],
             "targets": packed(table.y[self.worked]),
-            "points": {"actual": packed(table.y[self.points, 0])},
             "range": self.range,
         }
         if self.axes:
-            x = table.x[self.points].astype(np.float64) + schema.offsets
-            scene["points"]["columns"] = packed(x.T)
+            points = sample_rows(self.data.split.train, POINTS)
+            x = table.x[points].astype(np.float64) + schema.offsets
+            scene["points"] = {"actual": packed(table.y[points, 0]), "columns": packed(x.T)}
             scene["axes"] = [axis.tolist() for axis in self.axes]
             scene["true"] = self._true()
         return scene
@@ -80,7 +77,7 @@ class Scene:
     def _texts(self, row: int) -> list[str]:
         schema, x = self.data.table.schema, self.data.table.x[row].astype(np.float64)
         values = zip(schema.features, x + schema.offsets, strict=True)
-        return [_text(column, part, value) for (column, part), value in values]
+        return [_text(column, value) for (column, _), value in values]
 
 
 def scene_of(data: RunData, run: config.ResolvedConfig) -> Scene:
@@ -95,10 +92,9 @@ def scene_of(data: RunData, run: config.ResolvedConfig) -> Scene:
     is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
     x = table.x[train].astype(np.float64) + schema.offsets
     if not is_mapped or np.isnan(x).any():
-        return Scene(run, data, worked, sample_rows(data.split.val, POINTS), ())
+        return Scene(run, data, worked, ())
     count = CURVE if len(schema.inputs) == 1 else MAP
-    axes = np.linspace(x.min(0), x.max(0), count).T
-    return Scene(run, data, worked, sample_rows(train, POINTS), list(axes))
+    return Scene(run, data, worked, [*np.linspace(x.min(0), x.max(0), count).T])
 
 
 def input_names(schema: Schema, section: config.Preprocessing) -> list[str]:
@@ -118,16 +114,13 @@ def _feature_names(schema: Schema) -> list[str]:
     return [f"{column.name} {part}".rstrip() for column, part in schema.features]
 
 
-def _text(column: Column, part: str, value: float) -> str:
+def _text(column: Column, value: float) -> str:
     if np.isnan(value):
         return "missing"
     if column.categories:
         return column.categories[int(value)]
-    return str(bool(value)).lower() if column.kind == "boolean" else f"{value:.6g}"
-
-
-def packed(values: Shaped[np.ndarray, "*shape"]) -> Plain:
-    """An array as JSON: bytes as they are, all other numbers as float32."""
-    kind = "uint8" if values.dtype == np.uint8 else "float32"
-    content = np.ascontiguousarray(values, dtype=kind)
-    return {"shape": values.shape, "type": kind, "data": base64.b64encode(content.tobytes()).decode()}
+    if column.kind == "boolean":
+        return str(bool(value)).lower()
+    if column.kind == "date":
+        value = round(value, 6)  # the sine of a month may be nearly 0
+    return f"{value:.0f}" if value == round(value) else f"{value:.6g}"

@@ -3,6 +3,7 @@
 from mlplab import config
 from mlplab.errors import Fault, UserError
 from mlplab.models import MLP, Linear, Network
+from mlplab.models.targets import ClassProbabilities
 
 ROWS = 5
 """Training rows of which a film shows all activations."""
@@ -14,16 +15,22 @@ CURVE = 120
 """Values of a single column at which it shows that."""
 
 POINTS = 150
-"""Validation rows of which it shows the predictions, where there is no map."""
+"""Rows that it shows beside that; where there is no map, validation rows with their predictions."""
 
 MOST_VALUES = 320_000
 """Numbers that the page of a run contains at most: 1.7 MB."""
 
+FEWEST_FRAMES = 20
+"""Frames for which there has to be room in a page."""
+
 VALUES_OF_WEIGHT = 5
 """Of a frame: the weight before and after a step, its gradient and two moments."""
 
-FEWEST_FRAMES = 20
-"""Frames that fit into a page at least."""
+MOST_WEIGHTS = (MOST_VALUES // FEWEST_FRAMES - MAP * MAP // 4) // (VALUES_OF_WEIGHT + 1)
+"""About the most weights of a network: for six of them, there is a unit with a few values."""
+
+MOST_UNITS = 16
+"""Units of the network that a message proposes."""
 
 MANTISSAS = (
     (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9),
@@ -37,30 +44,48 @@ def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
     """Checks that a film can show a run's networks, if it is to be filmed.
 
     Raises:
-        UserError: if they are too large, or no plain MLP.
+        UserError: if they are too large or too many, or no plain MLP.
     """
     if not run.callbacks.film:
         return
-    remedy = "use callbacks.film=false, or a small network: experiment=film"
+    otherwise = "or leave it out: callbacks.film=false"
     if not isinstance(network.body, MLP) or network.heads > 1:
-        what = "a film can show the networks of model=mlp and model=linear with heads=1"
-        raise UserError(Fault(what, "callbacks.film", remedy=remedy))
-    weights, others = _counts(network)
-    most = MOST_VALUES // FEWEST_FRAMES // run.ensemble
-    if VALUES_OF_WEIGHT * weights + others > most:
-        networks = (
-            f"{run.ensemble} networks of {weights:,} weights" if run.ensemble > 1 else f"{weights:,} weights"
+        what = "a film shows networks of hidden layers, with heads=1"
+        raise UserError(Fault(what, "callbacks.film", remedy=f"use model=mlp model.heads=1, {otherwise}"))
+    if run.ensemble <= (most := MOST_VALUES // FEWEST_FRAMES // _values_of_frame(network)):
+        return
+    if most:
+        found, expected = f"{run.ensemble}", f"at most {most} of this size"
+        raise UserError(
+            Fault(
+                "too many networks for a film",
+                "ensemble",
+                found,
+                expected,
+                f"use ensemble={most}, {otherwise}",
+            )
         )
-        each = " each" if run.ensemble > 1 else ""
-        expected = f"at most about {(most - MAP * MAP // 4) // (VALUES_OF_WEIGHT + 1):,}{each}"
-        raise UserError(Fault("too large for a film", "the network", networks, expected, remedy))
+    inputs = network.preprocessing.width + network.preprocessing.target_transform.outputs
+    units = min(MOST_UNITS, MOST_WEIGHTS // (inputs + 2))
+    smaller = f"use ensemble=1 model=mlp model.hidden=[{units}] model.piecewise_linear_bins=0, {otherwise}"
+    found, expected = f"{_weights(network):,} weights", f"at most about {MOST_WEIGHTS:,}"
+    remedy = smaller if units else "use callbacks.film=false"
+    raise UserError(Fault("too large for a film", "the network", found, expected, remedy))
 
 
-def _counts(network: Network) -> tuple[int, int]:
-    """How many weights a member has, and how many other numbers a page contains for a frame of it."""
-    weights = sum(parameter[0].numel() for parameter in network.parameters())
+def _weights(network: Network) -> int:
+    return sum(parameter[0].numel() for parameter in network.parameters())
+
+
+def _values_of_frame(network: Network) -> int:
+    """Numbers that a page contains for each frame of a member; four bytes are one."""
     units = sum(layer.weight.shape[2] for layer in network.body.modules() if isinstance(layer, Linear))
-    return weights, 3 * ROWS * units + max(MAP * MAP // 4, POINTS)  # z, a and δ of units
+    bytes_of_cell = 2 if isinstance(network.preprocessing.target_transform, ClassProbabilities) else 1
+    predictions = max(MAP * MAP * bytes_of_cell // 4, 2 * POINTS)
+    # z, a and δ of each unit, and what the first layer gets
+    return (
+        VALUES_OF_WEIGHT * _weights(network) + ROWS * (3 * units + network.preprocessing.width) + predictions
+    )
 
 
 def film_steps(run: config.ResolvedConfig, network: Network, total: int) -> list[int]:
@@ -77,8 +102,7 @@ def film_steps(run: config.ResolvedConfig, network: Network, total: int) -> list
     if not run.callbacks.film:
         return []
     check_filmable(run, network)
-    weights, others = _counts(network)
-    most = MOST_VALUES // (run.ensemble * (VALUES_OF_WEIGHT * weights + others))
+    most = MOST_VALUES // (run.ensemble * _values_of_frame(network))
     for mantissas in MANTISSAS:
         powers = [10**exponent for exponent in range(len(str(total)))]
         between = {round(mantissa * power) for power in powers for mantissa in mantissas}

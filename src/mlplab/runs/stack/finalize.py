@@ -37,7 +37,7 @@ def finalize_ended(
         run, scores = trainer.runs[index], scored.get(index)
         run_metrics = metrics[run.folder] = finalize(trainer, index, status, reason, scores)
         if run.config.callbacks.film:
-            with warn_if_failing(run.folder):
+            with warn_if_failing(run.folder, "film"):
                 write_film(run.folder, [film_of(trainer, index)])
         if reason:
             run.log(reason if status in AS_PLANNED else f"{status}: {reason}")

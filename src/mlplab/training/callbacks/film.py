@@ -12,6 +12,9 @@ from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
 from mlplab.training.module import StackModule
 from mlplab.training.optimization.optimizers import MemberOptimizer
 
+NOT_OF_WEIGHTS = ("step", "loss", "lr")
+"""What a frame has besides rows of weights."""
+
 
 class FilmFrames(StackCallback):
     """Copies the weights before a step; after it, its gradients, the optimizer's moments and the new weights.
@@ -21,9 +24,9 @@ class FilmFrames(StackCallback):
 
     Attributes:
         frames: tensors on the CPU with a member axis, one for each frame, by name: `step` (that number),
-            `weights`, and of frames whose step has been made `gradients`, the moments, `after` (the new
-            weights), `loss` of the step's rows in the target's own units, and `lr`, its learning rate.
-            Weights are rows of `MemberOptimizer`.
+            `before` (the weights), and of frames whose step has been made `gradients`, the moments,
+            `after` (the new weights), `loss` of the step's rows in the target's own units, and `lr`, its
+            learning rate. Weights are rows of `MemberOptimizer`.
     """
 
     def __init__(self, steps: Sequence[int]) -> None:
@@ -54,7 +57,7 @@ class FilmFrames(StackCallback):
             self._copy_before(step, optimizer)
 
     def _copy_before(self, step: int, optimizer: MemberOptimizer) -> None:
-        self._append("weights", optimizer.rows["weights"])
+        self._append("before", optimizer.rows["weights"])
         self._append("step", torch.full((len(optimizer.settings),), step))
 
     def _append(self, name: str, values: Tensor) -> None:
@@ -65,6 +68,14 @@ class FilmFrames(StackCallback):
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over the result of `state`."""
+        """Takes over the result of `state`.
+
+        The last frame of a run that has ended was not to be followed by a step. If the run goes on with more
+        epochs, it may be none of its frames.
+        """
         for name, values in state.items():
             self.frames[name] = list(values.unbind(1))
+        steps = self.frames["step"]
+        if len(steps) > len(self.frames["after"]) and int(steps[-1][0]) not in self._befores:
+            for name in ("step", "before"):
+                self.frames[name].pop()

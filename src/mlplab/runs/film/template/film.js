@@ -49,6 +49,7 @@ function frameOf(network, step = steps[state.place]) {
 // Text -----------------------------------------------------------------------------------------------------
 
 function number(value, digits = 4) {
+  if (typeof value !== "number") throw new TypeError(`not a number: ${value}`);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "not a number" : value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   const text = size !== 0 && (size < 1e-4 || size >= 1e6)
@@ -75,11 +76,7 @@ function drawnIn(box, tag, attributes = {}) {
 }
 
 const layerName = (network, layer) => (layer === network.layers.length - 1 ? "output" : `layer ${layer + 1}`);
-const outputs = (network) => {
-  const { classes, target } = network.scene;
-  const count = network.layers.at(-1).z.shape[2];
-  return Array.from({ length: count }, (_, unit) => classes[unit] ?? (count > 1 ? `output ${unit + 1}` : target));
-};
+const outputs = (network) => network.scene.outputs;
 const unitName = (network, layer, unit) =>
   layer === network.layers.length - 1 ? `output ${outputs(network)[unit]}` : `layer ${layer + 1}, unit ${unit + 1}`;
 
@@ -89,6 +86,8 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 // Viridis (van der Walt & Smith 2015) and the first colours of Okabe & Ito 2008, for people who see few colours.
 const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
 const CLASSES = [[0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [213, 94, 0], [150, 150, 60], [120, 120, 120]];
+
+const NOT_A_NUMBER = 255; // the byte on a map for what is none; lower ones are shares of a range
 
 function viridis(share) {
   const place = Math.min(Math.max(Number.isFinite(share) ? share : 0, 0), 1) * (VIRIDIS.length - 1);
@@ -109,7 +108,7 @@ function buildGraph(network) {
   const svg = drawnIn(box, "svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   const counts = [network.inputs.length, ...network.layers.map((layer) => layer.z.shape[2])];
   const named = counts[0] <= 20;
-  const left = named ? 96 : 24, right = width - 84;
+  const left = named ? 112 : 24, right = width - 84;
   const x = (layer) => left + ((right - left) * layer) / (counts.length - 1);
   const y = (layer, unit) => ((unit + 0.5) * height) / counts[layer];
   const radius = (layer) => Math.max(2.5, Math.min(17, (0.4 * height) / counts[layer]));
@@ -162,13 +161,13 @@ function drawGraph(network, frame) {
     const values = index ? part(network.layers[index - 1].a, frame, state.row) : part(network.x, frame, state.row);
     const most = largest(values) || 1;
     units.forEach(({ circle, title, text }, unit) => {
-      const value = values[unit], strength = Math.min(1, Math.abs(value) / most);
+      const value = values[unit], strength = Number.isFinite(value) ? Math.abs(value) / most : 0;
       const chosen = index - 1 === state.layer && unit === state.unit;
       circle.setAttribute("fill", value < 0 ? "var(--minus)" : "var(--plus)");
       circle.setAttribute("fill-opacity", (0.75 * strength).toFixed(3));
       circle.setAttribute("class", chosen ? "chosen" : "");
       title.textContent = `${index ? unitName(network, index - 1, unit) : network.inputs[unit]}: ${number(value)}`;
-      if (text) text.textContent = number(value, 2);
+      if (text) text.textContent = Number.isFinite(value) ? number(value, 2) : "–";
     });
   });
   const layer = network.layers[state.layer];
@@ -196,8 +195,8 @@ function opened(canvas) {
   return { context, width, height };
 }
 
-// Axes around a box, with the ends of both; returns how values become pixels.
-function framed({ context, width, height }, [x0, x1], [y0, y1], names, ticks = [x0, x1]) {
+// Axes around a box, with ticks or the ends of both; returns how values become pixels.
+function framed({ context, width, height }, [x0, x1], [y0, y1], names, ticks = [x0, x1], ticksY = [y0, y1]) {
   const left = 46, right = width - 8, top = 8, bottom = height - 30;
   const x = (value) => left + ((right - left) * (value - x0)) / (x1 - x0 || 1);
   const y = (value) => bottom - ((bottom - top) * (value - y0)) / (y1 - y0 || 1);
@@ -212,8 +211,7 @@ function framed({ context, width, height }, [x0, x1], [y0, y1], names, ticks = [
   });
   context.fillText(names.x, (left + right) / 2, bottom + 26);
   context.textAlign = "right";
-  context.fillText(labelY(y1), left - 4, top + 9);
-  context.fillText(labelY(y0), left - 4, bottom);
+  ticksY.forEach((value) => context.fillText(labelY(value), left - 4, Math.min(Math.max(y(value) + 4, top + 9), bottom)));
   context.save();
   context.translate(12, (top + bottom) / 2);
   context.rotate(-Math.PI / 2);
@@ -221,6 +219,11 @@ function framed({ context, width, height }, [x0, x1], [y0, y1], names, ticks = [
   context.fillText(names.y, 0, 0);
   context.restore();
   return { x, y, clip() { context.save(); context.beginPath(); context.rect(left, top, right - left, bottom - top); context.clip(); } };
+}
+
+// The same without axes.
+function bare({ context, width, height }, [x0, x1], [y0, y1]) {
+  return { x: (value) => (width * (value - x0)) / (x1 - x0 || 1), y: (value) => height * (1 - (value - y0) / (y1 - y0 || 1)), clip: () => context.save() };
 }
 
 function line(context, points) {
@@ -298,11 +301,11 @@ function drawSurface(opening, box, shape, colours) {
 
 function surfaceColours(network, frame) {
   const values = part(network.map.value, frame);
-  if (!network.map.class) return (place) => viridis(values[place] / 255);
-  const classes = part(network.map.class, frame);
   const background = colour("page").match(/\w\w/g).map((hex) => parseInt(hex, 16));
+  if (!network.map.class) return (place) => (values[place] === NOT_A_NUMBER ? background : viridis(values[place] / (NOT_A_NUMBER - 1)));
+  const classes = part(network.map.class, frame);
   return (place) => CLASSES[classes[place] % CLASSES.length].map((value, k) => {
-    const strength = 0.2 + 0.8 * values[place] / 255;
+    const strength = values[place] === NOT_A_NUMBER ? 0 : 0.2 + 0.8 * values[place] / (NOT_A_NUMBER - 1);
     return strength * value + (1 - strength) * background[k];
   });
 }
@@ -331,9 +334,7 @@ const ends = (axis) => [axis[0], axis.at(-1)];
 function drawMap(canvas, network, frame, kind) {
   const opening = opened(canvas), { context } = opening, { scene } = network, [first, second] = scene.axes;
   const small = kind === "small", names = { x: scene.columns[0], y: scene.columns[1] };
-  const scale = small
-    ? { x: (v) => ((v - first[0]) / (first.at(-1) - first[0])) * opening.width, y: (v) => opening.height * (1 - (v - second[0]) / (second.at(-1) - second[0])), clip: () => context.save() }
-    : framed(opening, ends(first), ends(second), names);
+  const scale = (small ? bare : framed)(opening, ends(first), ends(second), names);
   const [left, right] = ends(first).map(scale.x), [bottom, top] = ends(second).map(scale.y);
   const box = [left, top, right - left, bottom - top], shape = [first.length, second.length];
   scale.clip();
@@ -353,9 +354,7 @@ function drawCurve(canvas, network, frame, kind) {
   const opening = opened(canvas), { context } = opening, { scene } = network, [axis] = scene.axes;
   const [low, high] = scene.range, room = 0.1 * (high - low || 1), values = part(network.map.value, frame);
   const range = [low - room, high + room];
-  const scale = kind === "small"
-    ? { x: (v) => ((v - axis[0]) / (axis.at(-1) - axis[0])) * opening.width, y: (v) => opening.height * (1 - (v - range[0]) / (range[1] - range[0])), clip: () => context.save() }
-    : framed(opening, ends(axis), range, { x: scene.columns[0], y: scene.target });
+  const scale = (kind === "small" ? bare : framed)(opening, ends(axis), range, { x: scene.columns[0], y: scene.target });
   scale.clip();
   context.fillStyle = colour("quiet");
   context.globalAlpha = 0.45;
@@ -389,15 +388,13 @@ function drawCurve(canvas, network, frame, kind) {
 
 function drawPoints(canvas, network, frame, kind) {
   const opening = opened(canvas), { context } = opening, { scene } = network;
-  const predicted = part(network.points, frame), actual = scene.points.actual.values, { classes } = scene;
+  const predicted = part(network.points.predicted, frame), actual = network.points.actual.values, { classes } = scene;
   const [low, high] = scene.range, room = 0.05 * (high - low || 1), range = [low - room, high + room];
   const xs = classes.length ? [-0.6, classes.length - 0.4] : range, ys = classes.length ? [0, 1] : range;
   const names = classes.length
     ? { x: `actual ${scene.target}`, y: "probability of the actual class", label: (place) => classes[place] }
     : { x: `actual ${scene.target}`, y: `predicted ${scene.target}` };
-  const scale = kind === "small"
-    ? { x: (v) => (opening.width * (v - xs[0])) / (xs[1] - xs[0]), y: (v) => opening.height * (1 - (v - ys[0]) / (ys[1] - ys[0])), clip: () => context.save() }
-    : framed(opening, xs, ys, names, classes.length ? [...classes.keys()].slice(0, 8) : range);
+  const scale = (kind === "small" ? bare : framed)(opening, xs, ys, names, classes.length ? [...classes.keys()] : range);
   scale.clip();
   context.strokeStyle = colour("quiet");
   if (!classes.length) line(context, range.map((value) => [scale.x(value), scale.y(value)]));
@@ -435,7 +432,7 @@ function buildLearned(network) {
       return box;
     });
   const bar = element("div", { class: "bar" }, number(scene.range?.[0], 3), element("span"), number(scene.range?.[1], 3));
-  const key = scene.classes.map((name, place) => element("span", { style: `color: ${rgb(CLASSES[place % CLASSES.length])}` }, name));
+  const key = scene.classes.map((name, place) => element("span", { style: `--swatch: ${rgb(CLASSES[place % CLASSES.length])}` }, name));
   byId("maps").replaceChildren(...canvases, ...(two ? [scene.classes.length ? element("p", { class: "key" }, ...key) : bar] : []));
   byId("maps").querySelector(".bar span")?.style.setProperty("background", `linear-gradient(to right, ${VIRIDIS.map(rgb).join(", ")})`);
 }
@@ -448,11 +445,15 @@ const unlogged = (value) => number(10 ** value, 2);
 
 function drawLosses(network, frame) {
   const opening = opened(byId("losses")), { context } = opening;
-  const all = networks.flatMap((each) => [...each.loss.train.values, ...each.loss.val.values]).filter((value) => value > 0 && Number.isFinite(value)).map(logged);
-  const range = [Math.min(...all), Math.max(...all)], last = ofSteps(steps.at(-1));
+  const beside = networks.filter((each) => each.scene.table === network.scene.table && each.loss.name === network.loss.name);
+  const all = beside.flatMap((each) => [...each.loss.train.values, ...each.loss.val.values]).filter((value) => value > 0 && Number.isFinite(value)).map(logged);
+  const range = all.length ? [Math.min(...all), Math.max(...all)] : [-1, 0], last = ofSteps(steps.at(-1));
   const ticks = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6].filter((step) => step <= steps.at(-1)).map(ofSteps);
   const names = { x: "step", y: "loss", label: (value) => grouped(Math.round(10 ** value - 1)), labelY: unlogged };
-  const scale = framed(opening, [0, last], range, names, ticks);
+  const every = Math.max(1, Math.ceil((range[1] - range[0]) / 6)), multiples = range[1] - range[0] > 2.5 ? [1] : [1, 2, 5];
+  const powers = Array.from({ length: Math.ceil(80 / every) }, (_, place) => (place - Math.ceil(40 / every)) * every);
+  const ticksY = powers.flatMap((power) => multiples.map((each) => power + Math.log10(each))).filter((value) => value >= range[0] && value <= range[1]);
+  const scale = framed(opening, [0, last], range, names, ticks, ticksY.length > 1 ? ticksY : range);
   scale.clip();
   const curves = (each, strength) => {
     for (const [kind, name] of [["train", "train"], ["val", "val"]]) {
@@ -463,7 +464,7 @@ function drawLosses(network, frame) {
     }
     context.globalAlpha = 1;
   };
-  networks.filter((each) => each !== network).forEach((each) => curves(each, 0.25));
+  beside.filter((each) => each !== network).forEach((each) => curves(each, 0.25));
   curves(network, 1);
   const x = scale.x(ofSteps(steps[state.place]));
   context.strokeStyle = colour("ink");
@@ -509,87 +510,105 @@ function table(caption, head, rows, marked = -1) {
   return element("div", {}, element("p", { class: "small quiet" }, caption), box);
 }
 
+// l and δ of an output z with the target y; of the mean over n targets, each with a part of it.
 const LOSSES = {
-  mse: ["l = (z − y)²", "δ = ∂l/∂z = 2(z − y)"],
-  mae: ["l = |z − y|", "δ = ∂l/∂z = the sign of z − y"],
-  huber: ["l = ½(z − y)², or linear where z is far from y", "δ = ∂l/∂z = z − y, within limits"],
-  quantile: ["l = the pinball loss, of the mean over the levels", "δ = ∂l/∂z"],
-  cross_entropy: ["l = −Σ q log p", "δ = ∂l/∂z = p − q"],
+  mse: (z) => [`(${z} − y)²`, `2(${z} − y)`],
+  mae: (z) => [`|${z} − y|`, `the sign of ${z} − y`],
+  huber: (z) => [`½(${z} − y)², and a straight line where they are far apart`, `${z} − y, within limits`],
+  quantile: () => ["the pinball loss, of the mean over the levels", ""],
+  cross_entropy: () => ["−Σ q log p", "p − q"],
 };
+
+// What is true of a layer: its inputs, their symbol, and the names of its units.
+function layerOf(network, frame, index) {
+  const { layers } = network, layer = layers[index], isLast = index === layers.length - 1;
+  const inputs = index ? part(layers[index - 1].a, frame, state.row) : part(network.x, frame, state.row);
+  const units = isLast ? outputs(network) : Array.from({ length: layer.z.shape[2] }, (_, unit) => String(unit + 1));
+  return { layer, isLast, inputs: [...inputs], input: index ? "a" : "x", units, marked: state.layer === index ? state.unit : -1 };
+}
+
+const column = (values, units, unit) => Array.from({ length: values.length / units }, (_, input) => values[input * units + unit]);
+
+// The output on the scale of the loss, ẑ = z + the linear model's output if there is one, and its symbol.
+function outputAt(network, frame) {
+  const z = [...part(network.layers.at(-1).z, frame, state.row)];
+  if (!network.linear) return { symbol: "z", values: z };
+  const linear = part(network.linear, frame, state.row);
+  return { symbol: "ẑ", values: z.map((value, place) => value + linear[place]) };
+}
+
+function drawInput(network, frame) {
+  const { row } = state, { scene } = network, { inputs } = layerOf(network, frame, 0);
+  const cells = scene.cells[row].map((text) => text.replace(/^-/, "−"));
+  if (network.inputs.length === cells.length && network.inputs.every((name, place) => name === scene.columns[place])) {
+    return [table("The row, and its inputs x to the network", ["column", "value", "x"], cells.map((text, place) => [scene.columns[place], text, inputs[place]]))];
+  }
+  return [
+    table("The row", ["column", "value"], cells.map((text, place) => [scene.columns[place], text])),
+    table("Its inputs x to the network", ["", ...network.inputs], [["x", ...inputs]]),
+  ];
+}
+
+function drawForward(network, frame) {
+  const made = network.layers.flatMap((_, index) => {
+    const { layer, isLast, inputs, input, units, marked } = layerOf(network, frame, index);
+    const z = part(layer.z, frame, state.row), a = part(layer.a, frame, state.row);
+    const passed = isLast ? "" : `, a = ${layer.formula} with f = ${layer.activation}`;
+    const caption = `${isLast ? "Output" : `Layer ${index + 1}`}: z = ${input}W + b${passed}`;
+    const shown = [table(caption, ["unit", ...units], isLast ? [["z", ...z]] : [["z", ...z], ["a", ...a]], marked)];
+    if (marked >= 0 && inputs.length <= 8) {
+      const weights = column(part(layer.weight.before, frame), units.length, marked), bias = part(layer.bias.before, frame)[marked];
+      const products = inputs.map((value, place) => `${signed(value)} · ${signed(weights[place])}`);
+      shown.push(formula(`${unitName(network, index, marked)}: z = ${[...products, signed(bias)].join(" + ")} = ${number(z[marked])}`));
+    }
+    return shown;
+  });
+  return [...made, ...(network.scene.classes.length ? drawProbabilities(network, frame) : drawPrediction(network, frame))];
+}
 
 function softmax(z) {
   const most = Math.max(...z), powers = z.map((value) => Math.exp(value - most)), total = powers.reduce((a, b) => a + b, 0);
   return powers.map((power) => power / total);
 }
 
-// z of a unit, as a sum of products.
-function sum(inputs, weights, bias) {
-  const products = inputs.map((input, place) => `${signed(input)} · ${signed(weights[place])}`);
-  return [...products, signed(bias)].join(" + ");
+function drawProbabilities(network, frame) {
+  const { symbol, values } = outputAt(network, frame), { classes } = network.scene, [y] = part(network.y, state.row);
+  const p = softmax(values), smoothing = network.loss.label_smoothing, share = smoothing / p.length;
+  const q = p.map((_, place) => (place === y ? 1 - smoothing + share : share)), loss = number(at(network.losses, frame, state.row));
+  const wanted = smoothing ? ` With label smoothing ${number(smoothing)}, it is a little less, and more than 0 for the others.` : "";
+  return [
+    table(`Probabilities p = softmax(${symbol}), and what they should be`, ["class", ...classes], [["p", ...p], ["q", ...q]], y),
+    paragraph(`The row is ${classes[y]}, so q is 1 there.${wanted}`),
+    formula(`l = −Σ q log p = ${smoothing ? "" : `−log ${number(p[y])} = `}${loss}`),
+  ];
 }
 
-function column(values, units, unit) {
-  return Array.from({ length: values.length / units }, (_, input) => values[input * units + unit]);
+function drawPrediction(network, frame) {
+  const { row } = state, { scene } = network, { symbol, values } = outputAt(network, frame);
+  const y = [...part(network.y, row)], loss = number(at(network.losses, frame, row)), [text] = LOSSES[network.loss.name](symbol);
+  const made = [];
+  if (network.linear) made.push(table("ẑ = z + the output of the linear model", ["", ...outputs(network)], [["ẑ", ...values]]));
+  if (y.length > 1) made.push(table("The targets y", ["", ...outputs(network)], [["y", ...y]]));
+  else made.push(formula(`y = ${number(y[0])}`));
+  const single = network.loss.name === "mse" && values.length === 1;
+  const mean = y.length > 1 ? `the mean of ${text} over the targets` : text;
+  made.push(formula(`l = ${mean}${single ? ` = (${number(values[0])} − ${signed(y[0])})²` : ""} = ${loss}`));
+  if (network.scaled) {
+    const list = (array) => [...array].map((value) => number(value)).join(", ");
+    made.push(paragraph(`z and y are on the scale of the loss. In units of the target, the prediction is ${list(part(network.predicted, frame, row))}; the row has ${list(part(scene.targets, row))}.`));
+  }
+  return made;
 }
 
-function drawWorked(network, frame) {
-  const { row } = state, { scene, layers } = network, step = network.steps[frame], boxes = [];
-  const box = (title, width = "") => { boxes.push(element("div", { class: width }, heading(title))); return boxes.at(-1); };
-  const output = layers.at(-1), inputOf = (layer) => [...(layer ? part(layers[layer - 1].a, frame, row) : part(network.x, frame, row))];
-  byId("worked-title").textContent = `Row ${grouped(scene.rows[row])} of the table at step ${grouped(step)}, in numbers`;
-
-  const input = box("1. Input"), x = inputOf(0);
-  if (x.length === scene.cells[row].length) {
-    input.append(table("The row, and its inputs x to the network", ["column", "value", "x"], scene.columns.length === x.length
-      ? scene.columns.map((name, place) => [name, scene.cells[row][place].replace("-", "−"), x[place]])
-      : network.inputs.map((name, place) => [name, scene.cells[row][place], x[place]])));
-  } else {
-    input.append(table("The row", ["column", "value"], scene.columns.map((name, place) => [name, scene.cells[row][place] ?? ""])));
-    input.append(table("Its inputs to the network", ["", ...network.inputs], [["x", ...x]]));
-  }
-
-  const forward = box("2. Forward");
-  layers.forEach((layer, index) => {
-    const name = index ? "a" : "x", last = layer === output, units = layer.z.shape[2];
-    const z = part(layer.z, frame, row), a = part(layer.a, frame, row);
-    const caption = `${last ? "Output" : `Layer ${index + 1}`}: z = ${name}W + b${last ? "" : `, a = f(z) with f = ${layer.activation}`}`;
-    const head = ["unit", ...(last ? outputs(network) : Array.from({ length: units }, (_, unit) => String(unit + 1)))];
-    const marked = state.layer === index ? state.unit : -1;
-    forward.append(table(caption, head, last ? [["z", ...z]] : [["z", ...z], ["a", ...a]], marked));
-    if (marked >= 0 && inputOf(index).length <= 8) {
-      const weights = column(part(layer.weight.before, frame), units, marked), bias = part(layer.bias.before, frame)[marked];
-      forward.append(formula(`${unitName(network, index, marked)}: z = ${sum(inputOf(index), weights, bias)} = ${number(z[marked])}`));
-    }
+function drawBackward(network, frame) {
+  const { symbol } = outputAt(network, frame), [, slope] = LOSSES[network.loss.name](symbol), targets = network.y.shape[1];
+  const ofMean = targets > 1 && !network.scene.classes.length ? `, divided by the number of targets, ${targets}` : "";
+  return [...network.layers.keys()].reverse().flatMap((index) => {
+    const { layer, isLast, units, marked } = layerOf(network, frame, index);
+    const rule = isLast ? `δ = ∂l/∂z${slope ? ` = ${slope}` : ""}${ofMean}` : network.plain ? "δ = f′(z) · δWᵀ, with δ and W of the layer after it" : "δ = ∂l/∂z, by the chain rule";
+    const made = [table(`${isLast ? "Output" : `Layer ${index + 1}`}: ${rule}`, ["unit", ...units], [["δ", ...part(layer.delta, frame, state.row)]], marked)];
+    return marked >= 0 && !isLast && network.plain ? [...made, chain(network, frame, index, marked)] : made;
   });
-  const y = part(network.y, row), z = part(output.z, frame, row), predicted = part(network.predicted, frame, row);
-  const loss = at(network.losses, frame, row), [lossText, slopeText] = LOSSES[network.loss.name];
-  if (network.linear) forward.append(paragraph(`The network adds the output of its linear model: ${[...part(network.linear, frame, row)].map((value) => number(value)).join(", ")}.`));
-  if (scene.classes.length) {
-    const p = softmax([...z]), smoothing = network.loss.label_smoothing, share = smoothing / p.length;
-    const q = p.map((_, place) => (place === y[0] ? 1 - smoothing + share : share));
-    const wanted = smoothing ? ` With label smoothing ${number(smoothing)}, q is a little less than 1 there, and more than 0 elsewhere.` : "";
-    forward.append(table("Probabilities p = softmax(z) = eᶻ/Σeᶻ, and what they should be", ["class", ...scene.classes], [["p", ...p], ["q", ...q]], y[0]));
-    forward.append(paragraph(`The row is ${scene.classes[y[0]]}, so q is 1 there.${wanted}`));
-    forward.append(formula(`${lossText} = ${smoothing ? number(loss) : `−log ${number(p[y[0]])} = ${number(loss)}`}`));
-  } else {
-    const single = z.length === 1 && network.loss.name === "mse" && !network.linear;
-    forward.append(formula(single ? `l = (z − y)² = (${number(z[0])} − ${signed(y[0])})² = ${number(loss)}` : `${lossText}: l = ${number(loss)}`));
-    const actual = part(scene.targets, row);
-    forward.append(paragraph(`${isScaled(network, row) ? `y is ${scene.target} on the scale of the loss. In its own units, the` : "The"} prediction is ${[...predicted].map((value) => number(value)).join(", ")}; the row has ${[...actual].map((value) => number(value)).join(", ")}.`));
-  }
-
-  const backward = box("3. Backward");
-  [...layers.keys()].reverse().forEach((index) => {
-    const layer = layers[index], last = layer === output, units = layer.z.shape[2];
-    const caption = last ? `Output: ${slopeText}` : network.plain ? `Layer ${index + 1}: δ = f′(z) · δWᵀ, with δ and W of the layer after it` : `Layer ${index + 1}: δ = ∂l/∂z, by the chain rule`;
-    const marked = state.layer === index ? state.unit : -1;
-    const head = ["unit", ...(last ? outputs(network) : Array.from({ length: units }, (_, unit) => String(unit + 1)))];
-    backward.append(table(caption, head, [["δ", ...part(layer.delta, frame, row)]], marked));
-    if (marked >= 0 && !last && network.plain) backward.append(chain(network, frame, index, marked));
-  });
-
-  box(`4. Optimize: the weights of ${unitName(network, state.layer, state.unit)}`, "wide").append(...optimized(network, frame, inputOf(state.layer)));
-  byId("worked").replaceChildren(...boxes);
 }
 
 // δ of a unit, as a product of f′(z) and the sum of what comes back through its weights.
@@ -604,39 +623,34 @@ function chain(network, frame, index, unit) {
   return formula(`${unitName(network, index, unit)}: δ = ${slope} · ${units > 1 ? `(${products})` : products} = ${number(delta)}`);
 }
 
-// Whether the loss is of targets on another scale than their own.
-function isScaled({ scene, y }, row) {
-  return [...part(scene.targets, row)].some((value, place) => Math.abs(value - part(y, row)[place]) > 1e-6 * Math.abs(value));
-}
+const TITLES = { before: "W", gradients: "∂L/∂W", mean: "m", square: "v", momentum: "m", after: "new W" };
 
 // The table of a unit's weights, and how the step changes them.
-function optimized(network, frame, inputs) {
-  const layer = network.layers[state.layer], units = layer.z.shape[2], { unit } = state, { optimizer } = network;
+function drawOptimize(network, frame) {
+  const { layer, inputs, input, units } = layerOf(network, frame, state.layer), { unit } = state, { optimizer } = network;
   const delta = part(layer.delta, frame, state.row)[unit], has = frame < network.steps.length - 1;
-  const of = (name, key) => column(part(layer[name][key], frame), units, unit);
-  const keys = ["before", ...(has ? ["gradients", ...(layer.weight.mean ? ["mean", "square"] : optimizer.momentum ? ["momentum"] : []), "after"] : [])];
-  const titles = { before: "W", gradients: "∂L/∂W", mean: "m", square: "v", momentum: "m", after: "new W" };
-  const input = state.layer ? "a" : "x";
-  const names = [...(state.layer ? inputs.map((_, place) => `unit ${place + 1}`) : network.inputs), "bias b"];
+  const moments = optimizer.name === "sgd" ? (optimizer.momentum ? ["momentum"] : []) : ["mean", "square"];
+  const keys = ["before", ...(has ? ["gradients", ...moments, "after"] : [])];
+  const of = (name, key) => column(part(layer[name][key], frame), units.length, unit);
   const values = keys.map((key) => [...of("weight", key), ...of("bias", key)]);
+  const names = [...(state.layer ? inputs.map((_, place) => `unit ${place + 1}`) : network.inputs), "bias b"];
   const rows = names.map((name, place) => {
-    const value = inputs[place] ?? 1;
-    const after = values.map((each) => each[place]);
-    return [name, value, value * delta, ...after, ...(has ? [after.at(-1) - after[0]] : [])];
+    const value = inputs[place] ?? 1, shown = values.map((each) => each[place]);
+    return [name, value, value * delta, ...shown, ...(has ? [shown.at(-1) - shown[0]] : [])];
   });
-  const caption = `∂l/∂W = ${input}δ with δ = ${number(delta)}: what this row alone says`;
-  const head = ["from", input, "∂l/∂W", ...keys.map((key) => titles[key]), ...(has ? ["change"] : [])];
-  const parts = [table(caption, head, rows)];
+  const head = ["from", input, "∂l/∂W", ...keys.map((key) => TITLES[key]), ...(has ? ["change"] : [])];
+  const made = [table(`∂l/∂W = ${input}δ with δ = ${number(delta)}: what this row alone says`, head, rows)];
   if (!has) {
     const average = network.averaged ? " These weights are an average over all steps, in which late ones count most." : "";
-    return [...parts, paragraph(`Training ended here: no further step was made.${average}`)];
+    return [...made, paragraph(`Training ended here: no further step was made.${average}`)];
   }
-  const step = network.steps[frame] + 1;
-  const loss = isScaled(network, state.row) ? "" : `, ${number(network.loss.train.values[frame])},`;
-  parts.push(paragraph(`L${loss} is the mean of l over the ${grouped(network.batch[frame])} rows of step ${grouped(step)}, so ∂L/∂W is the mean of ∂l/∂W over these rows.`));
-  parts.push(formula(rule(optimizer, at(network.lr, frame), step)));
-  network.notes.forEach((note) => parts.push(paragraph(note)));
-  return parts;
+  const step = network.steps[frame] + 1, loss = number(network.loss.train.values[frame] / network.loss.unit);
+  const mean = network.weighted ? "wl" : "l", weights = network.weighted ? ", with weights w of the rows whose mean in training is 1" : "";
+  const over = `over the ${grouped(network.batch[frame])} rows of step ${grouped(step)}`;
+  return [...made,
+    paragraph(`L = ${loss}${network.loss.unit === 1 ? "" : ` (${number(network.loss.train.values[frame])} in units of the target)`} is the mean of ${mean} ${over}${weights}, and ∂L/∂W is that of ${network.weighted ? "w " : ""}∂l/∂W. ${network.notes.join(" ")}`),
+    formula(rule(optimizer, at(network.lr, frame), step)),
+  ];
 }
 
 function rule(optimizer, rate, step) {
@@ -651,6 +665,25 @@ function rule(optimizer, rate, step) {
   const shrunk = decoupled && decay ? ` − ${lr} · ${number(decay)} · W` : "";
   return `${decoupled ? "AdamW" : "Adam"}: ${g}m = ${first}m + ${number(1 - first)} ${slope}; v = ${second}v + ${number(1 - second)} (${slope})²; ` +
     `new W = W − ${lr} · m̂/(√v̂ + ${number(optimizer.eps)})${shrunk}, with m̂ = m/(1 − ${first}^${step}) and v̂ = v/(1 − ${second}^${step})`;
+}
+
+// New tables replace the old ones, but a reader who has scrolled one of them, or is in it, stays there.
+function drawWorked(network, frame) {
+  const heldOut = network.held_out[state.row] ? ", which this network holds out" : "";
+  byId("worked-title").textContent = `Row ${grouped(network.scene.rows[state.row])} of the table${heldOut}, at step ${grouped(network.steps[frame])}, in numbers`;
+  const box = (title, content, width = "") => element("div", { class: width }, heading(title), ...content);
+  const before = [...document.querySelectorAll("#worked .scroll")], focused = before.indexOf(document.activeElement);
+  const places = before.map(({ scrollLeft, scrollTop }) => [scrollLeft, scrollTop]);
+  byId("worked").replaceChildren(
+    box("1. Input", drawInput(network, frame)),
+    box("2. Forward", drawForward(network, frame)),
+    box("3. Backward", drawBackward(network, frame)),
+    box(`4. Optimize: the weights of ${unitName(network, state.layer, state.unit)}`, drawOptimize(network, frame), "wide"),
+  );
+  document.querySelectorAll("#worked .scroll").forEach((table, place) => {
+    [table.scrollLeft, table.scrollTop] = places[place] ?? [0, 0];
+    if (place === focused) table.focus({ preventScroll: true });
+  });
 }
 
 // Controls -------------------------------------------------------------------------------------------------
@@ -730,11 +763,12 @@ document.addEventListener("keydown", (event) => {
   if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
 });
 window.addEventListener("resize", draw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+["(prefers-color-scheme: dark)", "print"].forEach((media) => matchMedia(media).addEventListener("change", draw));
 
 if (networks.length > 1) {
   byId("choose-network").hidden = byId("side").hidden = false;
   options(byId("network"), networks.map((network) => network.name), 0);
+  byId("side-text").textContent = new Set(networks.map((each) => each.scene.table)).size > 1 ? "The networks have learned from different tables." : "The networks have learned from the same table.";
   byId("cards").replaceChildren(...networks.map((_, place) => {
     const card = element("button", { type: "button" }, element("canvas", { "aria-hidden": "true" }), element("span"));
     card.addEventListener("click", () => choose({ network: place }));
