@@ -89,6 +89,34 @@ def train_by_autograd(*words: str) -> dict[str, Any]:
     return train(*words)
 
 
+def film(*words: str) -> dict[str, Any]:
+    """Runs `scripts/train.py` in the current folder: the seconds of training, those of them in which frames
+    of the film were copied, and those in which its page was written."""
+    from mlplab.runs.film.film import film_of
+    from mlplab.runs.film.page import write_film
+    from mlplab.training.callbacks.film import FilmFrames
+
+    spent = {"copying": 0.0, "page": 0.0}
+
+    def counted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            start = now()
+            result = function(*arguments)
+            spent[name] += now() - start
+            return result
+
+        return call
+
+    with (
+        patch.object(FilmFrames, "on_step", counted(FilmFrames.on_step, "copying")),
+        patch("mlplab.runs.stack.finalize.film_of", counted(film_of, "page")),
+        patch("mlplab.runs.stack.finalize.write_film", counted(write_film, "page")),
+    ):
+        _train_script((*words, "name=run"))
+    metrics = json.loads(Path("outputs/run/metrics.json").read_text(encoding="utf-8"))
+    return {"seconds": metrics["seconds"], **spent}
+
+
 def read(*words: str) -> dict[str, Any]:
     """The seconds and the memory that `scripts/train.py` needs until training starts, which is left out."""
     from lightning.pytorch import Trainer
@@ -206,4 +234,4 @@ def main(*functions: Callable[..., dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main(train, train_by_autograd, read, predict, ensemble, rows, intervals, interval_of_a_row)
+    main(train, train_by_autograd, film, read, predict, ensemble, rows, intervals, interval_of_a_row)

@@ -14,6 +14,9 @@ from mlplab.runs.discovery import FILM_FILE
 
 TEMPLATE = Path(__file__).parent / "template" / "film.html"
 
+SCRIPTS = ("data", "text", "graph", "canvas", "learned", "losses", "worked")
+"""The scripts beside the template that its own needs, in their order."""
+
 DATA = re.compile(r'<script type="application/json" id="film">(.*?)</script>', re.DOTALL)
 
 MOST_BYTES = 2 * 10**6
@@ -29,6 +32,7 @@ def write_film(folder: Path, films: Sequence[Mapping[str, Any]], notes: Sequence
     )
     html = rendered(
         TEMPLATE,
+        scripts=[TEMPLATE.with_name(f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS],
         title=folder.resolve().name,
         subtitle=f"How {'a network' if count == 1 else plural(count, 'network')}{learned}",
         notes=notes,

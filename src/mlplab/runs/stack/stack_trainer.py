@@ -95,7 +95,7 @@ class StackTrainer:
         self.periodic_checkpoint = PeriodicCheckpoint(minutes, self.save, last_save)
         self.stack.module.callbacks = [
             self.best,
-            self.film,
+            *([self.film] if first.callbacks.film else []),
             EpochCurves(loggers, self.best),
             *([StepCurves(loggers, steps)] if steps else []),
             self.stopping,

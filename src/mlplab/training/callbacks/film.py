@@ -46,15 +46,16 @@ class FilmFrames(StackCallback):
 
     def on_step(self, trainer: Trainer, module: StackModule) -> None:
         """Copies what a frame consists of."""
-        step, optimizer = module.completed_epochs * module.steps + module.completed_steps, module.optimizer
+        step = module.completed_epochs * module.steps + module.completed_steps
         if step in self._afters:
+            optimizer = module.optimizer
             for name in ("gradients", *optimizer.state_names):
                 self._append(name, optimizer.rows[name])
             self._append("after", optimizer.rows["weights"])
             self._append("loss", module.last_losses())
             self._append("lr", optimizer.lr)
         if step in self._befores:
-            self._copy_before(step, optimizer)
+            self._copy_before(step, module.optimizer)
 
     def _copy_before(self, step: int, optimizer: MemberOptimizer) -> None:
         self._append("before", optimizer.rows["weights"])
