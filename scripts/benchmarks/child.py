@@ -91,7 +91,7 @@ def train_by_autograd(*words: str) -> dict[str, Any]:
 
 def film(*words: str) -> dict[str, Any]:
     """Runs `scripts/train.py` in the current folder: the seconds of training, those of them in which frames
-    of the film were copied, and those in which its page was written."""
+    of the film were copied, and those in which its page was written; and until Chromium shows it."""
     from mlplab.runs.film.film import film_of
     from mlplab.runs.film.page import write_film
     from mlplab.training.callbacks.film import FilmFrames
@@ -114,7 +114,19 @@ def film(*words: str) -> dict[str, Any]:
     ):
         _train_script((*words, "name=run"))
     metrics = json.loads(Path("outputs/run/metrics.json").read_text(encoding="utf-8"))
-    return {"seconds": metrics["seconds"], **spent}
+    page = Path("outputs/run/film.html")
+    return {"seconds": metrics["seconds"], **spent, "paint": _first_paint(page), "bytes": page.stat().st_size}
+
+
+def _first_paint(path: Path) -> float:
+    from chromium import opened_browser
+
+    with opened_browser() as browser:
+        page = browser.new_page()
+        page.goto(path.resolve().as_uri())
+        paints = "performance.getEntriesByName('first-contentful-paint')"
+        page.wait_for_function(f"{paints}.length")
+        return float(page.evaluate(f"{paints}[0].startTime")) / 1000
 
 
 def read(*words: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What does it cost to film a run?
 
 film      the seconds of training, those of them in which the frames of a film were copied, and those in which
-          its page was written: of the article's run, and of a network of 2 × 8 units that trains for ten
-          seconds or more; and their processes, with and without a film
+          its page was written, until Chromium shows it, and its bytes: of the article's run, of eight of its
+          networks, and of one of 2 × 8 units that trains for ten seconds or more; and their processes, with
+          and without a film
 """
 
 from functools import partial
@@ -17,6 +18,7 @@ WITH, WITHOUT = "callbacks.film=true", "callbacks.film=false"
 
 RUNS = {
     "the article": ("experiment=article",),
+    "8 of its networks": ("experiment=article", "ensemble=8"),
     "2 × 8 units": (
         *("experiment=film", "data=synthetic", "data.rows=20000", "trainer.max_epochs=500"),
         *("callbacks.early_stopping.patience=null", "baselines=[]", "figures=none", "test=false"),
@@ -39,10 +41,12 @@ def measure(arguments: Film) -> None:
     times = harness.alternate(contenders, arguments.repeats)
 
     def shown(part: str, key: harness.Key) -> str:
-        has = part in times[key].answers[0]
-        return harness.show_seconds(times[key].median(part)) if has else ""
+        if part not in times[key].answers[0]:
+            return ""
+        value = times[key].median(part)
+        return f"{value / 1e6:.2f} MB" if part == "bytes" else harness.show_seconds(value)
 
-    parts = {part: partial(shown, part) for part in ("copying", "page")}
+    parts = {part: partial(shown, part) for part in ("copying", "page", "paint", "bytes")}
     base = f"{arguments.checkouts[0].name}, without"
     harness.report("film", arguments, [harness.comparison("the film of a run", times, base, parts)], times)
 

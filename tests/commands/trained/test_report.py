@@ -94,6 +94,16 @@ def test_a_run_has_all_parts(here: Path) -> None:
     assert text.index("Residuals") < text.index("Other")  # known figures come first
 
 
+def test_a_report_links_to_the_film_of_a_run(here: Path) -> None:
+    run = here / "sweep/0"
+    assert "film.html" not in page_of(run)
+    (run / "film.html").touch()
+    assert 'href="film.html"' in page_of(run)
+    for other in (here / "sweep").glob("[1-9]*"):
+        shutil.rmtree(other)
+    assert 'href="0/film.html"' in page_of(here / "sweep")
+
+
 def test_a_run_of_classes_shows_the_least_likely_true_classes(here: Path) -> None:
     text = text_of(page_of(here / "classes/0"))
     assert "blobs → target (classes)" in text

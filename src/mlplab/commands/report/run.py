@@ -17,6 +17,7 @@ from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.discovery import FILM_FILE
 
 LONGEST_LOG = 2**20
 """Bytes of a log that are read at most."""
@@ -65,6 +66,9 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "command": shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else "",
         "untested": "" if scores else _untested(run),
         "drawn": run.config.get("figures") != "none",
+        "film": (folder / FILM_FILE).relative_to(comparison.root).as_posix()
+        if (folder / FILM_FILE).is_file()
+        else "",
     }
 
 

@@ -76,7 +76,7 @@ class FilmFrames(StackCallback):
         """
         for name, values in state.items():
             self.frames[name] = list(values.unbind(1))
-        steps = self.frames["step"]
-        if len(steps) > len(self.frames["after"]) and int(steps[-1][0]) not in self._befores:
+        steps = self.frames.get("step", [])
+        if len(steps) > len(self.frames.get("after", [])) and int(steps[-1][0]) not in self._befores:
             for name in ("step", "before"):
                 self.frames[name].pop()
