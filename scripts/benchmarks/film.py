@@ -1,9 +1,8 @@
 """What does it cost to film a run?
 
-film      the seconds of training, those of them in which the frames of a film were copied, and those in which
-          its page was written, until Chromium shows it, and its bytes: of the article's run, of eight of its
-          networks, and of one of 2 × 8 units that trains for ten seconds or more; and their processes, with
-          and without a film
+film      the seconds of training, those of them in which the frames of a film were copied, those in which its
+          page was written, those until Chromium shows it, and its bytes: of the article's run, of eight of
+          its networks, and of one of 2 × 8 units that trains for ten seconds or more
 """
 
 from functools import partial
@@ -14,16 +13,17 @@ from typing import Any
 from benchmarks import harness
 from benchmarks.checkout import Checkout
 
-WITH, WITHOUT = "callbacks.film=true", "callbacks.film=false"
-
 RUNS = {
     "the article": ("experiment=article",),
     "8 of its networks": ("experiment=article", "ensemble=8"),
     "2 × 8 units": (
         *("experiment=film", "data=synthetic", "data.rows=20000", "trainer.max_epochs=500"),
-        *("callbacks.early_stopping.patience=null", "baselines=[]", "figures=none", "test=false"),
+        "callbacks.early_stopping.patience=null",
     ),
 }
+
+PARTS = {"training": "seconds", "copying": "copying", "page": "page", "first paint": "paint"}
+"""What is measured, by the heads of the table."""
 
 
 class Film(harness.Benchmark):
@@ -31,31 +31,25 @@ class Film(harness.Benchmark):
 
 
 def measure(arguments: Film) -> None:
-    """Times each run of each checkout, with and without a film in turn."""
-    contenders: dict[harness.Key, harness.Contender] = {}
-    for case, words in RUNS.items():
-        for checkout in arguments.checkouts:
-            contenders[case, f"{checkout.name}, without"] = partial(_process, checkout, *words, WITHOUT)
-            contenders[case, f"{checkout.name}, with"] = partial(_process, checkout, *words, WITH)
-            contenders[case, f"{checkout.name}, training"] = partial(_training, checkout, *words, WITH)
+    """Times each run of each checkout."""
+    contenders: dict[harness.Key, harness.Contender] = {
+        (case, checkout.name): partial(_filmed, checkout, *words)
+        for case, words in RUNS.items()
+        for checkout in arguments.checkouts
+    }
     times = harness.alternate(contenders, arguments.repeats)
+    rows = {
+        key: [
+            *(harness.show_seconds(measured.median(part)) for part in PARTS.values()),
+            f"{measured.median('bytes') / 1e6:.2f} MB",
+        ]
+        for key, measured in times.items()
+    }
+    table = harness.table_of("the film of a run", [*PARTS, "bytes"], rows)
+    harness.report("film", arguments, [table], times)
 
-    def shown(part: str, key: harness.Key) -> str:
-        if part not in times[key].answers[0]:
-            return ""
-        value = times[key].median(part)
-        return f"{value / 1e6:.2f} MB" if part == "bytes" else harness.show_seconds(value)
 
-    parts = {part: partial(shown, part) for part in ("copying", "page", "paint", "bytes")}
-    base = f"{arguments.checkouts[0].name}, without"
-    harness.report("film", arguments, [harness.comparison("the film of a run", times, base, parts)], times)
-
-
-def _process(checkout: Checkout, *words: str) -> float:
+def _filmed(checkout: Checkout, *words: str) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
-        return checkout.run("train.py", *words, folder=Path(folder))
-
-
-def _training(checkout: Checkout, *words: str) -> dict[str, Any]:
-    with TemporaryDirectory() as folder:
-        return checkout.ask("child.film", *words, folder=Path(folder))
+        plain = "baselines=[]", "figures=none", "test=false"
+        return checkout.ask("child.film", *words, *plain, folder=Path(folder))

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 from benchmarks import ablation, harness, peers, quality
+from chromium import CHROMIUM
 from support import ROOT, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
@@ -46,13 +47,14 @@ def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
         "csv",
         "search",
         "startup",
+        "film",
         "estimators",
         "ablation",
     ):
         assert f"\n{question} " in usage
     for key in ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches="):
         assert key in usage
-    known = "one of step, sweep, quality, predict, csv, search, startup, estimators, ablation"
+    known = "one of step, sweep, quality, predict, csv, search, startup, film, estimators, ablation"
     assert_short_answer(process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", known])
 
 
@@ -320,6 +322,19 @@ def test_jax_makes_the_steps_of_pytorch() -> None:
     for position, values in enumerate(each for layer in state.weights for each in layer):
         ours = np.stack([of_run[position].detach() for of_run in weights])
         np.testing.assert_allclose(np.array(values), ours, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="a browser paints the page")
+def test_films_are_measured(tmp_path: Path) -> None:
+    _, stored = measured("film", tmp_path)
+    assert cases_of(stored) == [
+        (case, "mlplab") for case in ("the article", "8 of its networks", "2 × 8 units")
+    ]
+    for time in stored["times"]:
+        [answer] = time["answers"]
+        assert 0 < answer["copying"] < answer["seconds"]
+        assert answer["bytes"] < 2e6
 
 
 @pytest.mark.slow
