@@ -217,7 +217,7 @@ def test_the_keyboard_reaches_the_content_first_and_hovering_shows_a_point(
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#main")
+    expect(page).to_have_url(re.compile("#main$"))
     page.locator(".chart").first.hover()
     page.wait_for_selector("#vg-tooltip-element.visible")
     assert "epoch" in page.locator("#vg-tooltip-element").inner_text()
