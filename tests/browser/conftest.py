@@ -20,3 +20,13 @@ def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
     yield page
     page.close()
+
+
+@pytest.fixture
+def problems(page: Page) -> list[str]:
+    """What the page's console says, its errors, and the addresses that it asks for."""
+    seen = list[str]()
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("request", lambda request: seen.append(request.url))
+    return seen

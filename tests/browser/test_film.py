@@ -52,12 +52,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def opened(page: Page, films: dict[str, Path]) -> Iterator[Callable[[str], Page]]:
+def opened(page: Page, films: dict[str, Path], problems: list[str]) -> Iterator[Callable[[str], Page]]:
     """Opens a page that has drawn itself; there must be no error, warning or request."""
-    problems = list[str]()
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: problems.append(request.url))
 
     def opened(name: str) -> Page:
         page.goto(films[name].as_uri())

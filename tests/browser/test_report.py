@@ -83,12 +83,8 @@ def large_numbers() -> dict[str, Figure]:
 
 
 @pytest.fixture
-def opened(page: Page, pages: dict[str, Path]) -> Iterator[Callable[[str], Page]]:
+def opened(page: Page, pages: dict[str, Path], problems: list[str]) -> Iterator[Callable[[str], Page]]:
     """Opens a page and waits for its charts; there must be no error, warning or request."""
-    problems = list[str]()
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: problems.append(request.url))
 
     def opened(name: str) -> Page:
         page.goto(pages[name].as_uri())

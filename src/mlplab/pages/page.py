@@ -24,7 +24,7 @@ def rendered(template: Path, *, scripts: Sequence[str] = (), **values: Any) -> s
         path.read_text(encoding="utf-8") for path in (SHARED / "base.css", template.with_suffix(".css"))
     )
     own = template.with_suffix(".js").read_text(encoding="utf-8")
-    # A script cannot end its element: within JavaScript's strings, `<\\/` is `</`.
+    # A script cannot end its element: within JavaScript's strings, `<\/` is `</`.
     texts = [text.replace("</script", "<\\/script") for text in (*scripts, own)]
     environment = Environment(
         loader=FileSystemLoader([template.parent, SHARED]),

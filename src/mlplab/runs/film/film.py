@@ -7,7 +7,7 @@ computed afterwards, by the operations that train, and for all frames at once: t
 network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.models import MLP
 from mlplab.models.layers.activation import Activation
-from mlplab.models.mlp import HiddenLayer
+from mlplab.models.mlp import HiddenLayer, LayerTrace
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.film.packing import Plain, packed
 from mlplab.runs.film.scene import Scene, input_names, scene_of
@@ -69,13 +69,13 @@ class _Frames:
     def __init__(
         self, trainer: StackTrainer, member: int, section: config.ResolvedConfig, data: RunData, scene: Scene
     ) -> None:
-        module, frames = trainer.stack.module, trainer.film.state()
+        module, frames = trainer.stack.module, trainer.film.of_member(member)
         epochs = int(module.epochs[member]) + (member in module.diverged)
         end = min(epochs * module.steps, trainer.trainer.global_step)
-        steps = [step for step in frames["step"][member].tolist() if step < end]
+        steps = [step for step in frames["step"].tolist() if step < end]
         self.steps, self.section, self.data, self.scene = [*steps, end], section, data, scene
         self.steps_per_epoch, self.batch_size = module.steps, trainer.stack.datamodule.batch_size
-        self.recorded = {name: values[member, : len(steps)] for name, values in frames.items()}
+        self.recorded = {name: values[: len(steps)] for name, values in frames.items()}
         count = len(self.steps)
         self.network = build_stack_network([section] * count, [data] * count, initialize=False)
         last = {name: tensor[member : member + 1] for name, tensor in trainer.last_weights.items()}
@@ -147,14 +147,16 @@ class _Frames:
 
     def _validation_losses(self) -> Float64[np.ndarray, " frame"]:
         batch = self._batch(sample_rows(self.data.split.val, MOST_SCORED))
-        z = self.network.forward_scaled(self.network.preprocessing.impute(batch.x))
-        losses = batch_losses(self.loss, z, batch, self.transform)
+        losses = batch_losses(self.loss, self._scaled(batch.x), batch, self.transform)
         return self.loss.in_target_units(losses, self.transform).numpy()
+
+    def _scaled(self, x: Float[Tensor, "frame row feature"]) -> Float[Tensor, "frame row output"]:
+        """Predictions on the scale of the loss."""
+        return self.network.forward_scaled(self.network.preprocessing.impute(x))
 
     def _predicted(self, x: Float[Tensor, "frame row feature"]) -> Float64[np.ndarray, "frame row output"]:
         """The target in its own units, or the probability of each class."""
-        z = self.network.forward_scaled(self.network.preprocessing.impute(x))
-        is_class = isinstance(self.transform, ClassProbabilities)
+        z, is_class = self._scaled(x), isinstance(self.transform, ClassProbabilities)
         return (self.transform.inverse_transform(z) if is_class else self.transform.scored(z)).numpy()
 
     def _points(self) -> Plain:
@@ -203,7 +205,8 @@ class _Frames:
 
         a, layers = body.trace(x, lambda z: self.loss.derivative(output(z), y) / y.shape[2])
         names = input_names(self.data.table.schema, self.section.model.preprocessing)
-        plain = [self._layer(number, *traced) for number, traced in enumerate(layers)]
+        recorded = {key: self._unpacked(key) for key in self.recorded if key not in NOT_OF_WEIGHTS}
+        plain = [self._layer(number, recorded, traced) for number, traced in enumerate(layers)]
         return {
             "inputs": [f"input {k + 1}" for k in range(a.shape[2])] if body.first else names,
             "x": packed((a if body.first else a[:1]).numpy()),
@@ -216,7 +219,7 @@ class _Frames:
             "predicted": packed(self._predicted(batch.x)),
         }
 
-    def _layer(self, number: int, z: Tensor, a: Tensor, delta: Tensor) -> Plain:
+    def _layer(self, number: int, recorded: Mapping[str, Tensors], traced: LayerTrace) -> Plain:
         """A layer: z, a and δ of each frame, row and unit, and its parameters."""
         body = self.network.body
         assert isinstance(body, MLP)
@@ -225,13 +228,12 @@ class _Frames:
         plain: Plain = {
             "activation": "" if hidden is None else hidden.activation.names[0],
             "formula": "" if hidden is None else _formula(hidden),
-            **{name: packed(values.numpy()) for name, values in (("z", z), ("a", a), ("delta", delta))},
+            **{name: packed(values.numpy()) for name, values in traced._asdict().items()},
         }
         path = "body.output" if hidden is None else f"body.hidden.{number}.linear"
         for part in ("weight", "bias"):
             name = f"{path}.{part}"
-            keys = [key for key in self.recorded if key not in NOT_OF_WEIGHTS]
-            plain[part] = {key: packed(self._unpacked(key)[name].numpy()) for key in keys}
+            plain[part] = {key: packed(weights[name].numpy()) for key, weights in recorded.items()}
             plain[part]["before"] = packed(self.network.get_parameter(name).numpy())  # with the last frame
         return plain
 

@@ -46,16 +46,20 @@ def write_film(folder: Path, films: Sequence[Mapping[str, Any]], notes: Sequence
 
 def write_film_of_sweep(root: Path, folders: Sequence[Path]) -> Path | None:
     """Writes the films of a sweep's runs as one, if there are several; as many as fit into a page."""
-    pages = [path.read_text(encoding="utf-8") for folder in folders if (path := folder / FILM_FILE).is_file()]
-    data = [found[1] for page in pages if (found := DATA.search(page))]
-    room = MOST_BYTES - (len(pages[0].encode()) - len(data[0].encode()) if data else 0)
-    films = list[Mapping[str, Any]]()
-    for text in data:
-        room -= len(text.encode())
+    paths = [path for folder in folders if (path := folder / FILM_FILE).is_file()]
+    films, room = list[Mapping[str, Any]](), MOST_BYTES
+    for path in paths:
+        page = path.read_text(encoding="utf-8")
+        if not (found := DATA.search(page)):
+            continue
+        # What is not data is in the page once.
+        room -= len((found[1] if films else page).encode())
         if room < 0:
             break
-        films += json.loads(text)["runs"]
+        films += json.loads(found[1])["runs"]
     if len(films) < 2:
         return None
-    left_out = f"This page shows the first {len(films)} of {len(data)} runs; each has a film.html of its own."
-    return write_film(root, films, [left_out] if len(films) < len(data) else [])
+    left_out = (
+        f"This page shows the first {len(films)} of {len(paths)} runs; each has a film.html of its own."
+    )
+    return write_film(root, films, [left_out] if len(films) < len(paths) else [])

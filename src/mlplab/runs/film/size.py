@@ -27,7 +27,7 @@ VALUES_OF_WEIGHT = 5
 """Of a frame: the weight before and after a step, its gradient and two moments."""
 
 MOST_WEIGHTS = (MOST_VALUES // FEWEST_FRAMES - MAP * MAP // 4) // (VALUES_OF_WEIGHT + 1)
-"""About the most weights of a network: for six of them, there is a unit with a few values."""
+"""About how many weights a network may have, with about one number of its units for each weight."""
 
 MOST_UNITS = 16
 """Units of the network that a message proposes."""
@@ -55,16 +55,12 @@ def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
     if run.ensemble <= (most := MOST_VALUES // FEWEST_FRAMES // _values_of_frame(network)):
         return
     if most:
-        found, expected = f"{run.ensemble}", f"at most {most} of this size"
-        raise UserError(
-            Fault(
-                "too many networks for a film",
-                "ensemble",
-                found,
-                expected,
-                f"use ensemble={most}, {otherwise}",
-            )
+        what, found, expected = (
+            "too many networks for a film",
+            str(run.ensemble),
+            f"at most {most} of this size",
         )
+        raise UserError(Fault(what, "ensemble", found, expected, f"use ensemble={most}, {otherwise}"))
     inputs = network.preprocessing.width + network.preprocessing.target_transform.outputs
     units = min(MOST_UNITS, MOST_WEIGHTS // (inputs + 2))
     smaller = f"use ensemble=1 model=mlp model.hidden=[{units}] model.piecewise_linear_bins=0, {otherwise}"

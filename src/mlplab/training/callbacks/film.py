@@ -68,6 +68,10 @@ class FilmFrames(StackCallback):
         """The frames as tensors `[member, frame, …]`."""
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 
+    def of_member(self, member: int) -> Tensors:
+        """The frames of a member as tensors `[frame, …]`."""
+        return {name: torch.stack([each[member] for each in values]) for name, values in self.frames.items()}
+
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes over the result of `state`.
 
