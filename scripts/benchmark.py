@@ -24,7 +24,8 @@ from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
 QUESTIONS = (
-    *("step", "sweep", "quality", "predict", "csv", "search", "startup", "film", "estimators", "ablation"),
+    *("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "film", "estimators"),
+    "ablation",
 )
 
 

@@ -27,6 +27,7 @@ LEVELS = [
     {"models"},
     {"training"},
     {"runs"},
+    {"onnx"},
     {"commands"},
     {"sweeps"},
     {"cli"},

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 from unittest.mock import patch
@@ -166,6 +167,35 @@ def predict(run: str, source: str, output: str, *levels: str) -> dict[str, Any]:
     return timed(lambda: predict(Path(run), source, output, overwrite=True, **options))
 
 
+def export(folder: str, table: str) -> dict[str, Any]:
+    """Exports a run; the predictions of a table, 1,000 rows at a time, and of a row, by model and run."""
+    import onnxruntime
+    import polars as pl
+    import torch
+
+    import mlplab
+    from mlplab.onnx.check import check_model, model_inputs
+
+    torch.set_num_threads(1)
+    run, frame = mlplab.FinishedRun(Path(folder)), pl.read_csv(table)
+    content = run.export(Path(folder, "model.onnx")).read_bytes()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def times(rows: Any, repeats: int) -> list[float]:
+        """The median seconds of the model, and of the run."""
+        parts = [model_inputs(run.schema, part) for part in rows.iter_slices(1000)]
+        works = (lambda: [session.run(None, part) for part in parts], lambda: run.predict(rows))
+        return [median(timed(work)["seconds"] for _ in range(repeats)) for work in works]
+
+    [seconds, predict], [row, predict_row] = times(frame, 3), times(frame[:1], 50)
+    return {
+        **{"seconds": seconds, "predict": predict, "row": row, "predict a row": predict_row},
+        **{"bytes": len(content), "difference": check_model(content, run.model, frame, (), ()).difference},
+    }
+
+
 def interval_of_a_row(folder: str, table: str) -> dict[str, Any]:
     """Predicts the interval of a single row of a table, as a program that serves predictions would."""
     import polars as pl
@@ -246,4 +276,4 @@ def main(*functions: Callable[..., dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main(train, train_by_autograd, film, read, predict, ensemble, rows, intervals, interval_of_a_row)
+    main(train, train_by_autograd, film, read, predict, export, ensemble, rows, intervals, interval_of_a_row)

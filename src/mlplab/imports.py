@@ -1,8 +1,11 @@
-"""Fast imports of large packages."""
+"""Imports of large packages, and of those that may not be installed."""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+
+from mlplab.errors import Fault, UserError
 
 _frozen_blocks = 0  # of `frozen_objects` that are open; to count the frozen objects takes 30 ms
 
@@ -40,3 +43,16 @@ def frozen_objects() -> Iterator[None]:
         _frozen_blocks -= 1
         if not were_frozen:
             gc.unfreeze()
+
+
+def check_installed(where: str, extra: str, *packages: str) -> None:
+    """Checks that the packages of an extra of mlplab are installed.
+
+    Raises:
+        UserError: otherwise; `where` needs them.
+    """
+    if missing := [package for package in packages if find_spec(package) is None]:
+        noun, verb = ("package", "is") if len(missing) == 1 else ("packages", "are")
+        what = f"needs the {noun} {' and '.join(missing)}, which {verb} not installed"
+        remedy = f"install {'it' if len(missing) == 1 else 'them'}: uv sync --extra {extra}, or pip install"
+        raise UserError(Fault(what, where, remedy=f"{remedy} {' '.join(missing)}"))

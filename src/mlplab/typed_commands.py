@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from shutil import which
 
-COMMANDS = ("train", "describe", "evaluate", "predict", "results", "report")
+COMMANDS = ("train", "describe", "evaluate", "predict", "export", "results", "report")
 """The commands that are scripts in a clone, too."""
 
 PACKAGE = Path(__file__).resolve().parent

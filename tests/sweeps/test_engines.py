@@ -30,7 +30,7 @@ from mlplab.runs.folder import RunFolder
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
 from mlplab.sweeps import train_stack as training
-from mlplab.sweeps.checks import check_installed
+from mlplab.sweeps.checks import check_engine_installed
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import slurm as slurm_engine
 from mlplab.sweeps.engines import slurm_task, worker
@@ -318,7 +318,7 @@ def test_engines_that_are_not_here(
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     monkeypatch.setitem(sys.modules, absent or "unknown", None)
     with pytest.raises(UserError, match=message):  # noqa: PT012
-        check_installed(launcher(engine).engine)
+        check_engine_installed(launcher(engine).engine)
         open_engine(launcher(engine), tmp_path, "auto")
 
 

@@ -15,7 +15,7 @@ from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.files import read_json
-from mlplab.imports import heavy_imports
+from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.discovery import is_run, read_config, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS
 
@@ -161,6 +161,38 @@ class FinishedRun(Finished):
         rows = None if frame is None else to_polars(frame)
         trained_on = rows if self.frame is None else self.frame  # rows may be the same frame again
         return score(self.model, DataCache(trained_on), rows, importance=importance)
+
+    def export(
+        self,
+        path: str | Path,
+        frame: FrameLike | str | PathLike[str] = None,
+        *,
+        interval: "AnyLevels | None" = None,
+        sets: "AnyLevels | None" = None,
+    ) -> Path:
+        """Writes an ONNX model, as the command `export`, and a page about it: of `price.onnx`, `price.md`.
+
+        Args:
+            frame: rows on which the model is checked; None: those of the run's table.
+            interval, sets: levels of intervals and prediction sets that are outputs, too.
+
+        Raises:
+            UserError: if there are no rows, or the model predicts otherwise than the run.
+        """
+        check_installed("export", "onnx", "onnx", "onnxruntime")
+        with heavy_imports():
+            from mlplab.commands.export import write_model
+            from mlplab.runs.trained.levels import levels_given
+
+        rows = (
+            self.frame
+            if frame is None
+            else fspath(frame)
+            if isinstance(frame, str | PathLike)
+            else to_polars(frame)
+        )
+        levels = levels_given("interval", interval), levels_given("sets", sets)
+        return write_model(self.model, Path(path), rows, *levels).model
 
     def report(self) -> Path:
         """Writes a page about the run, and returns its path."""

@@ -6,6 +6,7 @@ mlplab COMMAND [arguments]
   describe    shows how the columns of a table are read, without training
   evaluate    scores a trained run again, or on another file
   predict     predicts the rows of a file
+  export      writes a trained run as an ONNX model, which runs without mlplab
   results     compares runs and sweeps in one table
   report      writes one page about a run or a sweep
   completion  prints the script with which a shell completes these commands

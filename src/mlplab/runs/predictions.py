@@ -47,7 +47,7 @@ def column_names(schema: Schema, quantiles: Sequence[float] = ()) -> tuple[list[
     `prediction_<target>`. Those of spread are `prediction_sd` or `prediction_<target>_sd`, and for classes
     `entropy` and `disagreement`. A name that the training table has gets a `_` at its end.
     """
-    known = _known(schema)
+    known = known_names(schema)
     if len(schema.targets) == 1 and PREDICTION not in known:
         names = [PREDICTION]
     else:
@@ -55,13 +55,13 @@ def column_names(schema: Schema, quantiles: Sequence[float] = ()) -> tuple[list[
     spread = SPREAD_OF_CLASSES if schema.classes else [f"{name}_sd" for name in names]
     names += [f"{PROBABILITY}_{label}" for label in schema.classes]
     names += [f"{QUANTILE}_{level:g}" for level in quantiles]
-    unused = _unused([*names, *spread], known)
+    unused = unused_names([*names, *spread], known)
     return unused[: len(names)], unused[len(names) :]
 
 
 def set_columns(schema: Schema, sets: Sequence[Sets], levels: Sequence[float]) -> list[pl.Series]:
     """The columns of prediction sets: `set`, with the classes in order; of several levels `set_0.9`."""
-    names = _unused([f"set{end}" for end in _ends(levels)], _known(schema))
+    names = unused_names([f"set{end}" for end in _ends(levels)], known_names(schema))
     labels = [pl.when(pl.col(label)).then(pl.lit(label)) for label in schema.classes]
     joined = pl.concat_str(labels, separator=BETWEEN_CLASSES, ignore_nulls=True)
     frames = (pl.DataFrame(of_level, [*schema.classes]) for of_level in sets)
@@ -81,7 +81,7 @@ def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Sequence[
         for place, target in enumerate(targets)
         for limit, name in enumerate(("lower", "upper"))
     }
-    names = _unused([*columns], _known(schema))
+    names = unused_names([*columns], known_names(schema))
     return [pl.Series(name, values) for name, values in zip(names, columns.values(), strict=True)]
 
 
@@ -90,12 +90,12 @@ def _ends(levels: Sequence[float]) -> list[str]:
     return [f"_{level:g}" if len(levels) > 1 else "" for level in levels]
 
 
-def _known(schema: Schema) -> set[str]:
+def known_names(schema: Schema) -> set[str]:
     """The names of the columns of the training table."""
     return {*schema.names, *schema.targets, *schema.left_out, *([schema.weight] if schema.weight else [])}
 
 
-def _unused(names: Sequence[str], known: set[str]) -> list[str]:
+def unused_names(names: Sequence[str], known: set[str]) -> list[str]:
     """The names, with a `_` at the end of those that are known, or come a second time."""
     unused, taken = list[str](), set(known)
     for name in names:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed
+from mlplab.imports import check_installed
 from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import by_table
@@ -106,10 +106,7 @@ def check_same_loss(runs: Sequence[ComposedRun] | Sequence[Run]) -> None:
             raise UserError(Fault(what, "monitor=val/loss", found, remedy=remedy))
 
 
-def check_installed(engine: Engine) -> None:
+def check_engine_installed(engine: Engine) -> None:
     """Raises `UserError` if the package of an engine is not installed."""
-    package = {"local": "", "slurm": "submitit", "ray": "ray"}[engine.name]
-    if package and find_spec(package) is None:
-        remedy = f"install it: uv sync --extra {engine.name}, or pip install -e '.[{engine.name}]'"
-        where = f"hydra/launcher/engine={engine.name}"
-        raise UserError(Fault(f"needs the package {package}, which is not installed", where, remedy=remedy))
+    packages = {"local": list[str](), "slurm": ["submitit"], "ray": ["ray"]}[engine.name]
+    check_installed(f"hydra/launcher/engine={engine.name}", engine.name, *packages)

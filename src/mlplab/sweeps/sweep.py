@@ -15,7 +15,7 @@ from mlplab.errors import RunFailed
 from mlplab.files import FolderLock
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_installed, check_runs
+from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_engine_installed, check_runs
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
@@ -56,7 +56,7 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
     """
     root, settings = composed.root, composed.settings
     searches = is_search(composed.overrides, settings)
-    check_installed(composed.launcher.engine)
+    check_engine_installed(composed.launcher.engine)
     check_sweep_folder(root, searches=searches)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)

@@ -179,7 +179,7 @@ def strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
     """Text without surrounding spaces, null for a missing value."""
     text = text.str.strip_chars()
     missing = text.is_in([*NA_VALUES, *na_values])
-    if na_numbers := _numbers_among(na_values):
+    if na_numbers := numbers_among(na_values):
         missing |= text.cast(pl.Float64, strict=False).is_in(na_numbers).fill_null(value=False)
     return text.set(missing, None)
 
@@ -192,11 +192,12 @@ def _cast_float(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
 
 def _without(values: pl.Series, na_values: Collection[str]) -> pl.Series:
     """Numbers, null for a missing value."""
-    na_numbers = _numbers_among(na_values)
+    na_numbers = numbers_among(na_values)
     return values.set(values.is_in(na_numbers), None) if na_numbers else values
 
 
-def _numbers_among(na_values: Collection[str]) -> list[float]:
+def numbers_among(na_values: Collection[str]) -> list[float]:
+    """The missing values that are numbers."""
     numbers = []
     for value in na_values:
         with suppress(ValueError):

@@ -19,7 +19,7 @@ class PiecewiseLinear(ColumnwiseEmbedding):
     arXiv 2203.05556, equation 1). Unlike there, the first and the last bin are clamped on both sides, so that
     the slope in a narrow one does not decide about values beyond the knots. The weights of the bins are 0 at
     first, so that the functions are linear until they have learned more (version B of TabM, arXiv
-    2410.24210). An empty bin, between equal knots, has the feature 0.
+    2410.24210). An empty bin, between knots that are equal but for rounding, has the feature 0.
 
     Args:
         knots: of the numeric columns, which come first; ascending.
@@ -65,7 +65,8 @@ class PiecewiseLinear(ColumnwiseEmbedding):
 def _pieces(knots: Float[Tensor, "member number knot"]) -> Float[Tensor, "member 4*number feature"]:
     """Those of x, which is not clamped, and of the bins."""
     limits, widths = torch.finfo(knots.dtype), knots.diff()
-    slope = torch.where(widths > limits.tiny, 1 / widths, 0)
+    rounding = 64 * limits.eps * torch.maximum(knots[..., 1:].abs(), knots[..., :-1].abs())
+    slope = torch.where(widths > rounding.clamp(min=limits.tiny), 1 / widths, 0)
     of_bins = slope, -knots[..., :-1] * slope, torch.zeros_like(slope), torch.ones_like(slope)
     of_x = 1, 0, limits.min, limits.max
     terms = zip(of_bins, of_x, strict=True)

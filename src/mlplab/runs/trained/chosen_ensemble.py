@@ -16,6 +16,9 @@ from mlplab.runs.discovery import REPORT_FILE, runs_below
 ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
 """The name of the file: its number is that of the steps in which the ensemble was chosen."""
 
+MODEL_FILES = re.compile(r"(model|ensemble-\d+)\.(onnx|md)")
+"""What the command export writes."""
+
 LARGEST_FILE = 2**20
 """The bytes of the file that are read."""
 
@@ -27,7 +30,7 @@ REMEDY = "choose again: mlplab evaluate run=SWEEP select=N"
 def is_written_later(name: str) -> bool:
     """Whether commands add a file or folder of this name to the folder of several runs."""
     is_known = name in (EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, FIGURES)
-    return is_known or ENSEMBLE_FILE.fullmatch(name) is not None
+    return is_known or any(names.fullmatch(name) for names in (ENSEMBLE_FILE, MODEL_FILES))
 
 
 @dataclass(frozen=True)

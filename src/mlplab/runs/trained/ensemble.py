@@ -58,6 +58,7 @@ class Ensemble:
         threshold: from which mean probability on the second of two classes is predicted: the weighted mean
             of the runs' thresholds, so that the weighted mean of the distances from them decides.
         stacks: the runs as stacks that predict together.
+        network_weights: the weight of each network in the mean, in the order of the stacks.
 
     Raises:
         UserError: if a run has another schema or precision than the first, or its weights do not fit.
@@ -78,14 +79,14 @@ class Ensemble:
         self.uncertainty = Uncertainty(self.schema, residuals, self.quantiles, self.weights)
         self.stacks = stacked(runs)
         weight_of = dict(zip(self.runs, self.weights, strict=True))
-        self._network_weights = np.concatenate(
+        self.network_weights = np.concatenate(
             [weight_of[run] * run.member_weights for stack in self.stacks for run in stack.runs]
         )
 
     @property
     def networks(self) -> int:
         """The number of networks of all runs."""
-        return len(self._network_weights)
+        return len(self.network_weights)
 
     @property
     def classes(self) -> np.ndarray:
@@ -239,7 +240,7 @@ class Ensemble:
         Raises:
             UserError: if a value is infinite in the network's precision, or a prediction is not finite.
         """
-        blocks, weights, of_classes = [], self._network_weights, bool(self.schema.classes)
+        blocks, weights, of_classes = [], self.network_weights, bool(self.schema.classes)
         row_values = self.networks * self.runs[0].outputs
         rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
         for start in range(0, max(1, len(x)), rows_at_once):

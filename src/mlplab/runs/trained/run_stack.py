@@ -1,6 +1,6 @@
 """Trained runs that predict together, as one stacked network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
 import numpy as np
@@ -73,10 +73,19 @@ class RunStack:
             self._networks[activations] = self.runs[0].build_network(models)
         network = self._networks[activations]
         if first != self._loaded:
-            state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
-            self.runs[0].load_into(network, state)
+            self.runs[0].load_into(network, _stacked_states(states))
             self._loaded = first
         return network
+
+    def whole_network(self) -> Network:
+        """All members as one network."""
+        network = self.runs[0].build_network(self._models)
+        self.runs[0].load_into(network, _stacked_states(self._states))
+        return network
+
+
+def _stacked_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([state[name] for state in states]) for name in states[0]}
 
 
 def _padded(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "padded feature"]:

@@ -1,0 +1,100 @@
+"""The command export: trained runs as an ONNX model, and a page that says how to use it."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from mlplab.data.cells.parse import named
+from mlplab.data.frames import FRAME
+from mlplab.data.io.discovery import opened
+from mlplab.data.io.source import Source
+from mlplab.data.load_table import csv_options, opened_source
+from mlplab.data.new_data import check_columns
+from mlplab.errors import Fault, UserError
+from mlplab.files import replacing
+from mlplab.onnx.card import model_card
+from mlplab.onnx.check import Check, check_model
+from mlplab.onnx.model import onnx_model
+from mlplab.runs.trained.ensemble import Ensemble, load
+from mlplab.runs.trained.levels import check_levels
+
+CHECKED_ROWS = 10_000
+"""The first rows of a table, of which some are checked."""
+
+
+class Exported(NamedTuple):
+    """The files of a model, and how it compares with the networks it was made of."""
+
+    model: Path
+    card: Path
+    check: Check
+
+
+def export(
+    run: Path,
+    path: str | None = None,
+    *,
+    runs: str | int = "best",
+    interval: Sequence[float] = (),
+    sets: Sequence[float] = (),
+) -> Exported:
+    """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
+
+    They are `model.onnx` and `model.md` in the run's folder, or named as the file of a chosen ensemble.
+
+    Args:
+        run: the folder of a run or a sweep, or the file of a chosen ensemble.
+        path: a CSV or Parquet file, on whose rows the model is checked; None: the table of the run.
+        runs: which runs of a sweep, as in `load`.
+        interval, sets: levels of intervals and prediction sets that are outputs, too.
+
+    Raises:
+        UserError: if there is no finished run or no table, or ONNX cannot express the network.
+    """
+    output = run / "model.onnx" if run.is_dir() else run.with_suffix(".onnx")
+    return write_model(load(run, runs), output, path, interval, sets)
+
+
+def write_model(
+    ensemble: Ensemble,
+    output: Path,
+    data: str | pl.DataFrame | None,
+    interval: Sequence[float] = (),
+    sets: Sequence[float] = (),
+) -> Exported:
+    """Writes the model of an ensemble, as `export`; `data` may be a frame."""
+    check_levels(ensemble.runs, interval, sets)
+    rows, decimal_comma = _rows_to_check(ensemble, data)
+    model = onnx_model(ensemble, interval, sets)
+    content, card = model.SerializeToString(), output.with_suffix(".md")
+    check = check_model(content, ensemble, rows, interval, sets, decimal_comma=decimal_comma)
+    page = model_card(output.name, model, ensemble, check).encode()
+    for path, written in ((output, content), (card, page)):
+        with replacing(path, synced=False) as partial:
+            partial.write_bytes(written)
+    return Exported(output, card, check)
+
+
+def _rows_to_check(ensemble: Ensemble, data: str | pl.DataFrame | None) -> tuple[pl.DataFrame, bool]:
+    """The first rows of the data, or of the first run's table; and whether numbers have a decimal comma."""
+    section, names = ensemble.config[0].data, ensemble.schema.names
+    with ExitStack() as files:
+        if isinstance(data, pl.DataFrame):
+            source = Source.of_frame(FRAME, data)
+        elif data is not None:
+            source = files.enter_context(opened(data, csv_options(section)))
+        else:
+            try:
+                source = files.enter_context(opened_source(section))
+            except UserError as error:
+                remedy = "give other rows on which to check the model: data.path=…"
+                raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
+        check_columns(ensemble.schema, list(source.schema), source.where)
+        rows = next(source.blocks(CHECKED_ROWS, names), pl.DataFrame())
+        if not rows.height:
+            raise UserError(Fault("has no rows", source.where, remedy="give it rows of data"))
+        return rows.select(map(named, names)), source.decimal_comma

@@ -1,0 +1,1 @@
+"""Trained networks as ONNX models, which run without torch and mlplab. Needs the extra `onnx`."""

@@ -1,0 +1,128 @@
+"""Compares a model with the networks that it was made of, by onnxruntime on rows of a table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+import polars as pl
+
+from mlplab.console import plural, quiet
+from mlplab.data.cells.parse import cells_of
+from mlplab.data.schema import Schema
+from mlplab.errors import Fault, UserError
+from mlplab.onnx.inputs import as_input
+from mlplab.onnx.outputs import probabilities_name, set_names
+from mlplab.runs.predictions import Predicted
+from mlplab.runs.trained.ensemble import Ensemble
+
+TOLERANCE = 1e-4
+"""The largest difference of a probability, or of a number in units of the predictions' standard deviation."""
+
+MOST_ROWS = 1000
+"""Rows that are compared, each a second time without some of its cells."""
+
+MISSING = 0.1
+"""The share of cells that it lacks then."""
+
+Outputs = Mapping[str, np.ndarray]
+"""By their names."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the comparison found.
+
+    Args:
+        rows: of the table.
+        difference: the largest one.
+        of_classes: whether it is one of probabilities, or in units of the predictions' standard deviation.
+    """
+
+    rows: int
+    difference: float
+    of_classes: bool
+
+    def __str__(self) -> str:
+        of_what = "probabilities" if self.of_classes else "predictions"
+        unit = "" if self.of_classes else " of their standard deviation"
+        rows = f"on {plural(self.rows, 'row')} of a table, as they are and with missing cells"
+        return f"{rows}, the largest difference from the networks' {of_what} is {self.difference:.0e}{unit}"
+
+
+def model_inputs(
+    schema: Schema, frame: pl.DataFrame, *, decimal_comma: bool = False
+) -> dict[str, np.ndarray]:
+    """The rows of a frame as inputs of a model."""
+    return {
+        column.name: as_input(column, cells_of(frame, column.name), schema, decimal_comma=decimal_comma)
+        for column in schema.inputs
+    }
+
+
+def check_model(
+    model: bytes,
+    ensemble: Ensemble,
+    rows: pl.DataFrame,
+    intervals: Sequence[float],
+    sets: Sequence[float],
+    *,
+    decimal_comma: bool = False,
+) -> Check:
+    """Compares the predictions of a sample of rows, and of the same rows with missing cells.
+
+    Raises:
+        UserError: if they differ by more than `TOLERANCE`, or the rows do not match the network's columns.
+    """
+    schema, sample = ensemble.schema, rows.sample(min(MOST_ROWS, rows.height), seed=0)
+    compared = pl.concat([sample, _with_missing_cells(sample)])
+    with quiet("mlplab.data.new_data"):
+        [(_, _, (mean, _))] = ensemble.predict_frames([compared], "rows", decimal_comma=decimal_comma)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    inputs = model_inputs(schema, compared, decimal_comma=decimal_comma)
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(None, inputs), strict=True))
+    differences = _of_classes if schema.classes else _of_numbers
+    difference = float(np.max([*differences(ensemble, mean, outputs, intervals, sets)]))
+    check = Check(sample.height, difference, bool(schema.classes))
+    if not difference <= TOLERANCE:  # as NaN is
+        expected = f"at most {TOLERANCE:g}"
+        what = f"does not predict as its network does: {check}"
+        raise UserError(Fault(what, "the ONNX model", expected=expected, remedy="use mlplab predict"))
+    return check
+
+
+def _of_numbers(
+    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
+) -> Iterator[float]:
+    """The largest difference of each output, in units of the predictions' standard deviation."""
+    units = ensemble.points(mean).std(0)
+    of_outputs = [
+        *np.resize(units, len(units) + len(ensemble.quantiles)),
+        *np.tile(units.repeat(2), len(intervals)),
+    ]
+    columns = ensemble.columns(mean, ensemble.threshold, intervals)
+    for column, unit in zip(columns, of_outputs, strict=True):
+        yield float(np.abs(outputs[column.name] - column.to_numpy()).max() / (unit or 1))
+
+
+def _of_classes(
+    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
+) -> Iterator[float]:
+    """The largest difference of a probability, and the shares of rows whose label or set contradicts them."""
+    probabilities = outputs[probabilities_name(ensemble.schema)]
+    yield float(np.abs(probabilities - mean).max())
+    label, *_ = ensemble.columns(probabilities, ensemble.threshold)
+    yield float(np.mean(outputs[label.name] != label.to_numpy()))
+    for name, level in zip(set_names(ensemble.schema, sets), sets, strict=True):
+        yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
+
+
+def _with_missing_cells(rows: pl.DataFrame) -> pl.DataFrame:
+    generator = np.random.default_rng(0)
+    columns = ((name, cells_of(rows, name)) for name in rows.columns)
+    missing = (pl.Series(generator.random(rows.height) < MISSING) for _ in rows.columns)
+    drawn = zip(columns, missing, strict=True)
+    return pl.DataFrame(
+        [cells.zip_with(~absent, cells.clear(rows.height)).rename(name) for (name, cells), absent in drawn]
+    )

@@ -1,0 +1,166 @@
+"""The body of a network, layer by layer. Values are `[member, head, row, unit]`, with one head or several."""
+
+from functools import singledispatch
+from itertools import accumulate, groupby
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mlplab.errors import Fault, UserError
+from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding
+from mlplab.models.embeddings.periodic import TURN, PeriodicFeatures, PeriodicProjection
+from mlplab.models.embeddings.piecewise_linear import PiecewiseLinear
+from mlplab.models.layers.activation import Activation, ParametricActivation
+from mlplab.models.layers.heads import SeparateLinear, SharedLinear
+from mlplab.models.layers.input_scale import InputScale
+from mlplab.models.layers.layer_norm import LayerNorm
+from mlplab.models.layers.linear import Linear
+from mlplab.models.mlp import MLP, HiddenLayer
+from mlplab.onnx.graph import Value
+
+END = np.iinfo(np.int64).max
+"""The end of an axis of any size."""
+
+OPERATORS = {
+    **{"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "selu": "Selu", "tanh": "Tanh"},
+    **{"sigmoid": "Sigmoid", "gelu": "Gelu", "mish": "Mish"},
+}
+"""Activations that are an operator of ONNX, with the constants of torch."""
+
+
+@singledispatch
+def apply(layer: nn.Module, x: Value) -> Value:
+    """A layer's output.
+
+    Raises:
+        UserError: if it is of an unknown class.
+    """
+    what = "is a layer that cannot be exported: its Python code may compute anything"
+    remedy = "build the network of layers of mlplab.models in a torch.nn.Sequential, or use model=mlp"
+    raise UserError(Fault(what, type(layer).__name__, remedy=remedy))
+
+
+@apply.register
+def _(layer: nn.Sequential, x: Value) -> Value:
+    if type(layer).forward is not nn.Sequential.forward:
+        return apply.dispatch(nn.Module)(layer, x)
+    for each in layer:
+        x = apply(each, x)
+    return x
+
+
+@apply.register(nn.ReLU)
+@apply.register(nn.Sigmoid)
+@apply.register(nn.SiLU)
+@apply.register(nn.Tanh)
+def _(layer: nn.Module, x: Value) -> Value:
+    return _activated(type(layer).__name__.lower(), x)
+
+
+@apply.register
+def _(layer: MLP, x: Value) -> Value:
+    for each in (*layer.first, *layer.hidden, layer.output):
+        x = apply(each, x)
+    return x
+
+
+@apply.register
+def _(layer: HiddenLayer, x: Value) -> Value:
+    a = apply(layer.linear, x)
+    a = apply(layer.activation, a if layer.norm is None else apply(layer.norm, a))
+    return x + a if layer.residual else a
+
+
+@apply.register
+def _(layer: Linear, x: Value) -> Value:
+    return x @ layer.weight.unsqueeze(1) + layer.bias.unsqueeze(1)
+
+
+@apply.register
+def _(layer: SharedLinear, x: Value) -> Value:
+    r, s, bias = (parameter.unsqueeze(2) for parameter in (layer.r, layer.s, layer.bias))
+    return ((x * r) @ layer.weight.unsqueeze(1)) * s + bias
+
+
+@apply.register
+def _(layer: SeparateLinear, x: Value) -> Value:
+    weight = torch.unflatten(layer.weight, 1, (layer.heads, -1))
+    return x @ weight + layer.bias.unsqueeze(2)
+
+
+@apply.register
+def _(layer: InputScale, x: Value) -> Value:
+    return x * layer.weight.unsqueeze(1)
+
+
+@apply.register
+def _(layer: LayerNorm, x: Value) -> Value:
+    ones = np.ones(layer.weight.shape[2], x.dtype)
+    normed = x.op("LayerNormalization", ones, axis=-1, epsilon=layer.eps)
+    return normed * layer.weight.unsqueeze(1) + layer.bias.unsqueeze(1)
+
+
+@apply.register
+def _(layer: Activation, x: Value) -> Value:
+    names = [(name, len(list(same))) for name, same in groupby(layer.names)]
+    ends = [*accumulate(count for _, count in names)]
+    if len(names) == 1:
+        return _activated(names[0][0], x)
+    parts = [
+        _activated(name, x.part(end - count, end, 0)) for (name, count), end in zip(names, ends, strict=True)
+    ]
+    return x.graph.concat(parts, 0)
+
+
+def _activated(name: str, z: Value) -> Value:
+    return z * z.op("Sigmoid") if name == "silu" else z.op(OPERATORS[name])
+
+
+@apply.register
+def _(layer: ParametricActivation, x: Value) -> Value:
+    return x + (apply.dispatch(Activation)(layer, x) - x) * layer.weight.unsqueeze(1)
+
+
+@apply.register
+def _(layer: PeriodicFeatures, x: Value) -> Value:
+    cosines = _cosines(_by_column(x, layer.numbers), layer.weight, layer.bias)
+    return x.graph.concat([x, _by_row(cosines * layer.scale, len(layer.weight), layer.added)], 3)
+
+
+@apply.register
+def _(layer: ColumnwiseEmbedding, x: Value) -> Value:
+    weight, width = torch.unflatten(layer.weight, 1, (layer.numbers, -1)), layer.numbers * layer.width
+    embedded = features_of(layer, _by_column(x, layer.numbers)) @ weight + layer.bias.unsqueeze(2)
+    others = x.part(layer.kept, END, 3)
+    return x.graph.concat([_by_row(embedded, len(weight), width), others], 3)
+
+
+@singledispatch
+def features_of(layer: ColumnwiseEmbedding, column: Value) -> Value:
+    """The features of columns: `[member, number, row, feature]`, given `[member, number, row, 1]`."""
+    raise NotImplementedError
+
+
+@features_of.register
+def _(layer: PeriodicProjection, column: Value) -> Value:
+    return _cosines(column, layer.frequency, layer.phase)
+
+
+@features_of.register
+def _(layer: PiecewiseLinear, column: Value) -> Value:
+    slope, intercept, lower, upper = torch.unflatten(layer.pieces, 1, (4, -1)).unsqueeze(3).unbind(1)
+    return (column * slope + intercept).clamp(lower, upper)
+
+
+def _cosines(column: Value, frequency: Tensor, phase: Tensor) -> Value:
+    return (column * (frequency.unsqueeze(2) * TURN) + phase.unsqueeze(2) * TURN).op("Cos")
+
+
+def _by_column(x: Value, numbers: int) -> Value:
+    return x.part(0, numbers, 3).transpose(0, 3, 2, 1)
+
+
+def _by_row(values: Value, members: int, width: int) -> Value:
+    """The values of all columns, `[member, number, row, value]`, side by side: `[member, 1, row, width]`."""
+    return values.transpose(0, 2, 1, 3).op("Reshape", np.array([members, 1, -1, width]))

@@ -1,0 +1,38 @@
+"""The ONNX model of trained runs: raw columns in, predictions out."""
+
+from collections.abc import Sequence
+
+import onnx
+
+from mlplab.onnx.graph import Graph, Value
+from mlplab.onnx.inputs import features_of
+from mlplab.onnx.layers import apply
+from mlplab.onnx.outputs import predictions, write_outputs
+from mlplab.onnx.preprocessing import preprocess
+from mlplab.runs.trained.ensemble import Ensemble
+
+
+def onnx_model(
+    ensemble: Ensemble, intervals: Sequence[float] = (), sets: Sequence[float] = (), description: str = ""
+) -> onnx.ModelProto:
+    """The model of all networks of an ensemble.
+
+    Args:
+        intervals, sets: levels of intervals and prediction sets that it has as outputs.
+
+    Raises:
+        UserError: if a network has a layer that ONNX cannot express.
+    """
+    graph = Graph()
+    features = features_of(graph, ensemble.schema)
+    parts, start, networks = list[Value](), 0, ensemble.networks
+    for stack in ensemble.stacks:
+        network = stack.whole_network()
+        columns, linear = preprocess(graph, features, network)
+        predicted = predictions(apply(network.body, columns.unsqueeze(1)), linear, network)
+        end = start + len(network.preprocessing.impute_value)
+        weights = ensemble.network_weights[start:end, None, None]
+        parts.append(predicted.squeeze(0) if networks == 1 else (predicted * weights).sum(0))
+        start = end
+    write_outputs(graph, ensemble, sum(parts[1:], parts[0]), intervals, sets)
+    return graph.model(description)

@@ -1,0 +1,161 @@
+"""The last layer of a network, and the outputs of a model: predictions, limits, classes and their sets."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from mlplab.config.loss import MEDIAN
+from mlplab.data.class_labels import label_values
+from mlplab.data.schema import Schema
+from mlplab.errors import listed
+from mlplab.models.network import Network
+from mlplab.models.targets import ClassProbabilities, TargetScaling
+from mlplab.onnx.graph import Graph, Value
+from mlplab.runs.conformal.prediction_sets import lowest_probability
+from mlplab.runs.conformal.residuals import Residuals
+from mlplab.runs.predictions import (
+    column_names,
+    interval_columns,
+    known_names,
+    set_columns,
+    unused_names,
+)
+from mlplab.runs.trained.ensemble import Ensemble
+
+
+def probabilities_name(schema: Schema) -> str:
+    """The name of the output with the probabilities of all classes."""
+    return unused_names(["probabilities"], known_names(schema))[0]
+
+
+def set_names(schema: Schema, levels: Sequence[float]) -> list[str]:
+    """The names of the outputs with the prediction sets of these levels."""
+    empty = [np.empty((0, len(schema.classes)), np.bool_)] * len(levels)
+    return [column.name for column in set_columns(schema, empty, levels)]
+
+
+def predictions(z: Value, linear: Value | None, network: Network) -> Value:
+    """What networks predict, `[member, row, output]` in float64: targets in their units, or probabilities.
+
+    Args:
+        z: the output of the body, `[member, head, row, output]`.
+        linear: that of the linear path, if there is one.
+    """
+    target, heads, path = network.preprocessing.target_transform, network.heads, network.linear_path
+    if heads == 1:
+        z = z.squeeze(1)
+    elif isinstance(target, ClassProbabilities):
+        z = z.op("LogSoftmax", axis=3).op("ReduceLogSumExp", np.array([1]), keepdims=0) - math.log(heads)
+    else:
+        z = z.op("ReduceMean", np.array([1]), keepdims=0)
+    z = z.cast(np.float64)
+    if linear is not None and path is not None:
+        z = z * (1 - path.share) + linear * (path.residual + path.share - path.residual * path.share)
+    if isinstance(target, ClassProbabilities):
+        return (z / target.temperature).op("Softmax", axis=2)
+    return _in_units(z, target)
+
+
+def _in_units(z: Value, target: TargetScaling) -> Value:
+    values = z * target.std + target.mean
+    values = _ascending(values, target.outputs, 2) if target.quantiles else values
+    values = values.op("Exp") if target.log else values
+    if target.minimum is None or target.maximum is None:
+        return values
+    return values.clamp(target.minimum, target.maximum)
+
+
+def weighted_sum(parts: Iterable[Value], weights: Float64[np.ndarray, " part"]) -> Value:
+    """The sum of parts with these weights; a single part itself."""
+    [first, *others] = [
+        part if weight == 1 else part * weight for part, weight in zip(parts, weights.tolist(), strict=True)
+    ]
+    return sum(others, first)
+
+
+def write_outputs(
+    graph: Graph, ensemble: Ensemble, mean: Value, intervals: Sequence[float], sets: Sequence[float]
+) -> None:
+    """Names the outputs.
+
+    They are the columns that `mlplab predict` adds, but probabilities and sets have a column for each class.
+
+    Args:
+        mean: the mean prediction of all networks, `[row, output]`.
+        intervals, sets: levels of intervals and of prediction sets.
+    """
+    if ensemble.schema.classes:
+        _write_classes(graph, ensemble, mean, sets)
+    else:
+        _write_numbers(graph, ensemble, mean, intervals)
+
+
+def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Sequence[float]) -> None:
+    schema, classes = ensemble.schema, len(ensemble.schema.classes)
+    number = (
+        (_column(mean, 1) >= ensemble.threshold).cast(np.int64)
+        if classes == 2
+        else mean.op("ArgMax", axis=1, keepdims=0, dtype=np.int64)
+    )
+    labels = label_values(schema.classes, schema.class_kind).to_numpy()
+    [name, *_] = column_names(schema)[0]
+    graph.output(name, graph.constant(labels).gather(number), f"the class of {schema.targets[0]}")
+    meaning = f"of the classes in order: {listed(schema.classes, len(schema.classes))}"
+    graph.output(probabilities_name(schema), mean, meaning, columns=classes)
+    for name, level in zip(set_names(schema, sets), sets, strict=True):
+        of_runs = [lowest_probability(run.residuals, level) for run in ensemble.runs]
+        largest = mean.op("ReduceMax", np.array([1]), keepdims=1)
+        lowest = largest.op("Min", float(np.average(of_runs, weights=ensemble.weights)))
+        meaning = f"which classes may be the true one, with a probability of {level:.5g}"
+        graph.output(name, mean >= lowest, meaning, columns=classes)
+
+
+def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Sequence[float]) -> None:
+    schema, levels = ensemble.schema, ensemble.quantiles
+    targets = len(schema.targets)
+    points = [_column(mean, place) for place in range(len(levels) or targets)]
+    if levels:
+        corrected = weighted_sum(
+            (_corrected(run.residuals, points, levels) for run in ensemble.runs), ensemble.weights
+        )
+        quantiles = [_column(corrected, place) for place in range(len(levels))]
+        points = [quantiles[levels.index(MEDIAN)], *quantiles]
+    meanings = [f"{target}, in its own units" for target in schema.targets]
+    meanings += [f"the quantile of level {level:g} of {schema.targets[0]}" for level in levels]
+    for name, point, meaning in zip(column_names(schema, levels)[0], points, meanings, strict=True):
+        graph.output(name, point, meaning)
+    names = iter(interval_columns(schema, [np.empty((0, targets, 2))] * len(intervals), intervals))
+    for level in intervals:
+        for place in range(targets):
+            for share in ((1 - level) / 2, (1 + level) / 2):
+                if levels:
+                    limit = quantiles[int(np.argmin(np.abs(np.array(levels) - share)))]
+                else:
+                    of_runs = (_quantile(run.residuals[place], points[place], share) for run in ensemble.runs)
+                    limit = weighted_sum(of_runs, ensemble.weights)
+                side = "below" if share < 0.5 else "above"
+                meaning = f"{schema.targets[place]} is {side} it with a probability of {(1 - level) / 2:.5g}"
+                graph.output(next(names).name, limit, meaning)
+
+
+def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Sequence[float]) -> Value:
+    moved = [_quantile(*each).unsqueeze(1) for each in zip(residuals, points, levels, strict=True)]
+    return _ascending(points[0].graph.concat(moved, 1), len(levels), 1)
+
+
+def _quantile(residuals: Residuals, predicted: Value, share: float) -> Value:
+    """As `Residuals.quantile`, but for its margin of rounding."""
+    start, width = residuals.predicted[:-1], np.diff(residuals.predicted).clip(min=np.finfo(float).tiny)
+    rises = ((predicted.unsqueeze(1) - start) / width).clamp(0, 1) * np.diff(residuals.scale)
+    return predicted + (rises.sum(1) + residuals.scale[0]) * residuals.error(share)
+
+
+def _ascending(values: Value, count: int, axis: int) -> Value:
+    return values.op("TopK", np.array([count]), axis=axis, largest=0, results=2)
+
+
+def _column(values: Value, place: int) -> Value:
+    """A column of `[row, column]`."""
+    return values.gather(np.array(place), axis=1)

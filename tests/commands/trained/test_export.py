@@ -1,0 +1,107 @@
+"""The script export: the model that it writes, and the page beside it, used without mlplab."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support import Ended, assert_short_answer, process, train_into, without_notes
+
+Command = Callable[..., Ended]
+
+SMALL = (
+    "data=csv",
+    "data.path=t.csv",
+    "data.target=y",
+    "trainer.max_epochs=2",
+    "model.hidden=[4]",
+    "baselines=[]",
+)
+FRAME = pl.DataFrame(
+    {
+        "x": [None if row % 9 == 4 else row / 8 for row in range(200)],
+        "is | it?": [row % 2 == 0 for row in range(200)],
+        "colour": [None if row % 7 == 4 else ["red", "blue", "green"][row % 3] for row in range(200)],
+        "day": [f"2024-{row % 12 + 1:02}-{row % 28 + 1:02}" for row in range(200)],
+        "y": [row**1.5 for row in range(200)],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table, and a sweep of two runs."""
+    folder = tmp_path_factory.mktemp("trained")
+    FRAME.write_csv(folder / "t.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train_into(folder / "s", [*SMALL, "seed=0"], [*SMALL, "seed=1"])
+    return folder
+
+
+def test_the_page_shows_how_to_use_the_model(trained: Path) -> None:
+    run = trained / "s" / "0"
+    script = ["-m", "mlplab", "export", f"run={run}", "interval=0.9"]
+    ended = process(script, trained, COLUMNS="80")
+    assert (ended.status, without_notes(ended.err)) == (0, "")
+    assert re.search(
+        r"(?s)^model: s/0/model.onnx \(0.0 MB\)\n.*: s/0/model.md\nchecked: on 200 rows", ended.out
+    )
+    page = (run / "model.md").read_text(encoding="utf-8")
+    assert r"| `is \| it?` | float64 | 1 is true, 0 is false; NaN is missing |" in page
+    assert "one of 'blue', 'green', 'red'; any other text" in page
+    [example] = re.findall(r"(?s)```python\n(.*?)```", page)
+    assert example.count("\n") < 20
+    assert "mlplab" not in example
+    (run / "new.csv").write_bytes((trained / "t.csv").read_bytes())
+    shown = process(["-c", example + "print(outputs['lower'].shape)"], run)
+    assert shown.err == ""
+    process(["-m", "mlplab", "predict", f"run={run}", "input=t.csv", "output=p.csv"], trained)
+    predicted = pl.read_csv(trained / "p.csv")["prediction"][:3].to_list()
+    numbers, shape = shown.out.splitlines()
+    assert [float(number) for number in numbers.strip("[]").split()] == pytest.approx(predicted, rel=1e-5)
+    assert shape == "(200,)"
+
+
+def test_a_sweep_is_one_model(run_script: Command, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    ended = run_script("export", "run=s", "runs=all")
+    assert (ended.status, without_notes(ended.err)) == (0, "s: all 2 runs\n")
+    assert "2 networks" in (trained / "s" / "model.md").read_text(encoding="utf-8")
+    assert (trained / "s" / "model.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data.path=gone.csv"], ["gone.csv: no such file"]),
+        (["sets=0.9"], ["predicts numbers, which have no prediction sets", "use interval=0.9"]),
+        (["data.path=empty.csv"], ["empty.csv", "no rows"]),
+        ([], ["t.csv: no such file", "give other rows on which to check the model: data.path="]),
+    ],
+)
+def test_mistakes(
+    run_script: Command,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    FRAME.clear().write_csv(tmp_path / "empty.csv")
+    assert_short_answer(run_script("export", f"run={trained / 's' / '0'}", *arguments), said)
+
+
+def test_packages_that_are_not_installed(
+    run_script: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    said = [
+        "needs the packages onnx and onnxruntime",
+        "uv sync --extra onnx, or pip install onnx onnxruntime",
+    ]
+    assert_short_answer(run_script("export", f"run={trained / 's' / '0'}"), said)
