@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from mlplab.errors import Fault, UserError
+from mlplab.runs.run_file import SUFFIX
 
 
 @dataclass(eq=False, repr=False)
@@ -36,6 +37,11 @@ class Finished:
         Raises:
             UserError: if there is a file or folder at that path.
         """
+        if Path(path).suffix == SUFFIX:
+            remedy = "save one run, as in sweep.best.save(path), or give a folder"
+            raise UserError(
+                Fault("is the name of one file, but a sweep is a folder", str(path), remedy=remedy)
+            )
         if Path(path).exists():
             raise UserError(Fault("exists", str(path), remedy="choose another folder, or remove it"))
         return Path(shutil.copytree(self.folder, path))

@@ -1,5 +1,6 @@
 """A run that has ended: its scores, curves, figures and predictions, from its folder."""
 
+import tempfile
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
@@ -18,6 +19,7 @@ from mlplab.files import read_json
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.discovery import is_run, read_config, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS
+from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
 
 if TYPE_CHECKING:
     import altair as alt
@@ -194,6 +196,30 @@ class FinishedRun(Finished):
         levels = levels_given("interval", interval), levels_given("sets", sets)
         return write_model(self.model, Path(path), rows, *levels).model
 
+    def save(self, path: str | Path, *, seen: bool = False) -> Path:
+        """Saves the run as one file, `price.mlplab`, or copies its folder if `path` has another ending.
+
+        `mlplab.load` and all commands take both. The file holds the network, its configuration and scores,
+        but no rows of the table; which of its values remain is in `model.md`, inside the file.
+
+        Args:
+            seen: whether the file has hashes of the rows in training and validation. Without them, `evaluate`
+                cannot leave out such rows of other tables.
+
+        Raises:
+            UserError: if there is a folder at that path, or to copy a folder, anything.
+        """
+        path = Path(path)
+        if path.suffix != SUFFIX:
+            return super().save(path)
+        if path.is_dir():
+            raise UserError(Fault("is a folder", str(path), remedy="choose another name"))
+        with heavy_imports():
+            from mlplab.runs.trained.save import save
+
+        save(self.model, path, seen=seen)
+        return path
+
     def report(self) -> Path:
         """Writes a page about the run, and returns its path."""
         from mlplab.commands.report.report import report
@@ -215,7 +241,8 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
     """Loads a run; or finished runs of a sweep, or a chosen ensemble, as an ensemble.
 
     Args:
-        path: the folder of a run or a sweep, or the file of a chosen ensemble, of which all runs are loaded.
+        path: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs, of which all
+            are loaded.
         runs: which runs of a sweep to load. `best`: all seeds and folds of the configuration with the best
             mean validation metric; a number: that many individual runs, best first; `all`: all runs.
 
@@ -226,9 +253,15 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
     with heavy_imports():
         from mlplab.runs.trained import ensemble
 
+    path = Path(path)
     model = ensemble.load(path, runs)
-    if not is_run(Path(path)):
+    if is_run_file(path) and len(model.runs) == 1:
+        folder = Path(tempfile.mkdtemp(prefix="mlplab-"))
+        unpack(path, folder)
+        run = FinishedRun(folder, is_temporary=True)
+    elif is_run(path):
+        run = FinishedRun(path)
+    else:
         return model
-    run = FinishedRun(Path(path))
     run.model = model
     return run

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from mlplab.commands.evaluation_rows import Confusion, EvaluationRows, rows_of, run_scores
+from mlplab.commands.evaluation_rows import Confusion, EvaluationRows, Part, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
@@ -31,7 +31,7 @@ class EvaluationResult:
 
     Attributes:
         networks: the number of networks of all runs.
-        part: `test`, or `all` if some of the rows were in training or validation.
+        part: what the rows are called.
         classes: the classes of the target; empty for regression.
         has_class_weights: whether any run was trained with weights of classes.
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
@@ -42,7 +42,7 @@ class EvaluationResult:
     rows: int
     runs: tuple[Scores, ...]
     networks: int
-    part: str
+    part: Part
     ensemble: Scores | None
     baselines: Mapping[str, Scores]
     classes: tuple[str, ...]
@@ -127,10 +127,11 @@ def score(
     importance: bool = False,
 ) -> EvaluationResult:
     """Scores runs and their ensemble, as in `evaluate`; also on the rows of a frame."""
-    runs, part = ensemble.runs, "test"
+    part: Part = "test"
+    runs = ensemble.runs
     if data is not None:
-        rows, any_seen = rows_of(ensemble, data, include=include)
-        scored, part = [rows] * len(runs), "all" if any_seen else "test"
+        rows, part = rows_of(ensemble, data, include=include)
+        scored = [rows] * len(runs)
         baseline_scores = _baselines_on_file(runs[0], rows, cache)
     else:
         scored, baseline_scores = _own_test_rows(runs, cache)

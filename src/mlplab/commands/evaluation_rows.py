@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,14 @@ from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.losses import build_loss
 
 Confusion = Float64[np.ndarray, "true predicted"]
+
+Part = Literal["test", "all", "unchecked"]
+"""Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
+
+UNCHECKED = (
+    "which rows were in training cannot be told, because the run was saved without their hashes (seen=true); "
+    "if any were, these scores are too good"
+)
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +98,10 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     return found
 
 
-def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> tuple[EvaluationRows, bool]:
-    """The rows of a file or a frame, and whether some were in training or validation of any run.
+def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> tuple[EvaluationRows, Part]:
+    """The rows of a file or a frame, and what they are called.
 
-    Such rows are left out unless `include`.
+    Rows that were in training or validation of any run are left out unless `include`.
     """
     first, schema = ensemble.runs[0], ensemble.schema
     with _opened(data, first) as source:
@@ -112,10 +121,16 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            was_seen = _were_seen(ensemble.runs, Values(x, y, schema.offsets), rows)
-            rows = _without_seen_rows(rows, was_seen, path, include=include)
+            part: Part = "test"
+            if any(run.seen is None for run in ensemble.runs):
+                part = "unchecked"
+                log.warning("%s: %s", path, UNCHECKED)
+            else:
+                was_seen = _were_seen(ensemble.runs, Values(x, y, schema.offsets), rows)
+                rows = _without_seen_rows(rows, was_seen, path, include=include)
+                part = "all" if include and was_seen.any() else "test"
     weight = None if weight is None else weight[rows]
-    return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), include and bool(was_seen.any())
+    return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
 
 
 def _opened(data: str | pl.DataFrame, run: TrainedRun) -> AbstractContextManager[Source]:
@@ -177,7 +192,7 @@ def _targets_and_weight(
 
 def _were_seen(runs: Sequence[TrainedRun], values: Values, rows: Rows) -> Bool[np.ndarray, " evaluated"]:
     """Which rows were in training or validation of any run."""
-    distinct = {seen.digest: seen for run in runs for seen in run.seen}  # all seeds have the same
+    distinct = {seen.digest: seen for run in runs for seen in run.seen or []}  # all seeds have the same
     return np.any([seen.recognised(values, rows) for seen in distinct.values()], axis=0)
 
 

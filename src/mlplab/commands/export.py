@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mlplab.commands.predict import check_output
 from mlplab.data.cells.parse import named
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
@@ -21,6 +22,8 @@ from mlplab.onnx.check import Check, check_model
 from mlplab.onnx.model import onnx_model
 from mlplab.runs.trained.ensemble import Ensemble, load
 from mlplab.runs.trained.levels import check_levels
+
+ONNX = ".onnx"
 
 CHECKED_ROWS = 10_000
 """The first rows of a table, of which some are checked."""
@@ -36,27 +39,33 @@ class Exported(NamedTuple):
 
 def export(
     run: Path,
+    output: Path | None = None,
     path: str | None = None,
     *,
     runs: str | int = "best",
     interval: Sequence[float] = (),
     sets: Sequence[float] = (),
+    overwrite: bool = False,
 ) -> Exported:
     """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
 
-    They are `model.onnx` and `model.md` in the run's folder, or named as the file of a chosen ensemble.
+    Of `price.onnx`, the page is `price.md`.
 
     Args:
-        run: the folder of a run or a sweep, or the file of a chosen ensemble.
+        run: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs.
+        output: the file; None: `model.onnx` in the run's folder, or one named as the file, which is replaced.
         path: a CSV or Parquet file, on whose rows the model is checked; None: the table of the run.
         runs: which runs of a sweep, as in `load`.
         interval, sets: levels of intervals and prediction sets that are outputs, too.
+        overwrite: whether `output` may exist.
 
     Raises:
         UserError: if there is no finished run or no table, or ONNX cannot express the network.
     """
-    output = run / "model.onnx" if run.is_dir() else run.with_suffix(".onnx")
-    return write_model(load(run, runs), output, path, interval, sets)
+    if output:
+        check_output(str(output), overwrite=overwrite)
+    own = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
+    return write_model(load(run, runs), output or own, path, interval, sets)
 
 
 def write_model(

@@ -74,7 +74,8 @@ class Importance:
         """Rows and shuffles in words; then whether it is no test."""
         drawn = f" of {self.all_rows:,}" if self.rows < self.all_rows else ""
         basis = [f"{self.source}: {self.rows:,}{drawn} rows, each column shuffled {self.repeats} times"]
-        return basis if self.part == "test" else [*basis, "not a test: training rows are included"]
+        notes = {"all": ["not a test: training rows are included"], "unchecked": ["perhaps not a test"]}
+        return [*basis, *notes.get(self.part, [])]
 
 
 def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], part: str) -> Importance:

@@ -73,7 +73,7 @@ def predict(
         UserError: if the input does not match the network's columns, or the output cannot be written.
     """
     started = time.perf_counter()
-    _check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite)
     ensemble = load(run, runs)
     schema = ensemble.schema
     check_levels(ensemble.runs, interval, sets)
@@ -116,7 +116,12 @@ def predict(
     return done
 
 
-def _check_output(output: str, *, overwrite: bool) -> None:
+def check_output(output: str, *, overwrite: bool) -> None:
+    """Checks that a file can be written.
+
+    Raises:
+        UserError: otherwise, or if it exists and must not be replaced.
+    """
     path, where = Path(output), f"output={output}"
     if output == STANDARD:
         return

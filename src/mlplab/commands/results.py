@@ -4,6 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_o
 from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
 from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, without_repeats
 from mlplab.runs.discovery import runs_in
+from mlplab.runs.run_file import is_run_file, unpacked
 
 MOST_TRIALS = 20
 """Trials of a search that are shown, unless all are asked for."""
@@ -61,8 +63,13 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     Raises:
         UserError: if there is no run that can be read.
     """
-    paths = {run.resolve(): run for folder in folders for run in runs_in(folder)}  # without repeats
-    read, notes = read_all(paths.values())
+    with ExitStack() as files:
+        inner = {files.enter_context(unpacked(folder)): folder for folder in folders}
+        paths = {run.resolve(): (run, folder) for folder in inner for run in runs_in(folder)}  # no repeats
+        read, notes = read_all(run for run, _ in paths.values())
+    if any(map(is_run_file, folders)):
+        temporary = {run: inner[folder] / run.relative_to(folder) for run, folder in paths.values()}
+        read = [replace(run, folder=temporary[run.folder]) for run in read]
     for note in notes:
         log.warning("%s", note)
     runs = trials_in_order(read) or without_repeats(read)

@@ -35,6 +35,13 @@ TEST_PREDICTIONS = "test_predictions.csv"
 """The file of a run's test rows and its predictions for them."""
 
 
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes the `config.yaml` of a run, with the version of mlplab in its first line."""
+    text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
+    with replacing(folder / "config.yaml", synced=False) as partial:
+        partial.write_text(f"# mlplab {COMPATIBLE}\n{text}", encoding="utf-8")
+
+
 class RunFolder:
     """The files in the folder of a run, other than those of its loggers."""
 
@@ -104,9 +111,7 @@ class RunFolder:
     def _write_start(self, config: Mapping[str, Any]) -> None:
         self.write_metrics("running", {})
         (self.path / "checkpoints").mkdir(exist_ok=True)
-        text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
-        with replacing(self.path / "config.yaml", synced=False) as partial:
-            partial.write_text(f"# mlplab {COMPATIBLE}\n{text}", encoding="utf-8")
+        write_config(self.path, config)
 
     def discard(self) -> None:
         """Removes what `create` has created, if nothing was added."""

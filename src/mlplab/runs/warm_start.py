@@ -110,7 +110,7 @@ def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:
     remedy = "use the split of that run, or train from scratch"
 
     def seen(rows: Rows) -> int:
-        recognised = [earlier.recognised(data.table.values, rows) for earlier in trained.seen]
+        recognised = [earlier.recognised(data.table.values, rows) for earlier in trained.seen or []]
         return int(np.any(recognised, axis=0).sum())
 
     warnings, test = [], data.split.test
@@ -129,7 +129,7 @@ def inherited_rows(run: ResolvedConfig, schema: Schema) -> list[SeenRows]:
     if run.init_from and (folder := Path(run.init_from)).is_dir():
         with suppress(UserError):
             if _columns((trained := TrainedRun(folder)).schema) == _columns(schema):
-                return trained.seen
+                return trained.seen or []
     return []
 
 

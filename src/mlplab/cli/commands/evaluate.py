@@ -70,7 +70,8 @@ def main(words: Sequence[str]) -> None:
         rows = {f"mean of {len(result.runs)} {noun}": mean, "their standard deviation": sd}
         rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
     rows |= result.baselines
-    console.print(score_table(rows, "test" if result.part == "test" else "all rows, not a test"))
+    titles = {"all": "all rows, not a test", "unchecked": "all rows, perhaps not a test"}
+    console.print(score_table(rows, titles.get(result.part, "test")))
     metrics = result.plain() | {"members": result.networks}
     if sentence := verdict(metrics, has_class_weights=result.has_class_weights):
         print_line(console, fill(sentence, console.width))

@@ -1,14 +1,17 @@
-"""Writes a trained run as an ONNX model, which runs without mlplab: FOLDER/model.onnx.
+"""Writes a trained run as an ONNX model, which runs without mlplab, or as one file for mlplab.
 
 mlplab export run=FOLDER [interval=0.9]
+mlplab export run=FOLDER output=price.mlplab
 
   run=FOLDER      the folder of a run, or of a sweep, whose runs predict as an ensemble
   runs=best       of a sweep: best, the configuration with the best mean validation metric; all; or N
-  interval=0.9    adds the outputs `lower` and `upper`, as mlplab predict does; or 0.8,0.9
-  sets=0.9        adds the output `set`: which classes may be the true one; or 0.8,0.9
-  data.path=FILE  the model is checked on these rows instead of those of the run's table
-
-The model takes the columns of a table. FOLDER/model.md describes its inputs and outputs, with an example.
+  output=FILE     by default FOLDER/model.onnx; a page of the same name (.md) describes the inputs and
+                  outputs. NAME.mlplab is one file for run= of all commands, without rows of the table
+  overwrite=true  replaces an existing output
+  interval=0.9    of ONNX: adds the outputs `lower` and `upper`, as mlplab predict does; or 0.8,0.9
+  sets=0.9        of ONNX: adds the output `set`, which classes may be the true one; or 0.8,0.9
+  data.path=FILE  of ONNX: the model is checked on these rows instead of those of the run's table
+  seen=true       of NAME.mlplab: adds hashes of the rows in training, which mlplab evaluate then leaves out
 """
 
 from collections.abc import Sequence
@@ -22,7 +25,9 @@ from mlplab.cli.arguments import Arguments, Text, read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.config.types import Levels
 from mlplab.console import wrapped
+from mlplab.errors import Fault, UserError
 from mlplab.imports import check_installed, heavy_imports
+from mlplab.runs.run_file import SUFFIX
 from mlplab.typed_commands import inside
 
 
@@ -31,29 +36,67 @@ class Export(Arguments):
 
     run: Text
     runs: Text = "best"
+    output: Text | None = None
+    overwrite: bool = False
     data_path: Annotated[Text | None, Field(alias="data.path")] = None
     interval: Levels = ()
     sets: Levels = ()
+    seen: bool = False
 
 
 def main(words: Sequence[str]) -> None:
-    """Writes the model and the page about it, and prints their paths."""
+    """Writes the file, and prints what it is.
+
+    Raises:
+        UserError: if an argument is not one of this kind of file.
+    """
     print_usage(words, __doc__)
     arguments: Export = read_arguments(words, Export)
+    output, run = Path(arguments.output) if arguments.output else None, Path(arguments.run)
+    if output is None or output.suffix == ".onnx":
+        lines = _onnx(arguments, run, output)
+    elif output.suffix == SUFFIX:
+        lines = _file(arguments, run, output)
+    else:
+        expected = "a name that ends in .onnx or .mlplab"
+        raise UserError(Fault("is of an unknown kind", f"output={output}", expected=expected))
+    print("\n".join(wrapped(line, get_terminal_size().columns) for line in lines))
+
+
+def _onnx(arguments: Export, run: Path, output: Path | None) -> list[str]:
+    _refuse(arguments, {"seen"}, "one file of mlplab: output=NAME.mlplab")
     check_installed("mlplab export", "onnx", "onnx", "onnxruntime")
-    log_loading(f"torch and {arguments.run}")
+    log_loading(f"torch and {run}")
     with heavy_imports():
         import torch
 
         from mlplab.commands.export import export
 
     torch.set_num_threads(1)
-    options = arguments.model_dump(exclude={"run", "data_path"})
-    exported = export(Path(arguments.run), arguments.data_path, **options)
-    size = exported.model.stat().st_size / 1e6
-    lines = [
-        f"model: {inside(exported.model)} ({size:.1f} MB)",
+    options = arguments.model_dump(exclude={"run", "output", "data_path", "seen"})
+    exported = export(run, output, arguments.data_path, **options)
+    return [
+        f"model: {_with_size(exported.model)}",
         f"its inputs and outputs, and an example: {inside(exported.card)}",
         f"checked: {exported.check}",
     ]
-    print("\n".join(wrapped(line, get_terminal_size().columns) for line in lines))
+
+
+def _file(arguments: Export, run: Path, output: Path) -> list[str]:
+    _refuse(arguments, {"interval", "sets", "data_path"}, "an ONNX model: output=NAME.onnx")
+    log_loading(f"torch and {run}")
+    with heavy_imports():
+        from mlplab.commands.export_file import export_file
+
+    remains = export_file(run, output, **arguments.model_dump(include={"runs", "seen", "overwrite"}))
+    return [f"file: {_with_size(output)}", f"of the table, it contains no rows, but {'; '.join(remains)}"]
+
+
+def _refuse(arguments: Export, keys: set[str], kind: str) -> None:
+    """Raises `UserError` if one of the keys is given, which is one of another kind of file."""
+    if given := [key.replace("_", ".") for key in sorted(keys & arguments.model_fields_set)]:
+        raise UserError(Fault(f"is a key of {kind}", f"{given[0]}=", remedy=f"remove {given[0]}="))
+
+
+def _with_size(path: Path) -> str:
+    return f"{inside(path)} ({path.stat().st_size / 1e6:.2f} MB)"

@@ -2,7 +2,7 @@
 
 mlplab report FOLDER
 
-  FOLDER  of a run or a sweep, or outputs
+  FOLDER  of a run or a sweep, or outputs; or a file NAME.mlplab, for a page NAME.html
 """
 
 from argparse import ArgumentParser

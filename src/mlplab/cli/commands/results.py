@@ -5,7 +5,7 @@ mlplab results outputs/sweep --by optimizer.lr --sort optimizer.lr
 mlplab results outputs/a outputs/b --by run --format csv > results.csv
 mlplab results outputs/sweep --watch
 
-  FOLDER …      of runs or sweeps, or outputs
+  FOLDER …      of runs or sweeps, or outputs; or files NAME.mlplab
   --by KEYS     keys to group by, with commas between them, or `run`; by default
                 all that vary, but seeds and folds
   --sort NAME   a metric (best first), or a key of --by; by default the

@@ -8,6 +8,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, runs_in
+from mlplab.runs.run_file import is_run_file, unpacked
 
 log = logging.getLogger(__name__)
 
@@ -15,19 +16,21 @@ log = logging.getLogger(__name__)
 def report(folder: Path) -> Path:
     """Writes a page about the runs in a folder, and returns its path: `folder/report.html`.
 
+    Of a file of runs, such as `price.mlplab`, it is `price.html`.
+
     Runs that cannot be read are left out, with a warning.
 
     Raises:
         UserError: if there is no such folder, no run in it that can be read, or no permission to write.
     """
     runs = list[Path]()
-    with progress_lines(log.info, lambda: f"reading {plural(len(runs), 'run')}"):
-        runs += runs_in(folder)
+    with progress_lines(log.info, lambda: f"reading {plural(len(runs), 'run')}"), unpacked(folder) as inner:
+        runs += runs_in(inner)
         with heavy_imports():
             from mlplab.commands.report.page import page
 
-        html = page(folder, runs)
-    path = folder / REPORT_FILE
+        html = page(inner, runs)
+    path = folder.with_suffix(".html") if is_run_file(folder) else folder / REPORT_FILE
     try:
         with replacing(path, synced=False) as partial:
             partial.write_text(html, encoding="utf-8")

@@ -6,15 +6,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import differences
 from mlplab.runs.run import Run
+from mlplab.runs.trained.trained_run import tensors
 from mlplab.runs.warm_start import inherited_rows
 from mlplab.training import checkpoint
 from mlplab.training.callbacks.stack_callback import Tensors
@@ -108,13 +106,9 @@ def save_run(
         content["training"] = state.plain()
     if is_best:
         seen = run.data.seen, *inherited_rows(run.config, schema)
-        content["seen"] = [_tensors(rows.arrays()) for rows in seen]
-        content["residuals"] = [_tensors(of_target.arrays()) for of_target in run.residuals]
+        content["seen"] = [tensors(rows.arrays()) for rows in seen]
+        content["residuals"] = [tensors(of_target.arrays()) for of_target in run.residuals]
     checkpoint.save(path, content)
-
-
-def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def save_stack_state(path: Path, runs: Sequence[Run], state: StackState) -> None:

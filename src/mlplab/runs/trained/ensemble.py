@@ -28,6 +28,7 @@ from mlplab.runs.predictions import (
     spread_columns,
     weighted_mean,
 )
+from mlplab.runs.run_file import is_run_file, unpacked
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
 from mlplab.runs.trained.run_stack import stacked
@@ -291,7 +292,8 @@ def load(path: str | Path, runs: str | int = "best") -> Ensemble:
     """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
 
     Args:
-        path: the folder of a run or a sweep, or the file of a chosen ensemble, of which all runs are loaded.
+        path: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs, of which all
+            are loaded.
         runs: which runs of a sweep to load, as in `select_runs`.
 
     Raises:
@@ -299,8 +301,19 @@ def load(path: str | Path, runs: str | int = "best") -> Ensemble:
             another run.
     """
     path = Path(path)
-    if not path.is_file():
-        return Ensemble([TrainedRun(run) for run in select_runs(path, runs)])
-    check_no_choice(runs, "a chosen ensemble")
-    weights = ChosenEnsemble.read(path).runs
-    return Ensemble([TrainedRun(path.parent / name) for name in weights], [*weights.values()])
+    with unpacked(path) as folder:
+        chosen = next(folder.glob("ensemble-*.json"), None) if is_run_file(path) else path
+        if chosen is None or not chosen.is_file():
+            return _at(path, Ensemble([TrainedRun(run) for run in select_runs(folder, runs)]))
+        check_no_choice(runs, "a chosen ensemble")
+        weights = ChosenEnsemble.read(chosen).runs
+        loaded = [TrainedRun(chosen.parent / name) for name in weights]
+        return _at(path, Ensemble(loaded, [*weights.values()]))
+
+
+def _at(path: Path, ensemble: Ensemble) -> Ensemble:
+    """Names the file of runs, whose folders are temporary, instead of these."""
+    if is_run_file(path):
+        for run in ensemble.runs:
+            run.folder = path
+    return ensemble

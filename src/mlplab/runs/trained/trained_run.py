@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,13 +36,16 @@ class TrainedRun:
         threshold: the probability from which the second of two classes is predicted.
         table: the fingerprint of the table and the split.
         residuals: of the rows that were held out, for intervals and sets; none in runs from before 0.19.
-        seen: the rows in training or validation: its own, and those of the run of a warm start.
+        seen: the rows in training or validation: its own, and those of the run of a warm start. None in a
+            file that was saved without them.
+        epoch: the number of epochs of training.
 
     Raises:
         UserError: if the checkpoint is damaged, or belongs to another run.
     """
 
     residuals: tuple[Residuals, ...] = ()  # of pickled estimators of earlier versions
+    seen: list[SeenRows] | None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +58,10 @@ class TrainedRun:
             self.schema = Schema.from_plain(content["schema"])
             self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
             self.table = dict(content["table"])
-            self.seen = [SeenRows.from_arrays(arrays) for arrays in _arrays(content["seen"])]
+            self.seen = None
+            if "seen" in content:
+                self.seen = [SeenRows.from_arrays(arrays) for arrays in _arrays(content["seen"])]
+            self.epoch = int(content["epoch"])
             self.residuals = tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", []))))
             weights = dict(content["member_weights"])
             self.members = tuple(map(int, weights))
@@ -74,6 +81,20 @@ class TrainedRun:
             raise self._refused(what, "copy whole run folders, or train again")
         if not finite:
             raise self._refused("contains weights that are not finite")
+
+    def content(self, *, seen: bool) -> dict[str, Any]:
+        """What a checkpoint of this run holds; with or without the rows seen."""
+        content: dict[str, Any] = {
+            "epoch": self.epoch,
+            "metrics": self.metrics,
+            "config": self.config.plain(),
+            "schema": self.schema.plain(),
+            "table": self.table,
+            "member_weights": dict(zip(self.members, self.member_weights.tolist(), strict=True)),
+            "state": self.state,
+            "residuals": [tensors(of_target.arrays()) for of_target in self.residuals],
+        }
+        return content | ({"seen": [tensors(rows.arrays()) for rows in self.seen or []]} if seen else {})
 
     def _refused(self, what: str, remedy: str = "train again") -> UserError:
         return UserError(Fault(what, str(self._path), remedy=remedy))
@@ -151,6 +172,11 @@ class TrainedRun:
         network = self.build_network(self.models)
         self.load_into(network, self.state)
         return network
+
+
+def tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Arrays as tensors, for a checkpoint."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _arrays(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, np.ndarray]]:

@@ -1,0 +1,81 @@
+"""Trained runs in one file: a zip archive of what their folders hold to use them. Imports no torch."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from mlplab.errors import Fault, UserError
+from mlplab.files import replacing
+
+SUFFIX = ".mlplab"
+
+MEMBERS = re.compile(
+    r"(\d+/)?(config\.yaml|metrics\.json|schema\.json|checkpoints/best\.ckpt)|ensemble-\d+\.json|model\.md"
+)
+"""The names in an archive: of a run, or with a number of each run of an ensemble."""
+
+REMEDY = "copy the file again from an intact one, or save the run again"
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether a path is that of such a file."""
+    return path.suffix == SUFFIX and not path.is_dir()
+
+
+def pack(folder: Path, path: Path) -> None:
+    """Writes the files in a folder to an archive; the same files give the same bytes."""
+    with replacing(path) as partial, ZipFile(partial, "w", ZIP_STORED) as archive:
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            archive.writestr(ZipInfo(file.relative_to(folder).as_posix()), file.read_bytes())
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Writes the files of an archive, which may come from a stranger, to a new folder.
+
+    Raises:
+        UserError: if there is no such file, or mlplab cannot have written it.
+    """
+    try:
+        with ZipFile(path) as archive:
+            parts = archive.infolist()
+            is_stored = all(part.compress_type == ZIP_STORED for part in parts)
+            if not is_stored or sum(part.file_size for part in parts) > path.stat().st_size:
+                raise BadZipFile("it is compressed, which such files never are")
+            if unknown := [part.filename for part in parts if not MEMBERS.fullmatch(part.filename)]:
+                raise BadZipFile(f"it contains {unknown[0]!r}")
+            archive.extractall(folder)
+    except FileNotFoundError:
+        raise UserError(
+            Fault("no such file", str(path), remedy=f"relative paths start at {Path.cwd()}")
+        ) from None
+    except (BadZipFile, NotImplementedError, OSError) as error:
+        raise UserError(Fault(f"is damaged: {error}", str(path), remedy=REMEDY)) from error
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The folder of the runs that such a file contains, for a while; any other path itself.
+
+    Messages name the file.
+
+    Raises:
+        UserError: as `unpack`.
+    """
+    if not is_run_file(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="mlplab-") as temporary:
+        folder = Path(temporary, path.name)
+        unpack(path, folder)
+        try:
+            yield folder
+        except UserError as error:
+            raise UserError(*(_renamed(fault, str(folder), str(path)) for fault in error.faults)) from error
+
+
+def _renamed(fault: Fault, old: str, new: str) -> Fault:
+    return Fault(*(getattr(fault, field.name).replace(old, new) for field in fields(fault)))

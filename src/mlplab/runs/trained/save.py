@@ -1,0 +1,40 @@
+"""Saves trained runs as one file: networks, schema, configuration, scores, errors and a page about them."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlplab.files import write_json
+from mlplab.runs.folder import write_config
+from mlplab.runs.run_file import pack
+from mlplab.runs.trained.card import run_card
+from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.training import checkpoint
+
+
+def save(ensemble: Ensemble, path: Path, *, seen: bool = False) -> None:
+    """Writes a file that `mlplab.load` and all commands take; it contains no rows of the table, and no code.
+
+    Args:
+        seen: whether it has hashes of the rows in training and validation. Without them, `evaluate` cannot
+            leave out such rows of other tables.
+
+    Raises:
+        OSError: if the file cannot be written; an earlier one is intact.
+    """
+    several = len(ensemble.runs) > 1
+    with TemporaryDirectory(prefix="mlplab-") as temporary:
+        root = Path(temporary)
+        for number, run in enumerate(ensemble.runs):
+            folder = root / str(number) if several else root
+            (folder / "checkpoints").mkdir(parents=True)
+            content = run.content(seen=seen)
+            write_config(folder, content["config"])
+            write_json(folder / "metrics.json", run.metrics, synced=False)
+            write_json(folder / "schema.json", content["schema"], synced=False)
+            checkpoint.save(folder / "checkpoints" / "best.ckpt", content)
+        if several:
+            weights = {str(number): weight for number, weight in enumerate(ensemble.weights.tolist())}
+            ChosenEnsemble(weights, {}).write(root / f"ensemble-{len(weights)}.json")
+        (root / "model.md").write_text(run_card(path.name, ensemble, seen=seen), encoding="utf-8")
+        pack(root, path)
