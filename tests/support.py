@@ -37,7 +37,7 @@ from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.runs import resolve
-from mlplab.runs.discovery import COMPATIBLE
+from mlplab.runs.versions import VERSION
 from mlplab.training import checkpoint
 from mlplab.training.callbacks.rungs import Bracket
 
@@ -159,7 +159,7 @@ def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:
 
 def write_config(run: Path, values: Mapping[str, Any]) -> None:
     """Writes a run's config.yaml as a run does."""
-    text = f"# mlplab {COMPATIBLE}\n{yaml.safe_dump(dict(values))}"
+    text = f"# mlplab {VERSION}\n{yaml.safe_dump(dict(values))}"
     (run / "config.yaml").write_text(text, encoding="utf-8")
 
 

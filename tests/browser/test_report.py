@@ -27,7 +27,7 @@ from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.runs import RunPoint, score_over
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure
-from mlplab.runs.discovery import COMPATIBLE
+from mlplab.runs.versions import VERSION
 
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
@@ -149,7 +149,7 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     page: Page, tmp_path: Path, large_numbers: dict[str, Figure], width: int
 ) -> None:
     (tmp_path / "config.yaml").write_text(
-        "# mlplab " + COMPATIBLE + "\nname: x\nseed: 0\ndata: {name: concrete}\n"
+        "# mlplab " + VERSION + "\nname: x\nseed: 0\ndata: {name: concrete}\n"
     )
     (tmp_path / "metrics.json").write_text('{"status": "done"}')
     write_figures(tmp_path, large_numbers)

@@ -16,7 +16,7 @@ from support import SMALL, Ended, train_into, write_config
 
 from mlplab.data.io import discovery
 from mlplab.errors import UserError
-from mlplab.runs.discovery import COMPATIBLE
+from mlplab.runs.versions import VERSION
 
 Command = Callable[..., Ended]
 
@@ -241,7 +241,7 @@ def test_no_link_in_a_run_folder_is_followed(run_script: Command, run: Path, nam
 def test_a_configuration_does_not_expand(run_script: Command, run: Path) -> None:
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n} {{{', '.join(f'k{i}: *a{n - 1}' for i in range(9))}}}" for n in range(1, 12)]
-    (run / "config.yaml").write_text("\n".join([f"# mlplab {COMPATIBLE}", *lines]))
+    (run / "config.yaml").write_text("\n".join([f"# mlplab {VERSION}", *lines]))
     for words in (("train", "resume=r"), ("results", "r")):
         ended = run_script(*words)
         assert ended.status == 2, ended

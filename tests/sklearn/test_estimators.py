@@ -159,7 +159,7 @@ def test_a_fitted_estimator_is_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     content = pickle.dumps(fitted)
     np.testing.assert_array_equal(pickle.loads(content).predict_proba(FRAME), fitted.predict_proba(FRAME))
     assert not hasattr(clone(pickle.loads(content)), "ensemble_")
-    monkeypatch.setattr(estimators, "COMPATIBLE", "9.9")
+    monkeypatch.setattr(estimators, "VERSION", "9.9")
     with pytest.raises(mlplab.UserError, match=r"TableClassifier: was fitted by mlplab 0.*\n  fit it again"):
         pickle.loads(content)
     pickle.loads(pickle.dumps(classifier()))

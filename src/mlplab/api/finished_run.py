@@ -15,9 +15,8 @@ from mlplab.config.run import METRICS
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
-from mlplab.files import read_json
 from mlplab.imports import check_installed, heavy_imports
-from mlplab.runs.discovery import is_run, read_config, read_metrics
+from mlplab.runs.discovery import is_run, read_config, read_metrics, read_schema
 from mlplab.runs.folder import TEST_PREDICTIONS
 from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
 
@@ -57,7 +56,7 @@ class FinishedRun(Finished):
     @property
     def schema(self) -> Schema:
         """The columns: their kinds and categories, and the classes of the target."""
-        return Schema.from_plain(read_json(self.folder / "schema.json"))
+        return Schema.from_plain(read_schema(self.folder))
 
     @property
     def classes(self) -> np.ndarray:

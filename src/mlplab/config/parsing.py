@@ -26,6 +26,8 @@ SYNONYMS = {
 }
 """Names of keys in other programs (in any section), and the keys here."""
 
+UNKNOWN_KEY = "unknown key"
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -86,7 +88,7 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
     else:
         siblings = [full for full in owners if full.rpartition(".")[0] == section]
         remedy = f"the keys here are: {listed(siblings or [full for full in owners if '.' not in full], 20)}"
-    return Fault("unknown key", where=key, remedy=remedy)
+    return Fault(UNKNOWN_KEY, where=key, remedy=remedy)
 
 
 @cache

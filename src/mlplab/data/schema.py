@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
@@ -34,6 +34,8 @@ class Column:
         format: the format of dates, or of numbers that are not plain, in text.
         parts: for dates, the parts that vary.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     kind: Kind
@@ -91,6 +93,8 @@ class Schema:
         number_formats: by name, the formats of targets and weights that are not plain numbers.
         left_out: columns that are not inputs, and why.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # of a later version, which predictions may depend on
 
     inputs: tuple[Column, ...]
     targets: tuple[str, ...]

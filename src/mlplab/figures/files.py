@@ -42,6 +42,11 @@ def is_drawn(folder: Path) -> bool:
     return any(path.name != f"{IMPORTANCE}{SPECIFICATION}" for path in paths)
 
 
+def figure_images(folder: Path) -> dict[str, Path]:
+    """The images in `folder/figures` by name."""
+    return {path.stem: path for path in sorted((folder / FIGURES).glob(f"*{IMAGE}"))}
+
+
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
     """The Vega-Lite specifications in `folder/figures` by name; damaged files are left out."""
     paths = sorted((folder / FIGURES).glob(f"*{SPECIFICATION}"))

@@ -10,10 +10,8 @@ from typing import Any
 import yaml
 
 from mlplab.errors import Fault, UserError, listed
-
-COMPATIBLE = "0.12"
-"""The first version of mlplab (major, minor) whose run folders are like those of this one, which can read no
-others; a comment in `config.yaml` names it."""
+from mlplab.files import read_json
+from mlplab.runs.versions import check_readable, converted
 
 DEPTH = 3
 """Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""
@@ -69,22 +67,43 @@ def runs_in(folder: Path, depth: int = DEPTH) -> list[Path]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of a run's config.yaml, not validated.
+    """The content of a run's config.yaml, converted from an earlier version, but not validated.
 
     Raises:
-        UserError: if the folder is not a run's or is of a different version, or the file is damaged.
+        UserError: if the folder is not a run's, this version cannot read it, or the file is damaged.
     """
+    content, version = _read_config(folder)
+    check_readable(version, str(folder / "config.yaml"))
+    config: dict[str, Any] = converted({"config": content}, version)["config"]
+    return config
+
+
+def read_version(folder: Path) -> str:
+    """The version of mlplab (major, minor) that wrote a run.
+
+    Raises:
+        UserError: if the folder is not a run's, or its config.yaml is damaged.
+    """
+    return _read_config(folder)[1]
+
+
+def read_schema(folder: Path) -> dict[str, Any]:
+    """The content of a run's schema.json, converted from an earlier version; empty if there is none, or it is
+    damaged."""
+    schema: dict[str, Any] = converted({"schema": read_json(folder / "schema.json")}, read_version(folder))[
+        "schema"
+    ]
+    return schema
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
     path = folder / "config.yaml"
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a run folder" if folder.is_dir() else "no such folder"
         raise UserError(Fault(what, str(folder), remedy=TRAINED)) from None
-    content = parse_yaml(text, path)
-    if (version := _version(text)) != COMPATIBLE:
-        what = f"was written by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
-        raise UserError(Fault(what, str(path), remedy=f"train again, or use mlplab {version}"))
-    return content
+    return parse_yaml(text, path), _version(text)
 
 
 def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:

@@ -54,8 +54,13 @@ def draw_finished(folder: Path, cache: DataCache) -> None:
     run = TrainedRun(folder)
     data = cache.data(run.config)
     data.check_unchanged(run.table, "train again", order=False)
-    images = write_figures(folder, run_charts(run, data))
-    loggers = build_loggers(run.config, str(folder), TensorBoardLogger)  # the others have been closed
+    draw(run, data)
+
+
+def draw(run: TrainedRun, data: RunData) -> None:
+    """Draws the figures of a finished run."""
+    images = write_figures(run.folder, run_charts(run, data))
+    loggers = build_loggers(run.config, run.folder, TensorBoardLogger)  # the others have been closed
     log_images(writers_of(loggers), images)
     close_loggers(loggers, success=True)
 

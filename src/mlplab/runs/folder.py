@@ -20,8 +20,9 @@ from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
-from mlplab.runs.discovery import COMPATIBLE, FILM_FILE, read_config, read_metrics
+from mlplab.runs.discovery import FILM_FILE, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
+from mlplab.runs.versions import VERSION
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
 
@@ -39,7 +40,7 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Writes the `config.yaml` of a run, with the version of mlplab in its first line."""
     text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
     with replacing(folder / "config.yaml", synced=False) as partial:
-        partial.write_text(f"# mlplab {COMPATIBLE}\n{text}", encoding="utf-8")
+        partial.write_text(f"# mlplab {VERSION}\n{text}", encoding="utf-8")
 
 
 class RunFolder:

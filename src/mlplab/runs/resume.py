@@ -8,7 +8,8 @@ from mlplab.config import TrainConfig, parse
 from mlplab.config.dotted_keys import differing, flat
 from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART
-from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.discovery import read_config, read_metrics, read_version
+from mlplab.runs.versions import check_resumable
 
 FINAL = ("done", "diverged", "pruned")
 """Statuses of runs that would end in the same way again."""
@@ -54,6 +55,7 @@ def read_run_config(folder: Path) -> TrainConfig:
     Raises:
         UserError: if the folder is not a run's, or its configuration is damaged or of a different version.
     """
+    check_resumable(read_version(folder), str(folder))
     values = read_config(folder)
     try:
         return parse(values)
@@ -72,8 +74,10 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
     if not (folder / "config.yaml").exists():
         if was_started(folder) and not is_incomplete(folder):
             raise UserError(Fault("exists and is not empty", str(folder), remedy=OTHER_FOLDER))
-    elif faults := differences(run, read_config(folder), str(folder)):
-        raise UserError(*faults)
+    else:
+        check_resumable(read_version(folder), str(folder))
+        if faults := differences(run, read_config(folder), str(folder)):
+            raise UserError(*faults)
 
 
 def differences(

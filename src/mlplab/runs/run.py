@@ -36,6 +36,7 @@ class Run:
         member_weights: of the networks that did not diverge, in the mean prediction; set after training if
             they are not equal.
         residuals: of the rows that were held out, for intervals and prediction sets; set after training.
+        alone: whether it is of no sweep; set by training.
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
 
@@ -50,6 +51,7 @@ class Run:
     threshold: float = field(init=False, repr=False, compare=False, default=DEFAULT_THRESHOLD)
     member_weights: Sequence[float] = field(init=False, repr=False, compare=False, default=())
     residuals: Sequence[Residuals] = field(init=False, repr=False, compare=False, default=())
+    alone: bool = field(init=False, repr=False, compare=False, default=True)
     log: Callable[[str], None] = field(init=False, repr=False, compare=False)
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)
 

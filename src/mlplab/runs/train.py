@@ -22,7 +22,8 @@ from mlplab.signals import handle_signals
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
 from mlplab.training.loggers.progress import TrainingProgress
-from mlplab.training.loggers.tensorboard import log_start
+from mlplab.training.loggers.tensorboard import hyperparameters, log_start
+from mlplab.training.loggers.trackers import log_configuration, urls
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name, lightning_quiet
 
@@ -81,8 +82,8 @@ def _open(run: Run, cache: DataCache, console: Console, *, alone: bool) -> None:
     A single run logs to the terminal (progress only if there is no bar), one of a sweep to its own log.
     """
     run.data, run.files = cache.data(run.config), RunFolder(run.folder)
-    run.loggers = build_loggers(run.config, str(run.folder))
-    run.log = log.info if alone else run.files.log_line
+    run.loggers = build_loggers(run.config, run.folder)
+    run.alone, run.log = alone, log.info if alone else run.files.log_line
     run.log_progress = run.log if not (alone and console.is_terminal) else log.debug
 
 
@@ -181,3 +182,6 @@ def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: 
         for warning in run_warnings:
             run.files.log_line(f"warning: {warning}")
         log_start(run.loggers, run.config, run.overrides)
+        log_configuration(run.loggers, run.folder, hyperparameters(run.config))
+        for url in urls(run.loggers):
+            run.log(url)

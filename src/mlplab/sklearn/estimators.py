@@ -26,9 +26,9 @@ from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.runs.conformal.intervals import LEVEL, Bounds
 from mlplab.runs.conformal.prediction_sets import Sets
-from mlplab.runs.discovery import COMPATIBLE
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
+from mlplab.runs.versions import VERSION
 from mlplab.sklearn.columns import as_columns
 from mlplab.sklearn.lockstep import trained
 from mlplab.sklearn.training_set import TrainingSet
@@ -176,7 +176,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         """For pickle. The networks are bytes, which another version refuses before it reads them."""
         state = dict(super().__getstate__())
         if "ensemble_" in state:
-            state |= {"ensemble_": pickle.dumps(state["ensemble_"]), "_mlplab_version": COMPATIBLE}
+            state |= {"ensemble_": pickle.dumps(state["ensemble_"]), "_mlplab_version": VERSION}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -186,8 +186,8 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             UserError: if another version has fitted the estimator.
         """
         state = dict(state)
-        if (version := state.pop("_mlplab_version", COMPATIBLE)) != COMPATIBLE:
-            what = f"was fitted by mlplab {version}, which this version ({COMPATIBLE}) cannot read"
+        if (version := state.pop("_mlplab_version", VERSION)) != VERSION:
+            what = f"was fitted by mlplab {version}, which this version ({VERSION}) cannot read"
             remedy = f"fit it again, or use mlplab {version}"
             raise UserError(Fault(what, f"the {type(self).__name__}", remedy=remedy))
         if "ensemble_" in state:

@@ -28,7 +28,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 
 FORMAT = 12
-"""Increased when older checkpoints can no longer be read."""
+"""That of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
 
 MAX_PARTS = 1_000_000
 """Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
@@ -110,7 +110,7 @@ def load(path: Path) -> dict[str, Any]:
         raise damaged(path, str(error).partition("\n")[0]) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         remedy = "train again, or use the version of mlplab that environment.json names"
-        raise UserError(Fault("is not a checkpoint of this version of mlplab", str(path), remedy=remedy))
+        raise UserError(Fault("is not a checkpoint that this version can read", str(path), remedy=remedy))
     return content
 
 

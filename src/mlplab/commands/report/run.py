@@ -17,7 +17,7 @@ from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.discovery import FILM_FILE
+from mlplab.runs.discovery import FILM_FILE, read_schema
 
 LONGEST_LOG = 2**20
 """Bytes of a log that are read at most."""
@@ -36,7 +36,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     beginning = lines[: next((k for k, line in enumerate(lines) if line.startswith("epoch ")), len(lines))]
     environment = read_json(folder / "environment.json")
     try:
-        schema = Schema.from_plain(read_json(folder / "schema.json"))
+        schema = Schema.from_plain(read_schema(folder))
     except ValueError:
         schema = None
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -122,7 +123,7 @@ def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
         check_filmable(run, network)
         warm_start.initialize(network, different, data.table.schema)
         build_custom_callbacks(run)
-        build_loggers(run, ".")
+        build_loggers(run, Path())
     except UserError:
         raise
     except Exception as error:  # from a custom class

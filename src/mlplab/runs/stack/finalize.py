@@ -11,12 +11,14 @@ from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import AS_PLANNED, Metrics, Status
 from mlplab.runs.stack.checkpoints import save_run
 from mlplab.runs.stack.messages import end_line, few_rows_warning, scores_line
+from mlplab.runs.stack.publish import publish
 from mlplab.runs.stack.score_test_rows import ScoredTestRows
 from mlplab.runs.stack.stack_trainer import StackTrainer
 from mlplab.training import checkpoint
 from mlplab.training.loggers.files import close_loggers
 from mlplab.training.loggers.progress import TrainingProgress
 from mlplab.training.loggers.tensorboard import log_end
+from mlplab.training.loggers.trackers import finish, trackers
 
 
 def finalize_ended(
@@ -100,5 +102,10 @@ def finalize(
         if scored:
             scored.write_predictions()
         log_end(run.loggers)
-    close_loggers(run.loggers, success=ended)
-    return run.files.write_metrics(status, metrics | {"seconds": seconds}, reason)
+    open_longer = trackers(run.loggers)
+    close_loggers([logger for logger in run.loggers if logger not in open_longer], success=ended)
+    written = run.files.write_metrics(status, metrics | {"seconds": seconds}, reason)
+    if status == "done":
+        publish(run, written)
+    finish(open_longer, run.folder, success=ended)
+    return written

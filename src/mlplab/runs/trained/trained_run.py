@@ -13,15 +13,23 @@ from torch import Tensor
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, parse_resolved
 from mlplab.config.dotted_keys import differing
 from mlplab.config.metrics import DEFAULT_THRESHOLD
+from mlplab.config.parsing import UNKNOWN_KEY
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.runs.conformal.residuals import Residuals
 from mlplab.runs.conformal.uncertainty import Uncertainty
-from mlplab.runs.discovery import read_config, read_metrics
+from mlplab.runs.discovery import read_config, read_metrics, read_version
 from mlplab.runs.run import member_configs
+from mlplab.runs.versions import converted, unreadable
 from mlplab.training import checkpoint
+
+ENTRIES = {
+    *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),
+    *("residuals", "seen", "training"),
+}
+"""What a checkpoint of a run may contain. A later version may add what predictions depend on."""
 
 
 class TrainedRun:
@@ -51,9 +59,10 @@ class TrainedRun:
         self.folder = folder
         self.metrics = read_metrics(folder)
         self._path = folder / "checkpoints" / "best.ckpt"
-        content = checkpoint.load(self._path)
+        version, saved = read_version(folder), read_config(folder)
+        content = converted(checkpoint.load(self._path), version)
         try:
-            differs = differing(read_config(folder), content["config"])
+            differs = differing(saved, content["config"])
             self.config: ResolvedConfig = parse_resolved(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
@@ -71,11 +80,15 @@ class TrainedRun:
             configs = member_configs(self.config)
             self.models = [_for_predictions(configs[member].model) for member in self.members]
             finite = all(tensor.isfinite().all() for tensor in self.state.values())
+            if unknown := content.keys() - ENTRIES:
+                raise ValueError(f"{min(unknown)!r} is unknown")
         except UserError as error:
-            what = f"its configuration is not valid in this version: {error.faults[0].sentence()}"
-            raise self._refused(what, error.faults[0].remedy) from error
+            fault = max(error.faults, key=lambda fault: fault.what == UNKNOWN_KEY)
+            what = f"its configuration is not valid in this version: {fault.sentence()}"
+            raise unreadable(Fault(what, str(self._path), remedy=fault.remedy), version) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._refused(f"is damaged: an entry is missing or invalid ({error})") from error
+            what = f"is damaged: an entry is missing or invalid ({error})"
+            raise unreadable(Fault(what, str(self._path), remedy="train again"), version) from error
         if differs:
             what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
             raise self._refused(what, "copy whole run folders, or train again")

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
-from mlplab.runs.discovery import COMPATIBLE
+from mlplab.runs.versions import VERSION
 from mlplab.sweeps.folder import STUDY_FILE
 from mlplab.sweeps.search.space import Space, Values
 
@@ -105,13 +105,13 @@ class SearchStudy:
         Raises:
             UserError: with each key that differs, or if another version has written the journal.
         """
-        now = {"space": space, "configuration": configuration, "table": table, "version": COMPATIBLE}
+        now = {"space": space, "configuration": configuration, "table": table, "version": VERSION}
         now = json.loads(json.dumps(now))
         if not self.trials:
             self._stored.set_user_attr("identity", now)
         then = self._stored.user_attrs.get("identity", {})
-        if then.get("version") != COMPATIBLE:
-            what = f"was written by another version of mlplab, which this one ({COMPATIBLE}) cannot resume"
+        if then.get("version") != VERSION:
+            what = f"was written by another version of mlplab, which this one ({VERSION}) cannot resume"
             raise UserError(Fault(what, str(self.path), remedy="start a new search: name=…"))
         what = f"differs from the search in {self.root}"
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"

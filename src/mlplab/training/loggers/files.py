@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -16,15 +16,27 @@ from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.training.loggers.curves import STEP_LOSS, log_point
+from mlplab.training.loggers.trackers import BatchedMLFlowLogger, default_arguments
+
+OURS: dict[type[Logger], str] = {
+    MLFlowLogger: f"{BatchedMLFlowLogger.__module__}.{BatchedMLFlowLogger.__qualname__}"
+}
+"""What is used instead of loggers of Lightning."""
 
 
-def build_loggers(run: config.TrainConfig, folder: str, kind: type[Logger] = Logger) -> list[Logger]:
-    """The loggers of a run that are of this kind, with its folder as their `save_dir`."""
-    return [
-        instantiate(section.class_path, kind, save_dir=folder, **section.arguments)
-        for section in run.logger.values()
-        if issubclass(import_class(section.class_path, Logger), kind)  # type: ignore[type-abstract]
-    ]
+def build_loggers(run: config.TrainConfig, folder: Path, kind: type[Logger] = Logger) -> list[Logger]:
+    """The loggers of a run that are of this kind, with its folder as their `save_dir`.
+
+    Raises:
+        UserError: if one cannot be built.
+    """
+    loggers = []
+    for section in run.logger.values():
+        if issubclass(found := import_class(section.class_path, Logger), kind):  # type: ignore[type-abstract]
+            arguments = {**default_arguments(found, folder), **section.arguments}
+            path = OURS.get(found, section.class_path)
+            loggers.append(instantiate(path, kind, save_dir=str(folder), **arguments))
+    return loggers
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 from mlplab import config
 from mlplab.config.dotted_keys import flat
 from mlplab.training.loggers.curves import BEST
+from mlplab.training.loggers.trackers import Tracker
 from mlplab.training.private_interfaces import add_summary
 
 LEFT_OUT = (
@@ -35,11 +36,12 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig, overrides: Seq
 
     The HParams tab gets the hyperparameters that overrides set. It gets no description of the experiment, as
     torch's `add_hparams` writes it: without one, TensorBoard lists the hyperparameters in which runs differ
-    first, and takes the last point of every curve as a metric. Other loggers only get all hyperparameters.
+    first, and takes the last point of every curve as a metric. Other loggers only get all hyperparameters,
+    and trackers those of `log_configuration`.
     """
     values = hyperparameters(run)
     for logger in loggers:
-        if not isinstance(logger, TensorBoardLogger):
+        if not isinstance(logger, TensorBoardLogger | Tracker):
             logger.log_hyperparams(dict(values))
     for writer in writers_of(loggers):
         _, started, _ = hparams(_values_set(overrides, values), {})  # type: ignore[no-untyped-call]

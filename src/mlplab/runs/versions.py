@@ -1,0 +1,82 @@
+"""Versions of mlplab that wrote runs, and how what they wrote is read today. Imports no torch.
+
+What a release wrote is read by all later ones with the same major version. A release that renames or adds a
+key, a column's property or a tensor adds a `Conversion`, and an example of the release before it to
+`tests/releases` (see docs/releasing.md).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from mlplab.errors import Fault, UserError
+
+VERSION = "1.0"
+"""The version of mlplab (major, minor), which it writes into the files of runs."""
+
+OLDEST = "0.12"
+"""The first version whose runs can be read. The versions up to 1.0 wrote it, too."""
+
+Content = dict[str, Any]
+"""What is known of a run: its `config`, `schema`, `state` (tensors), `metrics`; or a part of these."""
+
+
+class Conversion(NamedTuple):
+    """What a release reads otherwise than the releases before it.
+
+    Args:
+        version: of that release.
+        convert: changes what an earlier release wrote, in place. Any part of the content may be absent.
+    """
+
+    version: str
+    convert: Callable[[Content], None]
+
+
+CONVERSIONS: Sequence[Conversion] = ()
+"""In the order of the releases. There is none yet: 1.0 reads what the versions since `OLDEST` wrote."""
+
+
+def check_readable(version: str, where: str) -> None:
+    """Checks that this version can read what another one wrote. It may lack keys that a later one knows.
+
+    Raises:
+        UserError: otherwise.
+    """
+    major = numbers(version)[0]
+    if numbers(version) < numbers(OLDEST) or major > numbers(VERSION)[0]:
+        what = f"was written by mlplab {version}, which this version ({VERSION}) cannot read"
+        raise UserError(Fault(what, where, remedy=f"train again, or use mlplab {version}"))
+
+
+def check_resumable(version: str, where: str) -> None:
+    """Checks that this version can resume a training that another one began.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if version != VERSION:
+        what = f"was begun by mlplab {version}, which alone can resume it (this is {VERSION})"
+        remedy = f"use mlplab {version}, or start a new run from the weights: init_from=FOLDER"
+        raise UserError(Fault(what, where, remedy=remedy))
+
+
+def converted(content: Content, version: str) -> Content:
+    """What an earlier version wrote, as this one would have written it; changed in place."""
+    for conversion in CONVERSIONS:
+        if numbers(version) < numbers(conversion.version):
+            conversion.convert(content)
+    return content
+
+
+def unreadable(fault: Fault, version: str) -> UserError:
+    """The error about what a version wrote: if it is a later one, that is the reason."""
+    if numbers(version) <= numbers(VERSION):
+        return UserError(fault)
+    what = f"was written by mlplab {version}; this version ({VERSION}) does not know all of it"
+    return UserError(Fault(f"{what}: {fault.what}", fault.where, remedy=f"use mlplab {version}"))
+
+
+def numbers(version: str) -> tuple[int, int]:
+    """Major and minor version."""
+    major, minor = version.split(".")
+    return int(major), int(minor)

@@ -1,0 +1,158 @@
+"""Experiment trackers: W&B and MLflow, which get the trained network and its figures beside the curves."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
+
+from mlplab.console import quiet
+from mlplab.errors import Fault, UserError, reason_of
+from mlplab.figures.failing import warn_if_failing
+from mlplab.files import read_json, write_json
+from mlplab.imports import check_installed
+
+IDS_FILE = "trackers.json"
+"""The numbers under which trackers know a run. When it is resumed, it stays the same there."""
+
+DATABASE = "sqlite:///mlflow.db"
+"""Where `mlflow ui` looks by default, too."""
+
+QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+"""Variables of the environment without which trackers write to the terminal, or copy what others write."""
+
+CURVES = ("train/", "val/")
+"""How the names of curves begin."""
+
+SECONDS_BETWEEN_REQUESTS = 30.0
+
+MOST_POINTS = 1000
+"""Of a request to MLflow."""
+
+MOST_CHARACTERS = 200
+"""Of the reason why a tracker cannot be started."""
+
+REMEDIES = {
+    "wandb": "log in, or write files to upload later: logger.wandb.offline=true",
+    "mlflow": "check MLFLOW_TRACKING_URI, or unset it for a local database",
+}
+
+
+class BatchedMLFlowLogger(MLFlowLogger):
+    """Sends many points of curves in one request, since a request takes longer than an epoch."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._points, self._last_request = list[Any](), time.monotonic()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Keeps the values for the next request."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._points += [Metric(name, value, now, step or 0) for name, value in metrics.items()]
+        if time.monotonic() - self._last_request > SECONDS_BETWEEN_REQUESTS:
+            self.save()
+
+    def save(self) -> None:
+        """Sends the values; if that fails, warns, and sends them later."""
+        self._last_request = time.monotonic()
+        with warn_if_failing(Path(self._run_name or ""), "new points of curves in MLflow"):
+            for start in range(0, len(self._points), MOST_POINTS):
+                self.experiment.log_batch(self.run_id, metrics=self._points[start : start + MOST_POINTS])
+            self._points.clear()
+
+    def finalize(self, status: str = "success") -> None:
+        """Sends the last values, and ends the run."""
+        self.save()
+        super().finalize(status)
+
+
+Tracker = WandbLogger | MLFlowLogger
+
+
+def default_arguments(kind: type[Logger], folder: Path) -> dict[str, Any]:
+    """Arguments of a tracker for the run in a folder; none for other loggers.
+
+    Raises:
+        UserError: if the tracker's package is not installed.
+    """
+    ids = read_json(folder / IDS_FILE)
+    for variable, value in QUIET.items() if issubclass(kind, Tracker) else ():
+        os.environ.setdefault(variable, value)
+    if issubclass(kind, WandbLogger):
+        check_installed("logger=wandb", "wandb", "wandb")
+        return {"name": folder.name, "id": ids.get("wandb"), "reinit": "create_new"}
+    if issubclass(kind, MLFlowLogger):
+        check_installed("logger=mlflow", "mlflow", "mlflow")
+        uri = os.environ.get("MLFLOW_TRACKING_URI", DATABASE)
+        return {"run_name": folder.name, "run_id": ids.get("mlflow"), "tracking_uri": uri}
+    return {}
+
+
+def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
+    """The trackers among loggers."""
+    return [logger for logger in loggers if isinstance(logger, Tracker)]
+
+
+def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, Any]) -> None:
+    """Logs the hyperparameters of the run in a folder, unless it is resumed.
+
+    Raises:
+        UserError: if a tracker cannot be started.
+    """
+    known = read_json(folder / IDS_FILE)
+    ids = dict(known)
+    for tracker in trackers(loggers):
+        name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
+        if name not in known:
+            try:
+                with quiet("lightning.pytorch.loggers.mlflow"):  # which warns of a new experiment
+                    tracker.log_hyperparams(dict(values))
+            except Exception as error:  # of many kinds
+                what = f"cannot be started: {shorten(reason_of(error), MOST_CHARACTERS)}"
+                raise UserError(Fault(what, f"logger={name}", remedy=REMEDIES[name])) from error
+            ids[name] = tracker.version
+    if ids != known:
+        write_json(folder / IDS_FILE, ids, synced=False)
+
+
+def urls(loggers: Sequence[Logger]) -> list[str]:
+    """The pages of a run in W&B, if it is online."""
+    pages = [tracker.experiment.url for tracker in loggers if isinstance(tracker, WandbLogger)]
+    return [page for page in pages if page]
+
+
+def log_result(
+    loggers: Sequence[Logger], metrics: Mapping[str, Any], figures: Mapping[str, Path], model: Path
+) -> None:
+    """Logs the scores of a finished run, its figures by name, and the file of its network."""
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    scores = {name: value for name, value in numbers.items() if not name.startswith(CURVES)}
+    for tracker in trackers(loggers):
+        if isinstance(tracker, WandbLogger):
+            import wandb
+
+            run = tracker.experiment
+            run.summary.update(scores)
+            run.log({f"figures/{name}": wandb.Image(os.fspath(path)) for name, path in figures.items()})
+            run.log_artifact(os.fspath(model), name=f"model-{run.id}", type="model")
+        else:
+            tracker.log_metrics(scores, metrics["epochs"])
+            for path in figures.values():
+                tracker.experiment.log_artifact(tracker.run_id, os.fspath(path), "figures")
+            tracker.experiment.log_artifact(tracker.run_id, os.fspath(model))
+
+
+def finish(tracked: Sequence[Tracker], folder: Path, *, success: bool) -> None:
+    """Ends the run in a folder for its trackers, if it was started there."""
+    if not (folder / IDS_FILE).exists():
+        return
+    for tracker in tracked:
+        with warn_if_failing(folder, "end for a tracker"):
+            tracker.finalize("success" if success else "failed")
+            if isinstance(tracker, WandbLogger):  # which Lightning leaves open
+                tracker.experiment.finish(0 if success else 1)

@@ -1,0 +1,133 @@
+"""What earlier releases wrote is read: their examples lie beside this file."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from support import ROOT, Ended, assert_short_answer, process, without_notes
+
+import mlplab
+from mlplab.runs.versions import OLDEST, VERSION, numbers
+
+Command = Callable[..., Ended]
+
+RELEASES = sorted(
+    path.name for path in Path(__file__).parent.iterdir() if re.fullmatch(r"\d+\.\d+", path.name)
+)
+
+
+def example(release: str, folder: Path) -> Path:
+    """A copy of a release's example."""
+    return Path(shutil.copytree(Path(__file__).parent / release, folder / release))
+
+
+def test_this_release_has_an_example() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.findall(r'(?m)^version = "(\d+\.\d+)\.\d+"$', text) == [VERSION]
+    assert RELEASES[-1] == VERSION
+
+
+@pytest.mark.parametrize("name", ["run", "run.mlplab"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_examples_are_read(
+    run_script: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, name: str
+) -> None:
+    monkeypatch.chdir(example(release, tmp_path))
+    expected = pl.read_csv("predicted.csv")
+    run = mlplab.load(name)
+    predicted = run.predict(pl.read_csv("table.csv"), interval=0.9)
+    assert isinstance(predicted, pl.DataFrame)
+    np.testing.assert_allclose(predicted.to_numpy(), expected.to_numpy(), rtol=1e-5)
+    for words in (
+        ["predict", f"run={name}", "input=table.csv", "output=p.csv", "interval=0.9"],
+        ["evaluate", f"run={name}", "data.path=table.csv"],
+        ["results", name],
+        ["report", name],
+        ["export", f"run={name}", "interval=0.9"],
+    ):
+        assert run_script(*words).status == 0
+    written = pl.read_csv("p.csv").select(expected.columns)
+    np.testing.assert_allclose(written.to_numpy(), expected.to_numpy(), rtol=1e-5)
+    scores = run_script("evaluate", f"run={name}").out
+    assert f"{run.metrics['test/rmse']:.4g}" in scores
+    assert Path("run.html" if name.endswith("mlplab") else "run/report.html").stat().st_size > 100_000
+
+
+@pytest.fixture
+def next_release(tmp_path: Path) -> Callable[..., Ended]:
+    """A build that pretends to be 1.1: `threshold_metric` is `threshold_score`, and there is a key more."""
+    tree = tmp_path / "next"
+    shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "conf", tree / "conf")
+    for path in [*tree.rglob("*.py"), *tree.rglob("*.yaml")]:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("threshold_metric", "threshold_score"), encoding="utf-8")
+    for name, old, new in (
+        ("conf/train.yaml", "threshold_score:", "note: new\nthreshold_score:"),
+        ("src/mlplab/config/run.py", "    threshold_score:", "    note: str\n    threshold_score:"),
+        ("src/mlplab/runs/versions.py", f'VERSION = "{VERSION}"', 'VERSION = "1.1"'),
+        (
+            "src/mlplab/runs/versions.py",
+            "CONVERSIONS: Sequence[Conversion] = ()",
+            "def to_1_1(content: Content) -> None:\n"
+            "    if config := content.get('config'):\n"
+            "        config['threshold_score'] = config.pop('threshold_metric')\n"
+            "        config['note'] = 'old'\n\n\n"
+            "CONVERSIONS: Sequence[Conversion] = (Conversion('1.1', to_1_1),)",
+        ),
+    ):
+        path = tree / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new), encoding="utf-8")
+    path = os.fspath(tree / "src")
+    return lambda *words: process(["-m", "mlplab", *words], tmp_path, PYTHONPATH=path)
+
+
+def test_the_next_release_reads_this_one(tmp_path: Path, next_release: Callable[..., Ended]) -> None:
+    folder = example("1.0", tmp_path)
+    expected = pl.read_csv(folder / "predicted.csv")["prediction"]
+    for name in ("run", "run.mlplab"):
+        ended = next_release("predict", f"run=1.0/{name}", "input=1.0/table.csv", f"output={name}.csv")
+        assert (ended.status, without_notes(ended.err)) == (0, "")
+        predicted = pl.read_csv(tmp_path / f"{name}.csv")["prediction"]
+        np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+    ended = next_release("results", "1.0/run", "--by", "threshold_score,note")
+    assert (ended.status, "old" in ended.out) == (0, True)
+    assert_short_answer(next_release("train", "resume=1.0/run"), ["begun by mlplab 1.0", "init_from="])
+
+
+def test_this_release_says_what_it_does_not_know(
+    run_script: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, next_release: Callable[..., Ended]
+) -> None:
+    small = (
+        "data=synthetic",
+        "data.rows=60",
+        "ensemble=1",
+        "trainer.max_epochs=1",
+        "baselines=[]",
+        "figures=none",
+    )
+    assert next_release("train", *small, "hydra.run.dir=new").status == 0
+    monkeypatch.chdir(tmp_path)
+    said = ["was written by mlplab 1.1; this version (1.0) does not know all of it", "note", "use mlplab 1.1"]
+    assert_short_answer(run_script("evaluate", "run=new"), said)
+    assert run_script("results", "new").status == 0
+
+
+@pytest.mark.parametrize("version", ["0.1", "0.8", "0.11", "2.0"])
+def test_other_versions(run_script: Command, tmp_path: Path, version: str) -> None:
+    config = example("1.0", tmp_path) / "run" / "config.yaml"
+    text = config.read_text(encoding="utf-8").replace("# mlplab 1.0", f"# mlplab {version}")
+    config.write_text(text, encoding="utf-8")
+    said = [f"was written by mlplab {version}, which this version (1.0) cannot read", f"use mlplab {version}"]
+    words = ["input=1.0/table.csv", "output=p.csv"]
+    assert_short_answer(run_script("predict", "run=1.0/run", *words), said)
+    config.write_text(text.replace(f"# mlplab {version}", f"# mlplab {OLDEST}"), encoding="utf-8")
+    assert numbers(OLDEST) < numbers(VERSION)
+    assert run_script("predict", "run=1.0/run", *words).status == 0
