@@ -53,7 +53,7 @@ def measure(arguments: Export) -> None:
     """Times the predictions of a network of each kind."""
     contenders: dict[harness.Key, harness.Contender] = {}
     with TemporaryDirectory() as name:
-        for checkout in arguments.checkouts:
+        for number, checkout in enumerate(arguments.checkouts):
             for case, kinds in KINDS.items():
                 folder = Path(name, checkout.name, case)
                 folder.mkdir(parents=True)
@@ -62,7 +62,7 @@ def measure(arguments: Export) -> None:
                 for kind, words in kinds.items():
                     train = ("train.py", *SHORT, *words, f"hydra.run.dir={kind}")
                     checkout.run(*train, folder=folder)
-                    title = kind if checkout is arguments.checkouts[0] else f"{kind}, {checkout.name}"
+                    title = f"{kind}, {checkout.name}" if number else kind
                     ask = partial(checkout.ask, "child.export", kind, "rows.csv", folder=folder)
                     contenders[case, title] = ask
         times = harness.alternate(contenders, arguments.repeats)
@@ -70,10 +70,13 @@ def measure(arguments: Export) -> None:
         key: [
             f"{measured.median('difference'):.0e}",
             f"{measured.median('bytes') / 1e6:.2f}",
-            *(harness.digits(arguments.rows / measured.median(part)) for part in ("seconds", "predict")),
+            *(
+                harness.digits(arguments.rows / measured.median(part) / 1000)
+                for part in ("seconds", "predict")
+            ),
             *(harness.show_seconds(measured.median(part)) for part in ("row", "predict a row")),
         ]
         for key, measured in times.items()
     }
-    heads = ["differ-\nence", "MB", "rows/s", "of\npredict", "a row", "of\npredict"]
+    heads = ["differ-\nence", "MB", "1,000\nrows/s", "of\npredict", "a row", "of\npredict"]
     harness.report("export", arguments, [harness.table_of("ONNX models", heads, rows_of)], times)

@@ -43,6 +43,10 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
         partial.write_text(f"# mlplab {VERSION}\n{text}", encoding="utf-8")
 
 
+WANDB = "wandb"
+"""The folder of W&B within that of a run, where it makes links itself."""
+
+
 class RunFolder:
     """The files in the folder of a run, other than those of its loggers."""
 
@@ -96,7 +100,8 @@ class RunFolder:
         Raises:
             UserError: if it contains links, which might lead out of it.
         """
-        if link := next((path for path in self.path.rglob("*") if path.is_symlink()), None):
+        links = (path for path in self.path.rglob("*") if path.is_symlink())
+        if link := next((path for path in links if self.path / WANDB not in path.parents), None):
             what = "is a symbolic link, which runs never create"
             raise UserError(Fault(what, str(link), remedy="remove it"))
         for folder in (self.path, self.path / "checkpoints"):
