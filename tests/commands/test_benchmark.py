@@ -44,6 +44,7 @@ def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
         "sweep",
         "quality",
         "predict",
+        "export",
         "csv",
         "search",
         "startup",
@@ -54,7 +55,7 @@ def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
         assert f"\n{question} " in usage
     for key in ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches="):
         assert key in usage
-    known = "one of step, sweep, quality, predict, csv, search, startup, film, estimators, ablation"
+    known = "one of step, sweep, quality, predict, export, csv, search, startup, film, estimators, ablation"
     assert_short_answer(process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", known])
 
 

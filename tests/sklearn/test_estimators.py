@@ -160,7 +160,7 @@ def test_a_fitted_estimator_is_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(pickle.loads(content).predict_proba(FRAME), fitted.predict_proba(FRAME))
     assert not hasattr(clone(pickle.loads(content)), "ensemble_")
     monkeypatch.setattr(estimators, "VERSION", "9.9")
-    with pytest.raises(mlplab.UserError, match=r"TableClassifier: was fitted by mlplab 0.*\n  fit it again"):
+    with pytest.raises(mlplab.UserError, match=r"TableClassifier: was fitted by mlplab 1.*\n  fit it again"):
         pickle.loads(content)
     pickle.loads(pickle.dumps(classifier()))
 

@@ -55,8 +55,8 @@ def check_resumable(version: str, where: str) -> None:
         UserError: otherwise.
     """
     if version != VERSION:
-        what = f"was begun by mlplab {version}, which alone can resume it (this is {VERSION})"
-        remedy = f"use mlplab {version}, or start a new run from the weights: init_from=FOLDER"
+        what = f"was begun by another version of mlplab, which alone can resume it (this is {VERSION})"
+        remedy = "use the version that environment.json names, or start a new run from it: init_from=FOLDER"
         raise UserError(Fault(what, where, remedy=remedy))
 
 

@@ -47,7 +47,7 @@ def test_the_page_shows_how_to_use_the_model(trained: Path) -> None:
     ended = process(script, trained, COLUMNS="80")
     assert (ended.status, without_notes(ended.err)) == (0, "")
     assert re.search(
-        r"(?s)^model: s/0/model.onnx \(0.0 MB\)\n.*: s/0/model.md\nchecked: on 200 rows", ended.out
+        r"(?s)^model: s/0/model.onnx \(0.02 MB\)\n.*: s/0/model.md\nchecked: on 200 rows", ended.out
     )
     page = (run / "model.md").read_text(encoding="utf-8")
     assert r"| `is \| it?` | float64 | 1 is true, 0 is false; NaN is missing |" in page

@@ -245,7 +245,7 @@ def test_a_damaged_event_file_is_read_up_to_the_damage(here: Path) -> None:
 def test_unreadable_runs_are_left_out_with_a_sentence(here: Path, run_script: Command) -> None:
     (here / "sweep/0/metrics.json").write_text('{"status": "do')
     config = here / "sweep/1/config.yaml"
-    config.write_text(config.read_text().replace("# mlplab 0.", "# mlplab 99."))
+    config.write_text(config.read_text().replace("# mlplab 1.", "# mlplab 99."))
     ended = run_script("report", "sweep")
     assert ended.status == 0, ended
     assert re.fullmatch(r"sweep/report.html \(\d\.\d MB\)\n", ended.out)

@@ -244,9 +244,7 @@ MISTAKES: list[Mistake] = [
     ),
     mistake("66 a flipped bit", flip, KNOWN, "r/checkpoints/best.ckpt: is damaged | checksum"),
     mistake("66 metrics", {"r/metrics.json": "{"}, KNOWN, "r/metrics.json: is damaged"),
-    mistake(
-        "68 of another version", rewrite(format=99), KNOWN, "best.ckpt: is not a checkpoint of this version"
-    ),
+    mistake("68 of another version", rewrite(format=99), KNOWN, "best.ckpt: is not a checkpoint that this"),
     mistake("66 an entry is missing", rewrite(state={}), KNOWN, "best.ckpt: is damaged: an entry is missing"),
     mistake("66 no finite weights", spoil, KNOWN, "best.ckpt: contains weights that are not finite"),
     mistake(

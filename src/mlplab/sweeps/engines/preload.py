@@ -19,6 +19,7 @@ PACKAGES = (
     *("sklearn.ensemble", "sklearn.linear_model", "altair"),
 )
 
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")  # of pyarrow, if it is installed
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.path[:] = [place for place in sys.path if place]  # not the user's own `lightning.py`
 with heavy_imports():
