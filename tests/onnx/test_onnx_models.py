@@ -136,7 +136,7 @@ def test_all_activations(dtype: type[np.floating]) -> None:
     rows = graph.input("z", dtype, "").op("Expand", np.array([len(layer.names), 1, 1]))
     for number, name in enumerate(layer.names):
         graph.output(name, apply(layer, rows).gather(np.array([number])).squeeze(0, 1), "")
-    outputs = onnxruntime.InferenceSession(graph.model("").SerializeToString()).run(None, {"z": z})
+    outputs = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, {"z": z})
     expected = layer(torch.from_numpy(z).expand(len(layer.names), 1, -1))[:, 0]
     np.testing.assert_allclose(np.stack(outputs), expected.numpy(), rtol=1e-5, atol=1e-6)
 
@@ -154,7 +154,7 @@ def test_custom_networks_may_be_sequences_of_layers() -> None:
     x = graph.input("x", np.float32, "").unsqueeze(0, 1, 3)
     graph.output("y", apply(nn.Sequential(*layers), x).squeeze(0, 1, 3), "")
     rows = np.linspace(-2, 2, 50, dtype=np.float32)
-    [y] = onnxruntime.InferenceSession(graph.model("").SerializeToString()).run(None, {"x": rows})
+    [y] = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, {"x": rows})
     expected = nn.Sequential(*layers)(torch.from_numpy(rows)[None, :, None])
     np.testing.assert_allclose(y, expected.detach().numpy().ravel(), rtol=1e-5)
     with pytest.raises(mlplab.UserError, match="Doubled: is a layer that cannot be exported"):
@@ -172,7 +172,7 @@ def test_parts_of_dates(days: list[datetime]) -> None:
         dates.DATE_PARTS, date_parts(time, dates.DATE_PARTS, 1990.5, missing=-1), strict=True
     ):
         graph.output(part, value.squeeze(1), "")
-    session = onnxruntime.InferenceSession(graph.model("").SerializeToString())
+    session = onnxruntime.InferenceSession(graph.model({}).SerializeToString())
     values = session.run(None, {"time": microseconds})
     for value, expected in zip(values, dates.date_parts(series, dates.DATE_PARTS, 1990.5), strict=True):
         np.testing.assert_allclose(value, expected.to_numpy(), atol=1e-12)
@@ -192,6 +192,6 @@ def test_ranks_of_repeated_and_of_farther_values(dtype: torch.dtype) -> None:
     column = graph.input("x", x.numpy().dtype, "").unsqueeze(0, 2)
     scaled = scale(scaling, graph.concat([column, column], 2))
     graph.output("z", scaled.squeeze(0), "", columns=2)
-    [z] = onnxruntime.InferenceSession(graph.model("").SerializeToString()).run(None, {"x": x[:, 0].numpy()})
+    [z] = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, {"x": x[:, 0].numpy()})
     expected = scaling(x.expand(1, -1, 2))[0]
     np.testing.assert_allclose(z, expected.numpy(), atol=2e-6)

@@ -55,7 +55,7 @@ def test_examples_are_read(
     np.testing.assert_allclose(written.to_numpy(), expected.to_numpy(), rtol=1e-5)
     scores = run_script("evaluate", f"run={name}").out
     assert f"{run.metrics['test/rmse']:.4g}" in scores
-    assert Path("run.html" if name.endswith("mlplab") else "run/report.html").stat().st_size > 100_000
+    assert Path("run.report.html" if name.endswith("mlplab") else "run/report.html").stat().st_size > 100_000
 
 
 @pytest.fixture

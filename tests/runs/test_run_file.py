@@ -1,5 +1,6 @@
 """Runs as one file: what it holds, what it leaves out, and files that mlplab has not written."""
 
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_what_a_file_contains_of_the_table(run: mlplab.FinishedRun, tmp_path: Pa
     assert without.keys() == with_seen.keys() - {"seen"}
     assert "training" not in without
     page = (tmp_path / "a/model.md").read_text(encoding="utf-8")
-    for words in ("all categories of secret", "the median", "quantiles of each number", "up to 1,000 errors"):
+    for words in ("all categories of secret", "the median", "quantiles of each", "up to 1,000 errors"):
         assert words in page
     assert "hashes of the rows" not in page
     assert "hashes of the rows" in (tmp_path / "b/model.md").read_text(encoding="utf-8")
@@ -83,6 +84,22 @@ def test_rows_of_training_are_recognised_only_with_their_hashes(
     with_seen = run_script("evaluate", "run=b.mlplab", "data.path=t.csv")
     assert "were in training or validation and are left out" in with_seen.err
     assert mlplab.load("b.mlplab").evaluate(FRAME)["test/rmse"] > 0
+
+
+def test_what_is_unknown_stays_unknown(
+    run: mlplab.FinishedRun, run_script: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a file that is saved again nor a warm start makes test rows of rows that nobody knows."""
+    FRAME.write_csv(tmp_path / "t.csv")
+    loaded = mlplab.load(run.save(tmp_path / "a.mlplab"))
+    assert isinstance(loaded, mlplab.FinishedRun)
+    with pytest.raises(mlplab.UserError, match="saved without the hashes of rows in training"):
+        loaded.save(tmp_path / "b.mlplab", seen=True)
+    table = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=2", "baselines=[]")
+    warm = run_script("train", *table, "figures=none", "init_from=a.mlplab", "hydra.run.dir=warm")
+    assert warm.status == 0
+    assert "which rows were in its training cannot be told" in warm.out
+    assert mlplab.load("warm").evaluate("t.csv").keys() >= {"unchecked/rmse"}
 
 
 def test_an_ensemble_of_a_sweep_is_one_file(run_script: Command, tmp_path: Path) -> None:
@@ -118,6 +135,11 @@ def broken(path: Path, kind: str) -> None:
         path.write_text("no archive")
     elif kind == "cut":
         path.write_bytes(good.read_bytes()[:-500])
+    elif kind == "encrypted":  # as its directory says, bit 0 of each entry's flags
+        content = bytearray(good.read_bytes())
+        for match in re.finditer(b"PK\x01\x02", content):
+            content[match.start() + 8] |= 1
+        path.write_bytes(content)
     else:
         compression = zipfile.ZIP_DEFLATED if kind == "compressed" else zipfile.ZIP_STORED
         with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w", compression) as target:
@@ -129,7 +151,7 @@ def broken(path: Path, kind: str) -> None:
                 )
 
 
-@pytest.mark.parametrize("kind", ["text", "cut", "compressed", "up", "absolute", "other"])
+@pytest.mark.parametrize("kind", ["text", "cut", "compressed", "encrypted", "up", "absolute", "other"])
 def test_files_that_mlplab_has_not_written(
     run: mlplab.FinishedRun, run_script: Command, tmp_path: Path, kind: str
 ) -> None:

@@ -19,12 +19,14 @@ class Finished:
         folder: holds everything. If it `is_temporary`, it is removed with this object, or with the sweep.
         frame: the rows, if they are a frame in memory.
         sweep: that of a run which was chosen.
+        file: the one from which the run was loaded; then the folder is temporary, and has what was in it.
     """
 
     folder: Path
     frame: pl.DataFrame | None = None
     is_temporary: bool = False
     sweep: "Finished | None" = None
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         """Lets the temporary folder end with this object."""

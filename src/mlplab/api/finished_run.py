@@ -74,8 +74,7 @@ class FinishedRun(Finished):
 
         curves = read_curves(self.folder, CURVES, most=2**31)
         if not curves:
-            remedy = "train with logger=tensorboard"
-            raise UserError(Fault("has no learning curves", str(self.folder), remedy=remedy))
+            raise self._lacks("learning curves", "train with logger=tensorboard")
         values = {name: dict(curve) for name, curve in curves.items()}
         epochs = sorted(set().union(*values.values()))
         columns = {name: [curve.get(epoch) for epoch in epochs] for name, curve in values.items()}
@@ -90,9 +89,12 @@ class FinishedRun(Finished):
         """
         path = self.folder / TEST_PREDICTIONS
         if not path.is_file():
-            remedy = "train with test=True and test_predictions=True"
-            raise UserError(Fault("has no test predictions", str(self.folder), remedy=remedy))
+            raise self._lacks("test predictions", "train with test=True and test_predictions=True")
         return pl.read_csv(path, infer_schema_length=None, glob=False)
+
+    def _lacks(self, what: str, remedy: str) -> UserError:
+        remedy = "load the folder of the run" if self.file else remedy
+        return UserError(Fault(f"has no {what}", str(self.file or self.folder), remedy=remedy))
 
     @property
     def figures(self) -> "dict[str, alt.Chart]":
@@ -206,16 +208,16 @@ class FinishedRun(Finished):
                 cannot leave out such rows of other tables.
 
         Raises:
-            UserError: if there is a folder at that path, or to copy a folder, anything.
+            UserError: if the file cannot be written, or to copy a folder, if there is anything at that path.
         """
         path = Path(path)
         if path.suffix != SUFFIX:
             return super().save(path)
-        if path.is_dir():
-            raise UserError(Fault("is a folder", str(path), remedy="choose another name"))
         with heavy_imports():
+            from mlplab.commands.predict import check_output
             from mlplab.runs.trained.save import save
 
+        check_output(str(path), overwrite=True)
         save(self.model, path, seen=seen)
         return path
 
@@ -223,7 +225,7 @@ class FinishedRun(Finished):
         """Writes a page about the run, and returns its path."""
         from mlplab.commands.report.report import report
 
-        return report(self.folder)
+        return report(self.file or self.folder)
 
     def __repr__(self) -> str:
         from mlplab.api.display import as_text
@@ -257,7 +259,7 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
     if is_run_file(path) and len(model.runs) == 1:
         folder = Path(tempfile.mkdtemp(prefix="mlplab-"))
         unpack(path, folder)
-        run = FinishedRun(folder, is_temporary=True)
+        run = FinishedRun(folder, is_temporary=True, file=path)
     elif is_run(path):
         run = FinishedRun(path)
     else:

@@ -20,6 +20,7 @@ from mlplab.files import replacing
 from mlplab.onnx.card import model_card
 from mlplab.onnx.check import Check, check_model
 from mlplab.onnx.model import onnx_model
+from mlplab.runs.run_file import is_run_file
 from mlplab.runs.trained.ensemble import Ensemble, load
 from mlplab.runs.trained.levels import check_levels
 
@@ -53,19 +54,23 @@ def export(
 
     Args:
         run: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs.
-        output: the file; None: `model.onnx` in the run's folder, or one named as the file, which is replaced.
+        output: the file; None: `model.onnx` in the run's folder, replaced, or one named as `run`.
         path: a CSV or Parquet file, on whose rows the model is checked; None: the table of the run.
         runs: which runs of a sweep, as in `load`.
         interval, sets: levels of intervals and prediction sets that are outputs, too.
         overwrite: whether `output` may exist.
 
     Raises:
-        UserError: if there is no finished run or no table, or ONNX cannot express the network.
+        UserError: if there is no finished run or no table, ONNX cannot express the network, or a file would
+            be replaced that must not be.
     """
-    if output:
-        check_output(str(output), overwrite=overwrite)
-    own = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
-    return write_model(load(run, runs), output or own, path, interval, sets)
+    if output is None:
+        output, overwrite = (
+            run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX),
+            not is_run_file(run),
+        )
+    check_output(str(output), overwrite=overwrite)
+    return write_model(load(run, runs), output, path, interval, sets)
 
 
 def write_model(
@@ -76,10 +81,19 @@ def write_model(
     sets: Sequence[float] = (),
 ) -> Exported:
     """Writes the model of an ensemble, as `export`; `data` may be a frame."""
+    card = output.with_suffix(".md")
+    if output.suffix != ONNX:
+        raise UserError(
+            Fault("is no name of an ONNX model", str(output), expected=f"a name that ends in {ONNX}")
+        )
+    check_output(str(output), overwrite=True)
+    if card.exists() and not card.read_bytes().startswith(f"# {output.name}\n".encode()):
+        what = f"exists, and is not the page of {output.name}"
+        raise UserError(Fault(what, str(card), remedy="choose another name for the model: output=…"))
     check_levels(ensemble.runs, interval, sets)
     rows, decimal_comma = _rows_to_check(ensemble, data)
     model = onnx_model(ensemble, interval, sets)
-    content, card = model.SerializeToString(), output.with_suffix(".md")
+    content = model.SerializeToString()
     check = check_model(content, ensemble, rows, interval, sets, decimal_comma=decimal_comma)
     page = model_card(output.name, model, ensemble, check).encode()
     for path, written in ((output, content), (card, page)):

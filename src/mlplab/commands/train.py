@@ -15,11 +15,12 @@ from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.imports import heavy_imports
-from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
+from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run import Run
+from mlplab.runs.run_file import check_finished
 from mlplab.typed_commands import inside
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def train(
     if not resume:
         RunFolder(folder).check_unused()
         if run.init_from:
-            finished_run(Path(run.init_from), "init_from")
+            check_finished(Path(run.init_from), "init_from")
     elif has_ended(folder, run, alone=True):
         metrics = read_metrics(folder)
         if metrics["status"] not in AS_PLANNED:

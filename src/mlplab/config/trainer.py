@@ -102,6 +102,10 @@ FIXED = {"save_dir": "is always the run folder", "prefix": "would rename the cur
 """Arguments of loggers that cannot be set, and why."""
 
 
+TRACKERS_FILE = "trackers.json"
+"""In a run's folder: the numbers under which W&B and MLflow know the run, also when it is resumed."""
+
+
 class LoggerConfig(ClassSection):
     """A Lightning logger. It gets the run folder as `save_dir`; its `name` is a folder below that."""
 

@@ -1,13 +1,14 @@
 """The page beside a model: what goes in, what comes out, how good it is, and how to run it."""
 
-from collections.abc import Sequence
-
 import onnx
 from onnx import TensorProto
 
+from mlplab.data.cells.dates import ISO, NAME_FORMATS
+from mlplab.data.schema import Schema
+from mlplab.errors import listed
 from mlplab.onnx.check import Check
 from mlplab.onnx.inputs import NO_DATE
-from mlplab.runs.trained.card import markdown_table, page, remaining_values, summary, test_scores
+from mlplab.runs.trained.card import known_values, markdown_table, page, summary, test_scores
 from mlplab.runs.trained.ensemble import Ensemble
 
 TYPES: dict[int, str] = {
@@ -40,7 +41,7 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: Che
         "One-dimensional arrays of the same length, one for each column. Large tables: 1,000 rows at a time."
     )
     head = "type", "what it is"
-    remains = [f"- {line}" for line in remaining_values(ensemble, seen=False)]
+    remains = [f"- {line}" for line in known_values(ensemble)]
     return page(
         summary(name, ensemble),
         ["## Inputs", "", about, "", *markdown_table(("input", *head), map(_described, inputs))],
@@ -48,7 +49,7 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: Che
         test_scores(ensemble),
         ["## Check", "", f"In ONNX Runtime, {check}."],
         ["## What the model contains of the table", "", "No rows, but:", "", *remains],
-        ["## Example", "", "```python", *_example(name, inputs, outputs[0].name), "```"],
+        ["## Example", "", "```python", *_example(name, model, ensemble.schema), "```"],
     )
 
 
@@ -59,7 +60,9 @@ def _described(value: onnx.ValueInfoProto) -> tuple[str, str, str]:
     return f"`{value.name}`", name, value.doc_string
 
 
-def _example(name: str, inputs: Sequence[onnx.ValueInfoProto], output: str) -> list[str]:
+def _example(name: str, model: onnx.ModelProto, schema: Schema) -> list[str]:
+    inputs, output = model.graph.input, model.graph.output[0].name
+    written = [column.name for column in schema.inputs if column.format not in ("", ISO, *NAME_FORMATS)]
     kinds = {TYPES[each.type.tensor_type.elem_type] for each in inputs}
     cases = [
         line
@@ -73,6 +76,11 @@ def _example(name: str, inputs: Sequence[onnx.ValueInfoProto], output: str) -> l
         "",
         'table = pl.read_csv("new.csv", try_parse_dates=True)',
         f'session = onnxruntime.InferenceSession("{name}")',
+        *(
+            [f"# First make numbers or times of the text in {listed(map(repr, written), 9)}."]
+            if written
+            else []
+        ),
         "inputs = {}",
         "for column in session.get_inputs():",
         "    cells = table[column.name]",

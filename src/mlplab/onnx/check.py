@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime
 import polars as pl
+from jaxtyping import Float64
 
 from mlplab.console import plural, quiet
 from mlplab.data.cells.parse import cells_of
@@ -17,7 +18,10 @@ from mlplab.runs.predictions import Predicted
 from mlplab.runs.trained.ensemble import Ensemble
 
 TOLERANCE = 1e-4
-"""The largest difference of a probability, or of a number in units of the predictions' standard deviation."""
+"""The largest difference of a probability, or of a number in units of the target's standard deviation."""
+
+ROUNDING = 4
+"""A difference of so many units in the last place is none: a target may be much larger than it varies."""
 
 MOST_ROWS = 1000
 """Rows that are compared, each a second time without some of its cells."""
@@ -36,7 +40,7 @@ class Check:
     Args:
         rows: of the table.
         difference: the largest one.
-        of_classes: whether it is one of probabilities, or in units of the predictions' standard deviation.
+        of_classes: whether it is one of probabilities, or in units of the target's standard deviation.
     """
 
     rows: int
@@ -45,7 +49,7 @@ class Check:
 
     def __str__(self) -> str:
         of_what = "probabilities" if self.of_classes else "predictions"
-        unit = "" if self.of_classes else " of their standard deviation"
+        unit = "" if self.of_classes else " of the target's standard deviation"
         rows = f"on {plural(self.rows, 'row')} of a table, as they are and with missing cells"
         return f"{rows}, the largest difference from the networks' {of_what} is {self.difference:.0e}{unit}"
 
@@ -95,15 +99,32 @@ def check_model(
 def _of_numbers(
     ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
 ) -> Iterator[float]:
-    """The largest difference of each output, in units of the predictions' standard deviation."""
-    units = ensemble.points(mean).std(0)
+    """The largest difference of each output, in units of `target_sd`."""
+    units = target_sd(ensemble, ensemble.points(mean))
     of_outputs = [
         *np.resize(units, len(units) + len(ensemble.quantiles)),
         *np.tile(units.repeat(2), len(intervals)),
     ]
     columns = ensemble.columns(mean, ensemble.threshold, intervals)
     for column, unit in zip(columns, of_outputs, strict=True):
-        yield float(np.abs(outputs[column.name] - column.to_numpy()).max() / (unit or 1))
+        expected = column.to_numpy()
+        difference = np.abs(outputs[column.name] - expected) - ROUNDING * np.spacing(np.abs(expected))
+        yield float(difference.clip(min=0).max() / unit)
+
+
+def target_sd(
+    ensemble: Ensemble, points: Float64[np.ndarray, "row target"]
+) -> Float64[np.ndarray, " target"]:
+    """The standard deviation of each target in training, or of these predictions, if it is larger.
+
+    The network knows the first; of a log target, as a part of its size.
+    """
+    first = ensemble.runs[0]
+    kind = first.models[0].preprocessing.target
+    sd, size = first.state["preprocessing.target_transform.std"][0, 0].numpy(), np.abs(points).mean(0)
+    known = {"standard": sd, "log": sd * size, "none": np.zeros_like(sd)}[kind]
+    units = np.maximum(points.std(0), known)
+    return np.where(units > 0, units, np.where(size > 0, size, 1))
 
 
 def _of_classes(

@@ -1,6 +1,7 @@
 """An ONNX graph, written like formulas of numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -145,12 +146,14 @@ class Graph:
         """The values one after another along an axis."""
         return values[0] if len(values) == 1 else self.op("Concat", values, values[0].dtype, axis=axis)
 
-    def model(self, description: str) -> onnx.ModelProto:
+    def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The complete model."""
         graph = helper.make_graph(self.nodes, "mlplab", self.inputs, self.outputs, self.constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, producer_name="mlplab", doc_string=description)
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="mlplab")
+        model.producer_version = version("mlplab")
         model.ir_version = helper.find_min_ir_version_for(opsets)
+        helper.set_model_props(model, dict(metadata))
         return model
 
     def _new(self, kind: str) -> str:

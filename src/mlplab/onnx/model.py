@@ -1,5 +1,6 @@
 """The ONNX model of trained runs: raw columns in, predictions out."""
 
+import json
 from collections.abc import Sequence
 
 import onnx
@@ -13,9 +14,9 @@ from mlplab.runs.trained.ensemble import Ensemble
 
 
 def onnx_model(
-    ensemble: Ensemble, intervals: Sequence[float] = (), sets: Sequence[float] = (), description: str = ""
+    ensemble: Ensemble, intervals: Sequence[float] = (), sets: Sequence[float] = ()
 ) -> onnx.ModelProto:
-    """The model of all networks of an ensemble.
+    """The model of all networks of an ensemble; its metadata name the `targets` and `classes`, in JSON.
 
     Args:
         intervals, sets: levels of intervals and prediction sets that it has as outputs.
@@ -35,4 +36,5 @@ def onnx_model(
         parts.append(predicted.squeeze(0) if networks == 1 else (predicted * weights).sum(0))
         start = end
     write_outputs(graph, ensemble, sum(parts[1:], parts[0]), intervals, sets)
-    return graph.model(description)
+    names = {"targets": ensemble.schema.targets, "classes": ensemble.schema.classes}
+    return graph.model({key: json.dumps(values) for key, values in names.items() if values})

@@ -88,11 +88,13 @@ def read_version(folder: Path) -> str:
 
 
 def read_schema(folder: Path) -> dict[str, Any]:
-    """The content of a run's schema.json, converted from an earlier version; empty if there is none, or it is
-    damaged."""
-    schema: dict[str, Any] = converted({"schema": read_json(folder / "schema.json")}, read_version(folder))[
-        "schema"
-    ]
+    """The content of a run's schema.json, converted from an earlier version; empty if damaged or absent.
+
+    Raises:
+        UserError: as `read_version`.
+    """
+    content = {"schema": read_json(folder / "schema.json")}
+    schema: dict[str, Any] = converted(content, read_version(folder))["schema"]
     return schema
 
 
@@ -101,7 +103,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        what = "is not a run folder" if folder.is_dir() else "no such folder"
+        kinds = {folder.is_dir(): "is not a run folder", folder.is_file(): "is a file, not a folder"}
+        what = kinds.get(True, "no such folder")
         raise UserError(Fault(what, str(folder), remedy=TRAINED)) from None
     return parse_yaml(text, path), _version(text)
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from mlplab.config.dotted_keys import differing
+from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
@@ -121,8 +122,9 @@ class RunFolder:
 
     def discard(self) -> None:
         """Removes what `create` has created, if nothing was added."""
-        for name in ("metrics.json", "config.yaml"):
+        for name in ("metrics.json", "config.yaml", TRACKERS_FILE):
             (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / WANDB, ignore_errors=True)
         with suppress(OSError):
             (self.path / "checkpoints").rmdir()
         self.lock.release()

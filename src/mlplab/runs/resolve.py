@@ -8,6 +8,7 @@ from mlplab.data.cache import DataCache
 from mlplab.data.defaults import resolve_auto
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config
+from mlplab.runs.run_file import unpacked
 
 ARCHITECTURE = (
     *("hidden", "activation", "periodic_features"),
@@ -40,7 +41,8 @@ def _with_architecture(run: TrainConfig, other: Path) -> TrainConfig:
     model = run.model
     if isinstance(model, Mlp):
         with suppress(UserError):  # checked before training, with a message
-            trained = parse_resolved(read_config(other)).model
+            with unpacked(other) as folder:
+                trained = parse_resolved(read_config(folder)).model
             if isinstance(trained, Mlp):
                 autos = [key for key in ARCHITECTURE if getattr(model, key) == "auto"]
                 changed = {key: getattr(trained, key) for key in autos}

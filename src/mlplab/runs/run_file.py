@@ -10,6 +10,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
+from mlplab.runs.discovery import finished_run
 
 SUFFIX = ".mlplab"
 
@@ -23,7 +24,7 @@ REMEDY = "copy the file again from an intact one, or save the run again"
 
 def is_run_file(path: Path) -> bool:
     """Whether a path is that of such a file."""
-    return path.suffix == SUFFIX and not path.is_dir()
+    return path.suffix.lower() == SUFFIX and not path.is_dir()
 
 
 def pack(folder: Path, path: Path) -> None:
@@ -39,20 +40,20 @@ def unpack(path: Path, folder: Path) -> None:
     Raises:
         UserError: if there is no such file, or mlplab cannot have written it.
     """
+    if not path.is_file():
+        what = "is not a regular file" if path.exists() else "no such file"
+        raise UserError(Fault(what, str(path), remedy=f"relative paths start at {Path.cwd()}"))
     try:
         with ZipFile(path) as archive:
             parts = archive.infolist()
-            is_stored = all(part.compress_type == ZIP_STORED for part in parts)
-            if not is_stored or sum(part.file_size for part in parts) > path.stat().st_size:
+            if any(part.compress_type != ZIP_STORED for part in parts):
                 raise BadZipFile("it is compressed, which such files never are")
+            if sum(part.file_size for part in parts) > path.stat().st_size:
+                raise BadZipFile("it claims to contain more than the file does")
             if unknown := [part.filename for part in parts if not MEMBERS.fullmatch(part.filename)]:
                 raise BadZipFile(f"it contains {unknown[0]!r}")
             archive.extractall(folder)
-    except FileNotFoundError:
-        raise UserError(
-            Fault("no such file", str(path), remedy=f"relative paths start at {Path.cwd()}")
-        ) from None
-    except (BadZipFile, NotImplementedError, OSError) as error:
+    except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise UserError(Fault(f"is damaged: {error}", str(path), remedy=REMEDY)) from error
 
 
@@ -75,6 +76,16 @@ def unpacked(path: Path) -> Iterator[Path]:
             yield folder
         except UserError as error:
             raise UserError(*(_renamed(fault, str(folder), str(path)) for fault in error.faults)) from error
+
+
+def check_finished(path: Path, key: str) -> None:
+    """Checks that a folder or a file, which the key `key` gave, is that of one finished run.
+
+    Raises:
+        UserError: otherwise.
+    """
+    with unpacked(path) as folder:
+        finished_run(folder, key)
 
 
 def _renamed(fault: Fault, old: str, new: str) -> Fault:

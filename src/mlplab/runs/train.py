@@ -160,6 +160,8 @@ def _create_or_reopen(runs: Sequence[Run], state: StackState | None) -> None:
             else:
                 run.files.create(run.config.plain())
                 created.callback(run.files.discard)
+        for run in runs:
+            log_configuration(run.loggers, run.folder, hyperparameters(run.config))
         created.pop_all()
 
 
@@ -182,6 +184,5 @@ def _log_start(trainer: StackTrainer, warnings: Sequence[Sequence[str]], state: 
         for warning in run_warnings:
             run.files.log_line(f"warning: {warning}")
         log_start(run.loggers, run.config, run.overrides)
-        log_configuration(run.loggers, run.folder, hyperparameters(run.config))
         for url in urls(run.loggers):
             run.log(url)

@@ -1,8 +1,9 @@
 """Versions of mlplab that wrote runs, and how what they wrote is read today. Imports no torch.
 
 What a release wrote is read by all later ones with the same major version. A release that renames or adds a
-key, a column's property or a tensor adds a `Conversion`, and an example of the release before it to
-`tests/releases` (see docs/releasing.md).
+key, a column's property or a tensor adds a `Conversion`, and its own example to `tests/releases` (see
+docs/releasing.md). Earlier releases refuse what has a key or an entry that they do not know, because
+predictions may depend on it.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ class Conversion(NamedTuple):
 
     Args:
         version: of that release.
-        convert: changes what an earlier release wrote, in place. Any part of the content may be absent.
+        convert: changes what an earlier release wrote, in place. It must do without any part of the content:
+            commands that do not predict read the configuration and the schema alone.
     """
 
     version: str

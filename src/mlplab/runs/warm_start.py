@@ -1,4 +1,4 @@
-"""Warm start: a run that starts from the weights of a trained run (`init_from=FOLDER`)."""
+"""Warm start: a run that starts from the weights of a trained run (`init_from=FOLDER`, or its file)."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +16,7 @@ from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
+from mlplab.runs.run_file import unpacked
 from mlplab.runs.trained.trained_run import TrainedRun
 
 OF_RUN = [
@@ -62,8 +63,9 @@ def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
     Raises:
         UserError: otherwise.
     """
-    folder = finished_run(Path(run.init_from or ""), "init_from")
-    trained = TrainedRun(folder)
+    folder = Path(run.init_from or "")
+    with unpacked(folder) as inner:
+        trained = TrainedRun(finished_run(inner, "init_from"))
     if (there := _columns(trained.schema)) != (here := _columns(schema)):
         differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
         what, remedy = "was trained on different columns", "give both tables the same columns and categories"
@@ -106,11 +108,17 @@ def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:
 
     These are its test rows, and the rows that the networks of an ensemble hold out.
     """
-    trained, where = TrainedRun(Path(run.init_from or "")), f"init_from={run.init_from}"
+    where = f"init_from={run.init_from}"
+    with unpacked(Path(run.init_from or "")) as folder:
+        trained = TrainedRun(folder)
+    if trained.seen is None:
+        what = "which rows were in its training cannot be told, because it was saved without their hashes"
+        return [f"{where}: {what}; if test rows were, the test scores are too optimistic"]
+    seen_before = trained.seen
     remedy = "use the split of that run, or train from scratch"
 
     def seen(rows: Rows) -> int:
-        recognised = [earlier.recognised(data.table.values, rows) for earlier in trained.seen or []]
+        recognised = [earlier.recognised(data.table.values, rows) for earlier in seen_before]
         return int(np.any(recognised, axis=0).sum())
 
     warnings, test = [], data.split.test
@@ -124,12 +132,12 @@ def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:
     return warnings
 
 
-def inherited_rows(run: ResolvedConfig, schema: Schema) -> list[SeenRows]:
-    """The rows in the training of `run.init_from`, if it is still the same run."""
-    if run.init_from and (folder := Path(run.init_from)).is_dir():
-        with suppress(UserError):
+def inherited_rows(run: ResolvedConfig, schema: Schema) -> list[SeenRows] | None:
+    """The rows in the training of `run.init_from`, if it is still the same run; None if they are unknown."""
+    if run.init_from and (path := Path(run.init_from)).exists():
+        with suppress(UserError), unpacked(path) as folder:
             if _columns((trained := TrainedRun(folder)).schema) == _columns(schema):
-                return trained.seen or []
+                return trained.seen
     return []
 
 

@@ -15,10 +15,10 @@ from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import by_table
 from mlplab.runs.compare.varying_keys import LOSS_KEYS, common_monitor, varying_keys
-from mlplab.runs.discovery import finished_run
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
 from mlplab.runs.run import Run
+from mlplab.runs.run_file import check_finished
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def check_runs(
 
     def check(run: ComposedRun) -> None:
         if init_from := initial_run(run):
-            finished_run(Path(init_from), "init_from")
+            check_finished(Path(init_from), "init_from")
         cache.data(run.config)
 
     composed, refused = sift((run for run in runs if isinstance(run, ComposedRun)), key, check)

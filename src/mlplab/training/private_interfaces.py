@@ -4,6 +4,7 @@ import time
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import WandbLogger
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
@@ -39,6 +40,11 @@ def set_counters(trainer: Trainer, *, epoch: int, batch: int, step: int) -> None
         for counter in vars(batches):
             setattr(batches, counter, batch)
         loop.epoch_loop.restarting = True  # otherwise the epoch would reset these counters
+
+
+def forget_anonymous(logger: WandbLogger) -> None:
+    """Leaves out an argument that W&B warns of, and that Lightning always gives."""
+    logger._wandb_init.pop("anonymous", None)
 
 
 def add_summary(writer: SummaryWriter, summary: Summary, step: int) -> None:

@@ -73,6 +73,27 @@ def test_a_sweep_is_one_model(run_script: Command, trained: Path, monkeypatch: p
     assert (trained / "s" / "model.onnx").is_file()
 
 
+def test_a_single_row_is_enough_to_check(run_script: Command, trained: Path, tmp_path: Path) -> None:
+    FRAME.head(1).write_csv(tmp_path / "one.csv")
+    FRAME.head(1).with_columns(x=pl.lit(1e9)).write_csv(tmp_path / "far.csv")
+    for name in ("one.csv", "far.csv"):
+        ended = run_script("export", f"run={trained / 's' / '1'}", f"data.path={name}")
+        assert (ended.status, "on 1 row of a table" in ended.out) == (0, True)
+
+
+def test_files_of_others_stay_as_they_are(run_script: Command, trained: Path, tmp_path: Path) -> None:
+    run = f"run={trained / 's' / '0'}"
+    (tmp_path / "README.md").write_text("mine")
+    ended = run_script("export", run, "output=README.onnx", f"data.path={trained / 't.csv'}")
+    assert_short_answer(ended, ["README.md: exists, and is not the page of README.onnx"])
+    assert (tmp_path / "README.md").read_text() == "mine"
+    (tmp_path / "a.onnx").write_text("mine")
+    assert_short_answer(run_script("export", run, "output=a.onnx"), ["already exists", "overwrite=true"])
+    assert run_script("export", run, "output=a.mlplab").status == 0
+    assert_short_answer(run_script("export", "run=a.mlplab"), ["output=a.onnx: already exists"])
+    assert (tmp_path / "a.onnx").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

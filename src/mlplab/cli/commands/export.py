@@ -5,8 +5,9 @@ mlplab export run=FOLDER output=price.mlplab
 
   run=FOLDER      the folder of a run, or of a sweep, whose runs predict as an ensemble
   runs=best       of a sweep: best, the configuration with the best mean validation metric; all; or N
-  output=FILE     by default FOLDER/model.onnx; a page of the same name (.md) describes the inputs and
-                  outputs. NAME.mlplab is one file for run= of all commands, without rows of the table
+  output=FILE     by default FOLDER/model.onnx, or NAME.onnx of a file; a page beside it (.md) describes its
+                  inputs and outputs. NAME.mlplab is one file for run= of all commands, without rows of
+                  the table
   overwrite=true  replaces an existing output
   interval=0.9    of ONNX: adds the outputs `lower` and `upper`, as mlplab predict does; or 0.8,0.9
   sets=0.9        of ONNX: adds the output `set`, which classes may be the true one; or 0.8,0.9
@@ -64,7 +65,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _onnx(arguments: Export, run: Path, output: Path | None) -> list[str]:
-    _refuse(arguments, {"seen"}, "one file of mlplab: output=NAME.mlplab")
+    _refuse(arguments, {"seen"}, "files of mlplab: output=NAME.mlplab")
     check_installed("mlplab export", "onnx", "onnx", "onnxruntime")
     log_loading(f"torch and {run}")
     with heavy_imports():
@@ -83,7 +84,7 @@ def _onnx(arguments: Export, run: Path, output: Path | None) -> list[str]:
 
 
 def _file(arguments: Export, run: Path, output: Path) -> list[str]:
-    _refuse(arguments, {"interval", "sets", "data_path"}, "an ONNX model: output=NAME.onnx")
+    _refuse(arguments, {"interval", "sets", "data_path"}, "ONNX models: output=NAME.onnx")
     log_loading(f"torch and {run}")
     with heavy_imports():
         from mlplab.commands.export_file import export_file
@@ -95,7 +96,7 @@ def _file(arguments: Export, run: Path, output: Path) -> list[str]:
 def _refuse(arguments: Export, keys: set[str], kind: str) -> None:
     """Raises `UserError` if one of the keys is given, which is one of another kind of file."""
     if given := [key.replace("_", ".") for key in sorted(keys & arguments.model_fields_set)]:
-        raise UserError(Fault(f"is a key of {kind}", f"{given[0]}=", remedy=f"remove {given[0]}="))
+        raise UserError(Fault(f"is only for {kind}", given[0], remedy=f"remove {given[0]}="))
 
 
 def _with_size(path: Path) -> str:

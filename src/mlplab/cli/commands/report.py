@@ -2,7 +2,7 @@
 
 mlplab report FOLDER
 
-  FOLDER  of a run or a sweep, or outputs; or a file NAME.mlplab, for a page NAME.html
+  FOLDER  of a run or a sweep, or outputs; or a file NAME.mlplab, for NAME.report.html
 """
 
 from argparse import ArgumentParser

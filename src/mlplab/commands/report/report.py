@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def report(folder: Path) -> Path:
     """Writes a page about the runs in a folder, and returns its path: `folder/report.html`.
 
-    Of a file of runs, such as `price.mlplab`, it is `price.html`.
+    Of a file of runs, such as `price.mlplab`, it is `price.report.html`.
 
     Runs that cannot be read are left out, with a warning.
 
@@ -30,7 +30,7 @@ def report(folder: Path) -> Path:
             from mlplab.commands.report.page import page
 
         html = page(inner, runs)
-    path = folder.with_suffix(".html") if is_run_file(folder) else folder / REPORT_FILE
+    path = folder.with_suffix(".report.html") if is_run_file(folder) else folder / REPORT_FILE
     try:
         with replacing(path, synced=False) as partial:
             partial.write_text(html, encoding="utf-8")

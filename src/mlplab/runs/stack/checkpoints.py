@@ -105,8 +105,8 @@ def save_run(
     if state:
         content["training"] = state.plain()
     if is_best:
-        seen = run.data.seen, *inherited_rows(run.config, schema)
-        content["seen"] = [tensors(rows.arrays()) for rows in seen]
+        if (inherited := inherited_rows(run.config, schema)) is not None:
+            content["seen"] = [tensors(rows.arrays()) for rows in (run.data.seen, *inherited)]
         content["residuals"] = [tensors(of_target.arrays()) for of_target in run.residuals]
     checkpoint.save(path, content)
 

@@ -107,5 +107,5 @@ def finalize(
     written = run.files.write_metrics(status, metrics | {"seconds": seconds}, reason)
     if status == "done":
         publish(run, written)
-    finish(open_longer, run.folder, success=ended)
+    finish(open_longer, run.folder, status)
     return written

@@ -12,12 +12,12 @@ from mlplab.errors import listed
 from mlplab.runs.trained.ensemble import Ensemble
 
 OF_NUMBERS = {
-    "quantile": "up to 1,000 quantiles of each number, from the smallest value to the largest",
-    "robust_clip": "the median of each number, and the distance of its quartiles",
-    "standard": "the median, the mean and the standard deviation of each number",
-    "none": "the median of each number",
+    "quantile": "up to 1,000 quantiles of each number or date, from the smallest value to the largest",
+    "robust_clip": "the median of each number or date, and the distance of its quartiles",
+    "standard": "the median, the mean and the standard deviation of each number or date",
+    "none": "the median of each number or date",
 }
-"""What networks know of numbers, by their preprocessing."""
+"""What networks know of numbers and of the parts of dates, by their preprocessing."""
 
 
 def run_card(name: str, ensemble: Ensemble, *, seen: bool) -> str:
@@ -73,23 +73,31 @@ def test_scores(ensemble: Ensemble) -> list[str]:
     return ["## Test scores", "", about, "", *markdown_table(("", *names), rows)]
 
 
-def remaining_values(ensemble: Ensemble, *, seen: bool) -> list[str]:
+def known_values(ensemble: Ensemble) -> list[str]:
     """What networks know of the cells of their table."""
     schema, models = ensemble.schema, [model for run in ensemble.runs for model in run.models]
     categorical = [column.name for column in schema.inputs if column.categories]
     lines = [f"all categories of {listed(categorical, 50)}"] if categorical else []
-    lines += [f"the classes of {schema.targets[0]}"] if schema.classes else []
     if len(categorical) < len(schema.inputs):
         lines += dict.fromkeys(OF_NUMBERS[model.preprocessing.name] for model in models)
         bins = {model.piecewise_linear_bins for model in models if isinstance(model, ResolvedMlp)} - {0}
         lines += [
-            f"{count + 1} quantiles of each number, for its piecewise-linear embedding" for count in bins
+            f"{count + 1} quantiles of each number or date, for its piecewise-linear embedding"
+            for count in bins
         ]
-    if any(model.preprocessing.clip_predictions for model in models):
-        lines.append("the smallest and the largest target")
+    if schema.classes:
+        return [*lines, f"the classes of {schema.targets[0]}"]
+    lines.append("the mean and the standard deviation of the target")
+    clips = any(model.preprocessing.clip_predictions for model in models)
+    return [*lines, "the smallest and the largest target"] if clips else lines
+
+
+def remaining_values(ensemble: Ensemble, *, seen: bool) -> list[str]:
+    """What a file contains of the table: what networks know, and what commands need."""
+    lines = known_values(ensemble)
     if any(run.residuals for run in ensemble.runs):
         lines.append("up to 1,000 errors of predictions for rows that were held out, for intervals and sets")
-    lines.append("the path of the table, in config.yaml")
+    lines += ["hashes of the whole table and of its split", "the path of the table, in config.yaml"]
     return [*lines, "hashes of the rows in training and validation, which recognise them"] if seen else lines
 
 

@@ -96,7 +96,14 @@ class TrainedRun:
             raise self._refused("contains weights that are not finite")
 
     def content(self, *, seen: bool) -> dict[str, Any]:
-        """What a checkpoint of this run holds; with or without the rows seen."""
+        """What a checkpoint of this run holds; with or without the rows seen.
+
+        Raises:
+            UserError: if they are asked for, but unknown.
+        """
+        if seen and self.seen is None:
+            what = "was saved without the hashes of rows in training"
+            raise UserError(Fault(what, str(self.folder), remedy="save the run from its own folder"))
         content: dict[str, Any] = {
             "epoch": self.epoch,
             "metrics": self.metrics,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -17,6 +17,7 @@ from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.training.loggers.curves import STEP_LOSS, log_point
 from mlplab.training.loggers.trackers import BatchedMLFlowLogger, default_arguments
+from mlplab.training.private_interfaces import forget_anonymous
 
 OURS: dict[type[Logger], str] = {
     MLFlowLogger: f"{BatchedMLFlowLogger.__module__}.{BatchedMLFlowLogger.__qualname__}"
@@ -36,6 +37,8 @@ def build_loggers(run: config.TrainConfig, folder: Path, kind: type[Logger] = Lo
             arguments = {**default_arguments(found, folder), **section.arguments}
             path = OURS.get(found, section.class_path)
             loggers.append(instantiate(path, kind, save_dir=str(folder), **arguments))
+            if isinstance(loggers[-1], WandbLogger):
+                forget_anonymous(loggers[-1])
     return loggers
 
 

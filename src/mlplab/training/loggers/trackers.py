@@ -9,14 +9,12 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 
+from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.console import quiet
 from mlplab.errors import Fault, UserError, reason_of
 from mlplab.figures.failing import warn_if_failing
 from mlplab.files import read_json, write_json
 from mlplab.imports import check_installed
-
-IDS_FILE = "trackers.json"
-"""The numbers under which trackers know a run. When it is resumed, it stays the same there."""
 
 DATABASE = "sqlite:///mlflow.db"
 """Where `mlflow ui` looks by default, too."""
@@ -34,6 +32,9 @@ MOST_POINTS = 1000
 
 MOST_CHARACTERS = 200
 """Of the reason why a tracker cannot be started."""
+
+ENDINGS = {"done": "success", "pruned": "KILLED", "interrupted": "KILLED"}
+"""What MLflow calls the statuses of runs. All others have failed."""
 
 REMEDIES = {
     "wandb": "log in, or write files to upload later: logger.wandb.offline=true",
@@ -80,7 +81,7 @@ def default_arguments(kind: type[Logger], folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if the tracker's package is not installed.
     """
-    ids = read_json(folder / IDS_FILE)
+    ids = read_json(folder / TRACKERS_FILE)
     for variable, value in QUIET.items() if issubclass(kind, Tracker) else ():
         os.environ.setdefault(variable, value)
     if issubclass(kind, WandbLogger):
@@ -104,7 +105,7 @@ def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[s
     Raises:
         UserError: if a tracker cannot be started.
     """
-    known = read_json(folder / IDS_FILE)
+    known = read_json(folder / TRACKERS_FILE)
     ids = dict(known)
     for tracker in trackers(loggers):
         name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
@@ -117,7 +118,7 @@ def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[s
                 raise UserError(Fault(what, f"logger={name}", remedy=REMEDIES[name])) from error
             ids[name] = tracker.version
     if ids != known:
-        write_json(folder / IDS_FILE, ids, synced=False)
+        write_json(folder / TRACKERS_FILE, ids, synced=False)
 
 
 def urls(loggers: Sequence[Logger]) -> list[str]:
@@ -147,12 +148,12 @@ def log_result(
             tracker.experiment.log_artifact(tracker.run_id, os.fspath(model))
 
 
-def finish(tracked: Sequence[Tracker], folder: Path, *, success: bool) -> None:
+def finish(tracked: Sequence[Tracker], folder: Path, status: str) -> None:
     """Ends the run in a folder for its trackers, if it was started there."""
-    if not (folder / IDS_FILE).exists():
+    if not (folder / TRACKERS_FILE).exists():
         return
     for tracker in tracked:
         with warn_if_failing(folder, "end for a tracker"):
-            tracker.finalize("success" if success else "failed")
+            tracker.finalize(ENDINGS.get(status, "failed"))
             if isinstance(tracker, WandbLogger):  # which Lightning leaves open
-                tracker.experiment.finish(0 if success else 1)
+                tracker.experiment.finish(0 if status in ENDINGS else 1)
