@@ -65,10 +65,8 @@ def export(
             be replaced that must not be.
     """
     if output is None:
-        output, overwrite = (
-            run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX),
-            not is_run_file(run),
-        )
+        output = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
+        overwrite = overwrite or not is_run_file(run)
     check_output(str(output), overwrite=overwrite)
     return write_model(load(run, runs), output, path, interval, sets)
 
