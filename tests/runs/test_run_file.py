@@ -112,6 +112,7 @@ def test_an_ensemble_of_a_sweep_is_one_file(run_script: Command, tmp_path: Path)
         assert (ended.status, "it contains no rows" in ended.out) == (0, True)
         loaded, expected = mlplab.load(f"{name}.mlplab"), mlplab.load(run)
         np.testing.assert_array_equal(loaded.predict(FRAME), expected.predict(FRAME))
+        assert isinstance(expected, mlplab.FinishedRun) or expected.save("python.mlplab").exists()
         assert run_script("results", f"{name}.mlplab").status == 0
     assert_short_answer(
         run_script("export", "run=s", "output=best.mlplab"), ["already exists", "overwrite=true"]

@@ -40,7 +40,7 @@ class Finished:
             UserError: if there is a file or folder at that path.
         """
         if Path(path).suffix == SUFFIX:
-            remedy = "save one run, as in sweep.best.save(path), or give a folder"
+            remedy = "save its best run, sweep.best.save(path), or an ensemble, sweep.ensemble().save(path)"
             raise UserError(
                 Fault("is the name of one file, but a sweep is a folder", str(path), remedy=remedy)
             )

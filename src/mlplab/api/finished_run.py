@@ -215,11 +215,9 @@ class FinishedRun(Finished):
             return super().save(path)
         with heavy_imports():
             from mlplab.commands.predict import check_output
-            from mlplab.runs.trained.save import save
 
         check_output(str(path), overwrite=True)
-        save(self.model, path, seen=seen)
-        return path
+        return self.model.save(path, seen=seen)
 
     def report(self) -> Path:
         """Writes a page about the run, and returns its path."""

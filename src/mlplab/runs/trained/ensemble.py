@@ -180,6 +180,13 @@ class Ensemble:
         self.check_several()
         return pl.DataFrame(spread_columns(self.schema, self._predict(frame, with_spread=True)[1]))
 
+    def save(self, path: str | Path, *, seen: bool = False) -> Path:
+        """Saves the runs as one file, `price.mlplab`, as `mlplab.runs.trained.save.save`."""
+        from mlplab.runs.trained.save import save  # it imports this module
+
+        save(self, Path(path), seen=seen)
+        return Path(path)
+
     def check_several(self) -> None:
         """Checks that there are several networks.
 
