@@ -56,6 +56,22 @@ def replacing(
         partial.unlink(missing_ok=True)
 
 
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Checks that a file, which the key `output` of a command names, can be written.
+
+    Raises:
+        UserError: otherwise, or if it exists and must not be replaced.
+    """
+    where = f"output={path}"
+    if path.exists() and not (overwrite and path.is_file()):
+        remedy = "choose a different file, or overwrite=true" if path.is_file() else "give a file"
+        raise UserError(Fault("already exists", where, remedy=remedy))
+    if not path.parent.is_dir():
+        raise UserError(Fault(f"the folder {path.parent} does not exist", where, remedy="create it first"))
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(Fault(f"the folder {path.parent} cannot be written to", where))
+
+
 def write_json(path: Path, content: object, *, synced: bool = True) -> None:
     """Writes a JSON file, completely or not at all; `synced` as in `replacing`."""
     with replacing(path, synced=synced) as partial:

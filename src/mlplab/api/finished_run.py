@@ -49,7 +49,7 @@ class FinishedRun(Finished):
     def model(self) -> "Ensemble":
         """The networks that predict."""
         with heavy_imports():
-            from mlplab.runs.trained.ensemble import load
+            from mlplab.runs.trained.load import load
 
         return load(self.folder)
 
@@ -213,10 +213,6 @@ class FinishedRun(Finished):
         path = Path(path)
         if path.suffix != SUFFIX:
             return super().save(path)
-        with heavy_imports():
-            from mlplab.commands.predict import check_output
-
-        check_output(str(path), overwrite=True)
         return self.model.save(path, seen=seen)
 
     def report(self) -> Path:
@@ -250,10 +246,10 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
             another run.
     """
     with heavy_imports():
-        from mlplab.runs.trained import ensemble
+        from mlplab.runs.trained.load import load as load_runs
 
     path = Path(path)
-    model = ensemble.load(path, runs)
+    model = load_runs(path, runs)
     if is_run_file(path) and len(model.runs) == 1:
         folder = Path(tempfile.mkdtemp(prefix="mlplab-"))
         unpack(path, folder)

@@ -55,7 +55,7 @@ class FinishedSweep(Finished):
         if runs < 1:
             raise UserError(Fault("is no number of runs", "ensemble", str(runs), "1 or more"))
         from mlplab.commands.select_ensemble import select_ensemble
-        from mlplab.runs.trained.ensemble import load
+        from mlplab.runs.trained.load import load
 
         return load(select_ensemble(self.folder, runs, DataCache(self.frame)).file)
 

@@ -19,7 +19,8 @@ from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
 from mlplab.runs.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
-from mlplab.runs.trained.ensemble import Ensemble, load
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.load import load
 from mlplab.runs.trained.trained_run import TrainedRun
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import polars as pl
 
-from mlplab.commands.predict import check_output
 from mlplab.data.cells.parse import named
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
@@ -16,13 +15,14 @@ from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options, opened_source
 from mlplab.data.new_data import check_columns
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import check_output, replacing
 from mlplab.onnx.card import model_card
 from mlplab.onnx.check import Check, check_model
 from mlplab.onnx.model import onnx_model
 from mlplab.runs.run_file import is_run_file
-from mlplab.runs.trained.ensemble import Ensemble, load
+from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels
+from mlplab.runs.trained.load import load
 
 ONNX = ".onnx"
 
@@ -67,7 +67,7 @@ def export(
     if output is None:
         output = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
         overwrite = overwrite or not is_run_file(run)
-    check_output(str(output), overwrite=overwrite)
+    check_output(output, overwrite=overwrite)
     return write_model(load(run, runs), output, path, interval, sets)
 
 
@@ -84,7 +84,7 @@ def write_model(
         raise UserError(
             Fault("is no name of an ONNX model", str(output), expected=f"a name that ends in {ONNX}")
         )
-    check_output(str(output), overwrite=True)
+    check_output(output, overwrite=True)
     if card.exists() and not card.read_bytes().startswith(f"# {output.name}\n".encode()):
         what = f"exists, and is not the page of {output.name}"
         raise UserError(Fault(what, str(card), remedy="choose another name for the model: output=…"))

@@ -1,7 +1,6 @@
 """The command predict: writes the rows of a file with a prediction, in constant memory."""
 
 import logging
-import os
 import shutil
 import sys
 import tempfile
@@ -24,10 +23,10 @@ from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import column_names, spread_columns
-from mlplab.runs.trained.ensemble import load
 from mlplab.runs.trained.levels import check_levels
+from mlplab.runs.trained.load import load
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
@@ -73,7 +72,8 @@ def predict(
         UserError: if the input does not match the network's columns, or the output cannot be written.
     """
     started = time.perf_counter()
-    check_output(output, overwrite=overwrite)
+    if output != STANDARD:
+        check_output(Path(output), overwrite=overwrite)
     ensemble = load(run, runs)
     schema = ensemble.schema
     check_levels(ensemble.runs, interval, sets)
@@ -114,24 +114,6 @@ def predict(
     hint = "; how well: mlplab evaluate with data.path=…, which leaves out rows of training" * has_targets
     log.info("predicted %s rows in %.2f s%s", f"{done:,}", time.perf_counter() - started, hint)
     return done
-
-
-def check_output(output: str, *, overwrite: bool) -> None:
-    """Checks that a file can be written.
-
-    Raises:
-        UserError: otherwise, or if it exists and must not be replaced.
-    """
-    path, where = Path(output), f"output={output}"
-    if output == STANDARD:
-        return
-    if path.exists() and not (overwrite and path.is_file()):
-        remedy = "choose a different file, or overwrite=true" if path.is_file() else "give a file"
-        raise UserError(Fault("already exists", where, remedy=remedy))
-    if not path.parent.is_dir():
-        raise UserError(Fault(f"the folder {path.parent} does not exist", where, remedy="create it first"))
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(Fault(f"the folder {path.parent} cannot be written to", where))
 
 
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:

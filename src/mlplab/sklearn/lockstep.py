@@ -16,7 +16,8 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.resolve import resolved
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
-from mlplab.runs.trained.ensemble import Ensemble, load
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.load import load
 from mlplab.sklearn.training_set import TrainingSet, silent_training
 from mlplab.sweeps.plan import cut, stack_key
 from mlplab.sweeps.stack_size import StackSize

@@ -23,7 +23,8 @@ from mlplab.commands.train import train
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
-from mlplab.runs.trained.ensemble import Ensemble, load
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.load import load
 
 NOTHING_BESIDE: Mapping[str, Any] = {
     "data.split.test": 0,

@@ -18,7 +18,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.data.class_labels import predicted_classes
 from mlplab.data.synthetic import functions as synthetic
-from mlplab.runs.trained.ensemble import load
+from mlplab.runs.trained.load import load
 from mlplab.runs.trained.trained_run import TrainedRun
 
 Command = Callable[..., Ended]

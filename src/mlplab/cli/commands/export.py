@@ -87,9 +87,13 @@ def _file(arguments: Export, run: Path, output: Path) -> list[str]:
     _refuse(arguments, {"interval", "sets", "data_path"}, "ONNX models: output=NAME.onnx")
     log_loading(f"torch and {run}")
     with heavy_imports():
-        from mlplab.commands.export_file import export_file
+        from mlplab.runs.trained.card import remaining_values
+        from mlplab.runs.trained.load import load
+        from mlplab.runs.trained.save import save
 
-    remains = export_file(run, output, **arguments.model_dump(include={"runs", "seen", "overwrite"}))
+    ensemble = load(run, arguments.runs)
+    save(ensemble, output, seen=arguments.seen, overwrite=arguments.overwrite)
+    remains = remaining_values(ensemble, seen=arguments.seen)
     return [f"file: {_with_size(output)}", f"of the table, it contains no rows, but {'; '.join(remains)}"]
 
 

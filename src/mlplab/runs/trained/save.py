@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlplab.files import write_json
+from mlplab.files import check_output, write_json
 from mlplab.runs.folder import write_config
 from mlplab.runs.run_file import pack
 from mlplab.runs.trained.card import run_card
@@ -12,16 +12,18 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.training import checkpoint
 
 
-def save(ensemble: Ensemble, path: Path, *, seen: bool = False) -> None:
+def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool = True) -> None:
     """Writes a file that `mlplab.load` and all commands take; it contains no rows of the table, and no code.
 
     Args:
         seen: whether it has hashes of the rows in training and validation. Without them, `evaluate` cannot
             leave out such rows of other tables.
+        overwrite: whether the file may exist.
 
     Raises:
-        OSError: if the file cannot be written; an earlier one is intact.
+        UserError: if the file cannot be written, or the hashes are unknown.
     """
+    check_output(path, overwrite=overwrite)
     several = len(ensemble.runs) > 1
     with TemporaryDirectory(prefix="mlplab-") as temporary:
         root = Path(temporary)

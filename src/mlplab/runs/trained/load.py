@@ -1,0 +1,40 @@
+"""Loads trained runs: of a run, a sweep, a chosen ensemble, or a file of runs."""
+
+from pathlib import Path
+
+from mlplab.runs.compare.select_runs import check_no_choice, select_runs
+from mlplab.runs.run_file import is_run_file, unpacked
+from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.trained_run import TrainedRun
+
+
+def load(path: str | Path, runs: str | int = "best") -> Ensemble:
+    """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
+
+    Args:
+        path: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs, of which all
+            are loaded.
+        runs: which runs of a sweep to load, as in `select_runs`.
+
+    Raises:
+        UserError: if there is no finished run, or a checkpoint is damaged, contains code, or belongs to
+            another run.
+    """
+    path = Path(path)
+    with unpacked(path) as folder:
+        chosen = next(folder.glob("ensemble-*.json"), None) if is_run_file(path) else path
+        if chosen is None or not chosen.is_file():
+            return _at(path, Ensemble([TrainedRun(run) for run in select_runs(folder, runs)]))
+        check_no_choice(runs, "a chosen ensemble")
+        weights = ChosenEnsemble.read(chosen).runs
+        loaded = [TrainedRun(chosen.parent / name) for name in weights]
+        return _at(path, Ensemble(loaded, [*weights.values()]))
+
+
+def _at(path: Path, ensemble: Ensemble) -> Ensemble:
+    """Names the file of runs, whose folders are temporary, instead of these."""
+    if is_run_file(path):
+        for run in ensemble.runs:
+            run.folder = path
+    return ensemble
