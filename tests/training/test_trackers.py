@@ -23,7 +23,7 @@ print(json.dumps({
         "status": run.info.status,
         "lr": run.data.params["optimizer.lr"],
         "steps": [point.step for point in client.get_metric_history(run.info.run_id, "val/loss")],
-        "rmse": run.data.metrics["test/rmse"],
+        "rmse": run.data.metrics.get("test/rmse"),
         "figures": [file.path for file in client.list_artifacts(run.info.run_id, "figures")],
         "model": client.download_artifacts(run.info.run_id, "model.mlplab", "."),
     }
@@ -56,6 +56,16 @@ def test_trackers_get_curves_configuration_figures_and_the_network(tmp_path: Pat
         assert f"{metrics['test/rmse']:.6f}"[:-1] in summary
         assert "figures/predicted_vs_actual" in summary
         assert re.search(r"optimizer", scripted(tmp_path, "-m", "wandb", "leet", "inspect", str(log)))
+
+
+@pytest.mark.slow(ci=True)
+def test_names_of_columns_are_made_such_that_mlflow_allows_them(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 7},{row % 5},{row % 3}\n" for row in range(60))
+    (tmp_path / "t.csv").write_text("größe [%],y: (a),z\n" + rows, encoding="utf-8")
+    table = ("data=csv", "data.path=t.csv", "data.target=['y: (a)',z]", "data.columns.größe [%]=categorical")
+    scripted(tmp_path, TRAIN, *table, "trainer.max_epochs=2", "logger=mlflow", "hydra.run.dir=r")
+    [run] = json.loads(scripted(tmp_path, "-c", READ_MLFLOW)).values()
+    assert (run["status"], run["steps"]) == ("FINISHED", [1, 2])
 
 
 @pytest.mark.slow(ci=True)

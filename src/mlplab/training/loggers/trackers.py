@@ -1,6 +1,7 @@
 """Experiment trackers: W&B and MLflow, which get the trained network and its figures beside the curves."""
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,12 +50,16 @@ class BatchedMLFlowLogger(MLFlowLogger):
         super().__init__(**arguments)
         self._points, self._last_request = list[Any](), time.monotonic()
 
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:  # type: ignore[override] # of mlplab
+        """Logs them under names that MLflow allows."""
+        super().log_hyperparams({_allowed(name): value for name, value in params.items()})
+
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Keeps the values for the next request."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._points += [Metric(name, value, now, step or 0) for name, value in metrics.items()]
+        self._points += [Metric(_allowed(name), value, now, step or 0) for name, value in metrics.items()]
         if time.monotonic() - self._last_request > SECONDS_BETWEEN_REQUESTS:
             self.save()
 
@@ -70,6 +75,11 @@ class BatchedMLFlowLogger(MLFlowLogger):
         """Sends the last values, and ends the run."""
         self.save()
         super().finalize(status)
+
+
+def _allowed(name: str) -> str:
+    """A name that MLflow allows: those of columns may have other characters."""
+    return re.sub(r"[^\w/. -]", "_", name, flags=re.ASCII)
 
 
 Tracker = WandbLogger | MLFlowLogger
