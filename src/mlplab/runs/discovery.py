@@ -72,8 +72,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if the folder is not a run's, this version cannot read it, or the file is damaged.
     """
-    content, version = _read_config(folder)
-    check_readable(version, str(folder / "config.yaml"))
+    path, text = folder / "config.yaml", _config_text(folder)
+    content, version = parse_yaml(text, path), _version(text)
+    check_readable(version, str(path))
     config: dict[str, Any] = converted({"config": content}, version)["config"]
     return config
 
@@ -82,9 +83,9 @@ def read_version(folder: Path) -> str:
     """The version of mlplab (major, minor) that wrote a run.
 
     Raises:
-        UserError: if the folder is not a run's, or its config.yaml is damaged.
+        UserError: if the folder is not a run's.
     """
-    return _read_config(folder)[1]
+    return _version(_config_text(folder))
 
 
 def read_schema(folder: Path) -> dict[str, Any]:
@@ -98,15 +99,13 @@ def read_schema(folder: Path) -> dict[str, Any]:
     return schema
 
 
-def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
-    path = folder / "config.yaml"
+def _config_text(folder: Path) -> bytes:
     try:
-        text = path.read_bytes()
+        return (folder / "config.yaml").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         kinds = {folder.is_dir(): "is not a run folder", folder.is_file(): "is a file, not a folder"}
         what = kinds.get(True, "no such folder")
         raise UserError(Fault(what, str(folder), remedy=TRAINED)) from None
-    return parse_yaml(text, path), _version(text)
 
 
 def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
