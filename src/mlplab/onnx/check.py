@@ -40,18 +40,18 @@ class Check:
     Args:
         rows: of the table.
         difference: the largest one.
-        of_classes: whether it is one of probabilities, or in units of the target's standard deviation.
+        is_of_probability: whether it is one of probabilities, or in units of the target's standard deviation.
     """
 
     rows: int
     difference: float
-    of_classes: bool
+    is_of_probability: bool
 
     def __str__(self) -> str:
-        of_what = "probabilities" if self.of_classes else "predictions"
-        unit = "" if self.of_classes else " of the target's standard deviation"
+        noun = "probabilities" if self.is_of_probability else "predictions"
+        unit = "" if self.is_of_probability else " of the target's standard deviation"
         rows = f"on {plural(self.rows, 'row')} of a table, as they are and with missing cells"
-        return f"{rows}, the largest difference from the networks' {of_what} is {self.difference:.0e}{unit}"
+        return f"{rows}, the largest difference from the networks' {noun} is {self.difference:.0e}{unit}"
 
 
 def model_inputs(
@@ -86,7 +86,7 @@ def check_model(
     inputs = model_inputs(schema, compared, decimal_comma=decimal_comma)
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, inputs), strict=True))
-    differences = _of_classes if schema.classes else _of_numbers
+    differences = _class_differences if schema.classes else _number_differences
     difference = float(np.max([*differences(ensemble, mean, outputs, intervals, sets)]))
     check = Check(sample.height, difference, bool(schema.classes))
     if not difference <= TOLERANCE:  # as NaN is
@@ -96,7 +96,7 @@ def check_model(
     return check
 
 
-def _of_numbers(
+def _number_differences(
     ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
 ) -> Iterator[float]:
     """The largest difference of each output, in units of `target_sd`."""
@@ -127,7 +127,7 @@ def target_sd(
     return np.where(units > 0, units, np.where(size > 0, size, 1))
 
 
-def _of_classes(
+def _class_differences(
     ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
 ) -> Iterator[float]:
     """The largest difference of a probability, and the shares of rows whose label or set contradicts them."""

@@ -29,6 +29,12 @@ OPERATORS = {
 """Activations that are an operator of ONNX, with the constants of torch."""
 
 
+def _refused(layer: nn.Module) -> UserError:
+    what = "is a layer that cannot be exported: its Python code may compute anything"
+    remedy = "build the network of layers of mlplab.models in a torch.nn.Sequential, or use model=mlp"
+    return UserError(Fault(what, type(layer).__name__, remedy=remedy))
+
+
 @singledispatch
 def apply(layer: nn.Module, x: Value) -> Value:
     """A layer's output.
@@ -36,9 +42,7 @@ def apply(layer: nn.Module, x: Value) -> Value:
     Raises:
         UserError: if it is of an unknown class.
     """
-    what = "is a layer that cannot be exported: its Python code may compute anything"
-    remedy = "build the network of layers of mlplab.models in a torch.nn.Sequential, or use model=mlp"
-    raise UserError(Fault(what, type(layer).__name__, remedy=remedy))
+    raise _refused(layer)
 
 
 @apply.register
@@ -131,23 +135,23 @@ def _(layer: PeriodicFeatures, x: Value) -> Value:
 @apply.register
 def _(layer: ColumnwiseEmbedding, x: Value) -> Value:
     weight, width = torch.unflatten(layer.weight, 1, (layer.numbers, -1)), layer.numbers * layer.width
-    embedded = features_of(layer, _by_column(x, layer.numbers)) @ weight + layer.bias.unsqueeze(2)
+    embedded = encode(layer, _by_column(x, layer.numbers)) @ weight + layer.bias.unsqueeze(2)
     others = x.part(layer.kept, END, 3)
     return x.graph.concat([_by_row(embedded, len(weight), width), others], 3)
 
 
 @singledispatch
-def features_of(layer: ColumnwiseEmbedding, column: Value) -> Value:
+def encode(layer: ColumnwiseEmbedding, column: Value) -> Value:
     """The features of columns: `[member, number, row, feature]`, given `[member, number, row, 1]`."""
-    raise NotImplementedError
+    raise _refused(layer)
 
 
-@features_of.register
+@encode.register
 def _(layer: PeriodicProjection, column: Value) -> Value:
     return _cosines(column, layer.frequency, layer.phase)
 
 
-@features_of.register
+@encode.register
 def _(layer: PiecewiseLinear, column: Value) -> Value:
     slope, intercept, lower, upper = torch.unflatten(layer.pieces, 1, (4, -1)).unsqueeze(3).unbind(1)
     return (column * slope + intercept).clamp(lower, upper)

@@ -23,7 +23,7 @@ from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
 from mlplab.training.loggers.progress import TrainingProgress
 from mlplab.training.loggers.tensorboard import hyperparameters, log_start
-from mlplab.training.loggers.trackers import log_configuration, urls
+from mlplab.training.loggers.trackers import log_configuration, trackers, urls
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name, lightning_quiet
 
@@ -161,7 +161,8 @@ def _create_or_reopen(runs: Sequence[Run], state: StackState | None) -> None:
                 run.files.create(run.config.plain())
                 created.callback(run.files.discard)
         for run in runs:
-            log_configuration(run.loggers, run.folder, hyperparameters(run.config))
+            if tracked := trackers(run.loggers):
+                log_configuration(tracked, run.folder, hyperparameters(run.config))
         created.pop_all()
 
 

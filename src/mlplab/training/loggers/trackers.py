@@ -91,17 +91,17 @@ def default_arguments(kind: type[Logger], folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if the tracker's package is not installed.
     """
-    ids = read_json(folder / TRACKERS_FILE)
-    for variable, value in QUIET.items() if issubclass(kind, Tracker) else ():
+    if not issubclass(kind, Tracker):
+        return {}
+    for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
+    ids = read_json(folder / TRACKERS_FILE)
     if issubclass(kind, WandbLogger):
         check_installed("logger=wandb", "wandb", "wandb")
         return {"name": folder.name, "id": ids.get("wandb"), "reinit": "create_new"}
-    if issubclass(kind, MLFlowLogger):
-        check_installed("logger=mlflow", "mlflow", "mlflow")
-        uri = os.environ.get("MLFLOW_TRACKING_URI", DATABASE)
-        return {"run_name": folder.name, "run_id": ids.get("mlflow"), "tracking_uri": uri}
-    return {}
+    check_installed("logger=mlflow", "mlflow", "mlflow")
+    uri = os.environ.get("MLFLOW_TRACKING_URI", DATABASE)
+    return {"run_name": folder.name, "run_id": ids.get("mlflow"), "tracking_uri": uri}
 
 
 def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
@@ -109,7 +109,7 @@ def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
     return [logger for logger in loggers if isinstance(logger, Tracker)]
 
 
-def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, Any]) -> None:
+def log_configuration(tracked: Sequence[Tracker], folder: Path, values: Mapping[str, Any]) -> None:
     """Logs the hyperparameters of the run in a folder, unless it is resumed.
 
     Raises:
@@ -117,7 +117,7 @@ def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[s
     """
     known = read_json(folder / TRACKERS_FILE)
     ids = dict(known)
-    for tracker in trackers(loggers):
+    for tracker in tracked:
         name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
         if name not in known:
             try:
