@@ -16,6 +16,8 @@ from mlplab.runs.versions import OLDEST, VERSION, numbers
 
 Command = Callable[..., Ended]
 
+NEXT = f"{numbers(VERSION)[0]}.{numbers(VERSION)[1] + 1}"
+
 RELEASES = sorted(
     path.name for path in Path(__file__).parent.iterdir() if re.fullmatch(r"\d+\.\d+", path.name)
 )
@@ -60,7 +62,7 @@ def test_examples_are_read(
 
 @pytest.fixture
 def next_release(tmp_path: Path) -> Callable[..., Ended]:
-    """A build that pretends to be 1.1: `threshold_metric` is `threshold_score`, and there is a key more."""
+    """As the next release might be: `threshold_metric` is `threshold_score`, and there is a key more."""
     tree = tmp_path / "next"
     shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "conf", tree / "conf")
@@ -70,15 +72,15 @@ def next_release(tmp_path: Path) -> Callable[..., Ended]:
     for name, old, new in (
         ("conf/train.yaml", "threshold_score:", "note: new\nthreshold_score:"),
         ("src/mlplab/config/run.py", "    threshold_score:", "    note: str\n    threshold_score:"),
-        ("src/mlplab/runs/versions.py", f'VERSION = "{VERSION}"', 'VERSION = "1.1"'),
+        ("src/mlplab/runs/versions.py", f'VERSION = "{VERSION}"', f'VERSION = "{NEXT}"'),
         (
             "src/mlplab/runs/versions.py",
-            "CONVERSIONS: Sequence[Conversion] = ()",
-            "def to_1_1(content: Content) -> None:\n"
+            "CONVERSIONS: Sequence[Conversion] = (",
+            "def to_next(content: Content) -> None:\n"
             "    if config := content.get('config'):\n"
             "        config['threshold_score'] = config.pop('threshold_metric')\n"
             "        config['note'] = 'old'\n\n\n"
-            "CONVERSIONS: Sequence[Conversion] = (Conversion('1.1', to_1_1),)",
+            f"CONVERSIONS: Sequence[Conversion] = (Conversion('{NEXT}', to_next), ",
         ),
     ):
         path = tree / name
@@ -90,17 +92,17 @@ def next_release(tmp_path: Path) -> Callable[..., Ended]:
 
 
 def test_the_next_release_reads_this_one(tmp_path: Path, next_release: Callable[..., Ended]) -> None:
-    folder = example("1.0", tmp_path)
+    folder = example(VERSION, tmp_path).rename(tmp_path / "this")
     expected = pl.read_csv(folder / "predicted.csv")["prediction"]
     for name in ("run", "run.mlplab"):
-        ended = next_release("predict", f"run=1.0/{name}", "input=1.0/table.csv", f"output={name}.csv")
+        ended = next_release("predict", f"run=this/{name}", "input=this/table.csv", f"output={name}.csv")
         assert (ended.status, without_notes(ended.err)) == (0, "")
         predicted = pl.read_csv(tmp_path / f"{name}.csv")["prediction"]
         np.testing.assert_allclose(predicted, expected, rtol=1e-5)
-    ended = next_release("results", "1.0/run", "--by", "threshold_score,note")
+    ended = next_release("results", "this/run", "--by", "threshold_score,note")
     assert (ended.status, "old" in ended.out) == (0, True)
     assert_short_answer(
-        next_release("train", "resume=1.0/run"), ["begun by another version of mlplab", "init_from="]
+        next_release("train", "resume=this/run"), ["begun by another version of mlplab", "init_from="]
     )
 
 
@@ -117,8 +119,8 @@ def test_this_release_says_what_it_does_not_know(
     )
     assert next_release("train", *small, "hydra.run.dir=new").status == 0
     monkeypatch.chdir(tmp_path)
-    said = ["was written by mlplab 1.1; this version (1.0) does not know all of it", "note", "use mlplab 1.1"]
-    assert_short_answer(run_script("evaluate", "run=new"), said)
+    said = f"was written by mlplab {NEXT}; this version ({VERSION}) does not know all of it"
+    assert_short_answer(run_script("evaluate", "run=new"), [said, "note", f"use mlplab {NEXT}"])
     assert run_script("results", "new").status == 0
 
 
@@ -127,7 +129,8 @@ def test_other_versions(run_script: Command, tmp_path: Path, version: str) -> No
     config = example("1.0", tmp_path) / "run" / "config.yaml"
     text = config.read_text(encoding="utf-8").replace("# mlplab 1.0", f"# mlplab {version}")
     config.write_text(text, encoding="utf-8")
-    said = [f"was written by mlplab {version}, which this version (1.0) cannot read", f"use mlplab {version}"]
+    what = f"was written by mlplab {version}, which this version ({VERSION}) cannot read"
+    said = [what, f"use mlplab {version}"]
     words = ["input=1.0/table.csv", "output=p.csv"]
     assert_short_answer(run_script("predict", "run=1.0/run", *words), said)
     config.write_text(text.replace(f"# mlplab {version}", f"# mlplab {OLDEST}"), encoding="utf-8")

@@ -270,7 +270,7 @@ def test_a_warm_start_takes_the_member_with_the_same_number(
     train_into(tmp_path, [*diverging, "ensemble=4", "+model.lost=[13]"])  # the second of four
     frozen = ["optimizer=sgd", "optimizer.lr=1e-30", f"init_from={tmp_path / '0'}"]
     train_into(tmp_path / "again", [*diverging, "ensemble=4", "+model.lost=[13]", *frozen])
-    assert "rows that networks hold out were in its training, so oof/* and val/*" in caplog.text
+    assert "40 of the 40 held-out rows were in its training, so validation scores" in caplog.text
     source, again = (TrainedRun(tmp_path / run).state["body.weight"] for run in ("0", "again/0"))
     for number, place in enumerate((0, 1, 1, 2)):  # instead of the one that is gone, another
         torch.testing.assert_close(again[number], source[place])

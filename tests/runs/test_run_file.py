@@ -78,7 +78,7 @@ def test_rows_of_training_are_recognised_only_with_their_hashes(
     run.save(tmp_path / "a.mlplab")
     run.save(tmp_path / "b.mlplab", seen=True)
     without = run_script("evaluate", "run=a.mlplab", "data.path=t.csv")
-    assert "which rows were in training cannot be told" in without.err
+    assert "which rows were in training is unknown" in without.err
     assert "all rows, perhaps not a test" in without.out
     assert mlplab.load("a.mlplab").evaluate(FRAME).keys() >= {"unchecked/rmse", "rows"}
     with_seen = run_script("evaluate", "run=b.mlplab", "data.path=t.csv")

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Float, Float64
 
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
@@ -35,10 +35,15 @@ Confusion = Float64[np.ndarray, "true predicted"]
 Part = Literal["test", "all", "unchecked"]
 """Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
 
+IF_ANY_WERE = "if any were in training, these scores are too good"
+
 UNCHECKED = (
-    "which rows were in training cannot be told, because the run was saved without their hashes (seen=true); "
-    "if any were, these scores are too good"
+    "which rows were in training is unknown, because the run was saved without their hashes (seen=true); "
+    + IF_ANY_WERE
 )
+
+MOST = 0.5
+"""If a larger share of new rows equals rows of training by chance, such rows are not left out."""
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +131,8 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
                 part = "unchecked"
                 log.warning("%s: %s", path, UNCHECKED)
             else:
-                was_seen = _were_seen(ensemble.runs, Values(x, y, schema.offsets), rows)
-                rows = _without_seen_rows(rows, was_seen, path, include=include)
-                part = "all" if include and was_seen.any() else "test"
+                values = Values(x, y, schema.offsets)
+                rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
 
@@ -190,25 +194,38 @@ def _targets_and_weight(
     return np.column_stack(columns[:targets]), columns[-1] if weights else None
 
 
-def _were_seen(runs: Sequence[TrainedRun], values: Values, rows: Rows) -> Bool[np.ndarray, " evaluated"]:
-    """Which rows were in training or validation of any run."""
+def _not_seen(
+    runs: Sequence[TrainedRun], values: Values, rows: Rows, path: str, *, include: bool
+) -> tuple[Rows, Part]:
+    """The rows that are evaluated, and what they are called; logs how many were in training or validation.
+
+    Rows that equal one of training are left out if they are more than by chance. If most new rows do so by
+    chance, none is left out: the others would be odd ones.
+    """
     distinct = {seen.digest: seen for run in runs for seen in run.seen or []}  # all seeds have the same
-    return np.any([seen.recognised(values, rows) for seen in distinct.values()], axis=0)
-
-
-def _without_seen_rows(
-    rows: Rows, was_seen: Bool[np.ndarray, " evaluated"], path: str, *, include: bool
-) -> Rows:
-    """The rows that are evaluated; logs how many were in training or validation."""
+    recognised = [(seen, seen.recognised(values, rows)) for seen in distinct.values()]
+    were_there = [(seen, some) for seen, some in recognised if not seen.is_chance(some)]
+    was_seen = np.any([some for _, some in were_there or recognised], axis=0)
     count, total = int(was_seen.sum()), len(rows)
-    some = f"{path}: {count:,} of {total:,} rows were in training or validation"
-    if count and include:
-        log.warning("%s: these scores are not test scores", some)
-    elif count == total:
+    shown = f"{path}: {count:,} of {total:,} rows"
+    if not were_there:
+        if count:
+            chance = 100 * max(seen.chance for seen, _ in recognised)
+            what = "%s equal a row of training, as %.0f %% of the run's test rows do; none is left out"
+            log.info(what, shown, chance)
+        return rows, "test"
+    if include:
+        log.warning("%s were in training or validation: these scores are not test scores", shown)
+        return rows, "all"
+    by_chance = (some.mean() if np.isnan(seen.chance) else seen.chance for seen, some in were_there)
+    if max(by_chance) > MOST:
+        what = "%s equal a row of training, but most new rows may do so by chance, so none is left out; %s"
+        log.warning(what, shown, IF_ANY_WERE)
+        return rows, "unchecked"
+    if count == total:
         what = f"all {total:,} rows were in training or validation; no rows are left to test on"
         remedy = "remove data.path= to use the run's own test rows, or keep all rows: training_rows=include"
         raise UserError(Fault(what, path, remedy=remedy))
-    elif count:
-        log.warning("%s and are left out (mlplab evaluate with training_rows=include keeps them)", some)
-        return rows[~was_seen]
-    return rows
+    what = "%s were in training or validation and are left out (mlplab evaluate with %s keeps them)"
+    log.warning(what, shown, "training_rows=include")
+    return rows[~was_seen], "test"

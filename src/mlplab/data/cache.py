@@ -11,7 +11,7 @@ import polars as pl
 
 from mlplab import config
 from mlplab.data.check_task import check_split, check_task
-from mlplab.data.leaks.seen_rows import SeenRows, count_repeated, seen_rows
+from mlplab.data.leaks.seen_rows import SeenRows, repeated_test_rows, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
@@ -53,13 +53,15 @@ class RunData:
 
     @cached_property
     def seen(self) -> SeenRows:
-        """The rows of train and val."""
-        return seen_rows(self.table, self.split)
+        """The rows of train and val; those that some member of an ensemble trains on are of train."""
+        rows = np.concatenate([self.split.train, self.split.val])
+        train = np.unique(np.concatenate([member.split.train for member in self.members]))
+        return seen_rows(self.table, Split(train, np.setdiff1d(rows, train), self.split.test))
 
     @cached_property
     def repeated_test_rows(self) -> int:
-        """The number of test rows that equal a row of train or val in all columns."""
-        return count_repeated(self.table, self.split, self.seen)
+        """The number of test rows that equal a row of train or val in all columns, if it tells of copies."""
+        return repeated_test_rows(self.table, self.split, self.seen)
 
     @cached_property
     def target_leaks(self) -> list[str]:

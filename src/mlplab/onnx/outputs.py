@@ -141,8 +141,9 @@ def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Seq
 
 
 def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Sequence[float]) -> Value:
-    moved = [_quantile(*each).unsqueeze(1) for each in zip(residuals, points, levels, strict=True)]
-    return _ascending(points[0].graph.concat(moved, 1), len(levels), 1)
+    if residuals:
+        points = [_quantile(*each) for each in zip(residuals, points, levels, strict=True)]
+    return _ascending(points[0].graph.concat([each.unsqueeze(1) for each in points], 1), len(levels), 1)
 
 
 def _quantile(residuals: Residuals, predicted: Value, share: float) -> Value:

@@ -53,7 +53,9 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.best, self.last = (path / "checkpoints" / f"{epoch}.ckpt" for epoch in ("best", "last"))
+        self.best, self.last, self.source = (
+            path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last", "source")
+        )
         self._log: logging.Handler = logging.NullHandler()
         self.lock = FolderLock(path)
 
@@ -122,8 +124,11 @@ class RunFolder:
 
     def discard(self) -> None:
         """Removes what `create` has created, if nothing was added."""
-        for name in ("metrics.json", "config.yaml", TRACKERS_FILE):
-            (self.path / name).unlink(missing_ok=True)
+        for path in (
+            *(self.path / name for name in ("metrics.json", "config.yaml", TRACKERS_FILE)),
+            self.source,
+        ):
+            path.unlink(missing_ok=True)
         shutil.rmtree(self.path / WANDB, ignore_errors=True)
         with suppress(OSError):
             (self.path / "checkpoints").rmdir()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mlplab.config import Mlp, ResolvedConfig
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
+from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.runs.conformal.residuals import Residuals
 from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.runs.folder import RunFolder
@@ -36,6 +37,7 @@ class Run:
         member_weights: of the networks that did not diverge, in the mean prediction; set after training if
             they are not equal.
         residuals: of the rows that were held out, for intervals and prediction sets; set after training.
+        inherited: the rows in the training of `init_from`; None if they are unknown; set by training.
         alone: whether it is of no sweep; set by training.
         log: logs a line about the run; set by training, likewise `log_progress`.
     """
@@ -51,6 +53,7 @@ class Run:
     threshold: float = field(init=False, repr=False, compare=False, default=DEFAULT_THRESHOLD)
     member_weights: Sequence[float] = field(init=False, repr=False, compare=False, default=())
     residuals: Sequence[Residuals] = field(init=False, repr=False, compare=False, default=())
+    inherited: list[SeenRows] | None = field(init=False, repr=False, compare=False, default_factory=list)
     alone: bool = field(init=False, repr=False, compare=False, default=True)
     log: Callable[[str], None] = field(init=False, repr=False, compare=False)
     log_progress: Callable[[str], None] = field(init=False, repr=False, compare=False)

@@ -18,6 +18,7 @@ from mlplab.runs.stack.checkpoints import resume_groups
 from mlplab.runs.stack.finalize import finalize_ended, finalize_failed
 from mlplab.runs.stack.messages import header_lines, row_warnings
 from mlplab.runs.stack.stack_trainer import StackTrainer
+from mlplab.runs.warm_start import inherited_rows, save_inherited_rows
 from mlplab.signals import handle_signals
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
@@ -114,6 +115,8 @@ def _train_stack(
         contexts.enter_context(quiet_writer_threads())
         # Until now, a signal ends the process at once.
         contexts.enter_context(handle_signals(signals.handler))
+        for run in runs:
+            run.inherited = inherited_rows(run, resumed=state is not None)
         warnings = [row_warnings(run, resumed=state is not None) for run in runs]
         _create_or_reopen(runs, state)
         _warn(runs[0].data.table.warned, [warning for run_warnings in warnings for warning in run_warnings])
@@ -160,6 +163,8 @@ def _create_or_reopen(runs: Sequence[Run], state: StackState | None) -> None:
             else:
                 run.files.create(run.config.plain())
                 created.callback(run.files.discard)
+            if not state:
+                save_inherited_rows(run)
         for run in runs:
             if tracked := trackers(run.loggers):
                 log_configuration(tracked, run.folder, hyperparameters(run.config))

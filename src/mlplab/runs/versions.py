@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mlplab.errors import Fault, UserError
 
-VERSION = "1.0"
+VERSION = "1.1"
 """The version of mlplab (major, minor), which it writes into the files of runs."""
 
 OLDEST = "0.12"
@@ -34,8 +34,15 @@ class Conversion(NamedTuple):
     convert: Callable[[Content], None]
 
 
-CONVERSIONS: Sequence[Conversion] = ()
-"""In the order of the releases. There is none yet: 1.0 reads what the versions since `OLDEST` wrote."""
+def _to_1_1(content: Content) -> None:
+    """Rows in training and validation have keys apart, and chance is counted; neither is known of them."""
+    for rows in content.get("seen", ()):
+        keys = rows.pop("keys")
+        rows |= {"train": keys, "val": keys[:0], "by_chance": keys.new_zeros(2)}
+
+
+CONVERSIONS: Sequence[Conversion] = (Conversion("1.1", _to_1_1),)
+"""In the order of the releases."""
 
 
 def check_readable(version: str, where: str) -> None:

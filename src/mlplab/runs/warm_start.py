@@ -1,7 +1,6 @@
 """Warm start: a run that starts from the weights of a trained run (`init_from=FOLDER`, or its file)."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +8,16 @@ import torch
 
 from mlplab.config import ResolvedConfig
 from mlplab.config.dotted_keys import differing
-from mlplab.data.cache import RunData
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
+from mlplab.runs.run import Run, member_configs
 from mlplab.runs.run_file import unpacked
-from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.runs.trained.trained_run import TrainedRun, seen_entry, seen_of
+from mlplab.training import checkpoint
 
 OF_RUN = [
     "linear_path.share",
@@ -103,42 +103,70 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
     return same_number[0] if same_number else able[number % len(able)]
 
 
-def seen_rows_warnings(run: ResolvedConfig, data: RunData) -> list[str]:
-    """Warnings that rows by which this run is judged were in the training of `run.init_from`.
+def inherited_rows(run: Run, *, resumed: bool) -> list[SeenRows] | None:
+    """The rows in the training of the run that a run starts from; None if they are unknown.
 
-    These are its test rows, and the rows that the networks of an ensemble hold out.
+    They are read once, when training starts: later, that run may be gone, or trained anew.
     """
-    where = f"init_from={run.init_from}"
-    with unpacked(Path(run.init_from or "")) as folder:
+    if not run.config.init_from:
+        return []
+    if resumed:
+        return seen_of(checkpoint.load(run.files.source)) if run.files.source.exists() else None
+    with unpacked(Path(run.config.init_from)) as folder:
         trained = TrainedRun(folder)
-    if trained.seen is None:
+    if trained.seen and trained.table == run.data.fingerprint:
+        members = enumerate(member_configs(run.config))
+        if all(trained.members[_place(member, number, trained)] == number for number, member in members):
+            return trained.seen[1:]  # each network trained on the rows that it will train on
+    return trained.seen
+
+
+def save_inherited_rows(run: Run) -> None:
+    """Saves these rows to the folder of a run that starts, for when it is resumed."""
+    if run.config.init_from:
+        checkpoint.save(run.files.source, seen_entry(run.inherited))
+
+
+def seen_rows_warnings(run: Run) -> list[str]:
+    """Warnings that rows by which this run is judged were in the training of `init_from`."""
+    where, test = f"init_from={run.config.init_from}", run.data.split.test
+    if run.inherited is None:
         what = "which rows were in its training cannot be told, because it was saved without their hashes"
-        return [f"{where}: {what}; if test rows were, the test scores are too optimistic"]
-    seen_before = trained.seen
-    remedy = "use the split of that run, or train from scratch"
-
-    def seen(rows: Rows) -> int:
-        recognised = [earlier.recognised(data.table.values, rows) for earlier in seen_before]
-        return int(np.any(recognised, axis=0).sum())
-
-    warnings, test = [], data.split.test
-    if count := seen(test):
+        consequence = (
+            "if test or validation rows were, the scores are too optimistic, and intervals too narrow"
+        )
+        return [f"{where}: {what}; {consequence}"]
+    warnings, remedy = [], "use data.split and ensemble=… of that run, or train from scratch"
+    if count := _seen_before(run, test):
         what = f"{count:,} of the {len(test):,} test rows were in its training or validation"
         warnings.append(f"{where}: {what}, so the test scores are too optimistic; {remedy}")
-    held_out = np.unique(np.concatenate([member.split.val for member in data.bagged] or [test[:0]]))
-    if count := seen(held_out):
-        what = f"{count:,} of the {len(held_out):,} rows that networks hold out were in its training"
-        warnings.append(f"{where}: {what}, so oof/* and val/* are too optimistic; train from scratch")
+    if count := trained_before(run):
+        what = f"{count:,} of the {len(_held_out(run)):,} held-out rows were in its training"
+        consequence = "so validation scores are too optimistic, and there are no intervals or sets"
+        warnings.append(f"{where}: {what}, {consequence}; {remedy}")
     return warnings
 
 
-def inherited_rows(run: ResolvedConfig, schema: Schema) -> list[SeenRows] | None:
-    """The rows in the training of `run.init_from`, if it is still the same run; None if they are unknown."""
-    if run.init_from and (path := Path(run.init_from)).exists():
-        with suppress(UserError), unpacked(path) as folder:
-            if _columns((trained := TrainedRun(folder)).schema) == _columns(schema):
-                return trained.seen
-    return []
+def trained_before(run: Run) -> int:
+    """How many rows that a run holds out were in the training of `init_from`.
+
+    Such rows choose the epoch, the temperature and the threshold badly, and their errors are too small.
+    """
+    return _seen_before(run, _held_out(run), in_training=True)
+
+
+def _held_out(run: Run) -> Rows:
+    return np.unique(np.concatenate([member.split.val for member in run.data.members]))
+
+
+def _seen_before(run: Run, rows: Rows, *, in_training: bool = False) -> int:
+    """How many rows of its table were seen by `init_from`, if they are more than by chance."""
+    seen = np.zeros(len(rows), np.bool_)
+    for earlier in run.inherited or ():
+        recognised = earlier.recognised(run.data.table.values, rows, in_training=in_training)
+        if not earlier.is_chance(recognised):
+            seen |= recognised
+    return int(seen.sum())
 
 
 def _columns(schema: Schema) -> dict[str, object]:

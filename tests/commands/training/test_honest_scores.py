@@ -1,6 +1,7 @@
 """What is called a test is scored on rows that took no part in training, however one fools oneself."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ import polars as pl
 import pytest
 from support import Ended, status_of, without_notes
 
+import mlplab
+from mlplab.errors import UserError
 from mlplab.runs.compare.select_runs import select_runs
 from mlplab.training import checkpoint
 
@@ -177,18 +180,64 @@ def test_runs_that_read_a_column_differently_are_not_averaged(command: Command, 
 
 
 def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
-    assert command(*SMALL, "name=r").status == 0
+    assert command(*SMALL, "ensemble=1", "name=r").status == 0
     ended = command(*SMALL, "init_from=outputs/r", "name=same")
-    assert "were in its training or validation" not in ended.out
+    assert "were in its training" not in ended.out
+    assert "test/coverage_0.9" in json.loads(Path("outputs/same/metrics.json").read_text())
     ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     assert ended.status == 0
-    [line] = [line for line in ended.out.splitlines() if line.startswith("warning")]
+    lines = [line for line in ended.out.splitlines() if line.startswith("warning")]
     start = "warning: init_from=outputs/r: "
-    count = int(line.removeprefix(start).partition(" ")[0])
-    assert 15 < count <= 30
-    assert f"{count} of the 30 test rows were in its training or validation, so the test scores" in line
-    assert "test scores are too optimistic" in line
-    assert f"  {line}\n" in Path("outputs/other/train.log").read_text()
+    tested, held_out = (int(line.removeprefix(start).partition(" ")[0]) for line in lines)
+    assert 15 < min(tested, held_out) <= 30
+    assert f"{tested} of the 30 test rows were in its training or validation, so the test" in lines[0]
+    assert f"{held_out} of the 30 held-out rows were in its training, so validation scores" in lines[1]
+    assert f"  {lines[0]}\n" in Path("outputs/other/train.log").read_text()
+    assert "test/coverage_0.9" not in json.loads(Path("outputs/other/metrics.json").read_text())
+    with pytest.raises(UserError, match="held out were in the training of outputs/r"):
+        mlplab.load("outputs/other").predict("t.csv", interval=0.9)
+
+
+def test_a_warm_start_from_an_ensemble_holds_out_what_each_network_held_out(command: Command) -> None:
+    assert command(*SMALL, "ensemble=2", "name=r").status == 0
+    for ensemble in (1, 2):
+        ended = command(*SMALL, "init_from=outputs/r", f"ensemble={ensemble}", f"name=s{ensemble}")
+        assert ("held-out rows were in its training" in ended.out) == (ensemble == 1)
+
+
+def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command) -> None:
+    """Of four columns of few categories; a file with rows of training beyond chance is not called a test."""
+    source = np.random.default_rng(0)
+
+    def drawn(rows: int) -> pl.DataFrame:
+        columns = {name: source.choice(["p", "q", "r"], rows) for name in "abcd"}
+        is_yes = (columns["a"] == columns["b"]) ^ (source.random(rows) < 0.15)
+        return pl.DataFrame({**columns, "y": np.where(is_yes, "yes", "no")})
+
+    table, new = drawn(ROWS), drawn(300)
+    table.write_csv("t.csv")
+    new.write_csv("n.csv")
+    warm = ("init_from=outputs/r", "name=s")
+    run = (
+        "data=csv",
+        "data.path=t.csv",
+        "data.target=y",
+        "trainer.max_epochs=2",
+        "baselines=[]",
+        "ensemble=1",
+    )
+    for words in (("name=r",), warm):
+        ended = command(*run, *words)
+        assert (ended.status, "warning" in ended.out) == (0, False)
+    ended = run_script("evaluate", "run=outputs/s", "data.path=n.csv")
+    assert "n.csv: 300 rows" in ended.out
+    assert re.search(
+        r"n.csv: \d\d\d of 300 rows equal a row of training, as \d\d % of the run's test", ended.err
+    )
+    pl.concat([table, table, new[:20]]).write_csv("copies.csv")
+    ended = run_script("evaluate", "run=outputs/s", "data.path=copies.csv")
+    assert "most new rows may do so by chance, so none is left out" in ended.err
+    assert "all rows, perhaps not a test" in ended.out
 
 
 def test_a_warm_start_hands_on_what_was_seen(
@@ -202,6 +251,25 @@ def test_a_warm_start_hands_on_what_was_seen(
     assert command(*SMALL, "init_from=outputs/r", "name=s").status == 0
     ended = run_script("evaluate", "run=outputs/s", "data.path=first.csv")
     assert "first.csv: 170 of 200 rows were in training or validation" in ended.err
+
+
+def test_what_was_seen_is_remembered_without_the_source(
+    run_script: Command, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    """A run that was killed resumes, whatever has become of the run that it started from."""
+    words = [*TABLE, "baselines=[]", "figures=none", "ensemble=1", "scheduler=constant"]
+    assert run_script("train", *words, "trainer.max_epochs=2", "hydra.run.dir=r").status == 0
+    shutil.copy("t.csv", "first.csv")
+    frame.with_columns(pl.col("y") + 1).write_csv("t.csv")
+    warm = run_script("train", *words, "trainer.max_epochs=2", "hydra.run.dir=s", "init_from=r")
+    assert warm.status == 0, warm
+    shutil.rmtree("r")
+    assert run_script("train", "resume=s", "trainer.max_epochs=3").status == 0
+    ended = run_script("evaluate", "run=s", "data.path=first.csv")
+    assert "first.csv: 170 of 200 rows were in training or validation" in ended.err
+    Path("s/checkpoints/source.ckpt").unlink()
+    assert run_script("train", "resume=s", "trainer.max_epochs=4").status == 0
+    assert "unchecked" in mlplab.load("s").evaluate("first.csv").__repr__()
 
 
 def test_rows_that_stand_in_training_and_test_are_counted(command: Command, frame: pl.DataFrame) -> None:

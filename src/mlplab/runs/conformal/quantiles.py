@@ -17,7 +17,9 @@ Quantiles = Float64[np.ndarray, "row quantile"]
 
 
 def corrected(residuals: Sequence[Residuals], predicted: Quantiles, levels: Sequence[float]) -> Quantiles:
-    """The quantiles, corrected by the residuals of each, so that none cross."""
+    """The quantiles, corrected by the residuals of each, if there are any; so that none cross."""
+    if not residuals:
+        return np.sort(predicted, 1)
     columns = zip(residuals, predicted.T, levels, strict=True)
     return np.sort(np.column_stack([each.quantile(column, level) for each, column, level in columns]), 1)
 

@@ -12,8 +12,7 @@ from mlplab.errors import UserError
 from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import differences
 from mlplab.runs.run import Run
-from mlplab.runs.trained.trained_run import tensors
-from mlplab.runs.warm_start import inherited_rows
+from mlplab.runs.trained.trained_run import seen_entry, tensors
 from mlplab.training import checkpoint
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.state import StackState
@@ -105,8 +104,7 @@ def save_run(
     if state:
         content["training"] = state.plain()
     if is_best:
-        if (inherited := inherited_rows(run.config, schema)) is not None:
-            content["seen"] = [tensors(rows.arrays()) for rows in (run.data.seen, *inherited)]
+        content |= seen_entry(None if run.inherited is None else [run.data.seen, *run.inherited])
         content["residuals"] = [tensors(of_target.arrays()) for of_target in run.residuals]
     checkpoint.save(path, content)
 

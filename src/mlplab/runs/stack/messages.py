@@ -16,9 +16,6 @@ from mlplab.runs.stack.build import Stack
 from mlplab.runs.stack.stack_trainer import WEIGHT
 from mlplab.training.state import StackState
 
-MANY_REPEATED = 0.05
-"""If more than this share of the test rows repeat training rows, there is a warning."""
-
 
 def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
     """What is known before training: table, network, optimizer, ensemble."""
@@ -77,11 +74,11 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
     warnings += data.target_leaks if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
-        warnings += warm_start.seen_rows_warnings(run.config, data)
-    repeated, test = data.repeated_test_rows, len(data.split.test)
-    if repeated > MANY_REPEATED * test:
-        what = f"{repeated:,} of the {test:,} test rows equal a row of train or val in all columns"
-        warnings.append(f"{what}; if they are copies, the test scores are too optimistic: remove the copies")
+        warnings += warm_start.seen_rows_warnings(run)
+    if repeated := data.repeated_test_rows:
+        what = f"{repeated:,} of the {len(data.split.test):,} test rows equal a row of train or val"
+        what += " in all columns; if they are copies, the test scores are too optimistic"
+        warnings.append(f"{what}: remove the copies")
     return warnings
 
 
@@ -89,7 +86,7 @@ def few_rows_warning(run: Run) -> str:
     """That too few rows were held out for the outermost quantiles; empty if there were enough."""
     shares = [min(level, 1 - level) for level in run.config.quantiles]
     needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
-    held_out = min((each.rows for each in run.residuals), default=0)
+    held_out = min((each.rows for each in run.residuals), default=needed)
     if held_out >= needed:
         return ""
     what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {held_out}"

@@ -20,6 +20,7 @@ from mlplab.runs.scores import table_scores, table_threshold
 from mlplab.runs.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
+from mlplab.runs.warm_start import trained_before
 from mlplab.training import state as stack_state
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
@@ -271,7 +272,8 @@ class StackTrainer:
                 wanted = table_threshold(run.data.table, *self._validated(index), run.config.threshold_metric)
             run.threshold = wanted
             self._weigh_members(index)
-            run.residuals = residuals_of(run.data.table, *self._validated(index))
+            if not trained_before(run):  # or their errors would be too small
+                run.residuals = residuals_of(run.data.table, *self._validated(index))
 
     def _weigh_members(self, index: int) -> None:
         """Sets the weights of a run's members, if their errors can be compared.

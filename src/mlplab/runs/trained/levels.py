@@ -50,6 +50,9 @@ def _fault(run: TrainedRun, intervals: Sequence[float], sets: Sequence[float]) -
         what = f"has the quantiles {listed(map(str, run.quantiles), 9)}, none for interval={other[0]:g}"
         use = f"use interval={known[0]:g}, or " if known else ""
         return what, f"{use}train with loss.levels=[{','.join(f'{end:.9g}' for end in ends)}]"
+    if np.isnan(most) and (source := run.config.init_from):
+        what = f"has no held-out errors, because rows that it held out were in the training of {source}"
+        return what, "train it from scratch, or with data.split and ensemble=… of that run"
     if np.isnan(most):
         return "has no held-out errors (runs from before 0.20 may have none)", "train again"
     if (wanted := max([*intervals, *sets])) > most:

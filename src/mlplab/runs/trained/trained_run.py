@@ -67,9 +67,7 @@ class TrainedRun:
             self.schema = Schema.from_plain(content["schema"])
             self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
             self.table = dict(content["table"])
-            self.seen = None
-            if "seen" in content:
-                self.seen = [SeenRows.from_arrays(arrays) for arrays in _arrays(content["seen"])]
+            self.seen = seen_of(content)
             self.epoch = int(content["epoch"])
             self.residuals = tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", []))))
             weights = dict(content["member_weights"])
@@ -114,7 +112,7 @@ class TrainedRun:
             "state": self.state,
             "residuals": [tensors(of_target.arrays()) for of_target in self.residuals],
         }
-        return content | ({"seen": [tensors(rows.arrays()) for rows in self.seen or []]} if seen else {})
+        return content | (seen_entry(self.seen) if seen else {})
 
     def _refused(self, what: str, remedy: str = "train again") -> UserError:
         return UserError(Fault(what, str(self._path), remedy=remedy))
@@ -197,6 +195,16 @@ class TrainedRun:
 def tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """Arrays as tensors, for a checkpoint."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def seen_entry(seen: Sequence[SeenRows] | None) -> dict[str, Any]:
+    """The entry of a checkpoint about the rows seen; none if they are unknown."""
+    return {} if seen is None else {"seen": [tensors(rows.arrays()) for rows in seen]}
+
+
+def seen_of(content: Mapping[str, Any]) -> list[SeenRows] | None:
+    """The rows seen, by a checkpoint; None if it has no `seen_entry`."""
+    return [*map(SeenRows.from_arrays, _arrays(content["seen"]))] if "seen" in content else None
 
 
 def _arrays(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, np.ndarray]]:
