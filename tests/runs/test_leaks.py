@@ -1,16 +1,22 @@
 """No row on two sides, and nothing learned of rows that are not for training, whatever the split."""
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from rich.console import Console
 from support import resolved
 
+from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
+from mlplab.runs.run import Run
 from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.runs.train import train_runs
+from mlplab.runs.trained.trained_run import TrainedRun
 
 ROWS = 200
 SPLITS = {
@@ -80,6 +86,38 @@ def test_no_class_weight_is_learned_of_other_rows() -> None:
     run = resolved(*table)
     data = DataCache().data(run)
     assert_same_preprocessing(build_stack([run], [data]), build_stack([run], [changed(data)]))
+
+
+class WithoutWeight(DataCache):
+    """Tables in which rows of weight 0 have other values."""
+
+    def data(self, run: TrainConfig) -> RunData:
+        data = super().data(run)
+        assert data.table.weight is not None
+        x, y, rows = data.table.x.copy(), data.table.y.copy(), data.table.weight == 0
+        x[rows], y[rows] = np.where(np.array(data.table.schema.category_counts) > 0, 0, 1e9), 0
+        return replace(data, table=replace(data.table, x=x, y=y))
+
+
+@pytest.mark.parametrize("target", ["y", "kind"])
+@pytest.mark.parametrize("model", ["mlp", "realmlp", "tabm", "linear"])
+def test_rows_of_weight_0_change_nothing(table: pl.DataFrame, model: str, target: str) -> None:
+    table.with_columns(w=pl.int_range(pl.len()) % 3 % 2).write_csv("t.csv")
+    small = () if model == "linear" else ("model.hidden=[8]",)
+    words = (
+        "data=csv",
+        "data.path=t.csv",
+        f"data.target={target}",
+        "data.weight=w",
+        f"model={model}",
+        *small,
+    )
+    run = resolved(*words, "ensemble=1", "trainer.max_epochs=1", "baselines=[]", "logger=[]", "figures=none")
+    for cache in (DataCache(), WithoutWeight()):
+        train_runs([Run(run, Path(type(cache).__name__))], cache, Console(file=StringIO()))
+    states = [TrainedRun(Path(cache.__name__)).state for cache in (DataCache, WithoutWeight)]
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
 
 
 def assert_same_preprocessing(one: Stack, other: Stack) -> None:

@@ -177,12 +177,13 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
 
 
 def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
-    """Logistic regression of standardised columns with the penalty ½‖W‖².
+    """Logistic regression of standardised columns with the penalty ½‖W‖². Rows of weight 0 are left out.
 
     Args:
         y: the number of each row's class.
     """
-    weight = weight / weight.mean()
+    used = weight[:, 0] > 0
+    x, y, weight = x[used], y[used], weight[used] / weight[used].mean()
     mean = (weight * x).mean(0)
     scale = _scale(x, mean, weight)
     columns, labels = (x - mean) / scale, y[:, 0].long()

@@ -76,13 +76,23 @@ def _linear_model(network: Network, path: LinearPath, table: Table, member: int,
 
 @torch.no_grad()
 def initialize_by_data(network: Network, table: Table, train: Sequence[Rows], seeds: Sequence[int]) -> None:
-    """Draws the initial weights of a network by training rows of each member, drawn with replacement."""
+    """Draws the initial weights of a network by training rows of each member.
+
+    They are drawn with replacement, those with a higher weight more often.
+    """
     drawn = [
-        rows[torch.randint(len(rows), (ROWS,), generator=generator(seed, "initial rows")).numpy()]
-        for rows, seed in zip(train, seeds, strict=True)
+        _draw(rows, table, generator(seed, "initial rows")) for rows, seed in zip(train, seeds, strict=True)
     ]
     x = torch.from_numpy(table.x[np.stack(drawn)])
     assert isinstance(network.body, MLP)
     network.eval()  # without dropout
     network.body.initialize(network.preprocessing.with_embeddings(network.preprocessing(x)), seeds)
     network.train()
+
+
+def _draw(rows: Rows, table: Table, source: torch.Generator) -> Rows:
+    if table.weight is None:
+        return rows[torch.randint(len(rows), (ROWS,), generator=source).numpy()]
+    below = table.weight[rows].cumsum()
+    shares = torch.rand(ROWS, generator=source).double().numpy()  # of float32: none becomes 1 by rounding
+    return rows[below.searchsorted(shares * below[-1], side="right")]
