@@ -67,9 +67,12 @@ def initial_run(run: ComposedRun | Run) -> str | None:
 
 
 def check_runs(
-    runs: Sequence[ComposedRun | RefusedRun], cache: DataCache
+    runs: Sequence[ComposedRun | RefusedRun], cache: DataCache, *, alone: bool
 ) -> tuple[list[Run], list[RefusedRun]]:
     """Reads and splits the tables of a sweep's runs; returns the runs, resolved, and those that are refused.
+
+    Args:
+        alone: whether `auto` stands for what it does in a run alone.
 
     Raises:
         UserError: if all runs are refused, or their losses cannot be compared.
@@ -89,7 +92,7 @@ def check_runs(
     refused = [*(run for run in runs if isinstance(run, RefusedRun)), *refused]
     if not composed:
         raise refused[0].error
-    accepted = [Run(resolved(run.config, cache, run.folder), run.folder) for run in composed]
+    accepted = [Run(resolved(run.config, cache, run.folder, alone=alone), run.folder) for run in composed]
     check_same_loss(accepted)
     return accepted, refused
 

@@ -53,6 +53,12 @@ def grid(overrides: Sequence[str], loader: ConfigLoader | None = None) -> dict[s
     return runs
 
 
+def varying(overrides: Sequence[str]) -> set[str]:
+    """The keys that have several values."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return {override.get_key_element() for override in parsed if override.is_sweep_override()}
+
+
 def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
     """The name of a run's folder, made of the keys that vary: `lr=0.001,seed=3`."""
     parts = []

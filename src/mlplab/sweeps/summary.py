@@ -32,8 +32,11 @@ def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[RunResult]:
     return [results[folder] for folder in sorted(results)]
 
 
-def summarize(root: Path, runs: Sequence[RunResult], console: Console) -> str:
+def summarize(root: Path, runs: Sequence[RunResult], console: Console, commands: Sequence[str]) -> str:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
+
+    Args:
+        commands: lines about how to train the best configuration.
 
     Returns how many runs failed, and why the first few did; empty if none did.
     """
@@ -44,7 +47,7 @@ def summarize(root: Path, runs: Sequence[RunResult], console: Console) -> str:
             console.print(best_configurations(table, console.width, title))
             warn_of_ensembles(varying_keys(table))
     print_line(console, f"sweep folder: {inside(root)}")
-    for line in (*film_lines(root), command_line("results", root), tensorboard_command(root)):
+    for line in (*film_lines(root), *commands, command_line("results", root), tensorboard_command(root)):
         print_line(console, line)
     return _failures(root, runs)
 

@@ -19,13 +19,17 @@ from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_engine_installed
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
-from mlplab.sweeps.grid import grid
+from mlplab.sweeps.grid import grid, varying
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
+from mlplab.sweeps.winner import training_commands, winner, with_introduction
 from mlplab.training.callbacks.rungs import Bracket
 
 T = TypeVar("T")
+
+FOLD = "data.split.fold"
+"""If nothing else varies, that is a cross-validation of the network that a run alone trains."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +89,19 @@ class SweepLauncher:
         self._engine: Engine | None = None
 
     def launch(
-        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket]
+        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket], *, alone: bool = False
     ) -> list[RunResult]:
         """Trains runs, given by the names of their folders; returns the results of all, in order.
+
+        Args:
+            alone: whether `auto` stands for what it does in a run alone.
 
         Raises:
             UserError: if none of the runs can be trained.
             Interrupted: after SIGINT or SIGTERM, with the training states saved.
         """
         composed = list(self.composed.compose(overrides))
-        runs, refused = check_runs(composed, self.cache)  # before torch is imported
+        runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
         engine = self.engine(runs[0].config)
         runs = [
             replace(run, bracket=brackets.get(run.folder.name), overrides=overrides[run.folder.name])
@@ -123,11 +130,13 @@ class SweepLauncher:
 def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ensemble: int | None) -> None:
     """Trains all runs of a grid, draws and prints the best, and chooses an ensemble of that size."""
     root, cache = launcher.root, launcher.cache
-    results = results_of(root, launcher.launch(runs, {}))
+    alone = varying(launcher.composed.overrides) == {FOLD}
+    results = results_of(root, launcher.launch(runs, {}, alone=alone))
     try:
         draw_sweep(root, results, launcher.call)
     finally:  # a full disk or Ctrl-C takes only the figures
-        failures = summarize(root, results, launcher.console)
+        commands = [] if alone else _winner_commands(launcher, winner(results, runs))
+        failures = summarize(root, results, launcher.console, commands)
     if ensemble and any(run.done for run in results):
         with heavy_imports():
             from mlplab.commands.select_ensemble import print_choice, select_ensemble
@@ -135,3 +144,12 @@ def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ense
         print_choice(select_ensemble(root, ensemble, cache), launcher.console)
     if failures:
         raise RunFailed(failures)
+
+
+def _winner_commands(launcher: SweepLauncher, overrides: Sequence[str]) -> list[str]:
+    """Lines that say which networks were scored if a run alone would be another; none for a frame."""
+    if not overrides or launcher.cache.frame is not None:
+        return []
+    [run] = launcher.composed.compose({"": overrides})
+    commands = training_commands(run, overrides, launcher.cache) if isinstance(run, ComposedRun) else []
+    return with_introduction(commands) if len(commands) > 1 else []

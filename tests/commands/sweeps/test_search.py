@@ -55,6 +55,7 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     assert "8 trials: 8 done" in ended.out
     assert re.search(r"optimizer.lr .* tag\(log,interval", ended.out)
     assert all(words in ended.out for words in (best.trial, "chosen ensemble", "ridge", best.command))
+    assert best.command.replace("ensemble=1", "ensemble=8") in ended.out.splitlines()
     assert max(map(len, ended.out.split("search folder")[0].splitlines())) <= 80
 
     words = shlex.split(best.command)

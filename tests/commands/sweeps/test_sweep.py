@@ -1,6 +1,7 @@
 """`train.py -m` as users run it."""
 
 import json
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from commands.mistakes import Mistake, assert_refused, each
 from support import SMALL, Ended, left_behind, status_of, without_notes
 
+from mlplab.runs.discovery import read_metrics
 from mlplab.training import checkpoint
 from mlplab.training.module import StackModule
 
@@ -159,6 +161,38 @@ def test_the_last_table_has_a_row_for_each_baseline(command: Command, tmp_path: 
     assert [line.split()[1] for line in table if "│ mean " in line] == ["mean"]
     swept = ("-m", *QUICK[:-1], "trainer.max_epochs=1", "data.noise=0,1", "baselines=[constant]")
     assert "│ mean " not in command(*swept).out  # no baseline of another table
+
+
+def trained_by(ended: Ended) -> list[list[str]]:
+    """The words of the commands below the line about what was scored."""
+    lines = ended.out.splitlines()
+    place = next((n for n, line in enumerate(lines) if line.startswith("Single networks were")), None)
+    return [] if place is None else [shlex.split(line) for line in lines[place + 1 : place + 3]]
+
+
+def test_folds_are_of_the_network_that_a_run_alone_trains(command: Command, tmp_path: Path) -> None:
+    small = ("data=synthetic", "data.rows=60", "model.hidden=[4]", "trainer.max_epochs=1", "data/split=kfold")
+    ended = command("-m", *small, "data.split.fold=1,2", "name=s")
+    assert (ended.status, trained_by(ended)) == (0, [])
+    assert command(*small, "data.split.fold=2", "name=alone").status == 0
+    fold, alone = (read_metrics(tmp_path / "outputs" / name) for name in ("s/fold=2", "alone"))
+    assert fold["members"] == 8
+    assert {**fold, "seconds": 0} == {**alone, "seconds": 0}
+
+
+def test_a_sweep_says_how_its_winner_is_trained(command: Command, tmp_path: Path) -> None:
+    small = ("data=synthetic", "data.rows=60", "model.hidden=[4]", "trainer.max_epochs=1", "baselines=[]")
+    ended = command("-m", *small, "optimizer.lr=1e-9,0.01", "seed=range(2)", "name=s")
+    commands = trained_by(ended)
+    values = [*small, "optimizer.lr=0.01"]
+    assert [words[-len(values) - 1 :] for words in commands] == [
+        [*values, "ensemble=1"],
+        [*values, "ensemble=8"],
+    ]
+    assert command(*commands[0][-len(values) - 1 :], "seed=1", "name=again").status == 0
+    fold, again = (read_metrics(tmp_path / "outputs" / name) for name in ("s/lr=0.01,seed=1", "again"))
+    assert {**fold, "seconds": 0} == {**again, "seconds": 0}
+    assert trained_by(command("-m", *small, "ensemble=1", "seed=range(2)", "name=typed")) == []
 
 
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(

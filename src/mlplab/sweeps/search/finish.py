@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import yaml
 from optuna.trial import FrozenTrial
@@ -21,16 +22,17 @@ from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import STATES, SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
 from mlplab.sweeps.sweep import SweepLauncher
+from mlplab.sweeps.winner import with_introduction
 from mlplab.typed_commands import command_line, inside, tensorboard_command
 
 
-def finish(study: SearchStudy, trial: FrozenTrial, command: str, launcher: SweepLauncher) -> None:
+def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], launcher: SweepLauncher) -> None:
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
 
     Without test rows, its validation scores are printed.
 
     Args:
-        command: what trains the configuration of the best trial.
+        commands: what trains the configuration of the best trial, as `training_commands`.
 
     Raises:
         RunFailed: if some trials failed.
@@ -52,7 +54,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, command: str, launcher: Sweep
         value=float(trial.value or 0.0),
         trials=dict(counts.most_common()),
         configuration=values,
-        command=command,
+        command=commands[0],
         importance={key: share for key, (share, _) in importance.items()},
         chance={key: chance for key, (_, chance) in importance.items()},
         test=scores if part == "test" else {},
@@ -86,7 +88,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, command: str, launcher: Sweep
         for line in (
             *lines,
             *film_lines(root),
-            command,
+            *with_introduction(commands),
             command_line("report", root),
             tensorboard_command(root),
         ):

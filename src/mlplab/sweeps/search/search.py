@@ -1,6 +1,5 @@
 """A search: its space, its study, the run from which it starts, and its end."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,14 +16,11 @@ from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
-from mlplab.sweeps.search.space import Space, Value, Values, read_space
+from mlplab.sweeps.search.space import Space, Value, read_space
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.stack_size import estimate
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
-from mlplab.typed_commands import command_line
-
-NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
-"""Keys that the command of the best trial does not repeat."""
+from mlplab.sweeps.winner import training_commands
 
 
 @quiet("optuna")
@@ -60,8 +56,10 @@ def search(launcher: SweepLauncher) -> None:
     train_trials(launcher.launch, study, settings, defaults, seconds)
     if study.best is None:
         raise RunFailed(failures(study))
-    command = _command(common, space, study.best.params)
-    finish(study, study.best, command, launcher)
+    overrides = space.overrides(study.best.params)
+    [best] = composed.compose({"": overrides})
+    assert isinstance(best, ComposedRun)  # as it has been trained
+    finish(study, study.best, training_commands(best, overrides, cache), launcher)
 
 
 def _check_ends(composed: ComposedSweep, space: Space) -> None:
@@ -109,10 +107,3 @@ def _defaults(space: Space, *configurations: Mapping[str, Any]) -> dict[str, Val
             if key in values and (value := dimension.matching_value(values[key])) is not None:
                 defaults[key] = value
     return defaults
-
-
-def _command(common: TrainConfig, space: Space, values: Values) -> str:
-    """The command that trains a run with some values; its ensemble has as many networks as the trials."""
-    networks = 1 if common.ensemble == "auto" else common.ensemble
-    lines = [line for line in space.overrides(values) if not NOT_OF_A_RUN.match(line)]
-    return command_line("train", *lines, f"ensemble={networks}")

@@ -1,0 +1,50 @@
+"""The commands that train the best configuration of a sweep."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from mlplab.data.cache import DataCache
+from mlplab.runs.compare.ranking import configurations
+from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.compare.same_table import by_table
+from mlplab.runs.compare.varying_keys import REPEATS, common_monitor, varying_keys
+from mlplab.runs.resolve import resolved
+from mlplab.sweeps.checks import ComposedRun
+from mlplab.typed_commands import command_line
+
+NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
+"""Keys that the commands do not repeat."""
+
+
+def winner(runs: Sequence[RunResult], overrides: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """The overrides of a grid's best configuration, without seeds and folds over which its score is a mean.
+
+    There are none if the runs are on several tables, or if it is of an earlier command.
+
+    Args:
+        overrides: those of each run, by the name of its folder.
+    """
+    if len(by_table(runs)) > 1:
+        return []
+    groups = configurations(runs, varying_keys(runs), common_monitor(runs))
+    first, *others = next(iter(groups.values()))
+    lines = overrides.get(first.folder.name, ()) if first.done else ()
+    return [line for line in lines if not (others and line.startswith(tuple(f"{key}=" for key in REPEATS)))]
+
+
+def training_commands(run: ComposedRun, overrides: Sequence[str], cache: DataCache) -> list[str]:
+    """The command that trains a configuration as the sweep did, and that of a run alone, if it differs.
+
+    With `ensemble=auto`, networks of a sweep are scored one by one, and a run alone is an ensemble.
+    """
+    sizes = [resolved(run.config, cache, alone=alone).ensemble for alone in (False, True)]
+    lines = [line for line in overrides if not NOT_OF_A_RUN.match(line)]
+    return [command_line("train", *lines, f"ensemble={size}") for size in dict.fromkeys(sizes)]
+
+
+def with_introduction(commands: Sequence[str]) -> list[str]:
+    """Lines that say what `training_commands` train, if there are two."""
+    if len(commands) == 1:
+        return [*commands]
+    size = commands[1].rpartition("=")[2]
+    return [f"Single networks were scored. To train the best again, or an ensemble of {size}:", *commands]
