@@ -25,7 +25,7 @@ from mlplab.errors import Fault, UserError
 
 QUESTIONS = (
     *("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "film", "estimators"),
-    "ablation",
+    *("ablation", "chance"),
 )
 
 
