@@ -81,7 +81,12 @@ def test_a_run_has_all_parts(here: Path) -> None:
     change(run, **{"constant/test/rmse": 1e9, "linear/test/rmse": 1e-9})
     with (run / "train.log").open("a") as log:
         log.write("2026-01-01 00:00:00  warning: watch out\n")
-    text = text_of(page_of(run))
+    schema = json.loads((run / "schema.json").read_text())
+    (run / "schema.json").write_text(json.dumps(schema | {"left_out": {"id": "is an identifier"}}))
+    page = page_of(run)
+    assert cells_of(page, "1 column left out") == [["column", "reason"], ["id", "is an identifier"]]
+    text = text_of(page)
+    assert text.index("left out") < text.index("Result")
     score = f"{json.loads((run / 'metrics.json').read_text())['test/rmse']:.4g}"
     for part in (
         *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (silu)", "this network", score),

@@ -8,7 +8,7 @@ from typing import Any
 from mlplab.commands.render import format_score, main_scores
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.tables import TextTable, columns_table, importance_in
+from mlplab.commands.report.tables import TextTable, columns_table, importance_in, left_out_table
 from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import BASELINES, MAIN, metrics_among
@@ -31,7 +31,7 @@ WARNING = "warning: "
 
 def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     """What the page shows about a run, from the files in its folder."""
-    folder = run.folder
+    folder, film = run.folder, run.folder / FILM_FILE
     lines = _log_lines(run)
     beginning = lines[: next((k for k, line in enumerate(lines) if line.startswith("epoch ")), len(lines))]
     environment = read_json(folder / "environment.json")
@@ -61,14 +61,13 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "importance": importance_in(folder) or in_sweep,
         "worst": worst_rows(folder, schema) if schema else [],
         "columns": columns_table(schema) if schema else None,
+        "left_out": left_out_table(schema) if schema else None,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
         "origin": _origin(run, environment),
         "command": shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else "",
         "untested": "" if scores else _untested(run),
         "drawn": run.config.get("figures") != "none",
-        "film": (folder / FILM_FILE).relative_to(comparison.root).as_posix()
-        if (folder / FILM_FILE).is_file()
-        else "",
+        "film": film.relative_to(comparison.root).as_posix() if film.is_file() else "",
     }
 
 

@@ -53,9 +53,18 @@ def columns_table(schema: Schema) -> TextTable:
     """A row for each column of the table: its role, its kind, and what its cells are."""
     rows, titles = list(column_rows(schema)), ("column", "role", "kind", "note")
     shown = 4 if any(note for *_, note in rows) else 3
+    return _first_columns("", titles[:shown], [row[:shown] for row in rows])
+
+
+def left_out_table(schema: Schema) -> TextTable | None:
+    """A row for each column that is left out: its name, and the reason; None if there is none."""
+    rows = list(schema.left_out.items())
+    return _first_columns(" left out", ("column", "reason"), rows) if rows else None
+
+
+def _first_columns(what: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
     more = f", of which the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
-    cells = [row[:shown] for row in rows[:MOST_COLUMNS]]
-    return TextTable(f"{plural(len(rows), 'column')}{more}", titles[:shown], cells, text=range(4))
+    return TextTable(f"{plural(len(rows), 'column')}{what}{more}", head, rows[:MOST_COLUMNS], text=range(4))
 
 
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
