@@ -158,7 +158,8 @@ def test_parts_that_do_not_vary_are_left_out() -> None:
 
 def test_ambiguous_day_and_month_are_refused() -> None:
     cells = [f"0{1 + i % 9}/0{1 + i % 5}/2020" for i in range(30)]
-    with pytest.raises(UserError, match=r"data\.columns\.a=%d/%m/%Y or data\.columns\.a=%m/%d/%Y"):
+    remedy = r"declare data\.columns\.a=%d/%m/%Y or, if the month comes first, data\.columns\.a=%m/%d/%Y"
+    with pytest.raises(UserError, match=remedy):
         table(cells)
     month_first = table(cells, "%m/%d/%Y").x[:, 0]
     assert not np.array_equal(month_first, table(cells, "%d/%m/%Y").x[:, 0])

@@ -1,5 +1,6 @@
 """The table: where its rows come from, and which of them are train, val and test."""
 
+import re
 import unicodedata
 from typing import Annotated, Literal
 
@@ -24,6 +25,10 @@ KINDS = ("numeric", "boolean", "categorical", "ordinal", "date", "drop")
 
 DECIMAL_POINT, DECIMAL_COMMA, DURATION = "1,234.5", "1.234,5", "1:30"
 """Examples of how a column's numbers are written; the first two may have a currency or percent sign."""
+
+
+OR = " or "
+"""Between the alternatives of a date format: `%Y-%m-%d or %d.%m.%Y`."""
 
 
 def is_number_format(text: str) -> bool:
@@ -58,6 +63,13 @@ def _check_kind(kind: str) -> str:
     return kind
 
 
+def _as_format(value: object) -> object:
+    """A list of date formats becomes one format with alternatives. All other lists are levels."""
+    if isinstance(value, list) and value and all(re.search("%[A-Za-z]", str(each)) for each in value):
+        return OR.join(map(str, value))
+    return value
+
+
 def _check_levels(levels: list[str]) -> list[str]:
     if twice := sorted({level for level in levels if levels.count(level) > 1}):
         raise ValueError(f"the level '{twice[0]}' is listed twice")
@@ -84,8 +96,9 @@ ColumnKind = Annotated[
     Annotated[str, AfterValidator(_check_kind), Tag("kind")]
     | Annotated[list[ClassLabel], AfterValidator(_check_levels), Tag("levels")],
     Discriminator(lambda value: "levels" if isinstance(value, list) else "kind"),
+    BeforeValidator(_as_format),
 ]
-"""A kind or the format of a date; or the levels of an ordinal column, from the lowest to the highest."""
+"""A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first."""
 
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from mlplab.config.data import OR
 from mlplab.data.cells.parse import MISSING, DataType, by_distinct, parse_str
 
 DatePart = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
@@ -79,6 +80,9 @@ FIRST_YEAR, LAST_YEAR = 1930, 2029
 FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 """Bounds of dates with four-digit years; polars' %Y accepts fewer digits."""
 
+MAX_OTHER_SHARE = 0.05
+"""The largest share of texts that no format needs to read: mistakes for the user to correct."""
+
 QUARTERS = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
 
 
@@ -86,15 +90,20 @@ def parse_datetime(cells: pl.Series, na_values: Collection[str], date_format: st
     """Parses text or dates as Datetime in microseconds; dates with a time zone are converted to UTC.
 
     With a format of `DATE_FORMATS`, each cell may also have a time of day; all others are complete formats of
-    `strptime`.
+    `strptime`. Of several formats, the first that fits a cell reads it.
     """
     if is_datetime(cells.dtype):
         zone = getattr(cells.dtype, "time_zone", None)
         column = cells.cast(pl.Datetime("us", zone))
         return (column.dt.convert_time_zone("UTC") if zone else column).dt.replace_time_zone(None)
-    times = TIMES if date_format in DATE_FORMATS else ("",)
-    formats = [date_format + time for time in times]
-    return by_distinct(partial(_parse, na_values=na_values, formats=formats), cells)
+    first, *others = date_format.split(OR, 1)
+    times = TIMES if first in DATE_FORMATS else ("",)
+    formats = [first + time for time in times]
+    parsed = by_distinct(partial(_parse, na_values=na_values, formats=formats), cells)
+    for further in others:
+        rest = (parsed.is_null() & cells.is_not_null()).arg_true()
+        parsed = parsed.scatter(rest, parse_datetime(cells.gather(rest), na_values, further))
+    return parsed
 
 
 def is_datetime(dtype: DataType) -> bool:
@@ -114,12 +123,35 @@ def date_formats(text: pl.Series) -> list[str]:
         known = text.filter(~text.str.contains(MISSING)) if is_clock else text
         if len(known) >= (1 if is_clock else MIN_NAMES) and known.str.contains(pattern).all():
             return [] if parse_datetime(known, (), date_format).has_nulls() else [date_format]
+    return _best_formats(text, len(text) // 2)
+
+
+def mixed_formats(text: pl.Series, known: str = "") -> list[str]:
+    """Alternatives, after those of `known`, that together parse nearly all of these stripped, distinct texts.
+
+    There are two if no text distinguishes day from month, and none if both orders occur.
+    """
+    text = text.filter(~text.str.contains(MISSING))
+    enough, found = (1 - MAX_OTHER_SHARE) * len(text), list[str]()
+    best = _best_formats(text, 0) if text.str.contains(ANY_FORMAT).sum() >= enough else []
+    for date_format in best:
+        swapped = date_format.translate({ord("d"): "m", ord("m"): "d"})
+        if best[0] in (date_format, swapped) and swapped not in known.split(OR):
+            formats = OR.join(filter(None, (known, date_format)))
+            rest = text.filter(parse_datetime(text, (), date_format).is_null())
+            found += [formats] if len(text) - len(rest) >= enough else mixed_formats(rest, formats)
+    return found
+
+
+def _best_formats(text: pl.Series, more_than: int) -> list[str]:
+    """The formats that parse the most of these texts, if they parse more than a number of them."""
     counts = {}
     for date_format, pattern in FULL_FORMATS.items():
-        if 2 * text.str.contains(pattern).sum() > len(text):
-            counts[date_format] = parse_datetime(text, (), date_format).count()
+        matching = text.filter(text.str.contains(pattern))
+        if len(matching) > more_than:
+            counts[date_format] = parse_datetime(matching, (), date_format).count()
     best = max(counts.values(), default=0)
-    return [name for name, count in counts.items() if count == best and 2 * count > len(text)]
+    return [name for name, count in counts.items() if count == best > more_than]
 
 
 def parts_of(date_format: str) -> tuple[DatePart, ...]:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlplab.data.cells.dates import mixed_formats
 from mlplab.data.cells.parse import BAD, LONG_INTEGER, MISSING
+from mlplab.data.infer.infer_kind import typed_formats
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
@@ -49,8 +51,11 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> It
         drop_rows = role == "target" and not reader.spec.drop_missing_targets
         more = " data.missing_target=drop (drops those rows)" if drop_rows else " (in all columns)"
         yield f"if it stands for a missing value: {na_values}{more}"
-    if column.kind != "numeric" or column.definition.format:
-        is_format = column.kind == "date" and not column.filled
+    is_format = column.kind == "date" and not column.filled
+    known = "" if is_format else column.definition.format
+    if column.kind == "date" and (mixed := mixed_formats(column.bad_texts, known)):
+        yield f"if it is a date in another format: {typed_formats(name, mixed)}"
+    elif column.kind != "numeric" or column.definition.format:
         yield "declare another format" if is_format else "correct it, or remove such rows"
     elif reader.source.dialect and _matches(column, COMMA):
         yield "if a comma marks decimals: 'data.decimal=\",\"'"

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
+from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import cells_of, parse_str
+from mlplab.data.infer.infer_kind import typed_formats
 from mlplab.data.infer.infer_task import whole_target_note
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed
@@ -45,6 +46,7 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
         yield odd_texts_note(column, reader)
     if column.is_input and column.name not in reader.spec.declared:
         yield order_note(column.name, texts)
+        yield mixed_dates_note(column.name, texts)
 
 
 def number_format_note(column: InferredColumn, reader: TableReader) -> str:
@@ -79,6 +81,12 @@ def similar_labels_note(labels: pl.Series) -> str:
     frame = pl.DataFrame([labels.alias("label"), normalized]).filter(pl.col("normalized").is_duplicated())
     similar = listed(map(shortened, frame.sort("normalized", "label")["label"]))
     return f"categories that differ only by spaces or case: {similar}" if similar else ""
+
+
+def mixed_dates_note(name: str, texts: pl.Series) -> str:
+    """A note that offers to read a column's texts as dates in several formats; empty if they are not."""
+    formats = mixed_formats(texts)
+    return f"dates in several formats; to read them: {typed_formats(name, formats)}" if formats else ""
 
 
 def order_note(name: str, texts: pl.Series) -> str:

@@ -12,7 +12,7 @@ from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED
 from mlplab.data.cells.parse import MISSING, Kind
 from mlplab.data.infer.bad_cells import check_cells
-from mlplab.data.infer.column_notes import column_note
+from mlplab.data.infer.column_notes import column_note, mixed_dates_note
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
@@ -71,7 +71,7 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
     elif column.kind == "identifier":
         what = f"an identifier: {len(texts):,} different texts in {column.filled:,} rows"
         what += f", such as {shortened(texts[0], 20)}; to use it: {typed(name, 'categorical')}"
-        column.leave_out("identifier", what)
+        column.leave_out("identifier", mixed_dates_note(name, texts) or what)
     elif reader.spec.declared.get(name) == "ordinal":
         _infer_levels(column, texts, reader)
     else:

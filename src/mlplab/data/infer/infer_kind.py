@@ -1,11 +1,12 @@
 """How a column's kind is decided: by its role and declaration, by its type, or by its texts."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
 
 from mlplab.config.data import is_number_format
-from mlplab.data.cells.dates import ISO, date_formats, is_datetime, parse_datetime
+from mlplab.data.cells.dates import ISO, date_formats, is_datetime, mixed_formats, parse_datetime
 from mlplab.data.cells.number_formats import FORMATTED, are_durations, number_formats
 from mlplab.data.cells.parse import BOOLEANS, DataType, Kind
 from mlplab.data.infer.table_spec import typed
@@ -31,7 +32,7 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | 
         return "numeric", declared
     if "%" in declared:
         try:
-            parse_datetime(pl.Series(["2024"]), (), declared)
+            parse_datetime(pl.Series(["?"]), (), declared)
         except pl.exceptions.PolarsError as error:
             what = f"is not a date format: {str(error).partition(chr(10))[0]}"
             remedy = "use the codes of strptime, such as %Y-%m-%d %H:%M:%S"
@@ -116,10 +117,14 @@ def date_format_of(texts: pl.Series, where: str, name: str) -> str:
     formats, example = date_formats(texts), repr(texts[0]) if len(texts) else "nothing"
     if len(formats) == 1:
         return formats[0]
-    if formats:
-        what = "day and month cannot be distinguished"
-        remedy = f"declare which comes first: {typed(name, formats[0])} or {typed(name, formats[1])}"
-    else:
-        what = "contains no dates of a known format"
-        remedy = f"declare their format, as in {typed(name, '%d.%m.%Y')}, or write them as 2024-01-31"
+    what, mixed = "contains no dates of a known format", mixed_formats(texts) or formats
+    remedy = f"declare their format, as in {typed(name, '%d.%m.%Y')}, or write them as 2024-01-31"
+    if mixed:
+        what = "day and month cannot be distinguished" if formats else "contains dates in several formats"
+        remedy = f"declare {typed_formats(name, mixed)}"
     raise UserError(Fault(what, f"{where}, column '{name}'", example, remedy=remedy))
+
+
+def typed_formats(name: str, formats: Sequence[str]) -> str:
+    """The arguments that declare a date format: there are two if day and month cannot be distinguished."""
+    return " or, if the month comes first, ".join(typed(name, date_format) for date_format in formats)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlplab.config.data import is_number_format
+from mlplab.config.data import OR, is_number_format
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.io.source import Source
@@ -101,6 +101,8 @@ def titled(name: str, role: Role = "input") -> str:
 
 def typed(name: str, kind: str | Sequence[str]) -> str:
     """The argument that declares a column's kind, or its levels, as typed in a shell."""
+    if isinstance(kind, str) and OR in kind:
+        kind = kind.split(OR)
     if not isinstance(kind, str):
         kind = typed_list(kind)
     elif is_number_format(kind) or "," in kind:
