@@ -179,7 +179,7 @@ TAKEN: list[tuple[str, str | bytes | Files, str, str]] = [
         "80 spaces and case",
         target(lambda i: ("Yes", "yes ", "no")[i % 3]),
         "",
-        "'y': categories that",
+        "'Yes', 'yes' differ only by case",
     ),
     ("mixed ends of lines", GOOD.replace("2\n", "2\r\n"), "", ""),
     ("patterns for names", GOOD.replace("a,b", "^x.*$,*", 1), "", ""),

@@ -131,12 +131,17 @@ def test_several_targets_must_be_numbers() -> None:
 
 
 def test_labels_that_differ_by_spaces_or_case_get_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    assert table(["yes", "Yes", "no"]).schema.classes == ("Yes", "no", "yes")
-    assert "categories that differ only by spaces or case: 'Yes', 'yes'" in caplog.text
+    assert table(["yes", "Yes", "no", " yes "]).schema.classes == ("Yes", "no", "yes")
+    separate = (
+        "'Yes', 'yes' differ only by case or inner spaces and are separate classes; to merge them, write"
+    )
+    assert separate in caplog.text
     labels = pl.Series([text for label in "abc" for text in (label, label.upper(), f"{label}x")])
-    assert similar_labels_note(labels).endswith(": 'A', 'a', 'B', 'b', 'C', 'c'")
-    assert similar_labels_note(pl.Series(["New  York", "new york"])).endswith("'New  York', 'new york'")
-    assert similar_labels_note(pl.Series(["a", "b", "ab", "a b"])) == ""
+    assert similar_labels_note(labels, "classes").startswith("'A', 'a', 'B', 'b', 'C', 'c' differ only")
+    assert similar_labels_note(pl.Series(["New  York", "new york"]), "categories").startswith(
+        "'New  York', 'new"
+    )
+    assert similar_labels_note(pl.Series(["a", "b", "ab", "a b"]), "categories") == ""
 
 
 @settings(max_examples=30)

@@ -42,7 +42,7 @@ def column_note(column: InferredColumn, na_values: Iterable[str], reader: TableR
 
 def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -> Iterator[str]:
     if column.kind == "categorical":
-        yield similar_labels_note(texts)
+        yield similar_labels_note(texts, "classes" if column.classes else "categories")
         yield odd_texts_note(column, reader)
     if column.is_input and column.name not in reader.spec.declared:
         yield order_note(column.name, texts)
@@ -75,12 +75,13 @@ def odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
     return f"{what}, {why}; to read numbers instead, and such cells as missing: {na_values}"
 
 
-def similar_labels_note(labels: pl.Series) -> str:
-    """A note about labels that differ only by spaces or case; empty if there are none."""
+def similar_labels_note(labels: pl.Series, noun: str) -> str:
+    """A note about labels that are the same but for case or inner spaces; empty if there are none."""
     normalized = labels.str.to_lowercase().str.replace_all(r"\s+", " ").alias("normalized")
     frame = pl.DataFrame([labels.alias("label"), normalized]).filter(pl.col("normalized").is_duplicated())
     similar = listed(map(shortened, frame.sort("normalized", "label")["label"]))
-    return f"categories that differ only by spaces or case: {similar}" if similar else ""
+    what = f"{similar} differ only by case or inner spaces and are separate {noun}"
+    return f"{what}; to merge them, write them in the same way in the table" if similar else ""
 
 
 def mixed_dates_note(name: str, texts: pl.Series) -> str:
