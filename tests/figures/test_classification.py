@@ -49,7 +49,7 @@ def test_the_confusion_matrix_counts_rows() -> None:
 
 
 def curve(chart: Any, number: int, series: str) -> list[dict[str, Any]]:
-    panel = chart.to_dict(validate=False)["hconcat"][number]
+    panel = chart.to_dict(validate=False)["vconcat"][number]
     data = panel["layer"][-1].get("data") or panel["data"]
     return [point for point in data["values"] if point["series"].endswith(f"  {series}")]
 
@@ -67,7 +67,7 @@ def test_the_area_below_the_roc_curve_is_the_auroc(rows: int) -> None:
 
 def test_precision_and_recall_stand_beside_the_base_rate() -> None:
     scored = scored_rows(2)
-    panel = roc_and_precision_recall(scored).to_dict()["hconcat"][1]
+    panel = roc_and_precision_recall(scored).to_dict()["vconcat"][1]
     [rate] = panel["layer"][0]["data"]["values"]
     assert rate["rate"] == scored.actual.mean()
     assert f"the base rate, {scored.actual.mean():.1%}" in panel["title"]["subtitle"]
@@ -76,7 +76,7 @@ def test_precision_and_recall_stand_beside_the_base_rate() -> None:
 def test_the_area_below_the_steps_is_the_average_precision() -> None:
     scored = scored_rows(2, 60)
     chart = roc_and_precision_recall(scored)
-    assert chart.to_dict()["hconcat"][1]["layer"][-1]["mark"]["interpolate"] == "step-before"
+    assert chart.to_dict()["vconcat"][1]["layer"][-1]["mark"]["interpolate"] == "step-before"
     drawn = curve(chart, 1, THIS)
     x, y = (np.array([point[axis] for point in drawn]) for axis in "xy")
     area = average_precision_score(scored.actual, scored.predicted[:, 1])

@@ -68,3 +68,4 @@ def test_each_class_is_a_part() -> None:
     actual = np.repeat([0, 1], 2 * SMALLEST_PART)
     chart = coverage_by_part(scored_rows(actual, ("no", "yes")), [], 0.9, actual * 1.0, actual + 1.0)
     assert [(each["name"], each["inside"]) for each in values(chart)] == [("y: no", 0.0), ("y: yes", 1.0)]
+    assert [each["note"] for each in values(chart)] == ["1 class, 60 rows", "2 classes, 60 rows"]

@@ -41,6 +41,24 @@ def test_epochs_are_whole_numbers(epochs: int) -> None:
         assert len({*labels}) == len(labels)
 
 
+def contrast(first: np.ndarray, second: np.ndarray) -> float:
+    """The contrast of two colours, as WCAG defines it."""
+    linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in (first, second)]
+    dark, light = sorted(float(each @ [0.2126, 0.7152, 0.0722]) for each in linear)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#14181d"])  # of pages/base.css
+def test_curves_of_many_runs_stand_out_from_the_page(page: str) -> None:
+    curves = dict.fromkeys(("best", "pruned", "other"), CURVES["val/loss"])
+    drawn = layers(curves_of_runs("val/loss", curves, ["best"], ["pruned"]))
+    assert len(drawn) == 3
+    for mark in (layer["mark"] for layer in drawn):
+        paper, ink = (np.array([*bytes.fromhex(text[1:])]) / 255 for text in (page, mark["color"]))
+        opacity = mark.get("opacity", 1)
+        assert contrast(opacity * ink + (1 - opacity) * paper, paper) > 2.8, mark
+
+
 def layers(chart: Figure) -> list[dict[str, Any]]:
     """The layers of a valid chart."""
     specification = chart.to_dict(validate=True)

@@ -33,8 +33,8 @@ CURVE_POINTS = 200
 BINS = 10
 """Bins of a calibration curve, with equally many rows."""
 
-CELL_PIXELS, LEAST_PIXELS = 26, 220
-"""Sides of a cell of the confusion matrix and of all of it, at least."""
+CELL_PIXELS = 30
+"""The least side of a cell of the confusion matrix."""
 
 LABEL_PIXELS = 110
 """The most pixels of the name of a class beside the confusion matrix."""
@@ -71,16 +71,16 @@ def confusion(scored: ScoredRows) -> Figure:
         ),
         tooltip=["actual:N", "predicted:N", "rows:Q", alt.Tooltip("share:Q", title=title, format=".1%")],
     )
-    color = alt.Color("share:Q", title=title, scale=alt.Scale(scheme="blues", domain=[0, 1]))
+    color = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
     numbers = base.mark_text(fontSize=10 if len(names) > MOST_CURVES else 13).encode(
         text="rows:Q", color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black"))
     )
     many = f"the {len(names)} largest of {len(classes)} classes; " * (len(names) < len(classes))
-    size = max(CELL_PIXELS * len(names), LEAST_PIXELS)
+    size = max(CELL_PIXELS * len(names), HEIGHT)
     return framed(
         *(base.mark_rect().encode(color), numbers),
         title="Confusion",
-        subtitle=many + scored.count(),
+        subtitle=f"{many}{scored.count()}; colour: the {title}",
         description=f"Matrix of the number of test rows by actual and predicted {scored.target}",
         size=(size, size),
     )
@@ -118,7 +118,7 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
         rate = float(np.average(scored.actual, weights=weight))
         title.subtitle = f"dashed: the base rate, {rate:.1%} of the rows"
         rules = [chart_of(rate=[rate]).mark_rule(color=REFERENCE, strokeDash=[5, 4]).encode(y="rate:Q")]
-    return alt.hconcat(
+    return alt.vconcat(
         left.properties(title=alt.Title(f"ROC{of}", subtitle="dashed: chance")),
         _lines(recall, "recall", "precision", *rules, area="average precision").properties(title=title),
         title="ROC, and precision and recall",

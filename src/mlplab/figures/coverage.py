@@ -11,13 +11,13 @@ from mlplab.console import in_digits, plural
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures.scored_rows import MOST_PARTS, ColumnValues, ScoredRows, parts_of
 from mlplab.figures.style import (
-    BARS_WIDTH,
     FREE,
     HEIGHT,
     MARKER,
     NETWORK,
     REFERENCE,
     UNIT,
+    WIDTH,
     Figure,
     bar_chart,
     by_series,
@@ -35,8 +35,8 @@ INSIDE, OUTSIDE = "target inside", "outside"
 SMALLEST_PART = 30
 """Rows of a part at least: of fewer, the share that is covered says little."""
 
-WORDS = {False: ("intervals", "target", "wide"), True: ("sets", "class", "classes")}
-"""Of numbers and of classes: what is drawn, what it should contain, and the unit of its size."""
+WORDS = {False: ("intervals", "target"), True: ("sets", "class")}
+"""Of numbers and of classes: what is drawn, and what it should contain."""
 
 Inside = Float64[np.ndarray, " row"]
 
@@ -69,7 +69,7 @@ def intervals(scored: ScoredRows, bounds: Float64[np.ndarray, "row limit"], leve
         title=f"Intervals of level {level:g} for {target}",
         subtitle=f"{row_count(len(chosen), scored.total)}, by their predictions; {inside.sum()} are inside",
         description=f"Bars: the intervals of {len(chosen)} test rows; points: the actual {target}",
-        size=(BARS_WIDTH, HEIGHT),
+        size=(WIDTH, HEIGHT),
     )
 
 
@@ -111,16 +111,20 @@ def coverage_by_part(
     Args:
         inside: whether a row's target is in its interval, or its class in its set; `size` is how large it is.
     """
-    kind, noun, unit = WORDS[bool(scored.classes)]
+    kind, noun = WORDS[bool(scored.classes)]
 
     def mean_of(values: Inside, rows: Any = slice(None)) -> float:
         return float(np.average(values[rows], weights=scored.weight[rows]))
+
+    def sized(rows: Any = slice(None)) -> str:
+        mean = in_digits(mean_of(size, rows), 3)
+        return mean + (" wide" if not scored.classes else " class" if mean == "1" else " classes")
 
     if scored.classes:
         of_class = ColumnValues(scored.target, scored.actual.astype(np.float64), scored.classes)
         columns = [of_class, *columns]
     parts = [
-        (mean_of(inside, rows), f"{column.name}: {name}", mean_of(size, rows), len(rows))
+        (mean_of(inside, rows), f"{column.name}: {name}", sized(rows), len(rows))
         for column in columns
         for name, rows in parts_of(column)
         if SMALLEST_PART <= len(rows) < len(inside)
@@ -128,11 +132,11 @@ def coverage_by_part(
     if not parts:
         return None
     worst = sorted(parts, key=lambda part: (part[0] - level) * part[3] ** 0.5)[:MOST_PARTS]
-    overall = f"{mean_of(inside):.1%}, {in_digits(mean_of(size), 3)} {unit}"
+    overall = f"{mean_of(inside):.1%}, {sized()}"
     return bar_chart(
         [
-            {"name": name, "inside": share, "note": f"{in_digits(width, 3)} {unit}, {plural(rows, 'row')}"}
-            for share, name, width, rows in worst
+            {"name": name, "inside": share, "note": f"{mean_size}, {plural(rows, 'row')}"}
+            for share, name, mean_size, rows in worst
         ],
         alt.X(
             "inside:Q",

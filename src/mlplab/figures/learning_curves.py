@@ -23,9 +23,6 @@ from mlplab.figures.style import (
 
 LOSSES = ("train/loss", "val/loss")
 
-FAINT: dict[str, Any] = {"strokeWidth": 1, "opacity": 0.45}
-"""The look of one line of many."""
-
 
 def _x(curves: Iterable[Curve]) -> alt.X:
     """The epochs, at whole numbers: Vega keeps `tickMinStep` only if there are no more ticks than steps."""
@@ -90,7 +87,7 @@ def charts_of_run(curves: Mapping[str, Curve], monitor: str, best_epoch: int | N
 def curves_of_runs(
     metric: str, curves: Mapping[str, Curve], best: Sequence[str] = (), pruned: Sequence[str] = ()
 ) -> Figure:
-    """One curve of many runs, with those of the best configuration in front, and pruned ones faint."""
+    """One curve of many runs, with those of the best configuration thick and in front."""
     colours = dict.fromkeys(pruned, BASELINE) | dict.fromkeys(best, NETWORK)
     names = [
         {"run": number, "name": name, "colour": colours.get(name, REFERENCE)}
@@ -102,8 +99,8 @@ def curves_of_runs(
     base = base.encode(_x(curves.values()), _y(metric, curves.values()), alt.Detail("run:N"))
     base = base.encode(tooltip=[alt.Tooltip("name:N", title="run"), "epoch:Q", "value:Q"])
     lines = [
-        base.transform_filter(f"datum.colour == '{colour}'").mark_line(**look, color=colour)
-        for colour, look in ((BASELINE, FAINT), (REFERENCE, FAINT), (NETWORK, {"strokeWidth": 2}))
+        base.transform_filter(f"datum.colour == '{colour}'").mark_line(color=colour, strokeWidth=width)
+        for colour, width in ((BASELINE, 1), (REFERENCE, 1), (NETWORK, 2))
         if any(name["colour"] == colour for name in names)  # Vega warns of a layer without rows
     ]
     subtitle = "by epoch" + "; pruned runs are orange" * bool(pruned)

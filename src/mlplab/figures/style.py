@@ -27,19 +27,16 @@ SERIES = (NETWORK, BASELINE, "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f0
 """Colours of several series; these also differ in shape or dash."""
 
 WIDTH, HEIGHT = 420, 300
-"""Pixels of a figure without its axes."""
+"""Pixels of a figure without its axes: TensorBoard shrinks wider images, and their texts, to 350 pixels."""
 
-BARS_WIDTH, BAR_PIXELS, BAR_HEIGHT = 640, 36, 12
-"""Pixels of a chart of bars; of a bar with the line above it; and of the bar."""
+BAR_PIXELS, BAR_HEIGHT = 36, 12
+"""Pixels of a bar with the line above it, and of the bar."""
 
-BAR_OFFSET, NAME_OFFSET = 9, -6
+BAR_OFFSET, NAME_OFFSET = 9, -7
 """Pixels between the middle of the two, and those of the bar and the line."""
 
-MARKER: dict[str, Any] = {"size": BAR_HEIGHT + 6, "thickness": 2, "yOffset": BAR_OFFSET}
+MARKER: dict[str, Any] = {"size": BAR_HEIGHT + 4, "thickness": 2, "yOffset": BAR_OFFSET}
 """The mark of a value that all bars are compared with."""
-
-NOTE_PIXELS = 110
-"""The most pixels of a note above a bar."""
 
 MOST_POINTS = 1000
 """Points that a figure shows at most: more take longer to draw than to understand."""
@@ -137,21 +134,23 @@ def bar_chart(
 ) -> Figure:
     """A horizontal bar of length `x` for each row, in their order, below its `name` and its `note`.
 
-    Above the bars, long names fit on phones, too. Further marks are made of the chart of the bars.
+    Above the bars, long names fit on phones, too; they end before the notes. Further marks are made of the
+    chart of the bars.
     """
     places = alt.Y("place:O", axis=None)
     tooltip = [f"{key}:{'Q' if isinstance(value, float) else 'N'}" for key, value in rows[0].items()]
     chart = alt.Chart(rows_of([{**row, "place": place} for place, row in enumerate(rows)])).encode(places)
     bars = chart.encode(x, tooltip=tooltip)
     text: dict[str, Any] = {"yOffset": NAME_OFFSET, "fontSize": 11}
-    names = chart.mark_text(align="left", limit={"expr": f"width - {NOTE_PIXELS}"}, **text)
-    notes = chart.mark_text(align="right", limit=NOTE_PIXELS, color=REFERENCE, **text)
+    beside = LETTER_PIXELS * max(len(str(row["note"])) for row in rows)
+    names = chart.mark_text(align="left", limit={"expr": f"width - {beside:.0f}"}, **text)
+    notes = chart.mark_text(align="right", opacity=0.7, **text)
     return framed(
         bars.mark_bar(color=NETWORK, height=BAR_HEIGHT, yOffset=BAR_OFFSET),
         names.encode(x=alt.value(0), text="name:N"),
         notes.encode(x=alt.value("width"), text="note:N"),
         *(layer(bars) for layer in layers),
-        size=(BARS_WIDTH, BAR_PIXELS * len(rows)),  # a step would not do on pages
+        size=(WIDTH, BAR_PIXELS * len(rows)),  # a step would not do on pages
         **words,
     )
 

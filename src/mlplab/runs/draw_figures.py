@@ -158,7 +158,7 @@ def _learning_curves(run: TrainedRun) -> Figure | None:
     charts = charts_of_run(curves, monitor, run.metrics.get("best_epoch"))
     if not charts:
         return None
-    together = alt.hconcat(*charts, description=f"loss and {monitor} by epoch")
+    together = alt.vconcat(*charts, description=f"loss and {monitor} by epoch")
     return together.resolve_scale(color="independent", strokeDash="independent")
 
 
@@ -199,4 +199,4 @@ def _together(charts: list[Any]) -> Figure:
     if len(charts) == 1:
         return charts[0]
     description = f"one for each of {len(charts)} targets: {charts[0].description}"
-    return alt.concat(*charts, columns=2, description=description).resolve_scale(color="shared")
+    return alt.vconcat(*charts, description=description).resolve_scale(color="shared")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,9 @@ def test_a_run_alone_is_drawn(
     assert {path.stem for path in (folder / "figures").glob("*.png")} == expected
     assert {tag.removeprefix("visuals/") for tag in events_of(folder).Tags()["images"]} == expected
     assert all(figure["description"] for figure in figures.values())
+    for figure in figures.values():  # TensorBoard shrinks wider images, and their texts, to 350 pixels
+        assert not {"hconcat", "concat"} & figure.keys()
+        assert max(map(int, re.findall(r'"width": (\d+)', json.dumps(figure)))) <= 420
     drawn = json.dumps(figures["learning_curves"])
     assert all(f'"curve": "{name}"' in drawn for name in ("train/loss", "val/loss"))
     if "data.target=price" in overrides:  # what is drawn are the test predictions
