@@ -20,6 +20,7 @@ from support import SMALL, train_into
 from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
+from mlplab.figures.coverage import coverage_by_part
 from mlplab.figures.files import write_figures
 from mlplab.figures.fitted import fitted
 from mlplab.figures.importance import importance
@@ -49,7 +50,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     run = folder / "sweep" / "0"
     evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
-    write_figures(run, {"predicted_vs_actual": evil, "error_by_part": facets})
+    figures = {"predicted_vs_actual": evil, "error_by_part": facets, "residuals": alt.vconcat(evil, evil)}
+    write_figures(run, figures)
     write_figures(best, {"importance": importance([("x1", 0.5, 0.1), ("x2", 0.2, 0.1)], "rmse", [])})
     columns = (ColumnImportance("x1", 0.5, 0.1),)
     found = Importance("x", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, (best.name,))
@@ -65,6 +67,7 @@ def large_numbers() -> dict[str, Figure]:
     names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
     scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
     columns = [ColumnValues("income", actual), ColumnValues("kind", rng.integers(0, 12, 200) * 1.0, names)]
+    few = ColumnValues("kind", rng.integers(0, 3, 200) * 1.0, names)
     classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
     points = [RunPoint(str(k), "done", float(actual[k]), {"lr": float(years[k] / 1e5)}) for k in range(6)]
     charts = {
@@ -72,6 +75,7 @@ def large_numbers() -> dict[str, Figure]:
         "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),
         "fitted": fitted(["year"], scored, years[:, None], actual[:, None], years[:, None]),
         "error_by_part": error_by_part(scored, columns, actual, "mean absolute error of price"),
+        "coverage_by_part": coverage_by_part(scored, [few], 0.9, (years > 2019.1) * 1.0, actual),
         "confusion": confusion(replace(scored, actual=classes, predictions={THIS: shares}, classes=names)),
         "yes": confusion(
             replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))
@@ -95,7 +99,7 @@ def opened(page: Page, pages: dict[str, Path], problems: list[str]) -> Iterator[
     assert [text for text in problems if not text.startswith(("file:", "data:"))] == []
 
 
-@pytest.mark.parametrize(("name", "least"), [("run", 4), ("sweep", 5), ("search", 8)])
+@pytest.mark.parametrize(("name", "least"), [("run", 6), ("sweep", 7), ("search", 8)])
 def test_all_charts_are_drawn_and_fit_a_phone(
     opened: Callable[[str], Page], page: Page, name: str, least: int
 ) -> None:
@@ -111,6 +115,9 @@ def test_all_charts_are_drawn_and_fit_a_phone(
         box = chart.bounding_box()
         assert box is not None
         assert box["width"] <= 390
+    page.set_viewport_size({"width": 1440, "height": 900})
+    rows = page.locator("figure:not(.wide)").evaluate_all("all => all.map(each => each.offsetTop)")
+    assert max(map(rows.count, rows)) == 3  # a window of this width is filled
 
 
 def test_the_command_of_a_search_wraps_and_is_copied_in_one_line(
@@ -159,6 +166,12 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     assert page.locator(".chart.fits svg").count() == len(large_numbers)
     assert page.evaluate(TEXTS) == []
     texts = page.locator(".chart svg text").all_text_contents()
+    notes = [text for text in texts if re.fullmatch(r"\d[\d,]{8,} wide, \d\d rows", text)]
+    assert len(notes) == 3  # they are whole
+    assert all(
+        box.evaluate("box => box.getBoundingClientRect().width") > 200
+        for box in page.locator("[aria-label^=Matrix] .mark-rect").all()
+    )
     assert not [text for text in texts if re.search(r"\d,\d{3}\.\d|e[+-]?\d", text)]
 
 

@@ -18,7 +18,7 @@ from searches import change
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
 from mlplab.commands.importance import ColumnImportance, Importance
-from mlplab.commands.report.charts import comparison_charts
+from mlplab.commands.report.charts import comparison_charts, figures_of
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.page import chart_script
 from mlplab.commands.report.report import report
@@ -174,6 +174,15 @@ def test_charts_of_a_sweep(here: Path) -> None:
     for chart in charts.values():
         chart.to_dict()  # validates
     assert charts_of(here / "sweep/0") == {}
+
+
+def test_views_that_a_figure_puts_together_are_drawn_apart(tmp_path: Path) -> None:
+    views = [{"title": title, "mark": "point", "width": 200} for title in ("left", "right")]
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/two.vl.json").write_text(json.dumps({"hconcat": views, "description": "both"}))
+    drawn = figures_of(tmp_path)["two"]
+    assert [(view.title, view.label) for view in drawn] == [("left", "both"), ("right", "both")]
+    assert all(view.max_width for view in drawn)  # they fit a phone
 
 
 def test_runs_on_different_tables_are_different_parts(here: Path) -> None:

@@ -49,7 +49,7 @@ class Drawing(NamedTuple):
 
 
 def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
-    """A figure for a page. A single view follows the width of its box; views side by side keep theirs."""
+    """A figure for a page. A single view follows the width of its box; facets keep theirs."""
     rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
     title = specification.get("title")
     title = title if isinstance(title, dict) else {"text": title}
@@ -72,11 +72,22 @@ def _text(text: Any) -> str:
     return "; ".join(map(str, text)) if isinstance(text, list) else str(text or "")
 
 
-def figures_of(folder: Path) -> dict[str, Drawing]:
-    """The figures in a folder by name, in the order in which they are read."""
+def figures_of(folder: Path) -> dict[str, list[Drawing]]:
+    """The figures in a folder by name, in the order in which they are read, view by view."""
     figures = read_figures(folder)
     names = [name for name in dict.fromkeys((*RUN_FIGURES, *figures)) if name in figures]
-    return {name: drawing(name.replace("_", " ").capitalize(), figures[name]) for name in names}
+    return {
+        name: [drawing(name.replace("_", " ").capitalize(), view) for view in _views(figures[name])]
+        for name in names
+    }
+
+
+def _views(figure: dict[str, Any]) -> list[dict[str, Any]]:
+    """The views that a figure puts together, which would be too wide for phones; or the figure."""
+    parts = [figure.get(key) for key in ("vconcat", "hconcat", "concat")]
+    views = [view for part in parts if isinstance(part, list) for view in part if isinstance(view, dict)]
+    shared = {key: figure[key] for key in ("description", "data") if key in figure}
+    return [shared | view for view in views] or [figure]
 
 
 def curves_of(run: RunResult) -> list[Drawing]:

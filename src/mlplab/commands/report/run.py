@@ -56,7 +56,10 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "validation": _validation(metrics),
         "curves": curves_of(run),
         "figures": [
-            chart for name, chart in figures_of(folder).items() if name not in (IMPORTANCE, LEARNING_CURVES)
+            chart
+            for name, charts in figures_of(folder).items()
+            if name not in (IMPORTANCE, LEARNING_CURVES)
+            for chart in charts
         ],
         "importance": importance_in(folder) or in_sweep,
         "worst": worst_rows(folder, schema) if schema else [],

@@ -78,11 +78,10 @@ def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str
     rows = [(column.name, in_digits(column.mean), in_digits(column.sd, 2)) for column in importance.columns]
     increase = f"Increase of {importance.metric} ({in_digits(importance.error)}) when a column is shuffled"
     chosen = f"{plural(len(importance.runs), 'run')} ({listed(importance.runs, MOST_NAMES)})"
-    figures = figures_of(folder)
     return {
         "basis": "; ".join([f"Of {chosen}", *importance.basis]) + ".",
         "table": TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows),
-        "figures": [figures[IMPORTANCE]] if IMPORTANCE in figures else [],
+        "figures": figures_of(folder).get(IMPORTANCE, []),
     }
 
 
