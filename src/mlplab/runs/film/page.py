@@ -33,8 +33,8 @@ def write_film(folder: Path, films: Sequence[Mapping[str, Any]], notes: Sequence
     html = rendered(
         TEMPLATE,
         scripts=[TEMPLATE.with_name(f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS],
-        title=folder.resolve().name,
-        subtitle=f"How {'a network' if count == 1 else plural(count, 'network')}{learned}",
+        title=f"How {'a network' if count == 1 else plural(count, 'network')}{learned}",
+        name=folder.resolve().name,
         notes=notes,
         film={"runs": films},
     )

@@ -8,11 +8,11 @@ function draw() {
   byId("frame").value = state.place;
   byId("frame").setAttribute("aria-valuetext", `step ${grouped(step)}`);
   byId("step").textContent = `step ${grouped(step)} of ${grouped(steps.at(-1))}`;
-  byId("summary").textContent = `Step ${grouped(network.steps[frame])}${ended}: ${train ? `training loss ${train}, ` : ""}validation loss ${val}.`;
+  byId("summary").textContent = `After ${stepCount(network.steps[frame])}${ended}: ${train ? `training loss ${train}, ` : ""}validation loss ${val}.`;
   drawGraph(network, frame);
   document.querySelectorAll("#maps canvas").forEach((canvas) => {
     drawLearned(canvas, network, frame, canvas.dataset.kind);
-    canvas.setAttribute("aria-label", canvas.dataset.kind === "true" ? "The true values, as a map" : `What the network predicts at step ${grouped(step)}; validation loss ${val}`);
+    canvas.setAttribute("aria-label", canvas.dataset.kind === "true" ? "The true values, as a map" : `What the network predicts after ${stepCount(step)}; validation loss ${val}`);
   });
   drawLosses(network, frame);
   document.querySelectorAll("#cards button").forEach((card, place) => {

@@ -14,6 +14,7 @@ function number(value, digits = 4) {
 
 const signed = (value) => (value < 0 ? `(${number(value)})` : number(value));
 const grouped = (value) => value.toLocaleString("en");
+const stepCount = (count) => `${grouped(count)} ${count === 1 ? "step" : "steps"}`;
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);

@@ -176,7 +176,7 @@ function rule(optimizer, rate, step) {
 // New tables replace the old ones, but a reader who has scrolled one of them, or is in it, stays there.
 function drawWorked(network, frame) {
   const heldOut = network.held_out[state.row] ? ", which this network holds out" : "";
-  byId("worked-title").textContent = `Row ${grouped(network.scene.rows[state.row])} of the table${heldOut}, at step ${grouped(network.steps[frame])}, in numbers`;
+  byId("worked-title").textContent = `Row ${grouped(network.scene.rows[state.row])} of the table${heldOut}, after ${stepCount(network.steps[frame])}, in numbers`;
   const box = (title, content, width = "") => element("div", { class: width }, heading(title), ...content);
   const before = [...document.querySelectorAll("#worked .scroll")], focused = before.indexOf(document.activeElement);
   const places = before.map(({ scrollLeft, scrollTop }) => [scrollLeft, scrollTop]);
@@ -184,7 +184,7 @@ function drawWorked(network, frame) {
     box("1. Input", drawInput(network, frame)),
     box("2. Forward", drawForward(network, frame)),
     box("3. Backward", drawBackward(network, frame)),
-    box(`4. Optimize: the weights of ${unitName(network, state.layer, state.unit)}`, drawOptimize(network, frame), "wide"),
+    box(`4. Optimize${frame < network.steps.length - 1 ? `, step ${grouped(network.steps[frame] + 1)}` : ""}: the weights of ${unitName(network, state.layer, state.unit)}`, drawOptimize(network, frame), "wide"),
   );
   document.querySelectorAll("#worked .scroll").forEach((table, place) => {
     [table.scrollLeft, table.scrollTop] = places[place] ?? [0, 0];
