@@ -66,8 +66,9 @@ SURFACES = (0, 20, 100, 1000)
 STYLE = """
 body { margin: 0; background: #1d1f21 }
 pre { display: inline-block; margin: 0; padding: 16px 20px; color: #d5d8d6; background: #1d1f21;
-      font: 15px/1.25 "DejaVu Sans Mono", monospace }
+      font: 16px/19px "DejaVu Sans Mono", monospace }
 """
+"""Lines are as high as characters, or those that draw tables would not touch."""
 
 COLOURS = {"default": "#d5d8d6", "red": "#e06c75", "green": "#98c379", "brown": "#d9b36c", "blue": "#61afef"}
 COLOURS |= {"magenta": "#c678dd", "cyan": "#56b6c2", "white": "#ffffff", "black": "#5c6370"}
@@ -87,9 +88,9 @@ def screenshots(arguments: Screenshots) -> None:
         here = Path(folder)
         (here / "scripts").symlink_to(ROOT / "scripts")
         for name, words in TRAININGS.items():
-            _terminal(browser, _shown(here, "train", *words), output / f"terminal-{name}.png")
+            terminal_image(browser, _shown(here, "train", *words), output / f"terminal-{name}.png")
         shutil.copy(here / "outputs/run/figures/intervals.png", output)
-        _terminal(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
+        terminal_image(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
         _shown(here, "evaluate", "run=outputs/run", "importance=true")
         with tensorboard(here / "outputs/sweep") as address:
             for name, tab in TENSORBOARD.items():
@@ -169,7 +170,7 @@ def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
     return screen
 
 
-def _terminal(browser: "Browser", screen: pyte.Screen, path: Path) -> None:
+def terminal_image(browser: "Browser", screen: pyte.Screen, path: Path) -> None:
     """Draws the lines of a terminal."""
     lines = [_line(screen, number) for number in range(screen.cursor.y + 1)]
     page = _page(browser)
