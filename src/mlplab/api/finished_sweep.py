@@ -49,6 +49,8 @@ class FinishedSweep(Finished):
     def ensemble(self, runs: int = 5) -> "Ensemble":
         """Chooses so many runs, with repetition, whose mean predicts the validation rows best.
 
+        If it chooses one run each time, the ensemble is a single network, which has no spread.
+
         Raises:
             UserError: if the runs have different tables or splits.
         """
