@@ -86,7 +86,7 @@ def _views(figure: dict[str, Any]) -> list[dict[str, Any]]:
     """The views that a figure puts together, which would be too wide for phones; or the figure."""
     parts = [figure.get(key) for key in ("vconcat", "hconcat", "concat")]
     views = [view for part in parts if isinstance(part, list) for view in part if isinstance(view, dict)]
-    shared = {key: figure[key] for key in ("description", "data") if key in figure}
+    shared: dict[str, Any] = {key: figure[key] for key in ("description", "data") if key in figure}
     return [shared | view for view in views] or [figure]
 
 
