@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from functools import partial
 
+import torch
 from lightning.pytorch import Trainer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
+from rich.text import Text
 
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
+from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 
@@ -56,14 +60,12 @@ class TrainingProgress(StackCallback):
         self.bar = Progress(
             TextColumn("{task.description}epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=BAR_WIDTH)),
-            TimeRemainingColumn(
-                compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)
-            ),
+            TimeColumn(Column(no_wrap=True)),
             TextColumn("{task.fields[values]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self.task = self.bar.add_task(title, start=False, epoch="1", values="")
+        self.task = self.bar.add_task(title, start=False, epoch="1", values="", ended=False)
         self.in_notebook: NotebookLine | None = None
 
     @contextmanager
@@ -76,17 +78,17 @@ class TrainingProgress(StackCallback):
             try:
                 yield
             finally:
-                self.bar.update(self.task, values=self.values)
+                self.bar.update(self.task, values=self.values, ended=True)
                 self.bar.stop()
 
     def show(self, text: str) -> None:
         """Shows what happens after training."""
         self._show(self.title + text)
-        self.bar.update(self.task, values=text)
+        self.bar.update(self.task, values=text, ended=True)
 
     def on_start(self, trainer: Trainer, module: StackModule) -> None:
         """Shows the bar."""
-        self.bar.update(self.task, total=module.max_epochs * module.steps)
+        self.bar.update(self.task, total=module.max_epochs * module.steps, ended=False)
         self.bar.start_task(self.task)
         self.bar.start()
 
@@ -97,17 +99,18 @@ class TrainingProgress(StackCallback):
 
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Updates the progress and the values, as often, and after the last epoch."""
-        active = module.active_runs()
-        if len(active) > 1:
-            self.best = min([self.best, *module.by_run(module.monitored)[active].tolist()])
         is_last = trainer.should_stop or module.completed_epochs == module.max_epochs
         if not is_last and time.monotonic() - self.last_refresh <= REFRESH_SECONDS:
             return
-        if len(active) == 1:
+        runs = len(module.active_runs())
+        if runs == 1:
             self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
         else:
+            weights = next(each for each in module.callbacks if isinstance(each, BestWeights))
+            lowest = weights.by_run(module).nan_to_num(torch.inf, torch.inf).min().item()
+            self.best = min(self.best, lowest)  # which may be that of a run that has left the stack
             best = sign_of(module.monitor) * self.best
-            self.values = f"best {_short(module.monitor)} {best:.4g} of {len(active)} runs"
+            self.values = f"best {_short(module.monitor)} {best:.4g} of {runs} runs"
         self._update(trainer, module)
 
     def _update(self, trainer: Trainer, module: StackModule) -> None:
@@ -122,6 +125,19 @@ class TrainingProgress(StackCallback):
         self.line = line
         if self.in_notebook:
             self.in_notebook.show(line)
+
+
+class TimeColumn(ProgressColumn):
+    """The time that is left, and after training the time that it took."""
+
+    def render(self, task: Task) -> Text:
+        """The time with a word that says which of them it is."""
+        has_ended = task.fields["ended"]
+        seconds = task.elapsed if has_ended else task.time_remaining
+        if seconds is None:
+            return Text("")
+        time = str(timedelta(seconds=int(seconds))).removeprefix("0:")
+        return Text(f"took {time}" if has_ended else f"{time} left")
 
 
 class NotebookLine:
@@ -139,8 +155,9 @@ class NotebookLine:
 
 
 def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
-    """Values of each run, by short names."""
-    return {_short(name): module.by_run(module.values[name]).tolist() for name in names}
+    """Values of each run, by short names; of an ensemble, of the members that have trained in this epoch."""
+    trained = module.epochs == module.completed_epochs
+    return {_short(name): module.by_run(module.values[name], trained).tolist() for name in names}
 
 
 def _shown(values: Mapping[str, Sequence[float]], run: int) -> str:
