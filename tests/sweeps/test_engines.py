@@ -218,7 +218,7 @@ def test_a_stack_in_use_does_not_stop_the_others(
 def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
     engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or raises(WorkerLost())(path))
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(driving.Interrupted, match="stopped by SIGTERM") as caught:
+    with pytest.raises(driving.Interrupted, match="stopped by SIGTERM; everything is saved") as caught:
         driven(stack, engine)
     assert (caught.value.status, engine.stopped) == (143, True)
     assert signal.getsignal(signal.SIGTERM) == before
@@ -346,7 +346,7 @@ def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
     again, _ = (engine := slurm_jobs(sweep)).submit([late, c])
     assert again.job_id == first.job_id
     assert [job.state for job in slurm.jobs()] == ["PENDING", "CANCELLED", "PENDING"]
-    assert engine.stop().splitlines()[::2] == ["jobs that go on in Slurm: 2", "  to end them: scancel 1 4"]
+    assert engine.stop().splitlines() == ["jobs that go on in Slurm: 2", "  to end them: scancel 1 4"]
     slurm_jobs(sweep).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
     assert [job.state for job in slurm.jobs()] == ["CANCELLED", "CANCELLED", "PENDING", "PENDING"]
 

@@ -55,7 +55,7 @@ def exit_status(work: Callable[[], None]) -> int:
     except (UserError, RunFailed) as error:
         return print_error(error)
     except KeyboardInterrupt:
-        return print_error(Interrupted("interrupted before anything could be saved", signal.SIGINT))
+        return print_error(Interrupted("stopped by SIGINT", signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
         return 1
@@ -73,8 +73,9 @@ def exit_status(work: Callable[[], None]) -> int:
 
 
 def print_error(error: UserError | RunFailed) -> int:
-    """Prints an error to stderr and returns its exit code."""
-    _print("stderr", render(error.faults, PREFIX) if isinstance(error, UserError) else f"{PREFIX}{error}")
+    """Prints an error to stderr and returns its exit code. To be stopped is none."""
+    prefix = "" if isinstance(error, Interrupted) else PREFIX
+    _print("stderr", render(error.faults, prefix) if isinstance(error, UserError) else f"{prefix}{error}")
     return error.status
 
 

@@ -13,7 +13,7 @@ from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache
-from mlplab.errors import Interrupted, RunFailed, reason_of
+from mlplab.errors import Interrupted, RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
@@ -78,7 +78,7 @@ def train(
         [metrics] = train_runs([Run(run, folder, resume=resume, overrides=overrides)], cache, progress)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
-        raise Interrupted(f"{reason_of(error)}\n  to continue: resume={where}", error.number) from error
+        raise Interrupted(f"{error}\n  to continue: mlplab train resume={where}", error.number) from error
     if metrics["status"] != "done":
         raise RunFailed(metrics["reason"])
     return metrics

@@ -138,8 +138,8 @@ def _train_stack(
                         trainer.save()  # what was decided together must not change
                     finalize_ended(trainer, ended, progress, metrics)
                     if signals.received:
-                        what = f"stopped by {signals.received.name} after step {trainer.trainer.global_step}"
-                        raise Interrupted(what, signals.received)
+                        step = f"after step {trainer.trainer.global_step}; everything is saved"
+                        raise Interrupted(f"stopped by {signals.received.name} {step}", signals.received)
                     if is_last:
                         return metrics
                     trainer = following

@@ -195,8 +195,9 @@ def test_a_sweep_says_how_its_winner_is_trained(command: Command, tmp_path: Path
     assert trained_by(command("-m", *small, "ensemble=1", "seed=range(2)", "name=typed")) == []
 
 
+@pytest.mark.parametrize("named", [["name=s"], []])
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: list[str]
 ) -> None:
     start = StackModule.begin_epoch
 
@@ -206,11 +207,13 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
         start(module)
 
     monkeypatch.setattr(StackModule, "begin_epoch", signalled)
-    ended = command("-m", *SMALL, "seed=range(4)", "hydra.launcher.max_members=2", "name=s")
+    ended = command("-m", *SMALL, "seed=range(4)", "hydra.launcher.max_members=2", *named)
     assert ended.status == 128 + signal.SIGTERM, ended
-    assert "stopped by SIGTERM" in ended.err
-    assert sorted(path.name for path in (tmp_path / "outputs/s").glob("seed=*")) == ["seed=0", "seed=1"]
-    for run in (tmp_path / "outputs/s").glob("seed=*"):
+    [folder] = (tmp_path / "outputs").iterdir()
+    expected = "stopped by SIGTERM after step 7; everything is saved\n  to continue: the same command"
+    assert ended.err == f"{expected}{'' if named else f' with hydra.sweep.dir=outputs/{folder.name}'}\n"
+    assert sorted(path.name for path in folder.glob("seed=*")) == ["seed=0", "seed=1"]
+    for run in folder.glob("seed=*"):
         assert status_of(run) == "interrupted"
         assert checkpoint.load(run / "checkpoints/last.ckpt")["epoch"] == 2
 

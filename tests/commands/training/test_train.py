@@ -293,7 +293,8 @@ def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path) -> None:
     running.send_signal(number)
     _, error = running.communicate(timeout=30)
     assert running.returncode == 128 + number
-    assert error.startswith(f"error: stopped by {number.name} after step ")
+    stopped = rf"stopped by {number.name} after step \d+; everything is saved"
+    assert re.fullmatch(rf"{stopped}\n  to continue: .*train(\.py)? resume=outputs/r\n", error), error
     metrics = json.loads((tmp_path / "outputs/r/metrics.json").read_text())
     assert metrics["status"] == "interrupted"
     for name in ("best.ckpt", "last.ckpt"):

@@ -1,5 +1,7 @@
 """The command line of train: a run, a resumed run, or a sweep."""
 
+import shlex
+import signal
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import reduce
@@ -14,7 +16,7 @@ from mlplab.cli.terminal import log_loading
 from mlplab.config import TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
 from mlplab.config.dotted_keys import flat
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, Interrupted, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.resume import differences, read_run_config
 from mlplab.sweeps.folder import PLAN_FILE
@@ -39,7 +41,14 @@ def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
 
             composed = compose_sweep(compose, overrides)
             log_loading("torch and the tables of the sweep")
-            sweep(composed, DataCache(), Console(), Console())
+            try:
+                sweep(composed, DataCache(), Console(), Console())
+            except (Interrupted, KeyboardInterrupt) as error:
+                is_named = {"name", "hydra.sweep.dir"} & typed_keys(overrides)
+                folder = shlex.quote(f"hydra.sweep.dir={inside(composed.root)}")
+                command = "the same command" + ("" if is_named else f" with {folder}")
+                what, number = str(error) or "stopped by SIGINT", getattr(error, "number", signal.SIGINT)
+                raise Interrupted(f"{what}\n  to continue: {command}", number) from error
             return
         cfg = compose(overrides)
         run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(overrides))

@@ -69,7 +69,7 @@ def finalize_failed(trainer: StackTrainer, error: BaseException, metrics: dict[P
         if run.folder not in metrics:
             with suppress(OSError):  # which may be the error itself
                 metrics[run.folder] = finalize(trainer, index, status, reason_of(error))
-                run.log(f"{status}: {reason_of(error)}")
+                run.files.log_line(f"{status}: {reason_of(error)}")
 
 
 def finalize(

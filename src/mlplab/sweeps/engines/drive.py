@@ -84,8 +84,8 @@ def drive(stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
                 time.sleep(LOOK_SECONDS)  # until the workers have saved their state
             if len(received) > 1:
                 engine.stop(at_once=True)
-            stopped = f"stopped by {received[0].name}"
-            raise Interrupted(f"{stopped}; {note}" if note else stopped, received[0])
+            lost = "what was not saved yet is lost" if len(received) > 1 else "everything is saved"
+            raise Interrupted(f"stopped by {received[0].name}; {note or lost}", received[0])
 
 
 def _ending(stack: PlannedStack, engine: Engine, job: Hashable) -> tuple[str, str]:

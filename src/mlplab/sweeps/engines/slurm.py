@@ -164,8 +164,7 @@ class SlurmJobs(Engine):
         if not alive:
             return ""
         self.keeps_files, arrays = True, dict.fromkeys(job.partition("_")[0] for job in alive)
-        what, watch = f"jobs that go on in Slurm: {len(alive)}", "type the command again with the same name=…"
-        return f"{what}\n  to watch them, {watch}\n  to end them: scancel {' '.join(arrays)}"
+        return f"jobs that go on in Slurm: {len(alive)}\n  to end them: scancel {' '.join(arrays)}"
 
     def close(self) -> None:
         """Removes the files of the jobs if all have ended well."""
