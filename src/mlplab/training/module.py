@@ -161,18 +161,12 @@ class StackModule(LightningModule):
         """Which runs have an active member."""
         return self.active.view(-1, self.ensemble).any(1)
 
-    def by_run(
-        self, values: Float[Tensor, "*value member"], members: Bool[Tensor, " member"] | None = None
-    ) -> Float[Tensor, "*value run"]:
-        """The mean of each run's members, by default the active ones; NaN if it has none of them.
-
-        Of a single network, its own value.
-        """
+    def by_run(self, values: Float[Tensor, "*value member"]) -> Float[Tensor, "*value run"]:
+        """The mean of each run's active members; NaN if it has none. A single network's own value."""
         if self.ensemble == 1:
             return values
-        members = self.active if members is None else members
-        chosen, by_run = (each.view(*each.shape[:-1], -1, self.ensemble) for each in (members, values))
-        return torch.where(chosen, by_run, 0).sum(-1) / chosen.sum(-1)
+        active, by_run = (each.view(*each.shape[:-1], -1, self.ensemble) for each in (self.active, values))
+        return torch.where(active, by_run, 0).sum(-1) / active.sum(-1)
 
     def on_train_start(self) -> None:
         """Calls `on_start` of the callbacks."""

@@ -132,12 +132,10 @@ class TimeColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The time with a word that says which of them it is."""
-        has_ended = task.fields["ended"]
-        seconds = task.elapsed if has_ended else task.time_remaining
-        if seconds is None:
-            return Text("")
-        time = str(timedelta(seconds=int(seconds))).removeprefix("0:")
-        return Text(f"took {time}" if has_ended else f"{time} left")
+        text = "took {}" if task.fields["ended"] else "{} left"
+        seconds = task.elapsed if task.fields["ended"] else task.time_remaining
+        time = str(timedelta(seconds=int(seconds or 0))).removeprefix("0:")
+        return Text("" if seconds is None else text.format(time))
 
 
 class NotebookLine:
@@ -156,8 +154,9 @@ class NotebookLine:
 
 def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
     """Values of each run, by short names; of an ensemble, of the members that have trained in this epoch."""
-    trained = module.epochs == module.completed_epochs
-    return {_short(name): module.by_run(module.values[name], trained).tolist() for name in names}
+    trained = torch.where(module.epochs == module.completed_epochs, 0, torch.nan)
+    by_member = ((name, (module.values[name] + trained).view(-1, module.ensemble)) for name in names)
+    return {_short(name): values.nanmean(1).tolist() for name, values in by_member}
 
 
 def _shown(values: Mapping[str, Sequence[float]], run: int) -> str:

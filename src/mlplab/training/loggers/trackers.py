@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
@@ -30,9 +29,6 @@ SECONDS_BETWEEN_REQUESTS = 30.0
 
 MOST_POINTS = 1000
 """Of a request to MLflow."""
-
-MOST_CHARACTERS = 200
-"""Of the reason why a tracker cannot be started."""
 
 ENDINGS = {"done": "success", "pruned": "KILLED", "interrupted": "KILLED"}
 """What MLflow calls the statuses of runs. All others have failed."""
@@ -124,7 +120,7 @@ def log_configuration(tracked: Sequence[Tracker], folder: Path, values: Mapping[
                 with quiet("lightning.pytorch.loggers.mlflow"):  # which warns of a new experiment
                     tracker.log_hyperparams(dict(values))
             except Exception as error:  # of many kinds
-                what = f"cannot be started: {shorten(reason_of(error), MOST_CHARACTERS)}"
+                what = f"cannot be started: {reason_of(error)}"
                 raise UserError(Fault(what, f"logger={name}", remedy=REMEDIES[name])) from error
             ids[name] = tracker.version
     if ids != known:
