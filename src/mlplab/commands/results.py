@@ -11,12 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from mlplab.config.metrics import MAIN
+from mlplab.config.metrics import MAIN, sign_of
 from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.best_trial import trial_number
+from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_order
 from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
@@ -26,6 +27,9 @@ from mlplab.runs.run_file import is_run_file, unpacked
 
 MOST_TRIALS = 20
 """Trials of a search that are shown, unless all are asked for."""
+
+SETTINGS = "settings"
+"""The column about runs that have a row each."""
 
 MOST_NAMES = 2
 """Runs of a row that are named."""
@@ -175,6 +179,43 @@ def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> R
     return replace(results, frame=frame, notes=tuple(notes))
 
 
+def results_by_folder(runs: Sequence[RunResult]) -> list[Results]:
+    """The results of each table: a row for each single run, and one for the best of each sweep.
+
+    The column `settings` says how many runs that is the best of, or what its score is averaged over, and the
+    values that most other rows do not have.
+    """
+    return [_best_of_folders(table) for table in by_table(runs)]
+
+
+def _best_of_folders(runs: Sequence[RunResult]) -> Results:
+    metrics, folders = compared_metrics(runs), by_folder(runs)
+    ranked = [[*configurations(some, varying_keys(some), metrics[0]).values()] for some in folders.values()]
+    keys = varying_keys([best[0] for best, *_ in ranked])
+    values = [dict(zip(keys, best[0].values(keys), strict=True)) for best, *_ in ranked]
+    usual = {key: Counter(of_run[key] for of_run in values).most_common(1)[0][0] for key in keys}
+    rows = []
+    for (folder, group), (best, *others), of_run in zip(folders.items(), ranked, values, strict=True):
+        odd = [key for key in keys if of_run[key] != usual[key]]
+        number = f"best of {len(group)}" if others else averaged_over(best)
+        parts = number, _unfinished(group), labelled(odd, [of_run[key] for key in odd])
+        scores = {name: score(best, name).mean for name in metrics}
+        rows.append({RUN: str(folder), SETTINGS: ", ".join(filter(None, parts)), **scores})
+    frame, is_high_best = pl.DataFrame(rows).fill_nan(None), sign_of(metrics[0]) < 0
+    frame = frame.sort(metrics[0], descending=is_high_best, nulls_last=True)
+    return Results(table_title(runs), (RUN, SETTINGS), metrics, frame)
+
+
+def by_folder(runs: Sequence[RunResult]) -> dict[Path, list[RunResult]]:
+    """Runs by their sweep's folder, or their own. In a sweep, they are named by their keys."""
+    folders: dict[Path, list[RunResult]] = {}
+    for run in runs:
+        folder = run.folder.resolve()
+        is_of_sweep = "=" in folder.name or trial_number(folder.name) is not None
+        folders.setdefault(folder.parent if is_of_sweep else folder, []).append(run)
+    return folders
+
+
 def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:
     """The number of runs by status: `64 trials: 40 done, 24 pruned`."""
     counts = Counter(str(run.metrics["status"]) for run in runs)
@@ -199,13 +240,8 @@ def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "
 
 def _names(runs: Sequence[RunResult]) -> str | None:
     """The names of a few runs; of runs that are named by their keys, that of their sweep."""
-    names = dict.fromkeys(_name(run.folder.resolve()) for run in runs)
+    names = {folder.name for folder in by_folder(runs)}
     return ", ".join(sorted(names)) if len(names) <= MOST_NAMES else None
-
-
-def _name(folder: Path) -> str:
-    is_named_by_keys = "=" in folder.name or trial_number(folder.name) is not None
-    return folder.parent.name if is_named_by_keys else folder.name
 
 
 def _unfinished(runs: Sequence[RunResult]) -> str | None:

@@ -6,8 +6,9 @@ mlplab results outputs/a outputs/b --by run --format csv > results.csv
 mlplab results outputs/sweep --watch
 
   FOLDER …      of runs or sweeps, or outputs; or files NAME.mlplab
-  --by KEYS     keys to group by, with commas between them, or `run`; by default
-                all that vary, but seeds and folds
+                Several have a line each: of a sweep, that of its best configuration
+  --by KEYS     keys to group by, with commas between them, or `run`; of one sweep,
+                all that vary by default, but seeds and folds
   --sort NAME   a metric (best first), or a key of --by; by default the
                 validation metric of the runs
   --format csv  prints all digits
@@ -37,7 +38,14 @@ def main(words: Sequence[str]) -> None:
 
     from rich.console import Console
 
-    from mlplab.commands.results import read_runs, results_by_table, results_csv, results_of_search
+    from mlplab.commands.results import (
+        by_folder,
+        read_runs,
+        results_by_folder,
+        results_by_table,
+        results_csv,
+        results_of_search,
+    )
     from mlplab.commands.results_table import results_table
     from mlplab.runs.compare.run_result import trials_in_order
 
@@ -45,13 +53,15 @@ def main(words: Sequence[str]) -> None:
         watch(arguments.folders)
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     runs, console = read_runs(arguments.folders), Console()
-    if arguments.format == "terminal" and by is None and trials_in_order(runs):
-        console.print(results_table(results_of_search(runs, arguments.sort), console.width))
-        return
-    tables = results_by_table(runs, by, arguments.sort)
     if arguments.format == "csv":
-        print(results_csv(tables), end="")
+        print(results_csv(results_by_table(runs, by, arguments.sort)), end="")
         return
+    if by is None and trials_in_order(runs):
+        tables = [results_of_search(runs, arguments.sort)]
+    elif by or arguments.sort or len(by_folder(runs)) == 1:
+        tables = results_by_table(runs, by, arguments.sort)
+    else:
+        tables = results_by_folder(runs)
     for results in tables:
         console.print(results_table(results, console.width, results.title if len(tables) > 1 else None))
 
