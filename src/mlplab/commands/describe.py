@@ -39,7 +39,10 @@ LONGEST_EXAMPLE, SHORTEST_EXAMPLE = 24, 6
 LEAST_WIDTHS = {"column": 20, "kind": 11}
 """The least widths of columns of the grid whose cells may be wrapped."""
 
-NUMBERS = ("missing", "distinct", "range")
+EITHER = "range/example"
+"""The column of the grid for both, if it has no room for two."""
+
+NUMBERS = ("missing", "distinct", "range", EITHER)
 """Columns of the grid that align with numbers."""
 
 
@@ -153,7 +156,8 @@ def column_cells(description: Description) -> dict[str, list[Any]]:
 def description_grid(description: Description, width: int) -> RenderableType:
     """A line for each column, without headers that no column has a value for; below it, notes on columns.
 
-    Examples have the room that the other cells leave.
+    Examples have the room that the other cells leave. If there is none, columns without a range show theirs
+    in its place.
     """
     cells = column_cells(description)
     examples, notes = cells.pop("example"), zip(cells["column"], cells.pop("note"), strict=True)
@@ -168,6 +172,10 @@ def description_grid(description: Description, width: int) -> RenderableType:
     room = min(LONGEST_EXAMPLE, width - sum(used + 3 for used in widths) - 6)
     if room >= SHORTEST_EXAMPLE and any(examples):
         cells["example"] = [shortened(example, room)[1:-1] for example in examples]
+    elif ranges := cells.pop("range", None):
+        room = max(SHORTEST_EXAMPLE, *map(cell_len, ranges)) - 1
+        either = zip(ranges, examples, strict=True)
+        cells[EITHER] = [ends or shortened(example, room)[1:-1] for ends, example in either]
     grid = RichTable()
     for header in cells:
         justify: JustifyMethod = "right" if header in NUMBERS else "left"
