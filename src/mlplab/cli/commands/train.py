@@ -45,10 +45,9 @@ def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
                 sweep(composed, DataCache(), Console(), Console())
             except (Interrupted, KeyboardInterrupt) as error:
                 is_named = {"name", "hydra.sweep.dir"} & typed_keys(overrides)
-                folder = shlex.quote(f"hydra.sweep.dir={inside(composed.root)}")
-                command = "the same command" + ("" if is_named else f" with {folder}")
+                more = "" if is_named else " with " + shlex.quote(f"hydra.sweep.dir={inside(composed.root)}")
                 what, number = str(error) or "stopped by SIGINT", getattr(error, "number", signal.SIGINT)
-                raise Interrupted(f"{what}\n  to continue: {command}", number) from error
+                raise Interrupted(f"{what}\n  to continue: the same command{more}", number) from error
             return
         cfg = compose(overrides)
         run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(overrides))
