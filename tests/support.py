@@ -36,6 +36,7 @@ from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.table import Table
+from mlplab.errors import MAX_CHARACTERS
 from mlplab.runs import resolve
 from mlplab.runs.versions import VERSION
 from mlplab.training import checkpoint
@@ -153,6 +154,7 @@ def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:
     for words in said:
         assert words in ended.err
     assert len(without_notes(ended.err).splitlines()) <= max(5, 2 * ended.err.count("error: "))
+    assert len(ended.err) <= MAX_CHARACTERS
     assert "Traceback" not in ended.err
     assert without_notes(ended.out) == ""
 

@@ -2,7 +2,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import MAX_FAULTS, Fault, Interrupted, RunFailed, UserError, listed, render
+from mlplab.errors import (
+    MAX_CHARACTERS,
+    MAX_FAULTS,
+    MAX_LINES,
+    Fault,
+    Interrupted,
+    RunFailed,
+    UserError,
+    listed,
+    reason_of,
+    render,
+    within_limits,
+)
 
 texts = st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=20)
 faults = st.lists(st.builds(Fault, texts, texts, texts, texts, texts), min_size=1, max_size=12)
@@ -19,6 +31,16 @@ def test_each_fault_that_is_shown_keeps_its_remedy(many: list[Fault]) -> None:
     for fault in shown:
         rest = lines[lines.index(f"error: {fault.sentence()}") + 1 :]
         assert not fault.remedy or f"  {fault.remedy}" in rest
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(["x", "long " * 99, "two\nlines\r" * 999])] * 5), min_size=1))
+def test_no_message_is_long(parts: list[tuple[str, ...]]) -> None:
+    error = UserError(*(Fault(*texts) for texts in parts))
+    for message in (render(error.faults, "error: "), within_limits("\n".join(sum(parts, ())))):
+        assert len(message) <= MAX_CHARACTERS + len("…")
+        assert len(message.splitlines()) <= MAX_LINES
+    assert "\n" not in reason_of(error) + reason_of(OSError("\n" * 9))
+    assert within_limits(str(error)) == str(error)
 
 
 def test_neighbours_share_a_remedy() -> None:

@@ -9,6 +9,12 @@ from typing import TypeGuard
 MAX_FAULTS = 10
 """The largest number of faults that a message shows."""
 
+MAX_LINES, MAX_CHARACTERS = 20, 2000
+"""The largest size of a message."""
+
+MAX_PART = 700
+"""The most characters of a part of a fault."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -22,6 +28,11 @@ class Fault:
     found: str = ""
     expected: str = ""
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        """Cuts what is too long: values of the user's may have any length, and line breaks."""
+        for name, part in vars(self).items():
+            object.__setattr__(self, name, cut(" ".join(part.splitlines()), MAX_PART))
 
     def sentence(self) -> str:
         """The fault in one line, without its remedy."""
@@ -99,24 +110,41 @@ def reason_of(error: BaseException) -> str:
         return "; ".join(fault.sentence() for fault in error.faults)
     if isinstance(error, RunFailed):
         return str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {error}"
+    return cut(" ".join(f"{type(error).__name__}: {error}".splitlines()), MAX_PART)
 
 
-def render(faults: Sequence[Fault], prefix: str = "") -> str:
-    """At most `MAX_FAULTS` faults, each followed by its remedy, which is shown once for adjacent faults."""
-    shown = faults if len(faults) <= MAX_FAULTS else faults[: MAX_FAULTS - 1]
+def render(faults: Sequence[Fault], prefix: str = "", most: int = MAX_FAULTS) -> str:
+    """At most `most` faults, each followed by its remedy, which is shown once for adjacent faults.
+
+    There are fewer if a message would be too long.
+    """
+    shown = faults if len(faults) <= most else faults[: most - 1]
     lines = []
     for remedy, group in groupby(shown, lambda fault: fault.remedy):
         lines += [prefix + fault.sentence() for fault in group]
         lines += [f"  {remedy}"] if remedy else []
     if more := len(faults) - len(shown):
         lines.append(f"{prefix}… and {more} more like these")
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    is_long = len(text) > MAX_CHARACTERS and len(shown) > 1
+    return render(faults, prefix, min(most, len(faults)) - 1) if is_long else within_limits(text)
+
+
+def cut(text: str, longest: int) -> str:
+    """A text of at most so many characters, and a sign that there are more."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def within_limits(message: str) -> str:
+    """A message of at most `MAX_LINES` and `MAX_CHARACTERS`."""
+    lines = message.splitlines()
+    shown = "\n".join(lines[:MAX_LINES])[:MAX_CHARACTERS]
+    return shown if shown == "\n".join(lines) else f"{shown}…"
 
 
 def shortened(text: str, longest: int = 60) -> str:
     """A value for a message: quoted, and cut after `longest` characters."""
-    return repr(text if len(text) <= longest else f"{text[:longest]}…")
+    return repr(cut(text, longest))
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:

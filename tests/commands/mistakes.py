@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from support import Ended, assert_short_answer
 
-from mlplab.errors import UserError
+from mlplab.errors import MAX_CHARACTERS, MAX_LINES, UserError
 
 Files = Mapping[str, str | bytes | pl.DataFrame]
 
@@ -83,4 +83,7 @@ def message_of(work: Callable[[], object]) -> str:
     """The message of the mistake that a function finds."""
     with pytest.raises(UserError) as error:
         work()
-    return str(error.value)
+    message = str(error.value)
+    assert len(message) <= MAX_CHARACTERS
+    assert len(message.splitlines()) <= MAX_LINES
+    return message

@@ -22,6 +22,7 @@ from mlplab.errors import (
     is_disk_error,
     render,
     shortened,
+    within_limits,
 )
 from mlplab.typed_commands import commands_as_typed
 
@@ -80,8 +81,8 @@ def print_error(error: UserError | RunFailed) -> int:
 
 
 def _print(stream: Stream, text: str) -> None:
-    """Prints at once; on a terminal, long lines are wrapped."""
-    text = commands_as_typed(text)
+    """Prints a message at once; on a terminal, long lines are wrapped."""
+    text = within_limits(commands_as_typed(text))
     file = getattr(sys, stream)  # which a progress bar replaces while it is shown
     shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text
     encoding = file.encoding or "utf-8"  # which may lack the characters of a message

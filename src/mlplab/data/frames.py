@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mlplab.errors import Fault, UserError, listed, shortened
+from mlplab.errors import Fault, UserError, cut, listed, shortened
 
 FrameLike = Any
 """A polars, pandas or Arrow frame, or a dict of columns."""
@@ -84,7 +84,7 @@ def _column(column: Any, name: str, where: str) -> pl.Series:
     texts = [value for value in values if isinstance(value, str)]
     if others := [value for value in values if not isinstance(value, str | None)] if texts else []:
         what, remedy = "mixes text with other values", f"make all text: frame['{name}'].astype(str)"
-        found = f"{shortened(texts[0])} and {others[0]!r}"
+        found = f"{shortened(texts[0])} and {cut(repr(others[0]), 60)}"
         raise UserError(Fault(what, f"{where}, column '{name}'", found, remedy=remedy))
     return pl.Series(name, values, strict=False)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from commands.mistakes import message_of
 from support import config, table_of
 
 from mlplab.cli.overrides import readable
@@ -54,6 +55,18 @@ def test_the_most_likely_remedy_comes_first(tmp_path: Path, cells: list[str], re
     parts = found.strip().split("; ")
     assert len(parts) == len(remedies)
     assert all(part.startswith(remedy) for part, remedy in zip(parts, remedies, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["ordinal", "date", "numeric", "boolean", "%d.%m.%Y", ("a", "b")])
+def test_long_texts_are_cut(kind: str | tuple[str, ...]) -> None:
+    """Of 2,000 notes, a message would otherwise show all."""
+    notes = [f"customer {number} called and said:\n{'so ' * 50}" for number in range(2000)]
+    frame = pl.DataFrame({"note": notes, "y": range(2000)})
+    listed = {} if isinstance(kind, str) else {"note": kind}
+    declared = {"note": "ordinal" if listed else kind}
+    message = message_of(lambda: table_of(frame, declared=declared, levels=listed))
+    assert "so " * 20 not in message
+    assert "data.columns.note=" in message
 
 
 def csv_config(*words: str) -> TrainConfig:

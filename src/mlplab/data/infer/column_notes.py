@@ -54,7 +54,7 @@ def number_format_note(column: InferredColumn, reader: TableReader) -> str:
     texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
     values = parse_number(texts, (), column.definition.format)
     read = texts.is_not_null() & values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
-    examples = (f": {texts[row]!r} is {values[row]:.10g}" for row in read.arg_true().head(1))
+    examples = (f": {shortened(texts[row])} is {values[row]:.10g}" for row in read.arg_true().head(1))
     return f"read as numbers written like {column.definition.format}{next(examples, '')}"
 
 

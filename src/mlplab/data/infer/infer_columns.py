@@ -15,6 +15,7 @@ from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note, mixed_dates_note
 from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
@@ -90,12 +91,15 @@ def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader)
     column.definition = Column(name, "ordinal", column.missing > 0, categories=levels)
     lacking = [text for text in texts.sort() if text not in levels]
     if lacking:
-        what = "the order of its values is not known"
-        remedy = f"list all in order, the lowest first: {typed(name, [*levels, *lacking])}"
+        what, both = "the order of its values is not known", [*levels, *lacking]
+        remedy = f"list all in order, the lowest first: {typed(name, both)}"
         if levels:
-            what = f"the levels lack {listed(map(shortened, lacking))}"
+            what = f"the levels lack {listed(map(shortened, lacking), 5)}"
             missing = typed_na_values([*spec.na_values, *lacking])
             remedy += f"; if it stands for a missing value: {missing} (in all columns)"
+        if not can_be_typed(pl.Series(both)):
+            kinds = f"{typed(name, 'categorical')}, or {typed(name, 'drop')}"
+            remedy = f"list all {len(both):,} in order, the lowest first; if they have no order: {kinds}"
         column.faults = [Fault(what, reader.where(column), remedy=remedy)]
 
 

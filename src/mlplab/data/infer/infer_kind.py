@@ -11,7 +11,7 @@ from mlplab.data.cells.number_formats import FORMATTED, are_durations, number_fo
 from mlplab.data.cells.parse import BOOLEANS, DataType, Kind
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, shortened
 
 InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first five kinds are inputs."""
@@ -105,7 +105,7 @@ def number_format_of(texts: pl.Series, source: Source, name: str) -> str:
     more = f", or {everywhere} for all columns" if source.dialect else ""
     remedy = f"for thousands: {thousands}{more}; for decimals: {decimals}"
     remedy += f"; if these are no numbers: {typed(name, 'categorical')}"
-    raise UserError(Fault(what, f"{source.where}, column '{name}'", repr(example), remedy=remedy))
+    raise UserError(Fault(what, f"{source.where}, column '{name}'", shortened(example), remedy=remedy))
 
 
 def date_format_of(texts: pl.Series, where: str, name: str) -> str:
@@ -114,7 +114,7 @@ def date_format_of(texts: pl.Series, where: str, name: str) -> str:
     Raises:
         UserError: if no known format matches, or several do.
     """
-    formats, example = date_formats(texts), repr(texts[0]) if len(texts) else "nothing"
+    formats, example = date_formats(texts), shortened(texts[0]) if len(texts) else "nothing"
     if len(formats) == 1:
         return formats[0]
     what, mixed = "contains no dates of a known format", mixed_formats(texts) or formats

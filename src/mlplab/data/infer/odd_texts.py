@@ -23,7 +23,7 @@ MIN_WORD_SHARE = 0.01
 MAX_MISSING_SHARE = 0.05
 """The largest share of cells with words of unknown meaning that may be missing values."""
 
-TYPEABLE = r"^[^\p{C}\p{Zl}\p{Zp}]{1,60}$"
+TYPEABLE = r"^[^\p{C}\p{Zl}\p{Zp}]{1,200}$"
 
 MAX_NAMED = 10
 """The largest number of texts that a message asks to type."""
@@ -31,7 +31,7 @@ MAX_NAMED = 10
 
 def can_be_typed(texts: pl.Series) -> bool:
     """Whether a message can ask to type these texts."""
-    return len(texts) <= MAX_NAMED and bool(texts.str.contains(TYPEABLE).all())
+    return len(texts) <= MAX_NAMED and bool(texts.str.join().str.contains(TYPEABLE).all())
 
 
 def is_rare(cells: int, rows: int) -> bool:
