@@ -81,9 +81,8 @@ def write_model(
     """Writes the model of an ensemble, as `export`; `data` may be a frame."""
     card = output.with_suffix(".md")
     if output.suffix != ONNX:
-        raise UserError(
-            Fault("is no name of an ONNX model", str(output), expected=f"a name that ends in {ONNX}")
-        )
+        expected = f"a name that ends in {ONNX}"
+        raise UserError(Fault("is no name of an ONNX model", str(output), expected=expected))
     check_output(output, overwrite=True)
     if card.exists() and not card.read_bytes().startswith(f"# {output.name}\n".encode()):
         what = f"exists, and is not the page of {output.name}"

@@ -144,9 +144,8 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
         if run.quantiles != first.quantiles:
             found = " and ".join(listed(map(str, each.quantiles or ["none"]), 9) for each in (first, run))
             what, where = "the runs predict different quantiles", f"{first.folder} and {run.folder.name}"
-            raise UserError(
-                Fault(what, where, found, remedy="choose among runs with one loss and its levels")
-            )
+            remedy = "choose among runs with one loss and its levels"
+            raise UserError(Fault(what, where, found, remedy=remedy))
 
 
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:

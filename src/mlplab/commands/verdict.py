@@ -33,9 +33,8 @@ def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> s
         has_class_weights: whether the loss has them. They shift all probabilities, which costs log loss, so
             AUROC is compared instead, where it is defined.
     """
-    return " ".join(
-        filter(None, (_comparison(metrics, has_class_weights=has_class_weights), _coverage(metrics)))
-    )
+    sentences = _comparison(metrics, has_class_weights=has_class_weights), _coverage(metrics)
+    return " ".join(filter(None, sentences))
 
 
 def _coverage(metrics: Mapping[str, Any]) -> str:
