@@ -1,11 +1,14 @@
 """How a run compares with its baselines, in a sentence for terminals and pages."""
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mlplab.config.metrics import BASELINES, REGRESSION, metrics_among, sign_of
+from mlplab.config.dotted_keys import quoted
+from mlplab.config.metrics import BASELINES, DEFAULT_THRESHOLD, REGRESSION, metrics_among, sign_of
 from mlplab.console import in_digits
+from mlplab.errors import shortened
 
 NAMES = {
     **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "auroc": "AUROC"},
@@ -19,8 +22,11 @@ REMEDY = "train longer (trainer.max_epochs=…), or check whether the columns sa
 """What to do about a network that is no better than a constant prediction."""
 
 
-COVERAGE = re.compile(r"test/coverage_(.+)")
+COVERAGE = re.compile(r"test/coverage_([^/]+)")
 """The share of test rows whose target is in its interval, or whose class is in its set; by the level."""
+
+HARDLY_FOUND, RANKED_WELL = 0.3, 0.7
+"""Recall of a rare class below which, and AUROC from which, another threshold finds more of its rows."""
 
 
 def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> str:
@@ -33,8 +39,8 @@ def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> s
         has_class_weights: whether the loss has them. They shift all probabilities, which costs log loss, so
             AUROC is compared instead, where it is defined.
     """
-    sentences = _comparison(metrics, has_class_weights=has_class_weights), _coverage(metrics)
-    return " ".join(filter(None, sentences))
+    comparison = _comparison(metrics, has_class_weights=has_class_weights)
+    return " ".join(filter(None, (comparison, _coverage(metrics), *_rare_class(metrics))))
 
 
 def _coverage(metrics: Mapping[str, Any]) -> str:
@@ -44,9 +50,34 @@ def _coverage(metrics: Mapping[str, Any]) -> str:
     width, size = (metrics.get(f"test/{name}_{found[1]}") for name in ("width", "set_size"))
     if isinstance(size, int | float):
         what = f"Sets of level {found[1]} contain the class of {share:.1%} of the test rows"
+        if rarely := _by_class(metrics, f"coverage_{found[1]}"):
+            lowest = min(rarely, key=lambda label: rarely[label])
+            others = f" (the lowest of {len(rarely)} such classes)" * (len(rarely) > 1)
+            what += f", but only of {rarely[lowest]:.1%} of those of {shortened(lowest)}{others}"
         return f"{what}; their mean size is {size:.3g}."
     what = f"Intervals of level {found[1]} contain {share:.1%} of the test rows' targets"
     return f"{what}; their mean width is {in_digits(width)}." if isinstance(width, int | float) else ""
+
+
+def _by_class(metrics: Mapping[str, Any], name: str) -> dict[str, float]:
+    """The scores of classes by their label."""
+    prefix = f"test/{name}/"
+    of_classes = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
+    return {label: value for label, value in of_classes.items() if isinstance(value, int | float)}
+
+
+def _rare_class(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """That a rare class is hardly found though rows are ranked well; and its own average precision."""
+    auroc, is_default = metrics.get("test/auroc") or 0, metrics.get("threshold") == DEFAULT_THRESHOLD
+    for label, recall in _by_class(metrics, "recall").items():
+        if recall < HARDLY_FOUND and auroc >= RANKED_WELL and is_default and "threshold_rows" not in metrics:
+            found = f"Only {recall:.1%} of the rows of {shortened(label)} are predicted as such"
+            yield f"{found}, though they are ranked well (AUROC {auroc:.2f}): threshold=auto finds more."
+    for label, precision in _by_class(metrics, "average_precision").items():
+        value = label if label.isalnum() else quoted(label, mark='"')
+        key = shlex.quote(f"data.positive={value}")
+        own = f"that of {shortened(label)} is {precision:.4f} ({key} puts it into the table)"
+        yield f"The average precision in the table is that of the common class; {own}."
 
 
 def _comparison(metrics: Mapping[str, Any], *, has_class_weights: bool) -> str:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
+from mlplab.data.class_labels import predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
@@ -20,6 +21,9 @@ from mlplab.training.scoring.losses import Loss
 from mlplab.training.scoring.metrics import build_metrics
 
 Scores = dict[str, float]
+
+RARE = 1 / 3
+"""The share of rows up to which the rarer of two classes is scored by itself, too."""
 
 
 def scores(
@@ -73,6 +77,30 @@ def table_threshold(
     """The threshold that is best for the predictions for some rows of a table."""
     weight = None if table.weight is None else table.weight[rows]
     return best_threshold(predicted[:, 1], table.y[rows, 0] == 1, weight, metric)
+
+
+def rare_class_scores(
+    schema: Schema,
+    predicted: Predicted,
+    y: Float64[np.ndarray, "row target"],
+    weight: Float[np.ndarray, " row"] | None,
+    threshold: float,
+) -> Scores:
+    """The recall of the rarer of two classes, if that has few of the rows; else nothing.
+
+    Also its average precision, if it is the first class: `average_precision` is that of the second.
+    """
+    share = np.average(y[:, 0], weights=weight) if len(schema.classes) == 2 else 0
+    rare = int(share < 1 / 2)
+    if not 0 < min(share, 1 - share) < RARE:
+        return {}
+    found = predicted_classes(predicted, threshold) == rare
+    weights = (y[:, 0] == rare) * (1.0 if weight is None else weight)
+    rare_scores = {f"recall/{schema.classes[rare]}": float(np.average(found, weights=weights))}
+    if rare == 0:
+        of_first = scores(predicted[:, ::-1].copy(), 1 - y, weight, 2)
+        rare_scores[f"average_precision/{schema.classes[0]}"] = of_first["average_precision"]
+    return rare_scores
 
 
 def score_networks(

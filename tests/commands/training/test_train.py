@@ -319,8 +319,23 @@ def test_the_coverage_is_said() -> None:
     sets = {"test/log_loss": 0.3, "test/coverage_0.8": 0.75, "test/set_size_0.8": 1.5}
     expected = "Sets of level 0.8 contain the class of 75.0% of the test rows; their mean size is 1.5."
     assert verdict(sets) == expected
+    rarely = {"test/coverage_0.8/b/c": 0.0541, "test/coverage_0.8/d": 0.3}
+    expected = expected.replace(
+        "rows;", "rows, but only of 5.4% of those of 'b/c' (the lowest of 2 such classes);"
+    )
+    assert verdict(sets | rarely) == expected
     better = verdict({"test/rmse": 1.0, "constant/test/rmse": 2.0, **intervals})
     assert better.startswith("By test RMSE, the network is better than the mean. Intervals of level 0.9")
+
+
+def test_a_rare_class_is_pointed_out() -> None:
+    hardly = {"test/recall/y": 2 / 37, "test/auroc": 0.81, "threshold": 0.5}
+    expected = "Only 5.4% of the rows of 'y' are predicted as such, though they are ranked well (AUROC 0.81)"
+    assert verdict(hardly) == f"{expected}: threshold=auto finds more."
+    others = {"test/recall/y": 0.4}, {"test/auroc": 0.6}, {"threshold": 0.1}, {"threshold_rows": "val"}
+    assert not any(verdict(hardly | other) for other in others)
+    own = verdict({"test/average_precision": 0.9999, "test/average_precision/> 5": 0.25})
+    assert "that of the common class; that of '> 5' is 0.2500 ('data.positive=\"> 5\"' puts it" in own
 
 
 def test_class_weights_are_judged_by_how_rows_are_ranked() -> None:

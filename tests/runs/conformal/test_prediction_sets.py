@@ -8,6 +8,7 @@ import pytest
 from support import train_into
 
 import mlplab
+from mlplab.data.schema import Schema
 from mlplab.errors import UserError
 from mlplab.runs.conformal.intervals import mean_scores
 from mlplab.runs.conformal.prediction_sets import (
@@ -17,6 +18,7 @@ from mlplab.runs.conformal.prediction_sets import (
     sets_of,
 )
 from mlplab.runs.conformal.residuals import Residuals
+from mlplab.runs.conformal.uncertainty import Uncertainty
 from mlplab.sklearn import TableClassifier
 
 
@@ -61,6 +63,24 @@ def test_scores_are_weighted_means() -> None:
     by_row = set_scores(sets, np.array([[0.0], [2], [1]]))
     found = mean_scores(by_row, np.array([1.0, 2, 1]), 0.8)
     assert found == pytest.approx({"coverage_0.8": 0.5, "set_size_0.8": (2 + 2 * 1 + 3) / 4})
+
+
+def test_the_coverage_of_a_class_is_scored_where_it_is_far_too_low() -> None:
+    """Of 0: 95 of 100 rows, of 1: 2 of 37, of 2: 7 of 9 (chance), of 3: 1 of 2 (chance), of 4: none."""
+    rows, inside = [100, 37, 9, 2], [95, 2, 7, 1]
+    y = np.repeat([0.0, 1, 2, 3], rows)[:, None]
+    predicted = np.repeat(4, len(y))
+    for number, count in enumerate(inside):
+        predicted[np.flatnonzero(y == number)[:count]] = number
+    probabilities = np.eye(5)[predicted]
+    residuals = Residuals.of(np.full(20, 0.5), np.zeros(20), np.ones(20), 20)
+    uncertainty = Uncertainty(Schema((), ("y",), tuple("abcde")), [[residuals]])
+    for weight in (None, np.full(len(y), 3.0)):
+        found = uncertainty.scores(probabilities, y, weight)
+        by_class = {name: value for name, value in found.items() if "/" in name}
+        assert by_class == pytest.approx({"coverage_0.9/b": 2 / 37})
+    outweighs = np.where(np.arange(len(y)) == 110, 1e6, 1.0)  # a row of class 1
+    assert not any("/" in name for name in uncertainty.scores(probabilities, y, outweighs))
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from mlplab.runs.conformal.prediction_sets import (
     Sets,
     highest_set_level,
     lowest_probability,
+    rarely_covered,
     set_scores,
     sets_of,
 )
@@ -71,9 +72,16 @@ class Uncertainty:
         return interval_scores(self.bounds(predicted, level), y, level)
 
     def scores(self, predicted: Outputs, y: Y, weight: Column | None) -> dict[str, float]:
-        """The mean scores at `level`, such as `coverage_0.9`; none without a level."""
-        level = self.level
-        return {} if level is None else mean_scores(self.scores_by_row(predicted, y, level), weight, level)
+        """The mean scores at `level`, such as `coverage_0.9`; none without a level.
+
+        Those of sets have `coverage_0.9/CLASS`, too, for classes where it is far too low.
+        """
+        if (level := self.level) is None:
+            return {}
+        by_row, classes = self.scores_by_row(predicted, y, level), self.schema.classes
+        rarely = rarely_covered(by_row["coverage"], y, weight, level) if classes else {}
+        of_classes = {f"coverage_{level:g}/{classes[number]}": share for number, share in rarely.items()}
+        return mean_scores(by_row, weight, level) | of_classes
 
     @property
     def level(self) -> float | None:
