@@ -2,32 +2,27 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, recall_score
+from sklearn.metrics import average_precision_score
 
 from mlplab.data.schema import Schema
-from mlplab.runs.scores import rare_class_scores
+from mlplab.runs.scores import first_class_scores
+
+SCHEMA = Schema((), ("y",), ("ALARM", "OK"))
 
 
-@pytest.mark.parametrize(("rare", "label"), [(0, "ALARM"), (1, "OK")])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_rare_class_is_scored_by_itself(rare: int, label: str, *, weighted: bool) -> None:
-    """As by scikit-learn with `pos_label`; the average precision of the second class is in other scores."""
+def test_the_average_precision_of_a_rare_first_class(*, weighted: bool) -> None:
+    """As by scikit-learn with `pos_label`."""
     source = np.random.default_rng(0)
-    is_rare = source.random(200) < 0.1
-    y, p = np.where(is_rare, rare, 1 - rare), (0.3 * is_rare + source.random(200) / 2).round(2)
-    probabilities = np.column_stack([1 - p, p] if rare else [p, 1 - p])
+    is_alarm = source.random(200) < 0.1
+    p = (0.3 * is_alarm + source.random(200) / 2).round(2)
     weight = source.random(200) if weighted else None
-    schema = Schema((), ("y",), ("ALARM", "OK"))
-    found = rare_class_scores(schema, probabilities, y[:, None].astype(float), weight, 0.4)
-    predicted = (probabilities[:, 1] >= 0.4).astype(int)
-    expected = {f"recall/{label}": recall_score(y, predicted, pos_label=rare, sample_weight=weight)}
-    if rare == 0:
-        precision = average_precision_score(y, p, pos_label=0, sample_weight=weight)
-        expected["average_precision/ALARM"] = precision
-    assert found == pytest.approx(expected)
+    found = first_class_scores(SCHEMA, np.column_stack([p, 1 - p]), 1.0 - is_alarm[:, None], weight)
+    expected = average_precision_score(is_alarm, p, sample_weight=weight)
+    assert found == {"average_precision/ALARM": pytest.approx(expected)}
 
 
-@pytest.mark.parametrize("y", [[0, 1, 0, 1], [1, 1, 1, 1]])
-def test_no_class_is_rare(y: list[float]) -> None:
-    schema = Schema((), ("y",), ("no", "yes"))
-    assert not rare_class_scores(schema, np.full((4, 2), 0.5), np.array(y, float)[:, None], None, 0.5)
+@pytest.mark.parametrize("alarms", [0, 2, 4, 5])
+def test_no_class_is_rare_or_it_is_the_second(alarms: int) -> None:
+    y = (np.arange(5.0) >= alarms)[:, None].astype(float)
+    assert not first_class_scores(SCHEMA, np.full((5, 2), 0.5), y, None)

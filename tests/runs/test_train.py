@@ -193,6 +193,8 @@ def test_beside_a_linear_model_a_network_is_exact_where_that_is(
     rest = ("model.hidden=[8]", "trainer.max_epochs=3", "optimizer.lr=0.3", f"ensemble={networks}")
     (metrics,) = train_into(tmp_path, (*shared, *rest, "logger=[]"))
     assert metrics["linear_share"] == 1
+    said = "the prediction is 100% ridge regression: the network adds nothing here"
+    assert said in (tmp_path / "0/train.log").read_text()
     assert metrics["test/rmse"] < 1e-6 * y.std()
     loaded = mlplab.load(tmp_path / "0").predict(pl.DataFrame(table))
     np.testing.assert_allclose(loaded, y, atol=1e-5 * y.std())
@@ -255,6 +257,9 @@ def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) ->
         data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y")
         (metrics,) = train_into(tmp_path / str(len(shares)), (*data, *rest))
         shares.append(metrics["linear_share"])
+        log = (tmp_path / str(len(shares) - 1) / "0/train.log").read_text()
+        said = f"the prediction is {shares[-1]:.0%} ridge regression, {1 - shares[-1]:.0%} network"
+        assert (said in log) == (0 < shares[-1] < 1)
         found = metrics["test/rmse"] / metrics["linear/test/rmse"]
         assert found < (1.02 if len(shares) == 1 else 0.5)
     assert shares[0] > 0.5

@@ -35,7 +35,7 @@ CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistr
 def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
     space = read_space([f"+{key}={text}", "seed=3"], {})
     assert space.distributions == {key: distribution}
-    assert space.texts == {key: text}
+    assert space.dimensions[key].text == text
     assert space.overrides({key: 0.1 / 3}) == ["seed=3", f"+{key}={0.1 / 3!r}"]
 
 
@@ -46,8 +46,24 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
         "model.norm": "none,layer",
     }
     space = read_space([LR, "model.dropout=0.3"], configured)
-    assert space.texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
+    texts = {key: dimension.text for key, dimension in space.dimensions.items()}
+    assert texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
     assert space.fixed == ("model.dropout=0.3",)
+
+
+@pytest.mark.parametrize(
+    ("text", "searched"),
+    [
+        ("tag(log,interval(1e-3,3e-2))", "0.001 … 0.03 (log)"),
+        ("interval(0,0.5)", "0 … 0.5"),
+        ("tag(log,int(interval(16,256)))", "16 … 256 (log)"),
+        ("range(0,17,8)", "0 … 16 in steps of 8"),
+        ("choice([64,64],[8])", "[64,64], [8]"),
+    ],
+)
+def test_what_was_searched_in_words(text: str, searched: str) -> None:
+    (dimension,) = read_space([f"model.dropout={text}"], {}).dimensions.values()
+    assert dimension.searched == searched
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.runs.scores import Scores, rare_class_scores, score_networks, scores
+from mlplab.runs.scores import Scores, first_class_scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.losses import build_loss
@@ -76,7 +76,7 @@ class EvaluationRows:
         classes, targets, quantiles = len(schema.classes), schema.targets, ensemble.quantiles
         found = scores(predicted, self.y, self.weight, classes, targets, threshold, quantiles)
         found |= ensemble.uncertainty.scores(predicted, self.y, self.weight)
-        return found | rare_class_scores(schema, predicted, self.y, self.weight, threshold)
+        return found | first_class_scores(schema, predicted, self.y, self.weight)
 
     def confusion(self, probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Confusion:
         """The number (or weight) of rows by true and predicted class."""
@@ -102,7 +102,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     if predicted is not None:
         of_rows = predicted[0, : len(y)]
         found |= run.uncertainty.scores(of_rows, rows.y, rows.weight)
-        found |= rare_class_scores(run.schema, of_rows, rows.y, rows.weight, run.threshold)
+        found |= first_class_scores(run.schema, of_rows, rows.y, rows.weight)
     return found
 
 

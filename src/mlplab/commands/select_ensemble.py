@@ -134,17 +134,16 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
     """Raises `UserError`, with the first difference, unless all have the same table, split and quantiles."""
     first = runs[0]
     for run in runs[1:]:
+        where = f"{first.folder} and {run.folder.name}"
         differing = [key for key in ("sha256", *PARTS) if run.table.get(key) != first.table.get(key)]
         if differing:
             noun = "tables" if differing[0] == "sha256" else f"{listed(differing)} rows"
-            where = f"{first.folder} and {run.folder.name}"
             remedy = "choose among runs with the same table and data.split.*, or average them all: "
             remedy += f"run={sweep} runs=all data.path=…"
             raise UserError(Fault(f"the runs have different {noun}", where, remedy=remedy))
         if run.quantiles != first.quantiles:
             found = " and ".join(listed(map(str, each.quantiles or ["none"]), 9) for each in (first, run))
-            what, where = "the runs predict different quantiles", f"{first.folder} and {run.folder.name}"
-            remedy = "choose among runs with one loss and its levels"
+            what, remedy = "the runs predict different quantiles", "choose among runs with one loss and its levels"
             raise UserError(Fault(what, where, found, remedy=remedy))
 
 

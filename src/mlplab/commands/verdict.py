@@ -1,11 +1,9 @@
 """How a run compares with its baselines, in a sentence for terminals and pages."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mlplab.config.dotted_keys import quoted
 from mlplab.config.metrics import BASELINES, DEFAULT_THRESHOLD, REGRESSION, metrics_among, sign_of
 from mlplab.console import in_digits
 from mlplab.errors import shortened
@@ -25,8 +23,8 @@ REMEDY = "train longer (trainer.max_epochs=…), or check whether the columns sa
 COVERAGE = re.compile(r"test/coverage_([^/]+)")
 """The share of test rows whose target is in its interval, or whose class is in its set; by the level."""
 
-HARDLY_FOUND, RANKED_WELL = 0.3, 0.7
-"""Recall of a rare class below which, and AUROC from which, another threshold finds more of its rows."""
+HARDLY_FOUND, RANKED_WELL = 0.6, 0.75
+"""The balanced accuracy below which, and the AUROC above which, another threshold would be better."""
 
 
 def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> str:
@@ -62,22 +60,19 @@ def _coverage(metrics: Mapping[str, Any]) -> str:
 def _by_class(metrics: Mapping[str, Any], name: str) -> dict[str, float]:
     """The scores of classes by their label."""
     prefix = f"test/{name}/"
-    of_classes = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
-    return {label: value for label, value in of_classes.items() if isinstance(value, int | float)}
+    return {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
 
 
 def _rare_class(metrics: Mapping[str, Any]) -> Iterator[str]:
     """That a rare class is hardly found though rows are ranked well; and its own average precision."""
-    auroc, is_default = metrics.get("test/auroc") or 0, metrics.get("threshold") == DEFAULT_THRESHOLD
-    for label, recall in _by_class(metrics, "recall").items():
-        if recall < HARDLY_FOUND and auroc >= RANKED_WELL and is_default and "threshold_rows" not in metrics:
-            found = f"Only {recall:.1%} of the rows of {shortened(label)} are predicted as such"
-            yield f"{found}, though they are ranked well (AUROC {auroc:.2f}): threshold=auto finds more."
+    found, ranked = (metrics.get(f"test/{name}") or 0 for name in ("balanced_accuracy", "auroc"))
+    is_default = metrics.get("threshold") == DEFAULT_THRESHOLD and "threshold_rows" not in metrics
+    if is_default and found < HARDLY_FOUND and ranked > RANKED_WELL:
+        what = f"The rarer class is hardly found (balanced accuracy {found:.2f})"
+        yield f"{what}, though rows are ranked well (AUROC {ranked:.2f}): threshold=auto finds more of it."
     for label, precision in _by_class(metrics, "average_precision").items():
-        value = label if label.isalnum() else quoted(label, mark='"')
-        key = shlex.quote(f"data.positive={value}")
-        own = f"that of {shortened(label)} is {precision:.4f} ({key} puts it into the table)"
-        yield f"The average precision in the table is that of the common class; {own}."
+        own = f"that of {shortened(label)} is {precision:.4f} (data.positive chooses which is in the table)"
+        yield f"The average precision is that of the common class; {own}."
 
 
 def _comparison(metrics: Mapping[str, Any], *, has_class_weights: bool) -> str:

@@ -39,9 +39,7 @@ BASELINES = {
 }
 """Names of the baselines of numbers and of classes."""
 
-HIGHEST_IS_BEST = {
-    *("r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "recall"),
-}
+HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"}
 
 
 def metrics_of(classes: object, quantiles: object = ()) -> tuple[str, ...]:

@@ -96,7 +96,8 @@ def differences(
             continue
         remedy = "remove it, or start a new run from that run's weights: init_from=FOLDER"
         if key == MAY_GROW:
-            remedy = "it may only be increased, and not with scheduler=cosine, which depends on it"
+            remedy = "it may only be increased; with scheduler=cosine, which depends on it, start a new run "
+            remedy += f"from these weights: init_from={where}"
         what, expected = "differs from the resumed run", f"{there.get(key)!r} as in {where}"
         faults.append(Fault(what, key, repr(here.get(key)), expected, remedy))
     return faults

@@ -8,7 +8,6 @@ from jaxtyping import Float, Float64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
 from mlplab.data.batches.loader import Batch
-from mlplab.data.class_labels import predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
@@ -23,13 +22,15 @@ from mlplab.training.scoring.metrics import build_metrics
 Scores = dict[str, float]
 
 RARE = 1 / 3
-"""The share of rows up to which the rarer of two classes is scored by itself, too."""
+"""The share of rows up to which a class is rare."""
+
+Weight = Float[np.ndarray, " row"] | None
 
 
 def scores(
     predicted: Predicted,
     y: Float64[np.ndarray, "row target"],
-    weight: Float[np.ndarray, " row"] | None,
+    weight: Weight,
     classes: int = 0,
     targets: Sequence[str] = (),
     threshold: float = DEFAULT_THRESHOLD,
@@ -79,28 +80,18 @@ def table_threshold(
     return best_threshold(predicted[:, 1], table.y[rows, 0] == 1, weight, metric)
 
 
-def rare_class_scores(
-    schema: Schema,
-    predicted: Predicted,
-    y: Float64[np.ndarray, "row target"],
-    weight: Float[np.ndarray, " row"] | None,
-    threshold: float,
+def first_class_scores(
+    schema: Schema, predicted: Predicted, y: Float64[np.ndarray, "row target"], weight: Weight
 ) -> Scores:
-    """The recall of the rarer of two classes, if that has few of the rows; else nothing.
+    """The average precision of the first of two classes, if few rows have it; else nothing.
 
-    Also its average precision, if it is the first class: `average_precision` is that of the second.
+    `average_precision` is that of the second, and is high for a class that nearly all rows have.
     """
     share = np.average(y[:, 0], weights=weight) if len(schema.classes) == 2 else 0
-    rare = int(share < 1 / 2)
-    if not 0 < min(share, 1 - share) < RARE:
+    if not 1 - RARE < share < 1:
         return {}
-    found = predicted_classes(predicted, threshold) == rare
-    weights = (y[:, 0] == rare) * (1.0 if weight is None else weight)
-    rare_scores = {f"recall/{schema.classes[rare]}": float(np.average(found, weights=weights))}
-    if rare == 0:
-        of_first = scores(predicted[:, ::-1].copy(), 1 - y, weight, 2)
-        rare_scores[f"average_precision/{schema.classes[0]}"] = of_first["average_precision"]
-    return rare_scores
+    reversed_scores = scores(predicted[:, ::-1].copy(), 1 - y, weight, 2)
+    return {f"average_precision/{schema.classes[0]}": reversed_scores["average_precision"]}
 
 
 def score_networks(

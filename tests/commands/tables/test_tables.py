@@ -145,9 +145,7 @@ REFUSED = [
 ]
 
 OFFER = "its 3 whole values are predicted as numbers; if they are classes: task=multiclass (task=regression "
-IDENTIFIER = (
-    "an identifier: 40 different texts in 40 rows, such as 'id0'; to use it: data.columns.b=categorical"
-)
+IDENTIFIER = "an identifier: 40 different texts in 40 rows; to use it: data.columns.b=categorical"
 PARTS = {"d/1.parquet": FRAME[:20], "d/2.parquet": FRAME[20:].cast({"a": pl.Float64})}
 
 # What is odd, files, arguments beside those of TRAIN, and the warnings.

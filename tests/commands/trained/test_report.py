@@ -5,7 +5,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -22,9 +22,13 @@ from mlplab.commands.report.charts import comparison_charts, figures_of
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.page import chart_script
 from mlplab.commands.report.report import report
+from mlplab.commands.report.tables import columns_table
+from mlplab.commands.report.worst_rows import worst_rows
+from mlplab.data.schema import Schema
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
 from mlplab.figures.style import Figure
+from mlplab.files import read_json
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import runs_below
 from mlplab.typed_commands import commands_as_typed
@@ -138,7 +142,14 @@ def test_the_worst_rows_have_their_inputs_while_the_table_is_there(
         assert [row[4][:30], row[5]] == [colour[:30], str(number)]
         assert len(row[4]) <= 40
     write_importance(run, "row", ["0"])
-    assert cells_of(page_of(run), "the most important 1 of 2 columns")[0][4:] == ["row"]
+    assert cells_of(page_of(run), "1 of 2 columns, the most important first")[0][4:] == ["row"]
+    assert "more than 20 categories" in text_of(page_of(run))
+    schema = Schema.from_plain(read_json(run / "schema.json"))
+    people = replace(schema.inputs[0], categories=tuple(f"Person {k}" for k in range(21)))
+    of_people = replace(schema, inputs=(people, *schema.inputs[1:]))
+    (run / "importance.json").unlink()
+    assert worst_rows(run, of_people)[0].head[4:] == ["row"]
+    assert "Person" not in str(columns_table(of_people))
     Path("t.csv").write_text(table.replace(".5", ".75"))  # other targets: another table
     assert cells_of(page_of(run), caption)[0] == head[:4]
     Path("t.csv").unlink()

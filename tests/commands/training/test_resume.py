@@ -190,7 +190,7 @@ MISTAKES = [
         "63 fewer epochs",
         {},
         "resume=outputs/r trainer.max_epochs=1",
-        "trainer.max_epochs: differs | may only be increased",
+        "trainer.max_epochs: differs | may only be increased | init_from=outputs/r",
     ),
     mistake(
         "63 another table",

@@ -126,7 +126,7 @@ def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
     assert environment["device"] == "cpu" or torch.cuda.is_available()
     log = (folder / "train.log").read_text()
     assert "epoch 4/4" in log
-    assert f"best epoch {metrics['best_epoch']} of 4; " in log
+    assert f"ended after epoch 4 (best: {metrics['best_epoch']}); " in log
     assert f"test rmse {metrics['test/rmse']}" in log
     events = [path.name for path in folder.glob("events.out.tfevents.*")]
     assert {path.name for path in folder.iterdir()} == {
@@ -226,6 +226,7 @@ def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], 
     added = [f"+callbacks.stop.{each}" for each in (*stopping, "min_delta=1e9")]
     assert command(*QUICK, "trainer.max_epochs=9", *added, "name=r").status == 0
     assert json.loads((tmp_path / "outputs/r/metrics.json").read_text())["epochs"] == 2
+    assert "r: stopped after epoch 2 (best: " in (tmp_path / "outputs/r/train.log").read_text()
 
 
 def in_terminal(here: Path, columns: int, *words: str) -> tuple[int, str]:
@@ -263,7 +264,9 @@ def test_a_terminal_of_80_columns(tmp_path: Path) -> None:
     said = " ".join(line.strip() for line in lines)
     assert "(16 bins to 8 values), 42,625 weights, beside ridge regression, on cpu" in said
     assert "ensemble: 8 such networks; each holds out about 109 of the 876 rows" in said
-    assert any(re.match(r"r: best epoch \d of 2", line) for line in lines)  # not within the bar's line
+    assert any(
+        re.match(r"r: ended after epoch 2 \(mean of the best: \d\)", line) for line in lines
+    )  # not within the bar's line
 
 
 def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], tmp_path: Path) -> None:
@@ -329,13 +332,17 @@ def test_the_coverage_is_said() -> None:
 
 
 def test_a_rare_class_is_pointed_out() -> None:
-    hardly = {"test/recall/y": 2 / 37, "test/auroc": 0.81, "threshold": 0.5}
-    expected = "Only 5.4% of the rows of 'y' are predicted as such, though they are ranked well (AUROC 0.81)"
-    assert verdict(hardly) == f"{expected}: threshold=auto finds more."
-    others = {"test/recall/y": 0.4}, {"test/auroc": 0.6}, {"threshold": 0.1}, {"threshold_rows": "val"}
+    hardly = {"test/balanced_accuracy": 0.527, "test/auroc": 0.81, "threshold": 0.5}
+    assert verdict(hardly).endswith("rows are ranked well (AUROC 0.81): threshold=auto finds more of it.")
+    others = (
+        {"test/balanced_accuracy": 0.7},
+        {"test/auroc": 0.6},
+        {"threshold": 0.1},
+        {"threshold_rows": "val"},
+    )
     assert not any(verdict(hardly | other) for other in others)
-    own = verdict({"test/average_precision": 0.9999, "test/average_precision/> 5": 0.25})
-    assert "that of the common class; that of '> 5' is 0.2500 ('data.positive=\"> 5\"' puts it" in own
+    own = verdict({"test/average_precision": 0.9999, "test/average_precision/ALARM": 0.25})
+    assert "is that of the common class; that of 'ALARM' is 0.2500 (data.positive" in own
 
 
 def test_class_weights_are_judged_by_how_rows_are_ranked() -> None:

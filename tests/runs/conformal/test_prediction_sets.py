@@ -10,9 +10,8 @@ from support import train_into
 import mlplab
 from mlplab.data.schema import Schema
 from mlplab.errors import UserError
-from mlplab.runs.conformal.intervals import mean_scores
+from mlplab.runs.conformal.intervals import highest_level, mean_scores
 from mlplab.runs.conformal.prediction_sets import (
-    highest_set_level,
     lowest_probability,
     set_scores,
     sets_of,
@@ -53,7 +52,8 @@ def test_equal_probabilities_are_in_the_same_sets(seed: int) -> None:
 @pytest.mark.parametrize(("rows", "level"), [(9, 0.9), (99, 0.99)])
 def test_the_fewest_rows_of_a_level(rows: int, level: float) -> None:
     def highest(rows: int) -> float:
-        return highest_set_level([Residuals.of(np.arange(rows) / rows, np.zeros(rows), np.ones(rows), rows)])
+        residuals = Residuals.of(np.arange(rows) / rows, np.zeros(rows), np.ones(rows), rows)
+        return highest_level([residuals], 1)
 
     assert highest(rows) >= level > highest(rows - 1)
 

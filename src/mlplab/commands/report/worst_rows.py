@@ -16,7 +16,7 @@ from mlplab.data.cells.parse import cells_of
 from mlplab.data.class_labels import label_values
 from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import parse_target
-from mlplab.data.schema import Schema
+from mlplab.data.schema import MOST_LABELS, Schema
 from mlplab.data.table import BLOCK
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config
@@ -51,19 +51,20 @@ class WorstRows(NamedTuple):
 def worst_rows(run: Path, schema: Schema) -> list[TextTable]:
     """The test rows with the largest errors of each target, or with the lowest probability of their class.
 
-    Their inputs are shown if the table is where it was, and has these values of the target. Empty if there
-    are no test predictions, or they do not fit the schema.
+    Their inputs are shown if the table is where it was, and has these values of the target; but none that may
+    be names. Empty if there are no test predictions, or they do not fit the schema.
     """
     importance, count, targets = Importance.read(run), len(schema.names), list(_worst(run, schema))
     ranked = [column.name for column in importance.columns] if importance else schema.names
-    names = [name for name in ranked if name in schema.names][:MOST_INPUTS]
-    which = f"; the {'most important' if importance else 'first'} {len(names)} of {count:,} columns"
+    shown = {column.name for column in schema.inputs if len(column.categories) <= MOST_LABELS}
+    names = [name for name in ranked if name in shown][:MOST_INPUTS]
+    which = f"; {len(names)} of {count:,} columns{', the most important first' * bool(importance)}"
     tables, inputs = [], _inputs(run, schema, names, targets)
     for place, (caption, _, rows) in enumerate(targets):
-        shown = rows.get_columns() + (inputs[place].get_columns() if inputs else [])
+        cells = rows.get_columns() + (inputs[place].get_columns() if inputs else [])
         caption += which * (bool(inputs) and len(names) < count)
-        columns = [list(map(_text, column)) for column in shown]
-        tables.append(aligned_table(caption, [column.name for column in shown], columns))
+        columns = [list(map(_text, column)) for column in cells]
+        tables.append(aligned_table(caption, [column.name for column in cells], columns))
     return tables
 
 

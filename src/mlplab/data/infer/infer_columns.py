@@ -69,10 +69,12 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
         _infer_numbers(column, reader)
     elif column.kind == "constant":
         column.leave_out("constant", f"all values are {shortened(texts[0])}")
-    elif column.kind == "identifier":
-        what = f"an identifier: {len(texts):,} different texts in {column.filled:,} rows"
-        what += f", such as {shortened(texts[0], 20)}; to use it: {typed(name, 'categorical')}"
-        column.leave_out("identifier", mixed_dates_note(name, texts) or what)
+    elif column.kind in ("identifier", "text"):
+        what, remedy = "an identifier", typed(name, "categorical")
+        if column.kind == "text":
+            what, remedy = "free text, which is not read", "add columns for what it says"
+        found = f"{what}: {len(texts):,} different texts in {column.filled:,} rows; to use it: {remedy}"
+        column.leave_out(column.kind, mixed_dates_note(name, texts) or found)
     elif reader.spec.declared.get(name) == "ordinal":
         _infer_levels(column, texts, reader)
     else:

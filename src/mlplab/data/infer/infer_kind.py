@@ -13,8 +13,11 @@ from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
 from mlplab.errors import Fault, UserError, shortened
 
-InferredKind = Literal[Kind, "identifier", "constant", "empty", "row number", "row index", "drop"]
+InferredKind = Literal[Kind, "identifier", "text", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first five kinds are inputs."""
+
+WORDS = 5
+"""The mean number of words from which texts that hardly repeat are free text."""
 
 MAX_CATEGORIES = 20
 """Largest number of distinct texts that are categories even if most rows have different texts."""
@@ -71,7 +74,8 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
     if set(texts.str.to_lowercase()) <= BOOLEANS.keys():
         return "boolean"
     if distinct == filled > 1 or (distinct > MAX_CATEGORIES and 2 * distinct > filled):
-        return "identifier"
+        words = texts.str.count_matches(r"\S+").sum()
+        return "text" if words >= WORDS * distinct else "identifier"
     return "categorical"
 
 

@@ -16,9 +16,12 @@ Bounds = Float64[np.ndarray, "row target limit"]
 """The lower and the upper limit of each target, in its own units."""
 
 
-def highest_level(residuals: Sequence[Residuals]) -> float:
-    """The highest level of an interval; that of a higher one would be infinite. NaN without residuals."""
-    return min((1 - 2 / (each.rows + 1) for each in residuals), default=np.nan)
+def highest_level(residuals: Sequence[Residuals], limits: int = 2) -> float:
+    """The highest level of an interval, or of a set, which has one limit; NaN without residuals.
+
+    An interval of a higher level would be infinite, and a set would have all classes.
+    """
+    return min((1 - limits / (each.rows + 1) for each in residuals), default=np.nan)
 
 
 def bounds_of(residuals: Sequence[Residuals], predicted: Y, level: float = LEVEL) -> Bounds:

@@ -20,11 +20,6 @@ STANDARD_ERRORS = 5
 """How far below the level the coverage of a class must be, so that chance is no reason even for few rows."""
 
 
-def highest_set_level(residuals: Sequence[Residuals]) -> float:
-    """The highest level of a set; that of a higher one would have all classes. NaN without residuals."""
-    return min((1 - 1 / (each.rows + 1) for each in residuals), default=np.nan)
-
-
 def lowest_probability(residuals: Sequence[Residuals], level: float = LEVEL) -> float:
     """The probability from which on a class is in the sets."""
     return 1 - float(residuals[0].quantile(np.zeros(1), level)[0])

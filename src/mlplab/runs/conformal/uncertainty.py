@@ -17,7 +17,6 @@ from mlplab.runs.conformal.intervals import (
 )
 from mlplab.runs.conformal.prediction_sets import (
     Sets,
-    highest_set_level,
     lowest_probability,
     rarely_covered,
     set_scores,
@@ -92,5 +91,5 @@ class Uncertainty:
     @property
     def highest_level(self) -> float:
         """The highest level that the residuals of all runs allow; NaN if a run has none."""
-        of_run = highest_set_level if self.schema.classes else highest_level
-        return float(np.min([of_run(residuals) for residuals in self.residuals]))
+        limits = 1 if self.schema.classes else 2
+        return float(np.min([highest_level(residuals, limits) for residuals in self.residuals]))

@@ -13,7 +13,6 @@ from mlplab.runs import warm_start
 from mlplab.runs.conformal.residuals import ROUNDING
 from mlplab.runs.run import Run, activations
 from mlplab.runs.stack.build import Stack
-from mlplab.runs.stack.stack_trainer import WEIGHT
 from mlplab.training.state import StackState
 
 
@@ -34,11 +33,9 @@ def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) 
     lines.append(f"network: {body}, {weights:,} weights{beside}, on {device}")
     optimizer, epochs = config.optimizer, config.trainer.max_epochs
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
-    lines.append(
-        f"{optimizer.name}: lr {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}"
-        f"{averaged}; up to {epochs:,} epochs of {stack.datamodule.steps:,} × "
-        f"{stack.datamodule.batch_size:,} rows"
-    )
+    each = f"{stack.datamodule.steps:,} × {stack.datamodule.batch_size:,} rows"
+    settings = f"lr {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}{averaged}"
+    lines.append(f"{optimizer.name}: {settings}; up to {epochs:,} epochs of {each}")
     if run.data.bagged:
         held_out, both = len(run.data.bagged[0].split.val), len(split.train) + len(split.val)
         part = f"about {held_out:,} of the {both:,} rows of train and val"
@@ -55,9 +52,8 @@ def _body(run: ResolvedConfig) -> str:
         return model.class_path if isinstance(model, CustomModel) else model.name
     widths, dropout = model.hidden, model.dropout
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
-    parts = [
-        f"{several} units ({' or '.join(dict.fromkeys(activations(run)))})" if widths else "no hidden layer"
-    ]
+    units = f"{several} units ({' or '.join(dict.fromkeys(activations(run)))})"
+    parts = [units if widths else "no hidden layer"]
     if model.heads > 1:
         parts.append(f"{model.heads} heads")
     if widths and dropout:
@@ -95,16 +91,16 @@ def few_rows_warning(run: Run) -> str:
 
 def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
     """The best epoch, what was chosen afterwards, and how long training took."""
-    early = ", stopped early" if metrics["epochs"] < run.config.trainer.max_epochs else ""
-    averaged = " (mean of the networks)" if run.data.bagged else ""
-    epochs = f"best epoch {metrics['best_epoch']} of {metrics['epochs']}{early}{averaged}"
-    chosen = f"threshold {metrics['threshold']:.3g}; " if run.config.threshold == "auto" else ""
-    if share := metrics.get("linear_share"):
-        chosen = f"{share:.0%} {_linear_model(run)}; {chosen}"
-    weights = {name: value for name, value in metrics.items() if name.startswith(WEIGHT)}
-    if parts := [f"{value:.0%} {name.removeprefix(WEIGHT)}" for name, value in weights.items()]:
-        chosen += f"weights {' and '.join(parts)}; "
-    return f"{run.folder.name}: {epochs}; {chosen}{metrics['seconds']:.1f} s"
+    early = metrics["epochs"] < run.config.trainer.max_epochs
+    epochs = f"{'stopped' if early else 'ended'} after epoch {metrics['epochs']}"
+    best = f"{'mean of the best' if run.data.bagged else 'best'}: {metrics['best_epoch']}"
+    parts, share = [f"{epochs} ({best})"], metrics.get("linear_share")
+    if share:
+        nothing = ": the network adds nothing here" if share == 1 else f", {1 - share:.0%} network"
+        parts.append(f"the prediction is {share:.0%} {_linear_model(run)}{nothing}")
+    if run.config.threshold == "auto":
+        parts.append(f"threshold {metrics['threshold']:.3g}")
+    return f"{run.folder.name}: {'; '.join(parts)}; {metrics['seconds']:.1f} s"
 
 
 def _linear_model(run: Run) -> str:

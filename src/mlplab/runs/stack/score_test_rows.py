@@ -15,7 +15,7 @@ from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.run import Run, member_configs
-from mlplab.runs.scores import rare_class_scores, score_networks, table_scores
+from mlplab.runs.scores import first_class_scores, score_networks, table_scores
 from mlplab.runs.stack.build import Stack, build_stack
 from mlplab.runs.stack.checkpoints import REMEDY
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -55,7 +55,7 @@ class ScoredTestRows:
         if self.predicted is not None and run.residuals:
             y, weight = table.y[rows], None if table.weight is None else table.weight[rows]
             found = run.uncertainty.scores(self.predicted, y, weight)
-            found |= rare_class_scores(table.schema, self.predicted, y, weight, run.threshold)
+            found |= first_class_scores(table.schema, self.predicted, y, weight)
             metrics |= {f"test/{name}": value for name, value in found.items()}
         return finite(metrics)
 

@@ -25,6 +25,9 @@ from mlplab.sweeps.sweep import SweepLauncher
 from mlplab.sweeps.winner import with_introduction
 from mlplab.typed_commands import command_line, inside, tensorboard_command
 
+BY_CHANCE = "no different\nfrom chance"
+"""Stands for the importance of a key that chance would give it, too."""
+
 
 def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], launcher: SweepLauncher) -> None:
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
@@ -85,13 +88,8 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         console.print(score_table(rows | dict(baselines), title))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-        for line in (
-            *lines,
-            *film_lines(root),
-            *with_introduction(commands),
-            command_line("report", root),
-            tensorboard_command(root),
-        ):
+        lines += [*film_lines(root), *with_introduction(commands)]
+        for line in (*lines, command_line("report", root), tensorboard_command(root)):
             print_line(console, line)
     if counts["failed"]:
         raise RunFailed(failures(study))
@@ -125,6 +123,7 @@ def _table(best: BestTrial, space: Space) -> RichTable:
     table.add_column("searched", overflow="fold")
     for key in sorted(space.dimensions, key=lambda key: -best.importance.get(key, 0.0)):
         share, chance = best.importance.get(key), best.chance.get(key, 0.0)
-        importance = "–" if share is None else f"{share:.0%}" if share > chance else f"< {chance:.0%}"
-        table.add_row(key, in_brief(as_typed(best.configuration[key])), importance, space.texts[key])
+        importance = "–" if share is None else f"{share:.0%}" if share > chance else BY_CHANCE
+        searched = space.dimensions[key].searched
+        table.add_row(key, in_brief(as_typed(best.configuration[key])), importance, searched)
     return table

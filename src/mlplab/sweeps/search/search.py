@@ -42,7 +42,8 @@ def search(launcher: SweepLauncher) -> None:
     run = resolved(common, cache)
     data = cache.data(run)
     study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
-    table = study.check_same(space.texts, _comparable(common, space), data.fingerprint)
+    typed = {key: dimension.text for key, dimension in space.dimensions.items()}
+    table = study.check_same(typed, _comparable(common, space), data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
     existing = len(study.trials)
     if settings.total is not None and settings.total < existing:

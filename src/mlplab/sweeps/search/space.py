@@ -52,6 +52,15 @@ class Dimension:
             return [str(choice) for choice in self.distribution.choices]
         return [self.distribution.low, self.distribution.high]
 
+    @property
+    def searched(self) -> str:
+        """The values for people: `0.001 … 0.03 (log)`, or all choices."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return ", ".join(map(str, self.ends))
+        (low, high), step = self.ends, self.distribution.step
+        steps = f" in steps of {step:g}" if step not in (None, 1) else ""
+        return f"{low:g} … {high:g}{' (log)' if self.distribution.log else steps}"
+
     def matching_value(self, value: Any) -> Value | None:
         """A value of the configuration as one of these; None if it is none of them."""
         if isinstance(self.distribution, CategoricalDistribution):  # 0 is 0.0
@@ -74,11 +83,6 @@ class Space:
     def distributions(self) -> dict[str, BaseDistribution]:
         """The distribution of each key."""
         return {key: dimension.distribution for key, dimension in self.dimensions.items()}
-
-    @property
-    def texts(self) -> dict[str, str]:
-        """The values of each key, as typed."""
-        return {key: dimension.text for key, dimension in self.dimensions.items()}
 
     def overrides(self, values: Values) -> list[str]:
         """The overrides of a trial with these values, which may be of some of the keys."""
