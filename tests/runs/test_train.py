@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import re
 import signal
 from collections.abc import Sequence
@@ -179,9 +180,10 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("numbers", "categories", "networks"), [(3, 0, 1), (3, 0, 3), (3, 1, 3), (1, 2, 1)])
 def test_beside_a_linear_model_a_network_is_exact_where_that_is(
-    tmp_path: Path, numbers: int, categories: int, networks: int
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, numbers: int, categories: int, networks: int
 ) -> None:
     """The target is the sum of numbers and of effects of many categories; training only does harm."""
+    caplog.set_level(logging.INFO, "mlplab")
     source = np.random.default_rng(0)
     values = source.normal(5, [1, 100, 1e4], (400, 3))[:, :numbers]
     codes, effects = source.integers(30, size=(400, categories)), source.normal(size=30)
@@ -247,8 +249,11 @@ def test_a_classifier_beside_a_linear_model_can_be_loaded(tmp_path: Path) -> Non
     assert TrainedRun(tmp_path / "0").network.linear_path is not None
 
 
-def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) -> None:
+def test_the_linear_share_is_chosen_on_rows_that_are_held_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of a noisy sum, most of the prediction is that of ridge regression; of a bent function, none."""
+    caplog.set_level(logging.INFO, "mlplab")
     rest = ("model.linear_path=true", "trainer.max_epochs=30", "ensemble=3", "logger=[]")
     source, shares = np.random.default_rng(0), []
     x = source.normal(size=(300, 6))

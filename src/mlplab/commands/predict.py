@@ -1,6 +1,7 @@
 """The command predict: writes the rows of a file with a prediction, in constant memory."""
 
 import logging
+import shlex
 import shutil
 import sys
 import tempfile
@@ -27,7 +28,6 @@ from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import column_names, spread_columns
 from mlplab.runs.trained.levels import check_levels
 from mlplab.runs.trained.load import load
-from mlplab.typed_commands import command_line
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
@@ -112,8 +112,8 @@ def predict(
 
         _write(written(), output, escape_formulas=escape_formulas)
         has_targets = all(name in rows.schema for name in schema.targets)
-    words = f"run={run}", *[f"runs={runs}"] * (runs != "best"), f"data.path={source}"
-    hint = f"; to score these: {command_line('evaluate', *words)}" * (has_targets and source != STANDARD)
+    words = shlex.join([f"run={run}", *[f"runs={runs}"] * (runs != "best"), f"data.path={source}"])
+    hint = f"; to score these: mlplab evaluate {words}" * (has_targets and source != STANDARD)
     log.info("predicted %s rows in %.2f s%s", f"{done:,}", time.perf_counter() - started, hint)
     return done
 
