@@ -44,7 +44,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     weights = [v for key, v in run.config.items() if key.startswith("data.class_weights") and v != "none"]
     names = [comparison.name(run) for run in comparison.runs]
     in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
-    words = environment.get("command")
+    words, figures = environment.get("command"), figures_of(folder)
     return {
         "name": comparison.name(run),
         "status": str(run.metrics["status"]),
@@ -56,10 +56,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "validation": _validation(metrics),
         "curves": curves_of(run),
         "figures": [
-            chart
-            for name, charts in figures_of(folder).items()
-            if name not in (IMPORTANCE, LEARNING_CURVES)
-            for chart in charts
+            chart for name in figures if name not in (IMPORTANCE, LEARNING_CURVES) for chart in figures[name]
         ],
         "importance": importance_in(folder) or in_sweep,
         "worst": worst_rows(folder, schema) if schema else [],

@@ -15,7 +15,7 @@ from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.run import Run, member_configs
-from mlplab.runs.scores import first_class_scores, score_networks, table_scores
+from mlplab.runs.scores import Scores, first_class_scores, score_networks, table_scores
 from mlplab.runs.stack.build import Stack, build_stack
 from mlplab.runs.stack.checkpoints import REMEDY
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -40,12 +40,11 @@ class ScoredTestRows:
     def metrics(self) -> Metrics:
         """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
         run, table, rows = self.run, self.run.data.table, self.run.data.split.test
-        quantiles, metrics = run.config.quantiles, Metrics()
+        quantiles, found, metrics = run.config.quantiles, Scores(), Metrics()
         if not (run.data.bagged or quantiles):
-            metrics = {f"test/{name}": value.item() for name, value in self.values.items()}
-        if self.predicted is not None and (run.data.bagged or quantiles):
-            together = table_scores(table, rows, self.predicted, run.threshold, quantiles)
-            metrics |= {f"test/{name}": value for name, value in together.items()}
+            found = {name: value.item() for name, value in self.values.items()}
+        elif self.predicted is not None:
+            found = table_scores(table, rows, self.predicted, run.threshold, quantiles)
         if run.data.bagged:
             for name, value in self.values.items():
                 metrics[f"members/test/{name}"] = value.double().mean().item()
@@ -54,10 +53,9 @@ class ScoredTestRows:
                 metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in of_members}
         if self.predicted is not None and run.residuals:
             y, weight = table.y[rows], None if table.weight is None else table.weight[rows]
-            found = run.uncertainty.scores(self.predicted, y, weight)
+            found |= run.uncertainty.scores(self.predicted, y, weight)
             found |= first_class_scores(table.schema, self.predicted, y, weight)
-            metrics |= {f"test/{name}": value for name, value in found.items()}
-        return finite(metrics)
+        return finite({f"test/{name}": value for name, value in found.items()} | metrics)
 
     def baseline_metrics(self) -> Metrics:
         """The scores of the run's baselines."""

@@ -111,9 +111,8 @@ def _importance(study: SearchStudy) -> dict[str, tuple[float, float]]:
     """
     trials = [trial for trial in study.trials if status_of(trial) in STATES]
     scores = [math.inf if trial.value is None else study.sign * trial.value for trial in trials]
-    return key_importance(
-        scores, {key: [trial.params[key] for trial in trials] for key in study.space.dimensions}
-    )
+    values = {key: [trial.params[key] for trial in trials] for key in study.space.dimensions}
+    return key_importance(scores, values)
 
 
 def _table(best: BestTrial, space: Space) -> RichTable:
