@@ -70,6 +70,12 @@ def test_other_encodings_are_detected_or_set(tmp_path: Path, encoding: str, opti
     assert read(write(tmp_path, (TEXT * 50_000).encode(encoding)), option) == TEXT * 50_000
 
 
+@pytest.mark.parametrize("encoding", [None, "cp1252", "utf-16"])
+def test_lines_may_end_with_a_carriage_return_only(tmp_path: Path, encoding: str | None) -> None:
+    content = (TEXT * 200_000).replace("\n", "\r").encode(encoding or "utf-8")
+    assert read(write(tmp_path, content), encoding) == TEXT * 200_000
+
+
 @packers
 def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> None:
     assert read(write(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + suffix)) == TEXT
@@ -84,8 +90,9 @@ def test_archives_hold_what_was_packed(
     tmp_path: Path, suffix: str, pack: Pack, text: str, times: int
 ) -> None:
     content = (text * times).encode()
+    expected = content if b"\n" in content else content.replace(b"\r", b"\n")
     with plain_text(write(tmp_path, pack(content), "t" + suffix), "utf-8", "t") as plain:
-        assert plain.read_bytes() == content
+        assert plain.read_bytes() == expected
 
 
 @pytest.mark.parametrize(

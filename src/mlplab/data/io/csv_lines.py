@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mlplab.console import plural
 from mlplab.data.io.decompression import check_utf8
-from mlplab.data.io.dialect import NO_QUOTE, Dialect
+from mlplab.data.io.dialect import LONGEST_CELL, NO_QUOTE, Dialect
 from mlplab.errors import Fault, UserError
 
 
@@ -61,6 +61,9 @@ def check_lines(path: Path, dialect: Dialect, width: int, where: str) -> None:
         reason, line = error.args
         what = f"a quote is not closed properly ({reason})"
         remedy = "close the quote, or double a quote that belongs to the text"
+        if "field limit" in reason:
+            what = f"a cell has more than {LONGEST_CELL:,} characters"
+            remedy = f"shorten it; or, if a quote opens it, {remedy}"
         raise UserError(Fault(what, f"{where}, line {line}", remedy=remedy)) from error
     if first:
         columns = "header" if dialect.header and not dialect.short_header else "table"

@@ -48,7 +48,8 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
 def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
     """Opens a file of plain UTF-8 text: `path` itself, or a temporary copy if it is something else.
 
-    The encoding is detected if none is given. Messages refer to the file by `where`.
+    The encoding is detected if none is given. If lines end with a carriage return only, the copy's end with a
+    line feed. Messages refer to the file by `where`.
 
     Raises:
         UserError: if the file cannot be decompressed or decoded. Of plain UTF-8, only the beginning is
@@ -63,14 +64,16 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
         is_utf_16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         encoding = encoding or ("utf-16" if is_utf_16 else "utf-8")
         text = _as_utf8(chain([head], chunks), encoding, where)
-        if encoding == "utf-8" and not suffix:
-            next(text)  # raises if it is not text
+        first = next(text)  # raises if it is not text
+        has_old_line_ends = b"\r" in first and b"\n" not in first
+        if encoding == "utf-8" and not suffix and not has_old_line_ends:
             yield path
             return
+        line_end = b"\n" if has_old_line_ends else b"\r"
         with TemporaryDirectory(prefix="mlplab-") as folder:
             copy = Path(folder) / "table.csv"
             with copy.open("wb") as plain:
-                plain.writelines(text)
+                plain.writelines(chunk.replace(b"\r", line_end) for chunk in chain([first], text))
             yield copy
 
 

@@ -29,7 +29,10 @@ NO_QUOTE = "\0"
 
 Row = Sequence[str]
 
-csv.field_size_limit(2**24)  # Python's own limit, 131,072 characters, is less than some cells hold
+LONGEST_CELL = 2**25
+"""Characters of the longest cell. Python's own limit, 131,072, is less than some cells hold."""
+
+csv.field_size_limit(LONGEST_CELL)
 
 
 @dataclass(frozen=True)
