@@ -3,7 +3,7 @@ import json
 import pytest
 from support import ROOT, config
 
-from mlplab.config import parse
+from mlplab.config import parse, unknown_key
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.errors import UserError
 
@@ -88,6 +88,7 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
         ("baselines=[ridge]", "baselines[0]: invalid value (found 'ridge'"),
         ("optimizer.lr_factors={biases:-1}", "optimizer.lr_factors.biases: invalid value (found -1"),
         ("optimizer.lr_factors={bias:1}", "optimizer.lr_factors.bias: unknown key"),
+        ("loss=quantile loss.levels=[0.5,0.5]", "loss.levels: the level 0.5 is given twice"),
         ("scheduler=coslog scheduler.cycles=17", "scheduler.cycles: invalid value (found 17"),
         ("optimizer=sgd +optimizer.lr_by_fan_in=true", "optimizer.lr_by_fan_in belongs to optimizer=adam"),
         ("trainer.precision=16", "trainer.precision: invalid value (found 16, expected 32 or 64)"),
@@ -114,6 +115,24 @@ def test_unknown_keys_are_reported_with_the_nearest() -> None:
     assert "optimizer.momentum belongs to optimizer=sgd" in message
     assert "sede: unknown key" in message
     assert "threads: is missing" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [
+        *(("trainer.minutes", "did you mean sweep.minutes?"), ("trainer.lr", "did you mean optimizer.lr?")),
+        *((f"trainer.max_{what}", "did you mean sweep.minutes?") for what in ("minutes", "time")),
+        *(
+            ("optimizer.decay", "mean optimizer.weight_decay?"),
+            ("trainer.max_steps", "mean trainer.max_epochs"),
+        ),
+        *(("optimzer.lr", "mean optimizer.lr?"), ("test_size", "did you mean data.split.test?")),
+        *((f"data.{key}", "add data=csv data.path=FILE") for key in ("target", "columns", "quote")),
+    ],
+)
+def test_an_unknown_key_may_stand_for_one_with_its_words(key: str, remedy: str) -> None:
+    assert remedy in unknown_key(key).remedy
+    assert unknown_key("data.path").remedy.endswith("add data=csv")
 
 
 HOSTILE = [

@@ -9,6 +9,6 @@ def did_you_mean(near: Sequence[str], key: str = "", otherwise: str = "") -> str
     return f"did you mean {key}{near[0]}?" if near else otherwise
 
 
-def nearest(word: str, names: Iterable[str]) -> list[str]:
-    """The names closest to a mistyped `word`, best first; empty if none is close."""
-    return get_close_matches(word, list(names), n=3, cutoff=0.6)
+def nearest(word: str, names: Iterable[str], least: float = 0.6) -> list[str]:
+    """The names closest to a mistyped `word`, best first; empty if none is as similar as `least`, of 1."""
+    return get_close_matches(word, list(names), n=3, cutoff=least)

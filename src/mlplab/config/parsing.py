@@ -20,6 +20,8 @@ SYNONYMS = {
     "layers": "model.hidden",
     "device": "trainer.accelerator",
     "devices": "hydra.launcher.workers",
+    "max_time": "sweep.minutes",
+    "width": "model.hidden",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
     "label": "data.target",
@@ -71,7 +73,6 @@ def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] =
 def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
     owners, (section, _, leaf) = _keys(root), key.rpartition(".")
-    leaves = {full.rpartition(".")[2]: full for full in reversed(owners)}
     synonym = SYNONYMS.get(leaf)
     if section.startswith("hydra"):
         near = nearest(key, [f"hydra.launcher.{name}" for name in _keys(Launcher)])
@@ -79,16 +80,25 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
     elif owners.get(key):
         group = section.replace(".", "/")
         remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
+        if "csv" in owners[key]:
+            remedy += "; for your own table, add data=csv" + " data.path=FILE" * (key != "data.path")
     elif synonym and (synonym in owners or synonym.startswith("hydra.")):
         remedy = did_you_mean([synonym])
-    elif near := nearest(key, [full for full in owners if not key.startswith(f"{full}.")]) or [
-        leaves[name] for name in nearest(leaf, leaves)
-    ]:
+    elif near := _similar(key, [full for full in owners if not key.startswith(f"{full}.")]):
         remedy = did_you_mean(near)
     else:
         siblings = [full for full in owners if full.rpartition(".")[0] == section]
         remedy = f"the keys here are: {listed(siblings or [full for full in owners if '.' not in full], 20)}"
     return Fault(UNKNOWN_KEY, where=key, remedy=remedy)
+
+
+def _similar(key: str, owners: Sequence[str]) -> list[str]:
+    """The keys that are nearly an unknown one; else those with words of its last part, or a similar one."""
+    leaf, leaves = key.rpartition(".")[2], {full.rpartition(".")[2]: full for full in reversed(owners)}
+    words = {name: {*name.split("_")} for name in (leaf, *leaves)}
+    sharing = [name for name in leaves if words[leaf] & words[name]]
+    sharing.sort(key=lambda name: len(words[leaf] ^ words[name]))
+    return nearest(key, owners, 0.85) or [leaves[name] for name in sharing or nearest(leaf, leaves)]
 
 
 @cache

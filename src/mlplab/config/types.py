@@ -73,10 +73,10 @@ def read_levels(value: object) -> tuple[float, ...]:
     """The levels of intervals, sets or quantiles: a number, several, or text such as `0.8,0.9`.
 
     Raises:
-        ValueError: if one is not between 0 and 1.
+        ValueError: if one is not between 0 and 1, or is given twice.
     """
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else [value]
-    levels = []
+    levels = list[float]()
     for part in parts:
         text = str(part).strip()
         try:
@@ -86,10 +86,12 @@ def read_levels(value: object) -> tuple[float, ...]:
         if not 0 < level < 1 or text.endswith("%"):
             remedy = f"; for {level:g} % of the rows, give {level / 100:g}" if 1 < level < 100 else ""
             raise ValueError(f"a level is above 0 and below 1, such as 0.9{remedy}")
+        if f"{level:g}" in map("{:g}".format, levels):
+            raise ValueError(f"the level {level:g} is given twice")
         levels.append(level)
     if not levels:
         raise ValueError("give a level, such as 0.9")
-    return tuple(dict.fromkeys(levels))
+    return tuple(levels)
 
 
 Levels = Annotated[tuple[float, ...], BeforeValidator(read_levels)]
