@@ -147,12 +147,16 @@ def broken(path: Path, kind: str) -> None:
             for name in source.namelist():
                 target.writestr(name, source.read(name))
             if kind not in ("compressed", "twice"):
-                target.writestr(
-                    {"up": "../evil.txt", "absolute": "/tmp/evil.txt", "other": "code.py"}[kind], "x"
-                )
+                names = {"up": "../evil.txt", "absolute": "/tmp/evil.txt", "other": "code.py"}
+                target.writestr(names[kind], "x")
+            if kind == "twice":
+                with pytest.warns(UserWarning, match="Duplicate name"):
+                    target.writestr("metrics.json", source.read("metrics.json"))
 
 
-@pytest.mark.parametrize("kind", ["text", "cut", "compressed", "encrypted", "up", "absolute", "other"])
+@pytest.mark.parametrize(
+    "kind", ["text", "cut", "compressed", "encrypted", "up", "absolute", "other", "twice"]
+)
 def test_files_that_mlplab_has_not_written(
     run: mlplab.FinishedRun, run_script: Command, tmp_path: Path, kind: str
 ) -> None:

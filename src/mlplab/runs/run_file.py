@@ -1,6 +1,7 @@
 """Trained runs in one file: a zip archive of what their folders hold to use them. Imports no torch."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -52,6 +53,8 @@ def unpack(path: Path, folder: Path) -> None:
                 raise BadZipFile("it claims to contain more than the file does")
             if unknown := [part.filename for part in parts if not MEMBERS.fullmatch(part.filename)]:
                 raise BadZipFile(f"it contains {unknown[0]!r}")
+            if twice := [name for name, count in Counter(archive.namelist()).items() if count > 1]:
+                raise BadZipFile(f"it contains {twice[0]!r} twice")
             archive.extractall(folder)
     except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise UserError(Fault(f"is damaged: {error}", str(path), remedy=REMEDY)) from error
