@@ -6,7 +6,8 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from mlplab.figures.files import is_drawn, read_figures, write_figures
+from mlplab.figures import is_drawn
+from mlplab.figures.files import read_figures, write_figures
 from mlplab.figures.style import rows_of
 
 

@@ -14,6 +14,7 @@ from mlplab.config import TrainConfig
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
+from mlplab.figures import is_drawn
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
@@ -70,6 +71,7 @@ def train(
         else:
             log.info("%s has already finished", inside(folder))
         return metrics
+    log.info("loading torch and the table %s …", getattr(run.data, "path", run.data.name))
     run = resolved(run, cache, folder, alone=True)
     with heavy_imports():
         from mlplab.runs.train import train_runs
@@ -86,7 +88,7 @@ def train(
 
 def draw(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> None:
     """Draws a finished run if it asks for figures and has none yet."""
-    if run.figures == "none" or not has_test_scores(metrics):
+    if run.figures == "none" or not has_test_scores(metrics) or is_drawn(folder):
         return
     with heavy_imports():
         from mlplab.figures.failing import warn_if_failing

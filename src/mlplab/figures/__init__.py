@@ -1,12 +1,16 @@
 """Figures, drawn by Altair: functions of arrays and plain values that return charts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 Curve = Sequence[tuple[int, float]]
 """Points: the epoch, counted from 1, and a finite value."""
 
 FIGURES = "figures"
 """The folder of figures in the folder of a run or a sweep."""
+
+SPECIFICATION = ".vl.json"
+"""How the name of the specification of a figure ends."""
 
 IMPORTANCE = "importance"
 """The figure that `evaluate.py importance=true` draws, not training."""
@@ -19,3 +23,9 @@ RUN_FIGURES = (
     *("threshold", "calibration", "fitted", "error_by_part", "intervals", "coverage", "coverage_by_part"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""
+
+
+def is_drawn(folder: Path) -> bool:
+    """Whether the figures of a run or a sweep have been written."""
+    paths = (folder / FIGURES).glob(f"*{SPECIFICATION}")
+    return any(path.name != f"{IMPORTANCE}{SPECIFICATION}" for path in paths)

@@ -7,12 +7,12 @@ from typing import Any
 
 import vl_convert
 
-from mlplab.figures import FIGURES, IMPORTANCE
+from mlplab.figures import FIGURES, SPECIFICATION
 from mlplab.figures.style import ON_PAPER, Figure
 from mlplab.files import read_json, replacing
 
-SPECIFICATION, IMAGE = ".vl.json", ".png"
-"""How the names of the two files of a figure end."""
+IMAGE = ".png"
+"""How the name of the image of a figure ends."""
 
 SCALE = 1.5
 """Pixels of an image per pixel of a chart."""
@@ -34,12 +34,6 @@ def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes
             with replacing(figures / f"{name}{ending}", synced=False) as partial:
                 partial.write_bytes(content)
     return images
-
-
-def is_drawn(folder: Path) -> bool:
-    """Whether the figures of a run or a sweep have been written."""
-    paths = (folder / FIGURES).glob(f"*{SPECIFICATION}")
-    return any(path.name != f"{IMPORTANCE}{SPECIFICATION}" for path in paths)
 
 
 def figure_images(folder: Path) -> dict[str, Path]:

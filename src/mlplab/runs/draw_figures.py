@@ -16,7 +16,7 @@ from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
 from mlplab.figures.coverage import coverage_by_part, coverage_over_level, intervals
-from mlplab.figures.files import is_drawn, write_figures
+from mlplab.figures.files import write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
 from mlplab.figures.regression import predicted_vs_actual, residuals
@@ -44,13 +44,11 @@ BESIDE = ("boosting", "linear")
 
 
 def draw_finished(folder: Path, cache: DataCache) -> None:
-    """Draws the figures of a finished run that has none yet.
+    """Draws the figures of a finished run.
 
     Raises:
         UserError: if its table is gone, or has changed.
     """
-    if is_drawn(folder):
-        return
     run = TrainedRun(folder)
     data = cache.data(run.config)
     data.check_unchanged(run.table, "train again", order=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.console import progress_lines
 from mlplab.data.cache import DataCache
-from mlplab.figures import FIGURES
+from mlplab.figures import FIGURES, is_drawn
 from mlplab.figures.failing import warn_if_failing
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial
@@ -38,7 +38,7 @@ def draw_sweep(
     with warn_if_failing(root):
         comparisons = compared(root, runs)
         best = {comparison.best[0].folder for comparison in comparisons if comparison.best}
-        tested = [run for run in asked if has_test_scores(run.metrics)]
+        tested = [run for run in asked if has_test_scores(run.metrics) and not is_drawn(run.folder)]
         wanted = [run.folder for run in tested if run.config["figures"] == "all" or run.folder in best]
         done = 0
         with progress_lines(log.info, lambda: f"drawing: {done:,} of {len(wanted):,} runs"):

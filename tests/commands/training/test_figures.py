@@ -14,7 +14,8 @@ import pytest
 from lightning.pytorch.loggers.logger import DummyLogger
 from support import SMALL, Ended, events_of
 
-from mlplab.figures.files import is_drawn, read_figures
+from mlplab.figures import is_drawn
+from mlplab.figures.files import read_figures
 
 Command = Callable[..., Ended]
 
@@ -62,7 +63,11 @@ def quick_images(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["regression", "several targets", "two classes"],
 )
 def test_a_run_alone_is_drawn(
-    command: Command, tmp_path: Path, overrides: list[str], expected: set[str]
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: list[str],
+    expected: set[str],
 ) -> None:
     table().write_csv(tmp_path / "t.csv")
     ended = command(*QUICK, *PLAIN, *overrides)
@@ -85,6 +90,10 @@ def test_a_run_alone_is_drawn(
         ours = [point for point in points if point["model"] == "this network"]
         for name, column in (("row", "row"), ("actual", "price"), ("predicted", "prediction")):
             assert [point[name] for point in ours] == pytest.approx(predicted[column].to_list())
+    (tmp_path / "t.csv").unlink()
+    monkeypatch.setattr("mlplab.commands.train.heavy_imports", None)  # neither table nor torch is needed
+    again = command("resume=outputs/r")
+    assert (again.status, again.out.splitlines()[0]) == (0, "outputs/r has already finished")
 
 
 @pytest.mark.usefixtures("quick_images")

@@ -55,7 +55,6 @@ def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
 
 
 def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool = False) -> None:
-    log_loading(f"torch and the table {getattr(run.data, 'path', run.data.name)}")
     with heavy_imports():
         from rich.console import Console
 
