@@ -189,12 +189,16 @@ class BundledData(_Table):
 
 
 class UserTable(_Table):
-    """A table of the user's. Only `describe` can do without a target."""
+    """A table of the user's. Only `describe` can do without a target.
+
+    A run with `init_from` gets `categories`: those of columns that have fewer of them than in the other run.
+    """
 
     target: Annotated[list[Text], BeforeValidator(_as_list)]
     positive: ClassLabel | None
     weight: Text | None
     columns: Annotated[dict[str, ColumnKind], BeforeValidator(_as_dict)]
+    categories: dict[str, list[str]] = Field(default_factory=dict)
     na_values: Annotated[list[Text], BeforeValidator(_as_list)]
     missing_target: Literal["error", "drop"]
 

@@ -104,13 +104,13 @@ def table_spec(run: config.TrainConfig) -> TableSpec:
         return TableSpec(((TARGET, "target"), *by_split), raw=raw, task=run.task)
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
     roles += [(data.weight, "weight")] if data.weight else []
+    listed = {name: kind for name, kind in data.columns.items() if not isinstance(kind, str)}
     return TableSpec(
         (*roles, *by_split),
         declared={name: kind if isinstance(kind, str) else "ordinal" for name, kind in data.columns.items()},
         levels={
-            name: tuple(parse_str(pl.Series(kind), ()).drop_nulls())
-            for name, kind in data.columns.items()
-            if not isinstance(kind, str)
+            name: tuple(parse_str(pl.Series(texts), ()).drop_nulls())
+            for name, texts in {**data.categories, **listed}.items()
         },
         na_values=tuple(data.na_values),
         raw=raw,

@@ -3,11 +3,12 @@
 from contextlib import suppress
 from pathlib import Path
 
-from mlplab.config import Mlp, ResolvedConfig, TrainConfig, parse_resolved
+from mlplab.config import Mlp, ResolvedConfig, TrainConfig, UserTable, parse_resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.defaults import resolve_auto
+from mlplab.data.schema import Schema
 from mlplab.errors import UserError
-from mlplab.runs.discovery import read_config
+from mlplab.runs.discovery import read_config, read_schema
 from mlplab.runs.run_file import unpacked
 
 ARCHITECTURE = (
@@ -20,7 +21,7 @@ ARCHITECTURE = (
 def resolved(
     run: TrainConfig, cache: DataCache, folder: Path | None = None, *, alone: bool = False
 ) -> ResolvedConfig:
-    """The run with the defaults for its table, and with the architecture of the run that it starts from.
+    """The run with the defaults for its table; of the run that it starts from, architecture and categories.
 
     Args:
         folder: of the run, if it may have been started before: `init_from` may be gone by now.
@@ -29,25 +30,34 @@ def resolved(
     Raises:
         UserError: if the table or the split cannot be used.
     """
+    schema = None
     if run.init_from:
         started = folder if folder and (folder / "config.yaml").exists() else None
-        run = _with_architecture(run, started or Path(run.init_from))
+        # What cannot be read is reported before training.
+        with suppress(UserError, ValueError), unpacked(started or Path(run.init_from)) as other:
+            run = _with_architecture(run, parse_resolved(read_config(other)))
+            schema = Schema.from_plain(read_schema(other))
     data = cache.data(run)
+    if schema and isinstance(run.data, UserTable) and (lacking := _lacking(schema, data.table.schema)):
+        run = run.model_copy(update={"data": run.data.model_copy(update={"categories": lacking})})
+        data = cache.data(run)
     return resolve_auto(run, data.table, data.split, alone=alone)
 
 
-def _with_architecture(run: TrainConfig, other: Path) -> TrainConfig:
-    """The run in which the values of another run replace `auto`, as far as that run can be read."""
-    model = run.model
-    if isinstance(model, Mlp):
-        with suppress(UserError):  # checked before training, with a message
-            with unpacked(other) as folder:
-                trained = parse_resolved(read_config(folder)).model
-            if isinstance(trained, Mlp):
-                autos = [key for key in ARCHITECTURE if getattr(model, key) == "auto"]
-                changed = {key: getattr(trained, key) for key in autos}
-                if isinstance(names := changed.get("activation"), list):
-                    members = 1 if run.ensemble == "auto" else run.ensemble
-                    changed["activation"] = names[:members] if members > 1 else names[0]
-                return run.model_copy(update={"model": model.model_copy(update=changed)})
-    return run
+def _with_architecture(run: TrainConfig, other: ResolvedConfig) -> TrainConfig:
+    """The run in which the values of another run replace `auto`."""
+    model, trained = run.model, other.model
+    if not (isinstance(model, Mlp) and isinstance(trained, Mlp)):
+        return run
+    changed = {key: getattr(trained, key) for key in ARCHITECTURE if getattr(model, key) == "auto"}
+    if isinstance(names := changed.get("activation"), list):
+        members = 1 if run.ensemble == "auto" else run.ensemble
+        changed["activation"] = names[:members] if members > 1 else names[0]
+    return run.model_copy(update={"model": model.model_copy(update=changed)})
+
+
+def _lacking(trained: Schema, schema: Schema) -> dict[str, list[str]]:
+    """The categories of a trained run by column, if a table has only some of them, or left the column out."""
+    here = dict.fromkeys(schema.left_out, ()) | {column.name: column.categories for column in schema.inputs}
+    there = {column.name: [*column.categories] for column in trained.inputs if column.categories}
+    return {name: texts for name, texts in there.items() if name in here and {*here[name]} < {*texts}}

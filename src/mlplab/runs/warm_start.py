@@ -11,7 +11,7 @@ from mlplab.config.dotted_keys import differing
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.models import Network
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.run import Run, member_configs
@@ -68,8 +68,11 @@ def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
         trained = TrainedRun(finished_run(inner, "init_from"))
     if (there := _columns(trained.schema)) != (here := _columns(schema)):
         differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
-        what, remedy = "was trained on different columns", "give both tables the same columns and categories"
-        raise UserError(Fault(f"{what}: {listed(sorted(differs))}", f"init_from={folder}", remedy=remedy))
+        what, remedy = "was trained on different columns", "give both tables the same columns, and this one"
+        known = {text for column in trained.schema.inputs for text in column.categories}
+        new = (shortened(text) for column in schema.inputs for text in column.categories if text not in known)
+        what, found = f"{what}: {listed(sorted(differs))}", listed(new, 5)
+        raise UserError(Fault(what, f"init_from={folder}", found, remedy=f"{remedy} no new categories"))
     if trained.quantiles != run.quantiles:
         found, expected = (
             listed(map(str, of), 9) if of else "none" for of in (trained.quantiles, run.quantiles)

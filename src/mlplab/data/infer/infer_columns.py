@@ -13,7 +13,7 @@ from mlplab.data.cells.number_formats import MIN_SIGNED
 from mlplab.data.cells.parse import MISSING, Kind
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note, mixed_dates_note
-from mlplab.data.infer.infer_task import class_fault, constant_fault, find_classes
+from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
@@ -67,6 +67,11 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
         column.leave_out("empty", "all values are missing")
     elif texts is None:
         _infer_numbers(column, reader)
+    elif reader.spec.declared.get(name) == "ordinal":
+        _infer_levels(column, texts, reader)
+    elif (known := reader.spec.levels.get(name, ())) and {*texts} <= {*known}:
+        column.kind, column.keep = "categorical", (0,)
+        column.definition = Column(name, "categorical", column.missing > 0, categories=known)
     elif column.kind == "constant":
         column.leave_out("constant", f"all values are {shortened(texts[0])}")
     elif column.kind in ("identifier", "text"):
@@ -75,8 +80,6 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
             what, remedy = "free text, which is not read", "add columns for what it says"
         found = f"{what}: {len(texts):,} different texts in {column.filled:,} rows; to use it: {remedy}"
         column.leave_out(column.kind, mixed_dates_note(name, texts) or found)
-    elif reader.spec.declared.get(name) == "ordinal":
-        _infer_levels(column, texts, reader)
     else:
         categories = () if column.kind == "boolean" else tuple(texts.sort())
         kind: Kind = "categorical" if categories else "boolean"
@@ -111,7 +114,8 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
     is_date = column.definition.kind == "date"
     column.keep = np.flatnonzero((low < high) | (column.missing > 0 and not is_date)).tolist()
     if not column.keep:
-        what = f"all values are {column.low[0] + column.definition.offset:g}"
+        value = column.low[0] + column.definition.offset
+        what = f"all values are {'about ' * (abs(value) > LARGEST_INTEGER)}{value:g}"
         column.leave_out("constant", "all dates have the same day and hour" if is_date else what)
         return
     parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()

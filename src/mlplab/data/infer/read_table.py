@@ -44,6 +44,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     """
     where, spec = reader.source.where, reader.spec
     if reader.rows == 0:
+        reader.source.check_lines()  # a quote may be open since the header
         raise UserError(Fault("has a header but no rows", where, remedy="give it rows of data"))
     if faults := [fault for column in columns for fault in column.faults]:
         raise UserError(*faults)
@@ -86,12 +87,10 @@ def _warn(columns: Mapping[str, str], where: str, action: str = "") -> None:
 
 def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
     """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    final = texts.rank("ordinal").to_numpy().astype(np.float64) - 1
-    if column.kind == "boolean":
-        final = np.array([BOOLEANS[text.lower()] for text in texts])
-    elif column.kind == "ordinal":
-        final = np.array([column.definition.categories.index(text) for text in texts])
-    final = np.append(final, np.nan).astype(codes.dtype)
+    is_boolean, labels = column.kind == "boolean", column.definition.categories or texts.sort()
+    numbers = BOOLEANS if is_boolean else {label: code for code, label in enumerate(labels)}
+    of_texts = [numbers[text.lower() if is_boolean else text] for text in texts]
+    final = np.array([*of_texts, np.nan], codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]
         block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]

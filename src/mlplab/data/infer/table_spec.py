@@ -32,7 +32,7 @@ class TableSpec:
     Attributes:
         roles: the columns that are not only inputs, or not inputs at all; names may occur twice.
         declared: the declared kinds by column name; a format of `strptime` declares a date.
-        levels: the levels of ordinal columns, if they are listed.
+        levels: the levels of ordinal columns, if they are listed, and the categories that others may have.
         na_values: additional missing values.
         raw: whether numbers have no offset.
         drop_missing_targets: whether rows without a target are left out, instead of being faults.
