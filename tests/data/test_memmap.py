@@ -123,7 +123,7 @@ def test_damaged_files_are_written_again(path: Path, damage: str) -> None:
 
 def test_a_refused_table_leaves_no_files(path: Path) -> None:
     path.write_text(path.read_text() + "1,x,c0,oops,1,g0\n")
-    with pytest.raises(UserError, match=rf"line {ROWS + 2}, data row {ROWS + 1}: is not a finite number"):
+    with pytest.raises(UserError, match=rf"line {ROWS + 2}, data row {ROWS + 1}: is a text, not a number"):
         read(path, memory=1e3)
     assert list(TABLES.iterdir()) == []
 

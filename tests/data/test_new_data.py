@@ -1,6 +1,6 @@
 """Any table that can be written comes back from a file: its rows, in their order, and their predictions."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +102,15 @@ def test_tables_that_polars_writes_come_back(tmp_path: Path, frame: pl.DataFrame
             assert torch.equal(network(torch.from_numpy(x)[None])[0], predicted[start:stop])
     order = whole.x[:, whole.schema.names.index("row")] + whole.schema.inputs[0].offset
     assert order.tolist() == frame["row"].to_list()
+
+
+def test_times_of_day_are_read_as_their_texts(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"a": [*(time(hour, 5 * hour, 7) for hour in range(12)), None], "y": range(13)})
+    frame.write_parquet(tmp_path / "t.parquet")
+    texts = table_of(frame.cast({"a": pl.String}))
+    assert [column.kind for column in texts.schema.inputs] == ["date"]
+    for table in (table_of(frame), table_of(tmp_path / "t.parquet")):
+        assert table.schema == texts.schema
+        np.testing.assert_array_equal(table.x, texts.x)
+    transformer = FrameTransformer(texts.schema, "t", np.float32, decimal_comma=False)
+    np.testing.assert_array_equal(transformer.features(frame), texts.x)

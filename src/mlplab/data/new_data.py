@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from mlplab.data.cells.dates import is_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import BAD, bad_cells, cells_of, is_text, named, parse_str
+from mlplab.data.cells.parse import bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.class_labels import class_numbers
 from mlplab.data.frames import FrameLike, in_memory, to_polars
 from mlplab.data.io.header import ROW_INDEX
@@ -123,10 +123,10 @@ class FrameTransformer:
 
     def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
         """The first of the `bad` cells of a column, which are of a different kind than in training."""
-        what = BAD[column.kind] + (f"; {len(bad):,} such cells in this column" if len(bad) > 1 else "")
+        text = str(cells[bad[0]])
+        what, expected = column.fault_of(text, len(bad))
         place = f"{self.where}, column '{column.name}', data row {self.rows + bad[0] + 1}"
-        remedy = "write it as in training, or leave it empty"
-        return Fault(what, place, shortened(str(cells[bad[0]])), column.expected, remedy)
+        return Fault(what, place, shortened(text), expected, "write it as in training, or leave it empty")
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

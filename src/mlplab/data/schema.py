@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import EXPECTED, Kind, by_distinct, parse_bool, parse_str
+from mlplab.data.cells.parse import BAD, EXPECTED, Kind, by_distinct, fault_of, parse_bool, parse_str
 from mlplab.errors import listed, shortened
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -81,6 +81,12 @@ class Column:
         if self.categories:
             return f"one of {listed(map(shortened, self.categories), 5)}"
         return EXPECTED[self.kind] if self.format in ("", ISO) else f"one written as {self.format}"
+
+    def fault_of(self, text: str, cells: int) -> tuple[str, str]:
+        """What is wrong with a number of bad cells, by the text of the first, and what was expected."""
+        what = fault_of(text.strip(), self.kind)
+        expected = self.expected if what == BAD[self.kind] else ""
+        return what + (f"; {cells:,} such cells in this column" if cells > 1 else ""), expected
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ MISTAKES: list[Mistake] = [
         "42 text where a number was",
         {"n.csv": f"{COLUMNS}\n{NUMBERS}\n1,2,high,4,5\n"},
         PREDICT,
-        "n.csv, column 'x3', data row 2: is not a finite number | 'high'",
+        "n.csv, column 'x3', data row 2: is a text, not a number | 'high'",
     ),
     mistake("45 zero rows", {"n.csv": f"{COLUMNS}\n"}, PREDICT, "n.csv: has no rows to predict"),
     mistake(

@@ -21,6 +21,7 @@ FEW = ["0", "1", "2"]
 
 CATEGORIES = "if its values are categories: data.columns.a=categorical"
 PLAIN = "write plain numbers"
+CORRECT = "correct it, or remove such rows"
 KIND = "or set its kind: data.columns.a=categorical (or drop)"
 DROP = "data.columns.a=drop leaves the column out"
 MISSING = "if it stands for a missing value: 'data.na_values"
@@ -40,14 +41,15 @@ def refusal(folder: Path, **columns: Sequence[object]) -> list[str]:
     ("cells", "remedies"),
     [
         ([*FEW, "3+", "?"], [CATEGORIES, MISSING, PLAIN, DROP]),
-        ([*FEW, "x", *FEW * 50], [CATEGORIES, MISSING, PLAIN, DROP]),  # once
+        ([*FEW, "x", *FEW * 50], [CATEGORIES, MISSING, CORRECT, DROP]),  # once
         ([*[str(100 + i % 30) for i in range(99)], "136A"], [CATEGORIES, PLAIN, DROP]),  # many codes
-        ([*NUMBERS[1:], "12 kg"], [PLAIN, KIND]),
+        ([*NUMBERS[1:], "12 kg"], ["write 12, without the unit", KIND]),
         ([*NUMBERS[1:], '"2,5"'], ["if a comma marks decimals", KIND]),
-        ([*NUMBERS[1:], "low"], [MISSING, PLAIN, KIND]),
-        (["low" if i % 10 == 0 else number for i, number in enumerate(NUMBERS)], [PLAIN, KIND]),  # too many
+        ([*NUMBERS[1:], "low"], [MISSING, CORRECT, KIND]),
+        (["low" if i % 10 == 0 else number for i, number in enumerate(NUMBERS)], [CORRECT, KIND]),  # too many
         ([f"~{i}" if i % 3 == 0 else number for i, number in enumerate(NUMBERS)], [PLAIN, KIND]),
-        *(([*FEW, sign], [MISSING, PLAIN, KIND]) for sign in ("?", "n.a.", "#N/A", "unknown", "<NA>", "...")),
+        *(([*FEW, sign], [MISSING, PLAIN, KIND]) for sign in ("?", "...")),
+        *(([*FEW, word], [MISSING, CORRECT, KIND]) for word in ("n.a.", "#N/A", "unknown", "<NA>")),
     ],
 )
 def test_the_most_likely_remedy_comes_first(tmp_path: Path, cells: list[str], remedies: list[str]) -> None:
@@ -124,7 +126,7 @@ def test_bad_and_missing_targets_are_refused_together(tmp_path: Path, bad: str) 
     (tmp_path / "t.csv").write_text("\n".join(["a,y", *lines]))
     path = f"data.path={tmp_path / 't.csv'}"
     message = refused(path)
-    assert f"line {ROWS - 1}, data row {ROWS - 2}: is not a" in message
+    assert f"line {ROWS - 1}, data row {ROWS - 2}: is" in message
     assert f"line {ROWS}, data row {ROWS - 1}: a value is missing; 2 such rows" in message
     assert "data.missing_target=drop leaves such rows out" in message
     words = typed_words(message, r"'data\.na_values=\[.*?\]' data\.missing_target=drop")
@@ -137,6 +139,6 @@ def test_bad_and_missing_weights_are_refused_together(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         table_of(tmp_path / "t.csv", weight="w")
     assert [fault.what for fault in raised.value.faults] == [
-        "is not a finite number; 25 such cells in this column",
+        "is a text, not a number; 25 such cells in this column",
         "is missing or negative; 50 such rows",
     ]

@@ -51,7 +51,9 @@ def test_numbers_that_turn_out_to_be_categories(read: Callable[..., Table]) -> N
 def test_a_few_words_among_numbers_are_mistakes(read: Callable[..., Table]) -> None:
     cells: list[object] = [*range(2 * LATER)]
     cells[LATER + 7] = cells[LATER + 9] = "12 kg"
-    with pytest.raises(UserError, match=rf"row {LATER + 8}: is not a finite number; 2 such cells .*'12 kg'"):
+    with pytest.raises(
+        UserError, match=rf"row {LATER + 8}: is a number with a unit, 'kg'; 2 such cells .*'12 kg'"
+    ):
         read(cells)
 
 
@@ -72,6 +74,11 @@ def test_a_sparse_column_of_numbers_keeps_its_digits(read: Callable[..., Table],
     assert (table.x[LATER:, 0].astype(float) + column.offset).tolist() == [*range(10**12, 10**12 + 50)]
 
 
+def test_integers_that_a_float_cannot_tell_apart(read: Callable[..., Table]) -> None:
+    with pytest.raises(UserError, match=r"column 'a': all values are about 1.84467e\+19"):
+        read([2**64 - 1 - row for row in range(50)])
+
+
 def test_a_sparse_column_of_dates(read: Callable[..., Table]) -> None:
     days = [datetime(2024, 1, 31) + timedelta(days=40 * i) for i in range(50)]
     table = read([*[None] * LATER, *[f"{day:%d.%m.%Y}" for day in days]])
@@ -83,7 +90,9 @@ def test_a_sparse_column_of_dates(read: Callable[..., Table]) -> None:
 
 def test_a_few_words_before_many_numbers_are_mistakes(read: Callable[..., Table]) -> None:
     words = [["low", "high"][i % 2] for i in range(LATER)]
-    with pytest.raises(UserError, match=rf"data row 1: is not a finite number; {LATER:,} such cells .*'low'"):
+    with pytest.raises(
+        UserError, match=rf"data row 1: is a text, not a number; {LATER:,} such cells .*'low'"
+    ):
         read([*words, *range(3 * LATER)])
 
 

@@ -4,6 +4,7 @@ Training tables, files to predict and frames in memory are all parsed by these f
 only a cast; the rest are stripped and compared with the words for missing values.
 """
 
+import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
@@ -42,7 +43,12 @@ BAD: dict[Kind, str] = {
     "boolean": "is neither true nor false",
     "date": "is not a date like the others",
 }
-"""Messages about bad cells."""
+"""Messages about bad cells, but for those of `fault_of`."""
+
+WITH_UNIT = re.compile(r"([+-]?\d{1,20}(?:[.,]\d{1,20}){0,5})(?:\s|(?=\D\D))(°?[^\W\d_]\D{0,20})")
+"""A number with its unit. Without a space, one letter may also be part of a code: 136A."""
+
+WORDS = re.compile(r"(?i)(?![+-]?inf(inity)?$)\D{0,60}[^\W\d_]\D{0,60}")
 
 LONG_INTEGER = r"^[+-]?\d{19,}$"
 """An integer that may need more than 64 bits: usually an identifier, and a float would lose its digits."""
@@ -146,13 +152,24 @@ def bad_cells(cells: pl.Series, values: pl.Series, na_values: Collection[str], k
     text = cells.gather(rows).cast(pl.String).str.strip_chars()
     bad = parse_str(text, na_values).is_not_null()
     if may_be_long:  # a large number with an exponent or a point is good
-        bad &= ~values.gather(rows).is_finite().fill_null(value=False) | text.str.contains(LONG_INTEGER)
+        has_64_bits = text.cast(pl.Int128, strict=False).is_between(-(2**63), 2**64 - 1)
+        is_long = text.str.contains(LONG_INTEGER) & ~has_64_bits.fill_null(value=False)
+        bad &= ~values.gather(rows).is_finite().fill_null(value=False) | is_long
     return rows.filter(bad)
 
 
+def fault_of(text: str, kind: Kind) -> str:
+    """What is wrong with a text without surrounding spaces that is no cell of this kind."""
+    if kind == "numeric" and re.fullmatch(LONG_INTEGER, text):
+        return "is an integer of more than 64 bits"
+    if kind == "numeric" and (parts := WITH_UNIT.fullmatch(text)):
+        return f"is a number with a unit, {parts[2]!r}"
+    return "is a text, not a number" if kind == "numeric" and WORDS.fullmatch(text) else BAD[kind]
+
+
 def is_text(dtype: DataType) -> bool:
-    """Whether a column of this type holds text."""
-    return dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null)
+    """Whether a column of this type is read as text, as times of day are, which CSV has no type for."""
+    return dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Time)
 
 
 def has_nan(values: pl.Series) -> bool:

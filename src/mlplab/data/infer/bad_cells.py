@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlplab.data.cells.dates import mixed_formats
-from mlplab.data.cells.parse import BAD, LONG_INTEGER, MISSING
+from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS
 from mlplab.data.infer.infer_kind import typed_formats
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
@@ -27,21 +27,18 @@ def check_cells(reader: TableReader) -> None:
     missing = (text for column in bad for text in _missing_texts(column))
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:
-        (row, text), kind = column.first_bad, column.definition.kind
-        is_long = kind == "numeric" and _matches(column, LONG_INTEGER)
-        what = "is an integer of more than 64 bits" if is_long else BAD[kind]
-        what += f"; {column.bad:,} such cells in this column" if column.bad > 1 else ""
-        expected = column.definition.expected
+        row, text = column.first_bad
+        what, expected = column.definition.fault_of(text, column.bad)
         remedy = "; ".join(_remedies(column, na_values, reader))
         column.faults = [Fault(what, reader.place(row, column), shortened(text), expected, remedy)]
 
 
 def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> Iterator[str]:
     """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
-    name, role, is_input = column.name, column.role, column.role == "input"
+    name, role, is_input, text = column.name, column.role, column.role == "input", column.bad_texts[0]
     alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
     categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
-    if _matches(column, LONG_INTEGER) and role in ("input", "target"):
+    if re.fullmatch(LONG_INTEGER, text) and role in ("input", "target"):
         yield f"if it is a name or a class, {typed(name, 'categorical')} keeps all digits"
         yield f"{typed(name, 'drop')} leaves it out" if is_input else "else write it in a larger unit"
         return
@@ -55,20 +52,17 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> It
     known = "" if is_format else column.definition.format
     if column.kind == "date" and (mixed := mixed_formats(column.bad_texts, known)):
         yield f"if it is a date in another format: {typed_formats(name, mixed)}"
-    elif column.kind != "numeric" or column.definition.format:
+    elif column.kind != "numeric" or column.definition.format or WORDS.fullmatch(text):
         yield "declare another format" if is_format else "correct it, or remove such rows"
-    elif reader.source.dialect and _matches(column, COMMA):
+    elif reader.source.dialect and re.fullmatch(COMMA, text):
         yield "if a comma marks decimals: 'data.decimal=\",\"'"
+    elif parts := WITH_UNIT.fullmatch(text):
+        yield f"write {parts[1]}, without the unit, and convert numbers in other units"
     else:
         yield "write plain numbers (no thousands separators, no units)"
     if is_input:
         drop = f"{typed(name, 'drop')} leaves the column out"
         yield drop if may_be_categories else f"or set its kind: {categorical} (or drop)"
-
-
-def _matches(column: InferredColumn, pattern: str) -> bool:
-    """Whether the first bad cell matches a pattern."""
-    return re.fullmatch(pattern, str(column.bad_texts[0])) is not None
 
 
 def _missing_texts(column: InferredColumn) -> list[str]:

@@ -174,4 +174,5 @@ def _columns(part: Part, other: Part) -> list[str]:
 
 def _family(dtype: DataType) -> str:
     """The family of a type; types of the same family can be read together."""
-    return "number" if dtype.is_numeric() else "text" if is_text(dtype) else str(dtype.base_type())
+    of_text = is_text(dtype) and dtype != pl.Time
+    return "number" if dtype.is_numeric() else "text" if of_text else str(dtype.base_type())
