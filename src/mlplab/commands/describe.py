@@ -1,7 +1,7 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,7 +16,7 @@ from rich.text import Text
 from mlplab.config import TrainConfig
 from mlplab.console import counted_lines, wrapped
 from mlplab.data.cache import RunData
-from mlplab.data.cells.parse import cells_of, parse_str
+from mlplab.data.cells.parse import named, parse_str
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -29,6 +29,9 @@ from mlplab.errors import Fault, UserError, listed, shortened
 
 MOST_DISTINCT, MOST_HASHES = 100_000, 30_000_000
 """Distinct values up to which they are counted: of a column, and of all columns together."""
+
+MOST_CELLS = 100_000
+"""Cells whose texts are parsed together: of a wide table, those of many columns."""
 
 MAX_WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
@@ -124,11 +127,10 @@ def _distinct_and_first(
     }
     most, rows = min(MOST_DISTINCT, MOST_HASHES // max(1, len(hashes))), 0
     for frame in reader.blocks(list(hashes)):
-        for name, seen in list(hashes.items()):
-            texts = parse_str(cells_of(frame, name), reader.spec.na_values).drop_nulls()
-            first[name] = first[name] or next(iter(texts.head(1)), "")
-            seen = seen.append(texts.unique().hash()).unique()
-            hashes[name], distinct[name] = seen, f"{len(seen):,}"
+        for name, example, seen in _values(frame, [*hashes], reader.spec.na_values):
+            first[name] = first[name] or example
+            seen = hashes[name] = hashes[name].append(seen).unique()
+            distinct[name] = f"{len(seen):,}"
             if len(seen) > most:
                 del hashes[name]
                 distinct[name] = f"{most:,}+"
@@ -137,6 +139,18 @@ def _distinct_and_first(
         if not hashes:
             break
     return distinct, first
+
+
+def _values(
+    frame: pl.DataFrame, names: Sequence[str], na_values: Sequence[str]
+) -> Iterator[tuple[str, str, pl.Series]]:
+    """The first value of each column that has any, and the hashes of its distinct values."""
+    together = max(1, MOST_CELLS // max(1, frame.height))
+    for start in range(0, len(names), together):
+        texts = frame.select(map(named, names[start : start + together])).cast(pl.String).unpivot()
+        texts = texts.with_columns(parse_str(texts["value"], na_values)).drop_nulls()
+        columns = texts.group_by("variable").agg(pl.first("value"), hashes=pl.col("value").hash().unique())
+        yield from zip(*columns, strict=True)
 
 
 def column_cells(description: Description) -> dict[str, list[Any]]:
@@ -195,6 +209,8 @@ def task_lines(description: Description) -> list[str]:
     if not (classes := targets[0].classes):
         return [f"task: regression of {', '.join(column.name for column in targets)}"]
     counts = [f"{shortened(label)} {count:,}" for label, count in classes.counts.items()]
+    if len(counts) == 1:
+        return [f"task: none, as {targets[0].name} has a single class: {counts[0]}"]
     task = "binary" if len(counts) == 2 else "multiclass"
     return [f"task: {task}; the {len(counts)} classes of {targets[0].name} and their rows: {listed(counts)}"]
 

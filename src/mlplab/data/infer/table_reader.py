@@ -5,9 +5,11 @@ How a column is read is inferred from the first rows. If later rows contradict t
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from jaxtyping import Float, Float64
 
 from mlplab.config.data import is_number_format
@@ -25,7 +27,7 @@ from mlplab.errors import Fault, UserError
 SAMPLE_ROWS = 4096
 """The number of first rows."""
 
-UNREADABLE = (pl.Binary, pl.Time, pl.Duration, pl.Object)
+UNREADABLE = (pl.Binary, pl.Duration, pl.Object)
 """Types that no kind of column has, besides nested ones."""
 
 Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
@@ -221,12 +223,10 @@ class TableReader:
 
     def _na_values(self) -> list[str]:
         """Missing values as the sample spells them, with the spaces around them."""
-        spellings = set(self.spec.na_values)
-        for name, dtype in self.source.schema.items():
-            if dtype == pl.String:
-                cells = cells_of(self.sample, name).drop_nulls().unique()
-                spellings |= set(cells.filter(cells.str.strip_chars().is_in(NA_VALUES)))
-        return sorted(spellings - {""})
+        texts = self.sample.select(cs.string())
+        are_missing = texts.select(pl.all().str.strip_chars().is_in(NA_VALUES))
+        found = (texts[name].filter(are_missing[name]) for name in texts.columns if are_missing[name].any())
+        return sorted({*self.spec.na_values, *chain.from_iterable(found)} - {""})
 
 
 def _is_plain(cells: pl.Series) -> bool:
