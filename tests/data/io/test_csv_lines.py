@@ -89,7 +89,7 @@ def test_a_quote_that_is_not_closed_is_reported(tmp_path: Path, row: str) -> Non
 
 
 def test_a_cell_of_millions_of_characters_is_no_open_quote(tmp_path: Path) -> None:
-    path = write(tmp_path, f"a,y\n{'x' * 20_000_000},2,3\n")
+    path = write(tmp_path, f"a,y\n{'x' * (2**24 + 1)},2,3\n")
     assert messages(path, 2) == ["t, line 2: the line has 3 fields, but the header has 2"]
     longest = csv.field_size_limit(100)
     try:
