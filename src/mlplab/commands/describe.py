@@ -1,5 +1,6 @@
 """The command describe: how the columns of a table are read, before any training."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ EITHER = "range/example"
 NUMBERS = ("missing", "distinct", "range", EITHER)
 """Columns of the grid that align with numbers."""
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Description:
@@ -92,12 +95,14 @@ def describe(config: TrainConfig, frame: pl.DataFrame | None = None) -> Descript
 
 
 def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[InferredColumn]) -> tuple[Fault, ...]:
-    """Why training would refuse a table that can be read."""
+    """Why training would refuse a table that can be read; warns if its split should be by time."""
     try:
         table = build_table(reader, columns)
         check_task(config, table)
         data = RunData(table, make_split(config.data.split, table))
         check_split(config, table.schema.classes, data.absent_classes)
+        for warning in data.time_order if table.schema.targets else ():
+            log.warning("%s", warning)
     except UserError as error:
         return error.faults
     return ()

@@ -13,6 +13,7 @@ from mlplab import config
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.leaks.seen_rows import SeenRows, repeated_test_rows, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks
+from mlplab.data.leaks.time_order import time_order
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
@@ -71,6 +72,11 @@ class RunData:
             rows = np.random.default_rng(0).permutation(np.concatenate([split.train, split.val]))
             split = Split(rows[: len(split.train)], rows[len(split.train) :], split.test)
         return target_leaks(self.table, split)
+
+    @cached_property
+    def time_order(self) -> list[str]:
+        """A warning if neighbours in time are similar, unless the split is by time or groups."""
+        return [] if self.table.split_columns else time_order(self.table, self.split)
 
     @cached_property
     def absent_classes(self) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Trains runs: opens their folders, fits a stack, and calibrates, tests and finalizes the runs that end."""
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name, lightning_quiet
 
 log = logging.getLogger(__name__)
+
+FIGURE = re.compile(r"\b\d+%|\b0\.\d+")
+"""What differs between warnings about the same thing."""
 
 
 def train_runs(
@@ -172,10 +176,11 @@ def _create_or_reopen(runs: Sequence[Run], state: StackState | None) -> None:
 
 
 def _warn(shown: set[str], warnings: Sequence[str]) -> None:
-    """Shows warnings on the terminal, each once for a table; the runs' logs are not open yet."""
+    """Shows warnings on the terminal, each once for a table, though figures differ between folds; the runs'
+    logs are not open yet."""
     for warning in warnings:
-        if warning not in shown:
-            shown.add(warning)
+        if (what := FIGURE.sub("", warning)) not in shown:
+            shown.add(what)
             log.warning("%s", warning)
 
 

@@ -45,6 +45,52 @@ def test_a_column_that_contains_a_class(copy: pl.Expr) -> None:
     assert warning.startswith("column 'z' alone predicts 'y'")
 
 
+LEFT = pl.col("y") == "no"
+
+
+@pytest.mark.parametrize(
+    ("copy", "how"),
+    [
+        (
+            pl.when(LEFT & (pl.int_range(pl.len()) % 33 > 0)).then("a"),
+            "% of the loss, by which of its cells are missing",
+        ),
+        (
+            pl.when(LEFT & (pl.int_range(pl.len()) % 20 > 0)).then("b"),
+            "% of the loss, by which of its cells are missing",
+        ),
+        (pl.when(LEFT ^ (pl.int_range(pl.len()) % 60 == 0)).then(1).otherwise(2), "and removes 9"),
+        (3.4 * LEFT + pl.col("a"), "and ranks its classes with AUROC 0.9"),
+        (-3.4 * LEFT - pl.col("a"), "and ranks its classes with AUROC 0.9"),
+    ],
+)
+def test_a_column_that_nearly_contains_a_class(copy: pl.Expr, how: str) -> None:
+    rows = frame().with_columns(y=LABELS).with_columns(z=copy)
+    [warning] = warnings_of(table_of(rows))
+    assert warning.startswith("column 'z' alone predicts 'y' and ")
+    assert how in warning
+
+
+def test_a_column_that_is_a_noisy_copy() -> None:
+    noise = pl.int_range(pl.len()) * 0.618 % 1 - 0.5
+    [warning] = warnings_of(table_of(frame().with_columns(z=Y + 0.2 * noise)))
+    assert warning.startswith("column 'z' alone predicts 'y' and removes 9")
+    assert warnings_of(table_of(frame().with_columns(z=Y + 2 * noise))) == []
+
+
+def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
+    rows = frame().with_columns(
+        y=pl.when(pl.int_range(pl.len()) % 40 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
+    )
+    rows = rows.with_columns(z=3.4 * LEFT + pl.col("a"))
+    assert warnings_of(table_of(rows)) == []
+    one_class = rows.with_columns(
+        y=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("no")).otherwise(pl.lit("yes"))
+    )
+    table = table_of(one_class)
+    assert target_leaks(table, random_split(table.rows[3:], val=0.15, test=0.15, seed=0)) == []
+
+
 def test_columns_whose_sum_is_the_target() -> None:
     rows = frame().with_columns(part=Y - 2 * pl.col("a"), nothing=None).fill_null(0.0)
     [warning] = warnings_of(table_of(rows))

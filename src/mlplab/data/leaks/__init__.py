@@ -1,1 +1,2 @@
-"""What would make scores too good: test rows that were in training, and copies of the target."""
+"""What would make scores too good: test rows that were in training, copies of the target, and
+neighbours in time."""

@@ -62,13 +62,13 @@ def _body(run: ResolvedConfig) -> str:
 
 
 def row_warnings(run: Run, *, resumed: bool) -> list[str]:
-    """Warnings about classes that a set lacks, and about test rows that are in training."""
+    """Warnings about classes that a set lacks, and about what makes scores too good."""
     data, warnings = run.data, []
     for part, absent in data.absent_classes.items():
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
-    warnings += data.target_leaks if isinstance(run.config.data, UserTable) else []
+    warnings += [*data.target_leaks, *data.time_order] if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
         warnings += warm_start.seen_rows_warnings(run)
     if repeated := data.repeated_test_rows:
