@@ -1,16 +1,16 @@
 """Rows that are similar to their neighbours in time."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
-from support import config, table_of
+from support import table_of
 
-from mlplab.data.cache import DataCache
+from mlplab.data.cache import RunData
 from mlplab.data.leaks.time_order import time_order
+from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
-from mlplab.data.table import Table
 
 ROWS = 600
 DRAWN = np.random.default_rng(1)
@@ -21,8 +21,8 @@ OTHERS = np.cumsum(DRAWN.normal(size=(2, ROWS)), axis=1)
 SERIES = pl.DataFrame({"a": NOISE, "day": DAYS, "y": WALK})
 
 
-def warnings_of(rows: pl.DataFrame, **arguments: str) -> list[str]:
-    table: Table = table_of(rows, **arguments)  # type: ignore[arg-type]
+def warnings_of(rows: pl.DataFrame) -> list[str]:
+    table = table_of(rows)
     return time_order(table, random_split(table.rows, val=0.15, test=0.15, seed=0))
 
 
@@ -75,15 +75,13 @@ def test_tables_that_are_not_in_the_order_of_time(rows: pl.DataFrame) -> None:
     assert warnings_of(rows) == []
 
 
-def test_only_sets_that_lie_among_each_other_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    SERIES.write_csv("t.csv")
-    Path("parts.txt").write_text("train\n" * 420 + "val\n" * 90 + "test\n" * 90)
-    table = ("data=csv", "data.path=t.csv", "data.target=y")
-    splits = (("random",), ("time", "data.split.time=day"), ("file", "data.split.path=parts.txt"))
-    found = [
-        DataCache().data(config(*table, f"data/split={name}", *keys)).time_order for name, *keys in splits
-    ]
-    assert [len(warnings) for warnings in found] == [1, 0, 0]
-    spoiled = SERIES.with_columns(w=pl.Series((np.arange(ROWS) % 13 == 0) * 1.0))
-    assert warnings_of(spoiled, weight="w") == []  # too few rows with weight
+def test_only_sets_that_lie_among_each_other_count() -> None:
+    table = table_of(SERIES)
+    rows = np.random.default_rng(0).permutation(ROWS)
+    mixed = Split(*(np.sort(part) for part in np.split(rows, [420, 510])))
+    assert len(RunData(table, mixed).time_order) == 1
+    assert RunData(table, Split(*np.split(np.arange(ROWS), [420, 510]))).time_order == []
+    by_group = replace(table, split_columns={"group": np.zeros(ROWS)})
+    assert RunData(by_group, mixed).time_order == []
+    few_with_weight = SERIES.with_columns(w=(pl.int_range(ROWS) % 13 == 0).cast(pl.Float64))
+    assert time_order(table_of(few_with_weight, weight="w"), mixed) == []
