@@ -4,7 +4,7 @@ warnings  false alarms: all warnings about tables from packages of R, whose targ
           at; hits: of 15 columns that contain the target, and of 15 tables in the order of time; and what
           the checks cost
   draw=500  tables of R, of those with 60 to 100,000 rows and 2 to 200 columns
-  skip=0    tables before them: thresholds were chosen on those of skip=0, and confirmed on skip=500
+  skip=0    tables before them: limits were chosen on skip=0 and skip=500, and confirmed on skip=1000
   seed=0    of the order of tables, their targets and splits
 """
 # mypy: disable-error-code="import-untyped"
