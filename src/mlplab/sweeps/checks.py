@@ -67,7 +67,7 @@ def initial_run(run: ComposedRun | Run) -> str | None:
 
 
 def check_runs(
-    runs: Sequence[ComposedRun | RefusedRun], cache: DataCache, *, alone: bool
+    runs: Sequence[ComposedRun | RefusedRun], cache: DataCache, *, alone: bool = False
 ) -> tuple[list[Run], list[RefusedRun]]:
     """Reads and splits the tables of a sweep's runs; returns the runs, resolved, and those that are refused.
 

@@ -32,7 +32,7 @@ def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[RunResult]:
     return [results[folder] for folder in sorted(results)]
 
 
-def summarize(root: Path, runs: Sequence[RunResult], console: Console, commands: Sequence[str]) -> str:
+def summarize(root: Path, runs: Sequence[RunResult], console: Console, commands: Sequence[str] = ()) -> str:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
 
     Args:

@@ -16,7 +16,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mlplab.errors import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ class StepGraphs:
                 cause: BaseException = error
                 while cause.__context__ is not None:  # a capture that failed fails once more where it ends
                     cause = cause.__context__
-                reason = reason_of(cause).partition("\n")[0]
+                reason = f"{type(cause).__name__}: {cause}".partition("\n")[0]
                 log.info("training goes on without CUDA graphs, with the same results: %s", reason)
         return self._step(part, *tensors)
 

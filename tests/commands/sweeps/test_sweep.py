@@ -72,7 +72,7 @@ def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(command: Command, 
         *(f"stack {number} of 2 finished: 3 runs" for number in (1, 2)),
     ]
     (sweep,) = (tmp_path / "outputs").iterdir()
-    assert lines[-3] == f"sweep folder: outputs/{sweep.name}"
+    assert lines[-6] == f"sweep folder: outputs/{sweep.name}"
     assert lines[-1].endswith(f"tensorboard --logdir outputs/{sweep.name}")
     metrics = {path.name: json.loads((path / "metrics.json").read_text()) for path in sweep.glob("*=*")}
     assert set(metrics) == {f"lr={lr},seed={seed}" for lr in (0.01, 0.001) for seed in range(3)}
