@@ -16,7 +16,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-
 log = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 3

@@ -83,7 +83,7 @@ def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(command: Command, 
     }
     assert [row[1] for row in rows] == sorted(means, key=lambda name: means[name])
     assert [row[3] for row in rows] == [f"{means[row[1]]:.4g}" for row in rows]
-    assert "mean ± SD over 3 seeds" in lines[-4]
+    assert "mean ± SD over 3 seeds" in lines[-7]
 
 
 WRONG = {
