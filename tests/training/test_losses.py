@@ -13,10 +13,20 @@ from support import config
 from torch import Tensor, nn
 
 from mlplab.data.batches.loader import Batch
-from mlplab.models.targets import ClassProbabilities
+from mlplab.models.targets import ClassProbabilities, TargetScaling
 from mlplab.training.scoring.losses import LOSSES, Loss, batch_losses, build_loss
 
 CLASSES = 3
+
+
+def mean_loss(
+    loss: Loss, z: Tensor, y: Tensor, weight: Tensor | None = None, total: Tensor | None = None
+) -> Tensor:
+    """The loss of each member, whose targets are on the scale of the loss."""
+    unit = torch.ones(len(y), 1, y.shape[2], dtype=torch.float64)
+    return batch_losses(
+        loss, z, Batch(z, y.double(), weight, total), TargetScaling("none", unit, unit, z.dtype)
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,21 +38,21 @@ def test_each_members_loss_is_torchs(name: str, theirs: nn.Module) -> None:
     predicted, target = torch.randn(2, 3, 9, 1).unbind()
     predicted, target = predicted[:2], target[:2]
     expected = torch.stack([theirs(p, t) for p, t in zip(predicted, target, strict=True)])
-    torch.testing.assert_close(loss(predicted, target), expected)
+    torch.testing.assert_close(mean_loss(loss, predicted, target), expected)
     # `degree` is the power of the target's unit in a loss; in Huber's, only if delta is scaled, too.
     if name != "huber":
-        torch.testing.assert_close(loss(10 * predicted, 10 * target), expected * 10**loss.degree)
+        torch.testing.assert_close(mean_loss(loss, 10 * predicted, 10 * target), expected * 10**loss.degree)
 
 
 def test_members_have_their_own_delta_and_label_smoothing() -> None:
     loss = build_loss([config("loss=huber", f"loss.delta={delta}").loss for delta in (0.5, 2)])
     error = torch.full((2, 1, 1), 3.0)
-    assert loss(error, torch.zeros_like(error)).tolist() == [0.5 * (3 - 0.25), 2 * (3 - 1)]
+    assert mean_loss(loss, error, torch.zeros_like(error)).tolist() == [0.5 * (3 - 0.25), 2 * (3 - 1)]
     sections = [config("loss=cross_entropy", f"loss.label_smoothing={each}").loss for each in (0, 0.2)]
     logits = torch.tensor([[[2.0, 0, 0]]] * 2)
     log_p = logits[0, 0].log_softmax(0)
     expected = torch.stack([-log_p[0], -0.8 * log_p[0] - 0.2 * log_p.mean()])
-    torch.testing.assert_close(build_loss(sections)(logits, torch.zeros(2, 1, 1)), expected)
+    torch.testing.assert_close(mean_loss(build_loss(sections), logits, torch.zeros(2, 1, 1)), expected)
 
 
 def test_the_loss_of_quantiles_is_scikit_learns() -> None:
@@ -55,7 +65,7 @@ def test_the_loss_of_quantiles_is_scikit_learns() -> None:
         )
         for member in range(2)
     ]
-    np.testing.assert_allclose(loss(z, y), expected)
+    np.testing.assert_allclose(mean_loss(loss, z, y), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0, 0.1])
@@ -66,7 +76,7 @@ def test_cross_entropy_is_torchs(classes: int, smoothing: float) -> None:
     target = torch.randint(classes, (2, 9, 1))
     theirs = nn.CrossEntropyLoss(label_smoothing=smoothing)
     expected = torch.stack([theirs(z, y[:, 0]) for z, y in zip(logits, target, strict=True)])
-    torch.testing.assert_close(build_loss([section] * 2)(logits, target.double()), expected)
+    torch.testing.assert_close(mean_loss(build_loss([section] * 2), logits, target), expected)
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -127,7 +137,8 @@ def test_a_member_does_not_depend_on_the_others(name: str, weighted: bool) -> No
 
     def compute(members: list[int]) -> dict[str, torch.Tensor]:
         predicted = predictions[members].requires_grad_()
-        values = losses(name, members)(predicted, target[members], weight[members] if weighted else None)
+        weights = weight[members] if weighted else None
+        values = mean_loss(losses(name, members), predicted, target[members], weights)
         values.sum().backward()  # type: ignore[no-untyped-call]
         assert predicted.grad is not None
         return {"loss": values, "gradient": predicted.grad}
@@ -144,7 +155,7 @@ def test_weight_equals_repetition(name: str, weights: list[int]) -> None:
 
     def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> dict[str, torch.Tensor]:
         reshaped = None if weight is None else weight.reshape(1, -1, 1)
-        return {"loss": loss(predicted[:, rows], target[:, rows], reshaped)}
+        return {"loss": mean_loss(loss, predicted[:, rows], target[:, rows], reshaped)}
 
     assert_weight_equals_repetition(compute, weights)
     assert_equal_weights_are_none(compute, len(weights))
@@ -154,7 +165,7 @@ def test_weight_equals_repetition(name: str, weights: list[int]) -> None:
 def test_a_batch_of_weight_0_changes_nothing(name: str) -> None:
     predicted, target = drawn(name, 1, 4, 1)
     predicted.requires_grad_()
-    value = SINGLE[name](predicted, target, torch.zeros(1, 4, 1))
+    value = mean_loss(SINGLE[name], predicted, target, torch.zeros(1, 4, 1))
     value.sum().backward()  # type: ignore[no-untyped-call]
     assert value.item() == 0
     assert predicted.grad is not None
@@ -167,7 +178,8 @@ def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:
     z, y = torch.zeros(1, 1, 1), torch.tensor([1.0, 3.0])
     weight = torch.tensor([1.0, 7.0])
     total = weight.double().mean().reshape(1)
-    each = [loss(z, y[row].reshape(1, 1, 1), weight[row].reshape(1, 1, 1), total) for row in range(2)]
+    y, weight = y.reshape(2, 1, 1, 1), weight.reshape(2, 1, 1, 1)
+    each = [mean_loss(loss, z, y[row], weight[row], total) for row in range(2)]
     assert torch.stack(each).mean().item() == pytest.approx((1 * 1 + 7 * 9) / 8)
 
 
@@ -184,5 +196,5 @@ def test_derivatives_are_those_of_autograd(name: str, weighted: bool) -> None:
         (1, 2)
     ) / target.shape[2]
     (expected,) = torch.autograd.grad((formula * slopes).sum(), predicted)
-    (found,) = torch.autograd.grad((loss(predicted, target, weight) * slopes).sum(), predicted)
+    (found,) = torch.autograd.grad((mean_loss(loss, predicted, target, weight) * slopes).sum(), predicted)
     torch.testing.assert_close(found, expected)

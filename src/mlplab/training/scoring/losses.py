@@ -39,21 +39,6 @@ class Loss:
     derivative: Callable[[Outputs, Targets], Outputs]
     degree: int
 
-    def __call__(
-        self,
-        predicted: Outputs,
-        target: Targets,
-        weight: Float[Tensor, "member batch 1"] | None = None,
-        total: Float64[Tensor, " member"] | None = None,
-    ) -> Float[Tensor, " member"]:
-        """The mean over targets and a member's rows, weighted by `weight`; 0 if all weights are 0.
-
-        With `total`, the weighted sum is divided by it instead of the sum of the weights.
-        """
-        terms = weights_and_divisor(target, weight, total)
-        losses: Tensor = _WeightedMean.apply(self, predicted, target, *terms)
-        return losses
-
     def in_target_units(
         self, losses: Float[Tensor, " member"], transform: TargetTransform
     ) -> Float64[Tensor, " member"]:
@@ -157,7 +142,10 @@ def build_loss(losses: Sequence[config.Loss]) -> Loss:
 def batch_losses(
     loss: Loss, z: Outputs, batch: Batch, transform: TargetTransform
 ) -> Float[Tensor, " member"]:
-    """Each member's loss on its rows of a batch, given the network's outputs on the scale of the loss."""
+    """Each member's loss on its rows of a batch, given the network's outputs on the scale of the loss.
+
+    It is the mean over targets and rows, weighted by the rows' weights; 0 if all are 0.
+    """
     losses: Tensor = _WeightedMean.apply(loss, z, *loss_terms(batch, transform))
     return losses
 
@@ -171,27 +159,17 @@ def loss_terms(
     weight = transform.loss_weight(y, row_weight)
     total = batch.total if weight is row_weight else batch.rows()  # the mean weight of classes is 1
     target = transform.transform(y).view(batch.y.shape)
-    weight = None if weight is None else weight.view(*batch.y.shape[:-1], 1)
-    return target, *weights_and_divisor(target, weight, total)
+    rows, targets = target.shape[-2:]
+    if weight is None:
+        return target, None, rows * targets
+    weight = weight.view(*batch.y.shape[:-1], 1).to(target.dtype)
+    sums = weight.sum((-2, -1)) if total is None else total.to(weight.dtype)
+    return target, weight, sums.clamp(min=torch.finfo(weight.dtype).tiny) * targets
 
 
 def _without_steps(part: Shaped[Tensor, "member *step batch column"]) -> Shaped[Tensor, "member row column"]:
     """The rows of all steps of a block as those of one batch."""
     return part.reshape(len(part), -1, part.shape[-1])
-
-
-def weights_and_divisor(
-    target: Float[Tensor, "member *step batch target"],
-    weight: RowWeights,
-    total: Float64[Tensor, " member *step"] | None,
-) -> tuple[RowWeights, Divisor]:
-    """The weight of each row, and the divisor of the weighted sum of losses."""
-    rows, targets = target.shape[-2:]
-    if weight is None:
-        return None, rows * targets
-    weight = weight.to(target.dtype)
-    sums = weight.sum((-2, -1)) if total is None else total.to(weight.dtype)
-    return weight, sums.clamp(min=torch.finfo(weight.dtype).tiny) * targets
 
 
 def mean_losses(
