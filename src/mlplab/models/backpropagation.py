@@ -230,26 +230,23 @@ class BackpropagationModule(nn.Module, ABC):
         """Returns the output."""
         if torch.compiler.is_compiling() or not self.written_out:
             return self.forward_by_autograd(x)
-        if not torch.is_grad_enabled():
-            most = max(FEWEST_ROWS, CACHED_ROWS // len(x)) // self.heads
-            rows = max(1, most // ROW_MULTIPLE) * ROW_MULTIPLE
-            return torch.cat([self._without_gradients(block) for block in torch.split(x, rows, 1)], 1)
+        if torch.is_grad_enabled():
+            return self._forward_together(x)
+        most = max(FEWEST_ROWS, CACHED_ROWS // len(x)) // self.heads
+        rows = max(1, most // ROW_MULTIPLE) * ROW_MULTIPLE
+        return torch.cat([self._forward_together(block) for block in torch.split(x, rows, 1)], 1)
+
+    def _forward_together(self, x: Input) -> Output:
+        """The output of all rows in one pass."""
         if (workspace := self._take(x)) is None:
             return self.forward_by_autograd(x)
         # With one parameter, autograd calls the backward pass; each further one would cost microseconds.
         trained = next((parameter for parameter in workspace.parameters if parameter.requires_grad), None)
-        if trained is None and not x.requires_grad:
-            predicted = workspace.forward(x)
+        if torch.is_grad_enabled() and (x.requires_grad or trained is not None):
+            output: Tensor = _Backpropagation.apply(self, workspace, x, trained)
+        else:
+            output = workspace.forward(x)
             self.give_back(workspace, x)
-            return predicted
-        output: Tensor = _Backpropagation.apply(self, workspace, x, trained)
-        return output
-
-    def _without_gradients(self, x: Input) -> Output:
-        if (workspace := self._take(x)) is None:
-            return self.forward_by_autograd(x)
-        output = workspace.forward(x)
-        self.give_back(workspace, x)
         return output
 
     def _key(self, x: Input) -> Hashable:

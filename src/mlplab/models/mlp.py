@@ -106,7 +106,7 @@ class MLP(BackpropagationModule):
         functions = [activation] * len(seeds) if isinstance(activation, str) else activation
         if len(functions) != len(seeds):
             raise ValueError(f"{len(functions)} activations for {len(seeds)} members; give one for each")
-        self.hidden = nn.ModuleList(
+        self.hidden: Sequence[HiddenLayer] = nn.ModuleList(  # type: ignore[assignment]  # it is like one
             HiddenLayer(
                 linear(index, width, next_width),
                 LayerNorm(next_width, len(seeds)) if norm == "layer" else None,
@@ -142,13 +142,11 @@ class MLP(BackpropagationModule):
     @torch.no_grad()
     def initialize(self, x: Input, seeds: Sequence[int]) -> None:
         """Draws the weights of hidden layers so that they suit these rows of each member."""
-        a = x
         for first in self.first:
-            a = first(a)
+            x = first(x)
         for index, layer in enumerate(self.hidden):
-            assert isinstance(layer, HiddenLayer)
-            initialize(layer.linear, a, seeds, index)
-            a = layer(a)
+            initialize(layer.linear, x, seeds, index)
+            x = layer(x)
 
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """Those of the hidden layers in turn, then that of the output layer."""
@@ -157,7 +155,6 @@ class MLP(BackpropagationModule):
             yield (operation := first.operation(a, workspace))
             a = operation.output
         for layer in self.hidden:
-            assert isinstance(layer, HiddenLayer)
             for operation in layer.operations(a, workspace):
                 yield operation
                 a = operation.output
@@ -177,7 +174,6 @@ class MLP(BackpropagationModule):
         place = len(self.first)
         inputs, layers = operations[place - 1][0] if place else x, []
         for layer in self.hidden:
-            assert isinstance(layer, HiddenLayer)
             z, delta = operations[place]
             place += 2 + (layer.norm is not None) + layer.residual
             layers.append(LayerTrace(z, operations[place - 1][0], delta))

@@ -82,26 +82,23 @@ class Linear(nn.Module):
         members, inputs, outputs = weight.shape
         below, right = -inputs % 4, -outputs % 4
         z, is_padded = workspace.new(outputs), bool(right or (below and a.needs_gradient))
-        padded_weight, padded_bias, product = weight, bias, weight
+        padded_weight, padded_bias, product = weight, bias, grad_weight
         if is_padded:
             shapes = (inputs + below, outputs + right), (1, outputs + right), (inputs, outputs + right)
             padded_weight, padded_bias, product = (z.flat.new_zeros(members, *shape) for shape in shapes)
+        rows = padded_weight[:, :inputs] if a is workspace.input else padded_weight  # a batch is not padded
 
         def forward() -> None:
             if is_padded:
                 padded_weight[:, :inputs, :outputs].copy_(weight)
                 padded_bias[..., :outputs].copy_(bias)
-                torch.baddbmm(padded_bias, a.padded, padded_weight[:, : a.padded.shape[2]], out=z.padded)
-            else:
-                torch.baddbmm(bias, a.padded, weight, out=z.padded)
+            torch.baddbmm(padded_bias, a.padded, rows, out=z.padded)
 
         def backward(gradient: Buffer) -> Buffer:
             delta = gradient.padded
+            torch.bmm(a.values.mT, delta, out=product)
             if is_padded:
-                torch.bmm(a.values.mT, delta, out=product)
                 grad_weight.copy_(product[..., :outputs])
-            else:
-                torch.bmm(a.values.mT, delta, out=grad_weight)
             torch.sum(gradient.values, 1, keepdim=True, out=grad_bias)
             if not a.needs_gradient:
                 return gradient

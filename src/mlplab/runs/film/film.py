@@ -83,6 +83,8 @@ class _Frames:
         state |= {name: torch.cat([rows, last[name]]) for name, rows in self._unpacked("before").items()}
         self.network.load_state_dict(state)
         self.network.eval()
+        assert isinstance(self.network.body, MLP)
+        self.body = self.network.body
         self.transform = self.network.preprocessing.target_transform
         self.loss = build_loss([section.loss] * count)
 
@@ -181,10 +183,8 @@ class _Frames:
 
     def _folds(self) -> Plain | None:
         """The axes as the first layer sees them, between whose values its units fold; None if they do not."""
-        body, preprocessing = self.network.body, self.network.preprocessing
-        assert isinstance(body, MLP)
-        first = next(iter(body.hidden), None)
-        if not isinstance(first, HiddenLayer) or body.first or preprocessing.width != len(self.scene.axes):
+        first, preprocessing = next(iter(self.body.hidden), None), self.network.preprocessing
+        if first is None or self.body.first or preprocessing.width != len(self.scene.axes):
             return None
         if first.norm is not None or first.activation.names[0] not in FOLDED:
             return None
@@ -194,8 +194,7 @@ class _Frames:
 
     def _worked(self) -> Plain:
         """The forward and the backward pass of the scene's worked rows, and each layer's weights."""
-        network, body, batch = self.network, self.network.body, self._batch(self.scene.worked)
-        assert isinstance(body, MLP)
+        network, body, batch = self.network, self.body, self._batch(self.scene.worked)
         inputs = network.preprocessing(network.preprocessing.impute(batch.x))
         x, y = network.preprocessing.with_embeddings(inputs), self.transform.transform(batch.y)
         offset = None if network.linear_path is None else network.linear_path.offset(inputs)
@@ -221,10 +220,7 @@ class _Frames:
 
     def _layer(self, number: int, recorded: Mapping[str, Tensors], traced: LayerTrace) -> Plain:
         """A layer: z, a and δ of each frame, row and unit, and its parameters."""
-        body = self.network.body
-        assert isinstance(body, MLP)
-        hidden = body.hidden[number] if number < len(body.hidden) else None
-        assert hidden is None or isinstance(hidden, HiddenLayer)
+        hidden = self.body.hidden[number] if number < len(self.body.hidden) else None
         plain: Plain = {
             "activation": "" if hidden is None else hidden.activation.names[0],
             "formula": "" if hidden is None else _formula(hidden),
