@@ -3,6 +3,7 @@ import torch
 from contracts import assert_member_independent
 from hypothesis import given
 from hypothesis import strategies as st
+from support import config
 
 from mlplab.models.targets import ClassProbabilities, TargetScaling
 
@@ -11,6 +12,7 @@ Y = (torch.arange(21) % 4).reshape(3, 7, 1).double()
 WEIGHT = torch.rand(3, 7, 1, generator=torch.Generator().manual_seed(1))
 CLASS_WEIGHTS = torch.rand(3, 1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 TEMPERATURES = torch.tensor([1, 0.5, 3], dtype=torch.float64).reshape(3, 1, 1)
+LIMITS = torch.tensor([[[[1.0]], [[2]], [[3]]], [[[3]], [[1e300]], [[4]]]], dtype=torch.float64)
 MEAN, STD = torch.tensor([[[[1.0]], [[2]], [[3]]], [[[3]], [[4]], [[5]]]], dtype=torch.float64)
 
 
@@ -20,6 +22,13 @@ def probabilities(members: list[int], *, weighted: bool = True) -> ClassProbabil
     assert transform.temperature.tolist() == [[[1.0]]] * len(members)
     transform.temperature.copy_(TEMPERATURES[members])
     return transform
+
+
+def target_scaling(name: str, members: list[int], dtype: torch.dtype, *, clip: bool = False) -> TargetScaling:
+    keys = f"model.preprocessing.target={name}", f"model.preprocessing.clip_predictions={str(clip).lower()}"
+    values = {"y_mean": MEAN, "y_std": STD, "y_minimum": LIMITS[0], "y_maximum": LIMITS[1]}
+    statistics = {key: value[members] for key, value in values.items()}
+    return TargetScaling(config(*keys).model.preprocessing, statistics, dtype)
 
 
 def test_probabilities_are_the_softmax_at_each_members_temperature() -> None:
@@ -47,7 +56,7 @@ def test_rows_have_the_weight_of_their_class_times_their_own() -> None:
 @pytest.mark.parametrize("name", ["standard", "log", "none"])
 @given(values=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9))
 def test_the_inverse_undoes_the_scaling_of_targets(name: str, values: list[float]) -> None:
-    scaling = TargetScaling(name, MEAN[:2], STD[:2], torch.float64)
+    scaling = target_scaling(name, [0, 1], torch.float64)
     y = torch.tensor(values, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
     z = scaling.transform(y)
     expected = {"standard": (y[0] - 1) / 3, "log": (y[0].log() - 1) / 3, "none": y[0]}[name]
@@ -57,9 +66,8 @@ def test_the_inverse_undoes_the_scaling_of_targets(name: str, values: list[float
 
 @pytest.mark.parametrize("name", ["standard", "log", "none"])
 def test_predictions_stay_within_the_limits_of_their_member_and_the_loss_sees_all(name: str) -> None:
-    lowest, highest = torch.tensor([[[[1.0]], [[2]]], [[[3]], [[1e300]]]], dtype=torch.float64)
-    limited = TargetScaling(name, MEAN[:2], STD[:2], torch.float64, (lowest, highest))
-    free = TargetScaling(name, MEAN[:2], STD[:2], torch.float64)
+    limited, free = (target_scaling(name, [0, 1], torch.float64, clip=clip) for clip in (True, False))
+    lowest, highest = LIMITS[:, :2]
     z = torch.linspace(-50, 50, 99, dtype=torch.float64).view(1, -1, 1).repeat(2, 1, 1)
     found, expected = limited.inverse_transform(z), free.inverse_transform(z)
     assert torch.equal(found, torch.maximum(torch.minimum(expected, highest), lowest))
@@ -73,7 +81,7 @@ def test_predictions_stay_within_the_limits_of_their_member_and_the_loss_sees_al
 def test_a_member_does_not_depend_on_the_others() -> None:
     def compute(members: list[int]) -> dict[str, torch.Tensor]:
         transform = probabilities(members)
-        scaling = TargetScaling("log", MEAN[members], STD[members], torch.float32)
+        scaling = target_scaling("log", members, torch.float32)
         weight = transform.loss_weight(Y[members], WEIGHT[members])
         assert weight is not None
         return {

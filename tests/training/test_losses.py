@@ -18,14 +18,16 @@ from mlplab.training.scoring.losses import LOSSES, Loss, batch_losses, build_los
 
 CLASSES = 3
 
+UNSCALED = config("model.preprocessing.target=none").model.preprocessing
+
 
 def mean_loss(
     loss: Loss, z: Tensor, y: Tensor, weight: Tensor | None = None, total: Tensor | None = None
 ) -> Tensor:
     """The loss of each member, whose targets are on the scale of the loss."""
-    unit = torch.ones(len(y), 1, y.shape[2], dtype=torch.float64)
+    statistics = dict.fromkeys(("y_mean", "y_std"), torch.ones(len(y), 1, y.shape[2], dtype=torch.float64))
     return batch_losses(
-        loss, z, Batch(z, y.double(), weight, total), TargetScaling("none", unit, unit, z.dtype)
+        loss, z, Batch(z, y.double(), weight, total), TargetScaling(UNSCALED, statistics, z.dtype)
     )
 
 

@@ -110,14 +110,7 @@ class Preprocessing(nn.Module):
         self.target_transform: TargetTransform = (
             ClassProbabilities(classes, len(seeds), dtype, class_weight)
             if classes
-            else TargetScaling(
-                section.target,
-                statistics["y_mean"],
-                statistics["y_std"],
-                dtype,
-                (statistics["y_minimum"], statistics["y_maximum"]) if section.clip_predictions else None,
-                quantiles,
-            )
+            else TargetScaling(section, statistics, dtype, quantiles)
         )
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Inputs:

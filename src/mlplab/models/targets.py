@@ -1,11 +1,12 @@
 """The last layer of a network: targets to the scale of the loss, and outputs to units or probabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from mlplab import config
 from mlplab.config.loss import MEDIAN
 from mlplab.models.layers.activation import elementwise
 
@@ -19,10 +20,9 @@ class TargetScaling(nn.Module):
     """Standardizes targets, or their logarithms, by statistics of each member's training rows.
 
     Args:
-        name: `standard`, `log` (the logarithm is standardized) or `none`.
-        mean: of the targets, or of their logarithms; likewise `std`.
+        section: with `target`: `standard`, `log` (the logarithm is standardized) or `none`.
+        statistics: of the targets, as in `Preprocessing`.
         dtype: of scaled targets. In their own units, targets are float64.
-        limits: lowest and highest prediction, in the targets' own units; None: there are none.
         quantiles: the levels that a network of one target outputs, 0.5 among them; none: the targets.
     """
 
@@ -33,20 +33,19 @@ class TargetScaling(nn.Module):
 
     def __init__(
         self,
-        name: str,
-        mean: Float64[Tensor, "member 1 target"],
-        std: Float64[Tensor, "member 1 target"],
+        section: config.Preprocessing,
+        statistics: Mapping[str, Tensor],
         dtype: torch.dtype,
-        limits: tuple[Float64[Tensor, "member 1 target"], Float64[Tensor, "member 1 target"]] | None = None,
         quantiles: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        self.log, self.dtype, self.quantiles = name == "log", dtype, tuple(quantiles)
+        mean, std, scales = statistics["y_mean"], statistics["y_std"], section.target != "none"
+        self.log, self.dtype, self.quantiles = section.target == "log", dtype, tuple(quantiles)
         self.outputs = len(quantiles) or mean.shape[2]
-        self.register_buffer("mean", torch.zeros_like(mean) if name == "none" else mean.clone())
-        self.register_buffer("std", torch.ones_like(std) if name == "none" else std.clone())
-        self.register_buffer("minimum", limits[0].clone() if limits else None)
-        self.register_buffer("maximum", limits[1].clone() if limits else None)
+        self.register_buffer("mean", mean.clone() if scales else torch.zeros_like(mean))
+        self.register_buffer("std", std.clone() if scales else torch.ones_like(std))
+        for name in ("minimum", "maximum"):
+            self.register_buffer(name, statistics[f"y_{name}"].clone() if section.clip_predictions else None)
 
     @property
     def unit(self) -> Float64[Tensor, " member"]:

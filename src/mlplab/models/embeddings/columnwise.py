@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
+from mlplab.models.layers.linear import uniform
 from mlplab.random_streams import generator
 
 Column = Float[Tensor, "member number batch 1"]
@@ -54,9 +55,8 @@ class ColumnwiseEmbedding(nn.Module, ABC):
         super().__init__()
         self.numbers, self.features, self.width = numbers, features, width
         self.kept = numbers if self.REPLACES else 0
-        empty = torch.empty(numbers * (features + 1), width)
         sources = [generator(seed, "embeddings", 1) for seed in seeds]
-        stacked = torch.stack([nn.init.uniform_(empty.clone(), -bound, bound, source) for source in sources])
+        stacked = uniform((numbers * (features + 1), width), bound, sources)
         self.weight = nn.Parameter(stacked[:, numbers:].clone())
         self.bias = nn.Parameter(stacked[:, :numbers].clone())
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.models.layers.activation import elementwise
-from mlplab.models.layers.linear import Linear
+from mlplab.models.layers.linear import Linear, uniform
 from mlplab.random_streams import generator
 
 ByHead = Float[Tensor, "member batch head unit"]
@@ -139,9 +139,8 @@ class SeparateLinear(nn.Module):
         self, in_features: int, out_features: int, seeds: Sequence[int], index: int, heads: int
     ) -> None:
         super().__init__()
-        bound, shape = in_features**-0.5, (heads, in_features + 1, out_features)
         sources = [generator(seed, "weights", index) for seed in seeds]
-        drawn = torch.stack([nn.init.uniform_(torch.empty(shape), -bound, bound, each) for each in sources])
+        drawn = uniform((heads, in_features + 1, out_features), in_features**-0.5, sources)
         self.heads = heads
         self.weight = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
         self.bias = nn.Parameter(drawn[:, :, -1].clone())

@@ -34,6 +34,13 @@ def affine(
     return torch.baddbmm(bias, x, weight)[..., :columns]
 
 
+def uniform(
+    shape: tuple[int, ...], bound: float, sources: Sequence[torch.Generator]
+) -> Float[Tensor, "member ..."]:
+    """Values from U(−bound, bound) for each member, from a generator of its own."""
+    return torch.stack([nn.init.uniform_(torch.empty(shape), -bound, bound, source) for source in sources])
+
+
 class Linear(nn.Module):
     """An affine map for each member: z = aW + b.
 
@@ -49,14 +56,8 @@ class Linear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
-        bound = in_features**-0.5
-        weights = [
-            nn.init.uniform_(
-                torch.empty(in_features + 1, out_features), -bound, bound, generator(seed, "weights", index)
-            )
-            for seed in seeds
-        ]
-        stacked = torch.stack(weights)
+        sources = [generator(seed, "weights", index) for seed in seeds]
+        stacked = uniform((in_features + 1, out_features), in_features**-0.5, sources)
         self.weight = nn.Parameter(stacked[:, :-1].clone())
         self.bias = nn.Parameter(stacked[:, -1:].clone())
 
