@@ -1,7 +1,7 @@
 """The page beside a model: what goes in, what comes out, how good it is, and how to run it."""
 
 import onnx
-from onnx import TensorProto
+from onnx import helper
 
 from mlplab.data.cells.dates import ISO, NAME_FORMATS
 from mlplab.data.schema import Schema
@@ -10,14 +10,6 @@ from mlplab.onnx.check import Check
 from mlplab.onnx.inputs import NO_DATE
 from mlplab.runs.trained.card import known_values, markdown_table, page, summary, test_scores
 from mlplab.runs.trained.ensemble import Ensemble
-
-TYPES: dict[int, str] = {
-    TensorProto.STRING: "string",
-    TensorProto.INT64: "int64",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.BOOL: "bool",
-}
-"""The names of types in numpy; strings are arrays of the type `object`."""
 
 CELLS = {
     "string": ("tensor(string)", 'cells.cast(pl.String).fill_null("").to_numpy().astype(object)'),
@@ -54,16 +46,19 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: Che
 
 
 def _described(value: onnx.ValueInfoProto) -> tuple[str, str, str]:
-    kind = value.type.tensor_type
-    several = [dimension.dim_value for dimension in kind.shape.dim][1:]
-    name = TYPES[kind.elem_type] + (f" × {several[0]}" if several else "")
-    return f"`{value.name}`", name, value.doc_string
+    several = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim][1:]
+    return f"`{value.name}`", _type(value) + (f" × {several[0]}" if several else ""), value.doc_string
+
+
+def _type(value: onnx.ValueInfoProto) -> str:
+    """The name of its type in numpy; strings are arrays of the type `object`."""
+    return helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name.replace("object", "string")
 
 
 def _example(name: str, model: onnx.ModelProto, schema: Schema) -> list[str]:
     inputs, output = model.graph.input, model.graph.output[0].name
     written = [column.name for column in schema.inputs if column.format not in ("", ISO, *NAME_FORMATS)]
-    kinds = {TYPES[each.type.tensor_type.elem_type] for each in inputs}
+    kinds = set(map(_type, inputs))
     cases = [
         line
         for kind, (tensor, code) in CELLS.items()

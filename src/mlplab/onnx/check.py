@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from mlplab.console import plural, quiet
-from mlplab.data.cells.parse import cells_of
+from mlplab.data.cells.parse import cells_of, named
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.onnx.inputs import as_input
@@ -140,10 +140,6 @@ def _class_differences(
 
 
 def _with_missing_cells(rows: pl.DataFrame) -> pl.DataFrame:
-    generator = np.random.default_rng(0)
-    columns = ((name, cells_of(rows, name)) for name in rows.columns)
-    missing = (pl.Series(generator.random(rows.height) < MISSING) for _ in rows.columns)
-    drawn = zip(columns, missing, strict=True)
-    return pl.DataFrame(
-        [cells.zip_with(~absent, cells.clear(rows.height)).rename(name) for (name, cells), absent in drawn]
-    )
+    present = np.random.default_rng(0).random((rows.width, rows.height)) >= MISSING
+    drawn = zip(present, rows.columns, strict=True)
+    return rows.select(pl.when(pl.Series(column)).then(named(name)) for column, name in drawn)

@@ -1,7 +1,6 @@
 """The body of a network, layer by layer. Values are `[member, head, row, unit]`, with one head or several."""
 
 from functools import singledispatch
-from itertools import accumulate, groupby
 
 import numpy as np
 import torch
@@ -21,12 +20,6 @@ from mlplab.onnx.graph import Value
 
 END = np.iinfo(np.int64).max
 """The end of an axis of any size."""
-
-OPERATORS = {
-    **{"relu": "Relu", "leaky_relu": "LeakyRelu", "elu": "Elu", "selu": "Selu", "tanh": "Tanh"},
-    **{"sigmoid": "Sigmoid", "gelu": "Gelu", "mish": "Mish"},
-}
-"""Activations that are an operator of ONNX, with the constants of torch."""
 
 
 def _refused(layer: nn.Module) -> UserError:
@@ -107,18 +100,15 @@ def _(layer: LayerNorm, x: Value) -> Value:
 
 @apply.register
 def _(layer: Activation, x: Value) -> Value:
-    names = [(name, len(list(same))) for name, same in groupby(layer.names)]
-    ends = [*accumulate(count for _, count in names)]
-    if len(names) == 1:
-        return _activated(names[0][0], x)
-    parts = [
-        _activated(name, x.part(end - count, end, 0)) for (name, count), end in zip(names, ends, strict=True)
-    ]
-    return x.graph.concat(parts, 0)
+    if len(set(layer.names)) == 1:
+        return _activated(layer.names[0], x)
+    parts = (_activated(name, x.part(members.start, members.stop, 0)) for name, members in layer.parts())
+    return x.graph.concat([*parts], 0)
 
 
 def _activated(name: str, z: Value) -> Value:
-    return z * z.op("Sigmoid") if name == "silu" else z.op(OPERATORS[name])
+    """The others are operators of ONNX, such as LeakyRelu, with the constants of torch."""
+    return z * z.op("Sigmoid") if name == "silu" else z.op(name.title().replace("_", ""))
 
 
 @apply.register
@@ -135,26 +125,19 @@ def _(layer: PeriodicFeatures, x: Value) -> Value:
 @apply.register
 def _(layer: ColumnwiseEmbedding, x: Value) -> Value:
     weight, width = torch.unflatten(layer.weight, 1, (layer.numbers, -1)), layer.numbers * layer.width
-    embedded = encode(layer, _by_column(x, layer.numbers)) @ weight + layer.bias.unsqueeze(2)
+    embedded = _encoded(layer, _by_column(x, layer.numbers)) @ weight + layer.bias.unsqueeze(2)
     others = x.part(layer.kept, END, 3)
     return x.graph.concat([_by_row(embedded, len(weight), width), others], 3)
 
 
-@singledispatch
-def encode(layer: ColumnwiseEmbedding, column: Value) -> Value:
+def _encoded(layer: ColumnwiseEmbedding, column: Value) -> Value:
     """The features of columns: `[member, number, row, feature]`, given `[member, number, row, 1]`."""
+    if isinstance(layer, PeriodicProjection):
+        return _cosines(column, layer.frequency, layer.phase)
+    if isinstance(layer, PiecewiseLinear):
+        slope, intercept, lower, upper = torch.unflatten(layer.pieces, 1, (4, -1)).unsqueeze(3).unbind(1)
+        return (column * slope + intercept).clamp(lower, upper)
     raise _refused(layer)
-
-
-@encode.register
-def _(layer: PeriodicProjection, column: Value) -> Value:
-    return _cosines(column, layer.frequency, layer.phase)
-
-
-@encode.register
-def _(layer: PiecewiseLinear, column: Value) -> Value:
-    slope, intercept, lower, upper = torch.unflatten(layer.pieces, 1, (4, -1)).unsqueeze(3).unbind(1)
-    return (column * slope + intercept).clamp(lower, upper)
 
 
 def _cosines(column: Value, frequency: Tensor, phase: Tensor) -> Value:

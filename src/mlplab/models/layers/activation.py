@@ -117,7 +117,7 @@ class Activation(nn.Module):
 
     def forward(self, z: Float[Tensor, "member batch unit"]) -> Float[Tensor, "member batch unit"]:
         """f(z)."""
-        parts = [elementwise(getattr(nn.functional, name), z[part]) for name, part in self._parts()]
+        parts = [elementwise(getattr(nn.functional, name), z[part]) for name, part in self.parts()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def operation(self, z: Buffer, workspace: Workspace) -> Operation:
@@ -128,7 +128,7 @@ class Activation(nn.Module):
     def operation_into(self, a: Buffer, z: Buffer, workspace: Workspace) -> Operation:
         """The same, with the result and its derivative in `a`."""
         parts, buffers = [], dict[str, Tensor]()
-        for name, members in self._parts(workspace.members):
+        for name, members in self.parts(workspace.members):
             function = (IN_PLACE | OUT_OF_PLACE)[name]
             if function.buffer and name not in buffers:
                 buffers[name] = function.buffer(workspace, z.width).flat
@@ -146,7 +146,7 @@ class Activation(nn.Module):
 
         return Operation(a, forward, backward)
 
-    def _parts(self, members: slice = slice(None)) -> list[tuple[str, slice]]:
+    def parts(self, members: slice = slice(None)) -> list[tuple[str, slice]]:
         """The functions of some members, each with adjacent ones that share it, counted from the first."""
         parts, end = list[tuple[str, slice]](), 0
         for name, same in groupby(self.names[members]):
