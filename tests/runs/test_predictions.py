@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from jaxtyping import Float64
 
 from mlplab.data.class_labels import predicted_classes
 from mlplab.data.schema import ClassKind, Column, Schema
+from mlplab.data.splits.split import Rows
+from mlplab.data.table import Table
 from mlplab.runs.predictions import column_names, prediction_columns, write_test_predictions
 
 INPUTS = (Column("x", "numeric"),)
@@ -86,11 +89,18 @@ def test_a_predicted_class_is_as_in_the_table(
     assert above[0].to_list() == [predicted[2]] * 3
 
 
+def table(schema: Schema, rows: Rows, y: Float64[np.ndarray, "row target"]) -> Table:
+    """Rows with these targets, and others before and between."""
+    targets = np.zeros((rows.max() + 1, y.shape[1]))
+    targets[rows] = y
+    return Table("t", schema, np.zeros((len(targets), 1)), targets, None, {}, rows)
+
+
 def test_classes_of_test_rows_are_written(tmp_path: Path) -> None:
     path, labels = tmp_path / "p.csv", ["a, b", '"c"', "d"]
     probabilities = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
     rows, y = np.array([3, 8]), np.array([[1.0], [0]])
-    write_test_predictions(path, schema("y", classes=labels), rows, y, probabilities, 0.5)
+    write_test_predictions(path, table(schema("y", classes=labels), rows, y), rows, probabilities, 0.5, ())
     with path.open(newline="") as file:
         header = next(csv.reader(file))
     assert header == ["row", "y", "prediction", *(f"probability_{label}" for label in labels)]
@@ -105,7 +115,8 @@ def test_classes_of_test_rows_are_written(tmp_path: Path) -> None:
 def test_numbers_of_test_rows_are_written(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     y, predicted = np.array([[1.0, 2], [0.1, 1 / 3]]), np.array([[1.5, 2.5], [1e-9, 1e300]])
-    write_test_predictions(path, schema("row", "z"), np.array([0, 5]), y, predicted, 0.5)
+    rows = np.array([0, 5])
+    write_test_predictions(path, table(schema("row", "z"), rows, y), rows, predicted, 0.5, ())
     found = pl.read_csv(path)
     assert found.columns == ["data row", "row", "z", "prediction_row", "prediction_z"]
     assert found["data row"].to_list() == [1, 6]

@@ -159,10 +159,9 @@ class FinishedRun(Finished):
             from mlplab.commands.evaluate import score
             from mlplab.data.cache import DataCache
 
-        if isinstance(frame, str | PathLike):
-            return score(self.model, DataCache(self.frame), fspath(frame), importance=importance)
-        rows = None if frame is None else to_polars(frame)
-        trained_on = rows if self.frame is None else self.frame  # rows may be the same frame again
+        rows, trained_on = _path_or_frame(frame), self.frame
+        if trained_on is None and isinstance(rows, pl.DataFrame):  # which may be the same again
+            trained_on = rows
         return score(self.model, DataCache(trained_on), rows, importance=importance)
 
     def export(
@@ -187,13 +186,7 @@ class FinishedRun(Finished):
             from mlplab.commands.export import write_model
             from mlplab.runs.trained.levels import levels_given
 
-        rows = (
-            self.frame
-            if frame is None
-            else fspath(frame)
-            if isinstance(frame, str | PathLike)
-            else to_polars(frame)
-        )
+        rows = self.frame if frame is None else _path_or_frame(frame)
         levels = levels_given("interval", interval), levels_given("sets", sets)
         return write_model(self.model, Path(path), rows, *levels).model
 
@@ -230,6 +223,12 @@ class FinishedRun(Finished):
         from mlplab.api.display import as_html
 
         return as_html(self)
+
+
+def _path_or_frame(rows: FrameLike | str | PathLike[str]) -> str | pl.DataFrame | None:
+    if isinstance(rows, str | PathLike):
+        return fspath(rows)
+    return None if rows is None else to_polars(rows)
 
 
 def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble":

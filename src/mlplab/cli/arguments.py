@@ -17,6 +17,13 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class OfRuns(Arguments):
+    """Those of a command about a run, or some runs of a sweep."""
+
+    run: Text
+    runs: Text = "best"
+
+
 def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
     """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
 

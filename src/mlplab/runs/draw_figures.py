@@ -118,7 +118,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
         errors = distance.mean(1)
     charts[LEARNING_CURVES] = _learning_curves(run)
     charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
-    charts["fitted"] = _fitted(run, first, x)
+    charts["fitted"] = _fitted(ensemble, first, x)
     charts |= _coverage(ensemble, first, outputs, y, column_values(schema, x))
     return {name: chart for name, chart in charts.items() if chart is not None}
 
@@ -180,14 +180,13 @@ def _with_offset(x: Float[np.ndarray, " row"], offset: float) -> Float64[np.ndar
     return np.where(np.abs(values) < np.spacing(np.abs(x)), 0, values)
 
 
-def _fitted(run: TrainedRun, scored: ScoredRows, x: Float[np.ndarray, "row feature"]) -> Figure | None:
+def _fitted(ensemble: Ensemble, scored: ScoredRows, x: Float[np.ndarray, "row feature"]) -> Figure | None:
     """What the network has learned of the first target of one or two columns of numbers; else None."""
-    schema, count = run.schema, len(run.schema.inputs)
+    schema, count = ensemble.schema, len(ensemble.schema.inputs)
     numeric = all(column.kind == "numeric" for column in schema.inputs)
     if not numeric or count > 2 or (count == 1 and schema.classes) or np.isnan(x).all(0).any():
         return None
     grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
-    ensemble = Ensemble([run])
     predicted = ensemble.points(ensemble.predict_features(grid.astype(x.dtype))[0])
     return fitted(schema.names, scored, grid + offsets, predicted, x + offsets)
 

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
+from mlplab.data.table import Table
 from mlplab.files import replacing
 from mlplab.runs.conformal.intervals import Bounds
 from mlplab.runs.conformal.prediction_sets import Sets
@@ -131,15 +132,10 @@ def label_column(schema: Schema, classes: Int64[np.ndarray, " row"]) -> pl.Serie
 
 
 def write_test_predictions(
-    path: Path,
-    schema: Schema,
-    rows: Rows,
-    y: Float64[np.ndarray, "row target"],
-    predicted: Predicted,
-    threshold: float,
-    quantiles: Sequence[float] = (),
+    path: Path, table: Table, rows: Rows, predicted: Predicted, threshold: float, quantiles: Sequence[float]
 ) -> None:
     """Writes a CSV file: the row in the table (counted from 1), the target, and the predictions."""
+    schema, y = table.schema, table.y[rows]
     truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
     number = f"data {ROW}" if ROW in schema.targets else ROW
     columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}

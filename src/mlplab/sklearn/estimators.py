@@ -244,11 +244,8 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
         self.classes_, numbers = np.unique(y, return_inverse=True)
         count = len(self.classes_)
         if count == 1:
-            what, remedy = (
-                f"all rows are of class '{self.classes_[0]}'",
-                "give it rows of two classes or more",
-            )
-            raise UserError(Fault(what, "y", remedy=remedy))
+            what = f"all rows are of class '{self.classes_[0]}'"
+            raise UserError(Fault(what, "y", remedy="give it rows of two classes or more"))
         if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * len(y)):
             what = f"has {count:,} different values in {len(y):,} rows, too many to be classes"
             raise UserError(Fault(what, "y", remedy="if it is a number, use TableRegressor"))

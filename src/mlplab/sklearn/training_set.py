@@ -1,6 +1,5 @@
 """What an estimator trains on, and its training alone."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import key_of
 from mlplab.commands.train import train
 from mlplab.config import TrainConfig, parse
+from mlplab.console import quiet
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
+from mlplab.runs.predictions import unused_names
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import load
 
@@ -60,20 +61,12 @@ class TrainingSet:
         Raises:
             UserError: if an override is that of another key than estimators take.
         """
-
-        def unused(name: str) -> str:
-            while name in columns.columns:
-                name += "_"
-            return name
-
         targets = target[:, None] if target.ndim == 1 else target
-        named = {unused(f"y{number}"): values for number, values in enumerate(targets.T)}
-        names, weight_name = [*named], None
-        if weight is not None:
-            weight_name = unused("sample_weight")
-            named[weight_name] = weight
+        wanted = [f"y{number}" for number in range(targets.shape[1])]
+        *names, weight_name = unused_names([*wanted, "sample_weight"], {*columns.columns})
+        named = dict(zip(names, targets.T, strict=True)) | ({} if weight is None else {weight_name: weight})
         frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
-        data = {"data": "frame", "data.target": names, "data.weight": weight_name}
+        data = {"data": "frame", "data.target": names, "data.weight": None if weight is None else weight_name}
         own = {**data, **NOTHING_BESIDE, **keys}
         further = [overrides] if isinstance(overrides, str) else overrides
         if taken := [word for word in further if key_of(word) in (*own, *TABLE_AND_SPLIT)]:
@@ -109,11 +102,5 @@ class TrainingSet:
 @contextmanager
 def silent_training() -> Iterator[Path]:
     """A temporary folder to train in, without a word about the table."""
-    with process_as_before(), TemporaryDirectory() as folder:
-        logger = logging.getLogger("mlplab")
-        before = logger.level
-        logger.setLevel(logging.ERROR)
-        try:
-            yield Path(folder)
-        finally:
-            logger.setLevel(before)
+    with process_as_before(), TemporaryDirectory() as folder, quiet("mlplab"):
+        yield Path(folder)

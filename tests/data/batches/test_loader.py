@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import WINDOW, Batch, Loader
 from mlplab.data.batches.size import batch_rows
+from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Split
+from mlplab.data.table import Table
 from mlplab.random_streams import generator
 
 
@@ -168,17 +171,18 @@ def test_one_block_is_the_order_of_a_table_in_memory() -> None:
 
 
 def test_a_memory_mapped_table_gives_the_batches_of_one_in_memory(tmp_path: Path) -> None:
-    tensors = table(9000)
-    mapped = []
-    for name, tensor in zip("xyw", tensors, strict=True):
-        tensor.numpy().tofile(tmp_path / name)
-        shape = tuple(tensor.shape)
-        mapped.append(torch.from_numpy(np.memmap(tmp_path / name, tensor.numpy().dtype, "c", shape=shape)))
-    rows = np.arange(9000)
+    x, y, weights = (tensor.numpy() for tensor in table(9000))
+    rows, weight = np.arange(9000), weights[:, 0].astype(np.float64)
+    in_memory = Table("t", Schema((), ("y",)), x, y, weight, {}, rows)
+    arrays = {}
+    for name, array in (("x", x), ("y", y), ("weight", weight)):
+        array.tofile(tmp_path / name)
+        arrays[name] = np.memmap(tmp_path / name, array.dtype, "c", shape=array.shape)
+    mapped = replace(in_memory, **arrays)
     splits = [Split(rows[::3], rows[1::3], rows[2::3]), Split(rows[1::3], rows[2:6000:3], rows[::3])]
     one, other = (
-        TableDataModule(*tables, splits, [0, 1], 100, block=block)
-        for tables, block in ((mapped, 10), (tensors, None))
+        TableDataModule(each, splits, [0, 1], 100, block=block)
+        for each, block in ((mapped, 10), (in_memory, None))
     )
     assert_same(list(one.val_dataloader()), list(other.val_dataloader()))
     assert_same(list(one.test_dataloader()), list(other.test_dataloader()))

@@ -19,17 +19,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlplab.cli.arguments import Arguments, Text, read_arguments
+from mlplab.cli.arguments import OfRuns, Text, read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 
 
-class Evaluate(Arguments):
+class Evaluate(OfRuns):
     """The arguments of evaluate."""
 
-    run: Text
-    runs: Text = "best"
     data_path: Annotated[Text | None, Field(alias="data.path")] = None
     training_rows: Literal["exclude", "include"] = "exclude"
     importance: bool = False

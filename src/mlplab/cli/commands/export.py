@@ -22,7 +22,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mlplab.cli.arguments import Arguments, Text, read_arguments
+from mlplab.cli.arguments import OfRuns, Text, read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.config.types import Levels
 from mlplab.console import wrapped
@@ -32,11 +32,9 @@ from mlplab.runs.run_file import SUFFIX
 from mlplab.typed_commands import inside
 
 
-class Export(Arguments):
+class Export(OfRuns):
     """The arguments of export."""
 
-    run: Text
-    runs: Text = "best"
     output: Text | None = None
     overwrite: bool = False
     data_path: Annotated[Text | None, Field(alias="data.path")] = None

@@ -21,17 +21,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mlplab.cli.arguments import Arguments, Text, read_arguments
+from mlplab.cli.arguments import OfRuns, Text, read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.config.types import Levels
 from mlplab.imports import heavy_imports
 
 
-class Predict(Arguments):
+class Predict(OfRuns):
     """The arguments of predict."""
 
-    run: Text
-    runs: Text = "best"
     input: Text
     output: Text
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None

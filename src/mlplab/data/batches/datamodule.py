@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Int64
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, WINDOW, Loader
 from mlplab.data.batches.size import batch_rows
 from mlplab.data.splits.split import PARTS, Split
+from mlplab.data.table import Table
 
 SHARE_OF_FREE_MEMORY = 0.5
 """A table is moved to the GPU if it takes at most this share of the free memory there."""
@@ -19,8 +20,6 @@ class TableDataModule(LightningDataModule):
     """Batches of a table for K members, each with its own split and seed.
 
     Args:
-        y: targets, in their own units.
-        row_weight: the weight of each row; None if all are equal.
         seeds: the seed of each member, for the order of its training rows.
         batch_size: training rows per step and member; None: all training rows.
         fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
@@ -35,9 +34,7 @@ class TableDataModule(LightningDataModule):
 
     def __init__(
         self,
-        x: Float[Tensor, "row feature"],
-        y: Float64[Tensor, "row target"],
-        row_weight: Float[Tensor, "row 1"] | None,
+        table: Table,
         splits: Sequence[Split],
         seeds: Sequence[int],
         batch_size: int | None,
@@ -46,7 +43,8 @@ class TableDataModule(LightningDataModule):
         block: int | None = None,
     ) -> None:
         super().__init__()
-        self.x, self.y, self.row_weight = x, y, row_weight
+        row_weight = None if table.weight is None else torch.from_numpy(table.weight)[:, None]
+        self.x, self.y, self.row_weight = torch.from_numpy(table.x), torch.from_numpy(table.y), row_weight
         self.seeds, self.block, self.fill = list(seeds), block, fill
         self.train, self.val, self.test = (
             [torch.from_numpy(split.parts()[part]) for split in splits] for part in PARTS

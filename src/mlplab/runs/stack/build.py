@@ -62,9 +62,7 @@ def build_stack(
     configs, joined = list(configs), in_one_table(data)
     first, table, splits = configs[0], joined[0].table, [member.split for member in joined]
     datamodule = TableDataModule(
-        torch.from_numpy(table.x),
-        torch.from_numpy(table.y),
-        None if table.weight is None else torch.from_numpy(table.weight)[:, None],
+        table,
         splits,
         [member.seed for member in configs],
         first.data.batch_size,

@@ -68,11 +68,8 @@ class ScoredTestRows:
         """Writes test_predictions.csv to the run's folder, if the run is to have it."""
         if self.run.config.test_predictions and self.predicted is not None:
             table, rows, threshold = self.run.data.table, self.run.data.split.test, self.run.threshold
-            path = self.run.folder / TEST_PREDICTIONS
-            quantiles = self.run.config.quantiles
-            write_test_predictions(
-                path, table.schema, rows, table.y[rows], self.predicted, threshold, quantiles
-            )
+            path, quantiles = self.run.folder / TEST_PREDICTIONS, self.run.config.quantiles
+            write_test_predictions(path, table, rows, self.predicted, threshold, quantiles)
 
 
 def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> list[ScoredTestRows]:
