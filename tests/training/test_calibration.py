@@ -30,6 +30,12 @@ from mlplab.training.scoring.calibration import (
 )
 
 
+def temperature_of(logits: Tensor, target: Tensor, weight: Tensor | None, row: Tensor | None = None) -> float:
+    """That of rows, all different unless their numbers are given."""
+    weight = torch.ones(len(target)) if weight is None else weight
+    return fit_temperature(logits, target, weight, torch.arange(len(target)) if row is None else row)
+
+
 def drawn(rows: int, classes: int, temperature: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Logits, and targets drawn from `softmax(logits / temperature)`."""
     generator = torch.Generator().manual_seed(seed)
@@ -64,7 +70,7 @@ def test_logits_of_few_rows_gain_or_lose_little(rows: int, temperature: float, g
     fitted, unscaled = 0.0, 0.0
     for seed in range(100):
         logits, target = drawn(rows + 1000, 3, temperature, seed)
-        chosen = fit_temperature(logits[:rows], target[:rows], None)
+        chosen = temperature_of(logits[:rows], target[:rows], None)
         fitted += log_loss(logits[rows:], target[rows:], chosen)
         unscaled += log_loss(logits[rows:], target[rows:], 1.0)
     assert 1 - fitted / unscaled > gain
@@ -93,25 +99,25 @@ def test_the_temperature_minimises_the_log_loss_and_the_priors(
     weight = weights(200) if weighted else torch.ones(200, dtype=torch.float64)
     effective = (weight.sum() ** 2 / (weight**2).sum()).item()
     expected = penalized_optimum(logits, target, weight, effective)
-    assert fit_temperature(logits, target, weight if weighted else None) == pytest.approx(expected, rel=1e-5)
+    assert temperature_of(logits, target, weight if weighted else None) == pytest.approx(expected, rel=1e-5)
 
 
 def test_without_rows_or_information_logits_stay() -> None:
     logits, target = drawn(20, 3, 8.0)
-    assert fit_temperature(logits[:0], target[:0], None) == 1.0
-    assert fit_temperature(logits, target, torch.zeros(20)) == 1.0
+    assert temperature_of(logits[:0], target[:0], None) == 1.0
+    assert temperature_of(logits, target, torch.zeros(20)) == 1.0
     for value in (0.0, torch.nan, torch.inf):
-        assert fit_temperature(torch.full((100, 3), value), torch.arange(100) % 3, None) == 1.0
+        assert temperature_of(torch.full((100, 3), value), torch.arange(100) % 3, None) == 1.0
 
 
 def test_rows_of_weight_0_do_not_count() -> None:
     logits, target = drawn(300, 3, 3.0)
     weight, counts = weights(300), torch.arange(300) % 3 > 0
-    expected = fit_temperature(logits[counts], target[counts], weight[counts])
+    expected = temperature_of(logits[counts], target[counts], weight[counts])
     unusable = torch.where(counts.unsqueeze(1), logits, torch.nan)
     assert expected != 1.0
-    assert fit_temperature(unusable, target, weight * counts) == expected
-    assert fit_temperature(unusable, target, 1e-6 * weight * counts) == pytest.approx(expected, rel=1e-9)
+    assert temperature_of(unusable, target, weight * counts) == expected
+    assert temperature_of(unusable, target, 1e-6 * weight * counts) == pytest.approx(expected, rel=1e-9)
 
 
 CLASSES = 3
@@ -165,9 +171,7 @@ def test_each_members_temperature_is_that_of_its_own_rows(weight: torch.Tensor |
         with torch.no_grad():
             logits = network([member]).forward_scaled(X[rows].unsqueeze(0))[0]
         own = None if weight is None else weight[rows, 0]
-        assert found[member].item() == pytest.approx(
-            fit_temperature(logits, Y[rows, 0].long(), own), rel=1e-5
-        )
+        assert found[member].item() == pytest.approx(temperature_of(logits, Y[rows, 0].long(), own), rel=1e-5)
     assert found[0].item() == pytest.approx(5, rel=0.3)
 
 
@@ -176,8 +180,8 @@ def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
         logits = [network([member]).forward_scaled(X[ROWS[member]].unsqueeze(0))[0] for member in (0, 2)]
     y = torch.cat([Y[ROWS[member], 0] for member in (0, 2)]).long()
     rows = torch.cat([ROWS[0], ROWS[2]])  # some in both
-    expected = fit_temperature(torch.cat(logits), y, None, rows)
-    assert expected != pytest.approx(fit_temperature(torch.cat(logits), y, None), rel=1e-4)
+    expected = temperature_of(torch.cat(logits), y, None, rows)
+    assert expected != pytest.approx(temperature_of(torch.cat(logits), y, None), rel=1e-4)
     found = chosen(range(3), None, runs=[[0, 2], [1]])
     assert found[0].item() == pytest.approx(expected, rel=1e-5)
 

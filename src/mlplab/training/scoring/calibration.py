@@ -160,8 +160,8 @@ def temperatures(
 def fit_temperature(
     logits: Float[Tensor, "row class"],
     target: Int64[Tensor, " row"],
-    weight: Float[Tensor, " row"] | None,
-    row: Int64[Tensor, " row"] | None = None,
+    weight: Float[Tensor, " row"],
+    row: Int64[Tensor, " row"],
 ) -> float:
     """The most probable temperature T of `softmax(logits / T)`, given the targets and a prior around T = 1.
 
@@ -170,10 +170,10 @@ def fit_temperature(
     without errors have no lowest log loss. 1.0 if logits are not finite.
 
     Args:
-        weight: the weight of each row, in any unit; None if all are equal.
-        row: the number of each row, if several networks predicted the same rows. Those are worth one.
+        weight: the weight of each row, in any unit.
+        row: the number of each row. Several networks may have predicted the same row; those are worth one.
     """
-    share = np.ones(len(target)) if weight is None else weight.cpu().double().numpy()
+    share = weight.cpu().double().numpy()
     used = share > 0
     share = share[used]
     # In NumPy: torch's sums depend on the number of threads, and its softmax starts them for a few rows.
@@ -181,7 +181,8 @@ def fit_temperature(
     margins = by_class - by_class[target.cpu().numpy()[used], np.arange(len(share))]
     if not (len(share) and np.isfinite(margins).all()):
         return 1.0
-    share *= _effective_rows(share, None if row is None else row.numpy()[used]) / share.sum()
+    of_rows = np.bincount(np.unique(row.numpy()[used], return_inverse=True)[1], share)
+    share *= float(of_rows.sum() ** 2 / (of_rows**2).sum()) / share.sum()  # rows of equal weight (Kish 1965)
     below = margins - margins.max(0)
     low, high = -np.log(HIGHEST), -np.log(LOWEST)  # of log β, with β = 1 / T
     for _ in range(_HALVINGS):
@@ -191,13 +192,6 @@ def fit_temperature(
         slope = np.exp(log_beta) * (share @ mean) + 2 * log_beta / (PRIOR_SCALE**2 + log_beta**2)
         low, high = (log_beta if slope <= 0 else low), (log_beta if slope >= 0 else high)
     return float(np.exp(-log_beta))
-
-
-def _effective_rows(weight: Float64[np.ndarray, " row"], row: Int64[np.ndarray, " row"] | None) -> float:
-    """The number of rows of equal weight whose mean varies as much (Kish 1965)."""
-    if row is not None:
-        weight = np.bincount(np.unique(row, return_inverse=True)[1], weight)
-    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def best_threshold(
