@@ -213,8 +213,7 @@ class StackModule(LightningModule):
             self._train_block(batch)
             return None
         self._check_divergence_at_times()
-        if self._dropouts:
-            set_dropout_rates(self._dropouts, self.optimizer.values())
+        set_dropout_rates(self._dropouts, self.optimizer.values())
         losses = self.losses(batch)
         self.train_losses.add(losses.detach()[:, None], batch.rows()[:, None])
         self.completed_steps += 1
@@ -278,16 +277,14 @@ class StackModule(LightningModule):
 
     def on_validation_start(self) -> None:
         """Validates the average of the weights, if there is one."""
-        if self.trainer.state.fn == "fit":
-            self.optimizer.show_average(shown=True)
+        self.optimizer.show_average(shown=True)
 
     def on_validation_end(self) -> None:
         """Calls `on_epoch` of the callbacks, which see the average; trains on with the last weights."""
-        if self.trainer.state.fn == "fit":
-            for callback in self.callbacks:
-                callback.on_epoch(self.trainer, self)
-            self.optimizer.show_average(shown=False)
-            self.begin_epoch()
+        for callback in self.callbacks:
+            callback.on_epoch(self.trainer, self)
+        self.optimizer.show_average(shown=False)
+        self.begin_epoch()
 
     def on_validation_model_zero_grad(self) -> None:
         """Keeps the gradients: dropping these views of the optimizer's rows would free nothing."""

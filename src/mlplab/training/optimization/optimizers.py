@@ -189,9 +189,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         """
         number, share, rates, *changes = values
         for settings, first, lr_factor, weight_decay, rows in self.groups[part]:
-            lr, decay = rates[first], weight_decay
-            if lr_factor != 1:
-                lr = lr * lr_factor
+            lr, decay = rates[first] * lr_factor, weight_decay
             if changes and decay:
                 decay = decay_by_tensor(settings, lr, decay * changes[0][first], rows)
             if isinstance(settings, config.Sgd):
