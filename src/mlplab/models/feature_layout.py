@@ -32,10 +32,6 @@ class FeatureLayout:
         sizes, most = list(enumerate(self.category_counts)), section.one_hot_max_categories
         return [i for i, size in sizes if 0 < size <= most], [i for i, size in sizes if size > most]
 
-    def width(self, section: config.Preprocessing) -> int:
-        """Number of columns after preprocessing."""
-        return len(self.columns(section))
-
     def columns(self, section: config.Preprocessing) -> list[int]:
         """The number of the column that each column after preprocessing comes from."""
         one_hot, embedded = self.categorical(section)

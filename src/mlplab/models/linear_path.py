@@ -81,11 +81,9 @@ class LinearPath(nn.Module):
 
     def __init__(self, columns: int, outputs: int, members: int, categories: int = 0) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(members, columns, outputs, dtype=torch.float64))
-        by_category = torch.zeros(members, categories, outputs, dtype=torch.float64)
-        self.register_buffer("category_weight", by_category)
-        for name in BY_OUTPUT:
-            self.register_buffer(name, torch.zeros(members, 1, outputs, dtype=torch.float64))
+        rows = {"weight": columns, "category_weight": categories, **dict.fromkeys(BY_OUTPUT, 1)}
+        for name, count in rows.items():
+            self.register_buffer(name, torch.zeros(members, count, outputs, dtype=torch.float64))
         self.register_buffer("share", torch.zeros(members, 1, 1, dtype=torch.float64))
 
     def forward(self, inputs: Inputs) -> Outputs:

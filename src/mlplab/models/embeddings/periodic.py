@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.models.embeddings.columnwise import Column, ColumnwiseEmbedding, Encoding, Features
 from mlplab.models.layers.activation import elementwise
+from mlplab.models.layers.linear import uniform
 from mlplab.random_streams import generator
 
 TURN = 2 * math.pi
@@ -137,9 +138,6 @@ class PeriodicProjection(ColumnwiseEmbedding):
 
 def draw(numbers: int, count: int, seeds: Sequence[int]) -> tuple[nn.Parameter, nn.Parameter]:
     """Initial frequencies and phases of each column."""
-    weights, biases = [], []
-    for seed in seeds:
-        source = generator(seed, "frequencies")
-        weights.append(torch.empty(numbers, count).normal_(0, STD, generator=source))
-        biases.append(torch.empty(numbers, count).uniform_(-0.5, 0.5, generator=source))
-    return nn.Parameter(torch.stack(weights)), nn.Parameter(torch.stack(biases))
+    sources = [generator(seed, "frequencies") for seed in seeds]
+    weights = [torch.empty(numbers, count).normal_(0, STD, generator=source) for source in sources]
+    return nn.Parameter(torch.stack(weights)), nn.Parameter(uniform((numbers, count), 0.5, sources))

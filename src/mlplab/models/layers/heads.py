@@ -32,11 +32,9 @@ def signs_or_normal(
     Args:
         columns: the column that each input comes from; inputs of one column have the same number.
     """
-    numbers = []
-    for seed in seeds:
-        drawn = torch.empty(heads, max(columns) + 1).normal_(generator=generator(seed, "heads"))
-        numbers.append((drawn if normal else torch.ones_like(drawn).copysign(drawn))[:, list(columns)])
-    return torch.stack(numbers)
+    empty, sources = torch.empty(heads, max(columns) + 1), [generator(seed, "heads") for seed in seeds]
+    drawn = torch.stack([empty.clone().normal_(generator=source) for source in sources])
+    return (drawn if normal else torch.ones_like(drawn).copysign(drawn))[..., list(columns)]
 
 
 class SharedLinear(Linear):
