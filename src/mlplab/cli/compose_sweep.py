@@ -73,10 +73,9 @@ class _RunComposer:
             values: dict[str, Any] = {}
             try:
                 values = self._composed(lines)
-                run: ComposedRun | RefusedRun = ComposedRun(self._typed(values), self._root / name)
+                yield ComposedRun(self._typed(values), self._root / name)
             except UserError as error:
-                run = RefusedRun(self._root / name, values, error)
-            yield run
+                yield RefusedRun(self._root / name, values, error)
 
     def _composed(self, lines: Sequence[str]) -> dict[str, Any]:
         """The configuration with some overrides, as plain data."""

@@ -143,9 +143,8 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
             raise UserError(Fault(f"the runs have different {noun}", where, remedy=remedy))
         if run.quantiles != first.quantiles:
             found = " and ".join(listed(map(str, each.quantiles or ["none"]), 9) for each in (first, run))
-            what = "the runs predict different quantiles"
             remedy = "choose among runs with one loss and its levels"
-            raise UserError(Fault(what, where, found, remedy=remedy))
+            raise UserError(Fault("the runs predict different quantiles", where, found, remedy=remedy))
 
 
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:

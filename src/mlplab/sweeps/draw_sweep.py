@@ -31,7 +31,9 @@ def draw_sweep(
     """
     if any(run.config.get("callbacks.film") for run in runs):
         with warn_if_failing(root, "film"):
-            _write_film(root, [run.folder for run in runs])
+            from mlplab.runs.film.page import write_film_of_sweep  # it imports Jinja
+
+            write_film_of_sweep(root, [run.folder for run in runs])
     asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
     if not asked:
         return
@@ -49,12 +51,6 @@ def draw_sweep(
         if len(comparisons) == 1:
             in_tensorboard = any(key.startswith("logger.tensorboard.") for run in asked for key in run.config)
             call(_draw_comparison, comparisons[0], best_trial, in_tensorboard)
-
-
-def _write_film(root: Path, folders: Sequence[Path]) -> None:
-    from mlplab.runs.film.page import write_film_of_sweep  # it imports Jinja
-
-    write_film_of_sweep(root, folders)
 
 
 def _draw_run(cache: DataCache, folder: Path) -> None:

@@ -43,7 +43,7 @@ class StackSize:
 
         schema, itemsize = data.table.schema, run.trainer.precision // 8
         layout = FeatureLayout(schema.category_counts, schema.missing)
-        inputs = layout.width(run.model.preprocessing)
+        inputs = len(layout.columns(run.model.preprocessing))
         hidden: Sequence[int] = CUSTOM_WIDTHS
         bins, heads = 0, 1
         if isinstance(run.model, config.ResolvedMlp):

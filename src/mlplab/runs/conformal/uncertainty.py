@@ -1,6 +1,7 @@
 """The intervals, prediction sets and quantiles of runs that predict together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
@@ -29,6 +30,7 @@ Outputs = Float64[np.ndarray, "row output"]
 """Values of targets, the probability of each class, or quantiles of a target."""
 
 
+@dataclass(frozen=True, eq=False)
 class Uncertainty:
     """What the residuals of runs say of their mean prediction.
 
@@ -38,14 +40,10 @@ class Uncertainty:
         weights: the weight of each run in the mean; None: all equal.
     """
 
-    def __init__(
-        self,
-        schema: Schema,
-        residuals: Sequence[Sequence[Residuals]],
-        quantiles: Sequence[float] = (),
-        weights: Float64[np.ndarray, " run"] | None = None,
-    ) -> None:
-        self.schema, self.residuals, self.quantiles, self.weights = schema, residuals, quantiles, weights
+    schema: Schema
+    residuals: Sequence[Sequence[Residuals]]
+    quantiles: Sequence[float] = ()
+    weights: Float64[np.ndarray, " run"] | None = None
 
     def corrected(self, predicted: Quantiles) -> Quantiles:
         """The mean quantiles, corrected by each run's residuals; the mean over runs."""

@@ -55,12 +55,9 @@ def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
     if run.ensemble <= (most := MOST_VALUES // FEWEST_FRAMES // _values_of_frame(network)):
         return
     if most:
-        what, found, expected = (
-            "too many networks for a film",
-            str(run.ensemble),
-            f"at most {most} of this size",
-        )
-        raise UserError(Fault(what, "ensemble", found, expected, f"use ensemble={most}, {otherwise}"))
+        found, expected, remedy = str(run.ensemble), f"at most {most} of this size", f"use ensemble={most}"
+        what = "too many networks for a film"
+        raise UserError(Fault(what, "ensemble", found, expected, f"{remedy}, {otherwise}"))
     inputs = network.preprocessing.width + network.preprocessing.target_transform.outputs
     units = min(MOST_UNITS, MOST_WEIGHTS // (inputs + 2))
     smaller = f"use ensemble=1 model=mlp model.hidden=[{units}] model.piecewise_linear_bins=0, {otherwise}"
