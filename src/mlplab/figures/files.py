@@ -50,5 +50,4 @@ def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
 
 def image(specification: dict[str, Any]) -> bytes:
     """A PNG of a figure on white paper."""
-    png: bytes = vl_convert.vegalite_to_png(specification, scale=SCALE, config=ON_PAPER)
-    return png
+    return vl_convert.vegalite_to_png(specification, scale=SCALE, config=ON_PAPER)

@@ -136,8 +136,7 @@ class MLP(BackpropagationModule):
         """Applies the hidden layers in turn, then the output layer."""
         for layer in (*self.first, *self.hidden):
             x = layer(x)
-        output: Output = self.output(x)
-        return output
+        return self.output(x)
 
     @torch.no_grad()
     def initialize(self, x: Input, seeds: Sequence[int]) -> None:

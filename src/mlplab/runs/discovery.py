@@ -75,8 +75,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path, text = folder / "config.yaml", _config_text(folder)
     content, version = parse_yaml(text, path), _version(text)
     check_readable(version, str(path))
-    config: dict[str, Any] = converted({"config": content}, version)["config"]
-    return config
+    return converted({"config": content}, version)["config"]
 
 
 def read_version(folder: Path) -> str:
@@ -95,8 +94,7 @@ def read_schema(folder: Path) -> dict[str, Any]:
         UserError: as `read_version`.
     """
     content = {"schema": read_json(folder / "schema.json")}
-    schema: dict[str, Any] = converted(content, read_version(folder))["schema"]
-    return schema
+    return converted(content, read_version(folder))["schema"]
 
 
 def _config_text(folder: Path) -> bytes:

@@ -120,8 +120,7 @@ class SearchStudy:
             pairs = [(key, here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there]
             if faults := [Fault(what, key, str(a), str(b), remedy) for key, a, b in pairs if a != b]:
                 raise UserError(*faults)
-        stored: dict[str, Any] = then["table"]
-        return stored
+        return then["table"]
 
     def ask(self, fixed: Values) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""

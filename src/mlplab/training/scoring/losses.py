@@ -146,8 +146,7 @@ def batch_losses(
 
     It is the mean over targets and rows, weighted by the rows' weights; 0 if all are 0.
     """
-    losses: Tensor = _WeightedMean.apply(loss, z, *loss_terms(batch, transform))
-    return losses
+    return _WeightedMean.apply(loss, z, *loss_terms(batch, transform))
 
 
 def loss_terms(
@@ -176,8 +175,7 @@ def mean_losses(
     values: Float[Tensor, "member *step batch target"], weight: RowWeights, divisor: Divisor
 ) -> Float[Tensor, " member *step"]:
     """Σ wf/divisor over a member's rows."""
-    losses: Tensor = (values if weight is None else values * weight).sum((-2, -1)) / divisor
-    return losses
+    return (values if weight is None else values * weight).sum((-2, -1)) / divisor
 
 
 class _WeightedMean(torch.autograd.Function):
