@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+import numpy as np
 import onnx
 
 from mlplab.onnx.graph import Graph, Value
@@ -26,15 +27,13 @@ def onnx_model(
     """
     graph = Graph()
     features = features_of(graph, ensemble.schema)
-    parts, start, networks = list[Value](), 0, ensemble.networks
+    parts, left, networks = list[Value](), ensemble.network_weights[:, None, None], ensemble.networks
     for stack in ensemble.stacks:
         network = stack.whole_network()
         columns, linear = preprocess(graph, features, network)
         predicted = predictions(apply(network.body, columns.unsqueeze(1)), linear, network)
-        end = start + len(network.preprocessing.impute_value)
-        weights = ensemble.network_weights[start:end, None, None]
+        weights, left = np.split(left, [len(network.preprocessing.impute_value)])
         parts.append(predicted.squeeze(0) if networks == 1 else (predicted * weights).sum(0))
-        start = end
     write_outputs(graph, ensemble, sum(parts[1:], parts[0]), intervals, sets)
     names = {"targets": ensemble.schema.targets, "classes": ensemble.schema.classes}
     return graph.model({key: json.dumps(values) for key, values in names.items() if values})

@@ -129,9 +129,7 @@ class StackModule(LightningModule):
     @property
     def optimizer(self) -> MemberOptimizer:
         """The optimizer that the Trainer steps."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, MemberOptimizer)
-        return optimizer
+        return self.optimizers(use_pl_optimizer=False)  # type: ignore[return-value]
 
     def losses(self, batch: Batch) -> Float[Tensor, " member"]:
         """Each member's loss on its rows, on the scale that is minimised."""
@@ -209,8 +207,8 @@ class StackModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Returns the sum of the members' losses; of a block, makes all steps and returns None."""
-        if self.blocks:
-            self._train_block(batch)
+        if self.step_loop is not None:
+            self._train_block(batch, self.step_loop)
             return None
         self._check_divergence_at_times()
         set_dropout_rates(self._dropouts, self.optimizer.values())
@@ -220,22 +218,20 @@ class StackModule(LightningModule):
         return losses.sum()
 
     @torch.no_grad()
-    def _train_block(self, block: Batch) -> None:
+    def _train_block(self, block: Batch, step_loop: StepLoop) -> None:
         """Makes the steps of a block, until training is to stop."""
-        assert self.step_loop is not None
-        self.step_loop.load(block)
+        step_loop.load(block)
         left = block.x.shape[1]
         while left and not self.is_interrupted and not self.trainer.should_stop:
             self._check_divergence_at_times()
-            made = self.step_loop.advance(min(left, self.steps - self.completed_steps, self._until_stop()))
+            made = step_loop.advance(min(left, self.steps - self.completed_steps, self._until_stop()))
             left -= made
             self.completed_steps += made
             count_steps(self.trainer, made)
             self._on_step()
             is_epoch_over = self.completed_steps == self.steps or self.trainer.should_stop
             if self.spans_epochs and is_epoch_over and not self.is_interrupted:
-                self._take_losses()
-                self._validate()
+                self._validate(step_loop)
         self._take_losses()
 
     def _until_stop(self) -> int:
@@ -246,11 +242,10 @@ class StackModule(LightningModule):
             self._next_stop = min(stops, default=sys.maxsize)
         return self._next_stop - done
 
-    def _validate(self) -> None:
+    def _validate(self, step_loop: StepLoop) -> None:
         """Validates without the Trainer's loop, which takes several times as long as a small epoch."""
-        assert self.step_loop is not None
         self.on_validation_start()
-        with self.step_loop.evaluating(), torch.inference_mode():
+        with step_loop.evaluating(), torch.inference_mode():
             for number, batch in enumerate(self._val_batches):
                 self.validation_step(self.trainer.strategy.batch_to_device(batch), number)
         self.on_validation_epoch_end()

@@ -21,11 +21,10 @@ def make_split(section: config.Split, table: Table) -> Split:
         case config.RandomSplit():
             split = random_split(rows, keys, val=section.val, test=section.test, seed=section.seed)
         case config.GroupSplit():
-            assert keys.groups is not None
-            split = group_split(rows, keys.groups, val=section.val, test=section.test, seed=section.seed)
+            groups = _codes(table.split_columns["group"])
+            split = group_split(rows, groups, val=section.val, test=section.test, seed=section.seed)
         case config.TimeSplit():
-            assert keys.times is not None
-            split = time_split(rows, keys.times, val=section.val, test=section.test)
+            split = time_split(rows, table.split_columns["time"], val=section.val, test=section.test)
         case config.FileSplit():
             split = file_split(rows, len(table.x), section.path, val=section.val, seed=section.seed)
         case config.KFoldSplit(folds=folds, fold=fold):
