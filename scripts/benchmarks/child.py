@@ -185,7 +185,7 @@ def export(folder: str, table: str) -> dict[str, Any]:
 
     def times(rows: Any, repeats: int) -> list[float]:
         """The median seconds of the model, and of the run."""
-        parts = [model_inputs(run.schema, part) for part in rows.iter_slices(1000)]
+        parts = [model_inputs(run.schema, part, decimal_comma=False) for part in rows.iter_slices(1000)]
         works = (lambda: [session.run(None, part) for part in parts], lambda: run.predict(rows))
         return [median(timed(work)["seconds"] for _ in range(repeats)) for work in works]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from mlplab.models import MLP
-from mlplab.models.backpropagation import CACHED_ROWS
+from mlplab.models.backpropagation import CACHED_ROWS, Workspace
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 
 
@@ -179,12 +179,12 @@ def test_a_workspace_for_training_ends_when_a_parameter_is_frozen() -> None:
     network = mlp()
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    workspace = network.trainer(torch.randn(2, 5, 3), slice(2))
+    workspace = Workspace(torch.randn(2, 5, 3), network.operations, slice(2))
     assert workspace.is_current()
     first = next(network.parameters())
     first.requires_grad_(False)
     assert not workspace.is_current()
-    frozen = network.trainer(torch.randn(2, 5, 3), slice(2))
+    frozen = Workspace(torch.randn(2, 5, 3), network.operations, slice(2))
     frozen.forward(torch.randn(2, 5, 3))
     frozen.output.values.fill_(1)
     frozen.propagate()

@@ -69,7 +69,7 @@ def trained(frame: pl.DataFrame, target: str | list[str], *overrides: str) -> ml
 
 def outputs_of(model: bytes, run: mlplab.FinishedRun, frame: pl.DataFrame) -> dict[str, np.ndarray]:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    values = session.run(None, model_inputs(run.schema, frame))
+    values = session.run(None, model_inputs(run.schema, frame, decimal_comma=False))
     return dict(zip([output.name for output in session.get_outputs()], values, strict=True))
 
 

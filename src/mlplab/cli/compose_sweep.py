@@ -64,8 +64,7 @@ class _RunComposer:
         }
         """By the options that are chosen: a composition, and the overrides that its values are those of."""
         self._sections: dict[tuple[str, str], BaseModel] = {}
-        parser = OverridesParser.create()
-        self._parse_override = cache(parser.parse_override)  # runs share most of their overrides
+        self._parse_override = cache(OverridesParser.create().parse_override)  # runs share most of them
 
     def runs(self, overrides: Mapping[str, Sequence[str]]) -> Iterator[ComposedRun | RefusedRun]:
         """The runs with these overrides, by the names of their folders."""

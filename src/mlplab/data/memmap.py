@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -85,7 +86,7 @@ class _Store:
     def __init__(self, folder: Path, limit: float) -> None:
         self.folder, self.limit = folder, limit
         self.partial = folder.with_name(f".{folder.name}.{os.getpid()}{PART}")
-        self.matrices: dict[str, np.ndarray] = {}
+        self.matrices: dict[str, np.memmap[Any, Any]] = {}
 
     @contextmanager
     def open(self) -> Iterator["_Store"]:
@@ -120,7 +121,6 @@ class _Store:
         content = {"format": FORMAT, "source": table.source, "schema": table.schema.plain(), **shapes}
         content |= {"split_roles": list(table.split_columns), "sha256": table.fingerprint["sha256"]}
         for name, matrix in self.matrices.items():
-            assert isinstance(matrix, np.memmap)
             matrix.flush()
             rows, columns, dtype = shapes[name]
             os.truncate(self.partial / name, rows * columns * np.dtype(dtype).itemsize)

@@ -214,10 +214,6 @@ class BackpropagationModule(nn.Module, ABC):
         """Leaves out the workspaces, which a copy builds again."""
         return {**self.__dict__, "_free": {}}
 
-    def trainer(self, x: Input, members: slice) -> Workspace:
-        """A workspace for training some members on batches like x, in the present mode."""
-        return Workspace(x, self.operations, members)
-
     @abstractmethod
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         """The operations of a forward pass in the present mode (training or evaluation)."""

@@ -54,9 +54,7 @@ class Check:
         return f"{rows}, the largest difference from the networks' {noun} is {self.difference:.0e}{unit}"
 
 
-def model_inputs(
-    schema: Schema, frame: pl.DataFrame, *, decimal_comma: bool = False
-) -> dict[str, np.ndarray]:
+def model_inputs(schema: Schema, frame: pl.DataFrame, *, decimal_comma: bool) -> dict[str, np.ndarray]:
     """The rows of a frame as inputs of a model."""
     return {
         column.name: as_input(column, cells_of(frame, column.name), schema, decimal_comma=decimal_comma)

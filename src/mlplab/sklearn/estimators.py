@@ -207,11 +207,7 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
         """Predicts the target of each row; several targets are columns."""
         return self._predicted(X, Ensemble.predict)
 
-    def predict_interval(
-        self,
-        X: Any,  # noqa: N803
-        level: float = LEVEL,
-    ) -> Float64[np.ndarray, "*row_and_target 2"]:
+    def predict_interval(self, X: Any, level: float = LEVEL) -> Float64[np.ndarray, "*row_and_target 2"]:  # noqa: N803
         """Predicts the limits between which the target of each row is with the probability `level`.
 
         Raises:
@@ -253,8 +249,7 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803
         """Predicts the class of each row."""
-        numbers = self._predicted(X, Ensemble.predict)
-        return self.classes_[numbers]
+        return self.classes_[self._predicted(X, Ensemble.predict)]
 
     def predict_proba(self, X: Any) -> Float64[np.ndarray, "row class"]:  # noqa: N803
         """Predicts the probability of each of `classes_`."""

@@ -165,8 +165,7 @@ class StepLoop:
         for part, inputs in enumerate(block.inputs):
             for ahead in range(steps):
                 # What can be drawn ahead is not left over for a step after that of another part.
-                drawn = left if len(self.parts) == 1 else steps - ahead
-                self._workspaces[part].steps_left = drawn
+                self._workspaces[part].steps_left = left if len(self.parts) == 1 else steps - ahead
                 z = self._make_step(part, *inputs[block.made + ahead], *self.optimizer.values(ahead))
                 block.outputs[part].append(z)
         self.optimizer.advance(steps)
@@ -177,7 +176,7 @@ class StepLoop:
         """A workspace for some members, whose input has a gradient if it has embeddings."""
         if self.embeddings is not None:
             x = append_embeddings(x, self.embeddings.detach()[members], embedded).requires_grad_()
-        return self.body.trainer(x, members)
+        return Workspace(x, self.body.operations, members)
 
     def _build_step(self) -> Callable[..., Tensor]:
         """`_step`, or graphs of it.

@@ -25,16 +25,12 @@ def load(path: str | Path, runs: str | int = "best") -> Ensemble:
     with unpacked(path) as folder:
         chosen = next(folder.glob("ensemble-*.json"), None) if is_run_file(path) else path
         if chosen is None or not chosen.is_file():
-            return _at(path, Ensemble([TrainedRun(run) for run in select_runs(folder, runs)]))
-        check_no_choice(runs, "a chosen ensemble")
-        weights = ChosenEnsemble.read(chosen).runs
-        loaded = [TrainedRun(chosen.parent / name) for name in weights]
-        return _at(path, Ensemble(loaded, [*weights.values()]))
-
-
-def _at(path: Path, ensemble: Ensemble) -> Ensemble:
-    """Names the file of runs, whose folders are temporary, instead of these."""
-    if is_run_file(path):
-        for run in ensemble.runs:
-            run.folder = path
+            ensemble = Ensemble([TrainedRun(run) for run in select_runs(folder, runs)])
+        else:
+            check_no_choice(runs, "a chosen ensemble")
+            weights = ChosenEnsemble.read(chosen).runs
+            loaded = [TrainedRun(chosen.parent / name) for name in weights]
+            ensemble = Ensemble(loaded, [*weights.values()])
+    for run in ensemble.runs if is_run_file(path) else ():  # whose folders are gone
+        run.folder = path
     return ensemble

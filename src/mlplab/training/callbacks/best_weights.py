@@ -42,8 +42,7 @@ class BestWeights(StackCallback):
     def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
         """Copies the weights and values of the members that have improved."""
         deciding = self._deciding(module)
-        lower = (self.epochs == 0) | (deciding < self.lowest)
-        better = lower & module.active
+        better = module.active & ((self.epochs == 0) | (deciding < self.lowest))
         if better.any() or not self.network:
             self.epochs[better] = module.completed_epochs
             self.lowest = torch.where(better, deciding, self.lowest)

@@ -55,8 +55,7 @@ class EarlyStopping(StackCallback):
     def last_weights(self, module: StackModule) -> Tensors:
         """Tensors of the network on the CPU, for each member from the end of its own training."""
         network = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
-        if self.network:
-            copy_members(network, self.network, ~module.active)
+        copy_members(network, self.network, ~module.active)
         return {name: tensor.cpu() for name, tensor in network.items()}
 
 

@@ -87,8 +87,7 @@ def quantile(losses: Sequence[config.QuantileLoss]) -> Loss:
         return pinball(z, y, column(z.device, z.dtype)).mean(-1, keepdim=True)
 
     def derivative(z: Outputs, y: Targets) -> Outputs:
-        level = column(z.device, z.dtype)
-        return ((y < z).to(z.dtype) - level) / len(levels)
+        return ((y < z).to(z.dtype) - column(z.device, z.dtype)) / len(levels)
 
     return Loss(by_row, derivative, degree=1)
 
@@ -120,8 +119,7 @@ def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
 
 def _column(values: Sequence[float]) -> Callable[[torch.device, torch.dtype], Float[Tensor, "member 1 1"]]:
     """The members' values where they are needed. To copy them to a GPU, each step would wait for it."""
-    column = torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
-    return cache(column.to)
+    return cache(torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1).to)
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {
