@@ -249,7 +249,8 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803
         """Predicts the class of each row."""
-        return self.classes_[self._predicted(X, Ensemble.predict)]
+        numbers = self._predicted(X, Ensemble.predict)  # first, since it checks that there are classes
+        return self.classes_[numbers]
 
     def predict_proba(self, X: Any) -> Float64[np.ndarray, "row class"]:  # noqa: N803
         """Predicts the probability of each of `classes_`."""
