@@ -59,7 +59,7 @@ def main() -> None:
     run.save("run.mlplab", seen=True)
     frame = pl.read_csv("table.csv")
     run.predict(frame, interval=0.9).write_csv("predicted.csv")
-    for name in ("checkpoints/last.ckpt", "train.log", "environment.json"):
+    for name in ("checkpoints/last.ckpt", "train.log", "environment.json", "test_predictions.csv"):
         Path("run", name).unlink()
 
 
