@@ -42,7 +42,7 @@ UNCHECKED = (
     + IF_ANY_WERE
 )
 
-MOST = 0.5
+MOST = 0.05
 """If a larger share of new rows equals rows of training by chance, such rows are not left out."""
 
 log = logging.getLogger(__name__)
@@ -202,8 +202,9 @@ def _not_seen(
 ) -> tuple[Rows, Part]:
     """The rows that are evaluated, and what they are called; logs how many were in training or validation.
 
-    Rows that equal one of training are left out if they are more than by chance. If most new rows do so by
-    chance, none is left out: the others would be odd ones.
+    Rows that equal one of training are left out if they are more than by chance. If many new rows do so by
+    chance, none is left out: the others would be odd ones. For runs of 1.0, which did not count how many do,
+    the rows show it themselves.
     """
     distinct = {seen.digest: seen for run in runs for seen in run.seen or []}  # all seeds have the same
     recognised = [(seen, seen.recognised(values, rows)) for seen in distinct.values()]
@@ -213,17 +214,19 @@ def _not_seen(
     shown = f"{path}: {count:,} of {total:,} rows"
     if not were_there:
         if count:
-            chance = 100 * max(seen.chance for seen, _ in recognised)
-            what = "%s equal a row of training, as %.0f %% of the run's test rows do; none is left out"
-            log.info(what, shown, chance)
+            chance = max(seen.chance for seen, _ in recognised)
+            what = "%s equal a row of training, as about %.0f %% of new rows do by chance; none is left out"
+            log.info(what, shown, 100 * chance)
         return rows, "test"
     if include:
         log.warning("%s were in training or validation: these scores are not test scores", shown)
         return rows, "all"
-    by_chance = (some.mean() if np.isnan(seen.chance) else seen.chance for seen, some in were_there)
-    if max(by_chance) > MOST:
-        what = "%s equal a row of training, but most new rows may do so by chance, so none is left out; %s"
-        log.warning(what, shown, IF_ANY_WERE)
+    chance = max(
+        seen.repeated(values, rows) if np.isnan(seen.chance) else seen.chance for seen, _ in were_there
+    )
+    if chance > MOST:
+        what = "%s equal a row of training, more than the %.0f %% of new rows that do by chance; none is left"
+        log.warning(f"{what} out, or only unusual rows would be scored; {IF_ANY_WERE}", shown, 100 * chance)
         return rows, "unchecked"
     if count == total:
         what = f"all {total:,} rows were in training or validation; no rows are left to test on"

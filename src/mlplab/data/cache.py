@@ -11,7 +11,7 @@ import polars as pl
 
 from mlplab import config
 from mlplab.data.check_task import check_split, check_task
-from mlplab.data.leaks.seen_rows import SeenRows, repeated_test_rows, seen_rows
+from mlplab.data.leaks.seen_rows import SeenRows, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks
 from mlplab.data.leaks.time_order import time_order
 from mlplab.data.load_table import load_table, table_key
@@ -61,8 +61,10 @@ class RunData:
 
     @cached_property
     def repeated_test_rows(self) -> int:
-        """The number of test rows that equal a row of train or val in all columns, if it tells of copies."""
-        return repeated_test_rows(self.table, self.split, self.seen)
+        """The number of test rows that equal a row of train or val in all columns, unless that is chance."""
+        if self.seen.chance:
+            return 0
+        return int(self.seen.recognised(self.table.values, self.split.test).sum())
 
     @cached_property
     def target_leaks(self) -> list[str]:

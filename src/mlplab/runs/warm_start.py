@@ -1,6 +1,7 @@
 """Warm start: a run that starts from the weights of a trained run (`init_from=FOLDER`, or its file)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,11 +118,15 @@ def inherited_rows(run: Run, *, resumed: bool) -> list[SeenRows] | None:
         return seen_of(checkpoint.load(run.files.source)) if run.files.source.exists() else None
     with unpacked(Path(run.config.init_from)) as folder:
         trained = TrainedRun(folder)
-    if trained.seen and trained.table == run.data.fingerprint:
+    chance = run.data.seen.by_chance  # of the same columns, for runs of 1.0, which did not count it
+    seen = trained.seen and [
+        rows if rows.by_chance[0] else replace(rows, by_chance=chance) for rows in trained.seen
+    ]
+    if seen and trained.table == run.data.fingerprint:
         members = enumerate(member_configs(run.config))
         if all(trained.members[_place(member, number, trained)] == number for number, member in members):
-            return trained.seen[1:]  # each network trained on the rows that it will train on
-    return trained.seen
+            return seen[1:]  # each network trained on the rows that it will train on
+    return seen
 
 
 def save_inherited_rows(run: Run) -> None:
@@ -145,7 +150,8 @@ def seen_rows_warnings(run: Run) -> list[str]:
         warnings.append(f"{where}: {what}, so the test scores are too optimistic; {remedy}")
     if count := trained_before(run):
         what = f"{count:,} of the {len(_held_out(run)):,} held-out rows were in its training"
-        consequence = "so validation scores are too optimistic, and there are no intervals or sets"
+        lost = "quantiles are not corrected" if run.config.quantiles else "there are no intervals or sets"
+        consequence = f"so validation scores are too optimistic, and {lost}"
         warnings.append(f"{where}: {what}, {consequence}; {remedy}")
     return warnings
 

@@ -184,7 +184,7 @@ def test_what_matters_is_what_lowers_the_pinball_loss(folder: Path) -> None:
         (["loss.levels=[0.5,0.1]"], "quantiles ascend"),
         (["loss.levels=[0.5,1]"], "loss.levels: a level is above 0 and below 1"),
         (["loss.levels=[10,50,90]"], "for 10 % of the rows, give 0.1"),
-        (["loss.levels=[0.5,0.5000000001]"], "quantiles ascend"),
+        (["loss.levels=[0.5,0.5000000001]"], "the level 0.5 is given twice"),
         (["loss.levels=[]"], "give a level"),
     ],
 )

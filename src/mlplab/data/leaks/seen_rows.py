@@ -1,11 +1,12 @@
 """The rows in training or validation of a run, by keys that recognise them in other tables, too."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
+import polars as pl
 from jaxtyping import Bool, Int64
 
 from mlplab.data.leaks.row_keys import DIGITS, RowHasher, Values
@@ -18,8 +19,9 @@ TEST_SAMPLE = 10_000
 MAX_FALSE = 1e-3
 """The largest share of test rows that may be mistaken for rows in training or validation."""
 
-MANY_REPEATED = 0.05
-"""The largest share of test rows that may repeat rows in training without a warning."""
+MOST_TARGETS, OTHER_TARGETS = 50, 0.1
+"""Rows are equal by chance only if there are so few different targets, and of rows with equal inputs, this
+share or more has several."""
 
 STANDARD_ERRORS = 3
 """So many standard errors above what is expected by chance are still taken for chance."""
@@ -32,8 +34,8 @@ class SeenRows:
     """The rows in training or validation of a run, as sorted keys.
 
     Attributes:
-        by_chance: of how many rows that were in neither, how many are recognised nonetheless. In tables of
-            few categories, rows are equal by chance. 0 of 0 in runs of 1.0: it is unknown.
+        by_chance: of how many other rows, how many are recognised nonetheless. In tables of few categories,
+            rows are equal by chance. It is 0 if these are copies, and 0 of 0 in runs of 1.0: it is unknown.
     """
 
     hasher: RowHasher
@@ -43,12 +45,15 @@ class SeenRows:
 
     @classmethod
     def of(cls, table: Table, split: Split, digits: int) -> "SeenRows":
-        """The rows of train and val, by so many digits; test rows, or else those of val, show chance."""
+        """The rows of train and val, by so many digits. Without test rows, they show themselves chance."""
         hasher, keys = table.row_keys(digits)
         train, val = np.unique(keys[split.train]), np.unique(keys[split.val])
-        others, known = (split.test, np.union1d(train, val)) if len(split.test) else (split.val, train)
-        others = sample_rows(others, TEST_SAMPLE)
-        equal = hasher.recognised(table.values, others, known).sum()
+        others = sample_rows(split.test, TEST_SAMPLE)
+        equal = hasher.recognised(table.values, others, np.union1d(train, val)).sum()
+        if not len(others):
+            others = np.concatenate([split.train, split.val])
+            _, counts = np.unique(keys[others], return_counts=True)
+            equal = counts[counts > 1].sum()
         return cls(hasher, train, val, np.array([len(others), equal]))
 
     @classmethod
@@ -77,6 +82,10 @@ class SeenRows:
         others, equal = self.by_chance
         return equal / others if others else np.nan
 
+    def repeated(self, values: Values, rows: Rows) -> float:
+        """The share of rows that repeat others of them."""
+        return 1 - len(np.unique(self.hasher.keys(values, rows))) / len(rows)
+
     def is_chance(self, recognised: Recognised) -> bool:
         """Whether no more of some rows are recognised than of new rows, up to three standard errors."""
         count, equal = np.array([len(recognised), recognised.sum()]), self.by_chance
@@ -97,32 +106,21 @@ def seen_rows(table: Table, split: Split) -> SeenRows:
         _, equal = SeenRows.of(table, split, DIGITS[-1]).by_chance
         if recognised - equal <= MAX_FALSE * others:
             break
+    if seen.by_chance[1] and are_copies(table, np.concatenate([*split.parts().values()])):
+        return replace(seen, by_chance=seen.by_chance * np.array([1, 0]))
     return seen
 
 
-def repeated_test_rows(table: Table, split: Split, seen: SeenRows) -> int:
-    """The number of test rows that equal a row of train or val in all columns.
+def are_copies(table: Table, rows: Rows) -> bool:
+    """Whether rows that equal others in all columns are copies: equal inputs hardly ever have other targets.
 
-    0 if they are few, or if there would be nearly as many by chance.
+    In tables of few categories, where rows are equal by chance, they do, unless inputs determine the target.
     """
-    rows, test = split.test[seen.recognised(table.values, split.test)], len(split.test)
-    if len(rows) and not seen.hasher.is_exact:
-        rows = rows[SeenRows.of(table, split, DIGITS[-1]).recognised(table.values, rows)]
-    if len(rows) <= MANY_REPEATED * test:
-        return 0
-    expected = _repeated_by_chance(table, split)
-    error = np.sqrt(expected * (1 - expected / test))
-    is_chance = len(rows) - expected <= max(STANDARD_ERRORS * error, MANY_REPEATED * test)
-    return 0 if is_chance else len(rows)
-
-
-def _repeated_by_chance(table: Table, split: Split) -> float:
-    """How many test rows would equal a row of train or val if the columns were independent."""
-    known = np.concatenate([split.train, split.val])
-    log_equal = np.full(len(split.test), np.log(len(known)))  # how many rows equal each test row
-    for column in (*table.x.T, *table.y.T):
-        _, place = np.unique(column[np.concatenate([known, split.test])], return_inverse=True)
-        counts = np.bincount(place[: len(known)], minlength=place.max() + 1)
-        with np.errstate(divide="ignore"):
-            log_equal += np.log(counts[place[len(known) :]] / len(known))
-    return float((1 - np.exp(-np.exp(log_equal))).sum())
+    if max(len(np.unique(target)) for target in table.y[rows].T) > MOST_TARGETS:
+        return True
+    x = pl.DataFrame(table.x[rows])
+    frame = x.with_columns(y=pl.DataFrame(table.y[rows]).to_struct())
+    groups = frame.group_by(x.columns).agg(rows=pl.len(), targets=pl.col("y").n_unique())
+    several = groups.filter(pl.col("rows") > 1)
+    share = several.select(pl.col("rows").filter(pl.col("targets") > 1).sum() / pl.col("rows").sum()).item()
+    return not share >= OTHER_TARGETS  # or NaN

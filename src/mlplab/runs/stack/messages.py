@@ -15,6 +15,9 @@ from mlplab.runs.run import Run, activations
 from mlplab.runs.stack.build import Stack
 from mlplab.training.state import StackState
 
+MANY_REPEATED = 0.05
+"""If more than this share of the test rows repeat training rows, there is a warning."""
+
 
 def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
     """What is known before training: table, network, optimizer, ensemble."""
@@ -71,8 +74,9 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
     warnings += [*data.target_leaks, *data.time_order] if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
         warnings += warm_start.seen_rows_warnings(run)
-    if repeated := data.repeated_test_rows:
-        what = f"{repeated:,} of the {len(data.split.test):,} test rows equal a row of train or val"
+    repeated, test = data.repeated_test_rows, len(data.split.test)
+    if repeated > MANY_REPEATED * test:
+        what = f"{repeated:,} of the {test:,} test rows equal a row of train or val"
         what += " in all columns; if they are copies, the test scores are too optimistic"
         warnings.append(f"{what}: remove the copies")
     return warnings
