@@ -10,6 +10,7 @@ from support import config, table_of
 
 from mlplab.data.cache import DataCache
 from mlplab.data.leaks.target_leaks import target_leaks
+from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
 
@@ -89,6 +90,15 @@ def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
     )
     table = table_of(one_class)
     assert target_leaks(table, random_split(table.rows[3:], val=0.15, test=0.15, seed=0)) == []
+
+
+@pytest.mark.parametrize(
+    "late", [pl.lit(1.5), pl.lit("a"), pl.date(2024, 1, 1)], ids=["number", "text", "date"]
+)
+def test_a_column_without_a_value_in_training_and_validation(late: pl.Expr) -> None:
+    rows = frame().with_columns(y=LABELS, late=pl.when(pl.int_range(pl.len()) >= ROWS - 30).then(late))
+    split = Split(*np.split(np.arange(ROWS), [ROWS - 120, ROWS - 30]))
+    assert target_leaks(table_of(rows), split) == []
 
 
 def test_columns_whose_sum_is_the_target() -> None:

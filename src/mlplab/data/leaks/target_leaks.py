@@ -99,11 +99,13 @@ def _how_well(column: Column, x: X, y: Encoded, x_val: X, y_val: Encoded) -> str
     """How well a column predicts a target, for a message; empty if no better than inputs may."""
     from sklearn.metrics import roc_auc_score  # imported here since scikit-learn takes half a second
 
+    values, both = np.concatenate([x[:, 0], x_val[:, 0]]), np.concatenate([y, y_val])
+    missing = np.isnan(values)
+    if missing.all():
+        return ""
     classes = y.shape[1] if y.shape[1] > 1 else 0
     leaves = max(2 * classes, 1 + len(column.categories)) if classes else MAX_LEAVES
     loss, most, by = _loss(x, y, x_val, y_val, leaves), LOSS, ""
-    values, both = np.concatenate([x[:, 0], x_val[:, 0]]), np.concatenate([y, y_val])
-    missing = np.isnan(values)
     if missing.any() and (of_missing := _loss(*2 * (missing[:, None], both), leaves)) <= LOSS_IF_MISSING:
         loss, most, by = of_missing, LOSS_IF_MISSING, ", by which of its cells are missing"
     if loss <= EXACT:
