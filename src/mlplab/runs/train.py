@@ -31,8 +31,8 @@ from mlplab.training.trainer import device_name, lightning_quiet
 
 log = logging.getLogger(__name__)
 
-FIGURE = re.compile(r"\b\d+%|\b0\.\d+")
-"""What differs between warnings about the same thing."""
+FIGURE = re.compile(r"""('.*?'|".*?")|\b\d+%|\b0\.\d+""")
+"""What differs between warnings about the same thing, or a name in quotes, in a group."""
 
 
 def train_runs(
@@ -179,7 +179,7 @@ def _warn(shown: set[str], warnings: Sequence[str]) -> None:
     """Shows warnings on the terminal, each once for a table, though figures differ between folds; the runs'
     logs are not open yet."""
     for warning in warnings:
-        if (what := FIGURE.sub("", warning)) not in shown:
+        if (what := FIGURE.sub(r"\1", warning)) not in shown:
             shown.add(what)
             log.warning("%s", warning)
 
