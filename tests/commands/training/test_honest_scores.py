@@ -15,6 +15,7 @@ from support import Ended, status_of, without_notes
 import mlplab
 from mlplab.errors import UserError
 from mlplab.runs.compare.select_runs import select_runs
+from mlplab.runs.train import _warn
 from mlplab.training import checkpoint
 
 Command = Callable[..., Ended]
@@ -287,6 +288,14 @@ def test_a_column_that_may_contain_the_target_is_named(command: Command, frame: 
     assert sweep.out.count(warning) == 1  # though there are two stacks
 
 
+def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.LogCaptureFixture) -> None:
+    names = ["'top 5%'", "'top 10%'", '"it\'s 0.5"', '"it\'s 0.6"']
+    warnings = [f"column {name} removes {share}% of 0.{share}" for name in names for share in (91, 92)]
+    with caplog.at_level("WARNING"):
+        _warn(set(), warnings)
+    assert caplog.messages == warnings[::2]
+
+
 def test_neighbours_in_time_are_named_once(
     command: Command, run_script: Command, frame: pl.DataFrame
 ) -> None:
@@ -297,7 +306,7 @@ def test_neighbours_in_time_are_named_once(
     warning = "warning: neighbours in the order of 'day' are similar: a tree explains "
     described = run_script("describe", *TABLE).err
     assert warning in described
-    assert described.endswith("to score later rows: data/split=time data.split.time=day\n")
+    assert described.endswith("to score later rows: data/split=time 'data.split.time=\"day\"'\n")
     folds = ("data/split=kfold", "data.split.fold=0,1", "name=folds")
     sweep = command(
         "-m", *TABLE, *folds, "trainer.max_epochs=1", "baselines=[]", "figures=none", "test=false"

@@ -29,32 +29,49 @@ def warnings_of(rows: pl.DataFrame) -> list[str]:
 @pytest.mark.parametrize(
     ("rows", "named", "remedy"),
     [
-        (SERIES, "order of 'day'", "data.split.time=day"),
-        (SERIES.sample(fraction=1, shuffle=True, seed=0), "order of 'day'", "data.split.time=day"),
+        (SERIES, "order of 'day'", "'data.split.time=\"day\"'"),
+        (SERIES.sample(fraction=1, shuffle=True, seed=0), "order of 'day'", "'data.split.time=\"day\"'"),
         (SERIES.rename({"day": "sold, on"}), "order of 'sold, on'", "'data.split.time=\"sold, on\"'"),
         (
             SERIES.with_columns(y=pl.when(pl.col("y") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))),
             "order of 'day'",
-            "data.split.time=day",
+            "'data.split.time=\"day\"'",
         ),
-        (SERIES.with_columns(day=1990 + pl.int_range(ROWS) / 12), "order of 'day'", "data.split.time=day"),
+        (
+            SERIES.with_columns(day=1990 + pl.int_range(ROWS) / 12),
+            "order of 'day'",
+            "'data.split.time=\"day\"'",
+        ),
+        (SERIES.rename({"day": "größe"}), "order of 'größe'", "'data.split.time=\"größe\"'"),
+        (SERIES.rename({"day": "null"}), "order of 'null'", "'data.split.time=\"null\"'"),
         (
             SERIES.with_columns(year=pl.int_range(ROWS) // 2, day=None),
             "order of 'year'",
-            "data.split.time=year",
+            "'data.split.time=\"year\"'",
         ),
         (
             SERIES.with_columns(day=pl.Series(OTHERS[0]), b=pl.Series(OTHERS[1])),
             "file",
-            "data.split.time=COLUMN",
+            "data.split.time=NAME",
         ),
     ],
-    ids=["dates", "shuffled", "odd name", "classes", "numbers", "years that repeat", "no time"],
+    ids=[
+        "dates",
+        "shuffled",
+        "odd name",
+        "classes",
+        "numbers",
+        "no ASCII",
+        "a word of YAML",
+        "years that repeat",
+        "no time",
+    ],
 )
 def test_neighbours_in_time_are_similar(rows: pl.DataFrame, named: str, remedy: str) -> None:
     [warning] = warnings_of(rows)
     assert named in warning
-    assert warning.endswith(f"to score later rows: data/split=time {remedy}")
+    assert warning.endswith(f"data/split=time {remedy}")
+    assert ("; to score later rows: data/split" in warning) == ("file" not in named)
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,7 @@ def _explained(table: Table, rows: Rows, *, of_period: bool) -> float:
 def _warning(table: Table, column: str, near: float, far: float) -> str:
     of, targets = f"order of '{column}'" if column else "file", listed(map(repr, table.schema.targets), 3)
     shares = f"a tree explains {near:.0%} of {targets} if it learns from them, else {max(far, 0):.0%}"
-    name = column if column.isidentifier() else quoted(column, mark='"')
-    remedy = (
-        f"data/split=time {shlex.quote(f'data.split.time={name}') if column else 'data.split.time=COLUMN'}"
-    )
     how = f"neighbours in the {of} are similar: {shares}; a random split scores the former"
-    return f"{how}; to score later rows: {remedy}"
+    add = "" if column else "add a column NAME with the time, or the row's number, to the table, then "
+    name = quoted(column, mark='"') if column else "NAME"
+    return f"{how}; to score later rows: {add}data/split=time {shlex.quote(f'data.split.time={name}')}"
