@@ -12,7 +12,7 @@ import pytest
 from support import table_of
 
 from mlplab.data.cells.dates import DATE_FORMATS, DATE_PARTS
-from mlplab.data.infer.infer_kind import infer_kind
+from mlplab.data.infer.infer_kind import infer_kind, known_kind
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Column, Schema, column_rows
 from mlplab.data.table import Table
@@ -353,6 +353,19 @@ def test_a_declared_kind_means_the_same_for_numbers() -> None:
 def test_an_invalid_date_format_is_refused() -> None:
     with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: is not a date format"):
         table(["2024-01-31 10"], "%Y-%m-%d %H")
+    with pytest.raises(UserError, match=r"%Q.*: is not a date format"):
+        table(["31.01.2024"], "%Q or %d.%m.%Y")
+    for code in (
+        "%Y-%m-%dT%H:%M:%S%.f%#z",
+        "%+",
+        "%s",
+        "%Y Q%q",
+        "%G W%V",
+        "%e %h %C%y",
+        "%Y-%j %Z",
+        "%x %X",
+    ):
+        known_kind("t", code, pl.String())
 
 
 def test_each_column_has_a_row() -> None:

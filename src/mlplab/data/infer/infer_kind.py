@@ -1,6 +1,7 @@
 """How a column's kind is decided: by its role and declaration, by its type, or by its texts."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import polars as pl
@@ -36,6 +37,8 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | 
     if "%" in declared:
         try:
             parse_datetime(pl.Series(["?"]), (), declared)
+            codes = declared.replace("%#z", "%z").replace("%q", "")  # which only parsing knows
+            pl.Series([datetime.now(UTC)]).dt.strftime(codes)  # parsing ignores unknown codes
         except pl.exceptions.PolarsError as error:
             what = f"is not a date format: {str(error).partition(chr(10))[0]}"
             remedy = "use the codes of strptime, such as %Y-%m-%d %H:%M:%S"
