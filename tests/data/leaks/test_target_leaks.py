@@ -93,7 +93,9 @@ def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "late", [pl.lit(1.5), pl.lit("a"), pl.date(2024, 1, 1)], ids=["number", "text", "date"]
+    "late",
+    [pl.lit(1.5), pl.lit("a"), pl.date(2024, 1, 1) + pl.duration(days=pl.int_range(pl.len()))],
+    ids=["number", "text", "date"],
 )
 def test_a_column_without_a_value_in_training_and_validation(late: pl.Expr) -> None:
     rows = frame().with_columns(y=LABELS, late=pl.when(pl.int_range(pl.len()) >= ROWS - 30).then(late))
