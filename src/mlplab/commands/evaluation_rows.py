@@ -214,16 +214,14 @@ def _not_seen(
     shown = f"{path}: {count:,} of {total:,} rows"
     if not were_there:
         if count:
-            chance = max(seen.chance for seen, _ in recognised)
+            chance = max(seen.chance(values, rows) for seen, _ in recognised)
             what = "%s equal a row of training, as about %.0f %% of new rows do by chance; none is left out"
             log.info(what, shown, 100 * chance)
         return rows, "test"
     if include:
         log.warning("%s were in training or validation: these scores are not test scores", shown)
         return rows, "all"
-    chance = max(
-        seen.repeated(values, rows) if np.isnan(seen.chance) else seen.chance for seen, _ in were_there
-    )
+    chance = max(seen.chance(values, rows) for seen, _ in were_there)
     if chance > MOST:
         what = "%s equal a row of training, more than the %.0f %% of new rows that do by chance; none is left"
         log.warning(f"{what} out, or only unusual rows would be scored; {IF_ANY_WERE}", shown, 100 * chance)

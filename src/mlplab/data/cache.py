@@ -62,7 +62,7 @@ class RunData:
     @cached_property
     def repeated_test_rows(self) -> int:
         """The number of test rows that equal a row of train or val in all columns, unless that is chance."""
-        if self.seen.chance:
+        if self.seen.by_chance[1]:
             return 0
         return int(self.seen.recognised(self.table.values, self.split.test).sum())
 

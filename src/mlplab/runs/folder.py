@@ -53,9 +53,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.best, self.last, self.source = (
-            path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last", "source")
-        )
+        names = "best", "last", "source"
+        self.best, self.last, self.source = (path / "checkpoints" / f"{name}.ckpt" for name in names)
         self._log: logging.Handler = logging.NullHandler()
         self.lock = FolderLock(path)
 
@@ -124,11 +123,8 @@ class RunFolder:
 
     def discard(self) -> None:
         """Removes what `create` has created, if nothing was added."""
-        for path in (
-            *(self.path / name for name in ("metrics.json", "config.yaml", TRACKERS_FILE)),
-            self.source,
-        ):
-            path.unlink(missing_ok=True)
+        for name in ("metrics.json", "config.yaml", TRACKERS_FILE, self.source):
+            (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / WANDB, ignore_errors=True)
         with suppress(OSError):
             (self.path / "checkpoints").rmdir()

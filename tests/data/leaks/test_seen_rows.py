@@ -57,13 +57,13 @@ def few(rows: int, seed: int, *, certain: bool = False) -> pl.DataFrame:
 
 def test_rows_of_few_categories_are_equal_by_chance_and_others_are_copies() -> None:
     data = data_of(few(1000, 0))
-    assert data.seen.chance > 0.8
+    assert data.seen.by_chance[1] > 0.8 * len(data.split.test)
     assert data.repeated_test_rows == 0  # though columns depend on each other
     source = np.random.default_rng(0)
     numbers = pl.DataFrame({"a": source.normal(size=300), "y": source.choice(["yes", "no"], 300)})
     for frame in (numbers, few(500, 0).with_columns(y=source.normal(size=500))):
         copied = data_of(pl.concat([frame, frame]))
-        assert copied.seen.chance == 0
+        assert copied.seen.by_chance[1] == 0
         assert copied.repeated_test_rows == len(frame)
 
 

@@ -76,15 +76,10 @@ class SeenRows:
         known = self.train if in_training else np.union1d(self.train, self.val)
         return self.hasher.recognised(values, rows, known)
 
-    @property
-    def chance(self) -> float:
-        """The share of new rows that are recognised by chance; NaN if it is unknown."""
+    def chance(self, values: Values, rows: Rows) -> float:
+        """The share of new rows recognised by chance, or if it is unknown, of rows that repeat others."""
         others, equal = self.by_chance
-        return equal / others if others else np.nan
-
-    def repeated(self, values: Values, rows: Rows) -> float:
-        """The share of rows that repeat others of them."""
-        return 1 - len(np.unique(self.hasher.keys(values, rows))) / len(rows)
+        return equal / others if others else 1 - len(np.unique(self.hasher.keys(values, rows))) / len(rows)
 
     def is_chance(self, recognised: Recognised) -> bool:
         """Whether no more of some rows are recognised than of new rows, up to three standard errors."""
@@ -93,7 +88,7 @@ class SeenRows:
             return not count[1]
         rows, share = (count + equal)[0], (count + equal)[1] / (count + equal)[0]
         error = np.sqrt(share * (1 - share) * rows / (count[0] * equal[0]))
-        return bool(count[1] / count[0] - self.chance <= STANDARD_ERRORS * error)
+        return bool(count[1] / count[0] - equal[1] / equal[0] <= STANDARD_ERRORS * error)
 
 
 def seen_rows(table: Table, split: Split) -> SeenRows:

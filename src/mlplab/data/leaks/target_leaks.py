@@ -66,9 +66,8 @@ def target_leaks(table: Table, split: Split) -> list[str]:
     for target, y in zip(schema.targets, table.y.T, strict=True):
         if min(np.ptp(y[train]), np.ptp(y[val])) == 0:
             continue
-        known, known_val = (
-            encoded(y[rows], y[train], is_class=bool(schema.classes)) for rows in (train, val)
-        )
+        is_class = bool(schema.classes)
+        known, known_val = (encoded(y[rows], y[train], is_class=is_class) for rows in (train, val))
         found = {
             column.name: how
             for column, part in zip(schema.inputs, schema.feature_slices, strict=True)
@@ -127,10 +126,8 @@ def _loss(x: X, y: Encoded, x_val: X, y_val: Encoded, leaves: int) -> float:
     from sklearn.metrics import r2_score
     from sklearn.tree import DecisionTreeRegressor
 
-    tree, sets = (
-        DecisionTreeRegressor(max_leaf_nodes=leaves, random_state=0).fit(x, y),
-        ((x, y), (x_val, y_val)),
-    )
+    tree = DecisionTreeRegressor(max_leaf_nodes=leaves, random_state=0).fit(x, y)
+    sets = (x, y), (x_val, y_val)
     scores = (r2_score(true, tree.predict(of), multioutput="variance_weighted") for of, true in sets)
     return float(1 - min(scores)) ** (1 if y.shape[1] > 1 else 0.5)
 
