@@ -54,9 +54,9 @@ def grid(overrides: Sequence[str], loader: ConfigLoader | None = None) -> dict[s
 
 
 def varying(overrides: Sequence[str]) -> set[str]:
-    """The keys that have several values."""
+    """The keys that have several values, as in a configuration."""
     parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return {override.get_key_element() for override in parsed if override.is_sweep_override()}
+    return {override.get_key_element().lstrip("+~") for override in parsed if override.is_sweep_override()}
 
 
 def folder_name(overrides: Sequence[str], varying: set[str]) -> str:

@@ -29,7 +29,7 @@ def winner(runs: Sequence[RunResult], overrides: Mapping[str, Sequence[str]]) ->
     groups = configurations(runs, varying_keys(runs), common_monitor(runs))
     first, *others = next(iter(groups.values()))
     lines = overrides.get(first.folder.name, ()) if first.done else ()
-    return [line for line in lines if not (others and line.startswith(tuple(f"{key}=" for key in REPEATS)))]
+    return [line for line in lines if not (others and line.lstrip("+~").partition("=")[0] in REPEATS)]
 
 
 def training_commands(run: ComposedRun, overrides: Sequence[str], cache: DataCache) -> list[str]:

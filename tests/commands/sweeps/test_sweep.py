@@ -172,7 +172,7 @@ def trained_by(ended: Ended) -> list[list[str]]:
 
 def test_folds_are_of_the_network_that_a_run_alone_trains(command: Command, tmp_path: Path) -> None:
     small = ("data=synthetic", "data.rows=60", "model.hidden=[4]", "trainer.max_epochs=1", "data/split=kfold")
-    ended = command("-m", *small, "data.split.fold=1,2", "name=s")
+    ended = command("-m", *small, "++data.split.fold=1,2", "name=s")
     assert (ended.status, trained_by(ended)) == (0, [])
     assert command(*small, "data.split.fold=2", "name=alone").status == 0
     fold, alone = (read_metrics(tmp_path / "outputs" / name) for name in ("s/fold=2", "alone"))
@@ -182,7 +182,7 @@ def test_folds_are_of_the_network_that_a_run_alone_trains(command: Command, tmp_
 
 def test_a_sweep_says_how_its_winner_is_trained(command: Command, tmp_path: Path) -> None:
     small = ("data=synthetic", "data.rows=60", "model.hidden=[4]", "trainer.max_epochs=1", "baselines=[]")
-    ended = command("-m", *small, "optimizer.lr=1e-9,0.01", "seed=range(2)", "name=s")
+    ended = command("-m", *small, "optimizer.lr=1e-9,0.01", "++seed=range(2)", "name=s")
     commands = trained_by(ended)
     values = [*small, "optimizer.lr=0.01"]
     assert [words[-len(values) - 1 :] for words in commands] == [
@@ -190,7 +190,7 @@ def test_a_sweep_says_how_its_winner_is_trained(command: Command, tmp_path: Path
         [*values, "ensemble=8"],
     ]
     assert command(*commands[0][-len(values) - 1 :], "seed=1", "name=again").status == 0
-    fold, again = (read_metrics(tmp_path / "outputs" / name) for name in ("s/lr=0.01,seed=1", "again"))
+    fold, again = (read_metrics(tmp_path / "outputs" / name) for name in ("s/seed=1,lr=0.01", "again"))
     assert {**fold, "seconds": 0} == {**again, "seconds": 0}
     assert trained_by(command("-m", *small, "ensemble=1", "seed=range(2)", "name=typed")) == []
 
