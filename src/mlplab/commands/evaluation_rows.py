@@ -96,14 +96,11 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     loader = Loader(
         imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight
     )
-    loss, thresholds, keep = build_loss([run.config.loss]), [run.threshold], bool(run.residuals)
-    values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds, keep=keep)
-    found = {name: value.item() for name, value in values.items()}
-    if predicted is not None:
-        of_rows = predicted[0, : len(y)]
-        found |= run.uncertainty.scores(of_rows, rows.y, rows.weight)
-        found |= first_class_scores(run.schema, of_rows, rows.y, rows.weight)
-    return found
+    loss, thresholds = build_loss([run.config.loss]), [run.threshold]
+    values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds)
+    found, of_rows = {name: value.item() for name, value in values.items()}, predicted[0, : len(y)]
+    found |= run.uncertainty.scores(of_rows, rows.y, rows.weight)
+    return found | first_class_scores(run.schema, of_rows, rows.y, rows.weight)
 
 
 def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> tuple[EvaluationRows, Part]:

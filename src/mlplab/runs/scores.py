@@ -101,10 +101,8 @@ def score_networks(
     rows: Sequence[int],
     schema: Schema,
     thresholds: Sequence[float],
-    *,
-    keep: bool = False,
-) -> tuple[Values, Float64[np.ndarray, "member row output"] | None]:
-    """Loss and metrics of each member, as in training; with `keep`, its predictions, those of padding too.
+) -> tuple[Values, Float64[np.ndarray, "member row output"]]:
+    """Loss and metrics of each member, as in training; and its predictions, those of padding too.
 
     `rows` and `thresholds` are the number of rows and the threshold of each member.
     """
@@ -112,6 +110,6 @@ def score_networks(
     evaluation = Evaluation(loss, rows, schema, thresholds).to(network.preprocessing.impute_value.device)
     for z, batch in outputs(network, batches):
         evaluation.add(z, batch, transform)
-        parts += [transform.inverse_transform(z)] if keep else []
+        parts.append(transform.inverse_transform(z))
     values = evaluation.compute_and_reset(transform)
-    return values, torch.cat(parts, 1).cpu().numpy() if keep else None
+    return values, torch.cat(parts, 1).cpu().numpy()

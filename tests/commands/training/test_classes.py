@@ -353,6 +353,22 @@ def test_a_class_run_begins_as_another_ended(command: Command, tmp_path: Path) -
     assert "was trained on different columns" in refused.err
 
 
+def test_a_rare_class_has_a_score_without_prediction_sets(
+    command: Command, run_script: Command, tmp_path: Path
+) -> None:
+    classes = np.where(np.arange(ROWS) % 8 == 0, "ALARM", "ok")
+    FRAME.with_columns(bought=classes).write_csv(tmp_path / "t.csv")
+    for words in (["name=a"], ["name=b", "init_from=outputs/a", "data.split.seed=1"]):
+        assert command(*SMALL, "figures=none", *words).status == 0
+    people(seed=1).with_columns(bought=classes).write_csv(tmp_path / "n.csv")
+    assert run_script("evaluate", "run=outputs/b", "data.path=n.csv").status == 0
+    evaluation = json.loads((tmp_path / "outputs/b/evaluation.json").read_text())
+    for scores in (metrics_of(tmp_path / "outputs/b"), evaluation):
+        names = {name.partition("/")[2] for name in scores}
+        assert "average_precision/ALARM" in names
+        assert "coverage_0.9" not in names
+
+
 def test_a_class_that_the_test_set_lacks_has_no_score(
     command: Command, run_script: Command, tmp_path: Path
 ) -> None:

@@ -30,12 +30,12 @@ class ScoredTestRows:
 
     Attributes:
         values: the metrics of each network.
-        predicted: the mean prediction, of ensembles, and of runs that have residuals or write predictions.
+        predicted: the mean prediction.
     """
 
     run: Run
     values: Values
-    predicted: Predicted | None
+    predicted: Predicted
 
     def metrics(self) -> Metrics:
         """The scores of the network; of an ensemble, those of its mean prediction and of its networks."""
@@ -43,7 +43,7 @@ class ScoredTestRows:
         quantiles, found, metrics = run.config.quantiles, Scores(), Metrics()
         if not (run.data.bagged or quantiles):
             found = {name: value.item() for name, value in self.values.items()}
-        elif self.predicted is not None:
+        else:
             found = table_scores(table, rows, self.predicted, run.threshold, quantiles)
         if run.data.bagged:
             for name, value in self.values.items():
@@ -51,10 +51,9 @@ class ScoredTestRows:
             if len(self.values["loss"]) > 1:
                 of_members = self.values.items()
                 metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in of_members}
-        if self.predicted is not None and run.residuals:
-            y, weight = table.y[rows], None if table.weight is None else table.weight[rows]
-            found |= run.uncertainty.scores(self.predicted, y, weight)
-            found |= first_class_scores(table.schema, self.predicted, y, weight)
+        y, weight = table.y[rows], None if table.weight is None else table.weight[rows]
+        found |= run.uncertainty.scores(self.predicted, y, weight)
+        found |= first_class_scores(table.schema, self.predicted, y, weight)
         return finite({f"test/{name}": value for name, value in found.items()} | metrics)
 
     def baseline_metrics(self) -> Metrics:
@@ -66,7 +65,7 @@ class ScoredTestRows:
 
     def write_predictions(self) -> None:
         """Writes test_predictions.csv to the run's folder, if the run is to have it."""
-        if self.run.config.test_predictions and self.predicted is not None:
+        if self.run.config.test_predictions:
             table, rows, threshold = self.run.data.table, self.run.data.split.test, self.run.threshold
             path, quantiles = self.run.folder / TEST_PREDICTIONS, self.run.config.quantiles
             write_test_predictions(path, table, rows, self.predicted, threshold, quantiles)
@@ -75,7 +74,6 @@ class ScoredTestRows:
 def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> list[ScoredTestRows]:
     """Scores the networks of a stack on the test rows of runs with these members."""
     module = stack.module
-    keep = module.ensemble > 1 or any(run.config.test_predictions or run.residuals for run, _ in runs)
     thresholds = np.full(len(stack.configs), DEFAULT_THRESHOLD)
     for run, members in runs:
         thresholds[members] = run.threshold
@@ -86,16 +84,13 @@ def score_test_rows(stack: Stack, runs: Sequence[tuple[Run, Sequence[int]]]) -> 
         [len(member.split.test) for member in stack.data],
         module.schema,
         thresholds.tolist(),
-        keep=keep,
     )
     scored = []
     for run, members in runs:
-        mean = None
-        if predicted is not None and (run.data.bagged or run.config.test_predictions or run.residuals):
-            weights = np.array(run.weights(len(members)))
-            mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
-            if run.config.quantiles:
-                mean = run.uncertainty.corrected(mean)
+        weights = np.array(run.weights(len(members)))
+        mean = weighted_mean(predicted[members, : len(run.data.split.test)], weights)
+        if run.config.quantiles:
+            mean = run.uncertainty.corrected(mean)
         member_values = {name: value[members].cpu() for name, value in values.items()}
         scored.append(ScoredTestRows(run, member_values, mean))
     return scored
