@@ -22,9 +22,13 @@ SYNONYMS = {
     "devices": "hydra.launcher.workers",
     "max_time": "sweep.minutes",
     "width": "model.hidden",
+    "depth": "model.hidden",
+    "max_depth": "model.hidden",
+    "batch": "data.batch_size",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
     "label": "data.target",
+    "test_size": "data.split.test",
 }
 """Names of keys in other programs (in any section), and the keys here."""
 
@@ -93,12 +97,19 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
 
 
 def _similar(key: str, owners: Sequence[str]) -> list[str]:
-    """The keys that are nearly an unknown one; else those with words of its last part, or a similar one."""
-    leaf, leaves = key.rpartition(".")[2], {full.rpartition(".")[2]: full for full in reversed(owners)}
+    """The keys that are nearly an unknown one; else those with words of its last part, or a similar one.
+
+    In its section, one word of several is enough.
+    """
+    section, _, leaf = key.rpartition(".")
+    here = [full for full in owners if full.rpartition(".")[0] == section]
+    leaves = {full.rpartition(".")[2]: full for full in (*reversed(owners), *here)}
     words = {name: {*name.split("_")} for name in (leaf, *leaves)}
-    sharing = [name for name in leaves if words[leaf] & words[name]]
-    sharing.sort(key=lambda name: len(words[leaf] ^ words[name]))
-    return nearest(key, owners, 0.85) or [leaves[name] for name in sharing or nearest(leaf, leaves)]
+    sharing = [name for name in leaves if words[leaf] <= words[name] or words[name] <= words[leaf]]
+    sharing += [name for name in leaves if leaves[name] in here and words[leaf] & words[name]]
+    sharing.sort(key=lambda name: (len(words[leaf] ^ words[name]), leaves[name] not in here))
+    close = nearest(key, owners, 0.85) or [leaves[name] for name in nearest(leaf, leaves, 0.85)]
+    return close or [leaves[name] for name in sharing or nearest(leaf, leaves)]
 
 
 @cache
@@ -107,6 +118,7 @@ def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     options: dict[str, tuple[str, ...]] = {}
     for key, option in _walk(root, "", ()):
         options[key] = tuple(dict.fromkeys((*options.get(key, ()), *option)))
+    options.pop("data.categories", None)  # mlplab sets it
     return options
 
 
