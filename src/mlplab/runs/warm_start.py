@@ -68,12 +68,15 @@ def _source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
     with unpacked(folder) as inner:
         trained = TrainedRun(finished_run(inner, "init_from"))
     if (there := _columns(trained.schema)) != (here := _columns(schema)):
-        differs = [name for name in there.keys() | here.keys() if there.get(name) != here.get(name)]
-        what, remedy = "was trained on different columns", "give both tables the same columns, and this one"
-        known = {text for column in trained.schema.inputs for text in column.categories}
-        new = (shortened(text) for column in schema.inputs for text in column.categories if text not in known)
-        what, found = f"{what}: {listed(sorted(differs))}", listed(new, 5)
-        raise UserError(Fault(what, f"init_from={folder}", found, remedy=f"{remedy} no new categories"))
+        known, where = {each.name: each.categories for each in trained.schema.inputs}, f"init_from={folder}"
+        for column in schema.inputs:
+            if new := {*column.categories}.difference(known.get(column.name) or column.categories):
+                what = f"column '{column.name}' has categories that it was not trained on"
+                found = listed(map(shortened, sorted(new)), 5)
+                raise UserError(Fault(f"{what}: {found}", where, remedy="leave out these rows, or init_from"))
+        differs = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+        what, remedy = "was trained on different columns", "give both tables the same columns and classes"
+        raise UserError(Fault(f"{what}: {listed(differs)}", where, remedy=remedy))
     if trained.quantiles != run.quantiles:
         found, expected = (
             listed(map(str, of), 9) if of else "none" for of in (trained.quantiles, run.quantiles)
