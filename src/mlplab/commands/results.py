@@ -182,8 +182,8 @@ def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> R
 def results_by_folder(runs: Sequence[RunResult]) -> list[Results]:
     """The results of each table: a row for each single run, and one for the best of each sweep.
 
-    The column `settings` says how many runs that is the best of, or what its score is averaged over, and the
-    values that most other rows do not have.
+    The column `settings` says how many configurations or trials that is the best of, what its score is
+    averaged over, and the values that most other rows do not have.
     """
     return [_best_of_folders(table) for table in by_table(runs)]
 
@@ -196,9 +196,10 @@ def _best_of_folders(runs: Sequence[RunResult]) -> Results:
     usual = {key: Counter(of_run[key] for of_run in values).most_common(1)[0][0] for key in keys}
     rows = []
     for (folder, group), (best, *others), of_run in zip(folders.items(), ranked, values, strict=True):
-        odd = [key for key in keys if of_run[key] != usual[key]]
-        number = f"best of {len(group)}" if others else averaged_over(best)
-        parts = number, _unfinished(group), labelled(odd, [of_run[key] for key in odd])
+        odd = {key: value for key, value in of_run.items() if value != usual[key]}
+        number = len(group) if trials_in_order(group) else len(others) + 1
+        means = f"best of {number}" if others else None, (averaged_over(best) or "").partition(",")[0]
+        parts = *means, _unfinished(group), labelled([*odd], [*odd.values()])
         scores = {name: score(best, name).mean for name in metrics}
         rows.append({RUN: str(folder), SETTINGS: ", ".join(filter(None, parts)), **scores})
     frame, is_high_best = pl.DataFrame(rows).fill_nan(None), sign_of(metrics[0]) < 0

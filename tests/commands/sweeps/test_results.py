@@ -2,6 +2,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -301,16 +302,19 @@ def test_a_folder_has_a_line_for_each_run_and_each_sweep(
     for fold in range(3):
         more: dict[str, Any] = {"data": {"split": {"fold": fold}}, "scores": {"val/mae": 4.5 + fold}}
         write(search.parent / f"folds/fold={fold}", 0.1, 0, 5.0, **more, **shared)
+    for lr, fold, seed in product((0.1, 0.3), range(2), range(2)):
+        more = {"data": {"split": {"fold": fold}}, "scores": {"val/mae": 90 * lr}}
+        write(search.parent / f"grid/lr={lr},fold={fold},seed={seed}", lr, seed, 5.0, **more, **shared)
     write(search.parent / "unfinished", 0.1, 9, None, status="running", **shared)
     lines = on_terminal(width, str(search.parent))
     assert max(map(len, lines)) <= width
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    assert [row[0] for row in rows] == ["search", names[0], "folds", *names[1:], "unfinished"]
+    assert [row[0] for row in rows] == ["search", names[0], "folds", *names[1:], "grid", "unfinished"]
     settings = [row[1] for row in rows]
     assert settings[0].startswith("best of 60, 3 ")
     assert settings[1:3] == ["lr=0.2", "3 folds"]  # most have another rate, and no fold
-    assert settings[3:] == ["–"] * 4 + ["1 running"]
-    assert [row[2] for row in rows] == ["3", "5", "5.5", "6", "7", "8", "9", "–"]
+    assert settings[3:] == ["–"] * 4 + ["best of 2, 2 folds", "1 running"]
+    assert [row[2] for row in rows] == ["3", "5", "5.5", "6", "7", "8", "9", "9", "–"]
 
 
 def test_keys_without_a_difference_are_hidden_on_a_terminal_only(
