@@ -176,7 +176,7 @@ def test_named_runs_and_the_commands_that_use_them(
     printed = {command: run(command) for command in named}
     assert sum(" name=" in command for command in named) >= 2
     assert "their ensemble" in printed["uv run scripts/evaluate.py run=outputs/sweep"]
-    assert "best of 4" in printed["uv run scripts/results.py outputs"]
+    assert "best of 2" in printed["uv run scripts/results.py outputs"]
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1031
     assert pages == "README" or len((tmp_path / "species.csv").read_text().splitlines()) == 345
     for source in PYTHON:
