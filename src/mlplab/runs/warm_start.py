@@ -143,9 +143,7 @@ def seen_rows_warnings(run: Run) -> list[str]:
     where, test = f"init_from={run.config.init_from}", run.data.split.test
     if run.inherited is None:
         what = "which rows were in its training cannot be told, because it was saved without their hashes"
-        consequence = (
-            "if test or validation rows were, the scores are too optimistic, and intervals too narrow"
-        )
+        consequence = "if test or validation rows were, scores are too optimistic, and intervals too narrow"
         return [f"{where}: {what}; {consequence}"]
     warnings, remedy = [], "use data.split and ensemble=… of that run, or train from scratch"
     if count := _seen_before(run, test):

@@ -75,6 +75,7 @@ def test_without_test_rows_training_rows_show_chance() -> None:
         seen = RunData(table, split).seen
         assert seen.is_chance(seen.recognised(new.values, rows))
         assert not seen.is_chance(np.ones(1000, np.bool_))
+        assert seen.is_chance(np.zeros(0, np.bool_))
 
 
 @pytest.mark.parametrize("digits", DIGITS)

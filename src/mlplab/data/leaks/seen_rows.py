@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
-from mlplab.data.leaks.row_keys import DIGITS, RowHasher, Values
+from mlplab.data.leaks.row_keys import DIGITS, VALUES, RowHasher, Values
 from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table
 
@@ -45,7 +45,7 @@ class SeenRows:
 
     @classmethod
     def of(cls, table: Table, split: Split, digits: int) -> "SeenRows":
-        """The rows of train and val, by so many digits. Without test rows, they show themselves chance."""
+        """The rows of train and val, by so many digits; test rows show chance, or these themselves."""
         hasher, keys = table.row_keys(digits)
         train, val = np.unique(keys[split.train]), np.unique(keys[split.val])
         others = sample_rows(split.test, TEST_SAMPLE)
@@ -84,7 +84,7 @@ class SeenRows:
     def is_chance(self, recognised: Recognised) -> bool:
         """Whether no more of some rows are recognised than of new rows, up to three standard errors."""
         count, equal = np.array([len(recognised), recognised.sum()]), self.by_chance
-        if not equal[1]:
+        if not (count[1] and equal[1]):
             return not count[1]
         rows, share = (count + equal)[0], (count + equal)[1] / (count + equal)[0]
         error = np.sqrt(share * (1 - share) * rows / (count[0] * equal[0]))
@@ -111,6 +111,7 @@ def are_copies(table: Table, rows: Rows) -> bool:
 
     In tables of few categories, where rows are equal by chance, they do, unless inputs determine the target.
     """
+    rows = sample_rows(rows, VALUES // table.x.shape[1])
     if max(len(np.unique(target)) for target in table.y[rows].T) > MOST_TARGETS:
         return True
     x = pl.DataFrame(table.x[rows])
