@@ -39,7 +39,7 @@ from mlplab.data.table import Table
 from mlplab.errors import MAX_CHARACTERS
 from mlplab.runs import resolve
 from mlplab.runs.versions import VERSION
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 from mlplab.training.callbacks.rungs import Bracket
 
 ROOT = Path(__file__).resolve().parents[1]

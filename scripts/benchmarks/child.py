@@ -95,7 +95,7 @@ def film(*words: str) -> dict[str, Any]:
     of the film were copied, and those in which its page was written; and until Chromium shows it."""
     from mlplab.runs.film.film import film_of
     from mlplab.runs.film.page import write_film
-    from mlplab.training.callbacks.film import FilmFrames
+    from mlplab.runs.film.frames import FilmFrames
 
     spent = {"copying": 0.0, "page": 0.0}
 

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from benchmarks import harness
 from benchmarks.quality_peers import model_of, standardised
 from benchmarks.quality_tables import BenchmarkTable
-from mlplab.runs.conformal.intervals import interval_scores, mean_scores
+from mlplab.conformal.intervals import interval_scores, mean_scores
 
 LEVELS = (0.8, 0.9)
 

@@ -31,7 +31,7 @@ from support import left_behind, status_of
 
 from mlplab.errors import UserError
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 SOLO = (
     *("data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[16,16]"),

@@ -21,7 +21,7 @@ from mlplab.runs.baselines import models, training_data
 from mlplab.runs.baselines.fit_baselines import MODELS, Baselines, fit_baselines
 from mlplab.runs.baselines.models import Constant
 from mlplab.runs.baselines.training_data import TrainingData
-from mlplab.runs.scores import Scores, scores
+from mlplab.training.scoring.scores import Scores, scores
 
 NAMES = ("constant", "linear", "boosting")
 

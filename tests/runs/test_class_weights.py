@@ -10,7 +10,7 @@ from support import resolved
 
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
-from mlplab.runs.stack.build import class_weights
+from mlplab.training.stack.build import class_weights
 
 ROWS = 120
 LABELS = np.array(["often"] * 80 + ["seldom"] * 30 + ["rare"] * 10)

@@ -17,11 +17,11 @@ from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs.run import Run, member_configs
-from mlplab.runs.scores import scores
-from mlplab.runs.stack.build import check_buildable
-from mlplab.runs.stack.stack_trainer import StackTrainer
+from mlplab.training.scoring.scores import scores
+from mlplab.training.stack.build import check_buildable
+from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule

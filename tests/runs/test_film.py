@@ -25,7 +25,7 @@ from mlplab.runs.film.page import DATA, write_film_of_sweep
 from mlplab.runs.film.scene import scene_of
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.run import Run
-from mlplab.runs.stack.build import build_stack, check_buildable
+from mlplab.training.stack.build import build_stack, check_buildable
 from mlplab.runs.train import train_runs
 from mlplab.training import step_loop
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal

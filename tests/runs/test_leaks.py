@@ -14,7 +14,7 @@ from support import resolved
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.run import Run
-from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.training.stack.build import Stack, build_stack
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 

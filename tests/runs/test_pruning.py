@@ -27,10 +27,10 @@ from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
 from mlplab.sweeps.train_stack import PlannedStack
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.training.loggers.curves import BEST
+from mlplab.runs.loggers.curves import BEST
 from mlplab.training.module import StackModule
 from mlplab.training.optimization.optimizers import MemberOptimizer
 

@@ -12,7 +12,7 @@ from support import Ended, assert_short_answer, without_notes
 
 import mlplab
 from mlplab.runs.run_file import unpack
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 Command = Callable[..., Ended]
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from mlplab.data.schema import Schema
-from mlplab.runs.scores import first_class_scores
+from mlplab.training.scoring.scores import first_class_scores
 
 SCHEMA = Schema((), ("y",), ("ALARM", "OK"))
 

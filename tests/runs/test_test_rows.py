@@ -14,7 +14,7 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.models.targets import TargetTransform
-from mlplab.runs import scores
+from mlplab.training.scoring import scores
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.compare.varying_keys import varying_keys
 from mlplab.runs.discovery import has_test_scores, read_config

@@ -22,11 +22,11 @@ from mlplab.data.cache import DataCache
 from mlplab.data.splits.splitters import random_split
 from mlplab.errors import Interrupted, UserError
 from mlplab.runs.run import Run
-from mlplab.runs.stack.build import build_stack
+from mlplab.training.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import resume_groups
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 
 pytestmark = pytest.mark.usefixtures("full_speed")

@@ -12,7 +12,7 @@ from support import resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
 from mlplab.models import MLP
-from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.training.stack.build import Stack, build_stack
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
 from mlplab.training.trainer import build_trainer, lightning_quiet

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 
 def newest_epoch(path: Path) -> int:

@@ -14,7 +14,7 @@ from support import SMALL, resolved
 from mlplab.data.cache import DataCache
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
-from mlplab.training.loggers import progress
+from mlplab.runs.loggers import progress
 from mlplab.training.module import StackModule
 
 

@@ -6,8 +6,8 @@ import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 from support import hparams_of, resolved
 
-from mlplab.training.loggers.files import close_loggers, truncate_curves
-from mlplab.training.loggers.tensorboard import log_start
+from mlplab.runs.loggers.files import close_loggers, truncate_curves
+from mlplab.runs.loggers.tensorboard import log_start
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class FinishedRun(Finished):
         Raises:
             UserError: if the run has no files of TensorBoard, from which they are read.
         """
-        from mlplab.training.loggers.read_curves import read_curves
+        from mlplab.runs.loggers.read_curves import read_curves
 
         curves = read_curves(self.folder, CURVES, most=2**31)
         if not curves:

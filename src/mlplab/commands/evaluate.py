@@ -17,7 +17,7 @@ from mlplab.errors import Fault, UserError
 from mlplab.files import write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.folder import finite
-from mlplab.runs.scores import Scores
+from mlplab.training.scoring.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import load

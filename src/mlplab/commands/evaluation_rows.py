@@ -25,7 +25,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.runs.scores import Scores, first_class_scores, score_networks, scores
+from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.losses import build_loss

@@ -25,7 +25,7 @@ from mlplab.runs.compare.varying_keys import common_monitor, without_repeats
 from mlplab.runs.discovery import finished_runs
 from mlplab.runs.folder import finite
 from mlplab.runs.predictions import out_of_fold, weighted_mean
-from mlplab.runs.scores import Scores
+from mlplab.training.scoring.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import STANDARDISED_RMSE, error_of, greedy_selection

@@ -13,8 +13,8 @@ from mlplab.errors import listed
 from mlplab.models.network import Network
 from mlplab.models.targets import ClassProbabilities, TargetScaling
 from mlplab.onnx.graph import Graph, Value
-from mlplab.runs.conformal.prediction_sets import lowest_probability
-from mlplab.runs.conformal.residuals import Residuals
+from mlplab.conformal.prediction_sets import lowest_probability
+from mlplab.conformal.residuals import Residuals
 from mlplab.runs.predictions import (
     column_names,
     interval_columns,

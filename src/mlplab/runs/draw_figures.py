@@ -26,9 +26,9 @@ from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.loggers.files import build_loggers, close_loggers
-from mlplab.training.loggers.read_curves import read_curves
-from mlplab.training.loggers.tensorboard import log_images, writers_of
+from mlplab.runs.loggers.files import build_loggers, close_loggers
+from mlplab.runs.loggers.read_curves import read_curves
+from mlplab.runs.loggers.tensorboard import log_images, writers_of
 
 MOST_ROWS = 20_000
 """Test rows that are drawn at most, chosen at random."""

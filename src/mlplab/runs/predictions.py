@@ -12,9 +12,9 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.files import replacing
-from mlplab.runs.conformal.intervals import Bounds
-from mlplab.runs.conformal.prediction_sets import Sets
-from mlplab.runs.conformal.quantiles import median_of
+from mlplab.conformal.intervals import Bounds
+from mlplab.conformal.prediction_sets import Sets
+from mlplab.conformal.quantiles import median_of
 
 PREDICTION, PROBABILITY, QUANTILE = "prediction", "probability", "quantile"
 

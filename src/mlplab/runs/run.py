@@ -9,8 +9,8 @@ from mlplab.config import Mlp, ResolvedConfig
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
 from mlplab.data.leaks.seen_rows import SeenRows
-from mlplab.runs.conformal.residuals import Residuals
-from mlplab.runs.conformal.uncertainty import Uncertainty
+from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.runs.folder import RunFolder
 from mlplab.training.callbacks.rungs import Bracket
 

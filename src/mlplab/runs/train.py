@@ -18,14 +18,14 @@ from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import resume_groups
 from mlplab.runs.stack.finalize import finalize_ended, finalize_failed
 from mlplab.runs.stack.messages import header_lines, row_warnings
-from mlplab.runs.stack.stack_trainer import StackTrainer
+from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.runs.warm_start import inherited_rows, save_inherited_rows
 from mlplab.signals import handle_signals
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.training.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
-from mlplab.training.loggers.progress import TrainingProgress
-from mlplab.training.loggers.tensorboard import hyperparameters, log_start
-from mlplab.training.loggers.trackers import log_configuration, trackers, urls
+from mlplab.runs.loggers.files import build_loggers, quiet_writer_threads, truncate_curves
+from mlplab.runs.loggers.progress import TrainingProgress
+from mlplab.runs.loggers.tensorboard import hyperparameters, log_start
+from mlplab.runs.loggers.trackers import log_configuration, trackers, urls
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name, lightning_quiet
 

@@ -18,7 +18,7 @@ from mlplab.runs.discovery import finished_run
 from mlplab.runs.run import Run, member_configs
 from mlplab.runs.run_file import unpacked
 from mlplab.runs.trained.trained_run import TrainedRun, seen_entry, seen_of
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 OF_RUN = [
     "linear_path.share",

@@ -24,8 +24,8 @@ from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
-from mlplab.runs.conformal.intervals import LEVEL, Bounds
-from mlplab.runs.conformal.prediction_sets import Sets
+from mlplab.conformal.intervals import LEVEL, Bounds
+from mlplab.conformal.prediction_sets import Sets
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION

@@ -68,7 +68,7 @@ def _draw_comparison(
 
         from mlplab.commands.report.charts import comparison_charts
         from mlplab.figures.files import write_figures
-        from mlplab.training.loggers.tensorboard import log_images
+        from mlplab.runs.loggers.tensorboard import log_images
 
     root = comparison.root
     if charts := comparison_charts(comparison, best_trial):

@@ -112,7 +112,7 @@ def make_plan(
 
 def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:
     with heavy_imports():
-        from mlplab.runs.stack.build import check_buildable
+        from mlplab.training.stack.build import check_buildable
 
     check_buildable(run, cache.data(run))
 

@@ -39,7 +39,7 @@ class StackSize:
         with heavy_imports():
             from mlplab.data.batches.loader import WINDOW
             from mlplab.models import FeatureLayout
-            from mlplab.runs.stack.build import MEMMAP_BLOCK
+            from mlplab.training.stack.build import MEMMAP_BLOCK
 
         schema, itemsize = data.table.schema, run.trainer.precision // 8
         layout = FeatureLayout(schema.category_counts, schema.missing)

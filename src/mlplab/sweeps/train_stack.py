@@ -16,7 +16,7 @@ from mlplab.runs.run import Run
 from mlplab.runs.stack.checkpoints import state_error
 from mlplab.runs.train import train_runs
 from mlplab.sweeps.planned_stack import PlannedStack, record_error
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 MAX_WAIT_SECONDS = 120.0
 """How long a stack waits for a folder that another process uses."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from mlplab.models import Dropout
 from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.early_stopping import EarlyStopping
-from mlplab.training.callbacks.film import FilmFrames
+from mlplab.runs.film.frames import FilmFrames
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.module import StackModule

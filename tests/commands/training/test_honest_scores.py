@@ -16,7 +16,7 @@ import mlplab
 from mlplab.errors import UserError
 from mlplab.runs.compare.select_runs import select_runs
 from mlplab.runs.train import _warn
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 Command = Callable[..., Ended]
 ROWS = 200

@@ -35,7 +35,7 @@ from mlplab.runs.resume import read_run_config
 from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.load import load
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.state import StackState
 

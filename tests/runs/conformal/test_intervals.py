@@ -11,8 +11,8 @@ from support import SMALL, train_into
 import mlplab
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.runs.conformal.intervals import bounds_of, highest_level, interval_scores, mean_scores
-from mlplab.runs.conformal.residuals import MOST_ERRORS, Residuals, residuals_of
+from mlplab.conformal.intervals import bounds_of, highest_level, interval_scores, mean_scores
+from mlplab.conformal.residuals import MOST_ERRORS, Residuals, residuals_of
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.sklearn import TableRegressor
 

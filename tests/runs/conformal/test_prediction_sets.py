@@ -10,14 +10,14 @@ from support import train_into
 import mlplab
 from mlplab.data.schema import Schema
 from mlplab.errors import UserError
-from mlplab.runs.conformal.intervals import highest_level, mean_scores
-from mlplab.runs.conformal.prediction_sets import (
+from mlplab.conformal.intervals import highest_level, mean_scores
+from mlplab.conformal.prediction_sets import (
     lowest_probability,
     set_scores,
     sets_of,
 )
-from mlplab.runs.conformal.residuals import Residuals
-from mlplab.runs.conformal.uncertainty import Uncertainty
+from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.sklearn import TableClassifier
 
 

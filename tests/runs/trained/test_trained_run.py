@@ -17,7 +17,7 @@ from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0)
 

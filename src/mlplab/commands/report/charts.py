@@ -16,7 +16,7 @@ from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.labels import as_typed, short_keys
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.folder import AS_PLANNED
-from mlplab.training.loggers.read_curves import read_curves
+from mlplab.runs.loggers.read_curves import read_curves
 
 MOST_RUNS = 200
 """Runs whose curves are drawn at most: the best by the validation metric."""

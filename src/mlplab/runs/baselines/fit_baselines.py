@@ -13,9 +13,9 @@ from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
 from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model
 from mlplab.runs.baselines.training_data import Output, TrainingData, X
-from mlplab.runs.conformal.intervals import interval_scores, mean_scores
-from mlplab.runs.conformal.quantiles import bounds_between, interval_levels
-from mlplab.runs.scores import Scores, scores
+from mlplab.conformal.intervals import interval_scores, mean_scores
+from mlplab.conformal.quantiles import bounds_between, interval_levels
+from mlplab.training.scoring.scores import Scores, scores
 
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
 """The models of the baselines, in the order of results."""

@@ -26,9 +26,9 @@ from mlplab.runs.film.packing import Plain, packed
 from mlplab.runs.film.scene import Scene, input_names, scene_of
 from mlplab.runs.film.size import POINTS
 from mlplab.runs.run import member_configs
-from mlplab.runs.stack.build import build_stack_network
-from mlplab.runs.stack.stack_trainer import StackTrainer
-from mlplab.training.callbacks.film import NOT_OF_WEIGHTS
+from mlplab.training.stack.build import build_stack_network
+from mlplab.training.stack.stack_trainer import StackTrainer
+from mlplab.runs.film.frames import NOT_OF_WEIGHTS
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.optimization.optimizers import unpacked
 from mlplab.training.scoring.losses import batch_losses, build_loss

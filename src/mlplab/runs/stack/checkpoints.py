@@ -13,7 +13,7 @@ from mlplab.runs.folder import Metrics, RunFolder
 from mlplab.runs.resume import differences
 from mlplab.runs.run import Run
 from mlplab.runs.trained.trained_run import seen_entry, tensors
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.state import StackState
 

@@ -13,12 +13,12 @@ from mlplab.runs.stack.checkpoints import save_run
 from mlplab.runs.stack.messages import end_line, few_rows_warning, scores_line
 from mlplab.runs.stack.publish import publish
 from mlplab.runs.stack.score_test_rows import ScoredTestRows
-from mlplab.runs.stack.stack_trainer import StackTrainer
-from mlplab.training import checkpoint
-from mlplab.training.loggers.files import close_loggers
-from mlplab.training.loggers.progress import TrainingProgress
-from mlplab.training.loggers.tensorboard import log_end
-from mlplab.training.loggers.trackers import finish, trackers
+from mlplab.training.stack.stack_trainer import StackTrainer
+from mlplab.runs import checkpoint
+from mlplab.runs.loggers.files import close_loggers
+from mlplab.runs.loggers.progress import TrainingProgress
+from mlplab.runs.loggers.tensorboard import log_end
+from mlplab.runs.loggers.trackers import finish, trackers
 
 
 def finalize_ended(

@@ -10,9 +10,9 @@ from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs import warm_start
-from mlplab.runs.conformal.residuals import ROUNDING
+from mlplab.conformal.residuals import ROUNDING
 from mlplab.runs.run import Run, activations
-from mlplab.runs.stack.build import Stack
+from mlplab.training.stack.build import Stack
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05

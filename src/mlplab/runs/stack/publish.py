@@ -11,7 +11,7 @@ from mlplab.runs.run import Run
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.save import save
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.loggers.trackers import log_result, trackers
+from mlplab.runs.loggers.trackers import log_result, trackers
 
 
 def publish(run: Run, metrics: Metrics) -> None:

@@ -15,8 +15,8 @@ from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.folder import TEST_PREDICTIONS, Metrics, RunFolder, finite
 from mlplab.runs.predictions import Predicted, weighted_mean, write_test_predictions
 from mlplab.runs.run import Run, member_configs
-from mlplab.runs.scores import Scores, first_class_scores, score_networks, table_scores
-from mlplab.runs.stack.build import Stack, build_stack
+from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, table_scores
+from mlplab.training.stack.build import Stack, build_stack
 from mlplab.runs.stack.checkpoints import REMEDY
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.evaluation import Values

@@ -15,8 +15,8 @@ from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.conformal.quantiles import median_of
-from mlplab.runs.conformal.uncertainty import Uncertainty
+from mlplab.conformal.quantiles import median_of
+from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.runs.predictions import (
     OfMembers,
     Predicted,

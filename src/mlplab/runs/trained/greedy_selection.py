@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
-from mlplab.runs.scores import scores
+from mlplab.training.scoring.scores import scores
 
 Error = Callable[[Predicted, float], float]
 """Of predictions, and the threshold from which the second of two classes is predicted."""

@@ -9,7 +9,7 @@ from mlplab.runs.run_file import pack
 from mlplab.runs.trained.card import run_card
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 
 def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool = True) -> None:

@@ -18,12 +18,12 @@ from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
-from mlplab.runs.conformal.residuals import Residuals
-from mlplab.runs.conformal.uncertainty import Uncertainty
+from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.runs.discovery import read_config, read_metrics, read_version
 from mlplab.runs.run import member_configs
 from mlplab.runs.versions import converted, unreadable
-from mlplab.training import checkpoint
+from mlplab.runs import checkpoint
 
 ENTRIES = {
     *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),

@@ -11,27 +11,27 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.conformal.residuals import residuals_of
+from mlplab.conformal.residuals import residuals_of
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.folder import Metrics, Status, finite
 from mlplab.runs.predictions import Predicted, out_of_fold
 from mlplab.runs.run import Run, activations, member_configs
-from mlplab.runs.scores import table_scores, table_threshold
-from mlplab.runs.stack.build import build_stack
+from mlplab.training.scoring.scores import table_scores, table_threshold
+from mlplab.training.stack.build import build_stack
 from mlplab.runs.stack.checkpoints import save_run, save_stack_state
 from mlplab.runs.stack.score_test_rows import ScoredTestRows, score_test_rows
 from mlplab.runs.warm_start import trained_before
 from mlplab.training import state as stack_state
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
-from mlplab.training.callbacks.film import FilmFrames
+from mlplab.runs.film.frames import FilmFrames
 from mlplab.training.callbacks.periodic_checkpoint import PeriodicCheckpoint
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
 from mlplab.training.callbacks.stage_stopping import StageStopping
-from mlplab.training.loggers.curves import EpochCurves, StepCurves
-from mlplab.training.loggers.files import flush_loggers
-from mlplab.training.loggers.progress import EpochLines
+from mlplab.runs.loggers.curves import EpochCurves, StepCurves
+from mlplab.runs.loggers.files import flush_loggers
+from mlplab.runs.loggers.progress import EpochLines
 from mlplab.training.scoring.calibration import held_out_outputs, linear_shares, mean_weights, temperatures
 from mlplab.training.scoring.evaluation import outputs
 from mlplab.training.state import StackState

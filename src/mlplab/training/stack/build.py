@@ -21,8 +21,8 @@ from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.runs import warm_start
 from mlplab.runs.film.size import check_filmable
 from mlplab.runs.run import activations, member_configs
-from mlplab.runs.stack.fit_network import fit_linear_path, initialize_by_data
-from mlplab.training.loggers.files import build_loggers
+from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
+from mlplab.runs.loggers.files import build_loggers
 from mlplab.training.module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
 from mlplab.training.trainer import build_custom_callbacks, choose_accelerator, has_step_hooks

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from mlplab.runs.conformal.residuals import Column, Residuals
+from mlplab.conformal.residuals import Column, Residuals
 
 LEVEL = 0.9
 """The level of the intervals and sets that test rows are scored with."""

@@ -12,7 +12,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
-from mlplab.runs.conformal.quantiles import median_of, pinball_loss
+from mlplab.conformal.quantiles import median_of, pinball_loss
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.calibration import best_threshold
 from mlplab.training.scoring.evaluation import Evaluation, Values, outputs

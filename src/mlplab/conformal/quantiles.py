@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
-from mlplab.runs.conformal.intervals import Bounds
-from mlplab.runs.conformal.residuals import Column, Residuals
+from mlplab.conformal.intervals import Bounds
+from mlplab.conformal.residuals import Column, Residuals
 
 Quantiles = Float64[np.ndarray, "row quantile"]
 

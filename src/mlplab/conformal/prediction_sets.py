@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from mlplab.runs.conformal.intervals import LEVEL
-from mlplab.runs.conformal.residuals import Column, Residuals
+from mlplab.conformal.intervals import LEVEL
+from mlplab.conformal.residuals import Column, Residuals
 
 Probabilities = Float64[np.ndarray, "row class"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.data.schema import Schema
-from mlplab.runs.conformal.intervals import (
+from mlplab.conformal.intervals import (
     LEVEL,
     Bounds,
     Y,
@@ -16,15 +16,15 @@ from mlplab.runs.conformal.intervals import (
     interval_scores,
     mean_scores,
 )
-from mlplab.runs.conformal.prediction_sets import (
+from mlplab.conformal.prediction_sets import (
     Sets,
     lowest_probability,
     rarely_covered,
     set_scores,
     sets_of,
 )
-from mlplab.runs.conformal.quantiles import Quantiles, bounds_between, corrected, interval_levels
-from mlplab.runs.conformal.residuals import Column, Residuals
+from mlplab.conformal.quantiles import Quantiles, bounds_between, corrected, interval_levels
+from mlplab.conformal.residuals import Column, Residuals
 
 Outputs = Float64[np.ndarray, "row output"]
 """Values of targets, the probability of each class, or quantiles of a target."""
