@@ -37,9 +37,8 @@ from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.errors import MAX_CHARACTERS
-from mlplab.runs import resolve
+from mlplab.runs import checkpoint, resolve
 from mlplab.runs.versions import VERSION
-from mlplab.runs import checkpoint
 from mlplab.training.callbacks.rungs import Bracket
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,13 +101,13 @@ def train_into(
     """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
     from rich.console import Console
 
-    from mlplab.runs.run import Run
+    from mlplab.runs.planned_run import PlannedRun
     from mlplab.runs.train import train_runs
 
     cache = DataCache()
     configs = [resolved(*overrides, cache=cache) for overrides in members]
     runs = [
-        Run(each, folder / str(index), bracket=bracket)
+        PlannedRun(each, folder / str(index), bracket=bracket)
         for index, (each, bracket) in enumerate(zip_longest(configs, brackets))
     ]
     return train_runs(runs, cache, Console(file=io.StringIO()))

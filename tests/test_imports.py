@@ -23,7 +23,7 @@ LEVELS = [
         "config",
     },
     {"data"},
-    {"figures", "pages"},
+    {"conformal", "figures", "pages"},
     {"models"},
     {"training"},
     {"runs"},

@@ -30,8 +30,8 @@ from rich.table import Table
 from support import left_behind, status_of
 
 from mlplab.errors import UserError
-from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs import checkpoint
+from mlplab.runs.trained.trained_run import TrainedRun
 
 SOLO = (
     *("data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[16,16]"),
@@ -260,7 +260,7 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
             damaged = bytearray(another)
         path.write_bytes(damaged)
         try:
-            TrainedRun(folder / "outputs/r")
+            TrainedRun.read(folder / "outputs/r")
             if kind != "bit" or _contents(path) != good:
                 if kind == "other":  # it is a whole checkpoint of another run: what it says must be its own
                     failures.append(f"{number}: another run's checkpoint was used for this one")

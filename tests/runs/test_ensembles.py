@@ -9,22 +9,21 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from support import resolved, train_into
 
 from mlplab.config import Mlp
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
-from mlplab.runs.run import Run, member_configs
-from mlplab.training.scoring.scores import scores
-from mlplab.training.stack.build import check_buildable
-from mlplab.training.stack.stack_trainer import StackTrainer
-from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs import checkpoint
+from mlplab.runs.check_buildable import check_buildable
+from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
-from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.module import StackModule
+from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.observer import Observer
+from mlplab.training.run import Run, member_configs
+from mlplab.training.scoring.scores import scores
+from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.trainer import lightning_quiet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -85,7 +84,7 @@ def test_one_network_is_no_ensemble(tmp_path: Path) -> None:
 
 def by_hand(folder: Path, data: RunData) -> tuple[np.ndarray, np.ndarray]:
     """The predictions of a checkpoint's members for all rows of the table, and their rows held out."""
-    trained = TrainedRun(folder)
+    trained = TrainedRun.read(folder)
     with torch.inference_mode():
         x = torch.from_numpy(data.table.x).expand(len(trained.member_weights), -1, -1)
         predicted = trained.network(x).numpy()
@@ -147,7 +146,7 @@ def test_errors_of_groups_and_periods_are_not_compared(
     ]
     [metrics] = train_into(tmp_path / "run", [*table, *RUN, SEVERAL, "ensemble=4"])
     assert not any(name.startswith("weight/") for name in metrics)
-    assert set(TrainedRun(tmp_path / "run/0").member_weights) == {0.25}
+    assert set(TrainedRun.read(tmp_path / "run/0").member_weights) == {0.25}
 
 
 def test_several_targets_have_scores_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,31 +161,29 @@ def test_several_targets_have_scores_of_their_own(tmp_path: Path, monkeypatch: p
     assert metrics["oof/mae/z"] > 0
 
 
-class Curves(StackCallback):
+class Curves(Observer):
     """The monitored metric of each member after each epoch."""
 
     def __init__(self) -> None:
         self.monitored: list[np.ndarray] = []
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: StackTrainer) -> None:
         """Adds those of an epoch."""
-        self.monitored.append(module.monitored.double().numpy())
+        self.monitored.append(stack.module.monitored.double().numpy())
 
 
 @pytest.mark.parametrize("patience", ["null", "4"])
-def test_the_others_choose_the_epoch_of_a_member(tmp_path: Path, patience: str) -> None:
+def test_the_others_choose_the_epoch_of_a_member(patience: str) -> None:
     cache = DataCache()
     stopping = f"callbacks.early_stopping.patience={patience}"
     run = resolved(*NUMBERS, "ensemble=4", "trainer.max_epochs=30", "optimizer.lr=0.1", stopping, cache=cache)
-    training = Run(run, tmp_path / "run")
-    training.data, training.log_progress = cache.data(run), len
     curves = Curves()
     with lightning_quiet():
-        trainer = StackTrainer([training], [curves])
+        trainer = StackTrainer([Run(run, cache.data(run))], [curves], StopOnSignal())
         trainer.fit()
     monitored = np.array(curves.monitored)
     of_others = (monitored.sum(1, keepdims=True) - monitored) / 3
-    for member, epochs in enumerate(trainer.stack.module.epochs.tolist()):
+    for member, epochs in enumerate(trainer.module.epochs.tolist()):
         assert trainer.best.epochs[member] == of_others[:epochs, member].argmin() + 1
     assert trainer.best.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
 
@@ -243,7 +240,7 @@ def test_members_that_diverge_are_left_out(
     assert metrics["members"] == 2
     logged = (tmp_path / "0/train.log").read_text()
     assert "warning: 2 of the 4 networks diverged; the ensemble is made of the others" in logged
-    trained = TrainedRun(tmp_path / "0")
+    trained = TrainedRun.read(tmp_path / "0")
     assert trained.member_weights.tolist() == [0.5, 0.5]
     assert np.isfinite([metrics["oof/rmse"], metrics["test/rmse"]]).all()
 
@@ -271,7 +268,7 @@ def test_a_warm_start_takes_the_member_with_the_same_number(
     frozen = ["optimizer=sgd", "optimizer.lr=1e-30", f"init_from={tmp_path / '0'}"]
     train_into(tmp_path / "again", [*diverging, "ensemble=4", "+model.lost=[13]", *frozen])
     assert "40 of the 40 held-out rows were in its training, so validation scores" in caplog.text
-    source, again = (TrainedRun(tmp_path / run).state["body.weight"] for run in ("0", "again/0"))
+    source, again = (TrainedRun.read(tmp_path / run).state["body.weight"] for run in ("0", "again/0"))
     for number, place in enumerate((0, 1, 1, 2)):  # instead of the one that is gone, another
         torch.testing.assert_close(again[number], source[place])
 
@@ -282,7 +279,7 @@ def test_a_warm_start_takes_members_with_the_same_activation(tmp_path: Path) -> 
     several = [*start, "model.activation=[tanh,relu,tanh]"]
     check_buildable(resolved(*several), data_of(several))
     train_into(tmp_path / "again", several)
-    source, again = (TrainedRun(tmp_path / run).state["body.output.weight"] for run in ("0", "again/0"))
+    source, again = (TrainedRun.read(tmp_path / run).state["body.output.weight"] for run in ("0", "again/0"))
     for number, place in enumerate((0, 1, 2, 1)):
         torch.testing.assert_close(again[number], source[place])
     with pytest.raises(UserError, match="has a different architecture"):

@@ -21,14 +21,16 @@ from torch.nn import functional
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, UserError
+from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.film.page import DATA, write_film_of_sweep
 from mlplab.runs.film.scene import scene_of
 from mlplab.runs.film.size import film_steps
-from mlplab.runs.run import Run
-from mlplab.training.stack.build import build_stack, check_buildable
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.training import step_loop
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.run import Run
+from mlplab.training.stack.build import build_stack
 
 Array = NDArray[np.float32]
 Weights = list[list[Tensor]]
@@ -81,7 +83,7 @@ def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...
     layers, steps = network["layers"], network["steps"]
     activations = [layer["activation"] for layer in layers]
     config, cache = resolved(*overrides, "trainer.precision=64"), DataCache()
-    stack = build_stack([config], [cache.data(config)])
+    stack = build_stack([Run(config, cache.data(config))])
     preprocessing = stack.module.network.preprocessing
     batches = [batch for block in stack.datamodule.train_dataloader() for batch in steps_of(block)]
 
@@ -179,9 +181,9 @@ def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
     with monkeypatch.context() as patch:
         patch.setattr(StopOnSignal, "on_step", stop)
         with pytest.raises(Interrupted):
-            train_runs([Run(config, folder)], cache, Console(file=io.StringIO()))
+            train_runs([PlannedRun(config, folder)], cache, Console(file=io.StringIO()))
     assert not (folder / "film.html").exists()
-    train_runs([Run(config, folder, resume=True)], cache, Console(file=io.StringIO()))
+    train_runs([PlannedRun(config, folder, resume=True)], cache, Console(file=io.StringIO()))
     assert_same(folder)
 
 
@@ -191,7 +193,7 @@ def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
     folder = tmp_path / "0"
     for epochs, resume in ((37, False), (51, True)):
         config = resolved(*words, f"trainer.max_epochs={epochs}", cache=cache)
-        train_runs([Run(config, folder, resume=resume)], cache, Console(file=io.StringIO()))
+        train_runs([PlannedRun(config, folder, resume=resume)], cache, Console(file=io.StringIO()))
     train_into(tmp_path / "at once", [*words, "trainer.max_epochs=51"])
     [resumed], [at_once] = runs_of(folder), runs_of(tmp_path / "at once" / "0")
     np.testing.assert_equal(resumed, at_once)
@@ -213,7 +215,7 @@ def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:
 
 def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
     run = resolved("experiment=article")
-    network = build_stack([run], [DataCache().data(run)]).module.network
+    network = build_stack([Run(run, DataCache().data(run))]).module.network
     steps = film_steps(run, network, 1000)
     assert steps[:12] == [*range(10), 10, 12]
     assert steps[-2:] == [900, 1000]

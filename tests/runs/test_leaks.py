@@ -13,10 +13,11 @@ from support import resolved
 
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
-from mlplab.runs.run import Run
-from mlplab.training.stack.build import Stack, build_stack
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.run import Run
+from mlplab.training.stack.build import Stack, build_stack
 
 ROWS = 200
 SPLITS = {
@@ -67,7 +68,7 @@ def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, prepr
         "data=csv", "data.path=t.csv", "data.target=y", f"model/preprocessing={preprocessing}", *SPLITS[split]
     )
     data = DataCache().data(run)
-    stack, other_stack = build_stack([run], [data]), build_stack([run], [changed(data)])
+    stack, other_stack = build_stack([Run(run, data)]), build_stack([Run(run, changed(data))])
     parts = data.split
     assigned = np.concatenate([parts.train, parts.val, parts.test])
     assert len(set(assigned.tolist())) == len(assigned)
@@ -85,7 +86,7 @@ def test_no_class_weight_is_learned_of_other_rows() -> None:
     table = ("data=csv", "data.path=t.csv", "data.target=kind", "data.class_weights=balanced")
     run = resolved(*table)
     data = DataCache().data(run)
-    assert_same_preprocessing(build_stack([run], [data]), build_stack([run], [changed(data)]))
+    assert_same_preprocessing(build_stack([Run(run, data)]), build_stack([Run(run, changed(data))]))
 
 
 class WithoutWeight(DataCache):
@@ -116,8 +117,8 @@ def test_rows_of_weight_0_change_nothing(table: pl.DataFrame, model: str, target
     )
     run = resolved(*words, "ensemble=1", "trainer.max_epochs=1", "baselines=[]", "logger=[]", "figures=none")
     for cache in (DataCache(), WithoutWeight()):
-        train_runs([Run(run, Path(type(cache).__name__))], cache, Console(file=StringIO()))
-    states = [TrainedRun(Path(cache.__name__)).state for cache in (DataCache, WithoutWeight)]
+        train_runs([PlannedRun(run, Path(type(cache).__name__))], cache, Console(file=StringIO()))
+    states = [TrainedRun.read(Path(cache.__name__)).state for cache in (DataCache, WithoutWeight)]
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name
 

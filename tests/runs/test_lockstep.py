@@ -14,10 +14,11 @@ from support import resolved, train_into
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
 from mlplab.models import linear_path
-from mlplab.runs.run import Run
-from mlplab.runs.stack.checkpoints import saved_state
+from mlplab.runs import checkpoint
+from mlplab.runs.observers.training_states import saved_state
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.plan import stack_key
-from mlplab.training import checkpoint, step_loop
+from mlplab.training import step_loop
 from mlplab.training.state import StackState
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -151,7 +152,7 @@ def assert_alone_as_in_first_stack(members: Sequence[Sequence[str]], number: int
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
     block = ("auto", "2", "7")[number % 3]
     cache = DataCache()
-    runs = [Run(resolved(*member, cache=cache), Path("run")) for member in members]
+    runs = [PlannedRun(resolved(*member, cache=cache), Path("run")) for member in members]
     shapes = [stack_key(run, cache) for run in runs]
     assert_alone_as_in_a_stack(
         [each for each, shape in zip(members, shapes, strict=True) if shape == shapes[0]], block

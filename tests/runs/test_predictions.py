@@ -9,12 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jaxtyping import Float64
+from support import SMALL, resolved
 
+from mlplab.data.cache import RunData
 from mlplab.data.class_labels import predicted_classes
 from mlplab.data.schema import ClassKind, Column, Schema
-from mlplab.data.splits.split import Rows
+from mlplab.data.splits.split import Rows, Split
 from mlplab.data.table import Table
+from mlplab.runs.discovery import TEST_PREDICTIONS
 from mlplab.runs.predictions import column_names, prediction_columns, write_test_predictions
+from mlplab.training.run import Run
 
 INPUTS = (Column("x", "numeric"),)
 
@@ -96,11 +100,18 @@ def table(schema: Schema, rows: Rows, y: Float64[np.ndarray, "row target"]) -> T
     return Table("t", schema, np.zeros((len(targets), 1)), targets, None, {}, rows)
 
 
+def run_of(table: Table, rows: Rows) -> Run:
+    """A run with these test rows."""
+    return Run(resolved(*SMALL), RunData(table, Split(rows[:0], rows[:0], rows)))
+
+
 def test_classes_of_test_rows_are_written(tmp_path: Path) -> None:
-    path, labels = tmp_path / "p.csv", ["a, b", '"c"', "d"]
+    labels = ["a, b", '"c"', "d"]
     probabilities = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
     rows, y = np.array([3, 8]), np.array([[1.0], [0]])
-    write_test_predictions(path, table(schema("y", classes=labels), rows, y), rows, probabilities, 0.5, ())
+    run = run_of(table(schema("y", classes=labels), rows, y), rows)
+    write_test_predictions(tmp_path, run, probabilities, 0.5)
+    path = tmp_path / TEST_PREDICTIONS
     with path.open(newline="") as file:
         header = next(csv.reader(file))
     assert header == ["row", "y", "prediction", *(f"probability_{label}" for label in labels)]
@@ -109,15 +120,15 @@ def test_classes_of_test_rows_are_written(tmp_path: Path) -> None:
     assert found["y"].to_list() == ['"c"', "a, b"]
     assert found["prediction"].to_list() == ["d", "a, b"]
     np.testing.assert_array_equal(found[:, 3:].to_numpy(), probabilities)
-    assert [each.name for each in tmp_path.iterdir()] == ["p.csv"]
+    assert [each.name for each in tmp_path.iterdir()] == [TEST_PREDICTIONS]
 
 
 def test_numbers_of_test_rows_are_written(tmp_path: Path) -> None:
-    path = tmp_path / "p.csv"
     y, predicted = np.array([[1.0, 2], [0.1, 1 / 3]]), np.array([[1.5, 2.5], [1e-9, 1e300]])
     rows = np.array([0, 5])
-    write_test_predictions(path, table(schema("row", "z"), rows, y), rows, predicted, 0.5, ())
-    found = pl.read_csv(path)
+    run = run_of(table(schema("row", "z"), rows, y), rows)
+    write_test_predictions(tmp_path, run, predicted, 0.5)
+    found = pl.read_csv(tmp_path / TEST_PREDICTIONS)
     assert found.columns == ["data row", "row", "z", "prediction_row", "prediction_z"]
     assert found["data row"].to_list() == [1, 6]
     np.testing.assert_array_equal(found[:, 1:3].to_numpy(), y)

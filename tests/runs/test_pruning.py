@@ -18,21 +18,21 @@ from support import Ended, left_behind, resolved, train_into, without_notes
 from mlplab.config import Launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
+from mlplab.runs import checkpoint
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.folder import Metrics
-from mlplab.runs.run import Run
-from mlplab.runs.stack.finalize import finalize
+from mlplab.runs.observers.open_run import OpenRun
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
 from mlplab.sweeps.train_stack import PlannedStack
-from mlplab.runs import checkpoint
 from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.runs.loggers.curves import BEST
+from mlplab.training.history import BEST
 from mlplab.training.module import StackModule
 from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.outcome import Metrics, Outcome
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -257,7 +257,7 @@ def launched(
     """The metrics of a sweep by the names of its runs, 0, 1, …."""
     cache = DataCache()
     runs = [
-        Run(resolved(*member, cache=cache), root / str(number), bracket=each)
+        PlannedRun(resolved(*member, cache=cache), root / str(number), bracket=each)
         for number, (member, each) in enumerate(zip(members, brackets, strict=True))
     ]
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
@@ -311,13 +311,15 @@ def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
 ) -> None:
     brackets = [THIRDS] * len(RATES)
 
-    def copied(*arguments: Any, **named: Any) -> Metrics:
+    end = OpenRun.end
+
+    def copied(run: OpenRun, outcome: Outcome) -> None:
         ended = [path for path in (tmp_path / "whole").rglob("metrics.json") if "pruned" in path.read_text()]
         if len(ended) == 2 and not (tmp_path / "killed").exists():
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
-        return finalize(*arguments, **named)
+        end(run, outcome)
 
-    monkeypatch.setattr("mlplab.runs.stack.finalize.finalize", copied)
+    monkeypatch.setattr(OpenRun, "end", copied)
     whole = launched(tmp_path / "whole", with_rates(), brackets)
     assert Counter(status for status in statuses(whole)) == {"done": 1, "pruned": 6}
     assert (tmp_path / "killed").exists()

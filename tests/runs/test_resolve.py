@@ -74,4 +74,4 @@ def test_a_warm_start_keeps_the_categories(tmp_path: Path) -> None:
     (tmp_path / "0").rename(tmp_path / "moved")
     again = resolved(config(*words), DataCache(), warm / "0")
     assert again.plain() == read_config(warm / "0")
-    DataCache().data(again).check_unchanged(TrainedRun(warm / "0").table, "")
+    DataCache().data(again).check_unchanged(TrainedRun.read(warm / "0").table, "")

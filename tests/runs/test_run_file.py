@@ -11,8 +11,8 @@ import pytest
 from support import Ended, assert_short_answer, without_notes
 
 import mlplab
-from mlplab.runs.run_file import unpack
 from mlplab.runs import checkpoint
+from mlplab.runs.run_file import unpack
 
 Command = Callable[..., Ended]
 

@@ -14,14 +14,14 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.models.targets import TargetTransform
-from mlplab.training.scoring import scores
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.compare.varying_keys import varying_keys
 from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences, has_ended
-from mlplab.runs.stack.score_test_rows import score_finished_run
+from mlplab.runs.score_finished import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.scoring import scores
 from mlplab.training.scoring.evaluation import Evaluation
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -41,7 +41,7 @@ def written(run: Path) -> dict[str, Any]:
     return {
         "metrics": json.loads((run / "metrics.json").read_text()) | {"seconds": 0},
         "predictions": predictions.read_text() if predictions.exists() else None,
-        "weights": {name: tensor.numpy().tobytes() for name, tensor in TrainedRun(run).state.items()},
+        "weights": {name: tensor.numpy().tobytes() for name, tensor in TrainedRun.read(run).state.items()},
     }
 
 

@@ -21,13 +21,15 @@ from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.splitters import random_split
 from mlplab.errors import Interrupted, UserError
-from mlplab.runs.run import Run
-from mlplab.training.stack.build import build_stack
-from mlplab.runs.stack.checkpoints import resume_groups
+from mlplab.runs import checkpoint
+from mlplab.runs.folder import RunFolder
+from mlplab.runs.observers.training_states import resume_groups
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.runs import checkpoint
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.run import Run
+from mlplab.training.stack.build import build_stack
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -72,7 +74,7 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
     assert saved["epoch"] == run["metrics"]["best_epoch"]
     run_config = resolved(*overrides)
 
-    stack = build_stack([run_config], [DataCache().data(run_config)])
+    stack = build_stack([Run(run_config, DataCache().data(run_config))])
     stack.module.network.load_state_dict(run["best"])
     frame = pl.read_csv(CONCRETE)
     x = frame.select([column["name"] for column in saved["schema"]["inputs"]]).to_numpy()
@@ -95,7 +97,7 @@ def test_each_bin_of_an_embedding_has_the_same_share_of_the_training_rows() -> N
         data = ("data=synthetic", "data.function=friedman1", "data.rows=500", "data.split.val=0.1")
         run_config = resolved(*data, f"model/preprocessing={name}", "model.piecewise_linear_bins=7")
         run = DataCache().data(run_config)
-        network = build_stack([run_config], [run]).module.network
+        network = build_stack([Run(run_config, run)]).module.network
         x = torch.from_numpy(run.table.x[run.split.train]).float()[None]
         embedding = network.body.piecewise_linear
         slope, intercept, _, _ = embedding.pieces[0, :, None, 1:].chunk(4)
@@ -209,7 +211,7 @@ def test_embedded_categories_are_in_the_linear_model_only_where_it_is_exact(tmp_
     table.with_columns(y=codes + 3 * x + 9 * source.normal(size=300)).write_csv(tmp_path / "table.csv")
     data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
     train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
-    path = TrainedRun(tmp_path / "0").network.linear_path
+    path = TrainedRun.read(tmp_path / "0").network.linear_path
     assert path is not None
     assert path.category_weight.shape[1:] == (30, 1)
     assert not path.category_weight.any()
@@ -227,7 +229,7 @@ def test_a_linear_model_that_is_exact_without_categories_does_not_have_them(tmp_
     )
     data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
     train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
-    path = TrainedRun(tmp_path / "0").network.linear_path
+    path = TrainedRun.read(tmp_path / "0").network.linear_path
     assert path is not None
     assert path.residual.all()
     assert not path.category_weight.any()
@@ -246,7 +248,7 @@ def test_embedded_categories_alone_leave_a_linear_model_nothing(tmp_path: Path) 
 
 def test_a_classifier_beside_a_linear_model_can_be_loaded(tmp_path: Path) -> None:
     train_into(tmp_path, ("data=penguins", "model.linear_path=true", "trainer.max_epochs=2", "logger=[]"))
-    assert TrainedRun(tmp_path / "0").network.linear_path is not None
+    assert TrainedRun.read(tmp_path / "0").network.linear_path is not None
 
 
 def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) -> None:
@@ -356,21 +358,21 @@ def test_runs_that_train_apart_keep_the_states_of_the_others(
     cache, file, on_step = DataCache(), tmp_path / "stacks/s.ckpt", StopOnSignal.on_step
     configs = [resolved(*SMALL, f"seed={seed}", cache=cache) for seed in range(2)]
 
-    def train_to(step: int, *numbers: int, resume: bool = True) -> list[Run]:
+    def train_to(step: int, *numbers: int, resume: bool = True) -> list[PlannedRun]:
         def stop(self: StopOnSignal, trainer: Any, module: Any) -> None:
             if trainer.global_step == step:
                 self.received = signal.SIGTERM
             on_step(self, trainer, module)
 
         monkeypatch.setattr(StopOnSignal, "on_step", stop)
-        runs = [Run(configs[number], tmp_path / str(number), resume=resume) for number in numbers]
+        runs = [PlannedRun(configs[number], tmp_path / str(number), resume=resume) for number in numbers]
         with pytest.raises(Interrupted):
             train_runs(runs, cache, Console(file=io.StringIO()), title="s ", stack_file=file)
         return runs
 
     for run in train_to(3, 0, 1, resume=False):
-        run.files.last.unlink()  # as after a kill
+        RunFolder(run.folder).last.unlink()  # as after a kill
     train_to(5, 0)
     runs = train_to(7, 0, 1)
-    states = [state for _, state in resume_groups(runs, file)]
+    states = [state for _, state in resume_groups(runs, cache, file)]
     assert [state and state.step for state in states] == [7, 3]

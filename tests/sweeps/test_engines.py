@@ -27,7 +27,7 @@ from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError
 from mlplab.files import FolderLock
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.run import Run
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.sweeps import train_stack as training
 from mlplab.sweeps.checks import check_engine_installed
@@ -85,7 +85,9 @@ def launcher(engine: dict[str, object] | None = None, **section: object) -> conf
 def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
     """A stack of one run."""
     (root / "stacks").mkdir(parents=True, exist_ok=True)
-    run = Run(resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides), root / name)
+    run = PlannedRun(
+        resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides), root / name
+    )
     return PlannedStack(f"stack {name}", [run], root / f"stacks/{name}.ckpt")
 
 
@@ -232,7 +234,7 @@ def test_a_worker_trains_the_stack_that_was_written(
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [
-        Run(run.config, run.folder, bracket=each, overrides=("seed=1",))
+        PlannedRun(run.config, run.folder, bracket=each, overrides=("seed=1",))
         for run in stack.runs
         for each in (bracket, None)
     ]
@@ -252,7 +254,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
         RunFolder(tmp_path / name).write_metrics("interrupted", {}, "a signal")
     RunFolder(tmp_path / "b").last.write_bytes(b"damaged")
 
-    def train(runs: Sequence[Run], *arguments: Any, **named: Any) -> object:
+    def train(runs: Sequence[PlannedRun], *arguments: Any, **named: Any) -> object:
         trained.append([run.folder.name for run in runs])
         return train_runs(runs, *arguments, **named)
 

@@ -12,9 +12,10 @@ from support import resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
 from mlplab.models import MLP
-from mlplab.training.stack.build import Stack, build_stack
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
+from mlplab.training.run import Run
+from mlplab.training.stack.build import Stack, build_stack
 from mlplab.training.trainer import build_trainer, lightning_quiet
 
 Array = NDArray[np.float64]
@@ -68,7 +69,7 @@ def test_losses_are_those_of_the_formulas(
 ) -> None:
     run = resolved("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")
     data = DataCache().data(run)
-    stack = build_stack([run], [data])
+    stack = build_stack([Run(run, data)])
     body = stack.module.network.body
     assert isinstance(body, MLP)
     assert body.written_out

@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.progress import Progress
 from support import SMALL, resolved
 
 from mlplab.data.cache import DataCache
-from mlplab.runs.run import Run
+from mlplab.runs.observers import progress
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
-from mlplab.runs.loggers import progress
-from mlplab.training.module import StackModule
+from mlplab.training.stack.stack_trainer import StackTrainer
 
 
 def lines(folder: Path, *members: Sequence[str], title: str | None = None, resume: bool = False) -> list[str]:
     """The lines that a training prints."""
     cache, written = DataCache(), io.StringIO()
     configs = [resolved(*SMALL, *overrides, cache=cache) for overrides in members]
-    runs = [Run(each, folder / str(index), resume=resume) for index, each in enumerate(configs)]
+    runs = [PlannedRun(each, folder / str(index), resume=resume) for index, each in enumerate(configs)]
     train_runs(runs, cache, Console(file=written), title=title)
     return written.getvalue().splitlines()
 
@@ -63,8 +62,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
     update = progress.TrainingProgress._update
 
-    def added(self: progress.TrainingProgress, trainer: Trainer, module: StackModule) -> None:
-        update(self, trainer, module)
+    def added(self: progress.TrainingProgress, stack: StackTrainer) -> None:
+        update(self, stack)
         lines.append(self.line)
 
     monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
@@ -96,7 +95,7 @@ def test_a_bar_shows_epoch_bar_time_and_values(
     monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
     cache, (console, written) = DataCache(), on_terminal(80)
     run = resolved(*SMALL, "data.function=moons", f"monitor={monitor}", *more, cache=cache)
-    train_runs([Run(run, tmp_path / "r")], cache, console)
+    train_runs([PlannedRun(run, tmp_path / "r")], cache, console)
     last = [frame for frame in frames(written.getvalue()) if "test scores" not in frame][-1]
     name = monitor.removeprefix("val/")
     assert re.fullmatch(

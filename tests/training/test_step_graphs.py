@@ -18,9 +18,10 @@ from torch import Tensor
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted
 from mlplab.models import linear_path
-from mlplab.runs.run import Run
+from mlplab.runs import checkpoint
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
-from mlplab.training import checkpoint, step_graphs, step_loop
+from mlplab.training import step_graphs, step_loop
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.optimization import optimizers
 from mlplab.training.step_loop import StepLoop
@@ -167,7 +168,7 @@ def test_a_resumed_run_gives_the_same_by_graphs(
         on_step(self, trainer, module)
 
     def train(*, resume: bool) -> None:
-        run = Run(resolved(*overrides, cache=cache), Path("resumed/0"), resume=resume)
+        run = PlannedRun(resolved(*overrides, cache=cache), Path("resumed/0"), resume=resume)
         train_runs([run], cache, Console(file=io.StringIO()))
 
     with monkeypatch.context() as patch:

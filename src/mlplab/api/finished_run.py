@@ -16,8 +16,7 @@ from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.imports import check_installed, heavy_imports
-from mlplab.runs.discovery import is_run, read_config, read_metrics, read_schema
-from mlplab.runs.folder import TEST_PREDICTIONS
+from mlplab.runs.discovery import TEST_PREDICTIONS, is_run, read_config, read_metrics, read_schema
 from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
 
 if TYPE_CHECKING:

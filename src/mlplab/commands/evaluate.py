@@ -16,12 +16,12 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import Fault, UserError
 from mlplab.files import write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.folder import finite
-from mlplab.training.scoring.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import load
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.outcome import finite
+from mlplab.training.scoring.scores import Scores
 
 log = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
-from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.losses import build_loss
+from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, scores
 
 Confusion = Float64[np.ndarray, "true predicted"]
 

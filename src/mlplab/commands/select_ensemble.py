@@ -23,14 +23,14 @@ from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.compare.same_table import check_one_table
 from mlplab.runs.compare.varying_keys import common_monitor, without_repeats
 from mlplab.runs.discovery import finished_runs
-from mlplab.runs.folder import finite
-from mlplab.runs.predictions import out_of_fold, weighted_mean
-from mlplab.training.scoring.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import STANDARDISED_RMSE, error_of, greedy_selection
 from mlplab.runs.trained.run_stack import RunStack
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.outcome import finite
+from mlplab.training.scoring.mean_predictions import out_of_fold, weighted_mean
+from mlplab.training.scoring.scores import Scores
 from mlplab.typed_commands import inside
 
 ENSEMBLE, BEST_RUN = "chosen ensemble", "best single run"
@@ -76,7 +76,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         raise UserError(Fault("has no runs to choose from", str(sweep), kind, remedy=remedy))
     results = without_repeats([read_run(run) for run in finished_runs(sweep)])
     check_one_table(results, sweep)
-    runs = [TrainedRun(run.folder) for run in results]
+    runs = [TrainedRun.read(run.folder) for run in results]
     _check_comparable(runs, sweep)
     cache = cache or DataCache()
     data = own_data(runs[0], cache)

@@ -17,11 +17,12 @@ from mlplab.errors import Interrupted, RunFailed
 from mlplab.figures import is_drawn
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import has_test_scores, read_metrics
-from mlplab.runs.folder import AS_PLANNED, Metrics, RunFolder
+from mlplab.runs.folder import RunFolder
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import has_ended
-from mlplab.runs.run import Run
 from mlplab.runs.run_file import check_finished
+from mlplab.training.outcome import AS_PLANNED, Metrics
 from mlplab.typed_commands import inside
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def train(
             log.info("%s was %s", inside(folder), metrics["reason"])
         elif run.test and not has_test_scores(metrics):
             with heavy_imports():
-                from mlplab.runs.stack.score_test_rows import score_finished_run
+                from mlplab.runs.score_finished import score_finished_run
 
             log.info("%s has already finished: scoring its test rows", inside(folder))
             metrics = score_finished_run(folder, cache)
@@ -77,7 +78,7 @@ def train(
         from mlplab.runs.train import train_runs
 
     try:
-        [metrics] = train_runs([Run(run, folder, resume=resume, overrides=overrides)], cache, progress)
+        [metrics] = train_runs([PlannedRun(run, folder, resume=resume, overrides=overrides)], cache, progress)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{error}\n  to continue: mlplab train resume={where}", error.number) from error

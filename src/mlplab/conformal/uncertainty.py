@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from mlplab.data.schema import Schema
 from mlplab.conformal.intervals import (
     LEVEL,
     Bounds,
@@ -25,6 +24,7 @@ from mlplab.conformal.prediction_sets import (
 )
 from mlplab.conformal.quantiles import Quantiles, bounds_between, corrected, interval_levels
 from mlplab.conformal.residuals import Column, Residuals
+from mlplab.data.schema import Schema
 
 Outputs = Float64[np.ndarray, "row output"]
 """Values of targets, the probability of each class, or quantiles of a target."""

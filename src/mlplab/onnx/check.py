@@ -14,8 +14,8 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.onnx.inputs import as_input
 from mlplab.onnx.outputs import probabilities_name, set_names
-from mlplab.runs.predictions import Predicted
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.training.scoring.mean_predictions import Predicted
 
 TOLERANCE = 1e-4
 """The largest difference of a probability, or of a number in units of the target's standard deviation."""

@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
+from mlplab.conformal.prediction_sets import lowest_probability
+from mlplab.conformal.residuals import Residuals
 from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
 from mlplab.errors import listed
 from mlplab.models.network import Network
 from mlplab.models.targets import ClassProbabilities, TargetScaling
 from mlplab.onnx.graph import Graph, Value
-from mlplab.conformal.prediction_sets import lowest_probability
-from mlplab.conformal.residuals import Residuals
 from mlplab.runs.predictions import (
     column_names,
     interval_columns,

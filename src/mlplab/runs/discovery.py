@@ -22,6 +22,9 @@ BEST_TRIAL_FILE = "best.yaml"
 REPORT_FILE = "report.html"
 """The page about a folder that the command report writes."""
 
+TEST_PREDICTIONS = "test_predictions.csv"
+"""The file of a run's test rows and its predictions for them."""
+
 FILM_FILE = "film.html"
 """The page that shows how a run's networks learned, or those of a sweep's runs."""
 

@@ -23,12 +23,12 @@ from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
-from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.loggers.files import build_loggers, close_loggers
 from mlplab.runs.loggers.read_curves import read_curves
 from mlplab.runs.loggers.tensorboard import log_images, writers_of
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
 
 MOST_ROWS = 20_000
 """Test rows that are drawn at most, chosen at random."""
@@ -49,7 +49,7 @@ def draw_finished(folder: Path, cache: DataCache) -> None:
     Raises:
         UserError: if its table is gone, or has changed.
     """
-    run = TrainedRun(folder)
+    run = TrainedRun.read(folder)
     data = cache.data(run.config)
     data.check_unchanged(run.table, "train again", order=False)
     draw(run, data)

@@ -1,7 +1,6 @@
 """The folder of a run: its files, and how it is created, locked and written."""
 
 import logging
-import math
 import os
 import platform
 import shutil
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -21,20 +20,10 @@ from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
 from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
-from mlplab.runs.discovery import FILM_FILE, read_config, read_metrics
+from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
 from mlplab.runs.versions import VERSION
-
-Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
-
-AS_PLANNED = ("done", "pruned")
-"""Statuses of runs that have ended without a failure."""
-
-Metrics = dict[str, Any]
-"""The content of a `metrics.json`: numbers, None and text by name."""
-
-TEST_PREDICTIONS = "test_predictions.csv"
-"""The file of a run's test rows and its predictions for them."""
+from mlplab.training.outcome import Metrics, Status
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -190,14 +179,6 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
         with folder.lock.held():
             if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
                 folder.write_metrics("failed", {}, reason)
-
-
-def finite(metrics: Metrics) -> Metrics:
-    """Replaces non-finite numbers by None, because JSON has none."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in metrics.items()
-    }
 
 
 @cache

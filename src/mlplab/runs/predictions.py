@@ -7,14 +7,17 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
+from mlplab.conformal.intervals import Bounds
+from mlplab.conformal.prediction_sets import Sets
+from mlplab.conformal.quantiles import median_of
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.files import replacing
-from mlplab.conformal.intervals import Bounds
-from mlplab.conformal.prediction_sets import Sets
-from mlplab.conformal.quantiles import median_of
+from mlplab.runs.discovery import TEST_PREDICTIONS
+from mlplab.training.run import Run
+from mlplab.training.scoring.mean_predictions import Predicted
 
 PREDICTION, PROBABILITY, QUANTILE = "prediction", "probability", "quantile"
 
@@ -24,17 +27,8 @@ BETWEEN_CLASSES = " | "
 SPREAD_OF_CLASSES = ("entropy", "disagreement")
 """The columns of `mlplab.runs.trained.ensemble.spread_of`."""
 
-SMALLEST_PROBABILITY = 1e-15
-"""Smallest probability of a class, so that its logarithm is finite."""
-
 ROW = "row"
 """The column of row numbers in test_predictions.csv."""
-
-Predicted = Float64[np.ndarray, "row output"]
-"""Values of targets in their own units, the probability of each class, or quantiles of a target."""
-
-OfMembers = Float64[np.ndarray, "member row output"]
-"""The same of each member."""
 
 Spread = Float64[np.ndarray, "row column"]
 """How far members disagree: the columns of `mlplab.runs.trained.ensemble.spread_of`."""
@@ -131,32 +125,21 @@ def label_column(schema: Schema, classes: Int64[np.ndarray, " row"]) -> pl.Serie
     return label_values(schema.classes, schema.class_kind).gather(classes)
 
 
-def write_test_predictions(
-    path: Path, table: Table, rows: Rows, predicted: Predicted, threshold: float, quantiles: Sequence[float]
-) -> None:
-    """Writes a CSV file: the row in the table (counted from 1), the target, and the predictions."""
+def predicted_rows(
+    table: Table, rows: Rows, predicted: Predicted, threshold: float, quantiles: Sequence[float]
+) -> pl.DataFrame:
+    """Rows of a table, counted from 1, with their targets and predictions."""
     schema, y = table.schema, table.y[rows]
     truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
     number = f"data {ROW}" if ROW in schema.targets else ROW
     columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}
-    frame = pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold, quantiles))
-    with replacing(path, synced=False) as partial:
-        frame.write_csv(partial)
+    return pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold, quantiles))
 
 
-def weighted_mean(values: OfMembers, weights: Float64[np.ndarray, " member"]) -> Predicted:
-    """The mean over members with these weights; a single member's values themselves.
-
-    A matrix product would round by the number of rows.
-    """
-    return values[0] if len(values) == 1 else (values * weights[:, None, None]).sum(0)
-
-
-def out_of_fold(
-    held_out: Sequence[Rows], predicted: Sequence[Float64[np.ndarray, "_ output"]]
-) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
-    """The rows that a member holds out, ascending, and for each the mean over the members that do."""
-    rows, place = np.unique(np.concatenate(held_out), return_inverse=True)
-    sums = np.zeros((len(rows), predicted[0].shape[1]))
-    np.add.at(sums, place, np.concatenate(predicted))
-    return rows, sums / np.bincount(place)[:, None]
+def write_test_predictions(folder: Path, run: Run, predicted: Predicted, threshold: float) -> None:
+    """Writes the test rows of a run as a CSV file to its folder, if it is to have one."""
+    if run.config.test_predictions:
+        table, rows = run.data.table, run.data.split.test
+        frame = predicted_rows(table, rows, predicted, threshold, run.config.quantiles)
+        with replacing(folder / TEST_PREDICTIONS, synced=False) as partial:
+            frame.write_csv(partial)

@@ -19,13 +19,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from mlplab.conformal.intervals import LEVEL, Bounds
+from mlplab.conformal.prediction_sets import Sets
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError
-from mlplab.conformal.intervals import LEVEL, Bounds
-from mlplab.conformal.prediction_sets import Sets
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION

@@ -13,8 +13,8 @@ from mlplab.config import FrameData, TrainConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_metrics
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resolve import resolved
-from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import load
@@ -90,7 +90,7 @@ def _training_by(train: Callable[[TrainingSet], Ensemble]) -> Iterator[None]:
 
 
 def _train(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, Ensemble]]:
-    frames, groups = _Frames(), dict[str, list[Run]]()
+    frames, groups = _Frames(), dict[str, list[PlannedRun]]()
     configs = dict[tuple[str, ...], TrainConfig]()
     with silent_training() as root:
         folders = [root / f"{number}" for number in range(len(sets))]
@@ -99,7 +99,7 @@ def _train(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, Ensemble]]:
                 if each.overrides not in configs:
                     configs[each.overrides] = each.config()
                 cache = DataCache(each.frame)
-                run = Run(resolved(configs[each.overrides], cache, alone=True), folder)
+                run = PlannedRun(resolved(configs[each.overrides], cache, alone=True), folder)
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
                 groups.setdefault(stack_key(run, frames), []).append(run)
         for runs in groups.values():

@@ -15,9 +15,9 @@ from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import by_table
 from mlplab.runs.compare.varying_keys import LOSS_KEYS, common_monitor, varying_keys
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
-from mlplab.runs.run import Run
 from mlplab.runs.run_file import check_finished
 
 
@@ -38,7 +38,7 @@ class RefusedRun:
     error: UserError
 
 
-R = TypeVar("R", ComposedRun, Run)
+R = TypeVar("R", ComposedRun, PlannedRun)
 
 
 def sift(
@@ -61,14 +61,14 @@ def sift(
     return accepted, refused
 
 
-def initial_run(run: ComposedRun | Run) -> str | None:
+def initial_run(run: ComposedRun | PlannedRun) -> str | None:
     """The run from whose weights a run starts; None if it is resumed, or starts from random weights."""
     return None if was_started(run.folder) else run.config.init_from
 
 
 def check_runs(
     runs: Sequence[ComposedRun | RefusedRun], cache: DataCache, *, alone: bool = False
-) -> tuple[list[Run], list[RefusedRun]]:
+) -> tuple[list[PlannedRun], list[RefusedRun]]:
     """Reads and splits the tables of a sweep's runs; returns the runs, resolved, and those that are refused.
 
     Args:
@@ -92,12 +92,14 @@ def check_runs(
     refused = [*(run for run in runs if isinstance(run, RefusedRun)), *refused]
     if not composed:
         raise refused[0].error
-    accepted = [Run(resolved(run.config, cache, run.folder, alone=alone), run.folder) for run in composed]
+    accepted = [
+        PlannedRun(resolved(run.config, cache, run.folder, alone=alone), run.folder) for run in composed
+    ]
     check_same_loss(accepted)
     return accepted, refused
 
 
-def check_same_loss(runs: Sequence[ComposedRun] | Sequence[Run]) -> None:
+def check_same_loss(runs: Sequence[ComposedRun] | Sequence[PlannedRun]) -> None:
     """Raises `UserError` if all runs monitor `val/loss`, and the losses of some table's runs differ."""
     if {run.config.monitor for run in runs} != {"val/loss"}:
         return

@@ -18,9 +18,9 @@ from mlplab.files import remove_partial_files
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
-from mlplab.runs.folder import Metrics, record_failure
+from mlplab.runs.folder import record_failure
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
-from mlplab.runs.run import Run
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
@@ -28,12 +28,13 @@ from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
 from mlplab.sweeps.plan import make_plan
 from mlplab.sweeps.planned_stack import PlannedStack
 from mlplab.sweeps.stack_size import estimate
+from mlplab.training.outcome import Metrics
 
 log = logging.getLogger(__name__)
 
 
 def launch(
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     refused: Sequence[RefusedRun],
     root: Path,
     cache: DataCache,
@@ -108,7 +109,7 @@ def _share_time(
     ]
 
 
-def _outcome(run: Run) -> Metrics:
+def _outcome(run: PlannedRun) -> Metrics:
     """What a run's metrics.json says, unless it is of fewer epochs, since more could not be trained."""
     metrics = read_metrics(run.folder)
     if metrics["status"] in FINAL and not has_ended(run.folder, run.config):
@@ -119,7 +120,7 @@ def _outcome(run: Run) -> Metrics:
     return metrics
 
 
-def _ended_earlier(runs: Sequence[Run], cache: DataCache, engine: Engine) -> set[Path]:
+def _ended_earlier(runs: Sequence[PlannedRun], cache: DataCache, engine: Engine) -> set[Path]:
     """The folders of runs that have already ended; those without test scores are tested.
 
     Raises:
@@ -140,9 +141,9 @@ def _ended_earlier(runs: Sequence[Run], cache: DataCache, engine: Engine) -> set
     return ended
 
 
-def _has_same_rows(cache: DataCache, run: Run) -> bool:
+def _has_same_rows(cache: DataCache, run: PlannedRun) -> bool:
     with heavy_imports():
-        from mlplab.runs.stack.checkpoints import check_same_rows
+        from mlplab.runs.observers.training_states import check_same_rows
 
     return check_same_rows(run.folder, cache.data(run.config))
 
@@ -150,6 +151,6 @@ def _has_same_rows(cache: DataCache, run: Run) -> bool:
 def score_finished(cache: DataCache, folder: Path) -> Metrics:
     """As `score_finished_run`, for `Engine.call`."""
     with heavy_imports():
-        from mlplab.runs.stack.score_test_rows import score_finished_run
+        from mlplab.runs.score_finished import score_finished_run
 
     return score_finished_run(folder, cache)

@@ -16,12 +16,13 @@ from mlplab.data.load_table import table_key
 from mlplab.errors import reason_of
 from mlplab.files import write_json
 from mlplab.imports import heavy_imports
-from mlplab.runs.run import Run, activations
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.stack_keys import PER_MEMBER
 from mlplab.sweeps.stack_size import batches, estimate
+from mlplab.training.run import activations
 
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
@@ -31,7 +32,7 @@ WORTH_A_PROCESS = 60
 class Plan:
     """How the runs of a sweep are trained: which of them together, and how many stacks at a time."""
 
-    stacks: Sequence[Sequence[Run]]
+    stacks: Sequence[Sequence[PlannedRun]]
     refused: Sequence[RefusedRun]
     workers: int
 
@@ -59,7 +60,7 @@ class Plan:
 
 
 def make_plan(
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     refused: Sequence[RefusedRun],
     cache: DataCache,
     engine: Engine,
@@ -72,22 +73,24 @@ def make_plan(
     many as there is room for if training takes over a minute. The stacks of an earlier plan stay.
     """
 
-    def check(run: Run) -> None:
+    def check(run: PlannedRun) -> None:
         changed: dict[str, Any] = {"init_from": initial_run(run)}
         if engine.is_remote:  # this machine may lack its device
             changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
         engine.call(_check_buildable, cache, run.config.model_copy(update=changed))
 
-    def start(run: Run) -> object:
+    def start(run: PlannedRun) -> object:
         """What differs between the checks of runs that may share a stack."""
         init_from = initial_run(run)
         return init_from and (init_from, *activations(run.config))
 
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
         groups.setdefault(stack_key(run, cache), []).append(run)
-    all_refused, stacks = list(refused), list[Sequence[Run]]()
-    cuts: list[tuple[list[Run], int]] = []  # runs that are in no earlier stack, and their number of stacks
+    all_refused, stacks = list(refused), list[Sequence[PlannedRun]]()
+    cuts: list[
+        tuple[list[PlannedRun], int]
+    ] = []  # runs that are in no earlier stack, and their number of stacks
     seconds = 0.0
     for group in groups.values():
         buildable, more = sift(group, start, check)
@@ -112,17 +115,17 @@ def make_plan(
 
 def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:
     with heavy_imports():
-        from mlplab.training.stack.build import check_buildable
+        from mlplab.runs.check_buildable import check_buildable
 
     check_buildable(run, cache.data(run))
 
 
-def cut(runs: Sequence[Run], count: int) -> list[Sequence[Run]]:
+def cut(runs: Sequence[PlannedRun], count: int) -> list[Sequence[PlannedRun]]:
     """Stacks of nearly equal size."""
     return [runs[len(runs) * part // count : len(runs) * (part + 1) // count] for part in range(count)]
 
 
-def stack_key(run: Run, cache: DataCache) -> str:
+def stack_key(run: PlannedRun, cache: DataCache) -> str:
     """What runs must have in common to share a stack."""
     section, data = run.config, cache.data(run.config)
     per_member = dict(PER_MEMBER)

@@ -10,8 +10,8 @@ from mlplab.console import plural
 from mlplab.errors import reason_of
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, has_ended
-from mlplab.runs.run import Run
 from mlplab.training.callbacks.rungs import Bracket
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class PlannedStack:
     """
 
     title: str
-    runs: Sequence[Run]
+    runs: Sequence[PlannedRun]
     file: Path
     share: float = 1.0
 
@@ -35,7 +35,7 @@ class PlannedStack:
         """A log message."""
         return f"{self.title} finished: {plural(len(self.runs), 'run')}"
 
-    def beginning_now(self) -> list[Run]:
+    def beginning_now(self) -> list[PlannedRun]:
         """The runs, with the deadline of their stack if it begins now."""
         now = time.time()
 
@@ -45,7 +45,7 @@ class PlannedStack:
         return [replace(run, bracket=run.bracket and timed(run.bracket)) for run in self.runs]
 
 
-def record_error(run: Run, error: Exception) -> list[Exception]:
+def record_error(run: PlannedRun, error: Exception) -> list[Exception]:
     """Records in a run's folder why it failed, unless it has ended; returns the error if it could not."""
     if has_ended(run.folder, run.config):
         return []

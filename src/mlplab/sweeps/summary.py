@@ -18,7 +18,7 @@ from mlplab.runs.compare.run_result import RunResult, read_run
 from mlplab.runs.compare.same_table import by_table, metrics_of_runs, quantiles_of, table_title
 from mlplab.runs.compare.varying_keys import varying_keys, warn_of_ensembles, without_repeats
 from mlplab.runs.discovery import runs_below
-from mlplab.runs.folder import AS_PLANNED
+from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import command_line, inside, tensorboard_command
 
 BEST = 5

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
+from mlplab.runs import checkpoint
+from mlplab.runs.observers.training_states import state_error
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import has_ended, was_started
-from mlplab.runs.run import Run
-from mlplab.runs.stack.checkpoints import state_error
 from mlplab.runs.train import train_runs
 from mlplab.sweeps.planned_stack import PlannedStack, record_error
-from mlplab.runs import checkpoint
 
 MAX_WAIT_SECONDS = 120.0
 """How long a stack waits for a folder that another process uses."""
@@ -53,7 +53,9 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
             time.sleep(1)
 
 
-def _train(stack: PlannedStack, runs: Sequence[Run], console: Console, cache: DataCache) -> list[Exception]:
+def _train(
+    stack: PlannedStack, runs: Sequence[PlannedRun], console: Console, cache: DataCache
+) -> list[Exception]:
     """Trains those runs of a stack that have not ended; if one fails, one after another."""
     runs = [
         replace(run, resume=was_started(run.folder)) for run in runs if not has_ended(run.folder, run.config)

@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.models import Dropout
-from mlplab.training.callbacks.best_weights import BestWeights
-from mlplab.training.callbacks.early_stopping import EarlyStopping
-from mlplab.runs.film.frames import FilmFrames
-from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.module import StackModule
 from mlplab.training.private_interfaces import set_counters
+
+if TYPE_CHECKING:
+    from mlplab.training.stack.stack_trainer import StackTrainer
 
 Parts = Mapping[str, Tensors]
 Reasons = list[str | None]
@@ -91,17 +89,14 @@ def _mapped(function: Callable[..., Tensor], *parts: Parts) -> dict[str, Tensors
     }
 
 
-def capture(
-    trainer: Trainer,
-    module: StackModule,
-    best: BestWeights,
-    stopping: EarlyStopping,
-    pruning: Pruning,
-    film: FilmFrames,
-    seconds: float,
-) -> StackState:
-    """A copy of the current state of training, which has taken that many seconds."""
-    members, device = range(len(module.configs)), trainer.strategy.root_device
+class WrongStateError(Exception):
+    """A training state is not one of the stack in which it was to be restored."""
+
+
+def capture(stack: "StackTrainer") -> StackState:
+    """A copy of the current state of training."""
+    module, best, stopping, pruning = stack.module, stack.best, stack.stopping, stack.pruning
+    members, device = range(len(module.configs)), stack.trainer.strategy.root_device
     with module.optimizer.averaged():
         parts: Parts = {
             "members": {"epochs": module.epochs, "active": module.active},
@@ -115,31 +110,31 @@ def capture(
             "best_values": best.values,
             "stopping": {"lowest": stopping.lowest, "waited": stopping.waited},
             "stopped_network": stopping.network,
-            "film": film.state(),
+            **{observer.part: observer.state() for observer in stack.observers if observer.part},
         }
         parts = _mapped(lambda tensor: tensor.detach().clone(), parts)
     diverged, pruned = (list(map(reasons.get, members)) for reasons in (module.diverged, pruning.reasons))
-    position = module.completed_epochs, module.completed_steps, trainer.global_step
-    return StackState(*position, seconds, diverged, pruned, parts)
+    position = module.completed_epochs, module.completed_steps, stack.trainer.global_step
+    return StackState(*position, stack.seconds, diverged, pruned, parts)
 
 
-def restore(
-    state: StackState,
-    trainer: Trainer,
-    module: StackModule,
-    best: BestWeights,
-    stopping: EarlyStopping,
-    pruning: Pruning,
-    film: FilmFrames,
-) -> None:
-    """Restores a state in a new stack and its Trainer, before training, and takes over its tensors.
+def restore(state: StackState, stack: "StackTrainer") -> None:
+    """Restores a state in a new stack, before training, and takes over its tensors.
 
     The datamodule must start there, too.
 
     Raises:
-        RuntimeError, LookupError, TypeError, ValueError: if the state is not one of this stack.
+        WrongStateError: if the state is not one of this stack.
     """
-    device, parts = trainer.strategy.root_device, state.parts
+    try:
+        _restore(state, stack)
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:
+        raise WrongStateError(str(error)) from error
+
+
+def _restore(state: StackState, stack: "StackTrainer") -> None:
+    module, best, stopping, pruning = stack.module, stack.best, stack.stopping, stack.pruning
+    device, parts = stack.trainer.strategy.root_device, state.parts
 
     def on_device(part: str) -> Tensors:
         return {name: tensor.to(device) for name, tensor in parts[part].items()}
@@ -159,7 +154,9 @@ def restore(
     stopping.lowest, stopping.waited = (parts["stopping"][name] for name in ("lowest", "waited"))
     stopping.network = on_device("stopped_network")
     pruning.values = parts["rungs"]
-    film.load_state(parts.get("film", {}))  # which the state of an earlier version does not have
+    for observer in stack.observers:
+        if observer.part:
+            observer.load_state(parts.get(observer.part, {}))
     module.diverged, pruning.reasons = (
         {member: reason for member, reason in enumerate(reasons) if reason}
         for reasons in (state.diverged, state.pruned)
@@ -167,7 +164,7 @@ def restore(
     epoch, batch = state.epoch, module.batches(module.steps) - module.batches(module.steps - state.batch)
     if module.spans_epochs:
         epoch, batch = int(state.epoch >= module.max_epochs), 0
-    set_counters(trainer, epoch=epoch, batch=batch, step=state.step)
+    set_counters(stack.trainer, epoch=epoch, batch=batch, step=state.step)
 
 
 def _dropouts(module: StackModule) -> Iterator[tuple[str, Dropout]]:

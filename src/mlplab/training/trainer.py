@@ -88,7 +88,7 @@ class _Strategy(SingleDeviceStrategy):
         return batch if batch.x.device == self.root_device else batch.to(self.root_device)
 
 
-def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str) -> Trainer:
+def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str | None) -> Trainer:
     """Builds the Trainer of a stack, with the custom callbacks.
 
     The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers

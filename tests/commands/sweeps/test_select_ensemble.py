@@ -93,7 +93,7 @@ def test_the_validation_metric_that_the_runs_monitor_chooses(
     FRAME.with_columns(w=np.arange(1, 41)).write_csv("weighted.csv")
     train_into(tmp_path / "s", *([*kind, f"seed={seed}"] for seed in range(4)))
     choice = select_ensemble(tmp_path / "s", 3)
-    data = DataCache().data(TrainedRun(tmp_path / "s/0").config)
+    data = DataCache().data(TrainedRun.read(tmp_path / "s/0").config)
     metrics = [json.loads((tmp_path / f"s/{run}/metrics.json").read_text()) for run in range(4)]
     best = next(iter(choice.weights))
     sign = sign_of(metric)
@@ -116,7 +116,7 @@ def test_thresholds_decide_the_choice_and_its_scores(tmp_path: Path) -> None:
     own = (*CLASSES, "monitor=val/accuracy")
     train_into(tmp_path / "s", *([*own, each, f"seed={seed}"] for seed, each in enumerate(wanted)))
     choice = select_ensemble(tmp_path / "s", 4)
-    data = DataCache().data(TrainedRun(tmp_path / "s/0").config)
+    data = DataCache().data(TrainedRun.read(tmp_path / "s/0").config)
     x, y = data.table.x[data.split.val], data.table.y[data.split.val, 0]
     for file, accuracy in (
         (choice.file, choice.chosen),

@@ -12,8 +12,8 @@ import yaml
 from commands.mistakes import Mistake, assert_refused, each
 from support import SMALL, Ended, left_behind, status_of, without_notes
 
-from mlplab.runs.discovery import read_metrics
 from mlplab.runs import checkpoint
+from mlplab.runs.discovery import read_metrics
 from mlplab.training.module import StackModule
 
 Command = Callable[..., Ended]

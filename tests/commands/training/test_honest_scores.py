@@ -14,9 +14,9 @@ from support import Ended, status_of, without_notes
 
 import mlplab
 from mlplab.errors import UserError
+from mlplab.runs import checkpoint
 from mlplab.runs.compare.select_runs import select_runs
 from mlplab.runs.train import _warn
-from mlplab.runs import checkpoint
 
 Command = Callable[..., Ended]
 ROWS = 200

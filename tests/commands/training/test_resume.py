@@ -30,12 +30,12 @@ from support import (
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.files import FolderLock
+from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder, record_failure
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import read_run_config
-from mlplab.runs.run import Run
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.load import load
-from mlplab.runs import checkpoint
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.state import StackState
 
@@ -402,6 +402,6 @@ def test_a_run_that_another_process_has_ended_is_refused(stopped: Path) -> None:
     RunFolder(stopped).write_metrics("done", {"epochs": 2})
     cache, run = DataCache(), read_run_config(stopped)
     with pytest.raises(UserError, match="was changed by another process"):
-        train_runs([Run(run, stopped, resume=True)], cache, Console(file=io.StringIO()))
+        train_runs([PlannedRun(run, stopped, resume=True)], cache, Console(file=io.StringIO()))
     assert status_of(stopped) == "done"
     assert not (stopped / ".lock").exists()

@@ -9,10 +9,10 @@ from sklearn.metrics import mean_pinball_loss
 from support import SMALL, train_into
 
 import mlplab
-from mlplab.data.cache import DataCache
-from mlplab.errors import UserError
 from mlplab.conformal.intervals import bounds_of, highest_level, interval_scores, mean_scores
 from mlplab.conformal.residuals import MOST_ERRORS, Residuals, residuals_of
+from mlplab.data.cache import DataCache
+from mlplab.errors import UserError
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.sklearn import TableRegressor
 
@@ -150,7 +150,7 @@ def test_a_run_predicts_with_intervals(folder: Path) -> None:
 
 
 def test_each_group_counts_alike_and_rows_of_weight_0_do_not(folder: Path) -> None:
-    run, source = TrainedRun(folder / "two/0"), np.random.default_rng(0)
+    run, source = TrainedRun.read(folder / "two/0"), np.random.default_rng(0)
     table = DataCache().data(run.config).table
     predicted = table.y + source.normal(size=table.y.shape)
     found = residuals_of(table, np.arange(300), predicted)
@@ -170,7 +170,7 @@ def test_each_group_counts_alike_and_rows_of_weight_0_do_not(folder: Path) -> No
 def test_limits_of_several_runs_are_means(folder: Path) -> None:
     runs, frame = mlplab.load(folder / "few", runs="all"), {f"x{place}": [0.3] for place in range(1, 6)}
     mean = np.array([[runs.predict(frame)[0]]])
-    alone = [bounds_of(TrainedRun(folder / f"few/{place}").residuals, mean, 0.3) for place in (0, 1)]
+    alone = [bounds_of(TrainedRun.read(folder / f"few/{place}").residuals, mean, 0.3) for place in (0, 1)]
     found = runs.predict(frame, 0.3).select("lower", "upper").to_numpy()
     np.testing.assert_allclose(found, np.mean(alone, 0)[:, 0])
 

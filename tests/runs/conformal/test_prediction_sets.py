@@ -8,8 +8,6 @@ import pytest
 from support import train_into
 
 import mlplab
-from mlplab.data.schema import Schema
-from mlplab.errors import UserError
 from mlplab.conformal.intervals import highest_level, mean_scores
 from mlplab.conformal.prediction_sets import (
     lowest_probability,
@@ -18,6 +16,8 @@ from mlplab.conformal.prediction_sets import (
 )
 from mlplab.conformal.residuals import Residuals
 from mlplab.conformal.uncertainty import Uncertainty
+from mlplab.data.schema import Schema
+from mlplab.errors import UserError
 from mlplab.sklearn import TableClassifier
 
 

@@ -10,9 +10,9 @@ from support import SMALL, train_into
 
 import mlplab
 from mlplab.commands.select_ensemble import select_ensemble
-from mlplab.errors import UserError
 from mlplab.conformal.quantiles import corrected, interval_levels, pinball_loss
 from mlplab.conformal.residuals import Residuals
+from mlplab.errors import UserError
 from mlplab.sklearn import TableRegressor
 
 LEVELS = [0.1, 0.5, 0.9]

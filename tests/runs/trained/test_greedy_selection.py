@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.scoring.scores import scores
 from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
+from mlplab.training.scoring.scores import scores
 
 
 @st.composite

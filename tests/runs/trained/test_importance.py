@@ -15,10 +15,10 @@ from mlplab.commands.evaluation_rows import EvaluationRows
 from mlplab.commands.importance import Importance, compute_importance
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.training.scoring.scores import scores
 from mlplab.runs.trained import importance as module
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.importance import BUDGET, MAX_REPEATS, MAX_ROWS, MIN_REPEATS, MIN_ROWS, affordable
+from mlplab.training.scoring.scores import scores
 
 ROWS = 120
 QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")

@@ -44,7 +44,7 @@ KINDS = {
 def trained(folder: Path, *members: tuple[str, ...]) -> list[TrainedRun]:
     """Runs of one stack, from their folders."""
     train_into(folder, *members)
-    return [TrainedRun(folder / str(index)) for index in range(len(members))]
+    return [TrainedRun.read(folder / str(index)) for index in range(len(members))]
 
 
 def features(run: TrainedRun, rows: int) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
 def test_runs_share_a_stack_if_only_dropout_differs(tmp_path: Path) -> None:
     runs = trained(tmp_path, SMALL, (*SMALL, "seed=1", "model.dropout=0.2"))
     train_into(tmp_path / "wider", [*SMALL, "model.hidden=[8,9]"])
-    wider = TrainedRun(tmp_path / "wider/0")
+    wider = TrainedRun.read(tmp_path / "wider/0")
     assert [stack.runs for stack in stacked([runs[0], wider, runs[1]])] == [tuple(runs), (wider,)]
 
 

@@ -15,9 +15,9 @@ import mlplab
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import UserError
+from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.runs import checkpoint
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.0, seed=0)
 
@@ -99,7 +99,7 @@ def test_clipped_predictions_stay_in_the_range_of_the_runs_own_training_targets(
         y = times * np.arange(1.0, 61)
         pl.DataFrame({"x": y / times, "y": y, "w": 1.0 * (y <= 50 * times)}).write_csv("t.csv")
         train_into(Path(str(times)), [*run, *more])
-        transform = TrainedRun(Path(f"{times}/0")).network.preprocessing.target_transform
+        transform = TrainedRun.read(Path(f"{times}/0")).network.preprocessing.target_transform
         limits = transform.minimum, transform.maximum
         ranges.append([None if limit is None else limit.item() / times for limit in limits])
         predicted.append(mlplab.load(Path(f"{times}/0")).predict({"x": [-1e3, 1e3]}) / times)

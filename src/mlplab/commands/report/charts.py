@@ -15,8 +15,8 @@ from mlplab.figures.style import Figure, Value
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.labels import as_typed, short_keys
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.folder import AS_PLANNED
 from mlplab.runs.loggers.read_curves import read_curves
+from mlplab.training.outcome import AS_PLANNED
 
 MOST_RUNS = 200
 """Runs whose curves are drawn at most: the best by the validation metric."""

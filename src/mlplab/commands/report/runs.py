@@ -19,7 +19,7 @@ from mlplab.runs.compare.labels import in_brief
 from mlplab.runs.compare.ranking import score
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.varying_keys import REPEATS
-from mlplab.runs.folder import AS_PLANNED
+from mlplab.training.outcome import AS_PLANNED
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,7 @@ from mlplab.data.new_data import parse_target
 from mlplab.data.schema import MOST_LABELS, Schema
 from mlplab.data.table import BLOCK
 from mlplab.errors import UserError
-from mlplab.runs.discovery import read_config
-from mlplab.runs.folder import TEST_PREDICTIONS
+from mlplab.runs.discovery import TEST_PREDICTIONS, read_config
 from mlplab.runs.predictions import column_names
 
 WORST = 10

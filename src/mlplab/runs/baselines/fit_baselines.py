@@ -9,12 +9,14 @@ from jaxtyping import Float64
 from threadpoolctl import threadpool_limits
 
 from mlplab.config import TrainConfig
+from mlplab.conformal.intervals import interval_scores, mean_scores
+from mlplab.conformal.quantiles import bounds_between, interval_levels
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
 from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model
 from mlplab.runs.baselines.training_data import Output, TrainingData, X
-from mlplab.conformal.intervals import interval_scores, mean_scores
-from mlplab.conformal.quantiles import bounds_between, interval_levels
+from mlplab.training.outcome import Metrics, finite
+from mlplab.training.run import Run
 from mlplab.training.scoring.scores import Scores, scores
 
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
@@ -97,3 +99,11 @@ def fit_baselines(data: RunData, run: TrainConfig) -> Baselines:
         training = TrainingData(data.table, data.split.train, data.split.val, quantiles)
         fitted[key] = Baselines(training, names, run.threads, refit=bool(data.bagged))
     return fitted[key]
+
+
+def baseline_metrics(run: Run) -> Metrics:
+    """The scores of a run's baselines on its test rows, by names such as `boosting/test/rmse`."""
+    fitted = fit_baselines(run.data, run.config).test_scores(run.data)
+    return finite(
+        {f"{key}/test/{name}": value for key, scores in fitted.items() for name, value in scores.items()}
+    )

@@ -25,13 +25,12 @@ from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.film.packing import Plain, packed
 from mlplab.runs.film.scene import Scene, input_names, scene_of
 from mlplab.runs.film.size import POINTS
-from mlplab.runs.run import member_configs
-from mlplab.training.stack.build import build_stack_network
-from mlplab.training.stack.stack_trainer import StackTrainer
-from mlplab.runs.film.frames import NOT_OF_WEIGHTS
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.optimization.optimizers import unpacked
+from mlplab.training.run import member_configs
 from mlplab.training.scoring.losses import batch_losses, build_loss
+from mlplab.training.stack.build import build_stack_network
+from mlplab.training.stack.stack_trainer import StackTrainer
 
 MOST_SCORED = 2000
 """Validation rows from which the loss of a frame is computed at most."""
@@ -39,19 +38,22 @@ MOST_SCORED = 2000
 FOLDED = ("relu", "leaky_relu")
 """Activations with a fold where z = 0."""
 
+NOT_OF_WEIGHTS = ("step", "loss", "lr")
+"""What a frame has besides rows of weights."""
+
 NOT_A_NUMBER = 255
 """The byte on a map for what is none; lower ones are shares of a range."""
 
 
-def film_of(trainer: StackTrainer, index: int) -> Plain:
+def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain:
     """What the page shows of a run: rows of its table, and the frames of each of its networks."""
-    run, members = trainer.runs[index], trainer.members(index)
-    scene = scene_of(run.data, run.config)
+    run, members = stack.runs[index], stack.members(index)
+    scene, configs = scene_of(run.data, run.config), member_configs(run.config)
     networks = [
-        _Frames(trainer, member, section, data, scene).plain()
-        for member, section, data in zip(members, member_configs(run.config), run.data.members, strict=True)
+        _Frames(stack, member, section, data, scene, own).plain()
+        for member, section, data, own in zip(members, configs, run.data.members, frames, strict=True)
     ]
-    return scene.plain() | {"name": run.folder.name, "networks": networks}
+    return scene.plain() | {"networks": networks}
 
 
 class _Frames:
@@ -59,6 +61,7 @@ class _Frames:
 
     Args:
         section: the configuration of the member.
+        frames: what was copied while it trained.
 
     Attributes:
         steps: the number of steps made at each frame; at the last one, training has ended.
@@ -67,18 +70,24 @@ class _Frames:
     """
 
     def __init__(
-        self, trainer: StackTrainer, member: int, section: config.ResolvedConfig, data: RunData, scene: Scene
+        self,
+        stack: StackTrainer,
+        member: int,
+        section: config.ResolvedConfig,
+        data: RunData,
+        scene: Scene,
+        frames: Tensors,
     ) -> None:
-        module, frames = trainer.stack.module, trainer.film.of_member(member)
+        module = stack.module
         epochs = int(module.epochs[member]) + (member in module.diverged)
-        end = min(epochs * module.steps, trainer.trainer.global_step)
+        end = min(epochs * module.steps, stack.trainer.global_step)
         steps = [step for step in frames["step"].tolist() if step < end]
         self.steps, self.section, self.data, self.scene = [*steps, end], section, data, scene
-        self.steps_per_epoch, self.batch_size = module.steps, trainer.stack.datamodule.batch_size
+        self.steps_per_epoch, self.batch_size = module.steps, stack.datamodule.batch_size
         self.recorded = {name: values[: len(steps)] for name, values in frames.items()}
         count = len(self.steps)
         self.network = build_stack_network([section] * count, [data] * count, initialize=False)
-        last = {name: tensor[member : member + 1] for name, tensor in trainer.last_weights.items()}
+        last = {name: tensor[member : member + 1] for name, tensor in stack.last_weights.items()}
         state = {name: tensor.expand(count, *tensor.shape[1:]) for name, tensor in last.items()}
         state |= {name: torch.cat([rows, last[name]]) for name, rows in self._unpacked("before").items()}
         self.network.load_state_dict(state)

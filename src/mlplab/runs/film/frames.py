@@ -2,25 +2,28 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 
-from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
-from mlplab.training.module import StackModule
+from mlplab.config import ResolvedConfig
+from mlplab.runs.film.film import film_of
+from mlplab.runs.film.packing import Plain
+from mlplab.runs.film.size import check_filmable, film_steps
+from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.observer import Observer
 from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.outcome import Outcome
+from mlplab.training.run import Run
+from mlplab.training.stack.stack_trainer import StackTrainer
 
-NOT_OF_WEIGHTS = ("step", "loss", "lr")
-"""What a frame has besides rows of weights."""
 
-
-class FilmFrames(StackCallback):
+class Film(Observer):
     """Copies the weights before a step; after it, its gradients, the optimizer's moments and the new weights.
 
     Args:
-        steps: the numbers of steps made before these steps, ascending.
+        write: gets what the page of a run shows, when it has ended.
 
     Attributes:
         frames: tensors on the CPU with a member axis, one for each frame, by name: `step` (that number),
@@ -29,23 +32,43 @@ class FilmFrames(StackCallback):
             learning rate. Weights are rows of `MemberOptimizer`.
     """
 
-    def __init__(self, steps: Sequence[int]) -> None:
+    part = "film"
+
+    def __init__(self, config: ResolvedConfig, write: Callable[[Run, Plain], None]) -> None:
+        self._config, self._write = config, write
+        self._befores, self._afters = frozenset[int](), frozenset[int]()
+        self._stops: list[int] = []
+        self.frames: dict[str, list[Tensor]] = defaultdict(list)
+
+    def on_fit_start(self, stack: StackTrainer) -> None:
+        """Refuses networks that are too large."""
+        check_filmable(self._config, stack.module.network)
+
+    def on_start(self, stack: StackTrainer) -> None:
+        """Chooses the steps, and copies the initial weights.
+
+        The last frame of a run that had ended was not to be followed by a step. If the run goes on with more
+        epochs, it may be none of its frames.
+        """
+        module = stack.module
+        steps = film_steps(self._config, module.network, module.max_epochs * module.steps)
         self._befores, self._afters = frozenset(steps), frozenset(step + 1 for step in steps)
         self._stops = sorted(self._befores | self._afters)
-        self.frames: dict[str, list[Tensor]] = defaultdict(list)
+        known = self.frames.get("step", [])
+        if len(known) > len(self.frames.get("after", [])) and int(known[-1][0]) not in self._befores:
+            for name in ("step", "before"):
+                self.frames[name].pop()
+        if 0 in self._befores and not self.frames:
+            self._copy_before(0, module.optimizer)
 
     def next_stop(self, step: int) -> int:
         """Before and after the steps."""
         place = bisect_right(self._stops, step)
         return self._stops[place] if place < len(self._stops) else super().next_stop(step)
 
-    def on_start(self, trainer: Trainer, module: StackModule) -> None:
-        """Copies the initial weights."""
-        if 0 in self._befores and not self.frames:
-            self._copy_before(0, module.optimizer)
-
-    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+    def on_step(self, stack: StackTrainer) -> None:
         """Copies what a frame consists of."""
+        module = stack.module
         step = module.completed_epochs * module.steps + module.completed_steps
         if step in self._afters:
             optimizer = module.optimizer
@@ -73,14 +96,16 @@ class FilmFrames(StackCallback):
         return {name: torch.stack([each[member] for each in values]) for name, values in self.frames.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over the result of `state`.
+        """Takes over the result of `state`, of the members of a new stack."""
+        self.frames = defaultdict(list, {name: [*values.unbind(1)] for name, values in state.items()})
 
-        The last frame of a run that has ended was not to be followed by a step. If the run goes on with more
-        epochs, it may be none of its frames.
-        """
-        for name, values in state.items():
-            self.frames[name] = list(values.unbind(1))
-        steps = self.frames.get("step", [])
-        if len(steps) > len(self.frames.get("after", [])) and int(steps[-1][0]) not in self._befores:
-            for name in ("step", "before"):
-                self.frames[name].pop()
+    def on_stop(self, stack: StackTrainer, ended: int) -> None:
+        """Keeps the stack, whose networks make films."""
+        self._stack = stack
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Makes the film of a run, unless it may be resumed."""
+        if outcome.status not in ("interrupted", "failed"):
+            place = self._stack.runs.index(run)
+            frames = [self.of_member(member) for member in self._stack.members(place)]
+            self._write(run, film_of(self._stack, place, frames))

@@ -82,19 +82,13 @@ def _values_of_frame(network: Network) -> int:
 
 
 def film_steps(run: config.ResolvedConfig, network: Network, total: int) -> list[int]:
-    """The numbers of steps made at each frame, 0 among them; none if the run is not filmed.
+    """The numbers of steps made at each frame, 0 among them.
 
     There are equally many between two powers of ten: a network learns more in its first steps.
 
     Args:
         total: the number of steps that the run makes.
-
-    Raises:
-        UserError: if a film cannot show the run's networks.
     """
-    if not run.callbacks.film:
-        return []
-    check_filmable(run, network)
     most = MOST_VALUES // (run.ensemble * _values_of_frame(network))
     for mantissas in MANTISSAS:
         powers = [10**exponent for exponent in range(len(str(total)))]

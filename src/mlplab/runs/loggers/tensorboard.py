@@ -14,8 +14,8 @@ from torch.utils.tensorboard.summary import hparams
 
 from mlplab import config
 from mlplab.config.dotted_keys import flat
-from mlplab.runs.loggers.curves import BEST
 from mlplab.runs.loggers.trackers import Tracker
+from mlplab.training.history import BEST
 from mlplab.training.private_interfaces import add_summary
 
 LEFT_OUT = (

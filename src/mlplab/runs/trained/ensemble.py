@@ -9,27 +9,19 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
+from mlplab.conformal.quantiles import median_of
+from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
-from mlplab.conformal.quantiles import median_of
-from mlplab.conformal.uncertainty import Uncertainty
-from mlplab.runs.predictions import (
-    OfMembers,
-    Predicted,
-    Spread,
-    interval_columns,
-    prediction_columns,
-    set_columns,
-    spread_columns,
-    weighted_mean,
-)
+from mlplab.runs.predictions import Spread, interval_columns, prediction_columns, set_columns, spread_columns
 from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.scoring.mean_predictions import OfMembers, Predicted, weighted_mean
 
 BLOCK_VALUES = 2**21
 """The most predictions of members in memory at a time: 16 MiB."""

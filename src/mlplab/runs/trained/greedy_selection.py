@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
-from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
+from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.scores import scores
 
 Error = Callable[[Predicted, float], float]

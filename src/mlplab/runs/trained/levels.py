@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mlplab.config.types import read_levels
+from mlplab.conformal.quantiles import interval_levels
 from mlplab.console import plural
 from mlplab.errors import Fault, UserError, listed
-from mlplab.conformal.quantiles import interval_levels
 from mlplab.runs.trained.trained_run import TrainedRun
 
 AnyLevels = float | int | str | Sequence[float | int | str]

@@ -25,11 +25,11 @@ def load(path: str | Path, runs: str | int = "best") -> Ensemble:
     with unpacked(path) as folder:
         chosen = next(folder.glob("ensemble-*.json"), None) if is_run_file(path) else path
         if chosen is None or not chosen.is_file():
-            ensemble = Ensemble([TrainedRun(run) for run in select_runs(folder, runs)])
+            ensemble = Ensemble([TrainedRun.read(run) for run in select_runs(folder, runs)])
         else:
             check_no_choice(runs, "a chosen ensemble")
             weights = ChosenEnsemble.read(chosen).runs
-            loaded = [TrainedRun(chosen.parent / name) for name in weights]
+            loaded = [TrainedRun.read(chosen.parent / name) for name in weights]
             ensemble = Ensemble(loaded, [*weights.values()])
     for run in ensemble.runs if is_run_file(path) else ():  # whose folders are gone
         run.folder = path

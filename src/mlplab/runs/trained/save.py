@@ -4,12 +4,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlplab.files import check_output, write_json
+from mlplab.runs import checkpoint
 from mlplab.runs.folder import write_config
 from mlplab.runs.run_file import pack
 from mlplab.runs.trained.card import run_card
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs import checkpoint
 
 
 def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool = True) -> None:

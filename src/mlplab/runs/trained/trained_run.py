@@ -14,16 +14,17 @@ from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, parse
 from mlplab.config.dotted_keys import differing
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.config.parsing import UNKNOWN_KEY
+from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
-from mlplab.conformal.residuals import Residuals
-from mlplab.conformal.uncertainty import Uncertainty
-from mlplab.runs.discovery import read_config, read_metrics, read_version
-from mlplab.runs.run import member_configs
-from mlplab.runs.versions import converted, unreadable
 from mlplab.runs import checkpoint
+from mlplab.runs.discovery import read_config, read_metrics, read_version
+from mlplab.runs.versions import VERSION, converted, unreadable
+from mlplab.training.outcome import Metrics
+from mlplab.training.run import member_configs
 
 ENTRIES = {
     *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),
@@ -35,8 +36,12 @@ ENTRIES = {
 class TrainedRun:
     """The best network of a run, or the networks of its ensemble.
 
-    Attributes:
+    Args:
+        content: what its best checkpoint holds.
         metrics: the content of its metrics.json.
+        folder: of the run, for messages.
+
+    Attributes:
         state: the tensors of the network: a stack of one member, or of those of an ensemble.
         members: the numbers of the members; those of an ensemble that diverged are missing.
         models: the configuration of each member's network.
@@ -55,14 +60,12 @@ class TrainedRun:
     residuals: tuple[Residuals, ...] = ()  # of pickled estimators of earlier versions
     seen: list[SeenRows] | None
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.metrics = read_metrics(folder)
+    def __init__(
+        self, content: Mapping[str, Any], metrics: Metrics, folder: Path, version: str = VERSION
+    ) -> None:
+        self.folder, self.metrics = folder, metrics
         self._path = folder / "checkpoints" / "best.ckpt"
-        version, saved = read_version(folder), read_config(folder)
-        content = converted(checkpoint.load(self._path), version)
         try:
-            differs = differing(saved, content["config"])
             self.config: ResolvedConfig = parse_resolved(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
@@ -87,11 +90,23 @@ class TrainedRun:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"is damaged: an entry is missing or invalid ({error})"
             raise unreadable(Fault(what, str(self._path), remedy="train again"), version) from error
-        if differs:
-            what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
-            raise self._refused(what, "copy whole run folders, or train again")
         if not finite:
             raise self._refused("contains weights that are not finite")
+
+    @classmethod
+    def read(cls, folder: Path) -> "TrainedRun":
+        """The run in a folder.
+
+        Raises:
+            UserError: if there is no run, its checkpoint is damaged, or belongs to another run.
+        """
+        version, metrics, saved = read_version(folder), read_metrics(folder), read_config(folder)
+        content = converted(checkpoint.load(folder / "checkpoints" / "best.ckpt"), version)
+        run = cls(content, metrics, folder, version)
+        if differs := differing(saved, content["config"]):
+            what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
+            raise run._refused(what, "copy whole run folders, or train again")
+        return run
 
     def content(self, *, seen: bool) -> dict[str, Any]:
         """What a checkpoint of this run holds; with or without the rows seen.

@@ -13,8 +13,8 @@ from contextlib import suppress
 from mlplab.console import progress_lines
 from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFailed, UserError, reason_of
 from mlplab.runs.discovery import read_metrics
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, has_ended
-from mlplab.runs.run import Run
 from mlplab.signals import handle_signals
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.planned_stack import PlannedStack, record_error
@@ -110,7 +110,7 @@ def _ending(stack: PlannedStack, engine: Engine, job: Hashable) -> tuple[str, st
     return ("failed", f"{failed} of its runs failed") if failed else ("", "")
 
 
-def _status(run: Run, deadline: float) -> str:
+def _status(run: PlannedRun, deadline: float) -> str:
     """The status of a run that a worker has trained, as soon as this machine sees it in a shared folder.
 
     It is `failed` if the run had ended before, and could not be trained for more epochs.

@@ -26,7 +26,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
 from mlplab.files import write_json
 from mlplab.imports import frozen_objects, heavy_imports
-from mlplab.runs.run import Run
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
 from mlplab.sweeps.planned_stack import PlannedStack
 from mlplab.training.callbacks.rungs import Bracket
@@ -76,7 +76,7 @@ def run_job(path: Path) -> bool:
         from mlplab.sweeps.train_stack import train_stack
     as_bracket = TypeAdapter(Bracket | None).validate_python
     runs = [
-        Run(parse_resolved(config), Path(folder), as_bracket(bracket), overrides=tuple(overrides))
+        PlannedRun(parse_resolved(config), Path(folder), as_bracket(bracket), overrides=tuple(overrides))
         for folder, config, bracket, overrides in content["runs"]
     ]
     stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"), content["share"])

@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Float, Float64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
+from mlplab.conformal.quantiles import median_of, pinball_loss
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.models import Network
-from mlplab.conformal.quantiles import median_of, pinball_loss
-from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.calibration import best_threshold
 from mlplab.training.scoring.evaluation import Evaluation, Values, outputs
 from mlplab.training.scoring.losses import Loss
+from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.metrics import build_metrics
 
 Scores = dict[str, float]

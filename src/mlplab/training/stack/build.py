@@ -1,8 +1,7 @@
 """Builds what the runs of a stack train with: their network and their batches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,19 +12,18 @@ from mlplab import config
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData, in_one_table
 from mlplab.data.class_labels import weights_by_class
+from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.statistics import member_statistics
-from mlplab.errors import Fault, UserError, reason_of
+from mlplab.data.table import Table
+from mlplab.errors import Fault, UserError
 from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
 from mlplab.models.backpropagation import BackpropagationModule
-from mlplab.runs import warm_start
-from mlplab.runs.film.size import check_filmable
-from mlplab.runs.run import activations, member_configs
-from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
-from mlplab.runs.loggers.files import build_loggers
 from mlplab.training.module import StackModule
+from mlplab.training.run import InitialWeights, Run, member_configs
+from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.step_loop import Blocks, parts_of
-from mlplab.training.trainer import build_custom_callbacks, choose_accelerator, has_step_hooks
+from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
 DTYPES = {32: torch.float32, 64: torch.float64}
 
@@ -36,9 +34,23 @@ MEMMAP_BLOCK = 1024
 """Consecutive rows of a memory-mapped table that are read together (some tens of kilobytes)."""
 
 
+OF_RUN = [
+    "linear_path.share",
+    *(
+        f"preprocessing.target_transform.{name}"
+        for name in ("temperature", "class_weight", "minimum", "maximum")
+    ),
+]
+"""What a run computes itself: linear share, temperature, class weights, the range of its targets."""
+
+
 @dataclass(frozen=True)
 class Stack:
-    """The data and the network of runs that share a network shape and the columns of their tables."""
+    """The data and the network of runs that share a network shape and the columns of their tables.
+
+    Attributes:
+        configs, data: of each network.
+    """
 
     configs: list[config.ResolvedConfig]
     data: list[RunData]
@@ -46,10 +58,8 @@ class Stack:
     module: StackModule
 
 
-def build_stack(
-    configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool = True
-) -> Stack:
-    """Builds the network and the batches of all members, given the configuration and the data of each.
+def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
+    """Builds the network and the batches of runs with ensembles of equal size.
 
     Their tables may differ in rows and offsets. Then the stack trains on a table with the rows of all.
 
@@ -59,31 +69,58 @@ def build_stack(
     Raises:
         UserError: if the network cannot be built.
     """
-    configs, joined = list(configs), in_one_table(data)
+    configs = [member for run in runs for member in member_configs(run.config)]
+    data = [member for run in runs for member in run.data.members]
+    joined = in_one_table(data)
     first, table, splits = configs[0], joined[0].table, [member.split for member in joined]
-    datamodule = TableDataModule(
-        table,
-        splits,
-        [member.seed for member in configs],
-        first.data.batch_size,
-        fill=supports_padding(first.model),
-        block=MEMMAP_BLOCK if table.memmapped else None,
-    )
-    _check_equal_rows(first, splits)
+    datamodule = build_datamodule(configs, table, splits)
+    check_equal_rows(first, splits)
     network = build_stack_network(configs, joined, initialize=initialize)
     if initialize:
         train = [split.train for split in splits]
         fit_linear_path(network, table, train)
         if isinstance(first.model, config.Mlp) and first.model.initial_weights == "data":
             initialize_by_data(network, table, train, datamodule.seeds)
-        warm_start.initialize(network, configs, table.schema)
+        for number, run in enumerate(runs):
+            if run.initial:
+                places = dict(enumerate(run.initial.places, number * first.ensemble))
+                start_from(network, run.initial, places, table.schema)
     val = [len(split.val) for split in splits]
     blocks = _blocks(first, network, datamodule)
     if blocks:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
     module = StackModule(network, configs, table.schema, datamodule.steps, val, blocks)
-    return Stack(configs, list(data), datamodule, module)
+    return Stack(configs, data, datamodule, module)
+
+
+def build_datamodule(
+    configs: Sequence[config.ResolvedConfig], table: Table, splits: Sequence[Split]
+) -> TableDataModule:
+    """The batches of networks with these configurations and splits."""
+    return TableDataModule(
+        table,
+        splits,
+        [member.seed for member in configs],
+        configs[0].data.batch_size,
+        fill=supports_padding(configs[0].model),
+        block=MEMMAP_BLOCK if table.memmapped else None,
+    )
+
+
+@torch.no_grad()
+def start_from(network: Network, initial: InitialWeights, places: Mapping[int, int], schema: Schema) -> None:
+    """Copies trained weights and their preprocessing to members of a network.
+
+    Args:
+        places: by the number of a member, which of the trained networks it starts from.
+    """
+    old, new = torch.tensor([initial.offsets, schema.offsets], dtype=torch.float64)
+    for member, place in places.items():
+        for name, tensor in network.state_dict().items():
+            if name not in OF_RUN:
+                tensor[member] = initial.state[name][place]
+        network.shift(member, old - new)  # the columns may have different offsets
 
 
 def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataModule) -> Blocks | None:
@@ -105,30 +142,7 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
     return Blocks(min(steps, epochs * datamodule.steps), parts, span_epochs=not callbacks)
 
 
-def check_buildable(run: config.ResolvedConfig, data: RunData) -> None:
-    """Checks that everything a run needs can be built, without its statistics and initial weights.
-
-    Raises:
-        UserError: if the device does not exist, a custom class cannot be imported or instantiated, or the run
-            cannot start from `init_from`.
-    """
-    choose_accelerator(run.trainer)
-    _check_equal_rows(run, [member.split for member in data.members])
-    try:
-        members, names = member_configs(run), activations(run)
-        different = [members[names.index(name)] for name in dict.fromkeys(names)] or members[:1]
-        network = build_stack_network(different, [data] * len(different), initialize=False)
-        check_filmable(run, network)
-        warm_start.initialize(network, different, data.table.schema)
-        build_custom_callbacks(run)
-        build_loggers(run, Path())
-    except UserError:
-        raise
-    except Exception as error:  # from a custom class
-        raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
-
-
-def _check_equal_rows(run: config.ResolvedConfig, splits: Sequence[Split]) -> None:
+def check_equal_rows(run: config.ResolvedConfig, splits: Sequence[Split]) -> None:
     """Checks that members have equally many training rows, unless their batches may be padded."""
     if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
         return

@@ -1,20 +1,25 @@
-"""The checkpoints of runs and stacks, and the training states from which runs resume."""
+"""The training states from which runs resume: saved at times, and loaded."""
 
 import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from math import inf
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
-from mlplab.runs.folder import Metrics, RunFolder
-from mlplab.runs.resume import differences
-from mlplab.runs.run import Run
-from mlplab.runs.trained.trained_run import seen_entry, tensors
 from mlplab.runs import checkpoint
-from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.runs.folder import RunFolder
+from mlplab.runs.loggers.files import flush_loggers
+from mlplab.runs.observers.checkpoints import last_content
+from mlplab.runs.observers.open_run import OpenRun
+from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.resume import differences
+from mlplab.training.observer import Observer
+from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.state import StackState
 
 REMEDY = "restore it, or start a new run"
@@ -23,7 +28,9 @@ REMEDY = "restore it, or start a new run"
 log = logging.getLogger(__name__)
 
 
-def resume_groups(runs: Sequence[Run], stack_file: Path | None) -> list[tuple[list[Run], StackState | None]]:
+def resume_groups(
+    runs: Sequence[PlannedRun], cache: DataCache, stack_file: Path | None
+) -> list[tuple[list[PlannedRun], StackState | None]]:
     """Runs at the same step, which can train together, and their training state; None: from the beginning.
 
     A run resumes from the later of the states that it and its stack have saved.
@@ -31,12 +38,12 @@ def resume_groups(runs: Sequence[Run], stack_file: Path | None) -> list[tuple[li
     Raises:
         UserError: if a state cannot be used, or if a table or a split has changed.
     """
-    shared = _stack_states(stack_file, runs) if stack_file else {}
-    groups: dict[Hashable, list[tuple[Run, StackState | None]]] = {}
+    shared = _stack_states(stack_file, runs, cache) if stack_file else {}
+    groups: dict[Hashable, list[tuple[PlannedRun, StackState | None]]] = {}
     for run in runs:
         state = None
         if run.resume:
-            states = shared.get(run.folder), saved_state(run.folder, run.config, run.data)
+            states = shared.get(run.folder), saved_state(run.folder, run.config, cache.data(run.config))
             state = max((saved for saved in states if saved), key=lambda saved: saved.step, default=None)
         groups.setdefault(state.join_key if state else None, []).append((run, state))
     return [
@@ -45,7 +52,7 @@ def resume_groups(runs: Sequence[Run], stack_file: Path | None) -> list[tuple[li
     ]
 
 
-def state_error(run: Run, cache: DataCache) -> UserError | None:
+def state_error(run: PlannedRun, cache: DataCache) -> UserError | None:
     """Why a run cannot resume from its own training state; None if it can."""
     try:
         saved_state(run.folder, run.config, cache.data(run.config))
@@ -75,51 +82,59 @@ def saved_state(folder: Path, run: ResolvedConfig, data: RunData) -> StackState 
     return _state(path, content)
 
 
-def save_run(
-    path: Path,
-    run: Run,
-    network: Tensors,
-    members: Sequence[int],
-    metrics: Metrics,
-    state: StackState | None = None,
-) -> None:
-    """Writes the checkpoint of a run: `best.ckpt`, which also says which rows were seen, or `last.ckpt`.
+class Checkpoints(Observer):
+    """Saves the training state at intervals, in case the process is killed.
 
     Args:
-        network: the network's tensors, for all members of the stack.
-        members: the members of the run that the checkpoint contains.
-        state: the run's training state, if training can resume from the checkpoint.
+        runs: of the stack; each saves its state in its own folder, unless there is a file.
+        file: the checkpoint of a sweep's stack, in a subfolder of the sweep's folder.
     """
-    is_best, schema, ensemble = path == run.files.best, run.data.table.schema, run.config.ensemble
-    weights = zip(members, run.weights(len(members)), strict=True)
-    content = {
-        "epoch": metrics["best_epoch" if is_best else "epochs"],
-        "metrics": metrics,
-        "config": run.config.plain(),
-        "schema": schema.plain(),
-        "table": dict(run.data.fingerprint),
-        "member_weights": {member % ensemble: weight for member, weight in weights},
-        "state": {name: tensor.detach()[members].cpu() for name, tensor in network.items()},
-    }
-    if state:
-        content["training"] = state.plain()
-    if is_best:
-        content |= seen_entry(None if run.inherited is None else [run.data.seen, *run.inherited])
-        content["residuals"] = [tensors(of_target.arrays()) for of_target in run.residuals]
-    checkpoint.save(path, content)
+
+    def __init__(self, runs: Sequence[OpenRun], file: Path | None) -> None:
+        minutes = runs[0].run.config.callbacks.checkpoint.every_minutes
+        self._seconds, self._last = inf if minutes is None else 60 * minutes, perf_counter()
+        self._runs, self._file = {run.run: run for run in runs}, file
+
+    def on_step(self, stack: StackTrainer) -> None:
+        """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` saves."""
+        if stack.module.completed_steps < stack.module.steps:
+            self.on_epoch(stack)
+
+    def on_epoch(self, stack: StackTrainer) -> None:
+        """Saves between epochs if it is time."""
+        if perf_counter() - self._last >= self._seconds:
+            self._save(stack)
+            self._last = perf_counter()
+
+    def on_stop(self, stack: StackTrainer, ended: int) -> None:
+        """Saves what was decided by several runs together: it must not change."""
+        if len(self._runs) > 1 and (stack.signals.received or stack.pruning.reasons):
+            self._save(stack)
+
+    def _save(self, stack: StackTrainer) -> None:
+        """Weights that are not finite never replace finite ones."""
+        runs = [self._runs[run] for run in stack.runs]
+        for run in runs:
+            flush_loggers(run.loggers)
+        if self._file:
+            _save_stack_state(self._file, runs, stack.state())
+            return
+        for index, run in enumerate(runs):
+            outcome = stack.outcome(index, "running")
+            if all(tensor.isfinite().all() for tensor in outcome.last.values()):
+                checkpoint.save(run.files.last, last_content(run.run, outcome))
 
 
-def save_stack_state(path: Path, runs: Sequence[Run], state: StackState) -> None:
+def _save_stack_state(path: Path, runs: Sequence[OpenRun], state: StackState) -> None:
     """Saves the training state of the runs of a stack, in the order of the state's members.
 
-    The file is in a subfolder of the sweep's folder. It names runs by the paths of their folders in the
-    sweep's folder.
+    The file names runs by the paths of their folders in the sweep's folder.
     """
-    names, tables = [_name(path, run) for run in runs], [dict(run.data.fingerprint) for run in runs]
+    names, tables = [_name(path, run.plan) for run in runs], [dict(run.run.data.fingerprint) for run in runs]
     checkpoint.save(path, {"runs": names, "tables": tables, "training": state.plain()})
 
 
-def _stack_states(path: Path, runs: Sequence[Run]) -> dict[Path, StackState]:
+def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> dict[Path, StackState]:
     """The training state of each of these runs. If the file is damaged, logs a warning and returns none."""
     try:
         content = checkpoint.load_newest(path)
@@ -133,12 +148,12 @@ def _stack_states(path: Path, runs: Sequence[Run]) -> dict[Path, StackState]:
     known, states = {_name(path, run): run for run in runs}, {}
     for place, (name, table) in enumerate(zip(names, content.get("tables", []), strict=True)):
         if run := known.get(name):
-            run.data.check_unchanged(table, REMEDY)
+            cache.data(run.config).check_unchanged(table, REMEDY)
             states[run.folder] = state.select(range(place * ensemble, (place + 1) * ensemble))
     return states
 
 
-def _name(path: Path, run: Run) -> str:
+def _name(path: Path, run: PlannedRun) -> str:
     """The name of a run in the file of its stack."""
     return os.path.relpath(run.folder, path.parents[1])
 

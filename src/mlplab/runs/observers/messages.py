@@ -6,20 +6,21 @@ from typing import Any
 
 from mlplab.config import CustomModel, ResolvedConfig, ResolvedMlp, UserTable
 from mlplab.config.metrics import metrics_of
+from mlplab.conformal.residuals import ROUNDING
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
-from mlplab.runs import warm_start
-from mlplab.conformal.residuals import ROUNDING
-from mlplab.runs.run import Run, activations
-from mlplab.training.stack.build import Stack
+from mlplab.runs.warm_start import WarmStart, seen_rows_warnings
+from mlplab.training.outcome import Outcome
+from mlplab.training.run import Run, activations
+from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05
 """If more than this share of the test rows repeat training rows, there is a warning."""
 
 
-def header_lines(run: Run, stack: Stack, device: str, state: StackState | None) -> list[str]:
+def header_lines(run: Run, stack: StackTrainer, device: str, state: StackState | None) -> list[str]:
     """What is known before training: table, network, optimizer, ensemble."""
     table, split, config = run.data.table, run.data.split, run.config
     network, schema = stack.module.network, table.schema
@@ -64,7 +65,7 @@ def _body(run: ResolvedConfig) -> str:
     return ", ".join(parts)
 
 
-def row_warnings(run: Run, *, resumed: bool) -> list[str]:
+def row_warnings(run: Run, start: WarmStart, *, resumed: bool) -> list[str]:
     """Warnings about classes that a set lacks, and about what makes scores too good."""
     data, warnings = run.data, []
     for part, absent in data.absent_classes.items():
@@ -73,7 +74,7 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
     warnings += [*data.target_leaks, *data.time_order] if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
-        warnings += warm_start.seen_rows_warnings(run)
+        warnings += seen_rows_warnings(run.config, run.data, start)
     repeated, test = data.repeated_test_rows, len(data.split.test)
     if repeated > MANY_REPEATED * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val"
@@ -82,18 +83,25 @@ def row_warnings(run: Run, *, resumed: bool) -> list[str]:
     return warnings
 
 
-def few_rows_warning(run: Run) -> str:
+def lost_networks(run: Run, outcome: Outcome) -> str:
+    """A warning about the networks of an ensemble that diverged; empty if there are none."""
+    lost = f"{len(outcome.diverged)} of the {run.config.ensemble} networks diverged"
+    what = f"{lost}; the ensemble is made of the others"
+    return f"{what}. {outcome.diverged[0]}" if outcome.diverged else ""
+
+
+def few_rows_warning(run: Run, outcome: Outcome) -> str:
     """That too few rows were held out for the outermost quantiles; empty if there were enough."""
     shares = [min(level, 1 - level) for level in run.config.quantiles]
     needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
-    held_out = min((each.rows for each in run.residuals), default=needed)
+    held_out = min((each.rows for each in outcome.residuals), default=needed)
     if held_out >= needed:
         return ""
     what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {held_out}"
     return f"{what}; the targets are beyond them more often than their levels say"
 
 
-def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
+def end_line(name: str, run: Run, metrics: Mapping[str, Any]) -> str:
     """The best epoch, what was chosen afterwards, and how long training took."""
     early = metrics["epochs"] < run.config.trainer.max_epochs
     epochs = f"{'stopped' if early else 'ended'} after epoch {metrics['epochs']}"
@@ -104,7 +112,7 @@ def end_line(run: Run, metrics: Mapping[str, Any]) -> str:
         parts.append(f"the prediction is {share:.0%} {_linear_model(run)}{nothing}")
     if run.config.threshold == "auto":
         parts.append(f"threshold {metrics['threshold']:.3g}")
-    return f"{run.folder.name}: {'; '.join(parts)}; {metrics['seconds']:.1f} s"
+    return f"{name}: {'; '.join(parts)}; {metrics['seconds']:.1f} s"
 
 
 def _linear_model(run: Run) -> str:

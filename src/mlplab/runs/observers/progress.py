@@ -1,13 +1,12 @@
 """Progress of training: a bar on a terminal, a line that changes in notebooks, lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 
 import torch
-from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
@@ -15,9 +14,11 @@ from rich.text import Text
 
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
-from mlplab.training.callbacks.best_weights import BestWeights
-from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import StackModule
+from mlplab.training.observer import Observer
+from mlplab.training.outcome import Outcome
+from mlplab.training.run import Run
+from mlplab.training.stack.stack_trainer import StackTrainer
 
 MAX_LINES = 10
 """Approximate number of lines about epochs in the log of a run."""
@@ -28,25 +29,26 @@ BAR_WIDTH = 40
 """Largest width of the bar in characters. It is shorter where the rest of the line needs the room."""
 
 
-class EpochLines(StackCallback):
-    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between; one `log` a run."""
+class EpochLines(Observer):
+    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between, of each run."""
 
-    def __init__(self, log: Sequence[Callable[[str], None]]) -> None:
-        self.log = log
+    def __init__(self, log: Mapping[Run, Callable[[str], None]]) -> None:
+        self._log = log
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: StackTrainer) -> None:
         """Logs a line for each run in the chosen epochs."""
+        module = stack.module
         epoch, epochs = module.completed_epochs, module.max_epochs
         if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
             main = "val/accuracy" if module.schema.classes else "val/rmse"
             values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
             epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
-            for run, log in enumerate(self.log):
-                if epochs_of_run[run] == epoch:
-                    log(f"epoch {epoch}/{epochs}  {_shown(values, run)}")
+            for place, run in enumerate(stack.runs):
+                if epochs_of_run[place] == epoch:
+                    self._log[run](f"epoch {epoch}/{epochs}  {_shown(values, place)}")
 
 
-class TrainingProgress(StackCallback):
+class TrainingProgress(Observer):
     """Shows the progress over all steps, and the last values of a single run or the best of several.
 
     Args:
@@ -67,55 +69,64 @@ class TrainingProgress(StackCallback):
         )
         self.task = self.bar.add_task(title, start=False, epoch="1", values="", ended=False)
         self.in_notebook: NotebookLine | None = None
+        self._lines, self._ended, self._ending = ExitStack(), 0, 0
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Shows the progress within a block."""
-        lines = progress_lines(partial(print_line, self.console), lambda: self.line)
+    def on_fit_start(self, stack: StackTrainer) -> None:
+        """Shows the progress until it is closed."""
         if self.console.is_jupyter and not self.console.quiet:
             self.in_notebook = NotebookLine(self.line)
-        with nullcontext() if self.console.is_terminal or self.in_notebook else lines:
-            try:
-                yield
-            finally:
-                self.bar.update(self.task, values=self.values, ended=True)
-                self.bar.stop()
+        elif not self.console.is_terminal:
+            self._lines.enter_context(progress_lines(partial(print_line, self.console), lambda: self.line))
 
-    def show(self, text: str) -> None:
+    def close(self) -> None:
+        """Leaves the last values behind the bar."""
+        self._lines.close()
+        self.bar.update(self.task, values=self.values, ended=True)
+        self.bar.stop()
+
+    def on_stop(self, stack: StackTrainer, ended: int) -> None:
         """Shows what happens after training."""
+        self._ended, self._ending = 0, ended
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Shows for which run it happens."""
+        self._ended += 1
+        which = f" of run {self._ended} of {self._ending}" if self._ending > 1 else ""
+        text = f"test scores and baselines{which}"
         self._show(self.title + text)
         self.bar.update(self.task, values=text, ended=True)
 
-    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+    def on_start(self, stack: StackTrainer) -> None:
         """Shows the bar."""
-        self.bar.update(self.task, total=module.max_epochs * module.steps, ended=False)
+        self.bar.update(self.task, total=stack.module.max_epochs * stack.module.steps, ended=False)
         self.bar.start_task(self.task)
         self.bar.start()
 
-    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+    def on_step(self, stack: StackTrainer) -> None:
         """Updates the progress, at most every `REFRESH_SECONDS`."""
         if time.monotonic() - self.last_refresh > REFRESH_SECONDS:
-            self._update(trainer, module)
+            self._update(stack)
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: StackTrainer) -> None:
         """Updates the progress and the values, as often, and after the last epoch."""
-        is_last = trainer.should_stop or module.completed_epochs == module.max_epochs
+        module = stack.module
+        is_last = stack.trainer.should_stop or module.completed_epochs == module.max_epochs
         if not is_last and time.monotonic() - self.last_refresh <= REFRESH_SECONDS:
             return
         runs = len(module.active_runs())
         if runs == 1:
             self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
         else:
-            weights = next(each for each in module.callbacks if isinstance(each, BestWeights))
-            lowest = weights.by_run(module).nan_to_num(torch.inf, torch.inf).min().item()
+            lowest = stack.best.by_run(module).nan_to_num(torch.inf, torch.inf).min().item()
             self.best = min(self.best, lowest)  # which may be that of a run that has left the stack
             best = sign_of(module.monitor) * self.best
             self.values = f"best {_short(module.monitor)} {best:.4g} of {runs} runs"
-        self._update(trainer, module)
+        self._update(stack)
 
-    def _update(self, trainer: Trainer, module: StackModule) -> None:
+    def _update(self, stack: StackTrainer) -> None:
         self.last_refresh = time.monotonic()
-        epochs, step = module.max_epochs, trainer.global_step
+        module, step = stack.module, stack.trainer.global_step
+        epochs = module.max_epochs
         epoch = f"{(step - 1) // module.steps + 1}/{epochs}"
         done = step / (epochs * module.steps)
         self._show(f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip())

@@ -1,0 +1,1 @@
+"""What watches a training, and writes: run folders, checkpoints, curves, progress."""

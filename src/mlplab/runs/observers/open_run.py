@@ -1,0 +1,152 @@
+"""A run while it trains into its folder: its files and loggers, and what they get at start and end."""
+
+import logging
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lightning.pytorch.loggers import Logger
+
+from mlplab.errors import RunFailed, UserError, is_disk_error
+from mlplab.files import write_json
+from mlplab.runs import checkpoint
+from mlplab.runs.baselines.fit_baselines import baseline_metrics
+from mlplab.runs.folder import RunFolder
+from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_curves
+from mlplab.runs.loggers.tensorboard import hyperparameters, log_end, log_start
+from mlplab.runs.loggers.trackers import finish, log_configuration, trackers, urls
+from mlplab.runs.observers.checkpoints import best_content, last_content
+from mlplab.runs.observers.messages import (
+    end_line,
+    few_rows_warning,
+    header_lines,
+    lost_networks,
+    scores_line,
+)
+from mlplab.runs.observers.publish import publish
+from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.predictions import write_test_predictions
+from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.runs.warm_start import WarmStart, save_inherited_rows
+from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
+from mlplab.training.run import Run
+from mlplab.training.state import StackState
+from mlplab.training.trainer import device_name
+
+if TYPE_CHECKING:
+    from mlplab.training.stack.stack_trainer import StackTrainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class OpenRun:
+    """A run, and the folder in which it is trained.
+
+    Args:
+        alone: whether it is of no sweep. Then it logs to the terminal, too.
+        warm_start: what is known of the run that it starts from.
+
+    Attributes:
+        metrics: the content of its metrics.json, once it has ended.
+    """
+
+    plan: PlannedRun
+    run: Run
+    files: RunFolder
+    alone: bool
+    warm_start: WarmStart
+    metrics: Metrics | None = None
+
+    @cached_property
+    def loggers(self) -> Sequence[Logger]:
+        """Those of its configuration."""
+        return build_loggers(self.run.config, self.plan.folder)
+
+    def log(self, line: str) -> None:
+        """Logs a line about the run."""
+        (log.info if self.alone else self.files.log_line)(line)
+
+    def all_overrides(self) -> list[str]:
+        """What was typed for the run, and before it was resumed."""
+        earlier = self.files.overrides() if self.plan.resume else []
+        return list(dict.fromkeys([*earlier, *self.plan.overrides]))
+
+    def create_or_reopen(self, state: StackState | None) -> None:
+        """Creates the folder, or prepares that of a run that is resumed, from a state if there is one."""
+        config = self.run.config.plain()
+        if self.plan.resume:
+            self.files.reopen(config, restart=state is None)
+            truncate_curves(self.loggers, state.epoch if state else 0, state.step if state else 0)
+        else:
+            self.files.create(config)
+
+    def log_configuration(self, state: StackState | None) -> None:
+        """Tells trackers of the run, and keeps the rows that it has inherited."""
+        if not state:
+            save_inherited_rows(self.files, self.run.config, self.warm_start)
+        if tracked := trackers(self.loggers):
+            log_configuration(tracked, self.plan.folder, hyperparameters(self.run.config))
+
+    def log_start(
+        self,
+        stack: "StackTrainer",
+        overrides: Sequence[str],
+        warnings: Sequence[str],
+        state: StackState | None,
+    ) -> None:
+        """Writes what is known before training to the folder and the loggers."""
+        device, folder = device_name(stack.trainer), self.plan.folder
+        self.files.write_environment(device, overrides)
+        write_json(folder / "schema.json", self.run.data.table.schema.plain(), synced=False)  # for people
+        for line in header_lines(self.run, stack, device, state):
+            self.log(line)
+        for warning in warnings:
+            self.files.log_line(f"warning: {warning}")
+        log_start(self.loggers, self.run.config, overrides)
+        for url in urls(self.loggers):
+            self.log(url)
+
+    def end(self, outcome: Outcome) -> None:
+        """Writes the checkpoints and metrics.json, and closes the loggers."""
+        status, error = outcome.status, outcome.error
+        if error and not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
+            self.files.log_line("".join(traceback.format_exception(error)))
+        with suppress(*([OSError] if error else [])):  # which may be the error itself
+            self.metrics = metrics = self._written(outcome)
+        if outcome.reason:
+            line = outcome.reason if status in AS_PLANNED else f"{status}: {outcome.reason}"
+            self.files.log_line(line) if error else self.log(line)
+        if status != "done" or error:
+            return
+        self.log(end_line(self.plan.folder.name, self.run, metrics))
+        for warning in filter(None, (lost_networks(self.run, outcome), few_rows_warning(self.run, outcome))):
+            self.log(f"warning: {warning}")
+        self.files.log_line(scores_line(self.run, metrics))
+
+    def _written(self, outcome: Outcome) -> Metrics:
+        # First, since they take a while: a run killed before anything is written repeats its last steps.
+        baselines = {} if outcome.test_predictions is None else baseline_metrics(self.run)
+        files, run = self.files, self.run
+        best = best_content(run, outcome, self.warm_start.inherited) if outcome.best else {}
+        if best:
+            checkpoint.save(files.best, best)
+        if outcome.last:
+            checkpoint.save(files.last, last_content(run, outcome))
+        if ended := outcome.status in AS_PLANNED:
+            for path in (files.best, files.last):
+                checkpoint.remove_older(path)
+            if outcome.test_predictions is not None:
+                write_test_predictions(files.path, run, outcome.test_predictions, outcome.threshold)
+            log_end(self.loggers)
+        open_longer = trackers(self.loggers)
+        close_loggers([logger for logger in self.loggers if logger not in open_longer], success=ended)
+        numbers = outcome.metrics | baselines | {"seconds": outcome.seconds}
+        metrics = files.write_metrics(outcome.status, numbers, outcome.reason)
+        if outcome.status == "done" and open_longer:
+            publish(TrainedRun(best, metrics, files.path), run.data, open_longer, alone=self.alone)
+        finish(open_longer, files.path, outcome.status)
+        return metrics

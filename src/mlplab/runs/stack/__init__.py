@@ -1,1 +1,0 @@
-"""Runs that train together, from their configurations to their checkpoints and scores."""

@@ -1,0 +1,64 @@
+"""The values of each run, epoch by epoch."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from mlplab.config.metrics import sign_of
+from mlplab.training.callbacks.best_weights import BestWeights
+from mlplab.training.callbacks.stack_callback import StackCallback
+from mlplab.training.module import StackModule
+from mlplab.training.run import Run
+
+BEST = "_best"
+"""What follows the monitored metric in the name of the curve of its best value so far."""
+
+Curves = Mapping[str, Float32[np.ndarray, " epoch"]]
+"""Values by name, such as `train/loss`, after each epoch in which a run has trained."""
+
+
+class History(StackCallback):
+    """Keeps each run's values, and the best monitored one so far, after each epoch.
+
+    Those of an ensemble are means: the values, of its active members; the best values, of all that have not
+    diverged.
+
+    Args:
+        best: has compared the epoch's values already.
+        earlier: the curves of runs that were part of a larger stack.
+
+    Attributes:
+        names: of the curves.
+        values: of the last epoch, of runs that were active in it.
+        active: which runs were.
+    """
+
+    def __init__(self, runs: Sequence[Run], best: BestWeights, earlier: Mapping[Run, Curves]) -> None:
+        self.runs, self.best, self._earlier = list(runs), best, earlier
+        self.names: tuple[str, ...] = ()
+        self.values: Float[Tensor, "curve run"] = torch.empty(0, len(runs))
+        self.active = torch.ones(len(runs), dtype=torch.bool)
+        self._kept: list[Float32[np.ndarray, "curve run"]] = []
+        self._lengths = np.zeros(len(runs), np.int64)
+
+    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+        """Adds a point of every curve of the active runs."""
+        self.names = *module.values, module.monitor + BEST
+        values = module.by_run(torch.stack([*module.values.values()]))
+        best = sign_of(module.monitor) * self.best.by_run(module)
+        self.values, self.active = torch.cat([values, best[None]]), module.active_runs()
+        self._kept.append(self.values.float().numpy())
+        self._lengths += self.active.numpy()
+
+    def curves(self, run: Run) -> Curves:
+        """Those of a run, since it was resumed."""
+        place, earlier = self.runs.index(run), self._earlier.get(run, {})
+        kept = [values[:, place] for values in self._kept[: self._lengths[place]]]
+        if not kept:
+            return earlier
+        new = dict(zip(self.names, np.array(kept).T, strict=True))
+        return {name: np.concatenate([earlier.get(name, values[:0]), values]) for name, values in new.items()}

@@ -1,0 +1,129 @@
+"""What validation rows choose when training is over: shares, temperatures, thresholds, members' weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from mlplab.config.metrics import DEFAULT_THRESHOLD
+from mlplab.conformal.residuals import Residuals, residuals_of
+from mlplab.data.splits.split import Rows
+from mlplab.models.targets import ClassProbabilities
+from mlplab.training.outcome import Metrics
+from mlplab.training.run import activations
+from mlplab.training.scoring.calibration import held_out_outputs, linear_shares, mean_weights, temperatures
+from mlplab.training.scoring.evaluation import outputs
+from mlplab.training.scoring.mean_predictions import Predicted, out_of_fold
+from mlplab.training.scoring.scores import table_scores, table_threshold
+
+if TYPE_CHECKING:
+    from mlplab.training.stack.stack_trainer import StackTrainer
+
+TEMPERATURE, LINEAR_SHARE = "preprocessing.target_transform.temperature", "linear_path.share"
+"""The name of a tensor in a network's state."""
+
+WEIGHT = "weight/"
+"""Prefix of metrics: how much the networks with an activation weigh in the mean prediction."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was chosen for a run by the rows that it holds out.
+
+    Args:
+        threshold: the probability from which it predicts the second of two classes.
+        weights: of the networks that did not diverge, in the mean prediction; none if they are equal.
+        residuals: of the rows, for intervals and prediction sets.
+        metrics: all of that, and of an ensemble its scores out of fold, as `val/…`, too.
+    """
+
+    threshold: float = DEFAULT_THRESHOLD
+    weights: Sequence[float] = ()
+    residuals: Sequence[Residuals] = ()
+    metrics: Metrics = field(default_factory=dict)
+
+
+def calibrate(stack: "StackTrainer", runs: Sequence[int]) -> dict[int, Calibration]:
+    """Loads the best weights, and chooses for runs of a stack what their held-out rows say is best."""
+    module, datamodule = stack.module, stack.datamodule
+    network, rows, best = module.network, datamodule.val, stack.best
+    network.load_state_dict(best.network)
+    transform = network.preprocessing.target_transform
+    members = [stack.members_not_diverged(run) for run in runs]
+    held_out = held_out_outputs(network, datamodule.val_dataloader())
+    z = held_out.z
+    if held_out.u is not None and (path := network.linear_path):
+        shares = linear_shares(network, held_out, rows, members)
+        for index, share in zip(runs, shares, strict=True):
+            path.share[stack.members(index)] = share
+        z = path.combine(z, held_out.u, path.share)
+        _score_validation_rows(stack, runs)
+    if isinstance(transform, ClassProbabilities):
+        fitted = temperatures(z, held_out, rows, members)
+        for index, temperature in zip(runs, fitted, strict=True):
+            transform.temperature[stack.members(index)] = temperature.to(transform.temperature)
+    best.network = network.state_dict()
+    predicted = transform.inverse_transform(z).cpu().numpy()
+    return {index: _calibrated(stack, index, predicted) for index in runs}
+
+
+def _score_validation_rows(stack: "StackTrainer", runs: Sequence[int]) -> None:
+    """Scores them again: in training, networks have no share of their linear model yet."""
+    module, members = stack.module, [member for run in runs for member in stack.members(run)]
+    transform, values = module.network.preprocessing.target_transform, stack.best.values
+    for z, batch in outputs(module.network, stack.datamodule.val_dataloader()):
+        module.val.add(z, batch, transform)
+    for name, scores in module.val.compute_and_reset(transform).items():
+        values[f"val/{name}"][members] = scores[members].to(values[f"val/{name}"])
+
+
+def _calibrated(
+    stack: "StackTrainer", index: int, predicted: Float64[np.ndarray, "member row output"]
+) -> Calibration:
+    """The calibration of a run whose networks predict the rows that they hold out."""
+    run, module, best = stack.runs[index], stack.module, stack.best
+    table, quantiles, members = run.data.table, run.config.quantiles, stack.members_not_diverged(index)
+    held_out = [stack.data[member].split.val for member in members]
+    parts = [predicted[member, : len(own)] for member, own in zip(members, held_out, strict=True)]
+    rows: Rows
+    mean: Predicted
+    rows, mean = out_of_fold(held_out, parts)
+    threshold, is_chosen = run.config.threshold, run.config.threshold == "auto"
+    if threshold == "auto":
+        threshold = table_threshold(table, rows, mean, run.config.threshold_metric)
+    metrics = Metrics()
+    if module.ensemble > 1:
+        # Not by a threshold that these rows have chosen.
+        found = table_scores(table, rows, mean, DEFAULT_THRESHOLD if is_chosen else threshold, quantiles)
+        metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in found.items()}
+        metrics["members"] = len(members)
+    if module.network.linear_path is not None:
+        metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
+    all_names = activations(run.config)
+    names = [all_names[member % module.ensemble] for member in members] if all_names else []
+    weights = _weights(stack, index, names)
+    for name, weight in zip(names, weights, strict=False):
+        metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight
+    if classes := module.schema.classes:
+        metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
+    if len(classes) == 2:
+        metrics["threshold"] = threshold
+    if is_chosen:
+        metrics["threshold_rows"] = "oof" if module.ensemble > 1 else "val"
+    residuals = residuals_of(table, rows, mean) if run.held_out_is_new else ()
+    return Calibration(threshold, weights, residuals, metrics)
+
+
+def _weights(stack: "StackTrainer", index: int, names: Sequence[str]) -> Sequence[float]:
+    """The weights of a run's networks with these activations, if their errors can be compared.
+
+    The members hold out different rows. Groups, periods and rare classes may be harder than others.
+    """
+    split = stack.runs[index].config.data.split
+    is_random = not (getattr(split, "group", None) or getattr(split, "time", None))
+    if len(set(names)) < 2 or stack.module.schema.classes or not is_random:
+        return ()
+    errors = stack.best.values["val/mae"][stack.members_not_diverged(index)]
+    return mean_weights(errors.double().cpu().numpy(), names)
