@@ -177,7 +177,8 @@ def export(folder: str, table: str) -> dict[str, Any]:
     from mlplab.onnx.check import check_model, model_inputs
 
     torch.set_num_threads(1)
-    run, frame = mlplab.FinishedRun(Path(folder)), pl.read_csv(table)
+    run, frame = mlplab.load(folder), pl.read_csv(table)
+    assert isinstance(run, mlplab.FinishedRun)
     content = run.export(Path(folder, "model.onnx")).read_bytes()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -205,6 +206,7 @@ def interval_of_a_row(folder: str, table: str) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     run, frame = mlplab.load(folder), pl.read_csv(table)[:1]
+    assert isinstance(run, mlplab.FinishedRun)
     run.predict(frame, interval=0.9)  # loads the network
     answers = [timed(lambda: run.predict(frame, interval=0.9)) for _ in range(20)]
     return sorted(answers, key=lambda answer: answer["seconds"])[len(answers) // 2]

@@ -72,6 +72,12 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise UserError(Fault(f"the folder {path.parent} cannot be written to", where))
 
 
+def check_absent(path: Path) -> None:
+    """Raises UserError if there is a file or a folder at a path."""
+    if path.exists():
+        raise UserError(Fault("exists", str(path), remedy="choose another folder, or remove it"))
+
+
 def write_json(path: Path, content: object, *, synced: bool = True) -> None:
     """Writes a JSON file, completely or not at all; `synced` as in `replacing`."""
     with replacing(path, synced=synced) as partial:

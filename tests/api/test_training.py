@@ -77,7 +77,7 @@ def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp
     assert set(run.importance()["column"]) == set(run.schema.names)
     assert "predicted_vs_actual" in run.figures
     assert run.config["data"]["name"] == "frame"
-    assert "run folder: temporary" in repr(run)
+    assert "run folder: none; run.save(path) writes one" in repr(run)
     assert "<svg" in run._repr_html_()
     assert "By test RMSE" in run.report().read_text()
     copy = mlplab.load(run.save(tmp_path / "copy"))
@@ -91,15 +91,6 @@ def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp
     assert copy.evaluate(tmp_path / "t.csv")["test/rmse"] == run.metrics["test/rmse"]
     with pytest.raises(mlplab.UserError, match="is a path, and no frame"):
         copy.predict("t.csv")
-
-
-def test_a_temporary_folder_lives_as_long_as_the_run() -> None:
-    run = mlplab.train(FRAME, "target", **SMALL | {"figures": "none"})
-    folder = run.folder
-    assert folder.is_dir()
-    del run
-    gc.collect()
-    assert not folder.exists()
 
 
 def test_a_run_that_fails_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,8 +339,8 @@ def test_a_target_may_be_given_as_values() -> None:
     assert scores(one.metrics) == scores(other.metrics)
 
 
-def test_a_run_without_files_of_tensorboard_has_no_history() -> None:
-    run = mlplab.train(FRAME, "target", **SMALL | {"logger": "csv", "figures": "none"})
+def test_a_run_without_files_of_tensorboard_has_no_history(tmp_path: Path) -> None:
+    run = mlplab.train(FRAME, "target", folder=tmp_path / "r", **SMALL | {"logger": "csv", "figures": "none"})
     with pytest.raises(mlplab.UserError, match="train with logger=tensorboard"):
         _ = run.history
 

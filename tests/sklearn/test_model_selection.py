@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from support import ROOT
 
-from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search, lockstep
+from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search
 from mlplab.sklearn.training_set import TrainingSet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -46,7 +46,6 @@ def test_folds_have_the_scores_of_scikit_learn(ensemble: int) -> None:
         patch.delattr(TrainingSet, "train")
         found = cross_validate(estimator, FRAME, PRICE, **options)
     assert_same_scores(found, expected)
-    assert lockstep._TRAIN.get() == TrainingSet.train
 
 
 @pytest.mark.parametrize("seed", [None, np.random.RandomState(3)])

@@ -22,7 +22,7 @@ def as_text(run: "FinishedRun") -> str:
     weights = run.config["data"]["class_weights"]
     print_scores(run.metrics, console, has_class_weights=weights != "none")
     where = "temporary; run.save(path) copies it" if run.is_temporary else run.folder
-    print_line(console, f"run folder: {where}")
+    print_line(console, f"run folder: {where or 'none; run.save(path) writes one'}")
     return text.getvalue()
 
 
@@ -33,9 +33,8 @@ def as_html(run: "FinishedRun") -> str:
     import vl_convert
 
     from mlplab.figures import LEARNING_CURVES
-    from mlplab.figures.files import read_figures
     from mlplab.figures.style import ON_PAPER
 
-    figure = read_figures(run.folder).get(LEARNING_CURVES)
-    picture = vl_convert.vegalite_to_svg(figure, config=ON_PAPER) if figure else ""
+    figure = run.figures.get(LEARNING_CURVES)
+    picture = vl_convert.vegalite_to_svg(figure.to_dict(), config=ON_PAPER) if figure else ""
     return f'<pre style="font-family: monospace; line-height: 1.2">{escape(as_text(run))}</pre>{picture}'

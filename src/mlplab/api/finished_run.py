@@ -1,61 +1,83 @@
-"""A run that has ended: its scores, curves, figures and predictions, from its folder."""
+"""A run that has ended: its scores, curves, figures and predictions."""
 
-import tempfile
-from functools import cached_property
+import shutil
+import weakref
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.api.finished import Finished
-from mlplab.config.run import METRICS
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
+from mlplab.files import check_absent
 from mlplab.imports import check_installed, heavy_imports
-from mlplab.runs.discovery import TEST_PREDICTIONS, is_run, read_config, read_metrics, read_schema
+from mlplab.runs.discovery import REPORT_FILE, is_run
 from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
+from mlplab.runs.trained.run_files import RunFiles
 
 if TYPE_CHECKING:
     import altair as alt
 
     from mlplab.commands.importance import Importance
+    from mlplab.runs.in_memory import RunInMemory
     from mlplab.runs.trained.ensemble import Ensemble, Values
     from mlplab.runs.trained.levels import AnyLevels
 
-CURVES = ("train/loss", "train/lr", *METRICS)
-"""Names of curves, as TensorBoard shows them."""
 
+class FinishedRun:
+    """A trained network, or the ensemble of one run, with everything that is known of it.
 
-class FinishedRun(Finished):
-    """A trained network, or the ensemble of one run, with everything that its folder holds.
-
-    Attributes:
-        folder: of the run; one that `is_temporary` is removed with this object.
-        metrics: the content of its `metrics.json`: scores such as `test/rmse`, in units of the target.
-        config: its whole configuration, nested, in which values replace `auto`.
+    Args:
+        source: the files of the run, or the run in memory.
+        frame: the rows, if they are a frame in memory.
+        file: the one from which the run was loaded.
+        sweep: that of the run, if its folder is temporary.
     """
 
-    def __post_init__(self) -> None:
-        """Reads the scores and the configuration."""
-        super().__post_init__()
-        self.metrics, self.config = read_metrics(self.folder), read_config(self.folder)
+    def __init__(
+        self,
+        source: "RunFiles | RunInMemory",
+        frame: pl.DataFrame | None = None,
+        *,
+        file: Path | None = None,
+        sweep: object = None,
+    ) -> None:
+        self._source, self._frame, self._file, self._sweep = source, frame, file, sweep
 
-    @cached_property
-    def model(self) -> "Ensemble":
-        """The networks that predict."""
-        with heavy_imports():
-            from mlplab.runs.trained.load import load
+    @property
+    def folder(self) -> Path | None:
+        """That of the run; None if it was trained in memory, or loaded from a file."""
+        return None if self._file else getattr(self._source, "folder", None)
 
-        return load(self.folder)
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the folder is removed with this object."""
+        return self._sweep is not None
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Scores such as `test/rmse`, in units of the target; the content of `metrics.json`."""
+        return self._source.metrics
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration, nested, in which values replace `auto`."""
+        return self._source.config
 
     @property
     def schema(self) -> Schema:
         """The columns: their kinds and categories, and the classes of the target."""
-        return Schema.from_plain(read_schema(self.folder))
+        return self._source.schema
+
+    @property
+    def model(self) -> "Ensemble":
+        """The networks that predict."""
+        return self._source.model
 
     @property
     def classes(self) -> np.ndarray:
@@ -69,9 +91,7 @@ class FinishedRun(Finished):
         Raises:
             UserError: if the run has no files of TensorBoard, from which they are read.
         """
-        from mlplab.runs.loggers.read_curves import read_curves
-
-        curves = read_curves(self.folder, CURVES, most=2**31)
+        curves = self._source.curves
         if not curves:
             raise self._lacks("learning curves", "train with logger=tensorboard")
         values = {name: dict(curve) for name, curve in curves.items()}
@@ -86,23 +106,20 @@ class FinishedRun(Finished):
         Raises:
             UserError: if they were not written.
         """
-        path = self.folder / TEST_PREDICTIONS
-        if not path.is_file():
+        if (predictions := self._source.test_predictions) is None:
             raise self._lacks("test predictions", "train with test=True and test_predictions=True")
-        return pl.read_csv(path, infer_schema_length=None, glob=False)
+        return predictions
 
     def _lacks(self, what: str, remedy: str) -> UserError:
-        remedy = "load the folder of the run" if self.file else remedy
-        return UserError(Fault(f"has no {what}", str(self.file or self.folder), remedy=remedy))
+        remedy = "load the folder of the run" if self._file else remedy
+        return UserError(Fault(f"has no {what}", str(self._file or self.folder or "this run"), remedy=remedy))
 
     @property
     def figures(self) -> "dict[str, alt.Chart]":
         """Altair's charts by name; none if the run was not drawn."""
         import altair as alt
 
-        from mlplab.figures.files import read_figures
-
-        return {name: alt.Chart.from_dict(chart) for name, chart in read_figures(self.folder).items()}
+        return {name: alt.Chart.from_dict(chart) for name, chart in self._source.specifications.items()}
 
     @overload
     def predict(self, frame: FrameLike) -> "Values": ...
@@ -158,7 +175,7 @@ class FinishedRun(Finished):
             from mlplab.commands.evaluate import score
             from mlplab.data.cache import DataCache
 
-        rows, trained_on = _path_or_frame(frame), self.frame
+        rows, trained_on = _path_or_frame(frame), self._frame
         if trained_on is None and isinstance(rows, pl.DataFrame):  # which may be the same again
             trained_on = rows
         return score(self.model, DataCache(trained_on), rows, importance=importance)
@@ -185,12 +202,12 @@ class FinishedRun(Finished):
             from mlplab.commands.export import write_model
             from mlplab.runs.trained.levels import levels_given
 
-        rows = self.frame if frame is None else _path_or_frame(frame)
+        rows = self._frame if frame is None else _path_or_frame(frame)
         levels = levels_given("interval", interval), levels_given("sets", sets)
         return write_model(self.model, Path(path), rows, *levels).model
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
-        """Saves the run as one file, `price.mlplab`, or copies its folder if `path` has another ending.
+        """Saves the run as one file, `price.mlplab`, or as a folder if `path` has another ending.
 
         `mlplab.load` and all commands take both. The file holds the network, its configuration and scores,
         but no rows of the table; which of its values remain is in `model.md`, inside the file.
@@ -200,18 +217,29 @@ class FinishedRun(Finished):
                 cannot leave out such rows of other tables.
 
         Raises:
-            UserError: if the file cannot be written, or to copy a folder, if there is anything at that path.
+            UserError: if the file cannot be written, or for a folder, if there is anything at that path.
         """
         path = Path(path)
-        if path.suffix != SUFFIX:
-            return super().save(path)
-        return self.model.save(path, seen=seen)
+        if path.suffix == SUFFIX:
+            return self.model.save(path, seen=seen)
+        check_absent(path)
+        self._source.write(path)
+        return path
 
-    def report(self) -> Path:
-        """Writes a page about the run, and returns its path."""
+    def report(self, path: str | Path | None = None) -> Path:
+        """Writes a page about the run, and returns its path.
+
+        Args:
+            path: of the page; None: `report.html` in the run's folder, or in the current one if it has none.
+        """
         from mlplab.commands.report.report import report
 
-        return report(self.file or self.folder)
+        given = None if path is None else Path(path)
+        if here := self._file or self.folder:
+            return report(here, given)
+        with TemporaryDirectory(prefix="mlplab-") as folder:
+            self._source.write(Path(folder, "run"))
+            return report(Path(folder, "run"), given or Path(REPORT_FILE))
 
     def __repr__(self) -> str:
         from mlplab.api.display import as_text
@@ -249,12 +277,15 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
     path = Path(path)
     model = load_runs(path, runs)
     if is_run_file(path) and len(model.runs) == 1:
-        folder = Path(tempfile.mkdtemp(prefix="mlplab-"))
+        folder = Path(mkdtemp(prefix="mlplab-"))
         unpack(path, folder)
-        run = FinishedRun(folder, is_temporary=True, file=path)
+        files = RunFiles(folder)
+        run = FinishedRun(files, file=path)
+        weakref.finalize(run, shutil.rmtree, folder, ignore_errors=True)
     elif is_run(path):
-        run = FinishedRun(path)
+        files = RunFiles(path)
+        run = FinishedRun(files)
     else:
         return model
-    run.model = model
+    files.model = model
     return run

@@ -1,30 +1,43 @@
 """A sweep or a search that has ended: its results, its best run, and ensembles of its runs."""
 
+import shutil
+import weakref
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mlplab.api.finished import Finished
 from mlplab.api.finished_run import FinishedRun
 from mlplab.commands.results import read_runs, results_by_table
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
+from mlplab.files import check_absent
 from mlplab.runs.compare.run_result import RUN, trials_in_order
 from mlplab.runs.compare.select_runs import select_runs
 from mlplab.runs.compare.varying_keys import varying_keys
+from mlplab.runs.run_file import SUFFIX
+from mlplab.runs.trained.run_files import RunFiles
 
 if TYPE_CHECKING:
     from mlplab.runs.trained.ensemble import Ensemble
 
 
-class FinishedSweep(Finished):
+class FinishedSweep:
     """The runs of a sweep, with everything that its folder holds.
 
     Attributes:
-        folder: of the sweep, which holds those of its runs; one that `is_temporary` is removed with this
-            object and its best run.
+        folder: of the sweep, which holds those of its runs.
+        frame: the rows, if they are a frame in memory.
     """
+
+    def __init__(
+        self, folder: Path, frame: pl.DataFrame | None = None, *, is_temporary: bool = False
+    ) -> None:
+        """The sweep in a folder; one that is temporary is removed with this object and its best run."""
+        self.folder, self.frame, self.is_temporary = folder, frame, is_temporary
+        if is_temporary:
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     @property
     def results(self) -> pl.DataFrame:
@@ -44,7 +57,21 @@ class FinishedSweep(Finished):
     def best(self) -> FinishedRun:
         """The run with the best validation metric."""
         [folder] = select_runs(self.folder, 1)
-        return FinishedRun(folder, self.frame, self.is_temporary, self)
+        return FinishedRun(RunFiles(folder), self.frame, sweep=self if self.is_temporary else None)
+
+    def save(self, path: str | Path) -> Path:
+        """Copies the folder, which all commands read.
+
+        Raises:
+            UserError: if there is a file or folder at that path.
+        """
+        if Path(path).suffix == SUFFIX:
+            remedy = "save its best run, sweep.best.save(path), or an ensemble, sweep.ensemble().save(path)"
+            raise UserError(
+                Fault("is the name of one file, but a sweep is a folder", str(path), remedy=remedy)
+            )
+        check_absent(Path(path))
+        return Path(shutil.copytree(self.folder, path))
 
     def ensemble(self, runs: int = 5) -> "Ensemble":
         """Chooses so many runs, with repetition, whose mean predicts the validation rows best.

@@ -31,6 +31,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, Interrupted, RunFailed, UserError, reason_of
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
+from mlplab.runs.trained.run_files import RunFiles
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,7 @@ def train(
             path of CSV or Parquet files. None: the table of the configuration, which ships with mlplab. The
             keyword `data={…}` is the section of that name.
         target: the column to predict, or a list of several; or its values, one for each row of a frame.
-        folder: of the run, new or empty. None: a temporary one, which is removed with the returned run, or if
-            training does not end.
+        folder: of the run, new or empty. None: the run is trained in memory, and nothing is written.
         resume: the folder of a run that was interrupted, or is to train for more epochs
             (`trainer={"max_epochs": 500}`). A run on a frame needs the same frame again.
         overrides: as on the command line: `["optimizer.lr=0.01", "model=linear"]`.
@@ -94,20 +94,24 @@ def train(
     cache, console = DataCache(frame), Console(quiet=not progress)
     if resume and folder:
         raise UserError(Fault("is that of the resumed run", "folder", remedy="leave it out"))
-    with _folder(resume or folder) as path:
-        if resume:
-            words = [word for word in words if word not in ("data=frame", "data=csv")]
-            check_overrides(words, multirun=False)
-            run, _ = resumed([*words, f"resume={quoted(os.fspath(path))}"])
-            if frame is not None and not isinstance(run.data, FrameData):
-                raise UserError(Fault("was not trained on a frame", str(path), remedy="leave out the frame"))
-        else:
-            with composing(words) as compose:
-                run = parse(plain(compose(words)))
-        with process_as_before():
-            metrics = train_run(run, path, words, cache, console, resume=resume is not None)
-            draw(run, path, metrics, cache)
-    return FinishedRun(path, frame, not (folder or resume))
+    path = resume or folder
+    if resume:
+        words = [word for word in words if word not in ("data=frame", "data=csv")]
+        check_overrides(words, multirun=False)
+        run, _ = resumed([*words, f"resume={quoted(os.fspath(resume))}"])
+        if frame is not None and not isinstance(run.data, FrameData):
+            raise UserError(Fault("was not trained on a frame", str(path), remedy="leave out the frame"))
+    else:
+        with composing(words) as compose:
+            run = parse(plain(compose(words)))
+    with process_as_before():
+        if not path:
+            from mlplab.runs.in_memory import train_alone
+
+            return FinishedRun(train_alone(run, cache, console, words), frame)
+        metrics = train_run(run, Path(path), words, cache, console, resume=resume is not None)
+        draw(run, Path(path), metrics, cache)
+    return FinishedRun(RunFiles(Path(path)), frame)
 
 
 def sweep(
@@ -192,7 +196,7 @@ def _sweep(
             if type(error) is not RunFailed or not is_any_done:  # a full disk
                 raise
             log.warning("%s", str(error).replace("\n  ", "; "))
-    return FinishedSweep(path, frame, folder is None)
+    return FinishedSweep(path, frame, is_temporary=folder is None)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Draws the figures of a trained run: into its folder, and for TensorBoard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Float, Float64
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from mlplab.config import ResolvedConfig
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
-from mlplab.figures import LEARNING_CURVES
+from mlplab.figures import LEARNING_CURVES, Curve
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
 from mlplab.figures.coverage import coverage_by_part, coverage_over_level, intervals
 from mlplab.figures.files import write_figures
@@ -57,13 +58,19 @@ def draw_finished(folder: Path, cache: DataCache) -> None:
 
 def draw(run: TrainedRun, data: RunData) -> None:
     """Draws the figures of a finished run."""
-    images = write_figures(run.folder, run_charts(run, data))
+    curves = read_curves(run.folder, curves_drawn(run.config))
+    images = write_figures(run.folder, run_charts(run, data, curves))
     loggers = build_loggers(run.config, run.folder, TensorBoardLogger)  # the others have been closed
     log_images(writers_of(loggers), images)
     close_loggers(loggers, success=True)
 
 
-def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
+def curves_drawn(run: ResolvedConfig) -> set[str]:
+    """The names of the curves that `run_charts` draws."""
+    return {*LOSSES, run.monitor}
+
+
+def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> dict[str, Figure]:
     """The figures of a run, by name: `figures.RUN_FIGURES` names all."""
     table, schema, rows = data.table, run.schema, data.split.test
     weight = np.ones(len(table.x)) if table.weight is None else table.weight.astype(np.float64)
@@ -116,7 +123,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
             distance /= np.where((sd := y.std(0)) > 0, sd, 1)
             unit = "mean absolute error in SDs of the targets"
         errors = distance.mean(1)
-    charts[LEARNING_CURVES] = _learning_curves(run)
+    charts[LEARNING_CURVES] = _learning_curves(run, curves)
     charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
     charts["fitted"] = _fitted(ensemble, first, x)
     charts |= _coverage(ensemble, first, outputs, y, column_values(schema, x))
@@ -149,10 +156,9 @@ def _coverage(
     return charts
 
 
-def _learning_curves(run: TrainedRun) -> Figure | None:
+def _learning_curves(run: TrainedRun, curves: Mapping[str, Curve]) -> Figure | None:
     """The losses and the monitored metric by epoch; None if TensorBoard's files do not have them."""
     monitor = run.config.monitor
-    curves = read_curves(run.folder, {*LOSSES, monitor})
     charts = charts_of_run(curves, monitor, run.metrics.get("best_epoch"))
     if not charts:
         return None

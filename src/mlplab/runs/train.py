@@ -105,7 +105,7 @@ def _opened(
     sources, opened = dict[str, TrainedRun](), list[OpenRun]()
     for plan in plans:
         data, own_files = cache.data(plan.config), files[plan.folder]
-        start = warm_start(plan.config, data, own_files, sources, resumed=state is not None)
+        start = warm_start(plan.config, data, sources, own_files if state else None)
         run = Run(plan.config, data, plan.bracket, start.initial, not start.trained_before)
         opened.append(OpenRun(plan, run, own_files, alone, start))
     return opened

@@ -41,13 +41,14 @@ class WarmStart:
 
 
 def warm_start(
-    run: ResolvedConfig, data: RunData, files: RunFolder, sources: dict[str, TrainedRun], *, resumed: bool
+    run: ResolvedConfig, data: RunData, sources: dict[str, TrainedRun], resumed: RunFolder | None = None
 ) -> WarmStart:
     """What a run gets from `init_from`. It is read once, when training starts: later, that run may be gone,
     or trained anew.
 
     Args:
         sources: the runs that were loaded for other runs of the stack.
+        resumed: the folder of a run that is resumed.
 
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
@@ -57,7 +58,7 @@ def warm_start(
     initial: InitialWeights | None = None
     inherited: Sequence[SeenRows] | None
     if resumed:
-        inherited = seen_of(checkpoint.load(files.source)) if files.source.exists() else None
+        inherited = seen_of(checkpoint.load(resumed.source)) if resumed.source.exists() else None
     else:
         if run.init_from not in sources:
             sources[run.init_from] = source(run, data.table.schema)

@@ -1,33 +1,158 @@
-"""Fits that train together. They are called twice: to see what they train on, and to take their networks."""
+"""Fits that train in lockstep: a backend of joblib, by which scikit-learn runs them."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
-import numpy as np
+from joblib import parallel_config
+from joblib.parallel import ParallelBackendBase, SequentialBackend
 from rich.console import Console
 
 from mlplab.config import FrameData, TrainConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
-from mlplab.runs.discovery import read_metrics
+from mlplab.runs.in_memory import train_in_memory
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resolve import resolved
-from mlplab.runs.train import train_runs
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.load import load
 from mlplab.sklearn.training_set import TrainingSet, silent_training
 from mlplab.sweeps.plan import cut, stack_key
 from mlplab.sweeps.stack_size import StackSize
 
-_TRAIN: ContextVar[Callable[[TrainingSet], Ensemble]] = ContextVar("train", default=TrainingSet.train)
-"""How `fit` trains."""
+MOST_FITS = 128
+"""Fits that wait for each other at most."""
+
+_FIT: "ContextVar[_Fit | None]" = ContextVar("fit", default=None)
+"""The fit that runs in this thread, if it trains with others."""
 
 
-class _RehearsedError(Exception):
-    """A fit has come as far as its training, which is to be with others."""
+class _AbandonedError(BaseException):
+    """Another fit has failed, so that this one is not wanted any more."""
+
+
+class _Fit(Thread):
+    """A call that fits an estimator. It stops where it would train, until it gets the networks.
+
+    Attributes:
+        training_set: what it waits to train on; None once it has ended.
+    """
+
+    def __init__(self, call: Callable[[], object], at_end: Callable[[object], object]) -> None:
+        super().__init__(daemon=True)
+        self._call, self._at_end, self._context = call, at_end, copy_context()
+        self._stopped, self._go_on = Event(), Event()
+        self.training_set: TrainingSet | None = None
+        self._networks: Ensemble | BaseException | None = None
+        self._result: object = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        self._context.run(_FIT.set, self)
+        try:
+            self._result = self._context.run(self._call)
+        except BaseException as error:
+            self._error = error
+        self.training_set = None
+        self._stopped.set()
+
+    def until_stopped(self) -> None:
+        """Waits until it would train, or has ended, which joblib has to know."""
+        self._stopped.wait()
+        if not self.training_set:
+            self._at_end(self)
+
+    def networks(self, training_set: TrainingSet) -> Ensemble:
+        """Called by the thread itself: the networks that others train with it."""
+        self.training_set = training_set
+        self._stopped.set()
+        self._go_on.wait()
+        self._go_on.clear()
+        if isinstance(self._networks, BaseException):
+            raise self._networks
+        return self._networks or training_set.train()  # what fails with others then fails as it does alone
+
+    def go_on(self, networks: Ensemble | BaseException | None) -> None:
+        """Gives it networks, or the error that ends it, and waits until it would train again, or ends."""
+        self._networks = networks
+        self._stopped.clear()
+        self._go_on.set()
+        self.until_stopped()
+
+    def result(self) -> object:
+        """What the call has returned; raises what it has raised."""
+        if self._error:
+            raise self._error
+        return self._result
+
+
+class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without types
+    """Runs fits one after another up to their training, trains them together, and lets each go on."""
+
+    uses_threads = supports_sharedmem = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._fits: list[_Fit] = []
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """Half as many as joblib sends at once."""
+        return MOST_FITS // 2
+
+    def submit(self, func: Callable[[], object], callback: Callable[[object], None] | None = None) -> _Fit:
+        """Runs a call until it would train."""
+        fit = _Fit(func, callback or (lambda _: None))
+        self._fits.append(fit)
+        fit.start()
+        fit.until_stopped()
+        return fit
+
+    def retrieve_result(self, out: _Fit, timeout: float | None = None) -> object:
+        """What a call returns: it goes on with all that were sent."""
+        while out.training_set:
+            waiting = [fit for fit in self._fits if fit.training_set]
+            sets = [fit.training_set for fit in waiting if fit.training_set]
+            for fit, networks in zip(waiting, _train(sets), strict=True):
+                fit.go_on(networks)
+        self._fits.remove(out)
+        return out.result()
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """Ends the calls that wait."""
+        for fit in self._fits:
+            while fit.training_set:
+                fit.go_on(_AbandonedError())
+        self._fits.clear()
+
+    terminate = abort_everything
+
+    def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:
+        """Fits within a fit run one after another."""
+        return SequentialBackend(nesting_level=1), 1
+
+
+@contextmanager
+def in_lockstep() -> Iterator[None]:
+    """Within the block, estimators that scikit-learn fits in parallel train in lockstep."""
+    backend = _LockstepBackend()
+    with parallel_config(backend=backend, n_jobs=-1):
+        try:
+            yield
+        finally:
+            backend.abort_everything()
+
+
+def trained(training_set: TrainingSet) -> Ensemble:
+    """The networks of a training set, trained together with others if they wait for each other.
+
+    Raises:
+        UserError, RunFailed: as `TrainingSet.train`.
+    """
+    fit = _FIT.get()
+    return fit.networks(training_set) if fit else training_set.train()
 
 
 class _Frames(DataCache):
@@ -43,72 +168,26 @@ class _Frames(DataCache):
         return self.caches[run.data.fingerprint].data(run)
 
 
-@contextmanager
-def trained_together(rehearse: Callable[[], object]) -> Iterator[None]:
-    """Trains the networks of several fits in lockstep; within the block, the same fits take them.
-
-    What fails here is left to these fits, which then fail as they do alone.
-
-    Args:
-        rehearse: calls the fits, which end before their training. What they draw from NumPy's global random
-            numbers is drawn again by the fits within the block.
-    """
-    sets, drawn = list[TrainingSet](), np.random.get_state()
-
-    def rehearsed(each: TrainingSet) -> Ensemble:
-        sets.append(each)
-        raise _RehearsedError
-
-    with _training_by(rehearsed), suppress(ValueError), warnings.catch_warnings(action="ignore"):
-        rehearse()
-    np.random.set_state(drawn)
-    networks = _train(sets)
-
-    def known(each: TrainingSet) -> Ensemble:
-        return next((found for other, found in networks if other.equals(each)), None) or each.train()
-
-    with _training_by(known):
-        yield
-
-
-def trained(training_set: TrainingSet) -> Ensemble:
-    """The networks of a training set: those that were trained together with others, or else trained now.
-
-    Raises:
-        UserError, RunFailed: as `TrainingSet.train`.
-    """
-    return _TRAIN.get()(training_set)
-
-
-@contextmanager
-def _training_by(train: Callable[[TrainingSet], Ensemble]) -> Iterator[None]:
-    token = _TRAIN.set(train)
-    try:
-        yield
-    finally:
-        _TRAIN.reset(token)
-
-
-def _train(sets: Sequence[TrainingSet]) -> list[tuple[TrainingSet, Ensemble]]:
-    frames, groups = _Frames(), dict[str, list[PlannedRun]]()
-    configs = dict[tuple[str, ...], TrainConfig]()
-    with silent_training() as root:
-        folders = [root / f"{number}" for number in range(len(sets))]
-        for each, folder in zip(sets, folders, strict=True):
+def _train(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
+    """The networks of training sets, in as few stacks as possible; None if they cannot be trained so."""
+    frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
+    configs, networks = dict[tuple[str, ...], TrainConfig](), list[Ensemble | None]([None] * len(sets))
+    with silent_training():
+        for number, each in enumerate(sets):
             with suppress(UserError):
                 if each.overrides not in configs:
                     configs[each.overrides] = each.config()
                 cache = DataCache(each.frame)
-                run = PlannedRun(resolved(configs[each.overrides], cache, alone=True), folder)
+                run = PlannedRun(resolved(configs[each.overrides], cache, alone=True), Path(str(number)))
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
-                groups.setdefault(stack_key(run, frames), []).append(run)
-        for runs in groups.values():
-            size = StackSize(runs[0].config, frames.data(runs[0].config)).runs(None)
-            for stack in cut(runs, math.ceil(len(runs) / size)):
+                groups.setdefault(stack_key(run, frames), []).append((number, run))
+        for group in groups.values():
+            first = group[0][1].config
+            size = StackSize(first, frames.data(first)).runs(None)
+            for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
-                    train_runs(stack, frames, Console(quiet=True), title="")
-        return [
-            (each, load(folder))
-            for each, folder in zip(sets, folders, strict=True)
-            if read_metrics(folder)["status"] == "done"
-        ]
+                    same_shape = [run.config for _, run in stack]
+                    ended = train_in_memory(same_shape, frames, Console(quiet=True), is_quiet=True)
+                    for (number, _), each_run in zip(stack, ended, strict=True):
+                        networks[number] = each_run.model if each_run.outcome.status == "done" else None
+    return networks

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,14 +16,13 @@ from mlplab.api.training import process_as_before
 from mlplab.cli.compose import plain
 from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import key_of
-from mlplab.commands.train import train
 from mlplab.config import TrainConfig, parse
 from mlplab.console import quiet
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
+from mlplab.runs.in_memory import train_alone
 from mlplab.runs.predictions import unused_names
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.load import load
 
 NOTHING_BESIDE: Mapping[str, Any] = {
     "data.split.test": 0,
@@ -94,13 +91,12 @@ class TrainingSet:
             UserError: if a key or the table is wrong.
             RunFailed: if the loss becomes non-finite.
         """
-        with silent_training() as folder:
-            train(self.config(), folder, self.overrides, DataCache(self.frame), Console(quiet=True))
-            return load(folder)
+        with silent_training():
+            return train_alone(self.config(), DataCache(self.frame), Console(quiet=True), is_quiet=True).model
 
 
 @contextmanager
-def silent_training() -> Iterator[Path]:
-    """A temporary folder to train in, without a word about the table."""
-    with process_as_before(), TemporaryDirectory() as folder, quiet("mlplab"):
-        yield Path(folder)
+def silent_training() -> Iterator[None]:
+    """Within the block, training leaves torch as it is, and says nothing about the table."""
+    with process_as_before(), quiet("mlplab"):
+        yield

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlplab import config
 from mlplab.console import first_few, plural
@@ -23,6 +23,8 @@ from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.stack_keys import PER_MEMBER
 from mlplab.sweeps.stack_size import batches, estimate
 from mlplab.training.run import activations
+
+T = TypeVar("T")
 
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
@@ -120,7 +122,7 @@ def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:
     check_buildable(run, cache.data(run))
 
 
-def cut(runs: Sequence[PlannedRun], count: int) -> list[Sequence[PlannedRun]]:
+def cut(runs: Sequence[T], count: int) -> list[Sequence[T]]:
     """Stacks of nearly equal size."""
     return [runs[len(runs) * part // count : len(runs) * (part + 1) // count] for part in range(count)]
 

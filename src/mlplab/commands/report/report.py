@@ -13,12 +13,13 @@ from mlplab.runs.run_file import is_run_file, unpacked
 log = logging.getLogger(__name__)
 
 
-def report(folder: Path) -> Path:
-    """Writes a page about the runs in a folder, and returns its path: `folder/report.html`.
-
-    Of a file of runs, such as `price.mlplab`, it is `price.report.html`.
+def report(folder: Path, path: Path | None = None) -> Path:
+    """Writes a page about the runs in a folder, and returns its path.
 
     Runs that cannot be read are left out, with a warning.
+
+    Args:
+        path: of the page; None: `folder/report.html`, of a file such as `price.mlplab` `price.report.html`.
 
     Raises:
         UserError: if there is no such folder, no run in it that can be read, or no permission to write.
@@ -30,7 +31,8 @@ def report(folder: Path) -> Path:
             from mlplab.commands.report.page import page
 
         html = page(inner, runs)
-    path = folder.with_suffix(".report.html") if is_run_file(folder) else folder / REPORT_FILE
+    if path is None:
+        path = folder.with_suffix(".report.html") if is_run_file(folder) else folder / REPORT_FILE
     try:
         with replacing(path, synced=False) as partial:
             partial.write_text(html, encoding="utf-8")

@@ -184,7 +184,7 @@ class _Frames:
         predicted = self._predicted(x.expand(len(self.steps), -1, -1))
         if table.schema.classes:
             labels = predicted.argmax(2).astype(np.uint8).reshape(shape)
-            return {"class": packed(labels), "value": packed(_bytes(predicted.max(2), (0, 1)).reshape(shape))}
+            return {"class": packed(labels), "value": packed(_bytes(predicted.max(2), (0.0, 1.0)).reshape(shape))}
         values = predicted[:, :, 0]
         return {
             "value": packed(values if len(shape) == 2 else _bytes(values, self.scene.range).reshape(shape))

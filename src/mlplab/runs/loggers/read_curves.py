@@ -1,7 +1,7 @@
 """The curves of a run, from the event files that TensorBoard reads. Imports no torch."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,14 @@ def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> d
             _read(path, points)
         except Exception:  # a damaged file may raise anything; what was read before is shown
             continue
-    curves = {name: sorted(curve.items()) for name, curve in points.items() if curve}
-    return {name: [curve[place] for place in _places(len(curve), most)] for name, curve in curves.items()}
+    return thinned({name: sorted(curve.items()) for name, curve in points.items()}, most)
+
+
+def thinned(curves: Mapping[str, Curve], most: int = MOST_POINTS) -> dict[str, Curve]:
+    """At most `most` points of each curve, evenly spaced, with the first and the last; none of empty ones."""
+    return {
+        name: [curve[place] for place in _places(len(curve), most)] for name, curve in curves.items() if curve
+    }
 
 
 def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
@@ -43,5 +49,4 @@ def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
 
 
 def _places(count: int, most: int) -> list[int]:
-    """At most `most` of `count` places, evenly spaced, with the first and the last."""
     return np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()

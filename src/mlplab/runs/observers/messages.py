@@ -1,8 +1,6 @@
 """Lines and warnings in the log of a run, before and after training."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from mlplab.config import CustomModel, ResolvedConfig, ResolvedMlp, UserTable
 from mlplab.config.metrics import metrics_of
@@ -11,7 +9,7 @@ from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs.warm_start import WarmStart, seen_rows_warnings
-from mlplab.training.outcome import Outcome
+from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run, activations
 from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.state import StackState
@@ -83,25 +81,13 @@ def row_warnings(run: Run, start: WarmStart, *, resumed: bool) -> list[str]:
     return warnings
 
 
-def lost_networks(run: Run, outcome: Outcome) -> str:
-    """A warning about the networks of an ensemble that diverged; empty if there are none."""
-    lost = f"{len(outcome.diverged)} of the {run.config.ensemble} networks diverged"
-    what = f"{lost}; the ensemble is made of the others"
-    return f"{what}. {outcome.diverged[0]}" if outcome.diverged else ""
+def end_lines(name: str, run: Run, outcome: Outcome, metrics: Metrics) -> list[str]:
+    """What is said of a run when it has ended, and its warnings."""
+    warnings = filter(None, (_lost_networks(run, outcome), _few_rows(run, outcome)))
+    return [_end_line(name, run, metrics), *(f"warning: {warning}" for warning in warnings)]
 
 
-def few_rows_warning(run: Run, outcome: Outcome) -> str:
-    """That too few rows were held out for the outermost quantiles; empty if there were enough."""
-    shares = [min(level, 1 - level) for level in run.config.quantiles]
-    needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
-    held_out = min((each.rows for each in outcome.residuals), default=needed)
-    if held_out >= needed:
-        return ""
-    what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {held_out}"
-    return f"{what}; the targets are beyond them more often than their levels say"
-
-
-def end_line(name: str, run: Run, metrics: Mapping[str, Any]) -> str:
+def _end_line(name: str, run: Run, metrics: Metrics) -> str:
     """The best epoch, what was chosen afterwards, and how long training took."""
     early = metrics["epochs"] < run.config.trainer.max_epochs
     epochs = f"{'stopped' if early else 'ended'} after epoch {metrics['epochs']}"
@@ -115,11 +101,29 @@ def end_line(name: str, run: Run, metrics: Mapping[str, Any]) -> str:
     return f"{name}: {'; '.join(parts)}; {metrics['seconds']:.1f} s"
 
 
+def _lost_networks(run: Run, outcome: Outcome) -> str:
+    """A warning about the networks of an ensemble that diverged; empty if there are none."""
+    lost = f"{len(outcome.diverged)} of the {run.config.ensemble} networks diverged"
+    what = f"{lost}; the ensemble is made of the others"
+    return f"{what}. {outcome.diverged[0]}" if outcome.diverged else ""
+
+
+def _few_rows(run: Run, outcome: Outcome) -> str:
+    """That too few rows were held out for the outermost quantiles; empty if there were enough."""
+    shares = [min(level, 1 - level) for level in run.config.quantiles]
+    needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
+    held_out = min((each.rows for each in outcome.residuals), default=needed)
+    if held_out >= needed:
+        return ""
+    what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {held_out}"
+    return f"{what}; the targets are beyond them more often than their levels say"
+
+
 def _linear_model(run: Run) -> str:
     return "logistic regression" if run.data.table.schema.classes else "ridge regression"
 
 
-def scores_line(run: Run, metrics: Mapping[str, Any]) -> str:
+def scores_line(run: Run, metrics: Metrics) -> str:
     """The scores on the test rows, or else on the validation rows."""
     part = "test" if run.config.test else "val"
     names = metrics_of(run.data.table.schema.classes, run.config.quantiles)

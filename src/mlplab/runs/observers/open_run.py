@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from lightning.pytorch.loggers import Logger
 
@@ -19,13 +18,7 @@ from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_cur
 from mlplab.runs.loggers.tensorboard import hyperparameters, log_end, log_start
 from mlplab.runs.loggers.trackers import finish, log_configuration, trackers, urls
 from mlplab.runs.observers.checkpoints import best_content, last_content
-from mlplab.runs.observers.messages import (
-    end_line,
-    few_rows_warning,
-    header_lines,
-    lost_networks,
-    scores_line,
-)
+from mlplab.runs.observers.messages import end_lines, scores_line
 from mlplab.runs.observers.publish import publish
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import write_test_predictions
@@ -34,10 +27,6 @@ from mlplab.runs.warm_start import WarmStart, save_inherited_rows
 from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run
 from mlplab.training.state import StackState
-from mlplab.training.trainer import device_name
-
-if TYPE_CHECKING:
-    from mlplab.training.stack.stack_trainer import StackTrainer
 
 log = logging.getLogger(__name__)
 
@@ -92,17 +81,13 @@ class OpenRun:
             log_configuration(tracked, self.plan.folder, hyperparameters(self.run.config))
 
     def log_start(
-        self,
-        stack: "StackTrainer",
-        overrides: Sequence[str],
-        warnings: Sequence[str],
-        state: StackState | None,
+        self, device: str, overrides: Sequence[str], lines: Sequence[str], warnings: Sequence[str]
     ) -> None:
         """Writes what is known before training to the folder and the loggers."""
-        device, folder = device_name(stack.trainer), self.plan.folder
+        schema = self.run.data.table.schema.plain()
         self.files.write_environment(device, overrides)
-        write_json(folder / "schema.json", self.run.data.table.schema.plain(), synced=False)  # for people
-        for line in header_lines(self.run, stack, device, state):
+        write_json(self.plan.folder / "schema.json", schema, synced=False)  # for people
+        for line in lines:
             self.log(line)
         for warning in warnings:
             self.files.log_line(f"warning: {warning}")
@@ -122,9 +107,8 @@ class OpenRun:
             self.files.log_line(line) if error else self.log(line)
         if status != "done" or error:
             return
-        self.log(end_line(self.plan.folder.name, self.run, metrics))
-        for warning in filter(None, (lost_networks(self.run, outcome), few_rows_warning(self.run, outcome))):
-            self.log(f"warning: {warning}")
+        for line in end_lines(self.plan.folder.name, self.run, outcome, metrics):
+            self.log(line)
         self.files.log_line(scores_line(self.run, metrics))
 
     def _written(self, outcome: Outcome) -> Metrics:

@@ -5,13 +5,14 @@ import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from mlplab.runs.observers.messages import row_warnings
+from mlplab.runs.observers.messages import header_lines, row_warnings
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
 from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.state import StackState
+from mlplab.training.trainer import device_name
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,9 @@ class RunFolders(Observer):
             self._contexts.callback(run.files.lock.release)
         for run in runs:
             self._contexts.enter_context(run.files.log())
+        device = device_name(stack.trainer)
         for run, words, of_run in zip(runs, overrides, warnings, strict=True):
-            run.log_start(stack, words, of_run, state)
+            run.log_start(device, words, header_lines(run.run, stack, device, state), of_run)
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Writes what a run came to; nothing if the folders could not be opened."""

@@ -1,0 +1,94 @@
+"""Runs that are trained in memory: they write nothing, and are what they would be in a folder."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from support import left_behind, process
+
+import mlplab
+
+SCRIPT = """
+import sys
+import numpy as np, polars as pl
+import mlplab, mlplab.runs.in_memory, mlplab.sklearn
+
+random = np.random.default_rng(0)
+x = random.normal(size=(80, 3))
+frame = pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "kind": np.where(x[:, 2] > 0, "p", "q"), "y": x.sum(1)})
+is_refused = True
+
+def refuse(event, arguments):
+    if is_refused and event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink"):
+        raise PermissionError(event, *arguments)
+    if is_refused and event == "open":
+        path, mode, flags = arguments
+        if (mode and set(mode) & set("wax+")) or (not mode and flags & 3):
+            raise PermissionError(path, mode, flags)
+
+sys.addaudithook(refuse)
+keys = {"trainer": {"max_epochs": 3}, "callbacks": {"film": True}, "model": {"hidden": [4]}}
+keys |= {"ensemble": 2, "baselines": []}
+run = mlplab.train(frame, "y", progress=False, **keys)
+regressor = mlplab.sklearn.TableRegressor(hidden=(4,), max_epochs=3, ensemble=2)
+regressor.fit(frame.drop("y"), frame["y"].to_numpy()).predict(frame.drop("y"))
+found = [run.predict(frame), run.metrics["test/rmse"], sorted(run.figures)]
+is_refused = False
+again = mlplab.train(frame, "y", folder=sys.argv[1], progress=False, **keys)
+same = [again.predict(frame), again.metrics["test/rmse"], sorted(again.figures)]
+print([np.array_equal(one, other) for one, other in zip(found, same)])
+"""
+
+SMALL: dict[str, Any] = {
+    "model": {"hidden": [4]},
+    "trainer": {"max_epochs": 4},
+    "baselines": ["linear"],
+    "progress": False,
+}
+
+
+def frame_of(rows: int) -> pl.DataFrame:
+    x = np.random.default_rng(0).normal(size=(rows, 2))
+    return pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.where(x.sum(1) > 0, "high", "low")})
+
+
+def test_training_and_predicting_work_where_every_write_is_refused(tmp_path: Path) -> None:
+    """With the same bits as in a folder."""
+    done = process(["-c", SCRIPT, "r"], tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    assert done.out.splitlines()[-1:] == ["[True, True, True]"], done
+
+
+@pytest.mark.parametrize(
+    "more", [{"ensemble": 2}, {"callbacks": {"film": True}, "ensemble": 1}, {"test": False}]
+)
+def test_a_saved_run_is_what_its_folder_would_be(tmp_path: Path, more: dict[str, Any]) -> None:
+    """But for what its log says."""
+    rows = frame_of(90)
+    mlplab.train(rows, "y", **SMALL, **more).save(tmp_path / "saved")
+    mlplab.train(rows, "y", folder=tmp_path / "trained", **SMALL, **more)
+    saved, trained = (left_behind(tmp_path / name) for name in ("saved", "trained"))
+    assert saved | {"log": []} == trained | {"log": []}
+
+
+def test_a_saved_run_can_be_trained_for_longer(tmp_path: Path) -> None:
+    rows = frame_of(90)
+    short = {**SMALL, "scheduler": "constant", "callbacks": {"early_stopping": {"patience": None}}}
+    mlplab.train(rows, "y", **short).save(tmp_path / "r")
+    longer = mlplab.train(rows, resume=tmp_path / "r", trainer={"max_epochs": 6}, progress=False)
+    assert longer.metrics["epochs"] == 6
+
+
+def test_a_report_is_written_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = mlplab.train(frame_of(60), "y", **SMALL)
+    assert not [*tmp_path.iterdir()]
+    assert run.report() == Path("report.html")
+    page = run.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "logistic regression" in page
+
+
+def test_a_tracker_needs_a_folder() -> None:
+    with pytest.raises(mlplab.UserError, match="logger=wandb: needs a folder"):
+        mlplab.train(frame_of(60), "y", logger="wandb", **SMALL)

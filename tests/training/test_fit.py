@@ -1,0 +1,84 @@
+"""The core of training, without folders."""
+
+from typing import Any
+
+import pytest
+import torch
+from support import SMALL, resolved
+
+from mlplab.data.cache import DataCache
+from mlplab.runs.film.frames import Film
+from mlplab.training.fit import fit
+from mlplab.training.observer import Observer
+from mlplab.training.outcome import Outcome
+from mlplab.training.run import Run
+from mlplab.training.stack.stack_trainer import StackTrainer
+
+
+class Outcomes(Observer):
+    """What runs come to, and when."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[Run, Outcome] = {}
+        self.epochs: list[int] = []
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Keeps them."""
+        self.outcomes[run] = outcome
+
+    def on_epoch(self, stack: StackTrainer) -> None:
+        """Counts."""
+        self.epochs.append(stack.module.completed_epochs)
+
+
+class Curious(Observer):
+    """Looks at all that it may see, at every step."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def next_stop(self, step: int) -> int:
+        """The next step."""
+        return step + 1
+
+    def on_step(self, stack: StackTrainer) -> None:
+        """Looks."""
+        self.seen.append((stack.module.last_losses(), stack.trainer.global_step, stack.state()))
+
+    def on_epoch(self, stack: StackTrainer) -> None:
+        """Looks."""
+        self.seen.append(stack.outcome(0, "running"))
+
+
+def trained(*overrides: str, observers: int, seeds: int = 1) -> list[Outcome]:
+    """The outcomes of runs of a stack, watched by so many kinds of observers."""
+    cache, kept = DataCache(), Outcomes()
+    configs = [resolved(*SMALL, *overrides, f"seed={seed}", cache=cache) for seed in range(seeds)]
+    runs = [Run(config, cache.data(config)) for config in configs]
+    fit(runs, [kept, Curious(), Film(configs[0], lambda *_: None)][: 1 + observers])
+    return [kept.outcomes[run] for run in runs]
+
+
+@pytest.mark.parametrize("more", [[], ["ensemble=2", "model.dropout=0.1"], ["trainer.block=1"]])
+def test_observers_change_no_bits(more: list[str]) -> None:
+    alone, *watched = (trained(*more, "callbacks.film=true", observers=count)[0] for count in range(3))
+    for other in watched:
+        assert other.metrics == alone.metrics
+        for name in ("best", "last"):
+            one, two = getattr(alone, name), getattr(other, name)
+            assert one.keys() == two.keys()
+            assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_each_run_has_its_outcome_when_it_ends() -> None:
+    """Curves are of its own epochs; one that has not diverged can be resumed where it was interrupted."""
+    overrides = "optimizer.lr=0.5", "trainer.max_epochs=30", "callbacks.early_stopping.patience=2"
+    outcomes = trained(*overrides, observers=0, seeds=5)
+    epochs = [outcome.metrics["epochs"] for outcome in outcomes]
+    assert len({*epochs}) > 1
+    for outcome in outcomes:
+        assert outcome.status == "done"
+        assert {len(values) for values in outcome.history.values()} == {outcome.metrics["epochs"]}
+        errors = outcome.history["val/mae"]
+        assert errors.argmin() + 1 == outcome.metrics["best_epoch"]
+        assert outcome.history["val/mae_best"][-1] == errors.min()
