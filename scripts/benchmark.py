@@ -3,7 +3,7 @@
 python scripts/benchmark.py QUESTION key=value …
 python scripts/benchmark.py startup repeats=5 tree=../before
 
-  of all questions (of ablation: only output; of warnings: all but tree):
+  of all questions (of ablation: only output; of hashes: tree and output; of warnings: all but tree):
     repeats=N      measurements of each contender, in turn with the others
     tree=FOLDER    another checkout of mlplab, which is measured too, with its own source and environment
     clock=cpu      processor time instead of the time that passes: for machines that do other work
@@ -25,7 +25,7 @@ from mlplab.errors import Fault, UserError
 
 QUESTIONS = (
     *("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "film", "estimators"),
-    *("ablation", "chance", "warnings"),
+    *("ablation", "chance", "warnings", "hashes"),
 )
 
 

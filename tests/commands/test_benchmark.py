@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from benchmarks import ablation, harness, peers, quality
+from benchmarks import ablation, harness, hashes, peers, quality
 from chromium import CHROMIUM
 from support import ROOT, assert_short_answer, process
 
@@ -104,6 +104,14 @@ def test_another_checkout_runs_its_own_source(tmp_path: Path) -> None:
     assert (ours.path, other.path) == (ROOT, tmp_path)
     assert other.run("-c", "import mlplab", folder=tmp_path, status=3) > 0
     assert ours.run("-c", "import mlplab", folder=tmp_path) > 0
+
+
+def test_runs_whose_results_differ_are_listed() -> None:
+    ours = {"a": {"metrics": "1", "best.state": "2"}, "a-killed": {"metrics": "1", "best.state": "3"}}
+    assert not list(hashes.differing(ours, ours))
+    others = {"a": {"metrics": "0", "curves": "4"}, "a-killed": ours["a-killed"], "b": {"metrics": "1"}}
+    assert list(hashes.differing(ours, others)) == ["a: best.state, curves, metrics", "b: metrics"]
+    assert list(hashes.resumed_otherwise("here", ours)) == ["here, resumed: a-killed: best.state"]
 
 
 def test_contenders_are_compared_over_tables() -> None:
@@ -368,3 +376,16 @@ def test_searches_are_measured_and_peers_reach_their_error(tmp_path: Path) -> No
     assert "to 16" in printed
     assert [name for _, name in cases_of(stored)] == ["mlplab, lockstep", "mlplab, halving", "Lightning"]
     assert all(curve for curves in stored["curves"].values() for curve in curves)
+
+
+@pytest.mark.slow
+def test_results_of_the_same_checkout_are_equal(tmp_path: Path) -> None:
+    words = ("hashes", f"tree={ROOT}", "only=diverged", "output=hashes.json")
+    ended = process([SCRIPT, *words], tmp_path)
+    assert (ended.status, ended.out) == (0, "4 runs; all hashes: hashes.json\n"), ended.err
+    stored = json.loads((tmp_path / "hashes.json").read_text())
+    ours, other = stored.values()
+    assert ours == other
+    assert set(ours) == {"diverged", *(f"some-diverged/lr={lr}" for lr in ("0.01", "1e+30", "0.02"))}
+    assert {"metrics", "curves", "best.state", "predictions"} <= set(ours["some-diverged/lr=0.01"])
+    assert len({results["metrics"] for results in ours.values()}) == 4

@@ -1,0 +1,115 @@
+"""Does a change of the code change any bit of the results?
+
+hashes    trains some 80 configurations (hash_cases.py): alone, in stacks, as ensembles, diverged, pruned,
+          with more epochs after their end, killed and resumed, and from Python; hashes each run's weights,
+          metrics, curves, film and predictions. With tree=, prints which of them differ between the two
+          checkouts, and ends with status 1 if any does; so it does if a run that was killed and resumed
+          differs from one that was not
+  only=alone,stacks,ensembles,diverged,searches,continued,resumed,python   groups of them
+  output=FILE    for the hashes; default: outputs/benchmarks/hashes.json
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+import polars as pl
+from pydantic import BeforeValidator
+
+from benchmarks import harness
+from benchmarks.checkout import ROOT
+from benchmarks.hash_cases import SIGNALS
+from mlplab.console import plural
+from mlplab.errors import RunFailed
+
+Results = Mapping[str, Mapping[str, str]]
+"""Of each run, the hash of each result by its name."""
+
+Group = Literal["alone", "stacks", "ensembles", "diverged", "searches", "continued", "resumed", "python"]
+
+ROWS = 320
+
+
+class Hashes(harness.Benchmark):
+    """The arguments of this benchmark."""
+
+    only: Annotated[tuple[Group, ...], BeforeValidator(harness.split)] = get_args(Group)
+
+
+def measure(arguments: Hashes) -> None:
+    """Hashes the results of each checkout, writes the file, and prints what differs.
+
+    Raises:
+        RunFailed: if anything does.
+    """
+    found: dict[str, Results] = {}
+    for checkout in arguments.checkouts:
+        print(f"{checkout.name}: trains for some minutes …", file=sys.stderr)
+        with TemporaryDirectory() as name:
+            write_tables(Path(name))
+            found[checkout.name] = checkout.ask("hash_child.hashes", *arguments.only, folder=Path(name))
+    path = Path(arguments.output or "outputs/benchmarks/hashes.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (ours, *others) = found.values()
+    lines = [line for name, results in found.items() for line in resumed_otherwise(name, results)]
+    lines += [line for other in others for line in differing(ours, other)]
+    print("\n".join([*lines, f"{plural(len(ours), 'run')}; all hashes: {path}"]))
+    if lines:
+        raise RunFailed(f"{plural(len(lines), 'run')} differ")
+
+
+def differing(ours: Results, others: Results) -> Iterator[str]:
+    """A line for each run whose results differ, or that only one checkout has."""
+    for run in sorted({*ours, *others}):
+        one, other = ours.get(run, {}), others.get(run, {})
+        if names := sorted(name for name in {*one, *other} if one.get(name) != other.get(name)):
+            yield f"{run}: {', '.join(names)}"
+
+
+def resumed_otherwise(checkout: str, results: Results) -> Iterator[str]:
+    """A line for each run that was resumed and differs from the same run without a stop."""
+    for signal in SIGNALS:
+        resumed = {run: found for run, found in results.items() if f"-{signal}" in run}
+        whole = {run: results[run.replace(f"-{signal}", "")] for run in resumed}
+        yield from (f"{checkout}, resumed: {line}" for line in differing(whole, resumed))
+
+
+def write_tables(folder: Path) -> None:
+    """Writes the tables: columns of all kinds with missing cells, beside one or two numbers, or classes."""
+    for name in ("concrete", "penguins"):
+        shutil.copy(ROOT / f"src/mlplab/data/{name}.csv", folder)
+    drawn = np.random.default_rng(0)
+    x, days = drawn.normal(size=(ROWS, 4)), drawn.integers(0, 1500, (2, ROWS))
+    towns = drawn.integers(0, 30, ROWS)
+    y = 10 + 2 * x[:, 0] + 2 * np.sin(x[:, 1]) + towns % 3 + drawn.normal(size=ROWS) / 2  # above 0
+    dates = np.datetime64("2020-01-01") + days.astype("timedelta64[D]")
+    frame = pl.DataFrame(
+        {
+            **{"a": x[:, 0], "b": x[:, 1], "skewed": np.exp(2 * x[:, 2]), "count": days[0] % 5},
+            "colour": drawn.choice(["red", "green", "blue"], ROWS),
+            **{"town": [f"town {town}" for town in towns], "flag": x[:, 3] > 0, "since": dates[0]},
+        }
+    )
+    is_known = [pl.lit(pl.Series(drawn.random(ROWS) > 0.1)) for _ in frame.columns]
+    frame = frame.with_columns(
+        pl.when(known).then(pl.col(name)).alias(name)
+        for name, known in zip(frame.columns, is_known, strict=True)
+    )
+    shops = [f"shop {town % 12}" for town in towns]
+    frame = frame.with_columns(
+        pl.Series("day", dates[1]), pl.Series("shop", shops), pl.Series("weight", days[1] % 3)
+    )
+    targets = {
+        "numbers": {"y": y},
+        "targets": {"y": y, "z": x[:, 1] * x[:, 3]},
+        "two": {"y": np.where(y > np.quantile(y, 0.7), "yes", "no")},
+        "three": {"y": np.array(["low", "mid", "high"])[np.digitize(y, np.quantile(y, [0.4, 0.8]))]},
+    }
+    for name, columns in targets.items():
+        frame.hstack(pl.DataFrame(columns)).write_csv(folder / f"{name}.csv")
