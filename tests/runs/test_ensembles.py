@@ -20,10 +20,10 @@ from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
 from mlplab.training.run import Run, member_configs
 from mlplab.training.scoring.scores import scores
-from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.trainer import lightning_quiet
 
 pytestmark = pytest.mark.usefixtures("full_speed")

@@ -8,11 +8,11 @@ from support import SMALL, resolved
 
 from mlplab.data.cache import DataCache
 from mlplab.runs.film.frames import Film
-from mlplab.training.fit import fit
+from mlplab.training.fit import StackTrainer, fit
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
-from mlplab.training.stack.stack_trainer import StackTrainer
+from mlplab.training.stack.outcomes import outcome_of
 
 
 class Outcomes(Observer):
@@ -47,7 +47,7 @@ class Curious(Observer):
 
     def on_epoch(self, stack: StackTrainer) -> None:
         """Looks."""
-        self.seen.append(stack.outcome(0, "running"))
+        self.seen.append(outcome_of(stack, 0, "running"))
 
 
 def trained(*overrides: str, observers: int, seeds: int = 1) -> list[Outcome]:

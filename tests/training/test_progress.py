@@ -14,7 +14,7 @@ from mlplab.data.cache import DataCache
 from mlplab.runs.observers import progress
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
-from mlplab.training.stack.stack_trainer import StackTrainer
+from mlplab.training.fit import StackTrainer
 
 
 def lines(folder: Path, *members: Sequence[str], title: str | None = None, resume: bool = False) -> list[str]:

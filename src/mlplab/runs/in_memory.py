@@ -39,11 +39,10 @@ from mlplab.runs.run_file import check_finished
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart, warm_start
-from mlplab.training.fit import fit
+from mlplab.training.fit import StackTrainer, fit
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run
-from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.trainer import device_name
 
 log = logging.getLogger(__name__)

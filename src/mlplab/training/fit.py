@@ -1,18 +1,28 @@
 """Trains runs in memory. What is to become of them, observers decide."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from time import perf_counter
+from types import MappingProxyType
 
 from mlplab.cpu_settings import cpu_settings_for_training
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.signals import handle_signals
+from mlplab.training import state as stack_state
+from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
+from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
+from mlplab.training.callbacks.pruning import Pruning
+from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.callbacks.stage_stopping import StageStopping
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.training.observer import Observer
+from mlplab.training.history import Curves, History
+from mlplab.training.observer import Observed, Observer
 from mlplab.training.outcome import Status
 from mlplab.training.run import Run
-from mlplab.training.stack.stack_trainer import StackTrainer
+from mlplab.training.stack.build import build_stack
+from mlplab.training.stack.outcomes import Ended, outcome_of, outcomes
 from mlplab.training.state import StackState
-from mlplab.training.trainer import lightning_quiet
+from mlplab.training.trainer import build_trainer, lightning_quiet
 
 
 def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackState | None = None) -> None:
@@ -46,7 +56,7 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
                 ended = stack.ended_runs()
                 for observer in observers:
                     observer.on_stop(stack, len(ended))
-                for run, outcome in stack.outcomes(ended):
+                for run, outcome in outcomes(stack, ended):
                     for observer in observers:
                         observer.ended(run, outcome)
                     left.remove(run)
@@ -59,9 +69,133 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
             status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
             for run in left:
                 place = stack.runs.index(run)
-                outcome = stack.outcome(place, status, reason_of(error), error=error)
+                outcome = outcome_of(stack, place, status, reason_of(error), error=error)
                 for observer in observers:
                     observer.ended(run, outcome)
             if isinstance(error, SystemExit):
                 raise RunFailed(f"a custom class called exit({error.code})") from error
             raise
+
+
+class StackTrainer:
+    """Trains the runs of a stack, each of which is one member, or several if it is an ensemble.
+
+    Args:
+        runs: with ensembles of equal size.
+        history: of runs that were part of a larger stack.
+
+    Attributes:
+        module, datamodule, trainer: Lightning's; the module has the network of all members.
+        data: the table and split of each member.
+        last_weights: the network's tensors, for each member at the end of its own training.
+        final_state: the training state when `fit` ended.
+
+    Raises:
+        UserError: if the stack cannot be built.
+        WrongStateError: if the state does not fit the network.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        observers: Sequence[Observer],
+        signals: StopOnSignal,
+        state: StackState | None = None,
+        history: Mapping[Run, Curves] = MappingProxyType({}),
+    ) -> None:
+        self.runs, self.observers, self.signals = list(runs), list(observers), signals
+        stack = build_stack(runs, initialize=state is None)
+        self.data, self.module, self.datamodule = stack.data, stack.module, stack.datamodule
+        self._started = perf_counter() - (state.seconds if state else 0)
+        stops = [member.callbacks.early_stopping for member in stack.configs]
+        self.best = BestWeights(
+            len(stack.configs),
+            epoch_voters([member.split.val for member in self.data], self.module.ensemble),
+        )
+        self.stopping = EarlyStopping([stop.patience for stop in stops], [stop.min_delta for stop in stops])
+        schedules = [
+            run.config.scheduler if run.config.callbacks.early_stopping.patience == "auto" else None
+            for run in runs
+        ]
+        self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
+        self.shrink, self.history = ShrinkStack(), History(runs, self.best, history)
+        self.last_weights: Tensors = {}
+        self.final_state: StackState | None = None
+        self.module.callbacks = [
+            self.best,
+            self.history,
+            self.stopping,
+            StageStopping(schedules, self.best, self.stopping),
+            self.pruning,
+            self.shrink,
+            signals,
+            *(Observed(observer, self) for observer in observers),
+        ]
+        self.module.at_end = self._on_end
+        loggers = [logger for observer in observers for logger in observer.loggers]
+        folder = next((observer.folder for observer in observers if observer.folder), None)
+        self.trainer = build_trainer(self.module, loggers, folder)
+        if state:
+            self.datamodule.start_at(state.epoch, state.batch)
+            stack_state.restore(state, self)
+
+    def fit(self) -> None:
+        """Trains to the end, until few runs are left, or until a signal is received."""
+        self.trainer.fit(self.module, datamodule=self.datamodule)
+        if self.final_state is None:  # there was nothing left to train
+            self._on_end()
+
+    def _on_end(self) -> None:
+        with self.module.optimizer.averaged():
+            self.last_weights = self.stopping.last_weights(self.module)
+        self.final_state = self.state()
+
+    def members(self, run: int) -> list[int]:
+        """The members of a run."""
+        first = run * self.module.ensemble
+        return list(range(first, first + self.module.ensemble))
+
+    def members_not_diverged(self, run: int) -> list[int]:
+        """The members of a run that have not diverged; all if all have."""
+        members, diverged = self.members(run), self.module.diverged
+        return [member for member in members if member not in diverged] or members
+
+    def ended_runs(self) -> Ended:
+        """The runs whose training is over: all, unless a smaller stack goes on, or a signal was received.
+
+        A run has diverged if all of its members have. One whose time is over is `done`.
+        """
+        module, pruned, epochs = self.module, self.pruning.reasons, self.module.max_epochs
+        some_go_on = self.signals.received or self.shrink.triggered
+        ended: dict[int, tuple[Status, str | None]] = {}
+        for run in range(len(self.runs)):
+            members = self.members(run)
+            trained = module.epochs[members] >= epochs
+            if some_go_on and not (trained | ~module.active[members]).all():
+                continue
+            if all(member in module.diverged for member in members):
+                ended[run] = "diverged", module.diverged[members[0]]
+            elif self.pruning.time_is_over and module.active[members].any():
+                epoch = module.epochs[members].max()
+                ended[run] = "done", f"the time was over after epoch {epoch} of {epochs}"
+            else:
+                ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
+        return ended
+
+    def without_stopped_runs(self) -> "StackTrainer":
+        """The trainer of a smaller stack, which resumes with the runs that have active members."""
+        left = self.module.active_runs().nonzero().flatten().tolist()
+        assert self.final_state is not None
+        state = self.final_state.select([member for run in left for member in self.members(run)])
+        history = {run: self.history.curves(run) for run in (self.runs[index] for index in left)}
+        return StackTrainer([*history], self.observers, self.signals, state, history)
+
+    def state(self) -> StackState:
+        """The final training state, or the current one."""
+        # After `fit`, Lightning has moved the network off the device, and the optimizer does not see it.
+        return self.final_state or stack_state.capture(self)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, without the time between saving and resuming."""
+        return perf_counter() - self._started

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
 
 if TYPE_CHECKING:
-    from mlplab.training.stack.stack_trainer import StackTrainer
+    from mlplab.training.fit import StackTrainer
 
 
 class Observer:
@@ -58,3 +58,26 @@ class Observer:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes over the result of `state`, of the members of a new stack."""
+
+
+class Observed(StackCallback):
+    """Calls an observer of a stack."""
+
+    def __init__(self, observer: Observer, stack: "StackTrainer") -> None:
+        self._observer, self._stack = observer, stack
+
+    @property
+    def acts_on_steps(self) -> bool:
+        return type(self._observer).on_step is not Observer.on_step
+
+    def on_start(self, *_: object) -> None:
+        self._observer.on_start(self._stack)
+
+    def next_stop(self, step: int) -> int:
+        return self._observer.next_stop(step)
+
+    def on_step(self, *_: object) -> None:
+        self._observer.on_step(self._stack)
+
+    def on_epoch(self, *_: object) -> None:
+        self._observer.on_epoch(self._stack)

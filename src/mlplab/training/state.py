@@ -13,7 +13,7 @@ from mlplab.training.module import StackModule
 from mlplab.training.private_interfaces import set_counters
 
 if TYPE_CHECKING:
-    from mlplab.training.stack.stack_trainer import StackTrainer
+    from mlplab.training.fit import StackTrainer
 
 Parts = Mapping[str, Tensors]
 Reasons = list[str | None]

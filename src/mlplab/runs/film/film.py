@@ -26,11 +26,11 @@ from mlplab.runs.film.packing import Plain, packed
 from mlplab.runs.film.scene import Scene, input_names, scene_of
 from mlplab.runs.film.size import POINTS
 from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.fit import StackTrainer
 from mlplab.training.optimization.optimizers import unpacked
 from mlplab.training.run import member_configs
 from mlplab.training.scoring.losses import batch_losses, build_loss
 from mlplab.training.stack.build import build_stack_network
-from mlplab.training.stack.stack_trainer import StackTrainer
 
 MOST_SCORED = 2000
 """Validation rows from which the loss of a frame is computed at most."""
@@ -184,7 +184,10 @@ class _Frames:
         predicted = self._predicted(x.expand(len(self.steps), -1, -1))
         if table.schema.classes:
             labels = predicted.argmax(2).astype(np.uint8).reshape(shape)
-            return {"class": packed(labels), "value": packed(_bytes(predicted.max(2), (0.0, 1.0)).reshape(shape))}
+            return {
+                "class": packed(labels),
+                "value": packed(_bytes(predicted.max(2), (0.0, 1.0)).reshape(shape)),
+            }
         values = predicted[:, :, 0]
         return {
             "value": packed(values if len(shape) == 2 else _bytes(values, self.scene.range).reshape(shape))

@@ -12,11 +12,11 @@ from mlplab.runs.film.film import film_of
 from mlplab.runs.film.packing import Plain
 from mlplab.runs.film.size import check_filmable, film_steps
 from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
-from mlplab.training.stack.stack_trainer import StackTrainer
 
 
 class Film(Observer):

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
 from mlplab.training.private_interfaces import add_summary
 from mlplab.training.run import Run
-from mlplab.training.stack.stack_trainer import StackTrainer
 
 STEP_LOSS = "train/loss_step"
 """The only curve with one point per step instead of per epoch."""

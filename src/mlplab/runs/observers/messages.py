@@ -9,9 +9,9 @@ from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs.warm_start import WarmStart, seen_rows_warnings
+from mlplab.training.fit import StackTrainer
 from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run, activations
-from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.state import StackState
 
 MANY_REPEATED = 0.05

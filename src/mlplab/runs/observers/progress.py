@@ -14,11 +14,11 @@ from rich.text import Text
 
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
+from mlplab.training.fit import StackTrainer
 from mlplab.training.module import StackModule
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
-from mlplab.training.stack.stack_trainer import StackTrainer
 
 MAX_LINES = 10
 """Approximate number of lines about epochs in the log of a run."""

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 from mlplab.runs.observers.messages import header_lines, row_warnings
 from mlplab.runs.observers.open_run import OpenRun
+from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
-from mlplab.training.stack.stack_trainer import StackTrainer
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
 

@@ -18,8 +18,9 @@ from mlplab.runs.observers.checkpoints import last_content
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import differences
+from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
-from mlplab.training.stack.stack_trainer import StackTrainer
+from mlplab.training.stack.outcomes import outcome_of
 from mlplab.training.state import StackState
 
 REMEDY = "restore it, or start a new run"
@@ -120,7 +121,7 @@ class Checkpoints(Observer):
             _save_stack_state(self._file, runs, stack.state())
             return
         for index, run in enumerate(runs):
-            outcome = stack.outcome(index, "running")
+            outcome = outcome_of(stack, index, "running")
             if all(tensor.isfinite().all() for tensor in outcome.last.values()):
                 checkpoint.save(run.files.last, last_content(run.run, outcome))
 

@@ -19,7 +19,7 @@ from mlplab.training.scoring.mean_predictions import Predicted, out_of_fold
 from mlplab.training.scoring.scores import table_scores, table_threshold
 
 if TYPE_CHECKING:
-    from mlplab.training.stack.stack_trainer import StackTrainer
+    from mlplab.training.fit import StackTrainer
 
 TEMPERATURE, LINEAR_SHARE = "preprocessing.target_transform.temperature", "linear_path.share"
 """The name of a tensor in a network's state."""

@@ -1,0 +1,102 @@
+"""What the training of the runs of a stack comes to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mlplab.config.metrics import sign_of
+from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.outcome import Metrics, Outcome, Status, finite
+from mlplab.training.run import Run
+from mlplab.training.scoring.mean_predictions import Predicted
+from mlplab.training.stack.calibrate import Calibration, calibrate
+from mlplab.training.stack.score_test_rows import ToScore, score_test_rows
+
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
+
+Ended = Mapping[int, tuple[Status, str | None]]
+"""The status of each run whose training is over, by its place, and why that was before its last epoch."""
+
+
+def outcomes(stack: "StackTrainer", ended: Ended) -> Iterator[tuple[Run, Outcome]]:
+    """Calibrates and tests the runs of a stack that have ended; their outcomes."""
+    done = [index for index, (status, _) in ended.items() if status == "done"]
+    tested = [index for index in done if stack.runs[index].config.test]
+    calibrations = calibrate(stack, done) if done else {}
+    scored: dict[int, tuple[Metrics, Predicted]] = {}
+    if tested:
+        network = stack.module.network.to(stack.trainer.strategy.root_device)
+        to_score = [_to_score(stack, index, calibrations[index]) for index in tested]
+        found = score_test_rows(network, stack.module.loss, stack.datamodule, to_score)
+        scored = dict(zip(tested, found, strict=True))
+    for index, (status, reason) in ended.items():
+        chosen = calibrations.get(index, Calibration())
+        yield stack.runs[index], outcome_of(stack, index, status, reason, chosen, scored.get(index))
+
+
+def _to_score(stack: "StackTrainer", index: int, chosen: Calibration) -> ToScore:
+    members = stack.members_not_diverged(index)
+    weights = chosen.weights or [1 / len(members)] * len(members)
+    return ToScore(stack.runs[index], members, weights, chosen.threshold, chosen.residuals)
+
+
+def outcome_of(
+    stack: "StackTrainer",
+    index: int,
+    status: Status,
+    reason: str | None = None,
+    chosen: Calibration | None = None,
+    scored: tuple[Metrics, Predicted] | None = None,
+    *,
+    error: BaseException | None = None,
+) -> Outcome:
+    """The outcome of a run of a stack, or of one that is still `running` its last weights and its state.
+
+    Args:
+        chosen, scored: what it got after its training, if that was over.
+    """
+    chosen, module, final = chosen or Calibration(), stack.module, stack.final_state
+    members, own = stack.members_not_diverged(index), stack.members(index)
+    metrics = _metrics(stack, index) | chosen.metrics
+    best = stack.best.network if "best_epoch" in metrics else {}
+    state, last = None, stack.last_weights
+    if status == "running":
+        state = stack.state()
+        last = state.parts["network"]
+    elif status == "diverged" or not final:
+        last = {}
+    elif final.parts["members"]["active"][own].any():
+        state = final
+    return Outcome(
+        status,
+        reason,
+        error,
+        stack.seconds,
+        finite(metrics) | (scored[0] if scored else {}),
+        chosen.threshold,
+        [member % module.ensemble for member in members],
+        chosen.weights or [1 / len(members)] * len(members),
+        [module.diverged[member] for member in own if member in module.diverged],
+        chosen.residuals,
+        _of_members(best, members),
+        _of_members(last, members),
+        state and state.select(own),
+        stack.history.curves(stack.runs[index]),
+        scored[1] if scored else None,
+    )
+
+
+def _metrics(stack: "StackTrainer", index: int) -> Metrics:
+    """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs."""
+    best, members, metrics = stack.best, stack.members_not_diverged(index), Metrics()
+    if best.epochs[members].all():
+        for name, value in best.values.items():
+            if name != "train/lr":
+                metrics[name] = value[members].double().mean().item()
+        metrics["best_epoch"] = round(best.epochs[members].double().mean().item())
+    metrics["epochs"] = int(stack.module.epochs[members].max())
+    return metrics | stack.pruning.metrics(members[0], sign_of(stack.module.monitor))
+
+
+def _of_members(network: Tensors, members: Sequence[int]) -> Tensors:
+    return {name: tensor.detach()[members].cpu() for name, tensor in network.items()}
