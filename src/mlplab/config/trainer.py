@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mlplab.config.types import (
     STAYS_BELOW,
+    A,
+    Auto,
     CallbackClass,
     ClassSection,
     Count,
@@ -15,6 +17,7 @@ from mlplab.config.types import (
     NotNegative,
     OrAuto,
     Positive,
+    Resolved,
     Section,
     check_name,
 )
@@ -34,16 +37,19 @@ REFUSED_CALLBACKS = {
 """What to use instead of callbacks of Lightning that would fail, by the ends of their names."""
 
 
-class Trainer(Section):
+class Trainer(Section, Generic[A]):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged once per epoch."""
 
-    max_epochs: OrAuto[Count]
+    max_epochs: OrAuto[Count, A]
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], GPU_IS_CUDA]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool
     log_every_n_steps: Count | None
-    block: OrAuto[Count] = "auto"
+    block: OrAuto[Count, Auto] = "auto"
+
+
+ResolvedTrainer = Trainer[Resolved]
 
 
 class EarlyStopping(Section):
