@@ -77,24 +77,16 @@ class Mlp(Section, Generic[A]):
         return list(self.activation) if isinstance(self.activation, list) else [self.activation]
 
     @model_validator(mode="after")
-    def _can_share_weights(self) -> "Mlp[A]":
+    def _is_possible(self) -> "Mlp[A]":
         if self.heads > 1 and not self.hidden:
             what = f"heads={self.heads} share the weights of hidden layers, but hidden is []"
             raise ValueError(f"{what}; use model.heads=1, or hidden layers, as in model.hidden=[128]")
         if self.heads > 1 and self.initial_weights == "data":
             what = f"initial_weights=data suits weights to one network, but heads={self.heads} share them"
             raise ValueError(f"{what}; use model.initial_weights=uniform, or model.heads=1")
-        return self
-
-    @model_validator(mode="after")
-    def _embeds_once(self) -> "Mlp[A]":
         if self.periodic_projection and self.piecewise_linear_bins not in (0, "auto"):
             what = "periodic_projection and piecewise_linear_bins embed the same columns"
             raise ValueError(f"{what}; use model.periodic_projection=0, or model.piecewise_linear_bins=0")
-        return self
-
-    @model_validator(mode="after")
-    def _has_layers_to_skip(self) -> "Mlp[A]":
         if self.residual and self.hidden != "auto" and not any(a == b for a, b in pairwise(self.hidden)):
             what = "residual=true needs two adjacent hidden layers of equal width"
             raise ValueError(f"{what}; hidden is {self.hidden}")

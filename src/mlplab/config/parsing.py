@@ -13,17 +13,13 @@ from mlplab.config.types import GIVEN, A
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 
-SYNONYMS = {
+HIDDEN = ("hidden_layers", "hidden_layer_sizes", "layers", "width", "depth", "max_depth")
+
+SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "learning_rate": "optimizer.lr",
-    "hidden_layers": "model.hidden",
-    "hidden_layer_sizes": "model.hidden",
-    "layers": "model.hidden",
     "device": "trainer.accelerator",
     "devices": "hydra.launcher.workers",
     "max_time": "sweep.minutes",
-    "width": "model.hidden",
-    "depth": "model.hidden",
-    "max_depth": "model.hidden",
     "batch": "data.batch_size",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",

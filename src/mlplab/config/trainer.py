@@ -19,7 +19,7 @@ from mlplab.config.types import (
     Positive,
     Resolved,
     Section,
-    check_name,
+    leads_out,
 )
 
 GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
@@ -123,18 +123,10 @@ class LoggerConfig(ClassSection):
             if key in self.arguments:
                 raise ValueError(f"{key} {reason}; remove it")
         for text in filter(None, _strings(self.arguments)):
-            _check_stays_below_outputs(text)
+            if leads_out(text) and not re.fullmatch(SERVER, text):
+                remedy = f"{STAYS_BELOW}; set URIs but https://HOST in MLFLOW_TRACKING_URI"
+                raise ValueError(f"'{text}' may lead out of outputs/: {remedy}")
         return self
-
-
-def _check_stays_below_outputs(text: str) -> None:
-    if re.fullmatch(SERVER, text):
-        return
-    try:
-        check_name(text)
-    except ValueError:
-        remedy = f"{STAYS_BELOW}; set URIs but https://HOST in MLFLOW_TRACKING_URI"
-        raise ValueError(f"'{text}' may lead out of outputs/: {remedy}") from None
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -31,10 +31,16 @@ def check_name(name: str) -> str:
     Raises:
         ValueError: otherwise.
     """
-    parts = name.split("/")
-    if re.search(r"[\x00-\x1f\\:$]", name) or name.startswith("~") or {"", ".", ".."} & set(parts):
+    if leads_out(name):
         raise ValueError(f"a run's name is a folder below outputs/: {STAYS_BELOW}")
     return name
+
+
+def leads_out(path: str) -> bool:
+    """Whether a relative path may leave its parent folder, or is none."""
+    parts = path.split("/")
+    is_odd = re.search(r"[\x00-\x1f\\:$]", path) or path.startswith("~")
+    return bool(is_odd or {"", ".", ".."} & set(parts))
 
 
 def _allowed(pattern: str) -> AfterValidator:
