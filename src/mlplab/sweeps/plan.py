@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,7 @@ def stack_key(run: Run, cache: DataCache) -> str:
     return str((values, str(table), batch, steps, alone))
 
 
+@cache  # it is asked for each key of each run
 def may_differ(key: str) -> bool:
     """Whether the members of a stack may differ in a key, or in all keys of a group."""
     return f"{key.replace('/', '.')}.".startswith(tuple(f"{each}." for each in PER_MEMBER))
