@@ -246,3 +246,4 @@ class SyntheticData(_Table[A]):
 
 
 ResolvedData = BundledData[Resolved] | CsvData[Resolved] | FrameData[Resolved] | SyntheticData[Resolved]
+"""Named for pickle, as in `Resolved`."""

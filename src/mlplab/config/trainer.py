@@ -50,6 +50,7 @@ class Trainer(Section, Generic[A]):
 
 
 ResolvedTrainer = Trainer[Resolved]
+"""Named for pickle, as in `Resolved`."""
 
 
 class EarlyStopping(Section):
