@@ -55,13 +55,10 @@ def train_trials(
         batch = next_batch(study, settings, defaults, int(affordable))
         if not batch:
             return
-        overrides = {
-            trial_name(trial.number): [*study.space.overrides(trial.params), "test=false"] for trial in batch
-        }
+        trials = {trial_name(trial.number): trial for trial in batch}
+        overrides = {name: [*study.space.overrides(t.params), "test=false"] for name, t in trials.items()}
         bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
-        brackets = {
-            trial_name(trial.number): bracket if trial.number else Bracket((), deadline) for trial in batch
-        }
+        brackets = {name: bracket if t.number else Bracket((), deadline) for name, t in trials.items()}
         try:
             results = [run.metrics for run in launch(overrides, brackets)]
             refused = False
