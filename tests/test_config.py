@@ -1,9 +1,13 @@
 import json
+import pickle
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import pytest
-from support import ROOT, config
+from pydantic import BaseModel
+from support import ROOT, config, resolved
 
-from mlplab.config import parse, unknown_key
+from mlplab.config import ResolvedConfig, parse, parse_resolved, unknown_key
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.errors import UserError
 
@@ -31,6 +35,34 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
             choice = f"[{path.stem}]" if group == "logger" else path.stem
             parsed = config(f"{group}={choice}", *needed.get(f"{group}/{path.stem}", []))
             assert parse(json.loads(json.dumps(parsed.plain()))) == parsed, path
+
+
+def sections(kind: Any) -> Iterator[type[BaseModel]]:
+    """A section and all below it, of all options."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+        for field in kind.model_fields.values():
+            yield from sections(field.annotation)
+    for inner in get_args(kind):
+        yield from sections(inner)
+
+
+def test_pickle_finds_all_sections_of_a_resolved_run() -> None:
+    """Processes of a sweep get them so."""
+    assert all(pickle.loads(pickle.dumps(section)) is section for section in sections(ResolvedConfig))
+
+
+def test_a_resolved_run_has_values_in_place_of_auto() -> None:
+    values = resolved().plain()
+    assert parse_resolved(values).plain() == values
+    values["optimizer"]["lr"] = "auto"
+    with pytest.raises(UserError, match=r"lr: invalid value \(found 'auto', expected the value that auto st"):
+        parse_resolved(values)
+    values["optimizer"]["lr"] = -1
+    with pytest.raises(UserError, match=r"optimizer\.lr: .*expected greater than 0\)"):
+        parse_resolved(values)
+    with pytest.raises(UserError, match=r"optimizer\.lr: .*expected greater than 0, or auto\)"):
+        parse(values)
 
 
 def test_keys_that_earlier_versions_did_not_have_mean_what_those_did() -> None:

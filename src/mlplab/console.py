@@ -15,9 +15,9 @@ LINE_SECONDS = 5.0
 """Where there is no progress bar, a line about the progress is printed this often, and less often later."""
 
 
-def print_line(console: Console, line: str) -> None:
-    """Prints a line as it is: paths and commands can be copied, and brackets are no markup."""
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+def print_line(console: Console, *lines: str) -> None:
+    """Prints lines as they are: paths and commands can be copied, and brackets are no markup."""
+    console.print(*lines, sep="\n", soft_wrap=True, highlight=False, markup=False)
 
 
 def plural(count: int, noun: str) -> str:

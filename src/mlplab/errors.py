@@ -38,11 +38,8 @@ class Fault:
         """The fault in one line, without its remedy."""
         details = [f"found {self.found}"] if self.found else []
         details += [f"expected {self.expected}"] if self.expected else []
-        return (
-            (f"{self.where}: " if self.where else "")
-            + self.what
-            + (f" ({', '.join(details)})" if details else "")
-        )
+        where = f"{self.where}: " if self.where else ""
+        return where + self.what + (f" ({', '.join(details)})" if details else "")
 
 
 class UserError(ValueError):
@@ -96,12 +93,8 @@ class CannotWrite(RunFailed):
 
 def is_disk_error(error: BaseException) -> TypeGuard[OSError]:
     """Whether the disk prevents writing any file, not only this one."""
-    return isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EIO,
-    )
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+    return isinstance(error, OSError) and error.errno in numbers
 
 
 def reason_of(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials
 from mlplab.sweeps.search.space import read_space
-from mlplab.sweeps.search.study import SearchStudy, TrialResult, status_of
+from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.training.callbacks.rungs import Bracket
 
 SPACE = read_space(
@@ -162,7 +162,7 @@ def test_trials_that_diverge_have_no_value_and_are_not_the_best(tmp_path: Path) 
     assert study.best
     assert study.best.value == min(trial.value or 9 for trial in study.done)
     trial = study.ask({})
-    study.tell(trial.number, TrialResult("diverged", rungs={1: 0.1}))  # after a rung
+    study.tell(trial.number, {"status": "diverged", "rung/1": 0.1})  # after a rung
     for opened in (study, study_in(tmp_path)):
         trial = opened.trials[-1]
         assert (trial.state, trial.values, trial.intermediate_values) == (TrialState.PRUNED, None, {})
@@ -172,7 +172,7 @@ def test_trials_that_diverge_have_no_value_and_are_not_the_best(tmp_path: Path) 
 def test_the_best_trial_is_that_with_the_best_value(tmp_path: Path, monitor: str, best: float) -> None:
     study = study_in(tmp_path, monitor=monitor)
     for value in (0.7, 0.9, 0.5):
-        study.tell(study.ask({}).number, TrialResult("done", value))
+        study.tell(study.ask({}).number, {"status": "done", monitor: value})
     assert study.best is not None
     assert study.best.value == study_in(tmp_path, monitor=monitor).study.best_value == best
 
@@ -254,7 +254,8 @@ def test_trials_are_compared_with_those_that_have_ended(tmp_path: Path) -> None:
     ended = [("pruned", [0.1]), ("done", [0.5, 0.7]), ("pruned", [0.3, 0.4])]
     for number, (status, rungs) in enumerate(ended):
         study.ask({})
-        study.tell(number, TrialResult(status, 0.8, dict(enumerate(rungs, 1))))
+        values = {f"rung/{rung}": value for rung, value in enumerate(rungs, 1)}
+        study.tell(number, {"status": status, "val/r2": 0.8} | values)
     study.ask({})
     bracket = next_bracket(study, "halving", math.inf)
     assert [rung.earlier for rung in bracket.rungs] == [(-0.1, -0.5, -0.3), (-0.7, -0.4)]  # low is good

@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import (
+    A,
     Auto,
     Count,
     Fraction,
@@ -14,6 +15,7 @@ from mlplab.config.types import (
     NotNegative,
     OrAuto,
     Positive,
+    Resolved,
     Section,
     Seed,
     Text,
@@ -174,21 +176,21 @@ class KFoldSplit(Section):
 Split = Annotated[RandomSplit | GroupSplit | TimeSplit | FileSplit | KFoldSplit, Discriminator("name")]
 
 
-class _Table(Section):
+class _Table(Section, Generic[A]):
     """Keys of every table."""
 
-    batch_size: OrAuto[Count | None]
+    batch_size: OrAuto[Count | None, A]
     class_weights: ClassWeights
     split: Split
 
 
-class BundledData(_Table):
+class BundledData(_Table[A]):
     """A table that ships with the package, or with scikit-learn."""
 
     name: Literal["concrete", "digits", "penguins"]
 
 
-class UserTable(_Table):
+class UserTable(_Table[A]):
     """A table of the user's. Only `describe` can do without a target.
 
     A run with `init_from` gets `categories`: those of columns that have fewer of them than in the other run.
@@ -203,14 +205,14 @@ class UserTable(_Table):
     missing_target: Literal["error", "drop"]
 
     @model_validator(mode="after")
-    def _names_each_column_once(self) -> "UserTable":
+    def _names_each_column_once(self) -> "UserTable[A]":
         named = [*self.target, *([self.weight] if self.weight else [])]
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise ValueError(f"the column '{twice[0]}' is named twice, as a target or weight")
         return self
 
 
-class CsvData(UserTable):
+class CsvData(UserTable[A]):
     """A table in CSV or Parquet files. Options of the CSV format that are null are detected; a
     quote that is null is ".
     """
@@ -225,14 +227,14 @@ class CsvData(UserTable):
     encoding: Text | None
 
 
-class FrameData(UserTable):
+class FrameData(UserTable[A]):
     """A frame in memory, which only Python can pass. `auto` stands for the fingerprint of its rows."""
 
     name: Literal["frame"]
-    fingerprint: OrAuto[Text]
+    fingerprint: OrAuto[Text, A]
 
 
-class SyntheticData(_Table):
+class SyntheticData(_Table[A]):
     """Rows drawn from a known function. `features` null means as many as the function uses."""
 
     name: Literal["synthetic"]
@@ -241,3 +243,7 @@ class SyntheticData(_Table):
     features: Count | None
     noise: NotNegative
     seed: Seed
+
+
+ResolvedData = BundledData[Resolved] | CsvData[Resolved] | FrameData[Resolved] | SyntheticData[Resolved]
+"""Named for pickle, as in `Resolved`."""

@@ -24,18 +24,13 @@ ThresholdMetric = Literal["balanced_accuracy", "f1"]
 MAIN = {REGRESSION: REGRESSION, QUANTILES: QUANTILES, CLASSIFICATION: ("log_loss", "accuracy", "auroc")}
 """The metrics in tables of many runs."""
 
-BASELINES = {
-    REGRESSION: {"boosting": "gradient boosting", "linear": "ridge regression", "constant": "mean"},
-    QUANTILES: {
-        "boosting": "boosting by quantiles",
-        "linear": "ridge regression",
-        "constant": "empirical quantiles",
-    },
-    CLASSIFICATION: {
-        "boosting": "gradient boosting",
-        "linear": "logistic regression",
-        "constant": "class shares",
-    },
+BASELINES: dict[tuple[str, ...], dict[str, str]] = {
+    metrics: {"boosting": boosting, "linear": linear, "constant": constant}
+    for metrics, boosting, linear, constant in (
+        (REGRESSION, "gradient boosting", "ridge regression", "mean"),
+        (QUANTILES, "boosting by quantiles", "ridge regression", "empirical quantiles"),
+        (CLASSIFICATION, "gradient boosting", "logistic regression", "class shares"),
+    )
 }
 """Names of the baselines of numbers and of classes."""
 

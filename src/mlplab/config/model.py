@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from mlplab.config.types import (
     GIVEN,
+    A,
     ClassSection,
     Count,
     CustomClass,
     NotNegativeCount,
     OrAuto,
     Rate,
+    Resolved,
     Section,
 )
 
@@ -49,20 +51,20 @@ class Linear(Section):
     preprocessing: Preprocessing
 
 
-class Mlp(Section):
+class Mlp(Section, Generic[A]):
     """A multilayer perceptron."""
 
     name: Literal["mlp"]
-    periodic_features: OrAuto[NotNegativeCount]
+    periodic_features: OrAuto[NotNegativeCount, A]
     periodic_projection: NotNegativeCount = 0
-    piecewise_linear_bins: OrAuto[Bins] = 0
-    piecewise_linear_width: OrAuto[Count] = 16
-    hidden: OrAuto[list[Count]]
-    activation: OrAuto[Activations]
-    dropout: OrAuto[Rate]
+    piecewise_linear_bins: OrAuto[Bins, A] = 0
+    piecewise_linear_width: OrAuto[Count, A] = 16
+    hidden: OrAuto[list[Count], A]
+    activation: OrAuto[Activations, A]
+    dropout: OrAuto[Rate, A]
     norm: Literal["none", "layer"]
     residual: bool
-    linear_path: OrAuto[bool] = False
+    linear_path: OrAuto[bool, A] = False
     initial_weights: Literal["uniform", "data"] = "uniform"
     input_scale: bool = False
     parametric_activation: bool = False
@@ -75,24 +77,16 @@ class Mlp(Section):
         return list(self.activation) if isinstance(self.activation, list) else [self.activation]
 
     @model_validator(mode="after")
-    def _can_share_weights(self) -> "Mlp":
+    def _is_possible(self) -> "Mlp[A]":
         if self.heads > 1 and not self.hidden:
             what = f"heads={self.heads} share the weights of hidden layers, but hidden is []"
             raise ValueError(f"{what}; use model.heads=1, or hidden layers, as in model.hidden=[128]")
         if self.heads > 1 and self.initial_weights == "data":
             what = f"initial_weights=data suits weights to one network, but heads={self.heads} share them"
             raise ValueError(f"{what}; use model.initial_weights=uniform, or model.heads=1")
-        return self
-
-    @model_validator(mode="after")
-    def _embeds_once(self) -> "Mlp":
         if self.periodic_projection and self.piecewise_linear_bins not in (0, "auto"):
             what = "periodic_projection and piecewise_linear_bins embed the same columns"
             raise ValueError(f"{what}; use model.periodic_projection=0, or model.piecewise_linear_bins=0")
-        return self
-
-    @model_validator(mode="after")
-    def _has_layers_to_skip(self) -> "Mlp":
         if self.residual and self.hidden != "auto" and not any(a == b for a, b in pairwise(self.hidden)):
             what = "residual=true needs two adjacent hidden layers of equal width"
             raise ValueError(f"{what}; hidden is {self.hidden}")
@@ -113,7 +107,6 @@ def model_tag(value: Any) -> str | None:
     return value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
 
 
-Model = Annotated[
-    Annotated[Mlp, Tag("mlp")] | Annotated[Linear, Tag("linear")] | Annotated[CustomModel, Tag("custom")],
-    Discriminator(model_tag),
-]
+Model = Mlp | Linear | CustomModel
+
+ResolvedModel = Mlp[Resolved] | Linear | CustomModel

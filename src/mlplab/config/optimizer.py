@@ -1,10 +1,10 @@
 """The optimizer, and how its learning rate changes during training."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import Count, NotNegative, OrAuto, Positive, Section
+from mlplab.config.types import A, Count, NotNegative, OrAuto, Positive, Resolved, Section
 
 
 class ParameterFactors(Section):
@@ -18,7 +18,7 @@ class ParameterFactors(Section):
     embeddings: NotNegative = 1.0
 
 
-class Adam(Section):
+class Adam(Section, Generic[A]):
     """Adam, or AdamW (weight decay decoupled from the gradient).
 
     With `lr_by_fan_in`, linear layers train as in the neural tangent parametrisation (Jacot et al. 2018,
@@ -28,21 +28,21 @@ class Adam(Section):
     """
 
     name: Literal["adam", "adamw"]
-    lr: OrAuto[Positive]
+    lr: OrAuto[Positive, A]
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False)]  # squares of gradients below 4e-23 are 0
-    weight_decay: OrAuto[NotNegative]
+    weight_decay: OrAuto[NotNegative, A]
     weight_averaging: bool
     lr_factors: ParameterFactors = ParameterFactors()
     weight_decay_factors: ParameterFactors = ParameterFactors()
     lr_by_fan_in: bool = False
 
 
-class Sgd(Section):
+class Sgd(Section, Generic[A]):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"]
-    lr: OrAuto[Positive]
+    lr: OrAuto[Positive, A]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     nesterov: bool
     weight_decay: NotNegative
@@ -51,11 +51,13 @@ class Sgd(Section):
     weight_decay_factors: ParameterFactors = ParameterFactors()
 
     @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> "Sgd":
+    def _nesterov_has_momentum(self) -> "Sgd[A]":
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=true needs momentum above 0")
         return self
 
+
+ResolvedOptimizer = Adam[Resolved] | Sgd[Resolved]
 
 Regularization = Literal["constant", "flat_cos"]
 """How weight decay and dropout rates change during training."""

@@ -9,21 +9,17 @@ from pydantic import BaseModel, ValidationError
 
 from mlplab.config.run import ResolvedConfig, TrainConfig
 from mlplab.config.sweep import Launcher, Sweep
-from mlplab.config.types import GIVEN
+from mlplab.config.types import GIVEN, A
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 
-SYNONYMS = {
+HIDDEN = ("hidden_layers", "hidden_layer_sizes", "layers", "width", "depth", "max_depth")
+
+SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "learning_rate": "optimizer.lr",
-    "hidden_layers": "model.hidden",
-    "hidden_layer_sizes": "model.hidden",
-    "layers": "model.hidden",
     "device": "trainer.accelerator",
     "devices": "hydra.launcher.workers",
     "max_time": "sweep.minutes",
-    "width": "model.hidden",
-    "depth": "model.hidden",
-    "max_depth": "model.hidden",
     "batch": "data.batch_size",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
@@ -71,7 +67,7 @@ def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] =
         for part in reversed(section):
             values = {part: values}
         details = [{**detail, "loc": (*section, *detail["loc"])} for detail in error.errors()]
-        raise UserError(*(_fault(detail, values, root) for detail in details)) from None
+        raise UserError(*(_fault(detail, values, kind, root) for detail in details)) from None
 
 
 def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
@@ -116,17 +112,18 @@ def _similar(key: str, owners: Sequence[str]) -> list[str]:
 def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Each full key, with the options of its group that have it (empty: all options)."""
     options: dict[str, tuple[str, ...]] = {}
-    for key, option in _walk(root, "", ()):
+    for key, _, option in _walk(root, "", ()):
         options[key] = tuple(dict.fromkeys((*options.get(key, ()), *option)))
     options.pop("data.categories", None)  # mlplab sets it
     return options
 
 
-def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+    """The full keys of a section, their types, and the options that have them."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         for field, info in kind.model_fields.items():
             key = f"{prefix}{info.alias or field}"
-            yield key, option
+            yield key, info.annotation, option
             yield from _walk(info.annotation, f"{key}.", ())
     elif get_origin(kind) is Annotated:
         yield from _walk(get_args(kind)[0], prefix, option)
@@ -138,7 +135,14 @@ def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str
             yield from _walk(inner, prefix, options)
 
 
-def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fault:
+MAY_BE_AUTO = {
+    "loss.name",
+    *(key for key, kind, _ in _walk(TrainConfig, "", ()) if A in getattr(kind, "__parameters__", ())),
+}
+"""Keys that may be `auto`, which the table replaces."""
+
+
+def _fault(detail: Any, values: Mapping[str, Any], section: type[BaseModel], root: type[BaseModel]) -> Fault:
     """Turns one of pydantic's error details into a fault with the key as users type it."""
     kind, value, message = detail["type"], repr(detail["input"]), detail["msg"]
     key = _dotted(detail["loc"], values, absent=kind == "missing")
@@ -158,7 +162,8 @@ def _fault(detail: Any, values: Mapping[str, Any], root: type[BaseModel]) -> Fau
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
-    return Fault("invalid value", key, value, expected + ", or auto" * (detail["loc"][-1] == GIVEN))
+    may_be_auto = detail["loc"][-1] == GIVEN and section is not ResolvedConfig
+    return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto)
 
 
 def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mlplab.config.types import Count, NotNegative, NotNegativeCount, OrAuto, Positive, Section, Text
+from mlplab.config.types import Auto, Count, NotNegative, NotNegativeCount, OrAuto, Positive, Section, Text
 
 TRIALS = 64
 """Trials of a search that gives neither their number nor a time."""
@@ -14,7 +14,7 @@ TRIALS = 64
 class Sweep(Section):
     """A search for good values of keys. A grid of given values has only `ensemble`."""
 
-    trials: OrAuto[Count]
+    trials: OrAuto[Count, Auto]
     minutes: Positive | None
     batch: Count
     sampler: Literal["tpe", "random"]

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from mlplab.config.types import (
     STAYS_BELOW,
+    A,
+    Auto,
     CallbackClass,
     ClassSection,
     Count,
@@ -15,8 +17,9 @@ from mlplab.config.types import (
     NotNegative,
     OrAuto,
     Positive,
+    Resolved,
     Section,
-    check_name,
+    leads_out,
 )
 
 GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
@@ -34,16 +37,20 @@ REFUSED_CALLBACKS = {
 """What to use instead of callbacks of Lightning that would fail, by the ends of their names."""
 
 
-class Trainer(Section):
+class Trainer(Section, Generic[A]):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged once per epoch."""
 
-    max_epochs: OrAuto[Count]
+    max_epochs: OrAuto[Count, A]
     accelerator: Annotated[Literal["auto", "cpu", "cuda"], GPU_IS_CUDA]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool
     log_every_n_steps: Count | None
-    block: OrAuto[Count] = "auto"
+    block: OrAuto[Count, Auto] = "auto"
+
+
+ResolvedTrainer = Trainer[Resolved]
+"""Named for pickle, as in `Resolved`."""
 
 
 class EarlyStopping(Section):
@@ -117,18 +124,10 @@ class LoggerConfig(ClassSection):
             if key in self.arguments:
                 raise ValueError(f"{key} {reason}; remove it")
         for text in filter(None, _strings(self.arguments)):
-            _check_stays_below_outputs(text)
+            if leads_out(text) and not re.fullmatch(SERVER, text):
+                remedy = f"{STAYS_BELOW}; set URIs but https://HOST in MLFLOW_TRACKING_URI"
+                raise ValueError(f"'{text}' may lead out of outputs/: {remedy}")
         return self
-
-
-def _check_stays_below_outputs(text: str) -> None:
-    if re.fullmatch(SERVER, text):
-        return
-    try:
-        check_name(text)
-    except ValueError:
-        remedy = f"{STAYS_BELOW}; set URIs but https://HOST in MLFLOW_TRACKING_URI"
-        raise ValueError(f"'{text}' may lead out of outputs/: {remedy}") from None
 
 
 def _strings(value: Any) -> Iterator[str]:

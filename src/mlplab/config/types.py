@@ -4,9 +4,20 @@ import re
 from collections.abc import Iterable
 from functools import partial
 from math import nan
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Never
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypeVar
 
 from mlplab.config.allowed_classes import check_allowed
 
@@ -20,10 +31,16 @@ def check_name(name: str) -> str:
     Raises:
         ValueError: otherwise.
     """
-    parts = name.split("/")
-    if re.search(r"[\x00-\x1f\\:$]", name) or name.startswith("~") or {"", ".", ".."} & set(parts):
+    if leads_out(name):
         raise ValueError(f"a run's name is a folder below outputs/: {STAYS_BELOW}")
     return name
+
+
+def leads_out(path: str) -> bool:
+    """Whether a relative path may leave its parent folder, or is none."""
+    parts = path.split("/")
+    is_odd = re.search(r"[\x00-\x1f\\:$]", path) or path.startswith("~")
+    return bool(is_odd or {"", ".", ".."} & set(parts))
 
 
 def _allowed(pattern: str) -> AfterValidator:
@@ -43,17 +60,30 @@ def _as_text(value: object) -> object:
 Auto = Literal["auto"]
 """The value of keys that are chosen to suit the table, by `mlplab.data.defaults.resolve_auto`."""
 
+
+def _refuse_auto(value: object) -> Never:
+    raise PydanticCustomError("no_auto", "Input should be the value that auto stood for")
+
+
+Resolved = Annotated[Never, PlainValidator(_refuse_auto)]
+"""Stands for `Auto` in the sections of a run whose table has been read: no key of those is `auto`.
+
+Each section with `Resolved` is named at the top level of its file, where pickle finds it.
+"""
+
 T = TypeVar("T")
 
+A = TypeVar("A", bound=Auto, default=Auto, covariant=True)
+"""Whether the keys of a section may be `auto`: `Auto` or `Resolved`."""
 
 GIVEN = "given"
 """The tag of a value of such a key that is not `auto`, in pydantic's locations."""
 
 OrAuto = Annotated[
-    Annotated[T, Tag(GIVEN)] | Annotated[Auto, Tag("auto")],
+    Annotated[T, Tag(GIVEN)] | Annotated[A, Tag("auto")],
     Discriminator(lambda value: "auto" if value == "auto" else GIVEN),
 ]
-"""`OrAuto[int]` is an int or `auto`."""
+"""`OrAuto[int, A]` is an int or, before the table has been read, `auto`."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

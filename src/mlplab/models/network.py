@@ -141,7 +141,7 @@ def build_network(
     with nullcontext() if initialize else SkipInit():
         if isinstance(model, config.Linear):
             body = MLP(*widths, seeds=seeds)
-        elif isinstance(model, config.ResolvedMlp):
+        elif isinstance(model, config.Mlp):
             if knots is None and (bins := model.piecewise_linear_bins):
                 knots = torch.zeros(len(seeds), bins + 1, len(preprocessing.numeric))
             body = MLP(

@@ -1,11 +1,10 @@
 """Draws a sweep: its best run, or all runs that ask for it, what they have in common, and their film."""
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mlplab.commands.report.comparison import Comparison, compared
-from mlplab.console import progress_lines
+from mlplab.console import counted_lines
 from mlplab.data.cache import DataCache
 from mlplab.figures import FIGURES, is_drawn
 from mlplab.figures.failing import warn_if_failing
@@ -13,8 +12,6 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores
-
-log = logging.getLogger(__name__)
 
 
 def draw_sweep(
@@ -42,12 +39,11 @@ def draw_sweep(
         best = {comparison.best[0].folder for comparison in comparisons if comparison.best}
         tested = [run for run in asked if has_test_scores(run.metrics) and not is_drawn(run.folder)]
         wanted = [run.folder for run in tested if run.config["figures"] == "all" or run.folder in best]
-        done = 0
-        with progress_lines(log.info, lambda: f"drawing: {done:,} of {len(wanted):,} runs"):
-            for folder in wanted:
+        with counted_lines("drawing", f"of {len(wanted):,} runs") as count:
+            for done, folder in enumerate(wanted, 1):
                 with warn_if_failing(folder):
                     call(_draw_run, folder)
-                done += 1
+                count(done)
         if len(comparisons) == 1:
             in_tensorboard = any(key.startswith("logger.tensorboard.") for run in asked for key in run.config)
             call(_draw_comparison, comparisons[0], best_trial, in_tensorboard)

@@ -35,9 +35,8 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
         what = "is a symbolic link, which sweeps never create"
         raise UserError(Fault(what, str(links[0]), remedy="remove it"))
     names = {entry.name for entry in entries if not entry.name.endswith(PART)}
-    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(
-        name in (STACKS, SLURM, LOCK) or is_written_later(name) or _is_of_a_run(root / name) for name in names
-    )
+    known = {STACKS, SLURM, LOCK, *filter(is_written_later, names)}
+    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(_is_of_a_run(root / name) for name in names - known)
     what, has_study = "", STUDY_FILE in names
     if root.is_file() or not is_sweep:
         what = "exists and is not empty"

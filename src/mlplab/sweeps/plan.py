@@ -1,15 +1,16 @@
 """Which runs of a sweep share a stack, and how many stacks train at a time."""
 
-import json
 import math
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mlplab import config
+from mlplab.config.dotted_keys import flat
 from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
@@ -20,11 +21,19 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import read_stacks
-from mlplab.sweeps.stack_keys import PER_MEMBER
 from mlplab.sweeps.stack_size import batches, estimate
 from mlplab.training.run import activations
 
 T = TypeVar("T")
+
+PER_MEMBER = (
+    *("name", "seed", "threshold", "threshold_metric", "data.split", "data.fingerprint"),
+    *("model.activation", "model.dropout", "loss.delta", "loss.label_smoothing", "scheduler"),
+    *("optimizer.lr", "optimizer.betas", "optimizer.eps", "optimizer.weight_decay", "optimizer.momentum"),
+    *("optimizer.lr_factors", "optimizer.weight_decay_factors", "optimizer.lr_by_fan_in"),
+    *("callbacks.early_stopping", "init_from", "baselines", "test", "test_predictions"),
+)
+"""Keys, and sections of keys, in which the members of a stack may differ."""
 
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
@@ -130,10 +139,10 @@ def cut(runs: Sequence[T], count: int) -> list[Sequence[T]]:
 def stack_key(run: PlannedRun, cache: DataCache) -> str:
     """What runs must have in common to share a stack."""
     section, data = run.config, cache.data(run.config)
-    per_member = dict(PER_MEMBER)
+    values = {key: value for key, value in flat(section.plain()) if not may_differ(key)}
     batch, steps = batches(section, data)
     if isinstance(section.model, config.CustomModel):
-        del per_member["model"]  # its arguments are those of one class
+        values["model"] = section.model.arguments  # all of them, whatever their names are
         steps = max(len(member.split.train) for member in data.members)  # their short batches are not padded
     alone = str(run.folder) if section.callbacks.added else ""  # custom callbacks act on the whole Trainer
     table: object = table_key(section)
@@ -141,5 +150,10 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
         columns = tuple(replace(column, offset=0.0) for column in data.table.schema.inputs)
         # Frames may differ in rows and offsets.
         table = replace(data.table.schema, inputs=columns, left_out={})
-    key = section.model_dump(mode="json", exclude=per_member), str(table), batch, steps, alone
-    return json.dumps(key)
+    return str((values, str(table), batch, steps, alone))
+
+
+@cache  # it is asked for each key of each run
+def may_differ(key: str) -> bool:
+    """Whether the members of a stack may differ in a key, or in all keys of a group."""
+    return f"{key.replace('/', '.')}.".startswith(tuple(f"{each}." for each in PER_MEMBER))

@@ -46,7 +46,7 @@ class StackSize:
         inputs = len(layout.columns(run.model.preprocessing))
         hidden: Sequence[int] = CUSTOM_WIDTHS
         bins, heads = 0, 1
-        if isinstance(run.model, config.ResolvedMlp):
+        if isinstance(run.model, config.Mlp):
             hidden, heads = run.model.hidden, run.model.heads
             model, numbers = run.model, len(layout.numeric)
             bins = numbers * model.piecewise_linear_bins

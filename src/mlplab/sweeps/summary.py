@@ -46,10 +46,14 @@ def summarize(root: Path, runs: Sequence[RunResult], console: Console, commands:
             title = table_title(table) if len(tables) > 1 else None
             console.print(best_configurations(table, console.width, title))
             warn_of_ensembles(varying_keys(table))
-    print_line(console, f"sweep folder: {inside(root)}")
-    for line in (*film_lines(root), *commands, command_line("results", root), tensorboard_command(root)):
-        print_line(console, line)
-    return _failures(root, runs)
+    more = *film_lines(root), *commands, command_line("results", root), tensorboard_command(root)
+    print_line(console, f"sweep folder: {inside(root)}", *more)
+    failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
+    reasons = [
+        f"  {run.folder.relative_to(root)}: {run.metrics['status']}, {run.metrics.get('reason', '')}"
+        for run in failed
+    ]
+    return "\n".join([f"{len(failed)} of {len(runs)} runs failed", *first_few(reasons)]) if failed else ""
 
 
 def best_configurations(runs: Sequence[RunResult], width: int, title: str | None = None) -> RichTable:
@@ -76,14 +80,3 @@ def best_configurations(runs: Sequence[RunResult], width: int, title: str | None
             if same_rows and same_task and not math.isnan(row[results.metrics[1]])
         ],
     )
-
-
-def _failures(root: Path, runs: Sequence[RunResult]) -> str:
-    failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
-    if not failed:
-        return ""
-    reasons = [
-        f"  {run.folder.relative_to(root)}: {run.metrics['status']}, {run.metrics.get('reason', '')}"
-        for run in failed
-    ]
-    return "\n".join([f"{len(failed)} of {len(runs)} runs failed", *first_few(reasons)])

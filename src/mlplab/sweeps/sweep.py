@@ -112,9 +112,8 @@ class SweepLauncher:
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What a function of the tables and these arguments returns that needs torch; see `Engine.call`."""
-        if self._engine:
-            return self._engine.call(function, self.cache, *arguments)
-        return function(self.cache, *arguments)
+        assert self._engine  # which has launched runs
+        return self._engine.call(function, self.cache, *arguments)
 
     def engine(self, run: config.ResolvedConfig) -> Engine:
         """The engine that trains runs such as this one."""

@@ -10,7 +10,7 @@ mlplab completion fish | source        in ~/.config/fish/config.fish
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from glob import escape, glob
 from importlib import import_module
@@ -75,24 +75,19 @@ def _overrides(words: Sequence[str], word: str) -> list[str]:
 
     os.environ["COMP_LINE"] = " ".join(["mlplab", *readable(words), word])
     folders = config_folders(dict(pairwise(words)).get("--config-dir"))
-    found = _printed(lambda: ask_hydra(["--shell-completion", "query=fish"], folders))
-    found = re.sub(r"^[^=]+=\d+=\n", "", found, flags=re.MULTILINE)  # elements of lists
+    # What Hydra prints counts even if it then raises an error, as for a wrong word before the last.
+    with redirect_stdout(StringIO()) as printed, suppress(Exception, SystemExit):
+        ask_hydra(["--shell-completion", "query=fish"], folders)
+    found = re.sub(r"^[^=]+=\d+=\n", "", printed.getvalue(), flags=re.MULTILINE)  # elements of lists
     return re.sub(r"^(\w+)$", r"\1=", found, flags=re.MULTILINE).splitlines()
 
 
 def _options(name: str, words: Sequence[str]) -> list[str]:
     """The keys and flags that the usage of a command shows, without those that are typed."""
-    usage = _printed(lambda: import_module(f"mlplab.cli.commands.{name}").main(["--help"]))
+    usage = import_module(f"mlplab.cli.commands.{name}").__doc__ or ""
     found = re.findall(r"^  (--[a-z]+|[a-z_.]+=(?:[a-z]+\b)?)", usage, re.MULTILINE)
     typed = {each.partition("=")[0] for each in words}
     return [each for each in found if each.partition("=")[0] not in typed]
-
-
-def _printed(ask: Callable[[], None]) -> str:
-    """What a question prints; as much as it does before an error, such as a wrong word before the last."""
-    with redirect_stdout(StringIO()) as printed, suppress(Exception, SystemExit):
-        ask()
-    return printed.getvalue()
 
 
 def _files(key: str, word: str) -> list[str]:

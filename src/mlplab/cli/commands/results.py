@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.cli.terminal import print_usage
+from mlplab.errors import Fault, UserError, listed
 from mlplab.typed_commands import command_line
 
 
@@ -49,10 +50,16 @@ def main(words: Sequence[str]) -> None:
     from mlplab.commands.results_table import results_table
     from mlplab.runs.compare.run_result import trials_in_order
 
+    console = Console()
     if arguments.watch:
-        watch(arguments.folders)
+        from mlplab.sweeps.watch.watch import watch
+
+        if len(arguments.folders) > 1:
+            found, remedy = listed(map(str, arguments.folders)), "give the folder of one sweep"
+            raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
+        watch(arguments.folders[0], console, live=sys.stdout.isatty() and not console.is_dumb_terminal)
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
-    runs, console = read_runs(arguments.folders), Console()
+    runs = read_runs(arguments.folders)
     if arguments.format == "csv":
         print(results_csv(results_by_table(runs, by, arguments.sort)), end="")
         return
@@ -64,17 +71,3 @@ def main(words: Sequence[str]) -> None:
         tables = results_by_folder(runs)
     for results in tables:
         console.print(results_table(results, console.width, results.title if len(tables) > 1 else None))
-
-
-def watch(folders: Sequence[Path]) -> None:
-    """Shows a sweep or a run until it ends."""
-    from rich.console import Console
-
-    from mlplab.errors import Fault, UserError, listed
-    from mlplab.sweeps.watch.watch import watch
-
-    if len(folders) > 1:
-        found, remedy = listed(map(str, folders)), "give the folder of one sweep"
-        raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
-    console = Console()
-    watch(folders[0], console, live=sys.stdout.isatty() and not console.is_dumb_terminal)

@@ -69,12 +69,8 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: 
         draw(run, folder, metrics, cache)
     finally:  # a full disk or Ctrl-C takes only the figures
         print_scores(metrics, console, has_class_weights=run.data.class_weights != "none")
-        for line in (
-            f"run folder: {inside(folder)}",
-            *film_lines(folder),
-            tensorboard_command(tensorboard_folder(folder)),
-        ):
-            print_line(console, line)
+        tensorboard = tensorboard_command(tensorboard_folder(folder))
+        print_line(console, f"run folder: {inside(folder)}", *film_lines(folder), tensorboard)
 
 
 def resumed(overrides: Sequence[str], *, multirun: bool = False) -> tuple[TrainConfig, Path]:

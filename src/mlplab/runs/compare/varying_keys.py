@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from mlplab.config import MAY_BE_AUTO
 from mlplab.runs.compare.labels import as_typed
 from mlplab.runs.compare.ranking import SPLIT_KEYS
 from mlplab.runs.compare.run_result import RunResult
@@ -14,14 +15,6 @@ REPEATS = ("seed", *SPLIT_KEYS)
 
 IGNORED = ("name", *MAY_DIFFER, "baselines", "test_predictions", "figures")
 """Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
-
-MAY_BE_AUTO = (
-    *("ensemble", "monitor", "loss.", "data.batch_size", "trainer.max_epochs"),
-    *("model.hidden", "model.activation", "model.dropout", "model.periodic_features"),
-    *("model.piecewise_linear_bins", "model.piecewise_linear_width", "model.linear_path"),
-    *("optimizer.lr", "optimizer.weight_decay"),
-)
-"""Keys that may be `auto`, which the table replaces."""
 
 COMMON_METRICS = ("val/log_loss", "val/rmse")
 """The metrics that compare runs which monitor different metrics: of classes and of numbers."""
@@ -54,7 +47,7 @@ def varying_keys(runs: Sequence[RunResult]) -> list[str]:
 
 
 def _is_unresolved(run: RunResult) -> bool:
-    return any(value == "auto" and key.startswith(MAY_BE_AUTO) for key, value in run.config.items())
+    return any(run.config.get(key) == "auto" for key in MAY_BE_AUTO)
 
 
 def _varies(key: str, runs: Sequence[RunResult]) -> bool:

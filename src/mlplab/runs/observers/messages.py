@@ -2,7 +2,7 @@
 
 import math
 
-from mlplab.config import CustomModel, ResolvedConfig, ResolvedMlp, UserTable
+from mlplab.config import CustomModel, Mlp, ResolvedConfig, UserTable
 from mlplab.config.metrics import metrics_of
 from mlplab.conformal.residuals import ROUNDING
 from mlplab.console import plural
@@ -50,7 +50,7 @@ def header_lines(run: Run, stack: StackTrainer, device: str, state: StackState |
 def _body(run: ResolvedConfig) -> str:
     """The hidden layers, such as `3 × 128 units (relu)`."""
     model = run.model
-    if not isinstance(model, ResolvedMlp):
+    if not isinstance(model, Mlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
     widths, dropout = model.hidden, model.dropout
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))

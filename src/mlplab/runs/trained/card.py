@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from itertools import chain
 
-from mlplab.config import ResolvedMlp
+from mlplab.config import Mlp
 from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import in_digits, plural
 from mlplab.data.schema import column_rows
@@ -80,7 +80,7 @@ def known_values(ensemble: Ensemble) -> list[str]:
     lines = [f"all categories of {listed(categorical, 50)}"] if categorical else []
     if len(categorical) < len(schema.inputs):
         lines += dict.fromkeys(OF_NUMBERS[model.preprocessing.name] for model in models)
-        bins = {model.piecewise_linear_bins for model in models if isinstance(model, ResolvedMlp)} - {0}
+        bins = {model.piecewise_linear_bins for model in models if isinstance(model, Mlp)} - {0}
         lines += [
             f"{count + 1} quantiles of each number or date, for its piecewise-linear embedding"
             for count in bins

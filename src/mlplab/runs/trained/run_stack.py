@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from mlplab.config import ResolvedMlp
+from mlplab.config import Mlp
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.models import Network
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -68,7 +68,7 @@ class RunStack:
         """The network of the members from number `first` on; there is one for each order of activations."""
         chosen = slice(first, first + self._size)
         models, states = self._models[chosen], self._states[chosen]
-        activations = str([model.activation for model in models if isinstance(model, ResolvedMlp)])
+        activations = str([model.activation for model in models if isinstance(model, Mlp)])
         if activations not in self._networks:
             self._networks[activations] = self.runs[0].build_network(models)
         network = self._networks[activations]

@@ -89,8 +89,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
         lines += [*film_lines(root), *with_introduction(commands)]
-        for line in (*lines, command_line("report", root), tensorboard_command(root)):
-            print_line(console, line)
+        print_line(console, *lines, command_line("report", root), tensorboard_command(root))
     if counts["failed"]:
         raise RunFailed(failures(study))
 

@@ -4,18 +4,16 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from mlplab.config import Sweep
-from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.sweeps.plan import may_differ
 from mlplab.sweeps.search.space import Values
-from mlplab.sweeps.search.study import SearchStudy, TrialResult
-from mlplab.sweeps.stack_keys import may_differ
+from mlplab.sweeps.search.study import SearchStudy
 from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
 
 FEWEST_MEMBERS = 8
@@ -24,9 +22,6 @@ little time, the first batch has so many."""
 
 SHARES = (FACTOR**-2, FACTOR**-1)
 """The shares of its epochs after which a trial is compared: a ninth and a third."""
-
-RUNG = "rung/"
-"""How the names of values at rungs begin in metrics.json."""
 
 Launch = Callable[[Mapping[str, Sequence[str]], Mapping[str, Bracket]], Sequence[RunResult]]
 """Trains runs, given their overrides and brackets by the names of their folders."""
@@ -60,22 +55,19 @@ def train_trials(
         batch = next_batch(study, settings, defaults, int(affordable))
         if not batch:
             return
-        overrides = {
-            trial_name(trial.number): [*study.space.overrides(trial.params), "test=false"] for trial in batch
-        }
+        trials = {trial_name(trial.number): trial for trial in batch}
+        overrides = {name: [*study.space.overrides(t.params), "test=false"] for name, t in trials.items()}
         bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
-        brackets = {
-            trial_name(trial.number): bracket if trial.number else Bracket((), deadline) for trial in batch
-        }
+        brackets = {name: bracket if t.number else Bracket((), deadline) for name, t in trials.items()}
         try:
-            results = [_result(run.metrics, study.monitor) for run in launch(overrides, brackets)]
+            results = [run.metrics for run in launch(overrides, brackets)]
             refused = False
         except UserError as error:
             if refused:
                 raise
             refused = True
             log.warning("a batch could not be trained: %s", reason_of(error))
-            results = [TrialResult("failed", reason=reason_of(error))] * len(batch)
+            results = [{"status": "failed", "reason": reason_of(error)}] * len(batch)
         for trial, result in zip(batch, results, strict=True):
             study.tell(trial.number, result)
         seconds_per_trial = (time.monotonic() - begin) / len(batch)
@@ -115,14 +107,3 @@ def next_bracket(study: SearchStudy, pruning: str, deadline: float) -> Bracket:
         for number, share in enumerate(SHARES, 1)
     ]
     return Bracket(tuple(rungs) if pruning == "halving" else (), deadline)
-
-
-def _result(metrics: Mapping[str, Any], monitor: str) -> TrialResult:
-    """How a trial has ended. One without the monitored metric has failed."""
-    status, value = str(metrics["status"]), metrics.get(monitor)
-    if status == "done" and value is None:
-        return TrialResult("failed", reason=f"{monitor} is not defined")
-    worst = sign_of(monitor) * math.inf
-    values = {name: value for name, value in metrics.items() if name.startswith(RUNG)}
-    rungs = {int(name.removeprefix(RUNG)): worst if at is None else float(at) for name, at in values.items()}
-    return TrialResult(status, value, rungs, str(metrics.get("reason", "its process ended")))

@@ -2,9 +2,9 @@
 
 import json
 import logging
+import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +35,10 @@ STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": 
 """How Optuna counts trials, by status; others have failed. Samplers would not avoid the values of diverged
 trials if those had failed, too."""
 
+RUNG = "rung/"
+"""How the names of values at rungs begin in metrics.json."""
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """How a trial has ended: its status in metrics.json, the monitored metric, the values at the rungs that
-    it reached, by their numbers, and why the status is not `done`."""
-
-    status: str
-    value: float | None = None
-    rungs: Mapping[int, float] = field(default_factory=dict)
-    reason: str = ""
 
 
 class SearchStudy:
@@ -131,25 +123,28 @@ class SearchStudy:
         self._stored.add_trial(trial)
         return trial
 
-    def tell(self, number: int, result: TrialResult) -> None:
-        """Ends a trial. The value of a pruned one is that at its last rung, as Optuna has it.
+    def tell(self, number: int, metrics: Mapping[str, Any]) -> None:
+        """Ends a trial, as its run's metrics.json says. One without the monitored metric has failed.
 
-        One that diverged has no value, even if it had reached a rung.
+        The value of a pruned one is that at its last rung, as Optuna has it. One that diverged has no value,
+        even if it had reached a rung.
         """
-        state = STATES.get(result.status, TrialState.FAIL)
-        rungs = {} if result.status == "diverged" else result.rungs
-        value = result.value if state == TrialState.COMPLETE else None
-        if state == TrialState.PRUNED and rungs:
-            value = rungs[max(rungs)]
-        for storage in (self._journal, self._memory):
-            study = storage.get_study_id_from_name(STUDY)
-            trial = storage.get_trial_id_from_study_id_trial_number(study, number)
-            for rung, reached in rungs.items():
-                storage.set_trial_intermediate_value(trial, rung, reached)
-            if result.status != "done":
-                storage.set_trial_user_attr(trial, "status", result.status)
-                storage.set_trial_user_attr(trial, "reason", result.reason)
-            storage.set_trial_state_values(trial, state, None if value is None else [value])
+        status, value = str(metrics["status"]), metrics.get(self.monitor)
+        reason = str(metrics.get("reason", "its process ended"))
+        rungs = {name.removeprefix(RUNG): at for name, at in metrics.items() if name.startswith(RUNG)}
+        if status == "done" and value is None:
+            status, reason, rungs = "failed", f"{self.monitor} is not defined", {}
+        state = STATES.get(status, TrialState.FAIL)
+        for study, storage in ((self._stored, self._journal), (self.study, self._memory)):
+            study_id = storage.get_study_id_from_name(STUDY)
+            trial = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+            for rung, at in rungs.items() if status != "diverged" else ():
+                reached = self.sign * math.inf if at is None else float(at)
+                storage.set_trial_intermediate_value(trial, int(rung), reached)
+            if status != "done":
+                storage.set_trial_user_attr(trial, "status", status)
+                storage.set_trial_user_attr(trial, "reason", reason)
+            study.tell(number, value if state == TrialState.COMPLETE else None, state)
 
 
 def status_of(trial: FrozenTrial) -> str:

@@ -135,8 +135,7 @@ def _logged_epoch(run: Path) -> tuple[int, int]:
 
 def stamp_of(path: Path) -> Stamp:
     """The current stamp of a file."""
-    try:
+    with suppress(OSError):
         status = path.stat()
-    except OSError:
-        return (0, 0)
-    return status.st_ino, status.st_mtime_ns
+        return status.st_ino, status.st_mtime_ns
+    return 0, 0

@@ -269,6 +269,6 @@ def _factors(settings: Settings, kind: ParameterKind) -> Factors:
     """
     group, root = kind.group, kind.fan_in**0.5
     lr, decay = getattr(settings.lr_factors, group, 1.0), getattr(settings.weight_decay_factors, group, 1.0)
-    if isinstance(settings, config.ResolvedAdam) and settings.lr_by_fan_in and group == "weights":
+    if isinstance(settings, config.Adam) and settings.lr_by_fan_in and group == "weights":
         lr, decay = lr / root, decay * (root if settings.name == "adamw" else kind.fan_in)
     return lr, decay

@@ -10,7 +10,7 @@ from torch import Tensor
 from mlplab import config
 from mlplab.training.private_interfaces import fused_adam, fused_adamw, fused_sgd
 
-Settings = config.ResolvedAdam | config.ResolvedSgd
+Settings = config.ResolvedOptimizer
 
 Rows = Mapping[str, list[Tensor]]
 """The rows of some members, or some columns of them, by name."""

@@ -163,7 +163,7 @@ def build_stack_network(
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema = first.model.preprocessing, table.schema
     statistics = None
-    bins = first.model.piecewise_linear_bins if isinstance(first.model, config.ResolvedMlp) else 0
+    bins = first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0
     if initialize:
         statistics = member_statistics(
             table.x,
