@@ -68,16 +68,21 @@ class Observed(StackCallback):
 
     @property
     def acts_on_steps(self) -> bool:
+        """Whether the observer does."""
         return type(self._observer).on_step is not Observer.on_step
 
     def on_start(self, *_: object) -> None:
+        """Calls it."""
         self._observer.on_start(self._stack)
 
     def next_stop(self, step: int) -> int:
+        """That of the observer."""
         return self._observer.next_stop(step)
 
     def on_step(self, *_: object) -> None:
+        """Calls it."""
         self._observer.on_step(self._stack)
 
     def on_epoch(self, *_: object) -> None:
+        """Calls it."""
         self._observer.on_epoch(self._stack)
