@@ -145,35 +145,27 @@ class Workspace:
             layer._parameters.get(name) is parameter for layer, name, parameter in self._sources
         )
 
-    def forward(self, x: Input) -> Output:
-        """Returns the network's output."""
+    def forward(self, x: Input, passed: list[Tensor] | None = None) -> Output:
+        """Returns the network's output; appends copies of the outputs of all operations to `passed`."""
         self.input.padded = self.input.values = x.detach() if x.requires_grad else x  # without padding
         for operation in self.operations:
             operation.forward()
+            if passed is not None:
+                passed.append(operation.output.values.clone())
         return self.output.values.clone()
 
-    def propagate(self) -> Buffer:
-        """Writes the gradients of the parameters, given that of the network's output in `output`."""
+    def propagate(self, passed: list[Tensor] | None = None) -> Buffer:
+        """Writes the gradients of the parameters, given that of the network's output in `output`.
+
+        Copies of the gradients at the outputs of all operations are appended to `passed`, the last one first.
+        """
         gradient = self.output
         for operation, heads in self._backward:
+            if passed is not None:
+                passed.append(gradient.values.clone())
             self.heads = heads  # as where the operation was built
             gradient = operation.backward(gradient)
         return gradient
-
-    def trace(self, x: Input, derivative: Callable[[Output], Output]) -> list[tuple[Tensor, Tensor]]:
-        """The output of each operation, and the gradient there, given that of the network's output."""
-        self.input.padded = self.input.values = x
-        outputs, gradients = list[Tensor](), list[Tensor]()
-        for operation in self.operations:
-            operation.forward()
-            outputs.append(operation.output.values.clone())
-        gradient = self.output
-        gradient.values.copy_(derivative(outputs[-1]))
-        for operation, heads in self._backward:
-            self.heads = heads
-            gradients.append(gradient.values.clone())
-            gradient = operation.backward(gradient)
-        return [*zip(outputs, reversed(gradients), strict=True)]
 
     def backward(self, gradient: Output) -> Tensor | None:
         """Adds the gradients of the parameters to their `grad`; returns that of `x` if it needs one."""

@@ -13,13 +13,18 @@ from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.embeddings.piecewise_linear import Knots
-from mlplab.models.layers.heads import SeparateLinear, mean_of_heads
-from mlplab.models.layers.linear import Linear
+from mlplab.models.layers.heads import mean_of_heads
 from mlplab.models.linear_path import LinearPath, build_linear_path
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Inputs, Preprocessing
 from mlplab.models.targets import ClassProbabilities
 from mlplab.random_streams import SkipInit
+
+OF_SHAPE = {
+    *("hidden", "norm", "residual", "input_scale", "parametric_activation", "heads"),
+    *("periodic_features", "periodic_projection", "piecewise_linear_width"),
+}
+"""The keys of a network that all members share; the arguments of `MLP` have the same names."""
 
 TENSOR_DIMENSIONS = 3
 """Dimensions of every parameter and buffer of a network: member, row, column."""
@@ -105,15 +110,13 @@ def parameter_kinds(network: nn.Module) -> list[ParameterKind]:
     """The kind of each parameter.
 
     A layer may name the group of its parameters in an attribute `parameter_group`. In others, `bias` belongs
-    to `biases`, and all else to `weights`.
+    to `biases`, and all else to `weights`. A linear layer has the number of its inputs in `fan_in`.
     """
     kinds = []
-    for name, parameter in network.named_parameters():
+    for name, _ in network.named_parameters():
         path, _, leaf = name.rpartition(".")
         layer, by_name = network.get_submodule(path), "biases" if leaf == "bias" else "weights"
-        is_matrix = isinstance(layer, Linear | SeparateLinear) and leaf == "weight"
-        of_heads = layer.heads if isinstance(layer, SeparateLinear) else 1
-        fan_in = parameter.shape[1] // of_heads if is_matrix else 1
+        fan_in = getattr(layer, "fan_in", 1) if leaf == "weight" else 1
         kinds.append(ParameterKind(getattr(layer, "parameter_group", by_name), fan_in))
     return kinds
 
@@ -146,21 +149,13 @@ def build_network(
                 knots = torch.zeros(len(seeds), bins + 1, len(preprocessing.numeric))
             body = MLP(
                 *widths,
-                hidden=model.hidden,
                 activation=[section.activation for section in sections],  # type: ignore[misc, union-attr]
                 dropout=[section.dropout for section in sections],  # type: ignore[union-attr]
-                norm=model.norm,
-                residual=model.residual,
                 seeds=seeds,
                 numeric_features=len(preprocessing.numeric),
-                periodic_features=model.periodic_features,
-                input_scale=model.input_scale,
-                parametric_activation=model.parametric_activation,
-                periodic_projection=model.periodic_projection,
                 knots=knots,
-                piecewise_linear_width=model.piecewise_linear_width,
-                heads=model.heads,
                 columns=preprocessing.columns,
+                **model.model_dump(include=OF_SHAPE),
             )
             if model.linear_path:
                 linear_path = build_linear_path(preprocessing, len(seeds))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.models.layers.activation import elementwise
-from mlplab.models.layers.linear import Linear, uniform
+from mlplab.models.layers.linear import Linear, padded_product, uniform
 from mlplab.random_streams import generator
 
 ByHead = Float[Tensor, "member batch head unit"]
@@ -67,13 +67,10 @@ class SharedLinear(Linear):
         self.bias = nn.Parameter(self.bias.detach().repeat(1, heads, 1))
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member row output"]:
-        """As one product of the rows of all heads, padded with zeros as in `Linear`, but for all widths."""
-        _, rows, columns = self.weight.shape
+        """As one product of the rows of all heads."""
         x = x.unsqueeze(2) if self.is_first else by_head(x, self.heads)
-        below, right = -rows % 4, -columns % 4
-        scaled = nn.functional.pad((x * self.r.unsqueeze(1)).flatten(1, 2), (0, below))
-        product = torch.bmm(scaled, nn.functional.pad(self.weight, (0, right, 0, below)))
-        product = by_head(product[..., :columns], self.heads)
+        product = padded_product((x * self.r.unsqueeze(1)).flatten(1, 2), self.weight)
+        product = by_head(product, self.heads)
         return torch.addcmul(self.bias.unsqueeze(1), product, self.s.unsqueeze(1)).flatten(1, 2)
 
     def operation(self, x: Buffer, workspace: Workspace, *, skip: bool = False) -> Operation:
@@ -139,19 +136,15 @@ class SeparateLinear(nn.Module):
         super().__init__()
         sources = [generator(seed, "weights", index) for seed in seeds]
         drawn = uniform((heads, in_features + 1, out_features), in_features**-0.5, sources)
-        self.heads = heads
+        self.heads, self.fan_in = heads, in_features
         self.weight = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
         self.bias = nn.Parameter(drawn[:, :, -1].clone())
 
     def forward(self, a: Float[Tensor, "member row input"]) -> Float[Tensor, "member row output"]:
-        """As a product for each head, padded with zeros as in `Linear`, but for all widths."""
-        (members, _, inputs), outputs = a.shape, self.bias.shape[2]
-        below, right = -inputs % 4, -outputs % 4
+        """As a product for each head."""
         rows = by_head(a, self.heads).transpose(1, 2).flatten(0, 1)
-        weight = self.weight.view(members, self.heads, inputs, outputs).flatten(0, 1)
-        padded_weight = nn.functional.pad(weight, (0, right, 0, below))
-        z = torch.bmm(nn.functional.pad(rows, (0, below)), padded_weight)[..., :outputs]
-        z = z.view(members, self.heads, -1, outputs).transpose(1, 2)
+        weight = torch.unflatten(self.weight, 1, (self.heads, -1)).flatten(0, 1)
+        z = torch.unflatten(padded_product(rows, weight), 0, (-1, self.heads)).transpose(1, 2)
         return (z + self.bias.unsqueeze(1)).flatten(1, 2)
 
     def operation(self, a: Buffer, workspace: Workspace) -> Operation:
