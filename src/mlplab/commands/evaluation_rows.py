@@ -14,7 +14,6 @@ from jaxtyping import Float, Float64
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
-from mlplab.data.class_labels import predicted_classes
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
@@ -29,8 +28,6 @@ from mlplab.runs.scores import Scores, first_class_scores, score_networks, score
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.losses import build_loss
-
-Confusion = Float64[np.ndarray, "true predicted"]
 
 Part = Literal["test", "all", "unchecked"]
 """Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
@@ -78,12 +75,6 @@ class EvaluationRows:
         found |= ensemble.uncertainty.scores(predicted, self.y, self.weight)
         return found | first_class_scores(schema, predicted, self.y, self.weight)
 
-    def confusion(self, probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Confusion:
-        """The number (or weight) of rows by true and predicted class."""
-        classes = probabilities.shape[1]
-        pairs = self.y[:, 0].astype(np.int64) * classes + predicted_classes(probabilities, threshold)
-        return np.bincount(pairs, self.weight, classes**2).astype(np.float64).reshape(classes, classes)
-
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
@@ -109,7 +100,7 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
     Rows that were in training or validation of any run are left out unless `include`.
     """
     first, schema = ensemble.runs[0], ensemble.schema
-    with _opened(data, first) as source:
+    with opened_rows(data, first) as source:
         path = source.where
         if absent := [name for name in schema.targets if name not in source.schema]:
             what = f"has no target column '{absent[0]}' to compare predictions with"
@@ -137,7 +128,8 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
 
 
-def _opened(data: str | pl.DataFrame, run: TrainedRun) -> AbstractContextManager[Source]:
+def opened_rows(data: str | pl.DataFrame, run: TrainedRun) -> AbstractContextManager[Source]:
+    """Opens a file or a frame of new rows for a run."""
     if isinstance(data, pl.DataFrame):
         return nullcontext(Source.of_frame(FRAME, data))
     return opened(data, csv_options(run.config.data))

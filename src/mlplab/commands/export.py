@@ -8,11 +8,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mlplab.commands.evaluation_rows import opened_rows
 from mlplab.data.cells.parse import named
-from mlplab.data.frames import FRAME
-from mlplab.data.io.discovery import opened
-from mlplab.data.io.source import Source
-from mlplab.data.load_table import csv_options, opened_source
+from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import check_columns
 from mlplab.errors import Fault, UserError
 from mlplab.files import check_output, replacing
@@ -101,15 +99,13 @@ def write_model(
 
 def _rows_to_check(ensemble: Ensemble, data: str | pl.DataFrame | None) -> tuple[pl.DataFrame, bool]:
     """The first rows of the data, or of the first run's table; and whether numbers have a decimal comma."""
-    section, names = ensemble.config[0].data, ensemble.schema.names
+    names = ensemble.schema.names
     with ExitStack() as files:
-        if isinstance(data, pl.DataFrame):
-            source = Source.of_frame(FRAME, data)
-        elif data is not None:
-            source = files.enter_context(opened(data, csv_options(section)))
+        if data is not None:
+            source = files.enter_context(opened_rows(data, ensemble.runs[0]))
         else:
             try:
-                source = files.enter_context(opened_source(section))
+                source = files.enter_context(opened_source(ensemble.config[0].data))
             except UserError as error:
                 remedy = "give other rows on which to check the model: data.path=…"
                 raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
