@@ -90,12 +90,11 @@ class MLP(BackpropagationModule):
 
         sources = list(range(in_features) if columns is None else columns)
         for embedding in self.embeddings:
-            numbers = sources[:numeric_features]
+            added = [number for number in sources[:numeric_features] for _ in range(embedding.width)]
             if isinstance(embedding, ColumnwiseEmbedding):
-                embedded = [number for number in numbers for _ in range(embedding.width)]
-                sources = [*embedded, *sources[embedding.kept :]]
+                sources = [*added, *sources[embedding.kept :]]
             else:
-                sources += [number for number in numbers for _ in range(embedding.count)]
+                sources += added
 
         def linear(index: int, width: int, next_width: int) -> Linear:
             if heads == 1:

@@ -30,6 +30,11 @@ TENSOR_DIMENSIONS = 3
 """Dimensions of every parameter and buffer of a network: member, row, column."""
 
 
+Rows = Float[Tensor, "member batch feature"]
+Outputs = Float[Tensor, "member batch output"]
+HeadOutputs = Float[Tensor, "member row output"]
+
+
 class Network(nn.Module):
     """Maps centred columns, with NaN for missing values, to targets in their own units, or to probabilities.
 
@@ -50,7 +55,7 @@ class Network(nn.Module):
         """The number of the body's predictions of a row."""
         return self.body.heads if isinstance(self.body, BackpropagationModule) else 1
 
-    def forward_heads(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member row output"]:
+    def forward_heads(self, x: Rows) -> HeadOutputs:
         """Predictions of all heads, on the scale of the loss.
 
         Only columns with an indicator may have missing values.
@@ -59,9 +64,7 @@ class Network(nn.Module):
         offset = None if self.linear_path is None else self.linear_path.offset(inputs)
         return z if offset is None else z + offset.repeat_interleave(self.heads, 1)
 
-    def forward_body(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> tuple[Float[Tensor, "member batch output"], Inputs]:
+    def forward_body(self, x: Rows) -> tuple[Outputs, Inputs]:
         """The mean output of the body's heads, and the network's input; likewise."""
         z, inputs = self._forward(x)
         is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
@@ -69,20 +72,16 @@ class Network(nn.Module):
             z = mean_of_heads(z, self.heads, logits=is_of_classes)
         return z, inputs
 
-    def _forward(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> tuple[Float[Tensor, "member row output"], Inputs]:
+    def _forward(self, x: Rows) -> tuple[HeadOutputs, Inputs]:
         inputs = self.preprocessing(x)
         return self.body(self.preprocessing.with_embeddings(inputs)), inputs
 
-    def forward_scaled(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> Float[Tensor, "member batch output"]:
+    def forward_scaled(self, x: Rows) -> Outputs:
         """Predictions on the scale of the loss; likewise."""
         z, inputs = self.forward_body(x)
         return z if self.linear_path is None else self.linear_path.output(z, inputs)
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
+    def forward(self, x: Rows) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
         z = self.forward_scaled(self.preprocessing.impute(x))
         return self.preprocessing.target_transform.inverse_transform(z)

@@ -16,17 +16,18 @@ from mlplab.models.layers.activation import elementwise
 from mlplab.models.layers.linear import Linear, padded_product, uniform
 from mlplab.random_streams import generator
 
+Rows = Float[Tensor, "member row unit"]
 ByHead = Float[Tensor, "member batch head unit"]
+Planes = Float[Tensor, "member head _ _"]
+HeadInputs = Float[Tensor, "member head input"]
 
 
-def by_head(rows: Float[Tensor, "member row unit"], heads: int) -> ByHead:
+def by_head(rows: Rows, heads: int) -> ByHead:
     """A view of the rows of all heads, with an axis for these."""
     return rows.view(len(rows), -1, heads, rows.shape[2])
 
 
-def signs_or_normal(
-    columns: Sequence[int], heads: int, seeds: Sequence[int], *, normal: bool
-) -> Float[Tensor, "member head input"]:
+def signs_or_normal(columns: Sequence[int], heads: int, seeds: Sequence[int], *, normal: bool) -> HeadInputs:
     """The r of the first layer, the only weights that differ between heads at first: ±1, or from N(0, 1).
 
     Args:
@@ -47,7 +48,7 @@ class SharedLinear(Linear):
         r: of the first layer, whose input is the same for all heads; None: it is 1.
     """
 
-    r: Float[Tensor, "member head input"]
+    r: HeadInputs
     s: Float[Tensor, "member head output"]
     bias: Float[Tensor, "member head output"]
 
@@ -58,7 +59,7 @@ class SharedLinear(Linear):
         seeds: Sequence[int],
         index: int,
         heads: int,
-        r: Float[Tensor, "member head input"] | None = None,
+        r: HeadInputs | None = None,
     ) -> None:
         super().__init__(in_features, out_features, seeds, index)
         self.heads, self.is_first = heads, r is not None
@@ -156,14 +157,10 @@ class SeparateLinear(nn.Module):
         shape = members, heads, a.padded.shape[2], z.padded.shape[2]
         padded_weight, product = weight.new_zeros(shape), weight.new_empty(shape)
 
-        def heads_first(rows: Float[Tensor, "member row unit"]) -> Float[Tensor, "member head batch unit"]:
+        def heads_first(rows: Rows) -> Planes:
             return by_head(rows, heads).transpose(1, 2)
 
-        def multiply(
-            left: Float[Tensor, "member head _ _"],
-            right: Float[Tensor, "member head _ _"],
-            out: Float[Tensor, "member head _ _"],
-        ) -> None:
+        def multiply(left: Planes, right: Planes, out: Planes) -> None:
             for of_member in zip(left, right, out, strict=True):
                 torch.bmm(*of_member[:2], out=of_member[2])
 
@@ -183,9 +180,7 @@ class SeparateLinear(nn.Module):
         return Operation(z, forward, backward)
 
 
-def mean_of_heads(
-    z: Float[Tensor, "member row output"], heads: int, *, logits: bool
-) -> Float[Tensor, "member batch output"]:
+def mean_of_heads(z: Rows, heads: int, *, logits: bool) -> Float[Tensor, "member batch unit"]:
     """The mean prediction for each row; of logits, the logarithm of the mean probability."""
     if not logits:
         return by_head(z, heads).mean(2)
