@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float64
 
-from mlplab.commands.evaluation_rows import EvaluationRows, Part, rows_of, run_scores
+from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
@@ -126,7 +125,7 @@ def evaluate(
 def score(
     ensemble: Ensemble,
     cache: DataCache,
-    data: str | pl.DataFrame | None = None,
+    data: NewRows | None = None,
     *,
     include: bool = False,
     importance: bool = False,

@@ -29,6 +29,9 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.losses import build_loss
 
+NewRows = str | pl.DataFrame
+"""The path of a file, or a frame."""
+
 Part = Literal["test", "all", "unchecked"]
 """Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
 
@@ -94,7 +97,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     return found | first_class_scores(run.schema, of_rows, rows.y, rows.weight)
 
 
-def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> tuple[EvaluationRows, Part]:
+def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[EvaluationRows, Part]:
     """The rows of a file or a frame, and what they are called.
 
     Rows that were in training or validation of any run are left out unless `include`.
@@ -128,7 +131,7 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
 
 
-def opened_rows(data: str | pl.DataFrame, run: TrainedRun) -> AbstractContextManager[Source]:
+def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source]:
     """Opens a file or a frame of new rows for a run."""
     if isinstance(data, pl.DataFrame):
         return nullcontext(Source.of_frame(FRAME, data))

@@ -1,6 +1,5 @@
 """The command export: trained runs as an ONNX model, and a page that says how to use it."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from mlplab.commands.evaluation_rows import opened_rows
+from mlplab.commands.evaluation_rows import NewRows, opened_rows
 from mlplab.data.cells.parse import named
 from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import check_columns
@@ -17,6 +16,7 @@ from mlplab.files import check_output, replacing
 from mlplab.onnx.card import model_card
 from mlplab.onnx.check import Check, check_model
 from mlplab.onnx.model import onnx_model
+from mlplab.runs.conformal.intervals import Levels
 from mlplab.runs.run_file import is_run_file
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels
@@ -42,8 +42,8 @@ def export(
     path: str | None = None,
     *,
     runs: str | int = "best",
-    interval: Sequence[float] = (),
-    sets: Sequence[float] = (),
+    interval: Levels = (),
+    sets: Levels = (),
     overwrite: bool = False,
 ) -> Exported:
     """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
@@ -70,11 +70,7 @@ def export(
 
 
 def write_model(
-    ensemble: Ensemble,
-    output: Path,
-    data: str | pl.DataFrame | None,
-    interval: Sequence[float] = (),
-    sets: Sequence[float] = (),
+    ensemble: Ensemble, output: Path, data: NewRows | None, interval: Levels = (), sets: Levels = ()
 ) -> Exported:
     """Writes the model of an ensemble, as `export`; `data` may be a frame."""
     card = output.with_suffix(".md")
@@ -97,7 +93,7 @@ def write_model(
     return Exported(output, card, check)
 
 
-def _rows_to_check(ensemble: Ensemble, data: str | pl.DataFrame | None) -> tuple[pl.DataFrame, bool]:
+def _rows_to_check(ensemble: Ensemble, data: NewRows | None) -> tuple[pl.DataFrame, bool]:
     """The first rows of the data, or of the first run's table; and whether numbers have a decimal comma."""
     names = ensemble.schema.names
     with ExitStack() as files:

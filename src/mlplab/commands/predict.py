@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,7 @@ from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
 from mlplab.errors import Fault, UserError
 from mlplab.files import check_output, replacing
+from mlplab.runs.conformal.intervals import Levels
 from mlplab.runs.predictions import column_names, spread_columns
 from mlplab.runs.trained.levels import check_levels
 from mlplab.runs.trained.load import load
@@ -46,8 +47,8 @@ def predict(
     runs: str | int = "best",
     threshold: float | None = None,
     spread: bool = False,
-    interval: Sequence[float] = (),
-    sets: Sequence[float] = (),
+    interval: Levels = (),
+    sets: Levels = (),
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mlplab.commands.evaluate import EvaluationResult, own_data, score
 from mlplab.commands.render import format_score, score_table
-from mlplab.config.metrics import sign_of
+from mlplab.config.metrics import metrics_of, sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import PARTS, Rows
@@ -94,8 +94,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         best = int(np.argmin([sign_of(monitor) * run.metric(monitor) for run in results]))
     metric = monitor.removeprefix("val/")
     if metric == "loss":  # which predictions alone do not determine
-        metric = "log_loss" if classes else "rmse" if y.shape[1] == 1 else STANDARDISED_RMSE
-        metric = "pinball" if quantiles else metric
+        metric = metrics_of(classes, quantiles)[0] if y.shape[1] == 1 else STANDARDISED_RMSE
     error, sign = error_of(metric, y, weight, classes, quantiles), sign_of(metric)
     judged = [(values, run.threshold) for values, run in zip(predictions, runs, strict=True)]
     counts = Counter(greedy_selection(judged, error, steps, best))

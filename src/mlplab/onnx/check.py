@@ -1,6 +1,6 @@
 """Compares a model with the networks that it was made of, by onnxruntime on rows of a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.onnx.inputs import as_input
 from mlplab.onnx.outputs import probabilities_name, set_names
+from mlplab.runs.conformal.intervals import Levels
 from mlplab.runs.predictions import Predicted
 from mlplab.runs.trained.ensemble import Ensemble
 
@@ -66,8 +67,8 @@ def check_model(
     model: bytes,
     ensemble: Ensemble,
     rows: pl.DataFrame,
-    intervals: Sequence[float],
-    sets: Sequence[float],
+    intervals: Levels,
+    sets: Levels,
     *,
     decimal_comma: bool = False,
 ) -> Check:
@@ -95,7 +96,7 @@ def check_model(
 
 
 def _number_differences(
-    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
+    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Levels, sets: Levels
 ) -> Iterator[float]:
     """The largest difference of each output, in units of `target_sd`."""
     units = target_sd(ensemble, ensemble.points(mean))
@@ -126,7 +127,7 @@ def target_sd(
 
 
 def _class_differences(
-    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
+    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Levels, sets: Levels
 ) -> Iterator[float]:
     """The largest difference of a probability, and the shares of rows whose label or set contradicts them."""
     probabilities = outputs[probabilities_name(ensemble.schema)]

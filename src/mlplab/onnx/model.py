@@ -1,7 +1,6 @@
 """The ONNX model of trained runs: raw columns in, predictions out."""
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -11,12 +10,11 @@ from mlplab.onnx.inputs import features_of
 from mlplab.onnx.layers import apply
 from mlplab.onnx.outputs import predictions, write_outputs
 from mlplab.onnx.preprocessing import preprocess
+from mlplab.runs.conformal.intervals import Levels
 from mlplab.runs.trained.ensemble import Ensemble
 
 
-def onnx_model(
-    ensemble: Ensemble, intervals: Sequence[float] = (), sets: Sequence[float] = ()
-) -> onnx.ModelProto:
+def onnx_model(ensemble: Ensemble, intervals: Levels = (), sets: Levels = ()) -> onnx.ModelProto:
     """The model of all networks of an ensemble; its metadata name the `targets` and `classes`, in JSON.
 
     Args:

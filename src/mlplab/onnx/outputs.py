@@ -13,6 +13,7 @@ from mlplab.errors import listed
 from mlplab.models.network import Network
 from mlplab.models.targets import ClassProbabilities, TargetScaling
 from mlplab.onnx.graph import Graph, Value
+from mlplab.runs.conformal.intervals import Levels
 from mlplab.runs.conformal.prediction_sets import lowest_probability
 from mlplab.runs.conformal.residuals import Residuals
 from mlplab.runs.predictions import (
@@ -30,7 +31,7 @@ def probabilities_name(schema: Schema) -> str:
     return unused_names(["probabilities"], known_names(schema))[0]
 
 
-def set_names(schema: Schema, levels: Sequence[float]) -> list[str]:
+def set_names(schema: Schema, levels: Levels) -> list[str]:
     """The names of the outputs with the prediction sets of these levels."""
     empty = [np.empty((0, len(schema.classes)), np.bool_)] * len(levels)
     return [column.name for column in set_columns(schema, empty, levels)]
@@ -75,9 +76,7 @@ def weighted_sum(parts: Iterable[Value], weights: Float64[np.ndarray, " part"]) 
     return sum(others, first)
 
 
-def write_outputs(
-    graph: Graph, ensemble: Ensemble, mean: Value, intervals: Sequence[float], sets: Sequence[float]
-) -> None:
+def write_outputs(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Levels, sets: Levels) -> None:
     """Names the outputs.
 
     They are the columns that `mlplab predict` adds, but probabilities and sets have a column for each class.
@@ -92,7 +91,7 @@ def write_outputs(
         _write_numbers(graph, ensemble, mean, intervals)
 
 
-def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Sequence[float]) -> None:
+def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) -> None:
     schema, classes = ensemble.schema, len(ensemble.schema.classes)
     number = (
         (_column(mean, 1) >= ensemble.threshold).cast(np.int64)
@@ -112,7 +111,7 @@ def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Sequence
         graph.output(name, mean >= lowest, meaning, columns=classes)
 
 
-def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Sequence[float]) -> None:
+def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Levels) -> None:
     schema, levels = ensemble.schema, ensemble.quantiles
     targets = len(schema.targets)
     points = [_column(mean, place) for place in range(len(levels) or targets)]
@@ -140,7 +139,7 @@ def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Seq
                 graph.output(next(names).name, limit, meaning)
 
 
-def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Sequence[float]) -> Value:
+def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Levels) -> Value:
     if residuals:
         points = [_quantile(*each) for each in zip(residuals, points, levels, strict=True)]
     return _ascending(points[0].graph.concat([each.unsqueeze(1) for each in points], 1), len(levels), 1)

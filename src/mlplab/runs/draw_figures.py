@@ -23,6 +23,7 @@ from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
+from mlplab.runs.conformal.intervals import Y
 from mlplab.runs.predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -124,11 +125,7 @@ def run_charts(run: TrainedRun, data: RunData) -> dict[str, Figure]:
 
 
 def _coverage(
-    ensemble: Ensemble,
-    scored: ScoredRows,
-    outputs: Predicted,
-    y: Float64[np.ndarray, "row target"],
-    columns: Sequence[ColumnValues],
+    ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y, columns: Sequence[ColumnValues]
 ) -> dict[str, Figure | None]:
     """How intervals, sets or quantiles do, by level and by parts of the rows; means over targets."""
     uncertainty, charts = ensemble.uncertainty, dict[str, Figure | None]()

@@ -1,6 +1,5 @@
 """The rows that baselines are fitted to: how many, and with which weights."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +7,7 @@ from jaxtyping import Float, Float64
 
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.table import Table
+from mlplab.runs.conformal.intervals import Levels
 
 FITTED_ROWS = (2000, 100_000)
 """Smallest and largest number of training rows for linear models. In between, their work (rows × columns² for
@@ -38,7 +38,7 @@ class TrainingData:
     table: Table
     train: Rows
     val: Rows
-    quantiles: Sequence[float] = ()
+    quantiles: Levels = ()
 
     @property
     def classes(self) -> int:

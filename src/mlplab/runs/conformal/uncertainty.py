@@ -10,6 +10,7 @@ from mlplab.data.schema import Schema
 from mlplab.runs.conformal.intervals import (
     LEVEL,
     Bounds,
+    Levels,
     Y,
     bounds_of,
     highest_level,
@@ -42,7 +43,7 @@ class Uncertainty:
 
     schema: Schema
     residuals: Sequence[Sequence[Residuals]]
-    quantiles: Sequence[float] = ()
+    quantiles: Levels = ()
     weights: Float64[np.ndarray, " run"] | None = None
 
     def corrected(self, predicted: Quantiles) -> Quantiles:
