@@ -7,7 +7,6 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -24,7 +23,7 @@ from mlplab.runs.compare.same_table import check_one_table
 from mlplab.runs.compare.varying_keys import common_monitor, without_repeats
 from mlplab.runs.discovery import finished_runs
 from mlplab.runs.folder import finite
-from mlplab.runs.predictions import out_of_fold, weighted_mean
+from mlplab.runs.predictions import HeldOut, out_of_fold, weighted_mean
 from mlplab.runs.scores import Scores
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
@@ -146,7 +145,7 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
             raise UserError(Fault("the runs predict different quantiles", where, found, remedy=remedy))
 
 
-def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
+def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, HeldOut]:
     """The validation rows of a run and its predictions for them; of an ensemble, those out of fold."""
     held_out = [data.members[member].split.val for member in run.members]
     rows = np.unique(np.concatenate(held_out))

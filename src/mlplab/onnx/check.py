@@ -14,7 +14,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.onnx.inputs import as_input
 from mlplab.onnx.outputs import probabilities_name, set_names
-from mlplab.runs.conformal.intervals import Levels
+from mlplab.runs.conformal.intervals import Levels, Y
 from mlplab.runs.predictions import Predicted
 from mlplab.runs.trained.ensemble import Ensemble
 
@@ -111,9 +111,7 @@ def _number_differences(
         yield float(difference.clip(min=0).max() / unit)
 
 
-def target_sd(
-    ensemble: Ensemble, points: Float64[np.ndarray, "row target"]
-) -> Float64[np.ndarray, " target"]:
+def target_sd(ensemble: Ensemble, points: Y) -> Float64[np.ndarray, " target"]:
     """The standard deviation of each target in training, or of these predictions, if it is larger.
 
     The network knows the first; of a log target, as a part of its size.

@@ -14,7 +14,6 @@ from mlplab.models.network import Network
 from mlplab.models.targets import ClassProbabilities, TargetScaling
 from mlplab.onnx.graph import Graph, Value
 from mlplab.runs.conformal.intervals import Levels
-from mlplab.runs.conformal.prediction_sets import lowest_probability
 from mlplab.runs.conformal.residuals import Residuals
 from mlplab.runs.predictions import (
     column_names,
@@ -104,9 +103,8 @@ def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) 
     meaning = f"of the classes in order: {listed(schema.classes, len(schema.classes))}"
     graph.output(probabilities_name(schema), mean, meaning, columns=classes)
     for name, level in zip(set_names(schema, sets), sets, strict=True):
-        of_runs = [lowest_probability(run.residuals, level) for run in ensemble.runs]
         largest = mean.op("ReduceMax", np.array([1]), keepdims=1)
-        lowest = largest.op("Min", float(np.average(of_runs, weights=ensemble.weights)))
+        lowest = largest.op("Min", ensemble.uncertainty.lowest_probability(level))
         meaning = f"which classes may be the true one, with a probability of {level:.5g}"
         graph.output(name, mean >= lowest, meaning, columns=classes)
 
@@ -146,10 +144,12 @@ def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: 
 
 
 def _quantile(residuals: Residuals, predicted: Value, share: float) -> Value:
-    """As `Residuals.quantile`, but for its margin of rounding."""
-    start, width = residuals.predicted[:-1], np.diff(residuals.predicted).clip(min=np.finfo(float).tiny)
-    rises = ((predicted.unsqueeze(1) - start) / width).clamp(0, 1) * np.diff(residuals.scale)
-    return predicted + (rises.sum(1) + residuals.scale[0]) * residuals.error(share)
+    """As `Residuals.quantile`, whose distance from a prediction is linear between those of its bins."""
+    knots = residuals.predicted
+    distances = residuals.quantile(knots, share) - knots
+    widths = np.diff(knots).clip(min=np.finfo(float).tiny)
+    rises = ((predicted.unsqueeze(1) - knots[:-1]) / widths).clamp(0, 1) * np.diff(distances)
+    return predicted + (rises.sum(1) + distances[0])
 
 
 def _ascending(values: Value, count: int, axis: int) -> Value:

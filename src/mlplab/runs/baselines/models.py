@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, X
+from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, Weights, X
 from mlplab.runs.conformal.intervals import Levels
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
@@ -204,7 +204,7 @@ Model = Constant | Linear | Boosting
 
 
 def _quantiles(
-    values: Float[np.ndarray, " row"], weights: Float[np.ndarray, " row"] | None, levels: Levels
+    values: Float[np.ndarray, " row"], weights: Weights, levels: Levels
 ) -> Float[np.ndarray, " level"]:
     """The weighted quantiles of values: the smallest that reach the shares."""
     return np.quantile(values, levels, method="inverted_cdf", weights=weights)
