@@ -120,13 +120,8 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            part: Part = "test"
-            if any(run.seen is None for run in ensemble.runs):
-                part = "unchecked"
-                log.warning("%s: %s", path, UNCHECKED)
-            else:
-                values = Values(x, y, schema.offsets)
-                rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
+            values = Values(x, y, schema.offsets)
+            rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
 
@@ -198,6 +193,9 @@ def _not_seen(
     chance, none is left out: the others would be odd ones. For runs of 1.0, which did not count how many do,
     the rows show it themselves.
     """
+    if any(run.seen is None for run in runs):
+        log.warning("%s: %s", path, UNCHECKED)
+        return rows, "unchecked"
     distinct = {seen.digest: seen for run in runs for seen in run.seen or []}  # all seeds have the same
     recognised = [(seen, seen.recognised(values, rows)) for seen in distinct.values()]
     were_there = [(seen, some) for seen, some in recognised if not seen.is_chance(some)]
