@@ -203,7 +203,7 @@ def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
         torch.testing.assert_close(whole, by_autograd(network)(x))
         for fewer in range(64, rows, 64):
             network(x[:, :fewer])
-    held = sum(used.operations[0].output.flat.shape[1] for used in network._free.values())
+    held = sum(used.operations[0][0].output.flat.shape[1] for used in network._free.values())
     assert held <= 4 * CACHED_ROWS // 2 * 8
 
 

@@ -158,7 +158,7 @@ def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
         refit, found = refit_and_first(data)
         assert_finite(refit.scores(X, y, None, ROWS))
         for each in (found, refit):
-            assert each.models["linear"].columns.named_transformers_["numbers"][1].n_samples_seen_ == 20
+            assert each.models["linear"].columns.named_transformers_["pipeline"][1].n_samples_seen_ == 20
         losses = found.models["boosting"].models[0].validation_score_
         assert np.ptp(losses) < 1e-9  # 7 rows are too few for a tree
         assert_finite(found.scores(X, y, None, ROWS))

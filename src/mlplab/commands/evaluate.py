@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
+from jaxtyping import Float64
 
-from mlplab.commands.evaluation_rows import Confusion, EvaluationRows, Part, rows_of, run_scores
+from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
+from mlplab.data.class_labels import confusion_matrix, predicted_classes
 from mlplab.errors import Fault, UserError
 from mlplab.files import write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
@@ -22,6 +23,8 @@ from mlplab.runs.trained.load import load
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
 from mlplab.training.scoring.scores import Scores
+
+Confusion = Float64[np.ndarray, "true predicted"]
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +125,7 @@ def evaluate(
 def score(
     ensemble: Ensemble,
     cache: DataCache,
-    data: str | pl.DataFrame | None = None,
+    data: NewRows | None = None,
     *,
     include: bool = False,
     importance: bool = False,
@@ -167,9 +170,11 @@ def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Score
     if not several and not classes:
         return None, None
     predicted, _ = ensemble.predict_features(first.x)
-    threshold = ensemble.threshold
     together = first.scores(ensemble, predicted) if several else None
-    return together, first.confusion(predicted, threshold) if classes else None
+    if not classes:
+        return together, None
+    actual, labels = first.y[:, 0].astype(np.int64), predicted_classes(predicted, ensemble.threshold)
+    return together, confusion_matrix(actual, labels, first.weight, len(classes))
 
 
 def _own_test_rows(

@@ -14,7 +14,6 @@ from jaxtyping import Float, Float64
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
-from mlplab.data.class_labels import predicted_classes
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
@@ -30,7 +29,8 @@ from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, scores
 
-Confusion = Float64[np.ndarray, "true predicted"]
+NewRows = str | pl.DataFrame
+"""The path of a file, or a frame."""
 
 Part = Literal["test", "all", "unchecked"]
 """Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
@@ -78,12 +78,6 @@ class EvaluationRows:
         found |= ensemble.uncertainty.scores(predicted, self.y, self.weight)
         return found | first_class_scores(schema, predicted, self.y, self.weight)
 
-    def confusion(self, probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Confusion:
-        """The number (or weight) of rows by true and predicted class."""
-        classes = probabilities.shape[1]
-        pairs = self.y[:, 0].astype(np.int64) * classes + predicted_classes(probabilities, threshold)
-        return np.bincount(pairs, self.weight, classes**2).astype(np.float64).reshape(classes, classes)
-
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
@@ -103,13 +97,13 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     return found | first_class_scores(run.schema, of_rows, rows.y, rows.weight)
 
 
-def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> tuple[EvaluationRows, Part]:
+def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[EvaluationRows, Part]:
     """The rows of a file or a frame, and what they are called.
 
     Rows that were in training or validation of any run are left out unless `include`.
     """
     first, schema = ensemble.runs[0], ensemble.schema
-    with _opened(data, first) as source:
+    with opened_rows(data, first) as source:
         path = source.where
         if absent := [name for name in schema.targets if name not in source.schema]:
             what = f"has no target column '{absent[0]}' to compare predictions with"
@@ -126,18 +120,14 @@ def rows_of(ensemble: Ensemble, data: str | pl.DataFrame, *, include: bool) -> t
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise UserError(Fault(what, path, remedy="give it such rows"))
-            part: Part = "test"
-            if any(run.seen is None for run in ensemble.runs):
-                part = "unchecked"
-                log.warning("%s: %s", path, UNCHECKED)
-            else:
-                values = Values(x, y, schema.offsets)
-                rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
+            values = Values(x, y, schema.offsets)
+            rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
 
 
-def _opened(data: str | pl.DataFrame, run: TrainedRun) -> AbstractContextManager[Source]:
+def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source]:
+    """Opens a file or a frame of new rows for a run."""
     if isinstance(data, pl.DataFrame):
         return nullcontext(Source.of_frame(FRAME, data))
     return opened(data, csv_options(run.config.data))
@@ -203,6 +193,9 @@ def _not_seen(
     chance, none is left out: the others would be odd ones. For runs of 1.0, which did not count how many do,
     the rows show it themselves.
     """
+    if any(run.seen is None for run in runs):
+        log.warning("%s: %s", path, UNCHECKED)
+        return rows, "unchecked"
     distinct = {seen.digest: seen for run in runs for seen in run.seen or []}  # all seeds have the same
     recognised = [(seen, seen.recognised(values, rows)) for seen in distinct.values()]
     were_there = [(seen, some) for seen, some in recognised if not seen.is_chance(some)]

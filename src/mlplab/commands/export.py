@@ -1,6 +1,5 @@
 """The command export: trained runs as an ONNX model, and a page that says how to use it."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mlplab.commands.evaluation_rows import NewRows, opened_rows
+from mlplab.conformal.intervals import Levels
 from mlplab.data.cells.parse import named
-from mlplab.data.frames import FRAME
-from mlplab.data.io.discovery import opened
-from mlplab.data.io.source import Source
-from mlplab.data.load_table import csv_options, opened_source
+from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import check_columns
 from mlplab.errors import Fault, UserError
 from mlplab.files import check_output, replacing
@@ -44,8 +42,8 @@ def export(
     path: str | None = None,
     *,
     runs: str | int = "best",
-    interval: Sequence[float] = (),
-    sets: Sequence[float] = (),
+    interval: Levels = (),
+    sets: Levels = (),
     overwrite: bool = False,
 ) -> Exported:
     """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
@@ -72,11 +70,7 @@ def export(
 
 
 def write_model(
-    ensemble: Ensemble,
-    output: Path,
-    data: str | pl.DataFrame | None,
-    interval: Sequence[float] = (),
-    sets: Sequence[float] = (),
+    ensemble: Ensemble, output: Path, data: NewRows | None, interval: Levels = (), sets: Levels = ()
 ) -> Exported:
     """Writes the model of an ensemble, as `export`; `data` may be a frame."""
     card = output.with_suffix(".md")
@@ -99,17 +93,15 @@ def write_model(
     return Exported(output, card, check)
 
 
-def _rows_to_check(ensemble: Ensemble, data: str | pl.DataFrame | None) -> tuple[pl.DataFrame, bool]:
+def _rows_to_check(ensemble: Ensemble, data: NewRows | None) -> tuple[pl.DataFrame, bool]:
     """The first rows of the data, or of the first run's table; and whether numbers have a decimal comma."""
-    section, names = ensemble.config[0].data, ensemble.schema.names
+    names = ensemble.schema.names
     with ExitStack() as files:
-        if isinstance(data, pl.DataFrame):
-            source = Source.of_frame(FRAME, data)
-        elif data is not None:
-            source = files.enter_context(opened(data, csv_options(section)))
+        if data is not None:
+            source = files.enter_context(opened_rows(data, ensemble.runs[0]))
         else:
             try:
-                source = files.enter_context(opened_source(section))
+                source = files.enter_context(opened_source(ensemble.config[0].data))
             except UserError as error:
                 remedy = "give other rows on which to check the model: data.path=…"
                 raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error

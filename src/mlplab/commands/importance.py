@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mlplab.config.metrics import metrics_of
 from mlplab.console import counted_lines, print_line
 from mlplab.errors import Fault, UserError
 from mlplab.files import write_json
@@ -103,7 +104,7 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     source = np.random.default_rng(ensemble.config[0].seed)
     rows = np.sort(source.choice(rows, count, replace=False))
     weight = None if first.weight is None else first.weight[rows]
-    metric = "log_loss" if schema.classes else "pinball" if ensemble.quantiles else "rmse"
+    metric, *_ = metrics_of(schema.classes, ensemble.quantiles)
     error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)
     with counted_lines("importance", f"of {len(schema.inputs):,} columns") as counter:
         base, columns = permutation_importance(ensemble, first.x[rows], error, repeats, counter)

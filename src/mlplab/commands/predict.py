@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from mlplab.conformal.intervals import Levels
 from mlplab.console import counted_lines
 from mlplab.data.check_task import threshold_fault
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
@@ -46,8 +47,8 @@ def predict(
     runs: str | int = "best",
     threshold: float | None = None,
     spread: bool = False,
-    interval: Sequence[float] = (),
-    sets: Sequence[float] = (),
+    interval: Levels = (),
+    sets: Levels = (),
     overwrite: bool = False,
     escape_formulas: bool = False,
 ) -> int:

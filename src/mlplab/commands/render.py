@@ -85,7 +85,7 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
 def main_scores(
     metrics: Mapping[str, Any], part: str = "test", names: Sequence[str] = ()
 ) -> dict[str, dict[str, float | None]]:
-    """The scores in a metrics.json: of the network (or ensemble and members) and of baselines.
+    """The scores in a metrics.json, by titles: of the network (or ensemble and members) and of baselines.
 
     Args:
         part: `test`, or `val`, on which only the network (or ensemble) is scored.
@@ -96,7 +96,7 @@ def main_scores(
     prefixes = {network_name(members): ""}
     if members > 1:
         prefixes["its networks (mean)"] = "members/"
-    prefixes |= {name: f"{name}/" for name in BASELINES[task]}
+    prefixes |= {title: f"{name}/" for name, title in BASELINES[task].items()}
     return {
         name: {metric: metrics.get(f"{prefix}{part}/{metric}") for metric in names}
         for name, prefix in prefixes.items()

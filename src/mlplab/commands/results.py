@@ -70,12 +70,10 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     with ExitStack() as files:
         inner = {files.enter_context(unpacked(folder)): folder for folder in folders}
         paths = {run.resolve(): (run, folder) for folder in inner for run in runs_in(folder)}  # no repeats
-        read, notes = read_all(run for run, _ in paths.values())
+        read, _ = read_all(run for run, _ in paths.values())
     if any(map(is_run_file, folders)):
         temporary = {run: inner[folder] / run.relative_to(folder) for run, folder in paths.values()}
         read = [replace(run, folder=temporary[run.folder]) for run in read]
-    for note in notes:
-        log.warning("%s", note)
     runs = trials_in_order(read) or without_repeats(read)
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
@@ -84,7 +82,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
 
 
 def read_all(folders: Iterable[Path]) -> tuple[list[RunResult], list[str]]:
-    """Reads runs; returns also sentences about those that are damaged or of another version, and left out.
+    """Reads runs; those that are damaged or of another version are left out, with warnings, which it returns.
 
     Raises:
         UserError: if no run can be read.
@@ -98,7 +96,10 @@ def read_all(folders: Iterable[Path]) -> tuple[list[RunResult], list[str]]:
             faults += error.faults
     if not runs:
         raise UserError(*faults)
-    return runs, first_few([f"left out, because it cannot be read: {fault.sentence()}" for fault in faults])
+    notes = first_few([f"left out, because it cannot be read: {fault.sentence()}" for fault in faults])
+    for note in notes:
+        log.warning("%s", note)
+    return runs, notes
 
 
 def results_by_table(

@@ -7,14 +7,13 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.evaluate import EvaluationResult, own_data, score
 from mlplab.commands.render import format_score, score_table
-from mlplab.config.metrics import sign_of
+from mlplab.config.metrics import metrics_of, sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import PARTS, Rows
@@ -29,7 +28,7 @@ from mlplab.runs.trained.greedy_selection import STANDARDISED_RMSE, error_of, gr
 from mlplab.runs.trained.run_stack import RunStack
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
-from mlplab.training.scoring.mean_predictions import out_of_fold, weighted_mean
+from mlplab.training.scoring.mean_predictions import HeldOut, out_of_fold, weighted_mean
 from mlplab.training.scoring.scores import Scores
 from mlplab.typed_commands import inside
 
@@ -94,8 +93,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         best = int(np.argmin([sign_of(monitor) * run.metric(monitor) for run in results]))
     metric = monitor.removeprefix("val/")
     if metric == "loss":  # which predictions alone do not determine
-        metric = "log_loss" if classes else "rmse" if y.shape[1] == 1 else STANDARDISED_RMSE
-        metric = "pinball" if quantiles else metric
+        metric = metrics_of(classes, quantiles)[0] if y.shape[1] == 1 else STANDARDISED_RMSE
     error, sign = error_of(metric, y, weight, classes, quantiles), sign_of(metric)
     judged = [(values, run.threshold) for values, run in zip(predictions, runs, strict=True)]
     counts = Counter(greedy_selection(judged, error, steps, best))
@@ -147,7 +145,7 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
             raise UserError(Fault("the runs predict different quantiles", where, found, remedy=remedy))
 
 
-def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
+def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, HeldOut]:
     """The validation rows of a run and its predictions for them; of an ensemble, those out of fold."""
     held_out = [data.members[member].split.val for member in run.members]
     rows = np.unique(np.concatenate(held_out))

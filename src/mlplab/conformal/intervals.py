@@ -10,6 +10,9 @@ from mlplab.conformal.residuals import Column, Residuals
 LEVEL = 0.9
 """The level of the intervals and sets that test rows are scored with."""
 
+Levels = Sequence[float]
+"""Of intervals, sets or quantiles."""
+
 Y = Float64[np.ndarray, "row target"]
 
 Bounds = Float64[np.ndarray, "row target limit"]

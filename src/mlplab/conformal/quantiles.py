@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
-from mlplab.conformal.intervals import Bounds
+from mlplab.conformal.intervals import Bounds, Levels
 from mlplab.conformal.residuals import Column, Residuals
 
 Quantiles = Float64[np.ndarray, "row quantile"]
 
 
-def corrected(residuals: Sequence[Residuals], predicted: Quantiles, levels: Sequence[float]) -> Quantiles:
+def corrected(residuals: Sequence[Residuals], predicted: Quantiles, levels: Levels) -> Quantiles:
     """The quantiles, corrected by the residuals of each, if there are any; so that none cross."""
     if not residuals:
         return np.sort(predicted, 1)
@@ -25,13 +25,13 @@ def corrected(residuals: Sequence[Residuals], predicted: Quantiles, levels: Sequ
 
 
 def median_of(
-    predicted: Float64[np.ndarray, "*row quantile"], levels: Sequence[float]
+    predicted: Float64[np.ndarray, "*row quantile"], levels: Levels
 ) -> Float64[np.ndarray, "*row 1"]:
     """The median, which is the prediction."""
     return predicted[..., [levels.index(MEDIAN)]]
 
 
-def interval_levels(levels: Sequence[float]) -> list[float]:
+def interval_levels(levels: Levels) -> list[float]:
     """The levels of the intervals between quantiles, the widest first: of 0.05, 0.5 and 0.95, only 0.9."""
     known = {round(level, 9) for level in levels}
     return [
@@ -39,14 +39,14 @@ def interval_levels(levels: Sequence[float]) -> list[float]:
     ]
 
 
-def bounds_between(predicted: Quantiles, levels: Sequence[float], level: float) -> Bounds:
+def bounds_between(predicted: Quantiles, levels: Levels, level: float) -> Bounds:
     """The limits of one of `interval_levels`."""
     places = [int(np.argmin(np.abs(np.array(levels) - end))) for end in ((1 - level) / 2, (1 + level) / 2)]
     return predicted[:, None, places]
 
 
 def pinball_loss(
-    predicted: Quantiles, y: Float64[np.ndarray, "row 1"], weight: Column | None, levels: Sequence[float]
+    predicted: Quantiles, y: Float64[np.ndarray, "row 1"], weight: Column | None, levels: Levels
 ) -> float:
     """The mean pinball loss of all quantiles."""
     error, level = y - predicted, np.array(levels)

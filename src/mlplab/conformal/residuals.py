@@ -75,17 +75,14 @@ class Residuals:
         For that, the new row is counted as one of those that were held out, and takes the farther place.
         Targets with the same error stay within, whatever the rounding.
         """
-        scale, outwards = np.interp(predicted, self.predicted, self.scale), -TIE if share < 0.5 else TIE
-        return predicted + scale * self.error(share) + outwards * (np.abs(predicted) + scale)
-
-    def error(self, share: float) -> float:
-        """The same of an error, in units of the scale."""
         needed = max(share, 1 - share) * (self.rows + 1) / self.rows
         if share < 0.5:
-            place = np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1
+            outwards, place = -TIE, np.searchsorted(self.below, 1 - needed + ROUNDING, side="right") - 1
         else:
-            place = np.searchsorted(self.share, needed - ROUNDING)
-        return float(self.errors[np.clip(place, 0, len(self.errors) - 1)])
+            outwards, place = TIE, np.searchsorted(self.share, needed - ROUNDING)
+        error = self.errors[np.clip(place, 0, len(self.errors) - 1)]
+        scale = np.interp(predicted, self.predicted, self.scale)
+        return predicted + scale * error + outwards * (np.abs(predicted) + scale)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As arrays, for a checkpoint."""

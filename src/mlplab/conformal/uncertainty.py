@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from mlplab.conformal.intervals import (
     LEVEL,
     Bounds,
+    Levels,
     Y,
     bounds_of,
     highest_level,
@@ -42,7 +43,7 @@ class Uncertainty:
 
     schema: Schema
     residuals: Sequence[Sequence[Residuals]]
-    quantiles: Sequence[float] = ()
+    quantiles: Levels = ()
     weights: Float64[np.ndarray, " run"] | None = None
 
     def corrected(self, predicted: Quantiles) -> Quantiles:
@@ -58,9 +59,13 @@ class Uncertainty:
         return np.average(of_runs, 0, self.weights)
 
     def sets(self, predicted: Outputs, level: float = LEVEL) -> Sets:
-        """The prediction sets; classes are in them from the mean over runs of the lowest probability on."""
+        """The prediction sets; classes are in them from `lowest_probability` on."""
+        return sets_of(predicted, self.lowest_probability(level))
+
+    def lowest_probability(self, level: float = LEVEL) -> float:
+        """The probability from which on a class is in the sets: the mean over runs."""
         lowest = [lowest_probability(of_run, level) for of_run in self.residuals]
-        return sets_of(predicted, float(np.average(lowest, weights=self.weights)))
+        return float(np.average(lowest, weights=self.weights))
 
     def scores_by_row(self, predicted: Outputs, y: Y, level: float) -> dict[str, Column]:
         """The `interval_scores` or `set_scores` of each row."""

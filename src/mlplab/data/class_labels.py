@@ -66,6 +66,14 @@ def predicted_classes(probabilities: Float64[np.ndarray, "row class"], threshold
     return probabilities.argmax(1)
 
 
+def confusion_matrix(
+    actual: Codes, predicted: Codes, weight: Float64[np.ndarray, " row"] | None, classes: int
+) -> Float64[np.ndarray, "actual predicted"]:
+    """The number (or weight) of rows by actual and predicted class."""
+    counts = np.bincount(actual * classes + predicted, weight, classes**2)
+    return counts.astype(np.float64).reshape(classes, classes)
+
+
 def weights_by_class(given: Mapping[str, float], classes: Sequence[str]) -> dict[str, float]:
     """The weight of each class; 1 if none is given."""
     weights = {find_label(label, classes): weight for label, weight in given.items()}

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.data.class_labels import predicted_classes
+from mlplab.data.class_labels import confusion_matrix, predicted_classes
 from mlplab.figures.scored_rows import THIS, ScoredRows
 from mlplab.figures.style import (
     HEIGHT,
@@ -49,10 +49,8 @@ def _largest(scored: ScoredRows, count: int) -> list[int]:
 def confusion(scored: ScoredRows) -> Figure:
     """Rows by actual and predicted class."""
     classes, chosen = scored.classes, _largest(scored, MOST_CLASSES)
-    counts = np.zeros((len(classes), len(classes)))
     predicted = predicted_classes(scored.predicted, scored.threshold)
-    np.add.at(counts, (scored.actual, predicted), scored.weight)
-    counts = counts[chosen]
+    counts = confusion_matrix(scored.actual, predicted, scored.weight, len(classes))[chosen]
     names, title = [classes[k] for k in chosen], "share of the actual class"
     base = chart_of(
         actual=[name for name in names for _ in names],

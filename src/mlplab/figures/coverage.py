@@ -1,7 +1,7 @@
 """How often intervals contain the target, or sets the class: by level, and by parts of the test rows."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import altair as alt
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from mlplab.console import in_digits, plural
 from mlplab.data.splits.split import sample_rows
-from mlplab.figures.scored_rows import MOST_PARTS, ColumnValues, ScoredRows, parts_of
+from mlplab.figures.scored_rows import MOST_PARTS, ColumnValues, PartRows, ScoredRows, worst_parts
 from mlplab.figures.style import (
     FREE,
     HEIGHT,
@@ -35,8 +35,14 @@ INSIDE, OUTSIDE = "target inside", "outside"
 SMALLEST_PART = 30
 """Rows of a part at least: of fewer, the share that is covered says little."""
 
-WORDS = {False: ("intervals", "target"), True: ("sets", "class")}
-"""Of numbers and of classes: what is drawn, and what it should contain."""
+Kind = Literal["intervals", "sets", "quantiles"]
+
+GOOD: dict[Kind, str] = {
+    "intervals": "contain the target",
+    "sets": "contain the class",
+    "quantiles": "are above the target",
+}
+"""What they do as often as their level says."""
 
 Inside = Float64[np.ndarray, " row"]
 
@@ -74,28 +80,21 @@ def intervals(scored: ScoredRows, bounds: Float64[np.ndarray, "row limit"], leve
 
 
 def coverage_over_level(
-    kind: Literal["intervals", "sets", "quantiles"],
-    scored: ScoredRows,
-    levels: Sequence[float],
-    shares: Sequence[float],
+    kind: Kind, scored: ScoredRows, levels: Sequence[float], shares: Sequence[float]
 ) -> Figure:
     """The share of test rows whose target or class is inside, or below a quantile, over the level."""
-    what = {
-        "intervals": "contain the target",
-        "sets": "contain the class",
-        "quantiles": "are above the target",
-    }
+    what = GOOD[kind]
     base = chart_of(level=levels, share=shares).encode(
         x=alt.X("level:Q", title=f"level of the {kind}", scale=UNIT),
-        y=alt.Y("share:Q", title=f"share of {kind} that {what[kind]}", scale=UNIT),
+        y=alt.Y("share:Q", title=f"share of {kind} that {what}", scale=UNIT),
         tooltip=["level:Q", "share:Q"],
     )
     marks = base.mark_line(color=NETWORK), base.mark_point(color=NETWORK, filled=True, size=50, opacity=1)
     return framed(
         *(diagonal(0.0, 1.0), *marks),
-        title=f"How often {kind} {what[kind]}",
+        title=f"How often {kind} {what}",
         subtitle=f"{scored.count()}; dashed: as often as the level says",
-        description=f"Share of {kind} that {what[kind]}, over their level; the two should be equal",
+        description=f"Share of {kind} that {what}, over their level; the two should be equal",
         size=(HEIGHT, HEIGHT),
     )
 
@@ -111,41 +110,35 @@ def coverage_by_part(
     Args:
         inside: whether a row's target is in its interval, or its class in its set; `size` is how large it is.
     """
-    kind, noun = WORDS[bool(scored.classes)]
+    kind: Kind = "sets" if scored.classes else "intervals"
 
-    def mean_of(values: Inside, rows: Any = slice(None)) -> float:
-        return float(np.average(values[rows], weights=scored.weight[rows]))
-
-    def sized(rows: Any = slice(None)) -> str:
-        mean = in_digits(mean_of(size, rows), 3)
+    def sized(rows: PartRows | slice = slice(None)) -> str:
+        mean = in_digits(scored.mean(size, rows), 3)
         return mean + (" wide" if not scored.classes else " class" if mean == "1" else " classes")
+
+    def standard_errors(rows: PartRows) -> float:
+        return (scored.mean(inside, rows) - level) * len(rows) ** 0.5
 
     if scored.classes:
         of_class = ColumnValues(scored.target, scored.actual.astype(np.float64), scored.classes)
         columns = [of_class, *columns]
-    parts = [
-        (mean_of(inside, rows), f"{column.name}: {name}", sized(rows), len(rows))
-        for column in columns
-        for name, rows in parts_of(column)
-        if SMALLEST_PART <= len(rows) < len(inside)
-    ]
+    parts = worst_parts(scored, columns, SMALLEST_PART, standard_errors)
     if not parts:
         return None
-    worst = sorted(parts, key=lambda part: (part[0] - level) * part[3] ** 0.5)[:MOST_PARTS]
-    overall = f"{mean_of(inside):.1%}, {sized()}"
+    bars = [
+        {
+            "name": name,
+            "inside": scored.mean(inside, rows),
+            "note": f"{sized(rows)}, {plural(len(rows), 'row')}",
+        }
+        for name, rows in parts[:MOST_PARTS]
+    ]
+    overall = f"{scored.mean(inside):.1%}, {sized()}"
     return bar_chart(
-        [
-            {"name": name, "inside": share, "note": f"{mean_size}, {plural(rows, 'row')}"}
-            for share, name, mean_size, rows in worst
-        ],
-        alt.X(
-            "inside:Q",
-            title=f"share of {kind} that contain the {noun}",
-            scale=UNIT,
-            axis=alt.Axis(tickCount=6),
-        ),
+        bars,
+        alt.X("inside:Q", title=f"share of {kind} that {GOOD[kind]}", scale=UNIT, axis=alt.Axis(tickCount=6)),
         lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(level)),
-        title=f"Where {kind} of level {level:g} contain the {noun} least often",
+        title=f"Where {kind} of level {level:g} {GOOD[kind]} least often",
         subtitle=f"{scored.count()}; all: {overall}; {len(parts)} parts; marked: the level",
-        description=f"Bars: the {len(worst)} parts of the rows whose {kind} contain the {noun} least often",
+        description=f"Bars: the {len(bars)} parts of the rows whose {kind} {GOOD[kind]} least often",
     )

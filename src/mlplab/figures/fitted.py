@@ -1,7 +1,6 @@
 """What a network has learned of one or two columns: a curve, a surface, or the borders of classes."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -19,7 +18,12 @@ OVERLAP = 0.1
 """Of opaque cells, as a share of their size, or there would be thin gaps between them."""
 
 
-def grid_over(x: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, "value column"]:
+Columns = Float64[np.ndarray, "row column"]
+Grid = Float64[np.ndarray, "value column"]
+Predicted = Float64[np.ndarray, "value output"]
+
+
+def grid_over(x: Columns) -> Grid:
     """Evenly spaced values of one or two columns, from the lowest to the highest of each."""
     count = CURVE if x.shape[1] == 1 else SURFACE
     axes = np.linspace(np.nanmin(x, 0), np.nanmax(x, 0), count).T
@@ -27,11 +31,7 @@ def grid_over(x: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, "valu
 
 
 def fitted(
-    columns: Sequence[str],
-    scored: ScoredRows,
-    grid: Float64[np.ndarray, "value column"],
-    predicted: Float64[np.ndarray, "value output"],
-    x: Float64[np.ndarray, "row column"],
+    columns: Sequence[str], scored: ScoredRows, grid: Grid, predicted: Predicted, x: Columns
 ) -> Figure:
     """Predictions at evenly spaced values of one or two columns, and rows of the table.
 
@@ -56,9 +56,8 @@ def fitted(
     if len(columns) == 1:
         line = chart_of(x=grid[:, 0], target=predicted[:, 0]).mark_line(color=NETWORK, strokeWidth=2.5)
         points = dots.mark_point(size=24, opacity=0.5, color=BASELINE).encode(tooltip=tooltip[:2])
-        at: dict[str, Any] = {"x": alt.X("x:Q", title=columns[0], scale=FREE)}
-        at["y"] = alt.Y("target:Q", title=target, scale=FREE)
-        layers = [points.encode(**at), line.encode(**at)]
+        at = alt.X("x:Q", title=columns[0], scale=FREE), alt.Y("target:Q", title=target, scale=FREE)
+        layers = [points.encode(*at), line.encode(*at)]
     elif classes:
         series = by_series("target", classes, legend=alt.Legend(title=target))
         share = alt.Opacity("share:Q", legend=None, scale=alt.Scale(range=[0.1, 0.5]))
@@ -81,9 +80,7 @@ def fitted(
     )
 
 
-def _cells(
-    grid: Float64[np.ndarray, "value column"], names: Sequence[str], overlap: float, **columns: object
-) -> alt.Chart:
+def _cells(grid: Grid, names: Sequence[str], overlap: float, **columns: object) -> alt.Chart:
     """A rectangle around each value of a grid of two columns."""
     edges: dict[str, Float64[np.ndarray, " value"]] = {}
     for axis, values in zip("xy", grid.T, strict=True):

@@ -21,6 +21,8 @@ from mlplab.figures.style import (
     spreads_far,
 )
 
+Curves = Mapping[str, Curve]
+
 LOSSES = ("train/loss", "val/loss")
 
 
@@ -45,7 +47,7 @@ def _rows(name: str, curves: Mapping[Any, Curve]) -> list[dict[str, Any]]:
     ]
 
 
-def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) -> Figure:
+def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
     """The curves of a run in one chart, with the best epoch marked. Hovering shows the nearest epoch."""
     rows = _rows("curve", curves)
     [first, *others] = curves
@@ -77,7 +79,7 @@ def learning_curves(curves: Mapping[str, Curve], best_epoch: int | None = None) 
     )
 
 
-def charts_of_run(curves: Mapping[str, Curve], monitor: str, best_epoch: int | None) -> list[Any]:
+def charts_of_run(curves: Curves, monitor: str, best_epoch: int | None) -> list[Any]:
     """The losses of a run, and the monitored metric if it is another."""
     groups = (LOSSES, tuple({monitor} - {*LOSSES}))
     shown = ({name: curves[name] for name in names if name in curves} for names in groups)
@@ -85,7 +87,7 @@ def charts_of_run(curves: Mapping[str, Curve], monitor: str, best_epoch: int | N
 
 
 def curves_of_runs(
-    metric: str, curves: Mapping[str, Curve], best: Sequence[str] = (), pruned: Sequence[str] = ()
+    metric: str, curves: Curves, best: Sequence[str] = (), pruned: Sequence[str] = ()
 ) -> Figure:
     """One curve of many runs, with those of the best configuration thick and in front."""
     colours = dict.fromkeys(pruned, BASELINE) | dict.fromkeys(best, NETWORK)

@@ -106,8 +106,7 @@ def _dots(
     off = worst + sign * (1 + abs(worst - best))
     shown = [(order, run) for order, run in enumerate(runs) if run.status in KINDS]
     known = len(shown)
-    if known > MOST_POINTS:
-        shown = random.Random(0).sample(shown, MOST_POINTS)
+    shown = random.Random(0).sample(shown, min(known, MOST_POINTS))
     rows = [
         {
             "order": order,
@@ -118,7 +117,7 @@ def _dots(
             "value": run.values.get(key),
             "best": run.name == best_run,
         }
-        for order, run in sorted(shown, key=lambda item: item[1].status == "done")  # in front
+        for order, run in sorted(shown, key=lambda item: (item[1].status == "done", item[0]))  # in front
     ]
     kinds = {status: kind for status, kind in KINDS.items() if any(row["status"] == status for row in rows)}
     shape, colour = (

@@ -1,18 +1,21 @@
 """Test rows with the predictions of models for them, and the parts of them with the largest errors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import altair as alt
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Shaped
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.console import in_digits, plural
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures.style import MARKER, MOST_POINTS, Figure, bar_chart, row_count
+
+PartRows = Int64[np.ndarray, " part"]
+"""The positions of some rows."""
 
 THIS = "this network"
 """The name of the network among the models."""
@@ -65,6 +68,10 @@ class ScoredRows:
         """How many rows are shown in sums and means."""
         return row_count(len(self.rows), self.total, self.weight)
 
+    def mean(self, values: Shaped[np.ndarray, " row"], rows: PartRows | slice = slice(None)) -> float:
+        """The weighted mean of the values of all rows, or of some."""
+        return float(np.average(values[rows], weights=self.weight[rows]))
+
 
 class ColumnValues(NamedTuple):
     """A feature of some rows.
@@ -81,7 +88,7 @@ class ColumnValues(NamedTuple):
     is_date: bool = False
 
 
-def parts_of(column: ColumnValues) -> Iterator[tuple[str, Int64[np.ndarray, " part"]]]:
+def parts_of(column: ColumnValues) -> Iterator[tuple[str, PartRows]]:
     """The names and rows of parts: ranges of numbers with equally many rows, categories, missing values."""
     known = column.values[~np.isnan(column.values)]
     edges = np.unique(known)
@@ -93,6 +100,15 @@ def parts_of(column: ColumnValues) -> Iterator[tuple[str, Int64[np.ndarray, " pa
     number = np.searchsorted([*last.values()][is_range:], column.values)
     yield from ((name, np.flatnonzero(number == k)) for k, name in enumerate(names))
     yield "missing", np.flatnonzero(np.isnan(column.values))
+
+
+def worst_parts(
+    scored: ScoredRows, columns: Sequence[ColumnValues], least: int, order: Callable[[PartRows], float]
+) -> list[tuple[str, PartRows]]:
+    """The names and rows of the parts of columns that have at least so many rows, and not all; in order."""
+    parts = [(f"{column.name}: {name}", rows) for column in columns for name, rows in parts_of(column)]
+    large = [(name, rows) for name, rows in parts if least <= len(rows) < len(scored.rows)]
+    return sorted(large, key=lambda part: order(part[1]))
 
 
 def _names(column: ColumnValues, numbers: Float64[np.ndarray, " number"], digits: int) -> list[str]:
@@ -121,22 +137,18 @@ def error_by_part(
 
     `error` is the name of the mean of `errors`, with its unit.
     """
-    weight = scored.weight
-    parts = [
-        (f"{column.name}: {name}", float(np.average(errors[rows], weights=weight[rows])), len(rows))
-        for column in columns
-        for name, rows in parts_of(column)
-        if SMALLEST_PART <= len(rows) < len(errors)
-    ]
+    parts = worst_parts(scored, columns, SMALLEST_PART, lambda rows: -scored.mean(errors, rows))
     if not parts:
         return None
-    worst = sorted(parts, key=lambda part: -part[1])[:MOST_PARTS]
-    overall = float(np.average(errors, weights=weight))
+    bars = [
+        {"name": name, "error": scored.mean(errors, rows), "note": plural(len(rows), "row")}
+        for name, rows in parts[:MOST_PARTS]
+    ]
     return bar_chart(
-        [{"name": name, "error": mean, "note": plural(rows, "row")} for name, mean, rows in worst],
+        bars,
         alt.X("error:Q", title=error, axis=alt.Axis(tickCount=6)),
-        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(overall)),
+        lambda bars: bars.mark_tick(**MARKER).encode(x=alt.datum(scored.mean(errors))),
         title="Where the errors are largest",
-        subtitle=f"{scored.count()}; marked: the mean of all, {in_digits(overall)}",
-        description=f"Bars: the {len(worst)} parts of the test rows with the largest {error}",
+        subtitle=f"{scored.count()}; marked: the mean of all, {in_digits(scored.mean(errors))}",
+        description=f"Bars: the {len(bars)} parts of the test rows with the largest {error}",
     )

@@ -88,6 +88,7 @@ class Workspace:
             for all members, and `backward` adds to `grad`.
 
     Attributes:
+        operations: each with the `heads` of its input.
         gradients: of `parameters`, as `propagate` writes them.
         steps_left: number of forward passes for which random numbers may be drawn together.
         heads: rows of new buffers for each row of the batch; a layer may change it for those after it.
@@ -100,22 +101,20 @@ class Workspace:
         self.members = slice(None) if trained is None else trained
         self.steps_left = self.heads = 1
         self._shared: dict[tuple[int, int], Buffer] = {}
-        self._sources: list[tuple[nn.Module, str, Tensor]] = []
-        self._were_trained: list[bool] = []
+        self._sources: list[tuple[nn.Module, str, Tensor, bool]] = []
         self.gradients: list[Tensor] = []
         self.input = self.new(0)
         self.input.width, self.input.needs_gradient = x.shape[2], x.requires_grad
-        self.operations, self._backward, heads = list[Operation](), list[tuple[Operation, int]](), 1
+        self.operations, heads = list[tuple[Operation, int]](), 1
         for operation in build(self):
-            self.operations.append(operation)
-            self._backward.insert(0, (operation, heads))
+            self.operations.append((operation, heads))
             heads = self.heads
-        self.output = self.operations[-1].output
+        self.output = self.operations[-1][0].output
 
     @property
     def parameters(self) -> list[Tensor]:
         """The parameters of all layers."""
-        return [parameter for _, _, parameter in self._sources]
+        return [parameter for _, _, parameter, _ in self._sources]
 
     def new(self, width: int) -> Buffer:
         """A buffer for a layer of this width."""
@@ -131,8 +130,7 @@ class Workspace:
     def parameter(self, layer: nn.Module, name: str) -> tuple[Tensor, Tensor]:
         """A parameter of a layer, and where a backward pass writes its gradient."""
         parameter = getattr(layer, name)
-        self._sources.append((layer, name, parameter))
-        self._were_trained.append(parameter.requires_grad)
+        self._sources.append((layer, name, parameter, parameter.requires_grad))
         values = parameter if self._trained is None else parameter.detach()[self.members]
         in_place = self._trained is not None and parameter.requires_grad
         self.gradients.append(parameter.grad[self.members] if in_place else torch.zeros_like(values))
@@ -140,40 +138,32 @@ class Workspace:
 
     def is_current(self) -> bool:
         """Whether all parameters are still those of their layers, and the same ones are trained."""
-        are_trained = [parameter.requires_grad for _, _, parameter in self._sources]
-        return are_trained == self._were_trained and all(
-            layer._parameters.get(name) is parameter for layer, name, parameter in self._sources
+        return all(
+            layer._parameters.get(name) is parameter and parameter.requires_grad == was_trained
+            for layer, name, parameter, was_trained in self._sources
         )
 
-    def forward(self, x: Input) -> Output:
-        """Returns the network's output."""
+    def forward(self, x: Input, passed: list[Tensor] | None = None) -> Output:
+        """Returns the network's output; appends copies of the outputs of all operations to `passed`."""
         self.input.padded = self.input.values = x.detach() if x.requires_grad else x  # without padding
-        for operation in self.operations:
+        for operation, _ in self.operations:
             operation.forward()
+            if passed is not None:
+                passed.append(operation.output.values.clone())
         return self.output.values.clone()
 
-    def propagate(self) -> Buffer:
-        """Writes the gradients of the parameters, given that of the network's output in `output`."""
+    def propagate(self, passed: list[Tensor] | None = None) -> Buffer:
+        """Writes the gradients of the parameters, given that of the network's output in `output`.
+
+        Copies of the gradients at the outputs of all operations are appended to `passed`, the last one first.
+        """
         gradient = self.output
-        for operation, heads in self._backward:
+        for operation, heads in reversed(self.operations):
+            if passed is not None:
+                passed.append(gradient.values.clone())
             self.heads = heads  # as where the operation was built
             gradient = operation.backward(gradient)
         return gradient
-
-    def trace(self, x: Input, derivative: Callable[[Output], Output]) -> list[tuple[Tensor, Tensor]]:
-        """The output of each operation, and the gradient there, given that of the network's output."""
-        self.input.padded = self.input.values = x
-        outputs, gradients = list[Tensor](), list[Tensor]()
-        for operation in self.operations:
-            operation.forward()
-            outputs.append(operation.output.values.clone())
-        gradient = self.output
-        gradient.values.copy_(derivative(outputs[-1]))
-        for operation, heads in self._backward:
-            self.heads = heads
-            gradients.append(gradient.values.clone())
-            gradient = operation.backward(gradient)
-        return [*zip(outputs, reversed(gradients), strict=True)]
 
     def backward(self, gradient: Output) -> Tensor | None:
         """Adds the gradients of the parameters to their `grad`; returns that of `x` if it needs one."""

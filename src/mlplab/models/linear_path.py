@@ -13,6 +13,7 @@ from mlplab.models.targets import ClassProbabilities
 
 Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]
+Weight = Float64[Tensor, "row 1"]
 Outputs = Float[Tensor, "member batch output"]
 
 PENALTIES = torch.logspace(-12, 3, 31, dtype=torch.float64)
@@ -141,7 +142,7 @@ def build_linear_path(preprocessing: Preprocessing, members: int) -> LinearPath 
     return LinearPath(columns, transform.outputs, members, categories) if columns else None
 
 
-def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
+def ridge(x: Columns, y: Targets, weight: Weight) -> Solution:
     """Ridge regression of standardised columns.
 
     Rows of weight 0 are left out. The output of a row with an outlier among its columns, which may be off by
@@ -174,7 +175,7 @@ def ridge(x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
     return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, is_exact.double(), error)
 
 
-def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 1"]) -> Solution:
+def logistic(classes: int, x: Columns, y: Targets, weight: Weight) -> Solution:
     """Logistic regression of standardised columns with the penalty ½‖W‖². Rows of weight 0 are left out.
 
     Args:
@@ -206,9 +207,7 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Float64[Tensor, "row 
     return Solution(coefficients, bias, lowest - margin, highest + margin, zeros, zeros)
 
 
-def _scale(
-    x: Columns, mean: Float64[Tensor, " column"], weight: Float64[Tensor, "row 1"]
-) -> Float64[Tensor, " column"]:
+def _scale(x: Columns, mean: Float64[Tensor, " column"], weight: Weight) -> Float64[Tensor, " column"]:
     """The standard deviation of each column; infinite for constants, whose mean may be rounded."""
     std = (weight * (x - mean).square()).mean(0).sqrt()
     return torch.where(std > ROUNDING * x.abs().amax(0), std, torch.inf)

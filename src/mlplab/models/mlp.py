@@ -90,12 +90,11 @@ class MLP(BackpropagationModule):
 
         sources = list(range(in_features) if columns is None else columns)
         for embedding in self.embeddings:
-            numbers = sources[:numeric_features]
+            added = [number for number in sources[:numeric_features] for _ in range(embedding.width)]
             if isinstance(embedding, ColumnwiseEmbedding):
-                embedded = [number for number in numbers for _ in range(embedding.width)]
-                sources = [*embedded, *sources[embedding.kept :]]
+                sources = [*added, *sources[embedding.kept :]]
             else:
-                sources += [number for number in numbers for _ in range(embedding.count)]
+                sources += added
 
         def linear(index: int, width: int, next_width: int) -> Linear:
             if heads == 1:
@@ -169,15 +168,15 @@ class MLP(BackpropagationModule):
             The input of the first linear layer, and what passes each linear layer in turn.
         """
         assert not self.training
-        operations = Workspace(x, self.operations).trace(x, derivative)
-        place = len(self.first)
-        inputs, layers = operations[place - 1][0] if place else x, []
+        workspace, passed, gradients = Workspace(x, self.operations), [x], list[Output]()
+        workspace.output.values.copy_(derivative(workspace.forward(x, passed)))
+        workspace.propagate(gradients)  # the last one first
+        place, layers = len(self.first) + 1, []
+        inputs = passed[place - 1]
         for layer in self.hidden:
-            z, delta = operations[place]
-            place += 2 + (layer.norm is not None) + layer.residual
-            layers.append(LayerTrace(z, operations[place - 1][0], delta))
-        z, delta = operations[place]
-        return inputs, [*layers, LayerTrace(z, z, delta)]
+            linear, place = place, place + 2 + (layer.norm is not None) + layer.residual
+            layers.append(LayerTrace(passed[linear], passed[place - 1], gradients[-linear]))
+        return inputs, [*layers, LayerTrace(passed[place], passed[place], gradients[-place])]
 
 
 class LayerTrace(NamedTuple):

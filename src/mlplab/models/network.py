@@ -13,16 +13,26 @@ from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.embeddings.piecewise_linear import Knots
-from mlplab.models.layers.heads import SeparateLinear, mean_of_heads
-from mlplab.models.layers.linear import Linear
+from mlplab.models.layers.heads import mean_of_heads
 from mlplab.models.linear_path import LinearPath, build_linear_path
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Inputs, Preprocessing
 from mlplab.models.targets import ClassProbabilities
 from mlplab.random_streams import SkipInit
 
+OF_SHAPE = {
+    *("hidden", "norm", "residual", "input_scale", "parametric_activation", "heads"),
+    *("periodic_features", "periodic_projection", "piecewise_linear_width"),
+}
+"""The keys of a network that all members share; the arguments of `MLP` have the same names."""
+
 TENSOR_DIMENSIONS = 3
 """Dimensions of every parameter and buffer of a network: member, row, column."""
+
+
+Rows = Float[Tensor, "member batch feature"]
+Outputs = Float[Tensor, "member batch output"]
+HeadOutputs = Float[Tensor, "member row output"]
 
 
 class Network(nn.Module):
@@ -45,7 +55,7 @@ class Network(nn.Module):
         """The number of the body's predictions of a row."""
         return self.body.heads if isinstance(self.body, BackpropagationModule) else 1
 
-    def forward_heads(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member row output"]:
+    def forward_heads(self, x: Rows) -> HeadOutputs:
         """Predictions of all heads, on the scale of the loss.
 
         Only columns with an indicator may have missing values.
@@ -54,9 +64,7 @@ class Network(nn.Module):
         offset = None if self.linear_path is None else self.linear_path.offset(inputs)
         return z if offset is None else z + offset.repeat_interleave(self.heads, 1)
 
-    def forward_body(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> tuple[Float[Tensor, "member batch output"], Inputs]:
+    def forward_body(self, x: Rows) -> tuple[Outputs, Inputs]:
         """The mean output of the body's heads, and the network's input; likewise."""
         z, inputs = self._forward(x)
         is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
@@ -64,20 +72,16 @@ class Network(nn.Module):
             z = mean_of_heads(z, self.heads, logits=is_of_classes)
         return z, inputs
 
-    def _forward(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> tuple[Float[Tensor, "member row output"], Inputs]:
+    def _forward(self, x: Rows) -> tuple[HeadOutputs, Inputs]:
         inputs = self.preprocessing(x)
         return self.body(self.preprocessing.with_embeddings(inputs)), inputs
 
-    def forward_scaled(
-        self, x: Float[Tensor, "member batch feature"]
-    ) -> Float[Tensor, "member batch output"]:
+    def forward_scaled(self, x: Rows) -> Outputs:
         """Predictions on the scale of the loss; likewise."""
         z, inputs = self.forward_body(x)
         return z if self.linear_path is None else self.linear_path.output(z, inputs)
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float64[Tensor, "member batch output"]:
+    def forward(self, x: Rows) -> Float64[Tensor, "member batch output"]:
         """Predictions in the targets' units, or the probability of each class."""
         z = self.forward_scaled(self.preprocessing.impute(x))
         return self.preprocessing.target_transform.inverse_transform(z)
@@ -105,15 +109,13 @@ def parameter_kinds(network: nn.Module) -> list[ParameterKind]:
     """The kind of each parameter.
 
     A layer may name the group of its parameters in an attribute `parameter_group`. In others, `bias` belongs
-    to `biases`, and all else to `weights`.
+    to `biases`, and all else to `weights`. A linear layer has the number of its inputs in `fan_in`.
     """
     kinds = []
-    for name, parameter in network.named_parameters():
+    for name, _ in network.named_parameters():
         path, _, leaf = name.rpartition(".")
         layer, by_name = network.get_submodule(path), "biases" if leaf == "bias" else "weights"
-        is_matrix = isinstance(layer, Linear | SeparateLinear) and leaf == "weight"
-        of_heads = layer.heads if isinstance(layer, SeparateLinear) else 1
-        fan_in = parameter.shape[1] // of_heads if is_matrix else 1
+        fan_in = getattr(layer, "fan_in", 1) if leaf == "weight" else 1
         kinds.append(ParameterKind(getattr(layer, "parameter_group", by_name), fan_in))
     return kinds
 
@@ -146,21 +148,13 @@ def build_network(
                 knots = torch.zeros(len(seeds), bins + 1, len(preprocessing.numeric))
             body = MLP(
                 *widths,
-                hidden=model.hidden,
                 activation=[section.activation for section in sections],  # type: ignore[misc, union-attr]
                 dropout=[section.dropout for section in sections],  # type: ignore[union-attr]
-                norm=model.norm,
-                residual=model.residual,
                 seeds=seeds,
                 numeric_features=len(preprocessing.numeric),
-                periodic_features=model.periodic_features,
-                input_scale=model.input_scale,
-                parametric_activation=model.parametric_activation,
-                periodic_projection=model.periodic_projection,
                 knots=knots,
-                piecewise_linear_width=model.piecewise_linear_width,
-                heads=model.heads,
                 columns=preprocessing.columns,
+                **model.model_dump(include=OF_SHAPE),
             )
             if model.linear_path:
                 linear_path = build_linear_path(preprocessing, len(seeds))

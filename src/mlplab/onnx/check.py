@@ -1,6 +1,6 @@
 """Compares a model with the networks that it was made of, by onnxruntime on rows of a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import onnxruntime
 import polars as pl
 from jaxtyping import Float64
 
+from mlplab.conformal.intervals import Levels, Y
 from mlplab.console import plural, quiet
 from mlplab.data.cells.parse import cells_of, named
 from mlplab.data.schema import Schema
@@ -66,8 +67,8 @@ def check_model(
     model: bytes,
     ensemble: Ensemble,
     rows: pl.DataFrame,
-    intervals: Sequence[float],
-    sets: Sequence[float],
+    intervals: Levels,
+    sets: Levels,
     *,
     decimal_comma: bool = False,
 ) -> Check:
@@ -95,7 +96,7 @@ def check_model(
 
 
 def _number_differences(
-    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
+    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Levels, sets: Levels
 ) -> Iterator[float]:
     """The largest difference of each output, in units of `target_sd`."""
     units = target_sd(ensemble, ensemble.points(mean))
@@ -110,9 +111,7 @@ def _number_differences(
         yield float(difference.clip(min=0).max() / unit)
 
 
-def target_sd(
-    ensemble: Ensemble, points: Float64[np.ndarray, "row target"]
-) -> Float64[np.ndarray, " target"]:
+def target_sd(ensemble: Ensemble, points: Y) -> Float64[np.ndarray, " target"]:
     """The standard deviation of each target in training, or of these predictions, if it is larger.
 
     The network knows the first; of a log target, as a part of its size.
@@ -126,7 +125,7 @@ def target_sd(
 
 
 def _class_differences(
-    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Sequence[float], sets: Sequence[float]
+    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Levels, sets: Levels
 ) -> Iterator[float]:
     """The largest difference of a probability, and the shares of rows whose label or set contradicts them."""
     probabilities = outputs[probabilities_name(ensemble.schema)]

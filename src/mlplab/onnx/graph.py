@@ -1,6 +1,7 @@
 """An ONNX graph, written like formulas of numpy."""
 
 from collections.abc import Mapping, Sequence
+from functools import partialmethod
 from importlib.metadata import version
 from typing import Any
 
@@ -79,26 +80,13 @@ class Value:
         """A comparison, such as `Less`."""
         return self.op(kind, other, dtype=np.bool_)
 
-    def __add__(self, other: "Operand") -> "Value":
-        return self.op("Add", other)
-
-    def __sub__(self, other: "Operand") -> "Value":
-        return self.op("Sub", other)
-
-    def __mul__(self, other: "Operand") -> "Value":
-        return self.op("Mul", other)
-
-    def __truediv__(self, other: "Operand") -> "Value":
-        return self.op("Div", other)
-
-    def __matmul__(self, other: "Operand") -> "Value":
-        return self.op("MatMul", other)
-
-    def __lt__(self, other: "Operand") -> "Value":
-        return self.compare("Less", other)
-
-    def __ge__(self, other: "Operand") -> "Value":
-        return self.compare("GreaterOrEqual", other)
+    __add__ = partialmethod(op, "Add")
+    __sub__ = partialmethod(op, "Sub")
+    __mul__ = partialmethod(op, "Mul")
+    __truediv__ = partialmethod(op, "Div")
+    __matmul__ = partialmethod(op, "MatMul")
+    __lt__ = partialmethod(op, "Less", dtype=np.bool_)
+    __ge__ = partialmethod(op, "GreaterOrEqual", dtype=np.bool_)
 
 
 Operand = Value | Tensor | np.ndarray | float | int

@@ -135,7 +135,7 @@ def _encoded(layer: ColumnwiseEmbedding, column: Value) -> Value:
     if isinstance(layer, PeriodicProjection):
         return _cosines(column, layer.frequency, layer.phase)
     if isinstance(layer, PiecewiseLinear):
-        slope, intercept, lower, upper = torch.unflatten(layer.pieces, 1, (4, -1)).unsqueeze(3).unbind(1)
+        slope, intercept, lower, upper = layer.terms()
         return (column * slope + intercept).clamp(lower, upper)
     raise _refused(layer)
 

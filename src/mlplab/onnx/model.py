@@ -1,11 +1,11 @@
 """The ONNX model of trained runs: raw columns in, predictions out."""
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import onnx
 
+from mlplab.conformal.intervals import Levels
 from mlplab.onnx.graph import Graph, Value
 from mlplab.onnx.inputs import features_of
 from mlplab.onnx.layers import apply
@@ -14,9 +14,7 @@ from mlplab.onnx.preprocessing import preprocess
 from mlplab.runs.trained.ensemble import Ensemble
 
 
-def onnx_model(
-    ensemble: Ensemble, intervals: Sequence[float] = (), sets: Sequence[float] = ()
-) -> onnx.ModelProto:
+def onnx_model(ensemble: Ensemble, intervals: Levels = (), sets: Levels = ()) -> onnx.ModelProto:
     """The model of all networks of an ensemble; its metadata name the `targets` and `classes`, in JSON.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
-from mlplab.conformal.prediction_sets import lowest_probability
+from mlplab.conformal.intervals import Levels
 from mlplab.conformal.residuals import Residuals
 from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
@@ -30,7 +30,7 @@ def probabilities_name(schema: Schema) -> str:
     return unused_names(["probabilities"], known_names(schema))[0]
 
 
-def set_names(schema: Schema, levels: Sequence[float]) -> list[str]:
+def set_names(schema: Schema, levels: Levels) -> list[str]:
     """The names of the outputs with the prediction sets of these levels."""
     empty = [np.empty((0, len(schema.classes)), np.bool_)] * len(levels)
     return [column.name for column in set_columns(schema, empty, levels)]
@@ -75,9 +75,7 @@ def weighted_sum(parts: Iterable[Value], weights: Float64[np.ndarray, " part"]) 
     return sum(others, first)
 
 
-def write_outputs(
-    graph: Graph, ensemble: Ensemble, mean: Value, intervals: Sequence[float], sets: Sequence[float]
-) -> None:
+def write_outputs(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Levels, sets: Levels) -> None:
     """Names the outputs.
 
     They are the columns that `mlplab predict` adds, but probabilities and sets have a column for each class.
@@ -92,7 +90,7 @@ def write_outputs(
         _write_numbers(graph, ensemble, mean, intervals)
 
 
-def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Sequence[float]) -> None:
+def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) -> None:
     schema, classes = ensemble.schema, len(ensemble.schema.classes)
     number = (
         (_column(mean, 1) >= ensemble.threshold).cast(np.int64)
@@ -105,14 +103,13 @@ def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Sequence
     meaning = f"of the classes in order: {listed(schema.classes, len(schema.classes))}"
     graph.output(probabilities_name(schema), mean, meaning, columns=classes)
     for name, level in zip(set_names(schema, sets), sets, strict=True):
-        of_runs = [lowest_probability(run.residuals, level) for run in ensemble.runs]
         largest = mean.op("ReduceMax", np.array([1]), keepdims=1)
-        lowest = largest.op("Min", float(np.average(of_runs, weights=ensemble.weights)))
+        lowest = largest.op("Min", ensemble.uncertainty.lowest_probability(level))
         meaning = f"which classes may be the true one, with a probability of {level:.5g}"
         graph.output(name, mean >= lowest, meaning, columns=classes)
 
 
-def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Sequence[float]) -> None:
+def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Levels) -> None:
     schema, levels = ensemble.schema, ensemble.quantiles
     targets = len(schema.targets)
     points = [_column(mean, place) for place in range(len(levels) or targets)]
@@ -140,17 +137,19 @@ def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Seq
                 graph.output(next(names).name, limit, meaning)
 
 
-def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Sequence[float]) -> Value:
+def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Levels) -> Value:
     if residuals:
         points = [_quantile(*each) for each in zip(residuals, points, levels, strict=True)]
     return _ascending(points[0].graph.concat([each.unsqueeze(1) for each in points], 1), len(levels), 1)
 
 
 def _quantile(residuals: Residuals, predicted: Value, share: float) -> Value:
-    """As `Residuals.quantile`, but for its margin of rounding."""
-    start, width = residuals.predicted[:-1], np.diff(residuals.predicted).clip(min=np.finfo(float).tiny)
-    rises = ((predicted.unsqueeze(1) - start) / width).clamp(0, 1) * np.diff(residuals.scale)
-    return predicted + (rises.sum(1) + residuals.scale[0]) * residuals.error(share)
+    """As `Residuals.quantile`, whose distance from a prediction is linear between those of its bins."""
+    knots = residuals.predicted
+    distances = residuals.quantile(knots, share) - knots
+    widths = np.diff(knots).clip(min=np.finfo(float).tiny)
+    rises = ((predicted.unsqueeze(1) - knots[:-1]) / widths).clamp(0, 1) * np.diff(distances)
+    return predicted + (rises.sum(1) + distances[0])
 
 
 def _ascending(values: Value, count: int, axis: int) -> Value:

@@ -1,18 +1,15 @@
 """The first layer of a network: imputes, scales and encodes features."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import singledispatch
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
 from torch import Tensor
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import pad
 
 from mlplab.models.network import Network
-from mlplab.models.preprocessing import Preprocessing
 from mlplab.models.scaling import Quantile, RobustClip, Scaling, Standard
 from mlplab.onnx.graph import Graph, Value
 from mlplab.onnx.inputs import Features
@@ -29,76 +26,42 @@ ERFINV_TAILS = (
 5, and in √w − 3 beyond (Giles 2010, "Approximating the erfinv function", table 5)."""
 
 
-class EncodedColumn(NamedTuple):
-    """What the codes of a categorical column become; the last code is missing or unknown.
-
-    Args:
-        feature: the number of the column among the features.
-        is_missing: whether a code counts as missing.
-        vectors: a one-hot vector, or an embedding.
-        rows: of embeddings, the row of each in the weights; None: the column is one-hot encoded.
-    """
-
-    feature: int
-    is_missing: Bool[Tensor, "member code 1"]
-    vectors: Float[Tensor, "member code column"]
-    rows: Int64[Tensor, "member code"] | None
-
-
-def encoded_columns(preprocessing: Preprocessing) -> Iterator[EncodedColumn]:
-    """The categorical columns, as `CategoryEncoder` encodes and `Preprocessing` imputes them."""
-    if (encoder := preprocessing.category_encoder) is None:
-        return
-    firsts, impute_value = encoder.offsets.tolist(), preprocessing.impute_value
-    ends, members = [*firsts[1:], encoder.lookup.shape[2]], torch.arange(len(impute_value))[:, None]
-    for feature, first, end in zip(encoder.columns.tolist(), firsts, ends, strict=True):
-        lookup = encoder.lookup[:, 0, first:end]
-        is_missing = pad(lookup < 0, (0, 1), value=True).unsqueeze(2)
-        lookup = torch.cat([lookup, lookup.gather(1, impute_value[:, :, feature].long())], 1)
-        numbers = torch.where(lookup < 0, ~lookup, lookup)
-        if encoder.weight is None or first < encoder.one_hot_width:
-            vectors = one_hot(numbers - first, end - first).to(impute_value.dtype)
-            yield EncodedColumn(feature, is_missing, vectors, None)
-        else:
-            rows = numbers - encoder.one_hot_width
-            yield EncodedColumn(feature, is_missing, encoder.weight[members, rows], rows)
-
-
 def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Value, Value | None]:
-    """What a network's body sees, `[member, row, column]`, and the output of its linear path, if any."""
-    preprocessing, path = network.preprocessing, network.linear_path
-    impute_value, members = preprocessing.impute_value, len(preprocessing.impute_value)
-    dtype, every = impute_value.numpy().dtype, torch.arange(members)[:, None]
+    """What a network's body sees, `[member, row, column]`, and the output of its linear path, if any.
+
+    The network's own preprocessing tells what the codes of a categorical column become.
+    """
+    preprocessing, path, linear = network.preprocessing, network.linear_path, None
+    impute_value, sources = preprocessing.impute_value, preprocessing.columns
     numeric, indicators = preprocessing.numeric.tolist(), preprocessing.indicators.tolist()
-    scaled, imputed, terms = list[Value](), list[Value](), list[Value]()
-    flags, binary, embedded = list[Value](), list[Value](), list[Value]()
-    flagged = [feature for feature in numeric if feature in indicators]
+    scaled, imputed, others, terms = list[Value](), list[Value](), list[Value](), list[Value]()
+    places = list(range(len(numeric)))  # among the columns that the body sees
     if numeric:
-        numbers = graph.concat(features.numbers, 1).cast(dtype)
+        numbers = graph.concat(features.numbers, 1).cast(impute_value.numpy().dtype)
         missing = numbers.op("IsNaN", dtype=np.bool_).unsqueeze(0)
         imputed = [missing.where(impute_value[..., numeric], numbers)]
         scaled = [scale(preprocessing.scaling, imputed[0])]
-        if flagged:
-            places = np.array([numeric.index(feature) for feature in flagged])
-            of_all = missing.gather(places, axis=2).cast(dtype)
-            flags = [of_all.op("Expand", np.array([members, 1, 1]))]
-    columns = list(encoded_columns(preprocessing))
-    codes = dict(zip(sorted(column.feature for column in columns), features.codes, strict=True))
-    for column in columns:
-        code = codes[column.feature]
-        if column.feature in indicators:
-            flagged.append(column.feature)
-            flags.append(_row_of(column.is_missing.to(impute_value.dtype), code))
-        (binary if column.rows is None else embedded).append(_row_of(column.vectors, code))
-        if column.rows is not None and path is not None and path.category_weight.shape[1]:
-            terms.append(_row_of(path.category_weight[every, column.rows], code))
-    if flagged != sorted(flagged):
-        flags = [graph.concat(flags, 2).gather(np.argsort(flagged), axis=2)]
-    linear = None
+        if flagged := [place for place, feature in enumerate(numeric) if feature in indicators]:
+            flags = missing.gather(np.array(flagged), axis=2).cast(numbers.dtype)
+            others.append(flags.op("Expand", np.array([len(impute_value), 1, 1])))
+            places += [len(numeric) + indicators.index(numeric[place]) for place in flagged]
+    categorical = (feature for feature in range(impute_value.shape[2]) if feature not in numeric)
+    for feature, (code, count) in zip(categorical, features.codes, strict=True):
+        x = impute_value.repeat(1, count + 1, 1)
+        x[..., feature] = torch.tensor([*range(count), torch.nan])
+        inputs = preprocessing(preprocessing.impute(x))
+        own = [place for place, source in enumerate(sources) if source == feature]
+        others.append(_row_of(preprocessing.with_embeddings(inputs)[..., own], code))
+        places += own
+        if path is not None and path.category_weight.shape[1] and own[-1] >= preprocessing.unembedded_width:
+            numbers_of_codes = inputs.embedded_rows[..., len(terms)]
+            terms.append(_row_of(path.category_weight[torch.arange(len(x))[:, None], numbers_of_codes], code))
     if path is not None:
-        unscaled = graph.concat([*imputed, *flags, *binary], 2).cast(np.float64)
-        linear = sum(terms, unscaled @ path.weight + path.bias).clamp(path.lowest, path.highest)
-    return graph.concat([*scaled, *flags, *binary, *embedded], 2), linear
+        weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))[:, places]
+        unscaled = graph.concat([*imputed, *others], 2).cast(np.float64)
+        linear = sum(terms, unscaled @ weight + path.bias).clamp(path.lowest, path.highest)
+    columns = graph.concat([*scaled, *others], 2)
+    return columns if places == sorted(places) else columns.gather(np.argsort(places), axis=2), linear
 
 
 def _row_of(table: Tensor, code: Value) -> Value:

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config import ResolvedConfig
 from mlplab.config.metrics import BASELINES, metrics_of
+from mlplab.conformal.intervals import Y
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
@@ -131,11 +132,7 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
 
 
 def _coverage(
-    ensemble: Ensemble,
-    scored: ScoredRows,
-    outputs: Predicted,
-    y: Float64[np.ndarray, "row target"],
-    columns: Sequence[ColumnValues],
+    ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y, columns: Sequence[ColumnValues]
 ) -> dict[str, Figure | None]:
     """How intervals, sets or quantiles do, by level and by parts of the rows; means over targets."""
     uncertainty, charts = ensemble.uncertainty, dict[str, Figure | None]()

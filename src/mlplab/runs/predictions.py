@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
-from mlplab.conformal.intervals import Bounds
+from mlplab.conformal.intervals import Bounds, Levels
 from mlplab.conformal.prediction_sets import Sets
 from mlplab.conformal.quantiles import median_of
 from mlplab.data.class_labels import label_values, predicted_classes
@@ -34,7 +34,7 @@ Spread = Float64[np.ndarray, "row column"]
 """How far members disagree: the columns of `mlplab.runs.trained.ensemble.spread_of`."""
 
 
-def column_names(schema: Schema, quantiles: Sequence[float] = ()) -> tuple[list[str], list[str]]:
+def column_names(schema: Schema, quantiles: Levels = ()) -> tuple[list[str], list[str]]:
     """The names of the columns of predictions and of their spread.
 
     Those of predictions are `prediction`, for classes `probability_<class>`, and for quantiles
@@ -54,7 +54,7 @@ def column_names(schema: Schema, quantiles: Sequence[float] = ()) -> tuple[list[
     return unused[: len(names)], unused[len(names) :]
 
 
-def set_columns(schema: Schema, sets: Sequence[Sets], levels: Sequence[float]) -> list[pl.Series]:
+def set_columns(schema: Schema, sets: Sequence[Sets], levels: Levels) -> list[pl.Series]:
     """The columns of prediction sets: `set`, with the classes in order; of several levels `set_0.9`."""
     names = unused_names([f"set{end}" for end in _ends(levels)], known_names(schema))
     labels = [pl.when(pl.col(label)).then(pl.lit(label)) for label in schema.classes]
@@ -63,7 +63,7 @@ def set_columns(schema: Schema, sets: Sequence[Sets], levels: Sequence[float]) -
     return [frame.select(joined.alias(name))[name] for name, frame in zip(names, frames, strict=True)]
 
 
-def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Sequence[float]) -> list[pl.Series]:
+def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Levels) -> list[pl.Series]:
     """The columns of intervals: `lower` and `upper`.
 
     Of several targets, `lower_<target>` and so on; of several levels, followed by `_0.9`. A name that the
@@ -80,7 +80,7 @@ def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Sequence[
     return [pl.Series(name, values) for name, values in zip(names, columns.values(), strict=True)]
 
 
-def _ends(levels: Sequence[float]) -> list[str]:
+def _ends(levels: Levels) -> list[str]:
     """What follows the names of columns: the level, if there are several."""
     return [f"_{level:g}" if len(levels) > 1 else "" for level in levels]
 
@@ -102,7 +102,7 @@ def unused_names(names: Sequence[str], known: set[str]) -> list[str]:
 
 
 def prediction_columns(
-    schema: Schema, predicted: Predicted, threshold: float, quantiles: Sequence[float] = ()
+    schema: Schema, predicted: Predicted, threshold: float, quantiles: Levels = ()
 ) -> list[pl.Series]:
     """The columns of predictions; of classes by `predicted_classes`, of quantiles the median first."""
     values: Sequence[pl.Series | np.ndarray] = [*predicted.T]

@@ -11,9 +11,9 @@ from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
 from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
-from mlplab.figures.style import Figure, Value
+from mlplab.figures.style import Figure
 from mlplab.runs.best_trial import BestTrial
-from mlplab.runs.compare.labels import as_typed, short_keys
+from mlplab.runs.compare.labels import plain_value, short_keys
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.loggers.read_curves import read_curves
 from mlplab.training.outcome import AS_PLANNED
@@ -135,11 +135,6 @@ def _point(comparison: Comparison, run: RunResult) -> RunPoint:
     status = str(run.metrics["status"])
     scores = [run.metric(comparison.monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
     known = [score for score in scores if math.isfinite(score)] if status in ("done", "pruned") else []
-    values = {short: _plain(run.config[key]) for key, short in comparison.keys.items() if key in run.config}
+    config = run.config
+    values = {short: plain_value(config[key]) for key, short in comparison.keys.items() if key in config}
     return RunPoint(comparison.name(run), status, known[0] if known else math.nan, values)
-
-
-def _plain(value: Any) -> Value:
-    """A number, or text as typed."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number else as_typed(value)

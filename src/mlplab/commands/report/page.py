@@ -1,6 +1,5 @@
 """The page: a part for each table."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from mlplab.typed_commands import commands_as_typed
 
 TEMPLATE = Path(__file__).parent / "template" / "page.html"
 
-log = logging.getLogger(__name__)
-
 
 def page(folder: Path, runs: Sequence[Path]) -> str:
     """The HTML of the page about the runs that were found in a folder.
@@ -27,8 +24,6 @@ def page(folder: Path, runs: Sequence[Path]) -> str:
         UserError: if none of the runs can be read.
     """
     readable, notes = read_all(runs)
-    for note in notes:
-        log.warning("%s", note)
     parts = [
         {"title": table_title(table.runs)}
         | ({"runs": runs_part(table)} if len(table.runs) > 1 else {"run": run_part(table, table.runs[0])})

@@ -11,7 +11,7 @@ from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.tables import TextTable, columns_table, importance_in, left_out_table
 from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.commands.verdict import NAMES, verdict
-from mlplab.config.metrics import BASELINES, MAIN, metrics_among
+from mlplab.config.metrics import MAIN, metrics_among
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json
@@ -85,7 +85,6 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
     """The test scores of a run beside those of its baselines, and of each of several targets."""
     if not (names := metrics_among(metrics, "test/")):
         return []
-    models = {BASELINES[names].get(name, name): scores for name, scores in main_scores(metrics).items()}
     before = f"test/{names[0]}/"
     targets = {
         target: {name: metrics.get(f"test/{name}/{target}") for name in names}
@@ -98,12 +97,11 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
         marked = () if rows is targets else (0,)
         return TextTable(caption, [noun, *(NAMES.get(name, name) for name in heads)], cells, marked=marked)
 
-    tables = [table("Test scores, on rows that took no part in training", "model", models)]
+    tables = [table("Test scores, on rows that took no part in training", "model", main_scores(metrics))]
     tables += [table("Test scores of each target", "target", targets)] if targets else []
     of_ranges = [name.removeprefix("test/") for name in metrics if OF_RANGES.fullmatch(name)]
     if of_ranges:
         rows = main_scores(metrics, names=of_ranges)
-        rows = {BASELINES[names].get(name, name): scores for name, scores in rows.items()}
         kind = "prediction sets" if "test/log_loss" in metrics else "intervals"
         tables.append(table(f"Scores of {kind} by their level, on the same rows", "model", rows))
     return tables

@@ -10,6 +10,11 @@ from mlplab import config
 from mlplab.models.feature_layout import FeatureLayout
 from mlplab.random_streams import generator
 
+Codes = Float[Tensor, "member batch column"]
+Columns = Float[Tensor, "member batch _"]
+Embeddings = Float[Tensor, "member category embedding"]
+EmbeddedRows = Int64[Tensor, "member batch embedded"]
+
 
 class CategoryEncoder(nn.Module):
     """Encodes all categorical columns at once.
@@ -64,12 +69,8 @@ class CategoryEncoder(nn.Module):
             self.weight = nn.Parameter(torch.stack(drawn).to(dtype))
 
     def forward(
-        self, codes: Float[Tensor, "member batch column"]
-    ) -> tuple[
-        Bool[Tensor, "member batch column"],
-        list[Float[Tensor, "member batch _"]],
-        Int64[Tensor, "member batch embedded"],
-    ]:
+        self, codes: Codes
+    ) -> tuple[Bool[Tensor, "member batch column"], list[Columns], EmbeddedRows]:
         """Returns which codes do not occur in the member's training rows, the one-hot columns, and which rows
         of `weight` embed the other columns."""
         numbers = codes.long() + self.offsets
@@ -83,21 +84,13 @@ class CategoryEncoder(nn.Module):
         return unseen, encoded, numbers[..., self.one_hot_columns :] - self.one_hot_width
 
 
-def append_embeddings(
-    columns: Float[Tensor, "member batch _"],
-    weight: Float[Tensor, "member category embedding"],
-    rows: Int64[Tensor, "member batch embedded"],
-) -> Float[Tensor, "member batch _"]:
+def append_embeddings(columns: Columns, weight: Embeddings, rows: EmbeddedRows) -> Columns:
     """The columns, followed by the embeddings of each row."""
     index = rows.flatten(1).unsqueeze(2).expand(-1, -1, weight.shape[2])
     return torch.cat([columns, weight.gather(1, index).view(*rows.shape[:2], -1)], 2)
 
 
-def embedding_gradient(
-    grad_x: Float[Tensor, "member batch _"],
-    rows: Int64[Tensor, "member batch embedded"],
-    out: Float[Tensor, "member category embedding"],
-) -> None:
+def embedding_gradient(grad_x: Columns, rows: EmbeddedRows, out: Embeddings) -> None:
     """Writes ∂L/∂weight, given the gradient at the result of `append_embeddings`."""
     index = rows.flatten(1).unsqueeze(2).expand(-1, -1, out.shape[2])
     grad_embedded = grad_x[..., grad_x.shape[2] - rows.shape[2] * out.shape[2] :].reshape(index.shape)

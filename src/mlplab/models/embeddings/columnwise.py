@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
-from mlplab.models.layers.linear import uniform
+from mlplab.models.layers.linear import padded_product, uniform
 from mlplab.random_streams import generator
 
 Column = Float[Tensor, "member number batch 1"]
@@ -76,9 +76,7 @@ class ColumnwiseEmbedding(nn.Module, ABC):
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """The values of each numeric column in turn, followed by the columns that are kept."""
         features = self.encode(_by_column(x[..., : self.numbers], self.numbers)).flatten(0, 1)
-        below, right = -self.features % 4, -self.width % 4
-        weight = nn.functional.pad(self.weight.reshape(len(features), -1, self.width), (0, right, 0, below))
-        products = torch.bmm(nn.functional.pad(features, (0, below)), weight)[..., : self.width]
+        products = padded_product(features, self.weight.reshape(len(features), -1, self.width))
         z = torch.unflatten(products, 0, (-1, self.numbers))
         return torch.cat([(z + self.bias.unsqueeze(2)).transpose(1, 2).flatten(2), x[..., self.kept :]], 2)
 

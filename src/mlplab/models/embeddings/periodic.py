@@ -39,14 +39,14 @@ class PeriodicFeatures(nn.Module):
 
     def __init__(self, numbers: int, count: int, seeds: Sequence[int]) -> None:
         super().__init__()
-        self.numbers, self.count, self.scale = numbers, count, math.sqrt(2 / count)
+        self.numbers, self.width, self.scale = numbers, count, math.sqrt(2 / count)
         self.weight, self.bias = draw(numbers, count, seeds)
         self.summary = f"{count} periodic features per numeric column"
 
     @property
     def added(self) -> int:
         """Number of features that are appended."""
-        return self.numbers * self.count
+        return self.numbers * self.width
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """The input, followed by the features of each numeric column in turn."""
@@ -64,7 +64,7 @@ class PeriodicFeatures(nn.Module):
         numbers, inputs = self.numbers, x.width
         angles, cosines = workspace.new(self.added), workspace.new(self.added)
         output, factor = workspace.new(inputs + self.added), -TURN * self.scale
-        shape = *angles.values.shape[:2], numbers, self.count  # of views of features by their column
+        shape = *angles.values.shape[:2], numbers, self.width  # of views of features by their column
 
         def forward() -> None:
             columns, turning = x.values[..., :numbers].unsqueeze(3), weight.unsqueeze(1) * TURN

@@ -39,17 +39,18 @@ class PiecewiseLinear(ColumnwiseEmbedding):
         self.register_buffer("pieces", _pieces(knots.mT))
         self.summary = f"piecewise-linear embeddings of numeric columns ({bins} bins to {width} values)"
 
-    def _terms(self, members: slice) -> tuple[Float[Tensor, "member number 1 feature"], ...]:
+    def terms(self, members: slice = slice(None)) -> tuple[Float[Tensor, "member number 1 feature"], ...]:
+        """Slope, intercept, lower and upper limit of the features of some members."""
         return torch.unflatten(self.pieces[members], 1, (4, -1)).unsqueeze(3).unbind(1)
 
     def encode(self, column: Column) -> Features:
         """x, and the feature of each bin."""
-        slope, intercept, lower, upper = self._terms(slice(None))
+        slope, intercept, lower, upper = self.terms()
         return torch.addcmul(intercept, column, slope).clamp(lower, upper)
 
     def encoding(self, planes: Buffer, workspace: Workspace) -> Encoding:
         """The same; only what is not clamped has a gradient."""
-        slope, intercept, lower, upper = self._terms(workspace.members)
+        slope, intercept, lower, upper = self.terms(workspace.members)
         features = torch.unflatten(planes.values, 0, (-1, self.numbers))
 
         def forward(column: Column) -> None:

@@ -12,6 +12,8 @@ from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Operation, Worksp
 
 aten = torch.ops.aten
 
+Values = Float[Tensor, "member batch unit"]
+
 LARGEST_POWER = 40
 """mish(z) equals z to all digits of float64 from here on. e⁸⁰ fits into float32."""
 
@@ -89,9 +91,7 @@ OUT_OF_PLACE = {
 """Functions whose derivative needs z."""
 
 
-def elementwise(
-    function: Callable[[Tensor], Tensor], x: Float[Tensor, "member batch feature"]
-) -> Float[Tensor, "member batch feature"]:
+def elementwise(function: Callable[[Tensor], Tensor], x: Values) -> Values:
     """Applies an elementwise function so that a member gets the same bits alone and anywhere in a stack.
 
     Vectorised code computes the last few values of a tensor one at a time, and may round them differently.
@@ -115,7 +115,7 @@ class Activation(nn.Module):
         super().__init__()
         self.names = tuple(names)
 
-    def forward(self, z: Float[Tensor, "member batch unit"]) -> Float[Tensor, "member batch unit"]:
+    def forward(self, z: Values) -> Values:
         """f(z)."""
         parts = [elementwise(getattr(nn.functional, name), z[part]) for name, part in self.parts()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -133,15 +133,16 @@ class Activation(nn.Module):
             if function.buffer and name not in buffers:
                 buffers[name] = function.buffer(workspace, z.width).flat
             given = [buffers[name][members]] if name in buffers else []
-            parts.append(_passes(name, members, a.flat[members], z.flat[members], given))
+            out, values = a.flat[members], z.flat[members]
+            parts.append((function, members, values, out if name in IN_PLACE else values, given, out))
 
         def forward() -> None:
-            for part, _ in parts:
-                part()
+            for function, _, values, _, given, out in parts:
+                function.compute(values, *given, out=out)
 
         def backward(gradient: Buffer) -> Buffer:
-            for _, part in parts:
-                part(gradient)
+            for function, members, _, known, given, out in parts:
+                function.derivative(gradient.flat[members], known, *given, out=out)
             return a
 
         return Operation(a, forward, backward)
@@ -155,17 +156,6 @@ class Activation(nn.Module):
         return parts
 
 
-def _passes(
-    name: str, members: slice, a: Tensor, z: Tensor, buffers: Sequence[Tensor]
-) -> tuple[Callable[[], object], Callable[[Buffer], object]]:
-    """Forward and backward pass of adjacent members with the same function."""
-    function, known = (IN_PLACE | OUT_OF_PLACE)[name], a if name in IN_PLACE else z
-    return (
-        lambda: function.compute(z, *buffers, out=a),
-        lambda gradient: function.derivative(gradient.flat[members], known, *buffers, out=a),
-    )
-
-
 class ParametricActivation(Activation):
     """a = z + α(f(z) − z), with an α for each unit that is learned from 1 on (RealMLP, arXiv 2407.04491)."""
 
@@ -176,7 +166,7 @@ class ParametricActivation(Activation):
         super().__init__(names)
         self.weight = nn.Parameter(torch.ones(len(names), 1, units))
 
-    def forward(self, z: Float[Tensor, "member batch unit"]) -> Float[Tensor, "member batch unit"]:
+    def forward(self, z: Values) -> Values:
         """z + α(f(z) − z)."""
         return torch.lerp(z, super().forward(z), self.weight)
 

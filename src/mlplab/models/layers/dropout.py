@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.random_streams import generator
 
+Values = Float[Tensor, "member batch feature"]
+
 DRAWN_BYTES = 2**20
 """Random bits of the steps that are drawn at once, in bytes: few enough to stay in the processor's cache."""
 
@@ -47,7 +49,7 @@ class Dropout(nn.Module):
         for name, values in _decisions((self.dropped[members] * factor).round()).items():
             getattr(self, name)[members] = values
 
-    def forward(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
+    def forward(self, x: Values) -> Values:
         """Masks and rescales in training mode; returns the input otherwise."""
         if not self.training:
             return x
@@ -122,9 +124,7 @@ class Masks:
         unused: the bits, of values and of rows, of the masks that have been drawn and not yet filled in.
     """
 
-    def __init__(
-        self, layer: Dropout, out: Float[Tensor, "member batch feature"], members: slice = slice(None)
-    ) -> None:
+    def __init__(self, layer: Dropout, out: Values, members: slice = slice(None)) -> None:
         self.layer, self.out, self.members = layer, out, members
         self._decide = layer.remainder[members], layer.threshold[members], layer.scale[members]
         self.unused: list[tuple[UInt8[Tensor, "member batch feature"], UInt8[Tensor, "member batch 1"]]] = []

@@ -13,20 +13,21 @@ from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Operation, Workspace
 from mlplab.models.layers.activation import elementwise
-from mlplab.models.layers.linear import Linear, uniform
+from mlplab.models.layers.linear import Linear, padded_product, uniform
 from mlplab.random_streams import generator
 
+Rows = Float[Tensor, "member row unit"]
 ByHead = Float[Tensor, "member batch head unit"]
+Planes = Float[Tensor, "member head _ _"]
+HeadInputs = Float[Tensor, "member head input"]
 
 
-def by_head(rows: Float[Tensor, "member row unit"], heads: int) -> ByHead:
+def by_head(rows: Rows, heads: int) -> ByHead:
     """A view of the rows of all heads, with an axis for these."""
     return rows.view(len(rows), -1, heads, rows.shape[2])
 
 
-def signs_or_normal(
-    columns: Sequence[int], heads: int, seeds: Sequence[int], *, normal: bool
-) -> Float[Tensor, "member head input"]:
+def signs_or_normal(columns: Sequence[int], heads: int, seeds: Sequence[int], *, normal: bool) -> HeadInputs:
     """The r of the first layer, the only weights that differ between heads at first: ±1, or from N(0, 1).
 
     Args:
@@ -47,7 +48,7 @@ class SharedLinear(Linear):
         r: of the first layer, whose input is the same for all heads; None: it is 1.
     """
 
-    r: Float[Tensor, "member head input"]
+    r: HeadInputs
     s: Float[Tensor, "member head output"]
     bias: Float[Tensor, "member head output"]
 
@@ -58,7 +59,7 @@ class SharedLinear(Linear):
         seeds: Sequence[int],
         index: int,
         heads: int,
-        r: Float[Tensor, "member head input"] | None = None,
+        r: HeadInputs | None = None,
     ) -> None:
         super().__init__(in_features, out_features, seeds, index)
         self.heads, self.is_first = heads, r is not None
@@ -67,13 +68,10 @@ class SharedLinear(Linear):
         self.bias = nn.Parameter(self.bias.detach().repeat(1, heads, 1))
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member row output"]:
-        """As one product of the rows of all heads, padded with zeros as in `Linear`, but for all widths."""
-        _, rows, columns = self.weight.shape
+        """As one product of the rows of all heads."""
         x = x.unsqueeze(2) if self.is_first else by_head(x, self.heads)
-        below, right = -rows % 4, -columns % 4
-        scaled = nn.functional.pad((x * self.r.unsqueeze(1)).flatten(1, 2), (0, below))
-        product = torch.bmm(scaled, nn.functional.pad(self.weight, (0, right, 0, below)))
-        product = by_head(product[..., :columns], self.heads)
+        product = padded_product((x * self.r.unsqueeze(1)).flatten(1, 2), self.weight)
+        product = by_head(product, self.heads)
         return torch.addcmul(self.bias.unsqueeze(1), product, self.s.unsqueeze(1)).flatten(1, 2)
 
     def operation(self, x: Buffer, workspace: Workspace, *, skip: bool = False) -> Operation:
@@ -139,19 +137,15 @@ class SeparateLinear(nn.Module):
         super().__init__()
         sources = [generator(seed, "weights", index) for seed in seeds]
         drawn = uniform((heads, in_features + 1, out_features), in_features**-0.5, sources)
-        self.heads = heads
+        self.heads, self.fan_in = heads, in_features
         self.weight = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
         self.bias = nn.Parameter(drawn[:, :, -1].clone())
 
     def forward(self, a: Float[Tensor, "member row input"]) -> Float[Tensor, "member row output"]:
-        """As a product for each head, padded with zeros as in `Linear`, but for all widths."""
-        (members, _, inputs), outputs = a.shape, self.bias.shape[2]
-        below, right = -inputs % 4, -outputs % 4
+        """As a product for each head."""
         rows = by_head(a, self.heads).transpose(1, 2).flatten(0, 1)
-        weight = self.weight.view(members, self.heads, inputs, outputs).flatten(0, 1)
-        padded_weight = nn.functional.pad(weight, (0, right, 0, below))
-        z = torch.bmm(nn.functional.pad(rows, (0, below)), padded_weight)[..., :outputs]
-        z = z.view(members, self.heads, -1, outputs).transpose(1, 2)
+        weight = torch.unflatten(self.weight, 1, (self.heads, -1)).flatten(0, 1)
+        z = torch.unflatten(padded_product(rows, weight), 0, (-1, self.heads)).transpose(1, 2)
         return (z + self.bias.unsqueeze(1)).flatten(1, 2)
 
     def operation(self, a: Buffer, workspace: Workspace) -> Operation:
@@ -163,14 +157,10 @@ class SeparateLinear(nn.Module):
         shape = members, heads, a.padded.shape[2], z.padded.shape[2]
         padded_weight, product = weight.new_zeros(shape), weight.new_empty(shape)
 
-        def heads_first(rows: Float[Tensor, "member row unit"]) -> Float[Tensor, "member head batch unit"]:
+        def heads_first(rows: Rows) -> Planes:
             return by_head(rows, heads).transpose(1, 2)
 
-        def multiply(
-            left: Float[Tensor, "member head _ _"],
-            right: Float[Tensor, "member head _ _"],
-            out: Float[Tensor, "member head _ _"],
-        ) -> None:
+        def multiply(left: Planes, right: Planes, out: Planes) -> None:
             for of_member in zip(left, right, out, strict=True):
                 torch.bmm(*of_member[:2], out=of_member[2])
 
@@ -190,9 +180,7 @@ class SeparateLinear(nn.Module):
         return Operation(z, forward, backward)
 
 
-def mean_of_heads(
-    z: Float[Tensor, "member row output"], heads: int, *, logits: bool
-) -> Float[Tensor, "member batch output"]:
+def mean_of_heads(z: Rows, heads: int, *, logits: bool) -> Float[Tensor, "member batch unit"]:
     """The mean prediction for each row; of logits, the logarithm of the mean probability."""
     if not logits:
         return by_head(z, heads).mean(2)

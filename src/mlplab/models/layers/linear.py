@@ -34,6 +34,15 @@ def affine(
     return torch.baddbmm(bias, x, weight)[..., :columns]
 
 
+def padded_product(
+    a: Float[Tensor, "plane row input"], weight: Float[Tensor, "plane input output"]
+) -> Float[Tensor, "plane row output"]:
+    """aW, padded with zeros as in `affine`, but always, and on both sides."""
+    below, right = -weight.shape[1] % 4, -weight.shape[2] % 4
+    padded = nn.functional.pad(weight, (0, right, 0, below))
+    return torch.bmm(nn.functional.pad(a, (0, below)), padded)[..., : weight.shape[2]]
+
+
 def uniform(
     shape: tuple[int, ...], bound: float, sources: Sequence[torch.Generator]
 ) -> Float[Tensor, "member ..."]:
@@ -56,6 +65,7 @@ class Linear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
+        self.fan_in = in_features
         sources = [generator(seed, "weights", index) for seed in seeds]
         stacked = uniform((in_features + 1, out_features), in_features**-0.5, sources)
         self.weight = nn.Parameter(stacked[:, :-1].clone())

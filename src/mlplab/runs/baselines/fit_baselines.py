@@ -14,7 +14,7 @@ from mlplab.conformal.quantiles import bounds_between, interval_levels
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
 from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model
-from mlplab.runs.baselines.training_data import Output, TrainingData, X
+from mlplab.runs.baselines.training_data import Output, TrainingData, Weights, X
 from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.scores import Scores, scores
@@ -53,9 +53,7 @@ class Baselines:
         with threadpool_limits(self.threads), _quiet_products():
             return np.concatenate([self.models[name].predict(x[block]) for block in blocks])
 
-    def scores(
-        self, x: X, y: Output, weight: Float64[np.ndarray, " row"] | None, rows: Rows
-    ) -> dict[str, Scores]:
+    def scores(self, x: X, y: Output, weight: Weights, rows: Rows) -> dict[str, Scores]:
         """The scores of each baseline on rows of a table with the same features."""
         weights, found = None if weight is None else weight[rows], dict[str, Scores]()
         for name in self.models:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, X
+from mlplab.conformal.intervals import Levels
+from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, Weights, X
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
 """Candidate penalties of ridge regression, for standardized numbers and weights with mean 1."""
@@ -75,7 +76,7 @@ class Linear:
     """
 
     def __init__(self, data: TrainingData, chosen: Sequence[Any] | None = None) -> None:
-        from sklearn.compose import ColumnTransformer  # imported here since it takes a second
+        from sklearn.compose import make_column_transformer  # imported here since it takes a second
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import RidgeCV
         from sklearn.pipeline import make_pipeline
@@ -83,11 +84,9 @@ class Linear:
 
         imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
         one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES)
-        self.columns = ColumnTransformer(
-            [
-                ("numbers", make_pipeline(imputer, StandardScaler()), data.features(coded=False)),
-                ("categories", one_hot, data.features(coded=True)),
-            ],
+        self.columns = make_column_transformer(
+            (make_pipeline(imputer, StandardScaler()), data.features(coded=False)),
+            (one_hot, data.features(coded=True)),
             sparse_threshold=1.0,
         )
         x, y, weights = data.part(data.train)
@@ -146,7 +145,7 @@ class Boosting:
     """
 
     def __init__(self, data: TrainingData, chosen: Sequence[Any] | None = None) -> None:
-        from sklearn.compose import ColumnTransformer
+        from sklearn.compose import make_column_transformer
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from sklearn.preprocessing import OrdinalEncoder
 
@@ -157,7 +156,7 @@ class Boosting:
             encoded_missing_value=np.nan,
             max_categories=MAX_CODES,
         )
-        self.codes = ColumnTransformer([("categories", encoder, coded)], remainder="passthrough")
+        self.codes = make_column_transformer((encoder, coded), remainder="passthrough")
         x, y, weights = data.part(data.train)
         x = self.codes.fit_transform(x)
         x[:, np.isnan(x).all(0)] = 0  # scikit-learn cannot bin a number that is always missing
@@ -205,7 +204,7 @@ Model = Constant | Linear | Boosting
 
 
 def _quantiles(
-    values: Float[np.ndarray, " row"], weights: Float[np.ndarray, " row"] | None, levels: Sequence[float]
+    values: Float[np.ndarray, " row"], weights: Weights, levels: Levels
 ) -> Float[np.ndarray, " level"]:
     """The weighted quantiles of values: the smallest that reach the shares."""
     return np.quantile(values, levels, method="inverted_cdf", weights=weights)

@@ -1,11 +1,11 @@
 """The rows that baselines are fitted to: how many, and with which weights."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float64
 
+from mlplab.conformal.intervals import Levels
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.table import Table
 
@@ -25,6 +25,7 @@ MAX_CATEGORIES = 500
 
 X = Float[np.ndarray, "row feature"]
 Output = Float64[np.ndarray, "row output"]
+Weights = Float64[np.ndarray, " row"] | None
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TrainingData:
     table: Table
     train: Rows
     val: Rows
-    quantiles: Sequence[float] = ()
+    quantiles: Levels = ()
 
     @property
     def classes(self) -> int:
@@ -65,7 +66,7 @@ class TrainingData:
             val = val[np.isin(y[val, 0], y[train, 0])]
         return replace(self, train=train, val=val if len(val) else train)
 
-    def part(self, rows: Rows) -> tuple[X, Output, Float64[np.ndarray, " row"] | None]:
+    def part(self, rows: Rows) -> tuple[X, Output, Weights]:
         """The features, targets (or numbers of classes) and weights of some rows.
 
         The mean weight is 1, so that penalties do not depend on the unit of weights.

@@ -39,6 +39,11 @@ def as_typed(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
+def plain_value(value: Any) -> float | int | str:
+    """A number as it is, anything else as typed on the command line."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else as_typed(value)
+
+
 def in_brief(value: str) -> str:
     """A value as typed, with four digits instead of more than six: 0.01235 for 0.0123456789.
 

@@ -11,6 +11,9 @@ from mlplab.runs.compare.run_result import RunResult
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 """Keys that change only how the same rows are split."""
 
+Groups = dict[tuple[str, ...], list[RunResult]]
+"""Runs by values of keys."""
+
 
 class Score(NamedTuple):
     """A metric over runs; NaN if there are too few.
@@ -41,11 +44,9 @@ def ranked(runs: Sequence[RunResult], metric: str) -> list[RunResult]:
     return sorted(runs, key=lambda run: (not run.done, *_best_first(run.metric(metric), metric)))
 
 
-def configurations(
-    runs: Sequence[RunResult], keys: Sequence[str], metric: str
-) -> dict[tuple[str, ...], list[RunResult]]:
+def configurations(runs: Sequence[RunResult], keys: Sequence[str], metric: str) -> Groups:
     """Runs by their values of some keys: the best mean over finished runs first, then the best run."""
-    groups: dict[tuple[str, ...], list[RunResult]] = {}
+    groups: Groups = {}
     for run in ranked(runs, metric):
         groups.setdefault(run.values(keys), []).append(run)
     means = {values: score(group, metric).mean for values, group in groups.items()}

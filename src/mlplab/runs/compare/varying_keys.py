@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from mlplab.config import MAY_BE_AUTO
-from mlplab.runs.compare.labels import as_typed
+from mlplab.runs.compare.labels import as_typed, plain_value
 from mlplab.runs.compare.ranking import SPLIT_KEYS
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import is_classification
@@ -56,9 +56,7 @@ def _varies(key: str, runs: Sequence[RunResult]) -> bool:
     for run in runs:
         options[key in run.config].add(as_typed(run.config.get(option)))
         if key in run.config:
-            value = run.config[key]
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            values.add(value if is_number else as_typed(value))  # 5 is 5.0
+            values.add(plain_value(run.config[key]))  # 5 is 5.0
     return len(values) > 1 or not options[True].isdisjoint(options[False])
 
 

@@ -13,6 +13,9 @@ SMALLEST_PROBABILITY = 1e-15
 Predicted = Float64[np.ndarray, "row output"]
 """Values of targets in their own units, the probability of each class, or quantiles of a target."""
 
+HeldOut = Float64[np.ndarray, "_ output"]
+"""The same, for the rows that a member holds out."""
+
 OfMembers = Float64[np.ndarray, "member row output"]
 """The same of each member."""
 
@@ -25,9 +28,7 @@ def weighted_mean(values: OfMembers, weights: Float64[np.ndarray, " member"]) ->
     return values[0] if len(values) == 1 else (values * weights[:, None, None]).sum(0)
 
 
-def out_of_fold(
-    held_out: Sequence[Rows], predicted: Sequence[Float64[np.ndarray, "_ output"]]
-) -> tuple[Rows, Float64[np.ndarray, "_ output"]]:
+def out_of_fold(held_out: Sequence[Rows], predicted: Sequence[HeldOut]) -> tuple[Rows, HeldOut]:
     """The rows that a member holds out, ascending, and for each the mean over the members that do."""
     rows, place = np.unique(np.concatenate(held_out), return_inverse=True)
     sums = np.zeros((len(rows), predicted[0].shape[1]))
