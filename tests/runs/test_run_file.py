@@ -13,6 +13,7 @@ from support import Ended, assert_short_answer, without_notes
 import mlplab
 from mlplab.runs import checkpoint
 from mlplab.runs.run_file import unpack
+from mlplab.runs.trained.run_files import RunFiles
 
 Command = Callable[..., Ended]
 
@@ -47,7 +48,9 @@ def test_a_file_predicts_as_its_run(run: mlplab.FinishedRun, tmp_path: Path) -> 
     with zipfile.ZipFile(path) as one, zipfile.ZipFile(again) as other:
         names = [name for name in one.namelist() if name != "model.md"]
         assert [one.read(name) for name in names] == [other.read(name) for name in names]
-    folder = loaded.folder
+    assert loaded.folder is None
+    assert isinstance(loaded._source, RunFiles)
+    folder = loaded._source.folder
     del loaded
     assert not folder.exists()
 

@@ -273,7 +273,7 @@ def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
     monkeypatch.setattr(driving, "SHARED_FILE_SECONDS", 0)
     [run], [longer] = (planned(tmp_path, "r", f"trainer.max_epochs={epochs}").runs for epochs in (1, 2))
     [before] = train_runs([run], DataCache(), Console(file=io.StringIO()), title="")
-    run.files.last.write_bytes(b"damaged")
+    RunFolder(run.folder).last.write_bytes(b"damaged")
     metrics = launch([longer], [], tmp_path, DataCache(), Here(), Console(quiet=True))[run.folder].metrics
     assert metrics["status"] == "failed"
     assert "could not be trained for more epochs" in metrics["reason"]

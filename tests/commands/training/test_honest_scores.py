@@ -16,7 +16,7 @@ import mlplab
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.compare.select_runs import select_runs
-from mlplab.runs.train import _warn
+from mlplab.runs.observers.run_folders import show_warnings
 
 Command = Callable[..., Ended]
 ROWS = 200
@@ -292,7 +292,7 @@ def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.Lo
     names = ["'top 5%'", "'top 10%'", '"it\'s 0.5"', '"it\'s 0.6"']
     warnings = [f"column {name} removes {share}% of 0.{share}" for name in names for share in (91, 92)]
     with caplog.at_level("WARNING"):
-        _warn(set(), warnings)
+        show_warnings(set(), warnings)
     assert caplog.messages == warnings[::2]
 
 

@@ -1,5 +1,6 @@
 """A trained run, loaded from its folder alone. Needs torch, but not Lightning."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +70,8 @@ class TrainedRun:
             self.config: ResolvedConfig = parse_resolved(content["config"])
             self.schema = Schema.from_plain(content["schema"])
             self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
-            self.table = dict(content["table"])
+            # Interned, as other keys are: files that are saved again then have the same bytes.
+            self.table = {sys.intern(name): value for name, value in dict(content["table"]).items()}
             self.seen = seen_of(content)
             self.epoch = int(content["epoch"])
             self.residuals = tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", []))))
