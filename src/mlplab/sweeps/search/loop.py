@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from optuna.trial import FrozenTrial
 
 from mlplab.config import Sweep
@@ -13,6 +14,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.search.space import Values
 from mlplab.sweeps.search.study import SearchStudy, TrialResult
 from mlplab.sweeps.stack_keys import may_differ
@@ -25,10 +27,13 @@ little time, the first batch has so many."""
 SHARES = (FACTOR**-2, FACTOR**-1)
 """The shares of its epochs after which a trial is compared: a ninth and a third."""
 
+UNTESTED = Override(OverrideType.CHANGE, "test", ValueType.ELEMENT, False, input_line="test=false")
+"""Only the best trial is tested, at the end."""
+
 RUNG = "rung/"
 """How the names of values at rungs begin in metrics.json."""
 
-Launch = Callable[[Mapping[str, Sequence[str]], Mapping[str, Bracket]], Sequence[RunResult]]
+Launch = Callable[[Runs, Mapping[str, Bracket]], Sequence[RunResult]]
 """Trains runs, given their overrides and brackets by the names of their folders."""
 
 log = logging.getLogger(__name__)
@@ -61,7 +66,7 @@ def train_trials(
         if not batch:
             return
         overrides = {
-            trial_name(trial.number): [*study.space.overrides(trial.params), "test=false"] for trial in batch
+            trial_name(trial.number): [*study.space.overrides(trial.params), UNTESTED] for trial in batch
         }
         bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
         brackets = {
