@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from mlplab.api.keywords import Table, Target, read_arguments
+from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.describe import without_target
 from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
@@ -13,6 +14,7 @@ from mlplab.commands.describe import column_cells
 from mlplab.commands.describe import describe as describe_table
 
 
+@keywords_in_messages()
 def describe(
     table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: Any
 ) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from rich.console import Console
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
 from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
+from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.train import resumed
 from mlplab.cli.config_folders import config_folders
 from mlplab.commands.train import draw
@@ -56,6 +57,7 @@ def process_as_before() -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
+@keywords_in_messages()
 def train(
     table: Table = None,
     /,
@@ -107,6 +109,7 @@ def train(
     return FinishedRun(path, frame, not (folder or resume))
 
 
+@keywords_in_messages()
 def sweep(
     table: Table = None,
     /,
@@ -139,6 +142,7 @@ def sweep(
     return _sweep(table, target, keys, overrides, varying, folder=folder, progress=progress)
 
 
+@keywords_in_messages()
 def search(
     table: Table = None,
     /,
