@@ -75,6 +75,7 @@ def test_any_value_can_be_typed_as_it_is_shown(value: object) -> None:
 ODD = (
     "a=b,c",
     "x.y",
+    "name",
     "${seed}",
     "${",
     "???",

@@ -98,10 +98,7 @@ def keywords_of(keys: Mapping[Any, Any], section: str = "") -> Iterator[Override
     for name, value in keys.items():
         key = f"{section}{_text(name)}"
         if isinstance(value, Mapping):
-            values = dict(value)
-            if key in GROUPS and "name" in values:
-                yield setting(key, values.pop("name"))
-            yield from keywords_of(values, f"{key}.")
+            yield from keywords_of(value, f"{key}.")
         else:
             yield setting(key, value)
 
@@ -121,12 +118,12 @@ def choices(grid: Mapping[str, Any]) -> list[Override]:
 
 def setting(key: str, *values: Any) -> Override:
     """The override that gives a key a value, or each of several in turn; an option is chosen by its name."""
-    path, elements, several = path_of(key), [*map(_element, values)], len(values) != 1
-    key, text = ".".join(path), ",".join(map(Transformer.str, elements))
+    key, elements, several = ".".join(path_of(key)), [*map(_element, values)], len(values) != 1
+    text, group = ",".join(map(Transformer.str, elements)), key.removesuffix(".name")
     value = ChoiceSweep(list=elements, simple_form=True) if several else elements[0]
     kind = ValueType.SIMPLE_CHOICE_SWEEP if several else ValueType.ELEMENT
-    if key in GROUPS:
-        group = "/".join(path)
+    if group in GROUPS:
+        group = group.replace(".", "/")
         return Override(OverrideType.CHANGE, group, kind, value, input_line=f"{group}={text}")
     change, sign = (OverrideType.CHANGE, "") if several else (OverrideType.FORCE_ADD, "++")
     return Keyword(change, key, kind, value, input_line=f"{sign}{key}={text}")
