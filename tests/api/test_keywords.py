@@ -1,22 +1,32 @@
-"""Nested keywords as overrides, which Hydra's parser reads as they were meant."""
+"""Keywords as overrides: values arrive as they are, and are shown as a command line would have them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import config
 
-from mlplab.api.keywords import arguments_as_overrides, choices, overrides_from
-from mlplab.cli.overrides import check_overrides
+from mlplab.api.keywords import choices, compose_run, keywords_of, read_arguments, setting
+from mlplab.cli.compose_sweep import compose_sweep
+from mlplab.cli.config_folders import SHIPPED
+from mlplab.cli.overrides import read_overrides
+from mlplab.config import CsvData, TrainConfig
 from mlplab.errors import UserError
+from mlplab.sweeps.checks import ComposedRun
+from mlplab.sweeps.grid import grid, lines_of
+
+
+def composed(keys: dict[str, Any], *overrides: str) -> TrainConfig:
+    """The configuration of these keywords and overrides."""
+    return compose_run(read_overrides(overrides, keywords=[*keywords_of(keys)]))
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "lines"),
     [
         ({"seed": 3, "threads": 2}, ["++seed=3", "++threads=2"]),
         ({"model": "linear"}, ["model=linear"]),
@@ -27,16 +37,20 @@ from mlplab.errors import UserError
         ({"optimizer": {"name": "sgd", "lr": 1e-3}}, ["optimizer=sgd", "++optimizer.lr=0.001"]),
         ({"data": {"split": {"name": "kfold", "fold": 2}}}, ["data/split=kfold", "++data.split.fold=2"]),
         ({"logger": ["csv", "tensorboard"]}, ["logger=[csv,tensorboard]"]),
-        ({"data": {"class_weights": {0: 1, "a b": 5}}}, [r"++data.class_weights={0:1,a\ b:5}"]),
-        ({"model": {"hidden": (64, 32)}, "test": False}, ["++model.hidden=[64,32]", "++test=false"]),
         (
-            {"data": {"columns": {"my zip": "categorical"}}},
-            ["~data.columns", "+data.columns=[['my zip','categorical']]"],
+            {"data": {"class_weights": {0: 1, "a b": 5}}},
+            ["++data.class_weights.0=1", "++data.class_weights.a b=5"],
+        ),
+        ({"model": {"hidden": (64, 32)}, "test": False}, ["++model.hidden=[64,32]", "++test=False"]),
+        ({"data": {"columns": {"my zip": "categorical"}}}, ["++data.columns.my zip=categorical"]),
+        (
+            {"optimizer.lr": 0.1, "model/preprocessing": "none"},
+            ["++optimizer.lr=0.1", "model/preprocessing=none"],
         ),
     ],
 )
-def test_nested_keywords_are_overrides(keys: dict[str, Any], words: list[str]) -> None:
-    assert overrides_from(keys) == words
+def test_nested_keywords_are_shown_as_overrides(keys: dict[str, Any], lines: list[str]) -> None:
+    assert lines_of(keywords_of(keys)) == lines
 
 
 VALUES = st.recursive(
@@ -51,22 +65,102 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_any_value_is_read_as_it_is(value: object) -> None:
-    [word] = overrides_from({"a": {"b": value}})
-    [parsed] = OverridesParser.create().parse_overrides([word])
+def test_any_value_can_be_typed_as_it_is_shown(value: object) -> None:
+    override = setting("a.b", value)
+    assert override.value() == value
+    [parsed] = OverridesParser.create().parse_overrides(lines_of([override]))
     assert (parsed.key_or_group, parsed.value()) == ("a.b", value)
 
 
-def test_columns_with_any_name_keep_it() -> None:
-    columns = {"a b": "categorical", "x.y=1": ["low", "high"], "ü'": "drop"}
-    words = overrides_from({"data": {"name": "frame", "target": "y", "columns": columns}})
-    check_overrides(words, multirun=False)
-    assert config(*words).data.columns == columns  # type: ignore[union-attr]
+ODD = (
+    "a=b,c",
+    "x.y",
+    "name",
+    "${seed}",
+    "${",
+    "???",
+    "null",
+    "true",
+    "1e3",
+    "[a]",
+    "{a:b}",
+    "~+x",
+    "'\\\"",
+    "ü 'n",
+    "/",
+    "..",
+)
+
+
+def with_examples(test: Any) -> Any:
+    """A test of any text, and of texts that mean something to Hydra, OmegaConf or YAML."""
+    for text in ODD:
+        test = example(text)(test)
+    return settings(max_examples=20)(given(st.text(min_size=1))(test))
+
+
+@with_examples
+def test_any_text_arrives_as_it_is(text: str) -> None:
+    more = f"{text}+"
+    named = {"weight": more, "positive": text, "na_values": [text, more]}
+    by_name = {"columns": {text: [text, more], more: "drop"}, "class_weights": {text: 2, more: 0.5}}
+    _, overrides = read_arguments(text, text, {"data": named | by_name}, [])
+    data = compose_run(overrides).data
+    assert isinstance(data, CsvData)
+    assert (data.path, data.target, data.weight, data.positive) == (text, [text], more, text)
+    assert (data.columns, data.class_weights) == (by_name["columns"], by_name["class_weights"])
+    assert data.na_values == [text, more]
+
+
+def test_any_text_arrives_as_it_is_in_a_sweep(tmp_path: Path) -> None:
+    data = {"name": "frame", "columns": dict.fromkeys(ODD, "drop")}
+    varying = choices({"data.target": ODD, "data.columns.a=b": [["1", "???"], "numeric"]})
+    overrides = read_overrides([], multirun=True, keywords=[*keywords_of({"data": data}), *varying])
+    sweep = compose_sweep(overrides, [SHIPPED], tmp_path)
+    found = [
+        (*run.config.data.target, run.config.data.columns)  # type: ignore[union-attr]
+        for run in sweep.compose(grid(sweep.overrides))
+        if isinstance(run, ComposedRun)
+    ]
+    kinds = [["1", "???"], "numeric"]
+    assert found == [(text, data["columns"] | {"a=b": kind}) for text in ODD for kind in kinds]  # type: ignore[operator]
+
+
+def test_values_of_numpy_paths_and_ranges_are_plain_values() -> None:
+    values = {"model.hidden": np.array([8, 4]), "optimizer.lr": np.float32(0.5), "seed": np.int64(3)}
+    further = {"data.batch_size": None, "init_from": Path("a/b"), "optimizer.betas": (0.5, np.float64(0.9))}
+    run = composed(values | further | {"loss": {"name": "quantile", "levels": [np.float64(0.25), 0.5]}})
+    assert run.plain()["model"]["hidden"] == [8, 4]
+    assert (run.optimizer.lr, run.seed, run.data.batch_size, run.init_from) == (0.5, 3, None, "a/b")
+    assert run.quantiles == (0.25, 0.5)
+    assert composed({"model": {"hidden": range(8, 10)}}).plain()["model"]["hidden"] == [8, 9]
+
+
+def test_names_may_be_numbers() -> None:
+    weights = {0: 1, True: 2, 0.5: 3, np.int64(7): 4}
+    data = composed(
+        {"data": {"name": "frame", "target": "y", "columns": {2024: "drop"}, "class_weights": weights}}
+    )
+    assert data.plain()["data"]["columns"] == {"2024": "drop"}
+    assert data.data.class_weights == {"0": 1, "true": 2, "0.5": 3, "7": 4}
+
+
+def test_files_may_refer_to_keywords(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\ndata: {split: {seed: '${seed}'}}\ninit_from: <${task}>\n"
+    (tmp_path / "experiment/own.yaml").write_text(text)
+    keywords = [*keywords_of({"experiment": "own", "seed": 5, "task": "binary"})]
+    run = compose_run(keywords, [tmp_path, SHIPPED])
+    assert (run.data.split.seed, run.init_from) == (5, "<binary>")  # type: ignore[union-attr]
 
 
 def test_overrides_are_written_as_on_a_command_line() -> None:
-    words = overrides_from({}, ["data.path=t.csv", "data.target=y", "data.columns.x=drop"])
-    assert config(*words).data.columns == {"x": "drop"}  # type: ignore[union-attr]
+    columns = {"x1": "drop", "a b": "numeric"}
+    keys = {"data": {"columns": {"x1": "drop"}}}
+    run = composed(keys, "data.path=t.csv", "data.target=y", "data.columns.a b=numeric")
+    assert run.data.columns == columns  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=r"data.columns.x1: is given twice"):
+        composed(keys, "data.columns.x1=drop")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +185,7 @@ def test_a_grid_needs_lists(values: Any, message: str) -> None:
 )
 def test_values_of_targets_are_columns_with_names_of_their_own(values: object, names: list[str]) -> None:
     frame = pl.DataFrame({"x": range(60), "target": range(60)})
-    with_targets, words = arguments_as_overrides(frame, values, {})
+    with_targets, overrides = read_arguments(frame, values, {}, [])
     assert with_targets is not None
     assert with_targets.columns == [*frame.columns, *names]
-    assert f"++data.target=[{','.join(names)}]" in words
+    assert f"++data.target=[{','.join(names)}]" in lines_of(overrides)

@@ -298,8 +298,8 @@ def test_a_search_tests_its_best_trial_and_lists_all(monkeypatch: pytest.MonkeyP
         ((FRAME,), {"target": np.arange(59)}, "another number of rows than the frame"),
         ((FRAME,), {"target": FRAME["x1"]}, "has the name of a column, 'x1'"),
         ((FRAME,), {"target": "target", "optimzer": {"lr": 1}}, "did you mean optimizer"),
-        ((FRAME,), {"target": "target", "optimizer": {"lrr": 1}}, "did you mean optimizer.lr"),
-        ((FRAME,), {"target": "target", "model": "linaer"}, "did you mean model=linear"),
+        ((FRAME,), {"target": "target", "optimizer": {"lrr": 1}}, r'did you mean optimizer={"lr": …}\?'),
+        ((FRAME,), {"target": "target", "model": "linaer"}, r'did you mean model="linear"\?'),
         ((FRAME[:0],), {"target": "target"}, "no rows"),
         ((3,), {"target": "target"}, "is not a table, but of type int"),
         (("nowhere.csv",), {"target": "target"}, "nowhere.csv"),
@@ -309,6 +309,28 @@ def test_a_search_tests_its_best_trial_and_lists_all(monkeypatch: pytest.MonkeyP
         ((FRAME,), {"target": "target", "name": "a"}, "use folder="),
         ((FRAME,), {"target": "target", "overrides": "seed=1"}, r"write overrides=\['seed=1'\]"),
         (("t.csv",), {"target": [1, 2]}, "is given as values, and the table as a path"),
+        (
+            (FRAME,),
+            {"target": "x", "data": {"target": "y"}},
+            r'found data={"target": "x"} and data={"target": "y"}',
+        ),
+        ((FRAME,), {"target": "target", "seed": 1, "overrides": ["seed=2"]}, "is given twice"),
+        ((FRAME,), {"target": "target", "sweep": {"trials": 3}}, r'{"trials": 3}: .*\n.*mlplab.search'),
+        (
+            (FRAME,),
+            {"target": "target", "overrides": ["optimizer.lr=1,2"]},
+            r'write optimizer={"lr": \[1, 2\]}',
+        ),
+        (
+            (FRAME,),
+            {"target": "target", "data": {"columns": {"a b": "?"}}},
+            r'{"a b": …}}: \'\?\' is not a kind',
+        ),
+        (
+            (FRAME.with_columns(y=pl.Series([None, *range(59)])),),
+            {"target": "y"},
+            r'{"missing_target": "drop"}',
+        ),
     ],
 )
 def test_mistakes_are_explained(

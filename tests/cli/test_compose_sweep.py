@@ -4,27 +4,40 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.types import Override
 from support import ROOT
 
-from mlplab.cli.compose import Compose, initialized, plain
+from mlplab.cli.compose import Compose, composing, plain
 from mlplab.cli.compose_sweep import compose_sweep
+from mlplab.cli.overrides import read_overrides
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
-from mlplab.sweeps.grid import folder_name, grid
+from mlplab.sweeps.grid import folder_name, grid, lines_of
+from mlplab.sweeps.sweep import ComposedSweep
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compose() -> Iterator[Compose]:
-    with initialized([ROOT / "conf"]) as compose:
+    with composing([ROOT / "conf"]) as compose:
         yield compose
 
 
-def runs_of(compose: Compose, *overrides: str) -> list[ComposedRun | RefusedRun]:
+def parsed(*overrides: str) -> list[Override]:
+    """Overrides of a sweep."""
+    return read_overrides(overrides, multirun=True)
+
+
+def composed(*overrides: str) -> ComposedSweep:
+    """A sweep."""
+    return compose_sweep(parsed(*overrides), [ROOT / "conf"])
+
+
+def runs_of(*overrides: str) -> Sequence[ComposedRun | RefusedRun]:
     """The runs of a sweep."""
-    sweep = compose_sweep(compose, ["name=s", *overrides])
-    return list(sweep.compose(grid(sweep.overrides, sweep.loader)))
+    sweep = composed("name=s", *overrides)
+    return sweep.compose(grid(sweep.overrides))
 
 
 @pytest.mark.parametrize(
@@ -42,11 +55,11 @@ def runs_of(compose: Compose, *overrides: str) -> list[ComposedRun | RefusedRun]
 )
 def test_options_interpolations_and_additions(compose: Compose, overrides: Sequence[str]) -> None:
     """All values and their types are those that Hydra composes."""
-    sweep = compose_sweep(compose, ["name=s", *overrides])
-    lines_of_runs = grid(sweep.overrides, sweep.loader)
-    runs = list(sweep.compose(lines_of_runs))
-    for run, lines in zip(runs, lines_of_runs.values(), strict=True):
-        values = plain(compose(lines))
+    sweep = composed("name=s", *overrides)
+    overrides_of_runs = grid(sweep.overrides)
+    runs = sweep.compose(overrides_of_runs)
+    for run, of_run in zip(runs, overrides_of_runs.values(), strict=True):
+        values = plain(compose(parsed(*lines_of(of_run))))
         if isinstance(run, RefusedRun):
             assert run.values == values
         else:
@@ -54,11 +67,9 @@ def test_options_interpolations_and_additions(compose: Compose, overrides: Seque
     assert len({run.folder for run in runs}) == len(runs) > 1
 
 
-def test_runs_share_sections_that_are_equal_also_in_types(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "a.B")
-    runs = runs_of(compose, "model=custom", "model._target_=a.B", "+model.alpha=0,1,1.0,true")
+    runs = runs_of("model=custom", "model._target_=a.B", "+model.alpha=0,1,1.0,true")
     configs = [run.config for run in runs if isinstance(run, ComposedRun)]
     assert [repr(config.plain()["model"]["alpha"]) for config in configs] == ["0", "1", "1.0", "True"]
     assert configs[0].optimizer is configs[1].optimizer  # equal sections are stored once
@@ -78,46 +89,47 @@ def test_runs_share_sections_that_are_equal_also_in_types(
     ],
 )
 def test_a_mistake_is_reported_for_its_runs_only(
-    compose: Compose, overrides: list[str], refused: list[int], reason: str
+    overrides: list[str], refused: list[int], reason: str
 ) -> None:
-    runs = runs_of(compose, *overrides)
+    runs = runs_of(*overrides)
     assert [number for number, run in enumerate(runs) if isinstance(run, RefusedRun)] == refused
     assert all(reason in reason_of(run.error) for run in runs if isinstance(run, RefusedRun))
     assert {run.folder.parent for run in runs} == {Path("outputs/s")}
 
 
-def test_a_run_has_nothing_of_the_run_before_it(compose: Compose) -> None:
-    sweep = compose_sweep(compose, ["name=s"])
+def test_a_run_has_nothing_of_the_run_before_it() -> None:
+    sweep = composed("name=s")
     lines = {
         "a": ["optimizer.lr=0.5"],
         "b": ["seed=3"],
         "c": ["seed=3", "optimizer.lr=oops"],
         "d": ["seed=4"],
     }
-    runs = list(sweep.compose({name: ["name=s", *further] for name, further in lines.items()}))
+    runs = sweep.compose({name: parsed("name=s", *further) for name, further in lines.items()})
     values = [run.config.optimizer.lr if isinstance(run, ComposedRun) else "refused" for run in runs]
     assert values == [0.5, "auto", "refused", "auto"]
 
 
-def test_all_runs_have_the_name_of_the_sweep(compose: Compose) -> None:
-    sweep = compose_sweep(compose, ["optimizer=adam,sgd"])  # composed one after the other
+def test_all_runs_have_the_name_of_the_sweep() -> None:
+    sweep = composed("optimizer=adam,sgd")  # composed one after the other
     runs = sweep.compose(grid(sweep.overrides))
     assert {run.config.name for run in runs if isinstance(run, ComposedRun)} == {sweep.root.name}
 
 
 def test_the_grid() -> None:
-    assert grid(["seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"]) == {
+    runs = grid(parsed("seed=range(2)", "optimizer.lr=0.1,0.2", "model.hidden=[8,8]"))
+    assert {name: lines_of(run) for name, run in runs.items()} == {
         f"lr={lr},seed={seed}": [f"seed={seed}", f"optimizer.lr={lr}", "model.hidden=[8,8]"]
         for seed in (0, 1)
         for lr in (0.1, 0.2)
     }
     with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
-        grid(["seed=range(0)"])
+        grid(parsed("seed=range(0)"))
 
 
 def test_two_texts_do_not_become_one_name() -> None:
     names = {
-        folder_name([f"data.path={path}"], {"data.path"})
+        folder_name(parsed(f"data.path={quoted(path)}"))
         for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201, "字" * 100)
     }
     assert len(names) == 6
@@ -125,6 +137,6 @@ def test_two_texts_do_not_become_one_name() -> None:
 
 
 @pytest.mark.parametrize("path", ["it's", "a\\", "a\\'b", "with space", "a,b", "100%"])
-def test_any_folder_can_be_a_sweeps(compose: Compose, path: str) -> None:
-    sweep = compose_sweep(compose, [f"hydra.sweep.dir={quoted(path)}", "optimizer=sgd,adam"])
+def test_any_folder_can_be_a_sweeps(path: str) -> None:
+    sweep = composed(f"hydra.sweep.dir={quoted(path)}", "optimizer=sgd,adam")
     assert [run.folder.parent for run in sweep.compose(grid(sweep.overrides))] == [Path(path)] * 2

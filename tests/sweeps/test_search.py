@@ -15,18 +15,19 @@ from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.best_trial import trial_number
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials
 from mlplab.sweeps.search.space import read_space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.training.callbacks.rungs import Bracket
 
 SPACE = read_space(
-    [
-        "optimizer.lr=tag(log,interval(1e-4,1e-1))",
-        "model.dropout=interval(0,0.5)",
-        "model.hidden=[8],[16],[32],[64]",
-    ],
-    {},
+    [],
+    {
+        "optimizer.lr": "tag(log,interval(1e-4,1e-1))",
+        "model.dropout": "interval(0,0.5)",
+        "model.hidden": "[8],[16],[32],[64]",
+    },
 )
 
 
@@ -66,9 +67,7 @@ class FakeLauncher:
         self.root, self.left, self.refused, self.metrics = root, kill_after, refused, metrics
         self.batches: list[list[int]] = []
 
-    def __call__(
-        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket]
-    ) -> list[RunResult]:
+    def __call__(self, overrides: Runs, brackets: Mapping[str, Bracket]) -> list[RunResult]:
         numbers = [trial_number(name) or 0 for name in overrides]
         if numbers[0] in self.refused:
             raise UserError(Fault("is wrong", "optimizer.lr"))
@@ -76,7 +75,8 @@ class FakeLauncher:
         assert brackets.keys() == overrides.keys()
         assert not brackets.get("trial-0000", Bracket(())).rungs
         launched: list[RunResult] = []
-        for name, lines in overrides.items():
+        for name, of_run in overrides.items():
+            lines = lines_of(of_run)
             folder, metrics = self.root / name, self.metrics(lines)
             if not folder.exists():
                 if self.left == 0:

@@ -1,10 +1,13 @@
 """Spaces of searches: Hydra's syntax as Optuna's distributions, and back."""
 
 import pytest
+from hydra.core.override_parser.types import Override
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from mlplab.cli.overrides import read_overrides
 from mlplab.config import Sweep
 from mlplab.errors import UserError
+from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.search.space import is_search, read_space
 
 SETTINGS = Sweep.model_validate(
@@ -12,6 +15,11 @@ SETTINGS = Sweep.model_validate(
     | {"ensemble": None, "space": {}}
 )
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+
+
+def parsed(*overrides: str) -> list[Override]:
+    """Overrides of a search."""
+    return read_overrides(overrides, multirun=True)
 
 
 CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistribution
@@ -33,10 +41,11 @@ CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistr
     ],
 )
 def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
-    space = read_space([f"+{key}={text}", "seed=3"], {})
+    space = read_space(parsed(f"+{key}={text}", "seed=3"), {})
     assert space.distributions == {key: distribution}
     assert space.dimensions[key].text == text
-    assert space.overrides({key: 0.1 / 3}) == ["seed=3", f"+{key}={0.1 / 3!r}"]
+    value = getattr(distribution, "choices", [0.1 / 3])[0]
+    assert lines_of(space.overrides({key: value})) == ["seed=3", f"+{key}={value}"]
 
 
 def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> None:
@@ -45,10 +54,10 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
         "model.dropout": "choice(0.0,0.1)",
         "model.norm": "none,layer",
     }
-    space = read_space([LR, "model.dropout=0.3"], configured)
+    space = read_space(parsed(LR, "model.dropout=0.3"), configured)
     texts = {key: dimension.text for key, dimension in space.dimensions.items()}
     assert texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
-    assert space.fixed == ("model.dropout=0.3",)
+    assert lines_of(space.fixed) == ["model.dropout=0.3"]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +71,7 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
     ],
 )
 def test_what_was_searched_in_words(text: str, searched: str) -> None:
-    (dimension,) = read_space([f"model.dropout={text}"], {}).dimensions.values()
+    (dimension,) = read_space(parsed(f"model.dropout={text}"), {}).dimensions.values()
     assert dimension.searched == searched
 
 
@@ -82,7 +91,7 @@ def test_what_was_searched_in_words(text: str, searched: str) -> None:
     ],
 )
 def test_a_value_of_the_configuration_in_the_space(line: str, value: object, expected: object) -> None:
-    (dimension,) = read_space([line], {}).dimensions.values()
+    (dimension,) = read_space(parsed(line), {}).dimensions.values()
     assert dimension.matching_value(value) == expected
 
 
@@ -97,8 +106,10 @@ def test_a_value_of_the_configuration_in_the_space(line: str, value: object, exp
     ],
 )
 def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
-    assert is_search(overrides, SETTINGS) == searches
-    assert is_search(overrides, SETTINGS.model_copy(update={"minutes": 3.0}))  # of a configuration file
+    assert is_search(parsed(*overrides), SETTINGS) == searches
+    assert is_search(
+        parsed(*overrides), SETTINGS.model_copy(update={"minutes": 3.0})
+    )  # of a configuration file
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,6 @@ def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
 )
 def test_spaces_that_are_refused(line: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        read_space([line], {})
+        read_space(parsed(line), {})
     with pytest.raises(UserError, match="has one value"):
         read_space([], {"optimizer.lr": "0.1"})

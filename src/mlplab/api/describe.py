@@ -5,13 +5,16 @@ from typing import Any
 
 import polars as pl
 
-from mlplab.api.composing import composing
-from mlplab.api.keywords import Table, Target, arguments_as_overrides
+from mlplab.api.keywords import Table, Target, read_arguments
+from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.describe import without_target
+from mlplab.cli.compose import composing
+from mlplab.cli.config_folders import config_folders
 from mlplab.commands.describe import column_cells
 from mlplab.commands.describe import describe as describe_table
 
 
+@keywords_in_messages()
 def describe(
     table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: Any
 ) -> pl.DataFrame:
@@ -23,7 +26,7 @@ def describe(
     Raises:
         UserError: if the table cannot be read at all. Columns that training would refuse have a note.
     """
-    frame, words = arguments_as_overrides(table, target, keys, overrides)
-    with composing(words) as compose:
-        config = without_target(compose(words))
+    frame, given = read_arguments(table, target, keys, overrides)
+    with composing(config_folders()) as compose:
+        config = without_target(compose(given))
     return pl.DataFrame(column_cells(describe_table(config, frame)))

@@ -1,23 +1,33 @@
-"""Python's arguments as the overrides that a command line would have."""
+"""Python's arguments as overrides: values stay what they are; options, and what is typed, are text."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count
+from itertools import count
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Override,
+    OverrideType,
+    Quote,
+    QuotedString,
+    Transformer,
+    ValueType,
+)
 
-from mlplab.cli.config_folders import SHIPPED
-from mlplab.cli.overrides import readable, typed_keys
-from mlplab.config import TrainConfig
-from mlplab.config.dotted_keys import quoted
+from mlplab.cli.compose import composing, plain
+from mlplab.cli.config_folders import SHIPPED, config_folders
+from mlplab.cli.overrides import Keyword, keys_of, path_of, read_overrides
+from mlplab.config import TrainConfig, parse
+from mlplab.config.data import as_label
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError
-from mlplab.runs.compare.labels import as_typed
 
 Table = FrameLike | str | PathLike[str] | None
 """A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's."""
@@ -25,11 +35,14 @@ Table = FrameLike | str | PathLike[str] | None
 Target = str | Sequence[str] | Any
 """The name of a column, names of several, or the values themselves: a series or an array."""
 
-WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
-"""Text that needs no quotes, and is shorter in the names of folders without them."""
+Overrides = Sequence[Override]
+"""Values of keys and choices of options, as Hydra's objects."""
 
-SPECIAL = re.compile(r"[\\()\[\]{}:=,\s]")
-"""Characters that have a backslash before them in keys of a mapping, which cannot be quoted."""
+WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
+"""Text that is shown without quotes, also in the names of folders."""
+
+GROUPS = {".".join(path.relative_to(SHIPPED).parts) for path in SHIPPED.rglob("*") if path.is_dir()}
+"""The sections of which a configuration file is chosen by its name."""
 
 ARGUMENTS = "target folder resume overrides progress grid seeds trials minutes space".split()  # noqa: SIM905
 """Arguments of Python's functions that are no keys."""
@@ -37,23 +50,24 @@ ARGUMENTS = "target folder resume overrides progress grid seeds trials minutes s
 FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}
 """Keys that give a folder on the command line."""
 
-CLASS_WEIGHTS = ("data", "class_weights")
-"""The key whose value may be a mapping, by classes."""
 
-
-def arguments_as_overrides(
-    table: Table, target: Target, keys: dict[str, Any], *overrides: Sequence[str]
-) -> tuple[pl.DataFrame | None, list[str]]:
+def read_arguments(
+    table: Table, target: Target, keys: dict[str, Any], words: Sequence[str], varying: Overrides | None = None
+) -> tuple[pl.DataFrame | None, Overrides]:
     """The frame in memory, if there is one, and the overrides that all arguments stand for.
 
     A frame or path among the keywords, where the section `data` belongs, is the table.
 
+    Args:
+        words: overrides as typed.
+        varying: what a sweep adds to them; None: it is one run.
+
     Raises:
-        UserError: if the frame is no table, the target does not fit it, or an argument is misspelt.
+        UserError: if the frame is no table, the target does not fit it, or an argument is misspelt; as
+            `read_overrides`.
     """
-    for words in overrides:
-        if isinstance(words, str):
-            raise UserError(Fault("is no list", "overrides", remedy=f"write overrides=[{words!r}]"))
+    if isinstance(words, str):
+        raise UserError(Fault("is no list", "overrides", remedy=f"write overrides=[{words!r}]"))
     for key in keys:
         if (near := nearest(key, [*ARGUMENTS, *TrainConfig.model_fields])) and near[0] in ARGUMENTS:
             remedy = "leave it out" if key in ARGUMENTS else did_you_mean([f"{near[0]}="])
@@ -72,34 +86,24 @@ def arguments_as_overrides(
             frame, target = _with_targets(frame, target)
     if target is not None:
         data["target"] = target
-    read = [*overrides_from({"data": data}), *overrides_from(keys, [*chain(*overrides)])]
-    if folders := FOLDERS & typed_keys(read):
+    keywords = [*keywords_of({"data": data}), *keywords_of(keys), *(varying or ())]
+    given = read_overrides(words, multirun=varying is not None, keywords=keywords)
+    if folders := FOLDERS & keys_of(given):
         raise UserError(Fault("has no effect in Python", folders.pop(), remedy="use folder=…"))
-    return frame, read
+    return frame, given
 
 
-def overrides_from(keys: Mapping[str, Any], overrides: Sequence[str] = ()) -> list[str]:
-    """The overrides that nested keywords stand for, and those that are written as on a command line."""
-    return readable([*_nested(keys), *overrides])
-
-
-def _nested(keys: Mapping[str, Any], *sections: str) -> Iterator[str]:
-    """The overrides of the keys of a section. A folder of the configuration is a group of options."""
-    for key, value in keys.items():
-        path = (*sections, key)
-        is_group = SHIPPED.joinpath(*path).is_dir()
-        if isinstance(value, Mapping) and path != CLASS_WEIGHTS:
-            values = dict(value)
-            if is_group and "name" in values:
-                yield f"{'/'.join(path)}={values.pop('name')}"
-            yield from _nested(values, *path)
-        elif is_group:
-            yield f"{'/'.join(path)}={_literal(value)}"
+def keywords_of(keys: Mapping[Any, Any], section: str = "") -> Iterator[Override]:
+    """The overrides that the keys of a section stand for, nested or with dots."""
+    for name, value in keys.items():
+        key = f"{section}{_text(name)}"
+        if isinstance(value, Mapping):
+            yield from keywords_of(value, f"{key}.")
         else:
-            yield f"++{'.'.join(path)}={_literal(value)}"
+            yield setting(key, value)
 
 
-def choices(grid: Mapping[str, Any]) -> list[str]:
+def choices(grid: Mapping[str, Any]) -> list[Override]:
     """The overrides of a grid, each with all values of a key.
 
     Raises:
@@ -109,22 +113,49 @@ def choices(grid: Mapping[str, Any]) -> list[str]:
         if isinstance(values, str) or not isinstance(values, Iterable):
             found, remedy = repr(values), f"write {{{key!r}: [{values!r}]}}"
             raise UserError(Fault("needs a list of values", key, found, remedy=remedy))
-    return [f"{key}={','.join(map(_literal, values))}" for key, values in grid.items()]
+    return [setting(key, *values) for key, values in grid.items()]
 
 
-def _literal(value: Any) -> str:
-    """A value as overrides write it."""
+def setting(key: str, *values: Any) -> Override:
+    """The override that gives a key a value, or each of several in turn; an option is chosen by its name."""
+    key, elements, several = ".".join(path_of(key)), [*map(_element, values)], len(values) != 1
+    text, group = ",".join(map(Transformer.str, elements)), key.removesuffix(".name")
+    value = ChoiceSweep(list=elements, simple_form=True) if several else elements[0]
+    kind = ValueType.SIMPLE_CHOICE_SWEEP if several else ValueType.ELEMENT
+    if group in GROUPS:
+        group = group.replace(".", "/")
+        return Override(OverrideType.CHANGE, group, kind, value, input_line=f"{group}={text}")
+    change, sign = (OverrideType.CHANGE, "") if several else (OverrideType.FORCE_ADD, "++")
+    return Keyword(change, key, kind, value, input_line=f"{sign}{key}={text}")
+
+
+def _text(name: Any) -> str:
+    """The name of a key as text: that of a column may be a number, and that of a class a boolean."""
+    return str(as_label(name.item() if isinstance(name, np.generic) else name))
+
+
+def _element(value: Any) -> Any:
+    """A value as plain data. Hydra writes a `QuotedString` with quotes, where people read it."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
-    if value is None or isinstance(value, bool | int | float):
-        return as_typed(value)
     if isinstance(value, Mapping):
-        escaped = {SPECIAL.sub(r"\\\g<0>", str(key)): _literal(item) for key, item in value.items()}
-        return f"{{{','.join(map(':'.join, escaped.items()))}}}"
+        return {_text(key): _element(item) for key, item in value.items()}
     if isinstance(value, list | tuple | range):
-        return f"[{','.join(map(_literal, value))}]"
+        return [*map(_element, value)]
+    if value is None or isinstance(value, bool | int | float):
+        return value
     text = fspath(value) if isinstance(value, PathLike) else str(value)
-    return text if WORD.fullmatch(text) else quoted(text)
+    return text if WORD.fullmatch(text) else QuotedString(text, Quote.single)
+
+
+def compose_run(overrides: Overrides, folders: Sequence[Path] | None = None) -> TrainConfig:
+    """The configuration of one run, composed from the files in some folders; None: mlplab's and the user's.
+
+    Raises:
+        UserError: if a key is unknown, or a value is wrong.
+    """
+    with composing(folders or config_folders()) as compose:
+        return parse(plain(compose(overrides)))
 
 
 def _is_named(target: Target, frame: pl.DataFrame | None = None) -> bool:

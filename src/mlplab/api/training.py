@@ -1,7 +1,6 @@
 """Training from Python, by the functions of the commands."""
 
 import logging
-import os
 import shutil
 import signal
 import tempfile
@@ -10,28 +9,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
-import polars as pl
 from rich.console import Console
 
-from mlplab.api.composing import LOCK, composed_sweep, composing
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
-from mlplab.api.keywords import Table, Target, arguments_as_overrides, choices
+from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
+from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.train import resumed
-from mlplab.cli.compose import plain
-from mlplab.cli.overrides import check_overrides
+from mlplab.cli.config_folders import config_folders
 from mlplab.commands.train import draw
 from mlplab.commands.train import train as train_run
-from mlplab.config import FrameData, parse
-from mlplab.config.dotted_keys import quoted
+from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, Interrupted, RunFailed, UserError, reason_of
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
 from mlplab.runs.trained.run_files import RunFiles
+from mlplab.sweeps.grid import lines_of
+
+LOCK = RLock()
+"""Held while anything trains: torch's threads are those of the process."""
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def process_as_before() -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
+@keywords_in_messages()
 def train(
     table: Table = None,
     /,
@@ -83,37 +85,35 @@ def train(
         overrides: as on the command line: `["optimizer.lr=0.01", "model=linear"]`.
         progress: whether to show a progress bar.
         keys: all keys of the configuration, nested: `optimizer={"lr": 0.01}`, `model="linear"`,
-            `data={"split": "group", "columns": {"zip": "categorical"}}`. Messages write them with dots:
-            `optimizer.lr`.
+            `data={"split": "group", "columns": {"zip": "categorical"}}`. Texts may contain any character.
 
     Raises:
         UserError: if an argument, the table or the folder cannot be used.
         RunFailed: if the loss becomes non-finite.
     """
-    frame, words = arguments_as_overrides(table, target, keys, overrides)
+    frame, given = read_arguments(table, target, keys, overrides)
     cache, console = DataCache(frame), Console(quiet=not progress)
     if resume and folder:
         raise UserError(Fault("is that of the resumed run", "folder", remedy="leave it out"))
     path = resume or folder
     if resume:
-        words = [word for word in words if word not in ("data=frame", "data=csv")]
-        check_overrides(words, multirun=False)
-        run, _ = resumed([*words, f"resume={quoted(os.fspath(resume))}"])
+        given = [each for each in given if each.input_line not in ("data=frame", "data=csv")]
+        run = resumed(Path(resume), given)
         if frame is not None and not isinstance(run.data, FrameData):
             raise UserError(Fault("was not trained on a frame", str(path), remedy="leave out the frame"))
     else:
-        with composing(words) as compose:
-            run = parse(plain(compose(words)))
+        run = compose_run(given)
     with process_as_before():
         if not path:
             from mlplab.runs.in_memory import train_alone
 
-            return FinishedRun(train_alone(run, cache, console, words), frame)
-        metrics = train_run(run, Path(path), words, cache, console, resume=resume is not None)
+            return FinishedRun(train_alone(run, cache, console, lines_of(given)), frame)
+        metrics = train_run(run, Path(path), lines_of(given), cache, console, resume=resume is not None)
         draw(run, Path(path), metrics, cache)
     return FinishedRun(RunFiles(Path(path)), frame)
 
 
+@keywords_in_messages()
 def sweep(
     table: Table = None,
     /,
@@ -130,7 +130,7 @@ def sweep(
 
     Args:
         table, target, overrides, progress, keys: as in `train`.
-        grid: values by key: `{"optimizer.lr": [1e-3, 1e-2], "model": ["mlp", "linear"]}`.
+        grid: values by key, with dots: `{"optimizer.lr": [1e-3, 1e-2], "model": ["mlp", "linear"]}`.
         seeds: the number of seeds of each combination, or the seeds. None: the
             configuration's.
         folder: of the sweep. If it holds part of the same sweep, that is continued. None: a temporary one,
@@ -140,12 +140,13 @@ def sweep(
         UserError: as in `train`.
         RunFailed: if all runs failed. If some did, there is a warning.
     """
-    words = choices(grid or {})
+    varying = choices(grid or {})
     if seeds is not None:
-        words += choices({"seed": range(seeds) if isinstance(seeds, int | np.integer) else seeds})
-    return _sweep(*arguments_as_overrides(table, target, keys, words, overrides), folder, progress=progress)
+        varying += choices({"seed": range(seeds) if isinstance(seeds, int | np.integer) else seeds})
+    return _sweep(table, target, keys, overrides, varying, folder=folder, progress=progress)
 
 
+@keywords_in_messages()
 def search(
     table: Table = None,
     /,
@@ -153,7 +154,7 @@ def search(
     *,
     trials: int | None = None,
     minutes: float | None = None,
-    space: Mapping[str, str] | str = "mlp",
+    space: Mapping[str, str | Sequence[Any]] | str = "mlp",
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
@@ -165,29 +166,30 @@ def search(
         table, target, overrides, progress, keys: as in `train`.
         trials: the number of trials; None: 64, or as many as there is time for.
         minutes: the time for the search; None: no limit.
-        space: an option of `conf/sweep`, or a space for each key, as on the command line:
-            `{"optimizer.lr": "tag(log,interval(1e-4,1e-1))", "model.dropout": "choice(0,0.2)"}`.
+        space: an option of `conf/sweep`, or for each key a list of values, or a range as on the command line:
+            `{"optimizer.lr": "tag(log,interval(1e-4,1e-1))", "model.hidden": [[64], [128, 128]]}`.
         folder: as in `sweep`.
 
     Raises:
         UserError, RunFailed: as in `sweep`.
     """
     limits = {"trials": trials, "minutes": minutes}
-    words = [f"sweep.{key}={limit}" for key, limit in limits.items() if limit is not None]
+    given = [setting(f"sweep.{key}", limit) for key, limit in limits.items() if limit is not None]
     spaces = {"sweep": space} if isinstance(space, str) else space
-    words += [f"{key}={values}" for key, values in spaces.items()]
-    return _sweep(*arguments_as_overrides(table, target, keys, words, overrides), folder, progress=progress)
+    words = [f"{key}={values}" for key, values in spaces.items() if isinstance(values, str)]
+    given += choices({key: values for key, values in spaces.items() if not isinstance(values, str)})
+    return _sweep(table, target, keys, [*words, *overrides], given, folder=folder, progress=progress)
 
 
-def _sweep(
-    frame: pl.DataFrame | None, words: list[str], folder: str | PathLike[str] | None, *, progress: bool
-) -> FinishedSweep:
+def _sweep(*arguments: Any, folder: str | PathLike[str] | None, progress: bool) -> FinishedSweep:
+    frame, overrides = read_arguments(*arguments)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
+        from mlplab.cli.compose_sweep import compose_sweep
         from mlplab.sweeps.sweep import sweep as train_sweep
 
     with _folder(folder) as path:
-        composed = composed_sweep([*words, f"hydra.sweep.dir={quoted(os.fspath(path))}"])
+        composed = compose_sweep(overrides, config_folders(), path)
         try:
             with process_as_before():
                 train_sweep(composed, DataCache(frame), Console(quiet=True), Console(quiet=not progress))

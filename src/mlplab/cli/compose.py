@@ -8,26 +8,34 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import UserString
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import hydra
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from mlplab.cli.config_folders import CONFIG_NAME, config_folders, log_own_files
 from mlplab.cli.hydra_errors import explained
-from mlplab.cli.overrides import readable
+from mlplab.cli.overrides import Keyword, path_of, readable
 from mlplab.cli.terminal import VERSION, print_usage
+from mlplab.config.allowed_classes import user_classes
+from mlplab.config.data import as_dict
 from mlplab.errors import Fault, UserError
 from mlplab.typed_commands import command_line
 
-Compose = Callable[[Sequence[str]], DictConfig]
+Compose = Callable[[Sequence[Override]], DictConfig]
 """Composes a configuration with overrides, including Hydra's own section."""
+
+_COMPOSING = RLock()
+"""Held while anything is composed: Hydra's state is that of the process."""
 
 OUTPUTS = "outputs"
 
@@ -58,7 +66,6 @@ def read_command_line(
     Raises:
         UserError: if the user's folder of configuration files is wrong.
     """
-    words = readable(words)
     if VERSION in words or (words and usage):
         print_usage(words, usage)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -71,7 +78,7 @@ def read_command_line(
     read = parser.parse_intermixed_args(words)
     folders = config_folders(read.config_dir, shipped)
     if read.help or read.hydra_help or read.cfg or read.info or read.shell_completion:
-        ask_hydra(words, folders)
+        ask_hydra(readable(words), folders)
         sys.exit(0)
     return read.overrides, read.multirun, folders
 
@@ -88,28 +95,80 @@ def ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:
 
 
 @contextmanager
-def initialized(folders: Sequence[Path]) -> Iterator[Compose]:
-    """Initializes Hydra; within the block, the function that it yields composes `train.yaml` of `folders`."""
+def composing(folders: Sequence[Path]) -> Iterator[Compose]:
+    """Initializes Hydra, whose state stays as it was; the function that this yields composes `train.yaml`.
+
+    Args:
+        folders: of configuration files.
+    """
     main, *others = folders
+    user_classes()  # reads the environment before any configuration could change it
     register_resolvers()
     log_own_files(folders)
 
-    def compose(overrides: Sequence[str]) -> DictConfig:
+    def compose(overrides: Sequence[Override]) -> DictConfig:
+        words = [each.input_line or "" for each in overrides if not isinstance(each, Keyword)]
         with explained():
-            cfg = hydra.compose(CONFIG_NAME, [*overrides], return_hydra_config=True)
+            cfg = hydra.compose(CONFIG_NAME, words, return_hydra_config=True)
+            columns = OmegaConf.select(cfg, "data.columns")
+        if OmegaConf.is_list(columns):
+            OmegaConf.update(cfg, "data.columns", as_dict(OmegaConf.to_container(columns)), merge=False)
+        put(cfg, [each for each in overrides if isinstance(each, Keyword)])
         reject_hydra_settings(cfg.hydra)
         HydraConfig.instance().set_config(cfg)  # so that values can refer to it
         return cfg
 
-    with explained():
-        context = hydra.initialize_config_dir(str(main), version_base="1.3")
-    with context:
+    with hydra_state(None, None):
+        with explained():
+            hydra.initialize_config_dir(str(main), version_base="1.3")
         loader: Any = GlobalHydra.instance().config_loader()
         for folder in others:  # as Hydra does for --config-dir
             end = SearchPathQuery(provider="schema")
             loader.get_search_path().prepend("mlplab", f"file://{folder}", end)
         loader.repository.initialize_sources(loader.get_search_path())
         yield compose
+
+
+@contextmanager
+def hydra_state(*state: Any) -> Iterator[None]:
+    """Within the block, Hydra's state is another."""
+    with _COMPOSING:
+        before = current_state()
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = state
+        try:
+            yield
+        finally:
+            GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before
+
+
+def current_state() -> tuple[Any, Any]:
+    """Hydra's state."""
+    return GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+
+
+def put(cfg: DictConfig, overrides: Iterable[Override]) -> None:
+    """Gives keys of a composed configuration their values. A mapping is merged with the one that is there."""
+    with explained(), flag_override(cfg, "allow_objects", True):
+        for each in overrides:
+            key, value = each.key_or_group, each.value()
+            if isinstance(each, Keyword):
+                *sections, name = path_of(key)
+                value = _changed(value, _verbatim)
+                if sections and not name.isidentifier():
+                    key, value = ".".join(sections), {name: value}
+            OmegaConf.update(cfg, key, value, merge=True, force_add=True)
+
+
+def _verbatim(value: Any) -> Any:
+    """Text of Python is no interpolation, and no sign of a missing value: OmegaConf gets it as an object."""
+    return UserString(value) if isinstance(value, str) and ("${" in value or value == "???") else value
+
+
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A value in which a function changes everything but lists and mappings."""
+    if isinstance(value, dict):
+        return {key: _changed(item, change) for key, item in value.items()}
+    return [_changed(item, change) for item in value] if isinstance(value, list) else change(value)
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -126,7 +185,8 @@ def plain_section(cfg: DictConfig, key: str) -> Any:
     with explained():
         node = cfg[key]
         is_section = OmegaConf.is_config(node)
-        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_section else node
+        node = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_section else node
+    return _changed(node, lambda value: str(value) if isinstance(value, UserString) else value)
 
 
 def reject_hydra_settings(section: DictConfig) -> None:

@@ -1,11 +1,12 @@
-"""Overrides on the command line, before Hydra composes them."""
+"""Overrides, before they are composed: text of a command line, and values of Python's keywords."""
 
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 
 from mlplab.cli.hydra_errors import explained
 from mlplab.config.dotted_keys import quoted
@@ -27,13 +28,29 @@ PATH, TABLE = "data.path", "data=csv"
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
 
+NAMED = re.compile(r"(data)\.(columns|class_weights)\.(.*)", re.DOTALL)
+"""A key that ends with the name of a column or class, which may contain any character."""
 
-def readable(words: Sequence[str]) -> list[str]:
+
+class Keyword(Override):
+    """A value that Python gives to a key. It is an object; people read `input_line`, and Hydra does not."""
+
+
+def path_of(key: str) -> tuple[str, ...]:
+    """The sections of a key, and its name in the last of them."""
+    named = NAMED.fullmatch(key)
+    return named.groups() if named else tuple(re.split("[./]", key))
+
+
+def readable(words: Sequence[str], known: Collection[str] = ()) -> list[str]:
     """Converts the words of a command line to a form that Hydra accepts.
 
     Hydra requires `++` before keys that are in no configuration file, and rejects spaces and non-ASCII
     letters in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=`
     implies `data=csv`, unless another word may choose the table.
+
+    Args:
+        known: keys that are given beside these words.
     """
     matches = {word: COLUMN_KIND.fullmatch(word) for word in words}
     kinds = {word: (match[1], _quoted_levels(match[2])) for word, match in matches.items() if match}
@@ -49,24 +66,19 @@ def readable(words: Sequence[str]) -> list[str]:
         columns = COLUMNS.rstrip(".")
         read += [f"~{columns}", f"+{columns}=[{pairs}]"]
     keys = [key_of(word) for word in read]
-    if PATH in keys and not {"data", "experiment", RESUME}.intersection(keys):
-        read.insert(keys.index(PATH), TABLE)  # next to it: flags must not separate overrides
+    if PATH in (*keys, *known) and {"data", "experiment", RESUME}.isdisjoint((*keys, *known)):
+        read.insert(keys.index(PATH) if PATH in keys else 0, TABLE)  # flags must not separate overrides
     return read
 
 
-def typed_keys(lines: Collection[str]) -> set[str]:
-    """The keys that overrides set."""
-    return set(map(key_of, lines))
+def keys_of(overrides: Iterable[Override]) -> set[str]:
+    """The keys that overrides set or remove."""
+    return {override.get_key_element().lstrip("+~") for override in overrides}
 
 
-def key_of(override: str) -> str:
-    """The key that an override sets or removes."""
-    return override.lstrip("+~").partition("=")[0]
-
-
-def is_of_hydra(override: str) -> bool:
-    """Whether an override sets one of Hydra's own keys."""
-    return key_of(override).startswith(("hydra.", "hydra/"))
+def key_of(word: str) -> str:
+    """The key that a word sets or removes."""
+    return word.lstrip("+~").partition("=")[0]
 
 
 def _quoted_levels(kind: str) -> str:
@@ -82,24 +94,26 @@ def _with_folder_quoted(word: str) -> str:
     return f"{key}={quoted(value)}" if folder and value else word
 
 
-def check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
-    """Checks the overrides.
+def read_overrides(
+    words: Sequence[str], *, multirun: bool = False, keywords: Sequence[Override] = ()
+) -> list[Override]:
+    """Parses and checks overrides.
+
+    Args:
+        keywords: overrides from Python, which come first.
 
     Raises:
         UserError: if a table's file is given without its key, a key is given twice (Hydra would use the
             last), or there are several values or keys of a sweep without -m.
     """
-    sweep = [word for word in overrides if key_of(word).partition(".")[0] == "sweep"]
-    if sweep and not multirun:
-        remedy = f"add -m: mlplab train -m {sweep[0]} …"
-        raise UserError(Fault("is for a sweep, and this is one run", sweep[0], remedy=remedy))
-    for word in overrides:
-        if fault := _table_fault(word, has_target="data.target" in typed_keys(overrides)):
+    for word in words:
+        if fault := _table_fault(word, has_target="data.target" in (*map(key_of, words), *keys_of(keywords))):
             raise UserError(fault)
     with explained():
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides(readable(words, keys_of(keywords)))
+    overrides = [*keywords, *parsed]
     seen: dict[str, str] = {}
-    for override in parsed:
+    for override in overrides:
         if override.is_delete():
             continue
         key, line = override.get_key_element().lstrip("+"), override.input_line or ""
@@ -107,17 +121,22 @@ def check_overrides(overrides: Sequence[str], *, multirun: bool) -> None:
             found = f"{seen[key]} and {line}"
             raise UserError(Fault("is given twice", key, found, remedy="remove one of them"))
         seen[key] = line
+        add_m = "add -m: mlplab train -m"
+        if key.partition(".")[0] == "sweep" and not multirun:
+            remedy = f"{add_m} {shlex.quote(line)} …"
+            raise UserError(Fault("is for a sweep, and this is one run", line, remedy=remedy))
         if override.is_sweep_override():
-            values = line.partition("=")[2]
+            values = override.get_value_string()
             if getattr(override.value(), "step", 1) == 0:
                 raise UserError(Fault("the step is 0", key, values, remedy="write range(START,STOP,STEP)"))
-            if is_of_hydra(line):
+            if override.is_hydra_override():
                 raise UserError(Fault("cannot be swept", key, values, remedy=f"choose one value: {key}=…"))
             if not multirun:
-                words = f"add -m: mlplab train -m {shlex.quote(line)}"
+                words = f"{add_m} {shlex.quote(line)}"
                 remedy = f"to train one run per value, {words}; to pass one list, write '{key}=[{values}]'"
                 remedy = f"to search it, {words}" if override.is_interval_sweep() else remedy
                 raise UserError(Fault("several values for one run", key, values, remedy=remedy))
+    return overrides
 
 
 def _table_fault(word: str, *, has_target: bool) -> Fault | None:

@@ -50,7 +50,7 @@ def number_label(value: int | float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(value)
 
 
-def _as_label(value: object) -> object:
+def as_label(value: object) -> object:
     """Numbers and booleans become the labels of classes."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -80,19 +80,19 @@ def _check_levels(levels: list[str]) -> list[str]:
     return levels
 
 
-def _as_dict(value: object) -> object:
+def as_dict(value: object) -> object:
     """A list of pairs becomes a dict; the command line uses pairs for names that Hydra rejects in keys."""
     if isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         return dict(value)
     return value
 
 
-ClassLabel = Annotated[str, BeforeValidator(_as_label), Field(min_length=1)]
+ClassLabel = Annotated[str, BeforeValidator(as_label), Field(min_length=1)]
 ClassWeights = Annotated[
     Annotated[Literal["none", "balanced"], Tag("name")]
     | Annotated[dict[ClassLabel, NotNegative], Tag("each")],
     Discriminator(lambda value: "each" if isinstance(value, dict) else "name"),
-    BeforeValidator(_as_dict),
+    BeforeValidator(as_dict),
 ]
 ColumnKind = Annotated[
     Annotated[str, AfterValidator(_check_kind), Tag("kind")]
@@ -199,7 +199,7 @@ class UserTable(_Table[A]):
     target: Annotated[list[Text], BeforeValidator(_as_list)]
     positive: ClassLabel | None
     weight: Text | None
-    columns: Annotated[dict[str, ColumnKind], BeforeValidator(_as_dict)]
+    columns: Annotated[dict[str, ColumnKind], BeforeValidator(as_dict)]
     categories: dict[str, list[str]] = Field(default_factory=dict)
     na_values: Annotated[list[Text], BeforeValidator(_as_list)]
     missing_target: Literal["error", "drop"]

@@ -72,10 +72,10 @@ def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] =
 
 def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
-    owners, (section, _, leaf) = _keys(root), key.rpartition(".")
+    owners, (section, _, leaf) = all_keys(root), key.rpartition(".")
     synonym = SYNONYMS.get(leaf)
     if section.startswith("hydra"):
-        near = nearest(key, [f"hydra.launcher.{name}" for name in _keys(Launcher)])
+        near = nearest(key, [f"hydra.launcher.{name}" for name in all_keys(Launcher)])
         remedy = did_you_mean(near, otherwise="--hydra-help describes Hydra's own keys")
     elif owners.get(key):
         group = section.replace(".", "/")
@@ -109,7 +109,7 @@ def _similar(key: str, owners: Sequence[str]) -> list[str]:
 
 
 @cache
-def _keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Each full key, with the options of its group that have it (empty: all options)."""
     options: dict[str, tuple[str, ...]] = {}
     for key, _, option in _walk(root, "", ()):

@@ -38,11 +38,11 @@ class Features(NamedTuple):
 
     Args:
         numbers: `[row, 1]` each, in float64 and without offsets; NaN is missing.
-        codes: of categorical columns, `[row]` each, and their number, which is that of missing or unknown.
+        codes: of categorical columns, `[row]` each; the number of categories is missing or unknown.
     """
 
     numbers: Sequence[Value]
-    codes: Sequence[tuple[Value, int]]
+    codes: Sequence[Value]
 
 
 def input_type(column: Column) -> DType:
@@ -89,7 +89,7 @@ def as_input(column: Column, cells: pl.Series, schema: Schema, *, decimal_comma:
 def features_of(graph: Graph, schema: Schema) -> Features:
     """Adds an input for each column, and what makes features of it."""
     inputs = [graph.input(column.name, input_type(column), meaning_of(column)) for column in schema.inputs]
-    numbers, codes = list[Value](), list[tuple[Value, int]]()
+    numbers, codes = list[Value](), list[Value]()
     for column, value in zip(schema.inputs, inputs, strict=True):
         match column.kind:
             case "numeric":
@@ -100,7 +100,7 @@ def features_of(graph: Graph, schema: Schema) -> Features:
                 is_known = value.compare("Equal", 0.0).op("Or", value.compare("Equal", 1.0))
                 numbers.append(is_known.where(value, np.nan).unsqueeze(1))
             case "categorical":
-                codes.append((_code(value, column.categories), len(column.categories)))
+                codes.append(_code(value, column.categories))
             case "ordinal":
                 numbers += _looked_up(value, column.categories, np.arange(len(column.categories))[:, None])
             case "date" if column.format in NAME_FORMATS:

@@ -1,15 +1,17 @@
 """The first layer of a network: imputes, scales and encodes features."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import singledispatch
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import one_hot, pad
 
 from mlplab.models.network import Network
+from mlplab.models.preprocessing import Preprocessing
 from mlplab.models.scaling import Quantile, RobustClip, Scaling, Standard
 from mlplab.onnx.graph import Graph, Value
 from mlplab.onnx.inputs import Features
@@ -29,13 +31,13 @@ ERFINV_TAILS = (
 def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Value, Value | None]:
     """What a network's body sees, `[member, row, column]`, and the output of its linear path, if any.
 
-    The network's own preprocessing tells what the codes of a categorical column become.
+    Columns are computed one source after another, and then put in the order of `Preprocessing`.
     """
     preprocessing, path, linear = network.preprocessing, network.linear_path, None
-    impute_value, sources = preprocessing.impute_value, preprocessing.columns
+    impute_value, sources = preprocessing.impute_value, np.array(preprocessing.columns)
     numeric, indicators = preprocessing.numeric.tolist(), preprocessing.indicators.tolist()
     scaled, imputed, others, terms = list[Value](), list[Value](), list[Value](), list[Value]()
-    places = list(range(len(numeric)))  # among the columns that the body sees
+    places = list(range(len(numeric)))
     if numeric:
         numbers = graph.concat(features.numbers, 1).cast(impute_value.numpy().dtype)
         missing = numbers.op("IsNaN", dtype=np.bool_).unsqueeze(0)
@@ -45,23 +47,45 @@ def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Valu
             flags = missing.gather(np.array(flagged), axis=2).cast(numbers.dtype)
             others.append(flags.op("Expand", np.array([len(impute_value), 1, 1])))
             places += [len(numeric) + indicators.index(numeric[place]) for place in flagged]
-    categorical = (feature for feature in range(impute_value.shape[2]) if feature not in numeric)
-    for feature, (code, count) in zip(categorical, features.codes, strict=True):
-        x = impute_value.repeat(1, count + 1, 1)
-        x[..., feature] = torch.tensor([*range(count), torch.nan])
-        inputs = preprocessing(preprocessing.impute(x))
-        own = [place for place, source in enumerate(sources) if source == feature]
-        others.append(_row_of(preprocessing.with_embeddings(inputs)[..., own], code))
-        places += own
-        if path is not None and path.category_weight.shape[1] and own[-1] >= preprocessing.unembedded_width:
-            numbers_of_codes = inputs.embedded_rows[..., len(terms)]
-            terms.append(_row_of(path.category_weight[torch.arange(len(x))[:, None], numbers_of_codes], code))
+    tables = sorted(category_tables(preprocessing), key=lambda table: table[0])
+    for (feature, columns, rows), code in zip(tables, features.codes, strict=True):
+        others.append(_row_of(columns, code))
+        places += np.flatnonzero(sources == feature).tolist()
+        if path is not None and rows is not None and path.category_weight.shape[1]:
+            terms.append(_row_of(path.category_weight[torch.arange(len(rows))[:, None], rows], code))
     if path is not None:
         weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))[:, places]
         unscaled = graph.concat([*imputed, *others], 2).cast(np.float64)
         linear = sum(terms, unscaled @ weight + path.bias).clamp(path.lowest, path.highest)
-    columns = graph.concat([*scaled, *others], 2)
-    return columns if places == sorted(places) else columns.gather(np.argsort(places), axis=2), linear
+    seen = graph.concat([*scaled, *others], 2)
+    return seen if places == sorted(places) else seen.gather(np.argsort(places), axis=2), linear
+
+
+def category_tables(
+    preprocessing: Preprocessing,
+) -> Iterator[tuple[int, Float[Tensor, "member code column"], Int64[Tensor, "member code"] | None]]:
+    """What the codes of each categorical column become, as `CategoryEncoder` encodes them.
+
+    Yields the number of the column; its columns for each code, the last of which is missing or unknown; and
+    the rows of its embeddings in the weights, or None if it is one-hot encoded.
+    """
+    if (encoder := preprocessing.category_encoder) is None:
+        return
+    impute_value, indicators = preprocessing.impute_value, preprocessing.indicators.tolist()
+    firsts, every = encoder.offsets.tolist(), torch.arange(len(impute_value))[:, None]
+    ends = [*firsts[1:], encoder.lookup.shape[2]]
+    for feature, first, end in zip(encoder.columns.tolist(), firsts, ends, strict=True):
+        lookup, rows = encoder.lookup[:, 0, first:end], None
+        is_missing = pad(lookup < 0, (0, 1), value=True).unsqueeze(2)
+        lookup = torch.cat([lookup, lookup.gather(1, impute_value[:, :, feature].long())], 1)
+        numbers = torch.where(lookup < 0, ~lookup, lookup)
+        if encoder.weight is None or first < encoder.one_hot_width:
+            vectors = one_hot(numbers - first, end - first)
+        else:
+            rows = numbers - encoder.one_hot_width
+            vectors = encoder.weight[every, rows]
+        parts = [is_missing, vectors] if feature in indicators else [vectors]
+        yield feature, torch.cat([part.to(impute_value.dtype) for part in parts], 2), rows
 
 
 def _row_of(table: Tensor, code: Value) -> Value:

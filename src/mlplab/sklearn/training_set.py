@@ -10,19 +10,18 @@ import polars as pl
 from jaxtyping import Float64
 from rich.console import Console
 
-from mlplab.api.composing import composing
-from mlplab.api.keywords import overrides_from
+from mlplab.api.keywords import Overrides, compose_run, keywords_of
 from mlplab.api.training import process_as_before
-from mlplab.cli.compose import plain
 from mlplab.cli.config_folders import SHIPPED
-from mlplab.cli.overrides import key_of
-from mlplab.config import TrainConfig, parse
+from mlplab.cli.overrides import key_of, read_overrides
+from mlplab.config import TrainConfig
 from mlplab.console import quiet
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
 from mlplab.runs.in_memory import train_alone
 from mlplab.runs.predictions import unused_names
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.sweeps.grid import lines_of
 
 NOTHING_BESIDE: Mapping[str, Any] = {
     "data.split.test": 0,
@@ -42,7 +41,7 @@ class TrainingSet:
     """Rows with a target, and the overrides of a run that trains on them."""
 
     frame: pl.DataFrame
-    overrides: tuple[str, ...]
+    given: Overrides
 
     @classmethod
     def of(
@@ -69,7 +68,12 @@ class TrainingSet:
         if taken := [word for word in further if key_of(word) in (*own, *TABLE_AND_SPLIT)]:
             remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
             raise UserError(Fault("is set by the estimator", key_of(taken[0]), taken[0], remedy=remedy))
-        return cls(frame, tuple(overrides_from(own, further)))
+        return cls(frame, read_overrides(further, keywords=[*keywords_of(own)]))
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The overrides as typed."""
+        return tuple(lines_of(self.given))
 
     def equals(self, other: "TrainingSet") -> bool:
         """Whether training gives the same networks."""
@@ -81,8 +85,7 @@ class TrainingSet:
         Raises:
             UserError: if a key is wrong.
         """
-        with composing(self.overrides, folders=[SHIPPED]) as compose:
-            return parse(plain(compose(self.overrides)))
+        return compose_run(self.given, [SHIPPED])
 
     def train(self) -> Ensemble:
         """Trains the networks of the run.

@@ -2,70 +2,83 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice, product
 from math import prod
+from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Transformer, ValueType
 
 from mlplab.errors import Fault, UserError, listed
 
 MAX_RUNS = 100_000
 """The largest number of runs of a sweep: their configurations take gigabytes of memory."""
 
+Runs = Mapping[str, Sequence[Override]]
+"""The overrides of each run by the name of its folder."""
+
 LONGEST_NAME = 120
 """The largest number of bytes of a run folder's name; longer names are cut."""
 
 
-def grid(overrides: Sequence[str], loader: ConfigLoader | None = None) -> dict[str, list[str]]:
+def grid(overrides: Sequence[Override]) -> dict[str, list[Override]]:
     """The overrides of each run by the name of its folder. The values of the last key vary fastest.
-
-    Args:
-        loader: knows the options of groups, for `glob(…)`.
 
     Raises:
         UserError: if a key has no values, as in `seed=range(0)`, or one twice, or there are more runs than
             `MAX_RUNS`.
     """
-    varying, values = set(), []
-    parser = OverridesParser.create(loader)
-    for override in parser.parse_overrides(list(overrides)):
-        key, line = override.get_key_element(), override.input_line or ""
-        if override.is_sweep_override():
-            varying.add(key)
-            texts = islice(override.sweep_string_iterator(), MAX_RUNS + 1)
-            values.append([f"{key}={text}" for text in texts])
-            if not values[-1]:
-                found, remedy = line.partition("=")[2], "give it values, as in seed=range(4)"
-                raise UserError(Fault("has no values", key, found, remedy=remedy))
-        else:
-            values.append([line])
+    values = list[list[Override]]()
+    for override in overrides:
+        varies = override.is_sweep_override()
+        values.append([*islice(each_value(override), MAX_RUNS + 1)] if varies else [override])
+        if not values[-1]:
+            key, found = override.get_key_element(), override.get_value_string()
+            remedy = "give it values, as in seed=range(4)"
+            raise UserError(Fault("has no values", key, found, remedy=remedy))
     if prod(map(len, values)) > MAX_RUNS:
         remedy = "give fewer values, or search them: sweep.trials=64"
-        raise UserError(Fault(f"more than {MAX_RUNS:,} runs", listed(sorted(varying)), remedy=remedy))
-    runs: dict[str, list[str]] = {}
-    for lines in product(*values):
-        name = folder_name(lines, varying)
+        where = listed(sorted(varying(overrides)))
+        raise UserError(Fault(f"more than {MAX_RUNS:,} runs", where, remedy=remedy))
+    runs: dict[str, list[Override]] = {}
+    for run in product(*values):
+        pairs = zip(run, overrides, strict=True)
+        name = folder_name([each for each, given in pairs if given.is_sweep_override()])
         if name in runs:
             raise UserError(Fault("two runs have the same folder", name, remedy="give each value once"))
-        runs[name] = list(lines)
+        runs[name] = list(run)
     return runs
 
 
-def varying(overrides: Sequence[str]) -> set[str]:
+def each_value(override: Override) -> Iterator[Override]:
+    """An override with several values, as one for each of them."""
+    for value in override.sweep_iterator():
+        yield with_value(override, value, Transformer.str(value))
+
+
+def with_value(override: Override, value: Any, text: str) -> Override:
+    """An override with another value, and how that is typed."""
+    line = f"{override.get_key_element()}={text}"
+    return replace(override, value_type=ValueType.ELEMENT, _value=value, input_line=line)
+
+
+def lines_of(overrides: Iterable[Override]) -> list[str]:
+    """Overrides as typed: `optimizer.lr=0.01`."""
+    return [override.input_line or "" for override in overrides]
+
+
+def varying(overrides: Sequence[Override]) -> set[str]:
     """The keys that have several values, as in a configuration."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return {override.get_key_element().lstrip("+~") for override in parsed if override.is_sweep_override()}
+    return {each.get_key_element().lstrip("+~") for each in overrides if each.is_sweep_override()}
 
 
-def folder_name(overrides: Sequence[str], varying: set[str]) -> str:
-    """The name of a run's folder, made of the keys that vary: `lr=0.001,seed=3`."""
+def folder_name(overrides: Iterable[Override]) -> str:
+    """The name of a run's folder, made of the overrides that vary: `lr=0.001,seed=3`."""
     parts = []
-    for override in sorted(overrides):
-        key, _, value = override.partition("=")
-        if key in varying:
-            parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={value}")
+    for override in sorted(overrides, key=lambda each: each.input_line or ""):
+        key = override.get_key_element()
+        parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={(override.input_line or '')[len(key) + 1 :]}")
     text = ",".join(parts) or "run"
     name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
     if name != text or len(name.encode()) > LONGEST_NAME:  # distinct texts must get distinct names

@@ -1,12 +1,12 @@
 """A sweep: a grid of runs, or a search. Imports torch only when runs train."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.types import Override
 from rich.console import Console
 
 from mlplab import config
@@ -19,7 +19,7 @@ from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_engine_installed
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
-from mlplab.sweeps.grid import grid, varying
+from mlplab.sweeps.grid import Runs, grid, lines_of, varying
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
@@ -34,21 +34,19 @@ FOLD = "data.split.fold"
 
 @dataclass(frozen=True)
 class ComposedSweep:
-    """What a command line says of a sweep.
+    """What a command line, or a call in Python, says of a sweep.
 
     Attributes:
         choices: the option of each group.
-        loader: as in `grid`.
-        compose: the runs with these overrides, by the names of their folders; lazy.
+        compose: the runs with these overrides, by the names of their folders.
     """
 
     root: Path
-    overrides: Sequence[str]
+    overrides: Sequence[Override]
     choices: Mapping[str, object]
-    loader: ConfigLoader
     settings: config.Sweep
     launcher: config.Launcher
-    compose: Callable[[Mapping[str, Sequence[str]]], Iterable[ComposedRun | RefusedRun]]
+    compose: Callable[[Runs], Sequence[ComposedRun | RefusedRun]]
 
 
 def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress: Console) -> None:
@@ -71,7 +69,7 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
 
                 search(launcher)
             else:
-                _train_grid(launcher, grid(composed.overrides, composed.loader), settings.ensemble)
+                _train_grid(launcher, grid(composed.overrides), settings.ensemble)
     finally:
         for folder in created:
             with suppress(OSError):  # it is not empty
@@ -89,7 +87,7 @@ class SweepLauncher:
         self._engine: Engine | None = None
 
     def launch(
-        self, overrides: Mapping[str, Sequence[str]], brackets: Mapping[str, Bracket], *, alone: bool = False
+        self, overrides: Runs, brackets: Mapping[str, Bracket], *, alone: bool = False
     ) -> list[RunResult]:
         """Trains runs, given by the names of their folders; returns the results of all, in order.
 
@@ -100,11 +98,11 @@ class SweepLauncher:
             UserError: if none of the runs can be trained.
             Interrupted: after SIGINT or SIGTERM, with the training states saved.
         """
-        composed = list(self.composed.compose(overrides))
+        composed = self.composed.compose(overrides)
         runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
         engine = self.engine(runs[0].config)
         runs = [
-            replace(run, bracket=brackets.get(run.folder.name), overrides=overrides[run.folder.name])
+            replace(run, bracket=brackets.get(name := run.folder.name), overrides=lines_of(overrides[name]))
             for run in runs
         ]
         results = launch(runs, refused, self.root, self.cache, engine, self._progress)
@@ -126,7 +124,7 @@ class SweepLauncher:
             self._engine.close()
 
 
-def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ensemble: int | None) -> None:
+def _train_grid(launcher: SweepLauncher, runs: Runs, ensemble: int | None) -> None:
     """Trains all runs of a grid, draws and prints the best, and chooses an ensemble of that size."""
     root, cache = launcher.root, launcher.cache
     alone = varying(launcher.composed.overrides) == {FOLD}
@@ -145,7 +143,7 @@ def _train_grid(launcher: SweepLauncher, runs: Mapping[str, Sequence[str]], ense
         raise RunFailed(failures)
 
 
-def _winner_commands(launcher: SweepLauncher, overrides: Sequence[str]) -> list[str]:
+def _winner_commands(launcher: SweepLauncher, overrides: Sequence[Override]) -> list[str]:
     """Lines that say which networks were scored if a run alone would be another; none for a frame."""
     if not overrides or launcher.cache.frame is not None:
         return []

@@ -1,7 +1,9 @@
 """The commands that train the best configuration of a sweep."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override
 
 from mlplab.data.cache import DataCache
 from mlplab.runs.compare.ranking import configurations
@@ -10,13 +12,14 @@ from mlplab.runs.compare.same_table import by_table
 from mlplab.runs.compare.varying_keys import REPEATS, common_monitor, varying_keys
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun
+from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.typed_commands import command_line
 
 NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
 """Keys that the commands do not repeat."""
 
 
-def winner(runs: Sequence[RunResult], overrides: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def winner(runs: Sequence[RunResult], overrides: Runs) -> Sequence[Override]:
     """The overrides of a grid's best configuration, without seeds and folds over which its score is a mean.
 
     There are none if the runs are on several tables, or if it is of an earlier command.
@@ -28,17 +31,17 @@ def winner(runs: Sequence[RunResult], overrides: Mapping[str, Sequence[str]]) ->
         return []
     groups = configurations(runs, varying_keys(runs), common_monitor(runs))
     first, *others = next(iter(groups.values()))
-    lines = overrides.get(first.folder.name, ()) if first.done else ()
-    return [line for line in lines if not (others and line.lstrip("+~").partition("=")[0] in REPEATS)]
+    of_first = overrides.get(first.folder.name, ()) if first.done else ()
+    return [each for each in of_first if not (others and each.key_or_group in REPEATS)]
 
 
-def training_commands(run: ComposedRun, overrides: Sequence[str], cache: DataCache) -> list[str]:
+def training_commands(run: ComposedRun, overrides: Sequence[Override], cache: DataCache) -> list[str]:
     """The command that trains a configuration as the sweep did, and that of a run alone, if it differs.
 
     With `ensemble=auto`, networks of a sweep are scored one by one, and a run alone is an ensemble.
     """
     sizes = [resolved(run.config, cache, alone=alone).ensemble for alone in (False, True)]
-    lines = [line for line in overrides if not NOT_OF_A_RUN.match(line)]
+    lines = [line for line in lines_of(overrides) if not NOT_OF_A_RUN.match(line)]
     return [command_line("train", *lines, f"ensemble={size}") for size in dict.fromkeys(sizes)]
 
 

@@ -7,7 +7,7 @@ import torch
 from commands.mistakes import Files, Mistake, assert_refused, each, message_of, mistake
 from support import Ended, assert_short_answer, config
 
-from mlplab.cli.overrides import check_overrides, readable
+from mlplab.cli.overrides import read_overrides, readable
 from mlplab.config import TrainConfig
 
 GLOBAL = "# @package _global_\n"
@@ -127,7 +127,7 @@ def test_a_mistake_gets_a_short_answer(
 @each([mistake for mistake in CONFIGURATION if not needs_a_command(mistake)])
 def test_wrong_values_get_a_short_message(mistake: Mistake) -> None:
     def read() -> TrainConfig:
-        check_overrides(mistake.arguments, multirun=False)
+        read_overrides(mistake.arguments)
         return config(*readable(mistake.arguments))
 
     assert_short_answer(Ended(2, "", message_of(read)), mistake.said)

@@ -15,18 +15,18 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mlplab.cli.compose import initialized, plain, read_command_line
+from mlplab.cli.compose import composing, plain, read_command_line
 from mlplab.cli.config_folders import SHIPPED
-from mlplab.cli.overrides import check_overrides
+from mlplab.cli.overrides import read_overrides
 from mlplab.config import TrainConfig, parse
 from mlplab.imports import heavy_imports
 
 
 def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     """Composes a configuration as train does, and describes its table, which needs no target."""
-    overrides, _, folders = read_command_line(words, conf, __doc__)
-    check_overrides(overrides, multirun=False)
-    with initialized(folders) as compose:
+    words, _, folders = read_command_line(words, conf, __doc__)
+    overrides = read_overrides(words)
+    with composing(folders) as compose:
         config = without_target(compose(overrides))
     with heavy_imports():
         from rich.console import Console

@@ -2,59 +2,60 @@
 
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from functools import reduce
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 
-from mlplab.cli.compose import folder_of, initialized, plain, read_command_line
+from mlplab.cli.compose import composing, folder_of, plain, read_command_line
 from mlplab.cli.config_folders import SHIPPED
-from mlplab.cli.overrides import RESUME, check_overrides, typed_keys
+from mlplab.cli.overrides import RESUME, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import log_loading
 from mlplab.config import TrainConfig, parse
-from mlplab.config.allowed_classes import user_classes
 from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, Interrupted, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.resume import differences, read_run_config
 from mlplab.sweeps.folder import PLAN_FILE
+from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import inside, tensorboard_command
 
 
 def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     """Composes a configuration from mlplab's folder `conf`, the user's and the command line, and trains."""
-    overrides, multirun, folders = read_command_line(words, conf)
-    user_classes()  # reads the environment before any configuration could change it
-    check_overrides(overrides, multirun=multirun)
-    if RESUME in typed_keys(overrides):
-        _train(*resumed(overrides, multirun=multirun), overrides, resume=True)
+    words, multirun, folders = read_command_line(words, conf)
+    overrides = read_overrides(words, multirun=multirun)
+    by_key = {each.key_or_group: each for each in overrides}
+    if resume := by_key.pop(RESUME, None):
+        folder = Path(str(resume.value()))
+        _train(resumed(folder, by_key.values(), multirun=multirun), folder, overrides, resume=True)
         return
-    with initialized(folders) as compose:
-        if multirun:
-            from rich.console import Console
+    if not multirun:
+        with composing(folders) as compose:
+            cfg = compose(overrides)
+            run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", keys_of(overrides))
+        _train(run, folder, overrides)
+        return
+    from rich.console import Console
 
-            from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
-            from mlplab.data.cache import DataCache
-            from mlplab.sweeps.sweep import sweep
+    from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
+    from mlplab.data.cache import DataCache
+    from mlplab.sweeps.sweep import sweep
 
-            composed = compose_sweep(compose, overrides)
-            log_loading("torch and the tables of the sweep")
-            try:
-                sweep(composed, DataCache(), Console(), Console())
-            except (Interrupted, KeyboardInterrupt) as error:
-                is_named = {"name", "hydra.sweep.dir"} & typed_keys(overrides)
-                more = "" if is_named else " with " + shlex.quote(f"hydra.sweep.dir={inside(composed.root)}")
-                what, number = str(error) or "stopped by SIGINT", getattr(error, "number", signal.SIGINT)
-                raise Interrupted(f"{what}\n  to continue: the same command{more}", number) from error
-            return
-        cfg = compose(overrides)
-        run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", typed_keys(overrides))
-    _train(run, folder, overrides)
+    composed = compose_sweep(overrides, folders)
+    log_loading("torch and the tables of the sweep")
+    try:
+        sweep(composed, DataCache(), Console(), Console())
+    except (Interrupted, KeyboardInterrupt) as error:
+        is_named = {"name", "hydra.sweep.dir"} & keys_of(overrides)
+        more = "" if is_named else " with " + shlex.quote(f"hydra.sweep.dir={inside(composed.root)}")
+        what, number = str(error) or "stopped by SIGINT", getattr(error, "number", signal.SIGINT)
+        raise Interrupted(f"{what}\n  to continue: the same command{more}", number) from error
 
 
-def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: bool = False) -> None:
+def _train(run: TrainConfig, folder: Path, overrides: Sequence[Override], *, resume: bool = False) -> None:
     with heavy_imports():
         from rich.console import Console
 
@@ -64,7 +65,7 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: 
         from mlplab.data.cache import DataCache
 
     cache, console = DataCache(), Console()
-    metrics = train(run, folder, overrides, cache, console, resume=resume)
+    metrics = train(run, folder, lines_of(overrides), cache, console, resume=resume)
     try:
         draw(run, folder, metrics, cache)
     finally:  # a full disk or Ctrl-C takes only the figures
@@ -73,28 +74,25 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[str], *, resume: 
         print_line(console, f"run folder: {inside(folder)}", *film_lines(folder), tensorboard)
 
 
-def resumed(overrides: Sequence[str], *, multirun: bool = False) -> tuple[TrainConfig, Path]:
-    """The configuration and the folder of a run that is resumed, which other overrides must not contradict.
+def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = False) -> TrainConfig:
+    """The configuration of a run that is resumed, which overrides must not contradict.
 
     Raises:
         UserError: if they do, or it is not the folder of one run.
     """
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    typed = {override.key_or_group: override for override in parsed}
-    folder = Path(str(typed.pop(RESUME).value()))
     if multirun or (folder / PLAN_FILE).is_file():
         what = "resumes one run, not several"
         remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"
         raise UserError(Fault(what, RESUME, str(folder), remedy=remedy))
     saved = read_run_config(folder).plain()
     values, known = deepcopy(saved), dict(flat(saved)).keys() - {"name"}
-    for full, override in typed.items():
-        if full not in known:
+    for override in overrides:
+        *sections, key = path_of(override.key_or_group)
+        if ".".join([*sections, key]) not in known:
             remedy = f"remove it: {RESUME}= takes the settings of the run"
             raise UserError(Fault("cannot be set for a resumed run", str(override.input_line), remedy=remedy))
-        *sections, key = full.split(".")
         reduce(lambda section, name: section[name], sections, values)[key] = override.value()
     run = parse(values)
     if faults := differences(run, saved, str(folder)):
         raise UserError(*faults)
-    return run, folder
+    return run

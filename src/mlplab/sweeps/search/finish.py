@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-import yaml
 from optuna.trial import FrozenTrial
 from rich.table import Table as RichTable
 
@@ -46,10 +45,8 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
     metrics = launcher.call(score_finished, folder)
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     (_, scores), *baselines = main_scores(metrics, part).items()
-    # The text of a choice such as `[64,64]` is a list.
-    values = {
-        key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in trial.params.items()
-    }
+    dimensions = study.space.dimensions  # the text of a choice such as `[64,64]` is a list
+    values = {key: dimensions[key].given(value).value() for key, value in trial.params.items()}
     importance = _importance(study)
     best = BestTrial(
         trial=folder.name,

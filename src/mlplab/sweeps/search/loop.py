@@ -5,12 +5,14 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from optuna.trial import FrozenTrial
 
 from mlplab.config import Sweep
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.plan import may_differ
 from mlplab.sweeps.search.space import Values
 from mlplab.sweeps.search.study import SearchStudy
@@ -23,7 +25,10 @@ little time, the first batch has so many."""
 SHARES = (FACTOR**-2, FACTOR**-1)
 """The shares of its epochs after which a trial is compared: a ninth and a third."""
 
-Launch = Callable[[Mapping[str, Sequence[str]], Mapping[str, Bracket]], Sequence[RunResult]]
+UNTESTED = Override(OverrideType.CHANGE, "test", ValueType.ELEMENT, False, input_line="test=false")
+"""Only the best trial is tested, at the end."""
+
+Launch = Callable[[Runs, Mapping[str, Bracket]], Sequence[RunResult]]
 """Trains runs, given their overrides and brackets by the names of their folders."""
 
 log = logging.getLogger(__name__)
@@ -56,7 +61,7 @@ def train_trials(
         if not batch:
             return
         trials = {trial_name(trial.number): trial for trial in batch}
-        overrides = {name: [*study.space.overrides(t.params), "test=false"] for name, t in trials.items()}
+        overrides = {name: [*study.space.overrides(t.params), UNTESTED] for name, t in trials.items()}
         bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
         brackets = {name: bracket if t.number else Bracket((), deadline) for name, t in trials.items()}
         try:

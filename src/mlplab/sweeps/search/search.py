@@ -75,7 +75,7 @@ def _check_ends(composed: ComposedSweep, space: Space) -> None:
         for key, dimension in space.dimensions.items()
         for value in dimension.ends
     }
-    runs = list(composed.compose(ends))
+    runs = composed.compose(ends)
     intervals = [key for key, values in space.distributions.items() if isinstance(values, FloatDistribution)]
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
     for fault in faults:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from math import ceil
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Sweep
 from optuna.distributions import (
@@ -19,6 +18,7 @@ from optuna.trial import create_trial
 
 from mlplab import config
 from mlplab.errors import Fault, UserError, listed
+from mlplab.sweeps.grid import each_value, with_value
 
 Value = float | int | str
 """A value as Optuna stores it; a list such as [64,64] is its text."""
@@ -39,11 +39,21 @@ Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 @dataclass(frozen=True)
 class Dimension:
-    """A key as typed, perhaps with `+`; its values as typed; and these as numbers, or texts of choices."""
+    """A key with its values, and these as a distribution: of numbers, or of the texts of choices."""
 
-    typed: str
-    text: str
+    override: Override
     distribution: Distribution
+
+    @property
+    def text(self) -> str:
+        """The values as typed."""
+        return self.override.get_value_string()
+
+    def given(self, value: Value) -> Override:
+        """The override of a trial with a value."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return next(each for each in each_value(self.override) if each.get_value_string() == value)
+        return with_value(self.override, value, str(value))
 
     @property
     def ends(self) -> Sequence[Value]:
@@ -64,7 +74,8 @@ class Dimension:
     def matching_value(self, value: Any) -> Value | None:
         """A value of the configuration as one of these; None if it is none of them."""
         if isinstance(self.distribution, CategoricalDistribution):  # 0 is 0.0
-            return next((str(text) for text in self.ends if value in (text, yaml.safe_load(str(text)))), None)
+            same = (each for each in each_value(self.override) if each.value() == value)
+            return next((each.get_value_string() for each in same), None)
         try:
             create_trial(params={"": value}, distributions={"": self.distribution}, value=0.0)
         except (ValueError, TypeError):
@@ -77,51 +88,47 @@ class Space:
     """The keys that a search varies (without `+`), and the overrides that all of its trials have."""
 
     dimensions: Mapping[str, Dimension]
-    fixed: tuple[str, ...]
+    fixed: tuple[Override, ...]
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The distribution of each key."""
         return {key: dimension.distribution for key, dimension in self.dimensions.items()}
 
-    def overrides(self, values: Values) -> list[str]:
+    def overrides(self, values: Values) -> list[Override]:
         """The overrides of a trial with these values, which may be of some of the keys."""
-        return [*self.fixed, *(f"{self.dimensions[key].typed}={value}" for key, value in values.items())]
+        return [*self.fixed, *(self.dimensions[key].given(value) for key, value in values.items())]
 
 
-def is_search(overrides: Sequence[str], settings: config.Sweep) -> bool:
+def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
     """Whether a sweep is a search, not a grid: if a key of the search or an interval is typed, or if
     configuration files set such a key."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    keys = {override.get_key_element().lstrip("+") for override in parsed}
+    keys = {override.get_key_element().lstrip("+") for override in overrides}
     is_typed = any(key == "sweep" or key.startswith("sweep.") for key in keys - {"sweep.ensemble"})
     is_set = settings.space or settings.trials != "auto" or settings.minutes or settings.pruning != "none"
-    return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in parsed)
+    return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in overrides)
 
 
-def read_space(overrides: Sequence[str], configured: Mapping[str, str]) -> Space:
+def read_space(overrides: Sequence[Override], configured: Mapping[str, str]) -> Space:
     """The space of a search: of the command line, and of further keys in the configuration.
 
     Raises:
         UserError: if there is no key to search, or one has no values, wrong values, or may not vary.
     """
-    parser = OverridesParser.create()
-    typed = parser.parse_overrides(list(overrides))
-    given = {override.get_key_element().lstrip("+~") for override in typed}
-    added = parser.parse_overrides([f"{key}={text}" for key, text in configured.items() if key not in given])
-    varying = (override for override in typed if override.is_sweep_override())
-    dimensions = [_dimension(override) for override in (*added, *varying)]
-    if not dimensions:
+    given = {override.get_key_element().lstrip("+~") for override in overrides}
+    further = [f"{key}={text}" for key, text in configured.items() if key not in given]
+    varying = [override for override in overrides if override.is_sweep_override()]
+    searched = [*OverridesParser.create().parse_overrides(further), *varying]
+    if not searched:
         remedy = "give a key several values: 'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
         raise UserError(Fault("there is no key to search", "sweep", remedy=remedy))
-    fixed = tuple(override.input_line or "" for override in typed if not override.is_sweep_override())
-    return Space({dimension.typed.lstrip("+"): dimension for dimension in dimensions}, fixed)
+    dimensions = {each.get_key_element().lstrip("+"): _dimension(each) for each in searched}
+    return Space(dimensions, tuple(each for each in overrides if not each.is_sweep_override()))
 
 
 def _dimension(override: Override) -> Dimension:
     """A key and its values, as an override gives them."""
-    typed = override.get_key_element()
-    key, text = typed.lstrip("+"), (override.input_line or "").partition("=")[2]
+    key, text = override.get_key_element().lstrip("+"), override.get_value_string()
     if not f"{key.replace('/', '.')}.".startswith(tuple(f"{section}." for section in SEARCHABLE)):
         expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
         raise UserError(Fault("cannot be searched", key, text, expected, remedy))
@@ -133,7 +140,7 @@ def _dimension(override: Override) -> Dimension:
     if distribution.single():
         remedy = f"give it several; or to fix it, type {key}=VALUE"
         raise UserError(Fault("has one value, so there is nothing to search", key, text, remedy=remedy))
-    return Dimension(typed, text, distribution)
+    return Dimension(override, distribution)
 
 
 def _distribution(override: Override) -> Distribution:
