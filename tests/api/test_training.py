@@ -79,7 +79,7 @@ def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp
     assert run.config["data"]["name"] == "frame"
     assert "run folder: none; run.save(path) writes one" in repr(run)
     assert "<svg" in run._repr_html_()
-    assert "By test RMSE" in run.report().read_text()
+    assert "By test RMSE" in run.report(tmp_path / "page.html").read_text()
     copy = mlplab.load(run.save(tmp_path / "copy"))
     np.testing.assert_array_equal(copy.predict(FRAME), run.predict(FRAME))
     with pytest.raises(mlplab.UserError, match="exists"):

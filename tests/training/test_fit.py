@@ -12,7 +12,6 @@ from mlplab.training.fit import StackTrainer, fit
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
-from mlplab.training.stack.outcomes import outcome_of
 
 
 class Outcomes(Observer):
@@ -47,7 +46,7 @@ class Curious(Observer):
 
     def on_epoch(self, stack: StackTrainer) -> None:
         """Looks."""
-        self.seen.append(outcome_of(stack, 0, "running"))
+        self.seen.append(stack.state())
 
 
 def trained(*overrides: str, observers: int, seeds: int = 1) -> list[Outcome]:

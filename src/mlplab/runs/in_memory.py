@@ -1,7 +1,8 @@
 """Trains runs in memory: nothing is written to the disk, unless a run is asked to."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any
 
 import polars as pl
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers.logger import DummyLogger
 from rich.console import Console
 
 from mlplab.config import ResolvedConfig, TrainConfig
@@ -19,7 +21,9 @@ from mlplab.data.cache import DataCache
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.figures import Curve
+from mlplab.figures.failing import warn_if_failing
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
+from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.film.frames import Film
 from mlplab.runs.film.packing import Plain
@@ -37,6 +41,7 @@ from mlplab.runs.predictions import predicted_rows
 from mlplab.runs.resolve import resolved
 from mlplab.runs.run_file import check_finished
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.run_files import CURVES
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart, warm_start
 from mlplab.training.fit import StackTrainer, fit
@@ -65,6 +70,7 @@ class RunInMemory:
 
     Args:
         metrics: what its metrics.json would hold.
+        baselines: the scores of the baselines among these.
         start: what its log would have before training.
         film: what its page would show, if it was filmed.
     """
@@ -73,6 +79,7 @@ class RunInMemory:
     warm_start: WarmStart
     outcome: Outcome
     metrics: Metrics
+    baselines: Metrics
     start: Start
     film: Plain | None
 
@@ -100,9 +107,11 @@ class RunInMemory:
     @property
     def curves(self) -> dict[str, Curve]:
         """The finite points of its curves by epoch."""
+        history = self.outcome.history
         return {
-            name: [(epoch, value) for epoch, value in enumerate(values.tolist(), 1) if isfinite(value)]
-            for name, values in self.outcome.history.items()
+            name: [(epoch, value) for epoch, value in enumerate(history[name].tolist(), 1) if isfinite(value)]
+            for name in CURVES
+            if name in history
         }
 
     @property
@@ -121,9 +130,10 @@ class RunInMemory:
 
         if self.run.config.figures == "none" or not has_test_scores(self.metrics):
             return {}
-        names = curves_drawn(self.run.config)
+        names, charts = curves_drawn(self.run.config), dict[str, Any]()
         curves = thinned({name: curve for name, curve in self.curves.items() if name in names})
-        charts = run_charts(self.trained, self.run.data, curves)
+        with warn_if_failing(Path(THIS)):
+            charts = run_charts(self.trained, self.run.data, curves)
         return {name: chart.to_dict(validate=False) for name, chart in charts.items()}
 
     def write(self, folder: Path) -> None:
@@ -132,8 +142,8 @@ class RunInMemory:
         Raises:
             UserError: if the folder is not empty.
         """
-        config, files, history = self.run.config, RunFolder(folder), self.outcome.history
-        opened = OpenRun(PlannedRun(config, folder), self.run, files, alone=False, warm_start=self.warm_start)
+        run, files, history = self.run, RunFolder(folder), self.outcome.history
+        opened = OpenRun(PlannedRun(run.config, folder), run, files, alone=False, warm_start=self.warm_start)
         opened.create_or_reopen(None)
         try:
             opened.log_configuration(None)
@@ -142,15 +152,19 @@ class RunInMemory:
                 points = zip(*(values.tolist() for values in history.values()), strict=True)
                 for epoch, values in enumerate(points, 1):
                     log_point(dict(zip(history, values, strict=True)), opened.loggers, epoch)
-                opened.end(self.outcome)
+                opened.end(self.outcome, self.baselines)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         finally:
             files.lock.release()
         if self.film:
             write_film(folder, [self.film | {"name": folder.name}])
-        if self.run.config.figures != "none" and has_test_scores(self.metrics):
+        if run.config.figures != "none" and has_test_scores(self.metrics):
             from mlplab.runs.draw_figures import draw
 
-            draw(TrainedRun.read(folder), self.run.data)
+            with warn_if_failing(folder):
+                draw(TrainedRun.read(folder), run.data)
 
 
 class _Kept(Observer):
@@ -160,6 +174,8 @@ class _Kept(Observer):
         overrides: what was typed, for TensorBoard.
         is_quiet: whether nothing is said of the runs, which are not to be written.
     """
+
+    loggers = (DummyLogger(),)  # for callbacks of the user that need one
 
     def __init__(
         self, warm_starts: Mapping[Run, WarmStart], overrides: Sequence[str], *, is_quiet: bool
@@ -182,6 +198,11 @@ class _Kept(Observer):
                 log.info("%s", line)
             self._starts[run] = device, self._overrides, lines, warnings
 
+    def keep_film(self, run: Run, film: Callable[[], Plain]) -> None:
+        """Keeps what the page of a run shows."""
+        with warn_if_failing(Path(THIS), "film"):
+            self.films[run] = film()
+
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Keeps the outcome, with the scores of the baselines."""
         if outcome.error:  # which is raised
@@ -191,7 +212,7 @@ class _Kept(Observer):
         metrics: Metrics = {"status": outcome.status, **reason, **outcome.metrics, **baselines}
         metrics["seconds"] = outcome.seconds
         start, film = self._warm_starts[run], self.films.get(run)
-        self.runs[run] = RunInMemory(run, start, outcome, metrics, self._starts[run], film)
+        self.runs[run] = RunInMemory(run, start, outcome, metrics, baselines, self._starts[run], film)
         if outcome.status == "done" and not self._is_quiet:
             for line in end_lines(THIS, run, outcome, metrics):
                 log.info("%s", line)
@@ -229,7 +250,8 @@ def train_in_memory(
     line = log.debug if console.is_terminal or is_quiet else log.info
     observers: list[Observer] = [progress, kept, EpochLines(dict.fromkeys(warm_starts, line))]
     if configs[0].callbacks.film:
-        observers.insert(0, Film(configs[0], kept.films.__setitem__))
+        check_buildable(configs[0], cache.data(configs[0]))
+        observers.insert(1, Film(configs[0], kept.keep_film))
     with closing(progress):
         fit([*warm_starts], observers)
     return [kept.runs[run] for run in warm_starts]

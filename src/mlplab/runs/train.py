@@ -1,7 +1,7 @@
 """Trains runs into their folders."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, UserError, is_disk_error
 from mlplab.figures.failing import warn_if_failing
+from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.film.frames import Film
 from mlplab.runs.film.packing import Plain
 from mlplab.runs.film.page import write_film
@@ -123,19 +124,19 @@ def _train_stack(
         progress,
         folders,
         EpochCurves(loggers),
+        *([StepCurves(loggers, every)] if (every := config.trainer.log_every_n_steps) else []),
         EpochLines({run.run: log.debug if is_shown else run.log for run in runs}),
-        Checkpoints(runs, stack_file),
+        Checkpoints(runs, stack_file),  # the last, so that nothing is lost of the steps that are saved
     ]
-    if every := config.trainer.log_every_n_steps:
-        observers.append(StepCurves(loggers, every))
     if config.callbacks.film:
 
-        def write(run: Run, film: Plain) -> None:
+        def write(run: Run, film: Callable[[], Plain]) -> None:
             folder = by_run[run].plan.folder
             with warn_if_failing(folder, "film"):
-                write_film(folder, [film | {"name": folder.name}])
+                write_film(folder, [film() | {"name": folder.name}])
 
-        observers.insert(0, Film(config, write))
+        check_buildable(config, runs[0].run.data)  # before a folder is created
+        observers.insert(2, Film(config, write))
     try:
         with quiet_writer_threads(), closing(progress), closing(folders):
             fit([*by_run], observers, state)

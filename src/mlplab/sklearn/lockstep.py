@@ -1,8 +1,9 @@
 """Fits that train in lockstep: a backend of joblib, by which scikit-learn runs them."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 from threading import Event, Thread
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from mlplab.config import FrameData, TrainConfig
 from mlplab.data.cache import DataCache, RunData
-from mlplab.errors import UserError
+from mlplab.errors import RunFailed, UserError
 from mlplab.runs.in_memory import train_in_memory
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resolve import resolved
@@ -38,49 +39,57 @@ class _Fit(Thread):
     """A call that fits an estimator. It stops where it would train, until it gets the networks.
 
     Attributes:
-        training_set: what it waits to train on; None once it has ended.
+        training_set: what it waits to train on; None while it runs, and once it has ended.
+        is_reported: whether joblib knows that it has ended.
     """
 
     def __init__(self, call: Callable[[], object], at_end: Callable[[object], object]) -> None:
         super().__init__(daemon=True)
-        self._call, self._at_end, self._context = call, at_end, copy_context()
+        self._call, self.at_end, self._context = call, at_end, copy_context()
         self._stopped, self._go_on = Event(), Event()
         self.training_set: TrainingSet | None = None
-        self._networks: Ensemble | BaseException | None = None
+        self.is_reported = False
+        self._networks: Ensemble | BaseException = _AbandonedError()
         self._result: object = None
         self._error: BaseException | None = None
 
     def run(self) -> None:
+        """Called by the thread itself."""
         self._context.run(_FIT.set, self)
         try:
             self._result = self._context.run(self._call)
         except BaseException as error:
             self._error = error
-        self.training_set = None
         self._stopped.set()
 
-    def until_stopped(self) -> None:
-        """Waits until it would train, or has ended, which joblib has to know."""
-        self._stopped.wait()
-        if not self.training_set:
-            self._at_end(self)
-
     def networks(self, training_set: TrainingSet) -> Ensemble:
-        """Called by the thread itself: the networks that others train with it."""
+        """Called by the thread itself: waits for the networks, or raises why there are none."""
         self.training_set = training_set
         self._stopped.set()
         self._go_on.wait()
         self._go_on.clear()
+        self.training_set = None
         if isinstance(self._networks, BaseException):
             raise self._networks
-        return self._networks or training_set.train()  # what fails with others then fails as it does alone
+        return self._networks
 
-    def go_on(self, networks: Ensemble | BaseException | None) -> None:
-        """Gives it networks, or the error that ends it, and waits until it would train again, or ends."""
+    def until_stopped(self) -> None:
+        """Waits until it would train, or has ended."""
+        self._stopped.wait()
+
+    def go_on(self, networks: Ensemble | BaseException) -> None:
+        """Gives it networks, or why there are none, and waits until it would train again, or has ended."""
         self._networks = networks
         self._stopped.clear()
         self._go_on.set()
         self.until_stopped()
+
+    def abandon(self) -> None:
+        """Ends it where it would train; not before, since it may be computing."""
+        is_waiting, self._networks = self.training_set is not None, _AbandonedError()
+        self._go_on.set()
+        if is_waiting:
+            self.join()
 
     def result(self) -> object:
         """What the call has returned; raises what it has raised."""
@@ -97,14 +106,23 @@ class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without typ
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._fits: list[_Fit] = []
+        self._warnings = ExitStack()
+
+    def start_call(self) -> None:
+        """Keeps the filters of warnings, which fits that wait for each other leave in another order."""
+        self._warnings.enter_context(warnings.catch_warnings())
+
+    def stop_call(self) -> None:
+        """Restores them."""
+        self._warnings.close()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Half as many as joblib sends at once."""
         return MOST_FITS // 2
 
-    def submit(self, func: Callable[[], object], callback: Callable[[object], None] | None = None) -> _Fit:
+    def submit(self, func: Callable[[], object], callback: Callable[[object], object]) -> _Fit:
         """Runs a call until it would train."""
-        fit = _Fit(func, callback or (lambda _: None))
+        fit = _Fit(func, callback)
         self._fits.append(fit)
         fit.start()
         fit.until_stopped()
@@ -112,22 +130,29 @@ class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without typ
 
     def retrieve_result(self, out: _Fit, timeout: float | None = None) -> object:
         """What a call returns: it goes on with all that were sent."""
+        self._report_ended()
         while out.training_set:
-            waiting = [fit for fit in self._fits if fit.training_set]
-            sets = [fit.training_set for fit in waiting if fit.training_set]
-            for fit, networks in zip(waiting, _train(sets), strict=True):
+            waiting = [(fit, fit.training_set) for fit in self._fits if fit.training_set]
+            for (fit, _), networks in zip(waiting, _train([each for _, each in waiting]), strict=True):
                 fit.go_on(networks)
+            self._report_ended()
         self._fits.remove(out)
         return out.result()
+
+    def _report_ended(self) -> None:
+        """Tells joblib, which then sends further calls."""
+        while ended := [fit for fit in self._fits if not (fit.training_set or fit.is_reported)]:
+            for fit in ended:
+                fit.is_reported = True
+                fit.at_end(fit)
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Ends the calls that wait."""
         for fit in self._fits:
-            while fit.training_set:
-                fit.go_on(_AbandonedError())
+            fit.abandon()
         self._fits.clear()
 
-    terminate = abort_everything
+    terminate = abort_everything  # of the Parallel that sent the calls, whose results are known by then
 
     def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:
         """Fits within a fit run one after another."""
@@ -168,8 +193,22 @@ class _Frames(DataCache):
         return self.caches[run.data.fingerprint].data(run)
 
 
-def _train(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
-    """The networks of training sets, in as few stacks as possible; None if they cannot be trained so."""
+def _train(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
+    """The networks of training sets, in as few stacks as possible, or why they cannot be trained.
+
+    What fails with others is trained alone, and then fails as it does alone.
+    """
+    networks: list[Ensemble | Exception] = []
+    for each, together in zip(sets, _train_together(sets), strict=True):
+        try:
+            networks.append(together or each.train())
+        except (UserError, RunFailed) as error:
+            networks.append(error)
+    return networks
+
+
+def _train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
+    """The networks of training sets that can be trained with others."""
     frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
     configs, networks = dict[tuple[str, ...], TrainConfig](), list[Ensemble | None]([None] * len(sets))
     with silent_training():

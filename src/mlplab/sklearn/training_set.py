@@ -75,10 +75,6 @@ class TrainingSet:
         """The overrides as typed."""
         return tuple(lines_of(self.given))
 
-    def equals(self, other: "TrainingSet") -> bool:
-        """Whether training gives the same networks."""
-        return self.overrides == other.overrides and self.frame.equals(other.frame)
-
     def config(self) -> TrainConfig:
         """The configuration of the run. It does not depend on the current folder.
 

@@ -50,7 +50,7 @@ class Observer:
         """Called when the training of a number of runs has ended, before their outcomes are known."""
 
     def ended(self, run: Run, outcome: Outcome) -> None:
-        """Called once for each run, when its outcome is known."""
+        """Called for each run, when its outcome is known; again, with the error, if an observer fails."""
 
     def state(self) -> Tensors:
         """Tensors with a leading member axis, from which the observer goes on when runs are resumed."""

@@ -26,7 +26,7 @@ Metrics = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A run that has ended, or that goes on after its state was saved.
+    """What a run has come to.
 
     Args:
         status: `done` if its training was over; `interrupted` by a signal, or `failed` by an error, of which

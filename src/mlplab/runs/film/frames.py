@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from mlplab.config import ResolvedConfig
 from mlplab.runs.film.film import film_of
 from mlplab.runs.film.packing import Plain
-from mlplab.runs.film.size import check_filmable, film_steps
+from mlplab.runs.film.size import film_steps
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
@@ -23,7 +24,7 @@ class Film(Observer):
     """Copies the weights before a step; after it, its gradients, the optimizer's moments and the new weights.
 
     Args:
-        write: gets what the page of a run shows, when it has ended.
+        write: gets a function of what the page of a run shows, when it has ended.
 
     Attributes:
         frames: tensors on the CPU with a member axis, one for each frame, by name: `step` (that number),
@@ -34,15 +35,12 @@ class Film(Observer):
 
     part = "film"
 
-    def __init__(self, config: ResolvedConfig, write: Callable[[Run, Plain], None]) -> None:
+    def __init__(self, config: ResolvedConfig, write: Callable[[Run, Callable[[], Plain]], None]) -> None:
         self._config, self._write = config, write
         self._befores, self._afters = frozenset[int](), frozenset[int]()
         self._stops: list[int] = []
+        self._stack: StackTrainer | None = None
         self.frames: dict[str, list[Tensor]] = defaultdict(list)
-
-    def on_fit_start(self, stack: StackTrainer) -> None:
-        """Refuses networks that are too large."""
-        check_filmable(self._config, stack.module.network)
 
     def on_start(self, stack: StackTrainer) -> None:
         """Chooses the steps, and copies the initial weights.
@@ -98,6 +96,7 @@ class Film(Observer):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes over the result of `state`, of the members of a new stack."""
         self.frames = defaultdict(list, {name: [*values.unbind(1)] for name, values in state.items()})
+        self._stack = None
 
     def on_stop(self, stack: StackTrainer, ended: int) -> None:
         """Keeps the stack, whose networks make films."""
@@ -105,7 +104,7 @@ class Film(Observer):
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Makes the film of a run, unless it may be resumed."""
-        if outcome.status not in ("interrupted", "failed"):
+        if self._stack and not outcome.error:
             place = self._stack.runs.index(run)
             frames = [self.of_member(member) for member in self._stack.members(place)]
-            self._write(run, film_of(self._stack, place, frames))
+            self._write(run, partial(film_of, self._stack, place, frames))

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.runs.trained.trained_run import seen_entry, tensors
-from mlplab.training.outcome import Outcome
+from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run
+from mlplab.training.state import StackState
 
 
 def best_content(run: Run, outcome: Outcome, inherited: Sequence[SeenRows] | None) -> dict[str, Any]:
@@ -17,26 +18,36 @@ def best_content(run: Run, outcome: Outcome, inherited: Sequence[SeenRows] | Non
     Args:
         inherited: the rows in the training of `init_from`; None if they are unknown.
     """
+    epoch, weights = outcome.metrics["best_epoch"], dict(zip(outcome.members, outcome.weights, strict=True))
     return {
-        **_content(run, outcome, outcome.metrics["best_epoch"], outcome.best),
+        **content_of(run, epoch, outcome.metrics, weights, outcome.best),
         **seen_entry(None if inherited is None else [run.data.seen, *inherited]),
         "residuals": [tensors(of_target.arrays()) for of_target in outcome.residuals],
     }
 
 
-def last_content(run: Run, outcome: Outcome) -> dict[str, Any]:
-    """What `last.ckpt` holds: the last weights, and the state from which training can go on."""
-    content = _content(run, outcome, outcome.metrics["epochs"], outcome.last)
-    return content | ({"training": outcome.state.plain()} if outcome.state else {})
+def content_of(
+    run: Run,
+    epoch: int,
+    metrics: Metrics,
+    weights: Mapping[int, float],
+    network: Mapping[str, Tensor],
+    state: StackState | None = None,
+) -> dict[str, Any]:
+    """What the checkpoints of a run have in common.
 
-
-def _content(run: Run, outcome: Outcome, epoch: int, network: Mapping[str, Tensor]) -> dict[str, Any]:
+    Args:
+        weights: of its networks in the mean prediction, by their numbers.
+        network: the tensors of these.
+        state: from which training can go on.
+    """
     return {
         "epoch": epoch,
-        "metrics": outcome.metrics,
+        "metrics": metrics,
         "config": run.config.plain(),
         "schema": run.data.table.schema.plain(),
         "table": dict(run.data.fingerprint),
-        "member_weights": dict(zip(outcome.members, outcome.weights, strict=True)),
+        "member_weights": dict(weights),
         "state": dict(network),
+        **({"training": state.plain()} if state else {}),
     }

@@ -17,12 +17,11 @@ from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_curves
 from mlplab.runs.loggers.tensorboard import hyperparameters, log_end, log_start
 from mlplab.runs.loggers.trackers import finish, log_configuration, trackers, urls
-from mlplab.runs.observers.checkpoints import best_content, last_content
+from mlplab.runs.observers.checkpoints import best_content, content_of
 from mlplab.runs.observers.messages import end_lines, scores_line
 from mlplab.runs.observers.publish import publish
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import write_test_predictions
-from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart, save_inherited_rows
 from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run
@@ -95,13 +94,19 @@ class OpenRun:
         for url in urls(self.loggers):
             self.log(url)
 
-    def end(self, outcome: Outcome) -> None:
-        """Writes the checkpoints and metrics.json, and closes the loggers."""
+    def end(self, outcome: Outcome, baselines: Metrics | None = None) -> None:
+        """Writes the checkpoints and metrics.json, and closes the loggers.
+
+        Args:
+            baselines: the scores of the baselines; None: they are computed if the run was tested.
+        """
         status, error = outcome.status, outcome.error
+        if error and self.metrics:  # which came after all was written
+            return
         if error and not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
             self.files.log_line("".join(traceback.format_exception(error)))
         with suppress(*([OSError] if error else [])):  # which may be the error itself
-            self.metrics = metrics = self._written(outcome)
+            self.metrics = metrics = self._written(outcome, baselines)
         if outcome.reason:
             line = outcome.reason if status in AS_PLANNED else f"{status}: {outcome.reason}"
             self.files.log_line(line) if error else self.log(line)
@@ -111,15 +116,19 @@ class OpenRun:
             self.log(line)
         self.files.log_line(scores_line(self.run, metrics))
 
-    def _written(self, outcome: Outcome) -> Metrics:
+    def _written(self, outcome: Outcome, baselines: Metrics | None) -> Metrics:
         # First, since they take a while: a run killed before anything is written repeats its last steps.
-        baselines = {} if outcome.test_predictions is None else baseline_metrics(self.run)
+        if baselines is None:
+            baselines = {} if outcome.test_predictions is None else baseline_metrics(self.run)
         files, run = self.files, self.run
         best = best_content(run, outcome, self.warm_start.inherited) if outcome.best else {}
         if best:
             checkpoint.save(files.best, best)
         if outcome.last:
-            checkpoint.save(files.last, last_content(run, outcome))
+            weights = dict(zip(outcome.members, outcome.weights, strict=True))
+            epoch, state = outcome.metrics["epochs"], outcome.state
+            last = content_of(run, epoch, outcome.metrics, weights, outcome.last, state)
+            checkpoint.save(files.last, last)
         if ended := outcome.status in AS_PLANNED:
             for path in (files.best, files.last):
                 checkpoint.remove_older(path)
@@ -131,6 +140,6 @@ class OpenRun:
         numbers = outcome.metrics | baselines | {"seconds": outcome.seconds}
         metrics = files.write_metrics(outcome.status, numbers, outcome.reason)
         if outcome.status == "done" and open_longer:
-            publish(TrainedRun(best, metrics, files.path), run.data, open_longer, alone=self.alone)
+            publish(best, metrics, files.path, run, open_longer, alone=self.alone)
         finish(open_longer, files.path, outcome.status)
         return metrics

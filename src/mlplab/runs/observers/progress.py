@@ -73,9 +73,7 @@ class TrainingProgress(Observer):
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Shows the progress until it is closed."""
-        if self.console.is_jupyter and not self.console.quiet:
-            self.in_notebook = NotebookLine(self.line)
-        elif not self.console.is_terminal:
+        if not (self.console.is_terminal or self._is_in_notebook):
             self._lines.enter_context(progress_lines(partial(print_line, self.console), lambda: self.line))
 
     def close(self) -> None:
@@ -90,14 +88,22 @@ class TrainingProgress(Observer):
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Shows for which run it happens."""
+        if outcome.error:
+            return
         self._ended += 1
         which = f" of run {self._ended} of {self._ending}" if self._ending > 1 else ""
         text = f"test scores and baselines{which}"
         self._show(self.title + text)
         self.bar.update(self.task, values=text, ended=True)
 
+    @property
+    def _is_in_notebook(self) -> bool:
+        return self.console.is_jupyter and not self.console.quiet
+
     def on_start(self, stack: StackTrainer) -> None:
         """Shows the bar."""
+        if self._is_in_notebook and not self.in_notebook:
+            self.in_notebook = NotebookLine(self.line)
         self.bar.update(self.task, total=stack.module.max_epochs * stack.module.steps, ended=False)
         self.bar.start_task(self.task)
         self.bar.start()

@@ -14,13 +14,13 @@ from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import flush_loggers
-from mlplab.runs.observers.checkpoints import last_content
+from mlplab.runs.observers.checkpoints import content_of
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import differences
 from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
-from mlplab.training.stack.outcomes import outcome_of
+from mlplab.training.stack.outcomes import metrics_of, of_members
 from mlplab.training.state import StackState
 
 REMEDY = "restore it, or start a new run"
@@ -117,13 +117,18 @@ class Checkpoints(Observer):
         runs = [self._runs[run] for run in stack.runs]
         for run in runs:
             flush_loggers(run.loggers)
+        state = stack.state()
         if self._file:
-            _save_stack_state(self._file, runs, stack.state())
+            _save_stack_state(self._file, runs, state)
             return
         for index, run in enumerate(runs):
-            outcome = outcome_of(stack, index, "running")
-            if all(tensor.isfinite().all() for tensor in outcome.last.values()):
-                checkpoint.save(run.files.last, last_content(run.run, outcome))
+            members, metrics = stack.members_not_diverged(index), metrics_of(stack, index)
+            network = of_members(state.parts["network"], members)
+            if all(tensor.isfinite().all() for tensor in network.values()):
+                weights = {member % stack.module.ensemble: 1 / len(members) for member in members}
+                own = state.select(stack.members(index))
+                content = content_of(run.run, metrics["epochs"], metrics, weights, network, own)
+                checkpoint.save(run.files.last, content)
 
 
 def _save_stack_state(path: Path, runs: Sequence[OpenRun], state: StackState) -> None:

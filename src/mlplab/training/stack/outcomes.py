@@ -50,43 +50,36 @@ def outcome_of(
     *,
     error: BaseException | None = None,
 ) -> Outcome:
-    """The outcome of a run of a stack, or of one that is still `running` its last weights and its state.
+    """The outcome of a run of a stack.
 
     Args:
         chosen, scored: what it got after its training, if that was over.
     """
-    chosen, module, final = chosen or Calibration(), stack.module, stack.final_state
+    chosen, diverged, final = chosen or Calibration(), stack.module.diverged, stack.final_state
     members, own = stack.members_not_diverged(index), stack.members(index)
-    metrics = _metrics(stack, index) | chosen.metrics
-    best = stack.best.network if "best_epoch" in metrics else {}
-    state, last = None, stack.last_weights
-    if status == "running":
-        state = stack.state()
-        last = state.parts["network"]
-    elif status == "diverged" or not final:
-        last = {}
-    elif final.parts["members"]["active"][own].any():
-        state = final
+    metrics = metrics_of(stack, index) | finite(chosen.metrics)
+    ended = final if status != "diverged" else None
+    can_go_on = ended and ended.parts["members"]["active"][own].any()
     return Outcome(
-        status,
-        reason,
-        error,
-        stack.seconds,
-        finite(metrics) | (scored[0] if scored else {}),
-        chosen.threshold,
-        [member % module.ensemble for member in members],
-        chosen.weights or [1 / len(members)] * len(members),
-        [module.diverged[member] for member in own if member in module.diverged],
-        chosen.residuals,
-        _of_members(best, members),
-        _of_members(last, members),
-        state and state.select(own),
-        stack.history.curves(stack.runs[index]),
-        scored[1] if scored else None,
+        status=status,
+        reason=reason,
+        error=error,
+        seconds=stack.seconds,
+        metrics=metrics | (scored[0] if scored else {}),
+        threshold=chosen.threshold,
+        members=[member % stack.module.ensemble for member in members],
+        weights=chosen.weights or [1 / len(members)] * len(members),
+        diverged=[diverged[member] for member in own if member in diverged],
+        residuals=chosen.residuals,
+        best=of_members(stack.best.network if "best_epoch" in metrics else {}, members),
+        last=of_members(stack.last_weights if ended else {}, members),
+        state=final.select(own) if final and can_go_on else None,
+        history=stack.history.curves(stack.runs[index]),
+        test_predictions=scored[1] if scored else None,
     )
 
 
-def _metrics(stack: "StackTrainer", index: int) -> Metrics:
+def metrics_of(stack: "StackTrainer", index: int) -> Metrics:
     """The metrics of a run's best epoch, of an ensemble the means of its members; and those at rungs."""
     best, members, metrics = stack.best, stack.members_not_diverged(index), Metrics()
     if best.epochs[members].all():
@@ -95,8 +88,9 @@ def _metrics(stack: "StackTrainer", index: int) -> Metrics:
                 metrics[name] = value[members].double().mean().item()
         metrics["best_epoch"] = round(best.epochs[members].double().mean().item())
     metrics["epochs"] = int(stack.module.epochs[members].max())
-    return metrics | stack.pruning.metrics(members[0], sign_of(stack.module.monitor))
+    return finite(metrics | stack.pruning.metrics(members[0], sign_of(stack.module.monitor)))
 
 
-def _of_members(network: Tensors, members: Sequence[int]) -> Tensors:
+def of_members(network: Tensors, members: Sequence[int]) -> Tensors:
+    """Copies of the tensors of some members, on the CPU."""
     return {name: tensor.detach()[members].cpu() for name, tensor in network.items()}
