@@ -25,7 +25,7 @@ import torch
 later = {name.partition(".")[0] for name in set(sys.modules) - before}
 ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 print(threads, torch.cuda.is_initialized(), ignored, gc.get_freeze_count() > 100_000)
-print(*later & {"torch", "lightning", "scipy", "sklearn"})
+print(*later & {"torch", "lightning", "scipy", "sklearn"}, flush=True)  # nothing is flushed at the end
 """
 
 
