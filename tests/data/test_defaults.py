@@ -81,13 +81,13 @@ def test_all_keys_that_may_be_auto_are_known_to_summaries() -> None:
 
 
 def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_epochs() -> None:
-    for smaller, larger in pairwise(SIZES_BY_ROWS):
-        assert smaller.rows < larger.rows
-        assert smaller.batch_size <= larger.batch_size
-        assert smaller.max_epochs >= larger.max_epochs
-        for rows, size in ((int(smaller.rows), smaller), (int(smaller.rows) + 1, larger)):
+    for (most, *smaller), (more, *larger) in pairwise(SIZES_BY_ROWS):
+        assert most < more
+        assert smaller[0] <= larger[0]
+        assert smaller[1] >= larger[1]
+        for rows, size in ((int(most), smaller), (int(most) + 1, larger)):
             found = resolved(of=table(NUMBERS), train=rows)
-            assert (found.data.batch_size, found.trainer.max_epochs) == (size.batch_size, size.max_epochs)
+            assert [found.data.batch_size, found.trainer.max_epochs] == size
 
 
 def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:

@@ -25,14 +25,11 @@ def find_label(wanted: str, labels: Sequence[str]) -> str | None:
 
 def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:
     """Labels as the values that a table holds: text, whole numbers, floats or booleans."""
-    match kind:
-        case "text":
-            return pl.Series(labels, dtype=pl.String)
-        case "number":
-            is_whole = all(label.lstrip("-").isdigit() and len(label) < INT64_DIGITS for label in labels)
-            return pl.Series(labels, dtype=pl.String).cast(pl.Int64 if is_whole else pl.Float64)
-        case "boolean":
-            return pl.Series([label == BOOLEAN_LABELS[1] for label in labels], dtype=pl.Boolean)
+    texts = pl.Series(labels, dtype=pl.String)
+    if kind == "number":
+        is_whole = all(label.lstrip("-").isdigit() and len(label) < INT64_DIGITS for label in labels)
+        return texts.cast(pl.Int64 if is_whole else pl.Float64)
+    return texts if kind == "text" else texts == BOOLEAN_LABELS[1]
 
 
 def class_numbers(
@@ -48,10 +45,10 @@ def class_numbers(
                 values, known = values.str.to_lowercase(), known.str.to_lowercase()
         case "number":
             values = parse_number(cells, na_values, number_format, decimal_comma=decimal_comma)
-            known = known.cast(pl.Float64)
         case "boolean":
-            values, known = parse_bool(cells, na_values), known.cast(pl.Float64)
+            values = parse_bool(cells, na_values)
     numbers = pl.Series(range(len(labels)), dtype=pl.Float64)
+    known = known.cast(values.dtype)
     return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64)
 
 

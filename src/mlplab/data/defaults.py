@@ -5,7 +5,7 @@ how, and what else was tried. Those for more rows only bound the time.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from pydantic import BaseModel
 
@@ -14,28 +14,19 @@ from mlplab.data.splits.bagging import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 
-
-class TrainingSize(NamedTuple):
-    """Defaults for tables with up to `rows` training rows."""
-
-    rows: float
-    batch_size: int
-    max_epochs: int
-
-
 SIZES_BY_ROWS = (
-    TrainingSize(300, batch_size=32, max_epochs=400),
-    TrainingSize(1_500, batch_size=64, max_epochs=400),
-    TrainingSize(6_000, batch_size=128, max_epochs=200),
-    TrainingSize(24_000, batch_size=128, max_epochs=80),
-    TrainingSize(96_000, batch_size=256, max_epochs=40),
-    TrainingSize(400_000, batch_size=512, max_epochs=24),
-    TrainingSize(1_500_000, batch_size=1024, max_epochs=16),
-    TrainingSize(6_000_000, batch_size=2048, max_epochs=6),
-    TrainingSize(math.inf, batch_size=4096, max_epochs=3),
+    (300, 32, 400),
+    (1_500, 64, 400),
+    (6_000, 128, 200),
+    (24_000, 128, 80),
+    (96_000, 256, 40),
+    (400_000, 512, 24),
+    (1_500_000, 1024, 16),
+    (6_000_000, 2048, 6),
+    (math.inf, 4096, 3),
 )
-"""By the number of training rows. From 300 rows to six million, there are 2,000 to 20,000 steps, so a million
-rows take minutes."""
+"""Training rows, and for tables of up to so many, the batch size and the number of epochs. From 300 rows to
+six million, there are 2,000 to 20,000 steps, so a million rows take minutes."""
 
 HIDDEN = [128, 128, 128]
 """Wider layers need fewer epochs for the same time, and were no better."""
@@ -51,45 +42,24 @@ PROJECTED_FEATURES = 16
 """Periodic features of each numeric column if they are projected (RealMLP, arXiv 2407.04491)."""
 
 
-class Defaults(NamedTuple):
-    """Defaults for a task.
+DEFAULTS: Mapping[str, tuple[object, object]] = {
+    "loss": (
+        config.SimpleLoss(name="mse"),
+        config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
+    ),
+    "monitor": ("val/mae", "val/log_loss"),
+    "lr": (0.005, 0.003),
+    "fan_in_lr": (0.2, 0.04),  # with `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491)
+    "activation": ("silu", "relu"),
+    "parametric_activation": ("mish", "selu"),  # RealMLP's, too
+    "weight_decay": (0.2, 1.0),
+    "dropout": (0.0, 0.3),
+}
+"""Defaults by name: for numbers, and for classes.
 
-    `activation` is that for up to `SMOOTH_ROWS` training rows: of one network, or of half an ensemble, whose
-    other half has relu.
-    `fan_in_lr` is the learning rate with `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491), whose activations
-    are `parametric_activation`.
-    """
-
-    loss: config.Loss
-    monitor: config.Metric
-    lr: float
-    fan_in_lr: float
-    activation: config.Activation
-    parametric_activation: config.Activation
-    weight_decay: float
-    dropout: float
-
-
-REGRESSION_DEFAULTS = Defaults(
-    config.SimpleLoss(name="mse"),
-    "val/mae",
-    lr=0.005,
-    fan_in_lr=0.2,
-    activation="silu",
-    parametric_activation="mish",
-    weight_decay=0.2,
-    dropout=0.0,
-)
-CLASSIFICATION_DEFAULTS = Defaults(
-    config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
-    "val/log_loss",
-    lr=0.003,
-    fan_in_lr=0.04,
-    activation="relu",
-    parametric_activation="selu",
-    weight_decay=1.0,
-    dropout=0.3,
-)
+`activation` is that for up to `SMOOTH_ROWS` training rows: of one network, or of half an ensemble, whose
+other half has relu.
+"""
 
 ENSEMBLE_SIZE, MOST_CELLS = 8, 20_000_000
 """Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns."""
@@ -107,22 +77,22 @@ def resolve_auto(
     """
     members = _members(run, table, split, alone=alone) if run.ensemble == "auto" else run.ensemble
     rows = typical_train_rows(run.data.split, table, split, members)
-    size = next(size for size in SIZES_BY_ROWS if rows <= size.rows)
-    defaults = CLASSIFICATION_DEFAULTS if table.schema.classes else REGRESSION_DEFAULTS
+    batch_size, epochs = next(values for most, *values in SIZES_BY_ROWS if rows <= most)
+    defaults = {name: of_task[bool(table.schema.classes)] for name, of_task in DEFAULTS.items()}
     by_fan_in = isinstance(run.optimizer, config.Adam) and run.optimizer.lr_by_fan_in
-    lr = defaults.fan_in_lr if by_fan_in else defaults.lr
-    monitor = "val/loss" if run.quantiles else defaults.monitor
+    lr = defaults["fan_in_lr" if by_fan_in else "lr"]
+    monitor = "val/loss" if run.quantiles else defaults["monitor"]
     return config.parse_resolved(
         {
             **dict(run),
             "ensemble": members,
             "test": run.test and len(split.test) > 0,
             "monitor": monitor if run.monitor == "auto" else run.monitor,
-            "loss": defaults.loss if run.loss.name == "auto" else run.loss,
-            "data": _filled(run.data, batch_size=size.batch_size, fingerprint=table.fingerprint["sha256"]),
-            "trainer": _filled(run.trainer, max_epochs=size.max_epochs),
+            "loss": defaults["loss"] if run.loss.name == "auto" else run.loss,
+            "data": _filled(run.data, batch_size=batch_size, fingerprint=table.fingerprint["sha256"]),
+            "trainer": _filled(run.trainer, max_epochs=epochs),
             "model": _model(run.model, table, defaults, rows, members),
-            "optimizer": _filled(run.optimizer, lr=lr, weight_decay=defaults.weight_decay),
+            "optimizer": _filled(run.optimizer, lr=lr, weight_decay=defaults["weight_decay"]),
         }
     )
 
@@ -155,7 +125,9 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
     return round(len(table.rows) * train)
 
 
-def _model(model: config.Model, table: Table, defaults: Defaults, rows: int, members: int) -> object:
+def _model(
+    model: config.Model, table: Table, defaults: Mapping[str, object], rows: int, members: int
+) -> object:
     if not isinstance(model, config.Mlp):
         return model
     is_small = table.schema.classes and rows < FEW_ROWS
@@ -165,7 +137,7 @@ def _model(model: config.Model, table: Table, defaults: Defaults, rows: int, mem
         model,
         hidden=HIDDEN,
         activation=_activation(model, defaults, rows, members),
-        dropout=FEW_ROWS_DROPOUT if is_small else defaults.dropout,
+        dropout=FEW_ROWS_DROPOUT if is_small else defaults["dropout"],
         periodic_features=PROJECTED_FEATURES if is_projected else 0,
         piecewise_linear_bins=BINS if has_layers and not is_projected and numbers <= MOST_NUMBERS else 0,
         piecewise_linear_width=EMBEDDING_WIDTH,
@@ -173,12 +145,13 @@ def _model(model: config.Model, table: Table, defaults: Defaults, rows: int, mem
     )
 
 
-def _activation(model: config.Mlp, defaults: Defaults, rows: int, members: int) -> config.Activations:
+def _activation(model: config.Mlp, defaults: Mapping[str, object], rows: int, members: int) -> object:
+    smooth = defaults["activation"]
     if model.parametric_activation:
-        return defaults.parametric_activation
-    if rows > SMOOTH_ROWS or defaults.activation == "relu":
+        return defaults["parametric_activation"]
+    if rows > SMOOTH_ROWS or smooth == "relu":
         return "relu"
-    return [defaults.activation, "relu"] if members > 1 and model.hidden != [] else defaults.activation
+    return [smooth, "relu"] if members > 1 and model.hidden != [] else smooth
 
 
 def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:

@@ -32,21 +32,18 @@ def to_polars(frame: FrameLike, where: str = FRAME, names: Collection[str] | Non
     if isinstance(frame, pl.DataFrame):
         return frame
     if not is_pandas and not isinstance(frame, Mapping):
+        what = f"is not a table, but of type {type(frame).__name__}"
         expected = "a polars, pandas or Arrow frame, a dict of columns, or the path of a file"
-        raise UserError(
-            Fault(f"is not a table, but of type {type(frame).__name__}", where, expected=expected)
-        )
+        raise UserError(Fault(what, where, expected=expected))
     columns = [*frame]
     if odd := [name for name in columns if not isinstance(name, str)]:
+        what, found = "has columns whose names are not text", listed(map(repr, odd))
         remedy = "make names text, as in frame.columns = frame.columns.astype(str)"
-        raise UserError(
-            Fault("has columns whose names are not text", where, listed(map(repr, odd)), remedy=remedy)
-        )
+        raise UserError(Fault(what, where, found, remedy=remedy))
     wanted = [name for name in columns if names is None or name in names]
     if twice := [name for name, count in Counter(wanted).items() if count > 1]:
-        raise UserError(
-            Fault(f"has several columns '{twice[0]}'", where, remedy="rename all but one of them")
-        )
+        what = f"has several columns '{twice[0]}'"
+        raise UserError(Fault(what, where, remedy="rename all but one of them"))
     if names is None and is_pandas:
         index = listed(repr(name) for name in frame.index.names if name is not None)
         if index or frame.index.inferred_type not in ("integer", "empty"):

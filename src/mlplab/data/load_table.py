@@ -31,9 +31,8 @@ GIBIBYTE = 2**30
 
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
     """A key of everything that a run's table depends on."""
-    spec = table_spec(run)
     source = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights", "fingerprint"})
-    return source, spec.roles, run.task, spec.raw, table_dtype(run)
+    return source, repr(table_spec(run)), table_dtype(run)
 
 
 def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Table:

@@ -4,8 +4,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -61,11 +61,32 @@ def table_of(
     if (saved := _load(folder)) and saved.x.nbytes > limit:
         log.info("%s: using %s, written by an earlier run", source.where, folder)
         return saved
-    with _Store(folder, limit).open() as store:
-        table = read_table(TableReader(source, spec, dtype, store.allocate, progress))
-        if not store.matrices:
+    _remove_partial(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}{PART}")
+    matrices: dict[str, np.memmap[Any, Any]] = {}
+
+    def allocate(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
+        """An `Allocate`. If the features (the first and largest matrix) are in a file, so are all others."""
+        size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+        if not size or not (matrices or size > limit):
+            return in_memory(name, shape, dtype)
+        if not matrices:
+            log.info("too large for memory: writing it once to %s", folder)
+        partial.mkdir(parents=True, exist_ok=True)
+        matrices[name] = np.memmap(partial / name, dtype, "w+", shape=shape)
+        return matrices[name]
+
+    try:  # leaves behind either a complete folder or nothing
+        table = read_table(TableReader(source, spec, dtype, allocate, progress))
+        if not matrices:
             return table
-        store.save(table)
+        _save(table, matrices, partial)
+        shutil.rmtree(folder, ignore_errors=True)  # it could not be loaded
+        with suppress(OSError):  # another process was faster
+            partial.rename(folder)
+    finally:
+        matrices.clear()
+        shutil.rmtree(partial, ignore_errors=True)
     loaded = _load(folder)
     assert loaded is not None
     return loaded
@@ -80,57 +101,29 @@ def free_memory() -> int:
     return max(0, min([psutil.virtual_memory().available, *limits]))
 
 
-class _Store:
-    """Allocates the memory of a table: in this process, or in files of a new folder."""
+def _remove_partial(folder: Path) -> None:
+    """Removes what processes that were killed have left behind."""
+    for partial in folder.parent.glob(f".{folder.name}.*{PART}"):
+        if not psutil.pid_exists(int(partial.name.split(".")[-2])):
+            shutil.rmtree(partial, ignore_errors=True)
 
-    def __init__(self, folder: Path, limit: float) -> None:
-        self.folder, self.limit = folder, limit
-        self.partial = folder.with_name(f".{folder.name}.{os.getpid()}{PART}")
-        self.matrices: dict[str, np.memmap[Any, Any]] = {}
 
-    @contextmanager
-    def open(self) -> Iterator["_Store"]:
-        """Leaves behind either a complete folder or nothing."""
-        for partial in self.folder.parent.glob(f".{self.folder.name}.*{PART}"):
-            if not psutil.pid_exists(int(partial.name.split(".")[-2])):  # its process was killed
-                shutil.rmtree(partial, ignore_errors=True)
-        try:
-            yield self
-        finally:
-            self.matrices.clear()
-            shutil.rmtree(self.partial, ignore_errors=True)
-
-    def allocate(self, name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-        """An `Allocate`. If the features (the first and largest matrix) are in a file, so are all others."""
-        size = shape[0] * shape[1] * np.dtype(dtype).itemsize
-        if not size or not (self.matrices or size > self.limit):
-            return in_memory(name, shape, dtype)
-        if not self.matrices:
-            log.info("too large for memory: writing it once to %s", self.folder)
-        self.partial.mkdir(parents=True, exist_ok=True)
-        self.matrices[name] = np.memmap(self.partial / name, dtype, "w+", shape=shape)
-        return self.matrices[name]
-
-    def save(self, table: Table) -> None:
-        """Completes the folder; its files are cut to the size of the table."""
-        others = self.matrices["others"]
-        shapes = {
-            "features": (*table.x.shape, table.x.dtype.name),
-            "others": (len(table.x), others.shape[1], others.dtype.name),
-        }
-        content = {"format": FORMAT, "source": table.source, "schema": table.schema.plain(), **shapes}
-        content |= {"split_roles": list(table.split_columns), "sha256": table.fingerprint["sha256"]}
-        for name, matrix in self.matrices.items():
-            matrix.flush()
-            rows, columns, dtype = shapes[name]
-            os.truncate(self.partial / name, rows * columns * np.dtype(dtype).itemsize)
-        (self.partial / DESCRIPTION).write_text(json.dumps(content), encoding="utf-8")
-        for path in self.partial.iterdir():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-        shutil.rmtree(self.folder, ignore_errors=True)  # it could not be loaded
-        with suppress(OSError):  # another process was faster
-            self.partial.rename(self.folder)
+def _save(table: Table, matrices: Mapping[str, np.memmap[Any, Any]], folder: Path) -> None:
+    """Completes a folder of matrices; its files are cut to the size of the table."""
+    shapes = {
+        "features": (*table.x.shape, table.x.dtype.name),
+        "others": (len(table.x), matrices["others"].shape[1], matrices["others"].dtype.name),
+    }
+    content = {"format": FORMAT, "source": table.source, "schema": table.schema.plain(), **shapes}
+    content |= {"split_roles": list(table.split_columns), "sha256": table.fingerprint["sha256"]}
+    for name, matrix in matrices.items():
+        matrix.flush()
+        rows, columns, dtype = shapes[name]
+        os.truncate(folder / name, rows * columns * np.dtype(dtype).itemsize)
+    (folder / DESCRIPTION).write_text(json.dumps(content), encoding="utf-8")
+    for path in folder.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def _load(folder: Path) -> Table | None:

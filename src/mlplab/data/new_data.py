@@ -93,16 +93,14 @@ class FrameTransformer:
             if not column.categories:
                 bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
                 faults += [self._fault(column, cells, bad)] if len(bad) else []
-            features += column.features(parsed)
+            first, *_ = of_column = column.features(parsed)
+            if (missing := first.is_null() | first.is_nan()).any():
+                self._count(column, cells_of(frame, column.name).filter(missing))
+            features += of_column
         if faults:
             raise UserError(*faults)
-        x = to_matrix(features, self.dtype, writable=True)
         self.rows += frame.height
-        for column, part in zip(self.schema.inputs, self.schema.feature_slices, strict=True):
-            missing = np.isnan(x[:, part.start])
-            if missing.any():
-                self._count(column, cells_of(frame, column.name).filter(pl.Series(missing)))
-        return x
+        return to_matrix(features, self.dtype, writable=True)
 
     def warn(self) -> None:
         """Warns about unknown categories, and about missing values in columns that had none in training."""
@@ -123,10 +121,8 @@ class FrameTransformer:
 
     def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
         """The first of the `bad` cells of a column, which are of a different kind than in training."""
-        text = str(cells[bad[0]])
-        what, expected = column.fault_of(text, len(bad))
         place = f"{self.where}, column '{column.name}', data row {self.rows + bad[0] + 1}"
-        return Fault(what, place, shortened(text), expected, "write it as in training, or leave it empty")
+        return column.fault(place, str(cells[bad[0]]), len(bad), "write it as in training, or leave it empty")
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

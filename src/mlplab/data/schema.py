@@ -11,8 +11,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import BAD, EXPECTED, Kind, by_distinct, fault_of, parse_bool, parse_str
-from mlplab.errors import listed, shortened
+from mlplab.data.cells.parse import BAD_CELLS, Kind, by_distinct, fault_of, parse_bool, parse_str
+from mlplab.errors import Fault, listed, shortened
 
 Task = Literal["regression", "binary", "multiclass"]
 """What is predicted: numbers, one of two classes, or one of more classes."""
@@ -80,13 +80,14 @@ class Column:
         """What its cells are, for messages."""
         if self.categories:
             return f"one of {listed(map(shortened, self.categories), 5)}"
-        return EXPECTED[self.kind] if self.format in ("", ISO) else f"one written as {self.format}"
+        return BAD_CELLS[self.kind][1] if self.format in ("", ISO) else f"one written as {self.format}"
 
-    def fault_of(self, text: str, cells: int) -> tuple[str, str]:
-        """What is wrong with a number of bad cells, by the text of the first, and what was expected."""
+    def fault(self, where: str, text: str, cells: int, remedy: str) -> Fault:
+        """What is wrong with a number of bad cells, of which the first has this text."""
         what = fault_of(text.strip(), self.kind)
-        expected = self.expected if what == BAD[self.kind] else ""
-        return what + (f"; {cells:,} such cells in this column" if cells > 1 else ""), expected
+        expected = self.expected if what == BAD_CELLS[self.kind][0] else ""
+        what += f"; {cells:,} such cells in this column" if cells > 1 else ""
+        return Fault(what, where, shortened(text), expected, remedy)
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,7 @@ class Schema:
 
     def plain(self) -> dict[str, Any]:
         """Converts the schema to strings, numbers, lists and dicts."""
-        plain: dict[str, Any] = PLAIN_SCHEMA.dump_python(self, mode="json")
-        return plain
+        return PLAIN_SCHEMA.dump_python(self, mode="json")
 
     @property
     def outputs(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab.data.splits.split import Rows, sample_rows
@@ -57,11 +57,56 @@ def member_statistics(
           to `QUANTILES[1]`;
         - with `bins`, knots: evenly spaced quantiles `[member, knot, feature]`, the ends of so many bins.
     """
-    distinct = {id(rows): rows for rows in train}
-    computed = {
-        key: _of_rows(x, y, rows, np.asarray(categories, np.int64), weight, quantiles, bins, log_target)
-        for key, rows in distinct.items()
-    }
+    columns, offsets = np.flatnonzero(categories), np.cumsum(categories) - categories
+
+    def of_rows(rows: Rows) -> dict[str, np.ndarray]:
+        rows = rows if weight is None else rows[weight[rows] > 0]
+        of_row = None if weight is None or np.ptp(weight[rows]) == 0 else weight
+        counts = np.zeros(sum(categories))
+        inputs, targets = _RunningMoments(x.shape[1]), _RunningMoments(y.shape[1])
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            weights = None if of_row is None else np.asarray(of_row[part], np.float64)[:, None]
+            block = np.asarray(x[part], np.float64)
+            inputs.add(block, weights)
+            targets.add(np.log(y[part]) if log_target else y[part], weights)
+            codes = block[:, columns] + offsets[columns]
+            known = ~np.isnan(codes)
+            code_weights = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
+            counts += np.bincount(codes[known].astype(np.int64), code_weights, minlength=len(counts))
+        by_feature = np.split(counts, offsets[1:])
+        modes = [feature_counts.argmax() if len(feature_counts) else 0 for feature_counts in by_feature]
+        known = inputs.total > 0
+        sample = sample_rows(rows, SAMPLE)
+        count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1])
+        spaced = np.pad(np.linspace(0, 1, count), (0, QUANTILES[1] - count), mode="edge")
+        levels = [0.5, 0.25, 0.75, *(spaced if quantiles else ()), *np.linspace(0, 1, bins + 1)]
+        ordered = np.zeros((len(levels), x.shape[1]))
+        for feature, values in enumerate(x[sample].T):
+            if len(present := np.flatnonzero(~np.isnan(values))):
+                value_weights = None if of_row is None else of_row[sample[present]]
+                ordered[:, feature] = _quantiles(values[present], value_weights, np.array(levels))
+        results = {
+            "mean": inputs.mean,
+            "std": inputs.std(),
+            "minimum": np.where(known, inputs.minimum, 0.0),
+            "maximum": np.where(known, inputs.maximum, 0.0),
+            **dict(zip(("median", "q25", "q75"), ordered, strict=False)),
+            "present": counts > 0,
+            "mode": np.array(modes, np.float64),
+            "y_mean": targets.mean,
+            "y_std": targets.std(),
+            "y_minimum": y[rows].min(0),
+            "y_maximum": y[rows].max(0),
+        }
+        if quantiles:
+            results["quantiles"] = ordered[3 : -bins - 1]
+            results["quantile_count"] = np.full(x.shape[1], float(count))
+        if bins:
+            results["knots"] = ordered[-bins - 1 :]
+        return {name: np.atleast_2d(values) for name, values in results.items()}
+
+    computed = {key: of_rows(rows) for key, rows in {id(rows): rows for rows in train}.items()}
     members = [computed[id(rows)] for rows in train]
     return {name: torch.from_numpy(np.stack([member[name] for member in members])) for name in members[0]}
 
@@ -99,68 +144,6 @@ class _RunningMoments:
         """The standard deviation; 1 for constants, for which rounding would give about 1e-16."""
         varies = self.minimum < self.maximum
         return np.where(varies, np.sqrt(self.squares / np.where(self.total > 0, self.total, 1)), 1.0)
-
-
-def _of_rows(
-    x: Float[np.ndarray, "row feature"],
-    y: Float64[np.ndarray, "row target"],
-    rows: Rows,
-    categories: Int64[np.ndarray, " feature"],
-    weight: Float[np.ndarray, " row"] | None,
-    quantiles: bool,
-    bins: int,
-    log_target: bool,
-) -> dict[str, np.ndarray]:
-    """The statistics of a member."""
-    if weight is not None:
-        rows = rows[weight[rows] > 0]
-        if np.ptp(weight[rows]) == 0:
-            weight = None
-    columns, offsets = np.flatnonzero(categories), np.cumsum(categories) - categories
-    counts = np.zeros(categories.sum())
-    inputs, targets = _RunningMoments(x.shape[1]), _RunningMoments(y.shape[1])
-    for start in range(0, len(rows), BLOCK):
-        part = rows[start : start + BLOCK]
-        weights = None if weight is None else np.asarray(weight[part], np.float64)[:, None]
-        block = np.asarray(x[part], np.float64)
-        inputs.add(block, weights)
-        targets.add(np.log(y[part]) if log_target else y[part], weights)
-        codes = block[:, columns] + offsets[columns]
-        known = ~np.isnan(codes)
-        code_weights = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
-        counts += np.bincount(codes[known].astype(np.int64), code_weights, minlength=len(counts))
-    by_feature = np.split(counts, offsets[1:])
-    modes = [feature_counts.argmax() if len(feature_counts) else 0 for feature_counts in by_feature]
-    known = inputs.total > 0
-    sample = sample_rows(rows, SAMPLE)
-    count = min(max(len(rows) // 30, QUANTILES[0]), QUANTILES[1]) if quantiles else 0
-    levels = np.array([0.5, 0.25, 0.75, *np.linspace(0, 1, count), *np.linspace(0, 1, bins + 1)])
-    ordered = np.zeros((len(levels), x.shape[1]))
-    for feature, values in enumerate(x[sample].T):
-        if len(present := np.flatnonzero(~np.isnan(values))):
-            value_weights = None if weight is None else weight[sample[present]]
-            ordered[:, feature] = _quantiles(values[present], value_weights, levels)
-    results = {
-        "mean": inputs.mean,
-        "std": inputs.std(),
-        "minimum": np.where(known, inputs.minimum, 0.0),
-        "maximum": np.where(known, inputs.maximum, 0.0),
-        **dict(zip(("median", "q25", "q75"), ordered, strict=False)),
-        "present": counts > 0,
-        "mode": np.array(modes, np.float64),
-        "y_mean": targets.mean,
-        "y_std": targets.std(),
-        "y_minimum": y[rows].min(0),
-        "y_maximum": y[rows].max(0),
-    }
-    if quantiles:
-        results["quantiles"] = np.pad(
-            ordered[3 : 3 + count], ((0, QUANTILES[1] - count), (0, 0)), mode="edge"
-        )
-        results["quantile_count"] = np.full(x.shape[1], float(count))
-    if bins:
-        results["knots"] = ordered[3 + count :]
-    return {name: np.atleast_2d(values) for name, values in results.items()}
 
 
 def _quantiles(

@@ -74,6 +74,12 @@ def test_a_sparse_column_of_numbers_keeps_its_digits(read: Callable[..., Table],
     assert (table.x[LATER:, 0].astype(float) + column.offset).tolist() == [*range(10**12, 10**12 + 50)]
 
 
+def test_numbers_that_are_declared_to_be_dates_are_refused() -> None:
+    frame = pl.DataFrame({"a": range(20_240_101, 20_240_131), "y": range(30)})
+    with pytest.raises(UserError, match=r"column 'a': contains no dates of a known format .*'20240101'"):
+        table_of(frame, declared={"a": "date"})
+
+
 def test_integers_that_a_float_cannot_tell_apart(read: Callable[..., Table]) -> None:
     with pytest.raises(UserError, match=r"column 'a': all values are about 1.84467e\+19"):
         read([2**64 - 1 - row for row in range(50)])

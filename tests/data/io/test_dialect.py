@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, read_beginning
+from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, parse_rows, read_beginning
 from mlplab.data.io.header import column_names
 from mlplab.errors import UserError
 
@@ -16,7 +16,11 @@ DETECT = CsvOptions()
 
 
 def detected(text: str, options: CsvOptions = DETECT) -> Dialect:
-    return detect_dialect(text, options, "t")[0]
+    return detect_dialect(text, options, "t")
+
+
+def first_row(text: str, dialect: Dialect) -> list[str]:
+    return next(parse_rows(text, dialect.delimiter, dialect.quote))
 
 
 def refusal(text: str, options: CsvOptions = DETECT) -> str:
@@ -84,8 +88,8 @@ def test_the_dialect_of_the_csv_module_is_detected(
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end)
     writer.writerows([[cell.replace(".", decimal) for cell in row] for row in table])
-    dialect, first_row = detect_dialect(file.getvalue(), DETECT, "t")
-    assert first_row == table[0]
+    dialect = detected(file.getvalue())
+    assert first_row(file.getvalue(), dialect) == table[0]
     assert dialect == Dialect(delimiter, '"', decimal, True)  # type: ignore[arg-type]
 
 
@@ -124,9 +128,9 @@ def test_a_first_column_without_a_name_is_the_row_index(delimiter: str, quote: s
     options = CsvOptions(delimiter=delimiter if delimiter == " " else None)
     for above, short in ((['""', *header], False), (header, True)):  # as write.csv and write.table have it
         text = "".join(delimiter.join(line) + "\n" for line in (above, *lines))
-        dialect, first_row = detect_dialect(text, options, "t")
+        dialect = detected(text, options)
         assert dialect == Dialect(delimiter, '"', ".", True, short_header=short)
-        assert column_names(first_row, dialect, "t") == ["", "a", "y"]
+        assert column_names(first_row(text, dialect), dialect, "t") == ["", "a", "y"]
 
 
 @pytest.mark.parametrize(

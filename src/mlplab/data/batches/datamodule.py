@@ -81,7 +81,7 @@ class TableDataModule(LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Training rows, in each member's own order."""
         multiple = self.batch_size if self.fill else 1
-        loader = Loader(
+        return Loader(
             self.x,
             self.y,
             self.train,
@@ -93,9 +93,8 @@ class TableDataModule(LightningDataModule):
             block=self.block,
             steps=self.steps_of_block,
             epochs=self.epochs,
+            position=self.position,
         )
-        loader.load_state_dict({"position": self.position})
-        return loader
 
     def val_dataloader(self) -> Loader:
         """Validation rows, in the table's order."""

@@ -1,6 +1,7 @@
 """Batches: index slices of tables in memory; memory-mapped tables are read window by window."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -44,8 +45,7 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
-        weight, total = (None if part is None else part.to(device) for part in (self.row_weight, self.total))
-        return Batch(self.x.to(device), self.y.to(device), weight, total)
+        return Batch(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
 
     def repeated(self, times: int) -> "Batch":
         """The batch with the target and the weight of each row so many times, as for so many predictions."""
@@ -70,6 +70,7 @@ def _full(shape: tuple[int, ...], rows: int, device: torch.device) -> Float64[Te
     return torch.full(shape, rows, dtype=torch.float64, device=device)
 
 
+@dataclass(eq=False)
 class Loader:
     """Batches for all members at once, in an order that depends only on each member's seed and the epoch.
 
@@ -90,38 +91,40 @@ class Loader:
         steps: number of batches that are given together, with an axis for them; None: there is none. If an
             epoch of a table in memory has fewer, those of several whole epochs are given together.
         epochs: the epochs of an iteration, counted from 0; None: one, which `set_epoch` sets.
+        position: number of batches that the next iteration skips.
     """
 
-    def __init__(
-        self,
-        x: Float[Tensor, "row feature"],
-        y: Float64[Tensor, "row target"],
-        rows: Sequence[Int64[Tensor, " _"]],
-        batch_size: int,
-        seeds: Sequence[int] | None = None,
-        multiple: int = 1,
-        *,
-        row_weight: Float[Tensor, "row 1"] | None = None,
-        mean_weight: Float64[Tensor, " member"] | None = None,
-        block: int | None = None,
-        steps: int | None = None,
-        epochs: range | None = None,
-    ) -> None:
-        self.x, self.y, self.rows, self.batch_size, self.seeds = x, y, list(rows), batch_size, seeds
-        self.mean_weight = None if mean_weight is None else mean_weight.to(x.device)
-        self.row_weight, self.block, self.steps = row_weight, block, steps
-        self.epochs, self._sets_epoch = epochs or range(1), epochs is None
-        self._size = batch_size * (steps or 1)  # rows that are given together
-        counts = [*map(len, rows)]
-        self.counts = torch.tensor(counts, device=x.device)
-        self.length = -(-max(counts) // multiple) * multiple
-        self.position = 0
+    x: Float[Tensor, "row feature"]
+    y: Float64[Tensor, "row target"]
+    rows: Sequence[Int64[Tensor, " _"]]
+    batch_size: int
+    seeds: Sequence[int] | None = None
+    multiple: int = 1
+    _: KW_ONLY
+    row_weight: Float[Tensor, "row 1"] | None = None
+    mean_weight: Float64[Tensor, " member"] | None = None
+    block: int | None = None
+    steps: int | None = None
+    epochs: range | None = None
+    position: int = 0
+    batch_sampler = None  # the Trainer accesses it on loaders with a sampler
+
+    def __post_init__(self) -> None:
+        self._size = self.batch_size * (self.steps or 1)  # rows that are given together
+        counts = [*map(len, self.rows)]
+        self.counts = torch.tensor(counts, device=self.x.device)
+        self.length = -(-max(counts) // self.multiple) * self.multiple
         self._full = min(counts)  # rows before any member's padding
-        self._epochs_together = max(1, self._size // self.length) if block is None else 1
-        self._tables = (x, y) if row_weight is None else (x, y, row_weight)
+        self._epoch = 0
+        if self.mean_weight is not None:
+            self.mean_weight = self.mean_weight.to(self.x.device)
+        self._epochs_together = max(1, self._size // self.length) if self.block is None else 1
+        self._tables = [table for table in (self.x, self.y, self.row_weight) if table is not None]
         self._row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
 
-    batch_sampler = None  # the Trainer accesses it on loaders with a sampler
+    @property
+    def _epochs(self) -> range:
+        return self.epochs or range(self._epoch, self._epoch + 1)
 
     @property
     def sampler(self) -> "Loader":
@@ -129,9 +132,8 @@ class Loader:
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the next iteration, counted from 0."""
-        if self._sets_epoch:
-            self.epochs = range(epoch, epoch + 1)
+        """Sets the epoch of the next iteration, counted from 0, unless its `epochs` are given."""
+        self._epoch = epoch
 
     def state_dict(self) -> dict[str, int]:
         """The number of batches that the next iteration skips; without it, the Trainer would warn."""
@@ -143,7 +145,7 @@ class Loader:
 
     def __len__(self) -> int:
         """How often an iteration that skips nothing gives batches."""
-        spans = -(-len(self.epochs) // self._epochs_together)
+        spans = -(-len(self._epochs) // self._epochs_together)
         return spans * max(1, -(-self.length // self._size))
 
     def cached(self) -> "Loader | list[Batch]":
@@ -156,7 +158,7 @@ class Loader:
 
         `epochs` are those of the next iteration by default.
         """
-        epochs = self.epochs if epochs is None else epochs
+        epochs = self._epochs if epochs is None else epochs
         order = torch.empty(len(self.rows), len(epochs), self.length, dtype=torch.int64)
         for member, by_epoch in enumerate(order):
             for epoch, numbers in zip(epochs, by_epoch, strict=True):
@@ -166,8 +168,8 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         """Batches of the epochs; of the first, those after `position`."""
         first, self.position = self.position * self.batch_size, 0
-        for number in range(0, len(self.epochs), self._epochs_together):
-            yield from self._batches(self.epochs[number : number + self._epochs_together], first)
+        for number in range(0, len(self._epochs), self._epochs_together):
+            yield from self._batches(self._epochs[number : number + self._epochs_together], first)
             first = 0
 
     def _batches(self, epochs: Sequence[int], first: int) -> Iterator[Batch]:
@@ -186,12 +188,10 @@ class Loader:
                 starts %= self.length
                 rows = (self.counts.unsqueeze(1) - starts).clamp(0, min(self.batch_size, x.shape[1]))
                 total = rows * self.mean_weight.unsqueeze(1)
-            if self.steps is None:
-                yield Batch(x, y, row_weight, None if total is None else total[:, 0])
-            else:
-                shape = len(x), -1, self.batch_size
-                weight = None if row_weight is None else row_weight.view(*shape, 1)
-                yield Batch(x.view(*shape, x.shape[2]), y.view(*shape, y.shape[2]), weight, total)
+                total = total[:, 0] if self.steps is None else total
+            shape = x.shape[:2] if self.steps is None else (len(x), -1, self.batch_size)
+            weight = None if row_weight is None else row_weight.view(*shape, 1)
+            yield Batch(x.view(*shape, x.shape[2]), y.view(*shape, y.shape[2]), weight, total)
 
     def _windows(
         self, member: int, epoch: int

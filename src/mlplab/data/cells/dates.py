@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from mlplab.config.data import OR
-from mlplab.data.cells.parse import MISSING, DataType, by_distinct, parse_str
+from mlplab.data.cells.parse import MISSING, DataType, by_distinct, parse_rest, parse_str
 
 DatePart = Literal["year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"]
 """A feature of a date. The fraction of the year is the day of the year."""
@@ -93,16 +93,13 @@ def parse_datetime(cells: pl.Series, na_values: Collection[str], date_format: st
     `strptime`. Of several formats, the first that fits a cell reads it.
     """
     if is_datetime(cells.dtype):
-        zone = getattr(cells.dtype, "time_zone", None)
-        column = cells.cast(pl.Datetime("us", zone))
-        return (column.dt.convert_time_zone("UTC") if zone else column).dt.replace_time_zone(None)
+        return cells.cast(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
     first, *others = date_format.split(OR, 1)
     times = TIMES if first in DATE_FORMATS else ("",)
     formats = [first + time for time in times]
     parsed = by_distinct(partial(_parse, na_values=na_values, formats=formats), cells)
     for further in others:
-        rest = (parsed.is_null() & cells.is_not_null()).arg_true()
-        parsed = parsed.scatter(rest, parse_datetime(cells.gather(rest), na_values, further))
+        parsed = parse_rest(parsed, cells, partial(parse_datetime, na_values=na_values, date_format=further))
     return parsed
 
 
@@ -183,14 +180,14 @@ def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> li
 
 
 def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str]) -> pl.Series:
-    parsed = _by_first_match(text, formats)
-    rest = (parsed.is_null() & text.is_not_null()).arg_true()
-    if not len(rest):
-        return parsed
-    others = parse_str(text.gather(rest), na_values).str.replace(r"UTC$", "Z")
-    others = others.str.replace(r"(?i)\s?([ap])\.?m\.?$", " ${1}m")
     zoned = [f"{formats[0]}{time}" for time in ZONED_TIMES] if len(formats) > 1 else []
-    return parsed.scatter(rest, _by_first_match(others, [*formats, *zoned]))
+
+    def parse(text: pl.Series) -> pl.Series:
+        text = parse_str(text, na_values).str.replace(r"UTC$", "Z")
+        text = text.str.replace(r"(?i)\s?([ap])\.?m\.?$", " ${1}m")
+        return _by_first_match(text, [*formats, *zoned])
+
+    return parse_rest(_by_first_match(text, formats), text, parse)
 
 
 def _by_first_match(text: pl.Series, formats: Sequence[str]) -> pl.Series:
@@ -202,10 +199,7 @@ def _by_first_match(text: pl.Series, formats: Sequence[str]) -> pl.Series:
     suitable = (name for name in formats if not _strptime(first, name).null_count())
     parsed = _strptime(text, next(suitable, formats[0]))
     for whole_format in formats:
-        rest = (parsed.is_null() & text.is_not_null()).arg_true()
-        if not len(rest):
-            break
-        parsed = parsed.scatter(rest, _strptime(text.gather(rest), whole_format))
+        parsed = parse_rest(parsed, text, partial(_strptime, whole_format=whole_format))
     return parsed
 
 

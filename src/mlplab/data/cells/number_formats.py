@@ -18,8 +18,6 @@ MIN_SIGNED = 0.95
 """Smallest share of numbers but 0 with the sign of a format. If more lack it, they may have another unit:
 0.57 among percents."""
 
-HOURS_OF_A_DAY = 24
-
 FORMATTED = (
     rf"^\(?[+−-]?\s?{SIGN}?\s?[+−-]?(?:[1-9]\d{{0,2}}(?:[.,'’\s]\d{{3}})+|\d+)(?:[.,]\d+)?\s?{SIGN}?\)?$"
 )
@@ -82,7 +80,7 @@ def are_durations(texts: pl.Series) -> bool:
     """
     timed = texts.filter(texts.str.contains(":", literal=True))
     hours = _hours(timed)
-    return 2 * len(timed) > len(texts) and not hours.has_nulls() and bool((hours >= HOURS_OF_A_DAY).any())
+    return 2 * len(timed) > len(texts) and not hours.has_nulls() and bool((hours >= 24).any())
 
 
 def _sign_of(number_format: str) -> str:

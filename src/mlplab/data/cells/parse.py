@@ -6,8 +6,6 @@ only a cast; the rest are stripped and compared with the words for missing value
 
 import re
 from collections.abc import Callable, Collection
-from contextlib import suppress
-from functools import partial
 from itertools import product
 from math import isnan
 from typing import TYPE_CHECKING, Literal
@@ -21,29 +19,21 @@ else:
     DataType = object  # the run-time type checker does not understand polars' class
 
 NA_VALUES = sorted(
-    {
-        "".join(letters)
-        for word in ("", "nan", "-nan", "+nan", "na", "n/a", "null")
-        for letters in product(*zip(word, word.upper(), strict=True))
-    }
+    "".join(letters)
+    for word in ("", "nan", "-nan", "+nan", "na", "n/a", "null")
+    for letters in {*product(*zip(word, word.upper(), strict=True))}
 )
 """Cells that count as missing in every table, in lower, upper and mixed case."""
 
 Kind = Literal["numeric", "boolean", "categorical", "ordinal", "date"]
 """The kind of an input column."""
 
-EXPECTED: dict[Kind, str] = {
-    "numeric": "a number such as 1176.2",
-    "boolean": "true or false",
-    "date": "a date such as 2024-01-31",
+BAD_CELLS: dict[Kind, tuple[str, str]] = {
+    "numeric": ("is not a finite number", "a number such as 1176.2"),
+    "boolean": ("is neither true nor false", "true or false"),
+    "date": ("is not a date like the others", "a date such as 2024-01-31"),
 }
-
-BAD: dict[Kind, str] = {
-    "numeric": "is not a finite number",
-    "boolean": "is neither true nor false",
-    "date": "is not a date like the others",
-}
-"""Messages about bad cells, but for those of `fault_of`."""
+"""What is wrong with a cell, but for what `fault_of` adds, and what was expected."""
 
 WITH_UNIT = re.compile(r"([+-]?\d{1,20}(?:[.,]\d{1,20}){0,5})(?:\s|(?=\D\D))(°?[^\W\d_]\D{0,20})")
 """A number with its unit. Without a space, one letter may also be part of a code: 136A."""
@@ -87,20 +77,31 @@ def parse_str(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
     Args:
         na_values: additional missing values: words, or numbers in any notation.
     """
-    return by_distinct(partial(_parse_str, na_values=na_values), cells)
+
+    def parse(text: pl.Series) -> pl.Series:
+        text = strip(text, na_values)
+        is_plain = not text.str.contains(".0", literal=True).any()  # nearly always, and faster to find out
+        return text if is_plain else text.str.replace(r"^([+-]?\d+)\.0+$", "$1")
+
+    return by_distinct(parse, cells)
 
 
 def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False) -> pl.Series:
     """Parses cells as Float64; text may contain infinite numbers."""
-    if not is_text(cells.dtype):
-        return _without(cells.cast(pl.Float64), na_values)
-    text = cells.cast(pl.String)
-    values = _without(_cast_float(text, decimal_comma=decimal_comma), na_values)
-    if values.null_count() == text.null_count() and not has_nan(values):
+
+    def parse(text: pl.Series) -> pl.Series:
+        if decimal_comma:  # a point then separates thousands: casting it would give another number
+            text = text.set(text.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
+        return text.cast(pl.Float64, strict=False)
+
+    is_number, na_numbers = not is_text(cells.dtype), numbers_among(na_values)
+    values = cells.cast(pl.Float64) if is_number else parse(cells.cast(pl.String))
+    values = values.set(values.is_in(na_numbers), None) if na_numbers else values
+    if is_number or (values.null_count() == cells.null_count() and not has_nan(values)):
         return values
-    rest = (text.is_not_null() & (values.is_null() | values.is_nan())).arg_true()
-    stripped = strip(text.gather(rest), na_values)
-    return values.scatter(rest, _cast_float(stripped, decimal_comma=decimal_comma))
+    return parse_rest(
+        values.fill_nan(None), cells, lambda rest: parse(strip(rest.cast(pl.String), na_values))
+    )
 
 
 def plain_floats(text: pl.Series) -> pl.Series | None:
@@ -120,7 +121,7 @@ def parse_bool(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
         return values.set(~values.is_in(list(BOOLEANS.values())), None)
 
     def parse(text: pl.Series) -> pl.Series:
-        lower = _parse_str(text, na_values).str.to_lowercase()
+        lower = parse_str(text, na_values).str.to_lowercase()
         return lower.replace_strict(BOOLEANS, default=None, return_dtype=pl.Float64)
 
     return by_distinct(parse, cells)
@@ -137,21 +138,23 @@ def by_distinct(parse: Callable[[pl.Series], pl.Series], cells: pl.Series) -> pl
     return text.replace_strict(distinct, parsed, default=None, return_dtype=parsed.dtype)
 
 
+def parse_rest(parsed: pl.Series, cells: pl.Series, parse: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """What is `parsed`, and the cells that are not, as another function parses them."""
+    rest = (parsed.is_null() & cells.is_not_null()).arg_true()
+    return parsed.scatter(rest, parse(cells.gather(rest))) if len(rest) else parsed
+
+
 def bad_cells(cells: pl.Series, values: pl.Series, na_values: Collection[str], kind: Kind) -> pl.Series:
     """The rows whose cells are neither missing nor of this kind, of which `values` are the parsed cells."""
     numeric = kind == "numeric"
     if values.null_count() == cells.null_count() and (not numeric or _within_int64(values)):
         return NO_ROWS
-    bad = cells.is_not_null() & values.is_null()
-    may_be_long = numeric and (is_text(cells.dtype) or cells.dtype.is_integer())
-    if numeric:
-        bad |= cells.is_not_null() & ~values.is_finite().fill_null(value=True)
-    if may_be_long:
-        bad |= (values.abs() >= INT64_LIMIT).fill_null(value=False)
-    rows = bad.arg_true()
+    may_be_long = numeric and not cells.dtype.is_decimal()
+    good = values.abs() < INT64_LIMIT if may_be_long else values.is_not_null()
+    rows = (cells.is_not_null() & ~good.fill_null(value=False)).arg_true()
     text = cells.gather(rows).cast(pl.String).str.strip_chars()
     bad = parse_str(text, na_values).is_not_null()
-    if may_be_long:  # a large number with an exponent or a point is good
+    if numeric:  # a large number with an exponent or a point is good
         has_64_bits = text.cast(pl.Int128, strict=False).is_between(-(2**63), 2**64 - 1)
         is_long = text.str.contains(LONG_INTEGER) & ~has_64_bits.fill_null(value=False)
         bad &= ~values.gather(rows).is_finite().fill_null(value=False) | is_long
@@ -164,7 +167,7 @@ def fault_of(text: str, kind: Kind) -> str:
         return "is an integer of more than 64 bits"
     if kind == "numeric" and (parts := WITH_UNIT.fullmatch(text)):
         return f"is a number with a unit, {parts[2]!r}"
-    return "is a text, not a number" if kind == "numeric" and WORDS.fullmatch(text) else BAD[kind]
+    return "is a text, not a number" if kind == "numeric" and WORDS.fullmatch(text) else BAD_CELLS[kind][0]
 
 
 def is_text(dtype: DataType) -> bool:
@@ -180,16 +183,7 @@ def has_nan(values: pl.Series) -> bool:
 def _within_int64(values: pl.Series) -> bool:
     """Whether all numbers are finite and small enough to be integers of 64 bits."""
     low, high = values.min(), values.max()
-    if not isinstance(low, float) or not isinstance(high, float):  # all are null
-        return True
-    return -INT64_LIMIT < low <= high < INT64_LIMIT
-
-
-def _parse_str(text: pl.Series, na_values: Collection[str]) -> pl.Series:
-    text = strip(text, na_values)
-    if text.str.contains(".0", literal=True).any():
-        text = text.str.replace(r"^([+-]?\d+)\.0+$", "$1")
-    return text
+    return low is None or -INT64_LIMIT < low <= high < INT64_LIMIT  # type: ignore[operator, return-value]
 
 
 def strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
@@ -201,22 +195,9 @@ def strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
     return text.set(missing, None)
 
 
-def _cast_float(text: pl.Series, *, decimal_comma: bool) -> pl.Series:
-    if decimal_comma:  # a point then separates thousands: casting it would give another number
-        text = text.set(text.str.contains(".", literal=True), None).str.replace(",", ".", literal=True)
-    return text.cast(pl.Float64, strict=False)
-
-
-def _without(values: pl.Series, na_values: Collection[str]) -> pl.Series:
-    """Numbers, null for a missing value."""
-    na_numbers = numbers_among(na_values)
-    return values.set(values.is_in(na_numbers), None) if na_numbers else values
-
-
 def numbers_among(na_values: Collection[str]) -> list[float]:
     """The missing values that are numbers."""
-    numbers = []
-    for value in na_values:
-        with suppress(ValueError):
-            numbers.append(float(value))
-    return numbers
+    if not na_values:
+        return []
+    texts = pl.Series([*na_values], dtype=pl.String).str.strip_chars()
+    return texts.cast(pl.Float64, strict=False).drop_nulls().to_list()

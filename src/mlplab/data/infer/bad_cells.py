@@ -8,8 +8,6 @@ import re
 import shlex
 from collections.abc import Iterator
 
-import numpy as np
-
 from mlplab.data.cells.dates import mixed_formats
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS
 from mlplab.data.infer.infer_kind import typed_formats
@@ -18,7 +16,6 @@ from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed, typed_na_values
 from mlplab.data.io.dialect import COMMA
-from mlplab.errors import Fault, shortened
 
 
 def check_cells(reader: TableReader) -> None:
@@ -28,9 +25,8 @@ def check_cells(reader: TableReader) -> None:
     na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
     for column in bad:
         row, text = column.first_bad
-        what, expected = column.definition.fault_of(text, column.bad)
         remedy = "; ".join(_remedies(column, na_values, reader))
-        column.faults = [Fault(what, reader.place(row, column), shortened(text), expected, remedy)]
+        column.faults = [column.definition.fault(reader.place(row, column), text, column.bad, remedy)]
 
 
 def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> Iterator[str]:
@@ -42,7 +38,7 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> It
         yield f"if it is a name or a class, {typed(name, 'categorical')} keeps all digits"
         yield f"{typed(name, 'drop')} leaves it out" if is_input else "else write it in a larger unit"
         return
-    if may_be_categories := _may_be_categories(column, reader):
+    if is_categorical := may_be_categories(column, reader.values(column)):
         yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
     if _missing_texts(column):
         drop_rows = role == "target" and not reader.spec.drop_missing_targets
@@ -62,7 +58,7 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> It
         yield "write plain numbers (no thousands separators, no units)"
     if is_input:
         drop = f"{typed(name, 'drop')} leaves the column out"
-        yield drop if may_be_categories else f"or set its kind: {categorical} (or drop)"
+        yield drop if is_categorical else f"or set its kind: {categorical} (or drop)"
 
 
 def _missing_texts(column: InferredColumn) -> list[str]:
@@ -71,12 +67,3 @@ def _missing_texts(column: InferredColumn) -> list[str]:
     if not is_rare(column.bad, rows) or texts.str.contains(r"\d").any():
         texts = texts.filter(texts.str.contains(MISSING))
     return texts.to_list() if can_be_typed(texts) and column.role not in ("weight", "time") else []
-
-
-def _may_be_categories(column: InferredColumn, reader: TableReader) -> bool:
-    """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
-    if column.role not in ("input", "target") or column.kind != "numeric":
-        return False
-    values = reader.values(column)
-    distinct = len(np.unique(values[np.isfinite(values)])) + len(column.bad_texts)
-    return may_be_categories(column.bad_texts, distinct, column.filled + column.bad)

@@ -3,9 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
-from jaxtyping import Float
 
 from mlplab.config.data import DURATION
 from mlplab.data.cells.dates import CLOCK_FORMATS, NAME_FORMATS
@@ -22,42 +20,33 @@ FAR = 1000
 """Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
 
 
-def correct_column(column: InferredColumn, reader: "TableReader") -> bool:
+def correct_column(column: InferredColumn, reader: "TableReader") -> None:
     """Changes how the column is read, if its cells require it, and infers the kind of text.
-
-    Returns whether it must be read again.
 
     Raises:
         UserError: if it contains dates in no known format, or ambiguous dates or numbers.
     """
-    source, spec = reader.source, reader.spec
-    if column.bad and (cell_format := _number_format(column, reader)):
-        column.read_as("numeric", cell_format)
-        return True
-    if column.bad and _are_categories(column, reader.values(column)):
-        column.certain = True
-        column.read_as("categorical")
-        return True
-    is_other = column.definition.format in NAME_FORMATS
-    if column.definition.format in CLOCK_FORMATS:
+    definition, is_other = column.definition, column.definition.format in NAME_FORMATS
+    if definition.format in CLOCK_FORMATS:
         is_other = not column.bad_texts.str.contains(MISSING).all()
     is_doubtful = column.bad > column.filled or column.must_be_classes or is_other
-    if column.bad and is_doubtful and not column.certain:
+    if column.bad and (cell_format := _number_format(column, reader)):
+        column.read_as("numeric", cell_format)
+    elif column.bad and are_categories(column, reader.values(column)):
+        column.certain = True
         column.read_as("categorical")
-        return True
-    if column.texts is not None and not column.certain:
+    elif column.bad and is_doubtful and not column.certain:
+        column.read_as("categorical")
+    elif column.texts is not None and not column.certain:
         kind = column.kind_of(column.texts, column.filled, rows=column.filled + column.missing)
         if kind in ("numeric", "date"):
             column.certain = True
-            column.read_as(kind, format_of(kind, column.texts, source, column.name))
-            return True
+            column.read_as(kind, format_of(kind, column.texts, reader.source, column.name))
         column.kind = kind
-    elif column.definition.kind == "numeric" and column.role == "input" and column.filled and not spec.raw:
+    elif definition.kind == "numeric" and column.role == "input" and column.filled and not reader.spec.raw:
         [low], [high] = column.rounded(reader.dtype).tolist()
         if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
-            column.definition = replace(column.definition, offset=column.definition.offset + low)
-            return True
-    return False
+            column.definition = replace(definition, offset=definition.offset + low)
 
 
 def _number_format(column: InferredColumn, reader: "TableReader") -> str:
@@ -71,13 +60,3 @@ def _number_format(column: InferredColumn, reader: "TableReader") -> str:
         return DURATION if are_durations(texts) else ""
     is_plain = kind == "numeric" and not cell_format
     return number_format_of(texts, reader.source, column.name) if is_plain else ""
-
-
-def _are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
-    if column.declared or column.kind != "numeric":
-        return False
-    distinct = np.unique(values[np.isfinite(values)])
-    if not column.are_multiples(distinct, 0.5):
-        return False  # measured, not counted
-    count = len(distinct) + len(column.bad_texts)
-    return are_categories(column.bad_texts, column.bad, count, column.filled + column.bad)

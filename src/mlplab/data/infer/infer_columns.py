@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED
-from mlplab.data.cells.parse import MISSING, Kind
+from mlplab.data.cells.parse import MISSING
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note, mixed_dates_note
 from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
@@ -38,8 +38,7 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
                 column.faults += _weight_faults(column, reader)
             case "input" if not column.bad:
                 _infer_input(column, reader)
-        if column.unsigned > (1 - MIN_SIGNED) * column.filled and not column.declared:
-            column.faults += [_sign_fault(column, reader)]
+        column.faults += _sign_faults(column, reader)
         is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
         is_plain = is_number and not column.definition.format
         if is_plain and column.range and not column.faults:
@@ -70,8 +69,7 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
     elif reader.spec.declared.get(name) == "ordinal":
         _infer_levels(column, texts, reader)
     elif (known := reader.spec.levels.get(name, ())) and {*texts} <= {*known}:
-        column.kind, column.keep = "categorical", (0,)
-        column.definition = Column(name, "categorical", column.missing > 0, categories=known)
+        column.use_as("categorical", known)
     elif column.kind == "constant":
         column.leave_out("constant", f"all values are {shortened(texts[0])}")
     elif column.kind in ("identifier", "text"):
@@ -80,11 +78,10 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
             what, remedy = "free text, which is not read", "add columns for what it says"
         found = f"{what}: {len(texts):,} different texts in {column.filled:,} rows; to use it: {remedy}"
         column.leave_out(column.kind, mixed_dates_note(name, texts) or found)
+    elif column.kind == "boolean":
+        column.use_as("boolean")
     else:
-        categories = () if column.kind == "boolean" else tuple(texts.sort())
-        kind: Kind = "categorical" if categories else "boolean"
-        column.definition = Column(name, kind, column.missing > 0, categories=categories)
-        column.keep = (0,)
+        column.use_as("categorical", texts.sort())
 
 
 def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
@@ -92,8 +89,7 @@ def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader)
     name, spec = column.name, reader.spec
     likely = texts.filter(~texts.str.contains(MISSING))
     levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
-    column.kind, column.keep = "ordinal", (0,)
-    column.definition = Column(name, "ordinal", column.missing > 0, categories=levels)
+    column.use_as("ordinal", levels)
     lacking = [text for text in texts.sort() if text not in levels]
     if lacking:
         what, both = "the order of its values is not known", [*levels, *lacking]
@@ -153,11 +149,12 @@ def _weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
     yield from _row_faults(is_bad, "is missing or negative", remedy, column, reader)
 
 
-def _sign_fault(column: InferredColumn, reader: TableReader) -> Fault:
+def _sign_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
     written = column.definition.format
-    what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
-    remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
-    return Fault(what, reader.where(column), remedy=remedy)
+    if column.unsigned > (1 - MIN_SIGNED) * column.filled and not column.declared:
+        what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
+        remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
+        yield Fault(what, reader.where(column), remedy=remedy)
 
 
 def _row_faults(

@@ -24,8 +24,8 @@ MAX_CATEGORIES = 20
 """Largest number of distinct texts that are categories even if most rows have different texts."""
 
 
-def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | None:
-    """The kind of a column and its format; None if they depend on its texts.
+def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind | None, str]:
+    """The kind of a column and its format; no kind if it depends on its texts.
 
     The user declares the kind or format, or it follows from the role.
 
@@ -53,7 +53,7 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind, str] | 
         return "date", ISO if is_datetime(dtype) else ""
     if dtype == pl.Boolean:
         return "boolean", ""
-    return ("numeric", "") if dtype.is_numeric() else None
+    return ("numeric" if dtype.is_numeric() else None), ""
 
 
 def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:

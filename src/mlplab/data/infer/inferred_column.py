@@ -1,6 +1,6 @@
 """A column of a table: how its cells are read, what they contain, and what is inferred from that."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -47,7 +47,7 @@ class InferredColumn:
         high: the largest value of each feature, before rounding to float32.
         codes: for text, an empty series whose type stores the code of each text. polars forgets the codes
             with the last series of a type.
-        keep: the features of the input: those that vary.
+        keep: the features of the input: of a date, those that vary.
         left_out: why it is not an input.
         faults: why training refuses it.
         sentinels: numbers that may stand for missing values, with their counts.
@@ -72,7 +72,7 @@ class InferredColumn:
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     codes: pl.Series | None = None
-    keep: Sequence[int] = ()
+    keep: Sequence[int] = (0,)
     left_out: str = ""
     faults: list[Fault] = field(default_factory=list)
     sentinels: Mapping[str, int] = field(default_factory=dict)
@@ -96,9 +96,14 @@ class InferredColumn:
         all_numbers = texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
         return "numeric" if kind == "numeric" and (all_numbers or not self.must_be_classes) else "categorical"
 
+    def use_as(self, kind: Kind, categories: Iterable[str] = ()) -> None:
+        """Makes a column of text an input of this kind."""
+        self.kind = kind
+        self.definition = Column(self.name, kind, self.missing > 0, categories=tuple(categories))
+
     def leave_out(self, kind: InferredKind, why: str) -> None:
         """Excludes the column from the inputs, with its kind and the reason."""
-        self.kind, self.left_out, self.keep = kind, why, ()
+        self.kind, self.left_out = kind, why
 
     @property
     def is_input(self) -> bool:

@@ -1,10 +1,13 @@
 """Odd texts among numbers: signs for a missing value such as `?`, or categories: `3+`, `136A` or `rotary`."""
 
+import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from mlplab.data.cells.number_formats import FORMATTED
 from mlplab.data.cells.parse import INFINITE, LONG_INTEGER, MISSING
 from mlplab.data.infer.infer_kind import MAX_CATEGORIES
+from mlplab.data.infer.inferred_column import InferredColumn
 
 NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"
 """A number that cannot be read, which is no category."""
@@ -39,22 +42,26 @@ def is_rare(cells: int, rows: int) -> bool:
     return cells <= max(1, MAX_MISSING_SHARE * rows)
 
 
-def may_be_categories(texts: pl.Series, distinct: int, cells: int) -> bool:
-    """Whether all values are categories, of which some look like numbers.
-
-    The odd `texts` are among `distinct` values in `cells`.
-    """
-    if texts.str.contains(MISSING).all() or texts.str.contains(NUMBER).any():
+def may_be_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
+    """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
+    texts, is_number = column.bad_texts, column.role in ("input", "target") and column.kind == "numeric"
+    if not is_number or texts.str.contains(MISSING).all() or texts.str.contains(NUMBER).any():
         return False
-    return distinct <= MAX_CATEGORIES or (bool(texts.str.contains(r"\d").any()) and 2 * distinct <= cells)
+    distinct = len(_distinct(values)) + len(texts)
+    has_digits = bool(texts.str.contains(r"\d").any())
+    return distinct <= MAX_CATEGORIES or (has_digits and 2 * distinct <= column.filled + column.bad)
 
 
-def are_categories(texts: pl.Series, odd: int, distinct: int, cells: int) -> bool:
+def are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
     """Whether all values are clearly categories: few, or codes like `136A`.
 
-    The odd texts, in `odd` cells, must repeat, as typing mistakes rarely do, and be no words for a missing
-    value. If `none` is frequent, it is a level.
+    The odd texts must repeat, as typing mistakes rarely do, and be no words for a missing value. If `none` is
+    frequent, it is a level.
     """
+    texts, odd, cells, numbers = column.bad_texts, column.bad, column.filled + column.bad, _distinct(values)
+    if column.declared or column.kind != "numeric" or not column.are_multiples(numbers, 0.5):
+        return False  # measured, not counted
+    distinct = len(numbers) + len(texts)
     if not is_rare(odd, cells):
         texts = texts.filter(texts.str.to_lowercase() != "none")
     if texts.str.contains(MISSING).any() or texts.str.contains(NUMBER).any() or 2 * distinct > cells:
@@ -63,3 +70,8 @@ def are_categories(texts: pl.Series, odd: int, distinct: int, cells: int) -> boo
     if odd < 2 * len(texts) and not texts.str.contains(known).all():
         return False
     return distinct <= MAX_CATEGORIES or bool(texts.str.contains(CODE).all())
+
+
+def _distinct(values: Float[np.ndarray, " row"]) -> Float[np.ndarray, " value"]:
+    """The numbers among values of which bad cells are infinite."""
+    return np.unique(values[np.isfinite(values)])

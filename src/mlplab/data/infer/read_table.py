@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.cells.parse import BOOLEANS
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.table_reader import TableReader
@@ -58,6 +58,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     for column in columns:
         if column.texts is not None and (column.is_input or column.role == "group"):
             _recode(reader.values(column), column, column.texts)
+    numbers = [column for column in columns if column.role in ("target", "weight")]
     classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
     schema = Schema(
         tuple(column.definition for column in inputs),
@@ -66,11 +67,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         class_kind=classes.kind,
         weight=next(iter(spec.named("weight")), None),
         na_values=spec.na_values,
-        number_formats={
-            column.name: column.definition.format
-            for column in columns
-            if column.role in ("target", "weight") and column.definition.format
-        },
+        number_formats={of.name: of.definition.format for of in numbers if of.definition.format},
         left_out=left_out,
     )
     keep = [column.location.start + feature for column in inputs for feature in column.keep]
@@ -87,10 +84,10 @@ def _warn(columns: Mapping[str, str], where: str, action: str = "") -> None:
 
 def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
     """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    is_boolean, labels = column.kind == "boolean", column.definition.categories or texts.sort()
-    numbers = BOOLEANS if is_boolean else {label: code for code, label in enumerate(labels)}
-    of_texts = [numbers[text.lower() if is_boolean else text] for text in texts]
-    final = np.array([*of_texts, np.nan], codes.dtype)
+    definition = column.definition
+    if column.role == "group":
+        definition = replace(definition, categories=tuple(texts.sort()))
+    final = np.array([*definition.parse(texts, (), decimal_comma=False), np.nan], codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]
         block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]

@@ -18,7 +18,7 @@ from mlplab.data.cells.parse import NA_VALUES, Kind, cells_of, parse_str, plain_
 from mlplab.data.infer.correct_column import correct_column
 from mlplab.data.infer.infer_kind import format_of, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_spec import KEYS, Role, TableSpec, titled, typed
+from mlplab.data.infer.table_spec import Role, TableSpec, key_of, titled, typed
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Column
 from mlplab.data.table import BLOCK, to_matrix
@@ -98,7 +98,7 @@ class TableReader:
                 self.source.check_lines()
             if floats and any(column.bad or column.may_lose_digits for column in self.columns):
                 floats = set()  # to read the cells as they are
-            elif sum(map(self._correct, self.columns)):
+            elif [column for column in self.columns if self._is_corrected(column)]:
                 floats &= self._float_columns()
             else:
                 return self
@@ -120,13 +120,14 @@ class TableReader:
         """How messages refer to a cell."""
         return self.source.location(row, titled(column.name, column.role))
 
-    def _correct(self, column: InferredColumn) -> bool:
-        """Corrects how a column is read; returns whether it must be read again."""
+    def _is_corrected(self, column: InferredColumn) -> bool:
+        """Whether all rows contradict how a column was read, so that it must be read again."""
+        definition = column.definition
         try:
-            return correct_column(column, self)
+            correct_column(column, self)
         except UserError as error:
             column.faults, column.certain = [*error.faults], True
-            return False
+        return column.definition is not definition
 
     def _first_columns(self) -> list[InferredColumn]:
         """The columns as their first rows suggest to read them.
@@ -155,15 +156,17 @@ class TableReader:
         is_number = role == "target" or declared in ("numeric", "boolean") or is_number_format(declared)
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
         if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):
-            remedy = typed(name, "drop") if role == "input" else f"choose a different {KEYS[role]}"
+            remedy = typed(name, "drop") if role == "input" else f"choose a different {key_of(role)}"
             what = f"has type {dtype}, which cannot be read as {declared or role}"
             raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
-        known, must_be_classes = known_kind(name, declared, dtype), role == "target" and spec.asks_for_classes
-        certain = known is not None or role == "time"
+        kind, cell_format = known_kind(name, declared, dtype)
+        certain = kind is not None or role == "time"
+        must_be_classes = role == "target" and spec.asks_for_classes
         definition = Column(name, "categorical")
         column = InferredColumn(name, role, "categorical", definition, certain, certain, must_be_classes)
-        kind, cell_format = known or (None, "")
-        if kind in (None, "numeric") and _is_plain(cells):  # for speed in wide tables
+        has_text = dtype == pl.String and cells.null_count() < len(cells)
+        is_plain = dtype.is_numeric() or (has_text and plain_floats(cells) is not None)
+        if kind in (None, "numeric") and is_plain:  # for speed in wide tables
             kind = "numeric"
         elif not cell_format and kind in (None, "numeric", "date"):
             kind, cell_format = self._kind_by_texts(cells, column, kind)
@@ -205,9 +208,7 @@ class TableReader:
         for frame in self.blocks((column.name for column in self.columns), floats):
             start, self.rows = self.rows, self.rows + frame.height
             for matrix, columns in ((self.features, inputs), (self.others, others)):
-                features: list[pl.Series] = []
-                for column in columns:
-                    features += self._read_cells(column, frame, start)
+                features = [each for column in columns for each in self._read_cells(column, frame, start)]
                 if features:
                     matrix[start : self.rows] = to_matrix(features, matrix.dtype.type)
             self._progress(self.rows)
@@ -216,10 +217,9 @@ class TableReader:
     def _float_columns(self) -> set[str]:
         """Text columns that are read only as numbers. With a decimal comma, none: polars would also accept
         decimal points."""
-        definitions = [column.definition for column in self.columns]
+        definitions = [] if self.source.decimal_comma else [column.definition for column in self.columns]
         others = {column.name for column in definitions if column.kind != "numeric" or column.format}
-        names = {column.name for column in self.columns if not self.source.decimal_comma} - others
-        return {name for name in names if self.source.schema[name] == pl.String}
+        return {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
 
     def _na_values(self) -> list[str]:
         """Missing values as the sample spells them, with the spaces around them."""
@@ -227,13 +227,6 @@ class TableReader:
         are_missing = texts.select(pl.all().str.strip_chars().is_in(NA_VALUES))
         found = (texts[name].filter(are_missing[name]) for name in texts.columns if are_missing[name].any())
         return sorted({*self.spec.na_values, *chain.from_iterable(found)} - {""})
-
-
-def _is_plain(cells: pl.Series) -> bool:
-    """Whether a column has only plain numbers."""
-    if cells.dtype != pl.String:
-        return cells.dtype.is_numeric()
-    return cells.null_count() < len(cells) and plain_floats(cells) is not None
 
 
 def _locate(columns: Iterable[InferredColumn]) -> int:

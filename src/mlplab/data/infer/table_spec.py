@@ -16,14 +16,6 @@ from mlplab.errors import Fault, listed
 Role = Literal["input", "target", "weight", "group", "time"]
 """What a column is used for; the last two roles are for the split."""
 
-KEYS: Mapping[Role, str] = {
-    "target": "data.target",
-    "weight": "data.weight",
-    "group": "data.split.group",
-    "time": "data.split.time",
-}
-"""The key that names a column in a role."""
-
 
 @dataclass(frozen=True)
 class TableSpec:
@@ -70,7 +62,7 @@ class TableSpec:
 
     def faults(self, source: Source) -> Iterator[Fault]:
         """Columns that the source lacks, contradicting kinds, and several targets that are classes."""
-        keys = [(name, f"{KEYS[role]}=") for name, role in self.roles]
+        keys = [(name, f"{key_of(role)}=") for name, role in self.roles]
         keys += [(name, "data.columns.") for name in self.declared]
         for name, key in keys:
             if name not in source.names:
@@ -85,11 +77,16 @@ class TableSpec:
             kind = self.declared.get(name, "numeric")
             kind = "numeric" if is_number_format(kind) else kind
             if kind not in allowed.get(role, [kind]):
-                what = f"contradicts {KEYS[role]}={name}: such a {role} is {' or '.join(allowed[role])}"
+                what = f"contradicts {key_of(role)}={name}: such a {role} is {' or '.join(allowed[role])}"
                 yield Fault(what, typed(name, kind), remedy="remove one of the two")
         if self.asks_for_classes and len(names := self.named("target")) > 1:
             what, remedy = "predicts the classes of one target", f"choose one: data.target={names[0]}"
             yield Fault(what, f"task={self.task}", listed(names), remedy=remedy)
+
+
+def key_of(role: Role) -> str:
+    """The key that names a column in a role."""
+    return f"data.split.{role}" if role in ("group", "time") else f"data.{role}"
 
 
 def titled(name: str, role: Role = "input") -> str:

@@ -1,8 +1,9 @@
-"""Rows of a CSV file."""
+"""Rows of a CSV file: polars reads them; Python's csv module says where they begin, and which are faulty."""
 
+import csv
 import os
 from array import array
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from itertools import islice
@@ -12,10 +13,20 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from mlplab.data.io.csv_lines import Record, check_lines, csv_records
-from mlplab.data.io.dialect import CsvOptions, Dialect, detect_dialect, parse_rows, read_beginning
+from mlplab.console import plural
+from mlplab.data.io.decompression import check_utf8
+from mlplab.data.io.dialect import (
+    LONGEST_CELL,
+    NO_QUOTE,
+    CsvOptions,
+    Dialect,
+    detect_dialect,
+    parse_rows,
+    read_beginning,
+)
 from mlplab.data.io.header import column_names
 from mlplab.data.io.source import Part
+from mlplab.errors import Fault, UserError
 
 # Bytes of text that polars parses at a time. There is no argument for it; polars reads the variable at each
 # scan. Its own choice takes 150 MB more for a large file, and half as long again.
@@ -32,18 +43,13 @@ class CsvFile(Part):
 
     def __init__(self, where: str, text: Path, options: CsvOptions, dialect: Dialect | None) -> None:
         beginning = read_beginning(text, where)
-        if dialect is None:
-            dialect, first_row = detect_dialect(beginning, options, where)
-        else:
-            first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
+        dialect = dialect or detect_dialect(beginning, options, where)
+        first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
         self.where, self.dialect, self._text = where, dialect, text
         self.schema = dict.fromkeys(column_names(first_row, dialect, where), pl.String())
         blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
         self._skip_rows = blank + 1 if dialect.header else 0
         self._lines = array("Q")  # of the first rows
-
-    def _records(self) -> Generator[Record]:
-        return csv_records(self._text, self.dialect, len(self.schema))
 
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
         """Scans all rows as text, but for columns of `floats`."""
@@ -63,17 +69,60 @@ class CsvFile(Part):
     @cached_property
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:
         """The rows that are blank lines, which polars reads as rows of nulls."""
-        blank = [row for row, record in enumerate(self._records()) if not record.fields]
+        blank = [row for row, (_, fields) in enumerate(self.records()) if not fields]
         return np.array(blank, dtype=np.int64)
 
+    def records(self, *, strict: bool = False) -> Generator[tuple[int, int]]:
+        """Yields the line on which each record below the header begins, counted from 1, and its number of
+        fields: 0 for a blank line. With one column, that is a row with one field.
+
+        Raises:
+            UserError: if a cell is too long, or if `strict` and a quote is not closed.
+        """
+        quote, quotes, line, below_header = self.dialect.quote or NO_QUOTE, 0, 1, not self.dialect.header
+        with self._text.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+
+            def lines() -> Iterator[str]:
+                nonlocal quotes
+                for text in file:
+                    quotes += text.count(quote)
+                    yield text.replace("\r", "")  # only csv would end a line at a lone carriage return
+
+            reader = csv.reader(lines(), delimiter=self.dialect.delimiter, quotechar=quote, strict=strict)
+            try:
+                for fields in reader:
+                    if strict and quotes % 2:  # csv reads one inside a field as text, polars does not
+                        raise csv.Error("the number of quotes is odd")
+                    if below_header:
+                        yield line, len(fields) or int(len(self.schema) == 1)
+                    below_header = below_header or bool(fields)
+                    line = reader.line_num + 1
+            except csv.Error as error:
+                what = f"a quote is not closed properly ({error})"
+                remedy = "close the quote, or double a quote that belongs to the text"
+                if "field limit" in str(error):
+                    what = f"a cell has more than {LONGEST_CELL:,} characters"
+                    remedy = f"shorten it; or, if a quote opens it, {remedy}"
+                raise UserError(Fault(what, f"{self.where}, line {line}", remedy=remedy)) from error
+
     def check_lines(self) -> None:
-        """Checks that each line has as many fields as the header."""
-        check_lines(self._text, self.dialect, len(self.schema), self.where)
+        """Checks that the file is UTF-8, closes its quotes, and has a field for each column in each line."""
+        check_utf8(self._text, self.where)
+        width = len(self.schema)
+        wrong = (record for record in self.records(strict=True) if record[1] not in (0, width))
+        if first := next(wrong, None):
+            (line, fields), more = first, sum(1 for _ in wrong)
+            columns = "header" if self.dialect.header and not self.dialect.short_header else "table"
+            what = f"the line has {plural(fields, 'field')}, but the {columns} has {width}"
+            what += f"; {plural(more + 1, 'such line')}" if more else ""
+            remedy = "give every line as many fields as there are columns"
+            remedy += "; quote text that contains the delimiter"
+            raise UserError(Fault(what, f"{self.where}, line {line}", remedy=remedy))
 
     def location(self, row: int, column: str) -> str:
         """How messages refer to a cell, with its line in the file."""
         if row >= len(self._lines):  # at least twice as many, so that the file is read few times
             rows = max(row + 1, 2 * len(self._lines))
-            with closing(self._records()) as records:
-                self._lines = array("Q", islice((each.line for each in records if each.fields), rows))
+            with closing(self.records()) as records:
+                self._lines = array("Q", islice((line for line, fields in records if fields), rows))
         return f"{self.where}, {column}, line {self._lines[row]}, data row {row + 1}"

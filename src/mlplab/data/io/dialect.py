@@ -87,8 +87,8 @@ def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[st
         yield from filter(None, csv.reader(lines, delimiter=delimiter, quotechar=quote or NO_QUOTE))
 
 
-def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect, Row]:
-    """Detects the dialect of the beginning of a file; returns it with the fields of the first row.
+def detect_dialect(text: str, options: CsvOptions, where: str) -> Dialect:
+    """Detects the dialect of a file by its beginning.
 
     Raises:
         UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
@@ -102,34 +102,32 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> tuple[Dialect,
     best = max(parsed, key=lambda mark: _fit(parsed[mark]))
     delimiter = options.delimiter or best
     rows, header = parsed[delimiter], options.header is not False
-    faults = [*_faults_of_first_row(parsed, delimiter, best, options, where)] if rows else []
-    if faults:
-        raise UserError(*faults)
+    if rows:
+        _check_first_row(parsed, delimiter, best, options, where)
     decimal = options.decimal or _detect_decimal(rows[header:])
     short_header, is_set = header and _has_short_header(rows), options.decimal is not None
-    dialect = Dialect(delimiter, quote, decimal, header, short_header, options.encoding, is_set)
-    return dialect, rows[0] if rows else []
+    return Dialect(delimiter, quote, decimal, header, short_header, options.encoding, is_set)
 
 
-def _faults_of_first_row(
+def _check_first_row(
     parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvOptions, where: str
-) -> Iterator[Fault]:
-    """Faults of another delimiter, of lines above the header, as some spreadsheets write them, and of numbers
-    instead of names."""
+) -> None:
+    """Checks that there is no better delimiter, no line above the header, as some spreadsheets write them,
+    and no number instead of names."""
     first, *_ = rows = parsed[delimiter]
-    line, is_number = shortened(delimiter.join(first)), re.compile(f"{INTEGER}|{POINT}|{COMMA}").fullmatch
+    is_number, expected = re.compile(f"{INTEGER}|{POINT}|{COMMA}").fullmatch, "column names"
+    is_title = len(first) == 1 < median_low(map(len, rows)) or first[0].startswith("sep=")
     if len(first) == 1 < _fit(parsed[best])[1]:
-        what = f"the columns seem to be separated by {best!r}"
-        yield Fault(what, where, line, remedy="remove data.delimiter")
-    elif options.header is not False and (
-        len(first) == 1 < median_low(map(len, rows)) or first[0].startswith("sep=")
-    ):
-        remedy = "delete the lines above the header"
-        yield Fault("the first line does not name the columns", where, line, "column names", remedy)
+        what, expected = f"the columns seem to be separated by {best!r}", ""
+        remedy = "remove data.delimiter"
+    elif options.header is not False and is_title:
+        what, remedy = "the first line does not name the columns", "delete the lines above the header"
     elif options.header is None and all(is_number(cell.strip()) for cell in first):
-        names = "data.header=false names the columns column_1, column_2, …"
+        what, names = "has no header row", "data.header=false names the columns column_1, column_2, …"
         remedy = f"{names}; if these are names: data.header=true"
-        yield Fault("has no header row", where, line, "column names", remedy)
+    else:
+        return
+    raise UserError(Fault(what, where, shortened(delimiter.join(first)), expected, remedy))
 
 
 def _detect_decimal(rows: Sequence[Row]) -> Literal[".", ","]:

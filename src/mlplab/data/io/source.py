@@ -24,13 +24,11 @@ class Part:
         dialect: the format of CSV; None if it is not CSV.
     """
 
-    where: str
-    schema: Mapping[str, DataType]
     dialect: Dialect | None = None
-    _rows: pl.LazyFrame
 
     def __init__(self, where: str, rows: pl.LazyFrame) -> None:
-        self.where, self.schema, self._rows = where, rows.collect_schema(), rows
+        self.where, self._rows = where, rows
+        self.schema: Mapping[str, DataType] = rows.collect_schema()
 
     def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
         """Scans all rows.

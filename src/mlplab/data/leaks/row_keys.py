@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Float64, Int64
 
-from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.data.splits.split import NO_ROWS, Rows, sample_rows
 
 BLOCK, VALUES = 16_384, 2**21
 """At most this many rows and values are in memory at a time, in several copies."""
@@ -121,43 +121,36 @@ class RowHasher:
 
     def keys(self, values: Values, rows: Rows) -> Keys:
         """The keys of some rows."""
-        keys = np.empty(len(rows), np.int64)
-        for part in _blocks(len(rows), len(self.step)):
-            hashes, cells = self._hashes_and_cells(values.of(rows[part]))
-            keys[part] = _keys(hashes, np.floor(cells))
-        return keys
+        parts = (_keys(hashes, np.floor(cells)) for hashes, cells in self._hashes_and_cells(values, rows))
+        return np.concatenate([NO_ROWS, *parts])
 
     def recognised(self, values: Values, rows: Rows, known: Keys) -> Bool[np.ndarray, " some"]:
         """Which of some rows have a known key in their cell or in a neighbouring one, on the nearer sides."""
-        recognised, known_keys = np.empty(len(rows), np.bool_), pl.Series(known).implode()
-        for part in _blocks(len(rows), len(self.step)):
-            hashes, cells = self._hashes_and_cells(values.of(rows[part]))
+        parts, known_keys = list[np.ndarray](), pl.Series(known).implode()
+        for hashes, cells in self._hashes_and_cells(values, rows):
             lower = np.floor(cells)
             sides = np.where(cells - lower < 0.5, -1, 1) * CELL_MULTIPLIERS
             probes = _keys(hashes, lower)[:, None] + sides @ NEIGHBOURS
             is_known = pl.Series(probes.ravel()).is_in(known_keys).to_numpy()
-            recognised[part] = is_known.reshape(probes.shape).any(1)
-        return recognised
+            parts.append(np.any(is_known.reshape(probes.shape), 1))
+        return np.concatenate([np.empty(0, np.bool_), *parts])
 
-    def _hashes_and_cells(self, values: Float64[np.ndarray, "row column"]) -> tuple[Keys, Cells]:
-        """A hash of what is compared exactly, and the location in cells."""
-        in_float32 = self.step == 0
-        with np.errstate(over="ignore", invalid="ignore"):
-            exact = np.rint(values / np.where(in_float32, 1, self.step)) + 0.0  # turns -0 into 0
-            exact[:, in_float32] = values[:, in_float32].astype(np.float32)
-            distance = np.arcsinh((values - self.centre) / self.spread)
-        exact[np.isnan(exact)] = np.nan  # the same bits for all missing values
-        distance = np.nan_to_num(distance, nan=0.0, posinf=1e3, neginf=-1e3)
-        hashes = np.zeros(len(values), np.int64)
-        for column in np.ascontiguousarray(exact.T).view(np.int64):
-            hashes = (hashes ^ column) * MULTIPLIER
-            hashes ^= hashes >> np.int64(29)
-        return hashes, distance @ self.projection
-
-
-def _blocks(rows: int, columns: int) -> Iterator[slice]:
-    block = min(BLOCK, max(1, VALUES // columns))
-    return (slice(start, start + block) for start in range(0, rows, block))
+    def _hashes_and_cells(self, values: Values, rows: Rows) -> Iterator[tuple[Keys, Cells]]:
+        """A hash of what is compared exactly, and the location in cells; block by block."""
+        in_float32, size = self.step == 0, min(BLOCK, max(1, VALUES // len(self.step)))
+        for start in range(0, len(rows), size):
+            block = values.of(rows[start : start + size])
+            with np.errstate(over="ignore", invalid="ignore"):
+                exact = np.rint(block / np.where(in_float32, 1, self.step)) + 0.0  # turns -0 into 0
+                exact[:, in_float32] = block[:, in_float32].astype(np.float32)
+                distance = np.arcsinh((block - self.centre) / self.spread)
+            exact[np.isnan(exact)] = np.nan  # the same bits for all missing values
+            distance = np.nan_to_num(distance, nan=0.0, posinf=1e3, neginf=-1e3)
+            hashes = np.zeros(len(block), np.int64)
+            for column in np.ascontiguousarray(exact.T).view(np.int64):
+                hashes = (hashes ^ column) * MULTIPLIER
+                hashes ^= hashes >> np.int64(29)
+            yield hashes, distance @ self.projection
 
 
 def _scale(column: Float64[np.ndarray, " some"]) -> tuple[float, float, float]:

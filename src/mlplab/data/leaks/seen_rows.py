@@ -96,10 +96,9 @@ def seen_rows(table: Table, split: Split) -> SeenRows:
     for digits in DIGITS:
         seen = SeenRows.of(table, split, digits)
         others, recognised = seen.by_chance
-        if seen.hasher.is_exact or not recognised:
-            break
-        _, equal = SeenRows.of(table, split, DIGITS[-1]).by_chance
-        if recognised - equal <= MAX_FALSE * others:
+        if recognised and not seen.hasher.is_exact:
+            recognised -= SeenRows.of(table, split, DIGITS[-1]).by_chance[1]
+        if seen.hasher.is_exact or recognised <= MAX_FALSE * others:
             break
     if seen.by_chance[1] and are_copies(table, np.concatenate([*split.parts().values()])):
         return replace(seen, by_chance=seen.by_chance * np.array([1, 0]))

@@ -1,6 +1,7 @@
 """Which rows each network of an ensemble trains on, and which it holds out (bagging by folds)."""
 
 from collections.abc import Sequence
+from itertools import islice
 from math import ceil
 
 import numpy as np
@@ -12,7 +13,7 @@ from mlplab.data.splits.partition import (
     number_groups,
     pool_rare,
     random_parts,
-    time_boundaries,
+    time_parts,
 )
 from mlplab.data.splits.split import NO_KEYS, Rows, Split, SplitKeys, Times
 
@@ -56,15 +57,12 @@ def bagged_splits(
         periods = _periods(split, keys.times, counts, min(members, folds))
         return [periods[member % len(periods)] for member in range(members)]
     rows = np.sort(np.concatenate([split.train, split.val]))
-    splits: list[Split] = []
-    for repeat in range(members):
-        generator = np.random.default_rng([*seed, repeat])
-        for held_out in _folds(rows[counts[rows]], folds, generator, keys):
-            train = np.setdiff1d(rows, held_out, assume_unique=True)
-            splits.append(Split(train, np.sort(held_out), split.test))
-        if len(splits) >= members:
-            break
-    return splits[:members]
+    splits = (
+        Split(np.setdiff1d(rows, held_out, assume_unique=True), np.sort(held_out), split.test)
+        for repeat in range(members)
+        for held_out in _folds(rows[counts[rows]], folds, np.random.default_rng([*seed, repeat]), keys)
+    )
+    return [*islice(splits, members)]
 
 
 def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> list[Rows]:
@@ -82,11 +80,9 @@ def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> lis
 def _periods(split: Split, times: Times, counts: Bool[np.ndarray, " row"], folds: int) -> list[Split]:
     """A split for each of the periods of val, or of as many as val has times."""
     val = split.val[counts[split.val]]
-    val = val[np.argsort(times[val], kind="stable")]
-    periods = min(folds, len(np.unique(times[val])))
-    starts = time_boundaries(times[val], [len(val) * period / periods for period in range(1, periods)])
-    splits = []
-    for start, held_out in zip([0, *starts], np.split(val, starts), strict=True):
-        train = np.concatenate([split.train, val[:start]])
-        splits.append(Split(np.sort(train), np.sort(held_out), split.test))
-    return splits
+    count = min(folds, len(np.unique(times[val])))
+    periods = time_parts(val, times, [len(val) * period / count for period in range(1, count)])
+    return [
+        Split(np.sort(np.concatenate([split.train, *periods[:number]])), np.sort(held_out), split.test)
+        for number, held_out in enumerate(periods)
+    ]

@@ -16,7 +16,7 @@ def make_split(section: config.Split, table: Table) -> Split:
     Raises:
         UserError: if a set has no row, or no row with a weight above 0.
     """
-    rows, keys = table.rows, _split_keys(section, table)
+    rows, keys = table.rows, _split_keys(table, stratify=getattr(section, "stratify", None) is not None)
     match section:
         case config.RandomSplit():
             split = random_split(rows, keys, val=section.val, test=section.test, seed=section.seed)
@@ -39,20 +39,18 @@ def make_split(section: config.Split, table: Table) -> Split:
 
 def make_member_splits(section: config.Split, table: Table, split: Split, members: int) -> list[Split]:
     """The splits of the members of an ensemble (see `bagged_splits`); a target of classes stratifies them."""
-    keys = _split_keys(section, table)
-    if keys.classes is None and table.schema.classes:
-        keys = keys._replace(classes=_codes(table.y[:, 0]))
+    keys = _split_keys(table, stratify=True)
     seed = 0 if isinstance(section, config.TimeSplit) else section.seed
     fold = section.fold if isinstance(section, config.KFoldSplit) else 0
     counts = np.ones(len(table.x), bool) if table.weight is None else table.weight > 0
     return bagged_splits(split, members, counts, keys, seed=(seed, fold))
 
 
-def _split_keys(section: config.Split, table: Table) -> SplitKeys:
+def _split_keys(table: Table, *, stratify: bool) -> SplitKeys:
     columns = table.split_columns
     groups = _codes(columns["group"]) if "group" in columns else None
-    is_stratified = table.schema.classes and getattr(section, "stratify", None)
-    return SplitKeys(groups, columns.get("time"), _codes(table.y[:, 0]) if is_stratified else None)
+    classes = _codes(table.y[:, 0]) if stratify and table.schema.classes else None
+    return SplitKeys(groups, columns.get("time"), classes)
 
 
 def _codes(numbers: np.ndarray) -> Codes:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 from numpy.random import Generator
 
-from mlplab.data.splits.split import Codes
+from mlplab.data.splits.split import Codes, Times
 from mlplab.errors import Fault, UserError
 
 Ints = Int64[np.ndarray, " _"]
@@ -68,11 +68,8 @@ def number_groups(codes: Ints, least: int) -> tuple[Ints, Ints]:
     Raises:
         UserError: if there are fewer than `least` groups, or a row has no group.
     """
-    where = "data.split.group"
-    _check_none_missing(codes < 0, where)
     _, numbers, sizes = np.unique(codes, return_inverse=True, return_counts=True)
-    if len(sizes) < least:
-        raise _too_few("groups", where, len(sizes), least)
+    _check_column("data.split.group", codes < 0, "groups", len(sizes), least)
     return numbers, sizes
 
 
@@ -99,31 +96,28 @@ def balance_groups(order: Ints, sizes: Ints, folds: int) -> Ints:
     return fold_of
 
 
-def time_boundaries(times: Float64[np.ndarray, " _"], wanted: Sequence[float | int]) -> list[int]:
-    """Positions in ascending `times` where a new time begins, as near as possible to the `wanted` ones.
+def time_parts(rows: Ints, times: Times, wanted: Sequence[float | int]) -> list[Ints]:
+    """`rows` in the order of their times, divided where a new time begins, as near as possible to `wanted`.
 
     Raises:
         UserError: if there are too few distinct times, or a row has no time.
     """
-    where = "data.split.time"
-    _check_none_missing(np.isnan(times), where)
-    new = np.flatnonzero(times[1:] != times[:-1]) + 1
-    if len(new) < len(wanted):
-        raise _too_few("distinct times", where, len(new) + 1, len(wanted) + 1)
-    boundaries, end = [], len(new)
+    rows = rows[np.argsort(times[rows], kind="stable")]
+    new = np.flatnonzero(np.diff(times[rows])) + 1
+    _check_column("data.split.time", np.isnan(times[rows]), "distinct times", len(new) + 1, len(wanted) + 1)
+    boundaries, end = [0] * len(wanted), len(new)
     for index in reversed(range(len(wanted))):  # leaves room for the boundaries before it
         end = index + int(np.abs(new[index:end] - wanted[index]).argmin())
-        boundaries.append(int(new[end]))
-    return boundaries[::-1]
+        boundaries[index] = new[end]
+    return np.split(rows, boundaries)
 
 
-def _check_none_missing(missing: Bool[np.ndarray, " _"], where: str) -> None:
+def _check_column(where: str, missing: Bool[np.ndarray, " _"], what: str, count: int, least: int) -> None:
+    """Checks that the column of a key has a value in each row, and at least so many different ones."""
     if missing.any():
         what = f"{missing.sum()} of {len(missing)} rows have no value in this column"
         remedy = f"fill in the column, or choose a different one: {where}=…"
         raise UserError(Fault(what, where, remedy=remedy))
-
-
-def _too_few(what: str, where: str, count: int, least: int) -> UserError:
-    remedy = f"choose a different column: {where}=…"
-    return UserError(Fault(f"has too few {what}", where, f"{count}", f"{least} or more", remedy))
+    if count < least:
+        remedy = f"choose a different column: {where}=…"
+        raise UserError(Fault(f"has too few {what}", where, f"{count}", f"{least} or more", remedy))

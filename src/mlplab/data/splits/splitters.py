@@ -15,7 +15,7 @@ from mlplab.data.splits.partition import (
     number_groups,
     pool_rare,
     random_parts,
-    time_boundaries,
+    time_parts,
 )
 from mlplab.data.splits.split import NO_KEYS, NO_ROWS, PARTS, Codes, Rows, Split, SplitKeys, Times
 from mlplab.errors import Fault, UserError, listed
@@ -66,10 +66,8 @@ def time_split(rows: Rows, times: Times, *, val: float, test: float) -> Split:
     Raises:
         UserError: if there are fewer times than sets, or a row has no time.
     """
-    order = rows[np.argsort(times[rows], kind="stable")]
     before = [1 - val - test, 1 - test] if test else [1 - val]
-    boundaries = time_boundaries(times[order], [share * len(rows) for share in before])
-    return _ascending(*np.split(order, boundaries))
+    return _ascending(*time_parts(rows, times, [share * len(rows) for share in before]))
 
 
 def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: float, seed: int) -> Split:
@@ -153,13 +151,12 @@ def _split_of_groups(rows: Rows, group_of: Rows, val_groups: Rows, test_groups: 
 
 
 def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: float) -> Split:
-    order = rows[np.argsort(times[rows], kind="stable")]
     length = len(rows) // (folds + 1)
     starts = [len(rows) - length * number for number in range(folds, 0, -1)]
     # The extra boundary leaves a time for train and one for val even before the first fold.
-    boundaries = [*time_boundaries(times[order], [(1 - val) * starts[0], *starts])[1:], len(rows)]
-    before, test_rows = np.split(order[: boundaries[fold + 1]], [boundaries[fold]])
-    train_rows, val_rows = np.split(before, time_boundaries(times[before], [(1 - val) * len(before)]))
+    *parts, test_rows = time_parts(rows, times, [(1 - val) * starts[0], *starts])[: fold + 3]
+    before = np.concatenate(parts)
+    train_rows, val_rows = time_parts(before, times, [(1 - val) * len(before)])
     return _ascending(train_rows, val_rows, test_rows)
 
 

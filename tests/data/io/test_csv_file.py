@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlplab.data.io.csv_file import CsvFile
-from mlplab.data.io.csv_lines import check_lines, csv_records
 from mlplab.data.io.dialect import CsvOptions, Dialect
 from mlplab.errors import UserError
 
@@ -22,18 +21,19 @@ def write(folder: Path, text: str) -> Path:
 
 
 def messages(path: Path, width: int, dialect: Dialect = PLAIN) -> list[str]:
+    file = CsvFile("t", path, CsvOptions(), dialect)
+    assert len(file.schema) == width
     try:
-        check_lines(path, dialect, width, "t")
+        file.check_lines()
     except UserError as error:
         return [fault.sentence() for fault in error.faults]
     return []
 
 
-def lines_and_blank_rows(path: Path, dialect: Dialect, width: int = 2) -> tuple[list[int], list[int]]:
+def lines_and_blank_rows(path: Path, dialect: Dialect) -> tuple[list[int], list[int]]:
     """The lines on which rows begin, and the rows that are blank lines."""
-    records = [*csv_records(path, dialect, width)]
-    blank = [row for row, record in enumerate(records) if not record.fields]
-    return [record.line for record in records if record.fields], blank
+    file = CsvFile("t", path, CsvOptions(), dialect)
+    return [line for line, fields in file.records() if fields], file.blank_rows.tolist()
 
 
 @pytest.mark.parametrize(("quote", "end"), [("", "\n"), ('"', "\r\n")])
