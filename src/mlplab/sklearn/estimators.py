@@ -30,7 +30,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION
 from mlplab.sklearn.columns import as_columns
-from mlplab.sklearn.lockstep import trained
+from mlplab.sklearn.lockstep import FIT
 from mlplab.sklearn.training_set import TrainingSet
 
 Auto = Literal["auto"]
@@ -129,7 +129,8 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         keys = {
             key: value for key, value in self._keys(len(columns)).items() if np.ndim(value) or value != AUTO
         }
-        self.ensemble_ = trained(TrainingSet.of(columns, target, weight, keys, self.overrides))
+        training_set, fit = TrainingSet.of(columns, target, weight, keys, self.overrides), FIT.get()
+        self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
         return self
 
     def _keys(self, rows: int) -> dict[str, Any]:

@@ -1,33 +1,22 @@
 """Fits that train in lockstep: a backend of joblib, by which scikit-learn runs them."""
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar, copy_context
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 from joblib import parallel_config
 from joblib.parallel import ParallelBackendBase, SequentialBackend
-from rich.console import Console
 
-from mlplab.config import FrameData, TrainConfig
-from mlplab.data.cache import DataCache, RunData
-from mlplab.errors import RunFailed, UserError
-from mlplab.runs.in_memory import train_in_memory
-from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.resolve import resolved
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.sklearn.training_set import TrainingSet, silent_training
-from mlplab.sweeps.plan import cut, stack_key
-from mlplab.sweeps.stack_size import StackSize
+from mlplab.sklearn.training_set import TrainingSet, train_together
 
 MOST_FITS = 128
 """Fits that wait for each other at most."""
 
-_FIT: "ContextVar[_Fit | None]" = ContextVar("fit", default=None)
+FIT: "ContextVar[Fit | None]" = ContextVar("fit", default=None)
 """The fit that runs in this thread, if it trains with others."""
 
 
@@ -35,7 +24,7 @@ class _AbandonedError(BaseException):
     """Another fit has failed, so that this one is not wanted any more."""
 
 
-class _Fit(Thread):
+class Fit(Thread):
     """A call that fits an estimator. It stops where it would train, until it gets the networks.
 
     Attributes:
@@ -55,7 +44,7 @@ class _Fit(Thread):
 
     def run(self) -> None:
         """Called by the thread itself."""
-        self._context.run(_FIT.set, self)
+        self._context.run(FIT.set, self)
         try:
             self._result = self._context.run(self._call)
         except BaseException as error:
@@ -105,7 +94,7 @@ class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without typ
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._fits: list[_Fit] = []
+        self._fits: list[Fit] = []
         self._warnings = ExitStack()
 
     def start_call(self) -> None:
@@ -120,20 +109,22 @@ class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without typ
         """Half as many as joblib sends at once."""
         return MOST_FITS // 2
 
-    def submit(self, func: Callable[[], object], callback: Callable[[object], object]) -> _Fit:
+    def submit(self, func: Callable[[], object], callback: Callable[[object], object]) -> Fit:
         """Runs a call until it would train."""
-        fit = _Fit(func, callback)
+        fit = Fit(func, callback)
         self._fits.append(fit)
         fit.start()
         fit.until_stopped()
         return fit
 
-    def retrieve_result(self, out: _Fit, timeout: float | None = None) -> object:
+    def retrieve_result(self, out: Fit, timeout: float | None = None) -> object:
         """What a call returns: it goes on with all that were sent."""
         self._report_ended()
         while out.training_set:
             waiting = [(fit, fit.training_set) for fit in self._fits if fit.training_set]
-            for (fit, _), networks in zip(waiting, _train([each for _, each in waiting]), strict=True):
+            for (fit, _), networks in zip(
+                waiting, train_together([each for _, each in waiting]), strict=True
+            ):
                 fit.go_on(networks)
             self._report_ended()
         self._fits.remove(out)
@@ -168,65 +159,3 @@ def in_lockstep() -> Iterator[None]:
             yield
         finally:
             backend.abort_everything()
-
-
-def trained(training_set: TrainingSet) -> Ensemble:
-    """The networks of a training set, trained together with others if they wait for each other.
-
-    Raises:
-        UserError, RunFailed: as `TrainingSet.train`.
-    """
-    fit = _FIT.get()
-    return fit.networks(training_set) if fit else training_set.train()
-
-
-class _Frames(DataCache):
-    """The tables of several frames, by their fingerprints."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.caches: dict[str, DataCache] = {}
-
-    def data(self, run: TrainConfig) -> RunData:
-        """The table and split of a run on one of the frames."""
-        assert isinstance(run.data, FrameData)
-        return self.caches[run.data.fingerprint].data(run)
-
-
-def _train(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
-    """The networks of training sets, in as few stacks as possible, or why they cannot be trained.
-
-    What fails with others is trained alone, and then fails as it does alone.
-    """
-    networks: list[Ensemble | Exception] = []
-    for each, together in zip(sets, _train_together(sets), strict=True):
-        try:
-            networks.append(together or each.train())
-        except (UserError, RunFailed) as error:
-            networks.append(error)
-    return networks
-
-
-def _train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
-    """The networks of training sets that can be trained with others."""
-    frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
-    configs, networks = dict[tuple[str, ...], TrainConfig](), list[Ensemble | None]([None] * len(sets))
-    with silent_training():
-        for number, each in enumerate(sets):
-            with suppress(UserError):
-                if each.overrides not in configs:
-                    configs[each.overrides] = each.config()
-                cache = DataCache(each.frame)
-                run = PlannedRun(resolved(configs[each.overrides], cache, alone=True), Path(str(number)))
-                frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
-                groups.setdefault(stack_key(run, frames), []).append((number, run))
-        for group in groups.values():
-            first = group[0][1].config
-            size = StackSize(first, frames.data(first)).runs(None)
-            for stack in cut(group, math.ceil(len(group) / size)):
-                with suppress(UserError):
-                    same_shape = [run.config for _, run in stack]
-                    ended = train_in_memory(same_shape, frames, Console(quiet=True), is_quiet=True)
-                    for (number, _), each_run in zip(stack, ended, strict=True):
-                        networks[number] = each_run.model if each_run.outcome.status == "done" else None
-    return networks

@@ -1,8 +1,10 @@
-"""What an estimator trains on, and its training alone."""
+"""What an estimator trains on, and its training, alone or together with others."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,18 @@ from mlplab.api.keywords import Overrides, compose_run, keywords_of
 from mlplab.api.training import process_as_before
 from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import key_of, read_overrides
-from mlplab.config import TrainConfig
+from mlplab.config import FrameData, TrainConfig
 from mlplab.console import quiet
-from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError
-from mlplab.runs.in_memory import train_alone
+from mlplab.data.cache import DataCache, RunData
+from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.runs.in_memory import train_alone, train_in_memory
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import unused_names
+from mlplab.runs.resolve import resolved
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
+from mlplab.sweeps.plan import cut, stack_key
+from mlplab.sweeps.stack_size import StackSize
 
 NOTHING_BESIDE: Mapping[str, Any] = {
     "data.split.test": 0,
@@ -99,3 +105,55 @@ def silent_training() -> Iterator[None]:
     """Within the block, training leaves torch as it is, and says nothing about the table."""
     with process_as_before(), quiet("mlplab"):
         yield
+
+
+class _Frames(DataCache):
+    """The tables of several frames, by their fingerprints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.caches: dict[str, DataCache] = {}
+
+    def data(self, run: TrainConfig) -> RunData:
+        """The table and split of a run on one of the frames."""
+        assert isinstance(run.data, FrameData)
+        return self.caches[run.data.fingerprint].data(run)
+
+
+def train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
+    """The networks of training sets, in as few stacks as possible, or why they cannot be trained.
+
+    What fails with others is trained alone, and then fails as it does alone.
+    """
+    networks: list[Ensemble | Exception] = []
+    for each, together in zip(sets, _in_stacks(sets), strict=True):
+        try:
+            networks.append(together or each.train())
+        except (UserError, RunFailed) as error:
+            networks.append(error)
+    return networks
+
+
+def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
+    """The networks of training sets that can be trained with others."""
+    frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
+    configs, networks = dict[tuple[str, ...], TrainConfig](), list[Ensemble | None]([None] * len(sets))
+    with silent_training():
+        for number, each in enumerate(sets):
+            with suppress(UserError):
+                if each.overrides not in configs:
+                    configs[each.overrides] = each.config()
+                cache = DataCache(each.frame)
+                run = PlannedRun(resolved(configs[each.overrides], cache, alone=True), Path(str(number)))
+                frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
+                groups.setdefault(stack_key(run, frames), []).append((number, run))
+        for group in groups.values():
+            first = group[0][1].config
+            size = StackSize(first, frames.data(first)).runs(None)
+            for stack in cut(group, math.ceil(len(group) / size)):
+                with suppress(UserError):
+                    same_shape = [run.config for _, run in stack]
+                    ended = train_in_memory(same_shape, frames, Console(quiet=True), is_quiet=True)
+                    for (number, _), each_run in zip(stack, ended, strict=True):
+                        networks[number] = each_run.model if each_run.outcome.status == "done" else None
+    return networks
