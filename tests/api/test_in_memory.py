@@ -9,6 +9,7 @@ import pytest
 from support import left_behind, process
 
 import mlplab
+from mlplab.runs import draw_figures
 
 SCRIPT = """
 import sys
@@ -92,3 +93,14 @@ def test_a_report_is_written_when_asked(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_tracker_needs_a_folder() -> None:
     with pytest.raises(mlplab.UserError, match='logger="wandb": needs a folder'):
         mlplab.train(frame_of(60), "y", logger="wandb", **SMALL)
+
+
+def test_a_callback_of_lightning_works_without_a_folder(caplog: pytest.LogCaptureFixture) -> None:
+    """Even one that needs a logger; and figures that cannot be drawn take nothing else with them."""
+    monitor = {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor"}
+    run = mlplab.train(frame_of(60), "y", callbacks={"lr": monitor}, figures="all", **SMALL)
+    assert run.metrics["status"] == "done"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draw_figures, "run_charts", lambda *_: 1 / 0)
+        assert run.figures == {}
+    assert "no figures of this run: ZeroDivisionError" in caplog.text

@@ -1,5 +1,6 @@
 """The film of a run: its numbers against autograd, and the same however the run was trained."""
 
+import errno
 import io
 import re
 import signal
@@ -20,8 +21,9 @@ from torch.nn import functional
 
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
-from mlplab.errors import Interrupted, UserError
+from mlplab.errors import CannotWrite, Interrupted, UserError
 from mlplab.runs.check_buildable import check_buildable
+from mlplab.runs.discovery import read_metrics
 from mlplab.runs.film.page import DATA, write_film_of_sweep
 from mlplab.runs.film.scene import scene_of
 from mlplab.runs.film.size import film_steps
@@ -331,3 +333,13 @@ def test_scenes_map_one_or_two_complete_columns_of_numbers(tmp_path: Path) -> No
 def _run(*overrides: str) -> Any:
     config = resolved(*PLAIN, *overrides)
     return DataCache().data(config), config
+
+
+def test_a_full_disk_takes_only_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mlplab.runs.train.write_film", fails)
+    with pytest.raises(CannotWrite, match="No space left"):
+        train_into(tmp_path, ARTICLE)
+    assert read_metrics(tmp_path / "0")["status"] == "done"

@@ -1,7 +1,9 @@
 """Folds and candidates that train in lockstep: the scores of scikit-learn, bit for bit."""
 
 import re
+import warnings
 from pathlib import Path
+from threading import active_count
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from support import ROOT
 
-from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search
+from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search, training_set
+from mlplab.sklearn.lockstep import FIT, MOST_FITS
 from mlplab.sklearn.training_set import TrainingSet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -118,6 +121,34 @@ def test_a_fold_of_one_class_fails_as_in_scikit_learn() -> None:
     with pytest.warns(match="1 fits failed out of a total of 2"):
         scores = cross_validate(TableClassifier(**SMALL, ensemble=1), FRAME, y, cv=cv)
     assert np.isnan(scores["test_score"]).tolist() == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test")
+def test_fits_that_end_before_their_training_make_room_for_others() -> None:
+    """More of them than wait for each other at most."""
+    wrong = [(f"seed={number}",) for number in range(MOST_FITS)]
+    search = grid_search(
+        TableRegressor(**SMALL, ensemble=1), FRAME, PRICE, {"overrides": [*wrong, ()]}, cv=2, refit=False
+    )
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isnan(scores[:-1]).all()
+    assert np.isfinite(scores[-1])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("of torch")])
+def test_nothing_is_left_of_fits_whose_training_fails(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(training_set, "train_in_memory", fail)
+    threads, filters = active_count(), [*warnings.filters]
+    with pytest.raises(type(error)):
+        cross_validate(TableRegressor(**SMALL), FRAME, PRICE, error_score="raise")
+    assert active_count() == threads
+    assert [*warnings.filters] == filters
+    assert FIT.get() is None
 
 
 @pytest.mark.slow(ci=True)
