@@ -41,7 +41,7 @@ def test_a_failure_is_recorded_of_a_run_that_was_to_grow(tmp_path: Path) -> None
     """Otherwise its sweep would hand it over for ever, as one that was stopped."""
     folder, epochs = RunFolder(tmp_path / "run"), {"max_epochs": 3}
     folder.create({"seed": 0, "trainer": epochs})
-    folder.write_metrics("interrupted", {}, "a signal")
+    folder.write_metrics({"status": "interrupted", "reason": "a signal"})
     folder.lock.release()
     for config, status in (({"seed": 1}, "interrupted"), ({"seed": 0}, "failed")):
         record_failure(folder.path, {**config, "trainer": {"max_epochs": 4}}, "its state is damaged")

@@ -97,7 +97,7 @@ def test_only_finished_runs_are_tested(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "0")
     with run.lock.held(), pytest.raises(UserError, match="in use by another process"):
         score_finished_run(run.path, DataCache())
-    run.write_metrics("interrupted", {})
+    run.write_metrics({"status": "interrupted"})
     with pytest.raises(UserError, match="contains no finished run"):
         score_finished_run(run.path, DataCache())
 

@@ -110,7 +110,7 @@ def ends_as(stack: PlannedStack, status: str) -> Train:
         folder = RunFolder(stack.runs[0].folder)
         if not folder.path.exists():
             folder.create(stack.runs[0].config.plain())
-        folder.write_metrics(status, {}, "a reason")  # type: ignore[arg-type]
+        folder.write_metrics({"status": status, "reason": "a reason"})  # type: ignore[arg-type]
         folder.lock.release()
 
     return train
@@ -251,7 +251,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
     )
     train_runs(short, cache, Console(file=io.StringIO()), title="")
     for name in names[:2]:
-        RunFolder(tmp_path / name).write_metrics("interrupted", {}, "a signal")
+        RunFolder(tmp_path / name).write_metrics({"status": "interrupted", "reason": "a signal"})
     RunFolder(tmp_path / "b").last.write_bytes(b"damaged")
 
     def train(runs: Sequence[PlannedRun], *arguments: Any, **named: Any) -> object:

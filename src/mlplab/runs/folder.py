@@ -23,7 +23,7 @@ from mlplab.files import FolderLock, read_json, remove_partial_files, replacing,
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
 from mlplab.runs.versions import VERSION
-from mlplab.training.outcome import Metrics, Status
+from mlplab.training.outcome import Metrics
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -106,7 +106,7 @@ class RunFolder:
         self._write_start(config)
 
     def _write_start(self, config: Mapping[str, Any]) -> None:
-        self.write_metrics("running", {})
+        self.write_metrics({"status": "running"})
         (self.path / "checkpoints").mkdir(exist_ok=True)
         write_config(self.path, config)
 
@@ -121,10 +121,9 @@ class RunFolder:
         with suppress(OSError):
             self.path.rmdir()
 
-    def write_metrics(self, status: Status, metrics: Metrics, reason: str | None = None) -> Metrics:
-        """Writes `metrics.json` and returns its content; `reason`: why it ended before its last epoch."""
-        content: Metrics = {"status": status, **({"reason": reason} if reason else {}), **metrics}
-        write_json(self.path / "metrics.json", content, synced=status != "running")
+    def write_metrics(self, content: Metrics) -> Metrics:
+        """Writes `metrics.json`, and returns its content."""
+        write_json(self.path / "metrics.json", content, synced=content["status"] != "running")
         return content
 
     def write_environment(self, device: str, overrides: Sequence[str]) -> None:
@@ -178,7 +177,7 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
             return
         with folder.lock.held():
             if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
-                folder.write_metrics("failed", {}, reason)
+                folder.write_metrics({"status": "failed", "reason": reason})
 
 
 @cache

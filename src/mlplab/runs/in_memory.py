@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,20 +22,18 @@ from mlplab.data.schema import Schema
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.figures import Curve
 from mlplab.figures.failing import warn_if_failing
-from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.film.frames import Film
 from mlplab.runs.film.packing import Plain
 from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
+from mlplab.runs.loggers.points import log_point
 from mlplab.runs.loggers.read_curves import thinned
 from mlplab.runs.observers.checkpoints import best_content
-from mlplab.runs.observers.curves import log_point
-from mlplab.runs.observers.messages import end_lines, header_lines, row_warnings
-from mlplab.runs.observers.open_run import OpenRun
-from mlplab.runs.observers.progress import EpochLines, TrainingProgress
-from mlplab.runs.observers.run_folders import show_warnings
+from mlplab.runs.observers.messages import Messages, RunLog, warn_of_rows
+from mlplab.runs.observers.open_run import OpenRun, metrics_of_run
+from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import predicted_rows
 from mlplab.runs.resolve import resolved
@@ -44,11 +42,10 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_files import CURVES
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart, warm_start
-from mlplab.training.fit import StackTrainer, fit
+from mlplab.training.fit import fit
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run
-from mlplab.training.trainer import device_name
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +57,23 @@ THIS = "this run"
 
 GIVE_FOLDER = 'give the folder of the run: folder="outputs/NAME"'
 
-Start = tuple[str, Sequence[str], Sequence[str], Sequence[str]]
-"""The device, what was typed, and the lines and the warnings of a log before training."""
+
+class _LogInMemory(RunLog):
+    """The log of a run, and of one that is to be written: what would be in its train.log."""
+
+    name = THIS
+
+    def __init__(self) -> None:
+        self.lines = list[str]()
+
+    def log(self, line: str, level: int = logging.INFO) -> None:
+        """As in `RunLog`."""
+        self.note(line)
+        log.log(level, "%s", line)
+
+    def note(self, line: str) -> None:
+        """As in `RunLog`."""
+        self.lines.append(line)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +82,8 @@ class RunInMemory:
 
     Args:
         metrics: what its metrics.json would hold.
-        baselines: the scores of the baselines among these.
-        start: what its log would have before training.
+        overrides: what was typed, for TensorBoard, if it is written.
+        lines: what its log would hold; none if nobody is to read it.
         film: what its page would show, if it was filmed.
     """
 
@@ -79,8 +91,8 @@ class RunInMemory:
     warm_start: WarmStart
     outcome: Outcome
     metrics: Metrics
-    baselines: Metrics
-    start: Start
+    overrides: Sequence[str]
+    lines: Sequence[str]
     film: Plain | None
 
     @property
@@ -143,16 +155,19 @@ class RunInMemory:
             UserError: if the folder is not empty.
         """
         run, files, history = self.run, RunFolder(folder), self.outcome.history
-        opened = OpenRun(PlannedRun(run.config, folder), run, files, alone=False, warm_start=self.warm_start)
+        plan = PlannedRun(run.config, folder, overrides=self.overrides)
+        opened = OpenRun(plan, run, files, alone=False, warm_start=self.warm_start)
         opened.create_or_reopen(None)
         try:
             opened.log_configuration(None)
+            opened.log_start()
             with files.log():
-                opened.log_start(*self.start)
-                points = zip(*(values.tolist() for values in history.values()), strict=True)
-                for epoch, values in enumerate(points, 1):
-                    log_point(dict(zip(history, values, strict=True)), opened.loggers, epoch)
-                opened.end(self.outcome, self.baselines)
+                for line in self.lines:
+                    opened.note(line)
+            points = zip(*(values.tolist() for values in history.values()), strict=True)
+            for epoch, values in enumerate(points, 1):
+                log_point(dict(zip(history, values, strict=True)), opened.loggers, epoch)
+            opened.end(self.outcome, self.metrics)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -168,35 +183,13 @@ class RunInMemory:
 
 
 class _Kept(Observer):
-    """Keeps what runs come to.
-
-    Args:
-        overrides: what was typed, for TensorBoard.
-        is_quiet: whether nothing is said of the runs, which are not to be written.
-    """
+    """Keeps what runs come to, by `outcomes` and `films`."""
 
     loggers = (DummyLogger(),)  # for callbacks of the user that need one
 
-    def __init__(
-        self, warm_starts: Mapping[Run, WarmStart], overrides: Sequence[str], *, is_quiet: bool
-    ) -> None:
-        self._warm_starts, self._overrides, self._is_quiet = warm_starts, overrides, is_quiet
-        self._starts: dict[Run, Start] = {}
+    def __init__(self) -> None:
+        self.outcomes: dict[Run, tuple[Outcome, Metrics]] = {}
         self.films: dict[Run, Plain] = {}
-        self.runs: dict[Run, RunInMemory] = {}
-
-    def on_fit_start(self, stack: StackTrainer) -> None:
-        """Logs what is known before training."""
-        device = device_name(stack.trainer)
-        for run in stack.runs:
-            lines, warnings = list[str](), list[str]()
-            if not self._is_quiet:
-                warnings = row_warnings(run, self._warm_starts[run], resumed=False)
-                lines = header_lines(run, stack, device, None)
-                show_warnings(run.data.table.warned, warnings)
-            for line in lines:
-                log.info("%s", line)
-            self._starts[run] = device, self._overrides, lines, warnings
 
     def keep_film(self, run: Run, film: Callable[[], Plain]) -> None:
         """Keeps what the page of a run shows."""
@@ -205,17 +198,8 @@ class _Kept(Observer):
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Keeps the outcome, with the scores of the baselines."""
-        if outcome.error:  # which is raised
-            return
-        baselines = {} if outcome.test_predictions is None else baseline_metrics(run)
-        reason = {"reason": outcome.reason} if outcome.reason else {}
-        metrics: Metrics = {"status": outcome.status, **reason, **outcome.metrics, **baselines}
-        metrics["seconds"] = outcome.seconds
-        start, film = self._warm_starts[run], self.films.get(run)
-        self.runs[run] = RunInMemory(run, start, outcome, metrics, baselines, self._starts[run], film)
-        if outcome.status == "done" and not self._is_quiet:
-            for line in end_lines(THIS, run, outcome, metrics):
-                log.info("%s", line)
+        if not outcome.error:  # which is raised
+            self.outcomes[run] = outcome, metrics_of_run(run, outcome)
 
 
 def train_in_memory(
@@ -246,15 +230,22 @@ def train_in_memory(
         data = cache.data(config)
         start = warm_start(config, data, sources)
         warm_starts[Run(config, data, None, start.initial, not start.trained_before)] = start
-    kept, progress = _Kept(warm_starts, overrides, is_quiet=is_quiet), TrainingProgress(console, "")
-    line = log.debug if console.is_terminal or is_quiet else log.info
-    observers: list[Observer] = [progress, kept, EpochLines(dict.fromkeys(warm_starts, line))]
+    kept, progress = _Kept(), TrainingProgress(console, "")
+    observers: list[Observer] = [progress, kept]
+    logs = {run: _LogInMemory() for run in warm_starts}
+    if not is_quiet:
+        warnings = warn_of_rows(warm_starts, resumed=False)
+        level = logging.DEBUG if console.is_terminal else logging.INFO
+        observers.append(Messages(logs, warnings, epoch_level=level))
     if configs[0].callbacks.film:
         check_buildable(configs[0], cache.data(configs[0]))
         observers.insert(1, Film(configs[0], kept.keep_film))
     with closing(progress):
         fit([*warm_starts], observers)
-    return [kept.runs[run] for run in warm_starts]
+    return [
+        RunInMemory(run, start, *kept.outcomes[run], overrides, logs[run].lines, kept.films.get(run))
+        for run, start in warm_starts.items()
+    ]
 
 
 def train_alone(

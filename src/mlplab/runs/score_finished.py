@@ -51,4 +51,4 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         metrics |= found | baseline_metrics(run)
         write_test_predictions(files.path, run, predicted, trained.threshold)
         seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs
-        return files.write_metrics("done", metrics | seconds)
+        return files.write_metrics(metrics | seconds)

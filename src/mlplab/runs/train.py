@@ -17,8 +17,9 @@ from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import quiet_writer_threads
 from mlplab.runs.observers.curves import EpochCurves, StepCurves
+from mlplab.runs.observers.messages import Messages, warn_of_rows
 from mlplab.runs.observers.open_run import OpenRun
-from mlplab.runs.observers.progress import EpochLines, TrainingProgress
+from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.observers.run_folders import RunFolders
 from mlplab.runs.observers.training_states import Checkpoints, resume_groups
 from mlplab.runs.planned_run import PlannedRun
@@ -119,13 +120,14 @@ def _train_stack(
     config, by_run = runs[0].run.config, {run.run: run for run in runs}
     loggers = {run.run: run.loggers for run in runs}
     is_shown = runs[0].alone and console.is_terminal
+    warnings = warn_of_rows({run.run: run.warm_start for run in runs}, resumed=state is not None)
     folders, progress = RunFolders(runs, state), TrainingProgress(console, title)
     observers: list[Observer] = [
         progress,
         folders,
         EpochCurves(loggers),
         *([StepCurves(loggers, every)] if (every := config.trainer.log_every_n_steps) else []),
-        EpochLines({run.run: log.debug if is_shown else run.log for run in runs}),
+        Messages(by_run, warnings, state, logging.DEBUG if is_shown else logging.INFO),
         Checkpoints(runs, stack_file),  # the last, so that nothing is lost of the steps that are saved
     ]
     if config.callbacks.film:

@@ -121,7 +121,7 @@ def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str | 
     )
 
 
-def device_name(trainer: Trainer) -> str:
-    """The name of the device on which a Trainer trains."""
-    device = trainer.strategy.root_device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def device_name(section: config.Trainer) -> str:
+    """The name of the device on which such a Trainer trains."""
+    is_gpu = choose_accelerator(section) == "cuda"
+    return torch.cuda.get_device_name("cuda:0") if is_gpu else "cpu"

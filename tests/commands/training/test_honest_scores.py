@@ -16,7 +16,7 @@ import mlplab
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.compare.select_runs import select_runs
-from mlplab.runs.observers.run_folders import show_warnings
+from mlplab.runs.observers.messages import show_warnings
 
 Command = Callable[..., Ended]
 ROWS = 200

@@ -399,7 +399,7 @@ def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
 
 
 def test_a_run_that_another_process_has_ended_is_refused(stopped: Path) -> None:
-    RunFolder(stopped).write_metrics("done", {"epochs": 2})
+    RunFolder(stopped).write_metrics({"status": "done", "epochs": 2})
     cache, run = DataCache(), read_run_config(stopped)
     with pytest.raises(UserError, match="was changed by another process"):
         train_runs([PlannedRun(run, stopped, resume=True)], cache, Console(file=io.StringIO()))

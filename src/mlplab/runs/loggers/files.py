@@ -15,8 +15,8 @@ from mlplab import config
 from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
+from mlplab.runs.loggers.points import STEP_LOSS, log_point
 from mlplab.runs.loggers.trackers import BatchedMLFlowLogger, default_arguments
-from mlplab.runs.observers.curves import STEP_LOSS, log_point
 from mlplab.training.private_interfaces import forget_anonymous
 
 OURS: dict[type[Logger], str] = {

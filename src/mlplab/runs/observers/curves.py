@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
+from lightning.pytorch.loggers import Logger
 
+from mlplab.runs.loggers.points import STEP_LOSS, log_point
 from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
-from mlplab.training.private_interfaces import add_summary
 from mlplab.training.run import Run
-
-STEP_LOSS = "train/loss_step"
-"""The only curve with one point per step instead of per epoch."""
 
 Loggers = Mapping[Run, Sequence[Logger]]
 
@@ -45,17 +41,3 @@ class StepCurves(Observer):
             for run, is_active, loss in zip(stack.runs, active, losses, strict=True):
                 if is_active:
                     log_point({STEP_LOSS: loss}, self._loggers[run], step)
-
-
-def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
-    """Logs a point of each curve.
-
-    TensorBoard gets one event for all curves. Lightning would write one for each, which takes as long as an
-    epoch of a small network.
-    """
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            values = [Summary.Value(tag=name, simple_value=value) for name, value in point.items()]
-            add_summary(logger.experiment, Summary(value=values), step)
-        else:
-            logger.log_metrics(dict(point), step)

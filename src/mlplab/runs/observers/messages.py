@@ -1,6 +1,12 @@
-"""Lines and warnings in the log of a run, before and after training."""
+"""What the log of a run says: before training, of some epochs, and when it has ended."""
 
+import logging
 import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, UserTable
 from mlplab.config.metrics import metrics_of
@@ -10,15 +16,113 @@ from mlplab.errors import listed, shortened
 from mlplab.models import MLP
 from mlplab.runs.warm_start import WarmStart, seen_rows_warnings
 from mlplab.training.fit import StackTrainer
-from mlplab.training.outcome import Metrics, Outcome
+from mlplab.training.module import StackModule
+from mlplab.training.observer import Observer
+from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run, activations
 from mlplab.training.state import StackState
+from mlplab.training.trainer import device_name
 
 MANY_REPEATED = 0.05
 """If more than this share of the test rows repeat training rows, there is a warning."""
 
+MAX_LINES = 10
+"""Approximate number of lines about epochs in the log of a run."""
 
-def header_lines(run: Run, stack: StackTrainer, device: str, state: StackState | None) -> list[str]:
+FIGURE = re.compile(r"""('.*?'|".*?")|\b\d+%|\b0\.\d+""")
+"""What differs between warnings about the same thing, or a name in quotes, in a group."""
+
+log = logging.getLogger(__name__)
+
+
+class RunLog(ABC):
+    """The log of a run."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What lines call the run."""
+
+    @abstractmethod
+    def note(self, line: str) -> None:
+        """Adds a line."""
+
+    @abstractmethod
+    def log(self, line: str, level: int = logging.INFO) -> None:
+        """Adds a line, and shows it unless the run is of a sweep."""
+
+
+class Messages(Observer):
+    """Writes to the log of each run.
+
+    Args:
+        warnings: about each run, by `warn_of_rows`.
+        state: that from which the runs are resumed.
+        epoch_level: that of lines about epochs: DEBUG where a progress bar shows the values.
+    """
+
+    def __init__(
+        self,
+        logs: Mapping[Run, RunLog],
+        warnings: Mapping[Run, Sequence[str]],
+        state: StackState | None = None,
+        epoch_level: int = logging.INFO,
+    ) -> None:
+        self._logs, self._warnings, self._state, self._epoch_level = logs, warnings, state, epoch_level
+
+    def on_fit_start(self, stack: StackTrainer) -> None:
+        """Writes what is known before training."""
+        for run in stack.runs:
+            for line in header_lines(run, stack, self._state):
+                self._logs[run].log(line)
+            for warning in self._warnings[run]:
+                self._logs[run].note(f"warning: {warning}")
+
+    def on_epoch(self, stack: StackTrainer) -> None:
+        """Writes the values of the first epoch, the last, and about `MAX_LINES` in between."""
+        module = stack.module
+        epoch, epochs = module.completed_epochs, module.max_epochs
+        if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
+            main = "val/accuracy" if module.schema.classes else "val/rmse"
+            values = values_by_run(module, ("train/loss", "val/loss", main, module.monitor))
+            epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
+            for place, run in enumerate(stack.runs):
+                if epochs_of_run[place] == epoch:
+                    line = f"epoch {epoch}/{epochs}  {in_a_line(values, place)}"
+                    self._logs[run].log(line, self._epoch_level)
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Writes what became of a run, unless it failed."""
+        if outcome.error:
+            return
+        to = self._logs[run]
+        if outcome.reason:
+            planned = outcome.status in AS_PLANNED
+            to.log(outcome.reason if planned else f"{outcome.status}: {outcome.reason}")
+        if outcome.status == "done":
+            for line in end_lines(to.name, run, outcome):
+                to.log(line)
+            to.note(scores_line(run, outcome.metrics))
+
+
+def values_by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
+    """Values of each run, by short names; of an ensemble, of the members that have trained in this epoch."""
+    trained = torch.where(module.epochs == module.completed_epochs, 0, torch.nan)
+    by_member = ((name, (module.values[name] + trained).view(-1, module.ensemble)) for name in names)
+    return {short_name(name): values.nanmean(1).tolist() for name, values in by_member}
+
+
+def in_a_line(values: Mapping[str, Sequence[float]], run: int) -> str:
+    """Values of a run on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
+    return "  ".join(f"{name} {by_run[run]:.4g}" for name, by_run in values.items())
+
+
+def short_name(name: str) -> str:
+    """A loss by the set it is computed on, a metric of val by itself."""
+    return name.removesuffix("/loss") if name.endswith("/loss") else name.removeprefix("val/")
+
+
+def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> list[str]:
     """What is known before training: table, network, optimizer, ensemble."""
     table, split, config = run.data.table, run.data.split, run.config
     network, schema = stack.module.network, table.schema
@@ -32,7 +136,7 @@ def header_lines(run: Run, stack: StackTrainer, device: str, state: StackState |
     embeddings = network.body.embeddings if isinstance(network.body, MLP) else []
     body = ", ".join([_body(config), *(each.summary for each in embeddings)])
     beside = "" if network.linear_path is None else f", beside {_linear_model(run)}"
-    lines.append(f"network: {body}, {weights:,} weights{beside}, on {device}")
+    lines.append(f"network: {body}, {weights:,} weights{beside}, on {device_name(config.trainer)}")
     optimizer, epochs = config.optimizer, config.trainer.max_epochs
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
     each = f"{stack.datamodule.steps:,} × {stack.datamodule.batch_size:,} rows"
@@ -63,6 +167,25 @@ def _body(run: ResolvedConfig) -> str:
     return ", ".join(parts)
 
 
+def warn_of_rows(runs: Mapping[Run, WarmStart], *, resumed: bool) -> dict[Run, list[str]]:
+    """The `row_warnings` of each run, which are shown.
+
+    Called before the logs of runs are open: each of them would have those of all runs.
+    """
+    warnings = {run: row_warnings(run, start, resumed=resumed) for run, start in runs.items()}
+    for run, of_run in warnings.items():
+        show_warnings(run.data.table.warned, of_run)
+    return warnings
+
+
+def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:
+    """Shows warnings on the terminal, each once for a table, though figures differ between folds."""
+    for warning in warnings:
+        if (what := FIGURE.sub(r"\1", warning)) not in shown:
+            shown.add(what)
+            log.warning("%s", warning)
+
+
 def row_warnings(run: Run, start: WarmStart, *, resumed: bool) -> list[str]:
     """Warnings about classes that a set lacks, and about what makes scores too good."""
     data, warnings = run.data, []
@@ -81,14 +204,15 @@ def row_warnings(run: Run, start: WarmStart, *, resumed: bool) -> list[str]:
     return warnings
 
 
-def end_lines(name: str, run: Run, outcome: Outcome, metrics: Metrics) -> list[str]:
+def end_lines(name: str, run: Run, outcome: Outcome) -> list[str]:
     """What is said of a run when it has ended, and its warnings."""
     warnings = filter(None, (_lost_networks(run, outcome), _few_rows(run, outcome)))
-    return [_end_line(name, run, metrics), *(f"warning: {warning}" for warning in warnings)]
+    return [_end_line(name, run, outcome), *(f"warning: {warning}" for warning in warnings)]
 
 
-def _end_line(name: str, run: Run, metrics: Metrics) -> str:
+def _end_line(name: str, run: Run, outcome: Outcome) -> str:
     """The best epoch, what was chosen afterwards, and how long training took."""
+    metrics = outcome.metrics
     early = metrics["epochs"] < run.config.trainer.max_epochs
     epochs = f"{'stopped' if early else 'ended'} after epoch {metrics['epochs']}"
     best = f"{'mean of the best' if run.data.bagged else 'best'}: {metrics['best_epoch']}"
@@ -98,7 +222,7 @@ def _end_line(name: str, run: Run, metrics: Metrics) -> str:
         parts.append(f"the prediction is {share:.0%} {_linear_model(run)}{nothing}")
     if run.config.threshold == "auto":
         parts.append(f"threshold {metrics['threshold']:.3g}")
-    return f"{name}: {'; '.join(parts)}; {metrics['seconds']:.1f} s"
+    return f"{name}: {'; '.join(parts)}; {outcome.seconds:.1f} s"
 
 
 def _lost_networks(run: Run, outcome: Outcome) -> str:

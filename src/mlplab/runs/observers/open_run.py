@@ -18,7 +18,7 @@ from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_cur
 from mlplab.runs.loggers.tensorboard import hyperparameters, log_end, log_start
 from mlplab.runs.loggers.trackers import finish, log_configuration, trackers, urls
 from mlplab.runs.observers.checkpoints import best_content, content_of
-from mlplab.runs.observers.messages import end_lines, scores_line
+from mlplab.runs.observers.messages import RunLog
 from mlplab.runs.observers.publish import publish
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import write_test_predictions
@@ -26,12 +26,13 @@ from mlplab.runs.warm_start import WarmStart, save_inherited_rows
 from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run
 from mlplab.training.state import StackState
+from mlplab.training.trainer import device_name
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class OpenRun:
+class OpenRun(RunLog):
     """A run, and the folder in which it is trained.
 
     Args:
@@ -39,6 +40,7 @@ class OpenRun:
         warm_start: what is known of the run that it starts from.
 
     Attributes:
+        overrides: what was typed for the run, and before it was resumed.
         metrics: the content of its metrics.json, once it has ended.
     """
 
@@ -49,24 +51,35 @@ class OpenRun:
     warm_start: WarmStart
     metrics: Metrics | None = None
 
+    def __post_init__(self) -> None:
+        self.overrides = [*self.plan.overrides]
+
     @cached_property
     def loggers(self) -> Sequence[Logger]:
         """Those of its configuration."""
         return build_loggers(self.run.config, self.plan.folder)
 
-    def log(self, line: str) -> None:
-        """Logs a line about the run."""
-        (log.info if self.alone else self.files.log_line)(line)
+    @property
+    def name(self) -> str:
+        """That of its folder."""
+        return self.plan.folder.name
 
-    def all_overrides(self) -> list[str]:
-        """What was typed for the run, and before it was resumed."""
-        earlier = self.files.overrides() if self.plan.resume else []
-        return list(dict.fromkeys([*earlier, *self.plan.overrides]))
+    def log(self, line: str, level: int = logging.INFO) -> None:
+        """As in `RunLog`."""
+        if self.alone:
+            log.log(level, "%s", line)
+        else:
+            self.note(line)
+
+    def note(self, line: str) -> None:
+        """As in `RunLog`."""
+        self.files.log_line(line)
 
     def create_or_reopen(self, state: StackState | None) -> None:
         """Creates the folder, or prepares that of a run that is resumed, from a state if there is one."""
         config = self.run.config.plain()
         if self.plan.resume:
+            self.overrides = list(dict.fromkeys([*self.files.overrides(), *self.overrides]))
             self.files.reopen(config, restart=state is None)
             truncate_curves(self.loggers, state.epoch if state else 0, state.step if state else 0)
         else:
@@ -79,48 +92,35 @@ class OpenRun:
         if tracked := trackers(self.loggers):
             log_configuration(tracked, self.plan.folder, hyperparameters(self.run.config))
 
-    def log_start(
-        self, device: str, overrides: Sequence[str], lines: Sequence[str], warnings: Sequence[str]
-    ) -> None:
+    def log_start(self) -> None:
         """Writes what is known before training to the folder and the loggers."""
         schema = self.run.data.table.schema.plain()
-        self.files.write_environment(device, overrides)
+        self.files.write_environment(device_name(self.run.config.trainer), self.overrides)
         write_json(self.plan.folder / "schema.json", schema, synced=False)  # for people
-        for line in lines:
-            self.log(line)
-        for warning in warnings:
-            self.files.log_line(f"warning: {warning}")
-        log_start(self.loggers, self.run.config, overrides)
+        log_start(self.loggers, self.run.config, self.overrides)
         for url in urls(self.loggers):
             self.log(url)
 
-    def end(self, outcome: Outcome, baselines: Metrics | None = None) -> None:
+    def end(self, outcome: Outcome, metrics: Metrics | None = None) -> None:
         """Writes the checkpoints and metrics.json, and closes the loggers.
 
         Args:
-            baselines: the scores of the baselines; None: they are computed if the run was tested.
+            metrics: the content of metrics.json, if it is known.
         """
-        status, error = outcome.status, outcome.error
+        error = outcome.error
         if error and self.metrics:  # which came after all was written
             return
         if error and not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
-            self.files.log_line("".join(traceback.format_exception(error)))
+            self.note("".join(traceback.format_exception(error)))
         with suppress(*([OSError] if error else [])):  # which may be the error itself
-            self.metrics = metrics = self._written(outcome, baselines)
-        if outcome.reason:
-            line = outcome.reason if status in AS_PLANNED else f"{status}: {outcome.reason}"
-            self.files.log_line(line) if error else self.log(line)
-        if status != "done" or error:
-            return
-        for line in end_lines(self.plan.folder.name, self.run, outcome, metrics):
-            self.log(line)
-        self.files.log_line(scores_line(self.run, metrics))
+            self._write(outcome, metrics)
+        if error and outcome.reason:
+            self.note(f"{outcome.status}: {outcome.reason}")
 
-    def _written(self, outcome: Outcome, baselines: Metrics | None) -> Metrics:
-        # First, since they take a while: a run killed before anything is written repeats its last steps.
-        if baselines is None:
-            baselines = {} if outcome.test_predictions is None else baseline_metrics(self.run)
+    def _write(self, outcome: Outcome, metrics: Metrics | None) -> None:
         files, run = self.files, self.run
+        # First, since baselines take a while: a run killed before anything is written repeats its last steps.
+        metrics = metrics or metrics_of_run(run, outcome)
         best = best_content(run, outcome, self.warm_start.inherited) if outcome.best else {}
         if best:
             checkpoint.save(files.best, best)
@@ -137,9 +137,15 @@ class OpenRun:
             log_end(self.loggers)
         open_longer = trackers(self.loggers)
         close_loggers([logger for logger in self.loggers if logger not in open_longer], success=ended)
-        numbers = outcome.metrics | baselines | {"seconds": outcome.seconds}
-        metrics = files.write_metrics(outcome.status, numbers, outcome.reason)
+        self.metrics = files.write_metrics(metrics)
         if outcome.status == "done" and open_longer:
             publish(best, metrics, files.path, run, open_longer, alone=self.alone)
         finish(open_longer, files.path, outcome.status)
-        return metrics
+
+
+def metrics_of_run(run: Run, outcome: Outcome) -> Metrics:
+    """The content of a run's metrics.json; with the scores of the baselines if it was tested."""
+    reason = {"reason": outcome.reason} if outcome.reason else {}
+    baselines = {} if outcome.test_predictions is None else baseline_metrics(run)
+    numbers = outcome.metrics | baselines | {"seconds": outcome.seconds}
+    return {"status": outcome.status, **reason, **numbers}

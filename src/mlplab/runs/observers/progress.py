@@ -1,7 +1,6 @@
 """Progress of training: a bar on a terminal, a line that changes in notebooks, lines elsewhere."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -14,38 +13,16 @@ from rich.text import Text
 
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
+from mlplab.runs.observers.messages import in_a_line, short_name, values_by_run
 from mlplab.training.fit import StackTrainer
-from mlplab.training.module import StackModule
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
-
-MAX_LINES = 10
-"""Approximate number of lines about epochs in the log of a run."""
 
 REFRESH_SECONDS = 0.1
 
 BAR_WIDTH = 40
 """Largest width of the bar in characters. It is shorter where the rest of the line needs the room."""
-
-
-class EpochLines(Observer):
-    """Logs the values of the first epoch, the last, and about `MAX_LINES` in between, of each run."""
-
-    def __init__(self, log: Mapping[Run, Callable[[str], None]]) -> None:
-        self._log = log
-
-    def on_epoch(self, stack: StackTrainer) -> None:
-        """Logs a line for each run in the chosen epochs."""
-        module = stack.module
-        epoch, epochs = module.completed_epochs, module.max_epochs
-        if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
-            main = "val/accuracy" if module.schema.classes else "val/rmse"
-            values = _by_run(module, ("train/loss", "val/loss", main, module.monitor))
-            epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
-            for place, run in enumerate(stack.runs):
-                if epochs_of_run[place] == epoch:
-                    self._log[run](f"epoch {epoch}/{epochs}  {_shown(values, place)}")
 
 
 class TrainingProgress(Observer):
@@ -121,12 +98,12 @@ class TrainingProgress(Observer):
             return
         runs = len(module.active_runs())
         if runs == 1:
-            self.values = _shown(_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
+            self.values = in_a_line(values_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
         else:
             lowest = stack.best.by_run(module).nan_to_num(torch.inf, torch.inf).min().item()
             self.best = min(self.best, lowest)  # which may be that of a run that has left the stack
             best = sign_of(module.monitor) * self.best
-            self.values = f"best {_short(module.monitor)} {best:.4g} of {runs} runs"
+            self.values = f"best {short_name(module.monitor)} {best:.4g} of {runs} runs"
         self._update(stack)
 
     def _update(self, stack: StackTrainer) -> None:
@@ -167,20 +144,3 @@ class NotebookLine:
     def show(self, text: str) -> None:
         """Replaces the text."""
         self._handle.update({"text/plain": text}, raw=True)
-
-
-def _by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
-    """Values of each run, by short names; of an ensemble, of the members that have trained in this epoch."""
-    trained = torch.where(module.epochs == module.completed_epochs, 0, torch.nan)
-    by_member = ((name, (module.values[name] + trained).view(-1, module.ensemble)) for name in names)
-    return {_short(name): values.nanmean(1).tolist() for name, values in by_member}
-
-
-def _shown(values: Mapping[str, Sequence[float]], run: int) -> str:
-    """Values of a run on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
-    return "  ".join(f"{name} {by_run[run]:.4g}" for name, by_run in values.items())
-
-
-def _short(name: str) -> str:
-    """A loss by the set it is computed on, a metric of val by itself."""
-    return name.removesuffix("/loss") if name.endswith("/loss") else name.removeprefix("val/")
