@@ -197,7 +197,7 @@ def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> 
             module.diverged, module.active[0] = {0: "the loss became nan"}, False
         module.completed_epochs, module.monitored = epoch + 1, torch.tensor(values, dtype=torch.float64)
         module.values = {"val/mae": module.monitored}
-        best.on_epoch(SimpleNamespace(), module)  # type: ignore[arg-type]
+        best.on_epoch(SimpleNamespace(module=module))  # type: ignore[arg-type]
     assert best.epochs.tolist() == [1, 2, 2]
 
 

@@ -31,6 +31,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.training import step_loop
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 
@@ -175,10 +176,10 @@ def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
     cache, on_step = DataCache(), StopOnSignal.on_step
     config, folder = resolved(*run, cache=cache), tmp_path / "resumed"
 
-    def stop(self: StopOnSignal, trainer: Any, module: Any) -> None:
-        if trainer.global_step == 17:  # between two frames
+    def stop(self: StopOnSignal, stack: StackTrainer) -> None:
+        if stack.trainer.global_step == 17:  # between two frames
             self.received = signal.SIGTERM
-        on_step(self, trainer, module)
+        on_step(self, stack)
 
     with monkeypatch.context() as patch:
         patch.setattr(StopOnSignal, "on_step", stop)

@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from rich.console import Console
 from support import Ended, left_behind, resolved, train_into, without_notes
 
@@ -29,8 +28,8 @@ from mlplab.sweeps.summary import summarize
 from mlplab.sweeps.train_stack import PlannedStack
 from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.fit import StackTrainer
 from mlplab.training.history import BEST
-from mlplab.training.module import StackModule
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.outcome import Metrics, Outcome
 
@@ -283,10 +282,10 @@ def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
     members = [(*run, "callbacks.checkpoint.every_minutes=0") for run in of_kind(kind)[: len(MIXED)]]
     on_step = StopOnSignal.on_step
 
-    def copied(self: StopOnSignal, trainer: Trainer, module: StackModule) -> None:
-        if trainer.global_step == step and not (tmp_path / "killed").exists():
+    def copied(self: StopOnSignal, stack: StackTrainer) -> None:
+        if stack.trainer.global_step == step and not (tmp_path / "killed").exists():
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
-        on_step(self, trainer, module)
+        on_step(self, stack)
 
     monkeypatch.setattr(StopOnSignal, "on_step", copied)
     whole = launched(tmp_path / "whole", members, MIXED)

@@ -28,6 +28,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 
@@ -359,10 +360,10 @@ def test_runs_that_train_apart_keep_the_states_of_the_others(
     configs = [resolved(*SMALL, f"seed={seed}", cache=cache) for seed in range(2)]
 
     def train_to(step: int, *numbers: int, resume: bool = True) -> list[PlannedRun]:
-        def stop(self: StopOnSignal, trainer: Any, module: Any) -> None:
-            if trainer.global_step == step:
+        def stop(self: StopOnSignal, stack: StackTrainer) -> None:
+            if stack.trainer.global_step == step:
                 self.received = signal.SIGTERM
-            on_step(self, trainer, module)
+            on_step(self, stack)
 
         monkeypatch.setattr(StopOnSignal, "on_step", stop)
         runs = [PlannedRun(configs[number], tmp_path / str(number), resume=resume) for number in numbers]

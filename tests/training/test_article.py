@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
-from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 from support import resolved
 
@@ -13,7 +13,7 @@ from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
 from mlplab.models import MLP
 from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.module import StackModule
+from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import Stack, build_stack
 from mlplab.training.trainer import build_trainer, lightning_quiet
@@ -25,8 +25,8 @@ class Losses(StackCallback):
     def __init__(self) -> None:
         self.seen: list[float] = []
 
-    def on_step(self, trainer: Trainer, module: StackModule) -> None:
-        self.seen.append(module.last_losses().item())
+    def on_step(self, stack: StackTrainer) -> None:
+        self.seen.append(stack.module.last_losses().item())
 
 
 def adam_losses(x: Array, y: Array, parameters: list[Array], steps: int) -> Iterator[float]:
@@ -53,7 +53,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     """The losses of a training as the script sets it up."""
     losses = Losses()
     with lightning_quiet():
-        stack.module.callbacks = [losses]
+        stack.module.stack, stack.module.callbacks = cast(StackTrainer, stack), [losses]
         trainer = build_trainer(stack.module, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.datamodule)
     return losses.seen

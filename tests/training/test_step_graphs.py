@@ -23,6 +23,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.training import step_graphs, step_loop
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.fit import StackTrainer
 from mlplab.training.optimization import optimizers
 from mlplab.training.step_loop import StepLoop
 
@@ -162,10 +163,10 @@ def test_a_resumed_run_gives_the_same_by_graphs(
     overrides = [*SHARED, *SETTINGS[settings], *MEMBERS[0], f"model.dropout={dropout}"]
     cache, on_step = DataCache(), StopOnSignal.on_step
 
-    def stop(self: StopOnSignal, trainer: Any, module: Any) -> None:
-        if trainer.global_step == 7:
+    def stop(self: StopOnSignal, stack: StackTrainer) -> None:
+        if stack.trainer.global_step == 7:
             self.received = signal.SIGTERM
-        on_step(self, trainer, module)
+        on_step(self, stack)
 
     def train(*, resume: bool) -> None:
         run = PlannedRun(resolved(*overrides, cache=cache), Path("resumed/0"), resume=resume)

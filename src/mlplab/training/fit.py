@@ -16,7 +16,7 @@ from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.callbacks.stage_stopping import StageStopping
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.history import Curves, History
-from mlplab.training.observer import Observed, Observer
+from mlplab.training.observer import Observer
 from mlplab.training.outcome import Status
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
@@ -117,21 +117,21 @@ class StackTrainer:
             run.config.scheduler if run.config.callbacks.early_stopping.patience == "auto" else None
             for run in runs
         ]
-        self.pruning = Pruning([run.bracket for run in runs], self.best, self.stopping)
-        self.shrink, self.history = ShrinkStack(), History(runs, self.best, history)
+        self.pruning = Pruning([run.bracket for run in runs])
+        self.shrink, self.history = ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
         self.module.callbacks = [
             self.best,
             self.history,
             self.stopping,
-            StageStopping(schedules, self.best, self.stopping),
+            StageStopping(schedules),
             self.pruning,
             self.shrink,
             signals,
-            *(Observed(observer, self) for observer in observers),
+            *observers,
         ]
-        self.module.at_end = self._on_end
+        self.module.stack, self.module.at_end = self, self._on_end
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)
         self.trainer = build_trainer(self.module, loggers, folder)

@@ -1,18 +1,19 @@
 """The values of each run, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.callbacks.best_weights import BestWeights
 from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.module import StackModule
 from mlplab.training.run import Run
+
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
 
 BEST = "_best"
 """What follows the monitored metric in the name of the curve of its best value so far."""
@@ -28,7 +29,6 @@ class History(StackCallback):
     diverged.
 
     Args:
-        best: has compared the epoch's values already.
         earlier: the curves of runs that were part of a larger stack.
 
     Attributes:
@@ -37,19 +37,20 @@ class History(StackCallback):
         active: which runs were.
     """
 
-    def __init__(self, runs: Sequence[Run], best: BestWeights, earlier: Mapping[Run, Curves]) -> None:
-        self.runs, self.best, self._earlier = list(runs), best, earlier
+    def __init__(self, runs: Sequence[Run], earlier: Mapping[Run, Curves]) -> None:
+        self.runs, self._earlier = list(runs), earlier
         self.names: tuple[str, ...] = ()
         self.values: Float[Tensor, "curve run"] = torch.empty(0, len(runs))
         self.active = torch.ones(len(runs), dtype=torch.bool)
         self._kept: list[Float32[np.ndarray, "curve run"]] = []
         self._lengths = np.zeros(len(runs), np.int64)
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: "StackTrainer") -> None:
         """Adds a point of every curve of the active runs."""
+        module = stack.module
         self.names = *module.values, module.monitor + BEST
         values = module.by_run(torch.stack([*module.values.values()]))
-        best = sign_of(module.monitor) * self.best.by_run(module)
+        best = sign_of(module.monitor) * stack.best.by_run(module)
         self.values, self.active = torch.cat([values, best[None]]), module.active_runs()
         self._kept.append(self.values.float().numpy())
         self._lengths += self.active.numpy()

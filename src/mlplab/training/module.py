@@ -27,6 +27,7 @@ from mlplab.training.step_loop import Blocks, StepLoop, set_dropout_rates
 
 if TYPE_CHECKING:
     from mlplab.training.callbacks.stack_callback import StackCallback
+    from mlplab.training.fit import StackTrainer
 
 CHECK_EVERY_STEPS = 1000
 """Steps after which losses are checked for divergence within an epoch."""
@@ -52,12 +53,15 @@ class StackModule(LightningModule):
         active: which members have not stopped; nothing is logged or saved of a member after its stop.
         epochs: number of epochs each member has trained.
         diverged: why members have diverged, by their indices.
-        callbacks: are called in order; `at_end` is called when training ends. After that, the Trainer moves
-            the network to the CPU, and its parameters are no longer the optimizer's.
+        stack, callbacks: the callbacks are called in order, with the stack; `at_end` is called when training
+            ends. After that, the Trainer moves the network to the CPU, and its parameters are no longer the
+            optimizer's.
         completed_epochs: number of epochs, validation included.
         completed_steps: number of steps of the next epoch.
         resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
+
+    stack: "StackTrainer"
 
     def __init__(
         self,
@@ -169,7 +173,7 @@ class StackModule(LightningModule):
     def on_train_start(self) -> None:
         """Calls `on_start` of the callbacks."""
         for callback in self.callbacks:
-            callback.on_start(self.trainer, self)
+            callback.on_start(self.stack)
         self._step_callbacks = [callback for callback in self.callbacks if callback.acts_on_steps]
         if self.blocks:
             losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
@@ -186,7 +190,7 @@ class StackModule(LightningModule):
 
     def _on_step(self) -> None:
         for callback in self._step_callbacks:
-            callback.on_step(self.trainer, self)
+            callback.on_step(self.stack)
 
     def on_train_end(self) -> None:
         """Calls `at_end`."""
@@ -277,7 +281,7 @@ class StackModule(LightningModule):
     def on_validation_end(self) -> None:
         """Calls `on_epoch` of the callbacks, which see the average; trains on with the last weights."""
         for callback in self.callbacks:
-            callback.on_epoch(self.trainer, self)
+            callback.on_epoch(self.stack)
         self.optimizer.show_average(shown=False)
         self.begin_epoch()
 

@@ -10,6 +10,7 @@ import pytest
 from support import Ended, left_behind, status_of
 
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.fit import StackTrainer
 
 ROWS = 3000
 TRAIN = (
@@ -41,10 +42,10 @@ def test_it_comes_as_far_as_in_memory_and_resumes_to_the_same_bits(
     assert scores[0] == pytest.approx(scores[1], rel=0.1)
     stop = StopOnSignal.on_step
 
-    def stop_within_an_epoch(self: StopOnSignal, trainer: object, module: object) -> None:
-        if trainer.global_step == 30:  # type: ignore[attr-defined]
+    def stop_within_an_epoch(self: StopOnSignal, stack: StackTrainer) -> None:
+        if stack.trainer.global_step == 30:
             self.received = signal.SIGTERM
-        stop(self, trainer, module)  # type: ignore[arg-type]
+        stop(self, stack)
 
     with monkeypatch.context() as context:
         context.setattr(StopOnSignal, "on_step", stop_within_an_epoch)

@@ -37,6 +37,7 @@ from mlplab.runs.resume import read_run_config
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.load import load
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.fit import StackTrainer
 from mlplab.training.state import StackState
 
 QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1", "logger=[tensorboard,csv]")
@@ -75,9 +76,9 @@ def test_a_signal_just_before_the_first_step_stops_the_run(
 ) -> None:
     start = StopOnSignal.on_start
 
-    def start_late(self: StopOnSignal, trainer: Any, module: Any) -> None:
+    def start_late(self: StopOnSignal, stack: StackTrainer) -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # Lightning's handler is installed
-        start(self, trainer, module)
+        start(self, stack)
 
     monkeypatch.setattr(StopOnSignal, "on_start", start_late)
     ended = command(*QUICK, "trainer.max_epochs=2", "name=r")
@@ -93,10 +94,10 @@ def test_a_run_of_classes_comes_to_the_same_end(
     words = (*words, "ensemble=3")
     stop = StopOnSignal.on_step
 
-    def stop_within_an_epoch(self: StopOnSignal, trainer: Any, module: Any) -> None:
-        if trainer.global_step == 23:
+    def stop_within_an_epoch(self: StopOnSignal, stack: StackTrainer) -> None:
+        if stack.trainer.global_step == 23:
             self.received = signal.SIGTERM
-        stop(self, trainer, module)
+        stop(self, stack)
 
     def outcome(run: Path) -> dict[str, Any]:
         return {**results_of(run), "test rows": (run / "test_predictions.csv").read_text()}

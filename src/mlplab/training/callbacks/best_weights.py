@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.data.splits.split import Rows
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
 from mlplab.training.module import StackModule
+
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
 
 
 class BestWeights(StackCallback):
@@ -39,8 +42,9 @@ class BestWeights(StackCallback):
         self.network: Tensors = {}
         self.values: Tensors = {}
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: "StackTrainer") -> None:
         """Copies the weights and values of the members that have improved."""
+        module = stack.module
         deciding = self._deciding(module)
         better = module.active & ((self.epochs == 0) | (deciding < self.lowest))
         if better.any() or not self.network:

@@ -1,14 +1,17 @@
 """Stops members whose metric no longer improves, and training when few or no runs are left."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float64, Int64
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
 from mlplab.training.module import StackModule
+
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
 
 
 class EarlyStopping(StackCallback):
@@ -33,18 +36,19 @@ class EarlyStopping(StackCallback):
         self.waited: Int64[Tensor, " member"] = torch.zeros(len(patience), dtype=torch.int64)
         self.network: Tensors = {}
 
-    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+    def on_start(self, stack: "StackTrainer") -> None:
         """Stops at once if all members had stopped before resuming."""
-        trainer.should_stop |= not module.active.any()
+        stack.trainer.should_stop |= not stack.module.active.any()
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops members that have waited for too long."""
+        module = stack.module
         monitored = module.monitored
         better: Bool[Tensor, " member"] = monitored < self.lowest - self.min_delta
         self.lowest = torch.where(better, monitored, self.lowest)
         self.waited = torch.where(better, 0, self.waited + 1)
         self.stop(module.active & (self.waited >= self.patience), module)
-        trainer.should_stop |= not module.active.any()
+        stack.trainer.should_stop |= not module.active.any()
 
     def stop(self, members: Bool[Tensor, " member"], module: StackModule) -> None:
         """Stops active members, and copies their tensors."""
@@ -64,8 +68,9 @@ class ShrinkStack(StackCallback):
 
     triggered = False
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops unless this was the last epoch."""
+        module, trainer = stack.module, stack.trainer
         active = module.active_runs().tolist()
         few = 2 * sum(active) <= len(active)
         if few and not trainer.should_stop and module.completed_epochs < module.max_epochs:

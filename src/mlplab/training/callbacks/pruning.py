@@ -7,18 +7,18 @@ length, so one that is not pruned trains as if without rungs.
 import math
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float64
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.callbacks.best_weights import BestWeights
-from mlplab.training.callbacks.early_stopping import EarlyStopping
 from mlplab.training.callbacks.rungs import Bracket, Rung, places, rung_numbers, survivors
 from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.module import StackModule
+
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
 
 
 class Pruning(StackCallback):
@@ -29,8 +29,6 @@ class Pruning(StackCallback):
 
     Args:
         brackets: of each run, with the same deadline; None: it is not pruned.
-        best: has compared the epoch's values already.
-        stopping: copies the tensors of members that stop.
 
     Attributes:
         reasons: why members have been pruned, by their indices.
@@ -41,15 +39,14 @@ class Pruning(StackCallback):
 
     time_is_over = False
 
-    def __init__(
-        self, brackets: Sequence[Bracket | None], best: BestWeights, stopping: EarlyStopping
-    ) -> None:
-        self.brackets, self.best, self.stopping = brackets, best, stopping
+    def __init__(self, brackets: Sequence[Bracket | None]) -> None:
+        self.brackets = brackets
         self.reasons: dict[int, str] = {}
         self.values: dict[str, Float64[Tensor, " member"]] = {}
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: "StackTrainer") -> None:
         """Compares the runs that have reached a rung."""
+        module = stack.module
         epochs, epoch = module.max_epochs, module.completed_epochs
         active = module.active_runs().tolist()
         runs_by_rungs: dict[tuple[Rung, ...], list[int]] = {}
@@ -59,31 +56,29 @@ class Pruning(StackCallback):
         for rungs, runs in runs_by_rungs.items():
             if number := rung_numbers(rungs, epochs).get(epoch):
                 place = f"rung {number} of {len(rungs)}, after epoch {epoch} of {epochs}"
-                self._compare(runs, rungs[number - 1].earlier, str(number), place, module)
+                self._compare(runs, rungs[number - 1].earlier, str(number), place, stack)
         deadline = min((bracket.deadline for bracket in self.brackets if bracket), default=math.inf)
         self.time_is_over = epoch < epochs and time.time() > deadline
-        trainer.should_stop |= self.time_is_over or not module.active.any()
+        stack.trainer.should_stop |= self.time_is_over or not module.active.any()
 
     def _compare(
-        self, runs: Sequence[int], earlier: Sequence[float], number: str, place: str, module: StackModule
+        self, runs: Sequence[int], earlier: Sequence[float], number: str, place: str, stack: "StackTrainer"
     ) -> None:
-        values = self.best.by_run(module).nan_to_num(torch.inf, torch.inf)
+        module = stack.module
+        values = stack.best.by_run(module).nan_to_num(torch.inf, torch.inf)
         total, sign = len(runs) + len(earlier), sign_of(module.monitor)
         saved = self.values.setdefault(number, torch.full((len(module.active),), torch.nan).double())
         for run, survives in zip(runs, survivors(values[runs].tolist(), earlier), strict=True):
             value = values[run].item()
-            saved[_members(run, module)] = value
+            members = stack.members(run)
+            saved[members] = value
             if not survives:
                 shown = f"{module.monitor} {sign * value:.4g}"
                 reason = f"pruned at {place}: {shown} is not among the best {places(total)} of {total}"
-                self._prune(run, module, reason)
-
-    def _prune(self, run: int, module: StackModule, reason: str) -> None:
-        """Stops the active members of a run."""
-        members, chosen = _members(run, module), torch.zeros_like(module.active)
-        chosen[members] = module.active[members]
-        self.reasons.update(dict.fromkeys(range(members.start, members.stop), reason))
-        self.stopping.stop(chosen, module)
+                chosen = torch.zeros_like(module.active)
+                chosen[members] = module.active[members]
+                self.reasons.update(dict.fromkeys(members, reason))
+                stack.stopping.stop(chosen, module)
 
     def metrics(self, member: int, sign: int) -> dict[str, float | int]:
         """The monitored metric of a member's run at each rung that it has reached, as `rung/NUMBER`; if it
@@ -93,7 +88,3 @@ class Pruning(StackCallback):
         reached = {number: value for number, value in values.items() if not math.isnan(value)}
         last = {"rung": max(map(int, reached))} if member in self.reasons and reached else {}
         return {f"rung/{number}": sign * value for number, value in reached.items()} | last
-
-
-def _members(run: int, module: StackModule) -> slice:
-    return slice(run * module.ensemble, (run + 1) * module.ensemble)

@@ -4,12 +4,13 @@
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 from jaxtyping import Bool
-from lightning.pytorch import Trainer
 from torch import Tensor
 
-from mlplab.training.module import StackModule
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
 
 Tensors = dict[str, Tensor]
 """Tensors of members by name, such as those of a network."""
@@ -23,8 +24,8 @@ class StackCallback:
         """Whether it has an `on_step` of its own."""
         return type(self).on_step is not StackCallback.on_step
 
-    def on_start(self, trainer: Trainer, module: StackModule) -> None:
-        """Called when training starts."""
+    def on_start(self, stack: "StackTrainer") -> None:
+        """Called when training starts; again when a smaller stack of the same runs goes on."""
 
     def next_stop(self, step: int) -> int:
         """The number of steps after which `on_step` must be called next, given that of steps made.
@@ -33,11 +34,11 @@ class StackCallback:
         """
         return sys.maxsize
 
-    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+    def on_step(self, stack: "StackTrainer") -> None:
         """Called after each step, or after several: see `next_stop`."""
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
-        """Called after each epoch and its validation, of which `module.values` are known."""
+    def on_epoch(self, stack: "StackTrainer") -> None:
+        """Called after each epoch, its validation, and what callbacks before this one decided by it."""
 
 
 def copy_members(target: Tensors, source: Tensors, members: Bool[Tensor, " member"]) -> None:

@@ -1,20 +1,20 @@
 """Stops training that validation rows say is over."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float64
-from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.func import functional_call
 
 from mlplab import config
-from mlplab.training.callbacks.best_weights import BestWeights
-from mlplab.training.callbacks.early_stopping import EarlyStopping
 from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.module import StackModule
 from mlplab.training.optimization.schedules import stage_ends
 from mlplab.training.scoring.losses import pinball
+
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
 
 STANDARD_ERRORS, FEWEST_ROWS = 3, 30
 """By which the best epochs must be better, on so many validation rows."""
@@ -31,46 +31,41 @@ class StageStopping(StackCallback):
         schedules: of each run; None: it is not stopped.
     """
 
-    def __init__(
-        self, schedules: Sequence[config.Schedule | None], best: BestWeights, stopping: EarlyStopping
-    ) -> None:
-        self.schedules, self.best, self.stopping = list(schedules), best, stopping
+    def __init__(self, schedules: Sequence[config.Schedule | None]) -> None:
+        self.schedules = list(schedules)
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops runs where a stage has ended; not after the first one, nor in the last epoch."""
-        candidates = [run for run in range(len(self.schedules)) if self._was_in_vain(run, module)]
+        module = stack.module
+        candidates = [run for run in range(len(self.schedules)) if self._was_in_vain(run, stack)]
         if candidates:
-            differences = self._differences(trainer, module)
+            differences = self._differences(stack)
             members = torch.zeros_like(module.active)
             for run in candidates:
-                if self._is_worse(self._members(run, module), trainer, *differences):
-                    members[run * module.ensemble : (run + 1) * module.ensemble] = True
-            self.stopping.stop(module.active & members, module)
-            trainer.should_stop |= not module.active.any()
+                if self._is_worse(_active_members(run, stack), stack, *differences):
+                    members[stack.members(run)] = True
+            stack.stopping.stop(module.active & members, module)
+            stack.trainer.should_stop |= not module.active.any()
 
-    def _members(self, run: int, module: StackModule) -> list[int]:
-        """The active members of a run."""
-        members = range(run * module.ensemble, (run + 1) * module.ensemble)
-        return [member for member in members if module.active[member]]
-
-    def _was_in_vain(self, run: int, module: StackModule) -> bool:
+    def _was_in_vain(self, run: int, stack: "StackTrainer") -> bool:
         """Whether a stage has ended in which no network of a run had its best epoch."""
-        schedule, epoch, members = self.schedules[run], module.completed_epochs, self._members(run, module)
+        module, schedule, members = stack.module, self.schedules[run], _active_members(run, stack)
+        epoch = module.completed_epochs
         ends = [] if schedule is None else stage_ends(schedule, module.max_epochs)
         if not members or epoch not in ends[1:-1]:
             return False
-        return bool((self.best.epochs[members] <= ends[ends.index(epoch) - 1]).all())
+        return bool((stack.best.epochs[members] <= ends[ends.index(epoch) - 1]).all())
 
     def _differences(
-        self, trainer: Trainer, module: StackModule
+        self, stack: "StackTrainer"
     ) -> tuple[Float64[Tensor, "member row"], Float64[Tensor, "member row"]]:
         """By how much the errors of validation rows are larger than in the best epochs; the rows' weights."""
-        network, differences, weights = module.network.eval(), [], []
-        quantiles = module.configs[0].quantiles
+        network, differences, weights = stack.module.network.eval(), [], []
+        quantiles = stack.module.configs[0].quantiles
         with torch.inference_mode():
-            for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
-                moved = trainer.strategy.batch_to_device(batch)
-                best = functional_call(network, self.best.network, moved.x)
+            for batch in stack.datamodule.val_dataloader():
+                moved = stack.trainer.strategy.batch_to_device(batch)
+                best = functional_call(network, stack.best.network, moved.x)
                 now, then = (row_errors(each, moved.y, quantiles) for each in (network(moved.x), best))
                 differences.append(difference := now - then)
                 weight = torch.ones_like(difference) if moved.row_weight is None else moved.row_weight[..., 0]
@@ -81,12 +76,12 @@ class StageStopping(StackCallback):
     @staticmethod
     def _is_worse(
         members: Sequence[int],
-        trainer: Trainer,
+        stack: "StackTrainer",
         differences: Float64[Tensor, "member row"],
         weights: Float64[Tensor, "member row"],
     ) -> bool:
         """The paired test for the members of a run; the same row of several members counts once."""
-        rows = [trainer.datamodule.val[member] for member in members]  # type: ignore[attr-defined]
+        rows = [stack.datamodule.val[member] for member in members]
         distinct, place = torch.unique(torch.cat(rows), return_inverse=True)
 
         def by_row(values: Float64[Tensor, "member row"]) -> Float64[Tensor, " distinct"]:
@@ -99,6 +94,10 @@ class StageStopping(StackCallback):
         mean = (w * d).sum() / w.sum()
         standard_error = (w * (d - mean)).square().sum().sqrt() / w.sum()
         return len(w) >= FEWEST_ROWS and bool(mean > STANDARD_ERRORS * standard_error)
+
+
+def _active_members(run: int, stack: "StackTrainer") -> list[int]:
+    return [member for member in stack.members(run) if stack.module.active[member]]
 
 
 def row_errors(

@@ -2,13 +2,14 @@
 
 import signal
 from types import FrameType
-
-from lightning.pytorch import Trainer
+from typing import TYPE_CHECKING
 
 from mlplab.signals import stop_signals
 from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.module import StackModule
 from mlplab.training.private_interfaces import forget_sigterm
+
+if TYPE_CHECKING:
+    from mlplab.training.fit import StackTrainer
 
 
 class StopOnSignal(StackCallback):
@@ -21,18 +22,18 @@ class StopOnSignal(StackCallback):
         """Receives a signal."""
         self.received = signal.Signals(number)
 
-    def on_start(self, trainer: Trainer, module: StackModule) -> None:
+    def on_start(self, stack: "StackTrainer") -> None:
         """Replaces Lightning's handlers, which exit with code 0 on SIGTERM and have called ours."""
         for number in stop_signals():
             signal.signal(number, self.handler)
-        forget_sigterm(trainer)
-        trainer.should_stop |= self.received is not None
+        forget_sigterm(stack.trainer)
+        stack.trainer.should_stop |= self.received is not None
 
-    def on_step(self, trainer: Trainer, module: StackModule) -> None:
+    def on_step(self, stack: "StackTrainer") -> None:
         """Ends an unfinished epoch; with `should_stop` alone, Lightning would validate first."""
-        if self.received and module.completed_steps < module.steps:
-            trainer.should_stop = module.is_interrupted = True
+        if self.received and stack.module.completed_steps < stack.module.steps:
+            stack.trainer.should_stop = stack.module.is_interrupted = True
 
-    def on_epoch(self, trainer: Trainer, module: StackModule) -> None:
+    def on_epoch(self, stack: "StackTrainer") -> None:
         """Starts no further epoch."""
-        trainer.should_stop |= self.received is not None
+        stack.trainer.should_stop |= self.received is not None
