@@ -15,7 +15,8 @@ from mlplab.training.outcome import Metrics
 from mlplab.training.run import Run, member_configs
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.stack.build import build_datamodule
-from mlplab.training.stack.score_test_rows import ToScore, score_test_rows
+from mlplab.training.stack.calibrate import Calibration
+from mlplab.training.stack.score_test_rows import score_test_rows
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,13 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         return metrics
     run, members = Run(trained.config, data), range(len(trained.members))
     weights = trained.member_weights.tolist()
-    scored = ToScore(run, members, weights, trained.threshold, trained.residuals)
+    chosen = Calibration(members, weights, trained.threshold, trained.residuals)
     with files.lock.held(), cpu_settings_for_training(run.config.threads):
-        chosen = [configs[number] for number in trained.members]
+        networks = [configs[number] for number in trained.members]
         splits = [data.members[number].split for number in trained.members]
-        datamodule = build_datamodule(chosen, data.table, splits)
-        loss = build_loss([config.loss for config in chosen])
-        [(found, predicted)] = score_test_rows(trained.network, loss, datamodule, [scored])
+        datamodule = build_datamodule(networks, data.table, splits)
+        loss = build_loss([config.loss for config in networks])
+        [(found, predicted)] = score_test_rows(trained.network, loss, datamodule, [(run, chosen)])
         metrics |= found | baseline_metrics(run)
         write_test_predictions(files.path, run, predicted, trained.threshold)
         seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs

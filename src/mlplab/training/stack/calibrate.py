@@ -33,16 +33,23 @@ class Calibration:
     """What was chosen for a run by the rows that it holds out.
 
     Args:
+        members: the places in the stack of its networks that did not diverge.
+        weights: of these in the mean prediction; their sum is 1.
         threshold: the probability from which it predicts the second of two classes.
-        weights: of the networks that did not diverge, in the mean prediction; none if they are equal.
         residuals: of the rows, for intervals and prediction sets.
         metrics: all of that, and of an ensemble its scores out of fold, as `val/…`, too.
     """
 
+    members: Sequence[int]
+    weights: Sequence[float]
     threshold: float = DEFAULT_THRESHOLD
-    weights: Sequence[float] = ()
     residuals: Sequence[Residuals] = ()
     metrics: Metrics = field(default_factory=dict)
+
+    @classmethod
+    def equal(cls, members: Sequence[int]) -> "Calibration":
+        """Nothing was chosen: these networks weigh the same."""
+        return cls(members, [1 / len(members)] * len(members))
 
 
 def calibrate(stack: "StackTrainer", runs: Sequence[int]) -> dict[int, Calibration]:
@@ -113,7 +120,8 @@ def _calibrated(
     if is_chosen:
         metrics["threshold_rows"] = "oof" if module.ensemble > 1 else "val"
     residuals = residuals_of(table, rows, mean) if run.held_out_is_new else ()
-    return Calibration(threshold, weights, residuals, metrics)
+    weights = weights or Calibration.equal(members).weights
+    return Calibration(members, weights, threshold, residuals, metrics)
 
 
 def _weights(stack: "StackTrainer", index: int, names: Sequence[str]) -> Sequence[float]:

@@ -9,7 +9,7 @@ from mlplab.training.outcome import Metrics, Outcome, Status, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.mean_predictions import Predicted
 from mlplab.training.stack.calibrate import Calibration, calibrate
-from mlplab.training.stack.score_test_rows import ToScore, score_test_rows
+from mlplab.training.stack.score_test_rows import score_test_rows
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -26,18 +26,12 @@ def outcomes(stack: "StackTrainer", ended: Ended) -> Iterator[tuple[Run, Outcome
     scored: dict[int, tuple[Metrics, Predicted]] = {}
     if tested:
         network = stack.module.network.to(stack.trainer.strategy.root_device)
-        to_score = [_to_score(stack, index, calibrations[index]) for index in tested]
+        to_score = [(stack.runs[index], calibrations[index]) for index in tested]
         found = score_test_rows(network, stack.module.loss, stack.datamodule, to_score)
         scored = dict(zip(tested, found, strict=True))
     for index, (status, reason) in ended.items():
-        chosen = calibrations.get(index, Calibration())
+        chosen = calibrations.get(index)
         yield stack.runs[index], outcome_of(stack, index, status, reason, chosen, scored.get(index))
-
-
-def _to_score(stack: "StackTrainer", index: int, chosen: Calibration) -> ToScore:
-    members = stack.members_not_diverged(index)
-    weights = chosen.weights or [1 / len(members)] * len(members)
-    return ToScore(stack.runs[index], members, weights, chosen.threshold, chosen.residuals)
 
 
 def outcome_of(
@@ -55,8 +49,9 @@ def outcome_of(
     Args:
         chosen, scored: what it got after its training, if that was over.
     """
-    chosen, diverged, final = chosen or Calibration(), stack.module.diverged, stack.final_state
-    members, own = stack.members_not_diverged(index), stack.members(index)
+    chosen = chosen or Calibration.equal(stack.members_not_diverged(index))
+    members, own = chosen.members, stack.members(index)
+    diverged, final = stack.module.diverged, stack.final_state
     metrics = metrics_of(stack, index) | finite(chosen.metrics)
     ended = final if status != "diverged" else None
     can_go_on = ended and ended.parts["members"]["active"][own].any()
@@ -68,7 +63,7 @@ def outcome_of(
         metrics=metrics | (scored[0] if scored else {}),
         threshold=chosen.threshold,
         members=[member % stack.module.ensemble for member in members],
-        weights=chosen.weights or [1 / len(members)] * len(members),
+        weights=chosen.weights,
         diverged=[diverged[member] for member in own if member in diverged],
         residuals=chosen.residuals,
         best=of_members(stack.best.network if "best_epoch" in metrics else {}, members),

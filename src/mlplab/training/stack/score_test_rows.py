@@ -1,13 +1,11 @@
 """Scores the networks of runs on their test rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
-from mlplab.conformal.residuals import Residuals
 from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.models import Network
@@ -17,26 +15,11 @@ from mlplab.training.scoring.evaluation import Values
 from mlplab.training.scoring.losses import Loss
 from mlplab.training.scoring.mean_predictions import Predicted, weighted_mean
 from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, table_scores
-
-
-@dataclass(frozen=True)
-class ToScore:
-    """A run whose networks are to be scored.
-
-    Args:
-        members: the places of its networks in the stack.
-        weights: of these in the mean prediction.
-    """
-
-    run: Run
-    members: Sequence[int]
-    weights: Sequence[float]
-    threshold: float
-    residuals: Sequence[Residuals]
+from mlplab.training.stack.calibrate import Calibration
 
 
 def score_test_rows(
-    network: Network, loss: Loss, datamodule: TableDataModule, runs: Sequence[ToScore]
+    network: Network, loss: Loss, datamodule: TableDataModule, runs: Sequence[tuple[Run, Calibration]]
 ) -> list[tuple[Metrics, Predicted]]:
     """The scores of the networks of runs on their test rows, and their mean predictions.
 
@@ -44,38 +27,38 @@ def score_test_rows(
         network, loss: of all members of a stack.
     """
     thresholds = np.full(len(datamodule.test), DEFAULT_THRESHOLD)
-    for each in runs:
-        thresholds[each.members] = each.threshold
+    for _, chosen in runs:
+        thresholds[chosen.members] = chosen.threshold
     values, predicted = score_networks(
         network,
         loss,
         datamodule.test_dataloader(),
         [len(rows) for rows in datamodule.test],
-        runs[0].run.data.table.schema,
+        runs[0][0].data.table.schema,
         thresholds.tolist(),
     )
     scored = []
-    for each in runs:
-        of_members = predicted[each.members, : len(each.run.data.split.test)]
-        member_values = {name: value[each.members].cpu() for name, value in values.items()}
-        scored.append(_metrics(each, member_values, of_members))
+    for run, chosen in runs:
+        of_members = predicted[chosen.members, : len(run.data.split.test)]
+        member_values = {name: value[chosen.members].cpu() for name, value in values.items()}
+        scored.append(_metrics(run, chosen, member_values, of_members))
     return scored
 
 
 def _metrics(
-    scored: ToScore, values: Values, predicted: Float64[np.ndarray, "member row output"]
+    run: Run, chosen: Calibration, values: Values, predicted: Float64[np.ndarray, "member row output"]
 ) -> tuple[Metrics, Predicted]:
     """The scores of a network; of an ensemble, those of its mean prediction and of its networks."""
-    run, table, rows = scored.run, scored.run.data.table, scored.run.data.split.test
+    table, rows = run.data.table, run.data.split.test
     quantiles, found, metrics = run.config.quantiles, Scores(), Metrics()
-    uncertainty = Uncertainty(table.schema, [scored.residuals], quantiles)
-    mean = weighted_mean(predicted, np.array(scored.weights))
+    uncertainty = Uncertainty(table.schema, [chosen.residuals], quantiles)
+    mean = weighted_mean(predicted, np.array(chosen.weights))
     if quantiles:
         mean = uncertainty.corrected(mean)
     if not (run.data.bagged or quantiles):
         found = {name: value.item() for name, value in values.items()}
     else:
-        found = table_scores(table, rows, mean, scored.threshold, quantiles)
+        found = table_scores(table, rows, mean, chosen.threshold, quantiles)
     if run.data.bagged:
         metrics |= {f"members/test/{name}": value.double().mean().item() for name, value in values.items()}
         if len(values["loss"]) > 1:
