@@ -127,19 +127,22 @@ class Workspace:
             self._shared[key] = self.new(width)
         return self._shared[key]
 
-    def parameter(self, layer: nn.Module, name: str) -> tuple[Tensor, Tensor]:
-        """A parameter of a layer, and where a backward pass writes its gradient."""
-        parameter = getattr(layer, name)
-        self._sources.append((layer, name, parameter, parameter.requires_grad))
-        values = parameter if self._trained is None else parameter.detach()[self.members]
-        in_place = self._trained is not None and parameter.requires_grad
-        self.gradients.append(parameter.grad[self.members] if in_place else torch.zeros_like(values))
-        return values, self.gradients[-1]
+    def parameters_of(self, layer: nn.Module, *names: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Parameters of a layer, each with where a backward pass writes its gradient."""
+        for name in names:
+            parameter = getattr(layer, name)
+            self._sources.append((layer, name, parameter, parameter.requires_grad))
+            values = parameter if self._trained is None else parameter.detach()[self.members]
+            in_place = self._trained is not None and parameter.requires_grad
+            self.gradients.append(parameter.grad[self.members] if in_place else torch.zeros_like(values))
+            yield values, self.gradients[-1]
 
     def is_current(self) -> bool:
-        """Whether all parameters are still those of their layers, and the same ones are trained."""
+        """Whether all parameters are (still) those of their layers, and the same ones are trained."""
         return all(
-            layer._parameters.get(name) is parameter and parameter.requires_grad == was_trained
+            layer._parameters.get(name) is parameter
+            and type(parameter) is nn.Parameter
+            and parameter.requires_grad == was_trained
             for layer, name, parameter, was_trained in self._sources
         )
 
@@ -242,14 +245,11 @@ class BackpropagationModule(nn.Module, ABC):
 
     def _take(self, x: Input) -> Workspace | None:
         """Returns a workspace for this batch; None if a layer's weights are not its parameters."""
-        workspace = self._free.pop(self._key(x), None)
-        if workspace is None or not workspace.is_current():
-            with torch.inference_mode(False):  # whose tensors could not be used outside of it
-                workspace = Workspace(x, self.operations)
-            are_trained = all(isinstance(parameter, nn.Parameter) for parameter in workspace.parameters)
-            if not (are_trained and workspace.is_current()):
-                return None
-        return workspace
+        if (workspace := self._free.pop(self._key(x), None)) and workspace.is_current():
+            return workspace
+        with torch.inference_mode(False):  # whose tensors could not be used outside of it
+            workspace = Workspace(x, self.operations)
+        return workspace if workspace.is_current() else None
 
     def give_back(self, workspace: Workspace, x: Input) -> None:
         """Puts a workspace among the free ones, for the next batch like x."""

@@ -151,11 +151,9 @@ def ridge(x: Columns, y: Targets, weight: Weight) -> Solution:
     Each target's penalty has the lowest generalised cross-validation score n·RSS/(n − df)², where df are the
     degrees of freedom (Golub, Heath & Wahba 1979, equation 1.4).
     """
-    used = weight[:, 0] > 0
-    x, y, weight = x[used], y[used], weight[used] / weight[used].mean()
+    x, y, weight, x_mean, scale = _standardised(x, y, weight)
     rows = len(x) / weight.square().mean()  # of equal weight, whose mean varies as much (Kish 1965)
-    x_mean, y_mean = (weight * x).mean(0), (weight * y).mean(0)
-    scale = _scale(x, x_mean, weight)
+    y_mean = (weight * y).mean(0)
     root = (weight / len(x)).sqrt()
     left, singular, right = torch.linalg.svd(root * (x - x_mean) / scale, full_matrices=False)
     centred = root * (y - y_mean)
@@ -181,10 +179,7 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Weight) -> Solution:
     Args:
         y: the number of each row's class.
     """
-    used = weight[:, 0] > 0
-    x, y, weight = x[used], y[used], weight[used] / weight[used].mean()
-    mean = (weight * x).mean(0)
-    scale = _scale(x, mean, weight)
+    x, y, weight, mean, scale = _standardised(x, y, weight)
     columns, labels = (x - mean) / scale, y[:, 0].long()
     w = torch.zeros(x.shape[1], classes, dtype=x.dtype, requires_grad=True)
     b = torch.zeros(classes, dtype=x.dtype, requires_grad=True)
@@ -207,7 +202,13 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Weight) -> Solution:
     return Solution(coefficients, bias, lowest - margin, highest + margin, zeros, zeros)
 
 
-def _scale(x: Columns, mean: Float64[Tensor, " column"], weight: Weight) -> Float64[Tensor, " column"]:
-    """The standard deviation of each column; infinite for constants, whose mean may be rounded."""
+def _standardised(x: Columns, y: Targets, weight: Weight) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The rows that have a weight, their weights, with the mean 1; the columns' mean and standard deviation.
+
+    That of constants, whose mean may be rounded, is infinite.
+    """
+    used = weight[:, 0] > 0
+    x, y, weight = x[used], y[used], weight[used] / weight[used].mean()
+    mean = (weight * x).mean(0)
     std = (weight * (x - mean).square()).mean(0).sqrt()
-    return torch.where(std > ROUNDING * x.abs().amax(0), std, torch.inf)
+    return x, y, weight, mean, torch.where(std > ROUNDING * x.abs().amax(0), std, torch.inf)

@@ -49,6 +49,10 @@ class MLP(BackpropagationModule):
         heads: number of networks that share the weights of the hidden layers (see `heads.py`).
         columns: the number of the column that each input comes from; None: each comes from another one.
 
+    Attributes:
+        embeddings: the layers that embed numeric columns.
+        first: the layers before the hidden ones.
+
     Raises:
         ValueError: if there are more or fewer activations than members.
     """
@@ -85,8 +89,10 @@ class MLP(BackpropagationModule):
             )
         if numeric_features and knots is not None:
             self.piecewise_linear = PiecewiseLinear(knots, piecewise_linear_width, seeds)
+        self.embeddings = [each for each in (self.periodic, self.piecewise_linear) if each is not None]
         widths = [in_features + sum(each.added for each in self.embeddings), *hidden]
         self.input_scale = InputScale(widths[0], len(seeds)) if input_scale else None
+        self.first = [*self.embeddings, *([] if self.input_scale is None else [self.input_scale])]
 
         sources = list(range(in_features) if columns is None else columns)
         for embedding in self.embeddings:
@@ -120,16 +126,6 @@ class MLP(BackpropagationModule):
         last, index = (widths[-1], out_features, seeds), len(hidden)
         self.output = Linear(*last, index) if heads == 1 else SeparateLinear(*last, index, heads)
         self.with_modes = tuple(layer for layer in self.modules() if isinstance(layer, Dropout))
-
-    @property
-    def embeddings(self) -> list[PeriodicFeatures | ColumnwiseEmbedding]:
-        """The layers that embed numeric columns."""
-        return [each for each in (self.periodic, self.piecewise_linear) if each is not None]
-
-    @property
-    def first(self) -> list[PeriodicFeatures | ColumnwiseEmbedding | InputScale]:
-        """The layers before the hidden ones."""
-        return [*self.embeddings, *([] if self.input_scale is None else [self.input_scale])]
 
     def forward_by_autograd(self, x: Input) -> Output:
         """Applies the hidden layers in turn, then the output layer."""

@@ -61,8 +61,13 @@ class Network(nn.Module):
         Only columns with an indicator may have missing values.
         """
         z, inputs = self._forward(x)
+        offset = self.offset(inputs)
+        return z if offset is None else z + offset
+
+    def offset(self, inputs: Inputs) -> HeadOutputs | None:
+        """What the linear path adds to the output of the body's heads in training; None: nothing."""
         offset = None if self.linear_path is None else self.linear_path.offset(inputs)
-        return z if offset is None else z + offset.repeat_interleave(self.heads, 1)
+        return None if offset is None else offset.repeat_interleave(self.heads, 1)
 
     def forward_body(self, x: Rows) -> tuple[Outputs, Inputs]:
         """The mean output of the body's heads, and the network's input; likewise."""

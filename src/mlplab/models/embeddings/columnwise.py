@@ -82,8 +82,7 @@ class ColumnwiseEmbedding(nn.Module, ABC):
 
     def operation(self, x: Buffer, workspace: Workspace) -> Operation:
         """The same; the derivative is that of `Linear`, then that of the features."""
-        weight, grad_weight = workspace.parameter(self, "weight")
-        bias, grad_bias = workspace.parameter(self, "bias")
+        (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         numbers, embedded, kept = self.numbers, self.numbers * self.width, self.kept
         like = x.values.new_empty(len(weight) * numbers, x.values.shape[1], 0)
         a, z, grad_a = (Buffer(like, width) for width in (self.features, self.width, self.features))

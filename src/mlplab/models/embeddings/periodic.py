@@ -59,8 +59,7 @@ class PeriodicFeatures(nn.Module):
 
         ∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos; ∂L/∂w the same times x; ∂L/∂x also from x itself.
         """
-        weight, grad_weight = workspace.parameter(self, "weight")
-        bias, grad_bias = workspace.parameter(self, "bias")
+        (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         numbers, inputs = self.numbers, x.width
         angles, cosines = workspace.new(self.added), workspace.new(self.added)
         output, factor = workspace.new(inputs + self.added), -TURN * self.scale
@@ -117,8 +116,8 @@ class PeriodicProjection(ColumnwiseEmbedding):
 
         ∂L/∂b = −2π Σ sin(2π(wx + b)) · g; ∂L/∂w the same times x.
         """
-        frequency, grad_frequency = workspace.parameter(self, "frequency")
-        phase, grad_phase = workspace.parameter(self, "phase")
+        parameters = workspace.parameters_of(self, "frequency", "phase")
+        (frequency, grad_frequency), (phase, grad_phase) = parameters
         angles = Buffer(planes.padded, planes.width)
         sines, products = (torch.unflatten(each.values, 0, (-1, self.numbers)) for each in (angles, planes))
 

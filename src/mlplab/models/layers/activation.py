@@ -172,7 +172,7 @@ class ParametricActivation(Activation):
 
     def operation(self, z: Buffer, workspace: Workspace) -> Operation:
         """The same; ∂L/∂α = Σ (f(z) − z) · ∂L/∂a, and δ = g + α(f′(z) · g − g) with g = ∂L/∂a."""
-        alpha, grad_alpha = workspace.parameter(self, "weight")
+        [(alpha, grad_alpha)] = workspace.parameters_of(self, "weight")
         function, a = self.operation_into(workspace.new(z.width), z, workspace), workspace.new(z.width)
         f = function.output.values
 

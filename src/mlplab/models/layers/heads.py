@@ -80,7 +80,7 @@ class SharedLinear(Linear):
         ∂L/∂b = Σ δ, ∂L/∂s = Σ δ ∘ u, ∂L/∂W = pᵀη, ∂L/∂r = Σ ηWᵀ ∘ x, ∂L/∂x = ηWᵀ ∘ r, summed over the heads
         in the first layer.
         """
-        parameters = (workspace.parameter(self, name) for name in ("weight", "r", "s", "bias"))
+        parameters = workspace.parameters_of(self, "weight", "r", "s", "bias")
         (weight, grad_weight), (r, grad_r), (s, grad_s), (bias, grad_bias) = parameters
         members, inputs, outputs = weight.shape
         grad_x = workspace.gradient(inputs)
@@ -150,8 +150,7 @@ class SeparateLinear(nn.Module):
 
     def operation(self, a: Buffer, workspace: Workspace) -> Operation:
         """As in `Linear`, for each head."""
-        weight, grad_weight = workspace.parameter(self, "weight")
-        bias, grad_bias = workspace.parameter(self, "bias")
+        (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         (members, _, outputs), heads, inputs = weight.shape, self.heads, a.width
         z, grad_a = workspace.new(outputs), workspace.gradient(inputs)
         shape = members, heads, a.padded.shape[2], z.padded.shape[2]

@@ -29,7 +29,7 @@ class InputScale(nn.Module):
 
     def operation(self, x: Buffer, workspace: Workspace) -> Operation:
         """The same; ∂L/∂s = Σ x ∘ g (over the rows), and ∂L/∂x = s ∘ g, with the gradient g of the result."""
-        scale, grad_scale = workspace.parameter(self, "weight")
+        [(scale, grad_scale)] = workspace.parameters_of(self, "weight")
         output = workspace.new(x.width)
 
         def forward() -> None:

@@ -26,8 +26,7 @@ class LayerNorm(nn.Module):
     def operation(self, z: Buffer, workspace: Workspace) -> Operation:
         """The same; the derivative goes through mean and variance of each row."""
         output, shape = workspace.new(z.width), (z.width,)
-        gamma, grad_gamma = workspace.parameter(self, "weight")
-        beta, grad_beta = workspace.parameter(self, "bias")
+        (gamma, grad_gamma), (beta, grad_beta) = workspace.parameters_of(self, "weight", "bias")
         normed = mean = rstd = z.values
 
         def forward() -> None:

@@ -88,8 +88,7 @@ class Linear(nn.Module):
 
     def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """As matrix products; weights are padded with zeros to multiples of 4 rows and columns."""
-        weight, grad_weight = workspace.parameter(self, "weight")
-        bias, grad_bias = workspace.parameter(self, "bias")
+        (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         members, inputs, outputs = weight.shape
         below, right = -inputs % 4, -outputs % 4
         z, is_padded = workspace.new(outputs), bool(right or (below and a.needs_gradient))
@@ -124,8 +123,7 @@ class Linear(nn.Module):
 
     def _elementwise(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         """With a single input or output, where elementwise products are faster."""
-        weight, grad_weight = workspace.parameter(self, "weight")
-        bias, grad_bias = workspace.parameter(self, "bias")
+        (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         _, inputs, outputs = weight.shape
         z, products = workspace.new(outputs), workspace.new(max(inputs, outputs)).values
 
