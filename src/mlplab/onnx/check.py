@@ -85,8 +85,7 @@ def check_model(
     inputs = model_inputs(schema, compared, decimal_comma=decimal_comma)
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, inputs), strict=True))
-    differences = _class_differences if schema.classes else _number_differences
-    difference = float(np.max([*differences(ensemble, mean, outputs, intervals, sets)]))
+    difference = float(np.max([*_differences(ensemble, mean, outputs, intervals, sets)]))
     check = Check(sample.height, difference, bool(schema.classes))
     if not difference <= TOLERANCE:  # as NaN is
         expected = f"at most {TOLERANCE:g}"
@@ -95,10 +94,21 @@ def check_model(
     return check
 
 
-def _number_differences(
+def _differences(
     ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Levels, sets: Levels
 ) -> Iterator[float]:
-    """The largest difference of each output, in units of `target_sd`."""
+    """The largest difference of each output, in units of `target_sd`.
+
+    Of classes, that of a probability, and the shares of rows whose label or set contradicts these.
+    """
+    if ensemble.schema.classes:
+        probabilities = outputs[probabilities_name(ensemble.schema)]
+        yield float(np.abs(probabilities - mean).max())
+        label, *_ = ensemble.columns(probabilities, ensemble.threshold)
+        yield float(np.mean(outputs[label.name] != label.to_numpy()))
+        for name, level in zip(set_names(ensemble.schema, sets), sets, strict=True):
+            yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
+        return
     units = target_sd(ensemble, ensemble.points(mean))
     of_outputs = [
         *np.resize(units, len(units) + len(ensemble.quantiles)),
@@ -122,18 +132,6 @@ def target_sd(ensemble: Ensemble, points: Y) -> Float64[np.ndarray, " target"]:
     known = {"standard": sd, "log": sd * size, "none": np.zeros_like(sd)}[kind]
     units = np.maximum(points.std(0), known)
     return np.where(units > 0, units, np.where(size > 0, size, 1))
-
-
-def _class_differences(
-    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Levels, sets: Levels
-) -> Iterator[float]:
-    """The largest difference of a probability, and the shares of rows whose label or set contradicts them."""
-    probabilities = outputs[probabilities_name(ensemble.schema)]
-    yield float(np.abs(probabilities - mean).max())
-    label, *_ = ensemble.columns(probabilities, ensemble.threshold)
-    yield float(np.mean(outputs[label.name] != label.to_numpy()))
-    for name, level in zip(set_names(ensemble.schema, sets), sets, strict=True):
-        yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
 
 
 def _with_missing_cells(rows: pl.DataFrame) -> pl.DataFrame:

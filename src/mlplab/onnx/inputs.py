@@ -26,6 +26,8 @@ NAMES = (
 """Months, and days of the week."""
 
 
+EPOCH = "1970-01-01 00:00 (UTC, if there are time zones)"
+
 OF_NAMES = {"%B": "month", "%A": "day of the week"}
 """What the names of a format are."""
 
@@ -68,11 +70,7 @@ def meaning_of(column: Column) -> str:
         case "date" if column.format in NAME_FORMATS:
             return f"a {OF_NAMES[column.format]} in English; any other text is missing"
         case "date":
-            since = (
-                "midnight"
-                if column.format in CLOCK_FORMATS
-                else "1970-01-01 00:00 (UTC, if there are time zones)"
-            )
+            since = "midnight" if column.format in CLOCK_FORMATS else EPOCH
             table = f", in the table written as {column.format}" if column.format else ""
             return f"microseconds since {since}{table}; {NO_DATE} is missing"
 

@@ -70,11 +70,6 @@ def _(layer: HiddenLayer, x: Value) -> Value:
 
 
 @apply.register
-def _(layer: Linear, x: Value) -> Value:
-    return x @ layer.weight.unsqueeze(1) + layer.bias.unsqueeze(1)
-
-
-@apply.register
 def _(layer: SharedLinear, x: Value) -> Value:
     r, s, bias = (parameter.unsqueeze(2) for parameter in (layer.r, layer.s, layer.bias))
     return ((x * r) @ layer.weight.unsqueeze(1)) * s + bias
@@ -86,9 +81,8 @@ def _(layer: SeparateLinear, x: Value) -> Value:
     return x @ weight + layer.bias.unsqueeze(2)
 
 
-@apply.register
-def _(layer: InputScale, x: Value) -> Value:
-    return x * layer.weight.unsqueeze(1)
+apply.register(Linear, lambda layer, x: x @ layer.weight.unsqueeze(1) + layer.bias.unsqueeze(1))
+apply.register(InputScale, lambda layer, x: x * layer.weight.unsqueeze(1))
 
 
 @apply.register
