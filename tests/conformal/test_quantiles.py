@@ -10,10 +10,11 @@ from support import SMALL, train_into
 
 import mlplab
 from mlplab.commands.select_ensemble import select_ensemble
-from mlplab.conformal.quantiles import corrected, interval_levels, pinball_loss
+from mlplab.conformal.quantiles import corrected, interval_levels
 from mlplab.conformal.residuals import Residuals
 from mlplab.errors import UserError
 from mlplab.sklearn import TableRegressor
+from mlplab.training.scoring.scores import scores
 
 LEVELS = [0.1, 0.5, 0.9]
 
@@ -43,7 +44,7 @@ def test_the_pinball_loss_is_scikit_learns() -> None:
         mean_pinball_loss(y, predicted[:, k], sample_weight=weight, alpha=level)
         for k, level in enumerate(LEVELS)
     ]
-    assert pinball_loss(predicted, y, weight, LEVELS) == pytest.approx(np.mean(expected))
+    assert scores(predicted, y, weight, quantiles=LEVELS)["pinball"] == pytest.approx(np.mean(expected))
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,12 @@ def _halves(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
 def test_quantiles_are_scored_beside_those_of_baselines(folder: Path, name: str) -> None:
     run = mlplab.load(folder / name / "0")
     rows = run.test_predictions
-    predicted, y = rows.select("^quantile_.*$").to_numpy(), rows["y"].to_numpy()[:, None]
+    predicted, y = (rows.select(each).to_numpy(writable=True) for each in ("^quantile_.*$", "y"))
     of_test, metrics = run.evaluate(), run.metrics
     for model in ("", "boosting/", "linear/", "constant/"):
         names = [f"{model}test/{each}" for each in ("pinball", "mae", "coverage_0.8", "winkler_0.8")]
         assert [of_test[each] for each in names] == pytest.approx([metrics[each] for each in names])
-    assert metrics["test/pinball"] == pytest.approx(pinball_loss(predicted, y, None, LEVELS))
+    assert metrics["test/pinball"] == pytest.approx(scores(predicted, y, None, quantiles=LEVELS)["pinball"])
     assert metrics["test/mae"] == pytest.approx(np.abs(predicted[:, [1]] - y).mean())
     assert metrics["test/pinball"] < 0.8 * metrics["constant/test/pinball"]
 

@@ -26,8 +26,9 @@ from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.scoring.evaluation import Evaluation
 from mlplab.training.scoring.losses import build_loss
-from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, scores
+from mlplab.training.scoring.scores import Scores, all_scores
 
 NewRows = str | pl.DataFrame
 """The path of a file, or a frame."""
@@ -72,11 +73,7 @@ class EvaluationRows:
 
     def scores(self, ensemble: Ensemble, predicted: Float64[np.ndarray, "row output"]) -> Scores:
         """The scores of an ensemble's predictions, and of its intervals, if it has any."""
-        schema, threshold = self.schema, ensemble.threshold
-        classes, targets, quantiles = len(schema.classes), schema.targets, ensemble.quantiles
-        found = scores(predicted, self.y, self.weight, classes, targets, threshold, quantiles)
-        found |= ensemble.uncertainty.scores(predicted, self.y, self.weight)
-        return found | first_class_scores(schema, predicted, self.y, self.weight)
+        return all_scores(ensemble.uncertainty, predicted, self.y, self.weight, ensemble.threshold)
 
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
@@ -90,11 +87,10 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     loader = Loader(
         imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight
     )
-    loss, thresholds = build_loss([run.config.loss]), [run.threshold]
-    values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds)
-    found, of_rows = {name: value.item() for name, value in values.items()}, predicted[0, : len(y)]
-    found |= run.uncertainty.scores(of_rows, rows.y, rows.weight)
-    return found | first_class_scores(run.schema, of_rows, rows.y, rows.weight)
+    evaluation = Evaluation(build_loss([run.config.loss]), [len(y)], run.schema, [run.threshold])
+    values, predicted = evaluation.score(run.network, loader)
+    metrics = {name: value.item() for name, value in values.items()}
+    return all_scores(run.uncertainty, predicted[0, : len(y)], rows.y, rows.weight, run.threshold, metrics)
 
 
 def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[EvaluationRows, Part]:

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
 from mlplab.conformal.intervals import Bounds, Levels
-from mlplab.conformal.residuals import Column, Residuals
+from mlplab.conformal.residuals import Residuals
 
 Quantiles = Float64[np.ndarray, "row quantile"]
 
@@ -41,14 +41,9 @@ def interval_levels(levels: Levels) -> list[float]:
 
 def bounds_between(predicted: Quantiles, levels: Levels, level: float) -> Bounds:
     """The limits of one of `interval_levels`."""
-    places = [int(np.argmin(np.abs(np.array(levels) - end))) for end in ((1 - level) / 2, (1 + level) / 2)]
-    return predicted[:, None, places]
+    return predicted[:, None, [nearest(levels, (1 - level) / 2), nearest(levels, (1 + level) / 2)]]
 
 
-def pinball_loss(
-    predicted: Quantiles, y: Float64[np.ndarray, "row 1"], weight: Column | None, levels: Levels
-) -> float:
-    """The mean pinball loss of all quantiles."""
-    error, level = y - predicted, np.array(levels)
-    by_row = np.maximum(level * error, (level - 1) * error).mean(1)
-    return float(np.average(by_row, weights=weight))
+def nearest(levels: Levels, share: float) -> int:
+    """The place of the level that is nearest to a share."""
+    return int(np.argmin(np.abs(np.array(levels) - share)))

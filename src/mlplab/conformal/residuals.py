@@ -40,7 +40,7 @@ class Residuals:
 
     Args:
         rows: the number of rows, or of groups, which count alike; of rows with different weights, the number
-            of equal ones whose mean varies as much (Kish 1965).
+            of `effective_rows`.
         errors: y − ŷ, divided by the scale at ŷ, ascending.
         below, share: the shares of the rows with a lower error, and with this error or a lower one.
         predicted, scale: the mean absolute error near these predictions, in the target's units; linear
@@ -110,6 +110,11 @@ def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[
     return near, (summed + prior * usual) / (total[used] + prior)
 
 
+def effective_rows(weight: Column) -> float:
+    """The number of rows of equal weight whose mean varies as much (Kish 1965)."""
+    return float(weight.sum() ** 2 / (weight**2).sum())
+
+
 def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"]) -> list[Residuals]:
     """The residuals of each target or quantile of rows that were held out; of classes, 1 − p of the true one.
 
@@ -122,7 +127,7 @@ def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row o
     rows, predicted, weight = rows[used], predicted[used], weight[used]
     if not len(rows):
         return []
-    count = int(weight.sum() ** 2 / (weight**2).sum() * (1 + ROUNDING))
+    count = int(effective_rows(weight) * (1 + ROUNDING))
     if groups is not None:
         _, group = np.unique(groups[rows], return_inverse=True)
         weight = weight / np.bincount(group, weight)[group]

@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
 from mlplab.conformal.intervals import Levels
+from mlplab.conformal.quantiles import nearest
 from mlplab.conformal.residuals import Residuals
 from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
 from mlplab.errors import listed
 from mlplab.models.network import Network
-from mlplab.models.targets import ClassProbabilities, TargetScaling
+from mlplab.models.targets import ClassProbabilities
 from mlplab.onnx.graph import Graph, Value
 from mlplab.runs.predictions import (
     column_names,
@@ -55,10 +57,6 @@ def predictions(z: Value, linear: Value | None, network: Network) -> Value:
         z = z * (1 - path.share) + linear * (path.residual + path.share - path.residual * path.share)
     if isinstance(target, ClassProbabilities):
         return (z / target.temperature).op("Softmax", axis=2)
-    return _in_units(z, target)
-
-
-def _in_units(z: Value, target: TargetScaling) -> Value:
     values = z * target.std + target.mean
     values = _ascending(values, target.outputs, 2) if target.quantiles else values
     values = values.op("Exp") if target.log else values
@@ -123,18 +121,17 @@ def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Lev
     meanings += [f"the quantile of level {level:g} of {schema.targets[0]}" for level in levels]
     for name, point, meaning in zip(column_names(schema, levels)[0], points, meanings, strict=True):
         graph.output(name, point, meaning)
-    names = iter(interval_columns(schema, [np.empty((0, targets, 2))] * len(intervals), intervals))
-    for level in intervals:
-        for place in range(targets):
-            for share in ((1 - level) / 2, (1 + level) / 2):
-                if levels:
-                    limit = quantiles[int(np.argmin(np.abs(np.array(levels) - share)))]
-                else:
-                    of_runs = (_quantile(run.residuals[place], points[place], share) for run in ensemble.runs)
-                    limit = weighted_sum(of_runs, ensemble.weights)
-                side = "below" if share < 0.5 else "above"
-                meaning = f"{schema.targets[place]} is {side} it with a probability of {(1 - level) / 2:.5g}"
-                graph.output(next(names).name, limit, meaning)
+    limits = product(intervals, range(targets), {"below": -1, "above": 1}.items())
+    columns = interval_columns(schema, [np.empty((0, targets, 2))] * len(intervals), intervals)
+    for column, (level, place, (side, sign)) in zip(columns, limits, strict=True):
+        share = (1 + sign * level) / 2
+        if levels:
+            limit = quantiles[nearest(levels, share)]
+        else:
+            of_runs = (_quantile(run.residuals[place], points[place], share) for run in ensemble.runs)
+            limit = weighted_sum(of_runs, ensemble.weights)
+        meaning = f"{schema.targets[place]} is {side} it with a probability of {(1 - level) / 2:.5g}"
+        graph.output(column.name, limit, meaning)
 
 
 def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Levels) -> Value:

@@ -104,19 +104,13 @@ class StackTrainer:
         history: Mapping[Run, Curves] = MappingProxyType({}),
     ) -> None:
         self.runs, self.observers, self.signals = list(runs), list(observers), signals
-        stack = build_stack(runs, initialize=state is None)
-        self.data, self.module, self.datamodule = stack.data, stack.module, stack.datamodule
+        self.module, self.datamodule = build_stack(runs, initialize=state is None)
+        self.data = [member for run in runs for member in run.data.members]
         self._started = perf_counter() - (state.seconds if state else 0)
-        stops = [member.callbacks.early_stopping for member in stack.configs]
-        self.best = BestWeights(
-            len(stack.configs),
-            epoch_voters([member.split.val for member in self.data], self.module.ensemble),
-        )
-        self.stopping = EarlyStopping([stop.patience for stop in stops], [stop.min_delta for stop in stops])
-        schedules = [
-            run.config.scheduler if run.config.callbacks.early_stopping.patience == "auto" else None
-            for run in runs
-        ]
+        stops = [member.callbacks.early_stopping for member in self.module.configs]
+        voters = epoch_voters([member.split.val for member in self.data], self.module.ensemble)
+        self.best = BestWeights(len(self.data), voters)
+        self.stopping = EarlyStopping(stops)
         self.pruning = Pruning([run.bracket for run in runs])
         self.shrink, self.history = ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
@@ -125,7 +119,7 @@ class StackTrainer:
             self.best,
             self.history,
             self.stopping,
-            StageStopping(schedules),
+            StageStopping([run.config for run in runs]),
             self.pruning,
             self.shrink,
             signals,

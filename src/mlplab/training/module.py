@@ -18,7 +18,7 @@ from mlplab.data.schema import Schema
 from mlplab.models import Dropout, Network
 from mlplab.models.targets import TargetTransform
 from mlplab.training.optimization.optimizers import MemberOptimizer
-from mlplab.training.optimization.schedules import StepFactors, step_factors
+from mlplab.training.optimization.schedules import step_factors
 from mlplab.training.optimization.updates import clip_by_member
 from mlplab.training.private_interfaces import count_steps
 from mlplab.training.scoring.evaluation import Evaluation, Mean, Values
@@ -28,9 +28,6 @@ from mlplab.training.step_loop import Blocks, StepLoop, set_dropout_rates
 if TYPE_CHECKING:
     from mlplab.training.callbacks.stack_callback import StackCallback
     from mlplab.training.fit import StackTrainer
-
-CHECK_EVERY_STEPS = 1000
-"""Steps after which losses are checked for divergence within an epoch."""
 
 
 class StackModule(LightningModule):
@@ -80,7 +77,8 @@ class StackModule(LightningModule):
         self.monitor = configs[0].monitor
         constant = config.ConstantSchedule(name="constant")
         self._schedules_are_constant = all(run.scheduler == constant for run in configs)
-        self._dropouts = [layer for layer in network.modules() if isinstance(layer, Dropout)]
+        named = network.named_modules()
+        self.dropouts = {name: layer for name, layer in named if isinstance(layer, Dropout)}
         self.ensemble = configs[0].ensemble
         thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
         self.val = Evaluation(self.loss, val, schema, thresholds)
@@ -99,7 +97,6 @@ class StackModule(LightningModule):
         self.blocks = blocks
         self.automatic_optimization = blocks is None
         self.is_interrupted = False
-        self._next_check = CHECK_EVERY_STEPS
         self._next_stop = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -125,7 +122,8 @@ class StackModule(LightningModule):
 
     def configure_optimizers(self) -> MemberOptimizer:
         """One optimizer for all members."""
-        optimizer = MemberOptimizer(self.network, [run.optimizer for run in self.configs])
+        parts = self.blocks.parts if self.blocks else [slice(None)]
+        optimizer = MemberOptimizer(self.network, [run.optimizer for run in self.configs], parts)
         if self.resume_from:
             optimizer.load_member_state(*self.resume_from)
         return optimizer
@@ -135,11 +133,6 @@ class StackModule(LightningModule):
         """The optimizer that the Trainer steps."""
         return self.optimizers(use_pl_optimizer=False)  # type: ignore[return-value]
 
-    def losses(self, batch: Batch) -> Float[Tensor, " member"]:
-        """Each member's loss on its rows, on the scale that is minimised."""
-        z, targets = self.network.forward_heads(batch.x), batch.repeated(self.network.heads)
-        return batch_losses(self.loss, z, targets, self.target_transform)
-
     @property
     def monitored(self) -> Float[Tensor, " member"]:
         """The monitored metric of the last epoch, negated if its highest value is the best."""
@@ -148,12 +141,9 @@ class StackModule(LightningModule):
     @property
     def train_losses(self) -> Mean:
         """The losses of the epoch's steps so far."""
-        self._take_losses()
+        if self.step_loop is not None:
+            self.step_loop.take_losses(self._train_losses)
         return self._train_losses
-
-    def _take_losses(self) -> None:
-        if self.step_loop is not None and (taken := self.step_loop.take_losses()):
-            self._train_losses.add(*taken)
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
@@ -163,12 +153,18 @@ class StackModule(LightningModule):
         """Which runs have an active member."""
         return self.active.view(-1, self.ensemble).any(1)
 
-    def by_run(self, values: Float[Tensor, "*value member"]) -> Float[Tensor, "*value run"]:
-        """The mean of each run's active members; NaN if it has none. A single network's own value."""
-        if self.ensemble == 1:
+    def by_run(
+        self, values: Float[Tensor, "*value member"], members: Bool[Tensor, " member"] | None = None
+    ) -> Float[Tensor, "*value run"]:
+        """The mean of each run's members, by default of active ones (a single network's own value).
+
+        NaN if it has none of these members.
+        """
+        if self.ensemble == 1 and members is None:
             return values
-        active, by_run = (each.view(*each.shape[:-1], -1, self.ensemble) for each in (self.active, values))
-        return torch.where(active, by_run, 0).sum(-1) / active.sum(-1)
+        counted = self.active if members is None else members
+        counted, by_run = (each.view(*each.shape[:-1], -1, self.ensemble) for each in (counted, values))
+        return torch.where(counted, by_run, 0).sum(-1) / counted.sum(-1)
 
     def on_train_start(self) -> None:
         """Calls `on_start` of the callbacks."""
@@ -198,25 +194,21 @@ class StackModule(LightningModule):
 
     def begin_epoch(self) -> None:
         """Sets the learning rates of the epoch's steps, before callbacks of the user may look for them."""
-        self.optimizer.set_factors(self._step_factors(), self.completed_steps)
-        self._next_check = CHECK_EVERY_STEPS * max(1, math.ceil(self.completed_steps / CHECK_EVERY_STEPS))
-
-    def _step_factors(self) -> StepFactors | None:
-        """Those of the epoch's steps; None if they cannot have changed."""
-        schedules, steps, epoch = [run.scheduler for run in self.configs], self.steps, self.completed_epochs
-        if self.values and self._schedules_are_constant:
-            return None
-        done = epoch * steps + torch.arange(steps, dtype=torch.float64)
-        return step_factors(schedules, done / (self.max_epochs * steps), epoch)
+        factors, steps, epoch = None, self.steps, self.completed_epochs
+        if not (self.values and self._schedules_are_constant):  # so they may have changed
+            done = epoch * steps + torch.arange(steps, dtype=torch.float64)
+            schedules = [run.scheduler for run in self.configs]
+            factors = step_factors(schedules, done / (self.max_epochs * steps), epoch)
+        self.optimizer.set_factors(factors, self.completed_steps)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Returns the sum of the members' losses; of a block, makes all steps and returns None."""
         if self.step_loop is not None:
             self._train_block(batch, self.step_loop)
             return None
-        self._check_divergence_at_times()
-        set_dropout_rates(self._dropouts, self.optimizer.values())
-        losses = self.losses(batch)
+        set_dropout_rates(self.dropouts.values(), self.optimizer.values())
+        z, targets = self.network.forward_heads(batch.x), batch.repeated(self.network.heads)
+        losses = batch_losses(self.loss, z, targets, self.target_transform)
         self.train_losses.add(losses.detach()[:, None], batch.rows()[:, None])
         self.completed_steps += 1
         return losses.sum()
@@ -227,7 +219,6 @@ class StackModule(LightningModule):
         step_loop.load(block)
         left = block.x.shape[1]
         while left and not self.is_interrupted and not self.trainer.should_stop:
-            self._check_divergence_at_times()
             made = step_loop.advance(min(left, self.steps - self.completed_steps, self._until_stop()))
             left -= made
             self.completed_steps += made
@@ -236,7 +227,7 @@ class StackModule(LightningModule):
             is_epoch_over = self.completed_steps == self.steps or self.trainer.should_stop
             if self.spans_epochs and is_epoch_over and not self.is_interrupted:
                 self._validate(step_loop)
-        self._take_losses()
+        step_loop.take_losses(self._train_losses)
 
     def _until_stop(self) -> int:
         """The number of steps until a callback has to see the network."""
@@ -254,11 +245,6 @@ class StackModule(LightningModule):
                 self.validation_step(self.trainer.strategy.batch_to_device(batch), number)
         self.on_validation_epoch_end()
         self.on_validation_end()
-
-    def _check_divergence_at_times(self) -> None:
-        if self.completed_steps >= self._next_check:
-            self._next_check += CHECK_EVERY_STEPS
-            self._check_divergence()
 
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]  # Lightning inspects it at each step
 
@@ -294,14 +280,12 @@ class StackModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Computes the epoch's values."""
-        values: Values = {}
-        if self.train_losses.values:
-            mean = self._train_losses.compute()
-            if not mean.isfinite().all():
-                self._check_divergence()
-            self._train_losses = Mean()
-            values["train/loss"] = self._in_target_units(mean)
+        mean = self.train_losses.compute()
+        if not mean.isfinite().all():
+            self._stop_where_losses_diverged()
+        self._train_losses = Mean()
         validated = self.val.compute_and_reset(self.target_transform)
+        values = {"train/loss": self._in_target_units(mean)}
         values |= {f"val/{name}": value for name, value in validated.items()}
         of_epoch = torch.stack([*values.values()]).cpu()
         self.values |= {"train/lr": self.optimizer.lr, **dict(zip(values, of_epoch.unbind(), strict=True))}
@@ -318,8 +302,8 @@ class StackModule(LightningModule):
     def _in_target_units(self, losses: Float[Tensor, " member"]) -> Float64[Tensor, " member"]:
         return self.loss.in_target_units(losses, self.target_transform)
 
-    def _check_divergence(self) -> None:
-        losses = torch.cat(self.train_losses.values, 1)
+    def _stop_where_losses_diverged(self) -> None:
+        losses = torch.cat(self._train_losses.values, 1)
         is_bad = ~losses.isfinite()
         for member in is_bad.any(1).nonzero().flatten().tolist():
             step = int(is_bad[member].int().argmax())
@@ -331,4 +315,3 @@ class StackModule(LightningModule):
             self.active[member] = False
             remedy = "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
             self.diverged[member] = f"{reason}, in epoch {self.completed_epochs + 1}; {remedy}"
-            self.trainer.should_stop |= not self.active.any()

@@ -1,15 +1,13 @@
 """The resume state of a stack: captured from one, reduced to some of its members, restored in another."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from mlplab.models import Dropout
 from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.module import StackModule
 from mlplab.training.private_interfaces import set_counters
 
 if TYPE_CHECKING:
@@ -102,7 +100,7 @@ def capture(stack: "StackTrainer") -> StackState:
             "members": {"epochs": module.epochs, "active": module.active},
             "network": module.network.state_dict(),
             "optimizer": module.optimizer.member_state(),
-            "dropout": {name: torch.stack(layer.states(device)) for name, layer in _dropouts(module)},
+            "dropout": {name: torch.stack(layer.states(device)) for name, layer in module.dropouts.items()},
             "losses": module.train_losses.state(),
             "rungs": pruning.values,
             "best": {"epochs": best.epochs, "lowest": best.lowest, "not_diverged": best.not_diverged},
@@ -127,45 +125,37 @@ def restore(state: StackState, stack: "StackTrainer") -> None:
         WrongStateError: if the state is not one of this stack.
     """
     try:
-        _restore(state, stack)
+        module, best, stopping, pruning = stack.module, stack.best, stack.stopping, stack.pruning
+        device, parts = stack.trainer.strategy.root_device, state.parts
+
+        def on_device(part: str) -> Tensors:
+            return {name: tensor.to(device) for name, tensor in parts[part].items()}
+
+        module.network.load_state_dict(parts["network"])
+        module.resume_from = (parts["optimizer"], state.step)
+        for name, layer in module.dropouts.items():
+            for source, saved in zip(layer.generators(device), parts["dropout"][name], strict=True):
+                source.set_state(saved.clone())  # can crash with a view into a larger tensor
+        module.train_losses.load_state(on_device("losses"))
+        module.epochs, module.active = (parts["members"][name] for name in ("epochs", "active"))
+        module.completed_epochs, module.completed_steps = state.epoch, state.batch
+        best.epochs, best.lowest, best.not_diverged = (
+            parts["best"][name] for name in ("epochs", "lowest", "not_diverged")
+        )
+        best.network, best.values = on_device("best_network"), parts["best_values"]
+        stopping.lowest, stopping.waited = (parts["stopping"][name] for name in ("lowest", "waited"))
+        stopping.network = on_device("stopped_network")
+        pruning.values = parts["rungs"]
+        for observer in stack.observers:
+            if observer.part:
+                observer.load_state(parts.get(observer.part, {}))
+        module.diverged, pruning.reasons = (
+            {member: reason for member, reason in enumerate(reasons) if reason}
+            for reasons in (state.diverged, state.pruned)
+        )
+        epoch, batch = state.epoch, module.batches(module.steps) - module.batches(module.steps - state.batch)
+        if module.spans_epochs:
+            epoch, batch = int(state.epoch >= module.max_epochs), 0
+        set_counters(stack.trainer, epoch=epoch, batch=batch, step=state.step)
     except (RuntimeError, LookupError, TypeError, ValueError) as error:
         raise WrongStateError(str(error)) from error
-
-
-def _restore(state: StackState, stack: "StackTrainer") -> None:
-    module, best, stopping, pruning = stack.module, stack.best, stack.stopping, stack.pruning
-    device, parts = stack.trainer.strategy.root_device, state.parts
-
-    def on_device(part: str) -> Tensors:
-        return {name: tensor.to(device) for name, tensor in parts[part].items()}
-
-    module.network.load_state_dict(parts["network"])
-    module.resume_from = (parts["optimizer"], state.step)
-    for name, layer in _dropouts(module):
-        for source, saved in zip(layer.generators(device), parts["dropout"][name], strict=True):
-            source.set_state(saved.clone())  # can crash with a view into a larger tensor
-    module.train_losses.load_state(on_device("losses"))
-    module.epochs, module.active = (parts["members"][name] for name in ("epochs", "active"))
-    module.completed_epochs, module.completed_steps = state.epoch, state.batch
-    best.epochs, best.lowest, best.not_diverged = (
-        parts["best"][name] for name in ("epochs", "lowest", "not_diverged")
-    )
-    best.network, best.values = on_device("best_network"), parts["best_values"]
-    stopping.lowest, stopping.waited = (parts["stopping"][name] for name in ("lowest", "waited"))
-    stopping.network = on_device("stopped_network")
-    pruning.values = parts["rungs"]
-    for observer in stack.observers:
-        if observer.part:
-            observer.load_state(parts.get(observer.part, {}))
-    module.diverged, pruning.reasons = (
-        {member: reason for member, reason in enumerate(reasons) if reason}
-        for reasons in (state.diverged, state.pruned)
-    )
-    epoch, batch = state.epoch, module.batches(module.steps) - module.batches(module.steps - state.batch)
-    if module.spans_epochs:
-        epoch, batch = int(state.epoch >= module.max_epochs), 0
-    set_counters(stack.trainer, epoch=epoch, batch=batch, step=state.step)
-
-
-def _dropouts(module: StackModule) -> Iterator[tuple[str, Dropout]]:
-    return ((name, layer) for name, layer in module.network.named_modules() if isinstance(layer, Dropout))

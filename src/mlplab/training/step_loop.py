@@ -31,7 +31,8 @@ from mlplab.models.embeddings.categories import append_embeddings, embedding_gra
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
 from mlplab.training.optimization.updates import clip_by_member
-from mlplab.training.scoring.losses import Divisor, RowWeights, build_loss, loss_terms, mean_losses
+from mlplab.training.scoring.evaluation import Mean
+from mlplab.training.scoring.losses import Terms, build_loss
 from mlplab.training.step_graphs import StepGraphs
 
 TOGETHER = 16
@@ -87,9 +88,7 @@ class _Block:
     """
 
     inputs: list[list[tuple[Tensor, ...]]]
-    y: Float[Tensor, "member step batch target"]
-    weight: RowWeights
-    divisor: Divisor
+    terms: Terms
     rows: Float64[Tensor, "member step"]
     outputs: list[list[Float[Tensor, "member batch output"]]]
     made: int = 0
@@ -121,7 +120,6 @@ class StepLoop:
         self.embeddings = None if encoder is None else encoder.weight
         self._dropouts = [layer for layer in self.body.with_modes if isinstance(layer, Dropout)]
         self.optimizer, self.max_norm, self.parts = optimizer, max_norm, list(parts)
-        optimizer.split(self.parts)
         self._workspaces: list[Workspace] = []
         self._gradients: list[list[Tensor]] = []
         self._block: _Block | None = None
@@ -135,23 +133,20 @@ class StepLoop:
             values.view(len(values), steps, rows, -1) for values in (parts.columns, parts.embedded_rows)
         )
         repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
-        y, weight, divisor = loss_terms(repeated, transform)
-        shape = *y.shape[:3], -1
-        path, linear = self.network.linear_path, y.new_empty(*y.shape[:3], 0)
-        if path is not None and (offset := path.offset(parts)) is not None:
-            linear = offset.repeat_interleave(self.network.heads, 1).view(shape)
-        share = (y.new_ones(y.shape[:2]) / divisor)[..., None, None]
-        share = share if weight is None else share * weight
+        terms = Terms.of(repeated, transform)
+        linear = terms.y.new_empty(*terms.y.shape[:3], 0)
+        if (offset := self.network.offset(parts)) is not None:
+            linear = offset.view(*terms.y.shape[:3], -1)
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
             self._workspaces = [self._workspace(x[part, 0], embedded[part, 0], part) for part in self.parts]
             gradients = [each.grad for each in self.optimizer.parameters if each.grad is not None]
             self._gradients = [[gradient[part] for gradient in gradients] for part in self.parts]
+        of_steps = x, embedded, terms.y, terms.share(), linear
         inputs = [
-            list(zip(*(values[part].unbind(1) for values in (x, embedded, y, share, linear)), strict=True))
-            for part in self.parts
+            list(zip(*(values[part].unbind(1) for values in of_steps), strict=True)) for part in self.parts
         ]
-        self._block = _Block(inputs, y, weight, divisor, batch.rows(), [[] for _ in self.parts])
+        self._block = _Block(inputs, terms, batch.rows(), [[] for _ in self.parts])
 
     def advance(self, most: int) -> int:
         """Makes the next step of the block, or as many as parts make at a time; at most so many.
@@ -187,12 +182,9 @@ class StepLoop:
         rows, embeddings = self.optimizer.rows, self.embeddings
         is_repeatable = not self.body.with_modes and (embeddings is None or not embeddings.is_cuda)
         if is_repeatable and rows["weights"].device.type in TENSOR_DEVICES:
-            return StepGraphs(self._step, rows.values(), self._memory)
+            # What holds the other tensors that a step uses is replaced, never changed.
+            return StepGraphs(self._step, rows.values(), lambda: (self._workspaces, self.optimizer.groups))
         return self._step
-
-    def _memory(self) -> tuple[object, ...]:
-        """What holds the tensors that a step uses besides its arguments; each is replaced, never changed."""
-        return self._workspaces, self.optimizer.groups
 
     def _step(
         self, part: int, x: Tensor, embedded: Tensor, y: Tensor, share: Tensor, linear: Tensor, *values: Any
@@ -223,15 +215,12 @@ class StepLoop:
         for layer in self.body.with_modes:
             layer.training = True
 
-    def take_losses(self) -> tuple[Float[Tensor, "member step"], Float64[Tensor, "member step"]] | None:
-        """Each member's losses and (weighted) rows of the steps made since the last call; None if none is."""
+    def take_losses(self, losses: Mean) -> None:
+        """Adds each member's losses and (weighted) rows of the steps made since the last call."""
         block = self._block
         if block is None or block.taken == block.made:
-            return None
+            return
         steps, block.taken = slice(block.taken, block.made), block.made
         outputs, block.outputs = block.outputs, [[] for _ in self.parts]
-        z, y = torch.cat([torch.stack(of_part, 1) for of_part in outputs]), block.y[:, steps]
-        values = self.loss.by_row(z.flatten(1, 2), y.flatten(1, 2)).view(y.shape)
-        weight = None if block.weight is None else block.weight[:, steps]
-        divisor = block.divisor if isinstance(block.divisor, int) else block.divisor[:, steps]
-        return mean_losses(values, weight, divisor), block.rows[:, steps]
+        z = torch.cat([torch.stack(of_part, 1) for of_part in outputs])
+        losses.add(block.terms.steps(steps).losses(self.loss, z), block.rows[:, steps])

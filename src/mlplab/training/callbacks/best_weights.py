@@ -55,9 +55,7 @@ class BestWeights(StackCallback):
 
     def by_run(self, module: StackModule) -> Float64[Tensor, " run"]:
         """The mean `lowest` of each run's members that have not diverged; NaN if all have."""
-        lowest = self.lowest.view(-1, module.ensemble)
-        not_diverged = _not_diverged(module).view_as(lowest)
-        return torch.where(not_diverged, lowest, 0).sum(1) / not_diverged.sum(1)
+        return module.by_run(self.lowest, _not_diverged(module))
 
     def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
         """The metric that decides about each member: the mean of its voters that have not diverged."""

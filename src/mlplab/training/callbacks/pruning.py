@@ -59,7 +59,7 @@ class Pruning(StackCallback):
                 self._compare(runs, rungs[number - 1].earlier, str(number), place, stack)
         deadline = min((bracket.deadline for bracket in self.brackets if bracket), default=math.inf)
         self.time_is_over = epoch < epochs and time.time() > deadline
-        stack.trainer.should_stop |= self.time_is_over or not module.active.any()
+        stack.trainer.should_stop |= self.time_is_over
 
     def _compare(
         self, runs: Sequence[int], earlier: Sequence[float], number: str, place: str, stack: "StackTrainer"
@@ -75,10 +75,8 @@ class Pruning(StackCallback):
             if not survives:
                 shown = f"{module.monitor} {sign * value:.4g}"
                 reason = f"pruned at {place}: {shown} is not among the best {places(total)} of {total}"
-                chosen = torch.zeros_like(module.active)
-                chosen[members] = module.active[members]
                 self.reasons.update(dict.fromkeys(members, reason))
-                stack.stopping.stop(chosen, module)
+                stack.stopping.stop(members, module)
 
     def metrics(self, member: int, sign: int) -> dict[str, float | int]:
         """The monitored metric of a member's run at each rung that it has reached, as `rung/NUMBER`; if it

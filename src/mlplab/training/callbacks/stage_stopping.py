@@ -11,7 +11,7 @@ from torch.func import functional_call
 from mlplab import config
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.optimization.schedules import stage_ends
-from mlplab.training.scoring.losses import pinball
+from mlplab.training.scoring.losses import row_errors
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -28,31 +28,26 @@ class StageStopping(StackCallback):
     compares the errors of validation rows at its end and in the best epochs.
 
     Args:
-        schedules: of each run; None: it is not stopped.
+        configs: of each run; it is only stopped with callbacks.early_stopping.patience=auto.
     """
 
-    def __init__(self, schedules: Sequence[config.Schedule | None]) -> None:
-        self.schedules = list(schedules)
+    def __init__(self, configs: Sequence[config.ResolvedConfig]) -> None:
+        self.configs = list(configs)
 
     def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops runs where a stage has ended; not after the first one, nor in the last epoch."""
-        module = stack.module
-        candidates = [run for run in range(len(self.schedules)) if self._was_in_vain(run, stack)]
-        if candidates:
-            differences = self._differences(stack)
-            members = torch.zeros_like(module.active)
-            for run in candidates:
-                if self._is_worse(_active_members(run, stack), stack, *differences):
-                    members[stack.members(run)] = True
-            stack.stopping.stop(module.active & members, module)
-            stack.trainer.should_stop |= not module.active.any()
+        candidates = [run for run in range(len(self.configs)) if self._was_in_vain(run, stack)]
+        differences = self._differences(stack) if candidates else ()
+        for run in candidates:
+            if self._is_worse(_active_members(run, stack), stack, *differences):
+                stack.stopping.stop(stack.members(run), stack.module)
 
     def _was_in_vain(self, run: int, stack: "StackTrainer") -> bool:
         """Whether a stage has ended in which no network of a run had its best epoch."""
-        module, schedule, members = stack.module, self.schedules[run], _active_members(run, stack)
-        epoch = module.completed_epochs
-        ends = [] if schedule is None else stage_ends(schedule, module.max_epochs)
-        if not members or epoch not in ends[1:-1]:
+        module, section, members = stack.module, self.configs[run], _active_members(run, stack)
+        ends, epoch = stage_ends(section.scheduler, module.max_epochs), module.completed_epochs
+        is_automatic = section.callbacks.early_stopping.patience == "auto"
+        if not (is_automatic and members and epoch in ends[1:-1]):
             return False
         return bool((stack.best.epochs[members] <= ends[ends.index(epoch) - 1]).all())
 
@@ -98,18 +93,3 @@ class StageStopping(StackCallback):
 
 def _active_members(run: int, stack: "StackTrainer") -> list[int]:
     return [member for member in stack.members(run) if stack.module.active[member]]
-
-
-def row_errors(
-    predicted: Float64[Tensor, "member batch output"],
-    y: Float64[Tensor, "member batch target"],
-    quantiles: Sequence[float] = (),
-) -> Float64[Tensor, "member batch"]:
-    """The absolute error of each row, summed over targets; the pinball loss of quantiles; or its log loss."""
-    if quantiles:
-        level = torch.tensor(quantiles, dtype=y.dtype, device=y.device)
-        return pinball(predicted, y, level).mean(2)
-    if predicted.shape == y.shape:
-        return (predicted - y).abs().sum(2)
-    smallest = torch.finfo(predicted.dtype).tiny
-    return -predicted.gather(2, y.long()).clamp(min=smallest)[..., 0].log()

@@ -23,7 +23,7 @@ from mlplab.training.optimization.schedules import (
     TENSOR_DEVICES,
     StepFactors,
     StepValues,
-    average_share,
+    step_numbers,
     step_tensors,
 )
 from mlplab.training.optimization.updates import Rows, Settings, adam, decay_by_tensor, sgd
@@ -66,6 +66,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     Args:
         network: its parameters are of shape `[member, row, column]`.
         settings: all of SGD or all of Adam and AdamW.
+        parts: of the members, which are updated one after another.
 
     Attributes:
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
@@ -73,7 +74,9 @@ class MemberOptimizer(torch.optim.Optimizer):
         groups: of each part; a new list where other members belong together than before.
     """
 
-    def __init__(self, network: nn.Module, settings: Sequence[Settings]) -> None:
+    def __init__(
+        self, network: nn.Module, settings: Sequence[Settings], parts: Sequence[slice] = (slice(None),)
+    ) -> None:
         super().__init__(network.parameters(), {})
         self.parameters: list[nn.Parameter] = self.param_groups[0]["params"]
         self.settings = list(settings)
@@ -85,29 +88,20 @@ class MemberOptimizer(torch.optim.Optimizer):
         widths = padded_widths(self.parameters)
         self.rows = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
         self._columns = [*zip(parameter_kinds(network), pairwise(accumulate(widths, initial=0)), strict=True)]
-        self._gradients, self._weights = (
-            unpacked(self.rows[name].detach(), self.parameters) for name in ("gradients", "weights")
-        )
-        for parameter, weights in zip(self.parameters, self._weights, strict=True):
+        self._views = {name: unpacked(rows.detach(), self.parameters) for name, rows in self.rows.items()}
+        for parameter, weights in zip(self.parameters, self._views["weights"], strict=True):
             parameter.data = weights.copy_(parameter.detach())
         if self.has_average:
             self.rows["average"].copy_(self.rows["weights"])
-            self._average = unpacked(self.rows["average"], self.parameters)
         self.zero_grad()
         self._kinds = [each.model_dump_json(exclude={"lr"}) for each in settings]
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
         self._factors: StepFactors = self._base_lr.new_empty(1, 0, len(settings))
-        self._parts = [slice(len(self.settings))]
+        self._parts = list(parts)
         self._together: list[list[list[int]]] = []
         self.groups: list[list[Group]] = []
-        self._by_step: list[tuple[list[float], ...]] = []
-        self._takes_tensors = self.rows["weights"].device.type in TENSOR_DEVICES
-        self._tensors: list[StepValues] = []
+        self._values: list[StepValues] = []
         self._next = 0
-
-    def split(self, parts: Sequence[slice]) -> None:
-        """Divides the members into parts that are updated one after another; before `set_factors`."""
-        self._parts = list(parts)
 
     def set_factors(self, factors: StepFactors | None, done: int = 0) -> None:
         """Sets those of an epoch's steps. None: they are those of the epoch before.
@@ -116,13 +110,11 @@ class MemberOptimizer(torch.optim.Optimizer):
         """
         self._next = done
         if factors is not None:
-            before, self._factors = self._factors, torch.cat([self._base_lr * factors[:1], factors[1:]])
+            self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
-            if not torch.equal(self._factors, before):
-                self._by_step = [*zip(*self._factors.tolist(), strict=True)]
-                self._group()
-        if self._takes_tensors:
-            self._tensors = step_tensors(self._factors, self.steps - done, self.rows["weights"])
+            self._group()
+        step_values = step_tensors if self.rows["weights"].device.type in TENSOR_DEVICES else step_numbers
+        self._values = step_values(self._factors, self.steps - done, self.rows["weights"])
 
     def _group(self) -> None:
         """Puts together the members of each part that one call updates."""
@@ -161,7 +153,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         with torch.enable_grad():
             result = closure() if closure is not None else None
         with torch.no_grad():
-            for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+            for parameter, gradient in zip(self.parameters, self._views["gradients"], strict=True):
                 if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
             for part in range(len(self._parts)):
@@ -177,10 +169,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     def values(self, ahead: int = 0) -> StepValues:
         """Those of the next step, or of one so many steps ahead."""
-        if self._takes_tensors:
-            return self._tensors[self._next + ahead]
-        number = self.steps + ahead + 1
-        return number, average_share(number), *self._by_step[self._next + ahead]
+        return self._values[self._next + ahead]
 
     def update(self, part: int, values: StepValues) -> None:
         """Updates a part of the members by the gradients in `rows`, in a step with these values.
@@ -210,7 +199,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""
         self.rows["gradients"].zero_()
-        for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+        for parameter, gradient in zip(self.parameters, self._views["gradients"], strict=True):
             if parameter.grad is not gradient:
                 parameter.grad = gradient
 
@@ -218,9 +207,9 @@ class MemberOptimizer(torch.optim.Optimizer):
         """Makes the parameters the average of the weights, or the weights of the last step again."""
         if self.has_average and shown != self._shows_average:
             self._shows_average = shown
-            values = self._average if shown else self._weights
-            for parameter, of_parameter in zip(self.parameters, values, strict=True):
-                parameter.data = of_parameter
+            views = self._views["average" if shown else "weights"]
+            for parameter, view in zip(self.parameters, views, strict=True):
+                parameter.data = view
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -23,6 +23,8 @@ StepFactors = Float64[Tensor, "factor step member"]
 """Of each member's learning rate in the steps of an epoch, and, unless they are always 1, of its weight decay
 and dropout rate."""
 
+Weights = Float[Tensor, "member weight"]
+
 StepValues = tuple[Any, ...]
 """A step's number, its share in the weight average, each member's learning rate, and, unless they are always
 1, the factors of weight decay and dropout rates."""
@@ -92,15 +94,20 @@ def average_share(number: Any) -> Any:
     return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
 
 
-def step_tensors(
-    factors: StepFactors, before: int, weights: Float[Tensor, "member weight"]
-) -> list[StepValues]:
-    """The values of an epoch's steps, before which so many have been made, as tensors where the weights are.
-
-    The kernels of the updates read the number and the learning rate as float32 there.
+def step_numbers(factors: StepFactors, before: int, weights: Weights) -> list[StepValues]:
+    """The values of an epoch's steps, before which so many have been made.
 
     Args:
         factors: with the learning rates themselves.
+    """
+    by_step = enumerate(zip(*factors.tolist(), strict=True), before + 1)
+    return [(number, average_share(number), *each) for number, each in by_step]
+
+
+def step_tensors(factors: StepFactors, before: int, weights: Weights) -> list[StepValues]:
+    """The same, as tensors where the weights are.
+
+    The kernels of the updates read the number and the learning rate as float32 there.
     """
     lr, *regularization = factors
     numbers, single = torch.arange(before + 1, before + 1 + len(lr), dtype=torch.float64), torch.float32

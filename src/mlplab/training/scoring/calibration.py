@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
+from mlplab.conformal.residuals import effective_rows
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
-from mlplab.training.scoring.losses import pinball
+from mlplab.training.scoring.losses import row_errors
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
@@ -99,11 +100,8 @@ def linear_shares(
                 temperature[members] = of_run
             log_probability = (combined.double() / temperature.to(z.device)).log_softmax(2)
             error = -log_probability.gather(2, y.long())
-        elif transform.quantiles:
-            level = torch.tensor(transform.quantiles, dtype=target.dtype, device=target.device)
-            error = pinball(combined, target, level).sum(2, keepdim=True).double()
         else:
-            error = (combined - target).abs().sum(2, keepdim=True).double()
+            error = row_errors(combined, target, transform.quantiles).double().unsqueeze(2)
         error = error if weight is None else error * weight
         for run, members in enumerate(runs):
             errors[place, run] = sum(error[member, : len(rows[member])].sum().item() for member in members)
@@ -182,7 +180,7 @@ def fit_temperature(
     if not (len(share) and np.isfinite(margins).all()):
         return 1.0
     of_rows = np.bincount(np.unique(row.numpy()[used], return_inverse=True)[1], share)
-    share *= float(of_rows.sum() ** 2 / (of_rows**2).sum()) / share.sum()  # rows of equal weight (Kish 1965)
+    share *= effective_rows(of_rows) / share.sum()
     below = margins - margins.max(0)
     low, high = -np.log(HIGHEST), -np.log(LOWEST)  # of log β, with β = 1 / T
     for _ in range(_HALVINGS):

@@ -1,7 +1,8 @@
-"""Scores of each member on validation or test rows, and its predictions."""
+"""Scores of each member on validation or test rows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
@@ -10,7 +11,7 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.models.targets import TargetTransform
-from mlplab.training.scoring.losses import Loss, Outputs, loss_terms, mean_losses
+from mlplab.training.scoring.losses import Loss, Outputs, Terms
 from mlplab.training.scoring.metrics import Metrics, build_metrics
 
 Values = dict[str, Float[Tensor, " member"]]
@@ -43,16 +44,6 @@ class Mean:
         return torch.where(rows > 0, values * rows, 0).sum(1) / rows.sum(1)
 
 
-def outputs(network: Network, batches: Iterable[Batch]) -> Iterator[tuple[Outputs, Batch]]:
-    """The outputs of a network on the scale of the loss, with each batch, on the network's device."""
-    device = network.eval().preprocessing.impute_value.device
-    for batch in batches:
-        with torch.inference_mode():
-            moved = batch.to(device)
-            z = network.forward_scaled(moved.x)
-        yield z, moved
-
-
 class Evaluation(torch.nn.Module):
     """Loss and metrics over batches, on predictions in the targets' own units or probabilities of classes.
 
@@ -77,8 +68,7 @@ class Evaluation(torch.nn.Module):
 
     def add(self, z: Outputs, batch: Batch, transform: TargetTransform) -> None:
         """Adds the loss and the metrics of a batch, given the network's outputs on the scale of the loss."""
-        y, weight, divisor = loss_terms(batch, transform)
-        losses = mean_losses(self.loss.by_row(z, y), weight, divisor)
+        losses = Terms.of(batch, transform).losses(self.loss, z)
         self.losses.add(losses[:, None], batch.rows()[:, None])
         scored = transform.scored(z)
         for size, members, metrics in self.groups:
@@ -87,6 +77,20 @@ class Evaluation(torch.nn.Module):
                 weight = None if batch.row_weight is None else batch.row_weight[members, :rows]
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
         self._rows_seen += z.shape[1]
+
+    def score(
+        self, network: Network, batches: Iterable[Batch]
+    ) -> tuple[Values, Float64[np.ndarray, "member row output"]]:
+        """Loss and metrics of a network over batches, and its predictions, those of padding too."""
+        preprocessing, predicted = network.eval().preprocessing, []
+        transform, device = preprocessing.target_transform, preprocessing.impute_value.device
+        with torch.inference_mode():
+            for batch in batches:
+                moved = batch.to(device)
+                z = network.forward_scaled(moved.x)
+                self.add(z, moved, transform)
+                predicted.append(transform.inverse_transform(z))
+        return self.compute_and_reset(transform), torch.cat(predicted, 1).cpu().numpy()
 
     def compute_and_reset(self, transform: TargetTransform) -> Values:
         """The metrics over all batches added."""

@@ -6,7 +6,7 @@ A new loss needs a function in `LOSSES`, a section in `mlplab.config` and a file
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Shaped
@@ -20,8 +20,7 @@ from mlplab.models.targets import TargetTransform
 
 Outputs = Float[Tensor, "member batch output"]
 Targets = Float[Tensor, "member batch target"]
-RowWeights = Float[Tensor, "member *step batch 1"] | None
-Divisor = Float[Tensor, " member *step"] | int
+MemberLosses = Float[Tensor, " member *step"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,21 @@ def pinball(z: Outputs, y: Targets, level: Float[Tensor, " output"]) -> Outputs:
     """max(τe, (τ − 1)e) of the levels τ, with e = y − z (Koenker & Bassett 1978)."""
     error = y - z
     return torch.maximum(level * error, (level - 1) * error)
+
+
+def row_errors(
+    predicted: Float[Tensor, "member batch output"],
+    y: Float[Tensor, "member batch target"],
+    quantiles: Sequence[float] = (),
+) -> Float[Tensor, "member batch"]:
+    """The absolute error of each row, or its pinball loss, summed over outputs; or its log loss."""
+    if quantiles:
+        level = torch.tensor(quantiles, dtype=y.dtype, device=y.device)
+        return pinball(predicted, y, level).sum(2)
+    if predicted.shape == y.shape:
+        return (predicted - y).abs().sum(2)
+    smallest = torch.finfo(predicted.dtype).tiny
+    return -predicted.gather(2, y.long()).clamp(min=smallest)[..., 0].log()
 
 
 def quantile(losses: Sequence[config.QuantileLoss]) -> Loss:
@@ -137,31 +151,59 @@ def build_loss(losses: Sequence[config.Loss]) -> Loss:
     return LOSSES[losses[0].name](losses)
 
 
-def batch_losses(
-    loss: Loss, z: Outputs, batch: Batch, transform: TargetTransform
-) -> Float[Tensor, " member"]:
-    """Each member's loss on its rows of a batch, given the network's outputs on the scale of the loss.
+class Terms(NamedTuple):
+    """What the losses of a batch depend on, besides the network's outputs; or of the steps of a block.
 
-    It is the mean over targets and rows, weighted by the rows' weights; 0 if all are 0.
+    A member's loss is the mean over targets and rows, weighted by the rows' weights; 0 if all are 0.
+
+    Args:
+        y: the targets on the scale of the loss.
+        weight: of the rows; None: all are 1.
+        divisor: the sum of a member's weights, times the number of targets.
     """
-    return _WeightedMean.apply(loss, z, *loss_terms(batch, transform))
+
+    y: Float[Tensor, "member *step batch target"]
+    weight: Float[Tensor, "member *step batch 1"] | None
+    divisor: Float[Tensor, " member *step"] | int
+
+    @classmethod
+    def of(cls, batch: Batch, transform: TargetTransform) -> "Terms":
+        """Those of a batch or a block."""
+        y = _without_steps(batch.y)
+        row_weight = None if batch.row_weight is None else _without_steps(batch.row_weight)
+        weight = transform.loss_weight(y, row_weight)
+        total = batch.total if weight is row_weight else batch.rows()  # the mean weight of classes is 1
+        target = transform.transform(y).view(batch.y.shape)
+        rows, targets = target.shape[-2:]
+        if weight is None:
+            return cls(target, None, rows * targets)
+        weight = weight.view(*batch.y.shape[:-1], 1).to(target.dtype)
+        sums = weight.sum((-2, -1)) if total is None else total.to(weight.dtype)
+        return cls(target, weight, sums.clamp(min=torch.finfo(weight.dtype).tiny) * targets)
+
+    def steps(self, chosen: slice) -> "Terms":
+        """Those of some steps of a block."""
+        weight, divisor = (
+            each[:, chosen] if isinstance(each, Tensor) else each for each in (self.weight, self.divisor)
+        )
+        return Terms(self.y[:, chosen], weight, divisor)  # type: ignore[arg-type]
+
+    def losses(self, loss: Loss, z: Float[Tensor, "member *step batch output"]) -> MemberLosses:
+        """Σ wl/divisor over a member's rows, with the losses l of each, given the network's outputs."""
+        values = loss.by_row(_without_steps(z), _without_steps(self.y)).view(self.y.shape)
+        return (values if self.weight is None else values * self.weight).sum((-2, -1)) / self.divisor
+
+    def share(self) -> Float[Tensor, "member *step _ 1"]:
+        """w/divisor: the derivative of `losses` is this times that of each row's loss."""
+        share = (self.y.new_ones(self.y.shape[:-2]) / self.divisor)[..., None, None]
+        if self.weight is not None:
+            share = share * self.weight
+        return share
 
 
-def loss_terms(
-    batch: Batch, transform: TargetTransform
-) -> tuple[Float[Tensor, "member *step batch target"], RowWeights, Divisor]:
-    """The targets of a batch on the scale of the loss, the weights of its rows, and their divisor."""
-    y = _without_steps(batch.y)
-    row_weight = None if batch.row_weight is None else _without_steps(batch.row_weight)
-    weight = transform.loss_weight(y, row_weight)
-    total = batch.total if weight is row_weight else batch.rows()  # the mean weight of classes is 1
-    target = transform.transform(y).view(batch.y.shape)
-    rows, targets = target.shape[-2:]
-    if weight is None:
-        return target, None, rows * targets
-    weight = weight.view(*batch.y.shape[:-1], 1).to(target.dtype)
-    sums = weight.sum((-2, -1)) if total is None else total.to(weight.dtype)
-    return target, weight, sums.clamp(min=torch.finfo(weight.dtype).tiny) * targets
+def batch_losses(loss: Loss, z: Outputs, batch: Batch, transform: TargetTransform) -> MemberLosses:
+    """Each member's loss on its rows of a batch, given the network's outputs on the scale of the loss."""
+    return _Losses.apply(loss, z, Terms.of(batch, transform))
 
 
 def _without_steps(part: Shaped[Tensor, "member *step batch column"]) -> Shaped[Tensor, "member row column"]:
@@ -169,33 +211,16 @@ def _without_steps(part: Shaped[Tensor, "member *step batch column"]) -> Shaped[
     return part.reshape(len(part), -1, part.shape[-1])
 
 
-def mean_losses(
-    values: Float[Tensor, "member *step batch target"], weight: RowWeights, divisor: Divisor
-) -> Float[Tensor, " member *step"]:
-    """Σ wf/divisor over a member's rows."""
-    return (values if weight is None else values * weight).sum((-2, -1)) / divisor
-
-
-class _WeightedMean(torch.autograd.Function):
-    """Σ wf/divisor over a member's rows, whose derivative is wf′/divisor for each output."""
+class _Losses(torch.autograd.Function):
+    """`Terms.losses`, with the derivative of the loss."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        loss: Loss,
-        predicted: Outputs,
-        target: Targets,
-        weight: Float[Tensor, "member batch 1"] | None,
-        divisor: Float[Tensor, " member"] | int,
-    ) -> Float[Tensor, " member"]:
-        ctx.terms = loss, predicted, target, weight, divisor
-        return mean_losses(loss.by_row(predicted, target), weight, divisor)
+    def forward(ctx: Any, loss: Loss, z: Outputs, terms: Terms) -> MemberLosses:
+        ctx.given = loss, z, terms
+        return terms.losses(loss, z)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_losses: Float[Tensor, " member"]) -> tuple[Outputs | None, ...]:
-        loss, predicted, target, weight, divisor = ctx.terms
-        share = (grad_losses / divisor).view(-1, 1, 1)
-        if weight is not None:
-            share = share * weight
-        return None, loss.derivative(predicted, target) * share, None, None, None
+    def backward(ctx: Any, grad_losses: MemberLosses) -> tuple[Outputs | None, ...]:
+        loss, z, terms = ctx.given
+        return None, loss.derivative(z, terms.y) * (grad_losses.view(-1, 1, 1) * terms.share()), None

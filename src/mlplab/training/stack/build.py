@@ -1,7 +1,7 @@
 """Builds what the runs of a stack train with: their network and their batches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,28 +33,16 @@ MEMMAP_BLOCK = 1024
 """Consecutive rows of a memory-mapped table that are read together (some tens of kilobytes)."""
 
 
-OF_RUN = [
-    "linear_path.share",
-    *(
-        f"preprocessing.target_transform.{name}"
-        for name in ("temperature", "class_weight", "minimum", "maximum")
-    ),
-]
+OF_TARGET = ("temperature", "class_weight", "minimum", "maximum")
+OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for name in OF_TARGET)]
 """What a run computes itself: linear share, temperature, class weights, the range of its targets."""
 
 
-@dataclass(frozen=True)
-class Stack:
-    """The data and the network of runs that share a network shape and the columns of their tables.
+class Stack(NamedTuple):
+    """The network and the batches of runs that share a network shape and the columns of their tables."""
 
-    Attributes:
-        configs, data: of each network.
-    """
-
-    configs: list[config.ResolvedConfig]
-    data: list[RunData]
-    datamodule: TableDataModule
     module: StackModule
+    datamodule: TableDataModule
 
 
 def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
@@ -69,8 +57,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
         UserError: if the network cannot be built.
     """
     configs = [member for run in runs for member in member_configs(run.config)]
-    data = [member for run in runs for member in run.data.members]
-    joined = in_one_table(data)
+    joined = in_one_table([member for run in runs for member in run.data.members])
     first, table, splits = configs[0], joined[0].table, [member.split for member in joined]
     datamodule = build_datamodule(configs, table, splits)
     check_equal_rows(first, splits)
@@ -90,7 +77,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
     module = StackModule(network, configs, table.schema, datamodule.steps, val, blocks)
-    return Stack(configs, data, datamodule, module)
+    return Stack(module, datamodule)
 
 
 def build_datamodule(

@@ -13,10 +13,15 @@ from mlplab.data.splits.split import Rows
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.outcome import Metrics
 from mlplab.training.run import activations
-from mlplab.training.scoring.calibration import held_out_outputs, linear_shares, mean_weights, temperatures
-from mlplab.training.scoring.evaluation import outputs
+from mlplab.training.scoring.calibration import (
+    best_threshold,
+    held_out_outputs,
+    linear_shares,
+    mean_weights,
+    temperatures,
+)
 from mlplab.training.scoring.mean_predictions import Predicted, out_of_fold
-from mlplab.training.scoring.scores import table_scores, table_threshold
+from mlplab.training.scoring.scores import scores
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -79,11 +84,10 @@ def calibrate(stack: "StackTrainer", runs: Sequence[int]) -> dict[int, Calibrati
 def _score_validation_rows(stack: "StackTrainer", runs: Sequence[int]) -> None:
     """Scores them again: in training, networks have no share of their linear model yet."""
     module, members = stack.module, [member for run in runs for member in stack.members(run)]
-    transform, values = module.network.preprocessing.target_transform, stack.best.values
-    for z, batch in outputs(module.network, stack.datamodule.val_dataloader()):
-        module.val.add(z, batch, transform)
-    for name, scores in module.val.compute_and_reset(transform).items():
-        values[f"val/{name}"][members] = scores[members].to(values[f"val/{name}"])
+    found, _ = module.val.score(module.network, stack.datamodule.val_dataloader())
+    for name, value in found.items():
+        best = stack.best.values[f"val/{name}"]
+        best[members] = value[members].to(best)
 
 
 def _calibrated(
@@ -97,13 +101,15 @@ def _calibrated(
     rows: Rows
     mean: Predicted
     rows, mean = out_of_fold(held_out, parts)
+    y, weight = table.y[rows], None if table.weight is None else table.weight[rows]
     threshold, is_chosen = run.config.threshold, run.config.threshold == "auto"
     if threshold == "auto":
-        threshold = table_threshold(table, rows, mean, run.config.threshold_metric)
-    metrics = Metrics()
+        threshold = best_threshold(mean[:, 1], y[:, 0] == 1, weight, run.config.threshold_metric)
+    metrics, classes, targets = Metrics(), module.schema.classes, module.schema.targets
     if module.ensemble > 1:
         # Not by a threshold that these rows have chosen.
-        found = table_scores(table, rows, mean, DEFAULT_THRESHOLD if is_chosen else threshold, quantiles)
+        at = DEFAULT_THRESHOLD if is_chosen else threshold
+        found = scores(mean, y, weight, len(classes), targets, at, quantiles)
         metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in found.items()}
         metrics["members"] = len(members)
     if module.network.linear_path is not None:
@@ -113,7 +119,7 @@ def _calibrated(
     weights = _weights(stack, index, names)
     for name, weight in zip(names, weights, strict=False):
         metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight
-    if classes := module.schema.classes:
+    if classes:
         metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
     if len(classes) == 2:
         metrics["threshold"] = threshold

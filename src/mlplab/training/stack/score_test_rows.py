@@ -11,10 +11,10 @@ from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.models import Network
 from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
-from mlplab.training.scoring.evaluation import Values
+from mlplab.training.scoring.evaluation import Evaluation, Values
 from mlplab.training.scoring.losses import Loss
 from mlplab.training.scoring.mean_predictions import Predicted, weighted_mean
-from mlplab.training.scoring.scores import Scores, first_class_scores, score_networks, table_scores
+from mlplab.training.scoring.scores import all_scores
 from mlplab.training.stack.calibrate import Calibration
 
 
@@ -29,14 +29,10 @@ def score_test_rows(
     thresholds = np.full(len(datamodule.test), DEFAULT_THRESHOLD)
     for _, chosen in runs:
         thresholds[chosen.members] = chosen.threshold
-    values, predicted = score_networks(
-        network,
-        loss,
-        datamodule.test_dataloader(),
-        [len(rows) for rows in datamodule.test],
-        runs[0][0].data.table.schema,
-        thresholds.tolist(),
-    )
+    rows, schema = [len(rows) for rows in datamodule.test], runs[0][0].data.table.schema
+    evaluation = Evaluation(loss, rows, schema, thresholds.tolist())
+    evaluation = evaluation.to(network.preprocessing.impute_value.device)
+    values, predicted = evaluation.score(network, datamodule.test_dataloader())
     scored = []
     for run, chosen in runs:
         of_members = predicted[chosen.members, : len(run.data.split.test)]
@@ -50,20 +46,17 @@ def _metrics(
 ) -> tuple[Metrics, Predicted]:
     """The scores of a network; of an ensemble, those of its mean prediction and of its networks."""
     table, rows = run.data.table, run.data.split.test
-    quantiles, found, metrics = run.config.quantiles, Scores(), Metrics()
+    quantiles, known, metrics = run.config.quantiles, None, Metrics()
     uncertainty = Uncertainty(table.schema, [chosen.residuals], quantiles)
     mean = weighted_mean(predicted, np.array(chosen.weights))
     if quantiles:
         mean = uncertainty.corrected(mean)
     if not (run.data.bagged or quantiles):
-        found = {name: value.item() for name, value in values.items()}
-    else:
-        found = table_scores(table, rows, mean, chosen.threshold, quantiles)
+        known = {name: value.item() for name, value in values.items()}
     if run.data.bagged:
         metrics |= {f"members/test/{name}": value.double().mean().item() for name, value in values.items()}
         if len(values["loss"]) > 1:
             metrics |= {f"members/sd/test/{name}": value.std().item() for name, value in values.items()}
     y, weight = table.y[rows], None if table.weight is None else table.weight[rows]
-    found |= uncertainty.scores(mean, y, weight)
-    found |= first_class_scores(table.schema, mean, y, weight)
+    found = all_scores(uncertainty, mean, y, weight, chosen.threshold, known)
     return finite({f"test/{name}": value for name, value in found.items()} | metrics), mean
