@@ -49,7 +49,7 @@ class Progress:
     def look(self) -> None:
         """Reads what has changed."""
         with suppress(OSError):  # a folder that vanishes
-            plan = read_stacks(self.root / PLAN_FILE)
+            plan = read_stacks(self.root)
             planned = {run for stack in plan for run in stack}
             alone = [[run] for run in runs_below(self.root) if run not in planned]
             self.stacks = [*plan, *alone] or self.stacks
