@@ -15,7 +15,7 @@ from mlplab.data.cells.dates import parse_datetime
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import typed, typed_na_values
+from mlplab.data.infer.table_spec import typed
 from mlplab.data.table import BLOCK
 from mlplab.errors import listed
 
@@ -151,12 +151,10 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
     return likely
 
 
-def sentinel_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
-    """A note about a column's sentinels; `na_values` are those to declare for all columns."""
+def sentinel_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
+    """A note about a column's sentinels; `likely` are those of all columns."""
     cells = listed(f"{text} in {count:,} cells" for text, count in column.sentinels.items())
-    drop_rows = column.role == "target" and not reader.spec.drop_missing_targets
-    keys = typed_na_values(na_values) + " data.missing_target=drop" * drop_rows
-    return f"{cells} may stand for a missing value; if so: {keys} (in all columns)"
+    return f"{cells} may stand for a missing value; if so: {reader.spec.typed_missing(likely, column.role)}"
 
 
 def compact_date_note(column: InferredColumn, reader: TableReader) -> str:
