@@ -234,7 +234,7 @@ def test_a_worker_trains_the_stack_that_was_written(
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [
-        PlannedRun(run.config, run.folder, bracket=each, overrides=("seed=1",))
+        PlannedRun(run.config, run.folder, bracket=each, overrides=["seed=1"])
         for run in stack.runs
         for each in (bracket, None)
     ]

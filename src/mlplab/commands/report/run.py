@@ -9,7 +9,6 @@ from mlplab.commands.render import format_score, main_scores
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.tables import TextTable, columns_table, importance_in, left_out_table
-from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import MAIN, metrics_among
 from mlplab.data.schema import Schema
@@ -59,7 +58,6 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
             chart for name in figures if name not in (IMPORTANCE, LEARNING_CURVES) for chart in figures[name]
         ],
         "importance": importance_in(folder) or in_sweep,
-        "worst": worst_rows(folder, schema) if schema else [],
         "columns": columns_table(schema) if schema else None,
         "left_out": left_out_table(schema) if schema else None,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),

@@ -13,7 +13,6 @@ from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
-from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
 from mlplab.sweeps.search.space import Space, Value, read_space
@@ -50,7 +49,6 @@ def search(launcher: SweepLauncher) -> None:
         remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    write_total(root, settings.total)
     size = launcher.engine(run).call(estimate, cache, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
