@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.table_reader import TableReader, in_memory
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Schema
@@ -55,7 +55,7 @@ def table_of(
         UserError: with all faults of the table.
     """
     if not source.paths:  # a frame, which is in memory already
-        return read_table(TableReader(source, spec, dtype, in_memory, progress))
+        return read_table(TableReader(source, spec, dtype, progress=progress))
     limit = SHARE_OF_FREE_MEMORY * free_memory() if memory is None else memory
     folder = TABLES / _key(source, spec, dtype)
     if (saved := _load(folder)) and saved.x.nbytes > limit:
@@ -69,7 +69,7 @@ def table_of(
         """An `Allocate`. If the features (the first and largest matrix) are in a file, so are all others."""
         size = shape[0] * shape[1] * np.dtype(dtype).itemsize
         if not size or not (matrices or size > limit):
-            return in_memory(name, shape, dtype)
+            return np.empty(shape, dtype)
         if not matrices:
             log.info("too large for memory: writing it once to %s", folder)
         partial.mkdir(parents=True, exist_ok=True)
