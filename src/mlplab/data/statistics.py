@@ -8,12 +8,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.data.table import BLOCK
 
 Weights = Float64[np.ndarray, "row 1"] | np.float64
 """Weights of rows, or that of all rows."""
-
-BLOCK = 65_536
-"""Rows in memory at a time."""
 
 SAMPLE = 200_000
 """Medians and quantiles are computed from at most this many rows, drawn at random."""

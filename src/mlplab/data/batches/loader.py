@@ -245,7 +245,7 @@ class Loader:
             if len(shuffled):  # nothing is read of windows before the first batch
                 window = (table[rows][shuffled] for table in self._tables)
                 rest = [torch.cat(parts) for parts in zip(rest, window, strict=True)]
-                *batches, rest = zip(*(part.split(self._size) for part in rest), strict=True)
+                *batches, rest = zip(*(torch.split(part, self._size) for part in rest), strict=True)
                 yield from batches
         if len(rest[0]):
             yield rest
