@@ -50,9 +50,10 @@ def _is_of_a_run(folder: Path) -> bool:
     return folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1)))
 
 
-def read_stacks(path: Path) -> list[list[Path]]:
-    """The folders of each stack's runs in a saved plan; empty if there is none."""
+def read_stacks(root: Path) -> list[list[Path]]:
+    """The folders of each stack's runs in a sweep's saved plan; empty if there is none."""
     try:
-        return [[path.parent / str(name) for name in stack] for stack in read_json(path)["stacks"] if stack]
+        stacks = read_json(root / PLAN_FILE)["stacks"]
+        return [[root / str(name) for name in stack] for stack in stacks if stack]
     except (KeyError, TypeError):
         return []

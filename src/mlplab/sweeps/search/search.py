@@ -30,8 +30,8 @@ def search(launcher: SweepLauncher) -> None:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
         RunFailed: if no trial finished, or some failed.
     """
-    composed, root, cache = launcher.composed, launcher.root, launcher.cache
-    settings = composed.settings
+    composed, engine = launcher.composed, launcher.engine
+    settings, cache = composed.settings, engine.cache
     space = read_space(composed.overrides, settings.space)
     (without_search,) = composed.compose({"": space.fixed})
     if isinstance(without_search, RefusedRun):
@@ -40,7 +40,7 @@ def search(launcher: SweepLauncher) -> None:
     _check_ends(composed, space)
     run = resolved(common, cache)
     data = cache.data(run)
-    study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
+    study = SearchStudy(composed.root, space, run.monitor, settings.sampler, run.seed)
     typed = {key: dimension.text for key, dimension in space.dimensions.items()}
     table = study.check_same(typed, _comparable(common, space), data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
@@ -49,7 +49,7 @@ def search(launcher: SweepLauncher) -> None:
         remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    size = launcher.engine(run).call(estimate, cache, run)
+    size = engine.call(estimate, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, settings, defaults, seconds)
