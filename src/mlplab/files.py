@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,9 +11,6 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
-
-if sys.platform != "win32":
-    import fcntl
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -94,7 +90,7 @@ def check_absent(path: Path) -> None:
 def write_json(path: Path, content: object, *, synced: bool = True) -> None:
     """Writes a JSON file, completely or not at all; `synced` as in `replacing`."""
     with replacing(path, synced=synced) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=2, default=os.fspath) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -159,18 +155,3 @@ class FolderLock:
         if self._lock.is_locked:
             (self.folder / LOCK).unlink(missing_ok=True)
             self._lock.release()
-
-
-def is_free(folder: Path) -> bool:
-    """Whether no process holds a folder's lock, as far as this machine can see; never on Windows.
-
-    Nothing is created or written: others' runs can be watched, too.
-    """
-    try:
-        with (folder / LOCK).open("rb") as file:
-            if sys.platform == "win32":
-                return False
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until the file is closed
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)
-    return True

@@ -75,7 +75,7 @@ def build(
     dtype: torch.dtype = torch.float32,
     **changes: object,
 ) -> Preprocessing:
-    return Preprocessing(section(name, **changes), LAYOUT, 1, SEEDS, dtype, statistics or mixed())
+    return Preprocessing(section(name, **changes), LAYOUT, SEEDS, dtype, statistics or mixed())
 
 
 def rows(members: int = 2, count: int = 37) -> Tensor:
@@ -92,7 +92,7 @@ def rows(members: int = 2, count: int = 37) -> Tensor:
 
 
 def of_numbers(name: str, *columns: list[float], dtype: torch.dtype = torch.float64) -> Preprocessing:
-    return Preprocessing(section(name), NUMBERS, 1, [0], dtype, numbers(*columns))
+    return Preprocessing(section(name), NUMBERS, [0], dtype, numbers(*columns))
 
 
 def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def test_standard_subtracts_the_mean_and_divides_by_the_standard_deviation() -> 
     statistics = numbers(*columns)
     expected = (x - statistics["mean"]) / statistics["std"]
     assert torch.equal(columns_of(of_numbers("standard", *columns), x), expected)
-    raw = Preprocessing(section("none", target="none"), NUMBERS, 1, [0], torch.float64, statistics)
+    raw = Preprocessing(section("none", target="none"), NUMBERS, [0], torch.float64, statistics)
     assert columns_of(raw, x) is x
     assert raw.target_transform.inverse_transform(x[..., :1]).equal(x[..., :1])
 
@@ -178,7 +178,7 @@ def test_a_member_does_not_depend_on_the_others(name: str, count: int) -> None:
     def compute(members: list[int]) -> dict[str, Tensor]:
         statistics = {key: values[members] for key, values in mixed().items()}
         seeds = [SEEDS[member] for member in members]
-        preprocessing = Preprocessing(section(name), LAYOUT, 1, seeds, torch.float32, statistics)
+        preprocessing = Preprocessing(section(name), LAYOUT, seeds, torch.float32, statistics)
         transformed = columns_of(preprocessing, x[members])
         (transformed * slopes[members]).sum().backward()
         assert preprocessing.category_encoder is not None
@@ -206,7 +206,7 @@ def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
     assert all(tensor.dim() == 3 and len(tensor) == 2 for tensor in state.values())
     for member in (0, 1):
         one = slice(member, member + 1)
-        alone = Preprocessing(section(name, target="log"), LAYOUT, 1, [9], torch.float32, None)
+        alone = Preprocessing(section(name, target="log"), LAYOUT, [9], torch.float32, None)
         alone.load_state_dict({key: tensor[one] for key, tensor in state.items()})
         assert torch.equal(columns_of(alone, x[one]), columns_of(stack, x)[one])
         assert torch.equal(alone.impute(x[one]).nan_to_num(), stack.impute(x)[one].nan_to_num())

@@ -131,8 +131,8 @@ WEIGHT = torch.rand(200, 1, generator=SOURCE)
 def network(members: Sequence[int], linear_path: LinearPath | None = None) -> Network:
     """Members that are too sure of themselves."""
     section = config("model/preprocessing=none").model.preprocessing
-    layout = FeatureLayout((0, 0), (False, False))
-    preprocessing = Preprocessing(section, layout, 1, members, torch.float32, None, CLASSES)
+    layout = FeatureLayout((0, 0), (False, False), 1, CLASSES)
+    preprocessing = Preprocessing(section, layout, members, torch.float32, None)
     body = Linear(2, CLASSES, seeds=members)
     with torch.no_grad():
         body.weight.mul_(20)

@@ -25,8 +25,8 @@ ROWS_OF_MEMBERS = [torch.randperm(200, generator=GENERATOR)[:count] for count in
 
 
 def network(members: Sequence[int], targets: int) -> Network:
-    layout = FeatureLayout((0,) * 3, (False,) * 3)
-    preprocessing = Preprocessing(CONFIG.model.preprocessing, layout, targets, members, torch.float32, None)
+    layout = FeatureLayout((0,) * 3, (False,) * 3, targets)
+    preprocessing = Preprocessing(CONFIG.model.preprocessing, layout, members, torch.float32, None)
     return Network(preprocessing, Linear(3, targets, seeds=members))
 
 
@@ -80,10 +80,9 @@ CLASS_WEIGHTS = torch.tensor([1.5, 0.5, 1], dtype=torch.float64)
 
 def classifier(members: Sequence[int]) -> Network:
     """Each member with a temperature of its own."""
-    layout, weights = FeatureLayout((0,) * 3, (False,) * 3), CLASS_WEIGHTS.expand(len(members), 1, CLASSES)
-    preprocessing = Preprocessing(
-        CONFIG.model.preprocessing, layout, 1, members, torch.float32, None, CLASSES, weights.clone()
-    )
+    layout = FeatureLayout((0,) * 3, (False,) * 3, 1, CLASSES)
+    weights = CLASS_WEIGHTS.expand(len(members), 1, CLASSES).clone()
+    preprocessing = Preprocessing(CONFIG.model.preprocessing, layout, members, torch.float32, None, weights)
     assert isinstance(preprocessing.target_transform, ClassProbabilities)
     preprocessing.target_transform.temperature[:, 0, 0] = 1 + torch.tensor(members, dtype=torch.float64)
     return Network(preprocessing, Linear(3, CLASSES, seeds=members))

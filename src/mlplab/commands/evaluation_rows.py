@@ -14,12 +14,13 @@ from jaxtyping import Float, Float64
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
+from mlplab.data.class_labels import parse_target
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.load_table import csv_options, table_spec
-from mlplab.data.new_data import FrameTransformer, check_columns, parse_target
+from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK

@@ -168,11 +168,6 @@ class Schema:
         return [of.offset if of.kind == "numeric" or part == "year" else 0.0 for of, part in self.features]
 
     @property
-    def dates(self) -> Sequence[bool]:
-        """For each feature, whether it is of a date."""
-        return [column.kind == "date" for column, _ in self.features]
-
-    @property
     def feature_slices(self) -> list[slice]:
         """The features of each input column."""
         ends = [*accumulate(column.width for column in self.inputs)]

@@ -1,5 +1,6 @@
-"""What a network has to know of its input columns, and which columns preprocessing makes of them."""
+"""What a network has to know of its columns, and which columns preprocessing makes of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlplab import config
@@ -7,15 +8,21 @@ from mlplab import config
 
 @dataclass(frozen=True)
 class FeatureLayout:
-    """The input columns, in the table's order.
+    """The input columns, in the table's order, and the target.
 
     Args:
         category_counts: number of categories of each column, coded from 0; 0 for numeric columns.
         missing: whether each column had missing values anywhere in the table.
+        targets: number of targets.
+        classes: number of the target's classes; 0 for regression.
+        quantiles: the levels that a network outputs instead of a single target; none: it outputs targets.
     """
 
     category_counts: tuple[int, ...]
     missing: tuple[bool, ...]
+    targets: int = 1
+    classes: int = 0
+    quantiles: Sequence[float] = ()
 
     @property
     def numeric(self) -> list[int]:

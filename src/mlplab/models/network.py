@@ -1,6 +1,6 @@
 """A whole network: preprocessing, body, inverse transform of the target."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -12,12 +12,12 @@ from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
 from mlplab.models.backpropagation import BackpropagationModule
-from mlplab.models.embeddings.piecewise_linear import Knots
+from mlplab.models.feature_layout import FeatureLayout
 from mlplab.models.layers.heads import mean_of_heads
 from mlplab.models.linear_path import LinearPath, build_linear_path
 from mlplab.models.mlp import MLP
 from mlplab.models.preprocessing import Inputs, Preprocessing
-from mlplab.models.targets import ClassProbabilities
+from mlplab.models.targets import ClassProbabilities, ClassWeight
 from mlplab.random_streams import SkipInit
 
 OF_SHAPE = {
@@ -123,29 +123,31 @@ def parameter_kinds(network: nn.Module) -> list[ParameterKind]:
 def build_network(
     sections: Sequence[config.ResolvedModel],
     seeds: Sequence[int],
-    preprocessing: Preprocessing,
-    *,
-    initialize: bool = True,
-    knots: Knots | None = None,
+    layout: FeatureLayout,
+    dtype: torch.dtype,
+    statistics: Mapping[str, Tensor] | None = None,
+    class_weight: ClassWeight = None,
 ) -> Network:
-    """A network whose members share a shape; its input and output widths come from the preprocessing.
+    """A network whose members share a shape, with initial weights; without `statistics`, they must be loaded.
 
     Args:
-        initialize: whether to draw initial weights; otherwise they must be loaded.
-        knots: of piecewise-linear embeddings; None: there are none, or they must be loaded.
+        statistics, class_weight: as in `Preprocessing`; with the `knots` of piecewise-linear embeddings.
 
     Raises:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
     """
-    model, widths = sections[0], (preprocessing.width, preprocessing.target_transform.outputs)
+    model, knots, linear_path = sections[0], None, None
     body: nn.Module
-    linear_path = None
-    with nullcontext() if initialize else SkipInit():
+    with SkipInit() if statistics is None else nullcontext():
+        preprocessing = Preprocessing(model.preprocessing, layout, seeds, dtype, statistics, class_weight)
+        widths = preprocessing.width, preprocessing.target_transform.outputs
         if isinstance(model, config.Linear):
             body = MLP(*widths, seeds=seeds)
         elif isinstance(model, config.Mlp):
-            if knots is None and (bins := model.piecewise_linear_bins):
+            if bins := model.piecewise_linear_bins:
                 knots = torch.zeros(len(seeds), bins + 1, len(preprocessing.numeric))
+                if statistics is not None:
+                    knots = preprocessing.scaled(statistics["knots"])
             body = MLP(
                 *widths,
                 activation=[section.activation for section in sections],  # type: ignore[misc, union-attr]
@@ -160,7 +162,7 @@ def build_network(
                 linear_path = build_linear_path(preprocessing, len(seeds))
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
-    body = body.to(preprocessing.impute_value.dtype)
+    body = body.to(dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != TENSOR_DIMENSIONS or tensor.shape[0] != len(seeds):
             what, expected = f"its tensor {name} has the shape {tuple(tensor.shape)}", "[member, row, column]"

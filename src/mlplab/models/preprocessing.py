@@ -1,7 +1,6 @@
 """The first layer of a network: scales, imputes and encodes a table's columns."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -12,8 +11,7 @@ from mlplab import config
 from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
 from mlplab.models.feature_layout import FeatureLayout
 from mlplab.models.scaling import SCALINGS, STATISTICS
-from mlplab.models.targets import ClassProbabilities, TargetScaling, TargetTransform
-from mlplab.random_streams import SkipInit
+from mlplab.models.targets import ClassProbabilities, ClassWeight, TargetScaling, TargetTransform
 
 
 class Inputs(NamedTuple):
@@ -49,12 +47,9 @@ class Preprocessing(nn.Module):
     embeddings, in this order.
 
     Args:
-        targets: number of targets.
         statistics: float64, by their names in `mlplab.data.statistics.member_statistics`. With a log target,
             `y_mean` and `y_std` are those of the logarithm. None: the state must be loaded later.
-        classes: number of the target's classes; 0 for regression.
         class_weight: the weight of each class in the loss; None if all are 1.
-        quantiles: the levels that the network outputs instead of a single target; none: it outputs targets.
 
     Attributes:
         width: number of columns that the body sees; `unembedded_width` are no embeddings.
@@ -72,22 +67,18 @@ class Preprocessing(nn.Module):
         self,
         section: config.Preprocessing,
         layout: FeatureLayout,
-        targets: int,
         seeds: Sequence[int],
         dtype: torch.dtype,
         statistics: Mapping[str, Tensor] | None,
-        classes: int = 0,
-        class_weight: Float64[Tensor, "member 1 class"] | None = None,
-        quantiles: Sequence[float] = (),
+        class_weight: ClassWeight = None,
     ) -> None:
         super().__init__()
-        skip_init = SkipInit() if statistics is None else nullcontext()
         if statistics is None:
             row = torch.zeros(len(seeds), 1, len(layout.category_counts), dtype=torch.float64)
             present = torch.ones(len(seeds), 1, sum(layout.category_counts), dtype=torch.bool)
             statistics = dict.fromkeys((*STATISTICS, "mode"), row) | {"present": present}
             of_target = ("y_mean", "y_std", "y_minimum", "y_maximum")
-            statistics |= dict.fromkeys(of_target, row.new_zeros(len(seeds), 1, targets))
+            statistics |= dict.fromkeys(of_target, row.new_zeros(len(seeds), 1, layout.targets))
         self.columns, self.has_missing = layout.columns(section), any(layout.missing)
         self.width = len(self.columns)
         embedded = layout.categorical(section)[1]
@@ -100,17 +91,16 @@ class Preprocessing(nn.Module):
         self.scaling = SCALINGS[section.name](numeric, dtype)
         self.category_encoder = None
         if any(layout.category_counts):
-            with skip_init:
-                self.category_encoder = CategoryEncoder(
-                    section, layout, statistics["present"], statistics["mode"], seeds, dtype
-                )
+            self.category_encoder = CategoryEncoder(
+                section, layout, statistics["present"], statistics["mode"], seeds, dtype
+            )
         is_numeric = torch.tensor(layout.category_counts) == 0
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
         self.register_buffer("impute_value", impute_value.to(dtype))
         self.target_transform: TargetTransform = (
-            ClassProbabilities(classes, len(seeds), dtype, class_weight)
-            if classes
-            else TargetScaling(section, statistics, dtype, quantiles)
+            ClassProbabilities(layout.classes, len(seeds), dtype, class_weight)
+            if layout.classes
+            else TargetScaling(section, statistics, dtype, layout.quantiles)
         )
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Inputs:

@@ -14,6 +14,7 @@ Target = Float64[Tensor, "member batch target"]
 Outputs = Float[Tensor, "member batch output"]
 Prediction = Float64[Tensor, "member batch output"]
 RowWeight = Float[Tensor, "member batch 1"] | None
+ClassWeight = Float64[Tensor, "member 1 class"] | None
 
 
 class TargetScaling(nn.Module):
@@ -86,15 +87,9 @@ class ClassProbabilities(nn.Module):
     """
 
     temperature: Float64[Tensor, "member 1 1"]
-    class_weight: Float64[Tensor, "member 1 class"] | None
+    class_weight: ClassWeight
 
-    def __init__(
-        self,
-        classes: int,
-        members: int,
-        dtype: torch.dtype,
-        class_weight: Float64[Tensor, "member 1 class"] | None,
-    ) -> None:
+    def __init__(self, classes: int, members: int, dtype: torch.dtype, class_weight: ClassWeight) -> None:
         super().__init__()
         self.outputs, self.dtype = classes, dtype
         self.register_buffer("temperature", torch.ones(members, 1, 1, dtype=torch.float64))

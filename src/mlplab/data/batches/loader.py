@@ -239,17 +239,13 @@ class Loader:
 
     def _from_windows(self, member: int, epoch: int, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory` for one member, as `[batch, …]`."""
-        empty = batch = [table[:0] for table in self._tables]
+        rest: Sequence[Tensor] = [table[:0] for table in self._tables]
         for rows, shuffled in self._windows(member, epoch):
             shuffled, first = shuffled[first:], max(0, first - len(shuffled))
-            if len(shuffled) == 0:
-                continue
-            window = [table[rows] for table in self._tables]
-            lacking = self._size - len(batch[0])
-            for part in (shuffled[:lacking], *torch.split(shuffled[lacking:], self._size)):
-                batch = [torch.cat([head, table[part]]) for head, table in zip(batch, window, strict=True)]
-                if len(batch[0]) == self._size:
-                    yield batch
-                    batch = empty
-        if len(batch[0]):
-            yield batch
+            if len(shuffled):  # nothing is read of windows before the first batch
+                window = (table[rows][shuffled] for table in self._tables)
+                rest = [torch.cat(parts) for parts in zip(rest, window, strict=True)]
+                *batches, rest = zip(*(torch.split(part, self._size) for part in rest), strict=True)
+                yield from batches
+        if len(rest[0]):
+            yield rest

@@ -21,7 +21,7 @@ from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
-from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
+from mlplab.models import FeatureLayout, Network, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
 from mlplab.runs.versions import converted, unreadable
@@ -179,16 +179,11 @@ class TrainedRun:
             UserError: if a custom network class cannot be found, or its tensors have no member axis.
         """
         members, schema = len(models), self.schema
-        seeds, section = [self.config.seed] * members, models[0].preprocessing
-        layout, classes = FeatureLayout(schema.category_counts, schema.missing), len(schema.classes)
+        seeds, sizes = [self.config.seed] * members, (len(schema.targets), len(schema.classes))
+        layout = FeatureLayout(schema.category_counts, schema.missing, *sizes, self.quantiles)
         has_weights = self.config.data.class_weights != "none"
-        weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None
-        targets, dtype = len(schema.targets), self._dtype
-        quantiles = self.quantiles
-        preprocessing = Preprocessing(
-            section, layout, targets, seeds, dtype, None, classes, weights, quantiles
-        )
-        return build_network(models, seeds, preprocessing, initialize=False).eval()
+        weights = torch.ones(members, 1, layout.classes, dtype=torch.float64) if has_weights else None
+        return build_network(models, seeds, layout, self._dtype, class_weight=weights).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
         """Loads tensors of runs with the same `stack_key` into a network.

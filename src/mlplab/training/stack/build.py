@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64
-from torch import Tensor
 
 from mlplab import config
 from mlplab.data.batches.datamodule import TableDataModule
@@ -17,8 +15,9 @@ from mlplab.data.splits.split import Split
 from mlplab.data.statistics import member_statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
-from mlplab.models import FeatureLayout, Network, Preprocessing, build_network
+from mlplab.models import FeatureLayout, Network, build_network
 from mlplab.models.backpropagation import BackpropagationModule
+from mlplab.models.targets import ClassWeight
 from mlplab.training.module import StackModule
 from mlplab.training.run import InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
@@ -161,9 +160,7 @@ def build_stack_network(
 ) -> Network:
     """The network of members with these configurations and data; `initialize` as in `build_stack`."""
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
-    section, schema = first.model.preprocessing, table.schema
-    statistics = None
-    bins = first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0
+    section, schema, statistics = first.model.preprocessing, table.schema, None
     if initialize:
         statistics = member_statistics(
             table.x,
@@ -172,28 +169,16 @@ def build_stack_network(
             categories=schema.category_counts,
             weight=table.weight,
             quantiles=section.name == "quantile",
-            bins=bins,
+            bins=first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0,
             log_target=section.target == "log",
         )
-    preprocessing = Preprocessing(
-        section,
-        FeatureLayout(schema.category_counts, schema.missing),
-        len(schema.targets),
-        seeds,
-        DTYPES[first.trainer.precision],
-        statistics,
-        len(schema.classes),
-        class_weights(configs, data),
-        first.quantiles,
-    )
-    knots = preprocessing.scaled(statistics["knots"]) if statistics and bins else None
-    models = [member.model for member in configs]
-    return build_network(models, seeds, preprocessing, initialize=initialize, knots=knots)
+    sizes = len(schema.targets), len(schema.classes), first.quantiles
+    layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
+    models, dtype = [member.model for member in configs], DTYPES[first.trainer.precision]
+    return build_network(models, seeds, layout, dtype, statistics, class_weights(configs, data))
 
 
-def class_weights(
-    configs: Sequence[config.ResolvedConfig], data: Sequence[RunData]
-) -> Float64[Tensor, "member 1 class"] | None:
+def class_weights(configs: Sequence[config.ResolvedConfig], data: Sequence[RunData]) -> ClassWeight:
     """The weight of each class in each member's loss; None if all are 1.
 
     They are scaled so that the mean weight of a member's training rows is 1; row weights count.
