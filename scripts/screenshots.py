@@ -2,14 +2,13 @@
 
 python scripts/screenshots.py output=docs/images
 
-  output=FOLDER  gets terminal-….png, tensorboard-….png, report-….png, film-….png and intervals.png
+  output=FOLDER  gets terminal-….png, tensorboard-….png, report-….png and film-….png
 
 It takes some minutes, and needs Chromium and what `uv sync` installs.
 """
 
 import os
 import pty
-import shutil
 import struct
 import subprocess
 import sys
@@ -89,7 +88,6 @@ def screenshots(arguments: Screenshots) -> None:
         (here / "scripts").symlink_to(ROOT / "scripts")
         for name, words in TRAININGS.items():
             terminal_image(browser, _shown(here, "train", *words), output / f"terminal-{name}.png")
-        shutil.copy(here / "outputs/run/figures/intervals.png", output)
         terminal_image(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
         _shown(here, "evaluate", "run=outputs/run", "importance=true")
         with tensorboard(here / "outputs/sweep") as address:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlplab.files import FolderLock, is_free, replacing
+from mlplab.files import replacing
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path: Path) -> None:
@@ -39,15 +39,3 @@ def test_the_folder_is_synced_after_the_file_has_its_name(
     with replacing(tmp_path / "file") as partial:
         partial.write_text("new")
     assert synced == ["file", "folder"]
-
-
-def test_a_lock_is_free_unless_somebody_holds_it(tmp_path: Path) -> None:
-    assert is_free(tmp_path / "absent")
-    assert is_free(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    with FolderLock(tmp_path).held():
-        assert not is_free(tmp_path)
-    (tmp_path / ".lock").touch()  # as a killed process leaves it
-    assert is_free(tmp_path)
-    with FolderLock(tmp_path).held():  # it was not kept
-        assert not is_free(tmp_path)

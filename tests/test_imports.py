@@ -76,7 +76,7 @@ def test_imports_run_downwards() -> None:
     ("modules", "absent"),
     [
         ("mlplab.cli.commands.train, mlplab.cli.commands.describe", "torch lightning polars"),
-        ("mlplab.cli.main, mlplab.cli.commands.completion", "torch polars hydra pydantic"),
+        ("mlplab.cli.main", "torch polars hydra pydantic"),
         ("mlplab.data.cache, mlplab.commands.results, mlplab.sweeps.search.search", "torch lightning altair"),
         ("mlplab.commands.report.report, mlplab.commands.report.page", "torch lightning"),
     ],

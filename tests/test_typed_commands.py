@@ -74,12 +74,6 @@ def test_tensorboard(
         (("--version",), 0, "mlplab "),
         (("trian",), 2, "unknown command (found trian, expected one of train, describe"),
         (("data.path=a.csv",), 2, "type the command first: "),
-        (
-            ("completion", "tcsh"),
-            2,
-            "completion: has no script for this shell (found tcsh, expected one of bash",
-        ),
-        (("completion", "fish"), 0, "complete -c mlplab"),
     ],
 )
 def test_the_program_chooses_a_command(
@@ -97,4 +91,4 @@ def test_the_program_chooses_a_command(
     printed = capsys.readouterr()
     assert ended.value.code == status
     assert said in (printed.err if printed.err else printed.out)
-    assert all(len(line) <= 80 for line in printed.out.splitlines()) or arguments[0] == "completion"
+    assert all(len(line) <= 80 for line in printed.out.splitlines())

@@ -2,18 +2,15 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
-
-if sys.platform != "win32":
-    import fcntl
 
 PART = ".part"
 """Suffix of a file that is being written."""
@@ -72,6 +69,18 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise UserError(Fault(f"the folder {path.parent} cannot be written to", where))
 
 
+def check_archive(archive: ZipFile, path: Path) -> None:
+    """Checks that the file of an archive, which may come from a stranger, does not expand.
+
+    Raises:
+        BadZipFile: otherwise.
+    """
+    parts = archive.infolist()
+    is_compressed = any(part.compress_type != ZIP_STORED for part in parts)
+    if is_compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise BadZipFile("it is compressed, which such files never are")
+
+
 def check_absent(path: Path) -> None:
     """Raises UserError if there is a file or a folder at a path."""
     if path.exists():
@@ -81,7 +90,7 @@ def check_absent(path: Path) -> None:
 def write_json(path: Path, content: object, *, synced: bool = True) -> None:
     """Writes a JSON file, completely or not at all; `synced` as in `replacing`."""
     with replacing(path, synced=synced) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=2, default=os.fspath) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -146,18 +155,3 @@ class FolderLock:
         if self._lock.is_locked:
             (self.folder / LOCK).unlink(missing_ok=True)
             self._lock.release()
-
-
-def is_free(folder: Path) -> bool:
-    """Whether no process holds a folder's lock, as far as this machine can see; never on Windows.
-
-    Nothing is created or written: others' runs can be watched, too.
-    """
-    try:
-        with (folder / LOCK).open("rb") as file:
-            if sys.platform == "win32":
-                return False
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until the file is closed
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)
-    return True

@@ -105,7 +105,6 @@ def use_all_commands(mlplab: Mlplab, here: Path) -> None:
     assert "outputs/s/report.html" in mlplab("report", "outputs/s")
     assert "== Groups" in mlplab("train", "--help")
     assert mlplab("--version").startswith("mlplab ")
-    assert "mine" in mlplab("completion", "candidates", "mlplab train experiment=")
     mlplab("train", "data=penguins", "trainer.fast_dev_run=true")
     assert "1,797 rows" in mlplab("describe", "data=digits")
 

@@ -7,21 +7,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import (
     average_precision_score,
-    balanced_accuracy_score,
     confusion_matrix,
-    f1_score,
-    precision_score,
-    recall_score,
     roc_auc_score,
 )
 
+from mlplab.figures.calibration import calibration, coverage
 from mlplab.figures.classification import (
     CURVE_POINTS,
     MOST_CLASSES,
-    calibration,
     confusion,
     roc_and_precision_recall,
-    threshold,
 )
 from mlplab.figures.scored_rows import THIS, ScoredRows
 
@@ -117,7 +112,13 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
     drawn = calibration(scored).to_dict()["layer"][1]["data"]["values"]
     assert sum(point["rows"] for point in drawn) == len(predicted)
     for point in drawn:
-        assert point["share"] == pytest.approx(point["probability"], abs=0.05)
+        assert point["share"] == pytest.approx(point["x"], abs=0.05)
+
+
+def test_coverage_is_drawn_over_the_level() -> None:
+    chart = coverage("intervals", scored_rows(2), [0.5, 0.9], [0.48, 0.95]).to_dict()
+    points = chart["layer"][1]["data"]["values"]
+    assert [(point["x"], point["share"]) for point in points] == [(0.5, 0.48), (0.9, 0.95)]
 
 
 def test_weights_count_as_rows() -> None:
@@ -140,21 +141,8 @@ def test_weights_count_as_rows() -> None:
             assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])
 
 
-def test_scores_over_the_threshold_mark_the_networks_own() -> None:
+def test_the_confusion_matrix_takes_the_networks_threshold() -> None:
     scored = replace(scored_rows(2), threshold=0.3, weight=np.tile([1.0, 2.5], 150))
-    chart = threshold(scored)
-    assert chart is not None
-    line, curves = chart.to_dict(validate=False)["layer"]
-    known = {"F1": f1_score, "balanced accuracy": balanced_accuracy_score}
-    known |= {"precision": precision_score, "recall": recall_score}
-    for name, score in known.items():
-        points = [point for point in curves["data"]["values"] if point["series"] == name]
-        for point in (points[0], points[50], points[-1]):
-            predicted = scored.predicted[:, 1] >= point["x"]
-            expected = score(scored.actual, predicted, sample_weight=scored.weight)
-            assert point["y"] == pytest.approx(expected)
-    assert line["data"]["values"] == [{"x": 0.3}]
     cells = confusion(scored).to_dict()["data"]["values"]
     expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3, sample_weight=scored.weight)
     assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
-    assert threshold(scored_rows(3)) is threshold(scored_rows(2, only=1)) is None

@@ -260,8 +260,8 @@ def launched(
         for number, (member, each) in enumerate(zip(members, brackets, strict=True))
     ]
     section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
-    engine = open_engine(Launcher.model_validate(section), root, "cpu")
-    results = launch(runs, [], root, cache, engine, Console(quiet=True))
+    engine = open_engine(Launcher.model_validate(section), root, cache, "cpu")
+    results = launch(runs, [], engine, Console(quiet=True))
     engine.close()
     return {folder.name: found.metrics for folder, found in results.items()}
 

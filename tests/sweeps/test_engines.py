@@ -30,7 +30,6 @@ from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.sweeps import train_stack as training
-from mlplab.sweeps.checks import check_engine_installed
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import slurm as slurm_engine
 from mlplab.sweeps.engines import slurm_task, worker
@@ -55,7 +54,7 @@ class Here(Engine):
 
     def __init__(self, *ways: Train) -> None:
         self.ways, self.handed_over, self.stopped = list(ways), 0, False
-        self.launcher = launcher()
+        super().__init__(launcher(), Path(), DataCache())
 
     def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[object]]:
         (stack,), future = stacks, Future[object]()
@@ -234,7 +233,7 @@ def test_a_worker_trains_the_stack_that_was_written(
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [
-        PlannedRun(run.config, run.folder, bracket=each, overrides=("seed=1",))
+        PlannedRun(run.config, run.folder, bracket=each, overrides=["seed=1"])
         for run in stack.runs
         for each in (bracket, None)
     ]
@@ -274,7 +273,8 @@ def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
     [run], [longer] = (planned(tmp_path, "r", f"trainer.max_epochs={epochs}").runs for epochs in (1, 2))
     [before] = train_runs([run], DataCache(), Console(file=io.StringIO()), title="")
     RunFolder(run.folder).last.write_bytes(b"damaged")
-    metrics = launch([longer], [], tmp_path, DataCache(), Here(), Console(quiet=True))[run.folder].metrics
+    (engine := Here()).root = tmp_path
+    metrics = launch([longer], [], engine, Console(quiet=True))[run.folder].metrics
     assert metrics["status"] == "failed"
     assert "could not be trained for more epochs" in metrics["reason"]
     assert read_metrics(run.folder) == before
@@ -292,10 +292,11 @@ def test_each_process_gets_a_gpu(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     worker_class = Mock(return_value=Mock(train=lambda stack: Future()))
     monkeypatch.setattr("mlplab.sweeps.engines.processes._Worker", worker_class)
-    engine, cores = Processes(launcher(), "auto"), len(os.sched_getaffinity(0))
+    engine, other = (Processes(launcher(), Path(), DataCache(), each) for each in ("auto", "cpu"))
+    cores = len(os.sched_getaffinity(0))
     engine.submit([PlannedStack("", [], Path())] * 3)
     assert [call.args[0] for call in worker_class.call_args_list] == expected
-    assert [engine.slots, Processes(launcher(), "cpu").slots] == [gpus or cores, cores]
+    assert [engine.slots, other.slots] == [gpus or cores, cores]
 
 
 SLURM: dict[str, Any] = {
@@ -319,9 +320,8 @@ def test_engines_that_are_not_here(
 ) -> None:
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     monkeypatch.setitem(sys.modules, absent or "unknown", None)
-    with pytest.raises(UserError, match=message):  # noqa: PT012
-        check_engine_installed(launcher(engine).engine)
-        open_engine(launcher(engine), tmp_path, "auto")
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path, engine)
 
 
 @pytest.fixture
@@ -329,8 +329,12 @@ def sweep(tmp_path: Path) -> Path:
     return tmp_path / "sweep"
 
 
+def opened(root: Path, engine: dict[str, object]) -> Engine:
+    return open_engine(launcher(engine), root, DataCache(), "auto")
+
+
 def slurm_jobs(root: Path, **section: object) -> SlurmJobs:
-    engine = open_engine(launcher(SLURM | section), root, "auto")
+    engine = opened(root, SLURM | section)
     assert isinstance(engine, SlurmJobs)
     return engine
 
@@ -441,10 +445,10 @@ def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
     nodes = [{"Alive": alive, "Resources": {"CPU": 5.0, "memory": 9e9}} for alive in (True, True, False)]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
     monkeypatch.setattr("mlplab.sweeps.engines.ray_cluster._connect", lambda address: None)
-    assert open_engine(launcher(RAY | {"cpus": 2}), tmp_path, "auto").slots == 4
-    assert open_engine(launcher(RAY | {"memory_gib": 8}), tmp_path, "auto").slots == 2
+    assert opened(tmp_path, RAY | {"cpus": 2}).slots == 4
+    assert opened(tmp_path, RAY | {"memory_gib": 8}).slots == 2
     with pytest.raises(UserError, match="no node has room for a stack of 9 CPU and 0 GPU"):
-        open_engine(launcher(RAY | {"cpus": 9}), tmp_path, "auto")
+        opened(tmp_path, RAY | {"cpus": 9})
 
 
 def test_mistakes_in_the_section() -> None:

@@ -13,7 +13,6 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
 from mlplab.sweeps.engines.processes import Processes
-from mlplab.sweeps.folder import read_stacks
 from mlplab.sweeps.plan import Plan, make_plan
 
 config = cache(compose)
@@ -21,9 +20,9 @@ config = cache(compose)
 DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[8]")
 
 
-def engine(members: int | None = None, workers: int | None = None, cores: int = 2) -> Processes:
+def engine(root: Path, members: int | None = None, workers: int | None = None, cores: int = 2) -> Processes:
     section = {"max_members": members, "workers": workers, "engine": {"name": "local"}}
-    made = Processes(Launcher.model_validate(section), "cpu")
+    made = Processes(Launcher.model_validate(section), root, DataCache(), "cpu")
     made.slots = cores
     return made
 
@@ -34,8 +33,8 @@ def plan(
     composed = [
         ComposedRun(config(*DATA, *overrides), Path(str(number))) for number, overrides in enumerate(runs)
     ]
-    cache = DataCache()
-    return make_plan(*check_runs(composed, cache), cache, engine(members, workers, cores))
+    processes = engine(Path("none"), members, workers, cores)
+    return make_plan(*check_runs(composed, processes.cache), processes)
 
 
 def stacks(made: Plan) -> list[list[int]]:
@@ -117,8 +116,8 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
         ComposedRun(config(*DATA, *folds), Path("folds")),
         ComposedRun(config(*DATA, "init_from=missing"), Path("warm")),
     ]
-    data = DataCache()
-    made = make_plan(*check_runs(runs, data), data, engine())
+    processes = engine(tmp_path)
+    made = make_plan(*check_runs(runs, processes.cache), processes)
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["good"]]
     assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds", "warm"]
     assert "column 'y'" in reason_of(made.refused[1].error)
@@ -134,20 +133,18 @@ def test_of_a_warm_start_only_runs_with_another_activation_are_refused(
     train_into(tmp_path, [*DATA, "model.activation=tanh", "trainer.max_epochs=1"])
     start = [*DATA, f"init_from={tmp_path / '0'}"]
     runs = [ComposedRun(config(*start, f"model.activation={name}"), tmp_path / name) for name in order]
-    cache = DataCache()
-    made = make_plan(*check_runs(runs, cache), cache, engine())
+    processes = engine(tmp_path)
+    made = make_plan(*check_runs(runs, processes.cache), processes)
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["tanh"]]
     assert [run.folder.name for run in made.refused] == ["relu"]
 
 
 def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:
     runs = [ComposedRun(config(*DATA, f"seed={seed}"), tmp_path / str(seed)) for seed in range(6)]
-    cache = DataCache()
-    accepted, refused = check_runs(runs, cache)
-    path = tmp_path / "plan.json"
-    make_plan(accepted[:4], refused, cache, engine(members=2)).write(path)
-    made = make_plan(accepted, refused, cache, engine(), read_stacks(path))
+    accepted, refused = check_runs(runs, DataCache())
+    make_plan(accepted[:4], refused, engine(tmp_path, members=2)).write(tmp_path)
+    made = make_plan(accepted, refused, engine(tmp_path))
     assert stacks(made) == [[0, 1], [2, 3], [4, 5]]
-    path.write_text('{"stacks": [["0", "0"], ["0", "9"], []]}')
-    made = make_plan(accepted, refused, cache, engine(), read_stacks(path))
+    (tmp_path / "plan.json").write_text('{"stacks": [["0", "0"], ["0", "9"], []]}')
+    made = make_plan(accepted, refused, engine(tmp_path))
     assert stacks(made) == [[0], [1, 2, 3, 4, 5]]

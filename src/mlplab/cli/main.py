@@ -9,7 +9,6 @@ mlplab COMMAND [arguments]
   export      writes a trained run as an ONNX model, which runs without mlplab
   results     compares runs and sweeps in one table
   report      writes one page about a run or a sweep
-  completion  prints the script with which a shell completes these commands
 
 mlplab COMMAND --help shows the arguments of a command.
 """
@@ -25,13 +24,11 @@ from mlplab.errors import Fault, UserError
 from mlplab.imports import frozen_objects
 from mlplab.typed_commands import COMMANDS
 
-ALL_COMMANDS = (*COMMANDS, "completion")
-
 
 def main() -> NoReturn:
     """The program: runs the command that the first word names."""
     name, *words = sys.argv[1:] or [""]
-    if name in ALL_COMMANDS:
+    if name in COMMANDS:
         run(name, words)
     sys.exit(exit_status(lambda: _explain(name)))
 
@@ -54,7 +51,7 @@ def _explain(name: str) -> None:
         UserError: if there is no such command.
     """
     print_usage([name] if name else [], __doc__)
-    remedy = did_you_mean(nearest(name, ALL_COMMANDS), "mlplab ")
+    remedy = did_you_mean(nearest(name, COMMANDS), "mlplab ")
     remedy = f"type the command first: mlplab train {name}" if "=" in name else remedy
-    expected = f"one of {', '.join(ALL_COMMANDS)}"
+    expected = f"one of {', '.join(COMMANDS)}"
     raise UserError(Fault("unknown command", found=name, expected=expected, remedy=remedy))

@@ -14,12 +14,13 @@ from jaxtyping import Float, Float64
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
+from mlplab.data.class_labels import parse_target
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.load_table import csv_options, table_spec
-from mlplab.data.new_data import FrameTransformer, check_columns, parse_target
+from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
@@ -71,9 +72,17 @@ class EvaluationRows:
         """Whether the same rows are evaluated."""
         return np.array_equal(self.row_numbers, other.row_numbers) and np.array_equal(self.y, other.y)
 
-    def scores(self, ensemble: Ensemble, predicted: Float64[np.ndarray, "row output"]) -> Scores:
-        """The scores of an ensemble's predictions, and of its intervals, if it has any."""
-        return all_scores(ensemble.uncertainty, predicted, self.y, self.weight, ensemble.threshold)
+    def scores(
+        self,
+        model: Ensemble | TrainedRun,
+        predicted: Float64[np.ndarray, "row output"],
+        known: Scores | None = None,
+    ) -> Scores:
+        """The scores of a model's predictions, and of its intervals, if it has any.
+
+        `known` are the metrics of the predictions, if they have been computed.
+        """
+        return all_scores(model.uncertainty, predicted, self.y, self.weight, model.threshold, known)
 
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
@@ -89,8 +98,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     )
     evaluation = Evaluation(build_loss([run.config.loss]), [len(y)], run.schema, [run.threshold])
     values, predicted = evaluation.score(run.network, loader)
-    metrics = {name: value.item() for name, value in values.items()}
-    return all_scores(run.uncertainty, predicted[0, : len(y)], rows.y, rows.weight, run.threshold, metrics)
+    return rows.scores(run, predicted[0, : len(y)], {name: value.item() for name, value in values.items()})
 
 
 def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[EvaluationRows, Part]:

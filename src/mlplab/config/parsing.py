@@ -112,32 +112,34 @@ def _similar(key: str, owners: Sequence[str]) -> list[str]:
 def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Each full key, with the options of its group that have it (empty: all options)."""
     options: dict[str, tuple[str, ...]] = {}
-    for key, _, option in _walk(root, "", ()):
+    for key, _, option in _walk(root):
         options[key] = tuple(dict.fromkeys((*options.get(key, ()), *option)))
     options.pop("data.categories", None)  # mlplab sets it
     return options
 
 
-def _walk(kind: Any, prefix: str, option: tuple[str, ...]) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+def _walk(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     """The full keys of a section, their types, and the options that have them."""
+    for field, info in section.model_fields.items():
+        yield (key := f"{prefix}{info.alias or field}"), info.annotation, ()
+        for variant in (variants := [*_sections(info.annotation)]):
+            name = variant.model_fields.get("name") if len(variants) > 1 else None
+            for inner, kind, option in _walk(variant, f"{key}."):
+                yield inner, kind, option or (get_args(name.annotation) if name else ())
+
+
+def _sections(kind: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a value of a type may be."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        for field, info in kind.model_fields.items():
-            key = f"{prefix}{info.alias or field}"
-            yield key, info.annotation, option
-            yield from _walk(info.annotation, f"{key}.", ())
-    elif get_origin(kind) is Annotated:
-        yield from _walk(get_args(kind)[0], prefix, option)
-    elif get_origin(kind) is Union or isinstance(kind, UnionType):
-        for variant in get_args(kind):
-            inner = get_args(variant)[0] if get_origin(variant) is Annotated else variant
-            named = isinstance(inner, type) and issubclass(inner, BaseModel) and "name" in inner.model_fields
-            options = get_args(inner.model_fields["name"].annotation) if named else ()
-            yield from _walk(inner, prefix, options)
+        yield kind
+    elif get_origin(kind) in (Annotated, Union, UnionType):
+        for part in get_args(kind):
+            yield from _sections(part)
 
 
 MAY_BE_AUTO = {
     "loss.name",
-    *(key for key, kind, _ in _walk(TrainConfig, "", ()) if A in getattr(kind, "__parameters__", ())),
+    *(key for key, kind, _ in _walk(TrainConfig) if A in getattr(kind, "__parameters__", ())),
 }
 """Keys that may be `auto`, which the table replaces."""
 

@@ -20,7 +20,7 @@ LEARNING_CURVES = "learning_curves"
 
 RUN_FIGURES = (
     *(LEARNING_CURVES, "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
-    *("threshold", "calibration", "fitted", "error_by_part", "intervals", "coverage", "coverage_by_part"),
+    *("calibration", "fitted", "error_by_part", "coverage"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""
 

@@ -1,9 +1,9 @@
 """Test rows with the predictions of models for them, and the parts of them with the largest errors."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import altair as alt
 import numpy as np
@@ -102,15 +102,6 @@ def parts_of(column: ColumnValues) -> Iterator[tuple[str, PartRows]]:
     yield "missing", np.flatnonzero(np.isnan(column.values))
 
 
-def worst_parts(
-    scored: ScoredRows, columns: Sequence[ColumnValues], least: int, order: Callable[[PartRows], float]
-) -> list[tuple[str, PartRows]]:
-    """The names and rows of the parts of columns that have at least so many rows, and not all; in order."""
-    parts = [(f"{column.name}: {name}", rows) for column in columns for name, rows in parts_of(column)]
-    large = [(name, rows) for name, rows in parts if least <= len(rows) < len(scored.rows)]
-    return sorted(large, key=lambda part: order(part[1]))
-
-
 def _names(column: ColumnValues, numbers: Float64[np.ndarray, " number"], digits: int) -> list[str]:
     """Categories, days, or numbers with at least so many digits, and as many as make them differ."""
     if column.categories:
@@ -137,13 +128,19 @@ def error_by_part(
 
     `error` is the name of the mean of `errors`, with its unit.
     """
-    parts = worst_parts(scored, columns, SMALLEST_PART, lambda rows: -scored.mean(errors, rows))
+    parts: list[dict[str, Any]] = [
+        {
+            "name": f"{column.name}: {name}",
+            "error": scored.mean(errors, rows),
+            "note": plural(len(rows), "row"),
+        }
+        for column in columns
+        for name, rows in parts_of(column)
+        if SMALLEST_PART <= len(rows) < len(scored.rows)
+    ]
     if not parts:
         return None
-    bars = [
-        {"name": name, "error": scored.mean(errors, rows), "note": plural(len(rows), "row")}
-        for name, rows in parts[:MOST_PARTS]
-    ]
+    bars = sorted(parts, key=lambda part: part["error"], reverse=True)[:MOST_PARTS]
     return bar_chart(
         bars,
         alt.X("error:Q", title=error, axis=alt.Axis(tickCount=6)),

@@ -1,6 +1,6 @@
 """Draws the figures of a trained run: into its folder, and for TensorBoard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
-from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
-from mlplab.figures.coverage import coverage_by_part, coverage_over_level, intervals
+from mlplab.figures.calibration import Kind, calibration, coverage
+from mlplab.figures.classification import confusion, roc_and_precision_recall
 from mlplab.figures.files import write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
@@ -109,7 +109,6 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
         charts = {
             "confusion": confusion(first),
             "roc_and_precision_recall": roc_and_precision_recall(first),
-            "threshold": threshold(first),
             "calibration": calibration(first),
         }
         probability = predicted[np.arange(len(rows)), first.actual].clip(SMALLEST_PROBABILITY)
@@ -127,30 +126,20 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
     charts[LEARNING_CURVES] = _learning_curves(run, curves)
     charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
     charts["fitted"] = _fitted(ensemble, first, x)
-    charts |= _coverage(ensemble, first, outputs, y, column_values(schema, x))
+    charts["coverage"] = _coverage(ensemble, first, outputs, y)
     return {name: chart for name, chart in charts.items() if chart is not None}
 
 
-def _coverage(
-    ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y, columns: Sequence[ColumnValues]
-) -> dict[str, Figure | None]:
-    """How intervals, sets or quantiles do, by level and by parts of the rows; means over targets."""
-    uncertainty, charts = ensemble.uncertainty, dict[str, Figure | None]()
+def _coverage(ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y) -> Figure | None:
+    """How often intervals, sets or quantiles are right, by level; means over targets."""
+    uncertainty = ensemble.uncertainty
     if ensemble.quantiles:
         shares = np.average(y <= outputs, 0, scored.weight).tolist()
-        charts["coverage"] = coverage_over_level("quantiles", scored, ensemble.quantiles, shares)
-    elif levels := [level for level in LEVELS if level <= uncertainty.highest_level]:
-        found = [uncertainty.scores_by_row(outputs, y, level)["coverage"] for level in levels]
-        shares = [float(np.average(inside, weights=scored.weight)) for inside in found]
-        charts["coverage"] = coverage_over_level(
-            "sets" if scored.classes else "intervals", scored, levels, shares
-        )
-    if (level := uncertainty.level) is not None:
-        inside, size, *_ = uncertainty.scores_by_row(outputs, y, level).values()
-        charts["coverage_by_part"] = coverage_by_part(scored, columns, level, inside, size)
-        if not scored.classes:
-            charts["intervals"] = intervals(scored, uncertainty.bounds(outputs, level)[:, 0], level)
-    return charts
+        return coverage("quantiles", scored, ensemble.quantiles, shares)
+    levels = [level for level in LEVELS if level <= uncertainty.highest_level]
+    shares = [scored.mean(uncertainty.scores_by_row(outputs, y, level)["coverage"]) for level in levels]
+    kind: Kind = "sets" if scored.classes else "intervals"
+    return coverage(kind, scored, levels, shares) if levels else None
 
 
 def _learning_curves(run: TrainedRun, curves: Mapping[str, Curve]) -> Figure | None:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlplab.config import Engine, TrainConfig
+from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed
-from mlplab.imports import check_installed
 from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import by_table
@@ -109,9 +108,3 @@ def check_same_loss(runs: Sequence[ComposedRun] | Sequence[PlannedRun]) -> None:
             found = listed(dict.fromkeys(labelled(keys, run.values(keys)) for run in table), 5)
             what, remedy = "different losses cannot be compared", f"choose another metric: monitor={monitor}"
             raise UserError(Fault(what, "monitor=val/loss", found, remedy=remedy))
-
-
-def check_engine_installed(engine: Engine) -> None:
-    """Raises `UserError` if the package of an engine is not installed."""
-    packages = {"local": list[str](), "slurm": ["submitit"], "ray": ["ray"]}[engine.name]
-    check_installed(f"hydra/launcher/engine={engine.name}", engine.name, *packages)

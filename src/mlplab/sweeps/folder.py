@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mlplab.errors import Fault, UserError
-from mlplab.files import LOCK, PART, read_json, write_json
+from mlplab.files import LOCK, PART, read_json
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.runs.resume import OTHER_FOLDER, is_incomplete
 from mlplab.runs.trained.chosen_ensemble import is_written_later
@@ -13,9 +13,6 @@ PLAN_FILE = "plan.json"
 
 STUDY_FILE = "study.journal"
 """Optuna's journal of a search."""
-
-SEARCH_FILE = "search.json"
-"""How many trials a search was asked for, for those who watch it."""
 
 SLURM = "slurm"
 """Folder with the files of Slurm jobs."""
@@ -53,20 +50,10 @@ def _is_of_a_run(folder: Path) -> bool:
     return folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1)))
 
 
-def read_stacks(path: Path) -> list[list[Path]]:
-    """The folders of each stack's runs in a saved plan; empty if there is none."""
+def read_stacks(root: Path) -> list[list[Path]]:
+    """The folders of each stack's runs in a sweep's saved plan; empty if there is none."""
     try:
-        return [[path.parent / str(name) for name in stack] for stack in read_json(path)["stacks"] if stack]
+        stacks = read_json(root / PLAN_FILE)["stacks"]
+        return [[root / str(name) for name in stack] for stack in stacks if stack]
     except (KeyError, TypeError):
         return []
-
-
-def write_total(root: Path, trials: int | None) -> None:
-    """Writes how many trials a search was asked for; None: as many as there is time for."""
-    write_json(root / SEARCH_FILE, {"trials": trials})
-
-
-def read_total(root: Path) -> int | None:
-    """How many trials a search was asked for, if that is known."""
-    trials = read_json(root / SEARCH_FILE).get("trials")
-    return trials if isinstance(trials, int) else None

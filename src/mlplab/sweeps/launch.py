@@ -24,7 +24,7 @@ from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
-from mlplab.sweeps.folder import PLAN_FILE, STACKS, read_stacks
+from mlplab.sweeps.folder import STACKS
 from mlplab.sweeps.plan import make_plan
 from mlplab.sweeps.planned_stack import PlannedStack
 from mlplab.sweeps.stack_size import estimate
@@ -34,12 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def launch(
-    runs: Sequence[PlannedRun],
-    refused: Sequence[RefusedRun],
-    root: Path,
-    cache: DataCache,
-    engine: Engine,
-    progress: Console,
+    runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine: Engine, progress: Console
 ) -> dict[Path, RunResult]:
     """Trains the runs of a sweep; returns the result of each by its folder.
 
@@ -51,15 +46,15 @@ def launch(
         Interrupted: after SIGINT or SIGTERM, with the training states saved.
         CannotWrite: if the disk is full.
     """
-    ended = _ended_earlier(runs, cache, engine)
-    plan = make_plan(runs, refused, cache, engine, read_stacks(root / PLAN_FILE))
+    ended, root = _ended_earlier(runs, engine), engine.root
+    plan = make_plan(runs, refused, engine)
     if not plan.stacks:
         raise plan.refused[0].error
     processes = f"{plan.workers} processes" if plan.workers > 1 else ""
     log.info("%s", plan.summary(len(ended), engine.place or processes))
     (root / STACKS).mkdir(parents=True, exist_ok=True)
     remove_partial_files(root)
-    plan.write(root / PLAN_FILE)
+    plan.write(root)
     for run in plan.refused:
         record_failure(run.folder, run.values, reason_of(run.error))
     stacks = []
@@ -70,14 +65,14 @@ def launch(
             title = f"stack {number} of {len(plan.stacks)}"
             stacks.append(PlannedStack(title, members, file))
     if any(run.bracket for run in runs):
-        stacks = _share_time(stacks, plan.workers, cache, engine)
-    is_here = plan.workers == 1 or cache.frame is not None  # other processes cannot see a frame
+        stacks = _share_time(stacks, plan.workers, engine)
+    is_here = plan.workers == 1 or engine.cache.frame is not None  # other processes cannot see a frame
     if is_here and not engine.is_remote:
         with heavy_imports():
             from mlplab.sweeps.train_stack import train_stack
 
         for stack in stacks:
-            train_stack(stack, progress, cache)
+            train_stack(stack, progress, engine.cache)
             if len(stacks) > 1 and not progress.is_terminal:
                 log.info("%s", stack.finished_message)
     else:
@@ -93,14 +88,12 @@ def launch(
     return {result.folder: result for result in results}
 
 
-def _share_time(
-    stacks: Sequence[PlannedStack], workers: int, cache: DataCache, engine: Engine
-) -> list[PlannedStack]:
+def _share_time(stacks: Sequence[PlannedStack], workers: int, engine: Engine) -> list[PlannedStack]:
     """The stacks with their shares of the time that is left when they begin, by estimates of what they take.
 
     So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
     """
-    sizes = (engine.call(estimate, cache, stack.runs[0].config) for stack in stacks)
+    sizes = (engine.call(estimate, stack.runs[0].config) for stack in stacks)
     seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
     left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
     return [
@@ -120,7 +113,7 @@ def _outcome(run: PlannedRun) -> Metrics:
     return metrics
 
 
-def _ended_earlier(runs: Sequence[PlannedRun], cache: DataCache, engine: Engine) -> set[Path]:
+def _ended_earlier(runs: Sequence[PlannedRun], engine: Engine) -> set[Path]:
     """The folders of runs that have already ended; those without test scores are tested.
 
     Raises:
@@ -130,14 +123,14 @@ def _ended_earlier(runs: Sequence[PlannedRun], cache: DataCache, engine: Engine)
     for run in runs:
         if was_started(run.folder):
             check_same_config(run.config, run.folder)
-            data = cache.data(run.config)
-            if data not in checked and engine.call(_has_same_rows, cache, run):
+            data = engine.cache.data(run.config)
+            if data not in checked and engine.call(_has_same_rows, run):
                 checked.add(data)  # one run of each table and split is enough
             if has_ended(run.folder, run.config):
                 ended.add(run.folder)
                 metrics = read_metrics(run.folder)
                 if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
-                    engine.call(score_finished, cache, run.folder)
+                    engine.call(score_finished, run.folder)
     return ended
 
 

@@ -1,7 +1,6 @@
 """Which runs of a sweep share a stack, and how many stacks train at a time."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
-from mlplab.sweeps.folder import read_stacks
+from mlplab.sweeps.folder import PLAN_FILE, read_stacks
 from mlplab.sweeps.stack_size import batches, estimate
 from mlplab.training.run import activations
 
@@ -61,22 +60,16 @@ class Plan:
         reasons = [f"  refused: {run.folder.name}: {reason_of(run.error)}" for run in self.refused]
         return "\n".join([first, *first_few(reasons)])
 
-    def write(self, path: Path) -> None:
+    def write(self, root: Path) -> None:
         """Writes the names of each stack's runs as JSON. The stacks of a search's other batches stay."""
         stacks = [[run.folder for run in stack] for stack in self.stacks]
         planned = {folder for stack in stacks for folder in stack}
-        earlier = [stack for stack in read_stacks(path) if planned.isdisjoint(stack)]
-        names = [[os.fspath(run.relative_to(path.parent)) for run in stack] for stack in [*earlier, *stacks]]
-        write_json(path, {"stacks": names})
+        earlier = [stack for stack in read_stacks(root) if planned.isdisjoint(stack)]
+        names = [[run.relative_to(root) for run in stack] for stack in [*earlier, *stacks]]
+        write_json(root / PLAN_FILE, {"stacks": names})
 
 
-def make_plan(
-    runs: Sequence[PlannedRun],
-    refused: Sequence[RefusedRun],
-    cache: DataCache,
-    engine: Engine,
-    earlier: Sequence[Sequence[Path]] = (),
-) -> Plan:
+def make_plan(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine: Engine) -> Plan:
     """Groups runs that can share a stack, and cuts each group into stacks of nearly equal size.
 
     The plan does not depend on the current speed of the machine, so the same sweep gives the same stacks
@@ -88,7 +81,7 @@ def make_plan(
         changed: dict[str, Any] = {"init_from": initial_run(run)}
         if engine.is_remote:  # this machine may lack its device
             changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
-        engine.call(_check_buildable, cache, run.config.model_copy(update=changed))
+        engine.call(_check_buildable, run.config.model_copy(update=changed))
 
     def start(run: PlannedRun) -> object:
         """What differs between the checks of runs that may share a stack."""
@@ -97,11 +90,9 @@ def make_plan(
 
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        groups.setdefault(stack_key(run, cache), []).append(run)
+        groups.setdefault(stack_key(run, engine.cache), []).append(run)
     all_refused, stacks = list(refused), list[Sequence[PlannedRun]]()
-    cuts: list[
-        tuple[list[PlannedRun], int]
-    ] = []  # runs that are in no earlier stack, and their number of stacks
+    cuts = list[tuple[list[PlannedRun], int]]()  # runs in no earlier stack, and how many stacks they make
     seconds = 0.0
     for group in groups.values():
         buildable, more = sift(group, start, check)
@@ -110,11 +101,11 @@ def make_plan(
             left = {run.folder: run for run in buildable}
             resumed = [
                 [left.pop(folder) for folder in dict.fromkeys(folders)]
-                for folders in earlier
+                for folders in read_stacks(engine.root)
                 if left.keys() >= set(folders)
             ]
             stacks += resumed
-            size = engine.call(estimate, cache, buildable[0].config)
+            size = engine.call(estimate, buildable[0].config)
             cuts.append((list(left.values()), math.ceil(len(left) / size.runs(engine.launcher.max_members))))
             seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
     workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)

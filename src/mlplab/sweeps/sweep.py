@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from hydra.core.override_parser.types import Override
 from rich.console import Console
@@ -15,7 +14,7 @@ from mlplab.errors import RunFailed
 from mlplab.files import FolderLock
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_engine_installed, check_runs
+from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
@@ -25,8 +24,6 @@ from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
 from mlplab.sweeps.winner import training_commands, winner, with_introduction
 from mlplab.training.callbacks.rungs import Bracket
-
-T = TypeVar("T")
 
 FOLD = "data.split.fold"
 """If nothing else varies, that is a cross-validation of the network that a run alone trains."""
@@ -38,6 +35,7 @@ class ComposedSweep:
 
     Attributes:
         choices: the option of each group.
+        accelerator: of the runs, unless they differ in it.
         compose: the runs with these overrides, by the names of their folders.
     """
 
@@ -46,6 +44,7 @@ class ComposedSweep:
     choices: Mapping[str, object]
     settings: config.Sweep
     launcher: config.Launcher
+    accelerator: str
     compose: Callable[[Runs], Sequence[ComposedRun | RefusedRun]]
 
 
@@ -58,12 +57,13 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
     """
     root, settings = composed.root, composed.settings
     searches = is_search(composed.overrides, settings)
-    check_engine_installed(composed.launcher.engine)
     check_sweep_folder(root, searches=searches)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with FolderLock(root).held(), closing(SweepLauncher(composed, cache, console, progress)) as launcher:
+        engine = open_engine(composed.launcher, root, cache, composed.accelerator)
+        launcher = SweepLauncher(composed, engine, console, progress)
+        with FolderLock(root).held(), closing(engine):
             if searches:
                 from mlplab.sweeps.search.search import search
 
@@ -76,15 +76,14 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
                 folder.rmdir()
 
 
+@dataclass(frozen=True)
 class SweepLauncher:
     """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
 
-    def __init__(
-        self, composed: ComposedSweep, cache: DataCache, console: Console, progress: Console
-    ) -> None:
-        self.root, self.cache, self.console = composed.root, cache, console
-        self.composed, self._progress = composed, progress
-        self._engine: Engine | None = None
+    composed: ComposedSweep
+    engine: Engine
+    console: Console
+    progress: Console
 
     def launch(
         self, overrides: Runs, brackets: Mapping[str, Bracket], *, alone: bool = False
@@ -99,38 +98,22 @@ class SweepLauncher:
             Interrupted: after SIGINT or SIGTERM, with the training states saved.
         """
         composed = self.composed.compose(overrides)
-        runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
-        engine = self.engine(runs[0].config)
+        runs, refused = check_runs(composed, self.engine.cache, alone=alone)  # before torch is imported
         runs = [
             replace(run, bracket=brackets.get(name := run.folder.name), overrides=lines_of(overrides[name]))
             for run in runs
         ]
-        results = launch(runs, refused, self.root, self.cache, engine, self._progress)
+        results = launch(runs, refused, self.engine, self.progress)
         return [results[run.folder] for run in composed]
-
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function of the tables and these arguments returns that needs torch; see `Engine.call`."""
-        assert self._engine  # which has launched runs
-        return self._engine.call(function, self.cache, *arguments)
-
-    def engine(self, run: config.ResolvedConfig) -> Engine:
-        """The engine that trains runs such as this one."""
-        self._engine = self._engine or open_engine(self.composed.launcher, self.root, run.trainer.accelerator)
-        return self._engine
-
-    def close(self) -> None:
-        """Ends the workers."""
-        if self._engine:
-            self._engine.close()
 
 
 def _train_grid(launcher: SweepLauncher, runs: Runs, ensemble: int | None) -> None:
     """Trains all runs of a grid, draws and prints the best, and chooses an ensemble of that size."""
-    root, cache = launcher.root, launcher.cache
+    root, engine = launcher.composed.root, launcher.engine
     alone = varying(launcher.composed.overrides) == {FOLD}
     results = results_of(root, launcher.launch(runs, {}, alone=alone))
     try:
-        draw_sweep(root, results, launcher.call)
+        draw_sweep(root, results, engine.call)
     finally:  # a full disk or Ctrl-C takes only the figures
         commands = [] if alone else _winner_commands(launcher, winner(results, runs))
         failures = summarize(root, results, launcher.console, commands)
@@ -138,15 +121,16 @@ def _train_grid(launcher: SweepLauncher, runs: Runs, ensemble: int | None) -> No
         with heavy_imports():
             from mlplab.commands.select_ensemble import print_choice, select_ensemble
 
-        print_choice(select_ensemble(root, ensemble, cache), launcher.console)
+        print_choice(select_ensemble(root, ensemble, engine.cache), launcher.console)
     if failures:
         raise RunFailed(failures)
 
 
 def _winner_commands(launcher: SweepLauncher, overrides: Sequence[Override]) -> list[str]:
     """Lines that say which networks were scored if a run alone would be another; none for a frame."""
-    if not overrides or launcher.cache.frame is not None:
+    cache = launcher.engine.cache
+    if not overrides or cache.frame is not None:
         return []
     [run] = launcher.composed.compose({"": overrides})
-    commands = training_commands(run, overrides, launcher.cache) if isinstance(run, ComposedRun) else []
+    commands = training_commands(run, overrides, cache) if isinstance(run, ComposedRun) else []
     return with_introduction(commands) if len(commands) > 1 else []

@@ -23,7 +23,6 @@ from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.page import chart_script
 from mlplab.commands.report.report import report
 from mlplab.commands.report.tables import columns_table
-from mlplab.commands.report.worst_rows import worst_rows
 from mlplab.data.schema import Schema
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
@@ -95,7 +94,7 @@ def test_a_run_has_all_parts(here: Path) -> None:
     for part in (
         *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (silu)", "this network", score),
         "By test RMSE, the network is better than the mean, but is no better than ridge regression.",
-        *("Loss", "val/mae", "the largest errors", "watch out"),
+        *("Loss", "val/mae", "watch out"),
         *("x1", "Increase of rmse (2.5)", "0.5", "0.25"),
         *("git commit", "torch", "seed", "max_epochs: 5"),
     ):
@@ -113,47 +112,13 @@ def test_a_report_links_to_the_film_of_a_run(here: Path) -> None:
     assert 'href="0/film.html"' in page_of(here / "sweep")
 
 
-def test_a_run_of_classes_shows_the_least_likely_true_classes(here: Path) -> None:
-    text = text_of(page_of(here / "classes/0"))
-    assert "blobs → target (classes)" in text
-    assert "The lowest probabilities of the true class" in text
-    rows = (here / "classes/0/test_predictions.csv").read_text().splitlines()
-    classes = rows[0].split(",")[3:]
-    cells = [row.split(",") for row in rows[1:]]
-    lowest = min(float(row[3 + classes.index(f"probability_{row[1]}")]) for row in cells)
-    assert f"{lowest:.4f}"[:-1] in text
-
-
-def test_the_worst_rows_have_their_inputs_while_the_table_is_there(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(here)
-    rows = [(f"color {k % 3}, {'x' * 50 * (k % 2)}", k % 7, f"{1000.5 + 10 * k}") for k in range(80)]
-    table = "^colour$,row,price\n" + "".join(f'"{a}",{b},{c}\n\n' for a, b, c in rows)
-    Path("t.csv").write_text(table)
-    words = ("data=csv", "data.path=t.csv", "data.target=[price]", "data.batch_size=16", *SMALL[3:])
-    train_into(here / "t", words)
-    caption, run = "price: the largest errors", here / "t/0"
-    head, *cells = cells_of(page_of(run), caption)
-    assert head == ["row", "true", "predicted", "error", "^colour$", "row"]
-    assert len(cells) == 10
-    for row in cells:
-        colour, number, _ = rows[int(row[0]) - 1]
-        assert [row[4][:30], row[5]] == [colour[:30], str(number)]
-        assert len(row[4]) <= 40
-    write_importance(run, "row", ["0"])
-    assert cells_of(page_of(run), "1 of 2 columns, the most important first")[0][4:] == ["row"]
-    assert "more than 20 categories" in text_of(page_of(run))
-    schema = Schema.from_plain(read_json(run / "schema.json"))
-    people = replace(schema.inputs[0], categories=tuple(f"Person {k}" for k in range(21)))
-    of_people = replace(schema, inputs=(people, *schema.inputs[1:]))
-    (run / "importance.json").unlink()
-    assert worst_rows(run, of_people)[0].head[4:] == ["row"]
-    assert "Person" not in str(columns_table(of_people))
-    Path("t.csv").write_text(table.replace(".5", ".75"))  # other targets: another table
-    assert cells_of(page_of(run), caption)[0] == head[:4]
-    Path("t.csv").unlink()
-    assert cells_of(page_of(run), caption)[0] == head[:4]
+def test_many_categories_are_not_named(here: Path) -> None:
+    schema = Schema.from_plain(read_json(here / "sweep/0/schema.json"))
+    categories = tuple(f"Person {k}" for k in range(21))
+    people = replace(schema.inputs[0], kind="categorical", categories=categories)
+    assert "Person" not in str(columns_table(replace(schema, inputs=(people, *schema.inputs[1:]))))
+    few = replace(people, categories=categories[:20])
+    assert "Person" in str(columns_table(replace(schema, inputs=(few, *schema.inputs[1:]))))
 
 
 def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> None:
@@ -192,8 +157,7 @@ def test_views_that_a_figure_puts_together_are_drawn_apart(tmp_path: Path) -> No
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/two.vl.json").write_text(json.dumps({"hconcat": views, "description": "both"}))
     drawn = figures_of(tmp_path)["two"]
-    assert [(view.title, view.label) for view in drawn] == [("left", "both"), ("right", "both")]
-    assert all(view.max_width for view in drawn)  # they fit a phone
+    assert drawn == [{**view, "description": "both"} for view in views]
 
 
 def test_runs_on_different_tables_are_different_parts(here: Path) -> None:
@@ -239,17 +203,17 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     change(tmp_path / "r", reason="the loss is not finite")
     text = text_of(page_of(tmp_path / "r"))
     assert "Status: diverged: the loss is not finite" in text
-    for part in ("no test scores", "no curves", "no figures", "predicts worst are"):
+    for part in ("no test scores", "no curves", "no figures"):
         assert part in text
 
 
 def test_absent_files_are_explained_with_the_remedy(here: Path) -> None:
     run = here / "sweep/0"
-    for path in (*run.rglob("events.out.*"), run / "test_predictions.csv"):
+    for path in run.rglob("events.out.*"):
         path.unlink()
     text, config = text_of(page_of(run)), run / "config.yaml"
     config.write_text(re.sub(r"(?m)^figures: .*$", "figures: auto", config.read_text()))
-    for remedy in ("logger=[tensorboard]", "test_predictions=true", "importance=true", "with figures=none."):
+    for remedy in ("logger=[tensorboard]", "importance=true", "with figures=none."):
         assert remedy in text
     assert commands_as_typed("There are no figures: mlplab train resume=FOLDER draws them.") in text_of(
         page_of(run)
@@ -331,7 +295,7 @@ def test_importance_of_a_sweep_is_shown_where_its_runs_are(here: Path) -> None:
     write_importance(here / "sweep", "x3", ["2", "3"])
     write_figures(here / "sweep", {"importance": alt.Chart(alt.Data(values=[])).mark_bar()})
     numbers, classes = page_of(here / "sweep").split('<div class="part" id="part-')[1:]
-    assert "probability" in classes
+    assert "By test log loss" in classes
     assert "Increase of rmse (2.5)" in numbers
     assert "Of 2 runs (2, 3); x, test rows: 9 rows, each column shuffled 5 times." in numbers
     assert "<strong>Importance</strong>" in numbers

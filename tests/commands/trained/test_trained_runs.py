@@ -79,7 +79,6 @@ def test_predict_from_standard_input_to_standard_output_in_a_process(here: Path)
 
 def test_results_imports_no_torch(here: Path) -> None:
     without_importing(("torch", "lightning", "torchmetrics", "hydra"), here, "results.py", "s")
-    without_importing(("torch", "lightning", "torchmetrics", "hydra"), here, "results.py", "s", "--watch")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")

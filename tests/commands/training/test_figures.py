@@ -20,8 +20,8 @@ from mlplab.figures.files import read_figures
 Command = Callable[..., Ended]
 
 OF_ALL = {"learning_curves", "error_by_part", "coverage"}
-OF_NUMBERS = {*OF_ALL, "predicted_vs_actual", "residuals", "intervals"}
-OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "threshold", "calibration"}
+OF_NUMBERS = {*OF_ALL, "predicted_vs_actual", "residuals"}
+OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "calibration"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
 

@@ -41,7 +41,6 @@ def test_a_run_prints_its_validation_scores(command: Command, tmp_path: Path, en
         "There are no test scores: it was trained with test=false. "
         + ("Validation" if ensemble == 1 else "Out-of-fold"),
         "There are no figures: it was trained with test=false.",
-        "The rows that it predicts worst are unknown: it was trained with test=false.",
     ):
         assert sentence in page
 

@@ -3,7 +3,6 @@
 mlplab results outputs
 mlplab results outputs/sweep --by optimizer.lr --sort optimizer.lr
 mlplab results outputs/a outputs/b --by run --format csv > results.csv
-mlplab results outputs/sweep --watch
 
   FOLDER …      of runs or sweeps, or outputs; or files NAME.mlplab
                 Several have a line each: of a sweep, that of its best configuration
@@ -12,16 +11,13 @@ mlplab results outputs/sweep --watch
   --sort NAME   a metric (best first), or a key of --by; by default the
                 validation metric of the runs
   --format csv  prints all digits
-  --watch       shows a sweep while it trains; Ctrl-C ends that
 """
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.cli.terminal import print_usage
-from mlplab.errors import Fault, UserError, listed
 from mlplab.typed_commands import command_line
 
 
@@ -32,9 +28,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--by", metavar="KEYS")
     parser.add_argument("--sort", metavar="NAME")
-    printed = parser.add_mutually_exclusive_group()
-    printed.add_argument("--watch", action="store_true")
-    printed.add_argument("--format", choices=["terminal", "csv"], default="terminal")
+    parser.add_argument("--format", choices=["terminal", "csv"], default="terminal")
     arguments = parser.parse_args(words)
 
     from rich.console import Console
@@ -51,13 +45,6 @@ def main(words: Sequence[str]) -> None:
     from mlplab.runs.compare.run_result import trials_in_order
 
     console = Console()
-    if arguments.watch:
-        from mlplab.sweeps.watch.watch import watch
-
-        if len(arguments.folders) > 1:
-            found, remedy = listed(map(str, arguments.folders)), "give the folder of one sweep"
-            raise UserError(Fault("watches one folder", "--watch", found, remedy=remedy))
-        watch(arguments.folders[0], console, live=sys.stdout.isatty() and not console.is_dumb_terminal)
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
     runs = read_runs(arguments.folders)
     if arguments.format == "csv":

@@ -6,7 +6,7 @@ A cell of a numeric column that is not a number may be a typing mistake, a sign 
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mlplab.data.cells.dates import mixed_formats
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS
@@ -14,22 +14,21 @@ from mlplab.data.infer.infer_kind import typed_formats
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import typed, typed_na_values
+from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
 
 
 def check_cells(reader: TableReader) -> None:
     """Adds a fault to each column with bad cells that has none yet."""
     bad = [column for column in reader.columns if column.bad and not column.faults]
-    missing = (text for column in bad for text in _missing_texts(column))
-    na_values = typed_na_values(dict.fromkeys([*reader.spec.na_values, *missing]))  # for all columns
+    missing = [text for column in bad for text in _missing_texts(column)]
     for column in bad:
         row, text = column.first_bad
-        remedy = "; ".join(_remedies(column, na_values, reader))
+        remedy = "; ".join(_remedies(column, missing, reader))
         column.faults = [column.definition.fault(reader.place(row, column), text, column.bad, remedy)]
 
 
-def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> Iterator[str]:
+def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReader) -> Iterator[str]:
     """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
     name, role, is_input, text = column.name, column.role, column.role == "input", column.bad_texts[0]
     alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
@@ -41,9 +40,7 @@ def _remedies(column: InferredColumn, na_values: str, reader: TableReader) -> It
     if is_categorical := may_be_categories(column, reader.values(column)):
         yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
     if _missing_texts(column):
-        drop_rows = role == "target" and not reader.spec.drop_missing_targets
-        more = " data.missing_target=drop (drops those rows)" if drop_rows else " (in all columns)"
-        yield f"if it stands for a missing value: {na_values}{more}"
+        yield f"if it stands for a missing value: {reader.spec.typed_missing(missing, role)}"
     is_format = column.kind == "date" and not column.filled
     known = "" if is_format else column.definition.format
     if column.kind == "date" and (mixed := mixed_formats(column.bad_texts, known)):

@@ -14,17 +14,17 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import compact_date_note, sentinel_note
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import typed, typed_na_values
+from mlplab.data.infer.table_spec import typed
 from mlplab.errors import listed, shortened
 
 MIN_LEVELS, MAX_LEVELS = 3, 100
 """Numbers of levels whose order is offered: that of two does not matter, and more take long to compare."""
 
 
-def column_note(column: InferredColumn, na_values: Iterable[str], reader: TableReader) -> str:
+def column_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
     """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is."""
     if column.sentinels:
-        return sentinel_note(column, na_values, reader)
+        return sentinel_note(column, likely, reader)
     if column.texts is not None:
         return "; ".join(filter(None, _text_notes(column, column.texts, reader)))
     if column.kind == "numeric" and column.definition.format and not column.faults:
@@ -45,7 +45,10 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
         yield similar_labels_note(texts, "classes" if column.classes else "categories")
         yield odd_texts_note(column, reader)
     if column.is_input and column.name not in reader.spec.declared:
-        yield order_note(column.name, texts)
+        levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
+        if levels:
+            shown, ordinal = listed(map(shortened, levels)), typed(column.name, "ordinal")
+            yield f"its values have an order: {shown}; to use it: {ordinal}"
         yield mixed_dates_note(column.name, texts)
 
 
@@ -60,7 +63,7 @@ def number_format_note(column: InferredColumn, reader: TableReader) -> str:
 
 def odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
     """Which texts make categories of a column of numbers, and how to read numbers nevertheless."""
-    texts, spec = column.texts, reader.spec
+    texts = column.texts
     if texts is None or column.declared or column.must_be_classes:
         return ""
     odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
@@ -70,9 +73,8 @@ def odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
     why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
     if not can_be_typed(odd):
         return f"{what}, {why}"
-    drop_rows = " data.missing_target=drop" * (column.role == "target" and not spec.drop_missing_targets)
-    na_values = typed_na_values(dict.fromkeys([*spec.na_values, *odd])) + " (in all columns)" + drop_rows
-    return f"{what}, {why}; to read numbers instead, and such cells as missing: {na_values}"
+    missing = reader.spec.typed_missing(odd, column.role)
+    return f"{what}, {why}; to read numbers instead, and such cells as missing: {missing}"
 
 
 def similar_labels_note(labels: pl.Series, noun: str) -> str:
@@ -88,10 +90,3 @@ def mixed_dates_note(name: str, texts: pl.Series) -> str:
     """A note that offers to read a column's texts as dates in several formats; empty if they are not."""
     formats = mixed_formats(texts)
     return f"dates in several formats; to read them: {typed_formats(name, formats)}" if formats else ""
-
-
-def order_note(name: str, texts: pl.Series) -> str:
-    """A note that offers to use the order of a column's texts; empty if none is known."""
-    levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
-    shown = listed(map(shortened, levels))
-    return f"its values have an order: {shown}; to use it: {typed(name, 'ordinal')}" if levels else ""

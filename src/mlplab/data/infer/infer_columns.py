@@ -18,7 +18,7 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import typed, typed_na_values
+from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, listed, shortened
@@ -44,10 +44,9 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
         if is_plain and column.range and not column.faults:
             column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
     leave_out_row_numbers(reader)
-    likely = (text for column in reader.columns for text in column.sentinels)
-    na_values = dict.fromkeys([*reader.spec.na_values, *likely])
+    likely = [text for column in reader.columns for text in column.sentinels]
     for column in reader.columns:
-        column.note = "; ".join(filter(None, (column.note, column_note(column, na_values, reader))))
+        column.note = "; ".join(filter(None, (column.note, column_note(column, likely, reader))))
     return [*reader.columns, *_unread(reader)]
 
 
@@ -96,8 +95,7 @@ def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader)
         remedy = f"list all in order, the lowest first: {typed(name, both)}"
         if levels:
             what = f"the levels lack {listed(map(shortened, lacking), 5)}"
-            missing = typed_na_values([*spec.na_values, *lacking])
-            remedy += f"; if it stands for a missing value: {missing} (in all columns)"
+            remedy += f"; if it stands for a missing value: {spec.typed_missing(lacking)}"
         if not can_be_typed(pl.Series(both)):
             kinds = f"{typed(name, 'categorical')}, or {typed(name, 'drop')}"
             remedy = f"list all {len(both):,} in order, the lowest first; if they have no order: {kinds}"

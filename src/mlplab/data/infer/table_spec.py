@@ -60,6 +60,12 @@ class TableSpec:
         """The columns in a role."""
         return [name for name, other in self.roles if other == role]
 
+    def typed_missing(self, texts: Iterable[str], role: Role = "input") -> str:
+        """What declares further missing values, and drops rows whose target is one, as typed in a shell."""
+        values = shlex.quote(f"data.na_values={typed_list(dict.fromkeys([*self.na_values, *texts]))}")
+        drop_rows = role == "target" and not self.drop_missing_targets
+        return values + " data.missing_target=drop" * drop_rows + " (in all columns)"
+
     def faults(self, source: Source) -> Iterator[Fault]:
         """Columns that the source lacks, contradicting kinds, and several targets that are classes."""
         keys = [(name, f"{key_of(role)}=") for name, role in self.roles]
@@ -105,11 +111,6 @@ def typed(name: str, kind: str | Sequence[str]) -> str:
     elif is_number_format(kind) or "," in kind:
         kind = quoted(kind, mark='"')
     return shlex.quote(f"data.columns.{name}={kind}")
-
-
-def typed_na_values(values: Iterable[str]) -> str:
-    """The argument that declares additional missing values, as typed in a shell."""
-    return shlex.quote(f"data.na_values={typed_list(values)}")
 
 
 def typed_list(values: Iterable[str]) -> str:

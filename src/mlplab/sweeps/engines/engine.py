@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from mlplab import config
 from mlplab.data.cache import DataCache
+from mlplab.imports import check_installed
 from mlplab.sweeps.planned_stack import PlannedStack
 
 T = TypeVar("T")
@@ -24,17 +25,21 @@ class Engine(ABC):
 
     Attributes:
         launcher: its section of the configuration.
+        root: the folder of the sweep.
+        cache: the tables of the sweep.
         slots: the number of stacks that train at a time, as far as it is known.
         room: the number of stacks to hand over at a time; None: as many as are planned to train at a time.
         place: where they train, for messages.
         is_remote: whether that may be other machines, which may have other devices and see files late.
     """
 
-    launcher: config.Launcher
     slots = 1
     room: int | None = None
     place = ""
     is_remote = True
+
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache) -> None:
+        self.launcher, self.root, self.cache = launcher, root, cache
 
     @abstractmethod
     def submit(self, stacks: Sequence[PlannedStack]) -> Sequence[Hashable]:
@@ -48,12 +53,12 @@ class Engine(ABC):
     def error(self, job: Any) -> BaseException | None:
         """What a job that has ended has raised, or `WorkerLost`; None if the folders of its runs show it."""
 
-    def call(self, function: Callable[..., T], cache: DataCache, *arguments: Any) -> T:
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What a function of the tables and these arguments returns that needs torch, which is imported here.
 
         Engines whose workers have imported it may call it there, with their own tables.
         """
-        return function(cache, *arguments)
+        return function(self.cache, *arguments)
 
     @abstractmethod
     def stop(self, *, at_once: bool = False) -> str:
@@ -64,22 +69,24 @@ class Engine(ABC):
         """Ends the workers."""
 
 
-def open_engine(launcher: config.Launcher, root: Path, accelerator: str) -> Engine:
+def open_engine(launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> Engine:
     """The engine of the sweep in the folder `root`.
 
     Raises:
-        UserError: if the cluster cannot be reached.
+        UserError: if its package is not installed, or the cluster cannot be reached.
     """
     match launcher.engine:
-        case config.SlurmEngine():
+        case config.SlurmEngine() as section:
+            check_installed("hydra/launcher/engine=slurm", "slurm", "submitit")
             from mlplab.sweeps.engines.slurm import SlurmJobs
 
-            return SlurmJobs(launcher, launcher.engine, root)
-        case config.RayEngine():
+            return SlurmJobs(launcher, root, cache, section)
+        case config.RayEngine() as section:
+            check_installed("hydra/launcher/engine=ray", "ray", "ray")
             from mlplab.sweeps.engines.ray_cluster import RayCluster
 
-            return RayCluster(launcher, launcher.engine)
+            return RayCluster(launcher, root, cache, section)
         case config.LocalEngine():
             from mlplab.sweeps.engines.processes import Processes
 
-            return Processes(launcher, accelerator)
+            return Processes(launcher, root, cache, accelerator)

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import cache, cached_property
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -42,13 +43,17 @@ class Processes(Engine):
 
     is_remote = False
 
-    def __init__(self, launcher: config.Launcher, accelerator: str) -> None:
-        self.launcher, self._accelerator = launcher, accelerator
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
+        super().__init__(launcher, root, cache)
+        self._accelerator = accelerator
         self._workers: list[_Worker] = []
         self._is_parallel = (launcher.workers or 1) > 1
-        if launcher.workers is None:  # the plan will say
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-            self.slots = cores or 1 if self._devices == [None] else len(self._devices)
+
+    @cached_property
+    def slots(self) -> int:  # type: ignore[override]
+        """As many as there are GPUs, or else cores."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return cores or 1 if self._devices == [None] else len(self._devices)
 
     @cached_property
     def _devices(self) -> list[str | None]:
@@ -78,12 +83,12 @@ class Processes(Engine):
             self._workers.append(idle[-1])
         return idle[:count]
 
-    def call(self, function: Callable[..., T], cache: DataCache, *arguments: Any) -> T:
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls it in a process if there are to be several: so torch is not imported here, too.
 
         It is called here if only this process has the rows, or the other is killed.
         """
-        if self._is_parallel and cache.frame is None:
+        if self._is_parallel and self.cache.frame is None:
             [worker] = self._idle(1)
             job = worker.submit(call_with_tables, function, *arguments)
             try:
@@ -95,7 +100,7 @@ class Processes(Engine):
             except KeyboardInterrupt:
                 self.stop()
                 raise
-        return super().call(function, cache, *arguments)
+        return super().call(function, *arguments)
 
     def error(self, job: Future[bool]) -> BaseException | None:
         """What the process has raised."""

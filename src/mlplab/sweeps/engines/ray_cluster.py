@@ -7,12 +7,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from mlplab import config
+from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import run_job, write_job
@@ -30,8 +32,11 @@ class RayCluster(Engine):
 
     place = "the Ray cluster"
 
-    def __init__(self, launcher: config.Launcher, section: config.RayEngine) -> None:
-        self.launcher, self.room = launcher, launcher.workers or sys.maxsize
+    def __init__(
+        self, launcher: config.Launcher, root: Path, cache: DataCache, section: config.RayEngine
+    ) -> None:
+        super().__init__(launcher, root, cache)
+        self.room = launcher.workers or sys.maxsize
         _connect(section.address)
         memory = int((section.memory_gib or 0) * 2**30)
         wanted = {"CPU": section.cpus, "GPU": section.gpus, "memory": memory}

@@ -22,6 +22,7 @@ from pathlib import Path
 import submitit
 
 from mlplab import config
+from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
 from mlplab.files import read_json, write_json
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
@@ -58,12 +59,14 @@ class SlurmJobs(Engine):
     place = "Slurm jobs"
     room = sys.maxsize  # Slurm queues
 
-    def __init__(self, launcher: config.Launcher, section: config.SlurmEngine, root: Path) -> None:
+    def __init__(
+        self, launcher: config.Launcher, root: Path, cache: DataCache, section: config.SlurmEngine
+    ) -> None:
+        super().__init__(launcher, root, cache)
         if shutil.which("sbatch") is None:
             what, remedy = "Slurm is not installed here", "start the sweep on a machine of the cluster"
             raise UserError(Fault(what, "hydra/launcher/engine=slurm", "no sbatch", remedy=remedy))
-        self.launcher, self.section, self.keeps_files = launcher, section, False
-        self.root, self.folder = root.absolute(), root.absolute() / SLURM
+        self.section, self.keeps_files, self.folder = section, False, root.absolute() / SLURM
         self._earlier = [path for path in self.folder.glob("mlplab-*") if re.fullmatch(r"[\w-]+", path.name)]
         self._jobs: dict[str, SlurmJob] = {}  # by the hashes of their stacks
         self._completed_at: dict[SlurmJob, float] = {}
@@ -153,7 +156,7 @@ class SlurmJobs(Engine):
         """None if a job has left a result, which is never read: its function has returned."""
         if job.paths.result_pickle.exists():
             return None
-        self.keeps_files, log_file = True, job.paths.stderr.relative_to(self.root)
+        self.keeps_files, log_file = True, job.paths.stderr.relative_to(self.folder.parent)
         lost = WorkerLost(f"job {job.job_id} ended without a result (see {log_file})")
         return read_error(job.paths) or lost
 

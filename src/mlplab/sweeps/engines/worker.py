@@ -12,7 +12,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,18 +19,17 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from mlplab.config import parse_resolved
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
 from mlplab.files import write_json
 from mlplab.imports import frozen_objects, heavy_imports
-from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
 from mlplab.sweeps.planned_stack import PlannedStack
-from mlplab.training.callbacks.rungs import Bracket
 
 T = TypeVar("T")
+
+AS_STACK = TypeAdapter(PlannedStack)
 
 PACKAGES = ("mlplab", "torch", "lightning")
 """Packages whose versions must be the same in all workers."""
@@ -42,15 +40,10 @@ def write_job(stack: PlannedStack) -> Path:
     path = stack.file.with_suffix(".json").absolute()
     content = {
         "versions": versions(),
-        "directory": os.fspath(Path.cwd()),  # from which relative paths lead
+        "directory": Path.cwd(),  # from which relative paths lead
         "search_path": sys.path,
         "custom_classes": os.environ.get(VARIABLE),
-        "title": stack.title,
-        "share": stack.share,
-        "runs": [
-            (os.fspath(run.folder), run.config.plain(), run.bracket and asdict(run.bracket), run.overrides)
-            for run in stack.runs
-        ],
+        "stack": AS_STACK.dump_python(stack),
     }
     write_json(path, content)
     return path
@@ -74,12 +67,7 @@ def run_job(path: Path) -> bool:
         from rich.console import Console
 
         from mlplab.sweeps.train_stack import train_stack
-    as_bracket = TypeAdapter(Bracket | None).validate_python
-    runs = [
-        PlannedRun(parse_resolved(config), Path(folder), as_bracket(bracket), overrides=tuple(overrides))
-        for folder, config, bracket, overrides in content["runs"]
-    ]
-    stack = PlannedStack(content["title"], runs, path.with_suffix(".ckpt"), content["share"])
+    stack = AS_STACK.validate_python(content["stack"])
     try:
         unrecorded = train_stack(stack, Console(file=io.StringIO()), _tables())
     except Interrupted:

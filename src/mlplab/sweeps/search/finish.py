@@ -42,7 +42,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
     console, ensemble = launcher.console, launcher.composed.settings.ensemble
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
-    metrics = launcher.call(score_finished, folder)
+    metrics = launcher.engine.call(score_finished, folder)
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     (_, scores), *baselines = main_scores(metrics, part).items()
     dimensions = study.space.dimensions  # the text of a choice such as `[64,64]` is a list
@@ -70,14 +70,14 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
                 from mlplab.commands.select_ensemble import ENSEMBLE, select_ensemble
 
             torch.set_num_threads(1)
-            chosen = select_ensemble(root, ensemble, launcher.cache)
+            chosen = select_ensemble(root, ensemble, launcher.engine.cache)
             if chosen.test_scores:
                 rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble: {inside(chosen.file)}")
         results = results_of(root)
         if cut_off := sum(run.done and "reason" in run.metrics for run in results):
             lines.append(f"without time for all of their epochs: {plural(cut_off, 'trial')}")
-        draw_sweep(root, results, launcher.call, best)
+        draw_sweep(root, results, launcher.engine.call, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
         print_line(console, f"{len(study.trials):,} trials: {shown}")

@@ -13,7 +13,6 @@ from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
-from mlplab.sweeps.folder import write_total
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
 from mlplab.sweeps.search.space import Space, Value, read_space
@@ -31,8 +30,8 @@ def search(launcher: SweepLauncher) -> None:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
         RunFailed: if no trial finished, or some failed.
     """
-    composed, root, cache = launcher.composed, launcher.root, launcher.cache
-    settings = composed.settings
+    composed, engine = launcher.composed, launcher.engine
+    settings, cache = composed.settings, engine.cache
     space = read_space(composed.overrides, settings.space)
     (without_search,) = composed.compose({"": space.fixed})
     if isinstance(without_search, RefusedRun):
@@ -41,7 +40,7 @@ def search(launcher: SweepLauncher) -> None:
     _check_ends(composed, space)
     run = resolved(common, cache)
     data = cache.data(run)
-    study = SearchStudy(root, space, run.monitor, settings.sampler, run.seed)
+    study = SearchStudy(composed.root, space, run.monitor, settings.sampler, run.seed)
     typed = {key: dimension.text for key, dimension in space.dimensions.items()}
     table = study.check_same(typed, _comparable(common, space), data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
@@ -50,8 +49,7 @@ def search(launcher: SweepLauncher) -> None:
         remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    write_total(root, settings.total)
-    size = launcher.engine(run).call(estimate, cache, run)
+    size = engine.call(estimate, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, settings, defaults, seconds)

@@ -1,1 +1,0 @@
-"""Watching a sweep or a run from the files in its folder."""
