@@ -35,23 +35,19 @@ class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
     Attributes:
-        networks: the number of networks of all runs.
+        model: the runs together.
         part: what the rows are called.
-        classes: the classes of the target; empty for regression.
-        has_class_weights: whether any run was trained with weights of classes.
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
             runs have different test rows.
     """
 
+    model: Ensemble
     source: str
     rows: int
-    runs: tuple[Scores, ...]
-    networks: int
     part: Part
+    runs: tuple[Scores, ...]
     ensemble: Scores | None
     baselines: Mapping[str, Scores]
-    classes: tuple[str, ...]
-    has_class_weights: bool
     confusion: Confusion | None
     importance: Importance | None
 
@@ -62,8 +58,8 @@ class EvaluationResult:
         """
         baselines = {f"{name}/": (name, scores) for name, scores in self.baselines.items()}
         if len(self.runs) == 1:
-            return {"": (network_name(self.networks), self.runs[0]), **baselines}
-        mean, noun = _mean(self.runs), "networks" if self.networks == len(self.runs) else "runs"
+            return {"": (network_name(self.model.networks), self.runs[0]), **baselines}
+        mean, noun = _mean(self.runs), "networks" if self.model.networks == len(self.runs) else "runs"
         sd = {name: float(np.std([scores[name] for scores in self.runs], ddof=1)) for name in mean}
         models = {"runs/": (f"mean of {len(self.runs)} {noun}", mean)}
         models["runs/sd/"] = "their standard deviation", sd
@@ -81,7 +77,7 @@ class EvaluationResult:
         }
         content = {"data": self.source, "rows": self.rows, "runs": len(self.runs), **finite(values)}
         if self.confusion is not None:
-            content |= {"classes": list(self.classes), "confusion": self.confusion.tolist()}
+            content |= {"classes": list(self.model.schema.classes), "confusion": self.confusion.tolist()}
         return content
 
 
@@ -149,15 +145,13 @@ def score(
     with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.y):,} rows"):
         together, confusion = _together(ensemble, scored)
         return EvaluationResult(
+            model=ensemble,
             source=first.source,
             rows=len(first.y),
-            runs=tuple(run_scores(run, rows) for run, rows in zip(runs, scored, strict=True)),
-            networks=ensemble.networks,
             part=part,
+            runs=tuple(run_scores(run, rows) for run, rows in zip(runs, scored, strict=True)),
             ensemble=together,
             baselines=baseline_scores,
-            classes=ensemble.schema.classes,
-            has_class_weights=any(run.data.class_weights != "none" for run in ensemble.config),
             confusion=confusion,
             importance=columns,
         )

@@ -135,7 +135,7 @@ def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tm
     choice = select_ensemble(tmp_path / "a", 4)
     assert choice.chosen <= choice.best * (1 + 1e-12)
     scores = evaluate(tmp_path / "a", runs="all")
-    assert scores.networks == 9
+    assert scores.model.networks == 9
     assert "loss" not in scores.models()["runs/"][1]
 
 

@@ -62,10 +62,11 @@ def main(words: Sequence[str]) -> None:
     print_line(console, f"{result.source}: {result.rows} rows")
     titles = {"all": "all rows, not a test", "unchecked": "all rows, perhaps not a test"}
     console.print(score_table(dict(result.models().values()), titles.get(result.part, "test")))
-    metrics = result.plain() | {"members": result.networks}
-    if sentence := verdict(metrics, has_class_weights=result.has_class_weights):
+    metrics = result.plain() | {"members": result.model.networks}
+    has_class_weights = any(run.data.class_weights != "none" for run in result.model.config)
+    if sentence := verdict(metrics, has_class_weights=has_class_weights):
         print_line(console, fill(sentence, console.width))
     if result.confusion is not None:
-        console.print(confusion_table(result.classes, result.confusion.tolist()))
+        console.print(confusion_table(result.model.schema.classes, result.confusion.tolist()))
     if result.importance:
         print_importance(result.importance, console)
