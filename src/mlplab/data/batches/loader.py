@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache, partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -216,13 +215,11 @@ class Loader:
     def _from_memory(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` on, as `[member, batch, …]`."""
         together = max(1, GATHERED_BYTES // (self._row_bytes * self._size)) * self._size
-        order = self.order(epochs).to(self.x.device)
-        length = order.shape[1]
-        whole = length - (length - first) % self._size
-        for start, end in pairwise((*range(first, whole, together), whole, length)):
-            if start < end:
-                rows = order[:, start:end]
-                batches = rows.reshape(len(rows), -1, min(self._size, end - start)).transpose(0, 1)
+        order = self.order(epochs)[:, first:].to(self.x.device)
+        whole = order.shape[1] // self._size * self._size
+        for rows in (*torch.split(order[:, :whole], together, 1), order[:, whole:]):
+            if rows.numel():
+                batches = rows.reshape(len(rows), -1, min(self._size, rows.shape[1])).transpose(0, 1)
                 numbers = batches.flatten()
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
                 yield from zip(*(table.unbind() for table in gathered), strict=True)

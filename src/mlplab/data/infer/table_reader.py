@@ -5,7 +5,6 @@ How a column is read is inferred from the first rows. If later rows contradict t
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -218,10 +217,9 @@ class TableReader:
 
     def _na_values(self) -> list[str]:
         """Missing values as the sample spells them, with the spaces around them."""
-        texts = self.sample.select(cs.string())
-        are_missing = texts.select(pl.all().str.strip_chars().is_in(NA_VALUES))
-        found = (texts[name].filter(are_missing[name]) for name in texts.columns if are_missing[name].any())
-        return sorted({*self.spec.na_values, *chain.from_iterable(found)} - {""})
+        cells = self.sample.select(cs.string()).unpivot()["value"]
+        found = cells.filter(cells.str.strip_chars().is_in(NA_VALUES)).unique()
+        return sorted({*self.spec.na_values, *found} - {""})
 
 
 def _locate(columns: Iterable[InferredColumn]) -> int:
