@@ -67,8 +67,8 @@ class Column:
         return [parsed - self.offset if self.kind == "numeric" else parsed]
 
     def _codes(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
-        codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
-        return parse_str(text, na_values).replace_strict(list(self.categories), codes, default=None)
+        known = parse_str(text, na_values).cast(pl.Enum(self.categories), strict=False)
+        return known.to_physical().cast(pl.Float64)
 
     @property
     def width(self) -> int:

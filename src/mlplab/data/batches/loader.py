@@ -115,16 +115,12 @@ class Loader:
         self.counts = torch.tensor(counts, device=self.x.device)
         self.length = -(-max(counts) // self.multiple) * self.multiple
         self._full = min(counts)  # rows before any member's padding
-        self._epoch = 0
+        self._epochs = self.epochs or range(1)
         if self.mean_weight is not None:
             self.mean_weight = self.mean_weight.to(self.x.device)
         self._epochs_together = max(1, self._size // self.length) if self.block is None else 1
         self._tables = [table for table in (self.x, self.y, self.row_weight) if table is not None]
         self._row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
-
-    @property
-    def _epochs(self) -> range:
-        return self.epochs or range(self._epoch, self._epoch + 1)
 
     @property
     def sampler(self) -> "Loader":
@@ -133,7 +129,7 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch of the next iteration, counted from 0, unless its `epochs` are given."""
-        self._epoch = epoch
+        self._epochs = self.epochs or range(epoch, epoch + 1)
 
     def state_dict(self) -> dict[str, int]:
         """The number of batches that the next iteration skips; without it, the Trainer would warn."""

@@ -3,6 +3,7 @@
 scikit-learn's splitters give a set neither its exact share of rows and classes, nor a row of each rare class.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,9 +155,8 @@ def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: fl
     starts = [len(rows) - length * number for number in range(folds, 0, -1)]
     # The extra boundary leaves a time for train and one for val even before the first fold.
     *parts, test_rows = time_parts(rows, times, [(1 - val) * starts[0], *starts])[: fold + 3]
-    before = np.concatenate(parts)
-    train_rows, val_rows = time_parts(before, times, [(1 - val) * len(before)])
-    return _ascending(train_rows, val_rows, test_rows)
+    rest = time_split(np.concatenate(parts), times, val=val, test=0.0)
+    return replace(rest, test=np.sort(test_rows))
 
 
 def _not_empty(split: Split, where: str, remedy: str, *, has_test: bool = True) -> Split:
