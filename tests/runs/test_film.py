@@ -340,7 +340,7 @@ def test_a_full_disk_takes_only_the_film(tmp_path: Path, monkeypatch: pytest.Mon
     def fails(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mlplab.runs.train.write_film", fails)
+    monkeypatch.setattr("mlplab.runs.observers.open_run.write_film", fails)
     with pytest.raises(CannotWrite, match="No space left"):
         train_into(tmp_path, ARTICLE)
     assert read_metrics(tmp_path / "0")["status"] == "done"

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Float64
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from mlplab.config import ResolvedConfig
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.conformal.intervals import Y
 from mlplab.data.cache import DataCache, RunData
@@ -59,16 +58,11 @@ def draw_finished(folder: Path, cache: DataCache) -> None:
 
 def draw(run: TrainedRun, data: RunData) -> None:
     """Draws the figures of a finished run."""
-    curves = read_curves(run.folder, curves_drawn(run.config))
+    curves = read_curves(run.folder, {*LOSSES, run.config.monitor})
     images = write_figures(run.folder, run_charts(run, data, curves))
     loggers = build_loggers(run.config, run.folder, TensorBoardLogger)  # the others have been closed
     log_images(writers_of(loggers), images)
     close_loggers(loggers, success=True)
-
-
-def curves_drawn(run: ResolvedConfig) -> set[str]:
-    """The names of the curves that `run_charts` draws."""
-    return {*LOSSES, run.monitor}
 
 
 def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> dict[str, Figure]:
@@ -88,21 +82,11 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
         beside = min(known, key=lambda name: models.test_scores(data)[name][names[0]])
         title = BASELINES[names][beside]
         predictions[title] = ensemble.points(models.predict(beside, table.x, rows))
-    scored = [
-        ScoredRows(
-            target=target,
-            rows=rows + 1,
-            total=total,
-            weight=weight[rows],
-            actual=y[:, k].astype(np.int64) if schema.classes else y[:, k],
-            predictions={
-                model: values if schema.classes else values[:, k] for model, values in predictions.items()
-            },
-            classes=schema.classes,
-            threshold=run.threshold,
-        )
-        for k, target in enumerate(schema.targets[:MOST_TARGETS])
-    ]
+    actual = y.astype(np.int64) if schema.classes else y
+    about, scored = (schema.classes, run.threshold), list[ScoredRows]()
+    for k, target in enumerate(schema.targets[:MOST_TARGETS]):
+        of_target = {model: each if schema.classes else each[:, k] for model, each in predictions.items()}
+        scored.append(ScoredRows(target, rows + 1, total, weight[rows], actual[:, k], of_target, *about))
     first = scored[0]
     charts: dict[str, Figure | None]
     if schema.classes:

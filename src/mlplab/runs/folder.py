@@ -57,8 +57,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "metrics.json").touch(exist_ok=False)
-        except FileExistsError:
-            raise self._not_empty() from None
+        except FileExistsError:  # made by another process since
+            self.check_unused()
+            raise
         except OSError as error:
             raise UserError(Fault(f"cannot be created: {error.strerror}", str(self.path))) from error
         try:
@@ -74,13 +75,10 @@ class RunFolder:
         Raises:
             UserError: otherwise.
         """
-        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
-            raise self._not_empty()
-
-    def _not_empty(self) -> UserError:
         if self.path.is_file():
-            return UserError(Fault("is a file, not a folder", str(self.path), remedy=OTHER_FOLDER))
-        return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
+            raise UserError(Fault("is a file, not a folder", str(self.path), remedy=OTHER_FOLDER))
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
 
     def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
         """Prepares the folder of a run that is resumed, and is locked.

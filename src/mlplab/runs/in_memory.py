@@ -124,14 +124,13 @@ class RunInMemory(WatchedRun):
     @cached_property
     def specifications(self) -> dict[str, dict[str, Any]]:
         """Its figures by name, in Vega-Lite; none without test scores."""
-        from mlplab.runs.draw_figures import curves_drawn, run_charts  # Altair takes half a second
+        from mlplab.runs.draw_figures import run_charts  # Altair takes half a second
 
         if self.run.config.figures == "none" or not has_test_scores(self.metrics):
             return {}
-        names, charts = curves_drawn(self.run.config), dict[str, Any]()
-        curves = thinned({name: curve for name, curve in self.curves.items() if name in names})
+        charts = dict[str, Any]()
         with warn_if_failing(Path(THIS)):
-            charts = run_charts(self.model.runs[0], self.run.data, curves)
+            charts = run_charts(self.model.runs[0], self.run.data, thinned(self.curves))
         return {name: chart.to_dict(validate=False) for name, chart in charts.items()}
 
     def write(self, folder: Path) -> None:
@@ -165,13 +164,13 @@ class RunInMemory(WatchedRun):
 
 
 def train_in_memory(
-    plans: Sequence[PlannedRun], cache: DataCache, console: Console, *, is_quiet: bool = False
+    plans: Sequence[PlannedRun], cache: DataCache, console: Console | None = None
 ) -> list[RunInMemory]:
     """Trains runs that share the columns of a table and a network shape, as `runs.train.train_runs` does.
 
     Args:
-        console: where a progress bar is shown; if it is no terminal, lines are printed instead.
-        is_quiet: whether nothing is logged.
+        console: where a progress bar is shown; if it is no terminal, lines are printed instead. None: nothing
+            is shown or logged.
 
     Raises:
         UserError: if the runs cannot be built, or ask for a logger that writes files of its own.
@@ -183,17 +182,12 @@ def train_in_memory(
             if not issubclass(kind, WRITING_FILES):
                 raise UserError(Fault("needs a folder", f"logger={name}", remedy=GIVE_FOLDER))
     runs = [RunInMemory(*start) for start in warm_starts(plans, cache)]
-    train_watched(runs, Endings(runs), console, is_quiet=is_quiet)
+    train_watched(runs, Endings(runs), console)
     return runs
 
 
 def train_alone(
-    run: TrainConfig,
-    cache: DataCache,
-    console: Console,
-    overrides: Sequence[str] = (),
-    *,
-    is_quiet: bool = False,
+    run: TrainConfig, cache: DataCache, console: Console | None = None, overrides: Sequence[str] = ()
 ) -> RunInMemory:
     """Trains a run that is of no sweep in memory.
 
@@ -207,7 +201,7 @@ def train_alone(
     if run.init_from:
         check_finished(Path(run.init_from), "init_from")
     plan = PlannedRun(resolved(run, cache, alone=True), Path(THIS), overrides=overrides)
-    [trained] = train_in_memory([plan], cache, console, is_quiet=is_quiet)
+    [trained] = train_in_memory([plan], cache, console)
     if trained.outcome.status != "done":
         raise RunFailed(str(trained.outcome.reason))
     return trained

@@ -1,8 +1,8 @@
 """Trains runs: into their folders, or with observers of others."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from rich.console import Console
@@ -63,7 +63,10 @@ def train_runs(
     with ExitStack() as locks:
         for run in runs:
             if run.resume:
-                locks.enter_context(_locked_to_resume(run, files[run.folder]))
+                locks.enter_context(files[run.folder].lock.held())
+                if has_ended(run.folder, run.config, alone=not run.bracket):
+                    what, remedy = "was changed by another process", "run the command again"
+                    raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))
         groups = resume_groups(runs, cache, stack_file)
         for group, state in groups:
             if title is None and group[0].resume and not state:
@@ -75,20 +78,6 @@ def train_runs(
             _train_in_folders(opened, console, title or "", state, stack_file if together else None)
             metrics |= {run.plan.folder: run.metrics for run in opened if run.metrics}
     return [metrics[run.folder] for run in runs]
-
-
-@contextmanager
-def _locked_to_resume(run: PlannedRun, files: RunFolder) -> Iterator[None]:
-    """Locks the folder of a run that is to be resumed.
-
-    Raises:
-        FolderInUse: if another process uses it, or has ended the run.
-    """
-    with files.lock.held():
-        if has_ended(run.folder, run.config, alone=not run.bracket):
-            what, remedy = "was changed by another process", "run the command again"
-            raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))
-        yield
 
 
 def _train_in_folders(
@@ -114,20 +103,19 @@ def _train_in_folders(
 def train_watched(
     runs: Sequence[WatchedRun],
     endings: Endings,
-    console: Console,
+    console: Console | None,
     title: str = "",
     state: StackState | None = None,
     *last: Observer,
-    is_quiet: bool = False,
 ) -> None:
     """Trains runs with the observers that a run has in a folder and in memory.
 
     Args:
         endings: gets what the runs come to.
+        console: where progress is shown; None: nothing is shown or logged.
         last: further observers.
-        is_quiet: whether nothing is logged.
     """
-    config, progress = runs[0].run.config, TrainingProgress(console, title)
+    config, progress = runs[0].run.config, TrainingProgress(console or Console(quiet=True), title)
     observers: list[Observer] = [progress, endings]
     if config.callbacks.film:
         check_buildable(config, runs[0].run.data)  # before a folder is created
@@ -135,7 +123,7 @@ def train_watched(
     observers.append(EpochCurves(runs))
     if every := config.trainer.log_every_n_steps:
         observers.append(StepCurves(runs, every))
-    if not is_quiet:
+    if console:
         observers.append(Messages(runs, state, logging.DEBUG if console.is_terminal else logging.INFO))
     with closing(progress), closing(endings):
         fit([run.run for run in runs], [*observers, *last], state)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Float64
-from rich.console import Console
 
 from mlplab.api.keywords import Overrides, compose_run, keywords_of
 from mlplab.api.training import process_as_before
@@ -97,7 +96,7 @@ class TrainingSet:
             RunFailed: if the loss becomes non-finite.
         """
         with silent_training():
-            return train_alone(self.config(), DataCache(self.frame), Console(quiet=True), is_quiet=True).model
+            return train_alone(self.config(), DataCache(self.frame)).model
 
 
 @contextmanager
@@ -152,8 +151,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
             size = StackSize(first, frames.data(first)).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
-                    same_shape = [run for _, run in stack]
-                    ended = train_in_memory(same_shape, frames, Console(quiet=True), is_quiet=True)
+                    ended = train_in_memory([run for _, run in stack], frames)
                     for (number, _), each_run in zip(stack, ended, strict=True):
                         networks[number] = each_run.model if each_run.outcome.status == "done" else None
     return networks

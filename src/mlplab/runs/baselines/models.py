@@ -171,10 +171,9 @@ class Boosting:
         kind = HistGradientBoostingClassifier if data.classes else HistGradientBoostingRegressor
         y, y_val = ((target - self.mean) / self.std for target in (y, y_val))
         self.models = []
-        outputs: list[tuple[int, dict[str, Any]]] = [(target, {}) for target in range(y.shape[1])]
-        if data.quantiles:
-            outputs = [(0, {"loss": "quantile", "quantile": level}) for level in data.quantiles]
-        for number, (target, loss) in enumerate(outputs):
+        losses = [{"loss": "quantile", "quantile": level} for level in data.quantiles]
+        for number, loss in enumerate(losses or [dict[str, Any]()] * y.shape[1]):
+            target = 0 if losses else number
             settings = BOOSTING | loss | ({"max_iter": chosen[number]} if chosen else {})
             model = kind(
                 **settings,

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
@@ -30,8 +30,9 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.save import save
 from mlplab.runs.trained.trained_run import TrainedRun, seen_entry
 from mlplab.runs.warm_start import WarmStart
+from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import StackTrainer
-from mlplab.training.outcome import AS_PLANNED, Outcome
+from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
@@ -110,18 +111,14 @@ class OpenRun(WatchedRun):
             self.note(f"{outcome.status}: {outcome.reason}")
 
     def _write(self, outcome: Outcome) -> None:
-        files, run, state = self.files, self.run, outcome.state
+        files, run = self.files, self.run
         # First, since baselines take a while: a run killed before anything is written repeats its last steps.
         metrics = self.metrics or self.final_metrics(outcome)
         best = self.best(outcome) if outcome.best else None
         if best:
             checkpoint.save(files.best, best.content())
         if outcome.last:
-            epoch = outcome.metrics["epochs"]
-            last = self.trained(epoch, outcome.metrics, outcome.weights, outcome.last)
-            checkpoint.save(
-                files.last, last.common_content() | ({"training": state.plain()} if state else {})
-            )
+            self.save_last(outcome.metrics, outcome.weights, outcome.last, outcome.state)
         if ended := outcome.status in AS_PLANNED:
             for path in (files.best, files.last):
                 checkpoint.remove_older(path)
@@ -135,6 +132,13 @@ class OpenRun(WatchedRun):
             best.metrics = metrics
             self._publish(best)
         finish(open_longer, files.path, outcome.status)
+
+    def save_last(
+        self, metrics: Metrics, weights: Mapping[int, float], network: Tensors, state: StackState | None
+    ) -> None:
+        """Writes the last checkpoint, with the state from which training can go on, if there is one."""
+        content = self.trained(metrics["epochs"], metrics, weights, network).common_content()
+        checkpoint.save(self.files.last, content | ({"training": state.plain()} if state else {}))
 
     def _publish(self, trained: TrainedRun) -> None:
         """Logs scores, figures and the network of a finished run to trackers.

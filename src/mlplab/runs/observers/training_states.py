@@ -131,9 +131,7 @@ class Checkpoints(Observer):
             network = of_members(state.parts["network"], members)
             if all(tensor.isfinite().all() for tensor in network.values()):
                 weights = {member % stack.module.ensemble: 1 / len(members) for member in members}
-                content = run.trained(metrics["epochs"], metrics, weights, network).common_content()
-                own = {"training": state.select(stack.members(index)).plain()}
-                checkpoint.save(run.files.last, content | own)
+                run.save_last(metrics, weights, network, state.select(stack.members(index)))
 
 
 def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> dict[Path, StackState]:
