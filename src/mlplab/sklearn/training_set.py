@@ -149,7 +149,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
                 groups.setdefault(stack_key(run, frames), []).append((number, run))
         for group in groups.values():
             first = group[0][1].config
-            size = StackSize(first, frames.data(first)).runs(None)
+            size = StackSize(frames, first).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
                     same_shape = [run.config for _, run in stack]

@@ -7,13 +7,11 @@ versions in it are compared before anything else is read.
 import io
 import json
 import os
-import platform
 import socket
 import sys
 import time
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,15 +22,13 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
 from mlplab.files import write_json
 from mlplab.imports import frozen_objects, heavy_imports
+from mlplab.runs.folder import versions
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
 from mlplab.sweeps.planned_stack import PlannedStack
 
 T = TypeVar("T")
 
 AS_STACK = TypeAdapter(PlannedStack)
-
-PACKAGES = ("mlplab", "torch", "lightning")
-"""Packages whose versions must be the same in all workers."""
 
 
 def write_job(stack: PlannedStack) -> Path:
@@ -83,12 +79,6 @@ def run_job(path: Path) -> bool:
 def call_with_tables(function: Callable[..., T], *arguments: Any) -> T:
     """What a function returns, called with the tables of this process."""
     return function(_tables(), *arguments)
-
-
-@cache
-def versions() -> dict[str, str]:
-    """The versions of Python and `PACKAGES` here."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 _tables = cache(DataCache)
