@@ -94,7 +94,7 @@ def film(*words: str) -> dict[str, Any]:
     """Runs `scripts/train.py` in the current folder: the seconds of training, those of them in which frames
     of the film were copied, and those in which its page was written; and until Chromium shows it."""
     from mlplab.runs.film.film import film_of
-    from mlplab.runs.film.frames import Film
+    from mlplab.runs.film.frames import FilmFrames
     from mlplab.runs.film.page import write_film
 
     spent = {"copying": 0.0, "page": 0.0}
@@ -109,7 +109,7 @@ def film(*words: str) -> dict[str, Any]:
         return call
 
     with (
-        patch.object(Film, "on_step", counted(Film.on_step, "copying")),
+        patch.object(FilmFrames, "on_step", counted(FilmFrames.on_step, "copying")),
         patch("mlplab.runs.film.frames.film_of", counted(film_of, "page")),
         patch("mlplab.runs.train.write_film", counted(write_film, "page")),
     ):

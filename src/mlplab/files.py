@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 from filelock import FileLock, Timeout
 
@@ -66,6 +67,18 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise UserError(Fault(f"the folder {path.parent} does not exist", where, remedy="create it first"))
     if not os.access(path.parent, os.W_OK):
         raise UserError(Fault(f"the folder {path.parent} cannot be written to", where))
+
+
+def check_archive(archive: ZipFile, path: Path) -> None:
+    """Checks that the file of an archive, which may come from a stranger, does not expand.
+
+    Raises:
+        BadZipFile: otherwise.
+    """
+    parts = archive.infolist()
+    is_compressed = any(part.compress_type != ZIP_STORED for part in parts)
+    if is_compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise BadZipFile("it is compressed, which such files never are")
 
 
 def check_absent(path: Path) -> None:

@@ -13,7 +13,7 @@ from support import config, table_of
 from mlplab.config.data import number_label
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.check_task import check_split, check_task
-from mlplab.data.class_labels import BOOLEAN_LABELS, class_numbers, find_label, label_values
+from mlplab.data.class_labels import BOOLEAN_LABELS, find_label, label_values, parse_target
 from mlplab.data.schema import ClassKind, Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
@@ -43,11 +43,11 @@ def test_cells_have_the_number_of_their_label_and_labels_come_back(
     )
     numbers = [None if label is None else labels.index(label) for label in expected]
     schema = Schema((), ("y",), tuple(labels), kind)
-    for written in (pl.Series(cells), pl.Series([f" {cell} " for cell in cells])):
-        assert class_numbers(schema, written).to_list() == numbers
     if labels:
+        for written in (pl.Series(cells), pl.Series([f" {cell} " for cell in cells])):
+            assert parse_target(schema, "y", written).to_list() == numbers
         again = label_values(labels, kind)
-        assert class_numbers(schema, again).to_list() == list(range(len(labels)))
+        assert parse_target(schema, "y", again).to_list() == list(range(len(labels)))
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,15 @@ def test_values_are_those_of_a_table(labels: list[str], kind: ClassKind, dtype: 
 def test_other_cells_have_no_number(
     cells: list[object], labels: list[str], kind: ClassKind, numbers: list[int | None]
 ) -> None:
-    assert class_numbers(Schema((), ("y",), tuple(labels), kind), pl.Series(cells)).to_list() == numbers
+    schema = Schema((), ("y",), tuple(labels), kind)
+    assert parse_target(schema, "y", pl.Series(cells)).to_list() == numbers
 
 
 def test_missing_values_and_decimal_commas_are_those_of_the_table() -> None:
     words = Schema((), ("y",), ("?", "a"), na_values=("?",))
-    assert class_numbers(words, pl.Series(["?", "a"])).to_list() == [None, 1]
+    assert parse_target(words, "y", pl.Series(["?", "a"])).to_list() == [None, 1]
     numbers = Schema((), ("y",), ("0.5", "1"), "number")
-    commas = class_numbers(numbers, pl.Series(["0,5", "1"]), decimal_comma=True)
+    commas = parse_target(numbers, "y", pl.Series(["0,5", "1"]), decimal_comma=True)
     assert commas.to_list() == [0, 1]
 
 

@@ -12,7 +12,7 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
-from mlplab.data.memmap import FORMAT, TABLES, table_of
+from mlplab.data.memmap import TABLES, table_of
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -71,8 +71,8 @@ def test_a_memmapped_table_equals_one_in_memory(path: Path) -> None:
     assert (folder / "features").stat().st_size == table.x.nbytes  # without left-out columns
 
 
-def test_no_file_is_written_below_the_limit(path: Path) -> None:
-    assert not read(path, memory=1e9).memmapped
+def test_no_file_is_written_if_the_features_are_below_the_limit(path: Path) -> None:
+    assert not any(read(path, memory).memmapped for memory in (1e9, 5e5))
     assert not TABLES.exists()
 
 
@@ -107,17 +107,14 @@ def test_another_encoding_is_another_table(path: Path) -> None:
         assert word in table.schema.inputs[1].categories
 
 
-@pytest.mark.parametrize("damage", ["cut", "description", "version"])
+@pytest.mark.parametrize("damage", ["cut", "description"])
 def test_damaged_files_are_written_again(path: Path, damage: str) -> None:
     read(path, memory=1e3)
     [folder] = TABLES.iterdir()
     if damage == "cut":
         os.truncate(folder / "features", 8)
     else:
-        text = (folder / "table.json").read_text()
-        (folder / "table.json").write_text(
-            text[:50] if damage == "description" else text.replace(f'"format": {FORMAT}', '"format": 0')
-        )
+        os.truncate(folder / "table.json", 50)
     assert_same(read(path, memory=1e3), whole(path))
 
 

@@ -11,10 +11,10 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from mlplab.figures.calibration import calibration, coverage
 from mlplab.figures.classification import (
     CURVE_POINTS,
     MOST_CLASSES,
-    calibration,
     confusion,
     roc_and_precision_recall,
 )
@@ -112,7 +112,13 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
     drawn = calibration(scored).to_dict()["layer"][1]["data"]["values"]
     assert sum(point["rows"] for point in drawn) == len(predicted)
     for point in drawn:
-        assert point["share"] == pytest.approx(point["probability"], abs=0.05)
+        assert point["share"] == pytest.approx(point["x"], abs=0.05)
+
+
+def test_coverage_is_drawn_over_the_level() -> None:
+    chart = coverage("intervals", scored_rows(2), [0.5, 0.9], [0.48, 0.95]).to_dict()
+    points = chart["layer"][1]["data"]["values"]
+    assert [(point["x"], point["share"]) for point in points] == [(0.5, 0.48), (0.9, 0.95)]
 
 
 def test_weights_count_as_rows() -> None:

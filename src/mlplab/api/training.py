@@ -6,7 +6,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
 from threading import RLock
@@ -188,7 +188,10 @@ def _sweep(*arguments: Any, folder: str | PathLike[str] | None, progress: bool) 
         from mlplab.cli.compose_sweep import compose_sweep
         from mlplab.sweeps.sweep import sweep as train_sweep
 
-    with _folder(folder) as path:
+    path = Path(folder or tempfile.mkdtemp(prefix="mlplab-"))
+    with ExitStack() as undone:
+        if not folder:  # it is removed if training does not end
+            undone.callback(shutil.rmtree, path, ignore_errors=True)
         composed = compose_sweep(overrides, config_folders(), path)
         try:
             with process_as_before():
@@ -198,16 +201,5 @@ def _sweep(*arguments: Any, folder: str | PathLike[str] | None, progress: bool) 
             if type(error) is not RunFailed or not is_any_done:  # a full disk
                 raise
             log.warning("%s", str(error).replace("\n  ", "; "))
+        undone.pop_all()
     return FinishedSweep(path, frame, is_temporary=folder is None)
-
-
-@contextmanager
-def _folder(given: str | PathLike[str] | None) -> Iterator[Path]:
-    """The folder to train in: a new one if none is given, which is removed if training does not end."""
-    path = Path(given or tempfile.mkdtemp(prefix="mlplab-"))
-    try:
-        yield path
-    except BaseException:
-        if not given:
-            shutil.rmtree(path, ignore_errors=True)
-        raise

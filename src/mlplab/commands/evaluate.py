@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
+from mlplab.commands.render import network_name
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
@@ -54,24 +55,28 @@ class EvaluationResult:
     confusion: Confusion | None
     importance: Importance | None
 
-    def mean_and_sd(self) -> tuple[Scores, Scores]:
-        """Mean and standard deviation of the scores that all runs have."""
-        mean = _mean(self.runs)
+    def models(self) -> dict[str, tuple[str, Scores]]:
+        """Titles and scores of models: by how the scores' names begin in evaluation.json.
+
+        Of several runs, mean and standard deviation are of the scores that all have.
+        """
+        baselines = {f"{name}/": (name, scores) for name, scores in self.baselines.items()}
+        if len(self.runs) == 1:
+            return {"": (network_name(self.networks), self.runs[0]), **baselines}
+        mean, noun = _mean(self.runs), "networks" if self.networks == len(self.runs) else "runs"
         sd = {name: float(np.std([scores[name] for scores in self.runs], ddof=1)) for name in mean}
-        return mean, sd
+        models = {"runs/": (f"mean of {len(self.runs)} {noun}", mean)}
+        models["runs/sd/"] = "their standard deviation", sd
+        if self.ensemble:
+            models["ensemble/"] = "their ensemble", self.ensemble
+        return models | baselines
 
     def plain(self) -> dict[str, Any]:
         """The content of evaluation.json: `test/…`, or for several runs `runs/test/…`, `runs/sd/test/…` and
         `ensemble/test/…`; for the baselines `boosting/test/…`, `linear/test/…` and `constant/test/…`."""
-        models = {"": self.runs[0]}
-        if len(self.runs) > 1:
-            mean, sd = self.mean_and_sd()
-            models = {"runs/": mean, "runs/sd/": sd}
-            models |= {"ensemble/": self.ensemble} if self.ensemble else {}
-        models |= {f"{name}/": scores for name, scores in self.baselines.items()}
         values = {
             f"{model}{self.part}/{name}": value
-            for model, scores in models.items()
+            for model, (_, scores) in self.models().items()
             for name, value in scores.items()
         }
         content = {"data": self.source, "rows": self.rows, "runs": len(self.runs), **finite(values)}

@@ -14,12 +14,13 @@ from jaxtyping import Float, Float64
 from mlplab.console import counted_lines, progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
+from mlplab.data.class_labels import parse_target
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.load_table import csv_options, table_spec
-from mlplab.data.new_data import FrameTransformer, check_columns, parse_target
+from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
@@ -70,13 +71,21 @@ class EvaluationRows:
         """Whether the same rows are evaluated."""
         return np.array_equal(self.row_numbers, other.row_numbers) and np.array_equal(self.y, other.y)
 
-    def scores(self, ensemble: Ensemble, predicted: Float64[np.ndarray, "row output"]) -> Scores:
-        """The scores of an ensemble's predictions, and of its intervals, if it has any."""
-        schema, threshold = self.schema, ensemble.threshold
-        classes, targets, quantiles = len(schema.classes), schema.targets, ensemble.quantiles
-        found = scores(predicted, self.y, self.weight, classes, targets, threshold, quantiles)
-        found |= ensemble.uncertainty.scores(predicted, self.y, self.weight)
-        return found | first_class_scores(schema, predicted, self.y, self.weight)
+    def scores(
+        self,
+        model: Ensemble | TrainedRun,
+        predicted: Float64[np.ndarray, "row output"],
+        known: Scores | None = None,
+    ) -> Scores:
+        """The scores of a model's predictions, and of its intervals, if it has any.
+
+        `known` are the metrics of the predictions, if they have been computed.
+        """
+        schema, y, weight = self.schema, self.y, self.weight
+        classes, threshold = len(schema.classes), model.threshold
+        found = known or scores(predicted, y, weight, classes, schema.targets, threshold, model.quantiles)
+        found |= model.uncertainty.scores(predicted, y, weight)
+        return found | first_class_scores(schema, predicted, y, weight)
 
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
@@ -92,9 +101,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     )
     loss, thresholds = build_loss([run.config.loss]), [run.threshold]
     values, predicted = score_networks(run.network, loss, loader, [len(y)], run.schema, thresholds)
-    found, of_rows = {name: value.item() for name, value in values.items()}, predicted[0, : len(y)]
-    found |= run.uncertainty.scores(of_rows, rows.y, rows.weight)
-    return found | first_class_scores(run.schema, of_rows, rows.y, rows.weight)
+    return rows.scores(run, predicted[0, : len(y)], {name: value.item() for name, value in values.items()})
 
 
 def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[EvaluationRows, Part]:

@@ -23,7 +23,7 @@ from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_o
 from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
 from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, without_repeats
 from mlplab.runs.discovery import runs_in
-from mlplab.runs.run_file import is_run_file, unpacked
+from mlplab.runs.run_file import unpacked
 
 MOST_TRIALS = 20
 """Trials of a search that are shown, unless all are asked for."""
@@ -69,11 +69,9 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
     """
     with ExitStack() as files:
         inner = {files.enter_context(unpacked(folder)): folder for folder in folders}
-        paths = {run.resolve(): (run, folder) for folder in inner for run in runs_in(folder)}  # no repeats
-        read, _ = read_all(run for run, _ in paths.values())
-    if any(map(is_run_file, folders)):
-        temporary = {run: inner[folder] / run.relative_to(folder) for run, folder in paths.values()}
-        read = [replace(run, folder=temporary[run.folder]) for run in read]
+        named = {run: inner[folder] / run.relative_to(folder) for folder in inner for run in runs_in(folder)}
+        read, _ = read_all({run.resolve(): run for run in named}.values())
+    read = [replace(run, folder=named[run.folder]) for run in read]
     runs = trials_in_order(read) or without_repeats(read)
     if repeats := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"

@@ -32,24 +32,25 @@ def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:
     return texts if kind == "text" else texts == BOOLEAN_LABELS[1]
 
 
-def class_numbers(
-    schema: Schema, cells: pl.Series, number_format: str = "", *, decimal_comma: bool = False
-) -> pl.Series:
-    """The number of each cell's class as Float64; null if it is missing or not one of the schema's."""
-    labels, na_values = schema.classes, schema.na_values
+def parse_target(schema: Schema, name: str, cells: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
+    """Cells of a target or a weight as Float64, read as in training: numbers, or the numbers of classes.
+
+    A class is null if it is missing or not one of the schema's.
+    """
+    labels = schema.classes if name in schema.targets else ()
     known = label_values(labels, schema.class_kind)
-    match schema.class_kind:
-        case "text":
-            values = parse_str(cells, na_values)
-            if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True
-                values, known = values.str.to_lowercase(), known.str.to_lowercase()
-        case "number":
-            values = parse_number(cells, na_values, number_format, decimal_comma=decimal_comma)
-        case "boolean":
-            values = parse_bool(cells, na_values)
+    if labels and schema.class_kind == "text":
+        values = parse_str(cells, schema.na_values)
+        if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True
+            values, known = values.str.to_lowercase(), known.str.to_lowercase()
+    elif labels and schema.class_kind == "boolean":
+        values = parse_bool(cells, schema.na_values)
+    else:
+        number_format = schema.number_formats.get(name, "")
+        values = parse_number(cells, schema.na_values, number_format, decimal_comma=decimal_comma)
     numbers = pl.Series(range(len(labels)), dtype=pl.Float64)
     known = known.cast(values.dtype)
-    return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64)
+    return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64) if labels else values
 
 
 def predicted_classes(probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Codes:

@@ -26,8 +26,6 @@ Data = config.BundledData | config.CsvData | config.FrameData | config.Synthetic
 TARGET = "target"
 """The target column of tables that ship with the package."""
 
-GIBIBYTE = 2**30
-
 
 def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
     """A key of everything that a run's table depends on."""
@@ -43,7 +41,7 @@ def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Ta
     """
     if isinstance(run.data, config.UserTable) and not run.data.target:
         raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
-    memory = limit * GIBIBYTE if (limit := getattr(run.data, "memory_gib", None)) else None
+    memory = limit * 2**30 if (limit := getattr(run.data, "memory_gib", None)) else None
     with (
         opened_source(run.data, frame) as source,
         counted_lines(f"reading {source.where} and inferring its columns", "rows") as count,

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.table_reader import TableReader, in_memory
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Schema
@@ -25,8 +25,8 @@ from mlplab.files import PART
 TABLES = Path("outputs/.tables")
 """The folder of all memory-mapped tables; each has a subfolder, named after its source."""
 
-FORMAT = 4
-"""Increased when older folders can no longer be read."""
+FORMAT = 5
+"""Increased when older folders can no longer be read, which the names of new ones then differ from."""
 
 SHARE_OF_FREE_MEMORY = 0.5
 """The share of the free memory that a table may use, unless `data.memory_gib` sets a limit."""
@@ -55,7 +55,7 @@ def table_of(
         UserError: with all faults of the table.
     """
     if not source.paths:  # a frame, which is in memory already
-        return read_table(TableReader(source, spec, dtype, in_memory, progress))
+        return read_table(TableReader(source, spec, dtype, progress=progress))
     limit = SHARE_OF_FREE_MEMORY * free_memory() if memory is None else memory
     folder = TABLES / _key(source, spec, dtype)
     if (saved := _load(folder)) and saved.x.nbytes > limit:
@@ -66,10 +66,10 @@ def table_of(
     matrices: dict[str, np.memmap[Any, Any]] = {}
 
     def allocate(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-        """An `Allocate`. If the features (the first and largest matrix) are in a file, so are all others."""
+        """An `Allocate`. If the features (the first matrix) are in a file, so are all others."""
         size = shape[0] * shape[1] * np.dtype(dtype).itemsize
-        if not size or not (matrices or size > limit):
-            return in_memory(name, shape, dtype)
+        if not size or (not matrices and (name != "features" or size <= limit)):
+            return np.empty(shape, dtype)
         if not matrices:
             log.info("too large for memory: writing it once to %s", folder)
         partial.mkdir(parents=True, exist_ok=True)
@@ -114,8 +114,8 @@ def _save(table: Table, matrices: Mapping[str, np.memmap[Any, Any]], folder: Pat
         "features": (*table.x.shape, table.x.dtype.name),
         "others": (len(table.x), matrices["others"].shape[1], matrices["others"].dtype.name),
     }
-    content = {"format": FORMAT, "source": table.source, "schema": table.schema.plain(), **shapes}
-    content |= {"split_roles": list(table.split_columns), "sha256": table.fingerprint["sha256"]}
+    of_table = {"source": table.source, "schema": table.schema.plain(), **shapes}
+    content = of_table | {"split_roles": [*table.split_columns], "sha256": table.fingerprint["sha256"]}
     for name, matrix in matrices.items():
         matrix.flush()
         rows, columns, dtype = shapes[name]
@@ -127,14 +127,12 @@ def _save(table: Table, matrices: Mapping[str, np.memmap[Any, Any]], folder: Pat
 
 
 def _load(folder: Path) -> Table | None:
-    """The table in a folder; None if there is none, it is incomplete, or it has a different format.
+    """The table in a folder; None if there is none, or it is incomplete.
 
     Changes to its matrices do not change the files.
     """
     try:
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            return None
         files = ((folder / name, *content[name]) for name in ("features", "others"))
         x, others = (np.memmap(path, dtype, "c", shape=tuple(shape)) for path, *shape, dtype in files)
         roles, schema = list(map(str, content["split_roles"])), Schema.from_plain(content["schema"])

@@ -9,9 +9,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.data.cells.dates import is_datetime
-from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import bad_cells, cells_of, is_text, named, parse_str
-from mlplab.data.class_labels import class_numbers
 from mlplab.data.frames import FrameLike, in_memory, to_polars
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.data.schema import Column, Schema
@@ -45,14 +43,6 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
         raise UserError(Fault(what, where, others, expected, remedy))
     if further:
         log.warning("%s: ignoring columns not seen in training: %s", where, listed(further))
-
-
-def parse_target(schema: Schema, name: str, cells: pl.Series, *, decimal_comma: bool) -> pl.Series:
-    """Cells of a target or a weight as Float64, read as in training: numbers, or numbers of classes."""
-    number_format = schema.number_formats.get(name, "")
-    if schema.classes and name in schema.targets:
-        return class_numbers(schema, cells, number_format, decimal_comma=decimal_comma)
-    return parse_number(cells, schema.na_values, number_format, decimal_comma=decimal_comma)
 
 
 class FrameTransformer:

@@ -67,8 +67,8 @@ class Column:
         return [parsed - self.offset if self.kind == "numeric" else parsed]
 
     def _codes(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
-        codes = pl.Series(range(len(self.categories)), dtype=pl.Float64)
-        return parse_str(text, na_values).replace_strict(list(self.categories), codes, default=None)
+        known = parse_str(text, na_values).cast(pl.Enum(self.categories), strict=False)
+        return known.to_physical().cast(pl.Float64)
 
     @property
     def width(self) -> int:
@@ -166,11 +166,6 @@ class Schema:
     def offsets(self) -> Sequence[float]:
         """The offset that is subtracted from each feature."""
         return [of.offset if of.kind == "numeric" or part == "year" else 0.0 for of, part in self.features]
-
-    @property
-    def dates(self) -> Sequence[bool]:
-        """For each feature, whether it is of a date."""
-        return [column.kind == "date" for column, _ in self.features]
 
     @property
     def feature_slices(self) -> list[slice]:

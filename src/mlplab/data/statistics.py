@@ -8,9 +8,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.data.table import BLOCK
 
-BLOCK = 65_536
-"""Rows in memory at a time."""
+Weights = Float64[np.ndarray, "row 1"] | np.float64
+"""Weights of rows, or that of all rows."""
 
 SAMPLE = 200_000
 """Medians and quantiles are computed from at most this many rows, drawn at random."""
@@ -66,13 +67,13 @@ def member_statistics(
         inputs, targets = _RunningMoments(x.shape[1]), _RunningMoments(y.shape[1])
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
-            weights = None if of_row is None else np.asarray(of_row[part], np.float64)[:, None]
+            weights = np.float64(1) if of_row is None else np.asarray(of_row[part], np.float64)[:, None]
             block = np.asarray(x[part], np.float64)
             inputs.add(block, weights)
             targets.add(np.log(y[part]) if log_target else y[part], weights)
             codes = block[:, columns] + offsets[columns]
             known = ~np.isnan(codes)
-            code_weights = None if weights is None else np.broadcast_to(weights, codes.shape)[known]
+            code_weights = np.broadcast_to(weights, codes.shape)[known]
             counts += np.bincount(codes[known].astype(np.int64), code_weights, minlength=len(counts))
         by_feature = np.split(counts, offsets[1:])
         modes = [feature_counts.argmax() if len(feature_counts) else 0 for feature_counts in by_feature]
@@ -121,16 +122,10 @@ class _RunningMoments:
         self.total, self.mean, self.squares = np.zeros((3, columns))
         self.minimum, self.maximum = np.full(columns, np.inf), np.full(columns, -np.inf)
 
-    def add(
-        self, block: Float64[np.ndarray, "row column"], weight: Float64[np.ndarray, "row 1"] | None
-    ) -> None:
-        def weighted_sum(values: Float64[np.ndarray, "row column"]) -> Float64[np.ndarray, " column"]:
-            return np.nansum(values if weight is None else values * weight, 0)
-
-        known = ~np.isnan(block)
-        added = (known if weight is None else known * weight).sum(0)
-        mean = weighted_sum(block) / np.where(added > 0, added, 1)
-        squares = weighted_sum(np.square(block - mean))
+    def add(self, block: Float64[np.ndarray, "row column"], weight: Weights) -> None:
+        added = (~np.isnan(block) * weight).sum(0)
+        mean = np.nansum(block * weight, 0) / np.where(added > 0, added, 1)
+        squares = np.nansum(np.square(block - mean) * weight, 0)
         total = self.total + added
         share = added / np.where(total > 0, total, 1)
         delta = mean - self.mean

@@ -86,7 +86,8 @@ class Table:
     def row_keys(self, digits: int) -> tuple[RowHasher, Keys]:
         """What computes keys of rows, for copies with that many digits, and the keys of all rows."""
         if digits not in self._row_keys:
-            hasher = RowHasher.of(self.values, self.schema.dates, digits)
+            dates = [column.kind == "date" for column, _ in self.schema.features]
+            hasher = RowHasher.of(self.values, dates, digits)
             self._row_keys[digits] = hasher, hasher.keys(self.values, np.arange(len(self.x)))
         return self._row_keys[digits]
 

@@ -30,9 +30,6 @@ MOST_CURVES = 8
 CURVE_POINTS = 200
 """Points of a curve at most."""
 
-BINS = 10
-"""Bins of a calibration curve, with equally many rows."""
-
 CELL_PIXELS = 30
 """The least side of a cell of the confusion matrix."""
 
@@ -147,35 +144,3 @@ def _lines(
         **by_series("series", [curve["series"][0] for curve in curves], "strokeDash", legend),
     )
     return alt.layer(*behind, line, width=HEIGHT * 0.9, height=HEIGHT * 0.9)
-
-
-def calibration(scored: ScoredRows) -> Figure:
-    """How often predictions are correct, over their probability.
-
-    Predictions are the second of two classes, or the most likely of several.
-    """
-    binary = len(scored.classes) == 2
-    points = []
-    for name, predicted in scored.predictions.items():
-        chosen = np.ones(len(predicted), int) if binary else predicted.argmax(1)
-        probability, right = predicted[np.arange(len(predicted)), chosen], scored.actual == chosen
-        for rows in np.array_split(np.argsort(probability, kind="stable"), min(BINS, len(probability))):
-            means = (np.average(values[rows], weights=scored.weight[rows]) for values in (probability, right))
-            points.append((name, *means, len(rows)))
-    what = f"probability of '{scored.classes[1]}'" if binary else "probability of the predicted class"
-    share = f"share of '{scored.classes[1]}'" if binary else "share of correct predictions"
-    frame = pl.DataFrame(points, ["model", "probability", "share", "rows"], orient="row")
-    base = chart_of(**frame.to_dict()).encode(
-        x=alt.X("probability:Q", title=what, scale=UNIT),
-        y=alt.Y("share:Q", title=share, scale=UNIT),
-        tooltip=["model:N", "probability:Q", "share:Q", "rows:N"],
-    )
-    dots = base.mark_point(size=50, filled=True, opacity=1)
-    series = by_series("model", list(scored.predictions))
-    return framed(
-        *(diagonal(0.0, 1.0), base.mark_line().encode(series["color"]), dots.encode(**series)),
-        title="Calibration",
-        subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
-        description=f"{share} over {what}; on the diagonal, the two are equal",
-        size=(HEIGHT, HEIGHT),
-    )

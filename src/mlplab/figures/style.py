@@ -94,15 +94,11 @@ ON_PAGE: dict[str, Any] = {
     "background": None,
     "axis": {
         **FACE["axis"],
-        **dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor", "gridColor"), _INK),
+        **dict.fromkeys(("domainColor", "tickColor", "gridColor"), _INK),
         **{"gridOpacity": 0.12, "domainOpacity": 0.4, "tickOpacity": 0.4},
     },
-    "legend": {**FACE["legend"], "labelColor": _INK, "titleColor": _INK},
-    "title": {**FACE["title"], "color": _INK, "subtitleColor": _INK},
-    "header": {"labelColor": _INK, "titleColor": _INK},
-    "text": {"color": _INK},
-    "rule": {"color": _INK},
-    "tick": {**FACE["tick"], "color": _INK},
+    "style": {key: {"fill": _INK} for key in ("guide-label", "guide-title", "group-title", "group-subtitle")},
+    **{mark: {**FACE.get(mark, {}), "color": _INK} for mark in ("text", "rule", "tick")},
 }
 """The configuration on pages: text and lines have the colour of the page's text, on dark pages and light."""
 

@@ -17,7 +17,7 @@ import io
 import logging
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import check_archive, replacing
 
 FORMAT = 12
 """That of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
@@ -100,7 +100,10 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(Fault("no such file", str(path), remedy="the run has not written this checkpoint"))
     try:
-        _check_archive(path)
+        with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path)
+            if wrong := archive.testzip():
+                raise ValueError(f"the checksum of {wrong} is wrong")
         content = torch.load(path, weights_only=True, map_location="cpu")
         _check_size(content)
     except pickle.UnpicklingError as error:
@@ -114,33 +117,20 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_archive(path: Path) -> None:
-    """Refuses wrong checksums, and compressed archives, which torch does not write and which may expand."""
-    with zipfile.ZipFile(path) as archive:
-        parts = archive.infolist()
-        compressed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-        if compressed or sum(part.file_size for part in parts) > path.stat().st_size:
-            raise ValueError("it is compressed, which checkpoints never are")
-        if wrong := archive.testzip():
-            raise ValueError(f"the checksum of {wrong} is wrong")
-
-
 def _check_size(content: object) -> None:
     """Refuses content that repeats itself by references, and tensors larger than their storage."""
-    count, level = 1, [content]
-    while level:
-        inner: list[object] = []
-        for part in level:
-            if isinstance(part, Tensor):
-                if part.numel() * part.element_size() > part.untyped_storage().nbytes():
-                    raise ValueError("a tensor is larger than its storage")
-            elif isinstance(part, Mapping):
-                inner += part.values()
-            elif isinstance(part, list | tuple | set):
-                inner += part
-            if count + len(inner) > MAX_PARTS:
-                raise ValueError("it claims to contain more than the file does")
-        count, level = count + len(inner), inner
+    for count, part in enumerate(_parts(content)):
+        if isinstance(part, Tensor) and part.nbytes > part.untyped_storage().nbytes():
+            raise ValueError("a tensor is larger than its storage")
+        if count > MAX_PARTS:
+            raise ValueError("it claims to contain more than the file does")
+
+
+def _parts(content: object) -> Iterator[object]:
+    yield content
+    if isinstance(content, Mapping | list | tuple | set):
+        for part in content.values() if isinstance(content, Mapping) else content:
+            yield from _parts(part)
 
 
 def damaged(path: Path, reason: str) -> UserError:

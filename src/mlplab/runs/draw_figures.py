@@ -16,8 +16,8 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
-from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall
-from mlplab.figures.coverage import Kind, coverage_over_level
+from mlplab.figures.calibration import Kind, calibration, coverage
+from mlplab.figures.classification import confusion, roc_and_precision_recall
 from mlplab.figures.files import write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
@@ -135,11 +135,11 @@ def _coverage(ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y) 
     uncertainty = ensemble.uncertainty
     if ensemble.quantiles:
         shares = np.average(y <= outputs, 0, scored.weight).tolist()
-        return coverage_over_level("quantiles", scored, ensemble.quantiles, shares)
+        return coverage("quantiles", scored, ensemble.quantiles, shares)
     levels = [level for level in LEVELS if level <= uncertainty.highest_level]
     shares = [scored.mean(uncertainty.scores_by_row(outputs, y, level)["coverage"]) for level in levels]
     kind: Kind = "sets" if scored.classes else "intervals"
-    return coverage_over_level(kind, scored, levels, shares) if levels else None
+    return coverage(kind, scored, levels, shares) if levels else None
 
 
 def _learning_curves(run: TrainedRun, curves: Mapping[str, Curve]) -> Figure | None:

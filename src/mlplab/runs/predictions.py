@@ -12,8 +12,6 @@ from mlplab.conformal.prediction_sets import Sets
 from mlplab.conformal.quantiles import median_of
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.schema import Schema
-from mlplab.data.splits.split import Rows
-from mlplab.data.table import Table
 from mlplab.files import replacing
 from mlplab.runs.discovery import TEST_PREDICTIONS
 from mlplab.training.run import Run
@@ -125,11 +123,10 @@ def label_column(schema: Schema, classes: Int64[np.ndarray, " row"]) -> pl.Serie
     return label_values(schema.classes, schema.class_kind).gather(classes)
 
 
-def predicted_rows(
-    table: Table, rows: Rows, predicted: Predicted, threshold: float, quantiles: Sequence[float]
-) -> pl.DataFrame:
-    """Rows of a table, counted from 1, with their targets and predictions."""
-    schema, y = table.schema, table.y[rows]
+def test_rows(run: Run, predicted: Predicted, threshold: float) -> pl.DataFrame:
+    """The test rows of a run, counted from 1, with their targets and predictions."""
+    schema, rows, quantiles = run.data.table.schema, run.data.split.test, run.config.quantiles
+    y = run.data.table.y[rows]
     truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
     number = f"data {ROW}" if ROW in schema.targets else ROW
     columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}
@@ -139,7 +136,5 @@ def predicted_rows(
 def write_test_predictions(folder: Path, run: Run, predicted: Predicted, threshold: float) -> None:
     """Writes the test rows of a run as a CSV file to its folder, if it is to have one."""
     if run.config.test_predictions:
-        table, rows = run.data.table, run.data.split.test
-        frame = predicted_rows(table, rows, predicted, threshold, run.config.quantiles)
         with replacing(folder / TEST_PREDICTIONS, synced=False) as partial:
-            frame.write_csv(partial)
+            test_rows(run, predicted, threshold).write_csv(partial)

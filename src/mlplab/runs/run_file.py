@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from mlplab.errors import Fault, UserError
-from mlplab.files import replacing
+from mlplab.files import check_archive, replacing
 from mlplab.runs.discovery import finished_run
 
 SUFFIX = ".mlplab"
@@ -46,14 +46,11 @@ def unpack(path: Path, folder: Path) -> None:
         raise UserError(Fault(what, str(path), remedy=f"relative paths start at {Path.cwd()}"))
     try:
         with ZipFile(path) as archive:
-            parts = archive.infolist()
-            if any(part.compress_type != ZIP_STORED for part in parts):
-                raise BadZipFile("it is compressed, which such files never are")
-            if sum(part.file_size for part in parts) > path.stat().st_size:
-                raise BadZipFile("it claims to contain more than the file does")
-            if unknown := [part.filename for part in parts if not MEMBERS.fullmatch(part.filename)]:
+            check_archive(archive, path)
+            names = Counter(archive.namelist())
+            if unknown := [name for name in names if not MEMBERS.fullmatch(name)]:
                 raise BadZipFile(f"it contains {unknown[0]!r}")
-            if twice := [name for name, count in Counter(archive.namelist()).items() if count > 1]:
+            if twice := [name for name, count in names.items() if count > 1]:
                 raise BadZipFile(f"it contains {twice[0]!r} twice")
             archive.extractall(folder)
     except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""Trains runs into their folders."""
+"""Trains runs: into their folders, or with observers of others."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -9,27 +9,22 @@ from rich.console import Console
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, UserError, is_disk_error
-from mlplab.figures.failing import warn_if_failing
 from mlplab.runs.check_buildable import check_buildable
-from mlplab.runs.film.frames import Film
-from mlplab.runs.film.packing import Plain
-from mlplab.runs.film.page import write_film
+from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import quiet_writer_threads
 from mlplab.runs.observers.curves import EpochCurves, StepCurves
-from mlplab.runs.observers.messages import Messages, warn_of_rows
-from mlplab.runs.observers.open_run import OpenRun
+from mlplab.runs.observers.messages import Messages
+from mlplab.runs.observers.open_run import OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
-from mlplab.runs.observers.run_folders import RunFolders
 from mlplab.runs.observers.training_states import Checkpoints, resume_groups
+from mlplab.runs.observers.watched_run import Endings, WatchedRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import has_ended
-from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.runs.warm_start import warm_start
+from mlplab.runs.warm_start import warm_starts
 from mlplab.training.fit import fit
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Metrics
-from mlplab.training.run import Run
 from mlplab.training.state import StackState, WrongStateError
 
 log = logging.getLogger(__name__)
@@ -73,10 +68,11 @@ def train_runs(
         for group, state in groups:
             if title is None and group[0].resume and not state:
                 log.info("%s: no saved training state: starting from the beginning", group[0].folder.name)
-            opened = _opened(group, files, cache, state, alone=title is None)
+            starts = warm_starts(group, cache, resumed=state is not None)
+            opened = [OpenRun(*start, files[start[0].folder], alone=title is None) for start in starts]
             # None of several groups replaces what another has saved in the file.
             together = len(runs) > 1 and len(groups) == 1
-            _train_stack(opened, console, title or "", state, stack_file if together else None)
+            _train_in_folders(opened, console, title or "", state, stack_file if together else None)
             metrics |= {run.plan.folder: run.metrics for run in opened if run.metrics}
     return [metrics[run.folder] for run in runs]
 
@@ -95,53 +91,15 @@ def _locked_to_resume(run: PlannedRun, files: RunFolder) -> Iterator[None]:
         yield
 
 
-def _opened(
-    plans: Sequence[PlannedRun],
-    files: Mapping[Path, RunFolder],
-    cache: DataCache,
-    state: StackState | None,
-    *,
-    alone: bool,
-) -> list[OpenRun]:
-    """Runs with their data, and what they get from the runs that they start from."""
-    sources, opened = dict[str, TrainedRun](), list[OpenRun]()
-    for plan in plans:
-        data, own_files = cache.data(plan.config), files[plan.folder]
-        start = warm_start(plan.config, data, sources, own_files if state else None)
-        run = Run(plan.config, data, plan.bracket, start.initial, not start.trained_before)
-        opened.append(OpenRun(plan, run, own_files, alone, start))
-    return opened
-
-
-def _train_stack(
+def _train_in_folders(
     runs: Sequence[OpenRun], console: Console, title: str, state: StackState | None, stack_file: Path | None
 ) -> None:
     """Trains runs at the same step."""
-    config, by_run = runs[0].run.config, {run.run: run for run in runs}
-    loggers = {run.run: run.loggers for run in runs}
-    is_shown = runs[0].alone and console.is_terminal
-    warnings = warn_of_rows({run.run: run.warm_start for run in runs}, resumed=state is not None)
-    folders, progress = RunFolders(runs, state), TrainingProgress(console, title)
-    observers: list[Observer] = [
-        progress,
-        folders,
-        EpochCurves(loggers),
-        *([StepCurves(loggers, every)] if (every := config.trainer.log_every_n_steps) else []),
-        Messages(by_run, warnings, state, logging.DEBUG if is_shown else logging.INFO),
-        Checkpoints(runs, stack_file),  # the last, so that nothing is lost of the steps that are saved
-    ]
-    if config.callbacks.film:
-
-        def write(run: Run, film: Callable[[], Plain]) -> None:
-            folder = by_run[run].plan.folder
-            with warn_if_failing(folder, "film"):
-                write_film(folder, [film() | {"name": folder.name}])
-
-        check_buildable(config, runs[0].run.data)  # before a folder is created
-        observers.insert(2, Film(config, write))
     try:
-        with quiet_writer_threads(), closing(progress), closing(folders):
-            fit([*by_run], observers, state)
+        # The last, so that nothing is lost of the steps that are saved.
+        with quiet_writer_threads():
+            last = Checkpoints(runs, stack_file)
+            train_watched(runs, RunFolders(runs, state), console, title, state, last)
     except WrongStateError as error:
         what, where = "contains the state of a different network", stack_file or runs[0].files.last
         raise UserError(Fault(what, str(where), remedy="start a new run")) from error
@@ -151,3 +109,33 @@ def _train_stack(
         if is_disk_error(error):
             raise CannotWrite(error) from error
         raise
+
+
+def train_watched(
+    runs: Sequence[WatchedRun],
+    endings: Endings,
+    console: Console,
+    title: str = "",
+    state: StackState | None = None,
+    *last: Observer,
+    is_quiet: bool = False,
+) -> None:
+    """Trains runs with the observers that a run has in a folder and in memory.
+
+    Args:
+        endings: gets what the runs come to.
+        last: further observers.
+        is_quiet: whether nothing is logged.
+    """
+    config, progress = runs[0].run.config, TrainingProgress(console, title)
+    observers: list[Observer] = [progress, endings]
+    if config.callbacks.film:
+        check_buildable(config, runs[0].run.data)  # before a folder is created
+        observers.append(FilmFrames(runs))
+    observers.append(EpochCurves(runs))
+    if every := config.trainer.log_every_n_steps:
+        observers.append(StepCurves(runs, every))
+    if not is_quiet:
+        observers.append(Messages(runs, state, logging.DEBUG if console.is_terminal else logging.INFO))
+    with closing(progress), closing(endings):
+        fit([run.run for run in runs], [*observers, *last], state)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlplab.config import ResolvedConfig
 from mlplab.config.dotted_keys import differing
-from mlplab.data.cache import RunData
+from mlplab.data.cache import DataCache, RunData
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
@@ -16,8 +16,9 @@ from mlplab.errors import Fault, UserError, listed, shortened
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.folder import RunFolder
+from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.run_file import unpacked
-from mlplab.runs.trained.trained_run import TrainedRun, seen_entry, seen_of
+from mlplab.runs.trained.trained_run import TrainedRun, seen_of
 from mlplab.training.run import InitialWeights, member_configs
 
 MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
@@ -40,33 +41,34 @@ class WarmStart:
     trained_before: int = 0
 
 
-def warm_start(
-    run: ResolvedConfig, data: RunData, sources: dict[str, TrainedRun], resumed: RunFolder | None = None
-) -> WarmStart:
-    """What a run gets from `init_from`. It is read once, when training starts: later, that run may be gone,
-    or trained anew.
+def warm_starts(
+    plans: Sequence[PlannedRun], cache: DataCache, *, resumed: bool = False
+) -> list[tuple[PlannedRun, RunData, WarmStart]]:
+    """Runs of a stack with their data, and what they get from `init_from`. That is read once, when training
+    starts: later, that run may be gone, or trained anew.
 
     Args:
-        sources: the runs that were loaded for other runs of the stack.
-        resumed: the folder of a run that is resumed.
+        resumed: whether training goes on from a later state, and the folders hold the rows inherited.
 
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
     """
-    if not run.init_from:
-        return WarmStart()
-    initial: InitialWeights | None = None
-    inherited: Sequence[SeenRows] | None
-    if resumed:
-        inherited = seen_of(checkpoint.load(resumed.source)) if resumed.source.exists() else None
-    else:
-        if run.init_from not in sources:
-            sources[run.init_from] = source(run, data.table.schema)
-        trained = sources[run.init_from]
-        initial = initial_weights(run, trained)
-        inherited = _inherited(run, data, trained, initial.places)
-    before = _seen_before(data, inherited, _held_out(data), in_training=True)
-    return WarmStart(initial, inherited, before)
+    sources, starts = dict[str, TrainedRun](), list[tuple[PlannedRun, RunData, WarmStart]]()
+    for plan in plans:
+        run, data = plan.config, cache.data(plan.config)
+        initial: InitialWeights | None = None
+        inherited: Sequence[SeenRows] | None = ()
+        if run.init_from and resumed:
+            path = RunFolder(plan.folder).source
+            inherited = seen_of(checkpoint.load(path)) if path.exists() else None
+        elif run.init_from:
+            if run.init_from not in sources:
+                sources[run.init_from] = source(run, data.table.schema)
+            initial = initial_weights(run, sources[run.init_from])
+            inherited = _inherited(run, data, sources[run.init_from], initial.places)
+        before = _seen_before(data, inherited, _held_out(data), in_training=True) if run.init_from else 0
+        starts.append((plan, data, WarmStart(initial, inherited, before)))
+    return starts
 
 
 def initial_weights(run: ResolvedConfig, trained: TrainedRun) -> InitialWeights:
@@ -88,10 +90,11 @@ def source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
         UserError: otherwise.
     """
     folder = Path(run.init_from or "")
+    where = f"init_from={folder}"
     with unpacked(folder) as inner:
         trained = TrainedRun.read(finished_run(inner, "init_from"))
     if (there := _columns(trained.schema)) != (here := _columns(schema)):
-        known, where = {each.name: each.categories for each in trained.schema.inputs}, f"init_from={folder}"
+        known = {each.name: each.categories for each in trained.schema.inputs}
         for column in schema.inputs:
             if new := {*column.categories}.difference(known.get(column.name) or column.categories):
                 what = f"column '{column.name}' has categories that it was not trained on"
@@ -101,14 +104,9 @@ def source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
         what, remedy = "was trained on different columns", "give both tables the same columns and classes"
         raise UserError(Fault(f"{what}: {listed(differs)}", where, remedy=remedy))
     if trained.quantiles != run.quantiles:
-        found, expected = (
-            listed(map(str, of), 9) if of else "none" for of in (trained.quantiles, run.quantiles)
-        )
-        what, remedy = (
-            "predicts different quantiles",
-            "use the same loss=quantile and loss.levels in this run",
-        )
-        raise UserError(Fault(what, f"init_from={folder}", found, expected, remedy))
+        found, expected = (listed(map(str, of), 9) or "none" for of in (trained.quantiles, run.quantiles))
+        remedy = "use the same loss=quantile and loss.levels in this run"
+        raise UserError(Fault("predicts different quantiles", where, found, expected, remedy))
     return trained
 
 
@@ -124,11 +122,8 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
             able.append(place)
     if not able:
         listing = listed(f"model.{key}" for key in differs)
-        what, remedy = (
-            f"has a different architecture: {listing}",
-            "use the same values of model.* in this run",
-        )
-        raise UserError(Fault(what, f"init_from={trained.folder}", remedy=remedy))
+        what, where = f"has a different architecture: {listing}", f"init_from={trained.folder}"
+        raise UserError(Fault(what, where, remedy="use the same values of model.* in this run"))
     same_number = [place for place in able if trained.members[place] == number]
     return same_number[0] if same_number else able[number % len(able)]
 
@@ -145,12 +140,6 @@ def _inherited(
     if seen and trained.table == data.fingerprint and numbers == [*range(run.ensemble)]:
         return seen[1:]  # each network trained on the rows that it will train on
     return seen
-
-
-def save_inherited_rows(files: RunFolder, run: ResolvedConfig, start: WarmStart) -> None:
-    """Saves these rows to the folder of a run that starts, for when it is resumed."""
-    if run.init_from:
-        checkpoint.save(files.source, seen_entry(start.inherited))
 
 
 def seen_rows_warnings(run: ResolvedConfig, data: RunData, start: WarmStart) -> list[str]:

@@ -2,9 +2,11 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar, copy_context
-from threading import Event, Thread
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from joblib import parallel_config
@@ -29,62 +31,48 @@ class Fit(Thread):
 
     Attributes:
         training_set: what it waits to train on; None while it runs, and once it has ended.
+        ended: what the call has returned or raised.
         is_reported: whether joblib knows that it has ended.
     """
 
     def __init__(self, call: Callable[[], object], at_end: Callable[[object], object]) -> None:
         super().__init__(daemon=True)
         self._call, self.at_end, self._context = call, at_end, copy_context()
-        self._stopped, self._go_on = Event(), Event()
+        self._asked, self._given = SimpleQueue[TrainingSet | None](), SimpleQueue[Ensemble | BaseException]()
         self.training_set: TrainingSet | None = None
-        self.is_reported = False
-        self._networks: Ensemble | BaseException = _AbandonedError()
-        self._result: object = None
-        self._error: BaseException | None = None
+        self.ended, self.is_reported = Future[object](), False
 
     def run(self) -> None:
         """Called by the thread itself."""
         self._context.run(FIT.set, self)
         try:
-            self._result = self._context.run(self._call)
+            self.ended.set_result(self._context.run(self._call))
         except BaseException as error:
-            self._error = error
-        self._stopped.set()
+            self.ended.set_exception(error)
+        self._asked.put(None)
 
     def networks(self, training_set: TrainingSet) -> Ensemble:
         """Called by the thread itself: waits for the networks, or raises why there are none."""
-        self.training_set = training_set
-        self._stopped.set()
-        self._go_on.wait()
-        self._go_on.clear()
-        self.training_set = None
-        if isinstance(self._networks, BaseException):
-            raise self._networks
-        return self._networks
+        self._asked.put(training_set)
+        if isinstance(networks := self._given.get(), BaseException):
+            raise networks
+        return networks
 
     def until_stopped(self) -> None:
         """Waits until it would train, or has ended."""
-        self._stopped.wait()
+        self.training_set = self._asked.get()
 
     def go_on(self, networks: Ensemble | BaseException) -> None:
         """Gives it networks, or why there are none, and waits until it would train again, or has ended."""
-        self._networks = networks
-        self._stopped.clear()
-        self._go_on.set()
+        self.training_set = None
+        self._given.put(networks)
         self.until_stopped()
 
     def abandon(self) -> None:
         """Ends it where it would train; not before, since it may be computing."""
-        is_waiting, self._networks = self.training_set is not None, _AbandonedError()
-        self._go_on.set()
-        if is_waiting:
+        self._given.put(_AbandonedError())
+        if self.training_set:
             self.join()
-
-    def result(self) -> object:
-        """What the call has returned; raises what it has raised."""
-        if self._error:
-            raise self._error
-        return self._result
 
 
 class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without types
@@ -128,7 +116,7 @@ class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without typ
                 fit.go_on(networks)
             self._report_ended()
         self._fits.remove(out)
-        return out.result()
+        return out.ended.result()
 
     def _report_ended(self) -> None:
         """Tells joblib, which then sends further calls."""

@@ -152,7 +152,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
             size = StackSize(frames, first).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
-                    same_shape = [run.config for _, run in stack]
+                    same_shape = [run for _, run in stack]
                     ended = train_in_memory(same_shape, frames, Console(quiet=True), is_quiet=True)
                     for (number, _), each_run in zip(stack, ended, strict=True):
                         networks[number] = each_run.model if each_run.outcome.status == "done" else None

@@ -37,8 +37,8 @@ class Outcome:
         metrics: those of its best epoch, and its numbers of epochs; of one that is `done` its test scores,
             and what was chosen by validation rows.
         threshold: the probability from which it predicts the second of two classes.
-        members: the numbers of its networks that have not diverged; of all if all have.
-        weights: of these in the mean prediction; their sum is 1.
+        weights: those of its networks in the mean prediction, by their numbers; their sum is 1. Networks that
+            have diverged are left out, unless all have.
         diverged: why the others have diverged.
         residuals: of the rows that were held out, for intervals and prediction sets.
         best, last: tensors of these networks, with a leading member axis, after their best epoch (none before
@@ -54,12 +54,11 @@ class Outcome:
     seconds: float
     metrics: Metrics
     threshold: float
-    members: Sequence[int]
-    weights: Sequence[float]
+    weights: Mapping[int, float]
     diverged: Sequence[str]
     residuals: Sequence[Residuals]
-    best: "Mapping[str, Tensor]"
-    last: "Mapping[str, Tensor]"
+    best: "dict[str, Tensor]"
+    last: "dict[str, Tensor]"
     state: "StackState | None"
     history: Mapping[str, Float32[np.ndarray, " epoch"]]
     test_predictions: Float64[np.ndarray, "row output"] | None

@@ -136,7 +136,7 @@ def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tm
     assert choice.chosen <= choice.best * (1 + 1e-12)
     scores = evaluate(tmp_path / "a", runs="all")
     assert scores.networks == 9
-    assert "loss" not in scores.mean_and_sd()[0]
+    assert "loss" not in scores.models()["runs/"][1]
 
 
 def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command, run_script: Command) -> None:

@@ -91,11 +91,6 @@ def test_a_quote_that_is_not_closed_is_reported(tmp_path: Path, row: str) -> Non
 def test_a_cell_of_millions_of_characters_is_no_open_quote(tmp_path: Path) -> None:
     path = write(tmp_path, f"a,y\n{'x' * (2**24 + 1)},2,3\n")
     assert messages(path, 2) == ["t, line 2: the line has 3 fields, but the header has 2"]
-    longest = csv.field_size_limit(100)
-    try:
-        assert messages(path, 2) == [f"t, line 2: a cell has more than {longest:,} characters"]
-    finally:
-        csv.field_size_limit(longest)
 
 
 FIELDS = st.text('ab1 ,"\n', max_size=4)

@@ -57,7 +57,7 @@ def test_a_dialect_is_detected(text: str, found: Dialect) -> None:
 
 def test_options_decide() -> None:
     options = CsvOptions(delimiter=" ", quote="", decimal=",", header=False)
-    assert detected("a;b 1\nc;d 2\n", options) == Dialect(*(" ", None, ",", False), is_decimal_set=True)
+    assert detected("a;b 1\nc;d 2\n", options) == Dialect(" ", None, ",", False)
     assert detected("1,2\n3,4\n", CsvOptions(header=True)) == PLAIN
     for mark in (".", ","):
         assert detected("a;b\n1,176;2\n", CsvOptions(decimal=mark)).decimal == mark  # type: ignore[arg-type]

@@ -149,7 +149,7 @@ def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
         assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - y) ** 2)), rel=1e-6)
     assert report.ensemble is not None
     assert report.ensemble["rmse"] == pytest.approx(np.sqrt(np.mean((np.mean(predictions, 0) - y) ** 2)))
-    mean, sd = report.mean_and_sd()
+    mean, sd = (report.models()[name][1] for name in ("runs/", "runs/sd/"))
     assert mean["mae"] == pytest.approx(
         np.mean([np.mean(np.abs(each - y)) for each in predictions]), rel=1e-6
     )

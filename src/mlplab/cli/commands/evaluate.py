@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mlplab.cli.arguments import OfRuns, Text, read_arguments
-from mlplab.cli.terminal import log_loading, print_usage
+from mlplab.cli.terminal import log_loading
 from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 
@@ -36,8 +36,7 @@ class Evaluate(OfRuns):
 
 def main(words: Sequence[str]) -> None:
     """Prints a table of scores; with `select`, after the runs of the ensemble that it chooses."""
-    print_usage(words, __doc__)
-    arguments: Evaluate = read_arguments(words, Evaluate)
+    arguments: Evaluate = read_arguments(words, Evaluate, __doc__)
     if arguments.select and arguments.model_fields_set > {"run", "select"}:
         remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{arguments.select}.json"
         raise UserError(Fault("takes no key but run=", f"select={arguments.select}", remedy=remedy))
@@ -48,7 +47,7 @@ def main(words: Sequence[str]) -> None:
 
         from mlplab.commands.evaluate import evaluate
         from mlplab.commands.importance import print_importance
-        from mlplab.commands.render import confusion_table, network_name, score_table
+        from mlplab.commands.render import confusion_table, score_table
         from mlplab.commands.select_ensemble import print_choice, select_ensemble
         from mlplab.commands.verdict import verdict
         from mlplab.console import print_line
@@ -61,15 +60,8 @@ def main(words: Sequence[str]) -> None:
     options = arguments.model_dump(exclude={"run", "data_path", "select"})
     result = evaluate(Path(arguments.run), arguments.data_path, **options)
     print_line(console, f"{result.source}: {result.rows} rows")
-    rows = {network_name(result.networks): result.runs[0]}
-    if len(result.runs) > 1:
-        mean, sd = result.mean_and_sd()
-        noun = "networks" if result.networks == len(result.runs) else "runs"
-        rows = {f"mean of {len(result.runs)} {noun}": mean, "their standard deviation": sd}
-        rows |= {"their ensemble": result.ensemble} if result.ensemble else {}
-    rows |= result.baselines
     titles = {"all": "all rows, not a test", "unchecked": "all rows, perhaps not a test"}
-    console.print(score_table(rows, titles.get(result.part, "test")))
+    console.print(score_table(dict(result.models().values()), titles.get(result.part, "test")))
     metrics = result.plain() | {"members": result.networks}
     if sentence := verdict(metrics, has_class_weights=result.has_class_weights):
         print_line(console, fill(sentence, console.width))

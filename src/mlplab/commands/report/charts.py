@@ -1,10 +1,9 @@
-"""Charts as a page draws them, and those of a comparison of runs."""
+"""Charts of a page, as specifications of Vega-Lite, and those of a comparison of runs."""
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlplab.commands.report.comparison import Comparison
 from mlplab.figures import RUN_FIGURES
@@ -27,57 +26,13 @@ MOST_KEYS = 8
 MOST_POINTS = 100
 """Points of a curve that is one of many."""
 
-LABELS = 140
-"""Pixels beside a chart, for its axis and its legend, that count towards its width on a page."""
 
-
-class Drawing(NamedTuple):
-    """A figure on a page.
-
-    Attributes:
-        title: written by the page, where it wraps; as is the subtitle.
-        label: for people who do not see the figure.
-        specification: of Vega-Lite, without the title.
-        max_width: in pixels; None if the figure keeps its width, and its box scrolls.
-    """
-
-    title: str
-    subtitle: str
-    label: str
-    specification: dict[str, Any]
-    max_width: float | None
-
-
-def drawing(name: str, specification: Mapping[str, Any]) -> Drawing:
-    """A figure for a page. A single view follows the width of its box; facets keep theirs."""
-    rest = {key: value for key, value in specification.items() if key not in ("title", "usermeta")}
-    title = specification.get("title")
-    title = title if isinstance(title, dict) else {"text": title}
-    text, width = _text(title.get("text")) or name, rest.get("width")
-    max_width = None
-    if {"mark", "layer"} & rest.keys() and isinstance(width, int | float):
-        max_width = width + LABELS
-        rest |= {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
-    return Drawing(
-        title=text,
-        subtitle=_text(title.get("subtitle")),
-        label=_text(specification.get("description")) or text,
-        specification=rest,
-        max_width=max_width,
-    )
-
-
-def _text(text: Any) -> str:
-    """A text, or lines of it; the file may be anyone's."""
-    return "; ".join(map(str, text)) if isinstance(text, list) else str(text or "")
-
-
-def figures_of(folder: Path) -> dict[str, list[Drawing]]:
+def figures_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The figures in a folder by name, in the order in which they are read, view by view."""
     figures = read_figures(folder)
     names = [name for name in dict.fromkeys((*RUN_FIGURES, *figures)) if name in figures]
     return {
-        name: [drawing(name.replace("_", " ").capitalize(), view) for view in _views(figures[name])]
+        name: [{"title": name.replace("_", " ").capitalize()} | view for view in _views(figures[name])]
         for name in names
     }
 
@@ -90,13 +45,13 @@ def _views(figure: dict[str, Any]) -> list[dict[str, Any]]:
     return [shared | view for view in views] or [figure]
 
 
-def curves_of(run: RunResult) -> list[Drawing]:
+def curves_of(run: RunResult) -> list[dict[str, Any]]:
     """The losses of a run by epoch, and the monitored metric if it is another."""
     monitor = str(run.config.get("monitor"))
     curves = read_curves(run.folder, {*LOSSES, monitor})
     epoch = run.metrics.get("best_epoch")
     charts = charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)
-    return [drawing("curves", chart.to_dict(validate=False)) for chart in charts]
+    return [chart.to_dict(validate=False) for chart in charts]
 
 
 def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> dict[str, Figure]:

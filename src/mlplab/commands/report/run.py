@@ -46,8 +46,9 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     words, figures = environment.get("command"), figures_of(folder)
     return {
         "name": comparison.name(run),
-        "status": str(run.metrics["status"]),
-        "reason": str(run.metrics.get("reason", "")),
+        "result": run,
+        "is_trial": trial_number(folder.name) is not None,
+        "environment": environment,
         "log": [line for line in beginning if not line.startswith(WARNING)],
         "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
         "verdict": verdict(metrics, has_class_weights=bool(weights)) if scores else "",
@@ -61,10 +62,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
         "columns": columns_table(schema) if schema else None,
         "left_out": left_out_table(schema) if schema else None,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
-        "origin": _origin(run, environment),
         "command": shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else "",
-        "untested": "" if scores else _untested(run),
-        "drawn": run.config.get("figures") != "none",
         "film": film.relative_to(comparison.root).as_posix() if film.is_file() else "",
     }
 
@@ -115,29 +113,3 @@ def _validation(metrics: Mapping[str, float]) -> str:
     epoch = "" if best is None else f" at epoch {best} of {epochs}"
     took = f", after {metrics['seconds']:.3g} s of training" if "seconds" in metrics else ""
     return f"{kind} scores{epoch}{took}: {', '.join(f'{name} {score}' for name, score in scores.items())}."
-
-
-def _untested(run: RunResult) -> str:
-    """Why a run without test scores has none."""
-    if run.metrics["status"] == "pruned":
-        return "a search stopped this trial early"
-    if not run.done:
-        return "the run has not finished"
-    if run.config.get("data.split.test") == 0:
-        return "it has no test rows: data.split.test=0"
-    if trial_number(run.folder.name) is None:
-        return "it was trained with test=false"
-    return "a search uses the test rows only for its best trial"
-
-
-def _origin(run: RunResult, environment: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is needed to repeat a run: names and values."""
-    versions, git = environment.get("versions"), environment.get("git")
-    origin = {"seed": run.config.get("seed"), "seed of the split": run.config.get("data.split.seed")}
-    if isinstance(git, dict):
-        changed = " with uncommitted changes" if git.get("changed") else ""
-        origin["git commit"] = f"{git.get('commit')}{changed}"
-    if isinstance(versions, dict):
-        origin["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
-    origin |= {name: environment.get(name) for name in ("device", "platform")}
-    return [(name, str(value)) for name, value in origin.items() if value is not None]

@@ -5,10 +5,10 @@ import math
 from typing import Any
 
 from mlplab.commands.render import NOTHING, format_mean, format_score
-from mlplab.commands.report.charts import MOST_RUNS, comparison_charts, drawing
+from mlplab.commands.report.charts import MOST_RUNS, comparison_charts
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.run import run_part
-from mlplab.commands.report.tables import TextTable, aligned_table, ensembles_of, importance_in
+from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in
 from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, metrics_among
@@ -26,47 +26,35 @@ log = logging.getLogger(__name__)
 
 def runs_part(comparison: Comparison) -> dict[str, Any]:
     """What the page shows about runs on one table."""
-    trial, notes = _read_best_trial(comparison) if comparison.is_search else (None, [])
+    trial, note = _read_best_trial(comparison) if comparison.is_search else (None, "")
+    best, monitor = next(iter(comparison.best), None), comparison.monitor
     charts = comparison_charts(comparison, trial)
     return {
-        "noun": comparison.noun,
-        "summary": _summary(comparison, trial),
-        "notes": [*notes, *_notes(comparison)],
-        "command": trial.command if trial else "",
+        "comparison": comparison,
+        "counts": counts_of(comparison.runs, comparison.noun),
+        "score": format_score(best.metric(monitor), monitor) if best else "",
+        "trial": trial,
+        "note": note,
+        "most_curves": MOST_RUNS if sum(run.done for run in comparison.runs) > MOST_RUNS else 0,
         "configuration": _best_configuration(comparison),
         "scores": _best_scores(comparison),
         "table": _table(comparison),
-        "charts": [drawing(name, chart.to_dict(validate=False)) for name, chart in charts.items()],
+        "charts": [chart.to_dict(validate=False) for chart in charts.values()],
         "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
-        "best": run_part(comparison, comparison.best[0]) if comparison.best else None,
+        "best": run_part(comparison, best) if best else None,
     }
 
 
-def _read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, list[str]]:
+def _read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, str]:
     """What a search wrote of its best trial; None if that is damaged, or not the best of the trials now."""
     try:
         best = BestTrial.read(comparison.runs[0].folder.parent)
     except UserError as error:
         log.warning("%s", reason_of(error))
-        return None, [reason_of(error)]
+        return None, reason_of(error)
     if best is None or best.trial not in [run.folder.name for run in comparison.best[:1]]:
-        return None, ["The search has not ended, so its best trial has not been tested."]
-    return best, []
-
-
-def _summary(comparison: Comparison, trial: BestTrial | None) -> str:
-    """How many runs there are, which is the best, and on which rows it was chosen."""
-    counts = counts_of(comparison.runs, comparison.noun)
-    if not comparison.best:
-        return f"{counts}. None of them has finished."
-    best, monitor = comparison.best[0], comparison.monitor
-    score = format_score(best.metric(monitor), monitor)
-    chosen = f"The best by {monitor} is {comparison.name(best)} ({score}), chosen on the validation rows."
-    tested = "Test scores take no part in the choice."
-    if trial:
-        once = "The search used the test rows once, to score it."
-        tested = once if trial.test else "There are no test rows."
-    return f"{counts}. {chosen} {tested}"
+        return None, "The search has not ended, so its best trial has not been tested."
+    return best, ""
 
 
 def _best_configuration(comparison: Comparison) -> TextTable | None:
@@ -123,25 +111,10 @@ def _table(comparison: Comparison) -> TextTable:
     columns["status"] = [_status(run) for run in runs]
     caption = f"Best first by {comparison.monitor}; the best configuration is marked"
     marked = [number for number, run in enumerate(runs) if run in comparison.best]
-    return aligned_table(caption, [*columns], list(columns.values()), marked)
+    return TextTable(caption, [*columns], list(zip(*columns.values(), strict=True)), marked)
 
 
 def _status(run: RunResult) -> str:
     """The status of a run, and the reason why it failed or diverged."""
     status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
     return f"{status}: {reason}" if reason and status not in AS_PLANNED else status
-
-
-def _notes(comparison: Comparison) -> list[str]:
-    notes = []
-    if comparison.repeats:
-        what = "Left out because they have the same configuration and seed as another run"
-        notes.append(f"{what}: {comparison.repeats:,}.")
-    if sum(run.done for run in comparison.runs) > MOST_RUNS:
-        notes.append(f"There are curves of the best {MOST_RUNS} runs by {comparison.monitor}.")
-    if "ensemble" in comparison.keys:
-        notes.append(
-            "Validation scores of ensembles are out of fold, and stricter than those of single networks: "
-            "compare runs with the same value of ensemble."
-        )
-    return notes

@@ -22,31 +22,23 @@ MOST_COLUMNS = 500
 MOST_NAMES = 5
 """Runs that are named at most."""
 
-NUMBER = re.compile(rf"[-+.,\de]*|{NOTHING}")
+NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")
 """A cell that aligns with numbers."""
 
 
 class TextTable(NamedTuple):
-    """A table whose first column names its rows.
-
-    Attributes:
-        text: the numbers of the columns with text; all others are aligned as numbers.
-        marked: the numbers of the rows that stand out.
-    """
+    """A table whose first column names its rows; `marked` are the numbers of the rows that stand out."""
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    text: Collection[int] = (0,)
     marked: Collection[int] = ()
 
-
-def aligned_table(
-    caption: str, head: Sequence[str], columns: Sequence[Sequence[str]], marked: Collection[int] = ()
-) -> TextTable:
-    """A table of columns, which are aligned as numbers if all cells are."""
-    text = [k for k, cells in enumerate(columns) if not all(map(NUMBER.fullmatch, cells))]
-    return TextTable(caption, head, list(zip(*columns, strict=True)), text, marked)
+    @property
+    def text(self) -> list[int]:
+        """The numbers of the columns with text; all others are aligned as numbers."""
+        columns = enumerate(zip(*self.rows, strict=True))
+        return [number for number, cells in columns if not all(map(NUMBER.fullmatch, cells))]
 
 
 def columns_table(schema: Schema) -> TextTable:
@@ -64,7 +56,7 @@ def left_out_table(schema: Schema) -> TextTable | None:
 
 def _first_columns(what: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
     more = f", of which the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
-    return TextTable(f"{plural(len(rows), 'column')}{what}{more}", head, rows[:MOST_COLUMNS], text=range(4))
+    return TextTable(f"{plural(len(rows), 'column')}{what}{more}", head, rows[:MOST_COLUMNS])
 
 
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:

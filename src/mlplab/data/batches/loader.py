@@ -115,16 +115,12 @@ class Loader:
         self.counts = torch.tensor(counts, device=self.x.device)
         self.length = -(-max(counts) // self.multiple) * self.multiple
         self._full = min(counts)  # rows before any member's padding
-        self._epoch = 0
+        self._epochs = self.epochs or range(1)
         if self.mean_weight is not None:
             self.mean_weight = self.mean_weight.to(self.x.device)
         self._epochs_together = max(1, self._size // self.length) if self.block is None else 1
         self._tables = [table for table in (self.x, self.y, self.row_weight) if table is not None]
         self._row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
-
-    @property
-    def _epochs(self) -> range:
-        return self.epochs or range(self._epoch, self._epoch + 1)
 
     @property
     def sampler(self) -> "Loader":
@@ -133,7 +129,7 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch of the next iteration, counted from 0, unless its `epochs` are given."""
-        self._epoch = epoch
+        self._epochs = self.epochs or range(epoch, epoch + 1)
 
     def state_dict(self) -> dict[str, int]:
         """The number of batches that the next iteration skips; without it, the Trainer would warn."""
@@ -239,17 +235,13 @@ class Loader:
 
     def _from_windows(self, member: int, epoch: int, first: int) -> Iterator[Sequence[Tensor]]:
         """Like `_from_memory` for one member, as `[batch, …]`."""
-        empty = batch = [table[:0] for table in self._tables]
+        rest: Sequence[Tensor] = [table[:0] for table in self._tables]
         for rows, shuffled in self._windows(member, epoch):
             shuffled, first = shuffled[first:], max(0, first - len(shuffled))
-            if len(shuffled) == 0:
-                continue
-            window = [table[rows] for table in self._tables]
-            lacking = self._size - len(batch[0])
-            for part in (shuffled[:lacking], *torch.split(shuffled[lacking:], self._size)):
-                batch = [torch.cat([head, table[part]]) for head, table in zip(batch, window, strict=True)]
-                if len(batch[0]) == self._size:
-                    yield batch
-                    batch = empty
-        if len(batch[0]):
-            yield batch
+            if len(shuffled):  # nothing is read of windows before the first batch
+                window = (table[rows][shuffled] for table in self._tables)
+                rest = [torch.cat(parts) for parts in zip(rest, window, strict=True)]
+                *batches, rest = zip(*(torch.split(part, self._size) for part in rest), strict=True)
+                yield from batches
+        if len(rest[0]):
+            yield rest

@@ -95,8 +95,7 @@ def parse_datetime(cells: pl.Series, na_values: Collection[str], date_format: st
     if is_datetime(cells.dtype):
         return cells.cast(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
     first, *others = date_format.split(OR, 1)
-    times = TIMES if first in DATE_FORMATS else ("",)
-    formats = [first + time for time in times]
+    formats = [first + time for time in (TIMES if first in DATE_FORMATS else ("",))]
     parsed = by_distinct(partial(_parse, na_values=na_values, formats=formats), cells)
     for further in others:
         parsed = parse_rest(parsed, cells, partial(parse_datetime, na_values=na_values, date_format=further))

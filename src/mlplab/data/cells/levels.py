@@ -48,8 +48,7 @@ def _words(text: str) -> list[str]:
 @cache
 def scales() -> list[dict[str, int]]:
     """The place of each word on each scale of `scales.txt`."""
-    text = Path(__file__).with_name("scales.txt").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    lines = Path(__file__).with_name("scales.txt").read_text(encoding="utf-8").splitlines()
     between = next(line for line in lines if "LOW" in line)
     opposites = [line.split(" … ") for line in lines if " … " in line]
     written = [line for line in lines if " < " in line and line != between]

@@ -45,7 +45,10 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
         yield similar_labels_note(texts, "classes" if column.classes else "categories")
         yield odd_texts_note(column, reader)
     if column.is_input and column.name not in reader.spec.declared:
-        yield order_note(column.name, texts)
+        levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
+        if levels:
+            shown, ordinal = listed(map(shortened, levels)), typed(column.name, "ordinal")
+            yield f"its values have an order: {shown}; to use it: {ordinal}"
         yield mixed_dates_note(column.name, texts)
 
 
@@ -87,10 +90,3 @@ def mixed_dates_note(name: str, texts: pl.Series) -> str:
     """A note that offers to read a column's texts as dates in several formats; empty if they are not."""
     formats = mixed_formats(texts)
     return f"dates in several formats; to read them: {typed_formats(name, formats)}" if formats else ""
-
-
-def order_note(name: str, texts: pl.Series) -> str:
-    """A note that offers to use the order of a column's texts; empty if none is known."""
-    levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
-    shown = listed(map(shortened, levels))
-    return f"its values have an order: {shown}; to use it: {typed(name, 'ordinal')}" if levels else ""

@@ -99,7 +99,7 @@ def number_format_of(texts: pl.Series, source: Source, name: str) -> str:
     Raises:
         UserError: if several match.
     """
-    decimal = source.dialect.decimal if source.dialect and source.dialect.is_decimal_set else None
+    decimal = source.dialect.options.decimal if source.dialect else None
     formats = number_formats(texts, decimal, decimal_comma=source.decimal_comma)
     if len(formats) < 2:
         return next(iter(formats), "")

@@ -156,7 +156,12 @@ class InferredColumn:
         """
         bad, definition = NO_ROWS, self.definition
         if self.codes is not None:
-            features = [by_distinct(partial(self._codes_of, na_values=na_values), cells)]
+            dtype = self.codes.dtype
+
+            def codes_of(text: pl.Series) -> pl.Series:
+                return parse_str(text, na_values).cast(dtype).to_physical().cast(pl.Float64)
+
+            features = [by_distinct(codes_of, cells)]
         else:
             values = definition.parse(cells, na_values, decimal_comma=decimal_comma)
             bad = bad_cells(cells, values, na_values, definition.kind)
@@ -181,10 +186,6 @@ class InferredColumn:
             self.bad += len(bad)
             features[0] = features[0].scatter(bad, inf)
         return features
-
-    def _codes_of(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
-        assert self.codes is not None
-        return parse_str(text, na_values).cast(self.codes.dtype).to_physical().cast(pl.Float64)
 
     @property
     def may_lose_digits(self) -> bool:

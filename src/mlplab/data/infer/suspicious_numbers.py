@@ -14,16 +14,13 @@ from jaxtyping import Float
 from mlplab.data.cells.dates import parse_datetime
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.table import BLOCK
 from mlplab.errors import listed
 
 MIN_IDENTIFIERS = 100
 """Number of rows below which distinct whole numbers are not suspicious."""
-
-FIRST_ROWS = 4096
-"""Number of rows that are checked before all others."""
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
 
@@ -107,7 +104,7 @@ def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
     """Whether a column has distinct whole numbers, as far as its type can tell, and they are no dates."""
     dtype, (low, high) = reader.source.schema[column.name], column.range or (0, 0)
     values = reader.values(column)
-    first, largest = values[:FIRST_ROWS], max(map(abs, (column.low[0], column.high[0])))
+    first, largest = values[:SAMPLE_ROWS], max(map(abs, (column.low[0], column.high[0])))
     if reader.rows < MIN_IDENTIFIERS or high - low < reader.rows - 1 or _has_range_of_dates(column):
         return False
     if not (dtype.is_integer() or is_text(dtype)) or len(np.unique(first)) < len(first):

@@ -34,11 +34,6 @@ Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
 """Allocates a matrix, by its name, its rows and columns, and the type of its numbers."""
 
 
-def in_memory(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-    """Allocates a matrix in memory."""
-    return np.empty(shape, dtype)
-
-
 class TableReader:
     """All rows of a source as numbers, and what was inferred about its columns.
 
@@ -63,7 +58,7 @@ class TableReader:
         source: Source,
         spec: TableSpec,
         dtype: type[np.floating] = np.float32,
-        allocate: Allocate = in_memory,
+        allocate: Allocate = lambda name, shape, dtype: np.empty(shape, dtype),
         progress: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.source, self.spec, self.dtype = source, spec, dtype

@@ -16,7 +16,6 @@ from jaxtyping import Int64
 from mlplab.console import plural
 from mlplab.data.io.decompression import check_utf8
 from mlplab.data.io.dialect import (
-    LONGEST_CELL,
     NO_QUOTE,
     CsvOptions,
     Dialect,
@@ -100,9 +99,6 @@ class CsvFile(Part):
             except csv.Error as error:
                 what = f"a quote is not closed properly ({error})"
                 remedy = "close the quote, or double a quote that belongs to the text"
-                if "field limit" in str(error):
-                    what = f"a cell has more than {LONGEST_CELL:,} characters"
-                    remedy = f"shorten it; or, if a quote opens it, {remedy}"
                 raise UserError(Fault(what, f"{self.where}, line {line}", remedy=remedy)) from error
 
     def check_lines(self) -> None:

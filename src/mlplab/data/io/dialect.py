@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from statistics import median_low
@@ -53,8 +53,7 @@ class Dialect:
     Attributes:
         short_header: the header has no field for the row index that begins each line, as in files of R's
             `write.table`.
-        encoding: the encoding, as set by the user; None if detected.
-        is_decimal_set: whether the user set the decimal mark, for all columns.
+        options: what the user set: a decimal mark is that of all columns.
     """
 
     delimiter: str
@@ -62,8 +61,7 @@ class Dialect:
     decimal: Literal[".", ","]
     header: bool
     short_header: bool = False
-    encoding: str | None = None
-    is_decimal_set: bool = False
+    options: CsvOptions = field(default=CsvOptions(), compare=False)
 
 
 def read_beginning(path: Path, where: str) -> str:
@@ -105,8 +103,7 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> Dialect:
     if rows:
         _check_first_row(parsed, delimiter, best, options, where)
     decimal = options.decimal or _detect_decimal(rows[header:])
-    short_header, is_set = header and _has_short_header(rows), options.decimal is not None
-    return Dialect(delimiter, quote, decimal, header, short_header, options.encoding, is_set)
+    return Dialect(delimiter, quote, decimal, header, header and _has_short_header(rows), options)
 
 
 def _check_first_row(

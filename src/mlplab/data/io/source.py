@@ -70,7 +70,12 @@ class Source:
     def __init__(self, where: str, parts: Sequence[Part], paths: Sequence[Path] = ()) -> None:
         self.where, self.paths, self._parts = where, paths, parts
         for part in parts[1:]:
-            _check_same_columns(parts[0], part)
+            expected, found = _columns(parts[0], part), _columns(part, parts[0])
+            if found != expected:
+                more = listed(name for name in found if name not in expected)
+                lacks = listed(name for name in expected if name not in found)
+                what = f"has different columns than {parts[0].where}, or has them in a different order"
+                raise UserError(Fault(what, part.where, more, lacks, "give all files the same columns"))
         self.dialect = parts[0].dialect
         self.decimal_comma = self.dialect is not None and self.dialect.decimal == ","
         self.schema: Mapping[str, DataType] = self.scan().collect_schema()
@@ -153,15 +158,6 @@ class Source:
 def first_line(error: Exception) -> str:
     """The message of a polars error without its hints."""
     return str(error).strip().partition("\n")[0]
-
-
-def _check_same_columns(first: Part, other: Part) -> None:
-    expected, found = _columns(first, other), _columns(other, first)
-    if found != expected:
-        more = listed(name for name in found if name not in expected)
-        lacks = listed(name for name in expected if name not in found)
-        what = f"has different columns than {first.where}, or has them in a different order"
-        raise UserError(Fault(what, other.where, more, lacks, "give all files the same columns"))
 
 
 def _columns(part: Part, other: Part) -> list[str]:

@@ -123,13 +123,12 @@ def _how_well(column: Column, x: X, y: Encoded, x_val: X, y_val: Encoded) -> str
 
 def _loss(x: X, y: Encoded, x_val: X, y_val: Encoded, leaves: int) -> float:
     """The error of a tree relative to that of a constant, the larger one of both sets."""
+    from sklearn.metrics import mean_squared_error
     from sklearn.tree import DecisionTreeRegressor
 
     tree = DecisionTreeRegressor(max_leaf_nodes=leaves, random_state=0).fit(x, y)
-    errors = (
-        np.square(true - tree.predict(of).reshape(true.shape)).sum() / np.square(true - true.mean(0)).sum()
-        for of, true in ((x, y), (x_val, y_val))
-    )
+    sets = (x, y), (x_val, y_val)
+    errors = (mean_squared_error(true, tree.predict(of)) / true.var(0).mean() for of, true in sets)
     return float(max(errors)) ** (1 if y.shape[1] > 1 else 0.5)
 
 

@@ -39,9 +39,6 @@ TIME = re.compile("year|date|time|month|week|day", re.IGNORECASE)
 """Names of times, which may repeat. A table is sorted by other columns that never fall, but repeat."""
 
 
-Targets = Float64[np.ndarray, "_ target"]
-
-
 def time_order(table: Table, split: Split) -> list[str]:
     """A warning if rows are similar to their neighbours in time, and these are in different sets."""
     rows = np.sort(np.concatenate([split.train, split.val]))
@@ -72,7 +69,7 @@ def _orders(table: Table, rows: Rows) -> Iterator[tuple[str, Rows]]:
         yield next(iter(times), ""), rows
 
 
-def _is_series(y: Targets) -> bool:
+def _is_series(y: Float64[np.ndarray, "_ target"]) -> bool:
     """Whether targets change gradually from row to row, up and down."""
     near, far = (np.square(y[lag:] - y[:-lag]).mean(0) for lag in (1, min(DISTANCE, 1 + len(y) // 10)))
     signs = np.sign(np.diff(y, axis=0))

@@ -70,7 +70,7 @@ def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> lis
     if keys.groups is not None:
         group_of, sizes = number_groups(keys.groups[rows], 2)
         fold_of = balance_groups(generator.permutation(len(sizes)), sizes, min(folds, len(sizes)))
-        return [rows[np.isin(group_of, np.flatnonzero(fold_of == fold))] for fold in range(fold_of.max() + 1)]
+        return [rows[fold_of[group_of] == fold] for fold in range(fold_of.max() + 1)]
     folds = min(folds, len(rows))
     size, left_over = divmod(len(rows), folds)
     classes = pool_rare(keys.classes, rows, folds)

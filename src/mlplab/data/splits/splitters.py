@@ -3,6 +3,7 @@
 scikit-learn's splitters give a set neither its exact share of rows and classes, nor a row of each rare class.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,7 @@ def random_split(rows: Rows, keys: SplitKeys = NO_KEYS, *, val: float, test: flo
     sizes.append(len(rows) - sum(sizes))
     val_rows, *test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
     remedy = "give the table more rows, or change data.split.val and data.split.test"
-    split = _ascending(train_rows, val_rows, *test_rows)
-    return _not_empty(split, len(rows), "data.split", remedy, has_test=test > 0)
+    return _not_empty(_ascending(train_rows, val_rows, *test_rows), "data.split", remedy, has_test=test > 0)
 
 
 def group_split(rows: Rows, groups: Codes, *, val: float, test: float, seed: int) -> Split:
@@ -102,7 +102,7 @@ def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: floa
         parts = random_parts(rows, lengths, np.random.default_rng(seed), classes)
         test_rows = parts.pop(fold)
         split = _ascending(*_train_and_val(np.concatenate(parts), val, rest_generator, classes), test_rows)
-    return _not_empty(split, len(rows), "data.split", "change data.split.folds or data.split.val")
+    return _not_empty(split, "data.split", "change data.split.folds or data.split.val")
 
 
 def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: int) -> Split:
@@ -132,7 +132,7 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
         train_rows, val_rows = _train_and_val(train_rows, val, np.random.default_rng(seed), None)
     remedy = "give each set a row in that file, or change data.split.val"
     split = _ascending(train_rows, val_rows, test_rows)
-    return _not_empty(split, len(rows), str(path), remedy, has_test="test" in words)
+    return _not_empty(split, str(path), remedy, has_test="test" in words)
 
 
 def _train_and_val(rows: Rows, val: float, generator: Generator, classes: Codes | None) -> tuple[Rows, Rows]:
@@ -155,16 +155,15 @@ def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: fl
     starts = [len(rows) - length * number for number in range(folds, 0, -1)]
     # The extra boundary leaves a time for train and one for val even before the first fold.
     *parts, test_rows = time_parts(rows, times, [(1 - val) * starts[0], *starts])[: fold + 3]
-    before = np.concatenate(parts)
-    train_rows, val_rows = time_parts(before, times, [(1 - val) * len(before)])
-    return _ascending(train_rows, val_rows, test_rows)
+    rest = time_split(np.concatenate(parts), times, val=val, test=0.0)
+    return replace(rest, test=np.sort(test_rows))
 
 
-def _not_empty(split: Split, rows: int, where: str, remedy: str, *, has_test: bool = True) -> Split:
+def _not_empty(split: Split, where: str, remedy: str, *, has_test: bool = True) -> Split:
     """The split, if no set is empty, except test unless it `has_test`."""
     sizes = {part: len(in_part) for part, in_part in split.parts().items()}
     if empty := [part for part, size in sizes.items() if not size and (has_test or part != "test")]:
         what = f"the {listed(empty)} set{'s are' if len(empty) > 1 else ' is'} empty"
-        counts = f"{rows} rows: " + ", ".join(f"{part} {size}" for part, size in sizes.items())
+        counts = f"{sum(sizes.values())} rows: " + ", ".join(f"{part} {size}" for part, size in sizes.items())
         raise UserError(Fault(what, where, counts, "at least one row in each set", remedy))
     return split

@@ -15,7 +15,6 @@ from numpy.random import Generator
 
 Reals = Float64[np.ndarray, " row"]
 Classes = Int64[np.ndarray, " row"]
-Draw = Callable[[int, float, Generator], pl.DataFrame]
 
 LAGS = (1, 2, 24, 168)
 """Lags, in hours, of the earlier loads from which a load is forecast."""
@@ -103,4 +102,6 @@ def _autoregressive(coefficient: float, innovations: Reals) -> Reals:
     return np.fromiter(errors, np.float64, len(innovations))
 
 
-SCENARIOS: dict[str, Draw] = {draw.__name__: draw for draw in (demand, ratings, moons, blobs)}
+SCENARIOS: dict[str, Callable[[int, float, Generator], pl.DataFrame]] = {
+    draw.__name__: draw for draw in (demand, ratings, moons, blobs)
+}

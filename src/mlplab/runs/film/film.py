@@ -45,23 +45,27 @@ NOT_A_NUMBER = 255
 """The byte on a map for what is none; lower ones are shares of a range."""
 
 
-def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain:
-    """What the page shows of a run: rows of its table, and the frames of each of its networks."""
+def film_of(stack: StackTrainer, index: int, frames: Tensors) -> Plain:
+    """What the page shows of a run: rows of its table, and the frames of each of its networks.
+
+    Args:
+        frames: what was copied while the stack trained: `[member, frame, …]`.
+    """
     run, members = stack.runs[index], stack.members(index)
     scene, configs = scene_of(run.data, run.config), member_configs(run.config)
     networks = [
-        _Frames(stack, member, section, data, scene, own).plain()
-        for member, section, data, own in zip(members, configs, run.data.members, frames, strict=True)
+        _FilmedNetwork(stack, member, section, data, scene, frames).plain()
+        for member, section, data in zip(members, configs, run.data.members, strict=True)
     ]
     return scene.plain() | {"networks": networks}
 
 
-class _Frames:
-    """The frames of a member.
+class _FilmedNetwork:
+    """What the page shows of a member.
 
     Args:
         section: the configuration of the member.
-        frames: what was copied while it trained.
+        frames: what was copied while the stack trained.
 
     Attributes:
         steps: the number of steps made at each frame; at the last one, training has ended.
@@ -81,10 +85,10 @@ class _Frames:
         module = stack.module
         epochs = int(module.epochs[member]) + (member in module.diverged)
         end = min(epochs * module.steps, stack.trainer.global_step)
-        steps = [step for step in frames["step"].tolist() if step < end]
+        steps = [step for step in frames["step"][member].tolist() if step < end]
         self.steps, self.section, self.data, self.scene = [*steps, end], section, data, scene
         self.steps_per_epoch, self.batch_size = module.steps, stack.datamodule.batch_size
-        self.recorded = {name: values[: len(steps)] for name, values in frames.items()}
+        self.recorded = {name: values[member, : len(steps)] for name, values in frames.items()}
         count = len(self.steps)
         self.network = build_stack_network([section] * count, [data] * count, initialize=False)
         last = {name: tensor[member : member + 1] for name, tensor in stack.last_weights.items()}
@@ -151,10 +155,9 @@ class _Frames:
     def _batch(self, rows: Rows) -> Batch:
         """Some rows of the table, for each frame."""
         table, count = self.data.table, len(self.steps)
-        x, y = torch.from_numpy(table.x[rows]), torch.from_numpy(table.y[rows])
+        x, y = (torch.from_numpy(values[rows]).expand(count, -1, -1) for values in (table.x, table.y))
         weight = None if table.weight is None else torch.from_numpy(table.weight[rows])[:, None]
-        expanded = weight if weight is None else weight.expand(count, -1, -1)
-        return Batch(x.expand(count, -1, -1), y.expand(count, -1, -1), expanded)
+        return Batch(x, y, weight if weight is None else weight.expand(count, -1, -1))
 
     def _validation_losses(self) -> Float64[np.ndarray, " frame"]:
         batch = self._batch(sample_rows(self.data.split.val, MOST_SCORED))
@@ -182,16 +185,11 @@ class _Frames:
         table, shape = self.data.table, (len(self.steps), *(len(axis) for axis in self.scene.axes))
         x = torch.from_numpy((self.scene.grid - table.schema.offsets).astype(table.x.dtype))
         predicted = self._predicted(x.expand(len(self.steps), -1, -1))
+        plain, values, limits = Plain(), predicted[:, :, 0], self.scene.range
         if table.schema.classes:
-            labels = predicted.argmax(2).astype(np.uint8).reshape(shape)
-            return {
-                "class": packed(labels),
-                "value": packed(_bytes(predicted.max(2), (0.0, 1.0)).reshape(shape)),
-            }
-        values = predicted[:, :, 0]
-        return {
-            "value": packed(values if len(shape) == 2 else _bytes(values, self.scene.range).reshape(shape))
-        }
+            plain["class"] = packed(predicted.argmax(2).astype(np.uint8).reshape(shape))
+            values, limits = predicted.max(2), (0.0, 1.0)
+        return plain | {"value": packed(values if len(shape) == 2 else _bytes(values, limits).reshape(shape))}
 
     def _folds(self) -> Plain | None:
         """The axes as the first layer sees them, between whose values its units fold; None if they do not."""

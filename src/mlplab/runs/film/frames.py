@@ -1,17 +1,15 @@
 """Copies what a stack is at some steps, for the film of each run."""
 
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from mlplab.config import ResolvedConfig
 from mlplab.runs.film.film import film_of
-from mlplab.runs.film.packing import Plain
 from mlplab.runs.film.size import film_steps
+from mlplab.runs.observers.watched_run import WatchedRun
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
@@ -20,11 +18,11 @@ from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
 
 
-class Film(Observer):
+class FilmFrames(Observer):
     """Copies the weights before a step; after it, its gradients, the optimizer's moments and the new weights.
 
     Args:
-        write: gets a function of what the page of a run shows, when it has ended.
+        runs: of which `film` gets what the page shows, when they have ended.
 
     Attributes:
         frames: tensors on the CPU with a member axis, one for each frame, by name: `step` (that number),
@@ -35,11 +33,9 @@ class Film(Observer):
 
     part = "film"
 
-    def __init__(self, config: ResolvedConfig, write: Callable[[Run, Callable[[], Plain]], None]) -> None:
-        self._config, self._write = config, write
+    def __init__(self, runs: Sequence[WatchedRun]) -> None:
+        self._config, self._runs = runs[0].run.config, {run.run: run for run in runs}
         self._befores, self._afters = frozenset[int](), frozenset[int]()
-        self._stops: list[int] = []
-        self._stack: StackTrainer | None = None
         self.frames: dict[str, list[Tensor]] = defaultdict(list)
 
     def on_start(self, stack: StackTrainer) -> None:
@@ -51,7 +47,6 @@ class Film(Observer):
         module = stack.module
         steps = film_steps(self._config, module.network, module.max_epochs * module.steps)
         self._befores, self._afters = frozenset(steps), frozenset(step + 1 for step in steps)
-        self._stops = sorted(self._befores | self._afters)
         known = self.frames.get("step", [])
         if len(known) > len(self.frames.get("after", [])) and int(known[-1][0]) not in self._befores:
             for name in ("step", "before"):
@@ -61,8 +56,8 @@ class Film(Observer):
 
     def next_stop(self, step: int) -> int:
         """Before and after the steps."""
-        place = bisect_right(self._stops, step)
-        return self._stops[place] if place < len(self._stops) else super().next_stop(step)
+        stops = (stop for stop in self._befores | self._afters if stop > step)
+        return min(stops, default=super().next_stop(step))
 
     def on_step(self, stack: StackTrainer) -> None:
         """Copies what a frame consists of."""
@@ -89,22 +84,16 @@ class Film(Observer):
         """The frames as tensors `[member, frame, …]`."""
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 
-    def of_member(self, member: int) -> Tensors:
-        """The frames of a member as tensors `[frame, …]`."""
-        return {name: torch.stack([each[member] for each in values]) for name, values in self.frames.items()}
-
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes over the result of `state`, of the members of a new stack."""
         self.frames = defaultdict(list, {name: [*values.unbind(1)] for name, values in state.items()})
-        self._stack = None
 
     def on_stop(self, stack: StackTrainer, ended: int) -> None:
         """Keeps the stack, whose networks make films."""
-        self._stack = stack
+        self._stack, self._of_members = stack, self.state()
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Makes the film of a run, unless it may be resumed."""
-        if self._stack and not outcome.error:
+        if not outcome.error:
             place = self._stack.runs.index(run)
-            frames = [self.of_member(member) for member in self._stack.members(place)]
-            self._write(run, partial(film_of, self._stack, place, frames))
+            self._runs[run].film(partial(film_of, self._stack, place, self._of_members))

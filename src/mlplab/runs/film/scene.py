@@ -64,15 +64,9 @@ class Scene:
             x = table.x[points].astype(np.float64) + schema.offsets
             scene["points"] = {"actual": packed(table.y[points, 0]), "columns": packed(x.T)}
             scene["axes"] = [axis.tolist() for axis in self.axes]
-            scene["true"] = self._true()
+            function = FUNCTIONS.get(getattr(self.run.data, "function", ""))  # that of synthetic rows
+            scene["true"] = packed(function.values(self.grid)) if function else None
         return scene
-
-    def _true(self) -> Plain | None:
-        """The function from which the rows were drawn, on the grid; None if that is unknown."""
-        section = self.run.data
-        if not isinstance(section, config.SyntheticData) or section.function not in FUNCTIONS:
-            return None
-        return packed(FUNCTIONS[section.function].values(self.grid))
 
     def _texts(self, row: int) -> list[str]:
         schema, x = self.data.table.schema, self.data.table.x[row].astype(np.float64)

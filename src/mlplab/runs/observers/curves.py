@@ -1,22 +1,18 @@
 """Logs the curves of each run to its own loggers."""
 
-from collections.abc import Mapping, Sequence
-
-from lightning.pytorch.loggers import Logger
+from collections.abc import Sequence
 
 from mlplab.runs.loggers.points import STEP_LOSS, log_point
+from mlplab.runs.observers.watched_run import WatchedRun
 from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
-from mlplab.training.run import Run
-
-Loggers = Mapping[Run, Sequence[Logger]]
 
 
 class EpochCurves(Observer):
     """Logs each run's values, and the best monitored one so far, after each epoch, counted from 1."""
 
-    def __init__(self, loggers: Loggers) -> None:
-        self._loggers = loggers
+    def __init__(self, runs: Sequence[WatchedRun]) -> None:
+        self._loggers = {run.run: run.loggers for run in runs}
 
     def on_epoch(self, stack: StackTrainer) -> None:
         """Logs one point of every curve."""
@@ -30,8 +26,8 @@ class EpochCurves(Observer):
 class StepCurves(Observer):
     """Logs each run's training loss to its own loggers at every nth step, as `STEP_LOSS`."""
 
-    def __init__(self, loggers: Loggers, every: int) -> None:
-        self._loggers, self._every = loggers, every
+    def __init__(self, runs: Sequence[WatchedRun], every: int) -> None:
+        self._loggers, self._every = {run.run: run.loggers for run in runs}, every
 
     def on_step(self, stack: StackTrainer) -> None:
         """Logs the losses if it is an nth step."""

@@ -3,7 +3,6 @@
 import logging
 import math
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,7 +13,8 @@ from mlplab.conformal.residuals import ROUNDING
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.models import MLP
-from mlplab.runs.warm_start import WarmStart, seen_rows_warnings
+from mlplab.runs.observers.watched_run import WatchedRun
+from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import StackTrainer
 from mlplab.training.module import StackModule
 from mlplab.training.observer import Observer
@@ -35,48 +35,31 @@ FIGURE = re.compile(r"""('.*?'|".*?")|\b\d+%|\b0\.\d+""")
 log = logging.getLogger(__name__)
 
 
-class RunLog(ABC):
-    """The log of a run."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What lines call the run."""
-
-    @abstractmethod
-    def note(self, line: str) -> None:
-        """Adds a line."""
-
-    @abstractmethod
-    def log(self, line: str, level: int = logging.INFO) -> None:
-        """Adds a line, and shows it unless the run is of a sweep."""
-
-
 class Messages(Observer):
-    """Writes to the log of each run.
+    """Writes to the log of each run, and shows warnings about their rows.
+
+    Created before the logs of runs are open: each of them would have the warnings of all runs.
 
     Args:
-        warnings: about each run, by `warn_of_rows`.
         state: that from which the runs are resumed.
         epoch_level: that of lines about epochs: DEBUG where a progress bar shows the values.
     """
 
     def __init__(
-        self,
-        logs: Mapping[Run, RunLog],
-        warnings: Mapping[Run, Sequence[str]],
-        state: StackState | None = None,
-        epoch_level: int = logging.INFO,
+        self, runs: Sequence[WatchedRun], state: StackState | None = None, epoch_level: int = logging.INFO
     ) -> None:
-        self._logs, self._warnings, self._state, self._epoch_level = logs, warnings, state, epoch_level
+        self._runs, self._state, self._epoch_level = {run.run: run for run in runs}, state, epoch_level
+        self._warnings = {run.run: row_warnings(run, resumed=state is not None) for run in runs}
+        for run, warnings in self._warnings.items():
+            show_warnings(run.data.table.warned, warnings)
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Writes what is known before training."""
         for run in stack.runs:
             for line in header_lines(run, stack, self._state):
-                self._logs[run].log(line)
+                self._runs[run].log(line)
             for warning in self._warnings[run]:
-                self._logs[run].note(f"warning: {warning}")
+                self._runs[run].note(f"warning: {warning}")
 
     def on_epoch(self, stack: StackTrainer) -> None:
         """Writes the values of the first epoch, the last, and about `MAX_LINES` in between."""
@@ -89,13 +72,13 @@ class Messages(Observer):
             for place, run in enumerate(stack.runs):
                 if epochs_of_run[place] == epoch:
                     line = f"epoch {epoch}/{epochs}  {in_a_line(values, place)}"
-                    self._logs[run].log(line, self._epoch_level)
+                    self._runs[run].log(line, self._epoch_level)
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Writes what became of a run, unless it failed."""
         if outcome.error:
             return
-        to = self._logs[run]
+        to = self._runs[run]
         if outcome.reason:
             planned = outcome.status in AS_PLANNED
             to.log(outcome.reason if planned else f"{outcome.status}: {outcome.reason}")
@@ -167,17 +150,6 @@ def _body(run: ResolvedConfig) -> str:
     return ", ".join(parts)
 
 
-def warn_of_rows(runs: Mapping[Run, WarmStart], *, resumed: bool) -> dict[Run, list[str]]:
-    """The `row_warnings` of each run, which are shown.
-
-    Called before the logs of runs are open: each of them would have those of all runs.
-    """
-    warnings = {run: row_warnings(run, start, resumed=resumed) for run, start in runs.items()}
-    for run, of_run in warnings.items():
-        show_warnings(run.data.table.warned, of_run)
-    return warnings
-
-
 def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:
     """Shows warnings on the terminal, each once for a table, though figures differ between folds."""
     for warning in warnings:
@@ -186,16 +158,16 @@ def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:
             log.warning("%s", warning)
 
 
-def row_warnings(run: Run, start: WarmStart, *, resumed: bool) -> list[str]:
+def row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
     """Warnings about classes that a set lacks, and about what makes scores too good."""
-    data, warnings = run.data, []
+    run, data, warnings = watched.run, watched.run.data, []
     for part, absent in data.absent_classes.items():
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
     warnings += [*data.target_leaks, *data.time_order] if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
-        warnings += seen_rows_warnings(run.config, run.data, start)
+        warnings += seen_rows_warnings(run.config, data, watched.warm_start)
     repeated, test = data.repeated_test_rows, len(data.split.test)
     if repeated > MANY_REPEATED * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val"
@@ -205,9 +177,18 @@ def row_warnings(run: Run, start: WarmStart, *, resumed: bool) -> list[str]:
 
 
 def end_lines(name: str, run: Run, outcome: Outcome) -> list[str]:
-    """What is said of a run when it has ended, and its warnings."""
-    warnings = filter(None, (_lost_networks(run, outcome), _few_rows(run, outcome)))
-    return [_end_line(name, run, outcome), *(f"warning: {warning}" for warning in warnings)]
+    """What is said of a run when it has ended: also of networks that diverged, and of quantiles for which too
+    few rows were held out."""
+    lines, lost = [_end_line(name, run, outcome)], outcome.diverged
+    if lost:
+        what = f"{len(lost)} of the {run.config.ensemble} networks diverged"
+        lines.append(f"warning: {what}; the ensemble is made of the others. {lost[0]}")
+    shares = [min(level, 1 - level) for level in run.config.quantiles]
+    needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
+    if (rows := min((each.rows for each in outcome.residuals), default=needed)) < needed:
+        what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {rows}"
+        lines.append(f"warning: {what}; the targets are beyond them more often than their levels say")
+    return lines
 
 
 def _end_line(name: str, run: Run, outcome: Outcome) -> str:
@@ -223,24 +204,6 @@ def _end_line(name: str, run: Run, outcome: Outcome) -> str:
     if run.config.threshold == "auto":
         parts.append(f"threshold {metrics['threshold']:.3g}")
     return f"{name}: {'; '.join(parts)}; {outcome.seconds:.1f} s"
-
-
-def _lost_networks(run: Run, outcome: Outcome) -> str:
-    """A warning about the networks of an ensemble that diverged; empty if there are none."""
-    lost = f"{len(outcome.diverged)} of the {run.config.ensemble} networks diverged"
-    what = f"{lost}; the ensemble is made of the others"
-    return f"{what}. {outcome.diverged[0]}" if outcome.diverged else ""
-
-
-def _few_rows(run: Run, outcome: Outcome) -> str:
-    """That too few rows were held out for the outermost quantiles; empty if there were enough."""
-    shares = [min(level, 1 - level) for level in run.config.quantiles]
-    needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
-    held_out = min((each.rows for each in outcome.residuals), default=needed)
-    if held_out >= needed:
-        return ""
-    what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {held_out}"
-    return f"{what}; the targets are beyond them more often than their levels say"
 
 
 def _linear_model(run: Run) -> str:

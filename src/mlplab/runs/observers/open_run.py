@@ -2,28 +2,36 @@
 
 import logging
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lightning.pytorch.loggers import Logger
 
+from mlplab.data.cache import RunData
 from mlplab.errors import RunFailed, UserError, is_disk_error
+from mlplab.figures.failing import warn_if_failing
+from mlplab.figures.files import figure_images
 from mlplab.files import write_json
 from mlplab.runs import checkpoint
-from mlplab.runs.baselines.fit_baselines import baseline_metrics
+from mlplab.runs.discovery import has_test_scores
+from mlplab.runs.film.packing import Plain
+from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_curves
 from mlplab.runs.loggers.tensorboard import hyperparameters, log_end, log_start
-from mlplab.runs.loggers.trackers import finish, log_configuration, trackers, urls
-from mlplab.runs.observers.checkpoints import best_content, content_of
-from mlplab.runs.observers.messages import RunLog
-from mlplab.runs.observers.publish import publish
+from mlplab.runs.loggers.trackers import finish, log_configuration, log_result, trackers, urls
+from mlplab.runs.observers.watched_run import Endings, WatchedRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import write_test_predictions
-from mlplab.runs.warm_start import WarmStart, save_inherited_rows
-from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
+from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.save import save
+from mlplab.runs.trained.trained_run import TrainedRun, seen_entry
+from mlplab.runs.warm_start import WarmStart
+from mlplab.training.fit import StackTrainer
+from mlplab.training.outcome import AS_PLANNED, Outcome
 from mlplab.training.run import Run
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
@@ -31,48 +39,36 @@ from mlplab.training.trainer import device_name
 log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
-class OpenRun(RunLog):
+class OpenRun(WatchedRun):
     """A run, and the folder in which it is trained.
 
     Args:
         alone: whether it is of no sweep. Then it logs to the terminal, too.
-        warm_start: what is known of the run that it starts from.
 
     Attributes:
         overrides: what was typed for the run, and before it was resumed.
-        metrics: the content of its metrics.json, once it has ended.
     """
 
-    plan: PlannedRun
-    run: Run
-    files: RunFolder
-    alone: bool
-    warm_start: WarmStart
-    metrics: Metrics | None = None
-
-    def __post_init__(self) -> None:
-        self.overrides = [*self.plan.overrides]
+    def __init__(
+        self, plan: PlannedRun, data: RunData, warm_start: WarmStart, files: RunFolder, *, alone: bool
+    ) -> None:
+        super().__init__(plan, data, warm_start)
+        self.name, self.files, self.alone, self.overrides = plan.folder.name, files, alone, [*plan.overrides]
 
     @cached_property
     def loggers(self) -> Sequence[Logger]:
         """Those of its configuration."""
         return build_loggers(self.run.config, self.plan.folder)
 
-    @property
-    def name(self) -> str:
-        """That of its folder."""
-        return self.plan.folder.name
-
     def log(self, line: str, level: int = logging.INFO) -> None:
-        """As in `RunLog`."""
+        """As in `WatchedRun`."""
         if self.alone:
             log.log(level, "%s", line)
         else:
             self.note(line)
 
     def note(self, line: str) -> None:
-        """As in `RunLog`."""
+        """As in `WatchedRun`."""
         self.files.log_line(line)
 
     def create_or_reopen(self, state: StackState | None) -> None:
@@ -86,9 +82,9 @@ class OpenRun(RunLog):
             self.files.create(config)
 
     def log_configuration(self, state: StackState | None) -> None:
-        """Tells trackers of the run, and keeps the rows that it has inherited."""
-        if not state:
-            save_inherited_rows(self.files, self.run.config, self.warm_start)
+        """Tells trackers of the run, and saves the rows that it has inherited, for when it is resumed."""
+        if self.run.config.init_from and not state:
+            checkpoint.save(self.files.source, seen_entry(self.warm_start.inherited))
         if tracked := trackers(self.loggers):
             log_configuration(tracked, self.plan.folder, hyperparameters(self.run.config))
 
@@ -101,34 +97,31 @@ class OpenRun(RunLog):
         for url in urls(self.loggers):
             self.log(url)
 
-    def end(self, outcome: Outcome, metrics: Metrics | None = None) -> None:
-        """Writes the checkpoints and metrics.json, and closes the loggers.
-
-        Args:
-            metrics: the content of metrics.json, if it is known.
-        """
+    def end(self, outcome: Outcome) -> None:
+        """Writes the checkpoints and metrics.json, and closes the loggers."""
         error = outcome.error
         if error and self.metrics:  # which came after all was written
             return
         if error and not (isinstance(error, UserError | RunFailed) or is_disk_error(error)):
             self.note("".join(traceback.format_exception(error)))
         with suppress(*([OSError] if error else [])):  # which may be the error itself
-            self._write(outcome, metrics)
+            self._write(outcome)
         if error and outcome.reason:
             self.note(f"{outcome.status}: {outcome.reason}")
 
-    def _write(self, outcome: Outcome, metrics: Metrics | None) -> None:
-        files, run = self.files, self.run
+    def _write(self, outcome: Outcome) -> None:
+        files, run, state = self.files, self.run, outcome.state
         # First, since baselines take a while: a run killed before anything is written repeats its last steps.
-        metrics = metrics or metrics_of_run(run, outcome)
-        best = best_content(run, outcome, self.warm_start.inherited) if outcome.best else {}
+        metrics = self.metrics or self.final_metrics(outcome)
+        best = self.best(outcome) if outcome.best else None
         if best:
-            checkpoint.save(files.best, best)
+            checkpoint.save(files.best, best.content())
         if outcome.last:
-            weights = dict(zip(outcome.members, outcome.weights, strict=True))
-            epoch, state = outcome.metrics["epochs"], outcome.state
-            last = content_of(run, epoch, outcome.metrics, weights, outcome.last, state)
-            checkpoint.save(files.last, last)
+            epoch = outcome.metrics["epochs"]
+            last = self.trained(epoch, outcome.metrics, outcome.weights, outcome.last)
+            checkpoint.save(
+                files.last, last.common_content() | ({"training": state.plain()} if state else {})
+            )
         if ended := outcome.status in AS_PLANNED:
             for path in (files.best, files.last):
                 checkpoint.remove_older(path)
@@ -138,14 +131,68 @@ class OpenRun(RunLog):
         open_longer = trackers(self.loggers)
         close_loggers([logger for logger in self.loggers if logger not in open_longer], success=ended)
         self.metrics = files.write_metrics(metrics)
-        if outcome.status == "done" and open_longer:
-            publish(best, metrics, files.path, run, open_longer, alone=self.alone)
+        if best and outcome.status == "done" and open_longer:
+            best.metrics = metrics
+            self._publish(best)
         finish(open_longer, files.path, outcome.status)
 
+    def _publish(self, trained: TrainedRun) -> None:
+        """Logs scores, figures and the network of a finished run to trackers.
 
-def metrics_of_run(run: Run, outcome: Outcome) -> Metrics:
-    """The content of a run's metrics.json; with the scores of the baselines if it was tested."""
-    reason = {"reason": outcome.reason} if outcome.reason else {}
-    baselines = {} if outcome.test_predictions is None else baseline_metrics(run)
-    numbers = outcome.metrics | baselines | {"seconds": outcome.seconds}
-    return {"status": outcome.status, **reason, **numbers}
+        It is drawn first, if it asks for figures; in a sweep, only if it asks for `figures=all`, since the
+        best run is not known yet.
+        """
+        folder, run, metrics = trained.folder, self.run, trained.metrics
+        with warn_if_failing(folder, "result for the trackers"), TemporaryDirectory() as temporary:
+            if has_test_scores(metrics) and run.config.figures in ("all", *(["auto"] if self.alone else [])):
+                from mlplab.runs.draw_figures import draw  # Altair takes half a second
+
+                draw(trained, run.data)
+            model = Path(temporary, "model.mlplab")
+            save(Ensemble([trained]), model)
+            log_result(self.loggers, metrics, figure_images(folder), model)
+
+    def film(self, page: Callable[[], Plain]) -> None:
+        """Writes its film, which is named after its folder."""
+        with warn_if_failing(self.plan.folder, "film"):
+            write_film(self.plan.folder, [page() | {"name": self.name}])
+
+
+class RunFolders(Endings):
+    """Creates or reopens the folders of runs, writes their logs, and what they come to.
+
+    Args:
+        state: that from which the runs are resumed.
+    """
+
+    def __init__(self, runs: Sequence[OpenRun], state: StackState | None = None) -> None:
+        super().__init__(runs)
+        self._runs, self._state, self._contexts = runs, state, ExitStack()
+        self._are_open, self.folder = False, str(runs[0].plan.folder)
+
+    def on_fit_start(self, stack: StackTrainer | None = None) -> None:
+        """Opens the folders of all runs, or of none."""
+        with ExitStack() as created:
+            for run in self._runs:
+                run.create_or_reopen(self._state)
+                if not run.plan.resume:
+                    created.callback(run.files.discard)
+            for run in self._runs:
+                run.log_configuration(self._state)
+            created.pop_all()
+        self._are_open = True
+        for run in self._runs:
+            self._contexts.callback(run.files.lock.release)
+        for run in self._runs:
+            self._contexts.enter_context(run.files.log())
+        for run in self._runs:
+            run.log_start()
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Writes what a run came to; nothing if the folders could not be opened."""
+        if self._are_open:
+            super().ended(run, outcome)
+
+    def close(self) -> None:
+        """Ends the logs, and releases the folders."""
+        self._contexts.close()

@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -45,12 +46,17 @@ class TrainingProgress(Observer):
             disable=not console.is_terminal,
         )
         self.task = self.bar.add_task(title, start=False, epoch="1", values="", ended=False)
-        self.in_notebook: NotebookLine | None = None
+        self._in_notebook: Any = None  # the output of the cell, a line whose text changes
         self._lines, self._ended, self._ending = ExitStack(), 0, 0
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Shows the progress until it is closed."""
-        if not (self.console.is_terminal or self._is_in_notebook):
+        if self.console.is_jupyter and not self.console.quiet:
+            from IPython.display import display
+
+            content = {"text/plain": self.line}
+            self._in_notebook = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        elif not self.console.is_terminal:
             self._lines.enter_context(progress_lines(partial(print_line, self.console), lambda: self.line))
 
     def close(self) -> None:
@@ -73,14 +79,8 @@ class TrainingProgress(Observer):
         self._show(self.title + text)
         self.bar.update(self.task, values=text, ended=True)
 
-    @property
-    def _is_in_notebook(self) -> bool:
-        return self.console.is_jupyter and not self.console.quiet
-
     def on_start(self, stack: StackTrainer) -> None:
         """Shows the bar."""
-        if self._is_in_notebook and not self.in_notebook:
-            self.in_notebook = NotebookLine(self.line)
         self.bar.update(self.task, total=stack.module.max_epochs * stack.module.steps, ended=False)
         self.bar.start_task(self.task)
         self.bar.start()
@@ -117,8 +117,8 @@ class TrainingProgress(Observer):
 
     def _show(self, line: str) -> None:
         self.line = line
-        if self.in_notebook:
-            self.in_notebook.show(line)
+        if self._in_notebook:
+            self._in_notebook.update({"text/plain": line}, raw=True)
 
 
 class TimeColumn(ProgressColumn):
@@ -130,17 +130,3 @@ class TimeColumn(ProgressColumn):
         seconds = task.elapsed if task.fields["ended"] else task.time_remaining
         time = str(timedelta(seconds=int(seconds or 0))).removeprefix("0:")
         return Text("" if seconds is None else text.format(time))
-
-
-class NotebookLine:
-    """A line in the output of a notebook's cell, whose text changes."""
-
-    def __init__(self, text: str) -> None:
-        from IPython.display import display
-
-        content = {"text/plain": text}
-        self._handle = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-
-    def show(self, text: str) -> None:
-        """Replaces the text."""
-        self._handle.update({"text/plain": text}, raw=True)

@@ -14,7 +14,6 @@ from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import flush_loggers
-from mlplab.runs.observers.checkpoints import content_of
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import differences
@@ -104,31 +103,28 @@ class Checkpoints(Observer):
             self._save(stack)
 
     def _save(self, stack: StackTrainer) -> None:
-        """Weights that are not finite never replace finite ones."""
+        """Saves the states of all runs in one file, or in their folders: there, weights that are not finite
+        never replace finite ones.
+
+        The file names runs, in the order of the state's members, by their folders in the sweep's folder.
+        """
         runs = [self._runs[run] for run in stack.runs]
         for run in runs:
             flush_loggers(run.loggers)
         state = stack.state()
         if self._file:
-            _save_stack_state(self._file, runs, state)
+            names = [_name(self._file, run.plan) for run in runs]
+            tables = [dict(run.run.data.fingerprint) for run in runs]
+            checkpoint.save(self._file, {"runs": names, "tables": tables, "training": state.plain()})
             return
         for index, run in enumerate(runs):
             members, metrics = stack.members_not_diverged(index), metrics_of(stack, index)
             network = of_members(state.parts["network"], members)
             if all(tensor.isfinite().all() for tensor in network.values()):
                 weights = {member % stack.module.ensemble: 1 / len(members) for member in members}
-                own = state.select(stack.members(index))
-                content = content_of(run.run, metrics["epochs"], metrics, weights, network, own)
-                checkpoint.save(run.files.last, content)
-
-
-def _save_stack_state(path: Path, runs: Sequence[OpenRun], state: StackState) -> None:
-    """Saves the training state of the runs of a stack, in the order of the state's members.
-
-    The file names runs by the paths of their folders in the sweep's folder.
-    """
-    names, tables = [_name(path, run.plan) for run in runs], [dict(run.run.data.fingerprint) for run in runs]
-    checkpoint.save(path, {"runs": names, "tables": tables, "training": state.plain()})
+                content = run.trained(metrics["epochs"], metrics, weights, network).common_content()
+                own = {"training": state.select(stack.members(index)).plain()}
+                checkpoint.save(run.files.last, content | own)
 
 
 def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> dict[Path, StackState]:

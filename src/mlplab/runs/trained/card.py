@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlplab.config import Mlp
 from mlplab.config.metrics import BASELINES, metrics_among
@@ -20,6 +23,9 @@ OF_NUMBERS = {
 """What networks know of numbers and of the parts of dates, by their preprocessing."""
 
 
+TEMPLATE = Path(__file__).parent / "template" / "file.md.jinja"
+
+
 def run_card(name: str, ensemble: Ensemble, *, seen: bool) -> str:
     """The page in a file of runs.
 
@@ -27,50 +33,43 @@ def run_card(name: str, ensemble: Ensemble, *, seen: bool) -> str:
         name: of the file.
         seen: whether it has hashes of the rows in training and validation.
     """
-    columns = markdown_table(("column", "role", "kind", "values"), column_rows(ensemble.schema))
-    remains = [f"- {line}" for line in remaining_values(ensemble, seen=seen)]
-    code = ["import mlplab", f'run = mlplab.load("{name}")', "run.predict(frame)"]
-    return page(
-        summary(name, ensemble),
-        ["## Columns", "", *columns],
-        test_scores(ensemble),
-        ["## What the file contains of the table", "", "No rows, but:", "", *remains],
-        ["## Use", "", "```python", *code, "```"],
+    rows, remains = column_rows(ensemble.schema), remaining_values(ensemble, seen=seen)
+    return page(TEMPLATE, ensemble, name=name, kind="file", rows=rows, remains=remains)
+
+
+def page(template: Path, ensemble: Ensemble, **values: Any) -> str:
+    """A page in Markdown, whose template extends `card.md.jinja`.
+
+    Args:
+        values: of the template.
+    """
+    loader = FileSystemLoader([template.parent, TEMPLATE.parent])
+    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template.name).render(
+        **values,
+        targets=listed(ensemble.schema.targets),
+        columns=plural(len(ensemble.schema.inputs), "column"),
+        networks=plural(ensemble.networks, "network"),
+        version=version("mlplab"),
+        scores=_test_scores(ensemble),
+        table=_table,
     )
 
 
-def page(*sections: Sequence[str]) -> str:
-    """Sections of lines, with a blank line between them; empty ones are left out."""
-    return "\n".join(chain.from_iterable((*lines, "") for lines in sections if lines))
-
-
-def summary(name: str, ensemble: Ensemble) -> list[str]:
-    """The title of a page, and what is predicted from what."""
-    targets, columns = listed(ensemble.schema.targets), plural(len(ensemble.schema.inputs), "column")
-    networks = plural(ensemble.networks, "network")
-    return [
-        f"# {name}",
-        "",
-        f"Predicts {targets} from {columns}: {networks}, trained by mlplab {version('mlplab')}.",
-    ]
-
-
-def test_scores(ensemble: Ensemble) -> list[str]:
-    """The test scores of a run and of its baselines; none of several runs, or without a test."""
+def _test_scores(ensemble: Ensemble) -> tuple[Sequence[str], list[Sequence[str]]] | None:
+    """The test scores of a run and of its baselines as a table; None of several runs, or without a test."""
     metrics, *others = ensemble.metrics
     if others or not (names := metrics_among(metrics, "test/")):
-        return []
+        return None
     models = {"": "this model", **{f"{name}/": title for name, title in BASELINES[names].items()}}
     scores = {
         title: [metrics.get(f"{prefix}test/{name}") for name in names] for prefix, title in models.items()
     }
-    rows = [
+    return ("", *names), [
         (title, *("–" if value is None else in_digits(value) for value in values))
         for title, values in scores.items()
         if any(value is not None for value in values)
     ]
-    about = "On rows that took no part in training or in any choice; errors are in units of the target:"
-    return ["## Test scores", "", about, "", *markdown_table(("", *names), rows)]
 
 
 def known_values(ensemble: Ensemble) -> list[str]:
@@ -101,8 +100,7 @@ def remaining_values(ensemble: Ensemble, *, seen: bool) -> list[str]:
     return [*lines, "hashes of the rows in training and validation, which recognise them"] if seen else lines
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table."""
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     escaped = ([cell.replace("|", r"\|").replace("\n", " ") for cell in line] for line in lines)
-    return [f"| {' | '.join(line)} |" for line in escaped]
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)

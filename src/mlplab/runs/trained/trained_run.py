@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from mlplab.errors import Fault, UserError, listed
 from mlplab.models import FeatureLayout, Network, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
-from mlplab.runs.versions import VERSION, converted, unreadable
+from mlplab.runs.versions import converted, unreadable
 from mlplab.training.outcome import Metrics
 from mlplab.training.run import member_configs
+
+BEST = Path("checkpoints", "best.ckpt")
 
 ENTRIES = {
     *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),
@@ -34,66 +37,46 @@ ENTRIES = {
 """What a checkpoint of a run may contain. A later version may add what predictions depend on."""
 
 
+@dataclass(eq=False)
 class TrainedRun:
     """The best network of a run, or the networks of its ensemble.
 
     Args:
-        content: what its best checkpoint holds.
-        metrics: the content of its metrics.json.
-        folder: of the run, for messages.
-
-    Attributes:
-        state: the tensors of the network: a stack of one member, or of those of an ensemble.
-        members: the numbers of the members; those of an ensemble that diverged are missing.
-        models: the configuration of each member's network.
-        member_weights: the weight of each member in the mean prediction; their sum is 1.
-        threshold: the probability from which the second of two classes is predicted.
         table: the fingerprint of the table and the split.
+        epoch: the number of epochs of training.
+        metrics: the content of its metrics.json.
+        weights: of the members in the mean prediction, by their numbers; those of an ensemble that diverged
+            are missing. Their sum is 1.
+        state: the tensors of the network: a stack of one member, or of those of an ensemble.
+        folder: of the run, for messages.
         residuals: of the rows that were held out, for intervals and sets; none in runs from before 0.19.
         seen: the rows in training or validation: its own, and those of the run of a warm start. None in a
             file that was saved without them.
-        epoch: the number of epochs of training.
 
-    Raises:
-        UserError: if the checkpoint is damaged, or belongs to another run.
+    Attributes:
+        members, member_weights: the numbers of the members, and the weight of each.
+        models: the configuration of each member's network.
+        threshold: the probability from which the second of two classes is predicted.
     """
 
-    residuals: tuple[Residuals, ...] = ()  # of pickled estimators of earlier versions
-    seen: list[SeenRows] | None
+    config: ResolvedConfig
+    schema: Schema
+    table: Mapping[str, int | str]
+    epoch: int
+    metrics: Metrics
+    weights: InitVar[Mapping[int, float]]
+    state: Mapping[str, Tensor]
+    folder: Path
+    residuals: Sequence[Residuals] = ()
+    seen: Sequence[SeenRows] | None = None
 
-    def __init__(
-        self, content: Mapping[str, Any], metrics: Metrics, folder: Path, version: str = VERSION
-    ) -> None:
-        self.folder, self.metrics = folder, metrics
-        self._path = folder / "checkpoints" / "best.ckpt"
-        try:
-            self.config: ResolvedConfig = parse_resolved(content["config"])
-            self.schema = Schema.from_plain(content["schema"])
-            self.threshold = float(content["metrics"].get("threshold", DEFAULT_THRESHOLD))
-            # Interned, as other keys are: files that are saved again then have the same bytes.
-            self.table = {sys.intern(name): value for name, value in dict(content["table"]).items()}
-            self.seen = seen_of(content)
-            self.epoch = int(content["epoch"])
-            self.residuals = tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", []))))
-            weights = dict(content["member_weights"])
-            self.members = tuple(map(int, weights))
-            self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
-            self.state: dict[str, Tensor] = dict(content["state"])
-            self._dtype = self.state["preprocessing.impute_value"].dtype
-            configs = member_configs(self.config)
-            self.models = [_for_predictions(configs[member].model) for member in self.members]
-            finite = all(tensor.isfinite().all() for tensor in self.state.values())
-            if unknown := content.keys() - ENTRIES:
-                raise ValueError(f"{min(unknown)!r} is unknown")
-        except UserError as error:
-            fault = max(error.faults, key=lambda fault: fault.what == UNKNOWN_KEY)
-            what = f"its configuration is not valid in this version: {fault.sentence()}"
-            raise unreadable(Fault(what, str(self._path), remedy=fault.remedy), version) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"is damaged: an entry is missing or invalid ({error})"
-            raise unreadable(Fault(what, str(self._path), remedy="train again"), version) from error
-        if not finite:
-            raise self._refused("contains weights that are not finite")
+    def __post_init__(self, weights: Mapping[int, float]) -> None:
+        self.members = tuple(map(int, weights))
+        self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
+        self.threshold = float(self.metrics.get("threshold", DEFAULT_THRESHOLD))
+        self._dtype = self.state["preprocessing.impute_value"].dtype
+        configs = member_configs(self.config)
+        self.models = [_for_predictions(configs[member].model) for member in self.members]
 
     @classmethod
     def read(cls, folder: Path) -> "TrainedRun":
@@ -103,23 +86,42 @@ class TrainedRun:
             UserError: if there is no run, its checkpoint is damaged, or belongs to another run.
         """
         version, metrics, saved = read_version(folder), read_metrics(folder), read_config(folder)
-        content = converted(checkpoint.load(folder / "checkpoints" / "best.ckpt"), version)
-        run = cls(content, metrics, folder, version)
+        content = converted(checkpoint.load(folder / BEST), version)
+        try:
+            run = cls(
+                parse_resolved(content["config"]),
+                Schema.from_plain(content["schema"]),
+                # Interned, as other keys are: files that are saved again then have the same bytes.
+                {sys.intern(name): value for name, value in dict(content["table"]).items()},
+                int(content["epoch"]),
+                content["metrics"],
+                dict(content["member_weights"]),
+                dict(content["state"]),
+                folder,
+                tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", [])))),
+                seen_of(content),
+            )
+            finite = all(tensor.isfinite().all() for tensor in run.state.values())
+            if unknown := content.keys() - ENTRIES:
+                raise ValueError(f"{min(unknown)!r} is unknown")
+        except UserError as error:
+            fault = max(error.faults, key=lambda fault: fault.what == UNKNOWN_KEY)
+            what = f"its configuration is not valid in this version: {fault.sentence()}"
+            raise unreadable(Fault(what, str(folder / BEST), remedy=fault.remedy), version) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"is damaged: an entry is missing or invalid ({error})"
+            raise unreadable(Fault(what, str(folder / BEST), remedy="train again"), version) from error
+        if not finite:
+            raise run._refused("contains weights that are not finite")
         if differs := differing(saved, content["config"]):
             what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
             raise run._refused(what, "copy whole run folders, or train again")
+        run.metrics = metrics
         return run
 
-    def content(self, *, seen: bool) -> dict[str, Any]:
-        """What a checkpoint of this run holds; with or without the rows seen.
-
-        Raises:
-            UserError: if they are asked for, but unknown.
-        """
-        if seen and self.seen is None:
-            what = "was saved without the hashes of rows in training"
-            raise UserError(Fault(what, str(self.folder), remedy="save the run from its own folder"))
-        content: dict[str, Any] = {
+    def common_content(self) -> dict[str, Any]:
+        """What all checkpoints of a run hold."""
+        return {
             "epoch": self.epoch,
             "metrics": self.metrics,
             "config": self.config.plain(),
@@ -127,12 +129,15 @@ class TrainedRun:
             "table": self.table,
             "member_weights": dict(zip(self.members, self.member_weights.tolist(), strict=True)),
             "state": self.state,
-            "residuals": [tensors(of_target.arrays()) for of_target in self.residuals],
         }
-        return content | (seen_entry(self.seen) if seen else {})
+
+    def content(self, *, seen: bool = True) -> dict[str, Any]:
+        """What a `best.ckpt` holds: all that predictions need; with the rows seen, if they are known."""
+        residuals = {"residuals": [tensors(of_target.arrays()) for of_target in self.residuals]}
+        return self.common_content() | residuals | (seen_entry(self.seen) if seen else {})
 
     def _refused(self, what: str, remedy: str = "train again") -> UserError:
-        return UserError(Fault(what, str(self._path), remedy=remedy))
+        return UserError(Fault(what, str(self.folder / BEST), remedy=remedy))
 
     @property
     def quantiles(self) -> tuple[float, ...]:

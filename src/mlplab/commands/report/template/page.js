@@ -5,8 +5,12 @@
 const config = JSON.parse(document.getElementById("chart-config").textContent);
 
 async function draw(box) {
+  const { title, usermeta, ...chart } = JSON.parse(box.nextElementSibling.textContent);
+  if (box.classList.contains("fits")) {
+    Object.assign(chart, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
+  }
   try {
-    await window.vegaEmbed(box, JSON.parse(box.nextElementSibling.textContent), {
+    await window.vegaEmbed(box, chart, {
       actions: false,
       ast: true, // expressions are interpreted: the page's policy forbids compiling them
       config,

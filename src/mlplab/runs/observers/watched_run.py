@@ -1,0 +1,98 @@
+"""A run while it trains, in a folder or in memory: its log, its loggers, and what becomes of it."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from mlplab.data.cache import RunData
+from mlplab.runs.baselines.fit_baselines import baseline_metrics
+from mlplab.runs.film.packing import Plain
+from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.runs.warm_start import WarmStart
+from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.observer import Observer
+from mlplab.training.outcome import Metrics, Outcome
+from mlplab.training.run import Run
+
+
+class WatchedRun(ABC):
+    """What observers get of a run.
+
+    Args:
+        data: its table and split.
+        warm_start: what it gets from the run that it starts from.
+
+    Attributes:
+        name: what lines call it.
+        metrics: the content of its metrics.json, once it has ended.
+    """
+
+    name: str
+    metrics: Metrics | None = None
+
+    def __init__(self, plan: PlannedRun, data: RunData, warm_start: WarmStart) -> None:
+        self.plan, self.warm_start = plan, warm_start
+        is_new = not warm_start.trained_before
+        self.run = Run(plan.config, data, plan.bracket, warm_start.initial, is_new)
+
+    @property
+    @abstractmethod
+    def loggers(self) -> Sequence[Logger]:
+        """Those that its curves are logged to."""
+
+    @abstractmethod
+    def note(self, line: str) -> None:
+        """Adds a line to its log."""
+
+    @abstractmethod
+    def log(self, line: str, level: int = logging.INFO) -> None:
+        """Adds a line, and shows it unless the run is of a sweep."""
+
+    @abstractmethod
+    def end(self, outcome: Outcome) -> None:
+        """Writes or keeps what it has come to; again, with the error, if an observer fails."""
+
+    @abstractmethod
+    def film(self, page: Callable[[], Plain]) -> None:
+        """Writes or keeps what the page of its film shows."""
+
+    def trained(
+        self, epoch: int, metrics: Metrics, weights: Mapping[int, float], state: Tensors, **more: Any
+    ) -> TrainedRun:
+        """Its networks after some epochs, as its checkpoints hold them."""
+        data, folder = self.run.data, self.plan.folder
+        about = self.run.config, data.table.schema, data.fingerprint, epoch, metrics
+        return TrainedRun(*about, weights, state, folder, **more)
+
+    def best(self, outcome: Outcome) -> TrainedRun:
+        """Its best networks, with all that predictions need, and which rows were seen."""
+        epoch, inherited = outcome.metrics["best_epoch"], self.warm_start.inherited
+        seen = None if inherited is None else [self.run.data.seen, *inherited]
+        more = {"residuals": outcome.residuals, "seen": seen}
+        return self.trained(epoch, outcome.metrics, outcome.weights, outcome.best, **more)
+
+    def final_metrics(self, outcome: Outcome) -> Metrics:
+        """The content of its metrics.json; with the scores of the baselines if it was tested."""
+        reason = {"reason": outcome.reason} if outcome.reason else {}
+        baselines = {} if outcome.test_predictions is None else baseline_metrics(self.run)
+        numbers = outcome.metrics | baselines | {"seconds": outcome.seconds}
+        return {"status": outcome.status, **reason, **numbers}
+
+
+class Endings(Observer):
+    """Tells runs what they have come to."""
+
+    def __init__(self, runs: Sequence[WatchedRun]) -> None:
+        self.by_run = {run.run: run for run in runs}
+        self.loggers = [logger for run in runs for logger in run.loggers]
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Tells a run."""
+        self.by_run[run].end(outcome)
+
+    def close(self) -> None:
+        """Called after training."""
