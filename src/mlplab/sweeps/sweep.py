@@ -129,5 +129,4 @@ def _winner_commands(launcher: SweepLauncher, overrides: Sequence[Override]) -> 
     cache = launcher.engine.cache
     if not overrides or cache.frame is not None:
         return []
-    commands = training_commands(launcher.composed.compose, overrides, cache)
-    return with_introduction(commands) if len(commands) > 1 else []
+    return with_introduction(training_commands(launcher.composed.compose, overrides, cache))

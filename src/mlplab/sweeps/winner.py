@@ -48,8 +48,8 @@ def training_commands(compose: ComposeRuns, overrides: Sequence[Override], cache
 
 
 def with_introduction(commands: Sequence[str]) -> list[str]:
-    """Lines that say what `training_commands` train, if there are two."""
+    """Lines that say what `training_commands` train; none if there is one command."""
     if len(commands) == 1:
-        return [*commands]
+        return []
     size = commands[1].rpartition("=")[2]
     return [f"Single networks were scored. To train the best again, or an ensemble of {size}:", *commands]

@@ -38,7 +38,7 @@ def write_job(stack: PlannedStack) -> Path:
         "versions": versions(),
         "directory": Path.cwd(),  # from which relative paths lead
         "search_path": sys.path,
-        "custom_classes": os.environ.get(VARIABLE),
+        "custom_classes": os.environ.get(VARIABLE, ""),
         "stack": AS_STACK.dump_python(stack),
     }
     write_json(path, content)
@@ -57,8 +57,7 @@ def run_job(path: Path) -> bool:
     content = _read(path)
     os.chdir(content["directory"])
     sys.path += [place for place in content["search_path"] if place not in sys.path]
-    if content["custom_classes"] is not None:
-        os.environ[VARIABLE] = content["custom_classes"]
+    os.environ[VARIABLE] = content["custom_classes"]
     with heavy_imports():
         from rich.console import Console
 

@@ -85,7 +85,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         console.print(score_table(rows | dict(baselines), title))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-        lines += [*film_lines(root), *with_introduction(commands)]
+        lines += [*film_lines(root), *(with_introduction(commands) or commands)]
         print_line(console, *lines, command_line("report", root), tensorboard_command(root))
     if counts["failed"]:
         raise RunFailed(failures(study))
