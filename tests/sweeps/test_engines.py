@@ -242,7 +242,6 @@ def test_a_worker_trains_the_stack_that_was_written(
 
 
 def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others train on as one stack."""
     names, cache, trained = ("a", "b", "c"), DataCache(), list[list[str]]()
     short, longer = (
         [run for name in names for run in planned(tmp_path, name, f"trainer.max_epochs={epochs}").runs]
@@ -260,7 +259,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(training, "train_runs", train)
     stack = PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt")
     train_stack(stack, Console(file=io.StringIO()), cache)
-    assert trained == [["a", "b", "c"], ["a", "c"]]
+    assert trained == [["a", "b", "c"], ["a"], ["b"], ["c"]]
     outcomes = [read_metrics(tmp_path / name) for name in names]
     assert [outcome["status"] for outcome in outcomes] == ["done", "failed", "done"]
     assert [outcome.get("epochs") for outcome in outcomes] == [2, None, 2]
@@ -286,15 +285,15 @@ def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
     ids=["no GPU", "two", "two of several"],
 )
 def test_each_process_gets_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int, expected: list[str | None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int, expected: list[str | None]
 ) -> None:
     monkeypatch.setenv(VISIBLE_DEVICES, visible)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    worker_class = Mock(return_value=Mock(train=lambda stack: Future()))
+    worker_class = Mock(return_value=Mock(submit=lambda *_: Future()))
     monkeypatch.setattr("mlplab.sweeps.engines.processes._Worker", worker_class)
     engine, other = (Processes(launcher(), Path(), DataCache(), each) for each in ("auto", "cpu"))
     cores = len(os.sched_getaffinity(0))
-    engine.submit([PlannedStack("", [], Path())] * 3)
+    engine.submit([PlannedStack("", [], tmp_path / "s.ckpt")] * 3)
     assert [call.args[0] for call in worker_class.call_args_list] == expected
     assert [engine.slots, other.slots] == [gpus or cores, cores]
 

@@ -88,15 +88,15 @@ class FakeLauncher:
         return launched
 
 
-def study_in(root: Path, sampler: str = "random", monitor: str = "val/mae") -> SearchStudy:
+def study_in(root: Path, monitor: str = "val/mae", **changed: object) -> SearchStudy:
     root.mkdir(parents=True, exist_ok=True)
-    return SearchStudy(root, SPACE, monitor, sampler, 0)
+    return SearchStudy(root, SPACE, monitor, settings(**changed), 0)
 
 
 def search_in(root: Path, asked: Sweep, launcher: FakeLauncher | None = None) -> SearchStudy:
-    study = study_in(root, asked.sampler)
+    study = study_in(root, **dict(asked))
     defaults = {"optimizer.lr": 0.005, "model.hidden": "[16]"}
-    train_trials(launcher or FakeLauncher(root), study, asked, defaults, seconds_per_trial=0.1)
+    train_trials(launcher or FakeLauncher(root), study, defaults, seconds_per_trial=0.1)
     return study
 
 
@@ -201,7 +201,7 @@ def test_metrics_that_are_not_defined_are_the_worst(tmp_path: Path) -> None:
     launcher = FakeLauncher(tmp_path, metrics=lambda _: pruned)
     study = search_in(tmp_path, settings(trials=16, pruning="halving"), launcher)
     assert [trial.value for trial in study.trials[8:]] == [4.0] * 8
-    bracket = next_bracket(study, "halving", math.inf)
+    bracket = next_bracket(study, math.inf)
     assert [rung.earlier for rung in bracket.rungs] == [(math.inf,) * 8, (4.0,) * 8]
 
 
@@ -232,32 +232,32 @@ def test_a_lock_that_a_killed_process_has_left_is_taken_over(
 
 
 def test_what_a_search_is_does_not_change(tmp_path: Path) -> None:
-    space, configuration = {"a": "0 to 1"}, {"seed": 0, "task": "auto"}
+    keys = {"a": "0 to 1", "seed": 0, "task": "auto"}
     study = study_in(tmp_path)
-    assert study.check_same(space, configuration, {"rows": 9}) == {"rows": 9}
+    assert study.check_same(keys, {"rows": 9}) == {"rows": 9}
     study.ask({})
-    assert study.check_same(space, configuration, {}) == {"rows": 9}
+    assert study.check_same(keys, {}) == {"rows": 9}
     for other, message in (
-        ({"b": "0 to 1"}, r"b: differs .* \(found 0 to 1, expected no such key\)"),
-        (space, r"seed: differs from the search in .* \(found 1, expected 0\)"),
+        ({"b": "0 to 1", "seed": 1}, r"b: differs .* \(found 0 to 1, expected no such key\)"),
+        ({"a": "0 to 1", "seed": 1}, r"seed: differs from the search in .* \(found 1, expected 0\)"),
     ):
         with pytest.raises(UserError, match=message):
-            study.check_same(other, {"seed": 1}, {})
+            study.check_same(other, {})
     storage = JournalStorage(JournalFileBackend(str(study.path)))
     optuna.load_study(study_name="search", storage=storage).set_user_attr("identity", {"version": "0.1"})
     with pytest.raises(UserError, match="was written by another version of mlplab"):
-        study_in(tmp_path).check_same(space, configuration, {})
+        study_in(tmp_path).check_same(keys, {})
 
 
 def test_trials_are_compared_with_those_that_have_ended(tmp_path: Path) -> None:
-    study = study_in(tmp_path, monitor="val/r2")
+    study = study_in(tmp_path, "val/r2", pruning="halving")
     ended = [("pruned", [0.1]), ("done", [0.5, 0.7]), ("pruned", [0.3, 0.4])]
     for number, (status, rungs) in enumerate(ended):
         study.ask({})
         values = {f"rung/{rung}": value for rung, value in enumerate(rungs, 1)}
         study.tell(number, {"status": status, "val/r2": 0.8} | values)
     study.ask({})
-    bracket = next_bracket(study, "halving", math.inf)
+    bracket = next_bracket(study, math.inf)
     assert [rung.earlier for rung in bracket.rungs] == [(-0.1, -0.5, -0.3), (-0.7, -0.4)]  # low is good
     assert [rung.share for rung in bracket.rungs] == pytest.approx([1 / 9, 1 / 3])
-    assert next_bracket(study, "none", 5.0) == Bracket((), 5.0)
+    assert next_bracket(study_in(tmp_path, "val/r2"), 5.0) == Bracket((), 5.0)

@@ -43,7 +43,7 @@ CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistr
 def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
     space = read_space(parsed(f"+{key}={text}", "seed=3"), {})
     assert space.distributions == {key: distribution}
-    assert space.dimensions[key].text == text
+    assert space.dimensions[key].override.get_value_string() == text
     value = getattr(distribution, "choices", [0.1 / 3])[0]
     assert lines_of(space.overrides({key: value})) == ["seed=3", f"+{key}={value}"]
 
@@ -55,7 +55,7 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
         "model.norm": "none,layer",
     }
     space = read_space(parsed(LR, "model.dropout=0.3"), configured)
-    texts = {key: dimension.text for key, dimension in space.dimensions.items()}
+    texts = {key: each.override.get_value_string() for key, each in space.dimensions.items()}
     assert texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
     assert lines_of(space.fixed) == ["model.dropout=0.3"]
 

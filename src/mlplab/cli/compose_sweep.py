@@ -86,7 +86,7 @@ class _RunComposer:
                 values: dict[str, Any] = {}
                 try:
                     values = self._composed(own)
-                    runs.append(ComposedRun(self._typed(values), self._root / name))
+                    runs.append(ComposedRun(self._typed(values), self._root / name, lines_of(own)))
                 except UserError as error:
                     runs.append(RefusedRun(self._root / name, values, error))
         return runs

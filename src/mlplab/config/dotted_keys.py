@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -13,6 +13,11 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield sys.intern(f"{prefix}{key}"), value  # sweeps keep them for thousands of runs
+
+
+def is_one_of(key: str, sections: Iterable[str]) -> bool:
+    """Whether a key, or a group as on the command line, is one of these or within one of these sections."""
+    return f"{key}.".replace("/", ".").startswith(tuple(f"{each}.".replace("/", ".") for each in sections))
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -148,7 +148,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
                 groups.setdefault(stack_key(run, frames), []).append((number, run))
         for group in groups.values():
             first = group[0][1].config
-            size = StackSize(first, frames.data(first)).runs(None)
+            size = StackSize(frames, first).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
                     ended = train_in_memory([run for _, run in stack], frames)

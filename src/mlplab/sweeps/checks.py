@@ -18,6 +18,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resolve import resolved
 from mlplab.runs.resume import was_started
 from mlplab.runs.run_file import check_finished
+from mlplab.sweeps.grid import Runs
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ComposedRun:
 
     config: TrainConfig
     folder: Path
+    overrides: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class RefusedRun:
     error: UserError
 
 
+ComposeRuns = Callable[[Runs], Sequence[ComposedRun | RefusedRun]]
+"""Composes runs, given their overrides by the names of their folders."""
+
 R = TypeVar("R", ComposedRun, PlannedRun)
 
 
@@ -44,20 +49,15 @@ def sift(
     runs: Iterable[R], key: Callable[[R], object], check: Callable[[R], object]
 ) -> tuple[list[R], list[RefusedRun]]:
     """The runs that pass a check, and those that are refused. Of runs with equal keys, one is checked."""
-    errors: dict[object, UserError | None] = {}
-    accepted, refused = [], []
-    for run in runs:
-        if (run_key := key(run)) not in errors:
-            try:
-                check(run)
-                errors[run_key] = None
-            except UserError as error:
-                errors[run_key] = error
-        if fault := errors[run_key]:
-            refused.append(RefusedRun(run.folder, run.config.plain(), fault))
-        else:
-            accepted.append(run)
-    return accepted, refused
+    keyed = [(key(run), run) for run in runs]
+    errors: dict[object, UserError] = {}
+    for run_key, run in dict(keyed).items():
+        try:
+            check(run)
+        except UserError as error:
+            errors[run_key] = error
+    refused = [RefusedRun(run.folder, run.config.plain(), errors[k]) for k, run in keyed if k in errors]
+    return [run for run_key, run in keyed if run_key not in errors], refused
 
 
 def initial_run(run: ComposedRun | PlannedRun) -> str | None:
@@ -92,7 +92,8 @@ def check_runs(
     if not composed:
         raise refused[0].error
     accepted = [
-        PlannedRun(resolved(run.config, cache, run.folder, alone=alone), run.folder) for run in composed
+        PlannedRun(resolved(run.config, cache, run.folder, alone=alone), run.folder, overrides=run.overrides)
+        for run in composed
     ]
     check_same_loss(accepted)
     return accepted, refused

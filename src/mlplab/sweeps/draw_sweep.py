@@ -1,6 +1,6 @@
 """Draws a sweep: its best run, or all runs that ask for it, what they have in common, and their film."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.commands.report.comparison import Comparison, compared
@@ -12,20 +12,17 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores
+from mlplab.sweeps.engines.engine import Engine
 
 
-def draw_sweep(
-    root: Path, runs: Sequence[RunResult], call: Callable[..., None], best_trial: BestTrial | None = None
-) -> None:
+def draw_sweep(runs: Sequence[RunResult], engine: Engine, best_trial: BestTrial | None = None) -> None:
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 
     That is the best run of the best configuration, by the validation metric. A run that has figures is not
     drawn again, and one without test scores not at all. The figures of the sweep itself compare its runs, and
     are a run called `figures` in TensorBoard; a search with its best trial has figures of its own.
-
-    Args:
-        call: calls a function, with a cache of tables before its arguments, where torch is at hand.
     """
+    root = engine.root
     if any(run.config.get("callbacks.film") for run in runs):
         with warn_if_failing(root, "film"):
             from mlplab.runs.film.page import write_film_of_sweep  # it imports Jinja
@@ -42,11 +39,10 @@ def draw_sweep(
         with counted_lines("drawing", f"of {len(wanted):,} runs") as count:
             for done, folder in enumerate(wanted, 1):
                 with warn_if_failing(folder):
-                    call(_draw_run, folder)
+                    engine.call(_draw_run, folder)
                 count(done)
         if len(comparisons) == 1:
-            in_tensorboard = any(key.startswith("logger.tensorboard.") for run in asked for key in run.config)
-            call(_draw_comparison, comparisons[0], best_trial, in_tensorboard)
+            engine.call(_draw_comparison, comparisons[0], best_trial)
 
 
 def _draw_run(cache: DataCache, folder: Path) -> None:
@@ -56,9 +52,7 @@ def _draw_run(cache: DataCache, folder: Path) -> None:
     draw_finished(folder, cache)
 
 
-def _draw_comparison(
-    _: DataCache, comparison: Comparison, best_trial: BestTrial | None, in_tensorboard: bool
-) -> None:
+def _draw_comparison(_: DataCache, comparison: Comparison, best_trial: BestTrial | None) -> None:
     with heavy_imports():
         from torch.utils.tensorboard import SummaryWriter
 
@@ -69,7 +63,7 @@ def _draw_comparison(
     root = comparison.root
     if charts := comparison_charts(comparison, best_trial):
         images = write_figures(root, charts)
-        if in_tensorboard:
+        if any(key.startswith("logger.tensorboard.") for run in comparison.runs for key in run.config):
             for earlier in (root / FIGURES).glob("events.out.tfevents.*"):
                 earlier.unlink()
             with SummaryWriter(str(root / FIGURES)) as writer:

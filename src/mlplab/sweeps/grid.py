@@ -75,11 +75,8 @@ def varying(overrides: Sequence[Override]) -> set[str]:
 
 def folder_name(overrides: Iterable[Override]) -> str:
     """The name of a run's folder, made of the overrides that vary: `lr=0.001,seed=3`."""
-    parts = []
-    for override in sorted(overrides, key=lambda each: each.input_line or ""):
-        key = override.get_key_element()
-        parts.append(f"{key.rpartition('.')[2].lstrip('+~')}={(override.input_line or '')[len(key) + 1 :]}")
-    text = ",".join(parts) or "run"
+    lines = (line.partition("=") for line in sorted(lines_of(overrides)))
+    text = ",".join(f"{key.rpartition('.')[2].lstrip('+~')}={value}" for key, _, value in lines) or "run"
     name = re.sub(r"[^\w.,=+\-\[\]]", "_", text)
     if name != text or len(name.encode()) > LONGEST_NAME:  # distinct texts must get distinct names
         cut = name.encode()[:LONGEST_NAME].decode(errors="ignore")

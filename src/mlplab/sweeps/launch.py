@@ -27,7 +27,7 @@ from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import STACKS
 from mlplab.sweeps.plan import make_plan
 from mlplab.sweeps.planned_stack import PlannedStack
-from mlplab.sweeps.stack_size import estimate
+from mlplab.sweeps.stack_size import StackSize
 from mlplab.training.outcome import Metrics
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _share_time(stacks: Sequence[PlannedStack], workers: int, engine: Engine) ->
 
     So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
     """
-    sizes = (engine.call(estimate, stack.runs[0].config) for stack in stacks)
+    sizes = (engine.call(StackSize, stack.runs[0].config) for stack in stacks)
     seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
     left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
     return [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlplab import config
-from mlplab.config.dotted_keys import flat
+from mlplab.config.dotted_keys import flat, is_one_of
 from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
@@ -20,7 +20,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, read_stacks
-from mlplab.sweeps.stack_size import batches, estimate
+from mlplab.sweeps.stack_size import StackSize, batches
 from mlplab.training.run import activations
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ def make_plan(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine:
                 if left.keys() >= set(folders)
             ]
             stacks += resumed
-            size = engine.call(estimate, buildable[0].config)
+            size = engine.call(StackSize, buildable[0].config)
             cuts.append((list(left.values()), math.ceil(len(left) / size.runs(engine.launcher.max_members))))
             seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
     workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)
@@ -147,4 +147,4 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
 @cache  # it is asked for each key of each run
 def may_differ(key: str) -> bool:
     """Whether the members of a stack may differ in a key, or in all keys of a group."""
-    return f"{key.replace('/', '.')}.".startswith(tuple(f"{each}." for each in PER_MEMBER))
+    return is_one_of(key, PER_MEMBER)

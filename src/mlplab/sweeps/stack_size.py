@@ -35,13 +35,14 @@ CUSTOM_WIDTHS = (128, 128)
 class StackSize:
     """The sizes that the memory and the time of a run in a stack depend on."""
 
-    def __init__(self, run: config.ResolvedConfig, data: RunData) -> None:
+    def __init__(self, cache: DataCache, run: config.ResolvedConfig) -> None:
         with heavy_imports():
             from mlplab.data.batches.loader import WINDOW
             from mlplab.models import FeatureLayout
             from mlplab.training.stack.build import MEMMAP_BLOCK
 
-        schema, itemsize = data.table.schema, run.trainer.precision // 8
+        data, itemsize = cache.data(run), run.trainer.precision // 8
+        schema = data.table.schema
         layout = FeatureLayout(schema.category_counts, schema.missing)
         inputs = len(layout.columns(run.model.preprocessing))
         hidden: Sequence[int] = CUSTOM_WIDTHS
@@ -78,11 +79,6 @@ class StackSize:
         """Estimated seconds of training on one core."""
         operations = 6 * self.batch * self.weights * self.ensemble
         return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)
-
-
-def estimate(cache: DataCache, run: config.ResolvedConfig) -> StackSize:
-    """The estimate for a run on its table."""
-    return StackSize(run, cache.data(run))
 
 
 def batches(run: config.ResolvedConfig, data: RunData) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """A sweep: a grid of runs, or a search. Imports torch only when runs train."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +14,11 @@ from mlplab.errors import RunFailed
 from mlplab.files import FolderLock
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
+from mlplab.sweeps.checks import ComposeRuns, check_runs
 from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
-from mlplab.sweeps.grid import Runs, grid, lines_of, varying
+from mlplab.sweeps.grid import Runs, grid, varying
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.search.space import is_search
 from mlplab.sweeps.summary import results_of, summarize
@@ -45,7 +45,7 @@ class ComposedSweep:
     settings: config.Sweep
     launcher: config.Launcher
     accelerator: str
-    compose: Callable[[Runs], Sequence[ComposedRun | RefusedRun]]
+    compose: ComposeRuns
 
 
 def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress: Console) -> None:
@@ -61,15 +61,16 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        engine = open_engine(composed.launcher, root, cache, composed.accelerator)
-        launcher = SweepLauncher(composed, engine, console, progress)
-        with FolderLock(root).held(), closing(engine):
-            if searches:
-                from mlplab.sweeps.search.search import search
+        with FolderLock(root).held():
+            engine = open_engine(composed.launcher, root, cache, composed.accelerator)
+            with closing(engine):
+                launcher = SweepLauncher(composed, engine, console, progress)
+                if searches:
+                    from mlplab.sweeps.search.search import search
 
-                search(launcher)
-            else:
-                _train_grid(launcher, grid(composed.overrides), settings.ensemble)
+                    search(launcher)
+                else:
+                    _train_grid(launcher, grid(composed.overrides), settings.ensemble)
     finally:
         for folder in created:
             with suppress(OSError):  # it is not empty
@@ -99,10 +100,7 @@ class SweepLauncher:
         """
         composed = self.composed.compose(overrides)
         runs, refused = check_runs(composed, self.engine.cache, alone=alone)  # before torch is imported
-        runs = [
-            replace(run, bracket=brackets.get(name := run.folder.name), overrides=lines_of(overrides[name]))
-            for run in runs
-        ]
+        runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
         results = launch(runs, refused, self.engine, self.progress)
         return [results[run.folder] for run in composed]
 
@@ -113,7 +111,7 @@ def _train_grid(launcher: SweepLauncher, runs: Runs, ensemble: int | None) -> No
     alone = varying(launcher.composed.overrides) == {FOLD}
     results = results_of(root, launcher.launch(runs, {}, alone=alone))
     try:
-        draw_sweep(root, results, engine.call)
+        draw_sweep(results, engine)
     finally:  # a full disk or Ctrl-C takes only the figures
         commands = [] if alone else _winner_commands(launcher, winner(results, runs))
         failures = summarize(root, results, launcher.console, commands)
@@ -131,6 +129,4 @@ def _winner_commands(launcher: SweepLauncher, overrides: Sequence[Override]) -> 
     cache = launcher.engine.cache
     if not overrides or cache.frame is not None:
         return []
-    [run] = launcher.composed.compose({"": overrides})
-    commands = training_commands(run, overrides, cache) if isinstance(run, ComposedRun) else []
-    return with_introduction(commands) if len(commands) > 1 else []
+    return with_introduction(training_commands(launcher.composed.compose, overrides, cache))

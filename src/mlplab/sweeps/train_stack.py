@@ -2,18 +2,14 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 
 from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, reason_of
 from mlplab.runs import checkpoint
-from mlplab.runs.observers.training_states import state_error
-from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.train import train_runs
 from mlplab.sweeps.planned_stack import PlannedStack, record_error
@@ -40,7 +36,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
     deadline = None
     while True:
         try:
-            unrecorded = _train(stack, stack.beginning_now(), console, cache)
+            unrecorded = _train(replace(stack, runs=stack.beginning_now()), console, cache)
             checkpoint.remove(stack.file)
             return unrecorded
         except FolderInUse as error:
@@ -53,13 +49,10 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
             time.sleep(1)
 
 
-def _train(
-    stack: PlannedStack, runs: Sequence[PlannedRun], console: Console, cache: DataCache
-) -> list[Exception]:
-    """Trains those runs of a stack that have not ended; if one fails, one after another."""
-    runs = [
-        replace(run, resume=was_started(run.folder)) for run in runs if not has_ended(run.folder, run.config)
-    ]
+def _train(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exception]:
+    """Trains those runs of a stack that have not ended; if one fails, one after another, to find out."""
+    left = (run for run in stack.runs if not has_ended(run.folder, run.config))
+    runs = [replace(run, resume=was_started(run.folder)) for run in left]
     if not runs:
         return []
     try:
@@ -70,13 +63,4 @@ def _train(
     except Exception as error:
         if len(runs) == 1:
             return record_error(runs[0], error)  # its log has the traceback
-        # Runs whose training states cannot be used fail, and the others train together. If there is none, all
-        # train alone, to find out which one failed.
-        unusable: dict[Path, UserError] = {}
-        if isinstance(error, UserError):
-            resumed = [run for run in runs if run.resume]
-            unusable = {run.folder: reason for run in resumed if (reason := state_error(run, cache))}
-        usable = [run for run in runs if run.folder not in unusable]
-        groups = [usable] if unusable else [[run] for run in usable]
-        unrecorded = [record_error(run, unusable[run.folder]) for run in runs if run.folder in unusable]
-        return list(chain(*unrecorded, *(_train(stack, group, console, cache) for group in groups)))
+        return list(chain(*(_train(replace(stack, runs=[run]), console, cache) for run in runs)))

@@ -62,18 +62,15 @@ class Processes(Engine):
         if self._accelerator != "cpu" and not self._is_parallel:
             gpus = _count_gpus()
         elif self._accelerator != "cpu":
-            worker = _Worker(None)
-            gpus = worker.submit(_count_gpus).result()
-            if gpus:  # it has seen them all
-                worker.pool.shutdown()
-            else:
-                self._workers.append(worker)
+            self._workers.append(_Worker(None))  # it sees them all, and uses the first
+            gpus = self._workers[0].submit(_count_gpus).result()
         visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))
         return [*visible.split(",")[:gpus]] or [None]
 
     def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[bool]]:
         """Hands stacks to idle processes, and to new ones if there are too few."""
-        return [worker.train(stack) for worker, stack in zip(self._idle(len(stacks)), stacks, strict=True)]
+        jobs = zip(self._idle(len(stacks)), map(write_job, stacks), strict=True)
+        return [worker.submit(run_job, job) for worker, job in jobs]
 
     def _idle(self, count: int) -> list["_Worker"]:
         devices = self._devices
@@ -132,19 +129,14 @@ class _Worker:
         environment = dict(os.environ) | ({} if self.device is None else {VISIBLE_DEVICES: self.device})
         self.pool = ProcessPoolExecutor(1, _context(), initializer=_start_worker, initargs=(environment,))
 
-    def train(self, stack: PlannedStack) -> Future[bool]:
-        """Trains a stack."""
-        return self.submit(run_job, write_job(stack))
-
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Calls a function in the process, or in a new one if it has been killed."""
         try:
-            job = self.pool.submit(function, *arguments)
+            self.job = self.pool.submit(function, *arguments)
         except BrokenProcessPool:
             self._start()
-            job = self.pool.submit(function, *arguments)
-        self.job = job
-        return job
+            return self.submit(function, *arguments)
+        return self.job
 
 
 def _count_gpus() -> int:

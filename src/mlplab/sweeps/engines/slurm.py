@@ -25,9 +25,10 @@ from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
 from mlplab.files import read_json, write_json
+from mlplab.runs.folder import versions
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.engines.slurm_task import Task, read_error
-from mlplab.sweeps.engines.worker import versions, write_job
+from mlplab.sweeps.engines.worker import write_job
 from mlplab.sweeps.folder import SLURM
 from mlplab.sweeps.planned_stack import PlannedStack
 
@@ -128,9 +129,7 @@ class SlurmJobs(Engine):
             mem=f"{section.memory_gib * 1024:.0f}M" if section.memory_gib else None,
             gpus_per_node=section.gpus or None,
             setup=section.setup or None,
-            partition=section.partition,
-            account=section.account,
-            qos=section.qos,
+            **section.model_dump(include={"partition", "account", "qos"}),
             array_parallelism=self.launcher.workers or MAX_ARRAY,
             additional_parameters=dict(section.sbatch),
         )

@@ -7,13 +7,11 @@ versions in it are compared before anything else is read.
 import io
 import json
 import os
-import platform
 import socket
 import sys
 import time
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,15 +22,13 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
 from mlplab.files import write_json
 from mlplab.imports import frozen_objects, heavy_imports
+from mlplab.runs.folder import versions
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
 from mlplab.sweeps.planned_stack import PlannedStack
 
 T = TypeVar("T")
 
 AS_STACK = TypeAdapter(PlannedStack)
-
-PACKAGES = ("mlplab", "torch", "lightning")
-"""Packages whose versions must be the same in all workers."""
 
 
 def write_job(stack: PlannedStack) -> Path:
@@ -42,7 +38,7 @@ def write_job(stack: PlannedStack) -> Path:
         "versions": versions(),
         "directory": Path.cwd(),  # from which relative paths lead
         "search_path": sys.path,
-        "custom_classes": os.environ.get(VARIABLE),
+        "custom_classes": os.environ.get(VARIABLE, ""),
         "stack": AS_STACK.dump_python(stack),
     }
     write_json(path, content)
@@ -61,8 +57,7 @@ def run_job(path: Path) -> bool:
     content = _read(path)
     os.chdir(content["directory"])
     sys.path += [place for place in content["search_path"] if place not in sys.path]
-    if content["custom_classes"] is not None:
-        os.environ[VARIABLE] = content["custom_classes"]
+    os.environ[VARIABLE] = content["custom_classes"]
     with heavy_imports():
         from rich.console import Console
 
@@ -83,12 +78,6 @@ def run_job(path: Path) -> bool:
 def call_with_tables(function: Callable[..., T], *arguments: Any) -> T:
     """What a function returns, called with the tables of this process."""
     return function(_tables(), *arguments)
-
-
-@cache
-def versions() -> dict[str, str]:
-    """The versions of Python and `PACKAGES` here."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 _tables = cache(DataCache)

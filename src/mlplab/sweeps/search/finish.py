@@ -77,7 +77,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         results = results_of(root)
         if cut_off := sum(run.done and "reason" in run.metrics for run in results):
             lines.append(f"without time for all of their epochs: {plural(cut_off, 'trial')}")
-        draw_sweep(root, results, launcher.engine.call, best)
+        draw_sweep(results, launcher.engine, best)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
         print_line(console, f"{len(study.trials):,} trials: {shown}")
@@ -85,7 +85,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         console.print(score_table(rows | dict(baselines), title))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-        lines += [*film_lines(root), *with_introduction(commands)]
+        lines += [*film_lines(root), *(with_introduction(commands) or commands)]
         print_line(console, *lines, command_line("report", root), tensorboard_command(root))
     if counts["failed"]:
         raise RunFailed(failures(study))

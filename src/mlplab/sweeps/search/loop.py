@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from optuna.trial import FrozenTrial
 
-from mlplab.config import Sweep
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
@@ -34,13 +33,7 @@ Launch = Callable[[Runs, Mapping[str, Bracket]], Sequence[RunResult]]
 log = logging.getLogger(__name__)
 
 
-def train_trials(
-    launch: Launch,
-    study: SearchStudy,
-    settings: Sweep,
-    defaults: Values,
-    seconds_per_trial: float,
-) -> None:
+def train_trials(launch: Launch, study: SearchStudy, defaults: Values, seconds_per_trial: float) -> None:
     """Trains trials until there are as many as asked for, or the time is over.
 
     Trials that a killed process has left are trained first, in their folders. The first trial, the
@@ -52,17 +45,18 @@ def train_trials(
         UserError: if no trial has ended yet, or two batches in a row, and the next cannot be trained. Its
             trials are left running, and are resumed by the same command.
     """
+    settings = study.settings
     deadline = math.inf if settings.minutes is None else time.time() + 60 * settings.minutes
     refused = not any(trial.state.is_finished() for trial in study.trials)
     while True:
         fewest = 0 if study.trials else FEWEST_MEMBERS
         affordable = max(min(settings.batch, (deadline - time.time()) / seconds_per_trial), fewest)
-        batch = next_batch(study, settings, defaults, int(affordable))
+        batch = next_batch(study, defaults, int(affordable))
         if not batch:
             return
         trials = {trial_name(trial.number): trial for trial in batch}
         overrides = {name: [*study.space.overrides(t.params), UNTESTED] for name, t in trials.items()}
-        bracket, begin = next_bracket(study, settings.pruning, deadline), time.monotonic()
+        bracket, begin = next_bracket(study, deadline), time.monotonic()
         brackets = {name: bracket if t.number else Bracket((), deadline) for name, t in trials.items()}
         try:
             results = [run.metrics for run in launch(overrides, brackets)]
@@ -81,34 +75,34 @@ def train_trials(
         log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", name)
 
 
-def next_batch(study: SearchStudy, settings: Sweep, defaults: Values, most: int) -> list[FrozenTrial]:
+def next_batch(study: SearchStudy, defaults: Values, most: int) -> list[FrozenTrial]:
     """The trials that train next: those that had been started before, and at most `most` new ones.
 
     Batches end at multiples of their size, whatever was interrupted.
     """
     running = [trial for trial in study.trials if not trial.state.is_finished()]
-    asked = len(study.trials)
+    settings, asked = study.settings, len(study.trials)
     end = math.ceil((asked + (not running)) / settings.batch) * settings.batch
     end = min(end, settings.total or end, asked + most)
-    return running + [study.ask(_fixed_values(study, settings, defaults, n)) for n in range(asked, end)]
+    return running + [study.ask(_fixed_values(study, defaults, n)) for n in range(asked, end)]
 
 
-def _fixed_values(study: SearchStudy, settings: Sweep, defaults: Values, number: int) -> Values:
+def _fixed_values(study: SearchStudy, defaults: Values, number: int) -> Values:
     """The values that a trial gets without the sampler: its shape is that of the first of its group."""
     if number == 0:
         return defaults
-    first = number - number % settings.batch % min(FEWEST_MEMBERS, settings.batch)
+    first = number - number % (batch := study.settings.batch) % min(FEWEST_MEMBERS, batch)
     if first == number:
         return {}
     params = study.trials[first].params
     return {key: params[key] for key in study.space.dimensions if not may_differ(key)}
 
 
-def next_bracket(study: SearchStudy, pruning: str, deadline: float) -> Bracket:
+def next_bracket(study: SearchStudy, deadline: float) -> Bracket:
     """When the trials of the next batch may end early: at rungs, and at a deadline in seconds since 1970."""
     ended = [trial.intermediate_values for trial in study.trials if trial.state.is_finished()]
     rungs = [
         Rung(share, tuple(study.sign * values[number] for values in ended if number in values))
         for number, share in enumerate(SHARES, 1)
     ]
-    return Bracket(tuple(rungs) if pruning == "halving" else (), deadline)
+    return Bracket(tuple(rungs) if study.settings.pruning == "halving" else (), deadline)

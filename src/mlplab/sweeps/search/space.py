@@ -17,6 +17,7 @@ from optuna.distributions import (
 from optuna.trial import create_trial
 
 from mlplab import config
+from mlplab.config.dotted_keys import is_one_of
 from mlplab.errors import Fault, UserError, listed
 from mlplab.sweeps.grid import each_value, with_value
 
@@ -43,11 +44,6 @@ class Dimension:
 
     override: Override
     distribution: Distribution
-
-    @property
-    def text(self) -> str:
-        """The values as typed."""
-        return self.override.get_value_string()
 
     def given(self, value: Value) -> Override:
         """The override of a trial with a value."""
@@ -129,7 +125,7 @@ def read_space(overrides: Sequence[Override], configured: Mapping[str, str]) -> 
 def _dimension(override: Override) -> Dimension:
     """A key and its values, as an override gives them."""
     key, text = override.get_key_element().lstrip("+"), override.get_value_string()
-    if not f"{key.replace('/', '.')}.".startswith(tuple(f"{section}." for section in SEARCHABLE)):
+    if not is_one_of(key, SEARCHABLE):
         expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
         raise UserError(Fault("cannot be searched", key, text, expected, remedy))
     try:

@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from mlplab.config import Sweep
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
 from mlplab.runs.versions import VERSION
@@ -51,9 +52,9 @@ class SearchStudy:
         UserError: if the journal is damaged.
     """
 
-    def __init__(self, root: Path, space: Space, monitor: str, sampler: str, seed: int) -> None:
+    def __init__(self, root: Path, space: Space, monitor: str, settings: Sweep, seed: int) -> None:
         self.root, self.path, self.space, self.monitor = root, root / STUDY_FILE, space, monitor
-        self.sign, self.sampler, self.seed = sign_of(monitor), sampler, seed
+        self.sign, self.settings, self.seed = sign_of(monitor), settings, seed
         direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
         _remove_torn_line(self.path)
         self._memory = InMemoryStorage()
@@ -87,18 +88,15 @@ class SearchStudy:
         """The best finished trial, the earliest if there are several; None if none has finished."""
         return min(self.done, key=lambda trial: self.sign * (trial.value or 0.0), default=None)
 
-    def check_same(
-        self, space: Mapping[str, str], configuration: Mapping[str, Any], table: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Checks that a resumed search has the space (as text) and the common configuration of its start.
+    def check_same(self, keys: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+        """Checks that a resumed search has the keys of its start, also those that are searched, as text.
 
         Stores what a new one has. Returns the stored fingerprint of table and split, to be compared.
 
         Raises:
             UserError: with each key that differs, or if another version has written the journal.
         """
-        now = {"space": space, "configuration": configuration, "table": table, "version": VERSION}
-        now = json.loads(json.dumps(now))
+        now = json.loads(json.dumps({"keys": keys, "table": table, "version": VERSION}))
         if not self.trials:
             self._stored.set_user_attr("identity", now)
         then = self._stored.user_attrs.get("identity", {})
@@ -107,17 +105,16 @@ class SearchStudy:
             raise UserError(Fault(what, str(self.path), remedy="start a new search: name=…"))
         what = f"differs from the search in {self.root}"
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"
-        for part in ("space", "configuration"):
-            here, there = now[part], then[part]
-            pairs = [(key, here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there]
-            if faults := [Fault(what, key, str(a), str(b), remedy) for key, a, b in pairs if a != b]:
-                raise UserError(*faults)
+        here, there = now["keys"], then["keys"]
+        pairs = [(key, here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there]
+        if faults := [Fault(what, key, str(a), str(b), remedy) for key, a, b in pairs if a != b]:
+            raise UserError(*faults)
         return then["table"]
 
     def ask(self, fixed: Values) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
         number = len(self.trials)
-        self.study.sampler = build_sampler(self.sampler, self.seed, number, fixed)
+        self.study.sampler = build_sampler(self.settings.sampler, self.seed, number, fixed)
         self.study.ask(self.space.distributions)
         trial = self.trials[number]
         self._stored.add_trial(trial)
