@@ -2,6 +2,7 @@
 
 import shutil
 import weakref
+from io import StringIO
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
+from mlplab.console import print_line
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
@@ -242,14 +244,31 @@ class FinishedRun:
             return report(Path(folder, "run"), given or Path(REPORT_FILE))
 
     def __repr__(self) -> str:
-        from mlplab.api.display import as_text
+        """Scores beside those of the baselines, how good they are, and the folder."""
+        from rich.console import Console
 
-        return as_text(self)
+        from mlplab.commands.train import print_scores
+
+        text = StringIO()
+        console = Console(file=text, width=80, force_jupyter=False, force_terminal=False)
+        has_class_weights = self.config["data"]["class_weights"] != "none"
+        print_scores(self.metrics, console, has_class_weights=has_class_weights)
+        where = "temporary; run.save(path) copies it" if self.is_temporary else self.folder
+        print_line(console, f"run folder: {where or 'none; run.save(path) writes one'}")
+        return text.getvalue()
 
     def _repr_html_(self) -> str:
-        from mlplab.api.display import as_html
+        """The same, with the learning curves."""
+        from html import escape
 
-        return as_html(self)
+        import vl_convert
+
+        from mlplab.figures import LEARNING_CURVES
+        from mlplab.figures.style import ON_PAPER
+
+        figure = self.figures.get(LEARNING_CURVES)
+        picture = vl_convert.vegalite_to_svg(figure.to_dict(), config=ON_PAPER) if figure else ""
+        return f'<pre style="font-family: monospace; line-height: 1.2">{escape(repr(self))}</pre>{picture}'
 
 
 def _path_or_frame(rows: FrameLike | str | PathLike[str]) -> str | pl.DataFrame | None:

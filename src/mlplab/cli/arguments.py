@@ -1,15 +1,14 @@
 """Commands with plain arguments, without a composed configuration."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from mlplab.cli.terminal import print_usage
 from mlplab.config.parsing import validated
+from mlplab.config.types import Text as Text
 from mlplab.errors import Fault, UserError
-
-Text = Annotated[str, Field(min_length=1)]
 
 
 class Arguments(BaseModel):

@@ -27,13 +27,11 @@ from mlplab.cli.compose import (
 )
 from mlplab.cli.overrides import Keyword, keys_of
 from mlplab.config import Launcher, Sweep, TrainConfig, parse, validated
+from mlplab.config.dotted_keys import ABSENT
 from mlplab.errors import UserError
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.sweep import ComposedSweep
-
-ABSENT = object()
-"""Stands for a key that is in no configuration file."""
 
 
 def compose_sweep(
@@ -103,7 +101,7 @@ class _RunComposer:
 
     def _chooses(self, override: Override) -> bool:
         """Whether an override chooses an option or adds keys, and does not only change a value."""
-        if isinstance(override.value(), dict) or isinstance(override, Keyword):
+        if isinstance(override, Keyword) or isinstance(override.value(), dict):
             return isinstance(override.value(), dict)
         if override.package or override.type != OverrideType.CHANGE:
             return True
@@ -115,9 +113,9 @@ class _RunComposer:
     def _typed(self, values: Mapping[str, Any]) -> TrainConfig:
         """A configuration. Equal sections are stored once: those of thousands of runs take memory."""
         config = parse(values)
-        sections = {name: value for name, value in config if isinstance(value, BaseModel)}
         shared = {
-            name: self._sections.setdefault((name, section.model_dump_json()), section)
-            for name, section in sections.items()
+            name: self._sections.setdefault((name, value.model_dump_json()), value)
+            for name, value in config
+            if isinstance(value, BaseModel)
         }
         return config.model_copy(update=shared)

@@ -19,7 +19,12 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise explain(error) from error
+        chain: list[BaseException] = [error]
+        while following := chain[-1].__cause__ or chain[-1].__context__:
+            chain.append(following)
+        general = Fault(_first_line(error), remedy=_first_line(chain[-1]) if len(chain) > 1 else "")
+        mistake = next((each for each in chain if isinstance(each, UserError)), None)
+        raise mistake or UserError(next(filter(None, map(_fault, chain)), general)) from error
     except (UserError, BrokenPipeError):  # whose reader has closed our output
         raise
     except (ValueError, TypeError) as error:  # Hydra's, for optimizer=3 and optimizer=[a,[b]]
@@ -27,18 +32,6 @@ def explained() -> Iterator[None]:
         raise UserError(Fault(what, found=_first_line(error))) from error
     except OSError as error:
         raise UserError(Fault(f"cannot be used: {error.strerror}", str(error.filename or ""))) from error
-
-
-def explain(error: BaseException) -> UserError:
-    """The mistake behind an exception of Hydra, OmegaConf or YAML."""
-    chain = [error]
-    while following := chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(following)
-    for cause in chain:
-        if isinstance(cause, UserError):
-            return cause
-    general = Fault(_first_line(error), remedy=_first_line(chain[-1]) if len(chain) > 1 else "")
-    return UserError(next(filter(None, map(_fault, chain)), general))
 
 
 def _fault(error: BaseException) -> Fault | None:

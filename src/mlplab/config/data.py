@@ -102,8 +102,6 @@ ColumnKind = Annotated[
 ]
 """A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first."""
 
-Character = Annotated[str, Field(min_length=1, max_length=1)]
-
 
 class _Fractions(Section):
     val: Fraction
@@ -220,7 +218,7 @@ class CsvData(UserTable[A]):
     name: Literal["csv"]
     path: Text
     memory_gib: Positive | None
-    delimiter: Character | None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
     quote: Annotated[str, Field(max_length=1)] | None
     decimal: Literal[".", ","] | None
     header: bool | None

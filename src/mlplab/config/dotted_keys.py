@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+ABSENT = object()
+"""Stands for the value of a key that a configuration does not have."""
+
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The values of a configuration with their dotted keys."""
@@ -23,11 +26,8 @@ def is_one_of(key: str, sections: Iterable[str]) -> bool:
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The keys in which two configurations differ, except `name`: a copied folder may have a new name."""
     here, there = dict(flat(one)), dict(flat(other))
-    return [
-        key
-        for key in sorted(here.keys() | there.keys())
-        if key != "name" and (key not in here or key not in there or here[key] != there[key])
-    ]
+    keys = sorted((here.keys() | there.keys()) - {"name"})
+    return [key for key in keys if here.get(key, ABSENT) != there.get(key, ABSENT)]
 
 
 def quoted(text: str, mark: str = "'") -> str:

@@ -11,12 +11,12 @@ from mlplab.config.types import (
     A,
     ClassSection,
     Count,
-    CustomClass,
     NotNegativeCount,
     OrAuto,
     Rate,
     Resolved,
     Section,
+    allowed,
 )
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
@@ -96,7 +96,7 @@ class Mlp(Section, Generic[A]):
 class CustomModel(ClassSection):
     """A custom network class. All further keys are its arguments."""
 
-    class_path: CustomClass = Field(alias="_target_")
+    class_path: Annotated[str, allowed("")] = Field(alias="_target_")
     preprocessing: Preprocessing
 
 

@@ -64,10 +64,7 @@ def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] =
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        for part in reversed(section):
-            values = {part: values}
-        details = [{**detail, "loc": (*section, *detail["loc"])} for detail in error.errors()]
-        raise UserError(*(_fault(detail, values, kind, root) for detail in details)) from None
+        raise UserError(*(_fault(each, values, kind, section, root) for each in error.errors())) from None
 
 
 def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
@@ -144,10 +141,12 @@ MAY_BE_AUTO = {
 """Keys that may be `auto`, which the table replaces."""
 
 
-def _fault(detail: Any, values: Mapping[str, Any], section: type[BaseModel], root: type[BaseModel]) -> Fault:
+def _fault(
+    detail: Any, values: Any, model: type[BaseModel], section: Sequence[str], root: type[BaseModel]
+) -> Fault:
     """Turns one of pydantic's error details into a fault with the key as users type it."""
     kind, value, message = detail["type"], repr(detail["input"]), detail["msg"]
-    key = _dotted(detail["loc"], values, absent=kind == "missing")
+    key = ".".join(filter(None, (*section, _dotted(detail["loc"], values, absent=kind == "missing"))))
     if kind == "extra_forbidden":
         return unknown_key(key, root)
     if kind == "missing":
@@ -164,7 +163,7 @@ def _fault(detail: Any, values: Mapping[str, Any], section: type[BaseModel], roo
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
-    may_be_auto = detail["loc"][-1] == GIVEN and section is not ResolvedConfig
+    may_be_auto = detail["loc"][-1] == GIVEN and model is not ResolvedConfig
     return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto)
 
 

@@ -10,15 +10,14 @@ from mlplab.config.types import (
     STAYS_BELOW,
     A,
     Auto,
-    CallbackClass,
     ClassSection,
     Count,
-    LoggerClass,
     NotNegative,
     OrAuto,
     Positive,
     Resolved,
     Section,
+    allowed,
     leads_out,
 )
 
@@ -73,7 +72,7 @@ class Checkpoint(Section):
 class CustomCallback(ClassSection):
     """A Lightning callback that the user adds. Checkpoints are written by mlplab itself."""
 
-    class_path: CallbackClass = Field(alias="_target_")
+    class_path: Annotated[str, allowed(r"lightning\.pytorch\.callbacks\.[A-Z]\w*")] = Field(alias="_target_")
 
     @model_validator(mode="after")
     def _is_possible(self) -> "CustomCallback":
@@ -116,7 +115,7 @@ TRACKERS_FILE = "trackers.json"
 class LoggerConfig(ClassSection):
     """A Lightning logger. It gets the run folder as `save_dir`; its `name` is a folder below that."""
 
-    class_path: LoggerClass = Field(alias="_target_")
+    class_path: Annotated[str, allowed(r"lightning\.pytorch\.loggers\.[A-Z]\w*")] = Field(alias="_target_")
 
     @model_validator(mode="after")
     def _stays_in_the_run_folder(self) -> "LoggerConfig":

@@ -43,13 +43,9 @@ def leads_out(path: str) -> bool:
     return bool(is_odd or {"", ".", ".."} & set(parts))
 
 
-def _allowed(pattern: str) -> AfterValidator:
+def allowed(pattern: str) -> AfterValidator:
+    """Validates the name of a class: it matches a pattern, or the user has allowed it."""
     return AfterValidator(partial(check_allowed, pattern=pattern))
-
-
-CallbackClass = Annotated[str, _allowed(r"lightning\.pytorch\.callbacks\.[A-Z]\w*")]
-LoggerClass = Annotated[str, _allowed(r"lightning\.pytorch\.loggers\.[A-Z]\w*")]
-CustomClass = Annotated[str, _allowed("")]
 
 
 def _as_text(value: object) -> object:

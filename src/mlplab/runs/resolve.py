@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from mlplab.config import Mlp, ResolvedConfig, TrainConfig, UserTable, parse_resolved
+from mlplab.config import MAY_BE_AUTO, Mlp, ResolvedConfig, TrainConfig, UserTable, parse_resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.defaults import resolve_auto
 from mlplab.data.schema import Schema
@@ -11,10 +11,7 @@ from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config, read_schema
 from mlplab.runs.run_file import unpacked
 
-ARCHITECTURE = (
-    *("hidden", "activation", "periodic_features"),
-    *("piecewise_linear_bins", "piecewise_linear_width", "linear_path"),
-)
+ARCHITECTURE = {key.removeprefix("model.") for key in MAY_BE_AUTO if key.startswith("model.")} - {"dropout"}
 """Keys of the model on which the meaning of its weights depends, and which may be `auto`."""
 
 

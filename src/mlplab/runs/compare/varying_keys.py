@@ -41,13 +41,9 @@ def varying_keys(runs: Sequence[RunResult]) -> list[str]:
 
     Runs that were refused before their table decided what `auto` stands for do not count if there are others.
     """
-    runs = [run for run in runs if not _is_unresolved(run)] or runs
+    runs = [run for run in runs if "auto" not in map(run.config.get, MAY_BE_AUTO)] or runs
     keys = dict.fromkeys(key for run in runs for key in run.config if key not in (*IGNORED, *REPEATS))
     return [key for key in keys if _varies(key, runs)]
-
-
-def _is_unresolved(run: RunResult) -> bool:
-    return any(run.config.get(key) == "auto" for key in MAY_BE_AUTO)
 
 
 def _varies(key: str, runs: Sequence[RunResult]) -> bool:
