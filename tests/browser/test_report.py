@@ -25,7 +25,7 @@ from mlplab.figures.fitted import fitted
 from mlplab.figures.importance import importance
 from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.runs import RunPoint, score_over
-from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
+from mlplab.figures.scored_rows import THIS, ScoredRows
 from mlplab.figures.style import Figure
 from mlplab.runs.versions import VERSION
 
@@ -49,7 +49,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     run = folder / "sweep" / "0"
     evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
-    figures = {"predicted_vs_actual": evil, "error_by_part": facets, "residuals": alt.vconcat(evil, evil)}
+    figures = {"predicted_vs_actual": evil, "fitted": facets, "residuals": alt.vconcat(evil, evil)}
     write_figures(run, figures)
     write_figures(best, {"importance": importance([("x1", 0.5, 0.1), ("x2", 0.2, 0.1)], "rmse", [])})
     columns = (ColumnImportance("x1", 0.5, 0.1),)
@@ -65,14 +65,12 @@ def large_numbers() -> dict[str, Figure]:
     actual, years = rng.lognormal(19, 1, 200), 2019 + rng.uniform(0, 1, 200)
     names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
     scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
-    columns = [ColumnValues("income", actual), ColumnValues("kind", rng.integers(0, 12, 200) * 1.0, names)]
     classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
     points = [RunPoint(str(k), "done", float(actual[k]), {"lr": float(years[k] / 1e5)}) for k in range(6)]
     charts = {
         "predicted_vs_actual": predicted_vs_actual(scored),
         "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),
         "fitted": fitted(["year"], scored, years[:, None], actual[:, None], years[:, None]),
-        "error_by_part": error_by_part(scored, columns, actual, "mean absolute error of price"),
         "confusion": confusion(replace(scored, actual=classes, predictions={THIS: shares}, classes=names)),
         "yes": confusion(
             replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))

@@ -20,7 +20,7 @@ LEARNING_CURVES = "learning_curves"
 
 RUN_FIGURES = (
     *(LEARNING_CURVES, "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
-    *("calibration", "fitted", "error_by_part", "coverage"),
+    *("calibration", "fitted", "coverage"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import altair as alt
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.conformal.intervals import Y
 from mlplab.data.cache import DataCache, RunData
-from mlplab.data.schema import Schema
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
 from mlplab.figures.calibration import Kind, calibration, coverage
@@ -21,7 +20,7 @@ from mlplab.figures.files import write_figures
 from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
 from mlplab.figures.regression import predicted_vs_actual, residuals
-from mlplab.figures.scored_rows import THIS, ColumnValues, ScoredRows, error_by_part
+from mlplab.figures.scored_rows import THIS, ScoredRows
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.loggers.files import build_loggers, close_loggers
@@ -29,7 +28,7 @@ from mlplab.runs.loggers.read_curves import read_curves
 from mlplab.runs.loggers.tensorboard import log_images, writers_of
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
+from mlplab.training.scoring.mean_predictions import Predicted
 
 MOST_ROWS = 20_000
 """Test rows that are drawn at most, chosen at random."""
@@ -95,20 +94,12 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
             "roc_and_precision_recall": roc_and_precision_recall(first),
             "calibration": calibration(first),
         }
-        probability = predicted[np.arange(len(rows)), first.actual].clip(SMALLEST_PROBABILITY)
-        errors, unit = -np.log(probability), "mean log loss"
     else:
         charts = {
             "predicted_vs_actual": _together(list(map(predicted_vs_actual, scored))),
             "residuals": _together(list(map(residuals, scored))),
         }
-        distance, unit = np.abs(y - predicted), f"mean absolute error of {first.target}"
-        if len(schema.targets) > 1:
-            distance /= np.where((sd := y.std(0)) > 0, sd, 1)
-            unit = "mean absolute error in SDs of the targets"
-        errors = distance.mean(1)
     charts[LEARNING_CURVES] = _learning_curves(run, curves)
-    charts["error_by_part"] = error_by_part(first, column_values(schema, x), errors, unit)
     charts["fitted"] = _fitted(ensemble, first, x)
     charts["coverage"] = _coverage(ensemble, first, outputs, y)
     return {name: chart for name, chart in charts.items() if chart is not None}
@@ -134,26 +125,6 @@ def _learning_curves(run: TrainedRun, curves: Mapping[str, Curve]) -> Figure | N
         return None
     together = alt.vconcat(*charts, description=f"loss and {monitor} by epoch")
     return together.resolve_scale(color="independent", strokeDash="independent")
-
-
-def column_values(schema: Schema, x: Float[np.ndarray, "row feature"]) -> list[ColumnValues]:
-    """The features of rows in the columns' own units; of dates, only the year with its fraction."""
-    return [
-        ColumnValues(
-            column.name,
-            _with_offset(x[:, feature], schema.offsets[feature]),
-            ("false", "true") if column.kind == "boolean" else column.categories,
-            is_date=part == "year",
-        )
-        for feature, (column, part) in enumerate(schema.features)
-        if part in ("", "year")
-    ]
-
-
-def _with_offset(x: Float[np.ndarray, " row"], offset: float) -> Float64[np.ndarray, " row"]:
-    """A feature in its column's own units; 0 where only the rounding of `x` is left of a number."""
-    values = x.astype(np.float64) + offset
-    return np.where(np.abs(values) < np.spacing(np.abs(x)), 0, values)
 
 
 def _fitted(ensemble: Ensemble, scored: ScoredRows, x: Float[np.ndarray, "row feature"]) -> Figure | None:

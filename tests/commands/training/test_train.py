@@ -191,8 +191,7 @@ def test_tensorboard_shows_images(run: tuple[Path, Ended]) -> None:
     folder, _ = run
     events = events_of(folder)
     drawn = {path.stem: path.read_bytes() for path in (folder / "figures").glob("*.png")}
-    of_errors = {"learning_curves", "predicted_vs_actual", "residuals", "error_by_part"}
-    assert set(drawn) == of_errors | {"coverage"}
+    assert set(drawn) == {"learning_curves", "predicted_vs_actual", "residuals", "coverage"}
     assert set(events.Tags()["images"]) == {f"visuals/{name}" for name in drawn}
     for name, png in drawn.items():
         [shown] = events.Images(f"visuals/{name}")
