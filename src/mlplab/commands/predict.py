@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
@@ -26,7 +25,7 @@ from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
 from mlplab.errors import Fault, UserError
 from mlplab.files import check_output, replacing
-from mlplab.runs.predictions import column_names, spread_columns
+from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.levels import check_levels
 from mlplab.runs.trained.load import load
 
@@ -79,11 +78,11 @@ def predict(
     ensemble = load(run, runs)
     schema = ensemble.schema
     check_levels(ensemble.runs, interval, sets)
-    empty = np.empty((0, ensemble.runs[0].outputs))
-    columns = [column.name for column in ensemble.columns(empty, ensemble.threshold, interval, sets)]
+    names = column_names(schema, ensemble.quantiles, interval, sets)
+    columns = [*names.predictions, *names.limits, *names.sets]
     if spread:
         ensemble.check_several()
-        columns += column_names(schema)[1]
+        columns += names.spread
     if threshold is not None and len(schema.classes) != 2:
         raise UserError(threshold_fault(f"threshold={threshold:g}", schema.classes))
     threshold = ensemble.threshold if threshold is None else threshold
@@ -105,8 +104,7 @@ def predict(
             options: dict[str, bool] = {"decimal_comma": rows.decimal_comma, "with_spread": spread}
             predicted = ensemble.predict_frames(chain([beginning], frames), where, **options)
             for frame, numbers, (mean, spreads) in predicted:
-                added = ensemble.columns(mean, threshold, interval, sets)
-                added += spread_columns(schema, spreads) if spread else []
+                added = ensemble.columns(mean, threshold, interval, sets, spreads)
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height
                 count(done)

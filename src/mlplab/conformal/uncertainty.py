@@ -23,7 +23,7 @@ from mlplab.conformal.prediction_sets import (
     set_scores,
     sets_of,
 )
-from mlplab.conformal.quantiles import Quantiles, bounds_between, corrected, interval_levels
+from mlplab.conformal.quantiles import bounds_between, corrected, interval_levels
 from mlplab.conformal.residuals import Column, Residuals
 from mlplab.data.schema import Schema
 
@@ -46,8 +46,10 @@ class Uncertainty:
     quantiles: Levels = ()
     weights: Float64[np.ndarray, " run"] | None = None
 
-    def corrected(self, predicted: Quantiles) -> Quantiles:
-        """The mean quantiles, corrected by each run's residuals; the mean over runs."""
+    def corrected(self, predicted: Outputs) -> Outputs:
+        """Mean quantiles, corrected by each run's residuals (the mean over runs); else, the mean itself."""
+        if not self.quantiles:
+            return predicted
         of_runs = [corrected(of_run, predicted, self.quantiles) for of_run in self.residuals]
         return np.average(of_runs, 0, self.weights)
 

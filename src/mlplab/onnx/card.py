@@ -9,7 +9,7 @@ from mlplab.data.cells.dates import ISO, NAME_FORMATS
 from mlplab.errors import listed
 from mlplab.onnx.check import Check
 from mlplab.onnx.inputs import NO_DATE
-from mlplab.runs.trained.card import known_values, page
+from mlplab.runs.trained.card import page
 from mlplab.runs.trained.ensemble import Ensemble
 
 
@@ -29,8 +29,7 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: Che
         kind="model",
         inputs=map(_described, inputs),
         outputs=map(_described, outputs),
-        check=check,
-        remains=known_values(ensemble),
+        check=check.sentence,
         written=listed(map(repr, written), 9) if written else "",
         types=set(map(_type, inputs)),
         no_date=NO_DATE,

@@ -1,7 +1,7 @@
 """Compares a model with the networks that it was made of, by onnxruntime on rows of a table."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -14,7 +14,8 @@ from mlplab.data.cells.parse import cells_of, named
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError
 from mlplab.onnx.inputs import as_input
-from mlplab.onnx.outputs import probabilities_name, set_names
+from mlplab.onnx.outputs import probabilities_name
+from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.training.scoring.mean_predictions import Predicted
 
@@ -34,25 +35,11 @@ Outputs = Mapping[str, np.ndarray]
 """By their names."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """What the comparison found.
+class Check(NamedTuple):
+    """The largest difference that the comparison found, and a sentence that says it."""
 
-    Args:
-        rows: of the table.
-        difference: the largest one.
-        is_of_probability: whether it is one of probabilities, or in units of the target's standard deviation.
-    """
-
-    rows: int
     difference: float
-    is_of_probability: bool
-
-    def __str__(self) -> str:
-        noun = "probabilities" if self.is_of_probability else "predictions"
-        unit = "" if self.is_of_probability else " of the target's standard deviation"
-        rows = f"on {plural(self.rows, 'row')} of a table, as they are and with missing cells"
-        return f"{rows}, the largest difference from the networks' {noun} is {self.difference:.0e}{unit}"
+    sentence: str
 
 
 def model_inputs(schema: Schema, frame: pl.DataFrame, *, decimal_comma: bool) -> dict[str, np.ndarray]:
@@ -86,12 +73,15 @@ def check_model(
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, inputs), strict=True))
     difference = float(np.max([*_differences(ensemble, mean, outputs, intervals, sets)]))
-    check = Check(sample.height, difference, bool(schema.classes))
+    noun = "probabilities" if schema.classes else "predictions"
+    unit = "" if schema.classes else " of the target's standard deviation"
+    rows_compared = f"on {plural(sample.height, 'row')} of a table, as they are and with missing cells"
+    sentence = f"{rows_compared}, the largest difference from the networks' {noun} is {difference:.0e}{unit}"
     if not difference <= TOLERANCE:  # as NaN is
         expected = f"at most {TOLERANCE:g}"
-        what = f"does not predict as its network does: {check}"
+        what = f"does not predict as its network does: {sentence}"
         raise UserError(Fault(what, "the ONNX model", expected=expected, remedy="use mlplab predict"))
-    return check
+    return Check(difference, sentence)
 
 
 def _differences(
@@ -106,7 +96,7 @@ def _differences(
         yield float(np.abs(probabilities - mean).max())
         label, *_ = ensemble.columns(probabilities, ensemble.threshold)
         yield float(np.mean(outputs[label.name] != label.to_numpy()))
-        for name, level in zip(set_names(ensemble.schema, sets), sets, strict=True):
+        for name, level in zip(column_names(ensemble.schema, sets=sets).sets, sets, strict=True):
             yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
         return
     units = target_sd(ensemble, ensemble.points(mean))

@@ -11,31 +11,18 @@ from mlplab.config.loss import MEDIAN
 from mlplab.conformal.intervals import Levels
 from mlplab.conformal.quantiles import nearest
 from mlplab.conformal.residuals import Residuals
-from mlplab.data.class_labels import label_values
 from mlplab.data.schema import Schema
 from mlplab.errors import listed
 from mlplab.models.network import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.onnx.graph import Graph, Value
-from mlplab.runs.predictions import (
-    column_names,
-    interval_columns,
-    known_names,
-    set_columns,
-    unused_names,
-)
+from mlplab.runs.predictions import column_names, known_names, unused_names
 from mlplab.runs.trained.ensemble import Ensemble
 
 
 def probabilities_name(schema: Schema) -> str:
     """The name of the output with the probabilities of all classes."""
     return unused_names(["probabilities"], known_names(schema))[0]
-
-
-def set_names(schema: Schema, levels: Levels) -> list[str]:
-    """The names of the outputs with the prediction sets of these levels."""
-    empty = [np.empty((0, len(schema.classes)), np.bool_)] * len(levels)
-    return [column.name for column in set_columns(schema, empty, levels)]
 
 
 def predictions(z: Value, linear: Value | None, network: Network) -> Value:
@@ -95,12 +82,12 @@ def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) 
         if classes == 2
         else mean.op("ArgMax", axis=1, keepdims=0, dtype=np.int64)
     )
-    labels = label_values(schema.classes, schema.class_kind).to_numpy()
-    [name, *_] = column_names(schema)[0]
-    graph.output(name, graph.constant(labels).gather(number), f"the class of {schema.targets[0]}")
+    names = column_names(schema, sets=sets)
+    label = graph.constant(ensemble.classes).gather(number)
+    graph.output(names.predictions[0], label, f"the class of {schema.targets[0]}")
     meaning = f"of the classes in order: {listed(schema.classes, len(schema.classes))}"
     graph.output(probabilities_name(schema), mean, meaning, columns=classes)
-    for name, level in zip(set_names(schema, sets), sets, strict=True):
+    for name, level in zip(names.sets, sets, strict=True):
         largest = mean.op("ReduceMax", np.array([1]), keepdims=1)
         lowest = largest.op("Min", ensemble.uncertainty.lowest_probability(level))
         meaning = f"which classes may be the true one, with a probability of {level:.5g}"
@@ -119,11 +106,11 @@ def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Lev
         points = [quantiles[levels.index(MEDIAN)], *quantiles]
     meanings = [f"{target}, in its own units" for target in schema.targets]
     meanings += [f"the quantile of level {level:g} of {schema.targets[0]}" for level in levels]
-    for name, point, meaning in zip(column_names(schema, levels)[0], points, meanings, strict=True):
+    names = column_names(schema, levels, intervals)
+    for name, point, meaning in zip(names.predictions, points, meanings, strict=True):
         graph.output(name, point, meaning)
     limits = product(intervals, range(targets), {"below": -1, "above": 1}.items())
-    columns = interval_columns(schema, [np.empty((0, targets, 2))] * len(intervals), intervals)
-    for column, (level, place, (side, sign)) in zip(columns, limits, strict=True):
+    for name, (level, place, (side, sign)) in zip(names.limits, limits, strict=True):
         share = (1 + sign * level) / 2
         if levels:
             limit = quantiles[nearest(levels, share)]
@@ -131,7 +118,7 @@ def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Lev
             of_runs = (_quantile(run.residuals[place], points[place], share) for run in ensemble.runs)
             limit = weighted_sum(of_runs, ensemble.weights)
         meaning = f"{schema.targets[place]} is {side} it with a probability of {(1 - level) / 2:.5g}"
-        graph.output(column.name, limit, meaning)
+        graph.output(name, limit, meaning)
 
 
 def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: Levels) -> Value:

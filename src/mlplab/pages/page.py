@@ -7,9 +7,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 SHARED = Path(__file__).parent
+
+
+def load_template(path: Path, shared: Path, *, autoescape: bool = False) -> Template:
+    """A template, which may extend others beside it or in the folder `shared`."""
+    environment = Environment(
+        loader=FileSystemLoader([path.parent, shared]),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(path.name)
 
 
 def rendered(template: Path, *, scripts: Sequence[str] = (), **values: Any) -> str:
@@ -26,14 +38,7 @@ def rendered(template: Path, *, scripts: Sequence[str] = (), **values: Any) -> s
     own = template.with_suffix(".js").read_text(encoding="utf-8")
     # A script cannot end its element: within JavaScript's strings, `<\/` is `</`.
     texts = [text.replace("</script", "<\\/script") for text in (*scripts, own)]
-    environment = Environment(
-        loader=FileSystemLoader([template.parent, SHARED]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template.name).render(
+    return load_template(template, SHARED, autoescape=True).render(
         **values,
         style=style,
         scripts=texts,

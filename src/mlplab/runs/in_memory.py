@@ -118,8 +118,8 @@ class RunInMemory(WatchedRun):
     @property
     def test_predictions(self) -> pl.DataFrame | None:
         """The test rows with their targets and predictions; None if they were not scored."""
-        predicted, threshold = self.outcome.test_predictions, self.outcome.threshold
-        return None if predicted is None else test_rows(self.run, predicted, threshold)
+        predicted = self.outcome.test_predictions
+        return None if predicted is None else test_rows(self.run, predicted, self.model.threshold)
 
     @cached_property
     def specifications(self) -> dict[str, dict[str, Any]]:

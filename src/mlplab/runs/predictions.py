@@ -1,13 +1,15 @@
 """Predictions as columns: values of targets, or the most likely class and the probability of each."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
-from mlplab.conformal.intervals import Bounds, Levels
+from mlplab.conformal.intervals import Levels
 from mlplab.conformal.prediction_sets import Sets
 from mlplab.conformal.quantiles import median_of
 from mlplab.data.class_labels import label_values, predicted_classes
@@ -32,50 +34,49 @@ Spread = Float64[np.ndarray, "row column"]
 """How far members disagree: the columns of `mlplab.runs.trained.ensemble.spread_of`."""
 
 
-def column_names(schema: Schema, quantiles: Levels = ()) -> tuple[list[str], list[str]]:
-    """The names of the columns of predictions and of their spread.
+class ColumnNames(NamedTuple):
+    """The names of the columns that predictions add to a table."""
+
+    predictions: list[str]
+    spread: list[str]
+    limits: list[str]
+    sets: list[str]
+
+
+def column_names(
+    schema: Schema, quantiles: Levels = (), intervals: Levels = (), sets: Levels = ()
+) -> ColumnNames:
+    """The names of the columns of predictions, their spread, the limits of intervals, and sets.
 
     Those of predictions are `prediction`, for classes `probability_<class>`, and for quantiles
     `quantile_<level>`; if there are several targets, or the training table has a column `prediction`, it is
     `prediction_<target>`. Those of spread are `prediction_sd` or `prediction_<target>_sd`, and for classes
-    `entropy` and `disagreement`. A name that the training table has gets a `_` at its end.
+    `entropy` and `disagreement`. Those of intervals are `lower` and `upper`, of several targets
+    `lower_<target>` and so on; that of a set is `set`. Of several levels, `_0.9` follows. A name that the
+    training table has gets a `_` at its end.
     """
     known = known_names(schema)
-    if len(schema.targets) == 1 and PREDICTION not in known:
-        names = [PREDICTION]
-    else:
-        names = [f"{PREDICTION}_{target}" for target in schema.targets]
+    targets = [f"_{target}" for target in schema.targets]
+    names = [PREDICTION]
+    if len(targets) > 1 or PREDICTION in known:
+        names = [PREDICTION + target for target in targets]
     spread = SPREAD_OF_CLASSES if schema.classes else [f"{name}_sd" for name in names]
     names += [f"{PROBABILITY}_{label}" for label in schema.classes]
     names += [f"{QUANTILE}_{level:g}" for level in quantiles]
     unused = unused_names([*names, *spread], known)
-    return unused[: len(names)], unused[len(names) :]
+    each = targets if len(targets) > 1 else [""]
+    limits = [
+        side + target + end for end, target, side in product(_ends(intervals), each, ("lower", "upper"))
+    ]
+    of_sets = unused_names([f"set{end}" for end in _ends(sets)], known)
+    return ColumnNames(unused[: len(names)], unused[len(names) :], unused_names(limits, known), of_sets)
 
 
-def set_columns(schema: Schema, sets: Sequence[Sets], levels: Levels) -> list[pl.Series]:
-    """The columns of prediction sets: `set`, with the classes in order; of several levels `set_0.9`."""
-    names = unused_names([f"set{end}" for end in _ends(levels)], known_names(schema))
+def set_column(schema: Schema, name: str, sets: Sets) -> pl.Series:
+    """A column of prediction sets: the classes of each, in order."""
     labels = [pl.when(pl.col(label)).then(pl.lit(label)) for label in schema.classes]
     joined = pl.concat_str(labels, separator=BETWEEN_CLASSES, ignore_nulls=True)
-    frames = (pl.DataFrame(of_level, [*schema.classes]) for of_level in sets)
-    return [frame.select(joined.alias(name))[name] for name, frame in zip(names, frames, strict=True)]
-
-
-def interval_columns(schema: Schema, bounds: Sequence[Bounds], levels: Levels) -> list[pl.Series]:
-    """The columns of intervals: `lower` and `upper`.
-
-    Of several targets, `lower_<target>` and so on; of several levels, followed by `_0.9`. A name that the
-    training table has gets a `_` at its end.
-    """
-    targets = [f"_{target}" for target in schema.targets] if len(schema.targets) > 1 else [""]
-    columns = {
-        f"{name}{target}{end}": of_level[:, place, limit]
-        for of_level, end in zip(bounds, _ends(levels), strict=True)
-        for place, target in enumerate(targets)
-        for limit, name in enumerate(("lower", "upper"))
-    }
-    names = unused_names([*columns], known_names(schema))
-    return [pl.Series(name, values) for name, values in zip(names, columns.values(), strict=True)]
+    return pl.DataFrame(sets, [*schema.classes]).select(joined.alias(name))[name]
 
 
 def _ends(levels: Levels) -> list[str]:
@@ -108,14 +109,8 @@ def prediction_columns(
         values = [label_column(schema, predicted_classes(predicted, threshold)), *values]
     elif quantiles:
         values = [median_of(predicted, quantiles)[:, 0], *values]
-    names, _ = column_names(schema, quantiles)
+    names = column_names(schema, quantiles).predictions
     return [pl.Series(name, column) for name, column in zip(names, values, strict=True)]
-
-
-def spread_columns(schema: Schema, spread: Spread) -> list[pl.Series]:
-    """The columns of spread."""
-    _, names = column_names(schema)
-    return [pl.Series(name, column) for name, column in zip(names, spread.T, strict=True)]
 
 
 def label_column(schema: Schema, classes: Int64[np.ndarray, " row"]) -> pl.Series:

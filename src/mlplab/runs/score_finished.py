@@ -40,9 +40,8 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     if not len(data.split.test):
         log.warning("%s has no test rows, so there are no test scores", folder.name)
         return metrics
-    run, members = Run(trained.config, data), range(len(trained.members))
-    weights = trained.member_weights.tolist()
-    chosen = Calibration(members, weights, trained.threshold, trained.residuals)
+    run, weights = Run(trained.config, data), dict(enumerate(trained.member_weights.tolist()))
+    chosen = Calibration(weights, trained.threshold, trained.residuals)
     with files.lock.held(), cpu_settings_for_training(run.config.threads):
         networks = [configs[number] for number in trained.members]
         splits = [data.members[number].split for number in trained.members]

@@ -2,7 +2,7 @@
 
 import pickle
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -19,8 +19,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from mlplab.conformal.intervals import LEVEL, Bounds
+from mlplab.conformal.intervals import LEVEL
 from mlplab.conformal.prediction_sets import Sets
+from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
@@ -165,6 +166,17 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             columns = columns[np.minimum(np.arange(EVALUATION_MULTIPLE), rows - 1)]
         return predict(self.ensemble_, columns)[:rows]
 
+    def _around(self, X: Any, level: float, of: Callable[..., Any], **levels: Sequence[float]) -> Any:  # noqa: N803
+        """What a method of `Uncertainty` gives around the predictions of these rows."""
+        if len(levels_given("level", level)) != 1 or not isinstance(level, float):
+            raise UserError(Fault("is no single number", "level", str(level), "such as 0.9"))
+
+        def predict(ensemble: Ensemble, frame: pl.DataFrame) -> Any:
+            check_levels(ensemble.runs, **levels)
+            return of(ensemble.uncertainty, ensemble.predict_outputs(frame), level)
+
+        return self._predicted(X, predict)
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "ensemble_")
 
@@ -214,14 +226,7 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
         Raises:
             UserError: if the level is not between 0 and 1, or if too few rows were held out for it.
         """
-
-        def limits(ensemble: Ensemble, frame: pl.DataFrame) -> Bounds:
-            targets = len(ensemble.schema.targets)
-            values = ensemble.predict(frame, interval=level)[:, -2 * targets :].to_numpy()
-            return values.reshape(len(values), targets, 2)
-
-        _check_level(level)
-        bounds = self._predicted(X, limits)
+        bounds = self._around(X, level, Uncertainty.bounds, intervals=[level])
         return bounds[:, 0] if bounds.shape[1] == 1 else bounds
 
     def __sklearn_tags__(self) -> Any:
@@ -263,16 +268,4 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
         Raises:
             UserError: as `TableRegressor.predict_interval`.
         """
-
-        def sets(ensemble: Ensemble, frame: pl.DataFrame) -> Sets:
-            check_levels(ensemble.runs, (), [level])
-            return ensemble.uncertainty.sets(ensemble.predict_proba(frame), level)
-
-        _check_level(level)
-        return self._predicted(X, sets)
-
-
-def _check_level(level: float) -> None:
-    """Raises UserError unless a level is a number between 0 and 1."""
-    if len(levels_given("level", level)) != 1 or not isinstance(level, float):
-        raise UserError(Fault("is no single number", "level", str(level), "such as 0.9"))
+        return self._around(X, level, Uncertainty.sets, sets=[level])

@@ -36,7 +36,6 @@ class Outcome:
         seconds: of training, with those before it was resumed.
         metrics: those of its best epoch, and its numbers of epochs; of one that is `done` its test scores,
             and what was chosen by validation rows.
-        threshold: the probability from which it predicts the second of two classes.
         weights: those of its networks in the mean prediction, by their numbers; their sum is 1. Networks that
             have diverged are left out, unless all have.
         diverged: why the others have diverged.
@@ -53,7 +52,6 @@ class Outcome:
     error: BaseException | None
     seconds: float
     metrics: Metrics
-    threshold: float
     weights: Mapping[int, float]
     diverged: Sequence[str]
     residuals: Sequence[Residuals]

@@ -76,7 +76,7 @@ def _onnx(arguments: Export, run: Path, output: Path | None) -> list[str]:
     return [
         f"model: {_with_size(exported.model)}",
         f"its inputs and outputs, and an example: {inside(exported.card)}",
-        f"checked: {exported.check}",
+        f"checked: {exported.check.sentence}",
     ]
 
 
@@ -84,14 +84,14 @@ def _file(arguments: Export, run: Path, output: Path) -> list[str]:
     _refuse(arguments, {"interval", "sets", "data_path"}, "ONNX models: output=NAME.onnx")
     log_loading(f"torch and {run}")
     with heavy_imports():
-        from mlplab.runs.trained.card import remaining_values
+        from mlplab.runs.trained.card import contained_values
         from mlplab.runs.trained.load import load
         from mlplab.runs.trained.save import save
 
     ensemble = load(run, arguments.runs)
     save(ensemble, output, seen=arguments.seen, overwrite=arguments.overwrite)
-    remains = remaining_values(ensemble, seen=arguments.seen)
-    return [f"file: {_with_size(output)}", f"of the table, it contains no rows, but {'; '.join(remains)}"]
+    contained = contained_values(ensemble, kind="file", seen=arguments.seen)
+    return [f"file: {_with_size(output)}", f"of the table, it contains no rows, but {'; '.join(contained)}"]
 
 
 def _refuse(arguments: Export, keys: set[str], kind: str) -> None:

@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -12,7 +12,7 @@ from mlplab.config.metrics import metrics_of
 from mlplab.conformal.residuals import ROUNDING
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
-from mlplab.models import MLP
+from mlplab.models import MLP, Network
 from mlplab.runs.observers.watched_run import WatchedRun
 from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import StackTrainer
@@ -105,49 +105,48 @@ def short_name(name: str) -> str:
     return name.removesuffix("/loss") if name.endswith("/loss") else name.removeprefix("val/")
 
 
-def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> list[str]:
+def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Iterator[str]:
     """What is known before training: table, network, optimizer, ensemble."""
-    table, split, config = run.data.table, run.data.split, run.config
-    network, schema = stack.module.network, table.schema
+    table, split, config, schema = run.data.table, run.data.split, run.config, run.data.table.schema
+    network, optimizer, epochs = stack.module.network, config.optimizer, config.trainer.max_epochs
     dropped = len(table.x) - len(table.rows)
     rows = f"{len(table.x)} rows" + (f" ({dropped} without a target are left out)" if dropped else "")
     classes = f" ({schema.task}: {listed(map(shortened, schema.classes), 5)})" if schema.classes else ""
     sizes = f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}"
     columns = plural(len(schema.inputs), "column")
-    lines = [f"{table.source}: {rows}, {columns} → {listed(schema.targets)}{classes}; {sizes}"]
+    yield f"{table.source}: {rows}, {columns} → {listed(schema.targets)}{classes}; {sizes}"
     weights = sum(parameter[0].numel() for parameter in network.parameters())
-    embeddings = network.body.embeddings if isinstance(network.body, MLP) else []
-    body = ", ".join([_body(config), *(each.summary for each in embeddings)])
     beside = "" if network.linear_path is None else f", beside {_linear_model(run)}"
-    lines.append(f"network: {body}, {weights:,} weights{beside}, on {device_name(config.trainer)}")
-    optimizer, epochs = config.optimizer, config.trainer.max_epochs
+    where = device_name(config.trainer)
+    yield f"network: {', '.join(_body(config, network))}, {weights:,} weights{beside}, on {where}"
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
     each = f"{stack.datamodule.steps:,} × {stack.datamodule.batch_size:,} rows"
     settings = f"lr {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}{averaged}"
-    lines.append(f"{optimizer.name}: {settings}; up to {epochs:,} epochs of {each}")
+    yield f"{optimizer.name}: {settings}; up to {epochs:,} epochs of {each}"
     if run.data.bagged:
         held_out, both = len(run.data.bagged[0].split.val), len(split.train) + len(split.val)
         part = f"about {held_out:,} of the {both:,} rows of train and val"
-        lines.append(f"ensemble: {config.ensemble} such networks; each holds out {part}")
+        yield f"ensemble: {config.ensemble} such networks; each holds out {part}"
     if state:
-        lines.append(f"resumes after epoch {state.epoch}, step {state.step}")
-    return lines
+        yield f"resumes after epoch {state.epoch}, step {state.step}"
 
 
-def _body(run: ResolvedConfig) -> str:
-    """The hidden layers, such as `3 × 128 units (relu)`."""
-    model = run.model
+def _body(run: ResolvedConfig, network: Network) -> Iterator[str]:
+    """The embeddings and hidden layers, such as `3 × 128 units (relu)`."""
+    model, body = run.model, network.body
     if not isinstance(model, Mlp):
-        return model.class_path if isinstance(model, CustomModel) else model.name
-    widths, dropout = model.hidden, model.dropout
+        yield model.class_path if isinstance(model, CustomModel) else model.name
+        return
+    assert isinstance(body, MLP)
+    widths = model.hidden
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
     units = f"{several} units ({' or '.join(dict.fromkeys(activations(run)))})"
-    parts = [units if widths else "no hidden layer"]
+    yield units if widths else "no hidden layer"
     if model.heads > 1:
-        parts.append(f"{model.heads} heads")
-    if widths and dropout:
-        parts.append(f"dropout {dropout:g}")
-    return ", ".join(parts)
+        yield f"{model.heads} heads"
+    if widths and model.dropout:
+        yield f"dropout {model.dropout:g}"
+    yield from (each.summary for each in body.embeddings)
 
 
 def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:
@@ -176,34 +175,27 @@ def row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
     return warnings
 
 
-def end_lines(name: str, run: Run, outcome: Outcome) -> list[str]:
-    """What is said of a run when it has ended: also of networks that diverged, and of quantiles for which too
-    few rows were held out."""
-    lines, lost = [_end_line(name, run, outcome)], outcome.diverged
+def end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
+    """What is said of a run when it has ended: its best epoch, what was chosen afterwards, and how long it
+    took; networks that diverged, and quantiles for which too few rows were held out."""
+    metrics, lost, config = outcome.metrics, outcome.diverged, run.config
+    how = "stopped" if metrics["epochs"] < config.trainer.max_epochs else "ended"
+    best = f"{'mean of the best' if run.data.bagged else 'best'}: {metrics['best_epoch']}"
+    parts = [f"{how} after epoch {metrics['epochs']} ({best})"]
+    if share := metrics.get("linear_share"):
+        nothing = ": the network adds nothing here" if share == 1 else f", {1 - share:.0%} network"
+        parts.append(f"the prediction is {share:.0%} {_linear_model(run)}{nothing}")
+    if config.threshold == "auto":
+        parts.append(f"threshold {metrics['threshold']:.3g}")
+    yield f"{name}: {'; '.join(parts)}; {outcome.seconds:.1f} s"
     if lost:
-        what = f"{len(lost)} of the {run.config.ensemble} networks diverged"
-        lines.append(f"warning: {what}; the ensemble is made of the others. {lost[0]}")
-    shares = [min(level, 1 - level) for level in run.config.quantiles]
+        what = f"{len(lost)} of the {config.ensemble} networks diverged"
+        yield f"warning: {what}; the ensemble is made of the others. {lost[0]}"
+    shares = [min(level, 1 - level) for level in config.quantiles]
     needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
     if (rows := min((each.rows for each in outcome.residuals), default=needed)) < needed:
         what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {rows}"
-        lines.append(f"warning: {what}; the targets are beyond them more often than their levels say")
-    return lines
-
-
-def _end_line(name: str, run: Run, outcome: Outcome) -> str:
-    """The best epoch, what was chosen afterwards, and how long training took."""
-    metrics = outcome.metrics
-    early = metrics["epochs"] < run.config.trainer.max_epochs
-    epochs = f"{'stopped' if early else 'ended'} after epoch {metrics['epochs']}"
-    best = f"{'mean of the best' if run.data.bagged else 'best'}: {metrics['best_epoch']}"
-    parts, share = [f"{epochs} ({best})"], metrics.get("linear_share")
-    if share:
-        nothing = ": the network adds nothing here" if share == 1 else f", {1 - share:.0%} network"
-        parts.append(f"the prediction is {share:.0%} {_linear_model(run)}{nothing}")
-    if run.config.threshold == "auto":
-        parts.append(f"threshold {metrics['threshold']:.3g}")
-    return f"{name}: {'; '.join(parts)}; {outcome.seconds:.1f} s"
+        yield f"warning: {what}; the targets are beyond them more often than their levels say"
 
 
 def _linear_model(run: Run) -> str:

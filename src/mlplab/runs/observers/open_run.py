@@ -122,8 +122,8 @@ class OpenRun(WatchedRun):
         if ended := outcome.status in AS_PLANNED:
             for path in (files.best, files.last):
                 checkpoint.remove_older(path)
-            if outcome.test_predictions is not None:
-                write_test_predictions(files.path, run, outcome.test_predictions, outcome.threshold)
+            if best and outcome.test_predictions is not None:
+                write_test_predictions(files.path, run, outcome.test_predictions, best.threshold)
             log_end(self.loggers)
         open_longer = trackers(self.loggers)
         close_loggers([logger for logger in self.loggers if logger not in open_longer], success=ended)

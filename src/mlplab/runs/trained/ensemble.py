@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import polars as pl
@@ -17,7 +16,7 @@ from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.predictions import Spread, interval_columns, prediction_columns, set_columns, spread_columns
+from mlplab.runs.predictions import Spread, column_names, prediction_columns, set_column
 from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -83,14 +82,6 @@ class Ensemble:
         """The classes of the target in order, as in the training table; none for regression."""
         return label_values(self.schema.classes, self.schema.class_kind).to_numpy()
 
-    @overload
-    def predict(self, frame: FrameLike) -> Values: ...
-
-    @overload
-    def predict(
-        self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
-    ) -> pl.DataFrame: ...
-
     def predict(
         self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
     ) -> Values | pl.DataFrame:
@@ -102,7 +93,7 @@ class Ensemble:
             frame: a table with the schema's input columns in any order; all other columns are ignored.
             interval: the probability with which an interval contains the target, such as 0.9, or several.
                 With it, the result is a frame with the columns `prediction`, `lower` and `upper`; more in
-                `column_names` and `interval_columns`.
+                `column_names`.
             sets: the probability with which a set contains the class, or several; it adds the column `set`.
 
         Raises:
@@ -111,7 +102,7 @@ class Ensemble:
         """
         intervals, of_sets = levels_given("interval", interval), levels_given("sets", sets)
         check_levels(self.runs, intervals, of_sets)
-        mean, _ = self._predict(frame)
+        mean = self.predict_outputs(frame)
         if intervals or of_sets:
             return pl.DataFrame(self.columns(mean, self.threshold, intervals, of_sets))
         if self.schema.classes:
@@ -128,7 +119,7 @@ class Ensemble:
         if not self.quantiles:
             remedy = "train with loss=quantile, or use predict(frame, interval=0.9)"
             raise UserError(Fault("predicts no quantiles", str(self.runs[0].folder), remedy=remedy))
-        return pl.DataFrame(self.columns(self._predict(frame)[0], self.threshold))
+        return pl.DataFrame(self.columns(self.predict_outputs(frame), self.threshold))
 
     def columns(
         self,
@@ -136,16 +127,23 @@ class Ensemble:
         threshold: float,
         intervals: Sequence[float] = (),
         sets: Sequence[float] = (),
+        spread: Spread | None = None,
     ) -> list[pl.Series]:
-        """The columns of predictions, and of their intervals or sets of these levels."""
-        added = prediction_columns(self.schema, predicted, threshold, self.quantiles)
-        if intervals:
-            bounds = [self.uncertainty.bounds(predicted, level) for level in intervals]
-            added += interval_columns(self.schema, bounds, intervals)
-        of_levels = [self.uncertainty.sets(predicted, level) for level in sets]
-        return added + set_columns(self.schema, of_levels, sets)
+        """The columns of predictions, of their intervals or sets of these levels, and of their spread."""
+        names = column_names(self.schema, self.quantiles, intervals, sets)
+        bounds = (self.uncertainty.bounds(predicted, level).transpose(1, 2, 0) for level in intervals)
+        limits = [limit for of_level in bounds for of_target in of_level for limit in of_target]
+        of_sets = (self.uncertainty.sets(predicted, level) for level in sets)
+        return [
+            *prediction_columns(self.schema, predicted, threshold, self.quantiles),
+            *map(pl.Series, names.limits, limits),
+            *(set_column(self.schema, *each) for each in zip(names.sets, of_sets, strict=True)),
+            *([] if spread is None else map(pl.Series, names.spread, spread.T)),
+        ]
 
-    def points(self, predicted: Predicted) -> Float64[np.ndarray, "row target"]:
+    def points(
+        self, predicted: Float64[np.ndarray, "*row output"]
+    ) -> Float64[np.ndarray, "*row target_or_class"]:
         """The predictions of targets: those themselves, or the median of their quantiles."""
         return median_of(predicted, self.quantiles) if self.quantiles else predicted
 
@@ -158,16 +156,17 @@ class Ensemble:
         if not self.schema.classes:
             what = f"predicts numbers ({listed(self.schema.targets)}), which have no probabilities"
             raise UserError(Fault(what, "this network", remedy="use predict"))
-        return self._predict(frame)[0]
+        return self.predict_outputs(frame)
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
-        """How far the networks disagree about each row: the columns of `spread_columns`.
+        """How far the networks disagree about each row: the columns of spread of `column_names`.
 
         Raises:
             UserError: as in `predict`, and if there is only one network.
         """
         self.check_several()
-        return pl.DataFrame(spread_columns(self.schema, self._predict(frame, with_spread=True)[1]))
+        _, spread = self._predict(frame, with_spread=True)
+        return pl.DataFrame(spread, column_names(self.schema).spread, orient="row")
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
         """Saves the runs as one file, `price.mlplab`, as `mlplab.runs.trained.save.save`."""
@@ -186,6 +185,14 @@ class Ensemble:
             what = "is a single network: there is no spread"
             remedy = "give a sweep and runs=all, or train again with ensemble=8"
             raise UserError(Fault(what, str(self.runs[0].folder), remedy=remedy))
+
+    def predict_outputs(self, frame: FrameLike) -> Predicted:
+        """The targets, the probabilities of classes, or the quantiles.
+
+        Raises:
+            UserError: as in `predict`.
+        """
+        return self._predict(frame)[0]
 
     def _predict(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
         if isinstance(frame, str | PathLike):
@@ -242,11 +249,9 @@ class Ensemble:
         rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
         for start in range(0, max(1, len(x)), rows_at_once):
             values = np.concatenate([stack(x[start : start + rows_at_once]) for stack in self.stacks])
-            mean, points = weighted_mean(values, weights), values
-            if self.quantiles:
-                mean = self.uncertainty.corrected(mean)
-                points = median_of(values, self.quantiles)
-            blocks.append((mean, spread_of(points, weights, of_classes) if with_spread else mean[:, :0]))
+            mean = self.uncertainty.corrected(weighted_mean(values, weights))
+            spread = spread_of(self.points(values), weights, of_classes) if with_spread else mean[:, :0]
+            blocks.append((mean, spread))
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
         if len(bad := np.flatnonzero(np.isinf(x).any(1) | ~np.isfinite(mean).all(1))):
             where = f"data row {rows_before + bad[0] + 1}" if rows_before is not None else ""
@@ -264,7 +269,7 @@ def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
 
 
 def spread_of(values: OfMembers, weights: Float64[np.ndarray, " member"], of_classes: bool) -> Spread:
-    """How far networks disagree about each row: the columns of `spread_columns`.
+    """How far networks disagree about each row: the columns of spread of `column_names`.
 
     For regression, the standard deviation of the predictions. For classes, the entropy of the mean
     probabilities in nats, and the part of it that comes from disagreement: that entropy minus the mean

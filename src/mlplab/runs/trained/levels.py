@@ -26,7 +26,9 @@ def levels_given(key: str, value: AnyLevels | None) -> tuple[float, ...]:
         raise UserError(Fault(str(error), f"{key}={value}")) from error
 
 
-def check_levels(runs: Iterable[TrainedRun], intervals: Sequence[float], sets: Sequence[float]) -> None:
+def check_levels(
+    runs: Iterable[TrainedRun], intervals: Sequence[float] = (), sets: Sequence[float] = ()
+) -> None:
     """Checks that runs have intervals and sets of these levels.
 
     Raises:

@@ -3,12 +3,13 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mlplab.data.schema import column_rows
 from mlplab.errors import Fault, UserError
 from mlplab.files import check_output, write_json
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import write_config
 from mlplab.runs.run_file import pack
-from mlplab.runs.trained.card import run_card
+from mlplab.runs.trained.card import TEMPLATES, page
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 
@@ -42,5 +43,7 @@ def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool 
         if several:
             weights = {str(number): weight for number, weight in enumerate(ensemble.weights.tolist())}
             ChosenEnsemble(weights, {}).write(root / f"ensemble-{len(weights)}.json")
-        (root / "model.md").write_text(run_card(path.name, ensemble, seen=seen), encoding="utf-8")
+        template, rows = TEMPLATES / "file.md.jinja", column_rows(ensemble.schema)
+        card = page(template, ensemble, name=path.name, kind="file", seen=seen, rows=rows)
+        (root / "model.md").write_text(card, encoding="utf-8")
         pack(root, path)

@@ -1,6 +1,6 @@
 """What validation rows choose when training is over: shares, temperatures, thresholds, members' weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,15 +38,14 @@ class Calibration:
     """What was chosen for a run by the rows that it holds out.
 
     Args:
-        members: the places in the stack of its networks that did not diverge.
-        weights: of these in the mean prediction; their sum is 1.
+        weights: in the mean prediction, of its networks that did not diverge, by their places in the stack;
+            their sum is 1.
         threshold: the probability from which it predicts the second of two classes.
         residuals: of the rows, for intervals and prediction sets.
         metrics: all of that, and of an ensemble its scores out of fold, as `val/…`, too.
     """
 
-    members: Sequence[int]
-    weights: Sequence[float]
+    weights: Mapping[int, float]
     threshold: float = DEFAULT_THRESHOLD
     residuals: Sequence[Residuals] = ()
     metrics: Metrics = field(default_factory=dict)
@@ -54,7 +53,7 @@ class Calibration:
     @classmethod
     def equal(cls, members: Sequence[int]) -> "Calibration":
         """Nothing was chosen: these networks weigh the same."""
-        return cls(members, [1 / len(members)] * len(members))
+        return cls(dict.fromkeys(members, 1 / len(members)))
 
 
 def calibrate(stack: "StackTrainer", runs: Sequence[int]) -> dict[int, Calibration]:
@@ -126,8 +125,8 @@ def _calibrated(
     if is_chosen:
         metrics["threshold_rows"] = "oof" if module.ensemble > 1 else "val"
     residuals = residuals_of(table, rows, mean) if run.held_out_is_new else ()
-    weights = weights or Calibration.equal(members).weights
-    return Calibration(members, weights, threshold, residuals, metrics)
+    weights = weights or [1 / len(members)] * len(members)
+    return Calibration(dict(zip(members, weights, strict=True)), threshold, residuals, metrics)
 
 
 def _weights(stack: "StackTrainer", index: int, names: Sequence[str]) -> Sequence[float]:

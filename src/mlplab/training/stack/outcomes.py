@@ -50,7 +50,7 @@ def outcome_of(
         chosen, scored: what it got after its training, if that was over.
     """
     chosen = chosen or Calibration.equal(stack.members_not_diverged(index))
-    members, own = chosen.members, stack.members(index)
+    members, own = [*chosen.weights], stack.members(index)
     diverged, final = stack.module.diverged, stack.final_state
     metrics = metrics_of(stack, index) | finite(chosen.metrics)
     ended = final if status != "diverged" else None
@@ -61,8 +61,7 @@ def outcome_of(
         error=error,
         seconds=stack.seconds,
         metrics=metrics | (scored[0] if scored else {}),
-        threshold=chosen.threshold,
-        weights=dict(zip((member - own[0] for member in members), chosen.weights, strict=True)),
+        weights={member - own[0]: weight for member, weight in chosen.weights.items()},
         diverged=[diverged[member] for member in own if member in diverged],
         residuals=chosen.residuals,
         best=of_members(stack.best.network if "best_epoch" in metrics else {}, members),

@@ -28,15 +28,16 @@ def score_test_rows(
     """
     thresholds = np.full(len(datamodule.test), DEFAULT_THRESHOLD)
     for _, chosen in runs:
-        thresholds[chosen.members] = chosen.threshold
+        thresholds[[*chosen.weights]] = chosen.threshold
     rows, schema = [len(rows) for rows in datamodule.test], runs[0][0].data.table.schema
     evaluation = Evaluation(loss, rows, schema, thresholds.tolist())
     evaluation = evaluation.to(network.preprocessing.impute_value.device)
     values, predicted = evaluation.score(network, datamodule.test_dataloader())
     scored = []
     for run, chosen in runs:
-        of_members = predicted[chosen.members, : len(run.data.split.test)]
-        member_values = {name: value[chosen.members].cpu() for name, value in values.items()}
+        members = [*chosen.weights]
+        of_members = predicted[members, : len(run.data.split.test)]
+        member_values = {name: value[members].cpu() for name, value in values.items()}
         scored.append(_metrics(run, chosen, member_values, of_members))
     return scored
 
@@ -48,9 +49,7 @@ def _metrics(
     table, rows = run.data.table, run.data.split.test
     quantiles, known, metrics = run.config.quantiles, None, Metrics()
     uncertainty = Uncertainty(table.schema, [chosen.residuals], quantiles)
-    mean = weighted_mean(predicted, np.array(chosen.weights))
-    if quantiles:
-        mean = uncertainty.corrected(mean)
+    mean = uncertainty.corrected(weighted_mean(predicted, np.array([*chosen.weights.values()])))
     if not (run.data.bagged or quantiles):
         known = {name: value.item() for name, value in values.items()}
     if run.data.bagged:
