@@ -26,7 +26,7 @@ TEST_PREDICTIONS = "test_predictions.csv"
 """The file of a run's test rows and its predictions for them."""
 
 FILM_FILE = "film.html"
-"""The page that shows how a run's networks learned, or those of a sweep's runs."""
+"""The page that shows how a run's networks learned."""
 
 TRAINED = "give the folder of a run or a sweep that mlplab train wrote, such as outputs/…"
 """Remedy for a folder without runs."""

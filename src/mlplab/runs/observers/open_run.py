@@ -157,9 +157,9 @@ class OpenRun(WatchedRun):
             log_result(self.loggers, metrics, figure_images(folder), model)
 
     def film(self, page: Callable[[], Plain]) -> None:
-        """Writes its film, which is named after its folder."""
+        """Writes its film."""
         with warn_if_failing(self.plan.folder, "film"):
-            write_film(self.plan.folder, [page() | {"name": self.name}])
+            write_film(self.plan.folder, page())
 
 
 class RunFolders(Endings):
