@@ -221,9 +221,8 @@ def averaged_over(runs: Sequence[RunResult]) -> str | None:
         return None
     if len(splits) == 1:
         return f"{len(seeds)} seeds" if len(seeds) > 1 else f"{len(runs)} runs"
-    if len(runs) == len(splits):
-        return f"{len(splits)} {folds}s"
-    return f"{len(splits)} {folds}s, each the mean of its seeds ({len(runs)} runs)"
+    means = f", each the mean of its seeds ({len(runs)} runs)" * (len(runs) > len(splits))
+    return f"{len(splits)} {folds}s{means}"
 
 
 def results_csv(results: Sequence[Results]) -> str:
