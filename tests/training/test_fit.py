@@ -1,5 +1,6 @@
 """The core of training, without folders."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,11 @@ import torch
 from support import SMALL, resolved
 
 from mlplab.data.cache import DataCache
-from mlplab.runs.film.frames import Film
+from mlplab.runs.film.frames import FilmFrames
+from mlplab.runs.in_memory import RunInMemory
+from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.warm_start import WarmStart
+from mlplab.training import module
 from mlplab.training.fit import StackTrainer, fit
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Outcome
@@ -15,19 +20,18 @@ from mlplab.training.run import Run
 
 
 class Outcomes(Observer):
-    """What runs come to, and when."""
+    """What runs come to, and after how many steps the last epoch ended."""
 
     def __init__(self) -> None:
         self.outcomes: dict[Run, Outcome] = {}
-        self.epochs: list[int] = []
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Keeps them."""
         self.outcomes[run] = outcome
 
     def on_epoch(self, stack: StackTrainer) -> None:
-        """Counts."""
-        self.epochs.append(stack.module.completed_epochs)
+        """Keeps the number."""
+        self.steps = stack.trainer.global_step
 
 
 class Curious(Observer):
@@ -53,9 +57,10 @@ def trained(*overrides: str, observers: int, seeds: int = 1) -> list[Outcome]:
     """The outcomes of runs of a stack, watched by so many kinds of observers."""
     cache, kept = DataCache(), Outcomes()
     configs = [resolved(*SMALL, *overrides, f"seed={seed}", cache=cache) for seed in range(seeds)]
-    runs = [Run(config, cache.data(config)) for config in configs]
-    fit(runs, [kept, Curious(), Film(configs[0], lambda *_: None)][: 1 + observers])
-    return [kept.outcomes[run] for run in runs]
+    plans = [PlannedRun(config, Path("run")) for config in configs]
+    runs = [RunInMemory(plan, cache.data(plan.config), WarmStart()) for plan in plans]
+    fit([each.run for each in runs], [kept, Curious(), FilmFrames(runs)][: 1 + observers])
+    return [kept.outcomes[each.run] for each in runs]
 
 
 @pytest.mark.parametrize("more", [[], ["ensemble=2", "model.dropout=0.1"], ["trainer.block=1"]])
@@ -67,6 +72,20 @@ def test_observers_change_no_bits(more: list[str]) -> None:
             one, two = getattr(alone, name), getattr(other, name)
             assert one.keys() == two.keys()
             assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("block", ["auto", "5", "1"])
+def test_a_run_that_diverges_does_not_train_until_the_end_of_a_long_epoch(
+    monkeypatch: pytest.MonkeyPatch, block: str
+) -> None:
+    monkeypatch.setattr(module, "CHECK_EVERY_STEPS", 3)
+    diverging = "optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none", "data.batch_size=1"
+    cache, kept = DataCache(), Outcomes()
+    config = resolved(*SMALL, *diverging, f"trainer.block={block}", cache=cache)
+    fit([run := Run(config, cache.data(config))], [kept])
+    assert kept.outcomes[run].status == "diverged"
+    assert kept.steps < len(run.data.split.train)
 
 
 def test_each_run_has_its_outcome_when_it_ends() -> None:

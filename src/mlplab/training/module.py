@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
 
+CHECK_EVERY_STEPS = 1000
+"""Steps of an epoch after which losses are checked for divergence: a table may be large."""
+
+
 class StackModule(LightningModule):
     """Trains a network of K members whose configurations share a shape.
 
@@ -180,11 +184,14 @@ class StackModule(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
         if not self.blocks:
-            self._on_step()
+            self._on_step(1)
         if self.is_interrupted:
             raise StopIteration
 
-    def _on_step(self) -> None:
+    def _on_step(self, made: int) -> None:
+        if self.completed_steps % CHECK_EVERY_STEPS < made:
+            self._stop_where_losses_diverged()
+            self.trainer.should_stop |= not self.active.any()
         for callback in self._step_callbacks:
             callback.on_step(self.stack)
 
@@ -223,7 +230,7 @@ class StackModule(LightningModule):
             left -= made
             self.completed_steps += made
             count_steps(self.trainer, made)
-            self._on_step()
+            self._on_step(made)
             is_epoch_over = self.completed_steps == self.steps or self.trainer.should_stop
             if self.spans_epochs and is_epoch_over and not self.is_interrupted:
                 self._validate(step_loop)
@@ -303,7 +310,7 @@ class StackModule(LightningModule):
         return self.loss.in_target_units(losses, self.target_transform)
 
     def _stop_where_losses_diverged(self) -> None:
-        losses = torch.cat(self._train_losses.values, 1)
+        losses = torch.cat(self.train_losses.values, 1)
         is_bad = ~losses.isfinite()
         for member in is_bad.any(1).nonzero().flatten().tolist():
             step = int(is_bad[member].int().argmax())
