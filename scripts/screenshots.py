@@ -55,7 +55,6 @@ FILMS: dict[str, Sequence[str]] = {
     "one-unit": ("model.hidden=[1]",),
     "sixteen-units": ("model.hidden=[16]",),
     "overfitting": NOISY,
-    "seeds": ("-m", "seed=range(6)"),
 }
 """What is changed of `experiment=article`, by the name of a film."""
 
@@ -135,7 +134,7 @@ def _film(browser: "Browser", path: Path, name: str, output: Path) -> None:
         shot(".panels", "start")
     else:
         at(1000)
-        shot({"seeds": "#side", "overfitting": ".losses"}.get(name, "#maps > div"), name)
+        shot(".losses" if name == "overfitting" else "#maps > div", name)
     page.close()
 
 

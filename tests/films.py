@@ -2,20 +2,21 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlplab.runs.film.page import DATA
+DATA = re.compile(r'<script type="application/json" id="film">(.*?)</script>', re.DOTALL)
 
 
-def runs_of(folder: Path) -> list[dict[str, Any]]:
-    """What `film.html` in a folder shows of each run, with arrays instead of packed ones."""
+def film_in(folder: Path) -> dict[str, Any]:
+    """What `film.html` in a folder shows, with arrays instead of packed ones."""
     found = DATA.search((folder / "film.html").read_text(encoding="utf-8"))
     assert found
-    runs: list[dict[str, Any]] = json.loads(found[1], object_hook=_unpacked)["runs"]
-    return runs
+    film: dict[str, Any] = json.loads(found[1], object_hook=_unpacked)
+    return film
 
 
 def _unpacked(value: dict[str, Any]) -> Any:

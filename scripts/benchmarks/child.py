@@ -111,7 +111,7 @@ def film(*words: str) -> dict[str, Any]:
     with (
         patch.object(FilmFrames, "on_step", counted(FilmFrames.on_step, "copying")),
         patch("mlplab.runs.film.frames.film_of", counted(film_of, "page")),
-        patch("mlplab.runs.train.write_film", counted(write_film, "page")),
+        patch("mlplab.runs.observers.open_run.write_film", counted(write_film, "page")),
     ):
         _train_script((*words, "name=run"))
     metrics = json.loads(Path("outputs/run/metrics.json").read_text(encoding="utf-8"))

@@ -192,7 +192,9 @@ def predictions(run: Any, rows: pl.DataFrame) -> dict[str, Any]:
 def film(page: Path) -> list[dict[str, Any]]:
     """What the film of a run shows, but the name of its folder."""
     (data,) = FILM.findall(page.read_text())
-    return [{key: value for key, value in run.items() if key != "name"} for run in json.loads(data)["runs"]]
+    film = json.loads(data)
+    runs = film.get("runs", [film])  # until 1.1, pages were of several runs
+    return [{key: value for key, value in run.items() if key != "name"} for run in runs]
 
 
 def curves(folder: Path) -> dict[str, dict[int, float]]:

@@ -9,12 +9,12 @@ from typing import Literal
 import jaxtyping
 import numpy as np
 import pytest
-from films import runs_of
+from films import DATA, film_in
 from pages import contrast
 from playwright.sync_api import Page, expect
 from support import train_into
 
-from mlplab.runs.film.page import DATA, write_film, write_film_of_sweep
+from mlplab.runs.film.page import write_film
 
 EVIL = "</script><script>document.title = 'evil'</script>"
 
@@ -46,9 +46,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         for name, overrides in runs.items():
             train_into(folder / name, overrides)
-        train_into(folder / "sweep", *(["experiment=article", f"seed={seed}", *RUN] for seed in range(3)))
-    write_film_of_sweep(folder / "sweep", [folder / "sweep" / str(number) for number in range(3)])
-    return {name: folder / name / "0" / "film.html" for name in runs} | {"sweep": folder / "sweep/film.html"}
+    return {name: folder / name / "0" / "film.html" for name in runs}
 
 
 @pytest.fixture
@@ -67,7 +65,7 @@ def opened(page: Page, films: dict[str, Path], problems: list[str]) -> Iterator[
 IS_BLANK = """canvas =>
   !canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"""
 
-KINDS = ["surface", "curve", "numbers", "classes", "diverged", "ensemble", "sweep"]
+KINDS = ["surface", "curve", "numbers", "classes", "diverged", "ensemble"]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -98,7 +96,7 @@ def test_all_frames_are_drawn_and_fit_a_phone(opened: Callable[[str], Page], pag
 def test_numbers_of_the_page_are_those_of_the_run(
     opened: Callable[[str], Page], page: Page, films: dict[str, Path]
 ) -> None:
-    [run] = runs_of(films["surface"].parent)
+    run = film_in(films["surface"].parent)
     [network] = run["networks"]
     opened("surface")
     page.get_by_role("combobox", name="Row", exact=True).select_option(index=3)
@@ -162,17 +160,16 @@ def test_keys_play_and_move(opened: Callable[[str], Page], page: Page) -> None:
     expect(play).to_be_visible()  # nothing is left to play
 
 
-def test_networks_of_a_sweep_are_chosen(opened: Callable[[str], Page], page: Page) -> None:
-    opened("sweep")
-    cards = page.locator("#cards button")
-    expect(cards).to_have_count(3)
-    assert [card.inner_text().partition(":")[0].strip() for card in cards.all()] == ["0", "1", "2"]
-    before = page.locator("#worked").inner_text()
-    cards.nth(2).click()
-    expect(page.get_by_role("combobox", name="Network")).to_have_value("2")
-    expect(cards.nth(2)).to_have_attribute("aria-pressed", "true")
-    assert page.locator("#worked").inner_text() != before
+def test_networks_of_an_ensemble_are_chosen(opened: Callable[[str], Page], page: Page) -> None:
     opened("ensemble")
+    cards = page.locator("#cards button")
+    names = [card.inner_text().partition(":")[0].strip() for card in cards.all()]
+    assert names == ["network 1", "network 2", "network 3"]
+    before = page.locator("#worked").inner_text()
+    cards.nth(1).click()
+    expect(page.get_by_role("combobox", name="Network")).to_have_value("1")
+    expect(cards.nth(1)).to_have_attribute("aria-pressed", "true")
+    assert page.locator("#worked").inner_text() != before
     page.get_by_role("combobox", name="Network").select_option("network 3")
     expect(cards.nth(2)).to_have_attribute("aria-pressed", "true")
 
@@ -225,8 +222,8 @@ def test_names_cannot_break_the_page(page: Page, films: dict[str, Path], tmp_pat
     text = films["surface"].read_text(encoding="utf-8")
     found = DATA.search(text)
     assert found
-    film = {**json.loads(found[1])["runs"][0], "target": EVIL, "columns": [EVIL, "x2"], "table": EVIL}
-    page.goto(write_film(tmp_path, [film], [EVIL]).as_uri())
+    film = {**json.loads(found[1]), "target": EVIL, "columns": [EVIL, "x2"], "table": EVIL}
+    page.goto(write_film(tmp_path, film).as_uri())
     expect(page.locator("body[data-drawn]")).to_have_count(1)
     assert page.title() != "evil"
     assert EVIL in page.locator("h1").inner_text()

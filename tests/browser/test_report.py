@@ -221,6 +221,6 @@ def test_the_keyboard_reaches_the_content_first_and_hovering_shows_a_point(
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("#main$"))
-    page.locator(".chart").first.hover()
+    opened("search").locator(".mark-symbol.role-mark path").first.hover(force=True)
     page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "epoch" in page.locator("#vg-tooltip-element").inner_text()
+    assert "trial-" in page.locator("#vg-tooltip-element").inner_text()

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from mlplab.errors import UserError
-from mlplab.runs.best_trial import BestTrial, trial_number
+from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.compare.run_result import RunResult, trials_in_order
 from mlplab.runs.discovery import BEST_TRIAL_FILE
 
 BEST = BestTrial(
@@ -82,8 +83,10 @@ def test_other_files_are_short_messages(tmp_path: Path, text: str) -> None:
         BestTrial.read(tmp_path)
 
 
-def test_names_of_trials_have_numbers() -> None:
-    assert trial_number("trial-0042") == 42
-    assert trial_number("trial-12345") == 12345
+def test_trials_are_in_their_order_and_apart_from_other_runs() -> None:
+    def ordered(*names: str) -> list[str]:
+        return [run.folder.name for run in trials_in_order([RunResult(Path(name), {}, {}) for name in names])]
+
+    assert ordered("trial-12345", "trial-0042", "trial-9999") == ["trial-0042", "trial-9999", "trial-12345"]
     for other in ("trial-42", "lr=0.1", "trial-0042,x", "a-trial-0042"):
-        assert trial_number(other) is None
+        assert ordered("trial-0001", other) == []

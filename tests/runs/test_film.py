@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from films import runs_of
+from films import film_in
 from numpy.typing import NDArray
 from rich.console import Console
 from support import resolved, train_into
@@ -24,7 +24,6 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Interrupted, UserError
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.film.page import DATA, write_film_of_sweep
 from mlplab.runs.film.scene import scene_of
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.planned_run import PlannedRun
@@ -81,7 +80,7 @@ def adam(network: dict[str, Any], part: dict[str, Array], frame: int) -> NDArray
 def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     """To 1e-6 of the largest element: those of the shown rows, and those of each step's rows."""
     train_into(tmp_path, [*overrides, "trainer.precision=64"])
-    [run] = runs_of(tmp_path / "0")
+    run = film_in(tmp_path / "0")
     [network] = run["networks"]
     layers, steps = network["layers"], network["steps"]
     activations = [layer["activation"] for layer in layers]
@@ -157,10 +156,10 @@ def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
 ) -> None:
     run = ("data=synthetic", "data.rows=90", *PLAIN, "data.batch_size=7", "model.dropout=0.2")
     train_into(tmp_path / "auto", run)
-    [expected] = runs_of(tmp_path / "auto" / "0")
+    expected = film_in(tmp_path / "auto" / "0")
 
     def assert_same(folder: Path) -> None:
-        [found] = runs_of(folder)
+        found = film_in(folder)
         np.testing.assert_equal(found | {"name": ""}, expected | {"name": ""})
 
     for block in ("1", "5"):
@@ -198,13 +197,13 @@ def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
         config = resolved(*words, f"trainer.max_epochs={epochs}", cache=cache)
         train_runs([PlannedRun(config, folder, resume=resume)], cache, Console(file=io.StringIO()))
     train_into(tmp_path / "at once", [*words, "trainer.max_epochs=51"])
-    [resumed], [at_once] = runs_of(folder), runs_of(tmp_path / "at once" / "0")
+    resumed, at_once = film_in(folder), film_in(tmp_path / "at once" / "0")
     np.testing.assert_equal(resumed, at_once)
 
 
 def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:
     train_into(tmp_path, [*PLAIN, "data=concrete", "ensemble=3", "data.split.val=0.1"])
-    [run] = runs_of(tmp_path / "0")
+    run = film_in(tmp_path / "0")
     config = resolved(*PLAIN, "data=concrete", "ensemble=3", "data.split.val=0.1")
     data = DataCache().data(config)
     for network, member in zip(run["networks"], data.members, strict=True):
@@ -264,7 +263,7 @@ def test_networks_that_a_film_cannot_show_are_refused(
 def test_a_run_that_diverges_leaves_a_film(tmp_path: Path) -> None:
     [metrics] = train_into(tmp_path, [*ARTICLE, "optimizer=sgd", "optimizer.lr=5"])
     assert metrics["status"] == "diverged"
-    [network] = runs_of(tmp_path / "0")[0]["networks"]
+    [network] = film_in(tmp_path / "0")["networks"]
     assert not np.isfinite(network["loss"]["val"][-1])
     assert network["steps"][-1] < 60
 
@@ -280,7 +279,7 @@ def test_rows_are_shown_as_in_the_table(tmp_path: Path) -> None:
         }
     ).write_csv(tmp_path / "t.csv")
     train_into(tmp_path, [*PLAIN, "data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y"])
-    [run] = runs_of(tmp_path / "0")
+    run = film_in(tmp_path / "0")
     frame = pl.read_csv(tmp_path / "t.csv")
     place, size = run["columns"].index("city"), run["columns"].index("size")
     for row, cells, target in zip(run["rows"], run["cells"], run["targets"], strict=True):
@@ -297,32 +296,15 @@ def test_rows_are_shown_as_in_the_table(tmp_path: Path) -> None:
 
 def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
     train_into(tmp_path / "2", [*ARTICLE, "trainer.max_epochs=300"])
-    [run] = runs_of(tmp_path / "2" / "0")
+    run = film_in(tmp_path / "2" / "0")
     first, second = map(np.array, run["axes"])
     np.testing.assert_allclose(run["true"].reshape(40, 40), first[:, None] * (second + 1), atol=1e-6)
     low, high = run["range"]
     learned = low + (high - low) * run["networks"][0]["map"]["value"][-1] / 254
     assert np.abs(learned - run["true"].reshape(40, 40)).mean() < 0.1
     train_into(tmp_path / "1", [*ARTICLE, "data.function=sine"])
-    [run] = runs_of(tmp_path / "1" / "0")
+    run = film_in(tmp_path / "1" / "0")
     assert run["networks"][0]["map"]["value"].shape == (len(run["networks"][0]["steps"]), 120)
-
-
-def test_the_page_of_a_sweep_has_as_many_runs_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train_into(tmp_path, *([*ARTICLE, f"seed={seed}"] for seed in range(3)))
-    folders = [tmp_path / str(number) for number in range(3)]
-    assert write_film_of_sweep(tmp_path, folders) == tmp_path / "film.html"
-    assert [run["name"] for run in runs_of(tmp_path)] == ["0", "1", "2"]
-    text = (folders[0] / "film.html").read_text(encoding="utf-8")
-    found = DATA.search(text)
-    assert found
-    most = len(text) + int(1.5 * len(found[1]))
-    monkeypatch.setattr("mlplab.runs.film.page.MOST_BYTES", most)
-    write_film_of_sweep(tmp_path, folders)
-    assert [run["name"] for run in runs_of(tmp_path)] == ["0", "1"]
-    text = (tmp_path / "film.html").read_text(encoding="utf-8")
-    assert "the first 2 of 3 runs" in text
-    assert len(text.encode()) <= most
 
 
 def test_scenes_map_one_or_two_complete_columns_of_numbers(tmp_path: Path) -> None:

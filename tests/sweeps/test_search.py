@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
-from mlplab.runs.best_trial import trial_number
+from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials
@@ -68,7 +68,7 @@ class FakeLauncher:
         self.batches: list[list[int]] = []
 
     def __call__(self, overrides: Runs, brackets: Mapping[str, Bracket]) -> list[RunResult]:
-        numbers = [trial_number(name) or 0 for name in overrides]
+        numbers = [int(TRIAL.sub(r"\1", name)) for name in overrides]
         if numbers[0] in self.refused:
             raise UserError(Fault("is wrong", "optimizer.lr"))
         self.batches.append(numbers)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import metrics_of
 from mlplab.console import counted_lines, in_digits, print_line
 from mlplab.errors import Fault, UserError
@@ -128,10 +129,9 @@ def write_importance(folder: Path, importance: Importance, ensemble: "Ensemble")
     runs = (run.folder for run in ensemble.runs)  # as the report names them
     names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
     write_json(folder / IMPORTANCE_FILE, asdict(replace(importance, runs=tuple(names))))
-    targets = importance.targets
-    error = f"RMSE in units of {targets[0]}" if len(targets) == 1 else f"mean RMSE of {len(targets)} targets"
-    if ensemble.schema.classes:
-        error = "log loss in nats"
+    targets, metric = importance.targets, NAMES[importance.metric]
+    unit = "nats" if ensemble.schema.classes else f"units of {targets[0]}"
+    error = f"{metric} in {unit}" if len(targets) == 1 else f"mean {metric} of {len(targets)} targets"
     columns = [(column.name, column.mean, column.sd) for column in importance.columns]
     write_figures(folder, {"importance": figures.importance(columns, error, importance.basis)})
 

@@ -10,8 +10,6 @@ from rich.text import Text
 
 from mlplab.config.metrics import BASELINES, CLASSIFICATION, metrics_among
 from mlplab.console import in_digits
-from mlplab.runs.discovery import FILM_FILE
-from mlplab.typed_commands import inside
 
 FORMATS = dict.fromkeys(("r2", *CLASSIFICATION), ".4f")
 """Formats of the metrics that have the same number of decimals everywhere."""
@@ -37,12 +35,6 @@ def tensorboard_folder(run: Path) -> Path:
     """
     here, around = Path.cwd(), run.resolve().parent
     return around if around != here and around.is_relative_to(here) else run
-
-
-def film_lines(folder: Path) -> list[str]:
-    """A line about the film in the folder of a run or a sweep; none if there is no film."""
-    film = folder / FILM_FILE
-    return [f"film: {inside(film)}"] if film.is_file() else []
 
 
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
@@ -112,14 +104,7 @@ def format_score(value: float | None, metric: str) -> str:
     return format(value, spec) if spec else in_digits(value)
 
 
-def format_mean(score: Sequence[float | None], metric: str, *, with_se: bool = True) -> str:
-    """Mean ± standard deviation (standard error); only the mean if runs do not differ in it.
-
-    Args:
-        score: the mean, the standard deviation and the standard error; each may be None or NaN.
-    """
-    mean, sd, se = score
-    if not sd or math.isnan(sd):
-        return format_score(mean, metric)
-    error = f" ({in_digits(se, 2)})" if with_se and se is not None else ""
-    return f"{format_score(mean, metric)} ± {in_digits(sd, 2)}{error}"
+def format_mean(mean: float | None, sd: float | None, metric: str) -> str:
+    """Mean ± standard deviation; only the mean if runs do not differ in it. Each may be None or NaN."""
+    score = format_score(mean, metric)
+    return f"{score} ± {in_digits(sd, 2)}" if sd and not math.isnan(sd) else score

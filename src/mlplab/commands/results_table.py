@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.render import NOTHING, format_mean
-from mlplab.commands.results import SETTINGS, STATISTIC_SUFFIXES, Results
+from mlplab.commands.results import Results
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.run_result import RUN
 
@@ -46,47 +46,41 @@ def results_table(
     """A row for each configuration, with what fits in the width.
 
     Keys have short names, and a column each if they fit beside two metrics, else one for all. Those that are
-    null or the same in all rows are left out, as are standard errors and then the last metrics. With a label,
-    all keys have one column of that name, and there may be baselines below the configurations. `SETTINGS` are
-    cut, not wrapped.
+    null or the same in all rows are left out, as are the last metrics. With a label, all keys have one column
+    of that name, and there may be baselines below the configurations.
     """
-    is_cut = SETTINGS in results.by
     configurations = results.frame.to_dicts()
     rows = [*configurations, *baselines]
     by = [name for name in results.by if _differs([row[name] for row in configurations])]
     overs = {row.get("over") for row in configurations}
     has_over = len(overs) > 1 or not by
     unfinished = [row.get("not done") or "" for row in rows]
-    least = None if is_cut else NAME_WIDTH
-    names = [_Column(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
+    names = [_Column(RUN, _names([row[RUN] for row in configurations]), NAME_WIDTH)] if RUN in by else []
     keys = _keys(configurations, [key for key in by if key != RUN])
     over = [_Column("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
     last = [_Column("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
     metrics = [name for name in results.metrics if any(row[name] is not None for row in configurations)]
-    scores = [_scores(rows, name, with_se=False) for name in metrics]
+    scores = [_scores(rows, name) for name in metrics]
 
     def fits(*columns: _Column) -> bool:
         return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
 
-    if label or not (is_cut or fits(*keys, *scores[:FEWEST_METRICS])):
+    if label or not fits(*keys, *scores[:FEWEST_METRICS]):
         cells = [_label(keys, number) for number in range(len(configurations))]
         cells += [row["label"] for row in baselines]
         keys = [_Column(label or "configuration", cells, LABEL_WIDTH)]
     while len(scores) > FEWEST_METRICS and not fits(*keys, *scores):
         scores.pop()
-    with_errors = [_scores(rows, name, with_se=True) for name in metrics]
-    with_se = not label and fits(*keys, *with_errors)
-    columns = [*names, *keys, *over, *(with_errors if with_se else scores), *last]
+    columns = [*names, *keys, *over, *scores, *last]
     common = "" if has_over else overs.pop()
-    notes = [*([f"mean ± SD{' (SE)' * with_se} over {common}"] if common else []), *results.notes]
+    notes = [*([f"mean ± SD over {common}"] if common else []), *results.notes]
     table = RichTable(
         title=title, caption="\n".join(notes) or None, title_justify="left", caption_justify="left"
     )
     for column in columns:
         table.add_column(Text(column.header), overflow="fold", no_wrap=column.least is None)
     for number, texts in enumerate(zip(*(column.cells for column in columns), strict=True), 1):
-        line = [Text(text, no_wrap=is_cut, overflow="ellipsis" if is_cut else None) for text in texts]
-        table.add_row(*line, end_section=bool(baselines) and number == len(configurations))
+        table.add_row(*map(Text, texts), end_section=bool(baselines) and number == len(configurations))
     return table
 
 
@@ -120,10 +114,6 @@ def _over(row: Row) -> str:
     return "" if "label" in row else row["over"] or ("1 run" if row["runs"] else NOTHING)
 
 
-def _scores(rows: Sequence[Row], metric: str, *, with_se: bool) -> _Column:
-    cells = [
-        format_mean([row.get(metric + part) for part in STATISTIC_SUFFIXES], metric, with_se=with_se)
-        for row in rows
-    ]
-    has_sd = any("±" in cell for cell in cells)
-    return _Column(f"{metric}\n± SD{' (SE)' * with_se}" if has_sd else metric, cells)
+def _scores(rows: Sequence[Row], metric: str) -> _Column:
+    cells = [format_mean(row.get(metric), row.get(f"{metric} SD"), metric) for row in rows]
+    return _Column(f"{metric}\n± SD" if any("±" in cell for cell in cells) else metric, cells)

@@ -48,20 +48,12 @@ def _rows(name: str, curves: Mapping[Any, Curve]) -> list[dict[str, Any]]:
 
 
 def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
-    """The curves of a run in one chart, with the best epoch marked. Hovering shows the nearest epoch."""
-    rows = _rows("curve", curves)
+    """The curves of a run in one chart, with the best epoch marked."""
     [first, *others] = curves
     title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
     x = _x(curves.values())
-    base = alt.Chart(rows_of(rows)).encode(x, _y(title, curves.values()), series["color"])
-    near = alt.selection_point(
-        "of_losses" if others else "of_metric", nearest=True, on="pointerover", fields=["epoch"], empty=False
-    )
-    points = base.mark_point(filled=True, size=50).add_params(near)
-    points = points.encode(
-        opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=["curve:N", "epoch:Q", "value:Q"]
-    )
-    lines = base.mark_line(strokeWidth=1.8).encode(**series)
+    lines = alt.Chart(rows_of(_rows("curve", curves))).mark_line(strokeWidth=1.8)
+    lines = lines.encode(x, _y(title, curves.values()), **series)
     subtitle = (
         f"{' and '.join(curves)} of each epoch" if others else "of each epoch; of an ensemble, the mean"
     )
@@ -72,7 +64,6 @@ def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
     return framed(
         *marks,
         lines,
-        points,
         title="Loss" if others else first,
         subtitle=subtitle,
         description=f"{title} by epoch",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Float64, Int64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.splits.split import sample_rows
@@ -48,7 +48,3 @@ class ScoredRows:
     def count(self) -> str:
         """How many rows are shown in sums and means."""
         return row_count(len(self.rows), self.total, self.weight)
-
-    def mean(self, values: Shaped[np.ndarray, " row"]) -> float:
-        """The weighted mean of the values of all rows."""
-        return float(np.average(values, weights=self.weight))

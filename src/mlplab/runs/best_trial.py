@@ -24,12 +24,6 @@ def trial_name(number: int) -> str:
     return f"trial-{number:04d}"
 
 
-def trial_number(name: str) -> int | None:
-    """The number of a trial, given the name of its folder; None if it is not a trial's."""
-    match = TRIAL.fullmatch(name)
-    return int(match[1]) if match else None
-
-
 @dataclass(frozen=True)
 class BestTrial:
     """The best trial of a search, by a validation metric.

@@ -26,7 +26,7 @@ TEST_PREDICTIONS = "test_predictions.csv"
 """The file of a run's test rows and its predictions for them."""
 
 FILM_FILE = "film.html"
-"""The page that shows how a run's networks learned, or those of a sweep's runs."""
+"""The page that shows how a run's networks learned."""
 
 TRAINED = "give the folder of a run or a sweep that mlplab train wrote, such as outputs/…"
 """Remedy for a folder without runs."""
@@ -75,19 +75,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: if the folder is not a run's, this version cannot read it, or the file is damaged.
     """
-    path, text = folder / "config.yaml", _config_text(folder)
-    content, version = parse_yaml(text, path), _version(text)
+    path = folder / "config.yaml"
+    content, version = parse_yaml(_config_text(folder), path), read_version(folder)
     check_readable(version, str(path))
     return converted({"config": content}, version)["config"]
 
 
 def read_version(folder: Path) -> str:
-    """The version of mlplab (major, minor) that wrote a run.
+    """The version of mlplab (major, minor) that wrote a run: config.yaml begins with it; 0.1 wrote none.
 
     Raises:
         UserError: if the folder is not a run's.
     """
-    return _version(_config_text(folder))
+    found = re.match(rb"# mlplab (\d+\.\d+)", _config_text(folder))
+    return found[1].decode() if found else "0.1"
 
 
 def read_schema(folder: Path) -> dict[str, Any]:
@@ -126,12 +127,6 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
         reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
         raise UserError(Fault(f"is damaged: {reason}", str(path))) from error
     return content
-
-
-def _version(text: bytes) -> str:
-    """The version (major, minor) in the first line of a config.yaml; 0.1 wrote none."""
-    found = re.match(rb"# mlplab (\d+\.\d+)", text)
-    return found[1].decode() if found else "0.1"
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -109,10 +109,11 @@ def _coverage(ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y) 
     """How often intervals, sets or quantiles are right, by level; means over targets."""
     uncertainty = ensemble.uncertainty
     if ensemble.quantiles:
-        shares = np.average(y <= outputs, 0, scored.weight).tolist()
-        return coverage("quantiles", scored, ensemble.quantiles, shares)
+        below = np.average(y <= outputs, 0, scored.weight)
+        return coverage("quantiles", scored, ensemble.quantiles, below.tolist())
     levels = [level for level in LEVELS if level <= uncertainty.highest_level]
-    shares = [scored.mean(uncertainty.scores_by_row(outputs, y, level)["coverage"]) for level in levels]
+    covered = (uncertainty.scores_by_row(outputs, y, level)["coverage"] for level in levels)
+    shares = [float(np.average(rows, weights=scored.weight)) for rows in covered]
     kind: Kind = "sets" if scored.classes else "intervals"
     return coverage(kind, scored, levels, shares) if levels else None
 

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import isfinite
@@ -83,10 +83,9 @@ class RunInMemory(WatchedRun):
         if not outcome.error:  # which is raised
             self.outcome, self.metrics = outcome, self.final_metrics(outcome)
 
-    def film(self, page: Callable[[], Plain]) -> None:
+    def film(self, page: Plain) -> None:
         """Keeps what the page shows."""
-        with warn_if_failing(Path(THIS), "film"):
-            self.page = page()
+        self.page = page
 
     @property
     def config(self) -> dict[str, Any]:
@@ -155,7 +154,8 @@ class RunInMemory(WatchedRun):
         finally:
             folders.close()
         if self.page:
-            opened.film(lambda: self.page or {})
+            with warn_if_failing(folder, "film"):
+                opened.film(self.page)
         if self.run.config.figures != "none" and has_test_scores(self.metrics):
             from mlplab.runs.draw_figures import draw
 

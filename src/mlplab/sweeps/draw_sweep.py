@@ -1,4 +1,4 @@
-"""Draws a sweep: its best run, or all runs that ask for it, what they have in common, and their film."""
+"""Draws a sweep: its best run, or all runs that ask for it, and what they have in common."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +23,6 @@ def draw_sweep(runs: Sequence[RunResult], engine: Engine, best_trial: BestTrial 
     are a run called `figures` in TensorBoard; a search with its best trial has figures of its own.
     """
     root = engine.root
-    if any(run.config.get("callbacks.film") for run in runs):
-        with warn_if_failing(root, "film"):
-            from mlplab.runs.film.page import write_film_of_sweep  # it imports Jinja
-
-            write_film_of_sweep(root, [run.folder for run in runs])
     asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
     if not asked:
         return

@@ -9,7 +9,6 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from mlplab.commands.render import film_lines
 from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES
@@ -46,7 +45,7 @@ def summarize(root: Path, runs: Sequence[RunResult], console: Console, commands:
             title = table_title(table) if len(tables) > 1 else None
             console.print(best_configurations(table, console.width, title))
             warn_of_ensembles(varying_keys(table))
-    more = *film_lines(root), *commands, command_line("results", root), tensorboard_command(root)
+    more = *commands, command_line("results", root), tensorboard_command(root)
     print_line(console, f"sweep folder: {inside(root)}", *more)
     failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
     reasons = [

@@ -26,6 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_into(folder / "s", *([*SMALL, f"seed={seed}"] for seed in range(2)))
     train_into(folder / "splits", *([*SMALL, f"data.split.seed={seed}"] for seed in range(2)))
     train_into(folder / "wide", WIDE)
+    train_into(folder / "quantiles", [*SMALL, "loss=quantile", "loss.levels=[0.1,0.5,0.9]"])
     return folder
 
 
@@ -37,9 +38,9 @@ def here(trained: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("run", ["s", "wide"])
+@pytest.mark.parametrize(("run", "error"), [("s", "RMSE"), ("wide", "RMSE"), ("quantiles", "pinball loss")])
 def test_it_is_printed_and_written(
-    run_script: Command, here: Path, monkeypatch: pytest.MonkeyPatch, run: str
+    run_script: Command, here: Path, monkeypatch: pytest.MonkeyPatch, run: str, error: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     plain = run_script("evaluate", f"run={run}")
@@ -56,12 +57,12 @@ def test_it_is_printed_and_written(
     prefix = "ensemble/" if run == "s" else ""
     assert written.error == pytest.approx(scores[f"{prefix}test/{written.metric}"], rel=1e-5)
     assert written.rows == scores["rows"] == 9
-    assert "increase of rmse (mean ± SD)" in ended.out
+    assert f"increase of {written.metric} (mean ± SD)" in ended.out
     assert ("… and 5 less important columns" in ended.out) == (run == "wide")
     assert all(f" {column.name} " in ended.out for column in written.columns[:20])
-    assert {"importance.vl.json", "importance.png"} <= {
-        path.name for path in (here / run / "figures").iterdir()
-    }
+    figure = (here / run / "figures/importance.vl.json").read_text()
+    assert f"increase of the {error} in units of target" in figure
+    assert (here / run / "figures/importance.png").exists()
 
 
 @pytest.mark.usefixtures("line_at_end")

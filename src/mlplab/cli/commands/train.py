@@ -17,6 +17,7 @@ from mlplab.config import TrainConfig, parse
 from mlplab.config.dotted_keys import flat
 from mlplab.errors import Fault, Interrupted, UserError
 from mlplab.imports import heavy_imports
+from mlplab.runs.discovery import FILM_FILE
 from mlplab.runs.resume import differences, read_run_config
 from mlplab.sweeps.folder import PLAN_FILE
 from mlplab.sweeps.grid import lines_of
@@ -59,7 +60,7 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[Override], *, res
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.commands.render import film_lines, tensorboard_folder
+        from mlplab.commands.render import tensorboard_folder
         from mlplab.commands.train import draw, print_scores, train
         from mlplab.console import print_line
         from mlplab.data.cache import DataCache
@@ -70,8 +71,9 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[Override], *, res
         draw(run, folder, metrics, cache)
     finally:  # a full disk or Ctrl-C takes only the figures
         print_scores(metrics, console, has_class_weights=run.data.class_weights != "none")
+        film = [f"film: {inside(folder / FILM_FILE)}"] if (folder / FILM_FILE).is_file() else []
         tensorboard = tensorboard_command(tensorboard_folder(folder))
-        print_line(console, f"run folder: {inside(folder)}", *film_lines(folder), tensorboard)
+        print_line(console, f"run folder: {inside(folder)}", *film, tensorboard)
 
 
 def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = False) -> TrainConfig:

@@ -14,7 +14,7 @@ from mlplab.config.metrics import MAIN, metrics_among
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json
-from mlplab.runs.best_trial import trial_number
+from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import FILM_FILE, read_schema
 
@@ -47,7 +47,7 @@ def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
     return {
         "name": comparison.name(run),
         "result": run,
-        "is_trial": trial_number(folder.name) is not None,
+        "is_trial": TRIAL.fullmatch(folder.name) is not None,
         "environment": environment,
         "log": [line for line in beginning if not line.startswith(WARNING)],
         "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],

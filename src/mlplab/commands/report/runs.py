@@ -72,7 +72,8 @@ def _best_scores(comparison: Comparison) -> TextTable | None:
     baselines = BASELINES[metrics_among(metrics, "test/")]
 
     def means(title: str, prefix: str = "") -> list[str]:
-        return [title, *(format_mean(score(best, prefix + name), name, with_se=False) for name in metrics)]
+        scores = {name: score(best, prefix + name) for name in metrics}
+        return [title, *(format_mean(found.mean, found.sd, name) for name, found in scores.items())]
 
     rows = [means(f"best {'trial' if comparison.is_search else 'configuration'}")]
     for name, ensemble in ensembles_of(comparison.runs).items():

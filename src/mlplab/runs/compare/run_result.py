@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlplab.config.dotted_keys import flat
-from mlplab.runs.best_trial import trial_number
+from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.labels import as_typed
 from mlplab.runs.discovery import read_config, read_metrics
 
@@ -49,7 +49,7 @@ def read_run(folder: Path) -> RunResult:
 
 def trials_in_order(runs: Sequence[RunResult]) -> list[RunResult]:
     """The trials of one search, in the order in which it asked for them; empty if the runs are others."""
-    numbers = {run.folder: trial_number(run.folder.name) for run in runs}
-    if None in numbers.values() or len({run.folder.parent for run in runs}) != 1:
+    names = {run.folder: TRIAL.fullmatch(run.folder.name) for run in runs}
+    if None in names.values() or len({folder.parent for folder in names}) != 1:
         return []
-    return sorted(runs, key=lambda run: numbers[run.folder] or 0)
+    return sorted(runs, key=lambda run: (len(run.folder.name), run.folder.name))

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
+from mlplab.figures.failing import warn_if_failing
 from mlplab.runs.film.film import film_of
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.observers.watched_run import WatchedRun
@@ -95,5 +95,6 @@ class FilmFrames(Observer):
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Makes the film of a run, unless it may be resumed."""
         if not outcome.error:
-            place = self._stack.runs.index(run)
-            self._runs[run].film(partial(film_of, self._stack, place, self._of_members))
+            watched, place = self._runs[run], self._stack.runs.index(run)
+            with warn_if_failing(watched.plan.folder, "film"):
+                watched.film(film_of(self._stack, place, self._of_members))

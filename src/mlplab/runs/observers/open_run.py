@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
@@ -156,10 +156,9 @@ class OpenRun(WatchedRun):
             save(Ensemble([trained]), model)
             log_result(self.loggers, metrics, figure_images(folder), model)
 
-    def film(self, page: Callable[[], Plain]) -> None:
-        """Writes its film, which is named after its folder."""
-        with warn_if_failing(self.plan.folder, "film"):
-            write_film(self.plan.folder, [page() | {"name": self.name}])
+    def film(self, page: Plain) -> None:
+        """Writes its film."""
+        write_film(self.plan.folder, page)
 
 
 class RunFolders(Endings):

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
@@ -57,7 +57,7 @@ class WatchedRun(ABC):
         """Writes or keeps what it has come to; again, with the error, if an observer fails."""
 
     @abstractmethod
-    def film(self, page: Callable[[], Plain]) -> None:
+    def film(self, page: Plain) -> None:
         """Writes or keeps what the page of its film shows."""
 
     def trained(

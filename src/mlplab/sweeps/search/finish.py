@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 from rich.table import Table as RichTable
 
-from mlplab.commands.render import film_lines, format_score, main_scores, score_table
+from mlplab.commands.render import format_score, main_scores, score_table
 from mlplab.console import first_few, plural, print_line
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
@@ -85,7 +85,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         console.print(score_table(rows | dict(baselines), title))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-        lines += [*film_lines(root), *(with_introduction(commands) or commands)]
+        lines += with_introduction(commands) or commands
         print_line(console, *lines, command_line("report", root), tensorboard_command(root))
     if counts["failed"]:
         raise RunFailed(failures(study))

@@ -1,8 +1,7 @@
 "use strict";
 
-// The film in the page: `film.runs`, each with networks, each with frames. Arrays are packed as bytes.
+// The film in the page: networks, each with frames. Arrays are packed as bytes.
 
-const { runs } = JSON.parse(document.getElementById("film").textContent);
 const byId = (id) => document.getElementById(id);
 
 function unpack(value) {
@@ -25,14 +24,8 @@ function part({ shape, values }, ...indices) {
 
 const at = (array, ...indices) => part(array, ...indices)[0];
 
-const networks = runs.flatMap((run) => {
-  const { networks: members, ...scene } = unpack(run);
-  return members.map((network, number) => {
-    const one = members.length > 1 ? `network ${number + 1}` : "";
-    const name = [runs.length > 1 ? run.name : "", one].filter(Boolean).join(", ");
-    return { ...network, scene, name };
-  });
-});
+const { networks: members, ...scene } = unpack(JSON.parse(byId("film").textContent));
+const networks = members.map((network, number) => ({ ...network, scene, name: members.length > 1 ? `network ${number + 1}` : "" }));
 const steps = [...new Set(networks.flatMap((network) => network.steps))].sort((a, b) => a - b);
 
 const state = { network: 0, place: 0, row: 0, layer: 0, unit: 0, timer: 0 };

@@ -82,7 +82,6 @@ window.addEventListener("resize", draw);
 if (networks.length > 1) {
   byId("choose-network").hidden = byId("side").hidden = false;
   options(byId("network"), networks.map((network) => network.name), 0);
-  byId("side-text").textContent = new Set(networks.map((each) => each.scene.table)).size > 1 ? "The networks have learned from different tables." : "The networks have learned from the same table.";
   byId("cards").replaceChildren(...networks.map((_, place) => {
     const card = element("button", { type: "button" }, element("canvas", { "aria-hidden": "true" }), element("span"));
     card.addEventListener("click", () => choose({ network: place }));

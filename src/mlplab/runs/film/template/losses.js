@@ -8,8 +8,7 @@ const unlogged = (value) => number(10 ** value, 2);
 
 function drawLosses(network, frame) {
   const opening = opened(byId("losses")), { context } = opening;
-  const beside = networks.filter((each) => each.scene.table === network.scene.table && each.loss.name === network.loss.name);
-  const all = beside.flatMap((each) => [...each.loss.train.values, ...each.loss.val.values]).filter((value) => value > 0 && Number.isFinite(value)).map(logged);
+  const all = networks.flatMap((each) => [...each.loss.train.values, ...each.loss.val.values]).filter((value) => value > 0 && Number.isFinite(value)).map(logged);
   const range = all.length ? [Math.min(...all), Math.max(...all)] : [-1, 0], last = ofSteps(steps.at(-1));
   const ticks = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6].filter((step) => step <= steps.at(-1)).map(ofSteps);
   const names = { x: "step", y: "loss", label: (value) => grouped(Math.round(10 ** value - 1)), labelY: unlogged };
@@ -27,7 +26,7 @@ function drawLosses(network, frame) {
     }
     context.globalAlpha = 1;
   };
-  beside.filter((each) => each !== network).forEach((each) => curves(each, 0.25));
+  networks.filter((each) => each !== network).forEach((each) => curves(each, 0.25));
   curves(network, 1);
   const x = scale.x(ofSteps(steps[state.place]));
   context.strokeStyle = colour("ink");
