@@ -69,6 +69,8 @@ def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -
     where = f"_target_={class_path}"
     try:
         return import_class(class_path, kind)(*arguments, **named)
+    except UserError:  # a ValueError, too
+        raise
     except SystemExit as error:
         raise RunFailed(f"{class_path} called exit({error.code})") from error
     except ImportError as error:
