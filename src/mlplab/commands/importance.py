@@ -1,6 +1,7 @@
 """The command evaluate with `importance=true`: which columns matter for predictions. Imports no torch yet."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import metrics_of
-from mlplab.console import counted_lines, in_digits, print_line
+from mlplab.console import counted_lines, print_line
 from mlplab.errors import Fault, UserError
 from mlplab.files import write_json
 from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
@@ -144,8 +145,10 @@ def print_importance(importance: Importance, console: Console) -> None:
     table.add_column("column", overflow="fold")
     table.add_column(f"increase of {importance.metric} (mean ± SD)", justify="right")
     shown = importance.columns[:MAX_SHOWN]
+    largest = max(abs(value) for column in shown for value in (column.mean, column.sd))
+    digits = max(0, 3 - math.floor(math.log10(largest))) if largest else 3
     for column in shown:
-        table.add_row(Text(column.name), f"{in_digits(column.mean)} ± {in_digits(column.sd, 2)}")
+        table.add_row(Text(column.name), f"{column.mean:z,.{digits}f} ± {column.sd:,.{digits}f}")
     console.print(table)
     if remaining := len(importance.columns) - len(shown):
         print_line(console, f"… and {remaining:,} less important columns")

@@ -127,18 +127,21 @@ class Workspace:
             self._shared[key] = self.new(width)
         return self._shared[key]
 
-    def parameters_of(self, layer: nn.Module, *names: str) -> Iterator[tuple[Tensor, Tensor]]:
+    def parameters_of(self, layer: nn.Module, *names: str) -> list[tuple[Tensor, Tensor]]:
         """Parameters of a layer, each with where a backward pass writes its gradient."""
+        taken = list[tuple[Tensor, Tensor]]()
         for name in names:
             parameter = getattr(layer, name)
             self._sources.append((layer, name, parameter, parameter.requires_grad))
             values = parameter if self._trained is None else parameter.detach()[self.members]
             in_place = self._trained is not None and parameter.requires_grad
-            self.gradients.append(parameter.grad[self.members] if in_place else torch.zeros_like(values))
-            yield values, self.gradients[-1]
+            gradient = parameter.grad[self.members] if in_place else torch.zeros_like(values)
+            self.gradients.append(gradient)
+            taken.append((values, gradient))
+        return taken
 
     def is_current(self) -> bool:
-        """Whether all parameters are (still) those of their layers, and the same ones are trained."""
+        """Whether all parameters are still those of their layers, and the same ones are trained."""
         return all(
             layer._parameters.get(name) is parameter
             and type(parameter) is nn.Parameter

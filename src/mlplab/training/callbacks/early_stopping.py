@@ -45,7 +45,11 @@ class EarlyStopping(StackCallback):
         self.stop(self.waited >= self.patience, module)
 
     def stop(self, members: Bool[Tensor, " member"] | Sequence[int], module: StackModule) -> None:
-        """Stops those of these members that are active, and copies their tensors."""
+        """Stops those of these members that are active, and copies their tensors.
+
+        Args:
+            members: a mask, or their places.
+        """
         chosen = torch.zeros_like(module.active)
         chosen[members] = module.active[members]
         if chosen.any():
@@ -60,7 +64,7 @@ class EarlyStopping(StackCallback):
 
 
 class ShrinkStack(StackCallback):
-    """Stops training when no run is active, or at most half: a smaller stack continues with these."""
+    """Stops training when no run is active, or when at most half are: then a smaller stack goes on."""
 
     triggered = False
 
@@ -69,7 +73,7 @@ class ShrinkStack(StackCallback):
         stack.trainer.should_stop |= not stack.module.active.any()
 
     def on_epoch(self, stack: "StackTrainer") -> None:
-        """Stops; of a smaller stack, unless this was the last epoch."""
+        """Stops if no run is active; unless this was the last epoch, also if at most half are."""
         module, trainer = stack.module, stack.trainer
         active = module.active_runs().tolist()
         trainer.should_stop |= not any(active)

@@ -100,15 +100,15 @@ def _calibrated(
     rows: Rows
     mean: Predicted
     rows, mean = out_of_fold(held_out, parts)
-    y, weight = table.y[rows], None if table.weight is None else table.weight[rows]
+    y, row_weight = table.y[rows], None if table.weight is None else table.weight[rows]
     threshold, is_chosen = run.config.threshold, run.config.threshold == "auto"
     if threshold == "auto":
-        threshold = best_threshold(mean[:, 1], y[:, 0] == 1, weight, run.config.threshold_metric)
+        threshold = best_threshold(mean[:, 1], y[:, 0] == 1, row_weight, run.config.threshold_metric)
     metrics, classes, targets = Metrics(), module.schema.classes, module.schema.targets
     if module.ensemble > 1:
         # Not by a threshold that these rows have chosen.
         at = DEFAULT_THRESHOLD if is_chosen else threshold
-        found = scores(mean, y, weight, len(classes), targets, at, quantiles)
+        found = scores(mean, y, row_weight, len(classes), targets, at, quantiles)
         metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in found.items()}
         metrics["members"] = len(members)
     if module.network.linear_path is not None:
