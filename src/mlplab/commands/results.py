@@ -11,12 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from mlplab.config.metrics import MAIN
+from mlplab.config.metrics import MAIN, sign_of
 from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.best_trial import TRIAL
+from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score
 from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_order
 from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
@@ -24,8 +25,11 @@ from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, witho
 from mlplab.runs.discovery import runs_in
 from mlplab.runs.run_file import unpacked
 
-MOST_ROWS = 20
-"""Configurations that are shown, unless the rows are asked for."""
+MOST_TRIALS = 20
+"""Trials of a search that are shown, unless all are asked for."""
+
+SETTINGS = "settings"
+"""The column about runs that have a row each."""
 
 MOST_NAMES = 2
 """Runs of a row that are named."""
@@ -160,19 +164,56 @@ def results_of_table(runs: Sequence[RunResult], by: Sequence[str] | None, sort: 
 
 
 def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> Results:
-    """The finished trials of a search, or the others if none has finished. The notes count all trials."""
+    """The best finished trials of a search, or with `sort` all; the others if none has finished.
+
+    The notes count all trials.
+    """
     results = results_of_table(trials, [RUN, *varying_keys(trials)], sort)
     done = results.frame.filter(pl.col("runs") > 0)
-    return replace(results, frame=results.frame if done.is_empty() else done, notes=(counts_of(trials),))
+    frame = results.frame if done.is_empty() else done
+    notes = [counts_of(trials)]
+    if not sort and len(frame) > MOST_TRIALS:
+        monitor, frame = results.metrics[0], frame.head(MOST_TRIALS)
+        notes.insert(0, f"the best {MOST_TRIALS} by {monitor}; all: --sort {monitor}")
+    return replace(results, frame=frame, notes=tuple(notes))
 
 
-def in_short(results: Results) -> Results:
-    """The best configurations, if there are many, with a note that says how to see all."""
-    if len(results.frame) <= MOST_ROWS:
-        return results
-    monitor = results.metrics[0]
-    note = f"the best {MOST_ROWS} by {monitor}; all: --sort {monitor}"
-    return replace(results, frame=results.frame.head(MOST_ROWS), notes=(note, *results.notes))
+def results_by_folder(runs: Sequence[RunResult]) -> list[Results]:
+    """The results of each table: a row for each single run, and one for the best of each sweep.
+
+    The column `settings` says how many configurations or trials that is the best of, what its score is
+    averaged over, and the values that most other rows do not have.
+    """
+    return [_best_of_folders(table) for table in by_table(runs)]
+
+
+def _best_of_folders(runs: Sequence[RunResult]) -> Results:
+    metrics, folders = compared_metrics(runs), by_folder(runs)
+    ranked = [[*configurations(some, varying_keys(some), metrics[0]).values()] for some in folders.values()]
+    keys = varying_keys([best[0] for best, *_ in ranked])
+    values = [dict(zip(keys, best[0].values(keys), strict=True)) for best, *_ in ranked]
+    usual = {key: Counter(of_run[key] for of_run in values).most_common(1)[0][0] for key in keys}
+    rows = []
+    for (folder, group), (best, *others), of_run in zip(folders.items(), ranked, values, strict=True):
+        odd = {key: value for key, value in of_run.items() if value != usual[key]}
+        number = len(group) if trials_in_order(group) else len(others) + 1
+        means = f"best of {number}" if others else None, (averaged_over(best) or "").partition(",")[0]
+        parts = *means, _unfinished(group), labelled([*odd], [*odd.values()])
+        scores = {name: score(best, name).mean for name in metrics}
+        rows.append({RUN: str(folder), SETTINGS: ", ".join(filter(None, parts)), **scores})
+    frame, is_high_best = pl.DataFrame(rows).fill_nan(None), sign_of(metrics[0]) < 0
+    frame = frame.sort(metrics[0], descending=is_high_best, nulls_last=True)
+    return Results(table_title(runs), (RUN, SETTINGS), metrics, frame)
+
+
+def by_folder(runs: Sequence[RunResult]) -> dict[Path, list[RunResult]]:
+    """Runs by their sweep's folder, or their own. In a sweep, they are named by their keys."""
+    folders: dict[Path, list[RunResult]] = {}
+    for run in runs:
+        folder = run.folder.resolve()
+        is_of_sweep = "=" in folder.name or TRIAL.fullmatch(folder.name)
+        folders.setdefault(folder.parent if is_of_sweep else folder, []).append(run)
+    return folders
 
 
 def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:
@@ -198,11 +239,8 @@ def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "
 
 
 def _names(runs: Sequence[RunResult]) -> str | None:
-    """The names of a few runs; of those of a sweep, which are named by their keys, that of the sweep."""
-    folders = [run.folder.resolve() for run in runs]
-    names = {
-        (each.parent if "=" in each.name or TRIAL.fullmatch(each.name) else each).name for each in folders
-    }
+    """The names of a few runs; of runs that are named by their keys, that of their sweep."""
+    names = {folder.name for folder in by_folder(runs)}
     return ", ".join(sorted(names)) if len(names) <= MOST_NAMES else None
 
 

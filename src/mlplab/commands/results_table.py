@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.commands.render import NOTHING, format_mean
-from mlplab.commands.results import Results
+from mlplab.commands.results import SETTINGS, Results
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.run_result import RUN
 
@@ -47,15 +47,17 @@ def results_table(
 
     Keys have short names, and a column each if they fit beside two metrics, else one for all. Those that are
     null or the same in all rows are left out, as are the last metrics. With a label, all keys have one column
-    of that name, and there may be baselines below the configurations.
+    of that name, and there may be baselines below the configurations. `SETTINGS` are cut, not wrapped.
     """
+    is_cut = SETTINGS in results.by
     configurations = results.frame.to_dicts()
     rows = [*configurations, *baselines]
     by = [name for name in results.by if _differs([row[name] for row in configurations])]
     overs = {row.get("over") for row in configurations}
     has_over = len(overs) > 1 or not by
     unfinished = [row.get("not done") or "" for row in rows]
-    names = [_Column(RUN, _names([row[RUN] for row in configurations]), NAME_WIDTH)] if RUN in by else []
+    least = None if is_cut else NAME_WIDTH
+    names = [_Column(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
     keys = _keys(configurations, [key for key in by if key != RUN])
     over = [_Column("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
     last = [_Column("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
@@ -65,7 +67,7 @@ def results_table(
     def fits(*columns: _Column) -> bool:
         return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
 
-    if label or not fits(*keys, *scores[:FEWEST_METRICS]):
+    if label or not (is_cut or fits(*keys, *scores[:FEWEST_METRICS])):
         cells = [_label(keys, number) for number in range(len(configurations))]
         cells += [row["label"] for row in baselines]
         keys = [_Column(label or "configuration", cells, LABEL_WIDTH)]
@@ -80,7 +82,8 @@ def results_table(
     for column in columns:
         table.add_column(Text(column.header), overflow="fold", no_wrap=column.least is None)
     for number, texts in enumerate(zip(*(column.cells for column in columns), strict=True), 1):
-        table.add_row(*map(Text, texts), end_section=bool(baselines) and number == len(configurations))
+        line = [Text(text, no_wrap=is_cut, overflow="ellipsis" if is_cut else None) for text in texts]
+        table.add_row(*line, end_section=bool(baselines) and number == len(configurations))
     return table
 
 

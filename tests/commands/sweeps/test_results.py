@@ -2,6 +2,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -197,8 +198,12 @@ def test_tables_have_titles_and_runs_names(on_terminal: Terminal, tables: Path) 
         "houses.csv → price (numbers)",
         "concrete → target (numbers)",
     ]
-    assert [row[0] for row in cells] == ["again, houses", "first", "sweep"]
-    assert [row[1] for row in cells[1:]] == ["0.1", "0.2"]
+    assert [row[:2] for row in cells[2:]] == [["first", "–"], ["sweep", "2 seeds, lr=0.2"]]
+    assert [row[0] for row in cells[:2]] == ["again", "houses"]
+    lines = on_terminal(80, str(tables), "--sort", "val/rmse")
+    assert [line.split("│")[1].strip() for line in lines if line.startswith("│")] == [
+        *("again, houses", "first", "sweep")
+    ]
     assert "na_values" not in "".join(lines)
     assert "first" not in "".join(on_terminal(80, str(tables), "--by", "optimizer.lr"))
 
@@ -283,6 +288,33 @@ def test_a_mixed_folder_is_readable(on_terminal: Terminal, mixed: Path, width: i
     assert not any(other in text for other in ("log_loss", "…", "optimizer."))
     for needed in ("lr", "val/rmse", "test/rmse", "± 1 ", "1 running", "0.001", "[64,64]", "[128,128,128]"):
         assert needed in text, needed
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_a_folder_has_a_line_for_each_run_and_each_sweep(
+    on_terminal: Terminal, search: Path, width: int
+) -> None:
+    names = [f"2026-11-30_08-2{number}-46-102862_15793" for number in range(5)]
+    shared = {"monitor": "val/mae", "model": {"hidden": [8] * 9}}
+    for number, name in enumerate(names):
+        lr, scores = 0.1 if number else 0.2, {"val/mae": 5.0 + number}
+        write(search.parent / name, lr, number, 5.0, scores=scores, **shared)
+    for fold in range(3):
+        more: dict[str, Any] = {"data": {"split": {"fold": fold}}, "scores": {"val/mae": 4.5 + fold}}
+        write(search.parent / f"folds/fold={fold}", 0.1, 0, 5.0, **more, **shared)
+    for lr, fold, seed in product((0.1, 0.3), range(2), range(2)):
+        more = {"data": {"split": {"fold": fold}}, "scores": {"val/mae": 90 * lr}}
+        write(search.parent / f"grid/lr={lr},fold={fold},seed={seed}", lr, seed, 5.0, **more, **shared)
+    write(search.parent / "unfinished", 0.1, 9, None, status="running", **shared)
+    lines = on_terminal(width, str(search.parent))
+    assert max(map(len, lines)) <= width
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert [row[0] for row in rows] == ["search", names[0], "folds", *names[1:], "grid", "unfinished"]
+    settings = [row[1] for row in rows]
+    assert settings[0].startswith("best of 60, 3 ")
+    assert settings[1:3] == ["lr=0.2", "3 folds"]  # most have another rate, and no fold
+    assert settings[3:] == ["–"] * 4 + ["best of 2, 2 folds", "1 running"]
+    assert [row[2] for row in rows] == ["3", "5", "5.5", "6", "7", "8", "9", "9", "–"]
 
 
 def test_keys_without_a_difference_are_hidden_on_a_terminal_only(

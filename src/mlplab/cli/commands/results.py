@@ -5,8 +5,9 @@ mlplab results outputs/sweep --by optimizer.lr --sort optimizer.lr
 mlplab results outputs/a outputs/b --by run --format csv > results.csv
 
   FOLDER …      of runs or sweeps, or outputs; or files NAME.mlplab
-  --by KEYS     keys to group by, with commas between them, or `run`; by default
-                all that vary, but seeds and folds
+                Several have a line each: of a sweep, that of its best configuration
+  --by KEYS     keys to group by, with commas between them, or `run`; of one sweep,
+                all that vary by default, but seeds and folds
   --sort NAME   a metric (best first), or a key of --by; by default the
                 validation metric of the runs
   --format csv  prints all digits
@@ -33,8 +34,9 @@ def main(words: Sequence[str]) -> None:
     from rich.console import Console
 
     from mlplab.commands.results import (
-        in_short,
+        by_folder,
         read_runs,
+        results_by_folder,
         results_by_table,
         results_csv,
         results_of_search,
@@ -50,7 +52,9 @@ def main(words: Sequence[str]) -> None:
         return
     if by is None and trials_in_order(runs):
         tables = [results_of_search(runs, arguments.sort)]
-    else:
+    elif by or arguments.sort or len(by_folder(runs)) == 1:
         tables = results_by_table(runs, by, arguments.sort)
-    for results in tables if by or arguments.sort else map(in_short, tables):
+    else:
+        tables = results_by_folder(runs)
+    for results in tables:
         console.print(results_table(results, console.width, results.title if len(tables) > 1 else None))
