@@ -168,6 +168,7 @@ def test_unknown_keys_are_reported_with_the_nearest() -> None:
 def test_an_unknown_key_may_stand_for_one_with_its_words(key: str, remedy: str) -> None:
     assert remedy in unknown_key(key).remedy
     assert unknown_key("data.path").remedy.endswith("add data=csv")
+    assert "belongs" not in unknown_key("optimizer.lr_factors.biases").remedy
 
 
 HOSTILE = [

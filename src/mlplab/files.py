@@ -90,7 +90,7 @@ def check_absent(path: Path) -> None:
 def write_json(path: Path, content: object, *, synced: bool = True) -> None:
     """Writes a JSON file, completely or not at all; `synced` as in `replacing`."""
     with replacing(path, synced=synced) as partial:
-        partial.write_text(json.dumps(content, indent=2, default=os.fspath) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import slurm as slurm_engine
 from mlplab.sweeps.engines import slurm_task, worker
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine, WorkerLost, open_engine
+from mlplab.sweeps.engines.engine import Engine, WorkerLost, check_engine_installed, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import run_job, write_job
@@ -157,7 +157,7 @@ def with_patch(target: object, name: str, value: object) -> Train:
     return train
 
 
-OTHER_VERSIONS = with_patch(worker, "versions", lambda: dict.fromkeys(VERSIONS, "1.0"))
+OTHER_VERSIONS = with_patch(worker, "versions", lambda: {"torch": "1.0"})
 NO_LOCKS = with_patch(FolderLock, "acquire", raises(UserError(Fault("it has no file locks"))))
 FULL_DISK = with_patch(training, "train_stack", raises(DISK_IS_FULL))
 
@@ -165,7 +165,7 @@ FULL_DISK = with_patch(training, "train_stack", raises(DISK_IS_FULL))
 @pytest.mark.parametrize(
     ("way", "error", "message"),
     [
-        (OTHER_VERSIONS, UserError, f"worker .*found .*, torch 1.0, .* torch {VERSIONS['torch']}"),
+        (OTHER_VERSIONS, UserError, f"worker .*found .*lab None, torch 1.0, .* torch {VERSIONS['torch']}"),
         (lambda path: run_job(path.with_name("other")), UserError, "is not seen by the worker .*"),
         (lambda path: None, UserError, "run: a worker's results are not seen here"),
         (NO_LOCKS, UserError, "it has no file locks"),
@@ -242,6 +242,7 @@ def test_a_worker_trains_the_stack_that_was_written(
 
 
 def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others train on as one stack."""
     names, cache, trained = ("a", "b", "c"), DataCache(), list[list[str]]()
     short, longer = (
         [run for name in names for run in planned(tmp_path, name, f"trainer.max_epochs={epochs}").runs]
@@ -259,7 +260,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(training, "train_runs", train)
     stack = PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt")
     train_stack(stack, Console(file=io.StringIO()), cache)
-    assert trained == [["a", "b", "c"], ["a"], ["b"], ["c"]]
+    assert trained == [["a", "b", "c"], ["b"], ["a", "c"]]
     outcomes = [read_metrics(tmp_path / name) for name in names]
     assert [outcome["status"] for outcome in outcomes] == ["done", "failed", "done"]
     assert [outcome.get("epochs") for outcome in outcomes] == [2, None, 2]
@@ -329,6 +330,7 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def opened(root: Path, engine: dict[str, object]) -> Engine:
+    check_engine_installed(launcher(engine).engine)
     return open_engine(launcher(engine), root, DataCache(), "auto")
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mlplab.cli.terminal import print_usage
 from mlplab.config.parsing import validated
 from mlplab.config.types import Text as Text
 from mlplab.errors import Fault, UserError
@@ -24,16 +23,12 @@ class OfRuns(Arguments):
     runs: Text = "best"
 
 
-def read_arguments(words: Sequence[str], arguments: type[Arguments], usage: str | None = None) -> Any:
-    """Parses `key=value` words; prints the usage instead, and exits, if they ask for it, or there are none.
-
-    Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
+def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
+    """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
 
     Raises:
         UserError: if a word is not key=value, a key is given twice, or a value is invalid.
     """
-    if usage:
-        print_usage(words, usage)
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")

@@ -61,7 +61,6 @@ def compose_sweep(
             choices=common.hydra.runtime.choices,
             settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
             launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
-            accelerator=common.trainer.accelerator,
             compose=_RunComposer(lambda run: compose([*run, *always]), root, common, shared).runs,
         )
 

@@ -115,14 +115,15 @@ def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     return options
 
 
-def _walk(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+def _walk(
+    section: type[BaseModel], prefix: str = "", options: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
     """The full keys of a section, their types, and the options that have them."""
     for field, info in section.model_fields.items():
-        yield (key := f"{prefix}{info.alias or field}"), info.annotation, ()
+        yield (key := f"{prefix}{info.alias or field}"), info.annotation, options
         for variant in (variants := [*_sections(info.annotation)]):
             name = variant.model_fields.get("name") if len(variants) > 1 else None
-            for inner, kind, option in _walk(variant, f"{key}."):
-                yield inner, kind, option or (get_args(name.annotation) if name else ())
+            yield from _walk(variant, f"{key}.", get_args(name.annotation) if name else ())
 
 
 def _sections(kind: Any) -> Iterator[type[BaseModel]]:

@@ -179,7 +179,7 @@ def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
 
 
 @cache
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """The versions of Python, and of the packages that results depend on."""
     packages = ("mlplab", "torch", "lightning", "hydra-core", "torchmetrics", "polars", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
@@ -188,7 +188,7 @@ def versions() -> dict[str, str]:
 @cache
 def _environment() -> dict[str, Any]:
     """The part of `environment.json` that is the same for all runs of a process."""
-    return {"versions": versions(), "platform": platform.platform(), "git": _git_state()}
+    return {"versions": package_versions(), "platform": platform.platform(), "git": _git_state()}
 
 
 def _git_state() -> dict[str, Any] | None:

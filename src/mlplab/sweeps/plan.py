@@ -1,6 +1,7 @@
 """Which runs of a sweep share a stack, and how many stacks train at a time."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +66,7 @@ class Plan:
         stacks = [[run.folder for run in stack] for stack in self.stacks]
         planned = {folder for stack in stacks for folder in stack}
         earlier = [stack for stack in read_stacks(root) if planned.isdisjoint(stack)]
-        names = [[run.relative_to(root) for run in stack] for stack in [*earlier, *stacks]]
+        names = [[os.fspath(run.relative_to(root)) for run in stack] for stack in [*earlier, *stacks]]
         write_json(root / PLAN_FILE, {"stacks": names})
 
 
@@ -88,7 +89,7 @@ def make_plan(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine:
         init_from = initial_run(run)
         return init_from and (init_from, *activations(run.config))
 
-    groups: dict[str, list[PlannedRun]] = {}
+    earlier, groups = read_stacks(engine.root), dict[str, list[PlannedRun]]()
     for run in runs:
         groups.setdefault(stack_key(run, engine.cache), []).append(run)
     all_refused, stacks = list(refused), list[Sequence[PlannedRun]]()
@@ -101,7 +102,7 @@ def make_plan(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine:
             left = {run.folder: run for run in buildable}
             resumed = [
                 [left.pop(folder) for folder in dict.fromkeys(folders)]
-                for folders in read_stacks(engine.root)
+                for folders in earlier
                 if left.keys() >= set(folders)
             ]
             stacks += resumed

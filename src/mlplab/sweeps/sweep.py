@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
@@ -16,7 +16,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposeRuns, check_runs
 from mlplab.sweeps.draw_sweep import draw_sweep
-from mlplab.sweeps.engines.engine import Engine, open_engine
+from mlplab.sweeps.engines.engine import Engine, check_engine_installed, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import Runs, grid, varying
 from mlplab.sweeps.launch import launch
@@ -35,7 +35,6 @@ class ComposedSweep:
 
     Attributes:
         choices: the option of each group.
-        accelerator: of the runs, unless they differ in it.
         compose: the runs with these overrides, by the names of their folders.
     """
 
@@ -44,7 +43,6 @@ class ComposedSweep:
     choices: Mapping[str, object]
     settings: config.Sweep
     launcher: config.Launcher
-    accelerator: str
     compose: ComposeRuns
 
 
@@ -57,34 +55,38 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
     """
     root, settings = composed.root, composed.settings
     searches = is_search(composed.overrides, settings)
+    check_engine_installed(composed.launcher.engine)
     check_sweep_folder(root, searches=searches)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with FolderLock(root).held():
-            engine = open_engine(composed.launcher, root, cache, composed.accelerator)
-            with closing(engine):
-                launcher = SweepLauncher(composed, engine, console, progress)
-                if searches:
-                    from mlplab.sweeps.search.search import search
+        launcher = SweepLauncher(composed, cache, console, progress)
+        with FolderLock(root).held(), closing(launcher):
+            if searches:
+                from mlplab.sweeps.search.search import search
 
-                    search(launcher)
-                else:
-                    _train_grid(launcher, grid(composed.overrides), settings.ensemble)
+                search(launcher)
+            else:
+                _train_grid(launcher, grid(composed.overrides), settings.ensemble)
     finally:
         for folder in created:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
 
 
-@dataclass(frozen=True)
+@dataclass
 class SweepLauncher:
-    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
+    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches.
+
+    Attributes:
+        engine: it is opened for the first runs that have been checked.
+    """
 
     composed: ComposedSweep
-    engine: Engine
+    cache: DataCache
     console: Console
     progress: Console
+    engine: Engine = field(init=False)
 
     def launch(
         self, overrides: Runs, brackets: Mapping[str, Bracket], *, alone: bool = False
@@ -99,19 +101,31 @@ class SweepLauncher:
             Interrupted: after SIGINT or SIGTERM, with the training states saved.
         """
         composed = self.composed.compose(overrides)
-        runs, refused = check_runs(composed, self.engine.cache, alone=alone)  # before torch is imported
+        runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
         runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
-        results = launch(runs, refused, self.engine, self.progress)
+        results = launch(runs, refused, self.opened(runs[0].config), self.progress)
         return [results[run.folder] for run in composed]
+
+    def opened(self, run: config.ResolvedConfig) -> Engine:
+        """The engine; opened for runs such as this one, unless it is."""
+        if not hasattr(self, "engine"):
+            launcher, root = self.composed.launcher, self.composed.root
+            self.engine = open_engine(launcher, root, self.cache, run.trainer.accelerator)
+        return self.engine
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if hasattr(self, "engine"):
+            self.engine.close()
 
 
 def _train_grid(launcher: SweepLauncher, runs: Runs, ensemble: int | None) -> None:
     """Trains all runs of a grid, draws and prints the best, and chooses an ensemble of that size."""
-    root, engine = launcher.composed.root, launcher.engine
+    root = launcher.composed.root
     alone = varying(launcher.composed.overrides) == {FOLD}
     results = results_of(root, launcher.launch(runs, {}, alone=alone))
     try:
-        draw_sweep(results, engine)
+        draw_sweep(results, launcher.engine)
     finally:  # a full disk or Ctrl-C takes only the figures
         commands = [] if alone else _winner_commands(launcher, winner(results, runs))
         failures = summarize(root, results, launcher.console, commands)
@@ -119,14 +133,14 @@ def _train_grid(launcher: SweepLauncher, runs: Runs, ensemble: int | None) -> No
         with heavy_imports():
             from mlplab.commands.select_ensemble import print_choice, select_ensemble
 
-        print_choice(select_ensemble(root, ensemble, engine.cache), launcher.console)
+        print_choice(select_ensemble(root, ensemble, launcher.cache), launcher.console)
     if failures:
         raise RunFailed(failures)
 
 
 def _winner_commands(launcher: SweepLauncher, overrides: Sequence[Override]) -> list[str]:
     """Lines that say which networks were scored if a run alone would be another; none for a frame."""
-    cache = launcher.engine.cache
-    if not overrides or cache.frame is not None:
+    if not overrides or launcher.cache.frame is not None:
         return []
-    return with_introduction(training_commands(launcher.composed.compose, overrides, cache))
+    commands = training_commands(launcher.composed.compose, overrides, launcher.cache)
+    return with_introduction(commands) if len(commands) > 1 else []

@@ -8,8 +8,9 @@ from itertools import chain
 from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, FolderInUse, Interrupted, reason_of
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
 from mlplab.runs import checkpoint
+from mlplab.runs.observers.training_states import state_error
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.train import train_runs
 from mlplab.sweeps.planned_stack import PlannedStack, record_error
@@ -50,7 +51,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
 
 
 def _train(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exception]:
-    """Trains those runs of a stack that have not ended; if one fails, one after another, to find out."""
+    """Trains those runs of a stack that have not ended; if one fails, one after another."""
     left = (run for run in stack.runs if not has_ended(run.folder, run.config))
     runs = [replace(run, resume=was_started(run.folder)) for run in left]
     if not runs:
@@ -63,4 +64,9 @@ def _train(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exce
     except Exception as error:
         if len(runs) == 1:
             return record_error(runs[0], error)  # its log has the traceback
-        return list(chain(*(_train(replace(stack, runs=[run]), console, cache) for run in runs)))
+        # Runs whose training states cannot be used fail, and the others train together. If there is none, all
+        # train alone, to find out which one failed.
+        resumed = [run for run in runs if run.resume and isinstance(error, UserError)]
+        alone = [run for run in resumed if state_error(run, cache)] or runs
+        groups = [*([run] for run in alone), [run for run in runs if run not in alone]]
+        return list(chain(*(_train(replace(stack, runs=group), console, cache) for group in groups)))

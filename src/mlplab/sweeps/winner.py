@@ -11,7 +11,7 @@ from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import by_table
 from mlplab.runs.compare.varying_keys import REPEATS, common_monitor, varying_keys
 from mlplab.runs.resolve import resolved
-from mlplab.sweeps.checks import ComposedRun, ComposeRuns
+from mlplab.sweeps.checks import ComposeRuns, RefusedRun
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.typed_commands import command_line
 
@@ -38,18 +38,20 @@ def winner(runs: Sequence[RunResult], overrides: Runs) -> Sequence[Override]:
 def training_commands(compose: ComposeRuns, overrides: Sequence[Override], cache: DataCache) -> list[str]:
     """The command that trains a configuration as the sweep did, and that of a run alone, if it differs.
 
-    With `ensemble=auto`, networks of a sweep are scored one by one, and a run alone is an ensemble.
+    With `ensemble=auto`, networks of a sweep are scored one by one, and a run alone is an ensemble. There is
+    none if the overrides need the fold that they lack.
     """
     [run] = compose({"": overrides})
-    assert isinstance(run, ComposedRun)  # as it has been trained
+    if isinstance(run, RefusedRun):
+        return []
     sizes = [resolved(run.config, cache, alone=alone).ensemble for alone in (False, True)]
     lines = [line for line in lines_of(overrides) if not NOT_OF_A_RUN.match(line)]
     return [command_line("train", *lines, f"ensemble={size}") for size in dict.fromkeys(sizes)]
 
 
 def with_introduction(commands: Sequence[str]) -> list[str]:
-    """Lines that say what `training_commands` train; none if there is one command."""
-    if len(commands) == 1:
-        return []
+    """The lines of `training_commands`; if there are two, after one that says what they train."""
+    if len(commands) < 2:
+        return [*commands]
     size = commands[1].rpartition("=")[2]
     return [f"Single networks were scored. To train the best again, or an ensemble of {size}:", *commands]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from commands.mistakes import Mistake, assert_refused, each
+from commands.mistakes import Mistake, assert_refused, each, write_files
 from support import SMALL, Ended, left_behind, status_of, without_notes
 
 from mlplab.runs import checkpoint
@@ -95,7 +95,10 @@ WRONG = {
         ["different losses cannot be compared (found loss=mse, loss=mae, loss=huber)", "monitor=val/rmse"],
     ),
     "a section": (["data=synthetic", "data.features={a:1},{b:2}"], ["data.features"]),
-    "all values wrong": (["optimizer.lr=0,-1"], ["optimizer.lr: invalid value", "greater than 0"]),
+    "all values wrong": (
+        ["optimizer.lr=0,-1", "hydra/launcher/engine=slurm"],  # which is not here
+        ["optimizer.lr: invalid value", "greater than 0"],
+    ),
     "a launcher of Hydra's": (["hydra/launcher=basic"], ["hydra/launcher: is not supported"]),
     "a sweeper of Hydra's": (["hydra/sweeper=basic"], ["hydra/sweeper: is not supported"]),
     "the names of folders": (["hydra.sweep.subdir=a"], ["hydra.sweep.subdir: is not supported"]),
@@ -193,6 +196,14 @@ def test_a_sweep_says_how_its_winner_is_trained(command: Command, tmp_path: Path
     fold, again = (read_metrics(tmp_path / "outputs" / name) for name in ("s/seed=1,lr=0.01", "again"))
     assert {**fold, "seconds": 0} == {**again, "seconds": 0}
     assert trained_by(command("-m", *small, "ensemble=1", "seed=range(2)", "name=typed")) == []
+
+
+def test_no_command_is_shown_for_a_winner_that_needs_a_fold(command: Command, tmp_path: Path) -> None:
+    own = "# @package _global_\ndefaults: [override /data/split: kfold]\ndata: {split: {folds: 9, fold: 7}}\n"
+    write_files(tmp_path, {"conf/mlplab.yaml": "", "conf/experiment/folds.yaml": own})
+    folds = ("experiment=folds", "data.split.folds=3", "data.split.fold=0,1", "optimizer.lr=0.1,0.01")
+    ended = command("-m", *SMALL, "ensemble=auto", *folds, "name=s")
+    assert (ended.status, trained_by(ended)) == (0, []), ended.err
 
 
 @pytest.mark.parametrize("named", [["name=s"], []])

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mlplab.cli.arguments import OfRuns, Text, read_arguments
-from mlplab.cli.terminal import log_loading
+from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.errors import Fault, UserError
 from mlplab.imports import heavy_imports
 
@@ -36,7 +36,8 @@ class Evaluate(OfRuns):
 
 def main(words: Sequence[str]) -> None:
     """Prints a table of scores; with `select`, after the runs of the ensemble that it chooses."""
-    arguments: Evaluate = read_arguments(words, Evaluate, __doc__)
+    print_usage(words, __doc__)
+    arguments: Evaluate = read_arguments(words, Evaluate)
     if arguments.select and arguments.model_fields_set > {"run", "select"}:
         remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{arguments.select}.json"
         raise UserError(Fault("takes no key but run=", f"select={arguments.select}", remedy=remedy))

@@ -23,7 +23,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mlplab.cli.arguments import OfRuns, Text, read_arguments
-from mlplab.cli.terminal import log_loading
+from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.config.types import Levels
 from mlplab.console import wrapped
 from mlplab.errors import Fault, UserError
@@ -49,7 +49,8 @@ def main(words: Sequence[str]) -> None:
     Raises:
         UserError: if an argument is not one of this kind of file.
     """
-    arguments: Export = read_arguments(words, Export, __doc__)
+    print_usage(words, __doc__)
+    arguments: Export = read_arguments(words, Export)
     output, run = Path(arguments.output) if arguments.output else None, Path(arguments.run)
     if output is None or output.suffix == ".onnx":
         lines = _onnx(arguments, run, output)

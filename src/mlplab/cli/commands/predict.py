@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mlplab.cli.arguments import OfRuns, Text, read_arguments
-from mlplab.cli.terminal import log_loading
+from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.config.types import Levels
 from mlplab.imports import heavy_imports
 
@@ -42,7 +42,8 @@ class Predict(OfRuns):
 
 def main(words: Sequence[str]) -> None:
     """Writes the output file."""
-    arguments: Predict = read_arguments(words, Predict, __doc__)
+    print_usage(words, __doc__)
+    arguments: Predict = read_arguments(words, Predict)
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch

@@ -52,6 +52,15 @@ def resume_groups(
     ]
 
 
+def state_error(run: PlannedRun, cache: DataCache) -> UserError | None:
+    """Why a run cannot resume from its own training state; None if it can."""
+    try:
+        saved_state(run.folder, run.config, cache.data(run.config))
+    except UserError as error:
+        return error
+    return None
+
+
 def saved_state(folder: Path, run: ResolvedConfig, data: RunData) -> StackState | None:
     """The training state in a run's own checkpoint; None if training must start from the beginning.
 

@@ -69,20 +69,24 @@ class Engine(ABC):
         """Ends the workers."""
 
 
+def check_engine_installed(engine: config.Engine) -> None:
+    """Raises `UserError` if the package of an engine is not installed."""
+    packages = {"local": list[str](), "slurm": ["submitit"], "ray": ["ray"]}[engine.name]
+    check_installed(f"hydra/launcher/engine={engine.name}", engine.name, *packages)
+
+
 def open_engine(launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> Engine:
     """The engine of the sweep in the folder `root`.
 
     Raises:
-        UserError: if its package is not installed, or the cluster cannot be reached.
+        UserError: if the cluster cannot be reached.
     """
     match launcher.engine:
         case config.SlurmEngine() as section:
-            check_installed("hydra/launcher/engine=slurm", "slurm", "submitit")
             from mlplab.sweeps.engines.slurm import SlurmJobs
 
             return SlurmJobs(launcher, root, cache, section)
         case config.RayEngine() as section:
-            check_installed("hydra/launcher/engine=ray", "ray", "ray")
             from mlplab.sweeps.engines.ray_cluster import RayCluster
 
             return RayCluster(launcher, root, cache, section)

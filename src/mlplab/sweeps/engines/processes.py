@@ -135,7 +135,7 @@ class _Worker:
             self.job = self.pool.submit(function, *arguments)
         except BrokenProcessPool:
             self._start()
-            return self.submit(function, *arguments)
+            self.job = self.pool.submit(function, *arguments)
         return self.job
 
 

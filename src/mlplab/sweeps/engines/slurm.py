@@ -25,10 +25,9 @@ from mlplab import config
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError
 from mlplab.files import read_json, write_json
-from mlplab.runs.folder import versions
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.engines.slurm_task import Task, read_error
-from mlplab.sweeps.engines.worker import write_job
+from mlplab.sweeps.engines.worker import versions, write_job
 from mlplab.sweeps.folder import SLURM
 from mlplab.sweeps.planned_stack import PlannedStack
 

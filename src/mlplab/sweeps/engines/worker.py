@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
 from mlplab.files import write_json
 from mlplab.imports import frozen_objects, heavy_imports
-from mlplab.runs.folder import versions
+from mlplab.runs.folder import package_versions
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
 from mlplab.sweeps.planned_stack import PlannedStack
 
@@ -36,10 +37,10 @@ def write_job(stack: PlannedStack) -> Path:
     path = stack.file.with_suffix(".json").absolute()
     content = {
         "versions": versions(),
-        "directory": Path.cwd(),  # from which relative paths lead
+        "directory": os.fspath(Path.cwd()),  # from which relative paths lead
         "search_path": sys.path,
         "custom_classes": os.environ.get(VARIABLE, ""),
-        "stack": AS_STACK.dump_python(stack),
+        "stack": to_jsonable_python(AS_STACK.dump_python(stack), inf_nan_mode="constants"),
     }
     write_json(path, content)
     return path
@@ -80,6 +81,11 @@ def call_with_tables(function: Callable[..., T], *arguments: Any) -> T:
     return function(_tables(), *arguments)
 
 
+def versions() -> dict[str, str]:
+    """The versions that must be the same in all workers."""
+    return {name: package_versions()[name] for name in ("python", "mlplab", "torch", "lightning")}
+
+
 _tables = cache(DataCache)
 """The tables that this process has read."""
 
@@ -98,8 +104,8 @@ def _read(path: Path) -> dict[str, Any]:
         time.sleep(0.5)
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     here, there = versions(), content["versions"]
-    if differing := [name for name in there if here[name] != there[name]]:
-        found, expected = (listed(f"{name} {known[name]}" for name in differing) for known in (here, there))
+    if names := [name for name in there if here.get(name) != there[name]]:
+        found, expected = (listed(f"{name} {known.get(name)}" for name in names) for known in (here, there))
         what, remedy = "has other versions than the command", "install the same versions on both"
         raise UserError(Fault(what, f"the worker {host}", found, expected, remedy))
     return content

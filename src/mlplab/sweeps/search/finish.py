@@ -70,7 +70,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
                 from mlplab.commands.select_ensemble import ENSEMBLE, select_ensemble
 
             torch.set_num_threads(1)
-            chosen = select_ensemble(root, ensemble, launcher.engine.cache)
+            chosen = select_ensemble(root, ensemble, launcher.cache)
             if chosen.test_scores:
                 rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble: {inside(chosen.file)}")
@@ -85,7 +85,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         console.print(score_table(rows | dict(baselines), title))
         if "reason" in metrics:
             lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-        lines += with_introduction(commands) or commands
+        lines += with_introduction(commands)
         print_line(console, *lines, command_line("report", root), tensorboard_command(root))
     if counts["failed"]:
         raise RunFailed(failures(study))

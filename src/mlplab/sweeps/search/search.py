@@ -30,8 +30,8 @@ def search(launcher: SweepLauncher) -> None:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
         RunFailed: if no trial finished, or some failed.
     """
-    composed, engine = launcher.composed, launcher.engine
-    settings, cache = composed.settings, engine.cache
+    composed, cache = launcher.composed, launcher.cache
+    settings = composed.settings
     space = read_space(composed.overrides, settings.space)
     common = _without_search(composed, space)
     run = resolved(common, cache)
@@ -44,14 +44,16 @@ def search(launcher: SweepLauncher) -> None:
         remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    size = engine.call(StackSize, run)
+    size = launcher.opened(run).call(StackSize, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, defaults, seconds)
     if study.best is None:
         raise RunFailed(failures(study))
     overrides = space.overrides(study.best.params)
-    finish(study, study.best, training_commands(composed.compose, overrides, cache), launcher)
+    commands = training_commands(composed.compose, overrides, cache)
+    assert commands  # as it has been trained
+    finish(study, study.best, commands, launcher)
 
 
 def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:

@@ -44,10 +44,12 @@ class StageStopping(StackCallback):
 
     def _was_in_vain(self, run: int, stack: "StackTrainer") -> bool:
         """Whether a stage has ended in which no network of a run had its best epoch."""
-        module, section, members = stack.module, self.configs[run], _active_members(run, stack)
+        module, section = stack.module, self.configs[run]
+        if section.callbacks.early_stopping.patience != "auto":
+            return False
         ends, epoch = stage_ends(section.scheduler, module.max_epochs), module.completed_epochs
-        is_automatic = section.callbacks.early_stopping.patience == "auto"
-        if not (is_automatic and members and epoch in ends[1:-1]):
+        members = _active_members(run, stack)
+        if not members or epoch not in ends[1:-1]:
             return False
         return bool((stack.best.epochs[members] <= ends[ends.index(epoch) - 1]).all())
 

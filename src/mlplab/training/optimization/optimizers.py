@@ -113,8 +113,11 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
             self._group()
-        step_values = step_tensors if self.rows["weights"].device.type in TENSOR_DEVICES else step_numbers
-        self._values = step_values(self._factors, self.steps - done, self.rows["weights"])
+        before, weights = self.steps - done, self.rows["weights"]
+        if weights.device.type in TENSOR_DEVICES:
+            self._values = step_tensors(self._factors, before, weights)
+        else:
+            self._values = step_numbers(self._factors, before)
 
     def _group(self) -> None:
         """Puts together the members of each part that one call updates."""

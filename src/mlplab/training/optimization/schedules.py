@@ -23,8 +23,6 @@ StepFactors = Float64[Tensor, "factor step member"]
 """Of each member's learning rate in the steps of an epoch, and, unless they are always 1, of its weight decay
 and dropout rate."""
 
-Weights = Float[Tensor, "member weight"]
-
 StepValues = tuple[Any, ...]
 """A step's number, its share in the weight average, each member's learning rate, and, unless they are always
 1, the factors of weight decay and dropout rates."""
@@ -94,7 +92,7 @@ def average_share(number: Any) -> Any:
     return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
 
 
-def step_numbers(factors: StepFactors, before: int, weights: Weights) -> list[StepValues]:
+def step_numbers(factors: StepFactors, before: int) -> list[StepValues]:
     """The values of an epoch's steps, before which so many have been made.
 
     Args:
@@ -104,7 +102,9 @@ def step_numbers(factors: StepFactors, before: int, weights: Weights) -> list[St
     return [(number, average_share(number), *each) for number, each in by_step]
 
 
-def step_tensors(factors: StepFactors, before: int, weights: Weights) -> list[StepValues]:
+def step_tensors(
+    factors: StepFactors, before: int, weights: Float[Tensor, "member weight"]
+) -> list[StepValues]:
     """The same, as tensors where the weights are.
 
     The kernels of the updates read the number and the learning rate as float32 there.
