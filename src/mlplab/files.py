@@ -76,9 +76,10 @@ def check_archive(archive: ZipFile, path: Path) -> None:
         BadZipFile: otherwise.
     """
     parts = archive.infolist()
-    is_compressed = any(part.compress_type != ZIP_STORED for part in parts)
-    if is_compressed or sum(part.file_size for part in parts) > path.stat().st_size:
+    if any(part.compress_type != ZIP_STORED for part in parts):
         raise BadZipFile("it is compressed, which such files never are")
+    if sum(part.file_size for part in parts) > path.stat().st_size:
+        raise BadZipFile("it claims to contain more than the file does")
 
 
 def check_absent(path: Path) -> None:
@@ -150,8 +151,13 @@ class FolderLock:
         finally:
             self.release()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this process has taken it here."""
+        return self._lock.is_locked
+
     def release(self) -> None:
         """Releases the lock and removes its file."""
-        if self._lock.is_locked:
+        if self.is_held:
             (self.folder / LOCK).unlink(missing_ok=True)
             self._lock.release()

@@ -1,7 +1,9 @@
 """Runs that are trained in memory: they write nothing, and are what they would be in a folder."""
 
+import errno
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -10,6 +12,7 @@ from support import left_behind, process
 
 import mlplab
 from mlplab.runs import draw_figures
+from mlplab.runs.observers import open_run
 
 SCRIPT = """
 import sys
@@ -79,6 +82,22 @@ def test_a_saved_run_can_be_trained_for_longer(tmp_path: Path) -> None:
     mlplab.train(rows, "y", **short).save(tmp_path / "r")
     longer = mlplab.train(rows, resume=tmp_path / "r", trainer={"max_epochs": 6}, progress=False)
     assert longer.metrics["epochs"] == 6
+
+
+def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, folder = mlplab.train(frame_of(60), "y", **SMALL), tmp_path / "run"
+    full = Mock(side_effect=OSError(errno.ENOSPC, "full"))
+    for place in ("urls", "log_end"):  # the last at the start, and one at the end
+        with monkeypatch.context() as patch:
+            patch.setattr(open_run, place, full)
+            with pytest.raises(OSError, match="full"):
+                run.save(folder)
+        assert not folder.exists()
+    run.save(folder)
+    before = left_behind(folder)
+    with pytest.raises(mlplab.UserError, match="not empty"):
+        run._source.write(folder)
+    assert left_behind(folder) == before
 
 
 def test_a_report_is_written_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,9 @@ def test_a_folder_in_use_and_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FolderInUse, match="exists and is not empty"):
         RunFolder(tmp_path).create({})
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(FolderInUse, match="exists and is not empty"):
+        RunFolder(tmp_path / "link").create({})
     with pytest.raises(UserError, match="is a file, not a folder") as error:
         RunFolder(tmp_path / "file").create({})
     assert not isinstance(error.value, FolderInUse)  # for which a sweep would wait

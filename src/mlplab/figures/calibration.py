@@ -40,7 +40,8 @@ def calibration(scored: ScoredRows) -> Figure:
     share = f"share of '{scored.classes[1]}'" if binary else "share of correct predictions"
     return _shares(
         pl.DataFrame(points, ["model", "x", "share", "rows"], orient="row"),
-        *(what, share),
+        x=what,
+        y=share,
         title="Calibration",
         subtitle=f"{min(BINS, len(scored.rows))} groups of {scored.count()}",
     )
@@ -50,7 +51,8 @@ def coverage(kind: Kind, scored: ScoredRows, levels: Sequence[float], shares: Se
     """The share of test rows whose target or class is inside, or below a quantile, over the level."""
     return _shares(
         pl.DataFrame({"model": THIS, "x": levels, "share": shares, "rows": len(scored.rows)}),
-        *(f"level of the {kind}", f"share of {kind} that {GOOD[kind]}"),
+        x=f"level of the {kind}",
+        y=f"share of {kind} that {GOOD[kind]}",
         title=f"How often {kind} {GOOD[kind]}",
         subtitle=f"{scored.count()}; dashed: as often as the level says",
     )

@@ -17,7 +17,7 @@ import io
 import logging
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,18 +119,15 @@ def load(path: Path) -> dict[str, Any]:
 
 def _check_size(content: object) -> None:
     """Refuses content that repeats itself by references, and tensors larger than their storage."""
-    for count, part in enumerate(_parts(content)):
+    count, left = 0, [content]
+    while left:
+        count, part = count + 1, left.pop()
         if isinstance(part, Tensor) and part.nbytes > part.untyped_storage().nbytes():
             raise ValueError("a tensor is larger than its storage")
-        if count > MAX_PARTS:
+        if isinstance(part, Mapping | list | tuple | set):
+            left += part.values() if isinstance(part, Mapping) else part
+        if count + len(left) > MAX_PARTS:
             raise ValueError("it claims to contain more than the file does")
-
-
-def _parts(content: object) -> Iterator[object]:
-    yield content
-    if isinstance(content, Mapping | list | tuple | set):
-        for part in content.values() if isinstance(content, Mapping) else content:
-            yield from _parts(part)
 
 
 def damaged(path: Path, reason: str) -> UserError:

@@ -82,10 +82,21 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
         title = BASELINES[names][beside]
         predictions[title] = ensemble.points(models.predict(beside, table.x, rows))
     actual = y.astype(np.int64) if schema.classes else y
-    about, scored = (schema.classes, run.threshold), list[ScoredRows]()
+    scored = list[ScoredRows]()
     for k, target in enumerate(schema.targets[:MOST_TARGETS]):
         of_target = {model: each if schema.classes else each[:, k] for model, each in predictions.items()}
-        scored.append(ScoredRows(target, rows + 1, total, weight[rows], actual[:, k], of_target, *about))
+        scored.append(
+            ScoredRows(
+                target=target,
+                rows=rows + 1,
+                total=total,
+                weight=weight[rows],
+                actual=actual[:, k],
+                predictions=of_target,
+                classes=schema.classes,
+                threshold=run.threshold,
+            )
+        )
     first = scored[0]
     charts: dict[str, Figure | None]
     if schema.classes:

@@ -16,10 +16,9 @@ from typing import Any
 import yaml
 
 from mlplab.config.dotted_keys import differing
-from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
-from mlplab.files import FolderLock, read_json, remove_partial_files, replacing, write_json
+from mlplab.files import LOCK, FolderLock, read_json, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
 from mlplab.runs.versions import VERSION
@@ -57,9 +56,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "metrics.json").touch(exist_ok=False)
-        except FileExistsError:  # made by another process since
-            self.check_unused()
-            raise
+        except FileExistsError:  # made by another process since, or a link that leads nowhere
+            raise self._not_empty() from None
         except OSError as error:
             raise UserError(Fault(f"cannot be created: {error.strerror}", str(self.path))) from error
         try:
@@ -75,10 +73,13 @@ class RunFolder:
         Raises:
             UserError: otherwise.
         """
+        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+            raise self._not_empty()
+
+    def _not_empty(self) -> UserError:
         if self.path.is_file():
-            raise UserError(Fault("is a file, not a folder", str(self.path), remedy=OTHER_FOLDER))
-        if self.path.is_dir() and any(self.path.iterdir()):
-            raise FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
+            return UserError(Fault("is a file, not a folder", str(self.path), remedy=OTHER_FOLDER))
+        return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
 
     def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
         """Prepares the folder of a run that is resumed, and is locked.
@@ -109,12 +110,13 @@ class RunFolder:
         write_config(self.path, config)
 
     def discard(self) -> None:
-        """Removes what `create` has created, if nothing was added."""
-        for name in ("metrics.json", "config.yaml", TRACKERS_FILE, self.source):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / WANDB, ignore_errors=True)
-        with suppress(OSError):
-            (self.path / "checkpoints").rmdir()
+        """Removes what was written since `create`, which takes only empty folders, and the folder."""
+        (self.path / "metrics.json").unlink(missing_ok=True)
+        for path in self.path.glob("*") if self.lock.is_held else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink(missing_ok=True)
         self.lock.release()
         with suppress(OSError):
             self.path.rmdir()

@@ -1,8 +1,8 @@
 """Trains runs in memory: nothing is written to the disk, unless a run is asked to."""
 
 import logging
-import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from math import isfinite
@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.loggers.logger import DummyLogger
 from rich.console import Console
 
 from mlplab.config import TrainConfig
@@ -60,7 +59,7 @@ class RunInMemory(WatchedRun):
     """
 
     name = THIS
-    loggers = (DummyLogger(),)  # for callbacks of the user that need one
+    loggers = ()
     outcome: Outcome
     metrics: Metrics
     page: Plain | None = None
@@ -100,8 +99,8 @@ class RunInMemory(WatchedRun):
     @cached_property
     def model(self) -> Ensemble:
         """The networks that predict."""
-        best = self.best(self.outcome)
-        best.metrics, best.folder = self.metrics, Path(THIS)
+        best = replace(self.best(self.outcome), metrics=self.metrics, folder=Path(THIS))
+        best.check_finite()
         return Ensemble([best])
 
     @property
@@ -141,18 +140,17 @@ class RunInMemory(WatchedRun):
         plan = replace(self.plan, folder=folder)
         opened = OpenRun(plan, self.run.data, self.warm_start, RunFolder(folder), alone=False)
         opened.metrics, folders = self.metrics, RunFolders([opened])
-        folders.on_fit_start()
-        try:
-            for line in self.lines:
-                opened.note(line)
-            for epoch, point in enumerate(pl.DataFrame(self.outcome.history).iter_rows(named=True), 1):
-                log_point(point, opened.loggers, epoch)
-            opened.end(self.outcome)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        finally:
-            folders.close()
+        with closing(folders):
+            folders.on_fit_start()
+            try:
+                for line in self.lines:
+                    opened.note(line)
+                for epoch, point in enumerate(pl.DataFrame(self.outcome.history).iter_rows(named=True), 1):
+                    log_point(point, opened.loggers, epoch)
+                opened.end(self.outcome)
+            except BaseException:
+                opened.discard()
+                raise
         if self.page:
             with warn_if_failing(folder, "film"):
                 opened.film(self.page)

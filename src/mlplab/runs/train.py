@@ -14,7 +14,7 @@ from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import quiet_writer_threads
 from mlplab.runs.observers.curves import EpochCurves, StepCurves
-from mlplab.runs.observers.messages import Messages
+from mlplab.runs.observers.messages import Messages, warn_of_rows
 from mlplab.runs.observers.open_run import OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.observers.training_states import Checkpoints, resume_groups
@@ -120,10 +120,13 @@ def train_watched(
     if config.callbacks.film:
         check_buildable(config, runs[0].run.data)  # before a folder is created
         observers.append(FilmFrames(runs))
-    observers.append(EpochCurves(runs))
-    if every := config.trainer.log_every_n_steps:
-        observers.append(StepCurves(runs, every))
+    if any(run.loggers for run in runs):
+        observers.append(EpochCurves(runs))
+        if every := config.trainer.log_every_n_steps:
+            observers.append(StepCurves(runs, every))
     if console:
-        observers.append(Messages(runs, state, logging.DEBUG if console.is_terminal else logging.INFO))
+        warnings = warn_of_rows(runs, resumed=state is not None)
+        level = logging.DEBUG if console.is_terminal else logging.INFO
+        observers.append(Messages(runs, warnings, state, level))
     with closing(progress), closing(endings):
         fit([run.run for run in runs], [*observers, *last], state)

@@ -45,17 +45,17 @@ NOT_A_NUMBER = 255
 """The byte on a map for what is none; lower ones are shares of a range."""
 
 
-def film_of(stack: StackTrainer, index: int, frames: Tensors) -> Plain:
+def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain:
     """What the page shows of a run: rows of its table, and the frames of each of its networks.
 
     Args:
-        frames: what was copied while the stack trained: `[member, frame, …]`.
+        frames: what was copied while each of the networks trained: `[frame, …]`.
     """
     run, members = stack.runs[index], stack.members(index)
     scene, configs = scene_of(run.data, run.config), member_configs(run.config)
     networks = [
-        _FilmedNetwork(stack, member, section, data, scene, frames).plain()
-        for member, section, data in zip(members, configs, run.data.members, strict=True)
+        _FilmedNetwork(stack, member, section, data, scene, of_member).plain()
+        for member, section, data, of_member in zip(members, configs, run.data.members, frames, strict=True)
     ]
     return scene.plain() | {"networks": networks}
 
@@ -65,7 +65,7 @@ class _FilmedNetwork:
 
     Args:
         section: the configuration of the member.
-        frames: what was copied while the stack trained.
+        frames: what was copied while it trained.
 
     Attributes:
         steps: the number of steps made at each frame; at the last one, training has ended.
@@ -85,10 +85,10 @@ class _FilmedNetwork:
         module = stack.module
         epochs = int(module.epochs[member]) + (member in module.diverged)
         end = min(epochs * module.steps, stack.trainer.global_step)
-        steps = [step for step in frames["step"][member].tolist() if step < end]
+        steps = [step for step in frames["step"].tolist() if step < end]
         self.steps, self.section, self.data, self.scene = [*steps, end], section, data, scene
         self.steps_per_epoch, self.batch_size = module.steps, stack.datamodule.batch_size
-        self.recorded = {name: values[member, : len(steps)] for name, values in frames.items()}
+        self.recorded = {name: values[: len(steps)] for name, values in frames.items()}
         count = len(self.steps)
         self.network = build_stack_network([section] * count, [data] * count, initialize=False)
         last = {name: tensor[member : member + 1] for name, tensor in stack.last_weights.items()}

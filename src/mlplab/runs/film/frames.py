@@ -36,6 +36,7 @@ class FilmFrames(Observer):
     def __init__(self, runs: Sequence[WatchedRun]) -> None:
         self._config, self._runs = runs[0].run.config, {run.run: run for run in runs}
         self._befores, self._afters = frozenset[int](), frozenset[int]()
+        self._stack: StackTrainer | None = None
         self.frames: dict[str, list[Tensor]] = defaultdict(list)
 
     def on_start(self, stack: StackTrainer) -> None:
@@ -84,17 +85,23 @@ class FilmFrames(Observer):
         """The frames as tensors `[member, frame, …]`."""
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 
+    def _of_member(self, member: int) -> Tensors:
+        """The frames of a member as tensors `[frame, …]`."""
+        return {name: torch.stack([each[member] for each in values]) for name, values in self.frames.items()}
+
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes over the result of `state`, of the members of a new stack."""
         self.frames = defaultdict(list, {name: [*values.unbind(1)] for name, values in state.items()})
+        self._stack = None
 
     def on_stop(self, stack: StackTrainer, ended: int) -> None:
         """Keeps the stack, whose networks make films."""
-        self._stack, self._of_members = stack, self.state()
+        self._stack = stack
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Makes the film of a run, unless it may be resumed."""
-        if not outcome.error:
+        if self._stack and not outcome.error:
             watched, place = self._runs[run], self._stack.runs.index(run)
             with warn_if_failing(watched.plan.folder, "film"):
-                watched.film(film_of(self._stack, place, self._of_members))
+                frames = [self._of_member(member) for member in self._stack.members(place)]
+                watched.film(film_of(self._stack, place, frames))

@@ -36,22 +36,23 @@ log = logging.getLogger(__name__)
 
 
 class Messages(Observer):
-    """Writes to the log of each run, and shows warnings about their rows.
-
-    Created before the logs of runs are open: each of them would have the warnings of all runs.
+    """Writes to the log of each run.
 
     Args:
+        warnings: about each run, by `warn_of_rows`.
         state: that from which the runs are resumed.
         epoch_level: that of lines about epochs: DEBUG where a progress bar shows the values.
     """
 
     def __init__(
-        self, runs: Sequence[WatchedRun], state: StackState | None = None, epoch_level: int = logging.INFO
+        self,
+        runs: Sequence[WatchedRun],
+        warnings: Mapping[Run, Sequence[str]],
+        state: StackState | None,
+        epoch_level: int,
     ) -> None:
-        self._runs, self._state, self._epoch_level = {run.run: run for run in runs}, state, epoch_level
-        self._warnings = {run.run: row_warnings(run, resumed=state is not None) for run in runs}
-        for run, warnings in self._warnings.items():
-            show_warnings(run.data.table.warned, warnings)
+        self._runs, self._warnings = {run.run: run for run in runs}, warnings
+        self._state, self._epoch_level = state, epoch_level
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Writes what is known before training."""
@@ -147,6 +148,17 @@ def _body(run: ResolvedConfig, network: Network) -> Iterator[str]:
     if widths and model.dropout:
         yield f"dropout {model.dropout:g}"
     yield from (each.summary for each in body.embeddings)
+
+
+def warn_of_rows(runs: Sequence[WatchedRun], *, resumed: bool) -> dict[Run, list[str]]:
+    """The `row_warnings` of each run, which are shown.
+
+    Called before the logs of runs are open: each of them would have those of all runs.
+    """
+    warnings = {run.run: row_warnings(run, resumed=resumed) for run in runs}
+    for run, of_run in warnings.items():
+        show_warnings(run.data.table.warned, of_run)
+    return warnings
 
 
 def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,6 +83,14 @@ class OpenRun(WatchedRun):
         else:
             self.files.create(config)
 
+    def discard(self) -> None:
+        """Removes the folder, which it has created, after an error."""
+        open_longer = trackers(self.loggers)
+        with suppress(Exception):  # which would hide the error
+            close_loggers([logger for logger in self.loggers if logger not in open_longer], success=False)
+        finish(open_longer, self.files.path, "failed")
+        self.files.discard()
+
     def log_configuration(self, state: StackState | None) -> None:
         """Tells trackers of the run, and saves the rows that it has inherited, for when it is resumed."""
         if self.run.config.init_from and not state:
@@ -129,8 +138,7 @@ class OpenRun(WatchedRun):
         close_loggers([logger for logger in self.loggers if logger not in open_longer], success=ended)
         self.metrics = files.write_metrics(metrics)
         if best and outcome.status == "done" and open_longer:
-            best.metrics = metrics
-            self._publish(best)
+            self._publish(replace(best, metrics=metrics))
         finish(open_longer, files.path, outcome.status)
 
     def save_last(
@@ -148,6 +156,7 @@ class OpenRun(WatchedRun):
         """
         folder, run, metrics = trained.folder, self.run, trained.metrics
         with warn_if_failing(folder, "result for the trackers"), TemporaryDirectory() as temporary:
+            trained.check_finite()
             if has_test_scores(metrics) and run.config.figures in ("all", *(["auto"] if self.alone else [])):
                 from mlplab.runs.draw_figures import draw  # Altair takes half a second
 
@@ -170,26 +179,27 @@ class RunFolders(Endings):
 
     def __init__(self, runs: Sequence[OpenRun], state: StackState | None = None) -> None:
         super().__init__(runs)
+        self.loggers = [logger for run in runs for logger in run.loggers]
         self._runs, self._state, self._contexts = runs, state, ExitStack()
         self._are_open, self.folder = False, str(runs[0].plan.folder)
 
     def on_fit_start(self, stack: StackTrainer | None = None) -> None:
         """Opens the folders of all runs, or of none."""
-        with ExitStack() as created:
+        with ExitStack() as created, ExitStack() as logs:
             for run in self._runs:
                 run.create_or_reopen(self._state)
+                self._contexts.callback(run.files.lock.release)
                 if not run.plan.resume:
-                    created.callback(run.files.discard)
+                    created.callback(run.discard)
             for run in self._runs:
                 run.log_configuration(self._state)
+            for run in self._runs:
+                logs.enter_context(run.files.log())
+            for run in self._runs:
+                run.log_start()
             created.pop_all()
+            self._contexts.enter_context(logs.pop_all())
         self._are_open = True
-        for run in self._runs:
-            self._contexts.callback(run.files.lock.release)
-        for run in self._runs:
-            self._contexts.enter_context(run.files.log())
-        for run in self._runs:
-            run.log_start()
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Writes what a run came to; nothing if the folders could not be opened."""

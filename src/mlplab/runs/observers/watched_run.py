@@ -3,11 +3,14 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import DummyLogger
 
+from mlplab.config.metrics import DEFAULT_THRESHOLD
+from mlplab.conformal.residuals import Residuals
 from mlplab.data.cache import RunData
+from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.film.packing import Plain
 from mlplab.runs.planned_run import PlannedRun
@@ -61,19 +64,35 @@ class WatchedRun(ABC):
         """Writes or keeps what the page of its film shows."""
 
     def trained(
-        self, epoch: int, metrics: Metrics, weights: Mapping[int, float], state: Tensors, **more: Any
+        self,
+        epoch: int,
+        metrics: Metrics,
+        weights: Mapping[int, float],
+        state: Tensors,
+        residuals: Sequence[Residuals] = (),
+        seen: Sequence[SeenRows] | None = None,
     ) -> TrainedRun:
         """Its networks after some epochs, as its checkpoints hold them."""
-        data, folder = self.run.data, self.plan.folder
-        about = self.run.config, data.table.schema, data.fingerprint, epoch, metrics
-        return TrainedRun(*about, weights, state, folder, **more)
+        return TrainedRun(
+            config=self.run.config,
+            schema=self.run.data.table.schema,
+            table=self.run.data.fingerprint,
+            epoch=epoch,
+            metrics=metrics,
+            threshold=metrics.get("threshold", DEFAULT_THRESHOLD),
+            weights=weights,
+            state=state,
+            folder=self.plan.folder,
+            residuals=residuals,
+            seen=seen,
+        )
 
     def best(self, outcome: Outcome) -> TrainedRun:
         """Its best networks, with all that predictions need, and which rows were seen."""
-        epoch, inherited = outcome.metrics["best_epoch"], self.warm_start.inherited
+        metrics, inherited = outcome.metrics, self.warm_start.inherited
         seen = None if inherited is None else [self.run.data.seen, *inherited]
-        more = {"residuals": outcome.residuals, "seen": seen}
-        return self.trained(epoch, outcome.metrics, outcome.weights, outcome.best, **more)
+        epoch, weights, residuals = metrics["best_epoch"], outcome.weights, outcome.residuals
+        return self.trained(epoch, metrics, weights, outcome.best, residuals=residuals, seen=seen)
 
     def final_metrics(self, outcome: Outcome) -> Metrics:
         """The content of its metrics.json; with the scores of the baselines if it was tested."""
@@ -86,9 +105,10 @@ class WatchedRun(ABC):
 class Endings(Observer):
     """Tells runs what they have come to."""
 
+    loggers: Sequence[Logger] = (DummyLogger(),)  # for callbacks of the user that need one
+
     def __init__(self, runs: Sequence[WatchedRun]) -> None:
         self.by_run = {run.run: run for run in runs}
-        self.loggers = [logger for run in runs for logger in run.loggers]
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Tells a run."""

@@ -1,5 +1,6 @@
 """Loads trained runs: of a run, a sweep, a chosen ensemble, or a file of runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mlplab.runs.compare.select_runs import check_no_choice, select_runs
@@ -25,12 +26,12 @@ def load(path: str | Path, runs: str | int = "best") -> Ensemble:
     with unpacked(path) as folder:
         chosen = next(folder.glob("ensemble-*.json"), None) if is_run_file(path) else path
         if chosen is None or not chosen.is_file():
-            ensemble = Ensemble([TrainedRun.read(run) for run in select_runs(folder, runs)])
+            folders, weights = select_runs(folder, runs), None
         else:
             check_no_choice(runs, "a chosen ensemble")
-            weights = ChosenEnsemble.read(chosen).runs
-            loaded = [TrainedRun.read(chosen.parent / name) for name in weights]
-            ensemble = Ensemble(loaded, [*weights.values()])
-    for run in ensemble.runs if is_run_file(path) else ():  # whose folders are gone
-        run.folder = path
-    return ensemble
+            by_name = ChosenEnsemble.read(chosen).runs
+            folders, weights = [chosen.parent / name for name in by_name], [*by_name.values()]
+        loaded = [TrainedRun.read(each) for each in folders]
+        if is_run_file(path):  # whose folders go
+            loaded = [replace(run, folder=path) for run in loaded]
+        return Ensemble(loaded, weights)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ from mlplab.training.run import member_configs
 
 BEST = Path("checkpoints", "best.ckpt")
 
+IMPUTE_VALUE = "preprocessing.impute_value"
+"""The tensor that every network has, of the type of the features."""
+
 ENTRIES = {
     *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),
     *("residuals", "seen", "training"),
@@ -37,14 +40,15 @@ ENTRIES = {
 """What a checkpoint of a run may contain. A later version may add what predictions depend on."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """The best network of a run, or the networks of its ensemble.
+    """The network of a run after some epochs, or the networks of its ensemble: the best, or the last.
 
     Args:
         table: the fingerprint of the table and the split.
         epoch: the number of epochs of training.
         metrics: the content of its metrics.json.
+        threshold: the probability from which the second of two classes is predicted.
         weights: of the members in the mean prediction, by their numbers; those of an ensemble that diverged
             are missing. Their sum is 1.
         state: the tensors of the network: a stack of one member, or of those of an ensemble.
@@ -52,11 +56,6 @@ class TrainedRun:
         residuals: of the rows that were held out, for intervals and sets; none in runs from before 0.19.
         seen: the rows in training or validation: its own, and those of the run of a warm start. None in a
             file that was saved without them.
-
-    Attributes:
-        members, member_weights: the numbers of the members, and the weight of each.
-        models: the configuration of each member's network.
-        threshold: the probability from which the second of two classes is predicted.
     """
 
     config: ResolvedConfig
@@ -64,19 +63,12 @@ class TrainedRun:
     table: Mapping[str, int | str]
     epoch: int
     metrics: Metrics
-    weights: InitVar[Mapping[int, float]]
+    threshold: float
+    weights: Mapping[int, float]
     state: Mapping[str, Tensor]
     folder: Path
     residuals: Sequence[Residuals] = ()
     seen: Sequence[SeenRows] | None = None
-
-    def __post_init__(self, weights: Mapping[int, float]) -> None:
-        self.members = tuple(map(int, weights))
-        self.member_weights: Float64[np.ndarray, " member"] = np.array([*weights.values()], np.float64)
-        self.threshold = float(self.metrics.get("threshold", DEFAULT_THRESHOLD))
-        self._dtype = self.state["preprocessing.impute_value"].dtype
-        configs = member_configs(self.config)
-        self.models = [_for_predictions(configs[member].model) for member in self.members]
 
     @classmethod
     def read(cls, folder: Path) -> "TrainedRun":
@@ -88,20 +80,24 @@ class TrainedRun:
         version, metrics, saved = read_version(folder), read_metrics(folder), read_config(folder)
         content = converted(checkpoint.load(folder / BEST), version)
         try:
+            weights, state = dict(content["member_weights"]).items(), dict(content["state"])
             run = cls(
-                parse_resolved(content["config"]),
-                Schema.from_plain(content["schema"]),
+                config=parse_resolved(content["config"]),
+                schema=Schema.from_plain(content["schema"]),
                 # Interned, as other keys are: files that are saved again then have the same bytes.
-                {sys.intern(name): value for name, value in dict(content["table"]).items()},
-                int(content["epoch"]),
-                content["metrics"],
-                dict(content["member_weights"]),
-                dict(content["state"]),
-                folder,
-                tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", [])))),
-                seen_of(content),
+                table={sys.intern(name): value for name, value in dict(content["table"]).items()},
+                epoch=int(content["epoch"]),
+                metrics=metrics,
+                threshold=float(content["metrics"].get("threshold", DEFAULT_THRESHOLD)),
+                weights={int(member): float(weight) for member, weight in weights},
+                state=state,
+                folder=folder,
+                residuals=tuple(map(Residuals.from_arrays, _arrays(content.get("residuals", [])))),
+                seen=seen_of(content),
             )
-            finite = all(tensor.isfinite().all() for tensor in run.state.values())
+            for name in (IMPUTE_VALUE, *state):
+                if not isinstance(state[name], Tensor):
+                    raise TypeError(f"{name!r} is no tensor")
             if unknown := content.keys() - ENTRIES:
                 raise ValueError(f"{min(unknown)!r} is unknown")
         except UserError as error:
@@ -111,13 +107,37 @@ class TrainedRun:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"is damaged: an entry is missing or invalid ({error})"
             raise unreadable(Fault(what, str(folder / BEST), remedy="train again"), version) from error
-        if not finite:
-            raise run._refused("contains weights that are not finite")
+        run.check_finite()
         if differs := differing(saved, content["config"]):
             what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
             raise run._refused(what, "copy whole run folders, or train again")
-        run.metrics = metrics
         return run
+
+    def check_finite(self) -> None:
+        """Raises UserError if a weight is not finite."""
+        if not all(tensor.isfinite().all() for tensor in self.state.values()):
+            raise self._refused("contains weights that are not finite")
+
+    # These are in the pickled estimators of earlier versions, which have no `weights`.
+    @cached_property
+    def members(self) -> tuple[int, ...]:
+        """The numbers of the members."""
+        return tuple(self.weights)
+
+    @cached_property
+    def member_weights(self) -> Float64[np.ndarray, " member"]:
+        """The weight of each member."""
+        return np.array([*self.weights.values()], np.float64)
+
+    @cached_property
+    def models(self) -> list[ResolvedModel]:
+        """The configuration of each member's network."""
+        configs = member_configs(self.config)
+        return [_for_predictions(configs[member].model) for member in self.members]
+
+    @cached_property
+    def _dtype(self) -> torch.dtype:
+        return self.state[IMPUTE_VALUE].dtype
 
     def common_content(self) -> dict[str, Any]:
         """What all checkpoints of a run hold."""
@@ -179,10 +199,16 @@ class TrainedRun:
             UserError: if a custom network class cannot be found, or its tensors have no member axis.
         """
         members, schema = len(models), self.schema
-        seeds, sizes = [self.config.seed] * members, (len(schema.targets), len(schema.classes))
-        layout = FeatureLayout(schema.category_counts, schema.missing, *sizes, self.quantiles)
+        seeds, targets, classes = [self.config.seed] * members, len(schema.targets), len(schema.classes)
+        layout = FeatureLayout(
+            schema.category_counts,
+            schema.missing,
+            targets=targets,
+            classes=classes,
+            quantiles=self.quantiles,
+        )
         has_weights = self.config.data.class_weights != "none"
-        weights = torch.ones(members, 1, layout.classes, dtype=torch.float64) if has_weights else None
+        weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None
         return build_network(models, seeds, layout, self._dtype, class_weight=weights).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
