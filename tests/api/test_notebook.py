@@ -18,7 +18,7 @@ def test_the_notebook_runs_and_each_training_shows_one_line(tmp_path: Path) -> N
     notebook.cells.append(held_out)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = {cell.source: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
-    assert len(outputs) == 11
+    assert len(outputs) == 10
     assert outputs[held_out.source][0].data["text/plain"] == "0"
     for source, shown in outputs.items():
         kinds = [output.output_type for output in shown]
