@@ -141,15 +141,16 @@ class RunInMemory(WatchedRun):
         opened = OpenRun(plan, self.run.data, self.warm_start, RunFolder(folder), alone=False)
         opened.metrics, folders = self.metrics, RunFolders([opened])
         with closing(folders):
-            folders.on_fit_start()
             try:
+                folders.on_fit_start()
                 for line in self.lines:
                     opened.note(line)
                 for epoch, point in enumerate(pl.DataFrame(self.outcome.history).iter_rows(named=True), 1):
                     log_point(point, opened.loggers, epoch)
                 opened.end(self.outcome)
             except BaseException:
-                opened.discard()
+                if opened.files.lock.is_held:  # or it is not this run's folder, or is gone
+                    opened.discard()
                 raise
         if self.page:
             with warn_if_failing(folder, "film"):

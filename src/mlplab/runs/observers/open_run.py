@@ -185,21 +185,21 @@ class RunFolders(Endings):
 
     def on_fit_start(self, stack: StackTrainer | None = None) -> None:
         """Opens the folders of all runs, or of none."""
-        with ExitStack() as created, ExitStack() as logs:
+        with ExitStack() as created:
             for run in self._runs:
                 run.create_or_reopen(self._state)
-                self._contexts.callback(run.files.lock.release)
                 if not run.plan.resume:
                     created.callback(run.discard)
             for run in self._runs:
                 run.log_configuration(self._state)
-            for run in self._runs:
-                logs.enter_context(run.files.log())
-            for run in self._runs:
-                run.log_start()
             created.pop_all()
-            self._contexts.enter_context(logs.pop_all())
         self._are_open = True
+        for run in self._runs:
+            self._contexts.callback(run.files.lock.release)
+        for run in self._runs:
+            self._contexts.enter_context(run.files.log())
+        for run in self._runs:
+            run.log_start()
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Writes what a run came to; nothing if the folders could not be opened."""
