@@ -128,7 +128,9 @@ class SlurmJobs(Engine):
             mem=f"{section.memory_gib * 1024:.0f}M" if section.memory_gib else None,
             gpus_per_node=section.gpus or None,
             setup=section.setup or None,
-            **section.model_dump(include={"partition", "account", "qos"}),
+            partition=section.partition,
+            account=section.account,
+            qos=section.qos,
             array_parallelism=self.launcher.workers or MAX_ARRAY,
             additional_parameters=dict(section.sbatch),
         )
