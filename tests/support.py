@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
@@ -18,16 +17,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl  # internal, but how Hydra sets single keys
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
 from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from mlplab.cli.compose import plain, register_resolvers
-from mlplab.cli.hydra_errors import explained
+from mlplab.cli.compose import Compose, composing, current_state, hydra_state, plain
+from mlplab.cli.overrides import read_overrides
 from mlplab.config import ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
@@ -51,21 +46,17 @@ SMALL = (
 )
 
 
+def values(*words: str) -> dict[str, Any]:
+    """What `train.py` would compose of a command line without flags; each choice of options only once."""
+    compose, state = _composer()
+    with hydra_state(*state):
+        return plain(compose(read_overrides(words)))
+
+
 @cache
-def _composed(*groups: str) -> DictConfig:
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("train", list(groups))
-
-
-def values(*overrides: str) -> dict[str, Any]:
-    """What `train.py` would compose of these overrides; each choice of options is composed once."""
-    with explained():
-        lines = OverridesParser.create().parse_overrides(list(overrides))
-        groups = [line for line in lines if (ROOT / "conf" / line.key_or_group).is_dir()]
-        composed = deepcopy(_composed(*(str(line.input_line) for line in groups)))
-        ConfigLoaderImpl._apply_overrides_to_config([line for line in lines if line not in groups], composed)
-    return plain(composed)
+def _composer() -> tuple[Compose, tuple[Any, Any]]:
+    with composing([ROOT / "conf"]) as compose:
+        return compose, current_state()
 
 
 def config(*overrides: str) -> TrainConfig:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from support import CONCRETE, ROOT, Ended, config
 
-from mlplab.cli.overrides import readable
+from mlplab.cli.overrides import read_overrides
 from mlplab.config.dotted_keys import flat
 
 PAGES = {
@@ -135,7 +134,7 @@ LINEAR = ("linear", "constant")
 def test_keys_of_commands_exist(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "mynets.Wide")
     words = shlex.split(command.partition("scripts/train.py")[2].partition("init_from")[0])
-    parsed = OverridesParser.create().parse_overrides(readable([word for word in words if word != "-m"]))
+    parsed = read_overrides([word for word in words if word != "-m"], multirun=True)
     lines = [
         f"{each.key_or_group}={next(each.sweep_string_iterator())}"
         if each.is_choice_sweep()

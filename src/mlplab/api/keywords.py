@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import (
 )
 
 from mlplab.cli.compose import composing, plain
-from mlplab.cli.config_folders import SHIPPED, config_folders
+from mlplab.cli.config_folders import GROUPS, config_folders
 from mlplab.cli.overrides import Keyword, keys_of, path_of, read_overrides
 from mlplab.config import TrainConfig, parse
 from mlplab.config.data import as_label
@@ -40,9 +40,6 @@ Overrides = Sequence[Override]
 
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
 """Text that is shown without quotes, also in the names of folders."""
-
-GROUPS = {".".join(path.relative_to(SHIPPED).parts) for path in SHIPPED.rglob("*") if path.is_dir()}
-"""The sections of which a configuration file is chosen by its name."""
 
 ARGUMENTS = "target folder resume overrides progress grid seeds trials minutes space".split()  # noqa: SIM905
 """Arguments of Python's functions that are no keys."""

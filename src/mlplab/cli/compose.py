@@ -24,10 +24,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from mlplab.cli.config_folders import CONFIG_NAME, config_folders, log_own_files
 from mlplab.cli.hydra_errors import explained
-from mlplab.cli.overrides import Keyword, path_of, readable
+from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.config.allowed_classes import user_classes
-from mlplab.config.data import as_dict
 from mlplab.errors import Fault, UserError
 from mlplab.typed_commands import command_line
 
@@ -48,7 +47,7 @@ SWEEP = "sweep"
 SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
 """Hydra's flags without a value."""
 
-OPTIONS = ("--config-dir -cd", "--cfg -c", "--package -p")
+OPTIONS = ("--config-dir -cd", "--package -p")
 """Hydra's flags with a value, but those for another primary configuration."""
 
 
@@ -74,17 +73,31 @@ def read_command_line(
         parser.add_argument(*names.split(), action="store_true")
     for names in OPTIONS:
         parser.add_argument(*names.split())
+    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
     parser.add_argument("--info", "-i", nargs="?", const="all")
     read = parser.parse_intermixed_args(words)
     folders = config_folders(read.config_dir, shipped)
-    if read.help or read.hydra_help or read.cfg or read.info or read.shell_completion:
-        ask_hydra(readable(words), folders)
+    if read.cfg:
+        print_config(read, folders)
+        sys.exit(0)
+    if read.help or read.hydra_help or read.info or read.shell_completion:
+        ask_hydra([word for word in words if word not in read.overrides], folders)
         sys.exit(0)
     return read.overrides, read.multirun, folders
 
 
+def print_config(read: argparse.Namespace, folders: Sequence[Path]) -> None:
+    """Prints what `--cfg job` asks for: the composed configuration, of which `--package` is a section."""
+    with composing(folders) as compose, explained():
+        cfg = compose(read_overrides(read.overrides))
+        job = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        shown = {"job": job, "hydra": OmegaConf.masked_copy(cfg, "hydra"), "all": cfg}[read.cfg]
+        section = OmegaConf.select(shown, read.package) if read.package else shown
+        print(OmegaConf.to_yaml(section, resolve=read.resolve), end="")
+
+
 def ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:
-    """Lets Hydra print what a command line asks for, such as `--help` or `--cfg job`."""
+    """Lets Hydra print what a command line asks for, such as `--help`."""
     main, *others = folders
     further = [each for folder in others for each in ("--config-dir", str(folder))]  # searched after `main`
     sys.argv[1:] = [*words, *further]  # Hydra takes the last of several folders
@@ -98,6 +111,9 @@ def ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:
 def composing(folders: Sequence[Path]) -> Iterator[Compose]:
     """Initializes Hydra, whose state stays as it was; the function that this yields composes `train.yaml`.
 
+    Hydra takes about 60 ms, longer than a small run takes to train in lockstep. So configurations with the
+    same options share one composition, in which the values of each replace those of the one before.
+
     Args:
         folders: of configuration files.
     """
@@ -106,17 +122,22 @@ def composing(folders: Sequence[Path]) -> Iterator[Compose]:
     register_resolvers()
     log_own_files(folders)
 
+    known = dict[frozenset[str], DictConfig]()
+
     def compose(overrides: Sequence[Override]) -> DictConfig:
-        words = [each.input_line or "" for each in overrides if not isinstance(each, Keyword)]
+        words = [each.input_line or "" for each in overrides if is_for_hydra(each)]
+        values = [each for each in overrides if not is_for_hydra(each)]
+        sections = [each.input_line or "" for each in values if isinstance(each.value(), dict)]
+        key = frozenset([*words, *sections, *keys_of(values)])
+        if cfg := known.get(key):  # each of its values is replaced
+            put(cfg, [each for each in values if not each.is_hydra_override()])
+            return cfg
         with explained():
             cfg = hydra.compose(CONFIG_NAME, words, return_hydra_config=True)
-            columns = OmegaConf.select(cfg, "data.columns")
-        if OmegaConf.is_list(columns):
-            OmegaConf.update(cfg, "data.columns", as_dict(OmegaConf.to_container(columns)), merge=False)
-        put(cfg, [each for each in overrides if isinstance(each, Keyword)])
+        put(cfg, values)
         reject_hydra_settings(cfg.hydra)
         HydraConfig.instance().set_config(cfg)  # so that values can refer to it
-        return cfg
+        return known.setdefault(key, cfg)
 
     with hydra_state(None, None):
         with explained():
@@ -150,13 +171,11 @@ def put(cfg: DictConfig, overrides: Iterable[Override]) -> None:
     """Gives keys of a composed configuration their values. A mapping is merged with the one that is there."""
     with explained(), flag_override(cfg, "allow_objects", True):
         for each in overrides:
-            key, value = each.key_or_group, each.value()
-            if isinstance(each, Keyword):
-                *sections, name = path_of(key)
-                value = _changed(value, _verbatim)
-                if sections and not name.isidentifier():
-                    key, value = ".".join(sections), {name: value}
-            OmegaConf.update(cfg, key, value, merge=True, force_add=True)
+            *sections, name = path_of(each.key_or_group)
+            value = _changed(each.value(), _verbatim) if isinstance(each, Keyword) else each.value()
+            if sections and not name.isidentifier():
+                name, value = sections.pop(), {name: value}
+            OmegaConf.update(cfg, ".".join([*sections, name]), value, merge=True, force_add=True)
 
 
 def _verbatim(value: Any) -> Any:

@@ -18,6 +18,9 @@ CONFIG_NAME = "train"
 SHIPPED = next(filter(Path.is_dir, (PACKAGE / "conf", PACKAGE.parents[1] / "conf")))
 """mlplab's own folder: in the package or, if that is not a wheel, in its clone."""
 
+GROUPS = {".".join(path.relative_to(SHIPPED).parts) for path in SHIPPED.rglob("*") if path.is_dir()}
+"""The sections of which a configuration file is chosen by its name."""
+
 MARKER = Path("mlplab.yaml")
 """Shows that a folder `conf` belongs to mlplab, and not to another program that uses Hydra."""
 

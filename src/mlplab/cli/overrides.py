@@ -2,12 +2,15 @@
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
+from hydra.errors import OverrideParseException
 
+from mlplab.cli.config_folders import GROUPS
 from mlplab.cli.hydra_errors import explained
 from mlplab.config.dotted_keys import quoted
 from mlplab.errors import Fault, UserError
@@ -15,14 +18,8 @@ from mlplab.errors import Fault, UserError
 RESUME = "resume"
 """Resumes a run. It is not a key of the configuration."""
 
-COLUMNS = "data.columns."
-"""Prefix of keys with a column's name: they are in no configuration file and may contain any character."""
-
-COLUMN_KIND = re.compile(rf"\+*{re.escape(COLUMNS)}(.*?)=(\[.*\]|[^=]*)", re.DOTALL)
-"""The name of a column, and its kind or the list of its levels; both may contain any character."""
-
-LITERALS = ("[", '"', "'")
-"""What a list or a quoted kind begins with."""
+COLUMN_KIND = re.compile(r"\+*(data\.columns\..*?)=(\[.*\]|[^=]*)", re.DOTALL)
+"""The key of a column, and its kind or the list of its levels; both may contain any character."""
 
 PATH, TABLE = "data.path", "data=csv"
 
@@ -33,7 +30,12 @@ NAMED = re.compile(r"(data)\.(columns|class_weights)\.(.*)", re.DOTALL)
 
 
 class Keyword(Override):
-    """A value that Python gives to a key. It is an object; people read `input_line`, and Hydra does not."""
+    """A value that is taken as it is: Hydra does not read `input_line`, and text is no interpolation."""
+
+    @classmethod
+    def of(cls, key: str, value: Any, line: str) -> "Keyword":
+        """Gives a key a value; for people, that is a line."""
+        return cls(OverrideType.FORCE_ADD, key, ValueType.ELEMENT, value, input_line=line)
 
 
 def path_of(key: str) -> tuple[str, ...]:
@@ -42,33 +44,13 @@ def path_of(key: str) -> tuple[str, ...]:
     return named.groups() if named else tuple(re.split("[./]", key))
 
 
-def readable(words: Sequence[str], known: Collection[str] = ()) -> list[str]:
-    """Converts the words of a command line to a form that Hydra accepts.
-
-    Hydra requires `++` before keys that are in no configuration file, and rejects spaces and non-ASCII
-    letters in keys. Columns with such names are passed as a list of pairs of name and kind. `data.path=`
-    implies `data=csv`, unless another word may choose the table.
-
-    Args:
-        known: keys that are given beside these words.
-    """
-    matches = {word: COLUMN_KIND.fullmatch(word) for word in words}
-    kinds = {word: (match[1], _quoted_levels(match[2])) for word, match in matches.items() if match}
-    odd = not all(name.isidentifier() and name.isascii() for name, _ in kinds.values())
-    read = [
-        f"++{COLUMNS}{'='.join(kinds[word])}" if word in kinds else _with_folder_quoted(word)
-        for word in words
-        if not (word in kinds and odd)
-    ]
-    if odd:
-        literals = ((name, kind if kind[:1] in LITERALS else quoted(kind)) for name, kind in kinds.values())
-        pairs = ",".join(f"[{quoted(name)},{literal}]" for name, literal in literals)
-        columns = COLUMNS.rstrip(".")
-        read += [f"~{columns}", f"+{columns}=[{pairs}]"]
-    keys = [key_of(word) for word in read]
-    if PATH in (*keys, *known) and {"data", "experiment", RESUME}.isdisjoint((*keys, *known)):
-        read.insert(keys.index(PATH) if PATH in keys else 0, TABLE)  # flags must not separate overrides
-    return read
+def is_for_hydra(override: Override) -> bool:
+    """Whether Hydra applies an override: it chooses an option, deletes a key, or is one of Hydra's own."""
+    if isinstance(override, Keyword):
+        return False
+    key = override.key_or_group
+    of_hydra = override.is_delete() or override.is_hydra_override() or bool(override.package)
+    return of_hydra or "/" in key or key in GROUPS
 
 
 def keys_of(overrides: Iterable[Override]) -> set[str]:
@@ -81,17 +63,23 @@ def key_of(word: str) -> str:
     return word.lstrip("+~").partition("=")[0]
 
 
-def _quoted_levels(kind: str) -> str:
-    """A column's kind, in which the levels of a list are quoted unless the user quoted any."""
-    levels = re.fullmatch(r"\[([^\[\]'\"]+)\]", kind)
-    return f"[{','.join(quoted(level.strip()) for level in levels[1].split(','))}]" if levels else kind
-
-
-def _with_folder_quoted(word: str) -> str:
-    """Quotes the folder of a run in a word: it may be called `lr=0.1,seed=1`."""
-    key, _, value = word.partition("=")
-    folder = (key == RESUME and value[:1] not in ("'", '"')) or (key == "init_from" and Path(value).is_dir())
-    return f"{key}={quoted(value)}" if folder and value else word
+def _parsed(word: str) -> Override:
+    """Parses a word. A column may have any name, and a run any folder, such as `lr=0.1,seed=1`."""
+    parser, (key, _, value) = OverridesParser.create(), word.partition("=")
+    is_resumed = key == RESUME and value[:1] not in ("'", '"')
+    if value and (is_resumed or (key == "init_from" and Path(value).is_dir())):
+        return Keyword.of(key, value, word)
+    match = COLUMN_KIND.fullmatch(word)
+    if not match:
+        return parser.parse_overrides([word])[0]
+    levels = re.fullmatch(r"\[([^\[\]'\"]+)\]", match[2])
+    kind = f"[{','.join(quoted(level.strip()) for level in levels[1].split(','))}]" if levels else match[2]
+    try:
+        [parsed] = parser.parse_overrides([f"kind={kind}"])
+    except OverrideParseException as error:
+        error.override = word
+        raise
+    return Keyword(**vars(parsed) | {"key_or_group": match[1], "input_line": word})
 
 
 def read_overrides(
@@ -110,8 +98,10 @@ def read_overrides(
         if fault := _table_fault(word, has_target="data.target" in (*map(key_of, words), *keys_of(keywords))):
             raise UserError(fault)
     with explained():
-        parsed = OverridesParser.create().parse_overrides(readable(words, keys_of(keywords)))
-    overrides = [*keywords, *parsed]
+        parsed = [*map(_parsed, words)]
+        keys = keys_of([*keywords, *parsed])
+        is_implied = PATH in keys and {"data", "experiment", RESUME}.isdisjoint(keys)
+        overrides = [*keywords, *map(_parsed, [TABLE] * is_implied), *parsed]
     seen: dict[str, str] = {}
     for override in overrides:
         if override.is_delete():

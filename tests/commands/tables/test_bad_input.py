@@ -7,7 +7,6 @@ import torch
 from commands.mistakes import Files, Mistake, assert_refused, each, message_of, mistake
 from support import Ended, assert_short_answer, config
 
-from mlplab.cli.overrides import read_overrides, readable
 from mlplab.config import TrainConfig
 
 GLOBAL = "# @package _global_\n"
@@ -95,7 +94,6 @@ CONFIGURATION = [
     mistake("33 folds", {}, f"data/split=kfold data.split.folds={9**30}", "more folds than rows | most 1030"),
     mistake("a missing value", {}, "data=csv data.target=y", "data.path: needs a value"),
     mistake("no override", {}, "seed", "seed: cannot be read as an override"),
-    mistake("an addition", {}, "+seed=1", "An item is already at 'seed'"),
     mistake("an endless range", {}, "-m seed=range(0,3,0)", "seed: the step is 0 | range(START,STOP,STEP)"),
     mistake("a huge grid", {}, "-m seed=range(99999999999)", "seed: more than 100,000 runs | sweep.trials"),
     mistake("a huge table", {}, HUGE_TABLE, "need | GiB are free | draw fewer rows"),
@@ -127,8 +125,7 @@ def test_a_mistake_gets_a_short_answer(
 @each([mistake for mistake in CONFIGURATION if not needs_a_command(mistake)])
 def test_wrong_values_get_a_short_message(mistake: Mistake) -> None:
     def read() -> TrainConfig:
-        read_overrides(mistake.arguments)
-        return config(*readable(mistake.arguments))
+        return config(*mistake.arguments)
 
     assert_short_answer(Ended(2, "", message_of(read)), mistake.said)
 

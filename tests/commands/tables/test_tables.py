@@ -31,7 +31,6 @@ from commands.mistakes import (
 )
 from support import Ended, assert_short_answer, values
 
-from mlplab.cli.overrides import read_overrides, readable
 from mlplab.commands.describe import Description, describe
 from mlplab.config import parse
 from mlplab.data.cache import DataCache
@@ -203,9 +202,7 @@ def with_arguments(arguments: Sequence[str]) -> list[str]:
 
 def composed(arguments: Sequence[str]) -> dict[str, Any]:
     """The values that a command line gives."""
-    words = readable(with_arguments(arguments))
-    read_overrides(words)
-    return values(*words)
+    return values(*with_arguments(arguments))
 
 
 def described(arguments: Sequence[str]) -> Description:

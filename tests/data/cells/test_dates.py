@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 from support import config, table_of
 
-from mlplab.cli.overrides import readable
 from mlplab.data.cells.dates import mixed_formats, parse_datetime
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
@@ -36,7 +35,7 @@ def rows(cells: Sequence[str]) -> pl.DataFrame:
 
 def table(cells: Sequence[str], *words: str) -> Table:
     """A table of such rows, with the kinds of columns that were typed."""
-    run = config(*readable(["data=csv", "data.path=t", "data.target=y", *words]))
+    run = config("data=csv", "data.path=t", "data.target=y", *words)
     return table_of(rows(cells), declared=dict(run.data.columns))  # type: ignore[union-attr]
 
 
@@ -104,7 +103,5 @@ def test_formats_are_offered_if_they_read_nearly_all_texts_and_day_and_month_are
 
 def test_levels_with_a_percent_sign_are_no_formats() -> None:
     levels = ["<10 %", "10%–20%", ">20%"]
-    run = config(
-        *readable(["data=csv", "data.path=t", "data.target=y", f"data.columns.a=[{','.join(levels)}]"])
-    )
+    run = config("data=csv", "data.path=t", "data.target=y", f"data.columns.a=[{','.join(levels)}]")
     assert run.data.columns == {"a": levels}  # type: ignore[union-attr]

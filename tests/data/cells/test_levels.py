@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import config, table_of
 
-from mlplab.cli.overrides import readable
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.parse import NA_VALUES
 from mlplab.data.load_table import load_table
@@ -142,10 +141,10 @@ def test_the_remedy_works_when_typed(tmp_path: Path, name: str, texts: list[str]
     words = ["data=csv", f"data.path={tmp_path / 't.parquet'}", "data.target=y"]
     for kind, listed in (("[one,two]", {"one", "two"}), ("ordinal", set())):
         with pytest.raises(UserError) as raised:
-            load_table(config(*readable([*words, f"data.columns.{name}={kind}"])))
+            load_table(config(*words, f"data.columns.{name}={kind}"))
         assert ("the levels lack" if listed else "is not known") in str(raised.value)
         remedy = str(raised.value).partition("the lowest first: ")[2].partition("; if it stands")[0]
-        table = load_table(config(*readable([*words, *shlex.split(remedy)])))
+        table = load_table(config(*words, *shlex.split(remedy)))
         assert set(table.schema.inputs[0].categories) == {*listed, *texts}
 
 
@@ -158,7 +157,5 @@ def test_a_word_for_missing_values_is_told_from_levels() -> None:
 
 
 def test_levels_need_no_quotes() -> None:
-    given_levels = config(
-        *readable(["data=csv", "data.path=t", "data.target=y", "data.columns.a=[<1, 1–2,$3]"])
-    )
+    given_levels = config("data=csv", "data.path=t", "data.target=y", "data.columns.a=[<1, 1–2,$3]")
     assert given_levels.data.columns == {"a": ["<1", "1–2", "$3"]}  # type: ignore[union-attr]

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import config, table_of
 
-from mlplab.cli.overrides import readable
 from mlplab.data.cells.number_formats import number_formats, parse_number
 from mlplab.data.cells.parse import bad_cells
 from mlplab.data.infer.table_spec import typed
@@ -157,7 +156,7 @@ def test_numbers_that_may_have_another_unit_are_refused(cells: list[str]) -> Non
 @pytest.mark.parametrize("name", ["price", "lot size"])
 def test_a_format_can_be_typed(name: str) -> None:
     words = shlex.split(typed(name, "€1,234.5")) + shlex.split(typed("other one", "%H:%M"))
-    run = config(*readable(["data=csv", "data.path=t.csv", "data.target=y", *words]))
+    run = config("data=csv", "data.path=t.csv", "data.target=y", *words)
     assert run.data.columns == {name: "€1,234.5", "other one": "%H:%M"}
 
 

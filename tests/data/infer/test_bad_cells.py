@@ -10,7 +10,6 @@ import pytest
 from commands.mistakes import message_of
 from support import config, table_of
 
-from mlplab.cli.overrides import readable
 from mlplab.config import TrainConfig
 from mlplab.data.load_table import load_table
 from mlplab.errors import UserError
@@ -72,7 +71,7 @@ def test_long_texts_are_cut(kind: str | tuple[str, ...]) -> None:
 
 
 def csv_config(*words: str) -> TrainConfig:
-    return config(*readable(["data=csv", "data.target=y", *words]))
+    return config("data=csv", "data.target=y", *words)
 
 
 def refused(*words: str) -> str:
