@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,22 +17,19 @@ from rich.text import Text
 from mlplab.config import TrainConfig
 from mlplab.console import counted_lines, wrapped
 from mlplab.data.cache import RunData
-from mlplab.data.cells.parse import named, parse_str
+from mlplab.data.cells.parse import cells_of, parse_str
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
-from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.load_table import opened_source, table_dtype, table_spec
 from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened
 
-MOST_DISTINCT, MOST_HASHES = 100_000, 30_000_000
-"""Distinct values up to which they are counted: of a column, and of all columns together."""
-
-MOST_CELLS = 100_000
-"""Cells whose texts are parsed together: of a wide table, those of many columns."""
+MOST_CELLS = 30_000_000
+"""Cells of which the distinct values are counted."""
 
 MAX_WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
@@ -58,8 +55,8 @@ class Description:
 
     Attributes:
         columns: each column by name, in each of its roles.
-        distinct: the number of distinct values that are not missing, by column: `40`, or `100,000+`.
-        examples: the first value of each column.
+        distinct: the number of distinct values that are not missing, by column: `40`, or `9,215+`.
+        examples: the first value of each column in the first rows.
         faults: why training would refuse the table.
     """
 
@@ -89,9 +86,16 @@ def describe(config: TrainConfig, frame: pl.DataFrame | None = None) -> Descript
         for column in columns:
             by_name[column.name].append(column)
         by_name = {name: roles for name, roles in by_name.items() if roles}
-        with counted_lines(f"counting distinct values of {source.where}", "rows") as count:
-            counts = _distinct_and_first(reader, count)
-        return Description(source.where, reader.rows, by_name, *counts, _faults(config, reader, columns))
+        cells = ((name, cells_of(reader.sample, name)) for name in by_name)
+        texts = {name: parse_str(first, spec.na_values).drop_nulls() for name, first in cells}
+        return Description(
+            source.where,
+            reader.rows,
+            by_name,
+            {name: _distinct(reader, roles[0]) for name, roles in by_name.items()},
+            {name: next(iter(of_column), "") for name, of_column in texts.items()},
+            _faults(config, reader, columns),
+        )
 
 
 def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[InferredColumn]) -> tuple[Fault, ...]:
@@ -116,46 +120,13 @@ def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
-def _distinct_and_first(
-    reader: TableReader, count: Callable[[int], None]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """The number of distinct values of each column, and its first value."""
-    schema = reader.source.schema
-    distinct, first = dict.fromkeys(schema, "0"), dict.fromkeys(schema, "")
-    known = {column.name: column.texts for column in reader.columns if column.texts is not None}
-    for name, texts in known.items():
-        distinct[name], first[name] = f"{len(texts):,}", next(iter(texts), "")
-    hashes = {
-        name: pl.Series(dtype=pl.UInt64)
-        for name, dtype in schema.items()
-        if name not in known and not (dtype.is_nested() or dtype in (pl.Binary, pl.Object))
-    }
-    most, rows = min(MOST_DISTINCT, MOST_HASHES // max(1, len(hashes))), 0
-    for frame in reader.blocks(list(hashes)):
-        for name, example, seen in _values(frame, [*hashes], reader.spec.na_values):
-            first[name] = first[name] or example
-            seen = hashes[name] = hashes[name].append(seen).unique()
-            distinct[name] = f"{len(seen):,}"
-            if len(seen) > most:
-                del hashes[name]
-                distinct[name] = f"{most:,}+"
-        rows += frame.height
-        count(rows)
-        if not hashes:
-            break
-    return distinct, first
-
-
-def _values(
-    frame: pl.DataFrame, names: Sequence[str], na_values: Sequence[str]
-) -> Iterator[tuple[str, str, pl.Series]]:
-    """The first value of each column that has any, and the hashes of its distinct values."""
-    together = max(1, MOST_CELLS // max(1, frame.height))
-    for start in range(0, len(names), together):
-        texts = frame.select(map(named, names[start : start + together])).cast(pl.String).unpivot()
-        texts = texts.with_columns(parse_str(texts["value"], na_values)).drop_nulls()
-        columns = texts.group_by("variable").agg(pl.first("value"), hashes=pl.col("value").hash().unique())
-        yield from zip(*columns, strict=True)
+def _distinct(reader: TableReader, column: InferredColumn) -> str:
+    """The number of distinct values of a column, as the network sees them, in the first rows of the table."""
+    if column.texts is not None:
+        return f"{len(column.texts):,}"
+    rows = max(SAMPLE_ROWS, MOST_CELLS // len(reader.columns))
+    values = pl.DataFrame(reader.matrix(column)[:rows, column.location]).drop_nans()
+    return f"{values.n_unique():,}" + "+" * (reader.rows > rows)
 
 
 def column_cells(description: Description) -> dict[str, list[Any]]:

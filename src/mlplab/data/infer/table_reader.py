@@ -103,8 +103,11 @@ class TableReader:
 
     def values(self, column: InferredColumn) -> Float[np.ndarray, " row"]:
         """The first feature of a column."""
-        matrix = self.features if column.role == "input" else self.others
-        return matrix[:, column.location.start]
+        return self.matrix(column)[:, column.location.start]
+
+    def matrix(self, column: InferredColumn) -> Float[np.ndarray, "row _"]:
+        """The matrix with the features of a column."""
+        return self.features if column.role == "input" else self.others
 
     def where(self, column: InferredColumn) -> str:
         """How messages refer to a column."""
