@@ -83,14 +83,15 @@ class FrameTransformer:
             if not column.categories:
                 bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
                 faults += [self._fault(column, cells, bad)] if len(bad) else []
-            first, *_ = of_column = column.features(parsed)
-            if (missing := first.is_null() | first.is_nan()).any():
-                self._count(column, cells_of(frame, column.name).filter(missing))
-            features += of_column
+            features += column.features(parsed)
         if faults:
             raise UserError(*faults)
         self.rows += frame.height
-        return to_matrix(features, self.dtype, writable=True)
+        x = to_matrix(features, self.dtype, writable=True)
+        for column, part in zip(self.schema.inputs, self.schema.feature_slices, strict=True):
+            if (missing := np.isnan(x[:, part.start])).any():
+                self._count(column, cells_of(frame, column.name).filter(pl.Series(missing)))
+        return x
 
     def warn(self) -> None:
         """Warns about unknown categories, and about missing values in columns that had none in training."""
