@@ -22,7 +22,7 @@ from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from mlplab.cli.compose import Compose, composing, current_state, hydra_state, plain
-from mlplab.cli.overrides import read_overrides
+from mlplab.cli.overrides import key_of, read_overrides
 from mlplab.config import ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
@@ -47,10 +47,13 @@ SMALL = (
 
 
 def values(*words: str) -> dict[str, Any]:
-    """What `train.py` would compose of a command line without flags; each choice of options only once."""
-    compose, state = _composer()
+    """What `train.py` would compose of a command line without flags; of words for a key, the last counts.
+
+    Each choice of options is composed once.
+    """
+    (compose, state), last = _composer(), {key_of(word): word for word in words}
     with hydra_state(*state):
-        return plain(compose(read_overrides(words)))
+        return plain(compose(read_overrides([*last.values()], multirun=True)))
 
 
 @cache

@@ -125,6 +125,7 @@ def test_a_mistake_gets_a_short_answer(
 @each([mistake for mistake in CONFIGURATION if not needs_a_command(mistake)])
 def test_wrong_values_get_a_short_message(mistake: Mistake) -> None:
     def read() -> TrainConfig:
+        read_overrides(mistake.arguments)
         return config(*mistake.arguments)
 
     assert_short_answer(Ended(2, "", message_of(read)), mistake.said)
