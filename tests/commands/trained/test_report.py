@@ -36,8 +36,9 @@ pytestmark = pytest.mark.usefixtures("without_script_of_charts")
 
 Command = Callable[..., Ended]
 
-LINEAR = (*SMALL, "baselines=[constant,linear]")
-CLASSES = ("data=synthetic", "data.function=blobs", *SMALL[1:], "baselines=[constant]")
+PLAIN = [word for word in SMALL if not word.startswith("baselines")]
+LINEAR = (*PLAIN, "baselines=[constant,linear]")
+CLASSES = (*PLAIN, "data.function=blobs", "baselines=[constant]")
 
 
 @pytest.fixture(scope="module")
