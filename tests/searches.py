@@ -45,8 +45,6 @@ def train_search(folder: Path) -> BestTrial:
         {status: STATUSES.count(status) for status in dict.fromkeys(STATUSES)},
         sampled[number],
         f"uv run scripts/train.py {' '.join(typed[number])} ensemble=1",
-        {"optimizer.lr": 0.7, "model.dropout": 0.2, "optimizer.weight_decay": 0.1},
-        {"optimizer.lr": 0.4, "model.dropout": 0.4, "optimizer.weight_decay": 0.2},
         {name: trained[number][f"test/{name}"] for name in ("rmse", "mae", "r2")},
     )
     best.write(folder)
