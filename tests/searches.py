@@ -27,7 +27,8 @@ def train_search(folder: Path) -> BestTrial:
         for _ in STATUSES
     ]
     typed = [[f"{key}={as_typed(value)}" for key, value in values.items()] for values in sampled]
-    trained = train_into(folder, *([*SMALL, "baselines=[linear]", *overrides] for overrides in typed))
+    common = [word for word in SMALL if not word.startswith(("baselines", "model.hidden"))]
+    trained = train_into(folder, *([*common, "baselines=[linear]", *overrides] for overrides in typed))
     done = [metrics["val/mae"] for metrics, status in zip(trained, STATUSES, strict=True) if status == "done"]
     number = next(place for place, metrics in enumerate(trained) if metrics["val/mae"] == min(done))
     for other, (status, metrics) in enumerate(zip(STATUSES, trained, strict=True)):
@@ -44,8 +45,6 @@ def train_search(folder: Path) -> BestTrial:
         {status: STATUSES.count(status) for status in dict.fromkeys(STATUSES)},
         sampled[number],
         f"uv run scripts/train.py {' '.join(typed[number])} ensemble=1",
-        {"optimizer.lr": 0.7, "model.dropout": 0.2, "optimizer.weight_decay": 0.1},
-        {"optimizer.lr": 0.4, "model.dropout": 0.4, "optimizer.weight_decay": 0.2},
         {name: trained[number][f"test/{name}"] for name in ("rmse", "mae", "r2")},
     )
     best.write(folder)

@@ -10,7 +10,7 @@ import vl_convert
 
 from mlplab.figures.importance import MAX_COLUMNS, importance
 from mlplab.figures.learning_curves import curves_of_runs, learning_curves
-from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
+from mlplab.figures.runs import KINDS, RunPoint, history, score_over
 from mlplab.figures.style import MOST_POINTS, Figure, spreads_far, x_of_key
 
 CURVES = {"train/loss": [(1, 4.0), (2, 2.0)], "val/loss": [(1, 5.0), (2, 300.0)]}
@@ -145,17 +145,6 @@ def test_importance_of_columns_with_odd_names(count: int) -> None:
     assert [row["name"] for row in specification["data"]["values"]] == names[: min(count, MAX_COLUMNS)]
     assert ("the first 20 of 30 columns" in specification["title"]["subtitle"]) == (count > MAX_COLUMNS)
     assert vl_convert.vegalite_to_svg(specification).startswith("<svg")
-
-
-def test_importance_says_what_it_cannot_say() -> None:
-    for trials, chance in ((12, 0.6), (1000, 0.005)):
-        chart = hyperparameter_importance({"a": (0.2, chance), "b": (0.8, 0.001)}, "val/mae", trials)
-        bars, *_, mark = layers(chart)
-        assert [(row["name"], row["chance"]) for row in rows(bars)] == [("b", 0.001), ("a", chance)]
-        assert mark["encoding"]["x"]["field"] == "chance"
-        about = " ".join(chart.to_dict()["title"]["subtitle"])
-        assert f"{trials:,} trials" in about
-        assert "each key alone" in about
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,6 @@ BEST = BestTrial(
     trials={"done": 40, "pruned": 20, "diverged": 4},
     configuration={"optimizer.lr": 1e-05, "model.hidden": [128, 128], "model.norm": None},
     command="uv run scripts/train.py 'model.hidden=[128,128]' 'name=é: x' optimizer.lr=1e-05",
-    importance={"optimizer.lr": 0.71, "model.hidden": 0.29},
-    chance={"optimizer.lr": 0.08, "model.hidden": 0.05},
     test={"rmse": 5.1, "r2": None},
 )
 
@@ -30,7 +28,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     shared = [8, 8]
     for best in (
         BEST,
-        replace(BEST, importance={}, test={}),
+        replace(BEST, test={}),
         replace(BEST, configuration={"a": shared, "b": shared}),
     ):
         best.write(tmp_path)
@@ -38,8 +36,10 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [BEST_TRIAL_FILE]
 
 
-def test_importance_compares_those_that_have_trained() -> None:
-    assert replace(BEST, trials={**BEST.trials, "failed": 5, "interrupted": 1}).ranked == 64
+def test_a_file_with_the_importance_of_keys_is_read(tmp_path: Path) -> None:
+    earlier = {"importance": {"optimizer.lr": 0.71}, "chance": {"optimizer.lr": 0.08}}
+    (tmp_path / BEST_TRIAL_FILE).write_text(yaml.safe_dump(vars(BEST) | earlier))
+    assert BestTrial.read(tmp_path) == BEST
 
 
 def test_comments_say_what_it_is_and_how_to_train_it(tmp_path: Path) -> None:
@@ -66,7 +66,6 @@ def test_no_command_breaks_the_file(tmp_path: Path, odd: str) -> None:
         ({"value": "low"}, "value is missing or invalid"),
         ({"trials": {"done": -1}}, "trials.done is missing or invalid"),
         ({"configuration": None}, "configuration is missing or invalid"),
-        ({"importance": {"optimizer.lr": 2}}, "importance.optimizer.lr is missing or invalid"),
         ({"test": {"rmse": []}}, "test.rmse is missing or invalid"),
     ],
 )

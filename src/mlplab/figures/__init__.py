@@ -20,12 +20,12 @@ LEARNING_CURVES = "learning_curves"
 
 RUN_FIGURES = (
     *(LEARNING_CURVES, "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
-    *("calibration", "fitted", "coverage"),
+    *("calibration", "coverage"),
 )
 """The figures of a run, in the order in which they are read; it has those that fit its task and columns."""
 
 
 def is_drawn(folder: Path) -> bool:
-    """Whether the figures of a run or a sweep have been written."""
+    """Whether the figures of a run have been written."""
     paths = (folder / FIGURES).glob(f"*{SPECIFICATION}")
     return any(path.name != f"{IMPORTANCE}{SPECIFICATION}" for path in paths)

@@ -1,4 +1,4 @@
-"""Charts of the runs of a sweep or a search: scores over each key and over time; which keys matter."""
+"""Charts of the runs of a sweep or a search: scores over each key and over time."""
 
 import math
 import random
@@ -11,14 +11,12 @@ from mlplab.config.metrics import sign_of
 from mlplab.console import plural
 from mlplab.figures.style import (
     BASELINE,
-    MARKER,
     MOST_POINTS,
     NETWORK,
     PADDING,
     REFERENCE,
     Figure,
     Value,
-    bar_chart,
     framed,
     rounded,
     rows_of,
@@ -139,22 +137,3 @@ def _dots(
     if any(not run.is_scored or abs(run.score - best) > abs(worst - best) for _, run in shown):
         notes.append(f"at the {'top' if sign > 0 else 'bottom'}: no score, or one off the axis")
     return dots, y, notes
-
-
-def hyperparameter_importance(shares: Mapping[str, tuple[float, float]], metric: str, trials: int) -> Figure:
-    """Bars of the importance of hyperparameters in some trials, and marks at what may be chance."""
-    subtitle = [
-        f"how far each key alone explains the ranks of all {trials:,} trials, pruned ones included",
-        "up to its mark, the importance of a key may be chance",
-    ]
-    return bar_chart(
-        [
-            {"name": key, "share": rounded(share), "chance": rounded(chance), "note": f"{share:.0%}"}
-            for key, (share, chance) in sorted(shares.items(), key=lambda item: -item[1][0])
-        ],
-        alt.X("share:Q", title="importance", axis=alt.Axis(format="%", tickCount=5)),
-        lambda bars: bars.mark_tick(**MARKER).encode(x="chance:Q"),
-        title="Importance of the hyperparameters",
-        subtitle=subtitle,
-        description=f"Bars: the importance of each hyperparameter for {metric}",
-    )

@@ -1,6 +1,6 @@
 """The look of all figures: colours, sizes, axes; readable in black and white, and on dark pages."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -28,15 +28,6 @@ SERIES = (NETWORK, BASELINE, "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f0
 
 WIDTH, HEIGHT = 420, 300
 """Pixels of a figure without its axes: TensorBoard shrinks wider images, and their texts, to 350 pixels."""
-
-BAR_PIXELS, BAR_HEIGHT = 36, 12
-"""Pixels of a bar with the line above it, and of the bar."""
-
-BAR_OFFSET, NAME_OFFSET = 9, -7
-"""Pixels between the middle of the two, and those of the bar and the line."""
-
-MARKER: dict[str, Any] = {"size": BAR_HEIGHT + 4, "thickness": 2, "yOffset": BAR_OFFSET}
-"""The mark of a value that all bars are compared with."""
 
 MOST_POINTS = 1000
 """Points that a figure shows at most: more take longer to draw than to understand."""
@@ -123,32 +114,6 @@ def framed(
     """Layers as one figure; the description is for people who do not see it."""
     words = alt.Title(title, subtitle=subtitle)
     return alt.layer(*layers, title=words, description=description, width=size[0], height=size[1])
-
-
-def bar_chart(
-    rows: Sequence[Mapping[str, Any]], x: alt.X, *layers: Callable[[alt.Chart], Any], **words: Any
-) -> Figure:
-    """A horizontal bar of length `x` for each row, in their order, below its `name` and its `note`.
-
-    Above the bars, long names fit on phones, too; they end before the notes. Further marks are made of the
-    chart of the bars.
-    """
-    places = alt.Y("place:O", axis=None)
-    tooltip = [f"{key}:{'Q' if isinstance(value, float) else 'N'}" for key, value in rows[0].items()]
-    chart = alt.Chart(rows_of([{**row, "place": place} for place, row in enumerate(rows)])).encode(places)
-    bars = chart.encode(x, tooltip=tooltip)
-    text: dict[str, Any] = {"yOffset": NAME_OFFSET, "fontSize": 11}
-    beside = LETTER_PIXELS * max(len(str(row["note"])) for row in rows)
-    names = chart.mark_text(align="left", limit={"expr": f"width - {beside:.0f}"}, **text)
-    notes = chart.mark_text(align="right", opacity=0.7, **text)
-    return framed(
-        bars.mark_bar(color=NETWORK, height=BAR_HEIGHT, yOffset=BAR_OFFSET),
-        names.encode(x=alt.value(0), text="name:N"),
-        notes.encode(x=alt.value("width"), text="note:N"),
-        *(layer(bars) for layer in layers),
-        size=(WIDTH, BAR_PIXELS * len(rows)),  # a step would not do on pages
-        **words,
-    )
 
 
 def label_angle(names: Iterable[object]) -> int:

@@ -13,7 +13,6 @@ from mlplab.console import plural
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.discovery import BEST_TRIAL_FILE, parse_yaml
-from mlplab.runs.resume import FINAL
 
 TRIAL = re.compile(r"trial-(\d{4,})")
 """The name of a trial's folder: its number is the order in which the search asked for the trials."""
@@ -33,9 +32,6 @@ class BestTrial:
         trials: the number of trials by status.
         configuration: the trial's values of the keys that the search varied.
         command: what trains this configuration.
-        importance: of each hyperparameter alone, a share that `key_importance` defines; empty if there are
-            too few trials.
-        chance: of each of these, the share that may be chance.
         test: the test scores by metric, such as `rmse`; None if one is not finite; empty without test rows.
     """
 
@@ -45,14 +41,7 @@ class BestTrial:
     trials: Mapping[str, NonNegativeInt]
     configuration: Mapping[str, Any]
     command: str
-    importance: Mapping[str, Annotated[FiniteFloat, Field(ge=0, le=1)]]
-    chance: Mapping[str, FiniteFloat]
     test: Mapping[str, FiniteFloat | None]
-
-    @property
-    def ranked(self) -> int:
-        """The number of trials that importance compares: those that have trained."""
-        return sum(self.trials.get(status, 0) for status in FINAL)
 
     @classmethod
     def read(cls, folder: Path) -> "BestTrial | None":

@@ -6,7 +6,6 @@ from typing import Any
 
 import altair as alt
 import numpy as np
-from jaxtyping import Float
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config.metrics import BASELINES, metrics_of
@@ -17,7 +16,6 @@ from mlplab.figures import LEARNING_CURVES, Curve
 from mlplab.figures.calibration import Kind, calibration, coverage
 from mlplab.figures.classification import confusion, roc_and_precision_recall
 from mlplab.figures.files import write_figures
-from mlplab.figures.fitted import fitted, grid_over
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
 from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ScoredRows
@@ -25,7 +23,7 @@ from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.loggers.files import build_loggers, close_loggers
 from mlplab.runs.loggers.read_curves import read_curves
-from mlplab.runs.loggers.tensorboard import log_images, writers_of
+from mlplab.runs.loggers.tensorboard import log_images
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.mean_predictions import Predicted
@@ -60,7 +58,7 @@ def draw(run: TrainedRun, data: RunData) -> None:
     curves = read_curves(run.folder, {*LOSSES, run.config.monitor})
     images = write_figures(run.folder, run_charts(run, data, curves))
     loggers = build_loggers(run.config, run.folder, TensorBoardLogger)  # the others have been closed
-    log_images(writers_of(loggers), images)
+    log_images(loggers, images)
     close_loggers(loggers, success=True)
 
 
@@ -111,7 +109,6 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
             "residuals": _together(list(map(residuals, scored))),
         }
     charts[LEARNING_CURVES] = _learning_curves(run, curves)
-    charts["fitted"] = _fitted(ensemble, first, x)
     charts["coverage"] = _coverage(ensemble, first, outputs, y)
     return {name: chart for name, chart in charts.items() if chart is not None}
 
@@ -137,17 +134,6 @@ def _learning_curves(run: TrainedRun, curves: Mapping[str, Curve]) -> Figure | N
         return None
     together = alt.vconcat(*charts, description=f"loss and {monitor} by epoch")
     return together.resolve_scale(color="independent", strokeDash="independent")
-
-
-def _fitted(ensemble: Ensemble, scored: ScoredRows, x: Float[np.ndarray, "row feature"]) -> Figure | None:
-    """What the network has learned of the first target of one or two columns of numbers; else None."""
-    schema, count = ensemble.schema, len(ensemble.schema.inputs)
-    numeric = all(column.kind == "numeric" for column in schema.inputs)
-    if not numeric or count > 2 or (count == 1 and schema.classes) or np.isnan(x).all(0).any():
-        return None
-    grid, offsets = grid_over(x.astype(np.float64)), np.array(schema.offsets)
-    predicted = ensemble.points(ensemble.predict_features(grid.astype(x.dtype))[0])
-    return fitted(schema.names, scored, grid + offsets, predicted, x + offsets)
 
 
 def _together(charts: list[Any]) -> Figure:

@@ -49,7 +49,6 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     assert values[best.trial] == best.value == min(values.values())
     tested = [name for name, each in metrics.items() if "test/rmse" in each]
     assert tested == [best.trial]  # the test rows were scored once
-    assert best.importance == {}  # of so few trials
     assert (root / "ensemble-3.json").is_file()
 
     assert "8 trials: 8 done" in ended.out
@@ -129,13 +128,6 @@ def test_trials_that_are_behind_are_pruned(command: Command, tmp_path: Path) -> 
     assert all(found["epochs"] == {1: 1, 2: 3}[found["rung"]] for found in pruned)
     assert all("pruned at rung" in found["reason"] for found in pruned)
     assert f"{len(pruned)} pruned" in ended.out
-    best = BestTrial.read(root)
-    assert best
-    assert best.importance.keys() == {"optimizer.lr", "model.dropout"}
-    for key, share in best.importance.items():
-        shown = re.search(rf"{key} .*?(\d+%|no different)", ended.out)
-        assert shown
-        assert shown[1] == (f"{share:.0%}" if share > best.chance[key] else "no different")
     assert states_of(root).count(TrialState.PRUNED) == 16 - states_of(root).count(TrialState.COMPLETE)
 
 

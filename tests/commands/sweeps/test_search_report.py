@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pages import cells_of, page_of, text_of
@@ -12,14 +13,14 @@ from searches import STATUSES, change, train_search
 from mlplab.commands.report.charts import comparison_charts
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.select_ensemble import select_ensemble
-from mlplab.figures.style import BASELINE, Figure
+from mlplab.figures.style import BASELINE
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
 
 pytestmark = pytest.mark.usefixtures("without_script_of_charts")
 
-KEYS = ["lr", "dropout", "weight_decay"]
+KEYS = ["dropout", "lr", "weight_decay"]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,10 @@ def best_of(search: Path) -> BestTrial:
     return best
 
 
-def charts_of(search: Path) -> dict[str, Figure]:
+def charts_of(search: Path) -> dict[str, dict[str, Any]]:
     [comparison] = compared(search, [read_run(run) for run in runs_below(search)])
-    return comparison_charts(comparison, BestTrial.read(search))
+    charts = [chart.to_dict() for chart in comparison_charts(comparison)]  # validates
+    return {chart["title"]["text"]: chart for chart in charts}
 
 
 def titles(html: str) -> list[str]:
@@ -60,7 +62,7 @@ def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path) ->
         f"The best by val/mae is {best.trial} ({best.value:.4g}), chosen on the validation rows. "
         "The search used the test rows once, to score it."
     )
-    assert titles(html)[:2] == ["History", "Importance of the hyperparameters"]
+    assert titles(html)[:2] == ["History", "val/mae over dropout"]
     assert f"The best trial: {best.trial}" in text
     assert 'class="callout"' not in html
     head, *rows = cells_of(html, "The best configuration<")
@@ -83,10 +85,10 @@ def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path) ->
 def test_charts_of_a_search(search: Path) -> None:
     change(search / "trial-0002", without="val/", **{"rung/1": 7.5})
     charts = charts_of(search)
-    expected = ["history", "hyperparameter_importance", *(f"score_over_{key}" for key in KEYS)]
-    assert list(charts) == [*expected, "curves"]
-    for name in ("history", "score_over_lr"):
-        specification = charts[name].to_dict()  # validates
+    over = [f"val/mae over {key}" for key in KEYS]
+    assert list(charts) == ["History", *over, "val/mae of every run"]
+    for name in ("History", "val/mae over lr"):
+        specification = charts[name]
         dots = {"data": specification.get("data"), **specification["layer"][0]}
         trials = {int(row["run"][-4:]): row for row in dots["data"]["values"]}
         assert [trials[number]["status"] for number in range(9)] == list(STATUSES)
@@ -94,8 +96,7 @@ def test_charts_of_a_search(search: Path) -> None:
             status in ("diverged", "failed") for status in STATUSES
         ]
         assert trials[2]["score"] == 7.5  # at its rung
-    assert "all 8 trials, pruned ones included" in str(charts["hyperparameter_importance"].to_dict()["title"])
-    curves = charts["curves"].to_dict()["layer"][0]["transform"][0]["from"]["data"]["values"]
+    curves = charts["val/mae of every run"]["layer"][0]["transform"][0]["from"]["data"]["values"]
     faint = {run["name"] for run in curves if run["colour"] == BASELINE}
     assert faint == {f"trial-{n:04d}" for n, status in enumerate(STATUSES) if status == "pruned"}
 
@@ -111,7 +112,6 @@ def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:
     assert "This command trains" not in text
     assert "There are no test scores: a search uses the test rows only for its best trial. Validation" in text
     assert titles(html)[0] == "History"
-    assert "Importance of the hyperparameters" not in titles(html)
     for number, status in enumerate(STATUSES):
         if status == "done":
             change(search / f"trial-{number:04d}", status="running")

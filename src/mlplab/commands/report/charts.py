@@ -1,7 +1,6 @@
 """Charts of a page, as specifications of Vega-Lite, and those of a comparison of runs."""
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,9 @@ from mlplab.commands.report.comparison import Comparison
 from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
-from mlplab.figures.runs import KINDS, RunPoint, history, hyperparameter_importance, score_over
+from mlplab.figures.runs import KINDS, RunPoint, history, score_over
 from mlplab.figures.style import Figure
-from mlplab.runs.best_trial import BestTrial
-from mlplab.runs.compare.labels import plain_value, short_keys
+from mlplab.runs.compare.labels import plain_value
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.loggers.read_curves import read_curves
 from mlplab.training.outcome import AS_PLANNED
@@ -54,34 +52,25 @@ def curves_of(run: RunResult) -> list[dict[str, Any]]:
     return [chart.to_dict(validate=False) for chart in charts]
 
 
-def comparison_charts(comparison: Comparison, best: BestTrial | None = None) -> dict[str, Figure]:
-    """The charts of several runs by name: the metric over each key that varies, and by epoch.
-
-    Those of a search also have its history, and the importance of the hyperparameters.
-    """
-    monitor, charts = comparison.monitor, dict[str, Figure]()
-    importance = best.importance if best else {}
-    keys = sorted(comparison.keys, key=lambda key: -importance.get(key, 0))
+def comparison_charts(comparison: Comparison) -> list[Figure]:
+    """The charts of several runs: of a search its history; the metric over each key that varies; by epoch."""
+    monitor, charts = comparison.monitor, list[Figure]()
     points = [_point(comparison, run) for run in comparison.runs]
     if len(points) < 2 or not any(point.is_scored for point in points):
-        return {}
+        return []
     best_runs = list(map(comparison.name, comparison.best))
     best_run = next(iter(best_runs), "")
     if comparison.is_search:
-        charts["history"] = history(points, monitor, best_run)
-    if best and importance:
-        named = zip(short_keys(list(importance)), importance.items(), strict=True)
-        shares = {name: (share, best.chance.get(key, 0.0)) for name, (key, share) in named}
-        charts["hyperparameter_importance"] = hyperparameter_importance(shares, monitor, best.ranked)
-    for key in [comparison.keys[key] for key in keys[:MOST_KEYS]]:
+        charts.append(history(points, monitor, best_run))
+    for key in list(comparison.keys.values())[:MOST_KEYS]:
         known = [point for point in points if key in point.values and point.status in KINDS]
         if any(point.is_scored for point in known):
-            charts["score_over_" + re.sub(r"\W", "_", key)] = score_over(key, known, monitor, best_run)
+            charts.append(score_over(key, known, monitor, best_run))
     shown = [run for run in comparison.ranked if run.metrics["status"] in AS_PLANNED][:MOST_RUNS]
     read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in shown)
     if curves := {name: curves[monitor] for name, curves in read if curves}:
         pruned = [comparison.name(run) for run in shown if not run.done]
-        charts["curves"] = curves_of_runs(monitor, curves, best_runs, pruned)
+        charts.append(curves_of_runs(monitor, curves, best_runs, pruned))
     return charts
 
 

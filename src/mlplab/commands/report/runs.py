@@ -28,7 +28,6 @@ def runs_part(comparison: Comparison) -> dict[str, Any]:
     """What the page shows about runs on one table."""
     trial, note = _read_best_trial(comparison) if comparison.is_search else (None, "")
     best, monitor = next(iter(comparison.best), None), comparison.monitor
-    charts = comparison_charts(comparison, trial)
     return {
         "comparison": comparison,
         "counts": counts_of(comparison.runs, comparison.noun),
@@ -39,7 +38,7 @@ def runs_part(comparison: Comparison) -> dict[str, Any]:
         "configuration": _best_configuration(comparison),
         "scores": _best_scores(comparison),
         "table": _table(comparison),
-        "charts": [chart.to_dict(validate=False) for chart in charts.values()],
+        "charts": [chart.to_dict(validate=False) for chart in comparison_charts(comparison)],
         "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
         "best": run_part(comparison, best) if best else None,
     }

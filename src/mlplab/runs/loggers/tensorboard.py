@@ -78,9 +78,9 @@ def log_end(loggers: Sequence[Logger]) -> None:
         add_summary(writer, ended, 0)
 
 
-def log_images(writers: Sequence[SummaryWriter], images: Mapping[str, bytes]) -> None:
+def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
     """Logs PNG images by name."""
-    for writer in writers:
+    for writer in writers_of(loggers):
         for name, png in images.items():
             width, height = (int.from_bytes(png[place], "big") for place in PNG_SIZE)
             image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
