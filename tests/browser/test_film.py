@@ -18,8 +18,9 @@ from mlplab.runs.film.page import write_film
 
 EVIL = "</script><script>document.title = 'evil'</script>"
 
-RUN = ("trainer.max_epochs=100", "baselines=[]", "test=false", "logger=[]", "callbacks.film=true")
-SMALL = ("experiment=film", "callbacks.early_stopping.patience=null", *RUN, "trainer.max_epochs=2")
+QUICK = ("baselines=[]", "test=false", "logger=[]", "callbacks.film=true")
+RUN = ("trainer.max_epochs=100", *QUICK)
+SMALL = ("experiment=film", "callbacks.early_stopping.patience=null", "trainer.max_epochs=2", *QUICK)
 
 
 @pytest.fixture(scope="module")

@@ -231,13 +231,13 @@ def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
     [
         (
             ["model.hidden=[64,64]"],
-            "too large for a film (found 4,801 weights",
-            "ensemble=1 model=mlp model.hidden=[16]",
+            "too large for a film (found 1 network of 4,801 weights)",
+            "ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0",
         ),
         (
             ["ensemble=40"],
-            "too many networks for a film (found 40, expected at most 10 of this size",
-            "ensemble=10",
+            "too large for a film (found 40 networks of 153 weights)",
+            "ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0",
         ),
         (
             ["model.heads=4"],
@@ -256,7 +256,8 @@ def test_networks_that_a_film_cannot_show_are_refused(
             refused()
         assert f"use {remedy}" in str(caught.value)
     assert not any(tmp_path.iterdir())
-    train_into(tmp_path, [*typed, *(word for word in remedy.split() if word != "model=mlp")])
+    corrected = dict(word.split("=", 1) for word in [*typed, *remedy.split()] if word != "model=mlp")
+    train_into(tmp_path, [f"{key}={value}" for key, value in corrected.items()])
     assert (tmp_path / "0" / "film.html").exists()
 
 
@@ -295,7 +296,8 @@ def test_rows_are_shown_as_in_the_table(tmp_path: Path) -> None:
 
 
 def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
-    train_into(tmp_path / "2", [*ARTICLE, "trainer.max_epochs=300"])
+    longer = [word.replace("=60", "=300") for word in ARTICLE]
+    train_into(tmp_path / "2", longer)
     run = film_in(tmp_path / "2" / "0")
     first, second = map(np.array, run["axes"])
     np.testing.assert_allclose(run["true"].reshape(40, 40), first[:, None] * (second + 1), atol=1e-6)

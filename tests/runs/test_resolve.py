@@ -67,7 +67,7 @@ def test_a_warm_start_keeps_the_categories(tmp_path: Path) -> None:
         [city, _] = table.schema.inputs
         assert city.categories == (*CITIES,)
         assert table.x[:2, 0].tolist() == [CITIES.index(name) for name in (fewer * 2)[:2]]
-    with pytest.raises(UserError, match=r"'city' has categories that it was not trained on: 'Mainz'\n"):
+    with pytest.raises(UserError, match=r"different columns, categories, .*: city\n"):
         train_into(warm, of_cities(tmp_path, ["Ulm", "Mainz"], source))
     [metrics] = train_into(warm, words)
     assert metrics["status"] == "done"

@@ -5,8 +5,6 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from mlplab.data.cells.dates import ISO, NAME_FORMATS
-from mlplab.errors import listed
 from mlplab.onnx.check import Check
 from mlplab.onnx.inputs import NO_DATE
 from mlplab.runs.trained.card import page
@@ -20,8 +18,6 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: Che
         name: of its file.
     """
     inputs, outputs = model.graph.input, model.graph.output
-    columns = ensemble.schema.inputs
-    written = [column.name for column in columns if column.format not in ("", ISO, *NAME_FORMATS)]
     return page(
         Path(__file__).parent / "template" / "model.md.jinja",
         ensemble,
@@ -30,7 +26,6 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: Che
         inputs=map(_described, inputs),
         outputs=map(_described, outputs),
         check=check.sentence,
-        written=listed(map(repr, written), 9) if written else "",
         types=set(map(_type, inputs)),
         no_date=NO_DATE,
         first=repr(outputs[0].name),

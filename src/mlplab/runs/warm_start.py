@@ -8,11 +8,12 @@ import numpy as np
 
 from mlplab.config import ResolvedConfig
 from mlplab.config.dotted_keys import differing
+from mlplab.conformal.intervals import Levels
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
-from mlplab.errors import Fault, UserError, listed, shortened
+from mlplab.errors import Fault, UserError, listed
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.folder import RunFolder
@@ -90,23 +91,13 @@ def source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
         UserError: otherwise.
     """
     folder = Path(run.init_from or "")
-    where = f"init_from={folder}"
     with unpacked(folder) as inner:
         trained = TrainedRun.read(finished_run(inner, "init_from"))
-    if (there := _columns(trained.schema)) != (here := _columns(schema)):
-        known = {each.name: each.categories for each in trained.schema.inputs}
-        for column in schema.inputs:
-            if new := {*column.categories}.difference(known.get(column.name) or column.categories):
-                what = f"column '{column.name}' has categories that it was not trained on"
-                found = listed(map(shortened, sorted(new)), 5)
-                raise UserError(Fault(f"{what}: {found}", where, remedy="leave out these rows, or init_from"))
-        differs = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
-        what, remedy = "was trained on different columns", "give both tables the same columns and classes"
-        raise UserError(Fault(f"{what}: {listed(differs)}", where, remedy=remedy))
-    if trained.quantiles != run.quantiles:
-        found, expected = (listed(map(str, of), 9) or "none" for of in (trained.quantiles, run.quantiles))
-        remedy = "use the same loss=quantile and loss.levels in this run"
-        raise UserError(Fault("predicts different quantiles", where, found, expected, remedy))
+    there, here = _outside(trained.schema, trained.quantiles), _outside(schema, run.quantiles)
+    if differs := sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name)):
+        what = f"was trained on different columns, categories, classes or quantiles: {listed(differs)}"
+        remedy = "use those of that run, or leave out init_from"
+        raise UserError(Fault(what, f"init_from={folder}", remedy=remedy))
     return trained
 
 
@@ -177,11 +168,11 @@ def _seen_before(
     return int(seen.sum())
 
 
-def _columns(schema: Schema) -> dict[str, object]:
-    """What must be equal in two schemas, by column, so that networks can exchange weights."""
+def _outside(schema: Schema, quantiles: Levels) -> dict[str, object]:
+    """What must be equal outside two networks so that they can exchange weights, by column or key."""
     columns = {
         column.name: (place, column.kind, column.missing, column.categories, column.parts)
         for place, column in enumerate(schema.inputs)
     }
     targets = {name: (f"target {place}", schema.classes) for place, name in enumerate(schema.targets)}
-    return {**columns, **targets}
+    return {**columns, **targets, "loss.levels": quantiles}

@@ -7,6 +7,7 @@ import torch
 from commands.mistakes import Files, Mistake, assert_refused, each, message_of, mistake
 from support import Ended, assert_short_answer, config
 
+from mlplab.cli.overrides import read_overrides
 from mlplab.config import TrainConfig
 
 GLOBAL = "# @package _global_\n"

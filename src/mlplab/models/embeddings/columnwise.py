@@ -46,7 +46,6 @@ class ColumnwiseEmbedding(nn.Module, ABC):
     REPLACES: bool
     """Whether the numeric columns themselves are left out."""
 
-    summary: str
     parameter_group = "numeric_embeddings"
     weight: Float[Tensor, "member number*feature width"]
     bias: Float[Tensor, "member number width"]

@@ -41,7 +41,6 @@ class PeriodicFeatures(nn.Module):
         super().__init__()
         self.numbers, self.width, self.scale = numbers, count, math.sqrt(2 / count)
         self.weight, self.bias = draw(numbers, count, seeds)
-        self.summary = f"{count} periodic features per numeric column"
 
     @property
     def added(self) -> int:
@@ -103,7 +102,6 @@ class PeriodicProjection(ColumnwiseEmbedding):
     def __init__(self, numbers: int, count: int, width: int, seeds: Sequence[int]) -> None:
         super().__init__(numbers, count, width, seeds, bound=count**-0.5)
         self.frequency, self.phase = draw(numbers, count, seeds)
-        self.summary = f"{count} periodic features per numeric column, projected to {width}"
 
     def encode(self, column: Column) -> Features:
         """cos(2π(wx + b))."""

@@ -37,7 +37,6 @@ class PiecewiseLinear(ColumnwiseEmbedding):
         with torch.no_grad():
             torch.unflatten(self.weight, 1, (numbers, -1))[:, :, 1:] = 0
         self.register_buffer("pieces", _pieces(knots.mT))
-        self.summary = f"piecewise-linear embeddings of numeric columns ({bins} bins to {width} values)"
 
     def terms(self, members: slice = slice(None)) -> tuple[Float[Tensor, "member number 1 feature"], ...]:
         """Slope, intercept, lower and upper limit of the features of some members."""

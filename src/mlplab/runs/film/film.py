@@ -35,9 +35,6 @@ from mlplab.training.stack.build import build_stack_network
 MOST_SCORED = 2000
 """Validation rows from which the loss of a frame is computed at most."""
 
-FOLDED = ("relu", "leaky_relu")
-"""Activations with a fold where z = 0."""
-
 NOT_OF_WEIGHTS = ("step", "loss", "lr")
 """What a frame has besides rows of weights."""
 
@@ -116,7 +113,6 @@ class _FilmedNetwork:
             "averaged": self.section.optimizer.weight_averaging,
             "batch": [self._batch_rows(step) for step in self.steps],
             "weighted": self.data.table.weight is not None or self.section.data.class_weights != "none",
-            "notes": self._notes(),
             "optimizer": self.section.optimizer.model_dump(),
             "lr": packed(recorded["lr"].numpy()),
             "loss": {
@@ -126,7 +122,7 @@ class _FilmedNetwork:
                 "val": packed(self._validation_losses()),
             },
             "held_out": np.isin(scene.worked, held_out).tolist(),
-            **({"map": self._map(), "folds": self._folds()} if scene.axes else {"points": self._points()}),
+            **({"map": self._map()} if scene.axes else {"points": self._points()}),
             **self._worked(),
         }
 
@@ -134,23 +130,6 @@ class _FilmedNetwork:
         """The number of rows of the step after so many: the last of an epoch may have fewer."""
         before = step % self.steps_per_epoch * self.batch_size
         return max(0, min(self.batch_size, len(self.data.split.train) - before))
-
-    def _notes(self) -> list[str]:
-        """What else decides about a step, in sentences."""
-        run, optimizer = self.section, self.section.optimizer
-        own = optimizer.lr_factors, optimizer.weight_decay_factors
-        factors = {factor for each in own for factor in each.model_dump().values()}
-        by_fan_in = isinstance(optimizer, config.Adam) and optimizer.lr_by_fan_in
-        dropout = isinstance(run.model, config.Mlp) and bool(run.model.dropout)
-        notes = {
-            "Dropout leaves out units in each step, so ∂L/∂W is that of the others.": dropout,
-            "∂L/∂W was clipped, so it may be smaller.": run.trainer.gradient_clip_val is not None,
-            "The layer has its own factor of the learning rate or the weight decay.": factors != {1.0}
-            or by_fan_in,
-            "The weight decay falls during training.": run.scheduler.regularization != "constant"
-            and bool(optimizer.weight_decay),
-        }
-        return [note for note, applies in notes.items() if applies]
 
     def _batch(self, rows: Rows) -> Batch:
         """Some rows of the table, for each frame."""
@@ -190,17 +169,6 @@ class _FilmedNetwork:
             plain["class"] = packed(predicted.argmax(2).astype(np.uint8).reshape(shape))
             values, limits = predicted.max(2), (0.0, 1.0)
         return plain | {"value": packed(values if len(shape) == 2 else _bytes(values, limits).reshape(shape))}
-
-    def _folds(self) -> Plain | None:
-        """The axes as the first layer sees them, between whose values its units fold; None if they do not."""
-        first, preprocessing = next(iter(self.body.hidden), None), self.network.preprocessing
-        if first is None or self.body.first or preprocessing.width != len(self.scene.axes):
-            return None
-        if first.norm is not None or first.activation.names[0] not in FOLDED:
-            return None
-        x = np.stack(self.scene.axes, 1) - self.data.table.schema.offsets
-        columns = torch.from_numpy(x.astype(self.data.table.x.dtype))
-        return packed(preprocessing(columns.expand(len(self.steps), -1, -1)).scaled[0].T.numpy())
 
     def _worked(self) -> Plain:
         """The forward and the backward pass of the scene's worked rows, and each layer's weights."""

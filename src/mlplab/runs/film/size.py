@@ -1,6 +1,7 @@
 """Which networks a film can show, and at which steps."""
 
 from mlplab import config
+from mlplab.console import plural
 from mlplab.errors import Fault, UserError
 from mlplab.models import MLP, Linear, Network
 from mlplab.models.targets import ClassProbabilities
@@ -26,12 +27,6 @@ FEWEST_FRAMES = 20
 VALUES_OF_WEIGHT = 5
 """Of a frame: the weight before and after a step, its gradient and two moments."""
 
-MOST_WEIGHTS = (MOST_VALUES // FEWEST_FRAMES - MAP * MAP // 4) // (VALUES_OF_WEIGHT + 1)
-"""About how many weights a network may have, with about one number of its units for each weight."""
-
-MOST_UNITS = 16
-"""Units of the network that a message proposes."""
-
 MANTISSAS = (
     (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9),
     (1, 1.5, 2, 3, 4, 6, 8),
@@ -52,18 +47,10 @@ def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
     if not isinstance(network.body, MLP) or network.heads > 1:
         what = "a film shows networks of hidden layers, with heads=1"
         raise UserError(Fault(what, "callbacks.film", remedy=f"use model=mlp model.heads=1, {otherwise}"))
-    if run.ensemble <= (most := MOST_VALUES // FEWEST_FRAMES // _values_of_frame(network)):
-        return
-    if most:
-        found, expected, remedy = str(run.ensemble), f"at most {most} of this size", f"use ensemble={most}"
-        what = "too many networks for a film"
-        raise UserError(Fault(what, "ensemble", found, expected, f"{remedy}, {otherwise}"))
-    inputs = network.preprocessing.width + network.preprocessing.target_transform.outputs
-    units = min(MOST_UNITS, MOST_WEIGHTS // (inputs + 2))
-    smaller = f"use ensemble=1 model=mlp model.hidden=[{units}] model.piecewise_linear_bins=0, {otherwise}"
-    found, expected = f"{_weights(network):,} weights", f"at most about {MOST_WEIGHTS:,}"
-    remedy = smaller if units else "use callbacks.film=false"
-    raise UserError(Fault("too large for a film", "the network", found, expected, remedy))
+    if run.ensemble * _values_of_frame(network) > MOST_VALUES // FEWEST_FRAMES:
+        found = f"{plural(run.ensemble, 'network')} of {_weights(network):,} weights"
+        remedy = f"use ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0, {otherwise}"
+        raise UserError(Fault("too large for a film", "the run", found, remedy=remedy))
 
 
 def _weights(network: Network) -> int:

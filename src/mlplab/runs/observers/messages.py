@@ -12,7 +12,6 @@ from mlplab.config.metrics import metrics_of
 from mlplab.conformal.residuals import ROUNDING
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
-from mlplab.models import MLP, Network
 from mlplab.runs.observers.watched_run import WatchedRun
 from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import StackTrainer
@@ -119,7 +118,7 @@ def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Ite
     weights = sum(parameter[0].numel() for parameter in network.parameters())
     beside = "" if network.linear_path is None else f", beside {_linear_model(run)}"
     where = device_name(config.trainer)
-    yield f"network: {', '.join(_body(config, network))}, {weights:,} weights{beside}, on {where}"
+    yield f"network: {_body(config)}, {weights:,} weights{beside}, on {where}"
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
     each = f"{stack.datamodule.steps:,} × {stack.datamodule.batch_size:,} rows"
     settings = f"lr {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}{averaged}"
@@ -132,22 +131,15 @@ def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Ite
         yield f"resumes after epoch {state.epoch}, step {state.step}"
 
 
-def _body(run: ResolvedConfig, network: Network) -> Iterator[str]:
-    """The embeddings and hidden layers, such as `3 × 128 units (relu)`."""
-    model, body = run.model, network.body
+def _body(run: ResolvedConfig) -> str:
+    """The hidden layers, such as `3 × 128 units (relu)`, or what the network is."""
+    model = run.model
     if not isinstance(model, Mlp):
-        yield model.class_path if isinstance(model, CustomModel) else model.name
-        return
-    assert isinstance(body, MLP)
+        return model.class_path if isinstance(model, CustomModel) else model.name
     widths = model.hidden
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
-    units = f"{several} units ({' or '.join(dict.fromkeys(activations(run)))})"
-    yield units if widths else "no hidden layer"
-    if model.heads > 1:
-        yield f"{model.heads} heads"
-    if widths and model.dropout:
-        yield f"dropout {model.dropout:g}"
-    yield from (each.summary for each in body.embeddings)
+    names = " or ".join(dict.fromkeys(activations(run)))
+    return f"{several} units ({names})" if widths else "no hidden layer"
 
 
 def warn_of_rows(runs: Sequence[WatchedRun], *, resumed: bool) -> dict[Run, list[str]]:

@@ -2,49 +2,6 @@
 
 // What a network has learned: a map of two columns, a curve over one, or points.
 
-// The segments along which a unit's z is 0, in places of the axes: z = Σ wₖsₖ + b, with the axes scaled to s.
-function fold(network, frame, unit) {
-  const { weight, bias } = network.layers[0], units = bias.before.shape[2];
-  const weights = part(weight.before, frame), b = part(bias.before, frame)[unit];
-  const scaled = [0, 1].slice(0, network.folds.shape[0]).map((axis) => part(network.folds, axis));
-  const z = (i, k) => weights[unit] * scaled[0][i] + (scaled[1] ? weights[units + unit] * scaled[1][k] : 0) + b;
-  const crossed = (p, q) => (p < 0) !== (q < 0) ? p / (p - q) : null;
-  const segments = [];
-  for (let i = 0; i + 1 < scaled[0].length; i++) {
-    if (!scaled[1]) {
-      const share = crossed(z(i), z(i + 1));
-      if (share !== null) segments.push([[i + share, 0]]);
-      continue;
-    }
-    for (let k = 0; k + 1 < scaled[1].length; k++) {
-      const corners = [[i, k], [i + 1, k], [i + 1, k + 1], [i, k + 1]], points = [];
-      corners.forEach(([p, q], side) => {
-        const [r, s] = corners[(side + 1) % 4], share = crossed(z(p, q), z(r, s));
-        if (share !== null) points.push([p + share * (r - p), q + share * (s - q)]);
-      });
-      if (points.length >= 2) segments.push(points.slice(0, 2));
-    }
-  }
-  return segments;
-}
-
-function drawFolds(context, network, frame, toPixels, isSmall) {
-  if (!network.folds) return;
-  for (let unit = 0; unit < network.layers[0].z.shape[2]; unit++) {
-    const chosen = !isSmall && state.layer === 0 && state.unit === unit;
-    for (const [style, extra] of [["rgb(0 0 0 / 55%)", 2], ["white", 0]]) {
-      context.strokeStyle = style;
-      context.lineWidth = (chosen ? 3 : isSmall ? 0.7 : 1.3) + extra;
-      context.beginPath();
-      fold(network, frame, unit).forEach(([from, to]) => {
-        context.moveTo(...toPixels(from));
-        context.lineTo(...toPixels(to));
-      });
-      context.stroke();
-    }
-  }
-}
-
 const cells = document.createElement("canvas");
 
 // A map of two columns, as an image of one pixel a cell that is then enlarged.
@@ -96,8 +53,8 @@ const ends = (axis) => [axis[0], axis.at(-1)];
 
 function drawMap(canvas, network, frame, kind) {
   const opening = opened(canvas), { context } = opening, { scene } = network, [first, second] = scene.axes;
-  const small = kind === "small", names = { x: scene.columns[0], y: scene.columns[1] };
-  const scale = (small ? bare : framed)(opening, ends(first), ends(second), names);
+  const names = { x: scene.columns[0], y: scene.columns[1] };
+  const scale = (kind === "small" ? bare : framed)(opening, ends(first), ends(second), names);
   const [left, right] = ends(first).map(scale.x), [bottom, top] = ends(second).map(scale.y);
   const box = [left, top, right - left, bottom - top], shape = [first.length, second.length];
   scale.clip();
@@ -107,8 +64,6 @@ function drawMap(canvas, network, frame, kind) {
     dots(context, scene, (x, y) => [scale.x(x), scale.y(y)]);
   } else {
     drawSurface(opening, box, shape, surfaceColours(network, frame));
-    const along = (axis, place) => axis[0] + (axis.at(-1) - axis[0]) * place / (axis.length - 1);
-    drawFolds(context, network, frame, ([i, k]) => [scale.x(along(first, i)), scale.y(along(second, k))], small);
   }
   context.restore();
 }
@@ -132,16 +87,6 @@ function drawCurve(canvas, network, frame, kind) {
     context.setLineDash([5, 4]);
     line(context, axis.map((x, place) => [scale.x(x), scale.y(scene.true.values[place])]));
     context.setLineDash([]);
-  }
-  if (network.folds && kind !== "small") {
-    for (let unit = 0; unit < network.layers[0].z.shape[2]; unit++) {
-      context.strokeStyle = colour("ink");
-      context.lineWidth = state.layer === 0 && state.unit === unit ? 2.5 : 0.8;
-      fold(network, frame, unit).forEach(([[place]]) => {
-        const x = scale.x(axis[0] + (axis.at(-1) - axis[0]) * place / (axis.length - 1));
-        line(context, [[x, scale.y(range[0])], [x, scale.y(range[0]) - 14]]);
-      });
-    }
   }
   context.strokeStyle = colour("accent");
   context.lineWidth = 2.2;
@@ -181,10 +126,9 @@ function drawLearned(canvas, network, frame, kind) {
 function buildLearned(network) {
   const { scene } = network, over = scene.columns.join(" and ");
   const two = scene.axes?.length === 2;
-  const folds = network.folds ? ` Lines: where a unit of layer 1 folds the ${two ? "surface" : "curve"} (z = 0); the chosen unit's is thicker.` : "";
   byId("learned-title").textContent = scene.axes ? `What it has learned: ${scene.target} over ${over}` : scene.classes.length ? "Validation rows: probability of the actual class" : "Validation rows: predicted over actual";
   byId("learned-text").textContent = scene.axes
-    ? (two ? "" : `Line: the network${scene.true ? "; dashed: the true function" : ""}; dots: training rows.`) + folds
+    ? (two ? "" : `Line: the network${scene.true ? "; dashed: the true function" : ""}; dots: training rows.`)
     : scene.classes.length ? "Dots higher up are predicted better." : "Dots on the line are predicted exactly.";
   const canvases = (two ? [["learned", "the network"], ["true", scene.true ? "the true function" : "training rows"]] : [["learned", ""]])
     .map(([kind, text]) => {

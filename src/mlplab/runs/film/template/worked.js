@@ -154,7 +154,7 @@ function drawOptimize(network, frame) {
   const mean = network.weighted ? "wl" : "l", weights = network.weighted ? ", with weights w of the rows whose mean in training is 1" : "";
   const over = `over the ${grouped(network.batch[frame])} rows of step ${grouped(step)}`;
   return [...made,
-    paragraph(`L = ${loss}${network.loss.unit === 1 ? "" : ` (${number(network.loss.train.values[frame])} in units of the target)`} is the mean of ${mean} ${over}${weights}, and ∂L/∂W is that of ${network.weighted ? "w " : ""}∂l/∂W. ${network.notes.join(" ")}`),
+    paragraph(`L = ${loss}${network.loss.unit === 1 ? "" : ` (${number(network.loss.train.values[frame])} in units of the target)`} is the mean of ${mean} ${over}${weights}, and ∂L/∂W is that of ${network.weighted ? "w " : ""}∂l/∂W.`),
     formula(rule(optimizer, at(network.lr, frame), step)),
   ];
 }
