@@ -29,7 +29,6 @@ from mlplab.errors import Fault, Interrupted, RunFailed, UserError, reason_of
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
 from mlplab.runs.trained.run_files import RunFiles
-from mlplab.sweeps.grid import lines_of
 
 LOCK = RLock()
 """Held while anything trains: torch's threads are those of the process."""
@@ -107,8 +106,8 @@ def train(
         if not path:
             from mlplab.runs.in_memory import train_alone
 
-            return FinishedRun(train_alone(run, cache, console, lines_of(given)), frame)
-        metrics = train_run(run, Path(path), lines_of(given), cache, console, resume=resume is not None)
+            return FinishedRun(train_alone(run, cache, console), frame)
+        metrics = train_run(run, Path(path), cache, console, resume=resume is not None)
         draw(run, Path(path), metrics, cache)
     return FinishedRun(RunFiles(Path(path)), frame)
 

@@ -23,7 +23,7 @@ from mlplab.cli.overrides import Keyword, keys_of
 from mlplab.config import Launcher, Sweep, TrainConfig, parse, validated
 from mlplab.errors import UserError
 from mlplab.sweeps.checks import ComposedRun, ComposeRuns, RefusedRun
-from mlplab.sweeps.grid import Runs, lines_of
+from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.sweep import ComposedSweep
 
 
@@ -80,7 +80,7 @@ def _compose_runs(compose: Compose, root: Path) -> ComposeRuns:
                 values: dict[str, Any] = {}
                 try:
                     values = plain(compose(own))
-                    runs.append(ComposedRun(typed(values), root / name, lines_of(own)))
+                    runs.append(ComposedRun(typed(values), root / name))
                 except UserError as error:
                     runs.append(RefusedRun(root / name, values, error))
         return runs

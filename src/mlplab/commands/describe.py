@@ -40,10 +40,7 @@ LONGEST_EXAMPLE, SHORTEST_EXAMPLE = 24, 6
 LEAST_WIDTHS = {"column": 20, "kind": 11}
 """The least widths of columns of the grid whose cells may be wrapped."""
 
-EITHER = "range/example"
-"""The column of the grid for both, if it has no room for two."""
-
-NUMBERS = ("missing", "distinct", "range", EITHER)
+NUMBERS = ("missing", "distinct", "range")
 """Columns of the grid that align with numbers."""
 
 log = logging.getLogger(__name__)
@@ -146,8 +143,7 @@ def column_cells(description: Description) -> dict[str, list[Any]]:
 def description_grid(description: Description, width: int) -> RenderableType:
     """A line for each column, without headers that no column has a value for; below it, notes on columns.
 
-    Examples have the room that the other cells leave. If there is none, columns without a range show theirs
-    in its place.
+    Examples have the room that the other cells leave.
     """
     cells = column_cells(description)
     examples, notes = cells.pop("example"), zip(cells["column"], cells.pop("note"), strict=True)
@@ -162,10 +158,6 @@ def description_grid(description: Description, width: int) -> RenderableType:
     room = min(LONGEST_EXAMPLE, width - sum(used + 3 for used in widths) - 6)
     if room >= SHORTEST_EXAMPLE and any(examples):
         cells["example"] = [shortened(example, room)[1:-1] for example in examples]
-    elif ranges := cells.pop("range", None):
-        room = max(SHORTEST_EXAMPLE, *map(cell_len, ranges)) - 1
-        either = zip(ranges, examples, strict=True)
-        cells[EITHER] = [ends or shortened(example, room)[1:-1] for ends, example in either]
     grid = RichTable()
     for header in cells:
         justify: JustifyMethod = "right" if header in NUMBERS else "left"

@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -31,7 +30,6 @@ log = logging.getLogger(__name__)
 def train(
     run: TrainConfig,
     folder: Path,
-    overrides: Sequence[str],
     cache: DataCache,
     progress: Console,
     *,
@@ -40,7 +38,6 @@ def train(
     """Trains a run. One that is resumed and has ended is tested, if that was left out.
 
     Args:
-        overrides: what was typed, for TensorBoard.
         progress: where a progress bar is shown.
         resume: whether the folder already belongs to this run. Training continues from its last.ckpt, or
             starts from the beginning if there is none.
@@ -78,7 +75,7 @@ def train(
         from mlplab.runs.train import train_runs
 
     try:
-        [metrics] = train_runs([PlannedRun(run, folder, resume=resume, overrides=overrides)], cache, progress)
+        [metrics] = train_runs([PlannedRun(run, folder, resume=resume)], cache, progress)
     except Interrupted as error:
         where = shlex.quote(str(inside(folder)))
         raise Interrupted(f"{error}\n  to continue: mlplab train resume={where}", error.number) from error

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
@@ -18,7 +18,7 @@ import yaml
 from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError
 from mlplab.figures import FIGURES
-from mlplab.files import LOCK, FolderLock, read_json, remove_partial_files, replacing, write_json
+from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
 from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
 from mlplab.runs.versions import VERSION
@@ -126,16 +126,10 @@ class RunFolder:
         write_json(self.path / "metrics.json", content, synced=content["status"] != "running")
         return content
 
-    def write_environment(self, device: str, overrides: Sequence[str]) -> None:
-        """Writes `environment.json`: what results depend on, apart from configuration and data; and what was
-        typed for this run, which TensorBoard shows."""
-        content = {**_environment(), "device": device, "command": sys.argv, "overrides": [*overrides]}
+    def write_environment(self, device: str) -> None:
+        """Writes `environment.json`: what results depend on, apart from configuration and data."""
+        content = {**_environment(), "device": device, "command": sys.argv}
         write_json(self.path / "environment.json", content, synced=False)
-
-    def overrides(self) -> list[str]:
-        """What was typed for the run before it is resumed."""
-        overrides = read_json(self.path / "environment.json").get("overrides")
-        return list(map(str, overrides)) if isinstance(overrides, list) else []
 
     @contextmanager
     def log(self) -> Iterator[None]:

@@ -185,13 +185,8 @@ def train_in_memory(
     return runs
 
 
-def train_alone(
-    run: TrainConfig, cache: DataCache, console: Console | None = None, overrides: Sequence[str] = ()
-) -> RunInMemory:
+def train_alone(run: TrainConfig, cache: DataCache, console: Console | None = None) -> RunInMemory:
     """Trains a run that is of no sweep in memory.
-
-    Args:
-        overrides: what was typed, for TensorBoard, if the run is written.
 
     Raises:
         UserError: if the run cannot be built, or what it starts from has not finished.
@@ -199,8 +194,7 @@ def train_alone(
     """
     if run.init_from:
         check_finished(Path(run.init_from), "init_from")
-    plan = PlannedRun(resolved(run, cache, alone=True), Path(THIS), overrides=overrides)
-    [trained] = train_in_memory([plan], cache, console)
+    [trained] = train_in_memory([PlannedRun(resolved(run, cache, alone=True), Path(THIS))], cache, console)
     if trained.outcome.status != "done":
         raise RunFailed(str(trained.outcome.reason))
     return trained

@@ -27,7 +27,6 @@ class ComposedRun:
 
     config: TrainConfig
     folder: Path
-    overrides: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,7 @@ def check_runs(
     if not composed:
         raise refused[0].error
     accepted = [
-        PlannedRun(resolved(run.config, cache, run.folder, alone=alone), run.folder, overrides=run.overrides)
-        for run in composed
+        PlannedRun(resolved(run.config, cache, run.folder, alone=alone), run.folder) for run in composed
     ]
     check_same_loss(accepted)
     return accepted, refused

@@ -1,6 +1,5 @@
 """How the columns of a table are described."""
 
-import io
 import math
 import re
 import time
@@ -10,11 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from commands.mistakes import Mistake, assert_refused, each, mistake
-from rich.console import Console
 from support import Ended, config
 
 from mlplab.commands.describe import describe as describe_table
-from mlplab.commands.describe import description_grid
 
 CSV = ("data=csv", "data.path=t.csv")
 
@@ -166,19 +163,6 @@ def test_a_table_is_readable_on_a_terminal(
         assert "".join(row[0] for row in cells) == "".join(columns)  # whole, if folded
         notes = " ".join(printed).replace("│", " ").split()
         assert [word for word in notes if "data.columns.key=categorical" in word]
-
-
-def test_without_room_a_column_shows_its_range_or_an_example(tmp_path: Path) -> None:
-    numbers = [None if number % 9 == 0 else 498 + 0.5 * number for number in range(2000)]
-    names = [f"customer {number} of 2,000" for number in range(2000)]
-    frame = pl.DataFrame({"temperature_measured": numbers, "plan": ["basic", "pro"] * 1000, "name": names})
-    frame.write_csv(tmp_path / "w.csv")
-    description = describe_table(config("data=csv", f"data.path={tmp_path / 'w.csv'}", "data.target=plan"))
-    Console(file=(written := io.StringIO()), width=80).print(description_grid(description, 80))
-    _, header, _, *rows = written.getvalue().splitlines()
-    assert "range/example" in header
-    last = [row.split("│")[-2].strip() for row in rows if row.startswith("│")]
-    assert [cell for cell in last if cell] == ["498.5 … 1497.5", "basic", "customer 0 of…"]
 
 
 def test_distinct_values_are_counted_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import FILM_FILE
 from mlplab.runs.resume import differences, read_run_config
 from mlplab.sweeps.folder import PLAN_FILE
-from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import inside, tensorboard_command
 
 
@@ -31,13 +30,13 @@ def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     by_key = {each.key_or_group: each for each in overrides}
     if resume := by_key.pop(RESUME, None):
         folder = Path(str(resume.value()))
-        _train(resumed(folder, by_key.values(), multirun=multirun), folder, overrides, resume=True)
+        _train(resumed(folder, by_key.values(), multirun=multirun), folder, resume=True)
         return
     if not multirun:
         with composing(folders) as compose:
             cfg = compose(overrides)
             run, folder = parse(plain(cfg)), folder_of(cfg, "hydra.run.dir", keys_of(overrides))
-        _train(run, folder, overrides)
+        _train(run, folder)
         return
     from rich.console import Console
 
@@ -56,7 +55,7 @@ def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
         raise Interrupted(f"{what}\n  to continue: the same command{more}", number) from error
 
 
-def _train(run: TrainConfig, folder: Path, overrides: Sequence[Override], *, resume: bool = False) -> None:
+def _train(run: TrainConfig, folder: Path, *, resume: bool = False) -> None:
     with heavy_imports():
         from rich.console import Console
 
@@ -66,7 +65,7 @@ def _train(run: TrainConfig, folder: Path, overrides: Sequence[Override], *, res
         from mlplab.data.cache import DataCache
 
     cache, console = DataCache(), Console()
-    metrics = train(run, folder, lines_of(overrides), cache, console, resume=resume)
+    metrics = train(run, folder, cache, console, resume=resume)
     try:
         draw(run, folder, metrics, cache)
     finally:  # a full disk or Ctrl-C takes only the figures

@@ -5,7 +5,6 @@ All of it is at step 0, and is written again when a run is resumed.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -31,20 +30,19 @@ PNG_SIZE = slice(16, 20), slice(20, 24)
 """Where a PNG holds its width and its height."""
 
 
-def log_start(loggers: Sequence[Logger], run: config.TrainConfig, overrides: Sequence[str]) -> None:
+def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
     """Logs what is known before training.
 
-    The HParams tab gets the hyperparameters that overrides set. It gets no description of the experiment, as
-    torch's `add_hparams` writes it: without one, TensorBoard lists the hyperparameters in which runs differ
-    first, and takes the last point of every curve as a metric. Other loggers only get all hyperparameters,
-    and trackers those of `log_configuration`.
+    The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
+    TensorBoard lists the hyperparameters in which runs differ first, and takes the last point of every curve
+    as a metric. Other loggers only get the hyperparameters, and trackers those of `log_configuration`.
     """
     values = hyperparameters(run)
     for logger in loggers:
         if not isinstance(logger, TensorBoardLogger | Tracker):
             logger.log_hyperparams(dict(values))
     for writer in writers_of(loggers):
-        _, started, _ = hparams(_values_set(overrides, values), {})  # type: ignore[no-untyped-call]
+        _, started, _ = hparams(dict(values), {})  # type: ignore[no-untyped-call]
         add_summary(writer, started, 0)
         charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
         writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
@@ -55,20 +53,6 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
     values = [(key, value) for key, value in flat(run.plain()) if not key.startswith(LEFT_OUT)]
     texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
-
-
-def _values_set(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some values that overrides set: of an option, only its name, such as `optimizer.name`.
-
-    Also the experiment, which is in no configuration. The learning rate if there is none: without any,
-    TensorBoard would say that there is no data.
-    """
-    lines = (line.lstrip("+~").partition("=") for line in overrides)
-    typed = {key.replace("/", "."): text for key, _, text in lines}
-    names = [f"{key}.name" if f"{key}.name" in values else key for key in typed]
-    known = {"experiment": typed.get("experiment"), **values}
-    chosen = {key: known[key] for key in known if any(f"{key}.".startswith(f"{name}.") for name in names)}
-    return chosen or {"optimizer.lr": values["optimizer.lr"]}
 
 
 def log_end(loggers: Sequence[Logger]) -> None:

@@ -46,16 +46,13 @@ class OpenRun(WatchedRun):
 
     Args:
         alone: whether it is of no sweep. Then it logs to the terminal, too.
-
-    Attributes:
-        overrides: what was typed for the run, and before it was resumed.
     """
 
     def __init__(
         self, plan: PlannedRun, data: RunData, warm_start: WarmStart, files: RunFolder, *, alone: bool
     ) -> None:
         super().__init__(plan, data, warm_start)
-        self.name, self.files, self.alone, self.overrides = plan.folder.name, files, alone, [*plan.overrides]
+        self.name, self.files, self.alone = plan.folder.name, files, alone
 
     @cached_property
     def loggers(self) -> Sequence[Logger]:
@@ -77,7 +74,6 @@ class OpenRun(WatchedRun):
         """Creates the folder, or prepares that of a run that is resumed, from a state if there is one."""
         config = self.run.config.plain()
         if self.plan.resume:
-            self.overrides = list(dict.fromkeys([*self.files.overrides(), *self.overrides]))
             self.files.reopen(config, restart=state is None)
             truncate_curves(self.loggers, state.epoch if state else 0, state.step if state else 0)
         else:
@@ -101,9 +97,9 @@ class OpenRun(WatchedRun):
     def log_start(self) -> None:
         """Writes what is known before training to the folder and the loggers."""
         schema = self.run.data.table.schema.plain()
-        self.files.write_environment(device_name(self.run.config.trainer), self.overrides)
+        self.files.write_environment(device_name(self.run.config.trainer))
         write_json(self.plan.folder / "schema.json", schema, synced=False)  # for people
-        log_start(self.loggers, self.run.config, self.overrides)
+        log_start(self.loggers, self.run.config)
         for url in urls(self.loggers):
             self.log(url)
 
