@@ -65,7 +65,7 @@ def large_numbers() -> dict[str, Figure]:
     names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
     scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
     classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
-    points = [RunPoint(str(k), "done", float(actual[k]), {"lr": float(years[k] / 1e5)}) for k in range(6)]
+    points = [RunPoint(str(k), float(years[k] / 1e5), float(actual[k])) for k in range(6)]
     charts = {
         "predicted_vs_actual": predicted_vs_actual(scored),
         "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),

@@ -1,6 +1,5 @@
 """Charts of the runs of sweeps and searches, and their axes."""
 
-import math
 import re
 from typing import Any
 
@@ -10,26 +9,17 @@ import vl_convert
 
 from mlplab.figures.importance import MAX_COLUMNS, importance
 from mlplab.figures.learning_curves import curves_of_runs, learning_curves
-from mlplab.figures.runs import KINDS, RunPoint, history, score_over
+from mlplab.figures.runs import RunPoint, score_over
 from mlplab.figures.style import MOST_POINTS, Figure, spreads_far, x_of_key
 
 CURVES = {"train/loss": [(1, 4.0), (2, 2.0)], "val/loss": [(1, 5.0), (2, 300.0)]}
 
 
-def trials(count: int, sign: int = 1) -> list[RunPoint]:
-    """Trials of each status with a few outliers; low scores are good if the sign is 1."""
+def points(count: int) -> list[RunPoint]:
+    """Finished runs with a few outliers."""
     rng = np.random.default_rng(0)
-    scores = sign * (3 + rng.exponential(size=count) * np.where(rng.uniform(size=count) < 0.02, 1e5, 1))
-    statuses = ["done", *rng.choice([*KINDS], count - 1, p=[0.3, 0.5, 0.1, 0.1]).tolist()]
-    return [
-        RunPoint(
-            str(k),
-            status,
-            float(scores[k]) if status in ("done", "pruned") else math.nan,
-            {"lr": float(10 ** rng.uniform(-4, -1)), "width": (8, 16, 128, "auto")[k % 4]},
-        )
-        for k, status in enumerate(statuses)
-    ]
+    scores = 3 + rng.exponential(size=count) * np.where(rng.uniform(size=count) < 0.02, 1e5, 1)
+    return [RunPoint(str(k), float(10 ** rng.uniform(-4, -1)), float(scores[k])) for k in range(count)]
 
 
 @pytest.mark.parametrize("epochs", [2, 3, 4, 7, 9, 50])
@@ -66,75 +56,28 @@ def layers(chart: Figure) -> list[dict[str, Any]]:
     return [shared | layer for layer in specification["layer"]]
 
 
-def rows(layer: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = layer["data"]["values"]
-    return found
-
-
 @pytest.mark.parametrize(
     "chart",
     [
         learning_curves(CURVES, best_epoch=2),
         learning_curves({"val/mae": CURVES["val/loss"]}),
         curves_of_runs("val/mae", CURVES, best=["val/loss"], pruned=["train/loss"]),
-        history(trials(40), "val/mae", "0"),
-        score_over("width", trials(40), "val/mae", "0"),
+        score_over("lr", points(40), "val/mae", "0"),
+        score_over("width", [RunPoint(str(k), (8, "auto")[k % 2], k - 3.0) for k in range(9)], "val/r2", "8"),
     ],
 )
 def test_charts_are_valid_and_draw(chart: Figure) -> None:
     assert vl_convert.vegalite_to_svg(chart.to_dict(validate=True)).startswith("<svg")
 
 
-def test_the_line_is_the_best_finished_trial_so_far() -> None:
-    scores = [("done", 5.0), ("pruned", 1.0), ("done", 6.0), ("diverged", math.nan), ("done", 4.0)]
-    found = [RunPoint(str(k), *ended) for k, ended in enumerate([*scores, ("pruned", 7.0)])]
-    dots, line = layers(history(found, "val/mae", "4"))
-    assert [(row["order"], row["place"]) for row in rows(line)] == [(0, 5.0), (4, 4.0), (5, 4.0)]
-    assert {row["run"]: row["status"] for row in rows(dots)} == {trial.name: trial.status for trial in found}
-    _, line = layers(history(found, "val/r2", "2"))
-    assert [(row["order"], row["place"]) for row in rows(line)] == [(0, 5.0), (2, 6.0), (5, 6.0)]
-
-
-def test_trials_that_did_not_finish_are_faint_and_behind() -> None:
-    found = [*trials(50), RunPoint("x", "running", 3.0)]
-    for chart in (history(found, "val/mae", "0"), score_over("lr", found[:-1], "val/mae", "0")):
-        dots = layers(chart)[0]
-        [best] = [row for row in rows(dots) if row["best"]]
-        assert best["run"] == "0"  # which is large
-        for channel in ("color", "shape"):
-            assert dots["encoding"][channel]["scale"]["domain"] == ["done", "pruned", "diverged", "failed"]
-        opacity = dots["encoding"]["opacity"]
-        assert opacity["condition"] == {"test": "datum.status == 'done'", "value": 0.9}
-        assert opacity["value"] < 0.5
-        finished = [row["status"] == "done" for row in rows(dots)]
-        assert finished == sorted(finished)
-        assert len(finished) == 50
-        assert "faint" in str(chart.to_dict()["title"])
-
-
-@pytest.mark.parametrize(("sign", "metric", "edge"), [(1, "val/mae", "top"), (-1, "val/r2", "bottom")])
-def test_what_has_no_place_is_at_the_edge(sign: int, metric: str, edge: str) -> None:
-    """A line or a point that leaves the chart by far takes the memory of a huge image."""
-    chart = history([RunPoint("0", "done", sign * 1e9), *trials(300, sign)], metric, "0")
-    dots, line = layers(chart)
-    scale = dots["encoding"]["y"]["scale"]
-    assert scale == line["encoding"]["y"]["scale"]
-    assert scale["clamp"]
-    best, worst = scale["domain"][::sign]
-    assert best == pytest.approx(min(sign * row["score"] for row in rows(dots) if row["score"]) * sign, 1e-4)
-    assert abs(worst - best) < 20
-    off = [row["place"] for row in rows(dots) if row["score"] is None]
-    assert off
-    assert all(sign * place > sign * worst for place in off)
-    assert f"at the {edge}: no score, or one off the axis" in chart.to_dict()["title"]["subtitle"]
-
-
-def test_many_trials_are_sampled() -> None:
-    chart = history(trials(2 * MOST_POINTS), "val/mae", "0")
-    dots, line = layers(chart)
-    assert len(rows(dots)) == MOST_POINTS
-    assert rows(line)[-1]["order"] == 2 * MOST_POINTS - 1
-    assert "1,000 of 2,000 runs" in str(chart.to_dict()["title"])
+def test_the_best_run_is_large_and_many_runs_are_sampled() -> None:
+    chart = score_over("lr", points(2 * MOST_POINTS), "val/mae", "0").to_dict()
+    [layer] = chart["layer"]
+    found = chart.get("data", layer.get("data"))["values"]
+    assert len(found) == MOST_POINTS
+    assert [row["run"] for row in found if row["best"]] in ([], ["0"])
+    assert "1,000 of 2,000 finished runs" in chart["title"]["subtitle"]
+    assert layer["encoding"]["y"]["scale"]["type"] == "log"  # because of the outliers
 
 
 @pytest.mark.parametrize("count", [1, 30])

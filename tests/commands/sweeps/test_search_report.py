@@ -56,13 +56,13 @@ def titles(html: str) -> list[str]:
 def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path) -> None:
     best, html = best_of(search), page_of(search)
     text = text_of(html)
-    assert text.index(best.command) < text.index("History") < text.index("All trials")
+    assert text.index(best.command) < text.index("val/mae over dropout") < text.index("All trials")
     assert text[text.index("The search") :].startswith(
         "The search 9 trials: 5 done, 2 pruned, 1 diverged, 1 failed. "
         f"The best by val/mae is {best.trial} ({best.value:.4g}), chosen on the validation rows. "
         "The search used the test rows once, to score it."
     )
-    assert titles(html)[:2] == ["History", "val/mae over dropout"]
+    assert titles(html)[0] == "val/mae over dropout"
     assert f"The best trial: {best.trial}" in text
     assert 'class="callout"' not in html
     head, *rows = cells_of(html, "The best configuration<")
@@ -83,19 +83,13 @@ def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path) ->
 
 
 def test_charts_of_a_search(search: Path) -> None:
-    change(search / "trial-0002", without="val/", **{"rung/1": 7.5})
     charts = charts_of(search)
     over = [f"val/mae over {key}" for key in KEYS]
-    assert list(charts) == ["History", *over, "val/mae of every run"]
-    for name in ("History", "val/mae over lr"):
-        specification = charts[name]
-        dots = {"data": specification.get("data"), **specification["layer"][0]}
-        trials = {int(row["run"][-4:]): row for row in dots["data"]["values"]}
-        assert [trials[number]["status"] for number in range(9)] == list(STATUSES)
-        assert [trials[number]["score"] is None for number in range(9)] == [
-            status in ("diverged", "failed") for status in STATUSES
-        ]
-        assert trials[2]["score"] == 7.5  # at its rung
+    assert list(charts) == [*over, "val/mae of every run"]
+    dots = {**charts["val/mae over lr"], **charts["val/mae over lr"]["layer"][0]}["data"]["values"]
+    done = {f"trial-{number:04d}" for number, status in enumerate(STATUSES) if status == "done"}
+    assert {row["run"] for row in dots} == done
+    assert [row["run"] for row in dots if row["best"]] == [best_of(search).trial]
     curves = charts["val/mae of every run"]["layer"][0]["transform"][0]["from"]["data"]["values"]
     faint = {run["name"] for run in curves if run["colour"] == BASELINE}
     assert faint == {f"trial-{n:04d}" for n, status in enumerate(STATUSES) if status == "pruned"}
@@ -111,7 +105,7 @@ def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:
     assert re.search(r"The best by val/mae is trial-000\d \(", text)
     assert "This command trains" not in text
     assert "There are no test scores: a search uses the test rows only for its best trial. Validation" in text
-    assert titles(html)[0] == "History"
+    assert titles(html)[0] == "val/mae over dropout"
     for number, status in enumerate(STATUSES):
         if status == "done":
             change(search / f"trial-{number:04d}", status="running")
@@ -126,7 +120,7 @@ def test_a_damaged_file_is_a_short_warning(search: Path, caplog: pytest.LogCaptu
     [callout] = re.findall(r'class="callout">(.*?)</p>', html)
     assert "best.yaml: is damaged: trial is missing or invalid" in callout
     assert "<b>evil" not in html
-    assert "History" in titles(html)
+    assert "val/mae over dropout" in titles(html)
 
 
 def test_a_better_trial_than_the_tested_one_is_the_best(search: Path) -> None:

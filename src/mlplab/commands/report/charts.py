@@ -8,7 +8,7 @@ from mlplab.commands.report.comparison import Comparison
 from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
-from mlplab.figures.runs import KINDS, RunPoint, history, score_over
+from mlplab.figures.runs import RunPoint, score_over
 from mlplab.figures.style import Figure
 from mlplab.runs.compare.labels import plain_value
 from mlplab.runs.compare.run_result import RunResult
@@ -53,32 +53,22 @@ def curves_of(run: RunResult) -> list[dict[str, Any]]:
 
 
 def comparison_charts(comparison: Comparison) -> list[Figure]:
-    """The charts of several runs: of a search its history; the metric over each key that varies; by epoch."""
-    monitor, charts = comparison.monitor, list[Figure]()
-    points = [_point(comparison, run) for run in comparison.runs]
-    if len(points) < 2 or not any(point.is_scored for point in points):
+    """The charts of several runs: the metric over each key that varies, and by epoch."""
+    monitor, best_runs = comparison.monitor, list(map(comparison.name, comparison.best))
+    done = [run for run in comparison.runs if run.done and math.isfinite(run.metric(monitor))]
+    if len(comparison.runs) < 2 or not done:
         return []
-    best_runs = list(map(comparison.name, comparison.best))
-    best_run = next(iter(best_runs), "")
-    if comparison.is_search:
-        charts.append(history(points, monitor, best_run))
-    for key in list(comparison.keys.values())[:MOST_KEYS]:
-        known = [point for point in points if key in point.values and point.status in KINDS]
-        if any(point.is_scored for point in known):
-            charts.append(score_over(key, known, monitor, best_run))
+    charts = list[Figure]()
+    for key, short in list(comparison.keys.items())[:MOST_KEYS]:
+        points = [
+            RunPoint(comparison.name(run), plain_value(run.config[key]), run.metric(monitor))
+            for run in done
+            if key in run.config
+        ]
+        charts += [score_over(short, points, monitor, best_runs[0])] if points else []
     shown = [run for run in comparison.ranked if run.metrics["status"] in AS_PLANNED][:MOST_RUNS]
     read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in shown)
     if curves := {name: curves[monitor] for name, curves in read if curves}:
         pruned = [comparison.name(run) for run in shown if not run.done]
         charts.append(curves_of_runs(monitor, curves, best_runs, pruned))
     return charts
-
-
-def _point(comparison: Comparison, run: RunResult) -> RunPoint:
-    """A run in charts; a pruned trial with the score of its rung if there is no other."""
-    status = str(run.metrics["status"])
-    scores = [run.metric(comparison.monitor), run.metric(f"rung/{run.metrics.get('rung')}")]
-    known = [score for score in scores if math.isfinite(score)] if status in ("done", "pruned") else []
-    config = run.config
-    values = {short: plain_value(config[key]) for key, short in comparison.keys.items() if key in config}
-    return RunPoint(comparison.name(run), status, known[0] if known else math.nan, values)
