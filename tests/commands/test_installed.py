@@ -80,7 +80,7 @@ def test_a_wheel_trains_with_its_own_conf_and_the_users(beside_torch: Mlplab, tm
     (own.parent / "mlplab.yaml").touch()
     (own / "mine.yaml").write_text("# @package _global_\nname: mine\ntest_predictions: false\n")
     printed = beside_torch("train", *SWEEP, "experiment=mine")
-    assert printed.startswith("using conf: experiment/mine.yaml added\n")
+    assert printed.startswith("using conf: experiment/mine.yaml\n")
     assert "\nmlplab results outputs/mine\ntensorboard --logdir outputs/mine\n" in printed
     assert "seed" in beside_torch("results", "outputs")
     assert "add -m: mlplab train -m seed=1,2;" in beside_torch("train", "seed=1,2", status=2)

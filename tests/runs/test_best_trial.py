@@ -42,14 +42,6 @@ def test_a_file_with_the_importance_of_keys_is_read(tmp_path: Path) -> None:
     assert BestTrial.read(tmp_path) == BEST
 
 
-def test_comments_say_what_it_is_and_how_to_train_it(tmp_path: Path) -> None:
-    BEST.write(tmp_path)
-    first, second, *lines = (tmp_path / BEST_TRIAL_FILE).read_text().splitlines()
-    assert first == "# The best of 64 trials by val/mae, chosen on the validation rows."
-    assert second == f"# {BEST.command}"
-    assert "trials: {done: 40, pruned: 20, diverged: 4}" in lines
-
-
 @pytest.mark.parametrize("odd", ["a\nb: [", "a\u2028b: [", "a\x85b: [", "a\x1bb"])
 def test_no_command_breaks_the_file(tmp_path: Path, odd: str) -> None:
     of_odd = replace(BEST, command=odd, configuration={"data.path": odd})

@@ -5,7 +5,6 @@ anything is checked, and call any code that a configuration file names in `hydra
 """
 
 import argparse
-import errno
 import os
 import sys
 from collections import UserString
@@ -28,6 +27,7 @@ from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_o
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.config.allowed_classes import user_classes
 from mlplab.errors import Fault, UserError
+from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import command_line
 
 Compose = Callable[[Sequence[Override]], DictConfig]
@@ -37,9 +37,6 @@ _COMPOSING = RLock()
 """Held while anything is composed: Hydra's state is that of the process."""
 
 OUTPUTS = "outputs"
-
-LONGEST_NAME = 255
-"""The largest number of bytes of a name in the file systems of Linux, macOS and Windows."""
 
 SWEEP = "sweep"
 """The section of the configuration that describes a sweep, not its runs."""
@@ -81,7 +78,11 @@ def read_command_line(
         print_config(read, folders)
         sys.exit(0)
     if read.help or read.hydra_help or read.info or read.shell_completion:
-        ask_hydra([word for word in words if word not in read.overrides], folders)
+        flags = [word for word in words if word not in read.overrides]
+        given = [
+            each for each in read_overrides(read.overrides, multirun=True) if not isinstance(each, Keyword)
+        ]
+        ask_hydra([*flags, *lines_of(given)], folders)
         sys.exit(0)
     return read.overrides, read.multirun, folders
 
@@ -90,9 +91,8 @@ def print_config(read: argparse.Namespace, folders: Sequence[Path]) -> None:
     """Prints what `--cfg job` asks for: the composed configuration, of which `--package` is a section."""
     with composing(folders) as compose, explained():
         cfg = compose(read_overrides(read.overrides))
-        job = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-        shown = {"job": job, "hydra": OmegaConf.masked_copy(cfg, "hydra"), "all": cfg}[read.cfg]
-        section = OmegaConf.select(shown, read.package) if read.package else shown
+        shown = [str(key) for key in cfg if read.cfg == "all" or (key == "hydra") == (read.cfg == "hydra")]
+        section = OmegaConf.select(cfg, read.package) if read.package else OmegaConf.masked_copy(cfg, shown)
         print(OmegaConf.to_yaml(section, resolve=read.resolve), end="")
 
 
@@ -235,12 +235,9 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
 
     Raises:
         UserError: if it is outside outputs/ otherwise.
-        OSError: if its name is too long.
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
-    if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
-        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # explained in terminal.py
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         remedy = f"type it on the command line: {key}=…"
         raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))

@@ -1,7 +1,6 @@
 """Where configuration files are: in a folder of the user's, and in the one that ships with mlplab."""
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -48,14 +47,10 @@ def config_folders(config_dir: str | None = None, shipped: Path = SHIPPED) -> li
 
 
 def log_own_files(folders: Sequence[Path]) -> None:
-    """Logs which files of the user's folder are new, and which hide one of mlplab's."""
-    *own, shipped = folders
-    for folder in own:
-        files, known = _files(folder), set(_files(shipped))
-        added = listed(str(path) for path in files if path not in known and path != MARKER)
-        hiding = listed(str(path) for path in files if path in known)
-        shown = [f"{added} added" * bool(added), f"{hiding} instead of mlplab's" * bool(hiding)]
-        log.info("using %s: %s", inside(folder), "; ".join(filter(None, shown)) or "no files")
+    """Logs which files the user's folder has."""
+    for folder in folders[:-1]:
+        files = listed(str(path) for path in _files(folder) if path != MARKER)
+        log.info("using %s: %s", inside(folder), files or "no files")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -68,15 +63,11 @@ def _faults(own: Path, shipped: Path) -> Iterator[Fault]:
     for path in _files(own):
         where, folders = own / path, {folder.as_posix() for folder in path.parents}
         try:
-            text = where.read_text(encoding="utf-8")
+            where.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             yield Fault("is not UTF-8", str(where), remedy="save it in that encoding")
             continue
-        if path == MARKER and re.search(r"^\s*[^#\s]", text, re.MULTILINE):
-            what = f"only marks {own} as a folder of mlplab, and may hold nothing but comments"
-            remedy = f"write values to {own}/experiment/NAME.yaml, and choose it: experiment=NAME"
-            yield Fault(what, str(where), remedy=remedy)
-        elif path == Path(f"{CONFIG_NAME}.yaml"):
+        if path == Path(f"{CONFIG_NAME}.yaml"):
             with explained():
                 cfg = OmegaConf.load(where)
                 has_search_path = OmegaConf.is_dict(cfg) and OmegaConf.select(cfg, "hydra.searchpath")

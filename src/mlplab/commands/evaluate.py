@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
-from mlplab.commands.render import network_name
+from mlplab.config.metrics import network_name
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes

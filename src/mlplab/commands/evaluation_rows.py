@@ -206,19 +206,18 @@ def _not_seen(
     was_seen = np.any([some for _, some in were_there or recognised], axis=0)
     count, total = int(was_seen.sum()), len(rows)
     shown = f"{path}: {count:,} of {total:,} rows"
+    chance = max(seen.chance(values, rows) for seen, _ in were_there or recognised)
+    by_chance = "%s equal a row of training, and about %.0f %% of new rows do by chance; none is left out"
     if not were_there:
         if count:
-            chance = max(seen.chance(values, rows) for seen, _ in recognised)
-            what = "%s equal a row of training, as about %.0f %% of new rows do by chance; none is left out"
-            log.info(what, shown, 100 * chance)
+            log.info(by_chance, shown, 100 * chance)
         return rows, "test"
     if include:
         log.warning("%s were in training or validation: these scores are not test scores", shown)
         return rows, "all"
-    chance = max(seen.chance(values, rows) for seen, _ in were_there)
     if chance > MOST:
-        what = "%s equal a row of training, more than the %.0f %% of new rows that do by chance; none is left"
-        log.warning(f"{what} out, or only unusual rows would be scored; {IF_ANY_WERE}", shown, 100 * chance)
+        what = f"{by_chance}, or only unusual rows would be scored; {IF_ANY_WERE}"
+        log.warning(what, shown, 100 * chance)
         return rows, "unchecked"
     if count == total:
         what = f"all {total:,} rows were in training or validation; no rows are left to test on"

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -48,11 +47,6 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
     return table
 
 
-def network_name(members: int) -> str:
-    """The name of a run with that many networks beside its baselines."""
-    return "this network" if members == 1 else f"ensemble of {members}"
-
-
 def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]) -> RichTable:
     """A row for each true class: its rows by predicted class, its precision, recall and support."""
     numbers = len(classes) <= MAX_CONFUSION
@@ -72,28 +66,6 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
             Text(label), *shown[:-1], *(format_score(rate, "accuracy") for rate in rates), shown[-1]
         )
     return table
-
-
-def main_scores(
-    metrics: Mapping[str, Any], part: str = "test", names: Sequence[str] = ()
-) -> dict[str, dict[str, float | None]]:
-    """The scores in a metrics.json, by titles: of the network (or ensemble and members) and of baselines.
-
-    Args:
-        part: `test`, or `val`, on which only the network (or ensemble) is scored.
-        names: of scores; by default those of the task.
-    """
-    task, members = metrics_among(metrics, f"{part}/"), metrics.get("members", 1)
-    names = names or task
-    prefixes = {network_name(members): ""}
-    if members > 1:
-        prefixes["its networks (mean)"] = "members/"
-    prefixes |= {title: f"{name}/" for name, title in BASELINES[task].items()}
-    return {
-        name: {metric: metrics.get(f"{prefix}{part}/{metric}") for metric in names}
-        for name, prefix in prefixes.items()
-        if f"{prefix}{part}/{names[0]}" in metrics
-    }
 
 
 def format_score(value: float | None, metric: str) -> str:

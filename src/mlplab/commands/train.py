@@ -7,9 +7,10 @@ from textwrap import fill
 
 from rich.console import Console
 
-from mlplab.commands.render import main_scores, score_table
+from mlplab.commands.render import score_table
 from mlplab.commands.verdict import verdict
 from mlplab.config import TrainConfig
+from mlplab.config.metrics import main_scores
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed

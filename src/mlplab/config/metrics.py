@@ -1,7 +1,7 @@
 """The metrics and baselines of numbers and of classes: names, and whether high or low values are good."""
 
-from collections.abc import Container
-from typing import Literal
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Literal
 
 REGRESSION = ("rmse", "mae", "r2")
 """Metrics of targets that are numbers."""
@@ -51,3 +51,30 @@ def metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
 def sign_of(metric: str) -> int:
     """−1 if the highest value of a metric such as `val/r2` is the best, else 1."""
     return -1 if set(metric.split("/")) & HIGHEST_IS_BEST else 1
+
+
+def network_name(members: int) -> str:
+    """The name of a run with that many networks beside its baselines."""
+    return "this network" if members == 1 else f"ensemble of {members}"
+
+
+def main_scores(
+    metrics: Mapping[str, Any], part: str = "test", names: Sequence[str] = ()
+) -> dict[str, dict[str, float | None]]:
+    """The scores in a metrics.json, by titles: of the network (or ensemble and members) and of baselines.
+
+    Args:
+        part: `test`, or `val`, on which only the network (or ensemble) is scored.
+        names: of scores; by default those of the task.
+    """
+    task, members = metrics_among(metrics, f"{part}/"), metrics.get("members", 1)
+    names = names or task
+    prefixes = {network_name(members): ""}
+    if members > 1:
+        prefixes["its networks (mean)"] = "members/"
+    prefixes |= {title: f"{name}/" for name, title in BASELINES[task].items()}
+    return {
+        name: {metric: metrics.get(f"{prefix}{part}/{metric}") for metric in names}
+        for name, prefix in prefixes.items()
+        if f"{prefix}{part}/{names[0]}" in metrics
+    }

@@ -24,16 +24,11 @@ from mlplab.config.types import (
 GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
 """`gpu`, Lightning's name, means `cuda`."""
 
-REFUSED_CALLBACKS = {
-    "Checkpoint": "every run writes best.ckpt and last.ckpt itself; remove this callback",
-    "ProgressBar": "every run shows its progress itself; remove this callback",
-    "WeightAveraging": "use optimizer.weight_averaging=true instead",
-    "GradientAccumulationScheduler": "use data.batch_size instead",
-    "BatchSizeFinder": "use data.batch_size instead",
-    "ModelPruning": "networks cannot be pruned; remove this callback",
-    "LearningRateFinder": "use a sweep instead: -m optimizer.lr=0.001,0.003,0.01",
-}
-"""What to use instead of callbacks of Lightning that would fail, by the ends of their names."""
+REFUSED_CALLBACKS = (
+    *("Checkpoint", "ProgressBar", "WeightAveraging", "GradientAccumulationScheduler", "BatchSizeFinder"),
+    *("ModelPruning", "LearningRateFinder"),
+)
+"""Ends of the names of callbacks of Lightning that would fail."""
 
 
 class Trainer(Section, Generic[A]):
@@ -76,9 +71,8 @@ class CustomCallback(ClassSection):
 
     @model_validator(mode="after")
     def _is_possible(self) -> "CustomCallback":
-        for ending, remedy in REFUSED_CALLBACKS.items():
-            if self.class_path.endswith(ending):
-                raise ValueError(remedy)
+        if self.class_path.endswith(REFUSED_CALLBACKS):
+            raise ValueError("mlplab does this by keys of its own, or not at all; remove this callback")
         if names := [name for name in self.arguments if re.search("path|dir|file", name)]:
             what = "sets where files are written, which a configuration may not choose"
             raise ValueError(f"{names[0]} {what}; remove it")

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
 
-from mlplab.console import plural
 from mlplab.errors import Fault, UserError
 from mlplab.files import replacing
 from mlplab.runs.discovery import BEST_TRIAL_FILE, parse_yaml
@@ -65,8 +64,5 @@ class BestTrial:
         """Writes the file to a sweep's folder, or replaces it."""
         options: Any = {"sort_keys": False, "default_flow_style": None, "allow_unicode": True, "width": 2**16}
         content = yaml.dump(asdict(self), Dumper=yaml.CSafeDumper, **options)  # a line for each key
-        command = "".join(letter if letter.isprintable() else " " for letter in self.command)
-        about = f"The best of {plural(sum(self.trials.values()), 'trial')} by {self.monitor}"
-        text = f"# {about}, chosen on the validation rows.\n# {command}\n{content}"
         with replacing(folder / BEST_TRIAL_FILE) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(content, encoding="utf-8")

@@ -15,7 +15,6 @@ HYDRA_CALLBACK = f"{GLOBAL}hydra: {{callbacks: {{x: {{_target_: os.getcwd}}}}}}\
 ENVIRONMENT = f"{GLOBAL}hydra: {{job: {{env_set: {{MLPLAB_ALLOWED_CLASSES: a.B}}}}}}\n"
 CLASS = "+callbacks.x._target_=lightning.pytorch."
 LOGGER = "+logger.w._target_=lightning.pytorch.loggers."
-HUGE_TABLE = "data=synthetic data.rows=2147483647 data.features=2147483647"
 MLFLOW = "+logger.m={_target_: lightning.pytorch.loggers.MLFlowLogger, tracking_uri: 'file:./x'}"
 
 RUN_DIR = f"{GLOBAL}hydra: {{run: {{dir: away}}}}"
@@ -73,7 +72,7 @@ CONFIGURATION = [
     mistake("58 target", {}, "+callbacks.x._target_=os.system", "callbacks.<Class> | MLPLAB_ALLOWED"),
     mistake("58 arguments", {}, f"{CLASS}callbacks.Timer +callbacks.x.foo=1", "cannot be instantiated | foo"),
     mistake("58 package", {}, f"{LOGGER}CometLogger", "CometLogger: needs a package | uv pip install"),
-    mistake("58 checkpoints", {}, f"{CLASS}callbacks.ModelCheckpoint", "every run writes best.ckpt and l"),
+    mistake("58 checkpoints", {}, f"{CLASS}callbacks.ModelCheckpoint", "mlplab does this by keys of its own"),
     mistake("58 weights", {}, f"{CLASS}callbacks.EMAWeightAveraging", "optimizer.weight_averaging=true"),
     mistake("58 Hydra's callback", experiment(HYDRA_CALLBACK), FROM_A_FILE, "callbacks: is not supported"),
     mistake("58 environment", experiment(ENVIRONMENT), FROM_A_FILE, "hydra.job.env_set: is not supported"),
@@ -97,7 +96,6 @@ CONFIGURATION = [
     mistake("no override", {}, "seed", "seed: cannot be read as an override"),
     mistake("an endless range", {}, "-m seed=range(0,3,0)", "seed: the step is 0 | range(START,STOP,STEP)"),
     mistake("a huge grid", {}, "-m seed=range(99999999999)", "seed: more than 100,000 runs | sweep.trials"),
-    mistake("a huge table", {}, HUGE_TABLE, "need | GiB are free | draw fewer rows"),
 ]
 if not torch.cuda.is_available():
     NO_GPU = "trainer.accelerator: torch finds no CUDA device | =cpu"

@@ -10,7 +10,7 @@ from support import ROOT, SMALL, Ended, process
 MARKER = {"conf/mlplab.yaml": "# Marks this folder.\n"}
 MINE = {"conf/experiment/mine.yaml": "# @package _global_\nseed: 7\noptimizer: {lr: 0.5}\n"}
 SHADOW = {"conf/optimizer/adam.yaml": (ROOT / "conf/optimizer/adam.yaml").read_text() + "# mine\n"}
-USED = "using conf: experiment/mine.yaml added; optimizer/adam.yaml instead of mlplab's\n"
+USED = "using conf: experiment/mine.yaml, optimizer/adam.yaml\n"
 QUICK = (*SMALL, "trainer.max_epochs=1")
 
 

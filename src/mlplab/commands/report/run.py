@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from mlplab.commands.render import format_score, main_scores
+from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.tables import TextTable, columns_table, importance_in, left_out_table
 from mlplab.commands.verdict import NAMES, verdict
-from mlplab.config.metrics import MAIN, metrics_among
+from mlplab.config.metrics import MAIN, main_scores, metrics_among
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json

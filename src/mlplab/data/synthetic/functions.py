@@ -10,16 +10,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.data.memmap import free_memory
 from mlplab.data.synthetic.scenarios import SCENARIOS
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]
-
-SCENARIO_COLUMNS = 8
-"""About the number of columns of a scenario."""
 
 
 class Function(NamedTuple):
@@ -73,11 +69,6 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     if function not in names:
         expected, remedy = f"one of {listed(names)}", did_you_mean(nearest(function, names))
         raise UserError(Fault("unknown function", "data.function", f"'{function}'", expected, remedy))
-    width = features or (FUNCTIONS[function].inputs if function in FUNCTIONS else SCENARIO_COLUMNS)
-    if (wanted := rows * width * 8) > (free := free_memory()):
-        what = f"need {wanted / 2**30:,.0f} GiB of memory, and {free / 2**30:,.0f} GiB are free"
-        size = f"{rows} rows of {width} features"
-        raise UserError(Fault(what, "data.rows and data.features", size, remedy="draw fewer rows"))
     generator = np.random.default_rng(seed)
     if function in SCENARIOS:
         if features is not None:
@@ -85,6 +76,7 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
             raise UserError(Fault(what, "data.features", f"{features}", remedy=remedy))
         return SCENARIOS[function](rows, noise, generator)
     values, inputs, low, high = FUNCTIONS[function]
+    width = features or inputs
     if width < inputs:
         expected = f"{inputs} or more; additional inputs do not affect the target"
         raise UserError(Fault(f"{function} uses {inputs} inputs", "data.features", f"{width}", expected))

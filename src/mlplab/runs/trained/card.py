@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mlplab.config.metrics import BASELINES, metrics_among
+from mlplab.config.metrics import main_scores, metrics_among
 from mlplab.console import in_digits, plural
 from mlplab.errors import listed
 from mlplab.pages.page import load_template
@@ -56,14 +56,9 @@ def _test_scores(ensemble: Ensemble) -> tuple[Sequence[str], list[Sequence[str]]
     metrics, *others = ensemble.metrics
     if others or not (names := metrics_among(metrics, "test/")):
         return None
-    models = {"": "this model", **{f"{name}/": title for name, title in BASELINES[names].items()}}
-    scores = {
-        title: [metrics.get(f"{prefix}test/{name}") for name in names] for prefix, title in models.items()
-    }
     return ("", *names), [
-        (title, *("–" if value is None else in_digits(value) for value in values))
-        for title, values in scores.items()
-        if any(value is not None for value in values)
+        (title, *("–" if value is None else in_digits(value) for value in scores.values()))
+        for title, scores in main_scores(metrics).items()
     ]
 
 

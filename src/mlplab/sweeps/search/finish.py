@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 from rich.table import Table as RichTable
 
-from mlplab.commands.render import format_score, main_scores, score_table
+from mlplab.commands.render import format_score, score_table
+from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, plural, print_line
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
