@@ -17,7 +17,7 @@ from rich.text import Text
 from mlplab.config import TrainConfig
 from mlplab.console import counted_lines, wrapped
 from mlplab.data.cache import RunData
-from mlplab.data.cells.parse import cells_of, parse_str
+from mlplab.data.cells.parse import parse_str
 from mlplab.data.check_task import check_split, check_task
 from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -30,6 +30,9 @@ from mlplab.errors import Fault, UserError, listed, shortened
 
 MOST_CELLS = 30_000_000
 """Cells of which the distinct values are counted."""
+
+EXAMPLE_ROWS = 10
+"""First rows in which the examples are searched."""
 
 MAX_WHOLE = 1e15
 """Magnitude below which whole numbers are shown with all digits."""
@@ -83,14 +86,13 @@ def describe(config: TrainConfig, frame: pl.DataFrame | None = None) -> Descript
         for column in columns:
             by_name[column.name].append(column)
         by_name = {name: roles for name, roles in by_name.items() if roles}
-        cells = ((name, cells_of(reader.sample, name)) for name in by_name)
-        texts = {name: parse_str(first, spec.na_values).drop_nulls() for name, first in cells}
+        examples = _examples(reader.sample, spec.na_values)
         return Description(
             source.where,
             reader.rows,
             by_name,
             {name: _distinct(reader, roles[0]) for name, roles in by_name.items()},
-            {name: next(iter(of_column), "") for name, of_column in texts.items()},
+            {name: examples.get(name, "") for name in by_name},
             _faults(config, reader, columns),
         )
 
@@ -122,8 +124,20 @@ def _distinct(reader: TableReader, column: InferredColumn) -> str:
     if column.texts is not None:
         return f"{len(column.texts):,}"
     rows = max(SAMPLE_ROWS, MOST_CELLS // len(reader.columns))
-    values = pl.DataFrame(reader.matrix(column)[:rows, column.location]).drop_nans()
-    return f"{values.n_unique():,}" + "+" * (reader.rows > rows)
+    values = reader.matrix(column)[:rows, column.location]
+    known = values[~np.isnan(values).any(1)]
+    distinct = pl.DataFrame(known).n_unique() if known.shape[1] > 1 else len(np.unique(known))
+    return f"{distinct:,}" + "+" * (reader.rows > rows)
+
+
+def _examples(sample: pl.DataFrame, na_values: Sequence[str]) -> dict[str, str]:
+    """The first value of each column in a few rows, which are parsed one by one: a table may be wide."""
+    examples = dict[str, str]()
+    for row in sample.head(EXAMPLE_ROWS).iter_rows(named=True):
+        cells = (None if cell is None else str(cell) for cell in row.values())
+        parsed = parse_str(pl.Series(cells, dtype=pl.String), na_values)
+        examples = {name: cell for name, cell in zip(row, parsed, strict=True) if cell} | examples
+    return examples
 
 
 def column_cells(description: Description) -> dict[str, list[Any]]:

@@ -18,12 +18,6 @@ IMPORTANCE = "importance"
 LEARNING_CURVES = "learning_curves"
 """The figure of which the report draws each chart."""
 
-RUN_FIGURES = (
-    *(LEARNING_CURVES, "predicted_vs_actual", "confusion", "residuals", "roc_and_precision_recall"),
-    *("calibration", "coverage"),
-)
-"""The figures of a run, in the order in which they are read; it has those that fit its task and columns."""
-
 
 def is_drawn(folder: Path) -> bool:
     """Whether the figures of a run have been written."""

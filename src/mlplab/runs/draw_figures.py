@@ -63,7 +63,7 @@ def draw(run: TrainedRun, data: RunData) -> None:
 
 
 def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> dict[str, Figure]:
-    """The figures of a run, by name: `figures.RUN_FIGURES` names all."""
+    """The figures of a run that fit its task and columns, by name."""
     table, schema, rows = data.table, run.schema, data.split.test
     weight = np.ones(len(table.x)) if table.weight is None else table.weight.astype(np.float64)
     rows = rows[weight[rows] > 0]

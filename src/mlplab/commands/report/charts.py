@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from mlplab.commands.report.comparison import Comparison
-from mlplab.figures import RUN_FIGURES
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
 from mlplab.figures.runs import RunPoint, score_over
@@ -26,12 +25,10 @@ MOST_POINTS = 100
 
 
 def figures_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The figures in a folder by name, in the order in which they are read, view by view."""
-    figures = read_figures(folder)
-    names = [name for name in dict.fromkeys((*RUN_FIGURES, *figures)) if name in figures]
+    """The figures in a folder by name, view by view."""
     return {
-        name: [{"title": name.replace("_", " ").capitalize()} | view for view in _views(figures[name])]
-        for name in names
+        name: [{"title": name.replace("_", " ").capitalize()} | view for view in _views(figure)]
+        for name, figure in read_figures(folder).items()
     }
 
 

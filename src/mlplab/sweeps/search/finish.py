@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 
 from mlplab.commands.render import format_score, score_table
 from mlplab.config.metrics import main_scores
-from mlplab.console import first_few, plural, print_line
+from mlplab.console import first_few, print_line
 from mlplab.errors import RunFailed
 from mlplab.imports import heavy_imports
 from mlplab.runs.best_trial import BestTrial, trial_name
@@ -68,8 +68,6 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
                 rows[ENSEMBLE] = {**chosen.test_scores}
             lines.append(f"ensemble: {inside(chosen.file)}")
         results = results_of(root)
-        if cut_off := sum(run.done and "reason" in run.metrics for run in results):
-            lines.append(f"without time for all of their epochs: {plural(cut_off, 'trial')}")
         draw_sweep(results, launcher.engine)
     finally:  # a full disk or Ctrl-C takes only the ensemble and the figures
         shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
