@@ -233,9 +233,7 @@ def test_a_worker_trains_the_stack_that_was_written(
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [
-        PlannedRun(run.config, run.folder, bracket=each, overrides=["seed=1"])
-        for run in stack.runs
-        for each in (bracket, None)
+        PlannedRun(run.config, run.folder, bracket=each) for run in stack.runs for each in (bracket, None)
     ]
     assert run_job(write_job(PlannedStack("a title", runs, stack.file, 1 / 3)))
     assert trained == [PlannedStack("a title", runs, stack.file, 1 / 3)]

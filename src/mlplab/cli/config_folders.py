@@ -1,6 +1,7 @@
 """Where configuration files are: in a folder of the user's, and in the one that ships with mlplab."""
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def _faults(own: Path, shipped: Path) -> Iterator[Fault]:
     for path in _files(own):
         where, folders = own / path, {folder.as_posix() for folder in path.parents}
         try:
-            where.read_text(encoding="utf-8")
+            text = where.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             yield Fault("is not UTF-8", str(where), remedy="save it in that encoding")
             continue
@@ -74,7 +75,7 @@ def _faults(own: Path, shipped: Path) -> Iterator[Fault]:
             if has_search_path:  # Hydra would import packages that it names
                 what, remedy = "is not supported by mlplab", "remove this setting"
                 yield Fault(what, f"{where}: hydra.searchpath", remedy=remedy)
-        elif path != MARKER and groups.isdisjoint(folders):
+        elif groups.isdisjoint(folders) and (path != MARKER or re.search(r"^\s*[^#\s]", text, re.MULTILINE)):
             name = path.parent if path.parent.name else path.with_suffix("")
             [group, *_] = [*nearest(name.as_posix(), groups), "experiment"]
             remedy = f"move it to {own / group / path.name}, and choose it: {group}={path.stem}"

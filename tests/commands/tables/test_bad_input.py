@@ -73,7 +73,7 @@ CONFIGURATION = [
     mistake("58 arguments", {}, f"{CLASS}callbacks.Timer +callbacks.x.foo=1", "cannot be instantiated | foo"),
     mistake("58 package", {}, f"{LOGGER}CometLogger", "CometLogger: needs a package | uv pip install"),
     mistake("58 checkpoints", {}, f"{CLASS}callbacks.ModelCheckpoint", "mlplab does this by keys of its own"),
-    mistake("58 weights", {}, f"{CLASS}callbacks.EMAWeightAveraging", "optimizer.weight_averaging=true"),
+    mistake("58 weights", {}, f"{CLASS}callbacks.EMAWeightAveraging", "mlplab does this by keys of its own"),
     mistake("58 Hydra's callback", experiment(HYDRA_CALLBACK), FROM_A_FILE, "callbacks: is not supported"),
     mistake("58 environment", experiment(ENVIRONMENT), FROM_A_FILE, "hydra.job.env_set: is not supported"),
     mistake("60 launcher", {}, "-m seed=1,2 hydra.launcher=null", "hydra/launcher: is not supported"),

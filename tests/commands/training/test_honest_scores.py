@@ -232,7 +232,7 @@ def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command
         assert (ended.status, "warning" in ended.out) == (0, False)
     ended = run_script("evaluate", "run=outputs/s", "data.path=n.csv")
     assert "n.csv: 300 rows" in ended.out
-    assert re.search(r"2\d\d of 300 rows equal a row of training, as about \d\d % of new rows do", ended.err)
+    assert re.search(r"2\d\d of 300 rows equal a row of training, and about \d\d % of new rows do", ended.err)
     pl.concat([table, table, new[:20]]).write_csv("copies.csv")
     ended = run_script("evaluate", "run=outputs/s", "data.path=copies.csv")
     assert "none is left out, or only unusual rows would be scored" in ended.err

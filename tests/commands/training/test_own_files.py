@@ -40,7 +40,7 @@ def test_a_folder_may_be_named_and_replaces_the_marked_one(
     elsewhere = {"my ö [1]/experiment/there.yaml": MINE["conf/experiment/mine.yaml"]}
     write_files(tmp_path, {**MARKER, **MINE, **elsewhere})
     ended = run_script("describe", "--config-dir", "my ö [1]", "experiment=there")
-    assert ended.err == "using my ö [1]: experiment/there.yaml added\n"
+    assert ended.err == "using my ö [1]: experiment/there.yaml\n"
     assert ended.status == 0
     assert "there" in run_script("train", "--config-dir", "my ö [1]", "--help").out
 
@@ -60,7 +60,7 @@ MISTAKES = [
     mistake("a file", {"f": ""}, "--config-dir f", "--config-dir: no such folder (found f)"),
     own(
         {"conf/mlplab.yaml": "# my\nseed: 1\n"},
-        "conf/mlplab.yaml: only marks conf | conf/experiment/NAME.yaml",
+        "conf/mlplab.yaml: is in no group | conf/experiment/mlplab.yaml",
     ),
     own(
         {"conf/optimizer.yaml": "lr: 1"},

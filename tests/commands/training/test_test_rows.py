@@ -64,8 +64,7 @@ def sweep(command: Command, tmp_path: Path) -> Path:
 
 
 def test_commands_do_without_test_scores(run_script: Command, sweep: Path) -> None:
-    assert {path.name for path in sweep.rglob("figures")} == {"figures"}
-    assert not list(sweep.glob("*/figures"))  # only those that compare the runs
+    assert not list(sweep.rglob("figures"))
     rows = pl.DataFrame({f"x{number}": [0.1, 0.2] for number in range(1, 6)})
     rows.write_csv("new.csv")
     for words in (
