@@ -190,10 +190,13 @@ def predictions(run: Any, rows: pl.DataFrame) -> dict[str, Any]:
 
 
 def film(page: Path) -> list[dict[str, Any]]:
-    """What the film of a run shows, but the name of its folder."""
+    """What the film of a run shows, but the name of its folder, and what only 1.0 shows of its networks."""
     (data,) = FILM.findall(page.read_text())
     film = json.loads(data)
     runs = film.get("runs", [film])  # until 1.1, pages were of several runs
+    for network in (network for run in runs for network in run["networks"]):
+        for name in ("notes", "folds"):
+            network.pop(name, None)
     return [{key: value for key, value in run.items() if key != "name"} for run in runs]
 
 

@@ -103,9 +103,6 @@ def test_axes_of_sampled_values_are_as_they_were_sampled(values: np.ndarray, sca
     assert not any(map(spreads_far, ([1.0, 29.0], [0.0, 1000.0], [-1.0, 1000.0], [])))
     axis = x_of_key("lr", values.tolist()).to_dict()
     assert (axis["type"], axis["scale"]["type"]) == ("quantitative", scale)
-    assert (
-        x_of_key("lr", values[1:4].tolist()).to_dict()["type"] == "quantitative"
-    )  # or all digits were shown
     assert x_of_key("lr", [0.001, 0.003, 0.01, 131072.0]).to_dict()["type"] == "nominal"
 
 

@@ -158,12 +158,11 @@ def spreads_far(values: Collection[float]) -> bool:
 def x_of_key(key: str, values: Sequence[Value]) -> alt.X:
     """The horizontal axis of the field `value`: of numbers, or with a name for each value in order.
 
-    It is of numbers if there are many, or if they were sampled, which shows in their digits.
+    It is of numbers if there are many.
     """
     distinct = set(values)
     numbers = [float(value) for value in distinct if not isinstance(value, str)]
-    is_sampled = any(number % 1 and rounded(number) != number for number in numbers)
-    if (len(numbers) > FEW or is_sampled) and len(numbers) == len(distinct):
+    if len(numbers) > FEW and len(numbers) == len(distinct):
         # The median of numbers from a linear scale is in the middle, even if the smallest is near zero.
         is_log = spreads_far(numbers) and median(numbers) < (min(numbers) + max(numbers)) / 4
         kind: dict[str, Any] = {"type": "log"} if is_log else {"type": "linear", "zero": False}

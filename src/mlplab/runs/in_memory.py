@@ -46,8 +46,6 @@ WRITING_FILES = (TensorBoardLogger, CSVLogger)
 THIS = "this run"
 """What messages call a run without a folder."""
 
-GIVE_FOLDER = 'give the folder of the run: folder="outputs/NAME"'
-
 
 class RunInMemory(WatchedRun):
     """A run that is trained in memory.
@@ -179,7 +177,7 @@ def train_in_memory(
         for name, section in plan.config.logger.items():
             kind = import_class(section.class_path, Logger)  # type: ignore[type-abstract]
             if not issubclass(kind, WRITING_FILES):
-                raise UserError(Fault("needs a folder", f"logger={name}", remedy=GIVE_FOLDER))
+                raise UserError(Fault("needs a folder", f"logger={name}", remedy="give it: folder=…"))
     runs = [RunInMemory(*start) for start in warm_starts(plans, cache)]
     train_watched(runs, Endings(runs), console)
     return runs
