@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from mlplab.api.finished_run import FinishedRun as FinishedRun
     from mlplab.api.finished_run import load as load
     from mlplab.api.finished_sweep import FinishedSweep as FinishedSweep
+    from mlplab.api.module import lightning_module as lightning_module
     from mlplab.api.training import search as search
     from mlplab.api.training import sweep as sweep
     from mlplab.api.training import train as train
+    from mlplab.data.batches.datamodule import TableDataModule as TableDataModule
     from mlplab.errors import RunFailed as RunFailed
     from mlplab.errors import UserError as UserError
 
@@ -18,7 +20,9 @@ _NAMES = {
     "api.describe": ["describe"],
     "api.finished_run": ["FinishedRun", "load"],
     "api.finished_sweep": ["FinishedSweep"],
+    "api.module": ["lightning_module"],
     "api.training": ["search", "sweep", "train"],
+    "data.batches.datamodule": ["TableDataModule"],
     "errors": ["RunFailed", "UserError"],
 }
 

@@ -183,7 +183,7 @@ def test_the_others_choose_the_epoch_of_a_member(patience: str) -> None:
         trainer.fit()
     monitored = np.array(curves.monitored)
     of_others = (monitored.sum(1, keepdims=True) - monitored) / 3
-    for member, epochs in enumerate(trainer.module.epochs.tolist()):
+    for member, epochs in enumerate(trainer.module.members.epochs.tolist()):
         assert trainer.best.epochs[member] == of_others[:epochs, member].argmin() + 1
     assert trainer.best.epochs.tolist() != (monitored.argmin(0) + 1).tolist()
 
@@ -194,8 +194,8 @@ def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> 
     module.network = torch.nn.Identity()
     for epoch, values in enumerate(([0.0, 1.0, 1.0], [torch.nan, 2.0, 2.0], [torch.nan, 3.0, 3.0])):
         if epoch == 1:
-            module.diverged, module.active[0] = {0: "the loss became nan"}, False
-        module.completed_epochs, module.monitored = epoch + 1, torch.tensor(values, dtype=torch.float64)
+            module.members.diverged, module.members.active[0] = {0: "the loss became nan"}, False
+        module.progress.epoch, module.monitored = epoch + 1, torch.tensor(values, dtype=torch.float64)
         module.values = {"val/mae": module.monitored}
         best.on_epoch(SimpleNamespace(module=module))  # type: ignore[arg-type]
     assert best.epochs.tolist() == [1, 2, 2]

@@ -123,7 +123,7 @@ def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...
         loss = by_row(z, targets) @ row_weight / row_weight.sum()
         loss.backward()
         assert network["batch"][frame] == row_weight.sum()
-        unit = preprocessing.target_transform.unit.item() ** stack.module.loss.degree
+        unit = preprocessing.target_transform.unit.item() ** stack.module.val.loss.degree
         assert network["loss"]["train"][frame] == pytest.approx(loss.item() * unit, rel=1e-5)
         parts = [layer[name] for layer in layers for name in ("weight", "bias")]
         gradients = [

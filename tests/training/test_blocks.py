@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from support import train_into
 
 from mlplab.config.allowed_classes import VARIABLE
-from mlplab.training.module import StackModule
+from mlplab.training.block_module import BlockModule
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -76,12 +76,12 @@ def test_blocks_span_epochs_if_no_callback_sees_these(
     tmp_path: Path, seen: object, monkeypatch: pytest.MonkeyPatch, added: tuple[str, ...], *, spans: bool
 ) -> None:
     blocks: list[int] = []
-    step = StackModule.training_step
+    step = BlockModule.training_step
 
-    def training_step(module: StackModule, batch: Any, batch_idx: int) -> Any:
+    def training_step(module: BlockModule, batch: Any, batch_idx: int) -> Any:
         blocks.append(batch.x.shape[1])
         return step(module, batch, batch_idx)
 
-    monkeypatch.setattr(StackModule, "training_step", training_step)
+    monkeypatch.setattr(BlockModule, "training_step", training_step)
     train_into(tmp_path, [*RUN, *added, "trainer.max_epochs=5", "logger=[]"])
     assert blocks == ([5 * STEPS] if spans else [STEPS] * 5)

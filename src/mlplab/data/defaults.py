@@ -68,6 +68,11 @@ FEW_ROWS, FEW_ROWS_DROPOUT = 420, 0.5
 """The dropout of classifiers with fewer training rows."""
 
 
+def sizes_for(rows: int) -> tuple[int, int]:
+    """The batch size and the number of epochs for so many training rows."""
+    return next((batch_size, epochs) for most, batch_size, epochs in SIZES_BY_ROWS if rows <= most)
+
+
 def resolve_auto(
     run: config.TrainConfig, table: Table, split: Split, *, alone: bool = False
 ) -> config.ResolvedConfig:
@@ -77,7 +82,7 @@ def resolve_auto(
     """
     members = _members(run, table, split, alone=alone) if run.ensemble == "auto" else run.ensemble
     rows = typical_train_rows(run.data.split, table, split, members)
-    batch_size, epochs = next(values for most, *values in SIZES_BY_ROWS if rows <= most)
+    batch_size, epochs = sizes_for(rows)
     defaults = {name: of_task[bool(table.schema.classes)] for name, of_task in DEFAULTS.items()}
     by_fan_in = isinstance(run.optimizer, config.Adam) and run.optimizer.lr_by_fan_in
     lr = defaults["fan_in_lr" if by_fan_in else "lr"]

@@ -108,7 +108,7 @@ class StackTrainer:
         self.data = [member for run in runs for member in run.data.members]
         self._started = perf_counter() - (state.seconds if state else 0)
         stops = [member.callbacks.early_stopping for member in self.module.configs]
-        voters = epoch_voters([member.split.val for member in self.data], self.module.ensemble)
+        voters = epoch_voters([member.split.val for member in self.data], self.module.members.ensemble)
         self.best = BestWeights(len(self.data), voters)
         self.stopping = EarlyStopping(stops)
         self.pruning = Pruning([run.bracket for run in runs])
@@ -146,12 +146,12 @@ class StackTrainer:
 
     def members(self, run: int) -> list[int]:
         """The members of a run."""
-        first = run * self.module.ensemble
-        return list(range(first, first + self.module.ensemble))
+        first = run * self.module.members.ensemble
+        return list(range(first, first + self.module.members.ensemble))
 
     def members_not_diverged(self, run: int) -> list[int]:
         """The members of a run that have not diverged; all if all have."""
-        members, diverged = self.members(run), self.module.diverged
+        members, diverged = self.members(run), self.module.members.diverged
         return [member for member in members if member not in diverged] or members
 
     def ended_runs(self) -> Ended:
@@ -159,18 +159,18 @@ class StackTrainer:
 
         A run has diverged if all of its members have. One whose time is over is `done`.
         """
-        module, pruned, epochs = self.module, self.pruning.reasons, self.module.max_epochs
+        module, pruned, epochs = self.module, self.pruning.reasons, self.module.progress.max_epochs
         some_go_on = self.signals.received or self.shrink.triggered
         ended: dict[int, tuple[Status, str | None]] = {}
         for run in range(len(self.runs)):
             members = self.members(run)
-            trained = module.epochs[members] >= epochs
-            if some_go_on and not (trained | ~module.active[members]).all():
+            trained = module.members.epochs[members] >= epochs
+            if some_go_on and not (trained | ~module.members.active[members]).all():
                 continue
-            if all(member in module.diverged for member in members):
-                ended[run] = "diverged", module.diverged[members[0]]
-            elif self.pruning.time_is_over and module.active[members].any():
-                epoch = module.epochs[members].max()
+            if all(member in module.members.diverged for member in members):
+                ended[run] = "diverged", module.members.diverged[members[0]]
+            elif self.pruning.time_is_over and module.members.active[members].any():
+                epoch = module.members.epochs[members].max()
                 ended[run] = "done", f"the time was over after epoch {epoch} of {epochs}"
             else:
                 ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
@@ -178,7 +178,7 @@ class StackTrainer:
 
     def without_stopped_runs(self) -> "StackTrainer":
         """The trainer of a smaller stack, which resumes with the runs that have active members."""
-        left = self.module.active_runs().nonzero().flatten().tolist()
+        left = self.module.members.active_runs().nonzero().flatten().tolist()
         assert self.final_state is not None
         state = self.final_state.select([member for run in left for member in self.members(run)])
         history = {run: self.history.curves(run) for run in (self.runs[index] for index in left)}

@@ -49,9 +49,9 @@ class History(StackCallback):
         """Adds a point of every curve of the active runs."""
         module = stack.module
         self.names = *module.values, module.monitor + BEST
-        values = module.by_run(torch.stack([*module.values.values()]))
+        values = module.members.by_run(torch.stack([*module.values.values()]))
         best = sign_of(module.monitor) * stack.best.by_run(module)
-        self.values, self.active = torch.cat([values, best[None]]), module.active_runs()
+        self.values, self.active = torch.cat([values, best[None]]), module.members.active_runs()
         self._kept.append(self.values.float().numpy())
         self._lengths += self.active.numpy()
 

@@ -1,6 +1,9 @@
 """What is used of Lightning, torch and TensorBoard beyond their documented interfaces; a test names them."""
 
+import inspect
 import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch import Trainer
@@ -12,6 +15,25 @@ from torch.utils.tensorboard import SummaryWriter
 fused_sgd, fused_adam, fused_adamw = torch._fused_sgd_, torch._fused_adam_, torch._fused_adamw_
 """The kernels of torch's fused optimizers, which themselves take several times as long to get there as an
 update of a small network takes."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_signature(function: F) -> F:
+    """Remembers the signature of a training step, which Lightning would inspect at each step."""
+    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return function
+
+
+class FastAttributes:
+    """Sets what Lightning sets at each hook without torch's slow search for parameters."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
 
 def forget_sigterm(trainer: Trainer) -> None:

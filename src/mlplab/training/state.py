@@ -97,7 +97,7 @@ def capture(stack: "StackTrainer") -> StackState:
     members, device = range(len(module.configs)), stack.trainer.strategy.root_device
     with module.optimizer.averaged():
         parts: Parts = {
-            "members": {"epochs": module.epochs, "active": module.active},
+            "members": {"epochs": module.members.epochs, "active": module.members.active},
             "network": module.network.state_dict(),
             "optimizer": module.optimizer.member_state(),
             "dropout": {name: torch.stack(layer.states(device)) for name, layer in module.dropouts.items()},
@@ -111,8 +111,10 @@ def capture(stack: "StackTrainer") -> StackState:
             **{observer.part: observer.state() for observer in stack.observers if observer.part},
         }
         parts = _mapped(lambda tensor: tensor.detach().clone(), parts)
-    diverged, pruned = (list(map(reasons.get, members)) for reasons in (module.diverged, pruning.reasons))
-    position = module.completed_epochs, module.completed_steps, stack.trainer.global_step
+    diverged, pruned = (
+        list(map(reasons.get, members)) for reasons in (module.members.diverged, pruning.reasons)
+    )
+    position = module.progress.epoch, module.progress.step, stack.trainer.global_step
     return StackState(*position, stack.seconds, diverged, pruned, parts)
 
 
@@ -137,8 +139,10 @@ def restore(state: StackState, stack: "StackTrainer") -> None:
             for source, saved in zip(layer.generators(device), parts["dropout"][name], strict=True):
                 source.set_state(saved.clone())  # can crash with a view into a larger tensor
         module.train_losses.load_state(on_device("losses"))
-        module.epochs, module.active = (parts["members"][name] for name in ("epochs", "active"))
-        module.completed_epochs, module.completed_steps = state.epoch, state.batch
+        module.members.epochs, module.members.active = (
+            parts["members"][name] for name in ("epochs", "active")
+        )
+        module.progress.epoch, module.progress.step = state.epoch, state.batch
         best.epochs, best.lowest, best.not_diverged = (
             parts["best"][name] for name in ("epochs", "lowest", "not_diverged")
         )
@@ -149,13 +153,14 @@ def restore(state: StackState, stack: "StackTrainer") -> None:
         for observer in stack.observers:
             if observer.part:
                 observer.load_state(parts.get(observer.part, {}))
-        module.diverged, pruning.reasons = (
+        module.members.diverged, pruning.reasons = (
             {member: reason for member, reason in enumerate(reasons) if reason}
             for reasons in (state.diverged, state.pruned)
         )
-        epoch, batch = state.epoch, module.batches(module.steps) - module.batches(module.steps - state.batch)
+        steps = module.progress.steps
+        epoch, batch = state.epoch, module.batches(steps) - module.batches(steps - state.batch)
         if module.spans_epochs:
-            epoch, batch = int(state.epoch >= module.max_epochs), 0
+            epoch, batch = int(state.epoch >= module.progress.max_epochs), 0
         set_counters(stack.trainer, epoch=epoch, batch=batch, step=state.step)
     except (RuntimeError, LookupError, TypeError, ValueError) as error:
         raise WrongStateError(str(error)) from error

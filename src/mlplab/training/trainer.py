@@ -17,7 +17,7 @@ from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.console import quiet
 from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
-from mlplab.training.module import StackModule
+from mlplab.training.stack_module import StackModule
 
 
 @contextmanager
@@ -96,7 +96,8 @@ def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str | 
     """
     run = module.configs[0]
     section, added = run.trainer, build_custom_callbacks(run)
-    steps = module.batches(module.steps) if module.blocks else section.log_every_n_steps or module.steps
+    steps = module.batches(module.progress.steps)
+    steps = steps if module.blocks else section.log_every_n_steps or steps
     accelerator = choose_accelerator(section)
     return Trainer(
         max_epochs=1 if module.spans_epochs else section.max_epochs,

@@ -14,7 +14,7 @@ from support import SMALL, Ended, left_behind, status_of, without_notes
 
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_metrics
-from mlplab.training.module import StackModule
+from mlplab.training.stack_module import StackModule
 
 Command = Callable[..., Ended]
 
@@ -213,7 +213,7 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
     start = StackModule.begin_epoch
 
     def signalled(module: StackModule) -> None:
-        if module.completed_epochs == 2:
+        if module.progress.epoch == 2:
             signal.raise_signal(signal.SIGTERM)
         start(module)
 
@@ -235,7 +235,7 @@ def test_what_breaks_a_stack_ends_no_other_run(
     start = StackModule.begin_epoch
 
     def broken(module: StackModule) -> None:
-        if len(module.configs) > 1 and module.completed_epochs == 4:
+        if len(module.configs) > 1 and module.progress.epoch == 4:
             raise RuntimeError("it breaks")
         start(module)
 

@@ -1,14 +1,22 @@
 """The LightningDataModule: one table, and a split of it for each member."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from jaxtyping import Int64
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from mlplab.config import RandomSplit
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, WINDOW, Loader
 from mlplab.data.batches.size import batch_rows
+from mlplab.data.defaults import sizes_for, typical_train_rows
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import TableSpec
+from mlplab.data.io.discovery import opened
+from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 
@@ -27,6 +35,7 @@ class TableDataModule(LightningDataModule):
         block: rows of a memory-mapped table read together (see `Loader`); None for a table in memory.
 
     Attributes:
+        table, splits: as given.
         position: number of steps to skip in the first epoch.
         steps_of_block: number of training steps that are given together; None: batches without that axis.
         epochs: those of one iteration over the training rows; None: one, which the Trainer sets.
@@ -43,6 +52,7 @@ class TableDataModule(LightningDataModule):
         block: int | None = None,
     ) -> None:
         super().__init__()
+        self.table, self.splits = table, list(splits)
         row_weight = None if table.weight is None else torch.from_numpy(table.weight)[:, None]
         self.x, self.y, self.row_weight = torch.from_numpy(table.x), torch.from_numpy(table.y), row_weight
         self.seeds, self.block, self.fill = list(seeds), block, fill
@@ -56,6 +66,35 @@ class TableDataModule(LightningDataModule):
         self.position = 0
         self.steps_of_block: int | None = None
         self.epochs: range | None = None
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        target: str,
+        *,
+        val: float = 0.15,
+        test: float = 0.15,
+        seed: int = 0,
+        batch_size: int | None = None,
+    ) -> "TableDataModule":
+        """Batches of a CSV or Parquet file for one network, with a random split.
+
+        Args:
+            target: the column to predict.
+            val, test: fractions of the rows.
+            seed: of the split, and of the order of the training rows.
+            batch_size: None: one that suits the number of rows.
+
+        Raises:
+            UserError: if the file cannot be read, the target cannot be predicted, or a set has no row.
+        """
+        with opened(path) as source:
+            table = read_table(TableReader(source, TableSpec(((target, "target"),))))
+        section = RandomSplit(name="random", val=val, test=test, seed=seed, stratify="auto")
+        split = make_split(section, table)
+        size = batch_size or sizes_for(typical_train_rows(section, table, split))[0]
+        return cls(table, [split], [seed], size)
 
     @property
     def steps(self) -> int:
@@ -104,7 +143,11 @@ class TableDataModule(LightningDataModule):
         """Test rows, in the table's order."""
         return self._in_order(self.test)
 
-    def _in_order(self, rows: Sequence[Int64[Tensor, " _"]]) -> Loader:
-        size, multiple = EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE
+    def predict_dataloader(self) -> Loader:
+        """All rows, in the table's order."""
+        return self._in_order([torch.arange(len(self.x))] * len(self.seeds), multiple=1)
+
+    def _in_order(self, rows: Sequence[Int64[Tensor, " _"]], multiple: int = EVALUATION_MULTIPLE) -> Loader:
+        size = EVALUATION_BATCH_ROWS
         block = None if self.block is None else EVALUATION_BATCH_ROWS // WINDOW  # a window is a batch
         return Loader(self.x, self.y, rows, size, multiple=multiple, row_weight=self.row_weight, block=block)

@@ -80,11 +80,11 @@ class _FilmedNetwork:
         frames: Tensors,
     ) -> None:
         module = stack.module
-        epochs = int(module.epochs[member]) + (member in module.diverged)
-        end = min(epochs * module.steps, stack.trainer.global_step)
+        epochs = int(module.members.epochs[member]) + (member in module.members.diverged)
+        end = min(epochs * module.progress.steps, stack.trainer.global_step)
         steps = [step for step in frames["step"].tolist() if step < end]
         self.steps, self.section, self.data, self.scene = [*steps, end], section, data, scene
-        self.steps_per_epoch, self.batch_size = module.steps, stack.datamodule.batch_size
+        self.steps_per_epoch, self.batch_size = module.progress.steps, stack.datamodule.batch_size
         self.recorded = {name: values[: len(steps)] for name, values in frames.items()}
         count = len(self.steps)
         self.network = build_stack_network([section] * count, [data] * count, initialize=False)

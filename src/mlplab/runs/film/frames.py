@@ -46,7 +46,7 @@ class FilmFrames(Observer):
         epochs, it may be none of its frames.
         """
         module = stack.module
-        steps = film_steps(self._config, module.network, module.max_epochs * module.steps)
+        steps = film_steps(self._config, module.network, module.progress.max_epochs * module.progress.steps)
         self._befores, self._afters = frozenset(steps), frozenset(step + 1 for step in steps)
         known = self.frames.get("step", [])
         if len(known) > len(self.frames.get("after", [])) and int(known[-1][0]) not in self._befores:
@@ -63,7 +63,7 @@ class FilmFrames(Observer):
     def on_step(self, stack: StackTrainer) -> None:
         """Copies what a frame consists of."""
         module = stack.module
-        step = module.completed_epochs * module.steps + module.completed_steps
+        step = module.progress.epoch * module.progress.steps + module.progress.step
         if step in self._afters:
             optimizer = module.optimizer
             for name in ("gradients", *optimizer.state_names):

@@ -16,7 +16,7 @@ class EpochCurves(Observer):
 
     def on_epoch(self, stack: StackTrainer) -> None:
         """Logs one point of every curve."""
-        history, epoch = stack.history, stack.module.completed_epochs
+        history, epoch = stack.history, stack.module.progress.epoch
         by_run = history.values.T.tolist()
         for run, is_active, values in zip(stack.runs, history.active.tolist(), by_run, strict=True):
             if is_active:
@@ -33,7 +33,10 @@ class StepCurves(Observer):
         """Logs the losses if it is an nth step."""
         module, step = stack.module, stack.trainer.global_step
         if step % self._every == 0:
-            losses, active = module.by_run(module.last_losses()).tolist(), module.active_runs().tolist()
+            losses, active = (
+                module.members.by_run(module.last_losses()).tolist(),
+                module.members.active_runs().tolist(),
+            )
             for run, is_active, loss in zip(stack.runs, active, losses, strict=True):
                 if is_active:
                     log_point({STEP_LOSS: loss}, self._loggers[run], step)

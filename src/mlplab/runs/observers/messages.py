@@ -15,10 +15,10 @@ from mlplab.errors import listed, shortened
 from mlplab.runs.observers.watched_run import WatchedRun
 from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import StackTrainer
-from mlplab.training.module import StackModule
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run, activations
+from mlplab.training.stack_module import StackModule
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
 
@@ -64,11 +64,11 @@ class Messages(Observer):
     def on_epoch(self, stack: StackTrainer) -> None:
         """Writes the values of the first epoch, the last, and about `MAX_LINES` in between."""
         module = stack.module
-        epoch, epochs = module.completed_epochs, module.max_epochs
+        epoch, epochs = module.progress.epoch, module.progress.max_epochs
         if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
             main = "val/accuracy" if module.schema.classes else "val/rmse"
             values = values_by_run(module, ("train/loss", "val/loss", main, module.monitor))
-            epochs_of_run = module.epochs.view(-1, module.ensemble).max(1).values.tolist()
+            epochs_of_run = module.members.epochs.view(-1, module.members.ensemble).max(1).values.tolist()
             for place, run in enumerate(stack.runs):
                 if epochs_of_run[place] == epoch:
                     line = f"epoch {epoch}/{epochs}  {in_a_line(values, place)}"
@@ -90,8 +90,8 @@ class Messages(Observer):
 
 def values_by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
     """Values of each run, by short names; of an ensemble, of the members that have trained in this epoch."""
-    trained = torch.where(module.epochs == module.completed_epochs, 0, torch.nan)
-    by_member = ((name, (module.values[name] + trained).view(-1, module.ensemble)) for name in names)
+    trained = torch.where(module.members.epochs == module.progress.epoch, 0, torch.nan)
+    by_member = ((name, (module.values[name] + trained).view(-1, module.members.ensemble)) for name in names)
     return {short_name(name): values.nanmean(1).tolist() for name, values in by_member}
 
 

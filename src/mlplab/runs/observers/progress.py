@@ -81,7 +81,9 @@ class TrainingProgress(Observer):
 
     def on_start(self, stack: StackTrainer) -> None:
         """Shows the bar."""
-        self.bar.update(self.task, total=stack.module.max_epochs * stack.module.steps, ended=False)
+        self.bar.update(
+            self.task, total=stack.module.progress.max_epochs * stack.module.progress.steps, ended=False
+        )
         self.bar.start_task(self.task)
         self.bar.start()
 
@@ -93,10 +95,10 @@ class TrainingProgress(Observer):
     def on_epoch(self, stack: StackTrainer) -> None:
         """Updates the progress and the values, as often, and after the last epoch."""
         module = stack.module
-        is_last = stack.trainer.should_stop or module.completed_epochs == module.max_epochs
+        is_last = stack.trainer.should_stop or module.progress.epoch == module.progress.max_epochs
         if not is_last and time.monotonic() - self.last_refresh <= REFRESH_SECONDS:
             return
-        runs = len(module.active_runs())
+        runs = len(module.members.active_runs())
         if runs == 1:
             self.values = in_a_line(values_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
         else:
@@ -109,9 +111,9 @@ class TrainingProgress(Observer):
     def _update(self, stack: StackTrainer) -> None:
         self.last_refresh = time.monotonic()
         module, step = stack.module, stack.trainer.global_step
-        epochs = module.max_epochs
-        epoch = f"{(step - 1) // module.steps + 1}/{epochs}"
-        done = step / (epochs * module.steps)
+        epochs = module.progress.max_epochs
+        epoch = f"{(step - 1) // module.progress.steps + 1}/{epochs}"
+        done = step / (epochs * module.progress.steps)
         self._show(f"{self.title}epoch {epoch}  {done:.0%} of all steps  {self.values}".rstrip())
         self.bar.update(self.task, completed=step, epoch=epoch, values=self.values)
 

@@ -97,7 +97,7 @@ class Checkpoints(Observer):
 
     def on_step(self, stack: StackTrainer) -> None:
         """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` saves."""
-        if stack.module.completed_steps < stack.module.steps:
+        if stack.module.progress.step < stack.module.progress.steps:
             self.on_epoch(stack)
 
     def on_epoch(self, stack: StackTrainer) -> None:
@@ -130,7 +130,7 @@ class Checkpoints(Observer):
             members, metrics = stack.members_not_diverged(index), metrics_of(stack, index)
             network = of_members(state.parts["network"], members)
             if all(tensor.isfinite().all() for tensor in network.values()):
-                weights = {member % stack.module.ensemble: 1 / len(members) for member in members}
+                weights = {member % stack.module.members.ensemble: 1 / len(members) for member in members}
                 run.save_last(metrics, weights, network, state.select(stack.members(index)))
 
 

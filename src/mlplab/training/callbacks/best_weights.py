@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlplab.data.splits.split import Rows
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
-from mlplab.training.module import StackModule
+from mlplab.training.stack_module import StackModule
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -46,34 +46,30 @@ class BestWeights(StackCallback):
         """Copies the weights and values of the members that have improved."""
         module = stack.module
         deciding = self._deciding(module)
-        better = module.active & ((self.epochs == 0) | (deciding < self.lowest))
+        better = module.members.active & ((self.epochs == 0) | (deciding < self.lowest))
         if better.any() or not self.network:
-            self.epochs[better] = module.completed_epochs
+            self.epochs[better] = module.progress.epoch
             self.lowest = torch.where(better, deciding, self.lowest)
             copy_members(self.network, module.network.state_dict(), better)
             copy_members(self.values, module.values, better)
 
     def by_run(self, module: StackModule) -> Float64[Tensor, " run"]:
         """The mean `lowest` of each run's members that have not diverged; NaN if all have."""
-        return module.by_run(self.lowest, _not_diverged(module))
+        return module.members.by_run(self.lowest, module.members.not_diverged())
 
     def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
         """The metric that decides about each member: the mean of its voters that have not diverged."""
         monitored = module.monitored
         if self.epoch_voters is None:
             return monitored
-        not_diverged = _not_diverged(module)
-        lost = (self.not_diverged & ~not_diverged).view(-1, 1, module.ensemble)
+        not_diverged = module.members.not_diverged()
+        lost = (self.not_diverged & ~not_diverged).view(-1, 1, module.members.ensemble)
         # Where a voter was lost, it was a mean of other members.
         self.lowest[(self.epoch_voters & lost).any(2).flatten()] = torch.inf
         self.not_diverged = not_diverged
-        voters = self.epoch_voters & not_diverged.view(-1, 1, module.ensemble)
-        means = torch.where(voters, monitored.view(-1, 1, module.ensemble), 0).sum(2) / voters.sum(2)
+        voters = self.epoch_voters & not_diverged.view(-1, 1, module.members.ensemble)
+        means = torch.where(voters, monitored.view(-1, 1, module.members.ensemble), 0).sum(2) / voters.sum(2)
         return torch.where(voters.any(2).flatten(), means.flatten(), monitored)
-
-
-def _not_diverged(module: StackModule) -> Bool[Tensor, " member"]:
-    return torch.tensor([member not in module.diverged for member in range(len(module.active))])
 
 
 def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run one other"] | None:

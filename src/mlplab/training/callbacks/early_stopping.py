@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mlplab.config.trainer import EarlyStopping as Section
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
-from mlplab.training.module import StackModule
+from mlplab.training.stack_module import StackModule
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -50,16 +50,16 @@ class EarlyStopping(StackCallback):
         Args:
             members: a mask, or their places.
         """
-        chosen = torch.zeros_like(module.active)
-        chosen[members] = module.active[members]
+        chosen = torch.zeros_like(module.members.active)
+        chosen[members] = module.members.active[members]
         if chosen.any():
             copy_members(self.network, module.network.state_dict(), chosen)
-            module.active &= ~chosen
+            module.members.active &= ~chosen
 
     def last_weights(self, module: StackModule) -> Tensors:
         """Tensors of the network on the CPU, for each member from the end of its own training."""
         network = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
-        copy_members(network, self.network, ~module.active)
+        copy_members(network, self.network, ~module.members.active)
         return {name: tensor.cpu() for name, tensor in network.items()}
 
 
@@ -70,13 +70,13 @@ class ShrinkStack(StackCallback):
 
     def on_start(self, stack: "StackTrainer") -> None:
         """Stops at once if all members had stopped before resuming."""
-        stack.trainer.should_stop |= not stack.module.active.any()
+        stack.trainer.should_stop |= not stack.module.members.active.any()
 
     def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops if no run is active; unless this was the last epoch, also if at most half are."""
         module, trainer = stack.module, stack.trainer
-        active = module.active_runs().tolist()
+        active = module.members.active_runs().tolist()
         trainer.should_stop |= not any(active)
         few = 2 * sum(active) <= len(active)
-        if few and not trainer.should_stop and module.completed_epochs < module.max_epochs:
+        if few and not trainer.should_stop and module.progress.epoch < module.progress.max_epochs:
             self.triggered = trainer.should_stop = True

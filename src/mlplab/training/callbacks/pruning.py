@@ -47,8 +47,8 @@ class Pruning(StackCallback):
     def on_epoch(self, stack: "StackTrainer") -> None:
         """Compares the runs that have reached a rung."""
         module = stack.module
-        epochs, epoch = module.max_epochs, module.completed_epochs
-        active = module.active_runs().tolist()
+        epochs, epoch = module.progress.max_epochs, module.progress.epoch
+        active = module.members.active_runs().tolist()
         runs_by_rungs: dict[tuple[Rung, ...], list[int]] = {}
         for run, bracket in enumerate(self.brackets):
             if bracket and active[run]:
@@ -67,7 +67,7 @@ class Pruning(StackCallback):
         module = stack.module
         values = stack.best.by_run(module).nan_to_num(torch.inf, torch.inf)
         total, sign = len(runs) + len(earlier), sign_of(module.monitor)
-        saved = self.values.setdefault(number, torch.full((len(module.active),), torch.nan).double())
+        saved = self.values.setdefault(number, torch.full((len(module.members.active),), torch.nan).double())
         for run, survives in zip(runs, survivors(values[runs].tolist(), earlier), strict=True):
             value = values[run].item()
             members = stack.members(run)

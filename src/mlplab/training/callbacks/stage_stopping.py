@@ -47,7 +47,7 @@ class StageStopping(StackCallback):
         module, section = stack.module, self.configs[run]
         if section.callbacks.early_stopping.patience != "auto":
             return False
-        ends, epoch = stage_ends(section.scheduler, module.max_epochs), module.completed_epochs
+        ends, epoch = stage_ends(section.scheduler, module.progress.max_epochs), module.progress.epoch
         members = _active_members(run, stack)
         if not members or epoch not in ends[1:-1]:
             return False
@@ -94,4 +94,4 @@ class StageStopping(StackCallback):
 
 
 def _active_members(run: int, stack: "StackTrainer") -> list[int]:
-    return [member for member in stack.members(run) if stack.module.active[member]]
+    return [member for member in stack.members(run) if stack.module.members.active[member]]

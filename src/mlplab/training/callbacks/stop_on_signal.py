@@ -31,7 +31,7 @@ class StopOnSignal(StackCallback):
 
     def on_step(self, stack: "StackTrainer") -> None:
         """Ends an unfinished epoch; with `should_stop` alone, Lightning would validate first."""
-        if self.received and stack.module.completed_steps < stack.module.steps:
+        if self.received and stack.module.progress.step < stack.module.progress.steps:
             stack.trainer.should_stop = stack.module.is_interrupted = True
 
     def on_epoch(self, stack: "StackTrainer") -> None:

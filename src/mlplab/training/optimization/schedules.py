@@ -9,8 +9,9 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab import config
+from mlplab.training.progress import Progress
 
-Progress = Float64[Tensor, " step"]
+Done = Float64[Tensor, " step"]
 """Fraction of all steps completed before each step of an epoch."""
 
 AVERAGE_EXPONENT = 8
@@ -31,7 +32,23 @@ TENSOR_DEVICES = {"cuda"}
 """Types of devices where these values are tensors, which CUDA graphs can read (`step_graphs.py`)."""
 
 
-def step_factors(schedules: Sequence[config.Schedule], progress: Progress, epoch: int) -> StepFactors:
+class Schedules:
+    """The schedules of members."""
+
+    def __init__(self, sections: Sequence[config.Schedule]) -> None:
+        self.sections = list(sections)
+        constant = config.ConstantSchedule(name="constant")
+        self.are_constant = all(section == constant for section in sections)
+
+    def factors(self, progress: Progress, *, is_first: bool) -> StepFactors | None:
+        """The factors of the steps of the next epoch; None if they are those of the epoch before."""
+        if self.are_constant and not is_first:
+            return None
+        done = progress.epoch * progress.steps + torch.arange(progress.steps, dtype=torch.float64)
+        return step_factors(self.sections, done / (progress.max_epochs * progress.steps), progress.epoch)
+
+
+def step_factors(schedules: Sequence[config.Schedule], progress: Done, epoch: int) -> StepFactors:
     """The factors of each member's schedule for the steps of an epoch, which is counted from 0."""
     distinct = dict.fromkeys(schedules)
     changes = any(schedule.regularization != "constant" for schedule in distinct)
@@ -45,7 +62,7 @@ def step_factors(schedules: Sequence[config.Schedule], progress: Progress, epoch
     return torch.stack([by_schedule[schedule] for schedule in schedules], 2)
 
 
-def _lr(schedule: config.Schedule, progress: Progress, epoch: int) -> Progress:
+def _lr(schedule: config.Schedule, progress: Done, epoch: int) -> Done:
     match schedule:
         case config.CosineSchedule():
             return cosine(progress, schedule.warmup, schedule.final_factor)
@@ -57,7 +74,7 @@ def _lr(schedule: config.Schedule, progress: Progress, epoch: int) -> Progress:
             return torch.ones_like(progress)
 
 
-def cosine(progress: Progress, warmup: float, final: float) -> Progress:
+def cosine(progress: Done, warmup: float, final: float) -> Done:
     """A linear rise over the fraction `warmup`, then half a cosine from 1 to `final` (Loshchilov & Hutter
     2017, equation 5, without restarts)."""
     fall = ((progress - warmup) / (1 - warmup)).clamp(min=0)
@@ -65,7 +82,7 @@ def cosine(progress: Progress, warmup: float, final: float) -> Progress:
     return torch.where(progress < warmup, progress / warmup, factors) if warmup else factors
 
 
-def coslog(progress: Progress, cycles: int) -> Progress:
+def coslog(progress: Done, cycles: int) -> Done:
     """½(1 − cos(2π log₂(1 + (2^cycles − 1)t))) (RealMLP, arXiv 2407.04491, section 3)."""
     return (1 - torch.cos(2 * math.pi * torch.log2(1 + (2**cycles - 1) * progress))) / 2
 
@@ -80,7 +97,7 @@ def stage_ends(schedule: config.Schedule, epochs: int) -> list[int]:
     return sorted({-(-epochs * (2**stage - 1) // (2**stages - 1)) for stage in range(1, stages + 1)})
 
 
-def _regularization(schedule: config.Schedule, progress: Progress) -> Progress:
+def _regularization(schedule: config.Schedule, progress: Done) -> Done:
     """Constant, or flat_cos(t) = ½(1 + cos(π(max(1, 2t) − 1))) (RealMLP, arXiv 2407.04491, section 3)."""
     if schedule.regularization == "constant":
         return torch.ones_like(progress)

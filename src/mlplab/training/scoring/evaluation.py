@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from mlplab import config
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.models.targets import TargetTransform
-from mlplab.training.scoring.losses import Loss, Outputs, Terms
+from mlplab.training.scoring.losses import Loss, Outputs, Terms, build_loss
 from mlplab.training.scoring.metrics import Metrics, build_metrics
 
 Values = dict[str, Float[Tensor, " member"]]
@@ -65,6 +67,18 @@ class Evaluation(torch.nn.Module):
             self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
+
+    @classmethod
+    def of(
+        cls, configs: Sequence[config.ResolvedConfig], rows: Sequence[int], schema: Schema
+    ) -> "Evaluation":
+        """That of members with these configurations, at 0.5 where the threshold is not chosen yet."""
+        thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
+        return cls(build_loss([run.loss for run in configs]), rows, schema, thresholds)
+
+    def add_batch(self, network: Network, batch: Batch) -> None:
+        """Adds the predictions of a network for a batch."""
+        self.add(network.forward_scaled(batch.x), batch, network.preprocessing.target_transform)
 
     def add(self, z: Outputs, batch: Batch, transform: TargetTransform) -> None:
         """Adds the loss and the metrics of a batch, given the network's outputs on the scale of the loss."""

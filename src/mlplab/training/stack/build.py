@@ -18,9 +18,10 @@ from mlplab.errors import Fault, UserError
 from mlplab.models import FeatureLayout, Network, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.targets import ClassWeight
-from mlplab.training.module import StackModule
+from mlplab.training.block_module import BlockModule
 from mlplab.training.run import InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
+from mlplab.training.stack_module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
 from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
@@ -63,10 +64,6 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
     check_equal_rows(first, splits)
     network = build_stack_network(configs, joined, initialize=initialize)
     if initialize:
-        train = [split.train for split in splits]
-        fit_linear_path(network, table, train)
-        if isinstance(first.model, config.Mlp) and first.model.initial_weights == "data":
-            initialize_by_data(network, table, train, datamodule.seeds)
         for number, run in enumerate(runs):
             if run.initial:
                 places = dict(enumerate(run.initial.places, number * first.ensemble))
@@ -76,7 +73,8 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
     if blocks:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
-    module = StackModule(network, configs, table.schema, datamodule.steps, val, blocks)
+    arguments = network, configs, table.schema, datamodule.steps, val
+    module = BlockModule(blocks, *arguments) if blocks else StackModule(*arguments)
     return Stack(module, datamodule)
 
 
@@ -162,7 +160,13 @@ def build_stack_network(
     sizes = len(schema.targets), len(schema.classes), first.quantiles
     layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
     models, dtype = [member.model for member in configs], DTYPES[first.trainer.precision]
-    return build_network(models, seeds, layout, dtype, statistics, class_weights(configs, data))
+    network = build_network(models, seeds, layout, dtype, statistics, class_weights(configs, data))
+    if initialize:
+        train = [member.split.train for member in data]
+        fit_linear_path(network, table, train)
+        if isinstance(first.model, config.Mlp) and first.model.initial_weights == "data":
+            initialize_by_data(network, table, train, seeds)
+    return network
 
 
 def class_weights(configs: Sequence[config.ResolvedConfig], data: Sequence[RunData]) -> ClassWeight:

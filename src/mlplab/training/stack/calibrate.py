@@ -105,7 +105,7 @@ def _calibrated(
     if threshold == "auto":
         threshold = best_threshold(mean[:, 1], y[:, 0] == 1, row_weight, run.config.threshold_metric)
     metrics, classes, targets = Metrics(), module.schema.classes, module.schema.targets
-    if module.ensemble > 1:
+    if module.members.ensemble > 1:
         # Not by a threshold that these rows have chosen.
         at = DEFAULT_THRESHOLD if is_chosen else threshold
         found = scores(mean, y, row_weight, len(classes), targets, at, quantiles)
@@ -114,7 +114,7 @@ def _calibrated(
     if module.network.linear_path is not None:
         metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
     all_names = activations(run.config)
-    names = [all_names[member % module.ensemble] for member in members] if all_names else []
+    names = [all_names[member % module.members.ensemble] for member in members] if all_names else []
     weights = _weights(stack, index, names)
     for name, weight in zip(names, weights, strict=False):
         metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight
@@ -123,7 +123,7 @@ def _calibrated(
     if len(classes) == 2:
         metrics["threshold"] = threshold
     if is_chosen:
-        metrics["threshold_rows"] = "oof" if module.ensemble > 1 else "val"
+        metrics["threshold_rows"] = "oof" if module.members.ensemble > 1 else "val"
     residuals = residuals_of(table, rows, mean) if run.held_out_is_new else ()
     weights = weights or [1 / len(members)] * len(members)
     return Calibration(dict(zip(members, weights, strict=True)), threshold, residuals, metrics)

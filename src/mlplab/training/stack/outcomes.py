@@ -27,7 +27,7 @@ def outcomes(stack: "StackTrainer", ended: Ended) -> Iterator[tuple[Run, Outcome
     if tested:
         network = stack.module.network.to(stack.trainer.strategy.root_device)
         to_score = [(stack.runs[index], calibrations[index]) for index in tested]
-        found = score_test_rows(network, stack.module.loss, stack.datamodule, to_score)
+        found = score_test_rows(network, stack.module.val.loss, stack.datamodule, to_score)
         scored = dict(zip(tested, found, strict=True))
     for index, (status, reason) in ended.items():
         chosen = calibrations.get(index)
@@ -51,7 +51,7 @@ def outcome_of(
     """
     chosen = chosen or Calibration.equal(stack.members_not_diverged(index))
     members, own = [*chosen.weights], stack.members(index)
-    diverged, final = stack.module.diverged, stack.final_state
+    diverged, final = stack.module.members.diverged, stack.final_state
     metrics = metrics_of(stack, index) | finite(chosen.metrics)
     ended = final if status != "diverged" else None
     can_go_on = ended and ended.parts["members"]["active"][own].any()
@@ -80,7 +80,7 @@ def metrics_of(stack: "StackTrainer", index: int) -> Metrics:
             if name != "train/lr":
                 metrics[name] = value[members].double().mean().item()
         metrics["best_epoch"] = round(best.epochs[members].double().mean().item())
-    metrics["epochs"] = int(stack.module.epochs[members].max())
+    metrics["epochs"] = int(stack.module.members.epochs[members].max())
     return finite(metrics | stack.pruning.metrics(members[0], sign_of(stack.module.monitor)))
 
 

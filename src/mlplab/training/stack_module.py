@@ -1,0 +1,95 @@
+"""A module whose training the callbacks of a stack watch, and decide about."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mlplab.config.metrics import sign_of
+from mlplab.data.batches.loader import Batch
+from mlplab.training.module import MLPModule
+from mlplab.training.scoring.evaluation import Values
+from mlplab.training.step_loop import Blocks
+
+if TYPE_CHECKING:
+    from mlplab.training.callbacks.stack_callback import StackCallback
+    from mlplab.training.fit import StackTrainer
+
+
+class StackModule(MLPModule):
+    """Calls the callbacks of a stack.
+
+    Attributes:
+        stack, callbacks: the callbacks are called in order, with the stack; `at_end` is called when training
+            ends. After that, the Trainer moves the network to the CPU, and its parameters are no longer the
+            optimizer's.
+        is_interrupted: whether training stops after this step, without validation.
+        blocks: of steps, each of which the Trainer sees as one; None: it makes each step.
+        spans_epochs: whether it sees all epochs as one.
+    """
+
+    stack: "StackTrainer"
+    callbacks: Sequence["StackCallback"] = ()
+    step_callbacks: Sequence["StackCallback"] = ()
+    is_interrupted = False
+    blocks: Blocks | None = None
+    spans_epochs = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.at_end: Callable[[], None] = lambda: None
+
+    @property
+    def monitor(self) -> str:
+        """The metric that decides about epochs."""
+        return self.configs[0].monitor
+
+    @property
+    def monitored(self) -> Float[Tensor, " member"]:
+        """The monitored metric of the last epoch, negated if its highest value is the best."""
+        return sign_of(self.monitor) * self.values[self.monitor]
+
+    def batches(self, steps: int) -> int:
+        """The number of batches that the Trainer sees of so many steps of an epoch."""
+        return steps
+
+    def last_losses(self) -> Float[Tensor, " member"]:
+        """Training losses of the last step, in the target's own units."""
+        transform = self.network.preprocessing.target_transform
+        return self.val.loss.in_target_units(self.train_losses.values[-1][:, -1], transform).cpu()
+
+    def on_train_start(self) -> None:
+        """Calls `on_start` of the callbacks, and begins the first epoch."""
+        for callback in self.callbacks:
+            callback.on_start(self.stack)
+        self.step_callbacks = [callback for callback in self.callbacks if callback.acts_on_steps]
+        super().on_train_start()
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
+        self.on_steps(1)
+        if self.is_interrupted:
+            raise StopIteration
+
+    def on_steps(self, made: int) -> None:
+        """Checks the losses, and calls `on_step` of the callbacks."""
+        self.stop_if_diverged(made)
+        for callback in self.step_callbacks:
+            callback.on_step(self.stack)
+
+    def on_validation_end(self) -> None:
+        """Calls `on_epoch` of the callbacks, which see the average; trains on with the last weights."""
+        for callback in self.callbacks:
+            callback.on_epoch(self.stack)
+        super().on_validation_end()
+
+    def log_means(self, values: Values) -> None:
+        """Shows the means to callbacks of the user; `self.log` would take as long as the epoch itself."""
+        if self.trainer.callbacks:  # type: ignore[attr-defined]
+            means = {name: value.nanmean() for name, value in values.items()}
+            self.trainer.callback_metrics.update(means)
+
+    def on_train_end(self) -> None:
+        """Calls `at_end`."""
+        self.at_end()
