@@ -49,15 +49,17 @@ def measure(arguments: Estimators) -> None:
     """Times the contenders of each case.
 
     Raises:
-        RunFailed: if those of a case do not give the same numbers.
+        RunFailed: if those of a case do not give the same numbers, also in another checkout.
     """
     contenders: dict[harness.Key, harness.Contender] = {}
     with TemporaryDirectory() as name:
         for hidden in arguments.hidden:
             words = (str(arguments.epochs), str(arguments.folds), hidden)
             for (case, contender), function in FUNCTIONS.items():
-                ask = partial(arguments.checkouts[0].ask, f"estimators.{function}", *words, folder=Path(name))
-                contenders[f"{case}, hidden={hidden}", contender] = ask
+                for number, checkout in enumerate(arguments.checkouts):
+                    title = f"{contender}, {checkout.name}" if number else contender
+                    ask = partial(checkout.ask, f"estimators.{function}", *words, folder=Path(name))
+                    contenders[f"{case}, hidden={hidden}", title] = ask
         times = harness.alternate(contenders, arguments.repeats)
     digests: dict[str, float] = {}
     for (case, contender), measured in times.items():

@@ -6,6 +6,7 @@ step      one step of one network: alone and in a stack, with and without dropou
   shapes=2-4-1@1000/1000,8-64-64-1@100/10000   layers, rows of a step, and training rows
   members=64     numbers of networks in the stacks
   dropout=0.1    0: without these
+  peers=false    mlplab alone, for example beside another checkout
   ablation=true  no peers, but mlplab by autograd, with its backward pass written out, and in blocks
 """
 
@@ -82,20 +83,22 @@ class Step(harness.Benchmark):
     )
     members: harness.Counts = (64,)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    peers: bool = True
     ablation: bool = False
 
 
 def measure(arguments: Step) -> None:
     """Times every contender with every shape."""
     ours, more = arguments.checkouts[0].name, dict[str, Callable[[harness.Key], str]]()
-    if not arguments.ablation:
+    base = f"{ours}, {next(iter(ABLATION))}" if arguments.ablation else f"{ours}, 1"
+    if arguments.peers and not arguments.ablation:
+        base = next(iter(PEERS))
         harness.needs("step", "jax")
         more["of JAX"] = lambda key: of_jax(times, key)
     contenders_of = _ways if arguments.ablation else _peers
     with TemporaryDirectory() as name:
         contenders = [contenders_of(arguments, shape, Path(name)) for shape in arguments.shapes]
         times = harness.alternate({key: each[key] for each in contenders for key in each}, arguments.repeats)
-    base = f"{ours}, {next(iter(ABLATION))}" if arguments.ablation else next(iter(PEERS))
     caption = "N: in a stack of N networks"
     table = harness.comparison("seconds of a step of one network", times, base, more, caption)
     harness.report("step", arguments, [table], times)
@@ -109,6 +112,8 @@ def _peers(arguments: Step, shape: str, folder: Path) -> dict[harness.Key, harne
         for checkout in arguments.checkouts
         for kind, task in tasks.items()
     }
+    if not arguments.peers:
+        return {(shape, name): contender for name, contender in contenders.items()}
     of_tasks = {kind: json.dumps(asdict(task)) for kind, task in tasks.items()}
     contenders |= {
         f"JAX, {kind}": partial(ask, "jax_peers.jax_step", task) for kind, task in of_tasks.items()

@@ -197,7 +197,7 @@ def _by_first_match(text: pl.Series, formats: Sequence[str]) -> pl.Series:
     first = text.drop_nulls().head(1)
     suitable = (name for name in formats if not _strptime(first, name).null_count())
     parsed = _strptime(text, next(suitable, formats[0]))
-    for whole_format in formats:
+    for whole_format in formats if parsed.null_count() else ():
         parsed = parse_rest(parsed, text, partial(_strptime, whole_format=whole_format))
     return parsed
 
