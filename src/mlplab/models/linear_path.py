@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from mlplab.effective_rows import effective_rows
 from mlplab.models.backpropagation import ROW_MULTIPLE
 from mlplab.models.layers.linear import affine
 from mlplab.models.preprocessing import Inputs, Preprocessing
@@ -152,7 +153,7 @@ def ridge(x: Columns, y: Targets, weight: Weight) -> Solution:
     degrees of freedom (Golub, Heath & Wahba 1979, equation 1.4).
     """
     x, y, weight, x_mean, scale = _standardised(x, y, weight)
-    rows = len(x) / weight.square().mean()  # of equal weight, whose mean varies as much (Kish 1965)
+    rows = effective_rows(weight)
     y_mean = (weight * y).mean(0)
     root = (weight / len(x)).sqrt()
     left, singular, right = torch.linalg.svd(root * (x - x_mean) / scale, full_matrices=False)

@@ -128,12 +128,9 @@ def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: 
 
 
 def _quantile(residuals: Residuals, predicted: Value, share: float) -> Value:
-    """As `Residuals.quantile`, whose distance from a prediction is linear between those of its bins."""
-    knots = residuals.predicted
-    distances = residuals.quantile(knots, share) - knots
-    widths = np.diff(knots).clip(min=np.finfo(float).tiny)
-    rises = ((predicted.unsqueeze(1) - knots[:-1]) / widths).clamp(0, 1) * np.diff(distances)
-    return predicted + (rises.sum(1) + distances[0])
+    scale = predicted.interp(residuals.predicted, residuals.scale)
+    limit: Value = residuals.limit(predicted, scale, share)
+    return limit
 
 
 def _ascending(values: Value, count: int, axis: int) -> Value:

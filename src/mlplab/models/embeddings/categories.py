@@ -29,6 +29,7 @@ class CategoryEncoder(nn.Module):
     Attributes:
         columns: indices of the categorical columns, one-hot columns first. Their categories are numbered
             consecutively in this order.
+        counts: number of categories of each column.
         offsets: number of the first category of each column.
         lookup: for each category number, the number it is encoded as; `~number` if the category is replaced.
         weight: the embeddings; None without embedded columns.
@@ -36,6 +37,7 @@ class CategoryEncoder(nn.Module):
 
     parameter_group = "embeddings"
     columns: Int64[Tensor, " column"]
+    counts: Int64[Tensor, " column"]
     offsets: Int64[Tensor, " column"]
     lookup: Int64[Tensor, "member 1 category"]
     weight: Float[Tensor, "member embedded embedding"] | None
@@ -52,18 +54,18 @@ class CategoryEncoder(nn.Module):
         super().__init__()
         one_hot, embedded = layout.categorical(section)
         columns = [*one_hot, *embedded]
-        sizes = torch.tensor([layout.category_counts[index] for index in columns])
-        offsets = sizes.cumsum(0) - sizes
+        counts = torch.tensor([layout.category_counts[index] for index in columns])
+        offsets = counts.cumsum(0) - counts
         present_by_column = torch.split(present, list(layout.category_counts), 2)
         present = torch.cat([present_by_column[index] for index in columns], 2)
-        mode = (mode[..., columns].long() + offsets).repeat_interleave(sizes, 2)
-        self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("offsets", offsets, persistent=False)
+        mode = (mode[..., columns].long() + offsets).repeat_interleave(counts, 2)
+        for name, values in (("columns", torch.tensor(columns)), ("counts", counts), ("offsets", offsets)):
+            self.register_buffer(name, values, persistent=False)
         self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
-        self.one_hot_columns, self.one_hot_width = len(one_hot), int(sizes[: len(one_hot)].sum())
+        self.one_hot_columns, self.one_hot_width = len(one_hot), int(counts[: len(one_hot)].sum())
         self.weight = None
         if embedded:
-            empty = torch.empty(int(sizes[len(one_hot) :].sum()), section.embedding_dim)
+            empty = torch.empty(int(counts[len(one_hot) :].sum()), section.embedding_dim)
             sources = [generator(seed, "embeddings") for seed in seeds]
             drawn = [nn.init.normal_(empty.clone(), generator=source) for source in sources]
             self.weight = nn.Parameter(torch.stack(drawn).to(dtype))

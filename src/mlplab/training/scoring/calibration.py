@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
-from mlplab.conformal.residuals import effective_rows
 from mlplab.data.batches.loader import Batch
+from mlplab.effective_rows import effective_rows
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.losses import row_errors
