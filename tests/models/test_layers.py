@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 from contracts import assert_close, assert_member_independent, assert_same_bits
+from support import mlp_of
 from torch import Tensor, nn
 
 from mlplab.models import MLP, Dropout, LayerNorm, Linear
@@ -48,7 +49,7 @@ def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: 
     settings |= changes
     if isinstance(name := settings["activation"], str):
         settings["activation"] = [name] * len(members)
-    return MLP(features, targets, **settings)  # type: ignore[arg-type]
+    return mlp_of(features, targets, **settings)  # type: ignore[arg-type]
 
 
 def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
@@ -90,7 +91,7 @@ PARAMETRIC = {f"parametric {name}": name for name in ACTIVATIONS}
 LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "linear": lambda members: OneLayer(Linear(6, 7, seeds(members), index=2)),
     "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
-    "linear without padding": lambda members: MLP(6, 4, seeds=seeds(members)),
+    "linear without padding": lambda members: mlp_of(6, 4, seeds=seeds(members)),
     "layer norm": lambda members: OneLayer(LayerNorm(6, len(members))),
     "dropout": lambda members: OneLayer(Dropout([RATES[each] for each in members], seeds(members))),
     "periodic features": lambda members: OneLayer(PeriodicFeatures(5, 3, seeds(members))),

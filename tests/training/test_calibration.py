@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mlplab.config.metrics import ThresholdMetric
 from mlplab.data.batches.loader import Loader
-from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
+from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
 from mlplab.models.linear_path import LinearPath
 from mlplab.training.scoring.calibration import (
     HIGHEST,
@@ -130,9 +130,9 @@ WEIGHT = torch.rand(200, 1, generator=SOURCE)
 
 def network(members: Sequence[int], linear_path: LinearPath | None = None) -> Network:
     """Members that are too sure of themselves."""
-    section = config("model/preprocessing=none").model.preprocessing
+    models = [config("model=linear", "model/preprocessing=none").model] * len(members)
     layout = FeatureLayout((0, 0), (False, False), 1, CLASSES)
-    preprocessing = Preprocessing(section, layout, members, torch.float32, None)
+    preprocessing = Preprocessing(NetworkPlan(models, members, layout, torch.float32))
     body = Linear(2, CLASSES, seeds=members)
     with torch.no_grad():
         body.weight.mul_(20)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from contracts import assert_member_independent
-from support import resolved
+from support import mlp_of, resolved
 from torch import nn
 
 from mlplab.models import MLP
@@ -79,7 +79,7 @@ GROUPS = {
 
 def network() -> MLP:
     shape = {"hidden": [5], "norm": "layer", "numeric_features": 2, "periodic_features": 3}
-    return MLP(3, 2, seeds=range(MEMBERS), **shape).double()  # type: ignore[arg-type]
+    return mlp_of(3, 2, seeds=range(MEMBERS), **shape).double()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("devices", [set(), {"cpu"}], ids=["numbers", "tensors"])

@@ -9,6 +9,7 @@ from mlplab.models.layers.layer_norm import LayerNorm
 from mlplab.models.layers.linear import Linear
 from mlplab.models.mlp import MLP
 from mlplab.models.network import Network, ParameterKind, build_network, parameter_kinds
+from mlplab.models.network_plan import NetworkPlan
 from mlplab.models.preprocessing import Preprocessing
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "Network",
+    "NetworkPlan",
     "ParameterKind",
     "Preprocessing",
     "build_network",

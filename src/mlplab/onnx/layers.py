@@ -113,7 +113,9 @@ def _(layer: ParametricActivation, x: Value) -> Value:
 @apply.register
 def _(layer: PeriodicFeatures, x: Value) -> Value:
     cosines = _cosines(_by_column(x, layer.numbers), layer.weight, layer.bias)
-    return x.graph.concat([x, _by_row(cosines * layer.scale, len(layer.weight), layer.added)], 3)
+    return x.graph.concat(
+        [x, _by_row(cosines * layer.scale, len(layer.weight), layer.numbers * layer.width)], 3
+    )
 
 
 @apply.register

@@ -15,7 +15,7 @@ from mlplab.data.splits.split import Split
 from mlplab.data.statistics import member_statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
-from mlplab.models import FeatureLayout, Network, build_network
+from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.targets import ClassWeight
 from mlplab.training.block_module import BlockModule
@@ -160,7 +160,8 @@ def build_stack_network(
     sizes = len(schema.targets), len(schema.classes), first.quantiles
     layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
     models, dtype = [member.model for member in configs], DTYPES[first.trainer.precision]
-    network = build_network(models, seeds, layout, dtype, statistics, class_weights(configs, data))
+    plan = NetworkPlan(models, seeds, layout, dtype, statistics, class_weights(configs, data))
+    network = build_network(plan)
     if initialize:
         train = [member.split.train for member in data]
         fit_linear_path(network, table, train)
