@@ -8,7 +8,7 @@ from support import mlp_of, resolved
 from torch import nn
 
 from mlplab.models import MLP
-from mlplab.training.optimization import optimizers
+from mlplab.training.optimization import schedules
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import AVERAGE_EXPONENT as ETA
 from mlplab.training.optimization.updates import clip_by_member
@@ -87,7 +87,7 @@ def network() -> MLP:
 def test_factors_are_those_of_torchs_parameter_groups(
     monkeypatch: pytest.MonkeyPatch, kind: str, devices: set[str]
 ) -> None:
-    monkeypatch.setattr(optimizers, "TENSOR_DEVICES", devices)
+    monkeypatch.setattr(schedules, "TENSOR_DEVICES", devices)
     (overrides, make), ours, decay, lr = KINDS[kind], network(), 0.3, 0.01
     shared = (*overrides, f"optimizer.weight_decay={decay}", f"optimizer.lr={lr}")
     factors: list[dict[str, dict[str, float]]] = [

@@ -97,7 +97,7 @@ class MLPModule(FastAttributes, LightningModule):
     @with_signature
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Returns the sum of the members' losses."""
-        set_dropout_rates(self.dropouts.values(), self.optimizer.values())
+        set_dropout_rates(self.dropouts.values(), self.optimizer.step_values())
         z, targets = self.network.forward_heads(batch.x), batch.repeated(self.network.heads)
         losses = batch_losses(self.val.loss, z, targets, self.network.preprocessing.target_transform)
         self.train_losses.add(losses.detach()[:, None], batch.rows()[:, None])
