@@ -143,7 +143,7 @@ class Workspace:
     def is_current(self) -> bool:
         """Whether all parameters are still those of their layers, and the same ones are trained."""
         return all(
-            layer._parameters.get(name) is parameter
+            getattr(layer, name) is parameter
             and type(parameter) is nn.Parameter
             and parameter.requires_grad == was_trained
             for layer, name, parameter, was_trained in self._sources

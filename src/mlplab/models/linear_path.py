@@ -87,6 +87,7 @@ class LinearPath(nn.Module):
         for name, count in rows.items():
             self.register_buffer(name, torch.zeros(members, count, outputs, dtype=torch.float64))
         self.register_buffer("share", torch.zeros(members, 1, 1, dtype=torch.float64))
+        self.register_load_state_dict_pre_hook(LinearPath.add_category_weight)  # type: ignore[no-untyped-call]
 
     def forward(self, inputs: Inputs) -> Outputs:
         """u = xW + b in float64, within the limits; x has a one-hot column for each category with a weight.
@@ -128,10 +129,9 @@ class LinearPath(nn.Module):
         """Adapts a member to numeric columns, which come first, with `offset` added to their values."""
         self.bias[member] -= offset @ self.weight[member, : len(offset)]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
-        """The weights of categories, which the state of an earlier version does not have, are 0."""
+    def add_category_weight(self, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+        """Sets the weights of categories to 0 where the state of an earlier version does not have them."""
         state_dict.setdefault(f"{prefix}category_weight", torch.zeros_like(self.category_weight))
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 def build_linear_path(preprocessing: Preprocessing, members: int) -> LinearPath | None:

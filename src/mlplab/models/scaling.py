@@ -100,6 +100,7 @@ class Quantile(Scaling):
         super().__init__(statistics, dtype)
         self.register_buffer("quantiles", statistics["quantiles"].mT.to(dtype).contiguous())
         self.register_buffer("last", statistics["quantile_count"].mT.long() - 1)
+        self.register_load_state_dict_pre_hook(Quantile.resize)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Numbers) -> Numbers:
         """√2 erf⁻¹(2p − 1), with p linear between quantiles."""
@@ -119,11 +120,10 @@ class Quantile(Scaling):
         """The quantiles."""
         return [self.quantiles.mT]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
-        """Takes over the number of quantiles from the state."""
+    def resize(self, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+        """Takes over the number of quantiles from a state that is about to be loaded."""
         if isinstance(saved := state_dict.get(f"{prefix}quantiles"), Tensor):
             self.quantiles = self.quantiles.new_empty(*self.quantiles.shape[:2], *saved.shape[2:3])
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 SCALINGS: dict[str, type[Scaling]] = {

@@ -34,7 +34,7 @@ class BlockModule(StackModule):
         self.automatic_optimization = False
 
     def batches(self, steps: int) -> int:
-        """As in `StackModule`: blocks are batches."""
+        """The number of blocks with so many steps of an epoch."""
         return math.ceil(steps / self.blocks.steps)
 
     @property

@@ -73,7 +73,7 @@ class StackModule(MLPModule):
             raise StopIteration
 
     def on_steps(self, made: int) -> None:
-        """Checks the losses, and calls `on_step` of the callbacks."""
+        """Checks the losses after so many steps, and calls `on_step` of the callbacks."""
         self.stop_if_diverged(made)
         for callback in self.step_callbacks:
             callback.on_step(self.stack)

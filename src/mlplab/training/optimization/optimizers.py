@@ -20,7 +20,16 @@ from mlplab import config
 from mlplab.models import ParameterKind, parameter_kinds
 from mlplab.models.backpropagation import VECTOR_SIZE
 from mlplab.training.optimization.schedules import StepFactors, StepValues, step_values
-from mlplab.training.optimization.updates import Kernel, Rows, Settings, adam, decay_left, sgd
+from mlplab.training.optimization.updates import (
+    Kernel,
+    Rows,
+    Settings,
+    adam,
+    clip_by_member,
+    decay_left,
+    sgd,
+)
+from mlplab.training.private_interfaces import unhooked
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
@@ -139,6 +148,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         """Learning rates of the last step."""
         return self._factors[0, self._next - 1]
 
+    @unhooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates all parameters; returns the value of `closure`. Hooks for steps are not called."""
         with torch.enable_grad():
@@ -183,7 +193,10 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.steps += steps
         self._next += steps
 
-    step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
+    def clip(self, max_norm: float | None) -> None:
+        """Clips the norm of each member's gradient to this one; None: not at all."""
+        if max_norm is not None:
+            clip_by_member([each.grad for each in self.parameters if each.grad is not None], max_norm)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""

@@ -44,20 +44,15 @@ class StepValues(NamedTuple):
     regularization: Sequence[float] | Tensor | None = None
 
 
-class Schedules:
-    """The schedules of members."""
-
-    def __init__(self, sections: Sequence[config.Schedule]) -> None:
-        self.sections = list(sections)
-        constant = config.ConstantSchedule(name="constant")
-        self.are_constant = all(section == constant for section in sections)
-
-    def factors(self, progress: Progress, *, is_first: bool) -> StepFactors | None:
-        """The factors of the steps of the next epoch; None if they are those of the epoch before."""
-        if self.are_constant and not is_first:
-            return None
-        done = progress.epoch * progress.steps + torch.arange(progress.steps, dtype=torch.float64)
-        return step_factors(self.sections, done / (progress.max_epochs * progress.steps), progress.epoch)
+def epoch_factors(
+    schedules: Sequence[config.Schedule], progress: Progress, *, anew: bool
+) -> StepFactors | None:
+    """The factors of the next epoch's steps; None if they stay those of the epoch before, unless `anew`."""
+    is_constant = (each.name == "constant" and each.regularization == "constant" for each in schedules)
+    if not anew and all(is_constant):
+        return None
+    done = progress.epoch * progress.steps + torch.arange(progress.steps, dtype=torch.float64)
+    return step_factors(schedules, done / (progress.max_epochs * progress.steps), progress.epoch)
 
 
 def step_factors(schedules: Sequence[config.Schedule], progress: Done, epoch: int) -> StepFactors:

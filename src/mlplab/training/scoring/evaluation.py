@@ -19,6 +19,11 @@ from mlplab.training.scoring.metrics import Metrics, build_metrics
 Values = dict[str, Float[Tensor, " member"]]
 
 
+def on_cpu(values: Values) -> Values:
+    """Values of one type on the CPU, where they get in one transfer."""
+    return dict(zip(values, torch.stack([*values.values()]).cpu().unbind(), strict=True))
+
+
 class Mean:
     """A mean over batches for each member, weighted by the rows of each batch."""
 
@@ -72,7 +77,7 @@ class Evaluation(torch.nn.Module):
     def of(
         cls, configs: Sequence[config.ResolvedConfig], rows: Sequence[int], schema: Schema
     ) -> "Evaluation":
-        """That of members with these configurations, at 0.5 where the threshold is not chosen yet."""
+        """An evaluation of members with these configurations; a threshold to be chosen later is 0.5."""
         thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
         return cls(build_loss([run.loss for run in configs]), rows, schema, thresholds)
 
@@ -105,6 +110,11 @@ class Evaluation(torch.nn.Module):
                 self.add(z, moved, transform)
                 predicted.append(transform.inverse_transform(z))
         return self.compute_and_reset(transform), torch.cat(predicted, 1).cpu().numpy()
+
+    def named(self, prefix: str, network: Network) -> Values:
+        """`compute_and_reset` of a network, with a prefix in front of all names."""
+        found = self.compute_and_reset(network.preprocessing.target_transform)
+        return {prefix + name: value for name, value in found.items()}
 
     def compute_and_reset(self, transform: TargetTransform) -> Values:
         """The metrics over all batches added."""

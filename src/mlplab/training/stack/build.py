@@ -19,6 +19,7 @@ from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.targets import ClassWeight
 from mlplab.training.block_module import BlockModule
+from mlplab.training.progress import Sizes
 from mlplab.training.run import InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.stack_module import StackModule
@@ -73,7 +74,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
     if blocks:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
-    arguments = network, configs, table.schema, datamodule.steps, val
+    arguments = network, configs, table.schema, Sizes(datamodule.steps, val)
     module = BlockModule(blocks, *arguments) if blocks else StackModule(*arguments)
     return Stack(module, datamodule)
 
