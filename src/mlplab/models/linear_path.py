@@ -79,14 +79,13 @@ class LinearPath(nn.Module):
     lowest: Float64[Tensor, "member 1 output"]
     highest: Float64[Tensor, "member 1 output"]
     residual: Float64[Tensor, "member 1 output"]
-    share: Float64[Tensor, "member 1 1"]
 
     def __init__(self, columns: int, outputs: int, members: int, categories: int = 0) -> None:
         super().__init__()
         rows = {"weight": columns, "category_weight": categories, **dict.fromkeys(BY_OUTPUT, 1)}
         for name, count in rows.items():
             self.register_buffer(name, torch.zeros(members, count, outputs, dtype=torch.float64))
-        self.register_buffer("share", torch.zeros(members, 1, 1, dtype=torch.float64))
+        self.share: Float64[Tensor, "member 1 1"] = nn.Buffer(torch.zeros(members, 1, 1, dtype=torch.float64))
         self.register_load_state_dict_pre_hook(LinearPath.add_category_weight)  # type: ignore[no-untyped-call]
 
     def forward(self, inputs: Inputs) -> Outputs:

@@ -53,7 +53,6 @@ class Preprocessing(nn.Module):
         target_transform: the last layer of the network.
     """
 
-    impute_value: Float[Tensor, "member 1 feature"]
     numeric: Int64[Tensor, " number"]
     indicators: Int64[Tensor, " indicator"]
 
@@ -74,7 +73,7 @@ class Preprocessing(nn.Module):
         self.category_encoder = CategoryEncoder(plan) if any(layout.category_counts) else None
         is_numeric = torch.tensor(layout.category_counts) == 0
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
-        self.register_buffer("impute_value", impute_value.to(dtype))
+        self.impute_value: Float[Tensor, "member 1 feature"] = nn.Buffer(impute_value.to(dtype))
         self.target_transform: TargetTransform = (
             ClassProbabilities(layout.classes, len(plan.seeds), dtype, plan.class_weight)
             if layout.classes

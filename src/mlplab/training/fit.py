@@ -20,7 +20,7 @@ from mlplab.training.observer import Observer
 from mlplab.training.outcome import Status
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
-from mlplab.training.stack.outcomes import Ended, outcome_of, outcomes
+from mlplab.training.stack.outcomes import Ending, outcome_of, outcomes
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer, lightning_quiet
 
@@ -68,8 +68,7 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
             for run in left:
-                place = stack.runs.index(run)
-                outcome = outcome_of(stack, place, status, reason_of(error), error=error)
+                outcome = outcome_of(stack, stack.runs.index(run), Ending(status, reason_of(error), error))
                 for observer in observers:
                     observer.ended(run, outcome)
             if isinstance(error, SystemExit):
@@ -154,26 +153,26 @@ class StackTrainer:
         members, diverged = self.members(run), self.module.members.diverged
         return [member for member in members if member not in diverged] or members
 
-    def ended_runs(self) -> Ended:
+    def ended_runs(self) -> dict[int, Ending]:
         """The runs whose training is over: all, unless a smaller stack goes on, or a signal was received.
 
         A run has diverged if all of its members have. One whose time is over is `done`.
         """
-        module, pruned, epochs = self.module, self.pruning.reasons, self.module.progress.max_epochs
+        members, pruned, most = self.module.members, self.pruning.reasons, self.module.progress.max_epochs
         some_go_on = self.signals.received or self.shrink.triggered
-        ended: dict[int, tuple[Status, str | None]] = {}
+        ended: dict[int, Ending] = {}
         for run in range(len(self.runs)):
-            members = self.members(run)
-            trained = module.members.epochs[members] >= epochs
-            if some_go_on and not (trained | ~module.members.active[members]).all():
+            own = self.members(run)
+            epochs, active = members.epochs[own], members.active[own]
+            if some_go_on and not ((epochs >= most) | ~active).all():
                 continue
-            if all(member in module.members.diverged for member in members):
-                ended[run] = "diverged", module.members.diverged[members[0]]
-            elif self.pruning.time_is_over and module.members.active[members].any():
-                epoch = module.members.epochs[members].max()
-                ended[run] = "done", f"the time was over after epoch {epoch} of {epochs}"
+            if all(member in members.diverged for member in own):
+                ended[run] = Ending("diverged", members.diverged[own[0]])
+            elif self.pruning.time_is_over and active.any():
+                ended[run] = Ending("done", f"the time was over after epoch {epochs.max()} of {most}")
             else:
-                ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
+                reason = pruned.get(own[0])
+                ended[run] = Ending("pruned" if reason else "done", reason)
         return ended
 
     def without_stopped_runs(self) -> "StackTrainer":

@@ -48,8 +48,6 @@ class ColumnwiseEmbedding(nn.Module, ABC):
     """Whether the numeric columns themselves are left out."""
 
     parameter_group = "numeric_embeddings"
-    weight: Float[Tensor, "member number*feature width"]
-    bias: Float[Tensor, "member number width"]
 
     def __init__(self, numbers: int, features: int, width: int, seeds: Sequence[int], bound: float) -> None:
         super().__init__()
@@ -57,8 +55,8 @@ class ColumnwiseEmbedding(nn.Module, ABC):
         self.kept = numbers if self.REPLACES else 0
         sources = [generator(seed, "embeddings", 1) for seed in seeds]
         stacked = uniform((numbers * (features + 1), width), bound, sources)
-        self.weight = nn.Parameter(stacked[:, numbers:].clone())
-        self.bias = nn.Parameter(stacked[:, :numbers].clone())
+        self.weight: Float[Tensor, "member number*feature width"] = nn.Parameter(stacked[:, numbers:].clone())
+        self.bias: Float[Tensor, "member number width"] = nn.Parameter(stacked[:, :numbers].clone())
 
     def sources(self, columns: Sequence[int]) -> list[int]:
         """The column that each output comes from, given that of each input."""

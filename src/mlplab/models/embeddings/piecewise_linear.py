@@ -29,14 +29,13 @@ class PiecewiseLinear(ColumnwiseEmbedding):
     """
 
     REPLACES = True
-    pieces: Float[Tensor, "member 4*number feature"]
 
     def __init__(self, knots: Knots, width: int, seeds: Sequence[int]) -> None:
         bins, numbers = knots.shape[1] - 1, knots.shape[2]
         super().__init__(numbers, 1 + bins, width, seeds, bound=width**-0.5)
         with torch.no_grad():
             torch.unflatten(self.weight, 1, (numbers, -1))[:, :, 1:] = 0
-        self.register_buffer("pieces", _pieces(knots.mT))
+        self.pieces: Float[Tensor, "member 4*number feature"] = nn.Buffer(_pieces(knots.mT))
 
     def terms(self, members: slice = slice(None)) -> tuple[Float[Tensor, "member number 1 feature"], ...]:
         """Slope, intercept, lower and upper limit of the features of some members."""

@@ -160,11 +160,10 @@ class ParametricActivation(Activation):
     """a = z + α(f(z) − z), with an α for each unit that is learned from 1 on (RealMLP, arXiv 2407.04491)."""
 
     parameter_group = "activations"
-    weight: Float[Tensor, "member 1 unit"]
 
     def __init__(self, names: Sequence[str], units: int) -> None:
         super().__init__(names)
-        self.weight = nn.Parameter(torch.ones(len(names), 1, units))
+        self.weight: Float[Tensor, "member 1 unit"] = nn.Parameter(torch.ones(len(names), 1, units))
 
     def forward(self, z: Values) -> Values:
         """z + α(f(z) − z)."""

@@ -48,10 +48,6 @@ class SharedLinear(Linear):
         r: of the first layer, whose input is the same for all heads; None: it is 1.
     """
 
-    r: HeadInputs
-    s: Float[Tensor, "member head output"]
-    bias: Float[Tensor, "member head output"]
-
     def __init__(
         self,
         in_features: int,
@@ -63,9 +59,9 @@ class SharedLinear(Linear):
     ) -> None:
         super().__init__(in_features, out_features, seeds, index)
         self.heads, self.is_first = heads, r is not None
-        self.r = nn.Parameter(torch.ones(len(seeds), heads, in_features) if r is None else r)
+        self.r: HeadInputs = nn.Parameter(torch.ones(len(seeds), heads, in_features) if r is None else r)
         self.s = nn.Parameter(torch.ones(len(seeds), heads, out_features))
-        self.bias = nn.Parameter(self.bias.detach().repeat(1, heads, 1))
+        self.bias: Float[Tensor, "member head output"] = nn.Parameter(self.bias.detach().repeat(1, heads, 1))
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member row output"]:
         """As one product of the rows of all heads."""
@@ -128,9 +124,6 @@ class SharedLinear(Linear):
 class SeparateLinear(nn.Module):
     """The output layer: a linear layer for each head, whose weights are drawn as in `Linear`."""
 
-    weight: Float[Tensor, "member headinput output"]
-    bias: Float[Tensor, "member head output"]
-
     def __init__(
         self, in_features: int, out_features: int, seeds: Sequence[int], index: int, heads: int
     ) -> None:
@@ -138,8 +131,8 @@ class SeparateLinear(nn.Module):
         sources = [generator(seed, "weights", index) for seed in seeds]
         drawn = uniform((heads, in_features + 1, out_features), in_features**-0.5, sources)
         self.heads, self.fan_in = heads, in_features
-        self.weight = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
-        self.bias = nn.Parameter(drawn[:, :, -1].clone())
+        self.weight: Float[Tensor, "member headinput output"] = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
+        self.bias: Float[Tensor, "member head output"] = nn.Parameter(drawn[:, :, -1].clone())
 
     def forward(self, a: Float[Tensor, "member row input"]) -> Float[Tensor, "member row output"]:
         """As a product for each head."""

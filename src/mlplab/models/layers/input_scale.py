@@ -17,11 +17,10 @@ class InputScale(nn.Module):
     """
 
     parameter_group = "input_scale"
-    weight: Float[Tensor, "member 1 feature"]
 
     def __init__(self, features: int, members: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(members, 1, features))
+        self.weight: Float[Tensor, "member 1 feature"] = nn.Parameter(torch.ones(members, 1, features))
 
     def forward(self, x: Columns) -> Columns:
         """x ∘ s."""

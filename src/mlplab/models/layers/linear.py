@@ -60,16 +60,13 @@ class Linear(nn.Module):
         index: position of the layer in the network; layers with different indices draw different weights.
     """
 
-    weight: Float[Tensor, "member input output"]
-    bias: Float[Tensor, "member 1 output"]
-
     def __init__(self, in_features: int, out_features: int, seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
         self.fan_in = in_features
         sources = [generator(seed, "weights", index) for seed in seeds]
         stacked = uniform((in_features + 1, out_features), in_features**-0.5, sources)
-        self.weight = nn.Parameter(stacked[:, :-1].clone())
-        self.bias = nn.Parameter(stacked[:, -1:].clone())
+        self.weight: Float[Tensor, "member input output"] = nn.Parameter(stacked[:, :-1].clone())
+        self.bias: Float[Tensor, "member 1 output"] = nn.Parameter(stacked[:, -1:].clone())
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """xW + b."""

@@ -14,7 +14,7 @@ from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.models.targets import TargetTransform
 from mlplab.training.scoring.losses import Loss, Outputs, Terms, build_loss
-from mlplab.training.scoring.metrics import Metrics, build_metrics
+from mlplab.training.scoring.metrics import Metrics, build_metrics, by_target
 
 Values = dict[str, Float[Tensor, " member"]]
 
@@ -121,13 +121,9 @@ class Evaluation(torch.nn.Module):
         loss = self.loss.in_target_units(self.losses.compute(), transform)
         values = {"loss": loss}
         for _, members, metrics in self.groups:
-            for name, value in metrics.compute().items():
-                by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
-                columns = {name: by_target.mean(1)}
-                if len(self.targets) > 1:
-                    names = [f"{name}/{target}" for target in self.targets]
-                    columns |= dict(zip(names, by_target.unbind(1), strict=True))
-                for key, column in columns.items():
+            for name, value in metrics.compute().items():  # torchmetrics squeezes single numbers
+                found = by_target(name, value.reshape(-1, len(self.targets)), self.targets)
+                for key, column in found.items():
                     values.setdefault(key, torch.empty_like(loss))[members] = column
             metrics.reset()
         self.losses, self._rows_seen = Mean(), 0

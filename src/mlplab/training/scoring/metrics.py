@@ -196,3 +196,9 @@ def build_metrics(
 ) -> Metrics:
     """The metrics of a target with classes, or of regression targets if `classes` is 0."""
     return ClassificationMetrics(thresholds) if classes else RegressionMetrics(members, targets)
+
+
+def by_target(name: str, values: ByTarget, targets: Sequence[str]) -> dict[str, Float64[Tensor, " member"]]:
+    """The mean of a metric over targets; if these have names and are several, also `NAME/TARGET` of each."""
+    of_targets = zip(targets, values.unbind(1), strict=True) if len(targets) > 1 else ()
+    return {name: values.mean(1)} | {f"{name}/{target}": value for target, value in of_targets}
