@@ -216,7 +216,7 @@ class BackpropagationModule(nn.Module, ABC):
 
     @abstractmethod
     def forward_by_autograd(self, x: Input) -> Output:
-        """The same forward pass, recorded by autograd."""
+        """The output of a forward pass that autograd records."""
 
     def forward(self, x: Input) -> Output:
         """Returns the output."""

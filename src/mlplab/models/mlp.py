@@ -84,8 +84,10 @@ class MLP(BackpropagationModule):
         def linear(index: int, width: int, next_width: int) -> Linear:
             if heads == 1:
                 return Linear(width, next_width, seeds, index)
-            r = None if index else signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
-            return SharedLinear(width, next_width, seeds, index, heads, r)
+            r = torch.ones(len(seeds), heads, width)
+            if index == 0:
+                r = signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
+            return SharedLinear(width, next_width, seeds, index, r)
 
         functions, rates = ([getattr(each, name) for each in sections] for name in ("activation", "dropout"))
         self.hidden: Sequence[HiddenLayer] = nn.ModuleList(  # type: ignore[assignment]  # it is like one
@@ -120,7 +122,7 @@ class MLP(BackpropagationModule):
             x = layer(x)
 
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
-        """Those of the hidden layers in turn, then that of the output layer."""
+        """The operations of the layers, from the input to the output."""
         a = workspace.input
         for first in self.first:
             yield (operation := first.operation(a, workspace))

@@ -121,10 +121,5 @@ class Quantile(Scaling):
             self.quantiles = self.quantiles.new_empty(*self.quantiles.shape[:2], *saved.shape[2:3])
 
 
-SCALINGS: dict[str, type[Scaling]] = {
-    "standard": Standard,
-    "robust_clip": RobustClip,
-    "quantile": Quantile,
-    "none": Scaling,
-}
+SCALINGS = {"standard": Standard, "robust_clip": RobustClip, "quantile": Quantile, "none": Scaling}
 """By their names in the configuration."""

@@ -106,25 +106,17 @@ class StackTrainer:
         self.module, self.datamodule = build_stack(runs, initialize=state is None)
         self.data = [member for run in runs for member in run.data.members]
         self._started = perf_counter() - (state.seconds if state else 0)
-        stops = [member.callbacks.early_stopping for member in self.module.configs]
         voters = epoch_voters([member.split.val for member in self.data], self.module.members.ensemble)
         self.best = BestWeights(len(self.data), voters)
-        self.stopping = EarlyStopping(stops)
+        self.stopping = EarlyStopping([each.callbacks.early_stopping for each in self.module.configs])
         self.pruning = Pruning([run.bracket for run in runs])
         self.shrink, self.history = ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
-        self.module.callbacks = [
-            self.best,
-            self.history,
-            self.stopping,
-            StageStopping([run.config for run in runs]),
-            self.pruning,
-            self.shrink,
-            signals,
-            *observers,
-        ]
-        self.module.stack, self.module.at_end = self, self._on_end
+        stages, module = StageStopping([run.config for run in runs]), self.module
+        deciding = self.best, self.history, self.stopping, stages, self.pruning, self.shrink
+        module.callbacks = [*deciding, signals, *observers]
+        module.stack, module.at_end = self, self._on_end
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)
         self.trainer = build_trainer(self.module, loggers, folder)

@@ -47,7 +47,7 @@ class PiecewiseLinear(ColumnwiseEmbedding):
         return torch.addcmul(intercept, column, slope).clamp(lower, upper)
 
     def encoding(self, planes: Buffer, workspace: Workspace) -> Encoding:
-        """The same; only what is not clamped has a gradient."""
+        """The features; only those that are not clamped have a gradient."""
         slope, intercept, lower, upper = self.terms(workspace.members)
         features = torch.unflatten(planes.values, 0, (-1, self.numbers))
 
@@ -62,7 +62,7 @@ class PiecewiseLinear(ColumnwiseEmbedding):
 
 
 def _pieces(knots: Float[Tensor, "member number knot"]) -> Float[Tensor, "member 4*number feature"]:
-    """Those of x, which is not clamped, and of the bins."""
+    """The `pieces` of x itself, which is not clamped, and of each bin."""
     limits, widths = torch.finfo(knots.dtype), knots.diff()
     rounding = 64 * limits.eps * torch.maximum(knots[..., 1:].abs(), knots[..., :-1].abs())
     slope = torch.where(widths > rounding.clamp(min=limits.tiny), 1 / widths, 0)

@@ -84,7 +84,7 @@ class Linear(nn.Module):
         return self._products(a, workspace, skip=skip)
 
     def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
-        """As matrix products; weights are padded with zeros to multiples of 4 rows and columns."""
+        """An operation of matrix products, with weights padded to multiples of 4 rows and columns."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         members, inputs, outputs = weight.shape
         below, right = -inputs % 4, -outputs % 4
@@ -119,7 +119,7 @@ class Linear(nn.Module):
         return Operation(z, forward, backward)
 
     def _elementwise(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
-        """With a single input or output, where elementwise products are faster."""
+        """An operation for a single input or output, where elementwise products are faster."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         _, inputs, outputs = weight.shape
         z, products = workspace.new(outputs), workspace.new(max(inputs, outputs)).values

@@ -83,14 +83,9 @@ def build_datamodule(
     configs: Sequence[config.ResolvedConfig], table: Table, splits: Sequence[Split]
 ) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
-    return TableDataModule(
-        table,
-        splits,
-        [member.seed for member in configs],
-        configs[0].data.batch_size,
-        fill=supports_padding(configs[0].model),
-        block=MEMMAP_BLOCK if table.memmapped else None,
-    )
+    first, seeds = configs[0], [member.seed for member in configs]
+    block, fill = MEMMAP_BLOCK if table.memmapped else None, supports_padding(first.model)
+    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, block=block)
 
 
 @torch.no_grad()
