@@ -113,10 +113,9 @@ class StackTrainer:
         self.shrink, self.history = ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
-        stages, module = StageStopping([run.config for run in runs]), self.module
+        stages = StageStopping([run.config for run in runs])
         deciding = self.best, self.history, self.stopping, stages, self.pruning, self.shrink
-        module.callbacks = [*deciding, signals, *observers]
-        module.stack, module.at_end = self, self._on_end
+        self.module.stack, self.module.callbacks = self, [*deciding, signals, *observers]
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)
         self.trainer = build_trainer(self.module, loggers, folder)
@@ -128,9 +127,10 @@ class StackTrainer:
         """Trains to the end, until few runs are left, or until a signal is received."""
         self.trainer.fit(self.module, datamodule=self.datamodule)
         if self.final_state is None:  # there was nothing left to train
-            self._on_end()
+            self.on_end()
 
-    def _on_end(self) -> None:
+    def on_end(self) -> None:
+        """Keeps the last weights and the training state."""
         with self.module.optimizer.averaged():
             self.last_weights = self.stopping.last_weights(self.module)
         self.final_state = self.state()

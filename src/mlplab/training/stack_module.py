@@ -1,7 +1,7 @@
 """A module whose training the callbacks of a stack watch, and decide about."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,9 +21,9 @@ class StackModule(MLPModule):
     """Calls the callbacks of a stack.
 
     Attributes:
-        stack, callbacks: the callbacks are called in order, with the stack; `at_end` is called when training
-            ends. After that, the Trainer moves the network to the CPU, and its parameters are no longer the
-            optimizer's.
+        stack, callbacks: the callbacks are called in order, with the stack, whose `on_end` is called when
+            training ends. After that, the Trainer moves the network to the CPU, and its parameters are no
+            longer the optimizer's.
         is_interrupted: whether training stops after this step, without validation.
         blocks: of steps, each of which the Trainer sees as one; None: it makes each step.
         spans_epochs: whether it sees all epochs as one.
@@ -35,10 +35,6 @@ class StackModule(MLPModule):
     is_interrupted = False
     blocks: Blocks | None = None
     spans_epochs = False
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.at_end: Callable[[], None] = lambda: None
 
     @property
     def monitor(self) -> str:
@@ -91,5 +87,5 @@ class StackModule(MLPModule):
             self.trainer.callback_metrics.update(means)
 
     def on_train_end(self) -> None:
-        """Calls `at_end`."""
-        self.at_end()
+        """Ends the training of the stack."""
+        self.stack.on_end()

@@ -1,7 +1,6 @@
 """Builds what the runs of a stack train with: their network and their batches."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,14 +39,7 @@ OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for na
 """What a run computes itself: linear share, temperature, class weights, the range of its targets."""
 
 
-class Stack(NamedTuple):
-    """The network and the batches of runs that share a network shape and the columns of their tables."""
-
-    module: StackModule
-    datamodule: TableDataModule
-
-
-def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
+def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackModule, TableDataModule]:
     """Builds the network and the batches of runs with ensembles of equal size.
 
     Their tables may differ in rows and offsets. Then the stack trains on a table with the rows of all.
@@ -75,8 +67,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
     arguments = network, configs, table.schema, Sizes(datamodule.steps, val)
-    module = BlockModule(blocks, *arguments) if blocks else StackModule(*arguments)
-    return Stack(module, datamodule)
+    return BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule
 
 
 def build_datamodule(
@@ -179,9 +170,8 @@ def class_weights(configs: Sequence[config.ResolvedConfig], data: Sequence[RunDa
     for rows in (member.split.train for member in data):
         row_weight = None if table.weight is None else table.weight[rows]
         counts = np.bincount(table.y[rows, 0].astype(np.int64), row_weight, len(classes)).astype(float)
+        weights = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)  # balanced
         if isinstance(wanted, dict):
             weights = np.array([*weights_by_class(wanted, classes).values()])
-        else:  # balanced
-            weights = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
         scaled.append(torch.from_numpy(weights * counts.sum() / (weights * counts).sum()))
     return torch.stack(scaled)[:, None]
