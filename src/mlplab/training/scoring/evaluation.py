@@ -63,13 +63,12 @@ class Evaluation(torch.nn.Module):
         super().__init__()
         self.loss, self.losses, self.targets = loss, Mean(), schema.targets
         counts = torch.tensor(rows)
-        sizes = sorted(set(rows))
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
-        for size in sizes:
+        for size in sorted(set(rows)):
             members = (counts == size).nonzero().flatten()
             of_members = [thresholds[member] for member in members.tolist()]
             metrics = build_metrics(len(members), len(schema.targets), len(schema.classes), of_members)
-            self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
+            self.groups.append((size, members if len(members) < len(rows) else slice(None), metrics))
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
 
