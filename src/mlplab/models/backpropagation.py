@@ -202,8 +202,8 @@ class BackpropagationModule(nn.Module, ABC):
     with_modes: tuple[nn.Module, ...] = ()
     heads = 1
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self) -> None:
+        super().__init__()
         self._free: dict[Hashable, Workspace] = {}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -39,38 +39,33 @@ def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Valu
     preprocessing, path = network.preprocessing, network.linear_path
     impute_value, sources = preprocessing.impute_value, np.array(preprocessing.columns)
     numeric, indicators = preprocessing.numeric.tolist(), preprocessing.indicators.tolist()
-    columns, terms, places = list[Value](), list[Value](), list(range(len(numeric)))
-    if path is not None:
-        weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))  # 0 of embeddings
+    scaled, others, places = list[Value](), list[Value](), list(range(len(numeric)))
+    imputed, terms, linear = list[Value](), list[Value](), None
     if numeric:
         numbers = graph.concat(features.numbers, 1).cast(impute_value.numpy().dtype)
         missing = numbers.op("IsNaN", dtype=np.bool_).unsqueeze(0)
         imputed = [missing.where(impute_value[..., numeric], numbers)]
-        columns.append(scale(preprocessing.scaling, imputed[0]))
+        scaled = [scale(preprocessing.scaling, imputed[0])]
         if flagged := [place for place, feature in enumerate(numeric) if feature in indicators]:
             flags = missing.gather(np.array(flagged), axis=2).cast(numbers.dtype)
-            imputed.append(flags.op("Expand", np.array([len(impute_value), 1, 1])))
-            columns.append(imputed[1])
+            others.append(flags.op("Expand", np.array([len(impute_value), 1, 1])))
             places += [len(numeric) + indicators.index(numeric[place]) for place in flagged]
-        if path is not None:
-            terms.append(graph.concat(imputed, 2).cast(np.float64) @ weight[:, places])
     if (encoder := preprocessing.category_encoder) is not None:
         table, rows = encoded_codes(preprocessing, encoder)
         of_table = np.flatnonzero(np.isin(sources, encoder.columns))
         by_feature = sorted(zip(encoder.columns.tolist(), encoder.counts.tolist(), count(), strict=False))
         for (feature, codes, column), code in zip(by_feature, features.codes, strict=True):
-            own = sources[of_table] == feature
-            vectors = table[:, : codes + 1, own]
-            columns.append(_row_of(vectors, code))
+            own, embedded = sources[of_table] == feature, column - encoder.one_hot_columns
+            others.append(_row_of(table[:, : codes + 1, own], code))
             places += of_table[own].tolist()
-            if path is not None:
-                term = vectors.double() @ weight[:, of_table[own]]
-                if column >= encoder.one_hot_columns and path.category_weight.shape[1]:
-                    own_rows = rows[:, : codes + 1, column - encoder.one_hot_columns, None]
-                    term += path.category_weight.gather(1, own_rows.expand_as(term))
-                terms.append(_row_of(term, code))
-    linear = None if path is None else (sum(terms[1:], terms[0]) + path.bias).clamp(path.lowest, path.highest)
-    seen = graph.concat(columns, 2)
+            if path is not None and embedded >= 0 and path.category_weight.shape[1]:
+                every = torch.arange(len(rows))[:, None]
+                terms.append(_row_of(path.category_weight[every, rows[:, : codes + 1, embedded]], code))
+    if path is not None:
+        weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))[:, places]
+        unscaled = graph.concat([*imputed, *others], 2).cast(np.float64)
+        linear = sum(terms, unscaled @ weight + path.bias).clamp(path.lowest, path.highest)
+    seen = graph.concat([*scaled, *others], 2)
     return seen if places == sorted(places) else seen.gather(np.argsort(places), axis=2), linear
 
 

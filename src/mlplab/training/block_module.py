@@ -51,7 +51,7 @@ class BlockModule(StackModule):
     def on_train_start(self) -> None:
         """Prepares the loop of steps."""
         losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
-        self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm, self.parts)
+        self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm)
         self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         super().on_train_start()
 

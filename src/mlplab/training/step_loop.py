@@ -118,8 +118,8 @@ class StepLoop:
     Args:
         network: in training mode; its body is a `BackpropagationModule`.
         losses: the section of each member.
+        optimizer: has the parts of the members (see `Blocks`).
         max_norm: of each member's gradient, which is clipped; None: it is not.
-        parts: as in `Blocks`.
     """
 
     def __init__(
@@ -128,15 +128,14 @@ class StepLoop:
         losses: Sequence[config.Loss],
         optimizer: MemberOptimizer,
         max_norm: float | None,
-        parts: Sequence[slice],
     ) -> None:
         assert isinstance(network.body, BackpropagationModule)
         self.network, self.body, self.loss = network, network.body, build_loss(losses)
-        self._derivatives = [build_loss(losses[part]).derivative for part in parts]
+        self._derivatives = [build_loss(losses[part]).derivative for part in optimizer.parts]
         encoder = network.preprocessing.category_encoder
         self.embeddings = None if encoder is None else encoder.weight
         self._dropouts = [layer for layer in self.body.with_modes if isinstance(layer, Dropout)]
-        self.optimizer, self.max_norm, self.parts = optimizer, max_norm, list(parts)
+        self.optimizer, self.max_norm, self.parts = optimizer, max_norm, optimizer.parts
         self._workspaces: list[Workspace] = []
         self._gradients: list[list[Tensor]] = []
         self._block: _Block | None = None

@@ -102,7 +102,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         self._kinds = [each.model_dump_json(exclude={"lr"}) for each in settings]
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
         self._factors: StepFactors = self._base_lr.new_empty(1, 0, len(settings))  # with lr itself
-        self._parts = list(parts)
+        self.parts = list(parts)
         self._together: list[list[list[int]]] = []
         self.groups: list[list[Group]] = []
         self._step_values: list[StepValues] = []
@@ -120,7 +120,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     def _group_members(self) -> None:
         """Puts together the members of each part that one call updates."""
         together, rates = [], [each.numpy().tobytes() for each in self._factors.unbind(2)]
-        for part in self._parts:
+        for part in self.parts:
             alike = defaultdict[tuple[str, bytes], list[int]](list)
             for member in range(len(self.settings))[part]:
                 alike[self._kinds[member], rates[member]].append(member)
@@ -157,7 +157,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             for parameter, gradient in zip(self.parameters, self._views["gradients"], strict=True):
                 if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
-            for part in range(len(self._parts)):
+            for part in range(len(self.parts)):
                 self.update(part, self.step_values())
             self.advance(1)
             self._show_lr()
@@ -185,7 +185,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             numbers = () if isinstance(settings, config.Sgd) else ([number] * len(rows["weights"]),)
             update(*numbers, lr=lr, weight_decay=decay)
         if self.has_average:
-            members = self._parts[part]
+            members = self.parts[part]
             self.rows["average"][members].lerp_(self.rows["weights"][members], share)
 
     def advance(self, steps: int) -> None:
