@@ -3,19 +3,18 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from mlplab.effective_rows import effective_rows
 from mlplab.models.backpropagation import ROW_MULTIPLE
 from mlplab.models.layers.linear import affine
 from mlplab.models.preprocessing import Inputs, Preprocessing
-from mlplab.models.targets import ClassProbabilities
+from mlplab.models.targets import ClassProbabilities, Outputs
 
 Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]
 Weight = Float64[Tensor, "row 1"]
-Outputs = Float[Tensor, "member batch output"]
 
 PENALTIES = torch.logspace(-12, 3, 31, dtype=torch.float64)
 """Candidates of ridge regression's penalty, for columns and rows of mean square 1."""

@@ -4,28 +4,23 @@ from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
-from mlplab.models.backpropagation import BackpropagationModule
+from mlplab.models.backpropagation import BackpropagationModule, Input, Output
 from mlplab.models.layers.heads import mean_of_heads
 from mlplab.models.linear_path import LinearPath, build_linear_path
 from mlplab.models.mlp import MLP, InputColumns
 from mlplab.models.network_plan import NetworkPlan
 from mlplab.models.preprocessing import Inputs, Preprocessing
-from mlplab.models.targets import ClassProbabilities
+from mlplab.models.targets import ClassProbabilities, Outputs, Prediction
 from mlplab.random_streams import SkipInit
 
 TENSOR_DIMENSIONS = 3
 """Dimensions of every parameter and buffer of a network: member, row, column."""
-
-
-Rows = Float[Tensor, "member batch feature"]
-Outputs = Float[Tensor, "member batch output"]
-HeadOutputs = Float[Tensor, "member row output"]
 
 
 class Network(nn.Module):
@@ -48,7 +43,7 @@ class Network(nn.Module):
         """The number of the body's predictions of a row."""
         return self.body.heads if isinstance(self.body, BackpropagationModule) else 1
 
-    def forward_heads(self, x: Rows) -> HeadOutputs:
+    def forward_heads(self, x: Input) -> Output:
         """Predictions of all heads, on the scale of the loss.
 
         Only columns with an indicator may have missing values.
@@ -57,12 +52,12 @@ class Network(nn.Module):
         offset = self.offset(inputs)
         return z if offset is None else z + offset
 
-    def offset(self, inputs: Inputs) -> HeadOutputs | None:
+    def offset(self, inputs: Inputs) -> Output | None:
         """What the linear path adds to the output of the body's heads in training; None: nothing."""
         offset = None if self.linear_path is None else self.linear_path.offset(inputs)
         return None if offset is None else offset.repeat_interleave(self.heads, 1)
 
-    def forward_body(self, x: Rows) -> tuple[Outputs, Inputs]:
+    def forward_body(self, x: Input) -> tuple[Outputs, Inputs]:
         """The mean output of the body's heads, and the network's input; likewise."""
         z, inputs = self._forward(x)
         is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
@@ -70,16 +65,16 @@ class Network(nn.Module):
             z = mean_of_heads(z, self.heads, logits=is_of_classes)
         return z, inputs
 
-    def _forward(self, x: Rows) -> tuple[HeadOutputs, Inputs]:
+    def _forward(self, x: Input) -> tuple[Output, Inputs]:
         inputs = self.preprocessing(x)
         return self.body(self.preprocessing.with_embeddings(inputs)), inputs
 
-    def forward_scaled(self, x: Rows) -> Outputs:
+    def forward_scaled(self, x: Input) -> Outputs:
         """Predictions on the scale of the loss; likewise."""
         z, inputs = self.forward_body(x)
         return z if self.linear_path is None else self.linear_path.output(z, inputs)
 
-    def forward(self, x: Rows) -> Float64[Tensor, "member batch output"]:
+    def forward(self, x: Input) -> Prediction:
         """Predictions in the targets' units, or the probability of each class."""
         z = self.forward_scaled(self.preprocessing.impute(x))
         return self.preprocessing.target_transform.inverse_transform(z)

@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Operation, Workspace
+from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Input, Operation, Workspace
 
 aten = torch.ops.aten
 
-Values = Float[Tensor, "member batch unit"]
 
 LARGEST_POWER = 40
 """mish(z) equals z to all digits of float64 from here on. e⁸⁰ fits into float32."""
@@ -91,7 +90,7 @@ OUT_OF_PLACE = {
 """Functions whose derivative needs z."""
 
 
-def elementwise(function: Callable[[Tensor], Tensor], x: Values) -> Values:
+def elementwise(function: Callable[[Tensor], Tensor], x: Input) -> Input:
     """Applies an elementwise function so that a member gets the same bits alone and anywhere in a stack.
 
     Vectorised code computes the last few values of a tensor one at a time, and may round them differently.
@@ -115,7 +114,7 @@ class Activation(nn.Module):
         super().__init__()
         self.names = tuple(names)
 
-    def forward(self, z: Values) -> Values:
+    def forward(self, z: Input) -> Input:
         """f(z)."""
         parts = [elementwise(getattr(nn.functional, name), z[part]) for name, part in self.parts()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -165,7 +164,7 @@ class ParametricActivation(Activation):
         super().__init__(names)
         self.weight: Float[Tensor, "member 1 unit"] = nn.Parameter(torch.ones(len(names), 1, units))
 
-    def forward(self, z: Values) -> Values:
+    def forward(self, z: Input) -> Input:
         """z + α(f(z) − z)."""
         return torch.lerp(z, super().forward(z), self.weight)
 

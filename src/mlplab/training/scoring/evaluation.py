@@ -12,8 +12,8 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
-from mlplab.models.targets import TargetTransform
-from mlplab.training.scoring.losses import Loss, Outputs, Terms, build_loss
+from mlplab.models.targets import Outputs, TargetTransform
+from mlplab.training.scoring.losses import Loss, Terms, build_loss
 from mlplab.training.scoring.metrics import Metrics, build_metrics, by_target
 
 Values = dict[str, Float[Tensor, " member"]]

@@ -16,9 +16,8 @@ from torch.autograd.function import once_differentiable
 from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.models.layers.activation import elementwise
-from mlplab.models.targets import TargetTransform
+from mlplab.models.targets import Outputs, TargetTransform
 
-Outputs = Float[Tensor, "member batch output"]
 Targets = Float[Tensor, "member batch target"]
 MemberLosses = Float[Tensor, " member *step"]
 
