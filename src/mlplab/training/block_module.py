@@ -1,6 +1,5 @@
 """A module that trains block by block: the Trainer sees consecutive optimizer steps as one training step."""
 
-import math
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -33,10 +32,6 @@ class BlockModule(StackModule):
         self.blocks, self.parts, self.spans_epochs = blocks, blocks.parts, blocks.span_epochs
         self.automatic_optimization = False
 
-    def batches(self, steps: int) -> int:
-        """The number of blocks with so many steps of an epoch."""
-        return math.ceil(steps / self.blocks.steps)
-
     @property
     def train_losses(self) -> Mean:
         """The losses of the epoch's steps so far."""
@@ -50,15 +45,9 @@ class BlockModule(StackModule):
 
     def on_train_start(self) -> None:
         """Prepares the loop of steps."""
-        losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
-        self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm)
+        self.step_loop = StepLoop(self.network, self.configs, self.optimizer)
         self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         super().on_train_start()
-
-    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
-        """Ends an epoch that is interrupted, without validation."""
-        if self.is_interrupted:
-            raise StopIteration
 
     @with_signature
     @torch.no_grad()

@@ -1,5 +1,6 @@
 """A module whose training the callbacks of a stack watch, and decide about."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,8 @@ class StackModule(MLPModule):
         return sign_of(self.monitor) * self.values[self.monitor]
 
     def batches(self, steps: int) -> int:
-        """The number of batches that the Trainer sees of so many steps of an epoch."""
-        return steps
+        """The number of batches that the Trainer sees of so many steps of an epoch: steps, or blocks."""
+        return math.ceil(steps / (self.blocks.steps if self.blocks else 1))
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
@@ -63,8 +64,9 @@ class StackModule(MLPModule):
         super().on_train_start()
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
-        """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
-        self.on_steps(1)
+        """Calls `on_step` of the callbacks, as blocks do; ends an interrupted epoch without validation."""
+        if not self.blocks:
+            self.on_steps(1)
         if self.is_interrupted:
             raise StopIteration
 

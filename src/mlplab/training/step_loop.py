@@ -117,25 +117,22 @@ class StepLoop:
 
     Args:
         network: in training mode; its body is a `BackpropagationModule`.
-        losses: the section of each member.
+        configs: of each member.
         optimizer: has the parts of the members (see `Blocks`).
-        max_norm: of each member's gradient, which is clipped; None: it is not.
     """
 
     def __init__(
-        self,
-        network: Network,
-        losses: Sequence[config.Loss],
-        optimizer: MemberOptimizer,
-        max_norm: float | None,
+        self, network: Network, configs: Sequence[config.ResolvedConfig], optimizer: MemberOptimizer
     ) -> None:
         assert isinstance(network.body, BackpropagationModule)
+        losses = [run.loss for run in configs]
         self.network, self.body, self.loss = network, network.body, build_loss(losses)
         self._derivatives = [build_loss(losses[part]).derivative for part in optimizer.parts]
         encoder = network.preprocessing.category_encoder
         self.embeddings = None if encoder is None else encoder.weight
         self._dropouts = [layer for layer in self.body.with_modes if isinstance(layer, Dropout)]
-        self.optimizer, self.max_norm, self.parts = optimizer, max_norm, optimizer.parts
+        self.optimizer, self.parts = optimizer, optimizer.parts
+        self._max_norm = configs[0].trainer.gradient_clip_val
         self._workspaces: list[Workspace] = []
         self._gradients: list[list[Tensor]] = []
         self._block: _Block | None = None
@@ -144,14 +141,14 @@ class StepLoop:
     def load(self, batch: Batch) -> None:
         """Takes a block, whose steps `advance` makes."""
         _, steps, rows, _ = batch.x.shape
-        parts = self.network.preprocessing(batch.x.flatten(1, 2))
+        given = self.network.preprocessing(batch.x.flatten(1, 2))
         x, embedded = (
-            values.view(len(values), steps, rows, -1) for values in (parts.columns, parts.embedded_rows)
+            torch.unflatten(each, 1, (steps, rows)) for each in (given.columns, given.embedded_rows)
         )
         repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
         terms = Terms.of(repeated, transform)
         linear = terms.y.new_empty(*terms.y.shape[:3], 0)
-        if (offset := self.network.offset(parts)) is not None:
+        if (offset := self.network.offset(given)) is not None:
             linear = offset.view(*terms.y.shape[:3], -1)
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
@@ -228,8 +225,8 @@ class StepLoop:
         grad_x = workspace.propagate()
         if weight is not None and weight.grad is not None:
             embedding_gradient(grad_x.values, embedded, weight.grad[members])
-        if self.max_norm is not None:
-            clip_by_member(self._gradients[part], self.max_norm)
+        if self._max_norm is not None:
+            clip_by_member(self._gradients[part], self._max_norm)
         self.optimizer.update(part, values)
         return z
 
