@@ -6,7 +6,6 @@ from jaxtyping import Float, Float64
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Dropout, Network
@@ -15,6 +14,7 @@ from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import epoch_factors
 from mlplab.training.private_interfaces import FastAttributes, with_signature
 from mlplab.training.progress import Progress, Sizes
+from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Evaluation, Mean, Values, on_cpu
 from mlplab.training.scoring.losses import batch_losses
 from mlplab.training.step_loop import set_dropout_rates
@@ -35,9 +35,7 @@ class MLPModule(FastAttributes, LightningModule):
 
     parts: Sequence[slice] = (slice(None),)  # of the members, updated one after another
 
-    def __init__(
-        self, network: Network, configs: Sequence[config.ResolvedConfig], schema: Schema, sizes: Sizes
-    ) -> None:
+    def __init__(self, network: Network, configs: Configs, schema: Schema, sizes: Sizes) -> None:
         super().__init__()
         self.network, self.configs, self.schema = network, list(configs), schema
         self.val, self.test = (Evaluation.of(configs, rows, schema) for rows in (sizes.val, sizes.test))

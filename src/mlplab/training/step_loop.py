@@ -23,14 +23,14 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Dropout, Linear, Network
-from mlplab.models.backpropagation import BackpropagationModule, Workspace
+from mlplab.models.backpropagation import BackpropagationModule, Output, Workspace
 from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
 from mlplab.training.optimization.updates import clip_by_member
+from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.scoring.losses import Terms, build_loss
 from mlplab.training.step_graphs import StepGraphs
@@ -107,7 +107,7 @@ class _Block:
     inputs: list[list[StepInputs]]
     terms: Terms
     rows: Float64[Tensor, "member step"]
-    outputs: list[list[Float[Tensor, "member batch output"]]]
+    outputs: list[list[Output]]
     made: int = 0
     taken: int = 0
 
@@ -121,9 +121,7 @@ class StepLoop:
         optimizer: has the parts of the members (see `Blocks`).
     """
 
-    def __init__(
-        self, network: Network, configs: Sequence[config.ResolvedConfig], optimizer: MemberOptimizer
-    ) -> None:
+    def __init__(self, network: Network, configs: Configs, optimizer: MemberOptimizer) -> None:
         assert isinstance(network.body, BackpropagationModule)
         losses = [run.loss for run in configs]
         self.network, self.body, self.loss = network, network.body, build_loss(losses)
@@ -209,9 +207,7 @@ class StepLoop:
             part, *inputs, *(each for each in values if isinstance(each, Tensor))
         )
 
-    def _step(
-        self, part: int, inputs: StepInputs, values: StepValues
-    ) -> Float[Tensor, "member batch output"]:
+    def _step(self, part: int, inputs: StepInputs, values: StepValues) -> Output:
         """A step of some members; returns their outputs."""
         (x, embedded, y, share, linear), weight = inputs, self.embeddings
         workspace, members = self._workspaces[part], self.parts[part]

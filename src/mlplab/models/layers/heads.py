@@ -48,12 +48,10 @@ class SharedLinear(Linear):
         r: of each head. The input of the first layer is the same for all of them.
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, seeds: Sequence[int], index: int, r: HeadInputs
-    ) -> None:
-        super().__init__(in_features, out_features, seeds, index)
+    def __init__(self, inputs: int, outputs: int, seeds: Sequence[int], index: int, r: HeadInputs) -> None:
+        super().__init__(inputs, outputs, seeds, index)
         self.heads, self.is_first, self.r = r.shape[1], index == 0, nn.Parameter(r)
-        self.s = nn.Parameter(torch.ones(len(seeds), self.heads, out_features))
+        self.s = nn.Parameter(torch.ones(len(seeds), self.heads, outputs))
         self.bias: Float[Tensor, "member head output"] = nn.Parameter(
             self.bias.detach().repeat(1, self.heads, 1)
         )
@@ -119,13 +117,11 @@ class SharedLinear(Linear):
 class SeparateLinear(nn.Module):
     """The output layer: a linear layer for each head, whose weights are drawn as in `Linear`."""
 
-    def __init__(
-        self, in_features: int, out_features: int, seeds: Sequence[int], index: int, heads: int
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, seeds: Sequence[int], index: int, heads: int) -> None:
         super().__init__()
         sources = [generator(seed, "weights", index) for seed in seeds]
-        drawn = uniform((heads, in_features + 1, out_features), in_features**-0.5, sources)
-        self.heads, self.fan_in = heads, in_features
+        drawn = uniform((heads, inputs + 1, outputs), inputs**-0.5, sources)
+        self.heads, self.fan_in = heads, inputs
         self.weight: Float[Tensor, "member headinput output"] = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
         self.bias: Float[Tensor, "member head output"] = nn.Parameter(drawn[:, :, -1].clone())
 

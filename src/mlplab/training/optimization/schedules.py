@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from mlplab import config
@@ -111,9 +111,7 @@ def _regularization(schedule: config.Schedule, progress: Done) -> Done:
     return (1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2
 
 
-def step_values(
-    factors: StepFactors, before: int, weights: Float[Tensor, "member weight"]
-) -> list[StepValues]:
+def step_values(factors: StepFactors, before: int, weights: Tensor) -> list[StepValues]:
     """The values of an epoch's steps.
 
     Args:

@@ -11,11 +11,15 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
+from mlplab.conformal.residuals import Column
 from mlplab.data.batches.loader import Batch
 from mlplab.effective_rows import effective_rows
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.losses import row_errors
+from mlplab.training.scoring.scores import Weight
+
+Numbers = Int64[Tensor, " row"]
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
@@ -147,10 +151,7 @@ def temperatures(held_out: HeldOut, runs: Sequence[Sequence[int]], most: int | N
 
 @np.errstate(invalid="ignore")  # logits may be infinite
 def fit_temperature(
-    logits: Float[Tensor, "row class"],
-    target: Int64[Tensor, " row"],
-    weight: Float[Tensor, " row"],
-    row: Int64[Tensor, " row"],
+    logits: Float[Tensor, "row class"], target: Numbers, weight: Float[Tensor, " row"], row: Numbers
 ) -> float:
     """The most probable temperature T of `softmax(logits / T)`, given the targets and a prior around T = 1.
 
@@ -184,10 +185,7 @@ def fit_temperature(
 
 
 def best_threshold(
-    probability: Float64[np.ndarray, " row"],
-    positive: Bool[np.ndarray, " row"],
-    weight: Float[np.ndarray, " row"] | None,
-    metric: ThresholdMetric,
+    probability: Column, positive: Bool[np.ndarray, " row"], weight: Weight, metric: ThresholdMetric
 ) -> float:
     """The threshold with the highest balanced accuracy, or F1 of the positive rows, on some rows.
 

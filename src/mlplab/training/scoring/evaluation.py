@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab import config
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.models.targets import Outputs, TargetTransform
+from mlplab.training.run import Configs
 from mlplab.training.scoring.losses import Loss, Terms, build_loss
+from mlplab.training.scoring.mean_predictions import OfMembers
 from mlplab.training.scoring.metrics import Metrics, build_metrics, by_target
 
 Values = dict[str, Float[Tensor, " member"]]
@@ -73,9 +73,7 @@ class Evaluation(torch.nn.Module):
         self._rows_seen = 0
 
     @classmethod
-    def of(
-        cls, configs: Sequence[config.ResolvedConfig], rows: Sequence[int], schema: Schema
-    ) -> "Evaluation":
+    def of(cls, configs: Configs, rows: Sequence[int], schema: Schema) -> "Evaluation":
         """An evaluation of members with these configurations; a threshold to be chosen later is 0.5."""
         thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
         return cls(build_loss([run.loss for run in configs]), rows, schema, thresholds)
@@ -96,9 +94,7 @@ class Evaluation(torch.nn.Module):
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
         self._rows_seen += z.shape[1]
 
-    def score(
-        self, network: Network, batches: Iterable[Batch]
-    ) -> tuple[Values, Float64[np.ndarray, "member row output"]]:
+    def score(self, network: Network, batches: Iterable[Batch]) -> tuple[Values, OfMembers]:
         """Loss and metrics of a network over batches, and its predictions, those of padding too."""
         preprocessing, predicted = network.eval().preprocessing, []
         transform, device = preprocessing.target_transform, preprocessing.impute_value.device

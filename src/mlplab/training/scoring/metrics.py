@@ -181,9 +181,7 @@ def _areas(
 Metrics = RegressionMetrics | ClassificationMetrics
 
 
-def build_metrics(
-    members: int, targets: int, classes: int, thresholds: Sequence[float] = (DEFAULT_THRESHOLD,)
-) -> Metrics:
+def build_metrics(members: int, targets: int, classes: int, thresholds: Sequence[float]) -> Metrics:
     """The metrics of a target with classes, or of regression targets if `classes` is 0."""
     return ClassificationMetrics(thresholds) if classes else RegressionMetrics(members, targets)
 

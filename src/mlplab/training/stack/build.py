@@ -19,7 +19,7 @@ from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.targets import ClassWeight
 from mlplab.training.block_module import BlockModule
 from mlplab.training.progress import Sizes
-from mlplab.training.run import InitialWeights, Run, member_configs
+from mlplab.training.run import Configs, InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.stack_module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
@@ -70,9 +70,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackM
     return BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule
 
 
-def build_datamodule(
-    configs: Sequence[config.ResolvedConfig], table: Table, splits: Sequence[Split]
-) -> TableDataModule:
+def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
     first, seeds = configs[0], [member.seed for member in configs]
     block, fill = MEMMAP_BLOCK if table.memmapped else None, supports_padding(first.model)
@@ -127,9 +125,7 @@ def supports_padding(model: config.Model) -> bool:
     return not isinstance(model, config.CustomModel)
 
 
-def build_stack_network(
-    configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool
-) -> Network:
+def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize: bool) -> Network:
     """The network of members with these configurations and data; `initialize` as in `build_stack`."""
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema, statistics = first.model.preprocessing, table.schema, None
@@ -157,7 +153,7 @@ def build_stack_network(
     return network
 
 
-def class_weights(configs: Sequence[config.ResolvedConfig], data: Sequence[RunData]) -> ClassWeight:
+def class_weights(configs: Configs, data: Sequence[RunData]) -> ClassWeight:
     """The weight of each class in each member's loss; None if all are 1.
 
     They are scaled so that the mean weight of a member's training rows is 1; row weights count.

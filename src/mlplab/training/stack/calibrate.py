@@ -4,9 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float64
-
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.conformal.residuals import Residuals, residuals_of
 from mlplab.models.targets import ClassProbabilities
@@ -19,7 +16,7 @@ from mlplab.training.scoring.calibration import (
     mean_weights,
     temperatures,
 )
-from mlplab.training.scoring.mean_predictions import out_of_fold
+from mlplab.training.scoring.mean_predictions import OfMembers, out_of_fold
 from mlplab.training.scoring.scores import Task, scores
 
 if TYPE_CHECKING:
@@ -84,9 +81,7 @@ def _score_validation_rows(stack: "StackTrainer", runs: Sequence[int]) -> None:
         best[members] = value[members].to(best)
 
 
-def _calibrated(
-    stack: "StackTrainer", index: int, predicted: Float64[np.ndarray, "member row output"]
-) -> Calibration:
+def _calibrated(stack: "StackTrainer", index: int, predicted: OfMembers) -> Calibration:
     """The calibration of a run whose networks predict the rows that they hold out."""
     run, module, best = stack.runs[index], stack.module, stack.best
     table, members = run.data.table, stack.members_not_diverged(index)

@@ -7,9 +7,8 @@ from mlplab.config.metrics import sign_of
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.outcome import Metrics, Outcome, Status, finite
 from mlplab.training.run import Run
-from mlplab.training.scoring.mean_predictions import Predicted
 from mlplab.training.stack.calibrate import Calibration, calibrate
-from mlplab.training.stack.score_test_rows import score_test_rows
+from mlplab.training.stack.score_test_rows import Scored, score_test_rows
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -37,7 +36,7 @@ def outcomes(stack: "StackTrainer", ended: Mapping[int, Ending]) -> Iterator[tup
     done = [index for index, ending in ended.items() if ending.status == "done"]
     tested = [index for index in done if stack.runs[index].config.test]
     calibrations = calibrate(stack, done) if done else {}
-    scored: dict[int, tuple[Metrics, Predicted]] = {}
+    scored: dict[int, Scored] = {}
     if tested:
         network = stack.module.network.to(stack.trainer.strategy.root_device)
         to_score = [(stack.runs[index], calibrations[index]) for index in tested]
@@ -50,20 +49,20 @@ def outcomes(stack: "StackTrainer", ended: Mapping[int, Ending]) -> Iterator[tup
 
 def outcome_of(
     stack: "StackTrainer",
-    index: int,
+    run: int,
     ending: Ending,
     chosen: Calibration | None = None,
-    scored: tuple[Metrics, Predicted] | None = None,
+    scored: Scored | None = None,
 ) -> Outcome:
     """The outcome of a run of a stack.
 
     Args:
         chosen, scored: what it got after its training, if that was over.
     """
-    chosen = chosen or Calibration.equal(stack.members_not_diverged(index))
-    members, own = [*chosen.weights], stack.members(index)
+    chosen = chosen or Calibration.equal(stack.members_not_diverged(run))
+    members, own = [*chosen.weights], stack.members(run)
     diverged, final = stack.module.members.diverged, stack.final_state
-    metrics = metrics_of(stack, index) | finite(chosen.metrics)
+    metrics = metrics_of(stack, run) | finite(chosen.metrics)
     ended = final if ending.status != "diverged" else None
     can_go_on = ended and ended.parts["members"]["active"][own].any()
     return Outcome(
@@ -76,7 +75,7 @@ def outcome_of(
         best=of_members(stack.best.network if "best_epoch" in metrics else {}, members),
         last=of_members(stack.last_weights if ended else {}, members),
         state=final.select(own) if final and can_go_on else None,
-        history=stack.history.curves(stack.runs[index]),
+        history=stack.history.curves(stack.runs[run]),
         test_predictions=scored[1] if scored else None,
     )
 
