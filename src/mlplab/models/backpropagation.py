@@ -206,7 +206,7 @@ class BackpropagationModule(nn.Module, ABC):
         super().__init__()
         self._free: dict[Hashable, Workspace] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leaves out the workspaces, which a copy builds again."""
         return {**self.__dict__, "_free": {}}
 

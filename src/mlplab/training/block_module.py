@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
+from mlplab.data.schema import Schema
+from mlplab.models import Network
 from mlplab.training.private_interfaces import count_steps, with_signature
+from mlplab.training.progress import Sizes
+from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.stack_module import StackModule
 from mlplab.training.step_loop import Blocks, StepLoop
@@ -26,9 +29,11 @@ class BlockModule(StackModule):
     _val_batches: Iterable[Batch]
     _next_stop = 0
 
-    def __init__(self, blocks: Blocks, *arguments: Any) -> None:
+    def __init__(
+        self, blocks: Blocks, network: Network, configs: Configs, schema: Schema, sizes: Sizes
+    ) -> None:
         self._losses = Mean()
-        super().__init__(*arguments)
+        super().__init__(network, configs, schema, sizes)
         self.blocks, self.parts, self.spans_epochs = blocks, blocks.parts, blocks.span_epochs
         self.automatic_optimization = False
 

@@ -1,7 +1,6 @@
 """Trains runs in memory. What is to become of them, observers decide."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from time import perf_counter
 from types import MappingProxyType
 
@@ -42,12 +41,11 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
         RunFailed: if a custom class exits.
     """
     signals, left = StopOnSignal(), list(runs)
-    with ExitStack() as contexts:
-        contexts.enter_context(lightning_quiet())
+    with lightning_quiet():
         stack = StackTrainer(runs, observers, signals, state)
-        contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
-        # Until now, a signal ends the process at once.
-        contexts.enter_context(handle_signals(signals.handler))
+    # Until now, a signal ends the process at once.
+    settings = cpu_settings_for_training(runs[0].config.threads)
+    with lightning_quiet(), settings, handle_signals(signals.handler):
         try:
             for observer in observers:
                 observer.on_fit_start(stack)
@@ -67,8 +65,9 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
                     stack = stack.without_stopped_runs()
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
+            ending = Ending(status, reason_of(error), error)
             for run in left:
-                outcome = outcome_of(stack, stack.runs.index(run), Ending(status, reason_of(error), error))
+                outcome = outcome_of(stack, stack.runs.index(run), ending, None, None)
                 for observer in observers:
                     observer.ended(run, outcome)
             if isinstance(error, SystemExit):

@@ -58,7 +58,7 @@ class StackState:
         names = tuple((part, name) for part, tensors in self.parts.items() for name in tensors)
         return self.epoch, self.batch, self.step, names
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Plain data, and tensors on the CPU."""
         return {**vars(self), "parts": _mapped(lambda tensor: tensor.detach().cpu(), self.parts)}
 

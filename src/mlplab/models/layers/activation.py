@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -28,8 +28,8 @@ class Function(NamedTuple):
             only `compute` needs.
     """
 
-    compute: Callable[..., Any]
-    derivative: Callable[..., Any]
+    compute: Callable[..., object]
+    derivative: Callable[..., object]
     buffer: Callable[[Workspace, int], Buffer] | None = None
 
 

@@ -6,14 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Workspace
+from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
 from mlplab.random_streams import generator
 
 
 def affine(
-    x: Float[Tensor, "member batch input"],
-    weight: Float[Tensor, "member input output"],
-    bias: Float[Tensor, "member 1 output"],
+    x: Input, weight: Float[Tensor, "member feature output"], bias: Float[Tensor, "member 1 output"]
 ) -> Float[Tensor, "member batch output"]:
     """One `baddbmm`; elementwise for a single input or output, which is faster.
 

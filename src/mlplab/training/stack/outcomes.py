@@ -48,11 +48,7 @@ def outcomes(stack: "StackTrainer", ended: Mapping[int, Ending]) -> Iterator[tup
 
 
 def outcome_of(
-    stack: "StackTrainer",
-    run: int,
-    ending: Ending,
-    chosen: Calibration | None = None,
-    scored: Scored | None = None,
+    stack: "StackTrainer", run: int, ending: Ending, chosen: Calibration | None, scored: Scored | None
 ) -> Outcome:
     """The outcome of a run of a stack.
 
