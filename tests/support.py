@@ -20,10 +20,11 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
 from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch import Tensor
 
 from mlplab.cli.compose import Compose, composing, current_state, hydra_state, plain
 from mlplab.cli.overrides import key_of, read_overrides
-from mlplab.config import ResolvedConfig, TrainConfig, parse
+from mlplab.config import Mlp, Resolved, ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
@@ -32,6 +33,8 @@ from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.errors import MAX_CHARACTERS
+from mlplab.models import MLP
+from mlplab.models.mlp import InputColumns
 from mlplab.runs import checkpoint, resolve
 from mlplab.runs.versions import VERSION
 from mlplab.training.callbacks.rungs import Bracket
@@ -204,3 +207,26 @@ def left_behind(folder: Path) -> dict[str, Any]:
             for line in (folder / "train.log").read_text().splitlines()
         ],
     }
+
+
+def mlp_of(
+    features: int,
+    targets: int,
+    *,
+    seeds: Sequence[int],
+    activation: str | Sequence[str] = "relu",
+    dropout: Sequence[float] = (),
+    columns: Sequence[int] | None = None,
+    numeric_features: int = 0,
+    knots: Tensor | None = None,
+    **shape: object,
+) -> MLP:
+    """A perceptron of this shape; the values that are left out are the plainest."""
+    names = [activation] * len(seeds) if isinstance(activation, str) else activation
+    plain: dict[str, Any] = {"hidden": [], "norm": "none", "residual": False, "periodic_features": 0}
+    sections = [
+        Mlp[Resolved].model_construct(**plain | shape | {"activation": name, "dropout": rate})
+        for name, rate in zip(names, dropout or [0.0] * len(seeds), strict=True)
+    ]
+    sources = range(features) if columns is None else columns
+    return MLP(sections, seeds, InputColumns(sources, numeric_features, knots), targets)

@@ -18,6 +18,7 @@ LEVELS = [
         "signals",
         "did_you_mean",
         "random_streams",
+        "effective_rows",
         "typed_commands",
         "cpu_settings",
         "config",

@@ -14,7 +14,7 @@ from mlplab.conformal.quantiles import corrected, interval_levels
 from mlplab.conformal.residuals import Residuals
 from mlplab.errors import UserError
 from mlplab.sklearn import TableRegressor
-from mlplab.training.scoring.scores import scores
+from mlplab.training.scoring.scores import Task, scores
 
 LEVELS = [0.1, 0.5, 0.9]
 
@@ -44,7 +44,7 @@ def test_the_pinball_loss_is_scikit_learns() -> None:
         mean_pinball_loss(y, predicted[:, k], sample_weight=weight, alpha=level)
         for k, level in enumerate(LEVELS)
     ]
-    assert scores(predicted, y, weight, quantiles=LEVELS)["pinball"] == pytest.approx(np.mean(expected))
+    assert scores(predicted, y, weight, Task(quantiles=LEVELS))["pinball"] == pytest.approx(np.mean(expected))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_quantiles_are_scored_beside_those_of_baselines(folder: Path, name: str)
     for model in ("", "boosting/", "linear/", "constant/"):
         names = [f"{model}test/{each}" for each in ("pinball", "mae", "coverage_0.8", "winkler_0.8")]
         assert [of_test[each] for each in names] == pytest.approx([metrics[each] for each in names])
-    assert metrics["test/pinball"] == pytest.approx(scores(predicted, y, None, quantiles=LEVELS)["pinball"])
+    assert metrics["test/pinball"] == pytest.approx(
+        scores(predicted, y, None, Task(quantiles=LEVELS))["pinball"]
+    )
     assert metrics["test/mae"] == pytest.approx(np.abs(predicted[:, [1]] - y).mean())
     assert metrics["test/pinball"] < 0.8 * metrics["constant/test/pinball"]
 

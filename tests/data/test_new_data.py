@@ -13,7 +13,7 @@ from support import resolved, table_of
 from mlplab.data.io.discovery import opened
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
-from mlplab.models import FeatureLayout, Network, build_network
+from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")
 ONE_LINE = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
@@ -57,7 +57,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
 def network_of(schema: Schema) -> Network:
     """One of random weights that takes such columns."""
     layout = FeatureLayout(schema.category_counts, schema.missing, len(schema.targets))
-    network = build_network([MODEL], [0], layout, torch.float32)
+    network = build_network(NetworkPlan([MODEL], [0], layout, torch.float32))
     network.preprocessing.scaling.std.fill_(1)
     for index, parameter in enumerate(network.parameters()):
         parameter.data.normal_(generator=torch.Generator().manual_seed(index))

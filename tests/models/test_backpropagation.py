@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from support import mlp_of
 from torch import Tensor
 from torch.nn.utils import prune
 
@@ -17,7 +18,7 @@ from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 def mlp(**changes: object) -> MLP:
     settings = {"hidden": (8, 8), "norm": "none", "residual": False}
     settings |= {"features": 3, "targets": 1, "dropout": [0.0, 0.0], "seeds": [0, 1], **changes}
-    return MLP(settings.pop("features"), settings.pop("targets"), **settings)  # type: ignore[arg-type]
+    return mlp_of(settings.pop("features"), settings.pop("targets"), **settings)  # type: ignore[arg-type]
 
 
 def by_autograd(network: MLP) -> MLP:

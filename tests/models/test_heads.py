@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support import mlp_of
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
@@ -15,7 +16,7 @@ HEADS, ROWS = 3, 5
 
 def network(**changes: object) -> MLP:
     settings: dict[str, object] = {"seeds": [0, 1], "hidden": [8, 5], "heads": HEADS}
-    made = MLP(4, 2, **(settings | changes))  # type: ignore[arg-type]
+    made = mlp_of(4, 2, **(settings | changes))  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.normal_()
@@ -68,8 +69,8 @@ def test_probabilities_of_heads_that_are_sure_have_a_finite_logarithm() -> None:
 
 
 def test_only_the_first_r_and_the_output_differ_between_heads_at_first() -> None:
-    made = MLP(3, 1, seeds=[0], hidden=[4, 4], heads=50, columns=[0, 1, 1])
-    plain = MLP(3, 1, seeds=[0], hidden=[4, 4])
+    made = mlp_of(3, 1, seeds=[0], hidden=[4, 4], heads=50, columns=[0, 1, 1])
+    plain = mlp_of(3, 1, seeds=[0], hidden=[4, 4])
     first, second = (layer.linear for layer in made.hidden)
     assert first.weight.equal(plain.hidden[0].linear.weight)
     assert second.bias.equal(plain.hidden[1].linear.bias.expand(1, 50, 4))
@@ -78,7 +79,7 @@ def test_only_the_first_r_and_the_output_differ_between_heads_at_first() -> None
     assert len(first.r.unique(dim=1)[0]) == 4
     assert all(values.eq(1).all() for values in (first.s, second.r, second.s))
     assert len(made.output.weight.unique()) == 4 * 50
-    embedded = MLP(3, 1, seeds=[0], hidden=[4], heads=50, numeric_features=2, periodic_features=2)
+    embedded = mlp_of(3, 1, seeds=[0], hidden=[4], heads=50, numeric_features=2, periodic_features=2)
     r = embedded.hidden[0].linear.r[0]
     assert r[:, [0, 1]].equal(r[:, [3, 5]])
     assert r[:, 0].equal(r[:, 4])

@@ -1,20 +1,28 @@
-"""Every layer: a member is a network of its own, and the derivative written out is autograd's."""
+"""Every layer: a member is a network of its own, and derivative and ONNX graph are those of `forward`."""
 
+import importlib
+import inspect
+import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from contracts import assert_close, assert_member_independent, assert_same_bits
+from support import mlp_of
 from torch import Tensor, nn
 
-from mlplab.models import MLP, Dropout, LayerNorm, Linear
+from mlplab.models import MLP, Dropout, LayerNorm, Linear, embeddings, layers
 from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
 from mlplab.models.embeddings.piecewise_linear import PiecewiseLinear
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
 from mlplab.models.layers.input_scale import InputScale
 from mlplab.models.mlp import HiddenLayer
+from mlplab.onnx.graph import Graph
+from mlplab.onnx.layers import apply
 
 RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)
 
@@ -48,7 +56,7 @@ def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: 
     settings |= changes
     if isinstance(name := settings["activation"], str):
         settings["activation"] = [name] * len(members)
-    return MLP(features, targets, **settings)  # type: ignore[arg-type]
+    return mlp_of(features, targets, **settings)  # type: ignore[arg-type]
 
 
 def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
@@ -90,7 +98,7 @@ PARAMETRIC = {f"parametric {name}": name for name in ACTIVATIONS}
 LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "linear": lambda members: OneLayer(Linear(6, 7, seeds(members), index=2)),
     "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
-    "linear without padding": lambda members: MLP(6, 4, seeds=seeds(members)),
+    "linear without padding": lambda members: mlp_of(6, 4, seeds=seeds(members)),
     "layer norm": lambda members: OneLayer(LayerNorm(6, len(members))),
     "dropout": lambda members: OneLayer(Dropout([RATES[each] for each in members], seeds(members))),
     "periodic features": lambda members: OneLayer(PeriodicFeatures(5, 3, seeds(members))),
@@ -162,6 +170,34 @@ def test_k_members_are_k_networks_and_the_derivative_is_autograds(name: str) -> 
         assert_same_bits(value[0], together[key][1], key)
     expected = results(name, members, 5, torch.float64, written_out=False)
     assert_close(results(name, members, 5, torch.float64), expected)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "dropout"])  # which is not exported
+def test_the_graph_of_a_layer_has_the_formula_of_its_forward_pass(name: str) -> None:
+    network = LAYERS[name]([0, 1, 2]).eval()
+    layer = network.layer if isinstance(network, OneLayer) else network
+    x = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0))
+    graph = Graph()
+    y = apply(layer, graph.constant(x.unsqueeze(1)))  # of one head
+    graph.output("y", y.transpose(0, 2, 1, 3).op("Reshape", np.array([-1])), "")
+    [found] = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, {})
+    expected = network.forward_by_autograd(x).detach()
+    np.testing.assert_allclose(found, expected.flatten().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_no_layer_is_left_out() -> None:
+    modules = [
+        importlib.import_module(f"{package.__name__}.{each.name}")
+        for package in (embeddings, layers)
+        for each in pkgutil.iter_modules(package.__path__)
+    ]
+    kinds = {
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and hasattr(kind, "operation") and not inspect.isabstract(kind)
+    }
+    assert kinds == {type(each) for make in LAYERS.values() for each in make([0]).modules()} & kinds
 
 
 def test_linear_is_initialised_as_torchs() -> None:

@@ -7,7 +7,7 @@ from contracts import assert_member_independent
 from torch import Tensor
 
 from mlplab import config
-from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
+from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
 
 NAN = math.nan
 LAYOUT = FeatureLayout((0, 3, 0, 5, 2), (True, True, False, False, False))
@@ -69,13 +69,24 @@ def mixed() -> dict[str, Tensor]:
     }
 
 
+def plan(
+    preprocessing: config.Preprocessing,
+    layout: FeatureLayout,
+    seeds: list[int],
+    dtype: torch.dtype,
+    statistics: dict[str, Tensor] | None = None,
+) -> NetworkPlan:
+    models = [config.Linear(name="linear", preprocessing=preprocessing)] * len(seeds)
+    return NetworkPlan(models, seeds, layout, dtype, statistics)
+
+
 def build(
     name: str = "standard",
     statistics: dict[str, Tensor] | None = None,
     dtype: torch.dtype = torch.float32,
     **changes: object,
 ) -> Preprocessing:
-    return Preprocessing(section(name, **changes), LAYOUT, SEEDS, dtype, statistics or mixed())
+    return Preprocessing(plan(section(name, **changes), LAYOUT, SEEDS, dtype, statistics or mixed()))
 
 
 def rows(members: int = 2, count: int = 37) -> Tensor:
@@ -92,7 +103,7 @@ def rows(members: int = 2, count: int = 37) -> Tensor:
 
 
 def of_numbers(name: str, *columns: list[float], dtype: torch.dtype = torch.float64) -> Preprocessing:
-    return Preprocessing(section(name), NUMBERS, [0], dtype, numbers(*columns))
+    return Preprocessing(plan(section(name), NUMBERS, [0], dtype, numbers(*columns)))
 
 
 def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
@@ -104,7 +115,7 @@ def test_standard_subtracts_the_mean_and_divides_by_the_standard_deviation() -> 
     statistics = numbers(*columns)
     expected = (x - statistics["mean"]) / statistics["std"]
     assert torch.equal(columns_of(of_numbers("standard", *columns), x), expected)
-    raw = Preprocessing(section("none", target="none"), NUMBERS, [0], torch.float64, statistics)
+    raw = Preprocessing(plan(section("none", target="none"), NUMBERS, [0], torch.float64, statistics))
     assert columns_of(raw, x) is x
     assert raw.target_transform.inverse_transform(x[..., :1]).equal(x[..., :1])
 
@@ -178,7 +189,7 @@ def test_a_member_does_not_depend_on_the_others(name: str, count: int) -> None:
     def compute(members: list[int]) -> dict[str, Tensor]:
         statistics = {key: values[members] for key, values in mixed().items()}
         seeds = [SEEDS[member] for member in members]
-        preprocessing = Preprocessing(section(name), LAYOUT, seeds, torch.float32, statistics)
+        preprocessing = Preprocessing(plan(section(name), LAYOUT, seeds, torch.float32, statistics))
         transformed = columns_of(preprocessing, x[members])
         (transformed * slopes[members]).sum().backward()
         assert preprocessing.category_encoder is not None
@@ -206,7 +217,7 @@ def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
     assert all(tensor.dim() == 3 and len(tensor) == 2 for tensor in state.values())
     for member in (0, 1):
         one = slice(member, member + 1)
-        alone = Preprocessing(section(name, target="log"), LAYOUT, [9], torch.float32, None)
+        alone = Preprocessing(plan(section(name, target="log"), LAYOUT, [9], torch.float32))
         alone.load_state_dict({key: tensor[one] for key, tensor in state.items()})
         assert torch.equal(columns_of(alone, x[one]), columns_of(stack, x)[one])
         assert torch.equal(alone.impute(x[one]).nan_to_num(), stack.impute(x)[one].nan_to_num())

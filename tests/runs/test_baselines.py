@@ -21,7 +21,7 @@ from mlplab.runs.baselines import models, training_data
 from mlplab.runs.baselines.fit_baselines import MODELS, Baselines, fit_baselines
 from mlplab.runs.baselines.models import Constant
 from mlplab.runs.baselines.training_data import TrainingData
-from mlplab.training.scoring.scores import Scores, scores
+from mlplab.training.scoring.scores import Scores, Task, scores
 
 NAMES = ("constant", "linear", "boosting")
 
@@ -171,7 +171,7 @@ def test_weight_equals_repetition_in_scores_and_constants(classes: int, weights:
         y, each = (CLASS if classes else TWO)[rows.numpy()], None if weight is None else weight.numpy()
         every = np.arange(len(rows))
         constant = Constant(data_of(y, y, each, Split(every, every, every), [0] * y.shape[1], classes))
-        found = scores(constant.predict(y), y, each, classes)
+        found = scores(constant.predict(y), y, each, Task(classes))
         return {name: torch.tensor(value) for name, value in found.items() if name != "r2"}
 
     assert_weight_equals_repetition(compute, weights)
@@ -272,10 +272,10 @@ def test_training_rows_of_a_single_class() -> None:
 
 def test_scores_of_classes_by_hand() -> None:
     predicted, y = np.array([[0.5, 0.5, 0], [0.2, 0.8, 0]]), np.array([[0.0], [0]])
-    found = scores(predicted, y, np.array([3.0, 1]), 3)
+    found = scores(predicted, y, np.array([3.0, 1]), Task(3))
     assert found["log_loss"] == pytest.approx(-(3 * np.log(0.5) + np.log(0.2)) / 4)
     assert found["accuracy"] == 0.75
-    impossible = scores(predicted, np.array([[2.0], [2]]), None, 3)
+    impossible = scores(predicted, np.array([[2.0], [2]]), None, Task(3))
     assert impossible["log_loss"] == pytest.approx(-np.log(1e-15))
 
 

@@ -23,7 +23,7 @@ from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
 from mlplab.training.run import Run, member_configs
-from mlplab.training.scoring.scores import scores
+from mlplab.training.scoring.scores import Task, scores
 from mlplab.training.trainer import lightning_quiet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -113,12 +113,12 @@ def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str]
         for group, name in ((first, "tanh"), (~first, "relu")):
             assert metrics[f"weight/{name}"] == pytest.approx(weights[group].sum() / weights.sum(), rel=1e-6)
     mean, tolerance = np.average(predicted[:, test], 0, weights), 1e-6 if SEVERAL in run else 1e-9
-    expected = scores(mean, table.y[test], None, classes)
+    expected = scores(mean, table.y[test], None, Task(classes))
     rows = np.flatnonzero(held_out.any(0))
     assert not held_out[:, test].any()
     of_rows = np.stack([predicted[held_out[:, row], row].mean(0) for row in rows])
-    out_of_fold = scores(of_rows, table.y[rows], None, classes)
-    each = [scores(of_member[test], table.y[test], None, classes) for of_member in predicted]
+    out_of_fold = scores(of_rows, table.y[rows], None, Task(classes))
+    each = [scores(of_member[test], table.y[test], None, Task(classes)) for of_member in predicted]
     for name in expected:
         assert metrics[f"test/{name}"] == pytest.approx(expected[name], rel=tolerance)
         assert metrics[f"oof/{name}"] == pytest.approx(out_of_fold[name], rel=1e-9)

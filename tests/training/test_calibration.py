@@ -14,13 +14,13 @@ from torch import Tensor
 
 from mlplab.config.metrics import ThresholdMetric
 from mlplab.data.batches.loader import Loader
-from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
+from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
 from mlplab.models.linear_path import LinearPath
 from mlplab.training.scoring.calibration import (
     HIGHEST,
     LOWEST,
     PRIOR_SCALE,
-    HeldOutOutputs,
+    HeldOut,
     best_threshold,
     fit_temperature,
     held_out_outputs,
@@ -130,9 +130,9 @@ WEIGHT = torch.rand(200, 1, generator=SOURCE)
 
 def network(members: Sequence[int], linear_path: LinearPath | None = None) -> Network:
     """Members that are too sure of themselves."""
-    section = config("model/preprocessing=none").model.preprocessing
+    models = [config("model=linear", "model/preprocessing=none").model] * len(members)
     layout = FeatureLayout((0, 0), (False, False), 1, CLASSES)
-    preprocessing = Preprocessing(section, layout, members, torch.float32, None)
+    preprocessing = Preprocessing(NetworkPlan(models, members, layout, torch.float32))
     body = Linear(2, CLASSES, seeds=members)
     with torch.no_grad():
         body.weight.mul_(20)
@@ -158,8 +158,9 @@ def chosen(
 ) -> torch.Tensor:
     loader = Loader(X, Y, [ROWS[member] for member in members], batch, multiple=64, row_weight=weight)
     rows = [ROWS[member] for member in members]
-    held_out = held_out_outputs(network(members), loader)
-    return temperatures(held_out.z, held_out, rows, runs or [[place] for place in range(len(members))])
+    held_out = held_out_outputs(network(members), loader, rows)
+    found = temperatures(held_out, runs or [[place] for place in range(len(members))])
+    return torch.tensor(found, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("batch", [4096, 50])
@@ -197,7 +198,7 @@ def test_a_body_that_is_too_unsure_has_the_share_of_what_it_knows() -> None:
     y = torch.stack([target[:300], target[300:], target[:300]])[..., None].double()
     rows = [torch.arange(300), torch.arange(300, 600), torch.arange(300)]
     path = network(range(3), LinearPath(2, CLASSES, 3))
-    first, last = linear_shares(path, HeldOutOutputs(z, u, y, None), rows, [[0, 1], [2]])
+    first, last = linear_shares(path, HeldOut(z, u, y, None, rows), [[0, 1], [2]])
     assert first <= 0.1
     assert last >= 0.9
 

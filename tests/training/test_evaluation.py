@@ -10,12 +10,12 @@ from support import config
 from mlplab.config.metrics import CLASSIFICATION
 from mlplab.data.batches.loader import Loader
 from mlplab.data.schema import Schema
-from mlplab.models import FeatureLayout, Linear, Network, Preprocessing
+from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.evaluation import Evaluation, Values
 from mlplab.training.scoring.losses import build_loss
 
-CONFIG = config("model/preprocessing=none", "loss=mse")
+CONFIG = config("model=linear", "model/preprocessing=none", "loss=mse")
 COUNTS = (130, 7, 64, 130)
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(200, 3, generator=GENERATOR)
@@ -26,7 +26,7 @@ ROWS_OF_MEMBERS = [torch.randperm(200, generator=GENERATOR)[:count] for count in
 
 def network(members: Sequence[int], targets: int) -> Network:
     layout = FeatureLayout((0,) * 3, (False,) * 3, targets)
-    preprocessing = Preprocessing(CONFIG.model.preprocessing, layout, members, torch.float32, None)
+    preprocessing = Preprocessing(NetworkPlan([CONFIG.model] * len(members), members, layout, torch.float32))
     return Network(preprocessing, Linear(3, targets, seeds=members))
 
 
@@ -82,7 +82,9 @@ def classifier(members: Sequence[int]) -> Network:
     """Each member with a temperature of its own."""
     layout = FeatureLayout((0,) * 3, (False,) * 3, 1, CLASSES)
     weights = CLASS_WEIGHTS.expand(len(members), 1, CLASSES).clone()
-    preprocessing = Preprocessing(CONFIG.model.preprocessing, layout, members, torch.float32, None, weights)
+    models = [CONFIG.model] * len(members)
+    plan = NetworkPlan(models, members, layout, torch.float32, class_weight=weights)
+    preprocessing = Preprocessing(plan)
     assert isinstance(preprocessing.target_transform, ClassProbabilities)
     preprocessing.target_transform.temperature[:, 0, 0] = 1 + torch.tensor(members, dtype=torch.float64)
     return Network(preprocessing, Linear(3, CLASSES, seeds=members))

@@ -4,11 +4,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from contracts import assert_member_independent
-from support import resolved
+from support import mlp_of, resolved
 from torch import nn
 
 from mlplab.models import MLP
-from mlplab.training.optimization import optimizers
+from mlplab.training.optimization import schedules
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import AVERAGE_EXPONENT as ETA
 from mlplab.training.optimization.updates import clip_by_member
@@ -79,7 +79,7 @@ GROUPS = {
 
 def network() -> MLP:
     shape = {"hidden": [5], "norm": "layer", "numeric_features": 2, "periodic_features": 3}
-    return MLP(3, 2, seeds=range(MEMBERS), **shape).double()  # type: ignore[arg-type]
+    return mlp_of(3, 2, seeds=range(MEMBERS), **shape).double()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("devices", [set(), {"cpu"}], ids=["numbers", "tensors"])
@@ -87,7 +87,7 @@ def network() -> MLP:
 def test_factors_are_those_of_torchs_parameter_groups(
     monkeypatch: pytest.MonkeyPatch, kind: str, devices: set[str]
 ) -> None:
-    monkeypatch.setattr(optimizers, "TENSOR_DEVICES", devices)
+    monkeypatch.setattr(schedules, "TENSOR_DEVICES", devices)
     (overrides, make), ours, decay, lr = KINDS[kind], network(), 0.3, 0.01
     shared = (*overrides, f"optimizer.weight_decay={decay}", f"optimizer.lr={lr}")
     factors: list[dict[str, dict[str, float]]] = [

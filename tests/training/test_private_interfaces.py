@@ -37,3 +37,7 @@ def test_these_parts_of_torch_and_tensorboard_are_private(tmp_path: Path) -> Non
     momentum = "Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr"
     assert momentum in str(torch.ops.aten._fused_sgd_.default._schema)
     assert momentum.replace("float lr", "Tensor lr") in str(torch.ops.aten._fused_sgd_.tensor_lr._schema)
+
+
+def test_torch_does_not_wrap_the_step_of_an_optimizer_that_is_hooked() -> None:
+    assert "hooked" in inspect.getsource(torch.optim.Optimizer._patch_step_function)

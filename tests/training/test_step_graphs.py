@@ -24,7 +24,7 @@ from mlplab.runs.train import train_runs
 from mlplab.training import step_graphs, step_loop
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.fit import StackTrainer
-from mlplab.training.optimization import optimizers
+from mlplab.training.optimization import schedules
 from mlplab.training.step_loop import StepLoop
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -115,7 +115,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_path, "EXACT", 10)  # so that it adds to the output in training
     monkeypatch.setattr(Again, "captures", 0)
     monkeypatch.setattr(step_graphs, "Capture", Again)
-    for module in (optimizers, step_loop):
+    for module in (schedules, step_loop):
         monkeypatch.setattr(module, "TENSOR_DEVICES", {"cpu"})
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from mlplab.conformal.intervals import LEVEL
+from mlplab.conformal.intervals import LEVEL, Y
 from mlplab.conformal.residuals import Column, Residuals
 
 Probabilities = Float64[np.ndarray, "row class"]
@@ -36,9 +36,7 @@ def set_scores(sets: Sets, y: Float64[np.ndarray, "row 1"]) -> dict[str, Column]
     return {"coverage": covered.astype(np.float64), "set_size": sets.sum(1).astype(np.float64)}
 
 
-def rarely_covered(
-    covered: Column, y: Float64[np.ndarray, "row 1"], weight: Column | None, level: float
-) -> dict[int, float]:
+def rarely_covered(covered: Column, y: Y, weight: Column | None, level: float) -> dict[int, float]:
     """The coverage of each class whose sets fail at least twice as often as the level says, by its number."""
     numbers = y[:, 0].astype(np.int64)
     weight = np.ones(len(y)) if weight is None else weight

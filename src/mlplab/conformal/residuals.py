@@ -6,13 +6,15 @@ to their usual size near a prediction (Papadopoulos et al. 2002).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
+from mlplab.effective_rows import effective_rows
 
 MOST_ERRORS = 1000
 """Errors that are kept, so that a run does not grow with its table; half are the lowest and the highest."""
@@ -56,7 +58,11 @@ class Residuals:
 
     @classmethod
     def of(cls, y: Column, predicted: Column, weight: Column, rows: int) -> "Residuals":
-        """Those of rows whose weight is above 0."""
+        """The residuals of rows whose weights are above 0.
+
+        Args:
+            rows: how many rows they are worth.
+        """
         errors = y - predicted
         near, scale = _scale(predicted, np.abs(errors), weight, rows)
         errors = errors / np.interp(predicted, near, scale)
@@ -70,10 +76,14 @@ class Residuals:
         return cls(rows, errors[order][kept], below[kept], share[kept], near, scale)
 
     def quantile(self, predicted: Column, share: float) -> Column:
-        """What at least this share of new targets is below; of a share under ½, what at most it is below.
+        """A limit at each prediction that at least this share of new targets is below; under ½, at most."""
+        return self.limit(predicted, np.interp(predicted, self.predicted, self.scale), share)
 
-        For that, the new row is counted as one of those that were held out, and takes the farther place.
-        Targets with the same error stay within, whatever the rounding.
+    def limit(self, predicted: Any, scale: Any, share: float) -> Any:
+        """The result of `quantile`, given the scale at each prediction: arrays, or values of an ONNX graph.
+
+        The new row is counted as one of those that were held out, and takes the farther place. Targets with
+        the same error stay within, whatever the rounding.
         """
         needed = max(share, 1 - share) * (self.rows + 1) / self.rows
         if share < 0.5:
@@ -81,22 +91,20 @@ class Residuals:
         else:
             outwards, place = TIE, np.searchsorted(self.share, needed - ROUNDING)
         error = self.errors[np.clip(place, 0, len(self.errors) - 1)]
-        scale = np.interp(predicted, self.predicted, self.scale)
-        return predicted + scale * error + outwards * (np.abs(predicted) + scale)
+        return predicted + scale * float(error) + (abs(predicted) + scale) * outwards
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As arrays, for a checkpoint."""
-        return {name: np.asarray(value) for name, value in asdict(self).items()}
+        """All fields as arrays, for a checkpoint."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Residuals":
-        """From `arrays`."""
-        values = dict(arrays)
-        return cls(int(values.pop("rows")), **values)
+        """Restores the result of `arrays`."""
+        return cls(**{**arrays, "rows": int(arrays["rows"])})  # type: ignore[arg-type]
 
 
 def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[Bins, Bins]:
-    """The mean size of errors in bins of predictions with equal weight, and the mean predictions of these."""
+    """The mean predictions in bins of equal weight, and the mean size of errors there."""
     bins = int(np.clip(rows // ROWS_OF_BIN, 1, MOST_BINS))
     usual = np.average(size, weights=weight) or 1.0
     order = np.argsort(predicted, kind="stable")
@@ -110,16 +118,14 @@ def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[
     return near, (summed + prior * usual) / (total[used] + prior)
 
 
-def effective_rows(weight: Column) -> float:
-    """The number of rows of equal weight whose mean varies as much (Kish 1965)."""
-    return float(weight.sum() ** 2 / (weight**2).sum())
-
-
 def residuals_of(table: Table, rows: Rows, predicted: Float64[np.ndarray, "row output"]) -> list[Residuals]:
-    """The residuals of each target or quantile of rows that were held out; of classes, 1 − p of the true one.
+    """The residuals of each target or quantile; of classes, the error is 1 − p with p of the true class.
 
     New rows count as rows with the mean weight. With groups, a new row is of a new group, so each group
     counts alike.
+
+    Args:
+        rows: which the networks that predicted them held out.
     """
     weight = np.ones(len(rows)) if table.weight is None else table.weight[rows]
     groups = table.split_columns.get("group")

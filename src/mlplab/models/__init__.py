@@ -3,23 +3,14 @@
 A new layer is a file in `layers/` with a module: its parameters, its formula, and the derivative of it.
 """
 
-from mlplab.models.feature_layout import FeatureLayout
-from mlplab.models.layers.dropout import Dropout
-from mlplab.models.layers.layer_norm import LayerNorm
-from mlplab.models.layers.linear import Linear
-from mlplab.models.mlp import MLP
-from mlplab.models.network import Network, ParameterKind, build_network, parameter_kinds
-from mlplab.models.preprocessing import Preprocessing
-
-__all__ = [
-    "MLP",
-    "Dropout",
-    "FeatureLayout",
-    "LayerNorm",
-    "Linear",
-    "Network",
-    "ParameterKind",
-    "Preprocessing",
-    "build_network",
-    "parameter_kinds",
-]
+from mlplab.models.feature_layout import FeatureLayout as FeatureLayout
+from mlplab.models.layers.dropout import Dropout as Dropout
+from mlplab.models.layers.layer_norm import LayerNorm as LayerNorm
+from mlplab.models.layers.linear import Linear as Linear
+from mlplab.models.mlp import MLP as MLP
+from mlplab.models.network import Network as Network
+from mlplab.models.network import ParameterKind as ParameterKind
+from mlplab.models.network import build_network as build_network
+from mlplab.models.network import parameter_kinds as parameter_kinds
+from mlplab.models.network_plan import NetworkPlan as NetworkPlan
+from mlplab.models.preprocessing import Preprocessing as Preprocessing

@@ -143,7 +143,7 @@ class Workspace:
     def is_current(self) -> bool:
         """Whether all parameters are still those of their layers, and the same ones are trained."""
         return all(
-            layer._parameters.get(name) is parameter
+            getattr(layer, name) is parameter
             and type(parameter) is nn.Parameter
             and parameter.requires_grad == was_trained
             for layer, name, parameter, was_trained in self._sources
@@ -202,11 +202,11 @@ class BackpropagationModule(nn.Module, ABC):
     with_modes: tuple[nn.Module, ...] = ()
     heads = 1
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self) -> None:
+        super().__init__()
         self._free: dict[Hashable, Workspace] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leaves out the workspaces, which a copy builds again."""
         return {**self.__dict__, "_free": {}}
 
@@ -216,7 +216,7 @@ class BackpropagationModule(nn.Module, ABC):
 
     @abstractmethod
     def forward_by_autograd(self, x: Input) -> Output:
-        """The same forward pass, recorded by autograd."""
+        """The output of a forward pass that autograd records."""
 
     def forward(self, x: Input) -> Output:
         """Returns the output."""

@@ -3,18 +3,18 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
+from mlplab.effective_rows import effective_rows
 from mlplab.models.backpropagation import ROW_MULTIPLE
 from mlplab.models.layers.linear import affine
 from mlplab.models.preprocessing import Inputs, Preprocessing
-from mlplab.models.targets import ClassProbabilities
+from mlplab.models.targets import ClassProbabilities, Outputs
 
 Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]
 Weight = Float64[Tensor, "row 1"]
-Outputs = Float[Tensor, "member batch output"]
 
 PENALTIES = torch.logspace(-12, 3, 31, dtype=torch.float64)
 """Candidates of ridge regression's penalty, for columns and rows of mean square 1."""
@@ -78,14 +78,14 @@ class LinearPath(nn.Module):
     lowest: Float64[Tensor, "member 1 output"]
     highest: Float64[Tensor, "member 1 output"]
     residual: Float64[Tensor, "member 1 output"]
-    share: Float64[Tensor, "member 1 1"]
 
     def __init__(self, columns: int, outputs: int, members: int, categories: int = 0) -> None:
         super().__init__()
         rows = {"weight": columns, "category_weight": categories, **dict.fromkeys(BY_OUTPUT, 1)}
         for name, count in rows.items():
             self.register_buffer(name, torch.zeros(members, count, outputs, dtype=torch.float64))
-        self.register_buffer("share", torch.zeros(members, 1, 1, dtype=torch.float64))
+        self.share: Float64[Tensor, "member 1 1"] = nn.Buffer(torch.zeros(members, 1, 1, dtype=torch.float64))
+        self.register_load_state_dict_pre_hook(LinearPath.add_category_weight)  # type: ignore[no-untyped-call]
 
     def forward(self, inputs: Inputs) -> Outputs:
         """u = xW + b in float64, within the limits; x has a one-hot column for each category with a weight.
@@ -127,10 +127,9 @@ class LinearPath(nn.Module):
         """Adapts a member to numeric columns, which come first, with `offset` added to their values."""
         self.bias[member] -= offset @ self.weight[member, : len(offset)]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
-        """The weights of categories, which the state of an earlier version does not have, are 0."""
+    def add_category_weight(self, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+        """Sets the weights of categories to 0 where the state of an earlier version does not have them."""
         state_dict.setdefault(f"{prefix}category_weight", torch.zeros_like(self.category_weight))
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 def build_linear_path(preprocessing: Preprocessing, members: int) -> LinearPath | None:
@@ -152,7 +151,7 @@ def ridge(x: Columns, y: Targets, weight: Weight) -> Solution:
     degrees of freedom (Golub, Heath & Wahba 1979, equation 1.4).
     """
     x, y, weight, x_mean, scale = _standardised(x, y, weight)
-    rows = len(x) / weight.square().mean()  # of equal weight, whose mean varies as much (Kish 1965)
+    rows = effective_rows(weight)
     y_mean = (weight * y).mean(0)
     root = (weight / len(x)).sqrt()
     left, singular, right = torch.linalg.svd(root * (x - x_mean) / scale, full_matrices=False)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from mlplab import config
 from mlplab.models.backpropagation import (
     BackpropagationModule,
     Buffer,
@@ -16,7 +17,6 @@ from mlplab.models.backpropagation import (
     Workspace,
 )
 from mlplab.models.data_driven_init import initialize
-from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
 from mlplab.models.embeddings.piecewise_linear import Knots, PiecewiseLinear
 from mlplab.models.layers.activation import Activation, ParametricActivation
@@ -26,104 +26,83 @@ from mlplab.models.layers.input_scale import InputScale
 from mlplab.models.layers.layer_norm import LayerNorm
 from mlplab.models.layers.linear import Linear
 
+Mlp = config.Mlp[config.Resolved]
+
+
+class InputColumns(NamedTuple):
+    """The columns that a perceptron sees.
+
+    Args:
+        sources: the number of the column of the table that each comes from.
+        numeric: how many are numeric; they come first.
+        knots: of piecewise-linear embeddings of the numeric columns; None: there are none.
+    """
+
+    sources: Sequence[int]
+    numeric: int = 0
+    knots: Knots | None = None
+
 
 class MLP(BackpropagationModule):
     """Hidden layers (linear → norm → activation → dropout) and a linear output layer.
 
-    If `hidden` is empty, it is a single affine map. With `periodic_features`, they are appended to the input.
-    With `knots`, piecewise-linear embeddings replace its numeric columns. With `input_scale`, each column of
-    that has a learned factor.
+    If `hidden` is empty, it is a single affine map. Embeddings of the numeric columns come before; they
+    replace these columns, or are put beside them.
 
     Args:
-        activation: the function of all members, a name in `IN_PLACE` or `OUT_OF_PLACE`, or one for each.
-        parametric_activation: whether each unit learns how much of it is used.
-        dropout: the rate of each member.
-        norm: normalisation between a linear layer and its activation.
-        residual: whether to add a hidden layer's input to its output if both have the same width; never for
-            the first layer.
-        numeric_features: how many of the input's columns are numeric; they come first.
-        periodic_features: number of periodic features of each of them.
-        periodic_projection: number of values that they are projected to; 0: they are not.
-        knots: of piecewise-linear embeddings of the numeric columns; None: there are none.
-        piecewise_linear_width: number of values of such an embedding.
-        heads: number of networks that share the weights of the hidden layers (see `heads.py`).
-        columns: the number of the column that each input comes from; None: each comes from another one.
+        sections: of each member; all but `activation` and `dropout` is equal. With `residual`, a hidden
+            layer's input is added to its output if both have one width; never for the first layer. With
+            `heads`, as many networks share the weights of the hidden layers (see `heads.py`).
 
     Attributes:
         embeddings: the layers that embed numeric columns.
         first: the layers before the hidden ones.
-
-    Raises:
-        ValueError: if there are more or fewer activations than members.
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        seeds: Sequence[int],
-        hidden: Sequence[int] = (),
-        activation: str | Sequence[str] = "relu",
-        dropout: Sequence[float] = (),
-        norm: Literal["none", "layer"] = "none",
-        residual: bool = False,
-        numeric_features: int = 0,
-        periodic_features: int = 0,
-        input_scale: bool = False,
-        parametric_activation: bool = False,
-        periodic_projection: int = 0,
-        knots: Knots | None = None,
-        piecewise_linear_width: int = 16,
-        heads: int = 1,
-        columns: Sequence[int] | None = None,
+        self, sections: Sequence[Mlp], seeds: Sequence[int], columns: InputColumns, outputs: int
     ) -> None:
         super().__init__()
-        self.heads, self.periodic, self.piecewise_linear = heads, None, None
-        if numeric_features and periodic_features:
-            sizes = numeric_features, periodic_features
+        shape, (sources, numbers, knots) = sections[0], columns
+        self.heads = heads = shape.heads
+        self.periodic, self.piecewise_linear = None, None
+        if numbers and (count := shape.periodic_features):
             self.periodic = (
-                PeriodicProjection(*sizes, periodic_projection, seeds)
-                if periodic_projection
-                else PeriodicFeatures(*sizes, seeds)
+                PeriodicProjection(numbers, count, shape.periodic_projection, seeds)
+                if shape.periodic_projection
+                else PeriodicFeatures(numbers, count, seeds)
             )
-        if numeric_features and knots is not None:
-            self.piecewise_linear = PiecewiseLinear(knots, piecewise_linear_width, seeds)
+        if numbers and knots is not None:
+            self.piecewise_linear = PiecewiseLinear(knots, shape.piecewise_linear_width, seeds)
         self.embeddings = [each for each in (self.periodic, self.piecewise_linear) if each is not None]
-        widths = [in_features + sum(each.added for each in self.embeddings), *hidden]
-        self.input_scale = InputScale(widths[0], len(seeds)) if input_scale else None
-        self.first = [*self.embeddings, *([] if self.input_scale is None else [self.input_scale])]
-
-        sources = list(range(in_features) if columns is None else columns)
         for embedding in self.embeddings:
-            added = [number for number in sources[:numeric_features] for _ in range(embedding.width)]
-            if isinstance(embedding, ColumnwiseEmbedding):
-                sources = [*added, *sources[embedding.kept :]]
-            else:
-                sources += added
+            sources = embedding.sources(sources)
+        widths = [len(sources), *shape.hidden]
+        self.input_scale = InputScale(widths[0], len(seeds)) if shape.input_scale else None
+        self.first = [*self.embeddings, *([] if self.input_scale is None else [self.input_scale])]
 
         def linear(index: int, width: int, next_width: int) -> Linear:
             if heads == 1:
                 return Linear(width, next_width, seeds, index)
-            r = None if index else signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
-            return SharedLinear(width, next_width, seeds, index, heads, r)
+            r = torch.ones(len(seeds), heads, width)
+            if index == 0:
+                r = signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
+            return SharedLinear(width, next_width, seeds, index, r)
 
-        functions = [activation] * len(seeds) if isinstance(activation, str) else activation
-        if len(functions) != len(seeds):
-            raise ValueError(f"{len(functions)} activations for {len(seeds)} members; give one for each")
+        functions, rates = ([getattr(each, name) for each in sections] for name in ("activation", "dropout"))
         self.hidden: Sequence[HiddenLayer] = nn.ModuleList(  # type: ignore[assignment]  # it is like one
             HiddenLayer(
                 linear(index, width, next_width),
-                LayerNorm(next_width, len(seeds)) if norm == "layer" else None,
+                LayerNorm(next_width, len(seeds)) if shape.norm == "layer" else None,
                 ParametricActivation(functions, next_width)
-                if parametric_activation
+                if shape.parametric_activation
                 else Activation(functions),
-                Dropout(dropout, seeds, index) if any(dropout) else None,
-                residual=residual and index > 0 and width == next_width,
+                Dropout(rates, seeds, index) if any(rates) else None,
+                residual=shape.residual and index > 0 and width == next_width,
             )
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
-        last, index = (widths[-1], out_features, seeds), len(hidden)
+        last, index = (widths[-1], outputs, seeds), len(shape.hidden)
         self.output = Linear(*last, index) if heads == 1 else SeparateLinear(*last, index, heads)
         self.with_modes = tuple(layer for layer in self.modules() if isinstance(layer, Dropout))
 
@@ -143,7 +122,7 @@ class MLP(BackpropagationModule):
             x = layer(x)
 
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
-        """Those of the hidden layers in turn, then that of the output layer."""
+        """The operations of the layers, from the input to the output."""
         a = workspace.input
         for first in self.first:
             yield (operation := first.operation(a, workspace))

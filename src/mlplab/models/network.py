@@ -1,38 +1,26 @@
 """A whole network: preprocessing, body, inverse transform of the target."""
 
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from mlplab import config
 from mlplab.config.allowed_classes import instantiate
 from mlplab.errors import Fault, UserError
-from mlplab.models.backpropagation import BackpropagationModule
-from mlplab.models.feature_layout import FeatureLayout
+from mlplab.models.backpropagation import BackpropagationModule, Input, Output
 from mlplab.models.layers.heads import mean_of_heads
 from mlplab.models.linear_path import LinearPath, build_linear_path
-from mlplab.models.mlp import MLP
+from mlplab.models.mlp import MLP, InputColumns
+from mlplab.models.network_plan import NetworkPlan
 from mlplab.models.preprocessing import Inputs, Preprocessing
-from mlplab.models.targets import ClassProbabilities, ClassWeight
+from mlplab.models.targets import ClassProbabilities, Outputs, Prediction
 from mlplab.random_streams import SkipInit
-
-OF_SHAPE = {
-    *("hidden", "norm", "residual", "input_scale", "parametric_activation", "heads"),
-    *("periodic_features", "periodic_projection", "piecewise_linear_width"),
-}
-"""The keys of a network that all members share; the arguments of `MLP` have the same names."""
 
 TENSOR_DIMENSIONS = 3
 """Dimensions of every parameter and buffer of a network: member, row, column."""
-
-
-Rows = Float[Tensor, "member batch feature"]
-Outputs = Float[Tensor, "member batch output"]
-HeadOutputs = Float[Tensor, "member row output"]
 
 
 class Network(nn.Module):
@@ -55,7 +43,7 @@ class Network(nn.Module):
         """The number of the body's predictions of a row."""
         return self.body.heads if isinstance(self.body, BackpropagationModule) else 1
 
-    def forward_heads(self, x: Rows) -> HeadOutputs:
+    def forward_heads(self, x: Input) -> Output:
         """Predictions of all heads, on the scale of the loss.
 
         Only columns with an indicator may have missing values.
@@ -64,12 +52,12 @@ class Network(nn.Module):
         offset = self.offset(inputs)
         return z if offset is None else z + offset
 
-    def offset(self, inputs: Inputs) -> HeadOutputs | None:
+    def offset(self, inputs: Inputs) -> Output | None:
         """What the linear path adds to the output of the body's heads in training; None: nothing."""
         offset = None if self.linear_path is None else self.linear_path.offset(inputs)
         return None if offset is None else offset.repeat_interleave(self.heads, 1)
 
-    def forward_body(self, x: Rows) -> tuple[Outputs, Inputs]:
+    def forward_body(self, x: Input) -> tuple[Outputs, Inputs]:
         """The mean output of the body's heads, and the network's input; likewise."""
         z, inputs = self._forward(x)
         is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
@@ -77,16 +65,16 @@ class Network(nn.Module):
             z = mean_of_heads(z, self.heads, logits=is_of_classes)
         return z, inputs
 
-    def _forward(self, x: Rows) -> tuple[HeadOutputs, Inputs]:
+    def _forward(self, x: Input) -> tuple[Output, Inputs]:
         inputs = self.preprocessing(x)
         return self.body(self.preprocessing.with_embeddings(inputs)), inputs
 
-    def forward_scaled(self, x: Rows) -> Outputs:
+    def forward_scaled(self, x: Input) -> Outputs:
         """Predictions on the scale of the loss; likewise."""
         z, inputs = self.forward_body(x)
         return z if self.linear_path is None else self.linear_path.output(z, inputs)
 
-    def forward(self, x: Rows) -> Float64[Tensor, "member batch output"]:
+    def forward(self, x: Input) -> Prediction:
         """Predictions in the targets' units, or the probability of each class."""
         z = self.forward_scaled(self.preprocessing.impute(x))
         return self.preprocessing.target_transform.inverse_transform(z)
@@ -125,51 +113,41 @@ def parameter_kinds(network: nn.Module) -> list[ParameterKind]:
     return kinds
 
 
-def build_network(
-    sections: Sequence[config.ResolvedModel],
-    seeds: Sequence[int],
-    layout: FeatureLayout,
-    dtype: torch.dtype,
-    statistics: Mapping[str, Tensor] | None = None,
-    class_weight: ClassWeight = None,
-) -> Network:
-    """A network whose members share a shape, with initial weights; without `statistics`, they must be loaded.
+def _as_mlp(model: config.ResolvedModel) -> config.Mlp[config.Resolved]:
+    """A linear model as a perceptron without hidden layers; others are perceptrons already."""
+    if isinstance(model, config.Mlp):
+        return model
+    affine = {"name": "mlp", "hidden": [], "activation": "relu", "dropout": 0.0, "norm": "none"}
+    shape = affine | {"residual": False, "periodic_features": 0, "preprocessing": model.preprocessing}
+    return config.Mlp[config.Resolved].model_validate(shape)
 
-    Args:
-        statistics, class_weight: as in `Preprocessing`; with the `knots` of piecewise-linear embeddings.
+
+def build_network(plan: NetworkPlan) -> Network:
+    """A network with initial weights; without statistics, its state must be loaded.
 
     Raises:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
     """
-    model, knots, linear_path = sections[0], None, None
+    model, members, linear_path = plan.models[0], len(plan.seeds), None
     body: nn.Module
-    with SkipInit() if statistics is None else nullcontext():
-        preprocessing = Preprocessing(model.preprocessing, layout, seeds, dtype, statistics, class_weight)
+    with SkipInit() if plan.statistics is None else nullcontext():
+        preprocessing = Preprocessing(plan)
         widths = preprocessing.width, preprocessing.target_transform.outputs
-        if isinstance(model, config.Linear):
-            body = MLP(*widths, seeds=seeds)
-        elif isinstance(model, config.Mlp):
-            if bins := model.piecewise_linear_bins:
-                knots = torch.zeros(len(seeds), bins + 1, len(preprocessing.numeric))
-                if statistics is not None:
-                    knots = preprocessing.scaled(statistics["knots"])
-            body = MLP(
-                *widths,
-                activation=[section.activation for section in sections],  # type: ignore[misc, union-attr]
-                dropout=[section.dropout for section in sections],  # type: ignore[union-attr]
-                seeds=seeds,
-                numeric_features=len(preprocessing.numeric),
-                knots=knots,
-                columns=preprocessing.columns,
-                **model.model_dump(include=OF_SHAPE),
-            )
-            if model.linear_path:
-                linear_path = build_linear_path(preprocessing, len(seeds))
+        if not isinstance(model, config.CustomModel):
+            sections, numbers, knots = [*map(_as_mlp, plan.models)], len(preprocessing.numeric), None
+            if bins := sections[0].piecewise_linear_bins:
+                knots = torch.zeros(members, bins + 1, numbers)
+                if plan.statistics is not None:
+                    knots = preprocessing.scaled(plan.statistics["knots"])
+            columns = InputColumns(preprocessing.columns, numbers, knots)
+            body = MLP(sections, plan.seeds, columns, widths[1])
+            if sections[0].linear_path:
+                linear_path = build_linear_path(preprocessing, members)
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
-        body = instantiate(model.class_path, nn.Module, *widths, seeds=seeds, **model.arguments)
-    body = body.to(dtype)
+        body = instantiate(model.class_path, nn.Module, *widths, seeds=plan.seeds, **model.arguments)
+    body = body.to(plan.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
-        if tensor.dim() != TENSOR_DIMENSIONS or tensor.shape[0] != len(seeds):
+        if tensor.dim() != TENSOR_DIMENSIONS or tensor.shape[0] != members:
             what, expected = f"its tensor {name} has the shape {tuple(tensor.shape)}", "[member, row, column]"
             remedy = "build it from layers with a member axis, such as those of mlplab.models"
             raise UserError(Fault(what, type(body).__name__, expected=expected, remedy=remedy))

@@ -1,17 +1,16 @@
 """The first layer of a network: scales, imputes and encodes a table's columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from mlplab import config
 from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
-from mlplab.models.feature_layout import FeatureLayout
+from mlplab.models.network_plan import NetworkPlan
 from mlplab.models.scaling import SCALINGS, STATISTICS
-from mlplab.models.targets import ClassProbabilities, ClassWeight, TargetScaling, TargetTransform
+from mlplab.models.targets import ClassProbabilities, TargetScaling, TargetTransform
 
 
 class Inputs(NamedTuple):
@@ -19,7 +18,7 @@ class Inputs(NamedTuple):
 
     Attributes:
         numbers: the numeric columns, imputed.
-        scaled: the same, scaled.
+        scaled: the numeric columns, scaled.
         encoded: missing-value indicators and one-hot columns.
         embedded_rows: which rows of the embeddings' `weight` come last.
     """
@@ -36,7 +35,7 @@ class Inputs(NamedTuple):
 
     @property
     def unscaled(self) -> Float[Tensor, "member batch _"]:
-        """The same columns, with numbers in their own units."""
+        """`columns` with numbers in their own units."""
         return torch.cat([self.numbers, *self.encoded], 2) if self.encoded else self.numbers
 
 
@@ -46,11 +45,6 @@ class Preprocessing(nn.Module):
     The transformed columns are the scaled numeric ones, missing-value indicators, one-hot columns and
     embeddings, in this order.
 
-    Args:
-        statistics: float64, by their names in `mlplab.data.statistics.member_statistics`. With a log target,
-            `y_mean` and `y_std` are those of the logarithm. None: the state must be loaded later.
-        class_weight: the weight of each class in the loss; None if all are 1.
-
     Attributes:
         width: number of columns that the body sees; `unembedded_width` are no embeddings.
         embedded_categories: number of categories that have an embedding.
@@ -59,26 +53,13 @@ class Preprocessing(nn.Module):
         target_transform: the last layer of the network.
     """
 
-    impute_value: Float[Tensor, "member 1 feature"]
     numeric: Int64[Tensor, " number"]
     indicators: Int64[Tensor, " indicator"]
 
-    def __init__(
-        self,
-        section: config.Preprocessing,
-        layout: FeatureLayout,
-        seeds: Sequence[int],
-        dtype: torch.dtype,
-        statistics: Mapping[str, Tensor] | None,
-        class_weight: ClassWeight = None,
-    ) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        if statistics is None:
-            row = torch.zeros(len(seeds), 1, len(layout.category_counts), dtype=torch.float64)
-            present = torch.ones(len(seeds), 1, sum(layout.category_counts), dtype=torch.bool)
-            statistics = dict.fromkeys((*STATISTICS, "mode"), row) | {"present": present}
-            of_target = ("y_mean", "y_std", "y_minimum", "y_maximum")
-            statistics |= dict.fromkeys(of_target, row.new_zeros(len(seeds), 1, layout.targets))
+        section, layout, dtype = plan.preprocessing, plan.layout, plan.dtype
+        statistics = plan.known_statistics()
         self.columns, self.has_missing = layout.columns(section), any(layout.missing)
         self.width = len(self.columns)
         embedded = layout.categorical(section)[1]
@@ -89,16 +70,12 @@ class Preprocessing(nn.Module):
             self.register_buffer(name, columns, persistent=False)
         numeric = {name: statistics[name][..., self.numeric] for name in STATISTICS if name in statistics}
         self.scaling = SCALINGS[section.name](numeric, dtype)
-        self.category_encoder = None
-        if any(layout.category_counts):
-            self.category_encoder = CategoryEncoder(
-                section, layout, statistics["present"], statistics["mode"], seeds, dtype
-            )
+        self.category_encoder = CategoryEncoder(plan) if any(layout.category_counts) else None
         is_numeric = torch.tensor(layout.category_counts) == 0
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
-        self.register_buffer("impute_value", impute_value.to(dtype))
+        self.impute_value: Float[Tensor, "member 1 feature"] = nn.Buffer(impute_value.to(dtype))
         self.target_transform: TargetTransform = (
-            ClassProbabilities(layout.classes, len(seeds), dtype, class_weight)
+            ClassProbabilities(layout.classes, len(plan.seeds), dtype, plan.class_weight)
             if layout.classes
             else TargetScaling(section, statistics, dtype, layout.quantiles)
         )

@@ -38,13 +38,11 @@ class Standard(Scaling):
     """Zero mean and unit variance."""
 
     LOCATION = "mean"
-    mean: Row
-    std: Row
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
-        self.register_buffer("mean", statistics["mean"].to(dtype))
-        self.register_buffer("std", statistics["std"].to(dtype))
+        self.mean: Row = nn.Buffer(statistics["mean"].to(dtype))
+        self.std: Row = nn.Buffer(statistics["std"].to(dtype))
 
     def forward(self, x: Numbers) -> Numbers:
         """(x − mean)/std."""
@@ -58,8 +56,6 @@ class RobustClip(Scaling):
     """
 
     LOCATION = "median"
-    median: Row
-    scale: Row
 
     FAR = 1e9
     """Values beyond this are clipped to ±3 to all digits; its square fits into float32."""
@@ -69,8 +65,8 @@ class RobustClip(Scaling):
         quartiles = statistics["q75"] - statistics["q25"]
         spread = torch.where(quartiles > 0, quartiles, (statistics["maximum"] - statistics["minimum"]) / 2)
         scale = torch.where(spread > 0, 1 / spread, 0).clamp(max=torch.finfo(dtype).max)
-        self.register_buffer("median", statistics["median"].to(dtype))
-        self.register_buffer("scale", scale.to(dtype))
+        self.median: Row = nn.Buffer(statistics["median"].to(dtype))
+        self.scale: Row = nn.Buffer(scale.to(dtype))
 
     def forward(self, x: Numbers) -> Numbers:
         """z/√(1 + (z/3)²) with z = (x − median) · scale."""
@@ -90,16 +86,16 @@ class Quantile(Scaling):
         last: index of each member's last quantile.
     """
 
-    quantiles: Float[Tensor, "member number quantile"]
-    last: Int64[Tensor, "member number 1"]
-
     LIMIT = 5.2
     """Output beyond the outermost quantiles; the normal quantile of about 1 − 1e-7."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
-        self.register_buffer("quantiles", statistics["quantiles"].mT.to(dtype).contiguous())
-        self.register_buffer("last", statistics["quantile_count"].mT.long() - 1)
+        self.quantiles: Float[Tensor, "member number quantile"] = nn.Buffer(
+            statistics["quantiles"].mT.to(dtype).contiguous()
+        )
+        self.last: Int64[Tensor, "member number 1"] = nn.Buffer(statistics["quantile_count"].mT.long() - 1)
+        self.register_load_state_dict_pre_hook(Quantile.resize)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Numbers) -> Numbers:
         """√2 erf⁻¹(2p − 1), with p linear between quantiles."""
@@ -119,17 +115,11 @@ class Quantile(Scaling):
         """The quantiles."""
         return [self.quantiles.mT]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
-        """Takes over the number of quantiles from the state."""
+    def resize(self, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+        """Takes over the number of quantiles from a state that is about to be loaded."""
         if isinstance(saved := state_dict.get(f"{prefix}quantiles"), Tensor):
             self.quantiles = self.quantiles.new_empty(*self.quantiles.shape[:2], *saved.shape[2:3])
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
-SCALINGS: dict[str, type[Scaling]] = {
-    "standard": Standard,
-    "robust_clip": RobustClip,
-    "quantile": Quantile,
-    "none": Scaling,
-}
+SCALINGS = {"standard": Standard, "robust_clip": RobustClip, "quantile": Quantile, "none": Scaling}
 """By their names in the configuration."""

@@ -40,7 +40,7 @@ def date_parts(time: Value, parts: Sequence[DatePart], offset: float, *, missing
     hour = (second / 3600).cast(np.float64) + second.op("Mod", 3600).cast(np.float64) / 3600
     year, month, day_of_year, days_of_year = _calendar(day)
     places = {"month": month - 1, "weekday": (day + 3).op("Mod", 7), "hour": second / 60}
-    is_whole = second.op("Mod", 60).compare("Equal", 0)
+    is_whole = second.op("Mod", 60).equals(0)
     values = []
     for part in parts:
         circle, _, function = part.partition("_")
@@ -52,7 +52,7 @@ def date_parts(time: Value, parts: Sequence[DatePart], offset: float, *, missing
             value = time.graph.constant(table.to_numpy()).gather(places[circle])
         if circle == "hour":
             value = is_whole.where(value, (hour / 24 * (2 * pi)).op(function.capitalize()))
-        values.append(time.compare("Equal", missing).where(np.nan, value).unsqueeze(1))
+        values.append(time.equals(missing).where(np.nan, value).unsqueeze(1))
     return values
 
 
@@ -75,7 +75,7 @@ def _calendar(day: Value) -> tuple[Value, Value, Value, Value]:
     year = year_of_era + era * 400 + is_next_year.cast(np.int64)
 
     def is_multiple(years: int) -> Value:
-        return year.op("Mod", years).compare("Equal", 0)
+        return year.op("Mod", years).equals(0)
 
     is_leap = is_multiple(4).op("And", is_multiple(100).op("Not")).op("Or", is_multiple(400)).cast(np.int64)
     return year, month, is_next_year.where(from_march - 306, from_march + 59 + is_leap), is_leap + 365

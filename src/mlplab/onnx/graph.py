@@ -37,7 +37,7 @@ class Value:
         return self.graph.op(kind, [self, *operands], dtype or self.dtype, **attributes)
 
     def cast(self, dtype: DType) -> "Value":
-        """The same values of another type."""
+        """These values as another type."""
         to = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self if self.dtype == dtype else self.op("Cast", dtype=dtype, to=to)
 
@@ -72,20 +72,25 @@ class Value:
     def where(self, then: "Operand", otherwise: "Operand") -> "Value":
         """One of two values, of which one at least is no constant, by this condition."""
         [dtype, *_] = (each.dtype for each in (then, otherwise) if isinstance(each, Value))
-        return self.op(
-            "Where", *(self.graph.constant(each, dtype) for each in (then, otherwise)), dtype=dtype
-        )
+        values = (self.graph.constant(each, dtype) for each in (then, otherwise))
+        return self.op("Where", *values, dtype=dtype)
 
-    def compare(self, kind: str, other: "Operand") -> "Value":
-        """A comparison, such as `Less`."""
-        return self.op(kind, other, dtype=np.bool_)
+    def interp(self, knots: np.ndarray, values: np.ndarray) -> "Value":
+        """Linear between ascending knots, with these values there, and constant beyond: `numpy.interp`."""
+        widths = np.diff(knots).clip(min=np.finfo(float).tiny)
+        rises = ((self.unsqueeze(1) - knots[:-1]) / widths).clamp(0, 1) * np.diff(values)
+        return rises.sum(1) + values[0]
 
+    equals = partialmethod(op, "Equal", dtype=np.bool_)
     __add__ = partialmethod(op, "Add")
     __sub__ = partialmethod(op, "Sub")
     __mul__ = partialmethod(op, "Mul")
     __truediv__ = partialmethod(op, "Div")
     __matmul__ = partialmethod(op, "MatMul")
+    __abs__ = partialmethod(op, "Abs")
     __lt__ = partialmethod(op, "Less", dtype=np.bool_)
+    __le__ = partialmethod(op, "LessOrEqual", dtype=np.bool_)
+    __gt__ = partialmethod(op, "Greater", dtype=np.bool_)
     __ge__ = partialmethod(op, "GreaterOrEqual", dtype=np.bool_)
 
 

@@ -92,10 +92,10 @@ def features_of(graph: Graph, schema: Schema) -> Features:
         match column.kind:
             case "numeric":
                 for number in numbers_among(schema.na_values):
-                    value = value.compare("Equal", number).where(np.nan, value)
+                    value = value.equals(number).where(np.nan, value)
                 numbers.append(value.unsqueeze(1) - column.offset)
             case "boolean":
-                is_known = value.compare("Equal", 0.0).op("Or", value.compare("Equal", 1.0))
+                is_known = value.equals(0.0).op("Or", value.equals(1.0))
                 numbers.append(is_known.where(value, np.nan).unsqueeze(1))
             case "categorical":
                 codes.append(_code(value, column.categories))

@@ -47,12 +47,8 @@ def _(layer: nn.Sequential, x: Value) -> Value:
     return x
 
 
-@apply.register(nn.ReLU)
-@apply.register(nn.Sigmoid)
-@apply.register(nn.SiLU)
-@apply.register(nn.Tanh)
-def _(layer: nn.Module, x: Value) -> Value:
-    return _activated(type(layer).__name__.lower(), x)
+for kind in (nn.ReLU, nn.Sigmoid, nn.SiLU, nn.Tanh):
+    apply.register(kind, lambda layer, x: _activated(type(layer).__name__.lower(), x))
 
 
 @apply.register
@@ -77,8 +73,7 @@ def _(layer: SharedLinear, x: Value) -> Value:
 
 @apply.register
 def _(layer: SeparateLinear, x: Value) -> Value:
-    weight = torch.unflatten(layer.weight, 1, (layer.heads, -1))
-    return x @ weight + layer.bias.unsqueeze(2)
+    return x @ torch.unflatten(layer.weight, 1, (layer.heads, -1)) + layer.bias.unsqueeze(2)
 
 
 apply.register(Linear, lambda layer, x: x @ layer.weight.unsqueeze(1) + layer.bias.unsqueeze(1))
@@ -101,7 +96,7 @@ def _(layer: Activation, x: Value) -> Value:
 
 
 def _activated(name: str, z: Value) -> Value:
-    """The others are operators of ONNX, such as LeakyRelu, with the constants of torch."""
+    """An activation; all but `silu` are operators of ONNX, such as LeakyRelu, with the constants of torch."""
     return z * z.op("Sigmoid") if name == "silu" else z.op(name.title().replace("_", ""))
 
 
@@ -113,7 +108,9 @@ def _(layer: ParametricActivation, x: Value) -> Value:
 @apply.register
 def _(layer: PeriodicFeatures, x: Value) -> Value:
     cosines = _cosines(_by_column(x, layer.numbers), layer.weight, layer.bias)
-    return x.graph.concat([x, _by_row(cosines * layer.scale, len(layer.weight), layer.added)], 3)
+    return x.graph.concat(
+        [x, _by_row(cosines * layer.scale, len(layer.weight), layer.numbers * layer.width)], 3
+    )
 
 
 @apply.register

@@ -47,9 +47,9 @@ def predictions(z: Value, linear: Value | None, network: Network) -> Value:
     values = z * target.std + target.mean
     values = _ascending(values, target.outputs, 2) if target.quantiles else values
     values = values.op("Exp") if target.log else values
-    if target.minimum is None or target.maximum is None:
-        return values
-    return values.clamp(target.minimum, target.maximum)
+    if target.minimum is not None and target.maximum is not None:
+        values = values.clamp(target.minimum, target.maximum)
+    return values
 
 
 def weighted_sum(parts: Iterable[Value], weights: Float64[np.ndarray, " part"]) -> Value:
@@ -77,11 +77,10 @@ def write_outputs(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Leve
 
 def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) -> None:
     schema, classes = ensemble.schema, len(ensemble.schema.classes)
-    number = (
-        (_column(mean, 1) >= ensemble.threshold).cast(np.int64)
-        if classes == 2
-        else mean.op("ArgMax", axis=1, keepdims=0, dtype=np.int64)
-    )
+    if classes == 2:
+        number = (_column(mean, 1) >= ensemble.threshold).cast(np.int64)
+    else:
+        number = mean.op("ArgMax", axis=1, keepdims=0, dtype=np.int64)
     names = column_names(schema, sets=sets)
     label = graph.constant(ensemble.classes).gather(number)
     graph.output(names.predictions[0], label, f"the class of {schema.targets[0]}")
@@ -99,9 +98,8 @@ def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Lev
     targets = len(schema.targets)
     points = [_column(mean, place) for place in range(len(levels) or targets)]
     if levels:
-        corrected = weighted_sum(
-            (_corrected(run.residuals, points, levels) for run in ensemble.runs), ensemble.weights
-        )
+        of_runs = (_corrected(run.residuals, points, levels) for run in ensemble.runs)
+        corrected = weighted_sum(of_runs, ensemble.weights)
         quantiles = [_column(corrected, place) for place in range(len(levels))]
         points = [quantiles[levels.index(MEDIAN)], *quantiles]
     meanings = [f"{target}, in its own units" for target in schema.targets]
@@ -128,12 +126,9 @@ def _corrected(residuals: Sequence[Residuals], points: Sequence[Value], levels: 
 
 
 def _quantile(residuals: Residuals, predicted: Value, share: float) -> Value:
-    """As `Residuals.quantile`, whose distance from a prediction is linear between those of its bins."""
-    knots = residuals.predicted
-    distances = residuals.quantile(knots, share) - knots
-    widths = np.diff(knots).clip(min=np.finfo(float).tiny)
-    rises = ((predicted.unsqueeze(1) - knots[:-1]) / widths).clamp(0, 1) * np.diff(distances)
-    return predicted + (rises.sum(1) + distances[0])
+    scale = predicted.interp(residuals.predicted, residuals.scale)
+    limit: Value = residuals.limit(predicted, scale, share)
+    return limit
 
 
 def _ascending(values: Value, count: int, axis: int) -> Value:

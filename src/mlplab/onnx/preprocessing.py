@@ -1,15 +1,18 @@
 """The first layer of a network: imputes, scales and encodes features."""
 
 import math
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Sequence
 from functools import singledispatch
+from itertools import count
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import pad
 
+from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
 from mlplab.models.network import Network
 from mlplab.models.preprocessing import Preprocessing
 from mlplab.models.scaling import Quantile, RobustClip, Scaling, Standard
@@ -33,11 +36,11 @@ def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Valu
 
     Columns are computed one source after another, and then put in the order of `Preprocessing`.
     """
-    preprocessing, path, linear = network.preprocessing, network.linear_path, None
+    preprocessing, path = network.preprocessing, network.linear_path
     impute_value, sources = preprocessing.impute_value, np.array(preprocessing.columns)
     numeric, indicators = preprocessing.numeric.tolist(), preprocessing.indicators.tolist()
-    scaled, imputed, others, terms = list[Value](), list[Value](), list[Value](), list[Value]()
-    places = list(range(len(numeric)))
+    scaled, others, places = list[Value](), list[Value](), list(range(len(numeric)))
+    imputed, terms, linear = list[Value](), list[Value](), None
     if numeric:
         numbers = graph.concat(features.numbers, 1).cast(impute_value.numpy().dtype)
         missing = numbers.op("IsNaN", dtype=np.bool_).unsqueeze(0)
@@ -47,12 +50,17 @@ def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Valu
             flags = missing.gather(np.array(flagged), axis=2).cast(numbers.dtype)
             others.append(flags.op("Expand", np.array([len(impute_value), 1, 1])))
             places += [len(numeric) + indicators.index(numeric[place]) for place in flagged]
-    tables = sorted(category_tables(preprocessing), key=lambda table: table[0])
-    for (feature, columns, rows), code in zip(tables, features.codes, strict=True):
-        others.append(_row_of(columns, code))
-        places += np.flatnonzero(sources == feature).tolist()
-        if path is not None and rows is not None and path.category_weight.shape[1]:
-            terms.append(_row_of(path.category_weight[torch.arange(len(rows))[:, None], rows], code))
+    if (encoder := preprocessing.category_encoder) is not None:
+        table, rows = encoded_codes(preprocessing, encoder)
+        of_table = np.flatnonzero(np.isin(sources, encoder.columns))
+        by_feature = sorted(zip(encoder.columns.tolist(), encoder.counts.tolist(), count(), strict=False))
+        for (feature, codes, column), code in zip(by_feature, features.codes, strict=True):
+            own, embedded = sources[of_table] == feature, column - encoder.one_hot_columns
+            others.append(_row_of(table[:, : codes + 1, own], code))
+            places += of_table[own].tolist()
+            if path is not None and embedded >= 0 and path.category_weight.shape[1]:
+                every = torch.arange(len(rows))[:, None]
+                terms.append(_row_of(path.category_weight[every, rows[:, : codes + 1, embedded]], code))
     if path is not None:
         weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))[:, places]
         unscaled = graph.concat([*imputed, *others], 2).cast(np.float64)
@@ -61,31 +69,20 @@ def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Valu
     return seen if places == sorted(places) else seen.gather(np.argsort(places), axis=2), linear
 
 
-def category_tables(
-    preprocessing: Preprocessing,
-) -> Iterator[tuple[int, Float[Tensor, "member code column"], Int64[Tensor, "member code"] | None]]:
-    """What the codes of each categorical column become, as `CategoryEncoder` encodes them.
+def encoded_codes(
+    preprocessing: Preprocessing, encoder: CategoryEncoder
+) -> tuple[Float[Tensor, "member code column"], Int64[Tensor, "member code embedded"]]:
+    """What preprocessing makes of the codes of all categorical columns, and the rows of their embeddings.
 
-    Yields the number of the column; its columns for each code, the last of which is missing or unknown; and
-    the rows of its embeddings in the weights, or None if it is one-hot encoded.
+    Behind its last code, a column is missing.
     """
-    if (encoder := preprocessing.category_encoder) is None:
-        return
-    impute_value, indicators = preprocessing.impute_value, preprocessing.indicators.tolist()
-    firsts, every = encoder.offsets.tolist(), torch.arange(len(impute_value))[:, None]
-    ends = [*firsts[1:], encoder.lookup.shape[2]]
-    for feature, first, end in zip(encoder.columns.tolist(), firsts, ends, strict=True):
-        lookup, rows = encoder.lookup[:, 0, first:end], None
-        is_missing = pad(lookup < 0, (0, 1), value=True).unsqueeze(2)
-        lookup = torch.cat([lookup, lookup.gather(1, impute_value[:, :, feature].long())], 1)
-        numbers = torch.where(lookup < 0, ~lookup, lookup)
-        if encoder.weight is None or first < encoder.one_hot_width:
-            vectors = one_hot(numbers - first, end - first)
-        else:
-            rows = numbers - encoder.one_hot_width
-            vectors = encoder.weight[every, rows]
-        parts = [is_missing, vectors] if feature in indicators else [vectors]
-        yield feature, torch.cat([part.to(impute_value.dtype) for part in parts], 2), rows
+    code = torch.arange(int(encoder.counts.max()) + 1)[:, None]
+    is_missing, mode = code >= encoder.counts, preprocessing.impute_value[..., encoder.columns]
+    unseen, encoded, rows = encoder(torch.where(is_missing, mode, code.to(mode)))
+    features = encoder.columns.tolist()
+    flagged = [features.index(each) for each in preprocessing.indicators.tolist() if each in features]
+    table = torch.cat([(unseen | is_missing)[..., flagged].to(mode), *encoded], 2)
+    return table if encoder.weight is None else append_embeddings(table, encoder.weight, rows), rows
 
 
 def _row_of(table: Tensor, code: Value) -> Value:
@@ -122,17 +119,16 @@ def _(scaling: Quantile, x: Value) -> Value:
     def at(places: Value) -> Value:
         return ascending.op("GatherElements", places, axis=2)
 
-    def count(comparison: str) -> Value:
+    def counted(is_counted: Callable[[Value, Value], Value]) -> Value:
         found = (values * 0).cast(np.int64)
         for step in steps:
-            farther = at(found + (step - 1)).compare(comparison, values)
-            found = found + farther.cast(np.int64) * step
+            found = found + is_counted(at(found + (step - 1)), values).cast(np.int64) * step
         return found
 
-    below = (count("LessOrEqual") - 1).clamp(0, last)
-    above = count("Less").op("Min", last)
+    below = (counted(operator.le) - 1).clamp(0, last)
+    above = counted(operator.lt).op("Min", last)
     low, high = at(below), at(above)
-    fraction = high.compare("Greater", low).where((values - low) / (high - low), 0.5)
+    fraction = (high > low).where((values - low) / (high - low), 0.5)
     rank = below.cast(x.dtype) + fraction * (above - below).cast(x.dtype)
     return _normal_quantile(rank * 2 / last.to(quantiles.dtype) - 1, Quantile.LIMIT).transpose(0, 2, 1)
 

@@ -1,15 +1,17 @@
 """A module that trains block by block: the Trainer sees consecutive optimizer steps as one training step."""
 
-import math
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
+from mlplab.data.schema import Schema
+from mlplab.models import Network
 from mlplab.training.private_interfaces import count_steps, with_signature
+from mlplab.training.progress import Sizes
+from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.stack_module import StackModule
 from mlplab.training.step_loop import Blocks, StepLoop
@@ -27,15 +29,13 @@ class BlockModule(StackModule):
     _val_batches: Iterable[Batch]
     _next_stop = 0
 
-    def __init__(self, blocks: Blocks, *arguments: Any) -> None:
+    def __init__(
+        self, blocks: Blocks, network: Network, configs: Configs, schema: Schema, sizes: Sizes
+    ) -> None:
         self._losses = Mean()
-        super().__init__(*arguments)
+        super().__init__(network, configs, schema, sizes)
         self.blocks, self.parts, self.spans_epochs = blocks, blocks.parts, blocks.span_epochs
         self.automatic_optimization = False
-
-    def batches(self, steps: int) -> int:
-        """As in `StackModule`: blocks are batches."""
-        return math.ceil(steps / self.blocks.steps)
 
     @property
     def train_losses(self) -> Mean:
@@ -50,15 +50,9 @@ class BlockModule(StackModule):
 
     def on_train_start(self) -> None:
         """Prepares the loop of steps."""
-        losses, max_norm = [run.loss for run in self.configs], self.configs[0].trainer.gradient_clip_val
-        self.step_loop = StepLoop(self.network, losses, self.optimizer, max_norm, self.parts)
+        self.step_loop = StepLoop(self.network, self.configs, self.optimizer)
         self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         super().on_train_start()
-
-    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
-        """Ends an epoch that is interrupted, without validation."""
-        if self.is_interrupted:
-            raise StopIteration
 
     @with_signature
     @torch.no_grad()

@@ -1,7 +1,6 @@
 """Trains runs in memory. What is to become of them, observers decide."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from time import perf_counter
 from types import MappingProxyType
 
@@ -20,7 +19,7 @@ from mlplab.training.observer import Observer
 from mlplab.training.outcome import Status
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
-from mlplab.training.stack.outcomes import Ended, outcome_of, outcomes
+from mlplab.training.stack.outcomes import Ending, outcome_of, outcomes
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer, lightning_quiet
 
@@ -42,12 +41,11 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
         RunFailed: if a custom class exits.
     """
     signals, left = StopOnSignal(), list(runs)
-    with ExitStack() as contexts:
-        contexts.enter_context(lightning_quiet())
+    with lightning_quiet():
         stack = StackTrainer(runs, observers, signals, state)
-        contexts.enter_context(cpu_settings_for_training(runs[0].config.threads))
-        # Until now, a signal ends the process at once.
-        contexts.enter_context(handle_signals(signals.handler))
+    # Until now, a signal ends the process at once.
+    settings = cpu_settings_for_training(runs[0].config.threads)
+    with lightning_quiet(), settings, handle_signals(signals.handler):
         try:
             for observer in observers:
                 observer.on_fit_start(stack)
@@ -67,9 +65,9 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
                     stack = stack.without_stopped_runs()
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted) else "failed"
+            ending = Ending(status, reason_of(error), error)
             for run in left:
-                place = stack.runs.index(run)
-                outcome = outcome_of(stack, place, status, reason_of(error), error=error)
+                outcome = outcome_of(stack, stack.runs.index(run), ending, None, None)
                 for observer in observers:
                     observer.ended(run, outcome)
             if isinstance(error, SystemExit):
@@ -107,25 +105,16 @@ class StackTrainer:
         self.module, self.datamodule = build_stack(runs, initialize=state is None)
         self.data = [member for run in runs for member in run.data.members]
         self._started = perf_counter() - (state.seconds if state else 0)
-        stops = [member.callbacks.early_stopping for member in self.module.configs]
         voters = epoch_voters([member.split.val for member in self.data], self.module.members.ensemble)
         self.best = BestWeights(len(self.data), voters)
-        self.stopping = EarlyStopping(stops)
+        self.stopping = EarlyStopping([each.callbacks.early_stopping for each in self.module.configs])
         self.pruning = Pruning([run.bracket for run in runs])
         self.shrink, self.history = ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
-        self.module.callbacks = [
-            self.best,
-            self.history,
-            self.stopping,
-            StageStopping([run.config for run in runs]),
-            self.pruning,
-            self.shrink,
-            signals,
-            *observers,
-        ]
-        self.module.stack, self.module.at_end = self, self._on_end
+        stages = StageStopping([run.config for run in runs])
+        deciding = self.best, self.history, self.stopping, stages, self.pruning, self.shrink
+        self.module.stack, self.module.callbacks = self, [*deciding, signals, *observers]
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)
         self.trainer = build_trainer(self.module, loggers, folder)
@@ -137,9 +126,10 @@ class StackTrainer:
         """Trains to the end, until few runs are left, or until a signal is received."""
         self.trainer.fit(self.module, datamodule=self.datamodule)
         if self.final_state is None:  # there was nothing left to train
-            self._on_end()
+            self.on_end()
 
-    def _on_end(self) -> None:
+    def on_end(self) -> None:
+        """Keeps the last weights and the training state."""
         with self.module.optimizer.averaged():
             self.last_weights = self.stopping.last_weights(self.module)
         self.final_state = self.state()
@@ -154,26 +144,26 @@ class StackTrainer:
         members, diverged = self.members(run), self.module.members.diverged
         return [member for member in members if member not in diverged] or members
 
-    def ended_runs(self) -> Ended:
+    def ended_runs(self) -> dict[int, Ending]:
         """The runs whose training is over: all, unless a smaller stack goes on, or a signal was received.
 
         A run has diverged if all of its members have. One whose time is over is `done`.
         """
-        module, pruned, epochs = self.module, self.pruning.reasons, self.module.progress.max_epochs
+        members, pruned, most = self.module.members, self.pruning.reasons, self.module.progress.max_epochs
         some_go_on = self.signals.received or self.shrink.triggered
-        ended: dict[int, tuple[Status, str | None]] = {}
+        ended: dict[int, Ending] = {}
         for run in range(len(self.runs)):
-            members = self.members(run)
-            trained = module.members.epochs[members] >= epochs
-            if some_go_on and not (trained | ~module.members.active[members]).all():
+            own = self.members(run)
+            epochs, active = members.epochs[own], members.active[own]
+            if some_go_on and not ((epochs >= most) | ~active).all():
                 continue
-            if all(member in module.members.diverged for member in members):
-                ended[run] = "diverged", module.members.diverged[members[0]]
-            elif self.pruning.time_is_over and module.members.active[members].any():
-                epoch = module.members.epochs[members].max()
-                ended[run] = "done", f"the time was over after epoch {epoch} of {epochs}"
+            if all(member in members.diverged for member in own):
+                ended[run] = Ending("diverged", members.diverged[own[0]])
+            elif self.pruning.time_is_over and active.any():
+                ended[run] = Ending("done", f"the time was over after epoch {epochs.max()} of {most}")
             else:
-                ended[run] = ("pruned", pruned[members[0]]) if members[0] in pruned else ("done", None)
+                reason = pruned.get(own[0])
+                ended[run] = Ending("pruned" if reason else "done", reason)
         return ended
 
     def without_stopped_runs(self) -> "StackTrainer":

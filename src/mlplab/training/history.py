@@ -25,8 +25,7 @@ Curves = Mapping[str, Float32[np.ndarray, " epoch"]]
 class History(StackCallback):
     """Keeps each run's values, and the best monitored one so far, after each epoch.
 
-    Those of an ensemble are means: the values, of its active members; the best values, of all that have not
-    diverged.
+    An ensemble's values are means over its active members; its best values, over all that have not diverged.
 
     Args:
         earlier: the curves of runs that were part of a larger stack.
@@ -56,7 +55,7 @@ class History(StackCallback):
         self._lengths += self.active.numpy()
 
     def curves(self, run: Run) -> Curves:
-        """Those of a run, since it was resumed."""
+        """The curves of a run, since it was resumed."""
         place, earlier = self.runs.index(run), self._earlier.get(run, {})
         kept = [values[:, place] for values in self._kept[: self._lengths[place]]]
         if not kept:

@@ -11,6 +11,9 @@ from mlplab.training.callbacks.rungs import Bracket
 if TYPE_CHECKING:
     from torch import Tensor
 
+Configs = Sequence[ResolvedConfig]
+"""The configuration of each member of a stack."""
+
 SEEDS = 2**63
 """Number of seeds."""
 

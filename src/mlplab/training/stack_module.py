@@ -1,7 +1,8 @@
 """A module whose training the callbacks of a stack watch, and decide about."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,9 +22,9 @@ class StackModule(MLPModule):
     """Calls the callbacks of a stack.
 
     Attributes:
-        stack, callbacks: the callbacks are called in order, with the stack; `at_end` is called when training
-            ends. After that, the Trainer moves the network to the CPU, and its parameters are no longer the
-            optimizer's.
+        stack, callbacks: the callbacks are called in order, with the stack, whose `on_end` is called when
+            training ends. After that, the Trainer moves the network to the CPU, and its parameters are no
+            longer the optimizer's.
         is_interrupted: whether training stops after this step, without validation.
         blocks: of steps, each of which the Trainer sees as one; None: it makes each step.
         spans_epochs: whether it sees all epochs as one.
@@ -36,10 +37,6 @@ class StackModule(MLPModule):
     blocks: Blocks | None = None
     spans_epochs = False
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.at_end: Callable[[], None] = lambda: None
-
     @property
     def monitor(self) -> str:
         """The metric that decides about epochs."""
@@ -51,8 +48,8 @@ class StackModule(MLPModule):
         return sign_of(self.monitor) * self.values[self.monitor]
 
     def batches(self, steps: int) -> int:
-        """The number of batches that the Trainer sees of so many steps of an epoch."""
-        return steps
+        """The number of batches that the Trainer sees of so many steps of an epoch: steps, or blocks."""
+        return math.ceil(steps / (self.blocks.steps if self.blocks else 1))
 
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
@@ -67,13 +64,14 @@ class StackModule(MLPModule):
         super().on_train_start()
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
-        """Calls `on_step` of the callbacks; ends an epoch that is interrupted, without validation."""
-        self.on_steps(1)
+        """Calls `on_step` of the callbacks, as blocks do; ends an interrupted epoch without validation."""
+        if not self.blocks:
+            self.on_steps(1)
         if self.is_interrupted:
             raise StopIteration
 
     def on_steps(self, made: int) -> None:
-        """Checks the losses, and calls `on_step` of the callbacks."""
+        """Checks the losses after so many steps, and calls `on_step` of the callbacks."""
         self.stop_if_diverged(made)
         for callback in self.step_callbacks:
             callback.on_step(self.stack)
@@ -91,5 +89,5 @@ class StackModule(MLPModule):
             self.trainer.callback_metrics.update(means)
 
     def on_train_end(self) -> None:
-        """Calls `at_end`."""
-        self.at_end()
+        """Ends the training of the stack."""
+        self.stack.on_end()

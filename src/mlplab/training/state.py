@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,20 +41,16 @@ class StackState:
     def select(self, members: Sequence[int]) -> "StackState":
         """The state of a stack of these members."""
         chosen = list(members)
-        diverged, pruned = (
-            [reasons[member] for member in chosen] for reasons in (self.diverged, self.pruned)
-        )
+        diverged, pruned = ([each[member] for member in chosen] for each in (self.diverged, self.pruned))
         parts = _mapped(lambda tensor: tensor[chosen], self.parts)
         return replace(self, diverged=diverged, pruned=pruned, parts=parts)
 
     @classmethod
     def join(cls, states: Sequence["StackState"]) -> "StackState":
         """The state of a stack of all their members; their `join_key` must be equal."""
-        diverged, pruned = (
-            [reason for state in states for reason in getattr(state, name)] for name in ("diverged", "pruned")
-        )
+        diverged, pruned = zip(*((state.diverged, state.pruned) for state in states), strict=True)
         parts = _mapped(lambda *tensors: torch.cat(tensors), *(state.parts for state in states))
-        return replace(states[0], diverged=diverged, pruned=pruned, parts=parts)
+        return replace(states[0], diverged=[*chain(*diverged)], pruned=[*chain(*pruned)], parts=parts)
 
     @property
     def join_key(self) -> Hashable:
@@ -61,8 +58,8 @@ class StackState:
         names = tuple((part, name) for part, tensors in self.parts.items() for name in tensors)
         return self.epoch, self.batch, self.step, names
 
-    def plain(self) -> dict[str, Any]:
-        """As plain data and tensors on the CPU."""
+    def plain(self) -> dict[str, object]:
+        """Plain data, and tensors on the CPU."""
         return {**vars(self), "parts": _mapped(lambda tensor: tensor.detach().cpu(), self.parts)}
 
     @classmethod
@@ -111,9 +108,7 @@ def capture(stack: "StackTrainer") -> StackState:
             **{observer.part: observer.state() for observer in stack.observers if observer.part},
         }
         parts = _mapped(lambda tensor: tensor.detach().clone(), parts)
-    diverged, pruned = (
-        list(map(reasons.get, members)) for reasons in (module.members.diverged, pruning.reasons)
-    )
+    diverged, pruned = ([*map(each.get, members)] for each in (module.members.diverged, pruning.reasons))
     position = module.progress.epoch, module.progress.step, stack.trainer.global_step
     return StackState(*position, stack.seconds, diverged, pruned, parts)
 
@@ -139,15 +134,11 @@ def restore(state: StackState, stack: "StackTrainer") -> None:
             for source, saved in zip(layer.generators(device), parts["dropout"][name], strict=True):
                 source.set_state(saved.clone())  # can crash with a view into a larger tensor
         module.train_losses.load_state(on_device("losses"))
-        module.members.epochs, module.members.active = (
-            parts["members"][name] for name in ("epochs", "active")
-        )
+        vars(module.members).update(parts["members"])
         module.progress.epoch, module.progress.step = state.epoch, state.batch
-        best.epochs, best.lowest, best.not_diverged = (
-            parts["best"][name] for name in ("epochs", "lowest", "not_diverged")
-        )
+        vars(best).update(parts["best"])
         best.network, best.values = on_device("best_network"), parts["best_values"]
-        stopping.lowest, stopping.waited = (parts["stopping"][name] for name in ("lowest", "waited"))
+        vars(stopping).update(parts["stopping"])
         stopping.network = on_device("stopped_network")
         pruning.values = parts["rungs"]
         for observer in stack.observers:

@@ -17,20 +17,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Dropout, Linear, Network
-from mlplab.models.backpropagation import BackpropagationModule, Workspace
+from mlplab.models.backpropagation import BackpropagationModule, Output, Workspace
 from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
 from mlplab.training.optimization.updates import clip_by_member
+from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.scoring.losses import Terms, build_loss
 from mlplab.training.step_graphs import StepGraphs
@@ -71,26 +71,43 @@ def parts_of(network: Network, rows: int) -> list[slice]:
 
 def set_dropout_rates(layers: Iterable[Dropout], values: StepValues, members: slice = slice(None)) -> None:
     """Sets the rates of some members to what they are in a step with these values."""
-    for factors in values[3:]:
+    if values.regularization is not None:
         for layer in layers:
-            layer.scale_rates(factors[members], members)
+            layer.scale_rates(values.regularization[members], members)
+
+
+class StepInputs(NamedTuple):
+    """What of a step does not depend on the weights, for some members.
+
+    Args:
+        x: the transformed columns.
+        embedded: the rows of embeddings.
+        y: the targets on the scale of the loss.
+        share: the weights of rows over their divisor.
+        linear: what the linear path adds; no columns: nothing.
+    """
+
+    x: Float[Tensor, "member batch column"]
+    embedded: Int64[Tensor, "member batch embedded"]
+    y: Float[Tensor, "member row target"]
+    share: Float[Tensor, "member _ 1"]
+    linear: Float[Tensor, "member row _"]
 
 
 @dataclass
 class _Block:
-    """A block: what of its steps does not depend on the weights, and what the steps have computed.
+    """A block: what its steps take, and what they have computed.
 
     Attributes:
-        inputs: of each part and step, the transformed columns, the rows of embeddings, the targets, the
-            weights of rows over their divisor, and what the linear path adds (empty: nothing).
+        inputs: of each part of the members, for each step.
         made: number of its steps that have been made; of these, the losses of `taken` have been taken.
         outputs: of the steps since, for each part.
     """
 
-    inputs: list[list[tuple[Tensor, ...]]]
+    inputs: list[list[StepInputs]]
     terms: Terms
     rows: Float64[Tensor, "member step"]
-    outputs: list[list[Float[Tensor, "member batch output"]]]
+    outputs: list[list[Output]]
     made: int = 0
     taken: int = 0
 
@@ -100,26 +117,20 @@ class StepLoop:
 
     Args:
         network: in training mode; its body is a `BackpropagationModule`.
-        losses: the section of each member.
-        max_norm: of each member's gradient, which is clipped; None: it is not.
-        parts: as in `Blocks`.
+        configs: of each member.
+        optimizer: has the parts of the members (see `Blocks`).
     """
 
-    def __init__(
-        self,
-        network: Network,
-        losses: Sequence[config.Loss],
-        optimizer: MemberOptimizer,
-        max_norm: float | None,
-        parts: Sequence[slice],
-    ) -> None:
+    def __init__(self, network: Network, configs: Configs, optimizer: MemberOptimizer) -> None:
         assert isinstance(network.body, BackpropagationModule)
+        losses = [run.loss for run in configs]
         self.network, self.body, self.loss = network, network.body, build_loss(losses)
-        self._derivatives = [build_loss(losses[part]).derivative for part in parts]
+        self._derivatives = [build_loss(losses[part]).derivative for part in optimizer.parts]
         encoder = network.preprocessing.category_encoder
         self.embeddings = None if encoder is None else encoder.weight
         self._dropouts = [layer for layer in self.body.with_modes if isinstance(layer, Dropout)]
-        self.optimizer, self.max_norm, self.parts = optimizer, max_norm, list(parts)
+        self.optimizer, self.parts = optimizer, optimizer.parts
+        self._max_norm = configs[0].trainer.gradient_clip_val
         self._workspaces: list[Workspace] = []
         self._gradients: list[list[Tensor]] = []
         self._block: _Block | None = None
@@ -128,14 +139,14 @@ class StepLoop:
     def load(self, batch: Batch) -> None:
         """Takes a block, whose steps `advance` makes."""
         _, steps, rows, _ = batch.x.shape
-        parts = self.network.preprocessing(batch.x.flatten(1, 2))
+        given = self.network.preprocessing(batch.x.flatten(1, 2))
         x, embedded = (
-            values.view(len(values), steps, rows, -1) for values in (parts.columns, parts.embedded_rows)
+            torch.unflatten(each, 1, (steps, rows)) for each in (given.columns, given.embedded_rows)
         )
         repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
         terms = Terms.of(repeated, transform)
         linear = terms.y.new_empty(*terms.y.shape[:3], 0)
-        if (offset := self.network.offset(parts)) is not None:
+        if (offset := self.network.offset(given)) is not None:
             linear = offset.view(*terms.y.shape[:3], -1)
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
@@ -143,15 +154,17 @@ class StepLoop:
             gradients = [each.grad for each in self.optimizer.parameters if each.grad is not None]
             self._gradients = [[gradient[part] for gradient in gradients] for part in self.parts]
         of_steps = x, embedded, terms.y, terms.share(), linear
-        inputs = [
-            list(zip(*(values[part].unbind(1) for values in of_steps), strict=True)) for part in self.parts
-        ]
+        inputs = [[*map(StepInputs, *(each[part].unbind(1) for each in of_steps))] for part in self.parts]
         self._block = _Block(inputs, terms, batch.rows(), [[] for _ in self.parts])
 
     def advance(self, most: int) -> int:
-        """Makes the next step of the block, or as many as parts make at a time; at most so many.
+        """Makes the next step of the block; with several parts, up to `TOGETHER` steps, part by part.
 
-        Returns their number; 0 at the end of the block.
+        Args:
+            most: number of steps that may be made.
+
+        Returns:
+            The number of steps made; 0 at the end of the block.
         """
         block = self._block
         assert block is not None
@@ -161,7 +174,7 @@ class StepLoop:
             for ahead in range(steps):
                 # What can be drawn ahead is not left over for a step after that of another part.
                 self._workspaces[part].steps_left = left if len(self.parts) == 1 else steps - ahead
-                z = self._make_step(part, *inputs[block.made + ahead], *self.optimizer.values(ahead))
+                z = self._make_step(part, inputs[block.made + ahead], self.optimizer.step_values(ahead))
                 block.outputs[part].append(z)
         self.optimizer.advance(steps)
         block.made += steps
@@ -173,7 +186,7 @@ class StepLoop:
             x = append_embeddings(x, self.embeddings.detach()[members], embedded).requires_grad_()
         return Workspace(x, self.body.operations, members)
 
-    def _build_step(self) -> Callable[..., Tensor]:
+    def _build_step(self) -> Callable[[int, StepInputs, StepValues], Tensor]:
         """`_step`, or graphs of it.
 
         A graph cannot draw the random numbers of dropout. A GPU adds up the gradients of embeddings in any
@@ -181,16 +194,23 @@ class StepLoop:
         """
         rows, embeddings = self.optimizer.rows, self.embeddings
         is_repeatable = not self.body.with_modes and (embeddings is None or not embeddings.is_cuda)
-        if is_repeatable and rows["weights"].device.type in TENSOR_DEVICES:
-            # What holds the other tensors that a step uses is replaced, never changed.
-            return StepGraphs(self._step, rows.values(), lambda: (self._workspaces, self.optimizer.groups))
-        return self._step
+        if not is_repeatable or rows["weights"].device.type not in TENSOR_DEVICES:
+            return self._step
+        count = len(StepInputs._fields)
 
-    def _step(
-        self, part: int, x: Tensor, embedded: Tensor, y: Tensor, share: Tensor, linear: Tensor, *values: Any
-    ) -> Float[Tensor, "member batch output"]:
+        def step(part: int, *tensors: Tensor) -> Tensor:
+            return self._step(part, StepInputs(*tensors[:count]), StepValues(*tensors[count:]))
+
+        # What holds the other tensors that a step uses is replaced, never changed.
+        graphs = StepGraphs(step, rows.values(), lambda: (self._workspaces, self.optimizer.groups))
+        return lambda part, inputs, values: graphs(
+            part, *inputs, *(each for each in values if isinstance(each, Tensor))
+        )
+
+    def _step(self, part: int, inputs: StepInputs, values: StepValues) -> Output:
         """A step of some members; returns their outputs."""
-        workspace, weight, members = self._workspaces[part], self.embeddings, self.parts[part]
+        (x, embedded, y, share, linear), weight = inputs, self.embeddings
+        workspace, members = self._workspaces[part], self.parts[part]
         set_dropout_rates(self._dropouts, values, members)
         if weight is not None:
             x = append_embeddings(x, weight[members], embedded)
@@ -201,8 +221,8 @@ class StepLoop:
         grad_x = workspace.propagate()
         if weight is not None and weight.grad is not None:
             embedding_gradient(grad_x.values, embedded, weight.grad[members])
-        if self.max_norm is not None:
-            clip_by_member(self._gradients[part], self.max_norm)
+        if self._max_norm is not None:
+            clip_by_member(self._gradients[part], self._max_norm)
         self.optimizer.update(part, values)
         return z
 

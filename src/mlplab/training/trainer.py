@@ -1,6 +1,7 @@
 """Lightning's Trainer, without what costs time in every step."""
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -59,16 +60,11 @@ def build_custom_callbacks(run: config.TrainConfig) -> list[Callback]:
     ]
 
 
-STEP_HOOKS = (
-    *("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward"),
-    *("on_after_backward", "on_before_optimizer_step"),
-)
-
-
 def has_step_hooks(class_path: str) -> bool:
     """Whether a class of callbacks has a hook that is called at each step."""
     kind = import_class(class_path, Callback)
-    return any(getattr(kind, hook) is not getattr(Callback, hook) for hook in STEP_HOOKS)
+    hooks = (name for name in dir(Callback) if re.match("on_(train_batch|before|after)_", name))
+    return any(getattr(kind, hook) is not getattr(Callback, hook) for hook in hooks)
 
 
 class _NoProfiler(PassThroughProfiler):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mlplab.config.metrics import sign_of
 from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
-from mlplab.training.scoring.scores import scores
+from mlplab.training.scoring.scores import Task, scores
 
 
 @st.composite
@@ -80,5 +80,5 @@ def test_errors_are_the_metrics_of_scores(metric: str, classes: int) -> None:
     weight = source.random(30)
     y = source.integers(0, classes, (30, 1)).astype(float) if classes else source.normal(size=(30, 2))
     predicted = source.dirichlet(np.ones(classes), 30) if classes else source.normal(size=(30, 2))
-    expected = scores(predicted, y, weight, classes, threshold=0.3)[metric]
+    expected = scores(predicted, y, weight, Task(classes), 0.3)[metric]
     assert error_of(metric, y, weight, classes)(predicted, 0.3) == pytest.approx(sign_of(metric) * expected)

@@ -18,7 +18,7 @@ from mlplab.errors import UserError
 from mlplab.runs.trained import importance as module
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.importance import BUDGET, MAX_REPEATS, MAX_ROWS, MIN_REPEATS, MIN_ROWS, affordable
-from mlplab.training.scoring.scores import scores
+from mlplab.training.scoring.scores import Task, scores
 
 ROWS = 120
 QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")
@@ -100,7 +100,7 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
 
     def error(frame: pl.DataFrame) -> float:
         predicted = by_hand(ensemble, frame)
-        return scores(predicted, y, weight, classes, ensemble.schema.targets)[found.metric]
+        return scores(predicted, y, weight, Task(classes, ensemble.schema.targets))[found.metric]
 
     assert found.error == pytest.approx(error(rows), rel=1e-5)
     source = np.random.default_rng(ensemble.config[0].seed)

@@ -1,13 +1,10 @@
 """Categories as one-hot columns or as embeddings."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from mlplab import config
-from mlplab.models.feature_layout import FeatureLayout
+from mlplab.models.network_plan import NetworkPlan
 from mlplab.random_streams import generator
 
 Codes = Float[Tensor, "member batch column"]
@@ -22,13 +19,10 @@ class CategoryEncoder(nn.Module):
     A category that does not occur in a member's training rows is replaced by the most frequent one.
     Embeddings are drawn from N(0, 1), with a generator seeded by the member's seed.
 
-    Args:
-        present: which categories occur in each member's training rows; the columns are concatenated.
-        mode: the most frequent code of each column.
-
     Attributes:
         columns: indices of the categorical columns, one-hot columns first. Their categories are numbered
             consecutively in this order.
+        counts: number of categories of each column.
         offsets: number of the first category of each column.
         lookup: for each category number, the number it is encoded as; `~number` if the category is replaced.
         weight: the embeddings; None without embedded columns.
@@ -36,37 +30,31 @@ class CategoryEncoder(nn.Module):
 
     parameter_group = "embeddings"
     columns: Int64[Tensor, " column"]
+    counts: Int64[Tensor, " column"]
     offsets: Int64[Tensor, " column"]
     lookup: Int64[Tensor, "member 1 category"]
     weight: Float[Tensor, "member embedded embedding"] | None
 
-    def __init__(
-        self,
-        section: config.Preprocessing,
-        layout: FeatureLayout,
-        present: Bool[Tensor, "member 1 category"],
-        mode: Float[Tensor, "member 1 feature"],
-        seeds: Sequence[int],
-        dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        one_hot, embedded = layout.categorical(section)
+        layout, statistics = plan.layout, plan.known_statistics()
+        one_hot, embedded = layout.categorical(plan.preprocessing)
         columns = [*one_hot, *embedded]
-        sizes = torch.tensor([layout.category_counts[index] for index in columns])
-        offsets = sizes.cumsum(0) - sizes
-        present_by_column = torch.split(present, list(layout.category_counts), 2)
+        counts = torch.tensor([layout.category_counts[index] for index in columns])
+        offsets = counts.cumsum(0) - counts
+        present_by_column = torch.split(statistics["present"], list(layout.category_counts), 2)
         present = torch.cat([present_by_column[index] for index in columns], 2)
-        mode = (mode[..., columns].long() + offsets).repeat_interleave(sizes, 2)
-        self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("offsets", offsets, persistent=False)
+        mode = (statistics["mode"][..., columns].long() + offsets).repeat_interleave(counts, 2)
+        for name, values in (("columns", torch.tensor(columns)), ("counts", counts), ("offsets", offsets)):
+            self.register_buffer(name, values, persistent=False)
         self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
-        self.one_hot_columns, self.one_hot_width = len(one_hot), int(sizes[: len(one_hot)].sum())
+        self.one_hot_columns, self.one_hot_width = len(one_hot), int(counts[: len(one_hot)].sum())
         self.weight = None
         if embedded:
-            empty = torch.empty(int(sizes[len(one_hot) :].sum()), section.embedding_dim)
-            sources = [generator(seed, "embeddings") for seed in seeds]
+            empty = torch.empty(int(counts[len(one_hot) :].sum()), plan.preprocessing.embedding_dim)
+            sources = [generator(seed, "embeddings") for seed in plan.seeds]
             drawn = [nn.init.normal_(empty.clone(), generator=source) for source in sources]
-            self.weight = nn.Parameter(torch.stack(drawn).to(dtype))
+            self.weight = nn.Parameter(torch.stack(drawn).to(plan.dtype))
 
     def forward(
         self, codes: Codes

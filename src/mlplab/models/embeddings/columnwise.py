@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -47,8 +48,6 @@ class ColumnwiseEmbedding(nn.Module, ABC):
     """Whether the numeric columns themselves are left out."""
 
     parameter_group = "numeric_embeddings"
-    weight: Float[Tensor, "member number*feature width"]
-    bias: Float[Tensor, "member number width"]
 
     def __init__(self, numbers: int, features: int, width: int, seeds: Sequence[int], bound: float) -> None:
         super().__init__()
@@ -56,13 +55,12 @@ class ColumnwiseEmbedding(nn.Module, ABC):
         self.kept = numbers if self.REPLACES else 0
         sources = [generator(seed, "embeddings", 1) for seed in seeds]
         stacked = uniform((numbers * (features + 1), width), bound, sources)
-        self.weight = nn.Parameter(stacked[:, numbers:].clone())
-        self.bias = nn.Parameter(stacked[:, :numbers].clone())
+        self.weight: Float[Tensor, "member number*feature width"] = nn.Parameter(stacked[:, numbers:].clone())
+        self.bias: Float[Tensor, "member number width"] = nn.Parameter(stacked[:, :numbers].clone())
 
-    @property
-    def added(self) -> int:
-        """How many more columns the output has than the input."""
-        return self.numbers * self.width - self.kept
+    def sources(self, columns: Sequence[int]) -> list[int]:
+        """The column that each output comes from, given that of each input."""
+        return [*np.repeat(columns[: self.numbers], self.width).tolist(), *columns[self.kept :]]
 
     @abstractmethod
     def encode(self, column: Column) -> Features:
@@ -93,7 +91,7 @@ class ColumnwiseEmbedding(nn.Module, ABC):
             torch.unflatten(each, 0, (-1, numbers)) for each in planes
         )
         encoding = self.encoding(a, workspace)
-        output = workspace.new(x.width + self.added)
+        output = workspace.new(embedded + x.width - kept)
 
         def forward() -> None:
             encoding.forward(_by_column(x.values[..., :numbers], numbers))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -42,10 +43,9 @@ class PeriodicFeatures(nn.Module):
         self.numbers, self.width, self.scale = numbers, count, math.sqrt(2 / count)
         self.weight, self.bias = draw(numbers, count, seeds)
 
-    @property
-    def added(self) -> int:
-        """Number of features that are appended."""
-        return self.numbers * self.width
+    def sources(self, columns: Sequence[int]) -> list[int]:
+        """The column that each output comes from, given that of each input."""
+        return [*columns, *np.repeat(columns[: self.numbers], self.width).tolist()]
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """The input, followed by the features of each numeric column in turn."""
@@ -59,9 +59,9 @@ class PeriodicFeatures(nn.Module):
         ∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos; ∂L/∂w the same times x; ∂L/∂x also from x itself.
         """
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
-        numbers, inputs = self.numbers, x.width
-        angles, cosines = workspace.new(self.added), workspace.new(self.added)
-        output, factor = workspace.new(inputs + self.added), -TURN * self.scale
+        numbers, inputs, added = self.numbers, x.width, self.numbers * self.width
+        angles, cosines = workspace.new(added), workspace.new(added)
+        output, factor = workspace.new(inputs + added), -TURN * self.scale
         shape = *angles.values.shape[:2], numbers, self.width  # of views of features by their column
 
         def forward() -> None:

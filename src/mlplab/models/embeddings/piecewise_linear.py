@@ -29,14 +29,13 @@ class PiecewiseLinear(ColumnwiseEmbedding):
     """
 
     REPLACES = True
-    pieces: Float[Tensor, "member 4*number feature"]
 
     def __init__(self, knots: Knots, width: int, seeds: Sequence[int]) -> None:
         bins, numbers = knots.shape[1] - 1, knots.shape[2]
         super().__init__(numbers, 1 + bins, width, seeds, bound=width**-0.5)
         with torch.no_grad():
             torch.unflatten(self.weight, 1, (numbers, -1))[:, :, 1:] = 0
-        self.register_buffer("pieces", _pieces(knots.mT))
+        self.pieces: Float[Tensor, "member 4*number feature"] = nn.Buffer(_pieces(knots.mT))
 
     def terms(self, members: slice = slice(None)) -> tuple[Float[Tensor, "member number 1 feature"], ...]:
         """Slope, intercept, lower and upper limit of the features of some members."""
@@ -48,7 +47,7 @@ class PiecewiseLinear(ColumnwiseEmbedding):
         return torch.addcmul(intercept, column, slope).clamp(lower, upper)
 
     def encoding(self, planes: Buffer, workspace: Workspace) -> Encoding:
-        """The same; only what is not clamped has a gradient."""
+        """The features; only those that are not clamped have a gradient."""
         slope, intercept, lower, upper = self.terms(workspace.members)
         features = torch.unflatten(planes.values, 0, (-1, self.numbers))
 
@@ -63,7 +62,7 @@ class PiecewiseLinear(ColumnwiseEmbedding):
 
 
 def _pieces(knots: Float[Tensor, "member number knot"]) -> Float[Tensor, "member 4*number feature"]:
-    """Those of x, which is not clamped, and of the bins."""
+    """The `pieces` of x itself, which is not clamped, and of each bin."""
     limits, widths = torch.finfo(knots.dtype), knots.diff()
     rounding = 64 * limits.eps * torch.maximum(knots[..., 1:].abs(), knots[..., :-1].abs())
     slope = torch.where(widths > rounding.clamp(min=limits.tiny), 1 / widths, 0)

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Operation, Workspace
+from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Input, Operation, Workspace
 
 aten = torch.ops.aten
 
-Values = Float[Tensor, "member batch unit"]
 
 LARGEST_POWER = 40
 """mish(z) equals z to all digits of float64 from here on. e⁸⁰ fits into float32."""
@@ -29,8 +28,8 @@ class Function(NamedTuple):
             only `compute` needs.
     """
 
-    compute: Callable[..., Any]
-    derivative: Callable[..., Any]
+    compute: Callable[..., object]
+    derivative: Callable[..., object]
     buffer: Callable[[Workspace, int], Buffer] | None = None
 
 
@@ -91,7 +90,7 @@ OUT_OF_PLACE = {
 """Functions whose derivative needs z."""
 
 
-def elementwise(function: Callable[[Tensor], Tensor], x: Values) -> Values:
+def elementwise(function: Callable[[Tensor], Tensor], x: Input) -> Input:
     """Applies an elementwise function so that a member gets the same bits alone and anywhere in a stack.
 
     Vectorised code computes the last few values of a tensor one at a time, and may round them differently.
@@ -115,7 +114,7 @@ class Activation(nn.Module):
         super().__init__()
         self.names = tuple(names)
 
-    def forward(self, z: Values) -> Values:
+    def forward(self, z: Input) -> Input:
         """f(z)."""
         parts = [elementwise(getattr(nn.functional, name), z[part]) for name, part in self.parts()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -160,13 +159,12 @@ class ParametricActivation(Activation):
     """a = z + α(f(z) − z), with an α for each unit that is learned from 1 on (RealMLP, arXiv 2407.04491)."""
 
     parameter_group = "activations"
-    weight: Float[Tensor, "member 1 unit"]
 
     def __init__(self, names: Sequence[str], units: int) -> None:
         super().__init__(names)
-        self.weight = nn.Parameter(torch.ones(len(names), 1, units))
+        self.weight: Float[Tensor, "member 1 unit"] = nn.Parameter(torch.ones(len(names), 1, units))
 
-    def forward(self, z: Values) -> Values:
+    def forward(self, z: Input) -> Input:
         """z + α(f(z) − z)."""
         return torch.lerp(z, super().forward(z), self.weight)
 

@@ -6,10 +6,8 @@ import torch
 from jaxtyping import Float, Float64, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Workspace
+from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
 from mlplab.random_streams import generator
-
-Values = Float[Tensor, "member batch feature"]
 
 DRAWN_BYTES = 2**20
 """Random bits of the steps that are drawn at once, in bytes: few enough to stay in the processor's cache."""
@@ -18,9 +16,9 @@ DRAWN_BYTES = 2**20
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) with a separate rate and separate masks for each member.
 
-    Most of the time goes into random numbers, so each value gets only 8 random bits. Values equal to the
+    Most of the time goes into random numbers, so each value gets only 8 random bits. Input equal to the
     first 8 bits of the rate are decided by 8 more, which a row shares. So rates are exact to 2⁻¹⁶, but at
-    most 0.996. Values in different rows are dropped independently; within a row, the covariance of being
+    most 0.996. Input in different rows are dropped independently; within a row, the covariance of being
     dropped is at most 2⁻¹⁸.
 
     Args:
@@ -49,7 +47,7 @@ class Dropout(nn.Module):
         for name, values in _decisions((self.dropped[members] * factor).round()).items():
             getattr(self, name)[members] = values
 
-    def forward(self, x: Values) -> Values:
+    def forward(self, x: Input) -> Input:
         """Masks and rescales in training mode; returns the input otherwise."""
         if not self.training:
             return x
@@ -124,7 +122,7 @@ class Masks:
         unused: the bits, of values and of rows, of the masks that have been drawn and not yet filled in.
     """
 
-    def __init__(self, layer: Dropout, out: Values, members: slice = slice(None)) -> None:
+    def __init__(self, layer: Dropout, out: Input, members: slice = slice(None)) -> None:
         self.layer, self.out, self.members = layer, out, members
         self._decide = layer.remainder[members], layer.threshold[members], layer.scale[members]
         self.unused: list[tuple[UInt8[Tensor, "member batch feature"], UInt8[Tensor, "member batch 1"]]] = []

@@ -45,30 +45,19 @@ class SharedLinear(Linear):
     same for all heads; s is 1.
 
     Args:
-        r: of the first layer, whose input is the same for all heads; None: it is 1.
+        r: of each head. The input of the first layer is the same for all of them.
     """
 
-    r: HeadInputs
-    s: Float[Tensor, "member head output"]
-    bias: Float[Tensor, "member head output"]
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        seeds: Sequence[int],
-        index: int,
-        heads: int,
-        r: HeadInputs | None = None,
-    ) -> None:
-        super().__init__(in_features, out_features, seeds, index)
-        self.heads, self.is_first = heads, r is not None
-        self.r = nn.Parameter(torch.ones(len(seeds), heads, in_features) if r is None else r)
-        self.s = nn.Parameter(torch.ones(len(seeds), heads, out_features))
-        self.bias = nn.Parameter(self.bias.detach().repeat(1, heads, 1))
+    def __init__(self, inputs: int, outputs: int, seeds: Sequence[int], index: int, r: HeadInputs) -> None:
+        super().__init__(inputs, outputs, seeds, index)
+        self.heads, self.is_first, self.r = r.shape[1], index == 0, nn.Parameter(r)
+        self.s = nn.Parameter(torch.ones(len(seeds), self.heads, outputs))
+        self.bias: Float[Tensor, "member head output"] = nn.Parameter(
+            self.bias.detach().repeat(1, self.heads, 1)
+        )
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member row output"]:
-        """As one product of the rows of all heads."""
+        """(x ∘ r)W ∘ s + b: one product for the rows of all heads."""
         x = x.unsqueeze(2) if self.is_first else by_head(x, self.heads)
         product = padded_product((x * self.r.unsqueeze(1)).flatten(1, 2), self.weight)
         product = by_head(product, self.heads)
@@ -128,28 +117,23 @@ class SharedLinear(Linear):
 class SeparateLinear(nn.Module):
     """The output layer: a linear layer for each head, whose weights are drawn as in `Linear`."""
 
-    weight: Float[Tensor, "member headinput output"]
-    bias: Float[Tensor, "member head output"]
-
-    def __init__(
-        self, in_features: int, out_features: int, seeds: Sequence[int], index: int, heads: int
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, seeds: Sequence[int], index: int, heads: int) -> None:
         super().__init__()
         sources = [generator(seed, "weights", index) for seed in seeds]
-        drawn = uniform((heads, in_features + 1, out_features), in_features**-0.5, sources)
-        self.heads, self.fan_in = heads, in_features
-        self.weight = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
-        self.bias = nn.Parameter(drawn[:, :, -1].clone())
+        drawn = uniform((heads, inputs + 1, outputs), inputs**-0.5, sources)
+        self.heads, self.fan_in = heads, inputs
+        self.weight: Float[Tensor, "member headinput output"] = nn.Parameter(drawn[:, :, :-1].flatten(1, 2))
+        self.bias: Float[Tensor, "member head output"] = nn.Parameter(drawn[:, :, -1].clone())
 
     def forward(self, a: Float[Tensor, "member row input"]) -> Float[Tensor, "member row output"]:
-        """As a product for each head."""
+        """aW + b of each head."""
         rows = by_head(a, self.heads).transpose(1, 2).flatten(0, 1)
         weight = torch.unflatten(self.weight, 1, (self.heads, -1)).flatten(0, 1)
         z = torch.unflatten(padded_product(rows, weight), 0, (-1, self.heads)).transpose(1, 2)
         return (z + self.bias.unsqueeze(1)).flatten(1, 2)
 
     def operation(self, a: Buffer, workspace: Workspace) -> Operation:
-        """As in `Linear`, for each head."""
+        """z = aW + b of each head; ∂L/∂W = aᵀδ, ∂L/∂b = Σ δ, ∂L/∂a = δWᵀ, as in `Linear`."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         (members, _, outputs), heads, inputs = weight.shape, self.heads, a.width
         z, grad_a = workspace.new(outputs), workspace.gradient(inputs)

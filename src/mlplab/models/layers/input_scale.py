@@ -4,26 +4,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Workspace
-
-Columns = Float[Tensor, "member batch feature"]
+from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
 
 
 class InputScale(nn.Module):
     """x ∘ s, with factors s that are learned from 1 on.
 
-    Columns that matter grow quickly: one factor has the effect of a whole row of the first layer's weights
+    Input that matter grow quickly: one factor has the effect of a whole row of the first layer's weights
     (RealMLP, arXiv 2407.04491).
     """
 
     parameter_group = "input_scale"
-    weight: Float[Tensor, "member 1 feature"]
 
     def __init__(self, features: int, members: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(members, 1, features))
+        self.weight: Float[Tensor, "member 1 feature"] = nn.Parameter(torch.ones(members, 1, features))
 
-    def forward(self, x: Columns) -> Columns:
+    def forward(self, x: Input) -> Input:
         """x ∘ s."""
         return x * self.weight
 

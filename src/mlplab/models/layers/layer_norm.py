@@ -1,12 +1,9 @@
 """Layer norm."""
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Workspace
-
-Values = Float[Tensor, "member batch feature"]
+from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
 
 
 class LayerNorm(nn.Module):
@@ -18,7 +15,7 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(members, 1, features))
         self.bias = nn.Parameter(torch.zeros(members, 1, features))
 
-    def forward(self, x: Values) -> Values:
+    def forward(self, x: Input) -> Input:
         """γx̂ + β, with x̂ normalised over a row."""
         normed = nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps)
         return torch.addcmul(self.bias, normed, self.weight)

@@ -6,14 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlplab.models.backpropagation import Buffer, Operation, Workspace
+from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
 from mlplab.random_streams import generator
 
 
 def affine(
-    x: Float[Tensor, "member batch input"],
-    weight: Float[Tensor, "member input output"],
-    bias: Float[Tensor, "member 1 output"],
+    x: Input, weight: Float[Tensor, "member feature output"], bias: Float[Tensor, "member 1 output"]
 ) -> Float[Tensor, "member batch output"]:
     """One `baddbmm`; elementwise for a single input or output, which is faster.
 
@@ -60,16 +58,13 @@ class Linear(nn.Module):
         index: position of the layer in the network; layers with different indices draw different weights.
     """
 
-    weight: Float[Tensor, "member input output"]
-    bias: Float[Tensor, "member 1 output"]
-
     def __init__(self, in_features: int, out_features: int, seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
         self.fan_in = in_features
         sources = [generator(seed, "weights", index) for seed in seeds]
         stacked = uniform((in_features + 1, out_features), in_features**-0.5, sources)
-        self.weight = nn.Parameter(stacked[:, :-1].clone())
-        self.bias = nn.Parameter(stacked[:, -1:].clone())
+        self.weight: Float[Tensor, "member input output"] = nn.Parameter(stacked[:, :-1].clone())
+        self.bias: Float[Tensor, "member 1 output"] = nn.Parameter(stacked[:, -1:].clone())
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """xW + b."""
@@ -87,7 +82,7 @@ class Linear(nn.Module):
         return self._products(a, workspace, skip=skip)
 
     def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
-        """As matrix products; weights are padded with zeros to multiples of 4 rows and columns."""
+        """An operation of matrix products, with weights padded to multiples of 4 rows and columns."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         members, inputs, outputs = weight.shape
         below, right = -inputs % 4, -outputs % 4
@@ -122,7 +117,7 @@ class Linear(nn.Module):
         return Operation(z, forward, backward)
 
     def _elementwise(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
-        """With a single input or output, where elementwise products are faster."""
+        """An operation for a single input or output, where elementwise products are faster."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         _, inputs, outputs = weight.shape
         z, products = workspace.new(outputs), workspace.new(max(inputs, outputs)).values

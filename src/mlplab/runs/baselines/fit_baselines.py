@@ -17,7 +17,7 @@ from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model
 from mlplab.runs.baselines.training_data import Output, TrainingData, Weights, X
 from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
-from mlplab.training.scoring.scores import Scores, scores
+from mlplab.training.scoring.scores import Scores, Task, scores
 
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
 """The models of the baselines, in the order of results."""
@@ -58,7 +58,8 @@ class Baselines:
         weights, found = None if weight is None else weight[rows], dict[str, Scores]()
         for name in self.models:
             predicted = self.predict(name, x, rows)
-            found[name] = scores(predicted, y[rows], weights, self.classes, quantiles=self.quantiles)
+            task = Task(self.classes, quantiles=self.quantiles)
+            found[name] = scores(predicted, y[rows], weights, task)
             for level in interval_levels(self.quantiles)[:1]:
                 by_row = interval_scores(bounds_between(predicted, self.quantiles, level), y[rows], level)
                 found[name] |= mean_scores(by_row, weights, level)

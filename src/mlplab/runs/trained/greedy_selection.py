@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
 from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
-from mlplab.training.scoring.scores import scores
+from mlplab.training.scoring.scores import Task, scores
 
 Error = Callable[[Predicted, float], float]
 """Of predictions, and the threshold from which the second of two classes is predicted."""
@@ -54,12 +54,13 @@ def error_of(
     if metric == "log_loss":
         true = np.arange(len(y)), y[:, 0].astype(np.int64)
         return lambda predicted, _: float(-share @ np.log(predicted[true].clip(SMALLEST_PROBABILITY)))
+    task = Task(classes, quantiles=quantiles)
     if quantiles:
-        return lambda predicted, _: sign * scores(predicted, y, weight, quantiles=quantiles)[metric]
+        return lambda predicted, _: sign * scores(predicted, y, weight, task)[metric]
     if metric == "mae":
         return lambda predicted, _: float(np.mean(share @ abs(predicted - y)))
     if metric in ("rmse", STANDARDISED_RMSE):
         sd = np.sqrt(share @ (y - share @ y) ** 2)
         unit = np.where((sd > 0) & (metric != "rmse"), sd, 1)
         return lambda predicted, _: float(np.mean(np.sqrt(share @ (predicted - y) ** 2) / unit))
-    return lambda predicted, threshold: sign * scores(predicted, y, weight, classes, (), threshold)[metric]
+    return lambda predicted, threshold: sign * scores(predicted, y, weight, task, threshold)[metric]

@@ -21,7 +21,7 @@ from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed
-from mlplab.models import FeatureLayout, Network, build_network
+from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
 from mlplab.runs.versions import converted, unreadable
@@ -198,18 +198,13 @@ class TrainedRun:
         Raises:
             UserError: if a custom network class cannot be found, or its tensors have no member axis.
         """
-        members, schema = len(models), self.schema
-        seeds, targets, classes = [self.config.seed] * members, len(schema.targets), len(schema.classes)
-        layout = FeatureLayout(
-            schema.category_counts,
-            schema.missing,
-            targets=targets,
-            classes=classes,
-            quantiles=self.quantiles,
-        )
-        has_weights = self.config.data.class_weights != "none"
-        weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None
-        return build_network(models, seeds, layout, self._dtype, class_weight=weights).eval()
+        schema, weights = self.schema, None
+        if self.config.data.class_weights != "none":
+            weights = torch.ones(len(models), 1, len(schema.classes), dtype=torch.float64)
+        sizes = len(schema.targets), len(schema.classes), self.quantiles
+        layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
+        seeds = [self.config.seed] * len(models)
+        return build_network(NetworkPlan(models, seeds, layout, self._dtype, class_weight=weights)).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
         """Loads tensors of runs with the same `stack_key` into a network.

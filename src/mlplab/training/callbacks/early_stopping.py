@@ -19,12 +19,12 @@ class EarlyStopping(StackCallback):
     """Stops members whose monitored metric no longer improves.
 
     Args:
-        sections: of each member. Without a number of epochs as its patience, it does not stop.
+        sections: of each member. One whose patience is no number of epochs does not stop.
 
     Attributes:
         lowest: the lowest monitored metric of each member, negated if the highest is the best.
-        waited: its number of epochs without improvement.
-        network: the network's tensors, of stopped members from when they stopped.
+        waited: the number of epochs of each member without improvement.
+        network: the tensors of stopped members at the end of their training.
     """
 
     def __init__(self, sections: Sequence[Section]) -> None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
 STANDARD_ERRORS, FEWEST_ROWS = 3, 30
-"""By which the best epochs must be better, on so many validation rows."""
+"""How many standard errors better the best epochs must be, and on how many validation rows at least."""
+
+ByRow = Float64[Tensor, "member row"]
 
 
 class StageStopping(StackCallback):
@@ -36,26 +38,23 @@ class StageStopping(StackCallback):
 
     def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops runs where a stage has ended; not after the first one, nor in the last epoch."""
-        candidates = [run for run in range(len(self.configs)) if self._was_in_vain(run, stack)]
+        candidates = [run for run in range(len(self.configs)) if self._has_no_new_best(run, stack)]
         differences = self._differences(stack) if candidates else ()
         for run in candidates:
             if self._is_worse(_active_members(run, stack), stack, *differences):
                 stack.stopping.stop(stack.members(run), stack.module)
 
-    def _was_in_vain(self, run: int, stack: "StackTrainer") -> bool:
-        """Whether a stage has ended in which no network of a run had its best epoch."""
-        module, section = stack.module, self.configs[run]
-        if section.callbacks.early_stopping.patience != "auto":
+    def _has_no_new_best(self, run: int, stack: "StackTrainer") -> bool:
+        """Whether a stage ends with this epoch, and no network of a run had its best epoch in it."""
+        progress, section, members = stack.module.progress, self.configs[run], _active_members(run, stack)
+        if section.callbacks.early_stopping.patience != "auto" or not members:
             return False
-        ends, epoch = stage_ends(section.scheduler, module.progress.max_epochs), module.progress.epoch
-        members = _active_members(run, stack)
-        if not members or epoch not in ends[1:-1]:
+        ends, epoch = stage_ends(section.scheduler, progress.max_epochs), progress.epoch
+        if epoch not in ends[1:-1]:
             return False
         return bool((stack.best.epochs[members] <= ends[ends.index(epoch) - 1]).all())
 
-    def _differences(
-        self, stack: "StackTrainer"
-    ) -> tuple[Float64[Tensor, "member row"], Float64[Tensor, "member row"]]:
+    def _differences(self, stack: "StackTrainer") -> tuple[ByRow, ByRow]:
         """By how much the errors of validation rows are larger than in the best epochs; the rows' weights."""
         network, differences, weights = stack.module.network.eval(), [], []
         quantiles = stack.module.configs[0].quantiles
@@ -71,17 +70,12 @@ class StageStopping(StackCallback):
         return torch.cat(differences, 1).cpu(), torch.cat(weights, 1).cpu()
 
     @staticmethod
-    def _is_worse(
-        members: Sequence[int],
-        stack: "StackTrainer",
-        differences: Float64[Tensor, "member row"],
-        weights: Float64[Tensor, "member row"],
-    ) -> bool:
+    def _is_worse(members: Sequence[int], stack: "StackTrainer", differences: ByRow, weights: ByRow) -> bool:
         """The paired test for the members of a run; the same row of several members counts once."""
         rows = [stack.datamodule.val[member] for member in members]
         distinct, place = torch.unique(torch.cat(rows), return_inverse=True)
 
-        def by_row(values: Float64[Tensor, "member row"]) -> Float64[Tensor, " distinct"]:
+        def by_row(values: ByRow) -> Float64[Tensor, " distinct"]:
             parts = [values[member, : len(own)] for member, own in zip(members, rows, strict=True)]
             return values.new_zeros(len(distinct)).index_add(0, place, torch.cat(parts))
 

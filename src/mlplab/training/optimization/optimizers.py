@@ -9,7 +9,7 @@ each factor. The arithmetic is the same alone and in a stack.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, chain, groupby, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -19,14 +19,17 @@ from torch import Tensor, nn
 from mlplab import config
 from mlplab.models import ParameterKind, parameter_kinds
 from mlplab.models.backpropagation import VECTOR_SIZE
-from mlplab.training.optimization.schedules import (
-    TENSOR_DEVICES,
-    StepFactors,
-    StepValues,
-    step_numbers,
-    step_tensors,
+from mlplab.training.optimization.schedules import StepFactors, StepValues, step_values
+from mlplab.training.optimization.updates import (
+    Kernel,
+    Rows,
+    Settings,
+    adam,
+    clip_by_member,
+    decay_left,
+    sgd,
 )
-from mlplab.training.optimization.updates import Rows, Settings, adam, decay_by_tensor, sgd
+from mlplab.training.private_interfaces import unhooked
 
 ALIGNMENT = VECTOR_SIZE
 """Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
@@ -34,23 +37,25 @@ depends on the alignment of its matrices, and the last values of a vector may be
 member's must not depend on its position in a stack."""
 
 Factors = tuple[float, float]
-"""Of the learning rate and of the weight decay."""
+"""The factor of the learning rate, and that of the weight decay."""
 
 
 class Group(NamedTuple):
     """What one call updates: parameters with the same factors, of members with the same settings and rates.
 
     Args:
-        first: the first of these members.
+        example: one of these members.
         lr_factor: of their learning rate.
         weight_decay: before what changes from step to step.
+        update: updates `rows`.
     """
 
     settings: Settings
-    first: int
+    example: int
     lr_factor: float
     weight_decay: float
     rows: Rows
+    update: Kernel
 
 
 class MemberOptimizer(torch.optim.Optimizer):
@@ -66,7 +71,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     Args:
         network: its parameters are of shape `[member, row, column]`.
         settings: all of SGD or all of Adam and AdamW.
-        parts: of the members, which are updated one after another.
+        parts: slices of the members, which are updated one after another.
 
     Attributes:
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
@@ -96,47 +101,38 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.zero_grad()
         self._kinds = [each.model_dump_json(exclude={"lr"}) for each in settings]
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
-        self._factors: StepFactors = self._base_lr.new_empty(1, 0, len(settings))
-        self._parts = list(parts)
+        self._factors: StepFactors = self._base_lr.new_empty(1, 0, len(settings))  # with lr itself
+        self.parts = list(parts)
         self._together: list[list[list[int]]] = []
         self.groups: list[list[Group]] = []
-        self._values: list[StepValues] = []
+        self._step_values: list[StepValues] = []
         self._next = 0
 
     def set_factors(self, factors: StepFactors | None, done: int = 0) -> None:
-        """Sets those of an epoch's steps. None: they are those of the epoch before.
-
-        `done` steps of the epoch have been made already.
-        """
+        """Sets the factors of an epoch's steps, of which `done` have been made; None: they stay the same."""
         self._next = done
         if factors is not None:
             self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
-            self._group()
-        before, weights = self.steps - done, self.rows["weights"]
-        if weights.device.type in TENSOR_DEVICES:
-            self._values = step_tensors(self._factors, before, weights)
-        else:
-            self._values = step_numbers(self._factors, before)
+            self._group_members()
+        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"])
 
-    def _group(self) -> None:
+    def _group_members(self) -> None:
         """Puts together the members of each part that one call updates."""
         together, rates = [], [each.numpy().tobytes() for each in self._factors.unbind(2)]
-        for part in self._parts:
-            groups: dict[Any, list[int]] = defaultdict(list)
+        for part in self.parts:
+            alike = defaultdict[tuple[str, bytes], list[int]](list)
             for member in range(len(self.settings))[part]:
-                groups[self._kinds[member], rates[member]].append(member)
-            together.append([*groups.values()])
+                alike[self._kinds[member], rates[member]].append(member)
+            together.append([*alike.values()])
         if together != self._together:
             self._together = together
-            self.groups = [
-                [group for members in part for group in self._groups(members)] for part in together
-            ]
+            self.groups = [[*chain.from_iterable(map(self._groups_of, part))] for part in together]
 
-    def _groups(self, members: Sequence[int]) -> Iterator[Group]:
-        """Those of members with the same settings, one for each factor of theirs."""
+    def _groups_of(self, members: Sequence[int]) -> Iterator[Group]:
+        """The groups of members with the same settings: one for each pair of factors of their parameters."""
         settings, ranges = self.settings[members[0]], defaultdict[Factors, list[slice]](list)
-        for factors, adjacent in groupby(self._columns, lambda each: _factors(settings, each[0])):
+        for factors, adjacent in groupby(self._columns, lambda each: parameter_factors(settings, each[0])):
             bounds = [bound for _, columns in adjacent for bound in columns]
             ranges[factors].append(slice(bounds[0], bounds[-1]))
         for (lr, decay), columns in ranges.items():
@@ -144,13 +140,15 @@ class MemberOptimizer(torch.optim.Optimizer):
                 name: [values[member, each] for member in members for each in columns]
                 for name, values in self.rows.items()
             }
-            yield Group(settings, members[0], lr, settings.weight_decay * decay, rows)
+            kernel = sgd(settings, rows) if isinstance(settings, config.Sgd) else adam(settings, rows)
+            yield Group(settings, members[0], lr, settings.weight_decay * decay, rows, kernel)
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
         """Learning rates of the last step."""
         return self._factors[0, self._next - 1]
 
+    @unhooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates all parameters; returns the value of `closure`. Hooks for steps are not called."""
         with torch.enable_grad():
@@ -159,8 +157,8 @@ class MemberOptimizer(torch.optim.Optimizer):
             for parameter, gradient in zip(self.parameters, self._views["gradients"], strict=True):
                 if parameter.grad is not gradient:  # replaced by a custom callback
                     gradient.zero_() if parameter.grad is None else gradient.copy_(parameter.grad)
-            for part in range(len(self._parts)):
-                self.update(part, self.values())
+            for part in range(len(self.parts)):
+                self.update(part, self.step_values())
             self.advance(1)
             self._show_lr()
         return result
@@ -170,26 +168,24 @@ class MemberOptimizer(torch.optim.Optimizer):
         if self._next < self._factors.shape[1]:
             self.param_groups[0]["lr"] = self._factors[0, self._next].mean().item()
 
-    def values(self, ahead: int = 0) -> StepValues:
-        """Those of the next step, or of one so many steps ahead."""
-        return self._values[self._next + ahead]
+    def step_values(self, ahead: int = 0) -> StepValues:
+        """The values of the next step, or of one that is so many steps `ahead` of it."""
+        return self._step_values[self._next + ahead]
 
     def update(self, part: int, values: StepValues) -> None:
         """Updates a part of the members by the gradients in `rows`, in a step with these values.
 
         `advance` must follow.
         """
-        number, share, rates, *changes = values
-        for settings, first, lr_factor, weight_decay, rows in self.groups[part]:
-            lr, decay = rates[first] * lr_factor, weight_decay
-            if changes and decay:
-                decay = decay_by_tensor(settings, lr, decay * changes[0][first], rows)
-            if isinstance(settings, config.Sgd):
-                sgd(settings, lr, decay, rows)
-            else:
-                adam(settings, lr, decay, number, rows)
+        number, share, rates, regularization = values
+        for settings, example, lr_factor, weight_decay, rows, update in self.groups[part]:
+            lr, decay = rates[example] * lr_factor, weight_decay
+            if regularization is not None and decay:
+                decay = decay_left(settings, lr, decay * regularization[example], rows)
+            numbers = () if isinstance(settings, config.Sgd) else ([number] * len(rows["weights"]),)
+            update(*numbers, lr=lr, weight_decay=decay)
         if self.has_average:
-            members = self._parts[part]
+            members = self.parts[part]
             self.rows["average"][members].lerp_(self.rows["weights"][members], share)
 
     def advance(self, steps: int) -> None:
@@ -197,7 +193,10 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.steps += steps
         self._next += steps
 
-    step.hooked = True  # type: ignore[attr-defined]  # or torch wraps it for its profiler and for hooks: 40 µs
+    def clip(self, max_norm: float | None) -> None:
+        """Clips the norm of each member's gradient to this one; None: not at all."""
+        if max_norm is not None:
+            clip_by_member([each.grad for each in self.parameters if each.grad is not None], max_norm)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""
@@ -253,8 +252,8 @@ def unpacked(rows: Float[Tensor, "member *step weight"], parameters: Sequence[Te
     return [part[..., : each[0].numel()].view(*part.shape[:-1], *each.shape[1:]) for part, each in columns]
 
 
-def _factors(settings: Settings, kind: ParameterKind) -> Factors:
-    """Those of a parameter of this kind.
+def parameter_factors(settings: Settings, kind: ParameterKind) -> Factors:
+    """The factors of a parameter's learning rate and weight decay.
 
     With `lr_by_fan_in`, W = V/√n, and V is updated as usual (see `config.Adam`). Adam adds weight_decay × V
     to the gradient of V, which is that of W over √n. AdamW takes off a share lr × weight_decay of V and of W.

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from mlplab import config
@@ -21,31 +21,38 @@ STAGES = 6
 """Stages of training without cycles."""
 
 StepFactors = Float64[Tensor, "factor step member"]
-"""Of each member's learning rate in the steps of an epoch, and, unless they are always 1, of its weight decay
-and dropout rate."""
-
-StepValues = tuple[Any, ...]
-"""A step's number, its share in the weight average, each member's learning rate, and, unless they are always
-1, the factors of weight decay and dropout rates."""
+"""Factors in the steps of an epoch: of each member's learning rate, and, unless it is always 1, of its weight
+decay and dropout rate."""
 
 TENSOR_DEVICES = {"cuda"}
-"""Types of devices where these values are tensors, which CUDA graphs can read (`step_graphs.py`)."""
+"""Types of devices where `StepValues` are tensors, which CUDA graphs can read (`step_graphs.py`)."""
 
 
-class Schedules:
-    """The schedules of members."""
+class StepValues(NamedTuple):
+    """What changes from step to step; values by member are numbers, or a tensor on `TENSOR_DEVICES`.
 
-    def __init__(self, sections: Sequence[config.Schedule]) -> None:
-        self.sections = list(sections)
-        constant = config.ConstantSchedule(name="constant")
-        self.are_constant = all(section == constant for section in sections)
+    Args:
+        number: that of the step, counted from 1, in float32.
+        average_share: the share in the weight average of the weights after the step.
+        lr: the learning rate of each member.
+        regularization: the factor of each member's weight decay and dropout rate; None: they do not change.
+    """
 
-    def factors(self, progress: Progress, *, is_first: bool) -> StepFactors | None:
-        """The factors of the steps of the next epoch; None if they are those of the epoch before."""
-        if self.are_constant and not is_first:
-            return None
-        done = progress.epoch * progress.steps + torch.arange(progress.steps, dtype=torch.float64)
-        return step_factors(self.sections, done / (progress.max_epochs * progress.steps), progress.epoch)
+    number: Float32[Tensor, ""]
+    average_share: float | Tensor
+    lr: Sequence[float] | Tensor
+    regularization: Sequence[float] | Tensor | None = None
+
+
+def epoch_factors(
+    schedules: Sequence[config.Schedule], progress: Progress, *, anew: bool
+) -> StepFactors | None:
+    """The factors of the next epoch's steps; None if they stay those of the epoch before, unless `anew`."""
+    is_constant = (each.name == "constant" and each.regularization == "constant" for each in schedules)
+    if not anew and all(is_constant):
+        return None
+    done = progress.epoch * progress.steps + torch.arange(progress.steps, dtype=torch.float64)
+    return step_factors(schedules, done / (progress.max_epochs * progress.steps), progress.epoch)
 
 
 def step_factors(schedules: Sequence[config.Schedule], progress: Done, epoch: int) -> StepFactors:
@@ -88,10 +95,10 @@ def coslog(progress: Done, cycles: int) -> Done:
 
 
 def stage_ends(schedule: config.Schedule, epochs: int) -> list[int]:
-    """The last epochs of the stages of training, each twice as long as the one before.
+    """The last epoch of each stage of training; a stage is twice as long as the one before.
 
-    They are the cycles of the learning rate, at whose ends it is lowest, or `STAGES` stages; fewer of them in
-    few epochs.
+    Stages are the cycles of the learning rate, at whose ends it is lowest. Schedules without cycles have
+    `STAGES` of them; with few epochs, there are fewer.
     """
     stages = schedule.cycles if isinstance(schedule, config.CoslogSchedule) else STAGES
     return sorted({-(-epochs * (2**stage - 1) // (2**stages - 1)) for stage in range(1, stages + 1)})
@@ -104,31 +111,17 @@ def _regularization(schedule: config.Schedule, progress: Done) -> Done:
     return (1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2
 
 
-def average_share(number: Any) -> Any:
-    """Of the weights after a step, in their average."""
-    return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
-
-
-def step_numbers(factors: StepFactors, before: int) -> list[StepValues]:
-    """The values of an epoch's steps, before which so many have been made.
+def step_values(factors: StepFactors, before: int, weights: Tensor) -> list[StepValues]:
+    """The values of an epoch's steps.
 
     Args:
-        factors: with the learning rates themselves.
+        factors: with the learning rates themselves in place of their factors.
+        before: the number of steps that were made before.
+        weights: what the values are for; its kernels read the number and tensors of rates in float32.
     """
-    by_step = enumerate(zip(*factors.tolist(), strict=True), before + 1)
-    return [(number, average_share(number), *each) for number, each in by_step]
-
-
-def step_tensors(
-    factors: StepFactors, before: int, weights: Float[Tensor, "member weight"]
-) -> list[StepValues]:
-    """The same, as tensors where the weights are.
-
-    The kernels of the updates read the number and the learning rate as float32 there.
-    """
-    lr, *regularization = factors
-    numbers, single = torch.arange(before + 1, before + 1 + len(lr), dtype=torch.float64), torch.float32
-    columns = [(numbers, single), (average_share(numbers), weights.dtype), (lr, single)]
-    columns += [(each, each.dtype) for each in regularization]
-    moved = (values.to(weights.device, dtype, non_blocking=True) for values, dtype in columns)
-    return [*zip(*moved, strict=True)]
+    numbers = torch.arange(before + 1, before + 1 + factors.shape[1])
+    shares = (AVERAGE_EXPONENT + 1) / (numbers.double() + AVERAGE_EXPONENT)
+    if weights.device.type not in TENSOR_DEVICES:
+        return [*map(StepValues, numbers.float(), shares.tolist(), *factors.tolist())]
+    columns = numbers.float(), shares.to(weights.dtype), factors[0].float(), *factors[1:]
+    return [*map(StepValues, *(values.to(weights.device, non_blocking=True) for values in columns))]

@@ -1,7 +1,7 @@
 """Updates of weights by their gradients: torch's fused kernels, and clipping by member."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -15,14 +15,17 @@ Settings = config.ResolvedOptimizer
 Rows = Mapping[str, list[Tensor]]
 """The rows of some members, or some columns of them, by name."""
 
+Kernel = Callable[..., None]
+"""Updates rows, given the keywords `lr` and `weight_decay`."""
 
-def decay_by_tensor(settings: Any, lr: Any, decay: Any, rows: Rows) -> float:
-    """Returns the weight decay that is left to the kernels, given that of a step.
+
+def decay_left(settings: Settings, lr: float | Tensor, decay: float | Tensor, rows: Rows) -> float:
+    """The weight decay of a step that is left to the kernels.
 
     They take a number, which a CUDA graph would repeat at each step. So a tensor is applied here.
     """
     if not isinstance(decay, Tensor):
-        return float(decay)
+        return decay
     for weights, gradient in zip(rows["weights"], rows["gradients"], strict=True):
         if settings.name == "adamw":
             weights.mul_(1 - lr * decay)
@@ -31,44 +34,25 @@ def decay_by_tensor(settings: Any, lr: Any, decay: Any, rows: Rows) -> float:
     return 0.0
 
 
-def sgd(settings: Any, lr: Any, weight_decay: float, rows: Rows) -> None:
+def sgd(settings: config.Sgd, rows: Rows) -> Kernel:
     """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
-    fused_sgd(
-        rows["weights"],
-        rows["gradients"],
-        rows["momentum"] if settings.momentum else [],
-        weight_decay=weight_decay,
-        momentum=settings.momentum,
-        lr=lr,
-        dampening=0.0,
-        nesterov=settings.nesterov,
-        maximize=False,
-        is_first_step=False,  # the momentum is 0 then, which gives the same
-    )
+    momentum = rows["momentum"] if settings.momentum else []
+    # At the first step, the momentum is 0, which gives the same.
+    fixed = {"dampening": 0.0, "maximize": False, "is_first_step": False}
+    options = {"momentum": settings.momentum, "nesterov": settings.nesterov, **fixed}
+    return partial(fused_sgd, rows["weights"], rows["gradients"], momentum, **options)
 
 
-def adam(settings: Any, lr: Any, weight_decay: float, number: int | Tensor, rows: Rows) -> None:
+def adam(settings: config.Adam[config.Resolved], rows: Rows) -> Kernel:
     """Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
     AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
+    The first argument of the kernel is the number of the step, for each tensor.
     """
-    weights = rows["weights"]
-    step = number if isinstance(number, Tensor) else torch.full((), number, dtype=torch.float32)
-    (fused_adamw if settings.name == "adamw" else fused_adam)(
-        weights,
-        rows["gradients"],
-        rows["mean"],
-        rows["square"],
-        [],
-        [step] * len(weights),
-        lr=lr,
-        beta1=settings.betas[0],
-        beta2=settings.betas[1],
-        weight_decay=weight_decay,
-        eps=settings.eps,
-        amsgrad=False,
-        maximize=False,
-    )
+    beta1, beta2 = settings.betas
+    options = {"beta1": beta1, "beta2": beta2, "eps": settings.eps, "amsgrad": False, "maximize": False}
+    tensors = [*(rows[name] for name in ("weights", "gradients", "mean", "square")), list[Tensor]()]
+    return partial(fused_adamw if settings.name == "adamw" else fused_adam, *tensors, **options)
 
 
 def clip_by_member(gradients: Sequence[Float[Tensor, "member _ _"]], max_norm: float) -> None:

@@ -11,11 +11,15 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
-from mlplab.conformal.residuals import effective_rows
+from mlplab.conformal.residuals import Column
 from mlplab.data.batches.loader import Batch
+from mlplab.effective_rows import effective_rows
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.losses import row_errors
+from mlplab.training.scoring.scores import Weight
+
+Numbers = Int64[Tensor, " row"]
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
@@ -40,23 +44,29 @@ _HALVINGS = 24
 """How often the range of log T is halved: to 4e-7."""
 
 
-class HeldOutOutputs(NamedTuple):
+class HeldOut(NamedTuple):
     """What the members of a network output for the rows that they hold out, on the scale of the loss.
 
     Args:
         z, u: the outputs of the body and of the linear path, if there is one.
         y, weight: the rows' targets, in their own units, and weights.
+        rows: the numbers of each member's rows; what follows them in the tensors is padding.
     """
 
     z: Float[Tensor, "member row output"]
     u: Float[Tensor, "member row output"] | None
     y: Float64[Tensor, "member row target"]
     weight: Float[Tensor, "member row 1"] | None
+    rows: Sequence[Int64[Tensor, " _"]]
+
+    def of_members(self, values: Float[Tensor, "member row *column"], members: Sequence[int]) -> Tensor:
+        """The values of the rows of some members, one after another."""
+        return torch.cat([values[member, : len(self.rows[member])] for member in members])
 
 
 @torch.inference_mode()
-def held_out_outputs(network: Network, batches: Iterable[Batch]) -> HeldOutOutputs:
-    """Those of the validation rows of all members; in order, and with padding."""
+def held_out_outputs(network: Network, batches: Iterable[Batch], rows: Sequence[Tensor]) -> HeldOut:
+    """The outputs of a network for batches of all members' validation rows, which have these numbers."""
     device, path = network.eval().preprocessing.impute_value.device, network.linear_path
     parts = []
     for batch in batches:
@@ -64,16 +74,11 @@ def held_out_outputs(network: Network, batches: Iterable[Batch]) -> HeldOutOutpu
         z, inputs = network.forward_body(moved.x)
         parts.append((z, None if path is None else path(inputs), moved.y, moved.row_weight))
     joined = [None if part[0] is None else torch.cat(part, 1) for part in zip(*parts, strict=True)]
-    return HeldOutOutputs(*joined)  # type: ignore[arg-type]
+    return HeldOut(*[*joined, rows])  # type: ignore[arg-type]
 
 
 @torch.inference_mode()
-def linear_shares(
-    network: Network,
-    held_out: HeldOutOutputs,
-    rows: Sequence[Int64[Tensor, " _"]],
-    runs: Sequence[Sequence[int]],
-) -> list[float]:
+def linear_shares(network: Network, held_out: HeldOut, runs: Sequence[Sequence[int]]) -> list[float]:
     """The share of each run with the lowest error of the rows that its members hold out; the lowest such.
 
     This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss,
@@ -81,25 +86,24 @@ def linear_shares(
     absolute error: a few outliers decide about squared errors.
 
     Args:
-        rows: the numbers of each member's rows; what follows them is padding.
         runs: the members of each run, whose rows are taken together.
     """
-    z, u, y, weight = held_out
+    z, u, y, weight, rows = held_out
     path, transform = network.linear_path, network.preprocessing.target_transform
     assert path is not None
     assert u is not None
     target, weight = transform.transform(y), transform.loss_weight(y, weight)
-    weighted = held_out._replace(weight=weight)
     errors = np.empty((len(SHARES), len(runs)))
     for place, share in enumerate(SHARES):
         combined = path.combine(z, u, share)
         if isinstance(transform, ClassProbabilities):
-            fitted = temperatures(combined, weighted, rows, runs, MOST_ROWS)
-            temperature = torch.ones(len(z), 1, 1, dtype=torch.float64)
-            for members, of_run in zip(runs, fitted, strict=True):
+            weighted, temperature = (
+                held_out._replace(z=combined, weight=weight),
+                transform.temperature.clone(),
+            )
+            for members, of_run in zip(runs, temperatures(weighted, runs, MOST_ROWS), strict=True):
                 temperature[members] = of_run
-            log_probability = (combined.double() / temperature.to(z.device)).log_softmax(2)
-            error = -log_probability.gather(2, y.long())
+            error = -(combined.double() / temperature).log_softmax(2).gather(2, y.long())
         else:
             error = row_errors(combined, target, transform.quantiles).double().unsqueeze(2)
         error = error if weight is None else error * weight
@@ -125,41 +129,29 @@ def mean_weights(error: Float64[np.ndarray, " member"], activations: Sequence[st
     return (weight if np.isfinite(weight).all() else np.full(len(error), 1 / len(error))).tolist()
 
 
-def temperatures(
-    z: Float[Tensor, "member row class"],
-    held_out: HeldOutOutputs,
-    rows: Sequence[Int64[Tensor, " _"]],
-    runs: Sequence[Sequence[int]],
-    most: int | None = None,
-) -> Float64[Tensor, " run"]:
+def temperatures(held_out: HeldOut, runs: Sequence[Sequence[int]], most: int | None = None) -> list[float]:
     """The temperature of each run, by `fit_temperature`.
 
     Args:
-        z: the networks' outputs for the rows that they hold out.
-        rows: the numbers of each member's rows; what follows them is padding.
         runs: the members of each run, whose rows are taken together.
         most: of more rows, every second, third and so on is used.
     """
-    weight = torch.ones_like(held_out.y) if held_out.weight is None else held_out.weight.double()
+    weights = torch.ones_like(held_out.y) if held_out.weight is None else held_out.weight.double()
 
     def fit(members: Sequence[int]) -> float:
-        row = torch.cat([rows[member] for member in members])
-        step = 1 if most is None else max(1, ceil(len(row) / most))
+        row = torch.cat([held_out.rows[member] for member in members])
+        used = slice(None, None, 1 if most is None else max(1, ceil(len(row) / most)))
+        z, y, weight = (
+            held_out.of_members(each, members)[used] for each in (held_out.z, held_out.y, weights)
+        )
+        return fit_temperature(z, y[:, 0].long(), weight[:, 0], row[used])
 
-        def of_run(values: Tensor) -> Tensor:
-            return torch.cat([values[member, : len(rows[member])] for member in members])[::step]
-
-        return fit_temperature(of_run(z), of_run(held_out.y)[:, 0].long(), of_run(weight)[:, 0], row[::step])
-
-    return torch.tensor([fit(members) for members in runs], dtype=torch.float64)
+    return [*map(fit, runs)]
 
 
 @np.errstate(invalid="ignore")  # logits may be infinite
 def fit_temperature(
-    logits: Float[Tensor, "row class"],
-    target: Int64[Tensor, " row"],
-    weight: Float[Tensor, " row"],
-    row: Int64[Tensor, " row"],
+    logits: Float[Tensor, "row class"], target: Numbers, weight: Float[Tensor, " row"], row: Numbers
 ) -> float:
     """The most probable temperature T of `softmax(logits / T)`, given the targets and a prior around T = 1.
 
@@ -193,10 +185,7 @@ def fit_temperature(
 
 
 def best_threshold(
-    probability: Float64[np.ndarray, " row"],
-    positive: Bool[np.ndarray, " row"],
-    weight: Float[np.ndarray, " row"] | None,
-    metric: ThresholdMetric,
+    probability: Column, positive: Bool[np.ndarray, " row"], weight: Weight, metric: ThresholdMetric
 ) -> float:
     """The threshold with the highest balanced accuracy, or F1 of the positive rows, on some rows.
 

@@ -2,21 +2,26 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from mlplab import config
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
-from mlplab.models.targets import TargetTransform
-from mlplab.training.scoring.losses import Loss, Outputs, Terms, build_loss
-from mlplab.training.scoring.metrics import Metrics, build_metrics
+from mlplab.models.targets import Outputs, TargetTransform
+from mlplab.training.run import Configs
+from mlplab.training.scoring.losses import Loss, Terms, build_loss
+from mlplab.training.scoring.mean_predictions import OfMembers
+from mlplab.training.scoring.metrics import Metrics, build_metrics, by_target
 
 Values = dict[str, Float[Tensor, " member"]]
+
+
+def on_cpu(values: Values) -> Values:
+    """Values of one type on the CPU, where they get in one transfer."""
+    return dict(zip(values, torch.stack([*values.values()]).cpu().unbind(), strict=True))
 
 
 class Mean:
@@ -58,21 +63,18 @@ class Evaluation(torch.nn.Module):
         super().__init__()
         self.loss, self.losses, self.targets = loss, Mean(), schema.targets
         counts = torch.tensor(rows)
-        sizes = sorted(set(rows))
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
-        for size in sizes:
+        for size in sorted(set(rows)):
             members = (counts == size).nonzero().flatten()
             of_members = [thresholds[member] for member in members.tolist()]
             metrics = build_metrics(len(members), len(schema.targets), len(schema.classes), of_members)
-            self.groups.append((size, members if len(sizes) > 1 else slice(None), metrics))
+            self.groups.append((size, members if len(members) < len(rows) else slice(None), metrics))
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
 
     @classmethod
-    def of(
-        cls, configs: Sequence[config.ResolvedConfig], rows: Sequence[int], schema: Schema
-    ) -> "Evaluation":
-        """That of members with these configurations, at 0.5 where the threshold is not chosen yet."""
+    def of(cls, configs: Configs, rows: Sequence[int], schema: Schema) -> "Evaluation":
+        """An evaluation of members with these configurations; a threshold to be chosen later is 0.5."""
         thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
         return cls(build_loss([run.loss for run in configs]), rows, schema, thresholds)
 
@@ -92,9 +94,7 @@ class Evaluation(torch.nn.Module):
                 metrics.update(scored[members, :rows], batch.y[members, :rows], weight)
         self._rows_seen += z.shape[1]
 
-    def score(
-        self, network: Network, batches: Iterable[Batch]
-    ) -> tuple[Values, Float64[np.ndarray, "member row output"]]:
+    def score(self, network: Network, batches: Iterable[Batch]) -> tuple[Values, OfMembers]:
         """Loss and metrics of a network over batches, and its predictions, those of padding too."""
         preprocessing, predicted = network.eval().preprocessing, []
         transform, device = preprocessing.target_transform, preprocessing.impute_value.device
@@ -106,18 +106,19 @@ class Evaluation(torch.nn.Module):
                 predicted.append(transform.inverse_transform(z))
         return self.compute_and_reset(transform), torch.cat(predicted, 1).cpu().numpy()
 
+    def named(self, prefix: str, network: Network) -> Values:
+        """`compute_and_reset` of a network, with a prefix in front of all names."""
+        found = self.compute_and_reset(network.preprocessing.target_transform)
+        return {prefix + name: value for name, value in found.items()}
+
     def compute_and_reset(self, transform: TargetTransform) -> Values:
         """The metrics over all batches added."""
         loss = self.loss.in_target_units(self.losses.compute(), transform)
         values = {"loss": loss}
         for _, members, metrics in self.groups:
-            for name, value in metrics.compute().items():
-                by_target = value.reshape(-1, len(self.targets))  # torchmetrics squeezes single numbers
-                columns = {name: by_target.mean(1)}
-                if len(self.targets) > 1:
-                    names = [f"{name}/{target}" for target in self.targets]
-                    columns |= dict(zip(names, by_target.unbind(1), strict=True))
-                for key, column in columns.items():
+            for name, value in metrics.compute().items():  # torchmetrics squeezes single numbers
+                found = by_target(name, value.reshape(-1, len(self.targets)), self.targets)
+                for key, column in found.items():
                     values.setdefault(key, torch.empty_like(loss))[members] = column
             metrics.reset()
         self.losses, self._rows_seen = Mean(), 0

@@ -16,9 +16,8 @@ from torch.autograd.function import once_differentiable
 from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.models.layers.activation import elementwise
-from mlplab.models.targets import TargetTransform
+from mlplab.models.targets import Outputs, TargetTransform
 
-Outputs = Float[Tensor, "member batch output"]
 Targets = Float[Tensor, "member batch target"]
 MemberLosses = Float[Tensor, " member *step"]
 
@@ -38,9 +37,7 @@ class Loss:
     derivative: Callable[[Outputs, Targets], Outputs]
     degree: int
 
-    def in_target_units(
-        self, losses: Float[Tensor, " member"], transform: TargetTransform
-    ) -> Float64[Tensor, " member"]:
+    def in_target_units(self, losses: MemberLosses, transform: TargetTransform) -> Float64[Tensor, " member"]:
         """Converts losses to the target's own units; those of classes and of several targets have none."""
         return losses.double() * transform.unit**self.degree
 
@@ -78,9 +75,7 @@ def pinball(z: Outputs, y: Targets, level: Float[Tensor, " output"]) -> Outputs:
 
 
 def row_errors(
-    predicted: Float[Tensor, "member batch output"],
-    y: Float[Tensor, "member batch target"],
-    quantiles: Sequence[float] = (),
+    predicted: Outputs, y: Targets, quantiles: Sequence[float] = ()
 ) -> Float[Tensor, "member batch"]:
     """The absolute error of each row, or its pinball loss, summed over outputs; or its log loss."""
     if quantiles:
@@ -137,11 +132,7 @@ def _column(values: Sequence[float]) -> Callable[[torch.device, torch.dtype], Fl
 
 
 LOSSES: dict[str, Callable[[Any], Loss]] = {
-    "mse": mse,
-    "mae": mae,
-    "huber": huber,
-    "quantile": quantile,
-    "cross_entropy": cross_entropy,
+    loss.__name__: loss for loss in (mse, mae, huber, quantile, cross_entropy)
 }
 """By their names in the configuration; each function takes the sections of all members."""
 
@@ -164,11 +155,11 @@ class Terms(NamedTuple):
 
     y: Float[Tensor, "member *step batch target"]
     weight: Float[Tensor, "member *step batch 1"] | None
-    divisor: Float[Tensor, " member *step"] | int
+    divisor: Float[Tensor, " member *step"]
 
     @classmethod
     def of(cls, batch: Batch, transform: TargetTransform) -> "Terms":
-        """Those of a batch or a block."""
+        """What the losses of a batch or a block depend on."""
         y = _without_steps(batch.y)
         row_weight = None if batch.row_weight is None else _without_steps(batch.row_weight)
         weight = transform.loss_weight(y, row_weight)
@@ -176,17 +167,15 @@ class Terms(NamedTuple):
         target = transform.transform(y).view(batch.y.shape)
         rows, targets = target.shape[-2:]
         if weight is None:
-            return cls(target, None, rows * targets)
+            return cls(target, None, target.new_full(target.shape[:-2], rows * targets))
         weight = weight.view(*batch.y.shape[:-1], 1).to(target.dtype)
         sums = weight.sum((-2, -1)) if total is None else total.to(weight.dtype)
         return cls(target, weight, sums.clamp(min=torch.finfo(weight.dtype).tiny) * targets)
 
     def steps(self, chosen: slice) -> "Terms":
-        """Those of some steps of a block."""
-        weight, divisor = (
-            each[:, chosen] if isinstance(each, Tensor) else each for each in (self.weight, self.divisor)
-        )
-        return Terms(self.y[:, chosen], weight, divisor)  # type: ignore[arg-type]
+        """What the losses of some steps of a block depend on."""
+        weight = None if self.weight is None else self.weight[:, chosen]
+        return Terms(self.y[:, chosen], weight, self.divisor[:, chosen])
 
     def losses(self, loss: Loss, z: Float[Tensor, "member *step batch output"]) -> MemberLosses:
         """Σ wl/divisor over a member's rows, with the losses l of each, given the network's outputs."""
@@ -195,10 +184,8 @@ class Terms(NamedTuple):
 
     def share(self) -> Float[Tensor, "member *step _ 1"]:
         """w/divisor: the derivative of `losses` is this times that of each row's loss."""
-        share = (self.y.new_ones(self.y.shape[:-2]) / self.divisor)[..., None, None]
-        if self.weight is not None:
-            share = share * self.weight
-        return share
+        share = (1 / self.divisor)[..., None, None]
+        return share if self.weight is None else share * self.weight
 
 
 def batch_losses(loss: Loss, z: Outputs, batch: Batch, transform: TargetTransform) -> MemberLosses:

@@ -19,6 +19,8 @@ CALIBRATION_BINS = 15
 
 ByTarget = Float64[Tensor, "member target"]
 ByRow = Float64[Tensor, "member row"]
+Values = Float64[Tensor, "member row _"]
+Numbers = Float64[Tensor, "member row 1"]
 Weight = Float[Tensor, "member row 1"] | None
 
 
@@ -43,12 +45,7 @@ class RegressionMetrics(Metric):
         self.add_state("sums", torch.zeros(5, members, targets, dtype=torch.float64))
         self.add_state("shift", torch.zeros(members, targets, dtype=torch.float64))
 
-    def update(
-        self,
-        predicted: Float64[Tensor, "member row target"],
-        target: Float64[Tensor, "member row target"],
-        weight: Weight = None,
-    ) -> None:
+    def update(self, predicted: Values, target: Values, weight: Weight = None) -> None:
         """Adds rows; without `weight`, each has weight 1."""
         if weight is None:
             first = target[:, 0]
@@ -102,12 +99,7 @@ class ClassificationMetrics(Metric):
         for name in ("log_probabilities", "true", "weights"):
             self.add_state(name, [])
 
-    def update(
-        self,
-        log_probabilities: Float64[Tensor, "member row class"],
-        target: Float64[Tensor, "member row 1"],
-        weight: Weight = None,
-    ) -> None:
+    def update(self, log_probabilities: Values, target: Numbers, weight: Weight = None) -> None:
         """Adds rows, whose targets are class numbers; without `weight`, each has weight 1."""
         self.log_probabilities.append(log_probabilities.detach())
         self.true.append(target.long())
@@ -127,10 +119,8 @@ class ClassificationMetrics(Metric):
 
         def sums(values: Tensor, group: Int64[Tensor, "member row 1"], groups: int) -> Tensor:
             """Sums by group, of one row after the other: they do not depend on other members or threads."""
-            zeros = values.new_zeros(members, groups)
-            return zeros.scatter_add_(
-                1, group.squeeze(2), torch.where(weights > 0, values * weights, 0).squeeze(2)
-            )
+            weighted = torch.where(weights > 0, values * weights, 0)
+            return values.new_zeros(members, groups).scatter_add_(1, group[..., 0], weighted[..., 0])
 
         # The weights of rows by their true and predicted classes, as by `predicted_classes`.
         confusion = sums(torch.ones_like(weights), true * classes + predicted, classes**2)
@@ -191,8 +181,12 @@ def _areas(
 Metrics = RegressionMetrics | ClassificationMetrics
 
 
-def build_metrics(
-    members: int, targets: int, classes: int, thresholds: Sequence[float] = (DEFAULT_THRESHOLD,)
-) -> Metrics:
+def build_metrics(members: int, targets: int, classes: int, thresholds: Sequence[float]) -> Metrics:
     """The metrics of a target with classes, or of regression targets if `classes` is 0."""
     return ClassificationMetrics(thresholds) if classes else RegressionMetrics(members, targets)
+
+
+def by_target(name: str, values: ByTarget, targets: Sequence[str]) -> dict[str, Float64[Tensor, " member"]]:
+    """The mean of a metric over targets; if these have names and are several, also `NAME/TARGET` of each."""
+    of_targets = zip(targets, values.unbind(1), strict=True) if len(targets) > 1 else ()
+    return {name: values.mean(1)} | {f"{name}/{target}": value for target, value in of_targets}

@@ -1,17 +1,21 @@
 """The metrics of predictions."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
+from torch import Tensor
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
+from mlplab.conformal.intervals import Y
 from mlplab.conformal.quantiles import median_of
 from mlplab.conformal.uncertainty import Uncertainty
+from mlplab.data.schema import Schema
 from mlplab.training.scoring.losses import pinball
 from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
-from mlplab.training.scoring.metrics import build_metrics
+from mlplab.training.scoring.metrics import build_metrics, by_target
 
 Scores = dict[str, float]
 
@@ -21,26 +25,39 @@ RARE = 1 / 3
 Weight = Float[np.ndarray, " row"] | None
 
 
+class Task(NamedTuple):
+    """What is predicted.
+
+    Args:
+        classes: the number of classes; 0 for regression, whose metrics are means over targets.
+        targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
+        quantiles: the levels of the quantiles, if these are predicted.
+    """
+
+    classes: int = 0
+    targets: Sequence[str] = ()
+    quantiles: Sequence[float] = ()
+
+    @classmethod
+    def of(cls, schema: Schema, quantiles: Sequence[float]) -> "Task":
+        """The task of a network for columns with a schema."""
+        return cls(len(schema.classes), schema.targets, quantiles)
+
+
+ONE_TARGET = Task()
+
+
 def scores(
-    predicted: Predicted,
-    y: Float64[np.ndarray, "row target"],
-    weight: Weight,
-    classes: int = 0,
-    targets: Sequence[str] = (),
-    threshold: float = DEFAULT_THRESHOLD,
-    quantiles: Sequence[float] = (),
+    predicted: Predicted, y: Y, weight: Weight, task: Task = ONE_TARGET, threshold: float = DEFAULT_THRESHOLD
 ) -> Scores:
     """The metrics of predictions.
 
     Args:
         predicted: the targets, the probabilities of classes, or the quantiles of a target.
         y: the targets, or the number of each row's class.
-        classes: the number of classes; 0 for regression, whose metrics are means over targets.
-        targets: if there are several, their names: each also gets metrics such as `rmse/TARGET`.
         threshold: the probability from which the second of two classes is predicted.
-        quantiles: the levels of the quantiles, if these are predicted.
     """
-    found = Scores()
+    found, (classes, targets, quantiles) = dict[str, float | Tensor](), task
     if quantiles:
         z, level = torch.from_numpy(predicted)[None], torch.tensor(quantiles, dtype=torch.float64)
         errors = pinball(z, torch.from_numpy(y)[None], level)[0].numpy()
@@ -52,17 +69,14 @@ def scores(
     weights = None if weight is None else torch.from_numpy(weight)[None, :, None]
     metrics.update(torch.from_numpy(predicted)[None], torch.from_numpy(y)[None], weights)
     for name, value in metrics.compute().items():
-        found[name] = float(value.mean())
-        if len(targets) > 1:
-            by_target = zip(targets, value.flatten().tolist(), strict=True)
-            found |= {f"{name}/{target}": score for target, score in by_target}
-    return found
+        found |= by_target(name, value.reshape(1, -1), targets)
+    return {name: float(value) for name, value in found.items()}
 
 
 def all_scores(
     uncertainty: Uncertainty,
     predicted: Predicted,
-    y: Float64[np.ndarray, "row target"],
+    y: Y,
     weight: Weight,
     threshold: float,
     metrics: Scores | None = None,
@@ -74,15 +88,12 @@ def all_scores(
     """
     schema = uncertainty.schema
     if metrics is None:
-        classes, quantiles = len(schema.classes), uncertainty.quantiles
-        metrics = scores(predicted, y, weight, classes, schema.targets, threshold, quantiles)
+        metrics = scores(predicted, y, weight, Task.of(schema, uncertainty.quantiles), threshold)
     metrics |= uncertainty.scores(predicted, y, weight)
     return metrics | first_class_scores(schema.classes, predicted, y, weight)
 
 
-def first_class_scores(
-    classes: Sequence[str], predicted: Predicted, y: Float64[np.ndarray, "row target"], weight: Weight
-) -> Scores:
+def first_class_scores(classes: Sequence[str], predicted: Predicted, y: Y, weight: Weight) -> Scores:
     """The average precision of the first of two classes, if few rows have it; else nothing.
 
     `average_precision` is that of the second, and is high for a class that nearly all rows have.
@@ -90,5 +101,5 @@ def first_class_scores(
     share = np.average(y[:, 0], weights=weight) if len(classes) == 2 else 0
     if not 1 - RARE < share < 1:
         return {}
-    reversed_scores = scores(predicted[:, ::-1].copy(), 1 - y, weight, 2)
+    reversed_scores = scores(predicted[:, ::-1].copy(), 1 - y, weight, Task(2))
     return {f"average_precision/{classes[0]}": reversed_scores["average_precision"]}

@@ -1,7 +1,6 @@
 """Builds what the runs of a stack train with: their network and their batches."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +14,12 @@ from mlplab.data.splits.split import Split
 from mlplab.data.statistics import member_statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
-from mlplab.models import FeatureLayout, Network, build_network
+from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.targets import ClassWeight
 from mlplab.training.block_module import BlockModule
-from mlplab.training.run import InitialWeights, Run, member_configs
+from mlplab.training.progress import Sizes
+from mlplab.training.run import Configs, InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.stack_module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
@@ -39,14 +39,7 @@ OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for na
 """What a run computes itself: linear share, temperature, class weights, the range of its targets."""
 
 
-class Stack(NamedTuple):
-    """The network and the batches of runs that share a network shape and the columns of their tables."""
-
-    module: StackModule
-    datamodule: TableDataModule
-
-
-def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
+def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackModule, TableDataModule]:
     """Builds the network and the batches of runs with ensembles of equal size.
 
     Their tables may differ in rows and offsets. Then the stack trains on a table with the rows of all.
@@ -73,23 +66,15 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
     if blocks:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
-    arguments = network, configs, table.schema, datamodule.steps, val
-    module = BlockModule(blocks, *arguments) if blocks else StackModule(*arguments)
-    return Stack(module, datamodule)
+    arguments = network, configs, table.schema, Sizes(datamodule.steps, val)
+    return BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule
 
 
-def build_datamodule(
-    configs: Sequence[config.ResolvedConfig], table: Table, splits: Sequence[Split]
-) -> TableDataModule:
+def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
-    return TableDataModule(
-        table,
-        splits,
-        [member.seed for member in configs],
-        configs[0].data.batch_size,
-        fill=supports_padding(configs[0].model),
-        block=MEMMAP_BLOCK if table.memmapped else None,
-    )
+    first, seeds = configs[0], [member.seed for member in configs]
+    block, fill = MEMMAP_BLOCK if table.memmapped else None, supports_padding(first.model)
+    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, block=block)
 
 
 @torch.no_grad()
@@ -140,9 +125,7 @@ def supports_padding(model: config.Model) -> bool:
     return not isinstance(model, config.CustomModel)
 
 
-def build_stack_network(
-    configs: Sequence[config.ResolvedConfig], data: Sequence[RunData], *, initialize: bool
-) -> Network:
+def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize: bool) -> Network:
     """The network of members with these configurations and data; `initialize` as in `build_stack`."""
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema, statistics = first.model.preprocessing, table.schema, None
@@ -160,7 +143,8 @@ def build_stack_network(
     sizes = len(schema.targets), len(schema.classes), first.quantiles
     layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
     models, dtype = [member.model for member in configs], DTYPES[first.trainer.precision]
-    network = build_network(models, seeds, layout, dtype, statistics, class_weights(configs, data))
+    plan = NetworkPlan(models, seeds, layout, dtype, statistics, class_weights(configs, data))
+    network = build_network(plan)
     if initialize:
         train = [member.split.train for member in data]
         fit_linear_path(network, table, train)
@@ -169,7 +153,7 @@ def build_stack_network(
     return network
 
 
-def class_weights(configs: Sequence[config.ResolvedConfig], data: Sequence[RunData]) -> ClassWeight:
+def class_weights(configs: Configs, data: Sequence[RunData]) -> ClassWeight:
     """The weight of each class in each member's loss; None if all are 1.
 
     They are scaled so that the mean weight of a member's training rows is 1; row weights count.
@@ -182,9 +166,8 @@ def class_weights(configs: Sequence[config.ResolvedConfig], data: Sequence[RunDa
     for rows in (member.split.train for member in data):
         row_weight = None if table.weight is None else table.weight[rows]
         counts = np.bincount(table.y[rows, 0].astype(np.int64), row_weight, len(classes)).astype(float)
+        weights = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)  # balanced
         if isinstance(wanted, dict):
             weights = np.array([*weights_by_class(wanted, classes).values()])
-        else:  # balanced
-            weights = np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)
         scaled.append(torch.from_numpy(weights * counts.sum() / (weights * counts).sum()))
     return torch.stack(scaled)[:, None]

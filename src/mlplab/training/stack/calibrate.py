@@ -4,12 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float64
-
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.conformal.residuals import Residuals, residuals_of
-from mlplab.data.splits.split import Rows
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.outcome import Metrics
 from mlplab.training.run import activations
@@ -20,8 +16,8 @@ from mlplab.training.scoring.calibration import (
     mean_weights,
     temperatures,
 )
-from mlplab.training.scoring.mean_predictions import Predicted, out_of_fold
-from mlplab.training.scoring.scores import scores
+from mlplab.training.scoring.mean_predictions import OfMembers, out_of_fold
+from mlplab.training.scoring.scores import Task, scores
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -58,30 +54,26 @@ class Calibration:
 
 def calibrate(stack: "StackTrainer", runs: Sequence[int]) -> dict[int, Calibration]:
     """Loads the best weights, and chooses for runs of a stack what their held-out rows say is best."""
-    module, datamodule = stack.module, stack.datamodule
-    network, rows, best = module.network, datamodule.val, stack.best
+    network, datamodule, best = stack.module.network, stack.datamodule, stack.best
     network.load_state_dict(best.network)
-    transform = network.preprocessing.target_transform
+    transform, path = network.preprocessing.target_transform, network.linear_path
     members = [stack.members_not_diverged(run) for run in runs]
-    held_out = held_out_outputs(network, datamodule.val_dataloader())
-    z = held_out.z
-    if held_out.u is not None and (path := network.linear_path):
-        shares = linear_shares(network, held_out, rows, members)
-        for index, share in zip(runs, shares, strict=True):
+    held_out = held_out_outputs(network, datamodule.val_dataloader(), datamodule.val)
+    if held_out.u is not None and path is not None:
+        for index, share in zip(runs, linear_shares(network, held_out, members), strict=True):
             path.share[stack.members(index)] = share
-        z = path.combine(z, held_out.u, path.share)
+        held_out = held_out._replace(z=path.combine(held_out.z, held_out.u, path.share))
         _score_validation_rows(stack, runs)
     if isinstance(transform, ClassProbabilities):
-        fitted = temperatures(z, held_out, rows, members)
-        for index, temperature in zip(runs, fitted, strict=True):
-            transform.temperature[stack.members(index)] = temperature.to(transform.temperature)
+        for index, temperature in zip(runs, temperatures(held_out, members), strict=True):
+            transform.temperature[stack.members(index)] = temperature
     best.network = network.state_dict()
-    predicted = transform.inverse_transform(z).cpu().numpy()
+    predicted = transform.inverse_transform(held_out.z).cpu().numpy()
     return {index: _calibrated(stack, index, predicted) for index in runs}
 
 
 def _score_validation_rows(stack: "StackTrainer", runs: Sequence[int]) -> None:
-    """Scores them again: in training, networks have no share of their linear model yet."""
+    """Scores validation rows again: in training, networks have no share of their linear model yet."""
     module, members = stack.module, [member for run in runs for member in stack.members(run)]
     found, _ = module.val.score(module.network, stack.datamodule.val_dataloader())
     for name, value in found.items():
@@ -89,32 +81,28 @@ def _score_validation_rows(stack: "StackTrainer", runs: Sequence[int]) -> None:
         best[members] = value[members].to(best)
 
 
-def _calibrated(
-    stack: "StackTrainer", index: int, predicted: Float64[np.ndarray, "member row output"]
-) -> Calibration:
+def _calibrated(stack: "StackTrainer", index: int, predicted: OfMembers) -> Calibration:
     """The calibration of a run whose networks predict the rows that they hold out."""
     run, module, best = stack.runs[index], stack.module, stack.best
-    table, quantiles, members = run.data.table, run.config.quantiles, stack.members_not_diverged(index)
+    table, members = run.data.table, stack.members_not_diverged(index)
     held_out = [stack.data[member].split.val for member in members]
     parts = [predicted[member, : len(own)] for member, own in zip(members, held_out, strict=True)]
-    rows: Rows
-    mean: Predicted
     rows, mean = out_of_fold(held_out, parts)
     y, row_weight = table.y[rows], None if table.weight is None else table.weight[rows]
     threshold, is_chosen = run.config.threshold, run.config.threshold == "auto"
     if threshold == "auto":
         threshold = best_threshold(mean[:, 1], y[:, 0] == 1, row_weight, run.config.threshold_metric)
-    metrics, classes, targets = Metrics(), module.schema.classes, module.schema.targets
+    metrics, classes = Metrics(), module.schema.classes
     if module.members.ensemble > 1:
         # Not by a threshold that these rows have chosen.
         at = DEFAULT_THRESHOLD if is_chosen else threshold
-        found = scores(mean, y, row_weight, len(classes), targets, at, quantiles)
+        found = scores(mean, y, row_weight, Task.of(module.schema, run.config.quantiles), at)
         metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in found.items()}
         metrics["members"] = len(members)
     if module.network.linear_path is not None:
         metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
-    all_names = activations(run.config)
-    names = [all_names[member % module.members.ensemble] for member in members] if all_names else []
+    names = activations(run.config)
+    names = [names[member % module.members.ensemble] for member in members] if names else []
     weights = _weights(stack, index, names)
     for name, weight in zip(names, weights, strict=False):
         metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight

@@ -1,64 +1,68 @@
 """What the training of the runs of a stack comes to."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlplab.config.metrics import sign_of
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.outcome import Metrics, Outcome, Status, finite
 from mlplab.training.run import Run
-from mlplab.training.scoring.mean_predictions import Predicted
 from mlplab.training.stack.calibrate import Calibration, calibrate
-from mlplab.training.stack.score_test_rows import score_test_rows
+from mlplab.training.stack.score_test_rows import Scored, score_test_rows
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
-Ended = Mapping[int, tuple[Status, str | None]]
-"""The status of each run whose training is over, by its place, and why that was before its last epoch."""
+
+class Ending(NamedTuple):
+    """How the training of a run has ended.
+
+    Args:
+        reason: why it ended before its last epoch, or failed.
+        error: that by which it failed.
+    """
+
+    status: Status
+    reason: str | None = None
+    error: BaseException | None = None
 
 
-def outcomes(stack: "StackTrainer", ended: Ended) -> Iterator[tuple[Run, Outcome]]:
-    """Calibrates and tests the runs of a stack that have ended; their outcomes."""
-    done = [index for index, (status, _) in ended.items() if status == "done"]
+def outcomes(stack: "StackTrainer", ended: Mapping[int, Ending]) -> Iterator[tuple[Run, Outcome]]:
+    """Calibrates and tests the runs of a stack that have ended; their outcomes.
+
+    Args:
+        ended: by the places of the runs.
+    """
+    done = [index for index, ending in ended.items() if ending.status == "done"]
     tested = [index for index in done if stack.runs[index].config.test]
     calibrations = calibrate(stack, done) if done else {}
-    scored: dict[int, tuple[Metrics, Predicted]] = {}
+    scored: dict[int, Scored] = {}
     if tested:
         network = stack.module.network.to(stack.trainer.strategy.root_device)
         to_score = [(stack.runs[index], calibrations[index]) for index in tested]
         found = score_test_rows(network, stack.module.val.loss, stack.datamodule, to_score)
         scored = dict(zip(tested, found, strict=True))
-    for index, (status, reason) in ended.items():
-        chosen = calibrations.get(index)
-        yield stack.runs[index], outcome_of(stack, index, status, reason, chosen, scored.get(index))
+    for index, ending in ended.items():
+        outcome = outcome_of(stack, index, ending, calibrations.get(index), scored.get(index))
+        yield stack.runs[index], outcome
 
 
 def outcome_of(
-    stack: "StackTrainer",
-    index: int,
-    status: Status,
-    reason: str | None = None,
-    chosen: Calibration | None = None,
-    scored: tuple[Metrics, Predicted] | None = None,
-    *,
-    error: BaseException | None = None,
+    stack: "StackTrainer", run: int, ending: Ending, chosen: Calibration | None, scored: Scored | None
 ) -> Outcome:
     """The outcome of a run of a stack.
 
     Args:
         chosen, scored: what it got after its training, if that was over.
     """
-    chosen = chosen or Calibration.equal(stack.members_not_diverged(index))
-    members, own = [*chosen.weights], stack.members(index)
+    chosen = chosen or Calibration.equal(stack.members_not_diverged(run))
+    members, own = [*chosen.weights], stack.members(run)
     diverged, final = stack.module.members.diverged, stack.final_state
-    metrics = metrics_of(stack, index) | finite(chosen.metrics)
-    ended = final if status != "diverged" else None
+    metrics = metrics_of(stack, run) | finite(chosen.metrics)
+    ended = final if ending.status != "diverged" else None
     can_go_on = ended and ended.parts["members"]["active"][own].any()
     return Outcome(
-        status=status,
-        reason=reason,
-        error=error,
+        *ending,
         seconds=stack.seconds,
         metrics=metrics | (scored[0] if scored else {}),
         weights={member - own[0]: weight for member, weight in chosen.weights.items()},
@@ -67,7 +71,7 @@ def outcome_of(
         best=of_members(stack.best.network if "best_epoch" in metrics else {}, members),
         last=of_members(stack.last_weights if ended else {}, members),
         state=final.select(own) if final and can_go_on else None,
-        history=stack.history.curves(stack.runs[index]),
+        history=stack.history.curves(stack.runs[run]),
         test_predictions=scored[1] if scored else None,
     )
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.conformal.uncertainty import Uncertainty
@@ -13,14 +12,17 @@ from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.evaluation import Evaluation, Values
 from mlplab.training.scoring.losses import Loss
-from mlplab.training.scoring.mean_predictions import Predicted, weighted_mean
+from mlplab.training.scoring.mean_predictions import OfMembers, Predicted, weighted_mean
 from mlplab.training.scoring.scores import all_scores
 from mlplab.training.stack.calibrate import Calibration
+
+Scored = tuple[Metrics, Predicted]
+"""The scores of a run on its test rows, and its mean predictions for them."""
 
 
 def score_test_rows(
     network: Network, loss: Loss, datamodule: TableDataModule, runs: Sequence[tuple[Run, Calibration]]
-) -> list[tuple[Metrics, Predicted]]:
+) -> list[Scored]:
     """The scores of the networks of runs on their test rows, and their mean predictions.
 
     Args:
@@ -42,9 +44,7 @@ def score_test_rows(
     return scored
 
 
-def _metrics(
-    run: Run, chosen: Calibration, values: Values, predicted: Float64[np.ndarray, "member row output"]
-) -> tuple[Metrics, Predicted]:
+def _metrics(run: Run, chosen: Calibration, values: Values, predicted: OfMembers) -> Scored:
     """The scores of a network; of an ensemble, those of its mean prediction and of its networks."""
     table, rows = run.data.table, run.data.split.test
     quantiles, known, metrics = run.config.quantiles, None, Metrics()
