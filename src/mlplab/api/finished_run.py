@@ -39,6 +39,10 @@ class FinishedRun:
         frame: the rows, if they are a frame in memory.
         file: the one from which the run was loaded.
         sweep: that of the run, if its folder is temporary.
+
+    Attributes:
+        metrics: scores such as `test/rmse`, in units of the target; the content of `metrics.json`.
+        config: the whole configuration, nested, in which values replace `auto`.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class FinishedRun:
         sweep: object = None,
     ) -> None:
         self._source, self._frame, self._file, self._sweep = source, frame, file, sweep
+        self.metrics, self.config = source.metrics, source.config
 
     @property
     def folder(self) -> Path | None:
@@ -60,16 +65,6 @@ class FinishedRun:
     def is_temporary(self) -> bool:
         """Whether the folder is removed with this object."""
         return self._sweep is not None
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """Scores such as `test/rmse`, in units of the target; the content of `metrics.json`."""
-        return self._source.metrics
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The whole configuration, nested, in which values replace `auto`."""
-        return self._source.config
 
     @property
     def schema(self) -> Schema:
@@ -134,20 +129,20 @@ class FinishedRun:
     def predict(
         self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
     ) -> "Values | pl.DataFrame":
-        """As `Ensemble.predict`: the target of each row in its own units, or its class; with `interval` or
-        `sets`, a frame with the limits around it, or the classes that it may be."""
+        """The target of each row in its own units, or its class; with `interval` or `sets`, a frame with the
+        limits around it, or the classes that it may be: see `Ensemble.predict`."""
         return self.model.predict(frame, interval, sets)
 
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
-        """As `Ensemble.predict_proba`: the probability of each of `classes`."""
+        """The probability of each of `classes`."""
         return self.model.predict_proba(frame)
 
     def predict_quantiles(self, frame: FrameLike) -> pl.DataFrame:
-        """As `Ensemble.predict_quantiles`: of `loss=quantile`, the median, and all quantiles."""
+        """The median and all quantiles of `loss=quantile`: see `Ensemble.predict_quantiles`."""
         return self.model.predict_quantiles(frame)
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
-        """As `Ensemble.predict_spread`: how far the networks of an ensemble disagree."""
+        """How far the networks of an ensemble disagree: see `Ensemble.predict_spread`."""
         return self.model.predict_spread(frame)
 
     def evaluate(self, frame: FrameLike | str | PathLike[str] = None) -> dict[str, Any]:

@@ -1,29 +1,16 @@
-"""Commands with plain arguments, without a composed configuration."""
+"""Reads the arguments of commands without a composed configuration."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
+from mlplab.commands.arguments import Arguments
 from mlplab.config.parsing import validated
-from mlplab.config.types import Text as Text
 from mlplab.errors import Fault, UserError
 
-
-class Arguments(BaseModel):
-    """The keys of a command; values come as text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+A = TypeVar("A", bound=Arguments)
 
 
-class OfRuns(Arguments):
-    """Those of a command about a run, or some runs of a sweep."""
-
-    run: Text
-    runs: Text = "best"
-
-
-def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
+def read_arguments(words: Sequence[str], arguments: type[A]) -> A:
     """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
 
     Raises:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mlplab.commands.arguments import Export
 from mlplab.commands.evaluation_rows import NewRows, opened_rows
 from mlplab.conformal.intervals import Levels
 from mlplab.data.cells.parse import named
@@ -36,37 +37,23 @@ class Exported(NamedTuple):
     check: Check
 
 
-def export(
-    run: Path,
-    output: Path | None = None,
-    path: str | None = None,
-    *,
-    runs: str | int = "best",
-    interval: Levels = (),
-    sets: Levels = (),
-    overwrite: bool = False,
-) -> Exported:
+def export(options: Export) -> Exported:
     """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
 
     Of `price.onnx`, the page is `price.md`.
-
-    Args:
-        run: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs.
-        output: the file; None: `model.onnx` in the run's folder, replaced, or one named as `run`.
-        path: a CSV or Parquet file, on whose rows the model is checked; None: the table of the run.
-        runs: which runs of a sweep, as in `load`.
-        interval, sets: levels of intervals and prediction sets that are outputs, too.
-        overwrite: whether `output` may exist.
 
     Raises:
         UserError: if there is no finished run or no table, ONNX cannot express the network, or a file would
             be replaced that must not be.
     """
-    if output is None:
+    run, overwrite = Path(options.run), options.overwrite
+    if options.output:
+        output = Path(options.output)
+    else:
         output = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
-        overwrite = overwrite or not is_run_file(run)
+        overwrite |= not is_run_file(run)
     check_output(output, overwrite=overwrite)
-    return write_model(load(run, runs), output, path, interval, sets)
+    return write_model(load(run, options.runs), output, options.data_path, options.interval, options.sets)
 
 
 def write_model(

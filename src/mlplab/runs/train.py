@@ -13,7 +13,7 @@ from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import quiet_writer_threads
-from mlplab.runs.observers.curves import EpochCurves, StepCurves
+from mlplab.runs.observers.curves import Curves
 from mlplab.runs.observers.messages import Messages, warn_of_rows
 from mlplab.runs.observers.open_run import OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
@@ -121,9 +121,7 @@ def train_watched(
         check_buildable(config, runs[0].run.data)  # before a folder is created
         observers.append(FilmFrames(runs))
     if any(run.loggers for run in runs):
-        observers.append(EpochCurves(runs))
-        if every := config.trainer.log_every_n_steps:
-            observers.append(StepCurves(runs, every))
+        observers.append(Curves(runs, config.trainer.log_every_n_steps or 0))
     if console:
         warnings = warn_of_rows(runs, resumed=state is not None)
         level = logging.DEBUG if console.is_terminal else logging.INFO

@@ -3,7 +3,8 @@
 import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -36,8 +37,6 @@ from mlplab.sklearn.training_set import TrainingSet
 
 Auto = Literal["auto"]
 
-AUTO: Auto = "auto"
-
 E = TypeVar("E", bound="_TableEstimator")
 
 LEAST_ROWS = 2
@@ -46,6 +45,7 @@ SEEDS = 2**31
 """Number of seeds that are drawn from a random state."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)  # whose `__init__` is as scikit-learn wants it
 class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     """What the estimators have in common; of this text, all but this line is part of their own.
 
@@ -66,40 +66,24 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, if `X` was a frame whose names are text.
     """
 
-    _task: str
+    hidden: tuple[int, ...] | Auto = "auto"
+    dropout: float | Auto = "auto"
+    lr: float | Auto = "auto"
+    weight_decay: float | Auto = "auto"
+    batch_size: int | Auto = "auto"
+    max_epochs: int | Auto = "auto"
+    patience: int | Auto | None = "auto"
+    ensemble: int | Auto = "auto"
+    val: float = 0.15
+    random_state: int | np.random.RandomState | None = 0
+    overrides: tuple[str, ...] = ()
+    _task: ClassVar[str]
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Adds arguments and attributes to the docstring, for `help()` and notebooks."""
         super().__init_subclass__(**keywords)
         _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
         cls.__doc__ = f"{cls.__doc__}{gap}{common}"
-
-    def __init__(
-        self,
-        *,
-        hidden: tuple[int, ...] | Auto = AUTO,
-        dropout: float | Auto = AUTO,
-        lr: float | Auto = AUTO,
-        weight_decay: float | Auto = AUTO,
-        batch_size: int | Auto = AUTO,
-        max_epochs: int | Auto = AUTO,
-        patience: int | Auto | None = AUTO,
-        ensemble: int | Auto = AUTO,
-        val: float = 0.15,
-        random_state: int | np.random.RandomState | None = 0,
-        overrides: tuple[str, ...] = (),
-    ) -> None:
-        self.hidden = hidden
-        self.dropout = dropout
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.ensemble = ensemble
-        self.val = val
-        self.random_state = random_state
-        self.overrides = overrides
 
     def fit(self: E, X: Any, y: Any, sample_weight: Any = None) -> E:  # noqa: N803 - scikit-learn's name
         """Trains on all rows.
@@ -127,9 +111,8 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             )
         target = self._target(y, used)  # first, since it forgets the names of columns
         columns = as_columns(self, X, reset=True)[used]
-        keys = {
-            key: value for key, value in self._keys(len(columns)).items() if np.ndim(value) or value != AUTO
-        }
+        given = self._keys(len(columns)).items()
+        keys = {key: value for key, value in given if np.ndim(value) or value != "auto"}
         training_set, fit = TrainingSet.of(columns, target, weight, keys, self.overrides), FIT.get()
         self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
         return self
