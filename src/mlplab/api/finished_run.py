@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from mlplab.console import print_line
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
-from mlplab.errors import Fault, UserError
+from mlplab.errors import UserError, refusal
 from mlplab.files import check_absent
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, is_run
@@ -109,7 +109,7 @@ class FinishedRun:
 
     def _lacks(self, what: str, remedy: str) -> UserError:
         remedy = "load the folder of the run" if self._file else remedy
-        return UserError(Fault(f"has no {what}", str(self._file or self.folder or "this run"), remedy=remedy))
+        return refusal(f"has no {what}", self._file or self.folder or "this run", remedy)
 
     @property
     def figures(self) -> "dict[str, alt.Chart]":

@@ -27,7 +27,7 @@ from mlplab.config.data import as_label
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 
 Table = FrameLike | str | PathLike[str] | None
 """A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's."""
@@ -64,11 +64,11 @@ def read_arguments(
             `read_overrides`.
     """
     if isinstance(words, str):
-        raise UserError(Fault("is no list", "overrides", remedy=f"write overrides=[{words!r}]"))
+        raise refusal("is no list", "overrides", f"write overrides=[{words!r}]")
     for key in keys:
         if (near := nearest(key, [*ARGUMENTS, *TrainConfig.model_fields])) and near[0] in ARGUMENTS:
             remedy = "leave it out" if key in ARGUMENTS else did_you_mean([f"{near[0]}="])
-            raise UserError(Fault("is no argument of this function", key, remedy=remedy))
+            raise refusal("is no argument of this function", key, remedy)
     if table is None and not isinstance(keys.get("data"), Mapping):
         table = keys.pop("data", None)
     frame, data = None, dict[str, Any]()
@@ -76,7 +76,7 @@ def read_arguments(
         data = {"name": "csv", "path": table}
         if not _is_named(target):
             remedy = "name its column, or pass the table as a frame"
-            raise UserError(Fault("is given as values, and the table as a path", "target", remedy=remedy))
+            raise refusal("is given as values, and the table as a path", "target", remedy)
     elif table is not None:
         frame, data = to_polars(table), {"name": "frame"}
         if not _is_named(target, frame):
@@ -86,7 +86,7 @@ def read_arguments(
     keywords = [*keywords_of({"data": data}), *keywords_of(keys), *(varying or ())]
     given = read_overrides(words, multirun=varying is not None, keywords=keywords)
     if folders := FOLDERS & keys_of(given):
-        raise UserError(Fault("has no effect in Python", folders.pop(), remedy="use folder=…"))
+        raise refusal("has no effect in Python", folders.pop(), "use folder=…")
     return frame, given
 
 
@@ -179,5 +179,5 @@ def _with_targets(frame: pl.DataFrame, values: Any) -> tuple[pl.DataFrame, list[
         raise UserError(Fault(what, "target", found, remedy="give a value for each row"))
     if known := {*targets.columns} & {*frame.columns}:
         remedy = f"give its name, target='{(name := known.pop())}', or rename one of them"
-        raise UserError(Fault(f"has the name of a column, '{name}'", "target", remedy=remedy))
+        raise refusal(f"has the name of a column, '{name}'", "target", remedy)
     return pl.concat([frame, targets], how="horizontal"), targets.columns

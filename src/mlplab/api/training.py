@@ -25,7 +25,7 @@ from mlplab.commands.train import draw
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, Interrupted, RunFailed, UserError, reason_of
+from mlplab.errors import Interrupted, RunFailed, reason_of, refusal
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
 from mlplab.runs.trained.run_files import RunFiles
@@ -93,13 +93,13 @@ def train(
     frame, given = read_arguments(table, target, keys, overrides)
     cache, console = DataCache(frame), Console(quiet=not progress)
     if resume and folder:
-        raise UserError(Fault("is that of the resumed run", "folder", remedy="leave it out"))
+        raise refusal("is that of the resumed run", "folder", "leave it out")
     path = resume or folder
     if resume:
         given = [each for each in given if each.input_line not in ("data=frame", "data=csv")]
         run = resumed(Path(resume), given)
         if frame is not None and not isinstance(run.data, FrameData):
-            raise UserError(Fault("was not trained on a frame", str(path), remedy="leave out the frame"))
+            raise refusal("was not trained on a frame", path, "leave out the frame")
     else:
         run = compose_run(given)
     with process_as_before():

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from mlplab.commands.arguments import Arguments
 from mlplab.config.parsing import validated
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 
 A = TypeVar("A", bound=Arguments)
 
@@ -23,6 +23,6 @@ def read_arguments(words: Sequence[str], arguments: type[A]) -> A:
             remedy = f"type run={word}" if "run" in arguments.model_fields else ""
             raise UserError(Fault("is not an argument", word, expected="key=value", remedy=remedy))
         if key in values:
-            raise UserError(Fault("is given twice", key, remedy="remove one of them"))
+            raise refusal("is given twice", key, "remove one of them")
         values[key] = value
     return validated(values, arguments, root=arguments)

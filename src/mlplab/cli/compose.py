@@ -27,7 +27,7 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.config.allowed_classes import user_classes
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import command_line
 
@@ -228,7 +228,7 @@ def reject_hydra_settings(section: DictConfig) -> None:
         }
     for key, is_set in settings.items():
         if is_set:
-            raise UserError(Fault("is not supported by mlplab", key, remedy="remove this setting"))
+            raise refusal("is not supported by mlplab", key, "remove this setting")
 
 
 def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
@@ -243,8 +243,7 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
     if any(len(os.fsencode(part)) > 255 for part in folder.parts):  # in the file systems of all platforms
         raise OSError(errno.ENAMETOOLONG, "", str(folder))  # explained in terminal.py
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
-        remedy = f"type it on the command line: {key}=…"
-        raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))
+        raise refusal(f"is outside {OUTPUTS}/", folder, f"type it on the command line: {key}=…")
     return folder
 
 

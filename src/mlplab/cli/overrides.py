@@ -13,7 +13,7 @@ from hydra.errors import OverrideParseException
 from mlplab.cli.config_folders import GROUPS
 from mlplab.cli.hydra_errors import explained
 from mlplab.config.dotted_keys import quoted
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 
 RESUME = "resume"
 """Resumes a run. It is not a key of the configuration."""
@@ -113,8 +113,7 @@ def read_overrides(
         seen[key] = line
         add_m = "add -m: mlplab train -m"
         if key.partition(".")[0] == "sweep" and not multirun:
-            remedy = f"{add_m} {shlex.quote(line)} …"
-            raise UserError(Fault("is for a sweep, and this is one run", line, remedy=remedy))
+            raise refusal("is for a sweep, and this is one run", line, f"{add_m} {shlex.quote(line)} …")
         if override.is_sweep_override():
             values = override.get_value_string()
             if getattr(override.value(), "step", 1) == 0:

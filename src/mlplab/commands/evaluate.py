@@ -15,7 +15,7 @@ from mlplab.config.metrics import network_name
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
-from mlplab.errors import Fault, UserError
+from mlplab.errors import UserError, refusal
 from mlplab.files import write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
@@ -187,8 +187,7 @@ def _own_test_rows(
         if own not in test_rows:  # runs of one split share their rows
             table, rows = own.table, own.split.test
             if not len(rows):
-                remedy = "evaluate on a different file: data.path=…"
-                raise UserError(Fault("has no test rows", str(run.folder), remedy=remedy))
+                raise refusal("has no test rows", run.folder, "evaluate on a different file: data.path=…")
             weight = None if table.weight is None else table.weight[rows]
             source = f"{table.source}, test rows"
             test_rows[own] = EvaluationRows(source, run.schema, rows, table.x[rows], table.y[rows], weight)

@@ -13,7 +13,7 @@ from mlplab.conformal.intervals import Levels
 from mlplab.data.cells.parse import named
 from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import check_columns
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.onnx.card import model_card
 from mlplab.onnx.check import Check, check_model
@@ -67,7 +67,7 @@ def write_model(
     check_output(output, overwrite=True)
     if card.exists() and not card.read_bytes().startswith(f"# {output.name}\n".encode()):
         what = f"exists, and is not the page of {output.name}"
-        raise UserError(Fault(what, str(card), remedy="choose another name for the model: output=…"))
+        raise refusal(what, card, "choose another name for the model: output=…")
     check_levels(ensemble.runs, interval, sets)
     rows, decimal_comma = _rows_to_check(ensemble, data)
     model = onnx_model(ensemble, interval, sets)
@@ -95,5 +95,5 @@ def _rows_to_check(ensemble: Ensemble, data: NewRows | None) -> tuple[pl.DataFra
         check_columns(ensemble.schema, list(source.schema), source.where)
         rows = next(source.blocks(CHECKED_ROWS, names), pl.DataFrame())
         if not rows.height:
-            raise UserError(Fault("has no rows", source.where, remedy="give it rows of data"))
+            raise refusal("has no rows", source.where, "give it rows of data")
         return rows.select(map(named, names)), source.decimal_comma

@@ -16,7 +16,7 @@ from rich.text import Text
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import metrics_of
 from mlplab.console import counted_lines, print_line
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.files import write_json
 from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
 
@@ -95,11 +95,10 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     if not all(rows.has_same_rows(first) for rows in data):
         what = "the runs have different splits, so one run's test rows are another's training rows"
         remedy = "give one run, or a file with rows that are new to all: data.path=…"
-        raise UserError(Fault(what, "importance=true", remedy=remedy))
+        raise refusal(what, "importance=true", remedy)
     rows = np.arange(len(first.y)) if first.weight is None else np.flatnonzero(first.weight > 0)
     if not len(rows):
-        remedy = "give rows with a weight above 0: data.path=…"
-        raise UserError(Fault("all rows have weight 0", first.source, remedy=remedy))
+        raise refusal("all rows have weight 0", first.source, "give rows with a weight above 0: data.path=…")
     network_weights = sum(tensor.numel() for run in ensemble.runs for tensor in run.state.values())
     count, repeats = affordable(len(rows), len(schema.inputs), network_weights)
     source = np.random.default_rng(ensemble.config[0].seed)

@@ -23,7 +23,7 @@ from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
-from mlplab.errors import Fault, UserError
+from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.levels import check_levels
@@ -73,7 +73,7 @@ def predict(options: Predict) -> int:
         _check_writable(rows, columns, output)
         frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
         if (beginning := next(frames, None)) is None:
-            raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
+            raise refusal("has no rows to predict", where, "give it rows of data")
         count = contexts.enter_context(counted_lines("predicting", "rows"))
         done = 0
 
@@ -104,11 +104,11 @@ def predict(options: Predict) -> int:
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:
     """Checks that the added columns are new, and that the output format supports the others."""
     if taken := [name for name in added if name in rows.schema]:
-        raise UserError(Fault(f"already has a column '{taken[0]}'", rows.where, remedy="rename or drop it"))
+        raise refusal(f"already has a column '{taken[0]}'", rows.where, "rename or drop it")
     for name, kind in rows.schema.items():
         if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
             what, where = f"has type {kind}, which CSV does not support", f"{rows.where}, column '{name}'"
-            raise UserError(Fault(what, where, remedy="write Parquet: output=<name>.parquet"))
+            raise refusal(what, where, "write Parquet: output=<name>.parquet")
 
 
 def _write(predicted: Iterator[FrameAndNumbers], output: str, *, escape_formulas: bool) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import UserError, refusal
 from mlplab.files import check_archive, replacing
 
 FORMAT = 12
@@ -98,7 +98,7 @@ def load(path: Path) -> dict[str, Any]:
             of this version.
     """
     if not path.is_file():
-        raise UserError(Fault("no such file", str(path), remedy="the run has not written this checkpoint"))
+        raise refusal("no such file", path, "the run has not written this checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
             check_archive(archive, path)
@@ -108,12 +108,12 @@ def load(path: Path) -> dict[str, Any]:
         _check_size(content)
     except pickle.UnpicklingError as error:
         what = "contains more than tensors and plain data; none of its code was run"
-        raise UserError(Fault(what, str(path), remedy="use only checkpoints that mlplab wrote")) from error
+        raise refusal(what, path, "use only checkpoints that mlplab wrote") from error
     except Exception as error:  # of many kinds
         raise damaged(path, str(error).partition("\n")[0]) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         remedy = "train again, or use the version of mlplab that environment.json names"
-        raise UserError(Fault("is not a checkpoint that this version can read", str(path), remedy=remedy))
+        raise refusal("is not a checkpoint that this version can read", path, remedy)
     return content
 
 
@@ -132,5 +132,4 @@ def _check_size(content: object) -> None:
 
 def damaged(path: Path, reason: str) -> UserError:
     """The error for a damaged checkpoint."""
-    remedy = "copy the file again from an intact one, or train again"
-    return UserError(Fault(f"is damaged: {reason}", str(path), remedy=remedy))
+    return refusal(f"is damaged: {reason}", path, "copy the file again from an intact one, or train again")

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from mlplab.config.dotted_keys import differing
-from mlplab.errors import Fault, FolderInUse, UserError
+from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
@@ -59,7 +59,7 @@ class RunFolder:
         except FileExistsError:  # made by another process since, or a link that leads nowhere
             raise self._not_empty() from None
         except OSError as error:
-            raise UserError(Fault(f"cannot be created: {error.strerror}", str(self.path))) from error
+            raise refusal(f"cannot be created: {error.strerror}", self.path) from error
         try:
             self.lock.acquire()
             self._write_start(config)
@@ -78,7 +78,7 @@ class RunFolder:
 
     def _not_empty(self) -> UserError:
         if self.path.is_file():
-            return UserError(Fault("is a file, not a folder", str(self.path), remedy=OTHER_FOLDER))
+            return refusal("is a file, not a folder", self.path, OTHER_FOLDER)
         return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
 
     def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
@@ -92,8 +92,7 @@ class RunFolder:
         """
         links = (path for path in self.path.rglob("*") if path.is_symlink())
         if link := next((path for path in links if self.path / WANDB not in path.parents), None):
-            what = "is a symbolic link, which runs never create"
-            raise UserError(Fault(what, str(link), remedy="remove it"))
+            raise refusal("is a symbolic link, which runs never create", link, "remove it")
         for folder in (self.path, self.path / "checkpoints"):
             remove_partial_files(folder)
         shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
@@ -128,7 +127,8 @@ class RunFolder:
 
     def write_environment(self, device: str) -> None:
         """Writes `environment.json`: what results depend on, apart from configuration and data."""
-        content = {**_environment(), "device": device, "command": sys.argv}
+        here = {"versions": package_versions(), "platform": platform.platform(), "git": _git_state()}
+        content = {**here, "device": device, "command": sys.argv}
         write_json(self.path / "environment.json", content, synced=False)
 
     @contextmanager
@@ -182,12 +182,7 @@ def package_versions() -> dict[str, str]:
 
 
 @cache
-def _environment() -> dict[str, Any]:
-    """The part of `environment.json` that is the same for all runs of a process."""
-    return {"versions": package_versions(), "platform": platform.platform(), "git": _git_state()}
-
-
-def _git_state() -> dict[str, Any] | None:
+def _git_state() -> dict[str, object] | None:
     """The commit of the code, and whether there are uncommitted changes; None outside a git repository."""
     git = ["git", "-C", os.fspath(Path(__file__).parent)]
     with suppress(OSError, subprocess.SubprocessError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_archive, replacing
 from mlplab.runs.discovery import finished_run
 
@@ -43,7 +43,7 @@ def unpack(path: Path, folder: Path) -> None:
     """
     if not path.is_file():
         what = "is not a regular file" if path.exists() else "no such file"
-        raise UserError(Fault(what, str(path), remedy=f"relative paths start at {Path.cwd()}"))
+        raise refusal(what, path, f"relative paths start at {Path.cwd()}")
     try:
         with ZipFile(path) as archive:
             check_archive(archive, path)
@@ -54,7 +54,7 @@ def unpack(path: Path, folder: Path) -> None:
                 raise BadZipFile(f"it contains {twice[0]!r} twice")
             archive.extractall(folder)
     except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise UserError(Fault(f"is damaged: {error}", str(path), remedy=REMEDY)) from error
+        raise refusal(f"is damaged: {error}", path, REMEDY) from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, UserError, is_disk_error
+from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, is_disk_error, refusal
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
@@ -91,7 +91,7 @@ def _train_in_folders(
             train_watched(runs, RunFolders(runs, state), console, title, state, last)
     except WrongStateError as error:
         what, where = "contains the state of a different network", stack_file or runs[0].files.last
-        raise UserError(Fault(what, str(where), remedy="start a new run")) from error
+        raise refusal(what, where, "start a new run") from error
     except Interrupted as error:
         raise Interrupted(f"{error}; everything is saved", error.number) from error
     except BaseException as error:

@@ -27,7 +27,7 @@ from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION
@@ -156,7 +156,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
 
         def predict(ensemble: Ensemble, frame: pl.DataFrame) -> Any:
             check_levels(ensemble.runs, **levels)
-            return of(ensemble.uncertainty, ensemble.predict_outputs(frame), level)
+            return of(ensemble.uncertainty, ensemble.predict_outputs(frame)[0], level)
 
         return self._predicted(X, predict)
 
@@ -184,8 +184,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         state = dict(state)
         if (version := state.pop("_mlplab_version", VERSION)) != VERSION:
             what = f"was fitted by mlplab {version}, which this version ({VERSION}) cannot read"
-            remedy = f"fit it again, or use mlplab {version}"
-            raise UserError(Fault(what, f"the {type(self).__name__}", remedy=remedy))
+            raise refusal(what, f"the {type(self).__name__}", f"fit it again, or use mlplab {version}")
         if "ensemble_" in state:
             state["ensemble_"] = pickle.loads(state["ensemble_"])
         super().__setstate__(state)
@@ -230,10 +229,10 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
         count = len(self.classes_)
         if count == 1:
             what = f"all rows are of class '{self.classes_[0]}'"
-            raise UserError(Fault(what, "y", remedy="give it rows of two classes or more"))
+            raise refusal(what, "y", "give it rows of two classes or more")
         if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * len(y)):
             what = f"has {count:,} different values in {len(y):,} rows, too many to be classes"
-            raise UserError(Fault(what, "y", remedy="if it is a number, use TableRegressor"))
+            raise refusal(what, "y", "if it is a number, use TableRegressor")
         return numbers.astype(np.float64)
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override, Transformer, ValueType
 
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 
 MAX_RUNS = 100_000
 """The largest number of runs of a sweep: their configurations take gigabytes of memory."""
@@ -39,14 +39,13 @@ def grid(overrides: Sequence[Override]) -> dict[str, list[Override]]:
             raise UserError(Fault("has no values", key, found, remedy=remedy))
     if prod(map(len, values)) > MAX_RUNS:
         remedy = "give fewer values, or search them: sweep.trials=64"
-        where = listed(sorted(varying(overrides)))
-        raise UserError(Fault(f"more than {MAX_RUNS:,} runs", where, remedy=remedy))
+        raise refusal(f"more than {MAX_RUNS:,} runs", listed(sorted(varying(overrides))), remedy)
     runs: dict[str, list[Override]] = {}
     for run in product(*values):
         pairs = zip(run, overrides, strict=True)
         name = folder_name([each for each, given in pairs if given.is_sweep_override()])
         if name in runs:
-            raise UserError(Fault("two runs have the same folder", name, remedy="give each value once"))
+            raise refusal("two runs have the same folder", name, "give each value once")
         runs[name] = list(run)
     return runs
 

@@ -19,7 +19,7 @@ from textwrap import fill
 from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.commands.arguments import Evaluate
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.imports import heavy_imports
 
 
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> None:
     arguments = read_arguments(words, Evaluate)
     if arguments.select and arguments.model_fields_set > {"run", "select"}:
         remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{arguments.select}.json"
-        raise UserError(Fault("takes no key but run=", f"select={arguments.select}", remedy=remedy))
+        raise refusal("takes no key but run=", f"select={arguments.select}", remedy)
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch

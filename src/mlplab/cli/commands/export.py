@@ -23,7 +23,7 @@ from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.commands.arguments import Export
 from mlplab.console import wrapped
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.run_file import SUFFIX
 from mlplab.typed_commands import inside
@@ -79,7 +79,7 @@ def _file(arguments: Export) -> list[str]:
 def _refuse(arguments: Export, keys: set[str], kind: str) -> None:
     """Raises `UserError` if one of the keys is given, which is one of another kind of file."""
     if given := [key.replace("_", ".") for key in sorted(keys & arguments.model_fields_set)]:
-        raise UserError(Fault(f"is only for {kind}", given[0], remedy=f"remove {given[0]}="))
+        raise refusal(f"is only for {kind}", given[0], f"remove {given[0]}=")
 
 
 def _with_size(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from mlplab import config
 from mlplab.console import plural
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.models import MLP, Linear, Network
 from mlplab.models.targets import ClassProbabilities
 
@@ -46,7 +46,7 @@ def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
     otherwise = "or leave it out: callbacks.film=false"
     if not isinstance(network.body, MLP) or network.heads > 1:
         what = "a film shows networks of hidden layers, with heads=1"
-        raise UserError(Fault(what, "callbacks.film", remedy=f"use model=mlp model.heads=1, {otherwise}"))
+        raise refusal(what, "callbacks.film", f"use model=mlp model.heads=1, {otherwise}")
     if run.ensemble * _values_of_frame(network) > MOST_VALUES // FEWEST_FRAMES:
         found = f"{plural(run.ensemble, 'network')} of {_weights(network):,} weights"
         remedy = f"use ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0, {otherwise}"

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 
 from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.console import quiet
-from mlplab.errors import Fault, UserError, reason_of
+from mlplab.errors import reason_of, refusal
 from mlplab.figures.failing import warn_if_failing
 from mlplab.files import read_json, write_json
 from mlplab.imports import check_installed
@@ -105,7 +105,7 @@ def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
     return [logger for logger in loggers if isinstance(logger, Tracker)]
 
 
-def log_configuration(tracked: Sequence[Tracker], folder: Path, values: Mapping[str, Any]) -> None:
+def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, Any]) -> None:
     """Logs the hyperparameters of the run in a folder, unless it is resumed.
 
     Raises:
@@ -113,7 +113,7 @@ def log_configuration(tracked: Sequence[Tracker], folder: Path, values: Mapping[
     """
     known = read_json(folder / TRACKERS_FILE)
     ids = dict(known)
-    for tracker in tracked:
+    for tracker in trackers(loggers):
         name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
         if name not in known:
             try:
@@ -121,7 +121,7 @@ def log_configuration(tracked: Sequence[Tracker], folder: Path, values: Mapping[
                     tracker.log_hyperparams(dict(values))
             except Exception as error:  # of many kinds
                 what = f"cannot be started: {reason_of(error)}"
-                raise UserError(Fault(what, f"logger={name}", remedy=REMEDIES[name])) from error
+                raise refusal(what, f"logger={name}", REMEDIES[name]) from error
             ids[name] = tracker.version
     if ids != known:
         write_json(folder / TRACKERS_FILE, ids, synced=False)
@@ -129,7 +129,7 @@ def log_configuration(tracked: Sequence[Tracker], folder: Path, values: Mapping[
 
 def urls(loggers: Sequence[Logger]) -> list[str]:
     """The pages of a run in W&B, if it is online."""
-    pages = [tracker.experiment.url for tracker in loggers if isinstance(tracker, WandbLogger)]
+    pages = (tracker.experiment.url for tracker in loggers if isinstance(tracker, WandbLogger))
     return [page for page in pages if page]
 
 
@@ -154,11 +154,9 @@ def log_result(
             tracker.experiment.log_artifact(tracker.run_id, os.fspath(model))
 
 
-def finish(tracked: Sequence[Tracker], folder: Path, status: str) -> None:
+def finish(loggers: Sequence[Logger], folder: Path, status: str) -> None:
     """Ends the run in a folder for its trackers, if it was started there."""
-    if not (folder / TRACKERS_FILE).exists():
-        return
-    for tracker in tracked:
+    for tracker in trackers(loggers) if (folder / TRACKERS_FILE).exists() else ():
         with warn_if_failing(folder, "end for a tracker"):
             tracker.finalize(ENDINGS.get(status, "failed"))
             if isinstance(tracker, WandbLogger):  # which Lightning leaves open

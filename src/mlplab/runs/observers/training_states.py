@@ -13,7 +13,6 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.loggers.files import flush_loggers
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import differences
@@ -118,8 +117,8 @@ class Checkpoints(Observer):
         The file names runs, in the order of the state's members, by their folders in the sweep's folder.
         """
         runs = [self._runs[run] for run in stack.runs]
-        for run in runs:
-            flush_loggers(run.loggers)
+        for logger in (logger for run in runs for logger in run.loggers):
+            logger.save()  # so that its points are not lost if the process is killed
         state = stack.state()
         if self._file:
             names = [_name(self._file, run.plan) for run in runs]

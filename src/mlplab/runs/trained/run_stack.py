@@ -32,7 +32,7 @@ class RunStack:
     def __init__(self, runs: Sequence[TrainedRun]) -> None:
         self.runs = tuple(runs)
         self._lock = Lock()  # of the networks, for programs that predict in several threads
-        starts = range(0, sum(len(run.members) for run in runs), MEMBERS_AT_ONCE)
+        starts = range(0, sum(len(run.weights) for run in runs), MEMBERS_AT_ONCE)
         self._networks = [self._network(slice(start, start + MEMBERS_AT_ONCE)) for start in starts]
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from mlplab.conformal.residuals import Residuals
 from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.models import FeatureLayout, Network, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
@@ -118,12 +118,6 @@ class TrainedRun:
         if not all(tensor.isfinite().all() for tensor in self.state.values()):
             raise self._refused("contains weights that are not finite")
 
-    # These are in the pickled estimators of earlier versions, which have no `weights`.
-    @cached_property
-    def members(self) -> tuple[int, ...]:
-        """The numbers of the members."""
-        return tuple(self.weights)
-
     @cached_property
     def member_weights(self) -> Float64[np.ndarray, " member"]:
         """The weight of each member."""
@@ -133,7 +127,7 @@ class TrainedRun:
     def models(self) -> list[ResolvedModel]:
         """The configuration of each member's network."""
         configs = member_configs(self.config)
-        return [_for_predictions(configs[member].model) for member in self.members]
+        return [_for_predictions(configs[member].model) for member in self.weights]
 
     @cached_property
     def _dtype(self) -> torch.dtype:
@@ -147,7 +141,7 @@ class TrainedRun:
             "config": self.config.plain(),
             "schema": self.schema.plain(),
             "table": self.table,
-            "member_weights": dict(zip(self.members, self.member_weights.tolist(), strict=True)),
+            "member_weights": dict(self.weights),
             "state": self.state,
         }
 
@@ -157,7 +151,7 @@ class TrainedRun:
         return self.common_content() | residuals | (seen_entry(self.seen) if seen else {})
 
     def _refused(self, what: str, remedy: str = "train again") -> UserError:
-        return UserError(Fault(what, str(self.folder / BEST), remedy=remedy))
+        return refusal(what, self.folder / BEST, remedy)
 
     @property
     def quantiles(self) -> tuple[float, ...]:

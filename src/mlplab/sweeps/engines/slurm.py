@@ -23,7 +23,7 @@ import submitit
 
 from mlplab import config
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import read_json, write_json
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.engines.slurm_task import Task, read_error
@@ -110,7 +110,7 @@ class SlurmJobs(Engine):
                 message = str(error).strip().rpartition("\n")[2]
                 if not pause or not TRANSIENT.search(message):
                     what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
-                    raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
+                    raise refusal(what, "hydra.launcher.engine", remedy) from error
                 log.warning("%s; trying again in %.0f seconds", message, pause)
                 time.sleep(pause)
         jobs = dict(zip(paths, submitted, strict=True))

@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
+from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed, refusal
 from mlplab.files import write_json
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.folder import package_versions
@@ -100,7 +100,7 @@ def _read(path: Path) -> dict[str, Any]:
     while not path.exists():
         if time.monotonic() > deadline:
             remedy = "work in a folder that all machines share, and put the sweep there: hydra.sweep.dir=…"
-            raise UserError(Fault(f"is not seen by the worker {host}", str(path.parents[1]), remedy=remedy))
+            raise refusal(f"is not seen by the worker {host}", path.parents[1], remedy)
         time.sleep(0.5)
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     here, there = versions(), content["versions"]

@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 
 from mlplab import config
 from mlplab.config.dotted_keys import is_one_of
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.sweeps.grid import each_value, with_value
 
 Value = float | int | str
@@ -117,7 +117,7 @@ def read_space(overrides: Sequence[Override], configured: Mapping[str, str]) -> 
     searched = [*OverridesParser.create().parse_overrides(further), *varying]
     if not searched:
         remedy = "give a key several values: 'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
-        raise UserError(Fault("there is no key to search", "sweep", remedy=remedy))
+        raise refusal("there is no key to search", "sweep", remedy)
     dimensions = {each.get_key_element().lstrip("+"): _dimension(each) for each in searched}
     return Space(dimensions, tuple(each for each in overrides if not each.is_sweep_override()))
 

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlplab.config import Sweep
 from mlplab.config.metrics import sign_of
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.runs.versions import VERSION
 from mlplab.sweeps.folder import STUDY_FILE
 from mlplab.sweeps.search.space import Space, Values
@@ -70,8 +70,7 @@ class SearchStudy:
             raise
         except Exception as error:
             what = f"is damaged: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            remedy = "restore it, or start a new search: name=…"
-            raise UserError(Fault(what, str(self.path), remedy=remedy)) from error
+            raise refusal(what, self.path, "restore it, or start a new search: name=…") from error
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -102,7 +101,7 @@ class SearchStudy:
         then = self._stored.user_attrs.get("identity", {})
         if then.get("version") != VERSION:
             what = f"was written by another version of mlplab, which this one ({VERSION}) cannot resume"
-            raise UserError(Fault(what, str(self.path), remedy="start a new search: name=…"))
+            raise refusal(what, self.path, "start a new search: name=…")
         what = f"differs from the search in {self.root}"
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"
         here = now["keys"]
