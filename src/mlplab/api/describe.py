@@ -1,7 +1,6 @@
 """How the columns of a table are read, from Python."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
@@ -16,7 +15,7 @@ from mlplab.commands.describe import describe as describe_table
 
 @keywords_in_messages()
 def describe(
-    table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: Any
+    table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: object
 ) -> pl.DataFrame:
     """A row for each column, as the command `describe`: its kind, values, and what may be wrong with it.
 

@@ -16,7 +16,7 @@ from mlplab.console import print_line
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
 from mlplab.errors import UserError, refusal
-from mlplab.files import check_absent
+from mlplab.files import Plain, check_absent
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, is_run
 from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
@@ -145,7 +145,7 @@ class FinishedRun:
         """How far the networks of an ensemble disagree: see `Ensemble.predict_spread`."""
         return self.model.predict_spread(frame)
 
-    def evaluate(self, frame: FrameLike | str | PathLike[str] = None) -> dict[str, Any]:
+    def evaluate(self, frame: FrameLike | str | PathLike[str] = None) -> Plain:
         """Scores rows of a frame or a file, as the command `evaluate`; by default, the run's own test rows.
 
         Rows that took part in training or validation are left out.

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import (
     ChoiceSweep,
     Override,
     OverrideType,
+    ParsedElementType,
     Quote,
     QuotedString,
     Transformer,
@@ -28,6 +29,7 @@ from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 
 Table = FrameLike | str | PathLike[str] | None
 """A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's."""
@@ -49,7 +51,7 @@ FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}
 
 
 def read_arguments(
-    table: Table, target: Target, keys: dict[str, Any], words: Sequence[str], varying: Overrides | None = None
+    table: Table, target: Target, keys: Plain, words: Sequence[str], varying: Overrides | None = None
 ) -> tuple[pl.DataFrame | None, Overrides]:
     """The frame in memory, if there is one, and the overrides that all arguments stand for.
 
@@ -71,7 +73,7 @@ def read_arguments(
             raise refusal("is no argument of this function", key, remedy)
     if table is None and not isinstance(keys.get("data"), Mapping):
         table = keys.pop("data", None)
-    frame, data = None, dict[str, Any]()
+    frame, data = None, Plain()
     if isinstance(table, str | PathLike):
         data = {"name": "csv", "path": table}
         if not _is_named(target):
@@ -100,7 +102,7 @@ def keywords_of(keys: Mapping[Any, Any], section: str = "") -> Iterator[Override
             yield setting(key, value)
 
 
-def choices(grid: Mapping[str, Any]) -> list[Override]:
+def choices(grid: Plain) -> list[Override]:
     """The overrides of a grid, each with all values of a key.
 
     Raises:
@@ -113,7 +115,7 @@ def choices(grid: Mapping[str, Any]) -> list[Override]:
     return [setting(key, *values) for key, values in grid.items()]
 
 
-def setting(key: str, *values: Any) -> Override:
+def setting(key: str, *values: object) -> Override:
     """The override that gives a key a value, or each of several in turn; an option is chosen by its name."""
     key, elements, several = ".".join(path_of(key)), [*map(_element, values)], len(values) != 1
     text, group = ",".join(map(Transformer.str, elements)), key.removesuffix(".name")
@@ -126,12 +128,12 @@ def setting(key: str, *values: Any) -> Override:
     return Keyword(change, key, kind, value, input_line=f"{sign}{key}={text}")
 
 
-def _text(name: Any) -> str:
+def _text(name: object) -> str:
     """The name of a key as text: that of a column may be a number, and that of a class a boolean."""
     return str(as_label(name.item() if isinstance(name, np.generic) else name))
 
 
-def _element(value: Any) -> Any:
+def _element(value: object) -> ParsedElementType:
     """A value as plain data. Hydra writes a `QuotedString` with quotes, where people read it."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()

@@ -67,7 +67,7 @@ def train(
     resume: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
-    **keys: Any,
+    **keys: object,
 ) -> FinishedRun:
     """Trains a network, or an ensemble if the table is small, as the command `train` does.
 
@@ -118,12 +118,12 @@ def sweep(
     /,
     target: Target = None,
     *,
-    grid: Mapping[str, Sequence[Any]] | None = None,
+    grid: Mapping[str, Sequence[object]] | None = None,
     seeds: int | np.integer | Sequence[int] | None = None,
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
-    **keys: Any,
+    **keys: object,
 ) -> FinishedSweep:
     """Trains a run for each combination of values in lockstep, as the command `train -m` does.
 
@@ -139,7 +139,7 @@ def sweep(
         UserError: as in `train`.
         RunFailed: if all runs failed. If some did, there is a warning.
     """
-    varying = choices(grid or {})
+    varying = choices(dict(grid or {}))
     if seeds is not None:
         varying += choices({"seed": range(seeds) if isinstance(seeds, int | np.integer) else seeds})
     return _sweep(table, target, keys, overrides, varying, folder=folder, progress=progress)
@@ -153,11 +153,11 @@ def search(
     *,
     trials: int | None = None,
     minutes: float | None = None,
-    space: Mapping[str, str | Sequence[Any]] | str = "mlp",
+    space: Mapping[str, str | Sequence[object]] | str = "mlp",
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
-    **keys: Any,
+    **keys: object,
 ) -> FinishedSweep:
     """Searches hyperparameters by validation rows, as the command `train -m sweep=mlp` does.
 

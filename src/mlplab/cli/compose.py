@@ -28,6 +28,7 @@ from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_o
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.config.allowed_classes import user_classes
 from mlplab.errors import refusal
+from mlplab.files import Plain
 from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import command_line
 
@@ -179,24 +180,24 @@ def put(cfg: DictConfig, overrides: Iterable[Override]) -> None:
             OmegaConf.update(cfg, ".".join([*sections, name]), value, merge=True, force_add=True)
 
 
-def _verbatim(value: Any) -> Any:
+def _verbatim(value: object) -> object:
     """Text of Python is no interpolation, and no sign of a missing value: OmegaConf gets it as an object."""
     return UserString(value) if isinstance(value, str) and ("${" in value or value == "???") else value
 
 
-def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+def _changed(value: object, change: Callable[[object], object]) -> object:
     """A value in which a function changes everything but lists and mappings."""
     if isinstance(value, dict):
         return {key: _changed(item, change) for key, item in value.items()}
     return [_changed(item, change) for item in value] if isinstance(value, list) else change(value)
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
+def plain(cfg: DictConfig) -> Plain:
     """The composed configuration of a run as plain data, without the sections of Hydra and the sweep."""
     return {str(key): plain_section(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
 
 
-def plain_section(cfg: DictConfig, key: str) -> Any:
+def plain_section(cfg: DictConfig, key: str) -> object:
     """A value or a section of a composed configuration as plain data.
 
     Raises:

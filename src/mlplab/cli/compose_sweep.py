@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
@@ -22,6 +21,7 @@ from mlplab.cli.compose import (
 from mlplab.cli.overrides import Keyword, keys_of
 from mlplab.config import Launcher, Sweep, TrainConfig, parse, validated
 from mlplab.errors import UserError
+from mlplab.files import Plain
 from mlplab.sweeps.checks import ComposedRun, ComposeRuns, RefusedRun
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.sweep import ComposedSweep
@@ -62,7 +62,7 @@ def _compose_runs(compose: Compose, root: Path) -> ComposeRuns:
     """What composes the runs of a sweep, in Hydra's present state."""
     state, sections = current_state(), dict[tuple[str, str], BaseModel]()
 
-    def typed(values: Mapping[str, Any]) -> TrainConfig:
+    def typed(values: Mapping[str, object]) -> TrainConfig:
         """A configuration. Equal sections are stored once: those of thousands of runs take memory."""
         config = parse(values)
         shared = {
@@ -77,7 +77,7 @@ def _compose_runs(compose: Compose, root: Path) -> ComposeRuns:
         runs = list[ComposedRun | RefusedRun]()
         with hydra_state(*state):
             for name, own in overrides.items():
-                values: dict[str, Any] = {}
+                values: Plain = {}
                 try:
                     values = plain(compose(own))
                     runs.append(ComposedRun(typed(values), root / name))

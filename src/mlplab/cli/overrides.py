@@ -4,10 +4,9 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, ValueType
+from hydra.core.override_parser.types import Override, OverrideType, ParsedElementType, ValueType
 from hydra.errors import OverrideParseException
 
 from mlplab.cli.config_folders import GROUPS
@@ -33,7 +32,7 @@ class Keyword(Override):
     """A value that is taken as it is: Hydra does not read `input_line`, and text is no interpolation."""
 
     @classmethod
-    def of(cls, key: str, value: Any, line: str) -> "Keyword":
+    def of(cls, key: str, value: ParsedElementType, line: str) -> "Keyword":
         """Gives a key a value; for people, that is a line."""
         return cls(OverrideType.FORCE_ADD, key, ValueType.ELEMENT, value, input_line=line)
 

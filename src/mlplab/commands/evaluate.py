@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -16,7 +16,7 @@ from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
 from mlplab.errors import UserError, refusal
-from mlplab.files import write_json
+from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble
@@ -67,7 +67,7 @@ class EvaluationResult:
             models["ensemble/"] = "their ensemble", self.ensemble
         return models | baselines
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Plain:
         """The content of evaluation.json: `test/…`, or for several runs `runs/test/…`, `runs/sd/test/…` and
         `ensemble/test/…`; for the baselines `boosting/test/…`, `linear/test/…` and `constant/test/…`."""
         values = {

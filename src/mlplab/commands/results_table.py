@@ -1,8 +1,8 @@
 """The results of many runs as a table that fits the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.table import Table as RichTable
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mlplab.commands.render import NOTHING, format_mean
 from mlplab.commands.results import SETTINGS, Results
+from mlplab.files import Plain
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.run_result import RUN
 
@@ -22,7 +23,7 @@ FEWEST_METRICS = 2
 NULLS = (None, "null", "")
 """Values of keys that are not set."""
 
-Row = Mapping[str, Any]
+Row = Plain
 """A row of `Results.frame`; of a baseline, its `label` and its scores."""
 
 

@@ -20,6 +20,7 @@ from mlplab.figures.style import (
     rows_of,
     spreads_far,
 )
+from mlplab.files import Plain
 
 Curves = Mapping[str, Curve]
 
@@ -39,7 +40,7 @@ def _y(title: str, curves: Iterable[Curve]) -> alt.Y:
     return alt.Y("value:Q", title=title, scale=alt.Scale(type="log", nice=False) if is_log else FREE)
 
 
-def _rows(name: str, curves: Mapping[Any, Curve]) -> list[dict[str, Any]]:
+def _rows(name: str, curves: Mapping[Any, Curve]) -> list[Plain]:
     return [
         {name: key, "epoch": epoch, "value": rounded(value)}
         for key, curve in curves.items()

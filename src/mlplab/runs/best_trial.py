@@ -38,7 +38,7 @@ class BestTrial:
     monitor: str
     value: FiniteFloat
     trials: Mapping[str, NonNegativeInt]
-    configuration: Mapping[str, Any]
+    configuration: Mapping[str, object]
     command: str
     test: Mapping[str, FiniteFloat | None]
 

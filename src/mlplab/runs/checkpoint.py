@@ -19,13 +19,12 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlplab.errors import UserError, refusal
-from mlplab.files import check_archive, replacing
+from mlplab.files import Plain, check_archive, replacing
 
 FORMAT = 12
 """That of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
@@ -39,7 +38,7 @@ DAMAGED = ".ckpt.damaged"
 log = logging.getLogger(__name__)
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
+def save(path: Path, content: Mapping[str, object]) -> None:
     """Writes a checkpoint atomically; the previous one is kept beside it.
 
     Raises:
@@ -68,7 +67,7 @@ def remove_older(path: Path) -> None:
         older.unlink(missing_ok=True)
 
 
-def load_newest(path: Path) -> dict[str, Any] | None:
+def load_newest(path: Path) -> Plain | None:
     """The content of the checkpoint, or of the previous one, with a warning, if it is damaged.
 
     None if neither exists.
@@ -90,7 +89,7 @@ def load_newest(path: Path) -> dict[str, Any] | None:
         return content
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> Plain:
     """The content that `save` wrote, with tensors on the CPU.
 
     Raises:

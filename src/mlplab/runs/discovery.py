@@ -4,12 +4,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from mlplab.errors import Fault, UserError, listed, refusal
-from mlplab.files import read_json
+from mlplab.files import Plain, read_json
 from mlplab.runs.versions import check_readable, converted
 
 DEPTH = 3
@@ -70,7 +69,7 @@ def _refused(folder: Path, what: str) -> UserError:
     return refusal(what, folder, TRAINED)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> Plain:
     """The content of a run's config.yaml, converted from an earlier version, but not validated.
 
     Raises:
@@ -92,7 +91,7 @@ def read_version(folder: Path) -> str:
     return found[1].decode() if found else "0.1"
 
 
-def read_schema(folder: Path) -> dict[str, Any]:
+def read_schema(folder: Path) -> Plain:
     """The content of a run's schema.json, converted from an earlier version; empty if damaged or absent.
 
     Raises:
@@ -109,7 +108,7 @@ def _config_text(folder: Path) -> bytes:
         raise _refused(folder, "is not a run folder") from None
 
 
-def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
+def parse_yaml(text: bytes, path: Path) -> Plain:
     """The content of the YAML file at `path` in a run's or a sweep's folder, which may come from a stranger.
 
     Raises:
@@ -128,7 +127,7 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
     return content
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
+def read_metrics(folder: Path) -> Plain:
     """The content of a run's metrics.json, or the status `unknown` if there is none.
 
     Raises:
@@ -142,7 +141,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return {"status": "unknown"}  # the process was killed while it created the file
 
 
-def has_test_scores(metrics: Mapping[str, Any]) -> bool:
+def has_test_scores(metrics: Mapping[str, object]) -> bool:
     """Whether a run has test scores: those with `test=false` have none."""
     return any(name.startswith("test/") for name in metrics)
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -25,7 +24,7 @@ from mlplab.runs.versions import VERSION
 from mlplab.training.outcome import Metrics
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
     """Writes the `config.yaml` of a run, with the version of mlplab in its first line."""
     text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
     with replacing(folder / "config.yaml", synced=False) as partial:
@@ -46,7 +45,7 @@ class RunFolder:
         self._log: logging.Handler = logging.NullHandler()
         self.lock = FolderLock(path)
 
-    def create(self, config: Mapping[str, Any]) -> None:
+    def create(self, config: Mapping[str, object]) -> None:
         """Creates the folder, or uses an empty one, and locks it. Only one of several processes succeeds.
 
         Raises:
@@ -81,7 +80,7 @@ class RunFolder:
             return refusal("is a file, not a folder", self.path, OTHER_FOLDER)
         return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
 
-    def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
+    def reopen(self, config: Mapping[str, object], *, restart: bool) -> None:
         """Prepares the folder of a run that is resumed, and is locked.
 
         Args:
@@ -103,7 +102,7 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
         self._write_start(config)
 
-    def _write_start(self, config: Mapping[str, Any]) -> None:
+    def _write_start(self, config: Mapping[str, object]) -> None:
         self.write_metrics({"status": "running"})
         (self.path / "checkpoints").mkdir(exist_ok=True)
         write_config(self.path, config)
@@ -154,7 +153,7 @@ class _LogFile(logging.FileHandler):
         """Does nothing: a full disk is reported when a checkpoint cannot be written."""
 
 
-def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
+def record_failure(path: Path, config: Mapping[str, object], reason: str) -> None:
     """Writes the reason why a run failed to its folder.
 
     Does nothing if the run has ended, or if the folder is a file, belongs to a different run or is in use.

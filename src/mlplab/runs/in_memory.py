@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -19,8 +18,8 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import RunFailed, refusal
 from mlplab.figures import Curve
 from mlplab.figures.failing import warn_if_failing
+from mlplab.files import Plain
 from mlplab.runs.discovery import has_test_scores
-from mlplab.runs.film.packing import Plain
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.points import log_point
 from mlplab.runs.loggers.read_curves import thinned
@@ -110,7 +109,7 @@ class RunInMemory(WatchedRun):
         return None if predicted is None else test_rows(self.run, predicted, self.model.threshold)
 
     @cached_property
-    def specifications(self) -> dict[str, dict[str, Any]]:
+    def specifications(self) -> dict[str, Plain]:
         """Its figures by name, in Vega-Lite; none without test scores."""
         from mlplab.runs.draw_figures import run_charts  # Altair takes half a second
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mlplab.config import TrainConfig, parse
 from mlplab.config.dotted_keys import differing, flat
@@ -81,7 +80,7 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
 
 
 def differences(
-    run: TrainConfig, saved: Mapping[str, Any], where: str, *, may_grow: bool = True
+    run: TrainConfig, saved: Mapping[str, object], where: str, *, may_grow: bool = True
 ) -> list[Fault]:
     """The keys in which a resumed run differs from its saved configuration, but must not differ.
 

@@ -7,9 +7,10 @@ predictions may depend on it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 
 VERSION = "1.1"
 """The version of mlplab (major, minor), which it writes into the files of runs."""
@@ -17,7 +18,7 @@ VERSION = "1.1"
 OLDEST = "0.12"
 """The first version whose runs can be read. The versions up to 1.0 wrote it, too."""
 
-Content = dict[str, Any]
+Content = Plain
 """What is known of a run: its `config`, `schema`, `state` (tensors), `metrics`; or a part of these."""
 
 

@@ -28,10 +28,11 @@ from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION
-from mlplab.sklearn.columns import as_columns
+from mlplab.sklearn.columns import Input, as_columns
 from mlplab.sklearn.lockstep import FIT
 from mlplab.sklearn.training_set import TrainingSet
 
@@ -79,13 +80,13 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     overrides: tuple[str, ...] = ()
     _task: ClassVar[str]
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    def __init_subclass__(cls, **keywords: object) -> None:
         """Adds arguments and attributes to the docstring, for `help()` and notebooks."""
         super().__init_subclass__(**keywords)
         _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
         cls.__doc__ = f"{cls.__doc__}{gap}{common}"
 
-    def fit(self: E, X: Any, y: Any, sample_weight: Any = None) -> E:  # noqa: N803 - scikit-learn's name
+    def fit(self: E, X: Input, y: Input, sample_weight: Input = None) -> E:  # noqa: N803 - scikit-learn's name
         """Trains on all rows.
 
         Args:
@@ -117,7 +118,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
         return self
 
-    def _keys(self, rows: int) -> dict[str, Any]:
+    def _keys(self, rows: int) -> Plain:
         """The keys of the configuration that the arguments stand for."""
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
@@ -138,10 +139,10 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         }
 
     @abstractmethod
-    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
+    def _target(self, y: Input, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
         """The targets of some rows as numbers; sets what is known of them."""
 
-    def _predicted(self, X: Any, predict: Callable[[Any, pl.DataFrame], Any]) -> Any:  # noqa: N803
+    def _predicted(self, X: Input, predict: Callable[[Any, pl.DataFrame], Any]) -> Any:  # noqa: N803
         """What a method of the trained networks returns for these rows."""
         check_is_fitted(self)
         columns = as_columns(self, X, reset=False)
@@ -149,7 +150,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             columns = columns[np.minimum(np.arange(EVALUATION_MULTIPLE), rows - 1)]
         return predict(self.ensemble_, columns)[:rows]
 
-    def _around(self, X: Any, level: float, of: Callable[..., Any], **levels: Sequence[float]) -> Any:  # noqa: N803
+    def _around(self, X: Input, level: float, of: Callable[..., Any], **levels: Sequence[float]) -> Any:  # noqa: N803
         """What a method of `Uncertainty` gives around the predictions of these rows."""
         if len(levels_given("level", level)) != 1 or not isinstance(level, float):
             raise UserError(Fault("is no single number", "level", str(level), "such as 0.9"))
@@ -168,14 +169,14 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Plain:
         """For pickle. The networks are bytes, which another version refuses before it reads them."""
         state = dict(super().__getstate__())
         if "ensemble_" in state:
             state |= {"ensemble_": pickle.dumps(state["ensemble_"]), "_mlplab_version": VERSION}
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Plain) -> None:
         """For pickle.
 
         Raises:
@@ -195,14 +196,14 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
 
     _task = "regression"
 
-    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
+    def _target(self, y: Input, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
         return validate_data(self, y=y, multi_output=True, y_numeric=True)[used].astype(np.float64)
 
-    def predict(self, X: Any) -> Float64[np.ndarray, " *row_and_target"]:  # noqa: N803
+    def predict(self, X: Input) -> Float64[np.ndarray, " *row_and_target"]:  # noqa: N803
         """Predicts the target of each row; several targets are columns."""
         return self._predicted(X, Ensemble.predict)
 
-    def predict_interval(self, X: Any, level: float = LEVEL) -> Float64[np.ndarray, "*row_and_target 2"]:  # noqa: N803
+    def predict_interval(self, X: Input, level: float = LEVEL) -> Float64[np.ndarray, "*row_and_target 2"]:  # noqa: N803
         """Predicts the limits between which the target of each row is with the probability `level`.
 
         Raises:
@@ -222,7 +223,7 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
 
     _task = "multiclass"
 
-    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " row"]:
+    def _target(self, y: Input, used: Rows) -> Float64[np.ndarray, " row"]:
         y = validate_data(self, y=y)[used]
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
@@ -235,16 +236,16 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
             raise refusal(what, "y", "if it is a number, use TableRegressor")
         return numbers.astype(np.float64)
 
-    def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803
+    def predict(self, X: Input) -> Shaped[np.ndarray, " row"]:  # noqa: N803
         """Predicts the class of each row."""
         numbers = self._predicted(X, Ensemble.predict)  # first, since it checks that there are classes
         return self.classes_[numbers]
 
-    def predict_proba(self, X: Any) -> Float64[np.ndarray, "row class"]:  # noqa: N803
+    def predict_proba(self, X: Input) -> Float64[np.ndarray, "row class"]:  # noqa: N803
         """Predicts the probability of each of `classes_`."""
         return self._predicted(X, Ensemble.predict_proba)
 
-    def predict_set(self, X: Any, level: float = LEVEL) -> Sets:  # noqa: N803
+    def predict_set(self, X: Input, level: float = LEVEL) -> Sets:  # noqa: N803
         """Predicts which of `classes_` are in a set that has the true class with the probability `level`.
 
         Raises:

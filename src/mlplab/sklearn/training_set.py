@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,7 +27,7 @@ from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.plan import cut, stack_key
 from mlplab.sweeps.stack_size import StackSize
 
-NOTHING_BESIDE: Mapping[str, Any] = {
+NOTHING_BESIDE: Mapping[str, object] = {
     "data.split.test": 0,
     "baselines": [],
     "figures": "none",
@@ -54,7 +53,7 @@ class TrainingSet:
         columns: pl.DataFrame,
         target: Float64[np.ndarray, " *row_and_target"],
         weight: Float64[np.ndarray, " row"] | None,
-        keys: Mapping[str, Any],
+        keys: Mapping[str, object],
         overrides: str | Sequence[str],
     ) -> "TrainingSet":
         """From columns, targets and weights, which get names of their own.

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from math import prod
-from typing import Any
 
-from hydra.core.override_parser.types import Override, Transformer, ValueType
+from hydra.core.override_parser.types import Override, ParsedElementType, Transformer, ValueType
 
 from mlplab.errors import Fault, UserError, listed, refusal
 
@@ -56,7 +55,7 @@ def each_value(override: Override) -> Iterator[Override]:
         yield with_value(override, value, Transformer.str(value))
 
 
-def with_value(override: Override, value: Any, text: str) -> Override:
+def with_value(override: Override, value: ParsedElementType, text: str) -> Override:
     """An override with another value, and how that is typed."""
     line = f"{override.get_key_element()}={text}"
     return replace(override, value_type=ValueType.ELEMENT, _value=value, input_line=line)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlplab import config
 from mlplab.config.dotted_keys import flat, is_one_of
@@ -15,7 +15,7 @@ from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import reason_of
-from mlplab.files import write_json
+from mlplab.files import Plain, write_json
 from mlplab.imports import heavy_imports
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
@@ -79,7 +79,7 @@ def make_plan(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine:
     """
 
     def check(run: PlannedRun) -> None:
-        changed: dict[str, Any] = {"init_from": initial_run(run)}
+        changed: Plain = {"init_from": initial_run(run)}
         if engine.is_remote:  # this machine may lack its device
             changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
         engine.call(_check_buildable, run.config.model_copy(update=changed))

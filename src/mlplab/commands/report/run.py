@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any
 
 from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import curves_of, figures_of
@@ -13,7 +12,7 @@ from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import MAIN, main_scores, metrics_among
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
-from mlplab.files import read_json
+from mlplab.files import Plain, read_json
 from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import FILM_FILE, read_schema
@@ -28,7 +27,7 @@ STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
 
 
-def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
+def run_part(comparison: Comparison, run: RunResult) -> Plain:
     """What the page shows about a run, from the files in its folder."""
     folder, film = run.folder, run.folder / FILM_FILE
     lines = _log_lines(run)

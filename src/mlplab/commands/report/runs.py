@@ -2,7 +2,6 @@
 
 import logging
 import math
-from typing import Any
 
 from mlplab.commands.render import NOTHING, format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, comparison_charts
@@ -14,6 +13,7 @@ from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural
 from mlplab.errors import UserError, reason_of
+from mlplab.files import Plain
 from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.labels import in_brief
 from mlplab.runs.compare.ranking import score
@@ -24,7 +24,7 @@ from mlplab.training.outcome import AS_PLANNED
 log = logging.getLogger(__name__)
 
 
-def runs_part(comparison: Comparison) -> dict[str, Any]:
+def runs_part(comparison: Comparison) -> Plain:
     """What the page shows about runs on one table."""
     trial, note = _read_best_trial(comparison) if comparison.is_search else (None, "")
     best, monitor = next(iter(comparison.best), None), comparison.monitor

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mlplab.commands.importance import Importance
 from mlplab.commands.render import NOTHING
@@ -13,6 +13,7 @@ from mlplab.console import in_digits, plural
 from mlplab.data.schema import Schema, column_rows
 from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
+from mlplab.files import Plain
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
@@ -59,7 +60,7 @@ def _first_columns(what: str, head: Sequence[str], rows: Sequence[Sequence[str]]
     return TextTable(f"{plural(len(rows), 'column')}{what}{more}", head, rows[:MOST_COLUMNS])
 
 
-def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
+def importance_in(folder: Path, runs: Collection[str] | None = None) -> Plain | None:
     """The importance of the columns in the folder of a run or a sweep: its basis, table and figure.
 
     None if there is none, if its file is damaged, or if it is of none of these runs of a sweep.

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mlplab.conformal.intervals import Levels
+from mlplab.files import Plain
 from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, Weights, X
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
@@ -172,7 +173,7 @@ class Boosting:
         y, y_val = ((target - self.mean) / self.std for target in (y, y_val))
         self.models = []
         losses = [{"loss": "quantile", "quantile": level} for level in data.quantiles]
-        for number, loss in enumerate(losses or [dict[str, Any]()] * y.shape[1]):
+        for number, loss in enumerate(losses or [Plain()] * y.shape[1]):
             target = 0 if losses else number
             settings = BOOSTING | loss | ({"max_iter": chosen[number]} if chosen else {})
             model = kind(

@@ -18,11 +18,12 @@ from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.files import Plain
 from mlplab.models import MLP
 from mlplab.models.layers.activation import Activation
 from mlplab.models.mlp import HiddenLayer, LayerTrace
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.packing import Plain, packed
+from mlplab.runs.film.packing import packed
 from mlplab.runs.film.scene import Scene, input_names, scene_of
 from mlplab.runs.film.size import POINTS
 from mlplab.training.callbacks.stack_callback import Tensors

@@ -11,8 +11,9 @@ from mlplab.data.cache import RunData
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.synthetic.functions import FUNCTIONS
+from mlplab.files import Plain
 from mlplab.models import FeatureLayout
-from mlplab.runs.film.packing import Plain, packed
+from mlplab.runs.film.packing import packed
 from mlplab.runs.film.size import CURVE, MAP, POINTS, ROWS
 
 

@@ -13,7 +13,7 @@ from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.console import quiet
 from mlplab.errors import reason_of, refusal
 from mlplab.figures.failing import warn_if_failing
-from mlplab.files import read_json, write_json
+from mlplab.files import Plain, read_json, write_json
 from mlplab.imports import check_installed
 
 DATABASE = "sqlite:///mlflow.db"
@@ -46,7 +46,7 @@ class BatchedMLFlowLogger(MLFlowLogger):
         super().__init__(**arguments)
         self._points, self._last_request = list[Any](), time.monotonic()
 
-    def log_hyperparams(self, params: Mapping[str, Any]) -> None:  # type: ignore[override] # of mlplab
+    def log_hyperparams(self, params: Mapping[str, object]) -> None:  # type: ignore[override] # of mlplab
         """Logs them under names that MLflow allows."""
         super().log_hyperparams({_allowed(name): value for name, value in params.items()})
 
@@ -81,7 +81,7 @@ def _allowed(name: str) -> str:
 Tracker = WandbLogger | MLFlowLogger
 
 
-def default_arguments(kind: type[Logger], folder: Path) -> dict[str, Any]:
+def default_arguments(kind: type[Logger], folder: Path) -> Plain:
     """Arguments of a tracker for the run in a folder; none for other loggers.
 
     Raises:
@@ -105,7 +105,7 @@ def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
     return [logger for logger in loggers if isinstance(logger, Tracker)]
 
 
-def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, Any]) -> None:
+def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, object]) -> None:
     """Logs the hyperparameters of the run in a folder, unless it is resumed.
 
     Raises:
@@ -133,9 +133,7 @@ def urls(loggers: Sequence[Logger]) -> list[str]:
     return [page for page in pages if page]
 
 
-def log_result(
-    loggers: Sequence[Logger], metrics: Mapping[str, Any], figures: Mapping[str, Path], model: Path
-) -> None:
+def log_result(loggers: Sequence[Logger], metrics: Plain, figures: Mapping[str, Path], model: Path) -> None:
     """Logs the scores of a finished run, its figures by name, and the file of its network."""
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     scores = {name: value for name, value in numbers.items() if not name.startswith(CURVES)}

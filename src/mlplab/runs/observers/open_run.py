@@ -15,10 +15,9 @@ from mlplab.data.cache import RunData
 from mlplab.errors import RunFailed, UserError, is_disk_error
 from mlplab.figures.failing import warn_if_failing
 from mlplab.figures.files import figure_images
-from mlplab.files import write_json
+from mlplab.files import Plain, write_json
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import has_test_scores
-from mlplab.runs.film.packing import Plain
 from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_curves

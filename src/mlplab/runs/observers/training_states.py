@@ -6,11 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
+from mlplab.files import Plain
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.open_run import OpenRun
@@ -157,7 +157,7 @@ def _name(path: Path, run: PlannedRun) -> str:
     return os.path.relpath(run.folder, path.parents[1])
 
 
-def _state(path: Path, content: Mapping[str, Any]) -> StackState:
+def _state(path: Path, content: Plain) -> StackState:
     try:
         return StackState.from_plain(content["training"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -10,8 +10,8 @@ from lightning.pytorch.loggers.logger import DummyLogger
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
+from mlplab.files import Plain
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
-from mlplab.runs.film.packing import Plain
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.files import Plain
 from mlplab.models import FeatureLayout, Network, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
@@ -133,7 +133,7 @@ class TrainedRun:
     def _dtype(self) -> torch.dtype:
         return self.state[IMPUTE_VALUE].dtype
 
-    def common_content(self) -> dict[str, Any]:
+    def common_content(self) -> Plain:
         """What all checkpoints of a run hold."""
         return {
             "epoch": self.epoch,
@@ -145,7 +145,7 @@ class TrainedRun:
             "state": self.state,
         }
 
-    def content(self, *, seen: bool = True) -> dict[str, Any]:
+    def content(self, *, seen: bool = True) -> Plain:
         """What a `best.ckpt` holds: all that predictions need; with the rows seen, if they are known."""
         residuals = {"residuals": [tensors(of_target.arrays()) for of_target in self.residuals]}
         return self.common_content() | residuals | (seen_entry(self.seen) if seen else {})
@@ -234,12 +234,12 @@ def tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def seen_entry(seen: Sequence[SeenRows] | None) -> dict[str, Any]:
+def seen_entry(seen: Sequence[SeenRows] | None) -> Plain:
     """The entry of a checkpoint about the rows seen; none if they are unknown."""
     return {} if seen is None else {"seen": [tensors(rows.arrays()) for rows in seen]}
 
 
-def seen_of(content: Mapping[str, Any]) -> list[SeenRows] | None:
+def seen_of(content: Plain) -> list[SeenRows] | None:
     """The rows seen, by a checkpoint; None if it has no `seen_entry`."""
     return [*map(SeenRows.from_arrays, _arrays(content["seen"]))] if "seen" in content else None
 

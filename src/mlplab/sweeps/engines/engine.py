@@ -12,6 +12,9 @@ from mlplab.sweeps.planned_stack import PlannedStack
 
 T = TypeVar("T")
 
+Job = Any
+"""What an engine returns for a stack: a future, or submitit's job."""
+
 SHARED_FILE_SECONDS = 30.0
 """After this time, every machine sees a file that another has written to a shared folder."""
 
@@ -45,15 +48,15 @@ class Engine(ABC):
     def submit(self, stacks: Sequence[PlannedStack]) -> Sequence[Hashable]:
         """Hands stacks over; returns a job for each. Raises `UserError` if the cluster refuses them."""
 
-    def ended(self, jobs: Iterable[Any]) -> list[Any]:
+    def ended(self, jobs: Iterable[Job]) -> list[Job]:
         """The jobs, futures if nothing else is said, that have ended, well or not."""
         return [job for job in jobs if job.done()]
 
     @abstractmethod
-    def error(self, job: Any) -> BaseException | None:
+    def error(self, job: Job) -> BaseException | None:
         """What a job that has ended has raised, or `WorkerLost`; None if the folders of its runs show it."""
 
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
         """What a function of the tables and these arguments returns that needs torch, which is imported here.
 
         Engines whose workers have imported it may call it there, with their own tables.

@@ -80,7 +80,7 @@ class Processes(Engine):
             self._workers.append(idle[-1])
         return idle[:count]
 
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Calls it in a process if there are to be several: so torch is not imported here, too.
 
         It is called here if only this process has the rows, or the other is killed.
@@ -129,7 +129,7 @@ class _Worker:
         environment = dict(os.environ) | ({} if self.device is None else {VISIBLE_DEVICES: self.device})
         self.pool = ProcessPoolExecutor(1, _context(), initializer=_start_worker, initargs=(environment,))
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+    def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
         """Calls a function in the process, or in a new one if it has been killed."""
         try:
             self.job = self.pool.submit(function, *arguments)

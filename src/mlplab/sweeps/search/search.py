@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from optuna.distributions import FloatDistribution
 
@@ -10,6 +9,7 @@ from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat, is_one_of
 from mlplab.console import quiet
 from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.files import Plain
 from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
@@ -77,14 +77,14 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
     return without.config
 
 
-def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:
+def _comparable(common: TrainConfig, space: Space) -> Plain:
     """The space, as typed, and what all trials have in common: a resumed search must have both, too."""
     typed = {key: dimension.override.get_value_string() for key, dimension in space.dimensions.items()}
     left_out = (*IGNORED, *typed)
     return typed | {key: value for key, value in flat(common.plain()) if not is_one_of(key, left_out)}
 
 
-def _defaults(space: Space, *configurations: Mapping[str, Any]) -> dict[str, Value]:
+def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, Value]:
     """The values of the configuration without the search, as far as the space contains them.
 
     Args:

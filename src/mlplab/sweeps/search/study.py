@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -20,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mlplab.config import Sweep
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 from mlplab.runs.versions import VERSION
 from mlplab.sweeps.folder import STUDY_FILE
 from mlplab.sweeps.search.space import Space, Values
@@ -87,7 +87,7 @@ class SearchStudy:
         """The best finished trial, the earliest if there are several; None if none has finished."""
         return min(self.done, key=lambda trial: self.sign * (trial.value or 0.0), default=None)
 
-    def check_same(self, keys: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    def check_same(self, keys: Mapping[str, object], table: Mapping[str, object]) -> Plain:
         """Checks that a resumed search has the keys of its start, also those that are searched, as text.
 
         Stores what a new one has. Returns the stored fingerprint of table and split, to be compared.
@@ -120,7 +120,7 @@ class SearchStudy:
         self._stored.add_trial(trial)
         return trial
 
-    def tell(self, number: int, metrics: Mapping[str, Any]) -> None:
+    def tell(self, number: int, metrics: Plain) -> None:
         """Ends a trial, as its run's metrics.json says. One without the monitored metric has failed.
 
         The value of a pruned one is that at its last rung, as Optuna has it. One that diverged has no value,
