@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mlplab.commands.importance import Importance
     from mlplab.runs.in_memory import RunInMemory
-    from mlplab.runs.trained.ensemble import Ensemble, Values
+    from mlplab.runs.trained.ensemble import Ensemble, Predictions
     from mlplab.runs.trained.levels import AnyLevels
 
 
@@ -58,7 +58,7 @@ class FinishedRun:
 
     @property
     def folder(self) -> Path | None:
-        """That of the run; None if it was trained in memory, or loaded from a file."""
+        """The folder of the run; None if it was trained in memory, or loaded from a file."""
         return None if self._file else getattr(self._source, "folder", None)
 
     @property
@@ -119,7 +119,7 @@ class FinishedRun:
         return {name: alt.Chart.from_dict(chart) for name, chart in self._source.specifications.items()}
 
     @overload
-    def predict(self, frame: FrameLike) -> "Values": ...
+    def predict(self, frame: FrameLike) -> "Predictions": ...
 
     @overload
     def predict(
@@ -128,7 +128,7 @@ class FinishedRun:
 
     def predict(
         self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
-    ) -> "Values | pl.DataFrame":
+    ) -> "Predictions | pl.DataFrame":
         """The target of each row in its own units, or its class; with `interval` or `sets`, a frame with the
         limits around it, or the classes that it may be: see `Ensemble.predict`."""
         return self.model.predict(frame, interval, sets)
@@ -253,7 +253,7 @@ class FinishedRun:
         return text.getvalue()
 
     def _repr_html_(self) -> str:
-        """The same, with the learning curves."""
+        """What `repr` says, and the learning curves."""
         from html import escape
 
         import vl_convert
@@ -286,7 +286,7 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
             another run.
     """
     with heavy_imports():
-        from mlplab.runs.trained.load import load as load_runs
+        from mlplab.runs.trained.load import load_runs
 
     path = Path(path)
     model = load_runs(path, runs)

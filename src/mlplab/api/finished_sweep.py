@@ -84,9 +84,9 @@ class FinishedSweep:
         if runs < 1:
             raise UserError(Fault("is no number of runs", "ensemble", str(runs), "1 or more"))
         from mlplab.commands.select_ensemble import select_ensemble
-        from mlplab.runs.trained.load import load
+        from mlplab.runs.trained.load import load_runs
 
-        return load(select_ensemble(self.folder, runs, DataCache(self.frame)).file)
+        return load_runs(select_ensemble(self.folder, runs, DataCache(self.frame)).file)
 
     def __repr__(self) -> str:
         return f"{self.folder}\n{self.results}"

@@ -18,7 +18,7 @@ class OfRuns(Arguments):
 
     Attributes:
         run: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs.
-        runs: which runs of a sweep, as in `mlplab.runs.trained.load.load`.
+        runs: which runs of a sweep, as in `mlplab.runs.trained.load.load_runs`.
     """
 
     run: Text

@@ -20,7 +20,7 @@ from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
 from mlplab.training.scoring.scores import Scores
@@ -103,7 +103,7 @@ def evaluate(
     Args:
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
         path: a CSV or Parquet file with the target; None: the runs' own test rows.
-        runs: which runs of a sweep, as in `load`.
+        runs: which runs of a sweep, as in `load_runs`.
         training_rows: whether to keep rows of the file that were in training or validation.
         importance: whether to compute which columns matter, too; of a folder, writes `importance.json` and a
             figure.
@@ -113,7 +113,7 @@ def evaluate(
             changed, if all rows were in training or validation, or for the importance of different test rows.
     """
     with progress_lines(log.info, lambda: f"loading {run}"):
-        ensemble = load(run, runs)
+        ensemble = load_runs(run, runs)
     include = training_rows == "include"
     result = score(ensemble, DataCache(), path, include=include, importance=importance)
     if run.is_dir():

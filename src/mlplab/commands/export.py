@@ -21,7 +21,7 @@ from mlplab.onnx.model import onnx_model
 from mlplab.runs.run_file import is_run_file
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 
 ONNX = ".onnx"
 
@@ -53,7 +53,9 @@ def export(options: Export) -> Exported:
         output = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
         overwrite |= not is_run_file(run)
     check_output(output, overwrite=overwrite)
-    return write_model(load(run, options.runs), output, options.data_path, options.interval, options.sets)
+    return write_model(
+        load_runs(run, options.runs), output, options.data_path, options.interval, options.sets
+    )
 
 
 def write_model(

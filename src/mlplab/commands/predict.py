@@ -27,7 +27,7 @@ from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.levels import check_levels
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
@@ -53,7 +53,7 @@ def predict(options: Predict) -> int:
     source, output, interval, sets = options.input, options.output, options.interval, options.sets
     if output != STANDARD:
         check_output(Path(output), overwrite=options.overwrite)
-    ensemble = load(options.run, options.runs)
+    ensemble = load_runs(options.run, options.runs)
     schema = ensemble.schema
     check_levels(ensemble.runs, interval, sets)
     names = column_names(schema, ensemble.quantiles, interval, sets)

@@ -27,7 +27,7 @@ Row = Plain
 """A row of `Results.frame`; of a baseline, its `label` and its scores."""
 
 
-class _Column(NamedTuple):
+class _TableColumn(NamedTuple):
     """A column of a table; cells that are longer than the least width, if there is one, may be wrapped."""
 
     header: str
@@ -60,16 +60,16 @@ def results_table(
     has_over = len(overs) > 1 or not by
     unfinished = [row.get("not done") or "" for row in rows]
     least = None if is_cut else NAME_WIDTH
-    names = [_Column(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
+    names = [_TableColumn(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
     keys = _keys(configurations, [key for key in by if key != RUN])
     single = {True: "1 run", False: NOTHING}
     averaged = [row["over"] or single[row["runs"] > 0] for row in configurations] + [""] * len(baselines)
-    over = [_Column("over", averaged, WORDS_WIDTH)] if has_over else []
-    last = [_Column("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
+    over = [_TableColumn("over", averaged, WORDS_WIDTH)] if has_over else []
+    last = [_TableColumn("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
     metrics = [name for name in results.metrics if any(row[name] is not None for row in configurations)]
     scores = [_scores(rows, name) for name in metrics]
 
-    def fits(*columns: _Column) -> bool:
+    def fits(*columns: _TableColumn) -> bool:
         return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
 
     if label or not (is_cut or fits(*keys, *scores[:FEWEST_METRICS])):
@@ -77,7 +77,7 @@ def results_table(
         pairs = (zip((column.header for column in keys), line, strict=True) for line in lines)
         cells = [", ".join(f"{key}={value}" for key, value in line if value != NOTHING) for line in pairs]
         cells = [cell or "all runs" for cell in cells] + [row["label"] for row in baselines]
-        keys = [_Column(label or "configuration", cells, LABEL_WIDTH)]
+        keys = [_TableColumn(label or "configuration", cells, LABEL_WIDTH)]
     while len(scores) > FEWEST_METRICS and not fits(*keys, *scores):
         scores.pop()
     columns = [*names, *keys, *over, *scores, *last]
@@ -101,14 +101,14 @@ def _names(runs: Sequence[str | None]) -> list[str]:
     return short if len(set(short)) == len(set(names)) else names
 
 
-def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_Column]:
+def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_TableColumn]:
     """The values of keys, a column each."""
     return [
-        _Column(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
+        _TableColumn(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
         for key, short in zip(keys, short_keys(keys), strict=True)
     ]
 
 
-def _scores(rows: Sequence[Row], metric: str) -> _Column:
+def _scores(rows: Sequence[Row], metric: str) -> _TableColumn:
     cells = [format_mean(row.get(metric), row.get(f"{metric} SD"), metric) for row in rows]
-    return _Column(f"{metric}\n± SD" if any("±" in cell for cell in cells) else metric, cells)
+    return _TableColumn(f"{metric}\n± SD" if any("±" in cell for cell in cells) else metric, cells)

@@ -17,7 +17,7 @@ alt.data_transformers.consolidate_datasets = False  # rows stay where they are u
 Figure = alt.TopLevelMixin
 """Any chart of Altair's."""
 
-Value = float | int | str
+KeyValue = float | int | str
 """A value of a key in a chart."""
 
 NETWORK, BASELINE, REFERENCE = "#2f74c0", "#d9822b", "#8a8a8a"
@@ -156,7 +156,7 @@ def spreads_far(values: Collection[float]) -> bool:
     return bool(values) and min(values) > 0 and max(values) > FAR * min(values)
 
 
-def x_of_key(key: str, values: Sequence[Value]) -> alt.X:
+def x_of_key(key: str, values: Sequence[KeyValue]) -> alt.X:
     """The horizontal axis of the field `value`: of numbers, or with a name for each value in order.
 
     It is of numbers if there are many.

@@ -27,7 +27,7 @@ from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, check_archive, replacing
 
 FORMAT = 12
-"""That of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
+"""The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
 
 MAX_PARTS = 1_000_000
 """Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""

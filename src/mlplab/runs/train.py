@@ -14,7 +14,7 @@ from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import quiet_writer_threads
 from mlplab.runs.observers.curves import Curves
-from mlplab.runs.observers.messages import Messages, warn_of_rows
+from mlplab.runs.observers.messages import Messages
 from mlplab.runs.observers.open_run import OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.observers.training_states import Checkpoints, resume_groups
@@ -123,8 +123,6 @@ def train_watched(
     if any(run.loggers for run in runs):
         observers.append(Curves(runs, config.trainer.log_every_n_steps or 0))
     if console:
-        warnings = warn_of_rows(runs, resumed=state is not None)
-        level = logging.DEBUG if console.is_terminal else logging.INFO
-        observers.append(Messages(runs, warnings, state, level))
+        observers.append(Messages(runs, state, logging.DEBUG if console.is_terminal else logging.INFO))
     with closing(progress), closing(endings):
         fit([run.run for run in runs], [*observers, *last], state)

@@ -25,7 +25,7 @@ from mlplab.runs.resolve import resolved
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.plan import cut, stack_key
-from mlplab.sweeps.stack_size import StackSize
+from mlplab.sweeps.training_cost import TrainingCost
 
 NOTHING_BESIDE: Mapping[str, object] = {
     "data.split.test": 0,
@@ -147,7 +147,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
                 groups.setdefault(stack_key(run, frames), []).append((number, run))
         for group in groups.values():
             first = group[0][1].config
-            size = StackSize(frames, first).runs(None)
+            size = TrainingCost(frames, first).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
                     ended = train_in_memory([run for _, run in stack], frames)

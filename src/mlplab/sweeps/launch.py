@@ -27,7 +27,7 @@ from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import STACKS
 from mlplab.sweeps.plan import make_plan
 from mlplab.sweeps.planned_stack import PlannedStack
-from mlplab.sweeps.stack_size import StackSize
+from mlplab.sweeps.training_cost import TrainingCost
 from mlplab.training.outcome import Metrics
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _share_time(stacks: Sequence[PlannedStack], workers: int, engine: Engine) ->
 
     So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
     """
-    sizes = (engine.call(StackSize, stack.runs[0].config) for stack in stacks)
+    sizes = (engine.call(TrainingCost, stack.runs[0].config) for stack in stacks)
     seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
     left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
     return [
@@ -142,7 +142,7 @@ def _has_same_rows(cache: DataCache, run: PlannedRun) -> bool:
 
 
 def score_finished(cache: DataCache, folder: Path) -> Metrics:
-    """As `score_finished_run`, for `Engine.call`."""
+    """Calls `score_finished_run`, in a process that may import torch."""
     with heavy_imports():
         from mlplab.runs.score_finished import score_finished_run
 

@@ -21,7 +21,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, read_stacks
-from mlplab.sweeps.stack_size import StackSize, batches
+from mlplab.sweeps.training_cost import TrainingCost, batches
 from mlplab.training.run import activations
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ def make_plan(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine:
                 if left.keys() >= set(folders)
             ]
             stacks += resumed
-            size = engine.call(StackSize, buildable[0].config)
+            size = engine.call(TrainingCost, buildable[0].config)
             cuts.append((list(left.values()), math.ceil(len(left) / size.runs(engine.launcher.max_members))))
             seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
     workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)

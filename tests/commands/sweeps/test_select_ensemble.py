@@ -18,7 +18,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.data.class_labels import predicted_classes
 from mlplab.data.synthetic import functions as synthetic
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 
 Command = Callable[..., Ended]
@@ -48,7 +48,7 @@ def mean_of(sweep: Path, weights: dict[str, float], frame: pl.DataFrame) -> np.n
     """The mean of the runs' predictions, by hand."""
     predictions = []
     for name, weight in weights.items():
-        run = load(sweep / name)
+        run = load_runs(sweep / name)
         predictions.append(weight * (run.predict_proba(frame) if run.schema.classes else run.predict(frame)))
     return np.sum(predictions, axis=0)
 
@@ -122,7 +122,7 @@ def test_thresholds_decide_the_choice_and_its_scores(tmp_path: Path) -> None:
         (choice.file, choice.chosen),
         (tmp_path / "s" / next(iter(choice.weights)), choice.best),
     ):
-        model = load(file)
+        model = load_runs(file)
         right = predicted_classes(model.predict_features(x)[0], model.threshold) == y
         assert accuracy == pytest.approx(right.mean())
 

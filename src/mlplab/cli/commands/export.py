@@ -67,10 +67,10 @@ def _file(arguments: Export) -> list[str]:
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         from mlplab.runs.trained.card import contained_values
-        from mlplab.runs.trained.load import load
+        from mlplab.runs.trained.load import load_runs
         from mlplab.runs.trained.save import save
 
-    output, ensemble = Path(str(arguments.output)), load(arguments.run, arguments.runs)
+    output, ensemble = Path(str(arguments.output)), load_runs(arguments.run, arguments.runs)
     save(ensemble, output, seen=arguments.seen, overwrite=arguments.overwrite)
     contained = contained_values(ensemble, kind="file", seen=arguments.seen)
     return [f"file: {_with_size(output)}", f"of the table, it contains no rows, but {'; '.join(contained)}"]

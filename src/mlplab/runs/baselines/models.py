@@ -61,11 +61,11 @@ class Constant:
             self.output = np.average(y, 0, weights)
 
     def predict(self, x: X) -> Output:
-        """The same output for all rows."""
+        """One output for all rows."""
         return np.tile(self.output, (len(x), 1))
 
 
-class Linear:
+class LinearBaseline:
     """Ridge regression, or logistic regression with an l2 penalty.
 
     Missing numbers are imputed by the median, with an indicator column. Numbers are standardized, categories
@@ -200,7 +200,7 @@ class Boosting:
         return np.sort(predicted, 1) if self.quantiles else predicted
 
 
-Model = Constant | Linear | Boosting
+Model = Constant | LinearBaseline | Boosting
 
 
 def _quantiles(

@@ -107,7 +107,7 @@ class _FilmedNetwork:
 
     @torch.no_grad()
     def plain(self) -> Plain:
-        """As JSON."""
+        """What becomes JSON."""
         recorded, scene, held_out = self.recorded, self.scene, self.data.split.val
         return {
             "steps": self.steps,

@@ -46,7 +46,7 @@ class Scene:
         return float(y.min()), float(y.max())
 
     def plain(self) -> Plain:
-        """As JSON: texts of cells, and where there is a map, training rows and the true function."""
+        """What becomes JSON: texts of cells; where there is a map, training rows and the true function."""
         table, schema = self.data.table, self.data.table.schema
         levels = [f"{level:g} quantile" for level in self.run.quantiles]
         scene: Plain = {

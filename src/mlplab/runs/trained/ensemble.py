@@ -29,8 +29,8 @@ MeanAndSpread = tuple[Predicted, Spread]
 """The targets in their own units, the probability of each class, or quantiles; and the columns of spread."""
 
 
-Values = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
-"""Values of targets in their own units, or classes."""
+Predictions = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
+"""Predicted targets in their own units, or classes."""
 
 
 class Ensemble:
@@ -84,7 +84,7 @@ class Ensemble:
 
     def predict(
         self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
-    ) -> Values | pl.DataFrame:
+    ) -> Predictions | pl.DataFrame:
         """Predicts the target of each row, in its own units, or its class by `predicted_classes`.
 
         With several targets, the result has one column per target.

@@ -10,7 +10,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 
 
-def load(path: str | Path, runs: str | int = "best") -> Ensemble:
+def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
     """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
 
     Args:

@@ -39,9 +39,9 @@ class RunFiles:
     def model(self) -> "Ensemble":
         """The networks that predict."""
         with heavy_imports():
-            from mlplab.runs.trained.load import load
+            from mlplab.runs.trained.load import load_runs
 
-        return load(self.folder)
+        return load_runs(self.folder)
 
     @property
     def curves(self) -> dict[str, Curve]:

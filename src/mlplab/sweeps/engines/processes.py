@@ -51,7 +51,7 @@ class Processes(Engine):
 
     @cached_property
     def slots(self) -> int:  # type: ignore[override]
-        """As many as there are GPUs, or else cores."""
+        """The number of GPUs or, without them, of cores."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return cores or 1 if self._devices == [None] else len(self._devices)
 

@@ -15,10 +15,10 @@ from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
-from mlplab.sweeps.search.space import Space, Value, read_space
+from mlplab.sweeps.search.space import Param, Space, read_space
 from mlplab.sweeps.search.study import SearchStudy
-from mlplab.sweeps.stack_size import StackSize
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
+from mlplab.sweeps.training_cost import TrainingCost
 from mlplab.sweeps.winner import training_commands
 
 
@@ -44,7 +44,7 @@ def search(launcher: SweepLauncher) -> None:
         remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    size = launcher.opened(run).call(StackSize, run)
+    size = launcher.opened(run).call(TrainingCost, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, defaults, seconds)
@@ -84,13 +84,13 @@ def _comparable(common: TrainConfig, space: Space) -> Plain:
     return typed | {key: value for key, value in flat(common.plain()) if not is_one_of(key, left_out)}
 
 
-def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, Value]:
+def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, Param]:
     """The values of the configuration without the search, as far as the space contains them.
 
     Args:
         configurations: values by key, of which the last counts: those of the table, `auto`, and options.
     """
-    defaults: dict[str, Value] = {}
+    defaults: dict[str, Param] = {}
     for values in configurations:
         for key, dimension in space.dimensions.items():
             if key in values and (value := dimension.matching_value(values[key])) is not None:

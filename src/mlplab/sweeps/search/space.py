@@ -21,10 +21,10 @@ from mlplab.config.dotted_keys import is_one_of
 from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.sweeps.grid import each_value, with_value
 
-Value = float | int | str
-"""A value as Optuna stores it; a list such as [64,64] is its text."""
+Param = float | int | str
+"""The value of a key as Optuna stores it; a list such as [64,64] is its text."""
 
-Values = Mapping[str, Value]
+Params = Mapping[str, Param]
 """A value for each of some keys."""
 
 SEARCHABLE = (
@@ -45,14 +45,14 @@ class Dimension:
     override: Override
     distribution: Distribution
 
-    def given(self, value: Value) -> Override:
+    def given(self, value: Param) -> Override:
         """The override of a trial with a value."""
         if isinstance(self.distribution, CategoricalDistribution):
             return next(each for each in each_value(self.override) if each.get_value_string() == value)
         return with_value(self.override, value, str(value))
 
     @property
-    def ends(self) -> Sequence[Value]:
+    def ends(self) -> Sequence[Param]:
         """All choices, or the lowest and the highest number."""
         if isinstance(self.distribution, CategoricalDistribution):
             return [str(choice) for choice in self.distribution.choices]
@@ -67,7 +67,7 @@ class Dimension:
         steps = f" in steps of {step:g}" if step not in (None, 1) else ""
         return f"{low:g} … {high:g}{' (log)' if self.distribution.log else steps}"
 
-    def matching_value(self, value: Any) -> Value | None:
+    def matching_value(self, value: Any) -> Param | None:
         """A value of the configuration as one of these; None if it is none of them."""
         if isinstance(self.distribution, CategoricalDistribution):  # 0 is 0.0
             same = (each for each in each_value(self.override) if each.value() == value)
@@ -91,7 +91,7 @@ class Space:
         """The distribution of each key."""
         return {key: dimension.distribution for key, dimension in self.dimensions.items()}
 
-    def overrides(self, values: Values) -> list[Override]:
+    def overrides(self, values: Params) -> list[Override]:
         """The overrides of a trial with these values, which may be of some of the keys."""
         return [*self.fixed, *(self.dimensions[key].given(value) for key, value in values.items())]
 

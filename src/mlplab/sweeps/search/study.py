@@ -22,7 +22,7 @@ from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
 from mlplab.runs.versions import VERSION
 from mlplab.sweeps.folder import STUDY_FILE
-from mlplab.sweeps.search.space import Space, Values
+from mlplab.sweeps.search.space import Params, Space
 
 STUDY = "search"
 """The name of the study in its journal."""
@@ -111,7 +111,7 @@ class SearchStudy:
             raise UserError(*faults)
         return then["table"]
 
-    def ask(self, fixed: Values) -> FrozenTrial:
+    def ask(self, fixed: Params) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
         number = len(self.trials)
         self.study.sampler = build_sampler(self.settings.sampler, self.seed, number, fixed)
@@ -149,7 +149,7 @@ def status_of(trial: FrozenTrial) -> str:
     return "done" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get("status", "failed"))
 
 
-def build_sampler(name: str, seed: int, number: int, fixed: Values) -> BaseSampler:
+def build_sampler(name: str, seed: int, number: int, fixed: Params) -> BaseSampler:
     """The sampler for one trial.
 
     It depends on the earlier trials, the seed and the trial's number only. So a search that was killed and
