@@ -53,9 +53,8 @@ def export(options: Export) -> Exported:
         output = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
         overwrite |= not is_run_file(run)
     check_output(output, overwrite=overwrite)
-    return write_model(
-        load_runs(run, options.runs), output, options.data_path, options.interval, options.sets
-    )
+    ensemble = load_runs(run, options.runs)
+    return write_model(ensemble, output, options.data_path, options.interval, options.sets)
 
 
 def write_model(

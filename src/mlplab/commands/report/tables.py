@@ -60,8 +60,16 @@ def _first_columns(what: str, head: Sequence[str], rows: Sequence[Sequence[str]]
     return TextTable(f"{plural(len(rows), 'column')}{what}{more}", head, rows[:MOST_COLUMNS])
 
 
-def importance_in(folder: Path, runs: Collection[str] | None = None) -> Plain | None:
-    """The importance of the columns in the folder of a run or a sweep: its basis, table and figure.
+class ImportancePart(NamedTuple):
+    """The importance of columns: of which rows, as a table, and as charts."""
+
+    basis: str
+    table: TextTable
+    figures: Sequence[Plain]
+
+
+def importance_in(folder: Path, runs: Collection[str] | None = None) -> ImportancePart | None:
+    """The importance of the columns in the folder of a run or a sweep.
 
     None if there is none, if its file is damaged, or if it is of none of these runs of a sweep.
     """
@@ -71,11 +79,9 @@ def importance_in(folder: Path, runs: Collection[str] | None = None) -> Plain | 
     rows = [(column.name, in_digits(column.mean), in_digits(column.sd, 2)) for column in importance.columns]
     increase = f"Increase of {importance.metric} ({in_digits(importance.error)}) when a column is shuffled"
     chosen = f"{plural(len(importance.runs), 'run')} ({listed(importance.runs, MOST_NAMES)})"
-    return {
-        "basis": "; ".join([f"Of {chosen}", *importance.basis]) + ".",
-        "table": TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows),
-        "figures": figures_of(folder).get(IMPORTANCE, []),
-    }
+    table = TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows)
+    basis = "; ".join([f"Of {chosen}", *importance.basis]) + "."
+    return ImportancePart(basis, table, figures_of(folder).get(IMPORTANCE, []))
 
 
 def ensembles_of(runs: Sequence[RunResult]) -> dict[str, ChosenEnsemble]:

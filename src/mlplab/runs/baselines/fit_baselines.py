@@ -19,11 +19,7 @@ from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.scores import Scores, scores
 
-MODELS: dict[str, type[Model]] = {
-    "boosting": Boosting,
-    "linear": LinearBaseline,
-    "constant": Constant,
-}
+MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline, "constant": Constant}
 """The models of the baselines, in the order of results."""
 
 BLOCK_ROWS = 8192

@@ -1,9 +1,6 @@
 """A search: its space, its study, the run from which it starts, and its end."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-
-from optuna.distributions import FloatDistribution
 
 from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat, is_one_of
@@ -65,11 +62,7 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
     """
     ends = [{key: value} for key, dimension in space.dimensions.items() for value in dimension.ends]
     runs = composed.compose({str(values): space.overrides(values) for values in ({}, *ends)})
-    intervals = [key for key, values in space.distributions.items() if isinstance(values, FloatDistribution)]
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
-    for fault in faults:
-        if fault.where in intervals and fault.expected.startswith("a valid integer"):
-            raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
     without, *valid = [run for run in runs if isinstance(run, ComposedRun)]

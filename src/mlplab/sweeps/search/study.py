@@ -104,8 +104,7 @@ class SearchStudy:
             raise refusal(what, self.path, "start a new search: name=…")
         what = f"differs from the search in {self.root}"
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"
-        here = now["keys"]
-        there = then["keys"] if "keys" in then else then["space"] | then["configuration"]  # of early 1.1
+        here, there = now["keys"], then["keys"]
         pairs = [(key, here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there]
         if faults := [Fault(what, key, str(a), str(b), remedy) for key, a, b in pairs if a != b]:
             raise UserError(*faults)
