@@ -1,12 +1,11 @@
 """Composes a sweep: what its runs have in common, and the configuration of each run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
-from pydantic import BaseModel
 
 from mlplab.cli.compose import (
     SWEEP,
@@ -19,7 +18,7 @@ from mlplab.cli.compose import (
     plain_section,
 )
 from mlplab.cli.overrides import Keyword, keys_of
-from mlplab.config import Launcher, Sweep, TrainConfig, parse, validated
+from mlplab.config import Launcher, Sweep, parse, validated
 from mlplab.errors import UserError
 from mlplab.files import Plain
 from mlplab.sweeps.checks import ComposedRun, ComposeRuns, RefusedRun
@@ -60,17 +59,7 @@ def compose_sweep(
 
 def _compose_runs(compose: Compose, root: Path) -> ComposeRuns:
     """What composes the runs of a sweep, in Hydra's present state."""
-    state, sections = current_state(), dict[tuple[str, str], BaseModel]()
-
-    def typed(values: Mapping[str, object]) -> TrainConfig:
-        """A configuration. Equal sections are stored once: those of thousands of runs take memory."""
-        config = parse(values)
-        shared = {
-            name: sections.setdefault((name, value.model_dump_json()), value)
-            for name, value in config
-            if isinstance(value, BaseModel)
-        }
-        return config.model_copy(update=shared)
+    state = current_state()
 
     def runs(overrides: Runs) -> list[ComposedRun | RefusedRun]:
         """The runs with these overrides, by the names of their folders."""
@@ -80,7 +69,7 @@ def _compose_runs(compose: Compose, root: Path) -> ComposeRuns:
                 values: Plain = {}
                 try:
                     values = plain(compose(own))
-                    runs.append(ComposedRun(typed(values), root / name))
+                    runs.append(ComposedRun(parse(values), root / name))
                 except UserError as error:
                     runs.append(RefusedRun(root / name, values, error))
         return runs

@@ -67,8 +67,7 @@ def write_model(
         raise UserError(Fault("is no name of an ONNX model", str(output), expected=expected))
     check_output(output, overwrite=True)
     if card.exists() and not card.read_bytes().startswith(f"# {output.name}\n".encode()):
-        what = f"exists, and is not the page of {output.name}"
-        raise refusal(what, card, "choose another name for the model: output=…")
+        raise refusal(f"exists, and is not the page of {output.name}", card, "choose another name: output=…")
     check_levels(ensemble.runs, interval, sets)
     rows, decimal_comma = _rows_to_check(ensemble, data)
     model = onnx_model(ensemble, interval, sets)

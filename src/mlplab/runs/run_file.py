@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -75,7 +74,10 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             yield folder
         except UserError as error:
-            raise UserError(*(_renamed(fault, str(folder), str(path)) for fault in error.faults)) from error
+            texts = (
+                [text.replace(str(folder), str(path)) for text in vars(f).values()] for f in error.faults
+            )
+            raise UserError(*(Fault(*each) for each in texts)) from error
 
 
 def check_finished(path: Path, key: str) -> None:
@@ -86,7 +88,3 @@ def check_finished(path: Path, key: str) -> None:
     """
     with unpacked(path) as folder:
         finished_run(folder, key)
-
-
-def _renamed(fault: Fault, old: str, new: str) -> Fault:
-    return Fault(*(getattr(fault, field.name).replace(old, new) for field in fields(fault)))

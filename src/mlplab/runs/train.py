@@ -90,8 +90,8 @@ def _train_in_folders(
             last = Checkpoints(runs, stack_file)
             train_watched(runs, RunFolders(runs, state), console, title, state, last)
     except WrongStateError as error:
-        what, where = "contains the state of a different network", stack_file or runs[0].files.last
-        raise refusal(what, where, "start a new run") from error
+        where = stack_file or runs[0].files.last
+        raise refusal("contains the state of a different network", where, "start a new run") from error
     except Interrupted as error:
         raise Interrupted(f"{error}; everything is saved", error.number) from error
     except BaseException as error:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from time import perf_counter
@@ -51,13 +52,12 @@ def resume_groups(
     ]
 
 
-def state_error(run: PlannedRun, cache: DataCache) -> UserError | None:
-    """Why a run cannot resume from its own training state; None if it can."""
-    try:
+def can_resume(run: PlannedRun, cache: DataCache) -> bool:
+    """Whether a run can resume from its own training state."""
+    with suppress(UserError):
         saved_state(run.folder, run.config, cache.data(run.config))
-    except UserError as error:
-        return error
-    return None
+        return True
+    return False
 
 
 def saved_state(folder: Path, run: ResolvedConfig, data: RunData) -> StackState | None:

@@ -15,7 +15,7 @@ from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
-from mlplab.errors import listed, refusal
+from mlplab.errors import refusal
 from mlplab.runs.predictions import Spread, column_names, prediction_columns, set_column
 from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
 from mlplab.runs.trained.run_stack import stacked
@@ -154,8 +154,7 @@ class Ensemble:
             UserError: as in `predict`, and if the targets are numbers.
         """
         if not self.schema.classes:
-            what = f"predicts numbers ({listed(self.schema.targets)}), which have no probabilities"
-            raise refusal(what, "this network", "use predict")
+            raise refusal("predicts numbers, which have no probabilities", "this network", "use predict")
         return self.predict_outputs(frame)[0]
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
