@@ -53,18 +53,14 @@ def results_table(
     is_cut = SETTINGS in results.by
     configurations = results.frame.to_dicts()
     rows = [*configurations, *baselines]
-    distinct = {name: {row[name] for row in configurations} for name in results.by}
-    by = [name for name, values in distinct.items() if not values <= {*NULLS}]  # which tell rows apart
-    by = [name for name in by if len(distinct[name]) > 1 or len(configurations) == 1]
+    by = [name for name in results.by if _differs([row[name] for row in configurations])]
     overs = {row.get("over") for row in configurations}
     has_over = len(overs) > 1 or not by
     unfinished = [row.get("not done") or "" for row in rows]
     least = None if is_cut else NAME_WIDTH
     names = [_TableColumn(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
     keys = _keys(configurations, [key for key in by if key != RUN])
-    single = {True: "1 run", False: NOTHING}
-    averaged = [row["over"] or single[row["runs"] > 0] for row in configurations] + [""] * len(baselines)
-    over = [_TableColumn("over", averaged, WORDS_WIDTH)] if has_over else []
+    over = [_TableColumn("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
     last = [_TableColumn("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
     metrics = [name for name in results.metrics if any(row[name] is not None for row in configurations)]
     scores = [_scores(rows, name) for name in metrics]
@@ -73,10 +69,8 @@ def results_table(
         return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
 
     if label or not (is_cut or fits(*keys, *scores[:FEWEST_METRICS])):
-        lines = zip(*(column.cells for column in keys), strict=True) if keys else [()] * len(configurations)
-        pairs = (zip((column.header for column in keys), line, strict=True) for line in lines)
-        cells = [", ".join(f"{key}={value}" for key, value in line if value != NOTHING) for line in pairs]
-        cells = [cell or "all runs" for cell in cells] + [row["label"] for row in baselines]
+        cells = [_label(keys, number) for number in range(len(configurations))]
+        cells += [row["label"] for row in baselines]
         keys = [_TableColumn(label or "configuration", cells, LABEL_WIDTH)]
     while len(scores) > FEWEST_METRICS and not fits(*keys, *scores):
         scores.pop()
@@ -94,6 +88,11 @@ def results_table(
     return table
 
 
+def _differs(values: Sequence[str | None]) -> bool:
+    """Whether the values of a key tell rows apart, or say something about the only one."""
+    return not set(values) <= {*NULLS} and (len(set(values)) > 1 or len(values) == 1)
+
+
 def _names(runs: Sequence[str | None]) -> list[str]:
     """The names of runs: of folders, the last part if they differ in it."""
     names = [run or "" for run in runs]
@@ -107,6 +106,16 @@ def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_TableColumn]:
         _TableColumn(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
         for key, short in zip(keys, short_keys(keys), strict=True)
     ]
+
+
+def _label(keys: Sequence[_TableColumn], row: int) -> str:
+    """The values of all keys in a row: `lr=0.1, hidden=[8]`."""
+    values = {column.header: column.cells[row] for column in keys}
+    return ", ".join(f"{key}={value}" for key, value in values.items() if value != NOTHING) or "all runs"
+
+
+def _over(row: Row) -> str:
+    return "" if "label" in row else row["over"] or ("1 run" if row["runs"] else NOTHING)
 
 
 def _scores(rows: Sequence[Row], metric: str) -> _TableColumn:

@@ -74,10 +74,9 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             yield folder
         except UserError as error:
-            texts = (
-                [text.replace(str(folder), str(path)) for text in vars(f).values()] for f in error.faults
-            )
-            raise UserError(*(Fault(*each) for each in texts)) from error
+            parts = (vars(fault).values() for fault in error.faults)
+            named = ([text.replace(str(folder), str(path)) for text in texts] for texts in parts)
+            raise UserError(*(Fault(*texts) for texts in named)) from error
 
 
 def check_finished(path: Path, key: str) -> None:
