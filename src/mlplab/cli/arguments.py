@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from mlplab.cli.terminal import print_usage
 from mlplab.commands.arguments import Arguments
 from mlplab.config.parsing import validated
 from mlplab.errors import Fault, UserError, refusal
@@ -10,12 +11,17 @@ from mlplab.errors import Fault, UserError, refusal
 A = TypeVar("A", bound=Arguments)
 
 
-def read_arguments(words: Sequence[str], arguments: type[A]) -> A:
+def read_arguments(words: Sequence[str], arguments: type[A], usage: str = "") -> A:
     """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
+
+    Args:
+        usage: what is printed instead, if the words ask for help or there are none.
 
     Raises:
         UserError: if a word is not key=value, a key is given twice, or a value is invalid.
     """
+    if usage:
+        print_usage(words, usage)
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")

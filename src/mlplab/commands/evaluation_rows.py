@@ -172,17 +172,14 @@ def _targets_and_weight(
         missing = parse_str(cells, schema.na_values).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
         if len(rows := bad.arg_true()):
-            is_missing = missing[rows[0]]
-            what = "a value is missing" if is_missing else "a value is not as in training"
-            raise UserError(
-                Fault(
-                    what + (f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""),
-                    source.location(rows[0], f"{'weight' if name in weights else 'target'} column '{name}'"),
-                    "" if is_missing else shortened(str(cells[rows[0]])),
-                    f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number",
-                    f"{'fill it in' if is_missing else 'correct it'}, or remove such rows",
-                )
-            )
+            what, found, remedy = "a value is missing", "", "fill it in, or remove such rows"
+            if not missing[rows[0]]:
+                what, found = "a value is not as in training", shortened(str(cells[rows[0]]))
+                remedy = "correct it, or remove such rows"
+            what += f"; {len(rows):,} such cells in this column" * (len(rows) > 1)
+            where = source.location(rows[0], f"{'weight' if name in weights else 'target'} column '{name}'")
+            expected = f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number"
+            raise UserError(Fault(what, where, found, expected, remedy))
         columns.append(values.to_numpy(writable=True))
     targets = len(schema.targets)
     return np.column_stack(columns[:targets]), columns[-1] if weights else None

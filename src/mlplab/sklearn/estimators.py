@@ -107,9 +107,8 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             weight = weight[used]
         check_consistent_length(X, y)
         if len(used) < LEAST_ROWS:
-            raise UserError(
-                Fault("has too few rows", "X", plural(len(used), "sample"), f"{LEAST_ROWS} or more")
-            )
+            found = plural(len(used), "sample")
+            raise UserError(Fault("has too few rows", "X", found, f"{LEAST_ROWS} or more"))
         target = self._target(y, used)  # first, since it forgets the names of columns
         columns = as_columns(self, X, reset=True)[used]
         given = self._keys(len(columns)).items()

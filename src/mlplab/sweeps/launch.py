@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mlplab.commands.train import score_tests
 from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.errors import reason_of
@@ -130,7 +131,7 @@ def _ended_earlier(runs: Sequence[PlannedRun], engine: Engine) -> set[Path]:
                 ended.add(run.folder)
                 metrics = read_metrics(run.folder)
                 if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
-                    engine.call(score_finished, run.folder)
+                    engine.call(score_tests, run.folder)
     return ended
 
 
@@ -139,11 +140,3 @@ def _has_same_rows(cache: DataCache, run: PlannedRun) -> bool:
         from mlplab.runs.observers.training_states import check_same_rows
 
     return check_same_rows(run.folder, cache.data(run.config))
-
-
-def score_finished(cache: DataCache, folder: Path) -> Metrics:
-    """Calls `score_finished_run`, in a process that may import torch."""
-    with heavy_imports():
-        from mlplab.runs.score_finished import score_finished_run
-
-    return score_finished_run(folder, cache)

@@ -17,7 +17,7 @@ from pathlib import Path
 from textwrap import fill
 
 from mlplab.cli.arguments import read_arguments
-from mlplab.cli.terminal import log_loading, print_usage
+from mlplab.cli.terminal import log_loading
 from mlplab.commands.arguments import Evaluate
 from mlplab.errors import refusal
 from mlplab.imports import heavy_imports
@@ -25,8 +25,7 @@ from mlplab.imports import heavy_imports
 
 def main(words: Sequence[str]) -> None:
     """Prints a table of scores; with `select`, after the runs of the ensemble that it chooses."""
-    print_usage(words, __doc__)
-    arguments = read_arguments(words, Evaluate)
+    arguments = read_arguments(words, Evaluate, __doc__)
     if arguments.select and arguments.model_fields_set > {"run", "select"}:
         remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{arguments.select}.json"
         raise refusal("takes no key but run=", f"select={arguments.select}", remedy)

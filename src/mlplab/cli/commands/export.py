@@ -20,7 +20,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from mlplab.cli.arguments import read_arguments
-from mlplab.cli.terminal import log_loading, print_usage
+from mlplab.cli.terminal import log_loading
 from mlplab.commands.arguments import Export
 from mlplab.console import wrapped
 from mlplab.errors import Fault, UserError, refusal
@@ -35,8 +35,7 @@ def main(words: Sequence[str]) -> None:
     Raises:
         UserError: if an argument is not one of this kind of file.
     """
-    print_usage(words, __doc__)
-    arguments = read_arguments(words, Export)
+    arguments = read_arguments(words, Export, __doc__)
     kinds = {".onnx": _onnx, SUFFIX: _file}
     if not (write := kinds.get(Path(arguments.output or "model.onnx").suffix)):
         expected = "a name that ends in .onnx or .mlplab"

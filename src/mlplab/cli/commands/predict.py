@@ -18,15 +18,14 @@ mlplab predict run=FOLDER input=new.csv output=predictions.csv
 from collections.abc import Sequence
 
 from mlplab.cli.arguments import read_arguments
-from mlplab.cli.terminal import log_loading, print_usage
+from mlplab.cli.terminal import log_loading
 from mlplab.commands.arguments import Predict
 from mlplab.imports import heavy_imports
 
 
 def main(words: Sequence[str]) -> None:
     """Writes the output file."""
-    print_usage(words, __doc__)
-    arguments = read_arguments(words, Predict)
+    arguments = read_arguments(words, Predict, __doc__)
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch

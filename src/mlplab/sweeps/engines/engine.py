@@ -30,6 +30,7 @@ class Engine(ABC):
         launcher: its section of the configuration.
         root: the folder of the sweep.
         cache: the tables of the sweep.
+        accelerator: that of its runs.
         slots: the number of stacks that train at a time, as far as it is known.
         room: the number of stacks to hand over at a time; None: as many as are planned to train at a time.
         place: where they train, for messages.
@@ -41,8 +42,8 @@ class Engine(ABC):
     place = ""
     is_remote = True
 
-    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache) -> None:
-        self.launcher, self.root, self.cache = launcher, root, cache
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
+        self.launcher, self.root, self.cache, self.accelerator = launcher, root, cache, accelerator
 
     @abstractmethod
     def submit(self, stacks: Sequence[PlannedStack]) -> Sequence[Hashable]:
@@ -85,14 +86,14 @@ def open_engine(launcher: config.Launcher, root: Path, cache: DataCache, acceler
         UserError: if the cluster cannot be reached.
     """
     match launcher.engine:
-        case config.SlurmEngine() as section:
+        case config.SlurmEngine():
             from mlplab.sweeps.engines.slurm import SlurmJobs
 
-            return SlurmJobs(launcher, root, cache, section)
-        case config.RayEngine() as section:
+            return SlurmJobs(launcher, root, cache, accelerator)
+        case config.RayEngine():
             from mlplab.sweeps.engines.ray_cluster import RayCluster
 
-            return RayCluster(launcher, root, cache, section)
+            return RayCluster(launcher, root, cache, accelerator)
         case config.LocalEngine():
             from mlplab.sweeps.engines.processes import Processes
 

@@ -44,8 +44,7 @@ class Processes(Engine):
     is_remote = False
 
     def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
-        super().__init__(launcher, root, cache)
-        self._accelerator = accelerator
+        super().__init__(launcher, root, cache, accelerator)
         self._workers: list[_Worker] = []
         self._is_parallel = (launcher.workers or 1) > 1
 
@@ -59,9 +58,9 @@ class Processes(Engine):
     def _devices(self) -> list[str | None]:
         """The GPU that each process sees, in turn; None: it sees what is visible here."""
         gpus = 0
-        if self._accelerator != "cpu" and not self._is_parallel:
+        if self.accelerator != "cpu" and not self._is_parallel:
             gpus = _count_gpus()
-        elif self._accelerator != "cpu":
+        elif self.accelerator != "cpu":
             self._workers.append(_Worker(None))  # it sees them all, and uses the first
             gpus = self._workers[0].submit(_count_gpus).result()
         visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))

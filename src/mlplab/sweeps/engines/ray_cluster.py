@@ -32,10 +32,10 @@ class RayCluster(Engine):
 
     place = "the Ray cluster"
 
-    def __init__(
-        self, launcher: config.Launcher, root: Path, cache: DataCache, section: config.RayEngine
-    ) -> None:
-        super().__init__(launcher, root, cache)
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
+        super().__init__(launcher, root, cache, accelerator)
+        section = launcher.engine
+        assert isinstance(section, config.RayEngine)
         self.room = launcher.workers or sys.maxsize
         _connect(section.address)
         memory = int((section.memory_gib or 0) * 2**30)

@@ -59,14 +59,13 @@ class SlurmJobs(Engine):
     place = "Slurm jobs"
     room = sys.maxsize  # Slurm queues
 
-    def __init__(
-        self, launcher: config.Launcher, root: Path, cache: DataCache, section: config.SlurmEngine
-    ) -> None:
-        super().__init__(launcher, root, cache)
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
+        super().__init__(launcher, root, cache, accelerator)
+        assert isinstance(launcher.engine, config.SlurmEngine)
         if shutil.which("sbatch") is None:
             what, remedy = "Slurm is not installed here", "start the sweep on a machine of the cluster"
             raise UserError(Fault(what, "hydra/launcher/engine=slurm", "no sbatch", remedy=remedy))
-        self.section, self.keeps_files, self.folder = section, False, root.absolute() / SLURM
+        self.section, self.keeps_files, self.folder = launcher.engine, False, root.absolute() / SLURM
         self._earlier = [path for path in self.folder.glob("mlplab-*") if re.fullmatch(r"[\w-]+", path.name)]
         self._jobs: dict[str, SlurmJob] = {}  # by the hashes of their stacks
         self._completed_at: dict[SlurmJob, float] = {}
