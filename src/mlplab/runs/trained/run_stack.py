@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from mlplab.config import ResolvedModel
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.models import Network
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.callbacks.stack_callback import Tensors
 
 MEMBERS_AT_ONCE = 16
 """The most members of a forward pass, which bounds the memory of the network."""
@@ -32,8 +34,13 @@ class RunStack:
     def __init__(self, runs: Sequence[TrainedRun]) -> None:
         self.runs = tuple(runs)
         self._lock = Lock()  # of the networks, for programs that predict in several threads
-        starts = range(0, sum(len(run.weights) for run in runs), MEMBERS_AT_ONCE)
-        self._networks = [self._network(slice(start, start + MEMBERS_AT_ONCE)) for start in starts]
+        self._members: list[tuple[ResolvedModel, Tensors]] = [
+            (model, {name: tensor[place : place + 1] for name, tensor in run.state.items()})
+            for run in runs
+            for place, model in enumerate(run.models)
+        ]
+        starts = range(0, len(self._members), MEMBERS_AT_ONCE)
+        self._networks = [self._network(self._members[start:][:MEMBERS_AT_ONCE]) for start in starts]
 
     def __reduce__(self) -> tuple[object, ...]:
         """For pickle, which cannot copy the lock."""
@@ -45,18 +52,16 @@ class RunStack:
         with self._lock, torch.inference_mode():
             return np.concatenate([_predicted(network, rows)[:, : len(x)] for network in self._networks])
 
-    def _network(self, chosen: slice) -> Network:
-        models = [model for run in self.runs for model in run.models]
-        state = {
-            name: torch.cat([run.state[name] for run in self.runs])[chosen] for name in self.runs[0].state
-        }
-        network = self.runs[0].build_network(models[chosen])
+    def _network(self, members: Sequence[tuple[ResolvedModel, Tensors]]) -> Network:
+        models, states = zip(*members, strict=True)
+        network = self.runs[0].build_network(models)
+        state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
         self.runs[0].load_into(network, state)
         return network
 
     def whole_network(self) -> Network:
         """All members as one network."""
-        return self._network(slice(None))
+        return self._network(self._members)
 
 
 def _predicted(
