@@ -30,12 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    run: TrainConfig,
-    folder: Path,
-    cache: DataCache,
-    progress: Console,
-    *,
-    resume: bool = False,
+    run: TrainConfig, folder: Path, cache: DataCache, progress: Console, *, resume: bool = False
 ) -> Metrics:
     """Trains a run. One that is resumed and has ended is tested, if that was left out.
 

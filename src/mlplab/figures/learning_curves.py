@@ -63,11 +63,7 @@ def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
         subtitle += f"; dashed: the best epoch, {best_epoch}"
         marks = [chart_of(epoch=[best_epoch]).mark_rule(color=REFERENCE, strokeDash=[4, 3]).encode(x)]
     return framed(
-        *marks,
-        lines,
-        title="Loss" if others else first,
-        subtitle=subtitle,
-        description=f"{title} by epoch",
+        *marks, lines, title="Loss" if others else first, subtitle=subtitle, description=f"{title} by epoch"
     )
 
 

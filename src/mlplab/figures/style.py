@@ -125,10 +125,7 @@ def label_angle(names: Iterable[object]) -> int:
 
 def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = ON_TOP) -> Plain:
     """Channels that tell series apart by colour, and by `shape` or `strokeDash`; of one, without a legend."""
-    same: Plain = {
-        "scale": alt.Scale(domain=list(names)),
-        "legend": legend if len(names) > 1 else None,
-    }
+    same: Plain = {"scale": alt.Scale(domain=list(names)), "legend": legend if len(names) > 1 else None}
     other: Any = {"shape": alt.Shape, "strokeDash": alt.StrokeDash}[mark]
     return {"color": alt.Color(f"{field}:N", **same), mark: other(f"{field}:N", **same)}
 

@@ -89,12 +89,10 @@ def differences(
     """
     new, faults = run.plain(), []
     here, there = dict(flat(new)), dict(flat(saved))
-    before, epochs = there.get(MAY_GROW), run.trainer.max_epochs
-    grows = (
-        run.scheduler.name != "cosine" and isinstance(before, int) and epochs != "auto" and epochs > before
-    )
+    before, now = there.get(MAY_GROW), run.trainer.max_epochs
+    may_grow &= run.scheduler.name != "cosine" and isinstance(before, int) and now != "auto" and now > before
     for key in differing(new, saved):
-        if key in MAY_DIFFER or (key == MAY_GROW and grows):
+        if key in MAY_DIFFER or (key == MAY_GROW and may_grow):
             continue
         remedy = "remove it, or start a new run from that run's weights: init_from=FOLDER"
         if key == MAY_GROW:

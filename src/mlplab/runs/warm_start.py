@@ -114,10 +114,8 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
         listing = listed(f"model.{key}" for key in differs)
         what, where = f"has a different architecture: {listing}", f"init_from={trained.folder}"
         raise refusal(what, where, "use the same values of model.* in this run")
-    same_number = [
-        place for place, member in enumerate(trained.weights) if member == number and place in able
-    ]
-    return same_number[0] if same_number else able[number % len(able)]
+    by_number = {member: place for place, member in enumerate(trained.weights) if place in able}
+    return by_number.get(number, able[number % len(able)])
 
 
 def _inherited(

@@ -113,7 +113,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         columns = as_columns(self, X, reset=True)[used]
         given = self._keys(len(columns)).items()
         keys = {key: value for key, value in given if np.ndim(value) or value != "auto"}
-        training_set, fit = TrainingSet.of(columns, target, weight, keys, self.overrides), FIT.get()
+        training_set, fit = TrainingSet(columns, target, weight, keys, self.overrides), FIT.get()
         self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
         return self
 

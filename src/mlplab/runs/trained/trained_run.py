@@ -195,11 +195,7 @@ class TrainedRun:
         members, schema = len(models), self.schema
         seeds, targets, classes = [self.config.seed] * members, len(schema.targets), len(schema.classes)
         layout = FeatureLayout(
-            schema.category_counts,
-            schema.missing,
-            targets=targets,
-            classes=classes,
-            quantiles=self.quantiles,
+            schema.category_counts, schema.missing, targets=targets, classes=classes, quantiles=self.quantiles
         )
         has_weights = self.config.data.class_weights != "none"
         weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None

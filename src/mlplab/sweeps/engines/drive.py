@@ -11,15 +11,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
 from mlplab.console import progress_lines
-from mlplab.errors import (
-    CannotWrite,
-    FolderInUse,
-    Interrupted,
-    RunFailed,
-    UserError,
-    reason_of,
-    refusal,
-)
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, RunFailed, UserError, reason_of, refusal
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, has_ended
