@@ -43,6 +43,8 @@ class FinishedRun:
     Attributes:
         metrics: scores such as `test/rmse`, in units of the target; the content of `metrics.json`.
         config: the whole configuration, nested, in which values replace `auto`.
+        folder: of the run; None if it was trained in memory, or loaded from a file.
+        is_temporary: whether the folder is removed with this object.
     """
 
     def __init__(
@@ -55,16 +57,8 @@ class FinishedRun:
     ) -> None:
         self._source, self._frame, self._file, self._sweep = source, frame, file, sweep
         self.metrics, self.config = source.metrics, source.config
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the run; None if it was trained in memory, or loaded from a file."""
-        return None if self._file else getattr(self._source, "folder", None)
-
-    @property
-    def is_temporary(self) -> bool:
-        """Whether the folder is removed with this object."""
-        return self._sweep is not None
+        self.folder: Path | None = None if file else getattr(source, "folder", None)
+        self.is_temporary = sweep is not None
 
     @property
     def schema(self) -> Schema:

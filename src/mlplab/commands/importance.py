@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,10 +67,9 @@ class Importance:
     @classmethod
     def read(cls, folder: Path) -> "Importance | None":
         """Reads the file in the folder of a run or a sweep; None if there is none, or it is damaged."""
-        try:
+        with suppress(OSError, ValidationError):
             return TypeAdapter(cls).validate_json((folder / IMPORTANCE_FILE).read_bytes())
-        except (OSError, ValidationError):
-            return None
+        return None
 
     @property
     def basis(self) -> list[str]:

@@ -111,11 +111,10 @@ def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[s
     Raises:
         UserError: if a tracker cannot be started.
     """
-    known = read_json(folder / TRACKERS_FILE)
-    ids = dict(known)
+    ids = read_json(folder / TRACKERS_FILE)
     for tracker in trackers(loggers):
         name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
-        if name not in known:
+        if name not in ids:
             try:
                 with quiet("lightning.pytorch.loggers.mlflow"):  # which warns of a new experiment
                     tracker.log_hyperparams(dict(values))
@@ -123,8 +122,7 @@ def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[s
                 what = f"cannot be started: {reason_of(error)}"
                 raise refusal(what, f"logger={name}", REMEDIES[name]) from error
             ids[name] = tracker.version
-    if ids != known:
-        write_json(folder / TRACKERS_FILE, ids, synced=False)
+            write_json(folder / TRACKERS_FILE, ids, synced=False)
 
 
 def urls(loggers: Sequence[Logger]) -> list[str]:

@@ -48,6 +48,7 @@ class Ensemble:
             of the runs' thresholds, so that the weighted mean of the distances from them decides.
         stacks: the runs as stacks that predict together.
         network_weights: the weight of each network in the mean, in the order of the stacks.
+        networks: the number of networks of all runs.
 
     Raises:
         UserError: if a run has another schema or precision than the first, or its weights do not fit.
@@ -71,11 +72,7 @@ class Ensemble:
         self.network_weights = np.concatenate(
             [weight_of[run] * run.member_weights for stack in self.stacks for run in stack.runs]
         )
-
-    @property
-    def networks(self) -> int:
-        """The number of networks of all runs."""
-        return len(self.network_weights)
+        self.networks = len(self.network_weights)
 
     @property
     def classes(self) -> np.ndarray:

@@ -36,8 +36,7 @@ def check_levels(
     """
     for run in runs if intervals or sets else ():
         if fault := _fault(run, intervals, sets):
-            what, remedy = fault
-            raise refusal(what, run.folder, remedy)
+            raise refusal(fault[0], run.folder, fault[1])
 
 
 def _fault(run: TrainedRun, intervals: Sequence[float], sets: Sequence[float]) -> tuple[str, str] | None:
