@@ -9,8 +9,7 @@ from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.describe import without_target
 from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
-from mlplab.commands.describe import column_cells
-from mlplab.commands.describe import describe as describe_table
+from mlplab.commands.describe import Description, column_cells
 
 
 @keywords_in_messages()
@@ -28,4 +27,4 @@ def describe(
     frame, given = read_arguments(table, target, keys, overrides)
     with composing(config_folders()) as compose:
         config = without_target(compose(given))
-    return pl.DataFrame(column_cells(describe_table(config, frame)))
+    return pl.DataFrame(column_cells(Description(config, frame)))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,26 +30,31 @@ Confusion = Float64[np.ndarray, "true predicted"]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
-    Attributes:
+    Args:
         model: the runs together.
+        scored: the rows of each run.
         part: what the rows are called.
+
+    Attributes:
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
             runs have different test rows.
     """
 
-    model: Ensemble
-    source: str
-    rows: int
-    part: Part
-    runs: tuple[Scores, ...]
-    ensemble: Scores | None
-    baselines: Mapping[str, Scores]
-    confusion: Confusion | None
-    importance: Importance | None
+    def __init__(
+        self,
+        model: Ensemble,
+        scored: Sequence[EvaluationRows],
+        part: Part,
+        baselines: Mapping[str, Scores],
+        importance: Importance | None,
+    ) -> None:
+        self.model, self.part, self.baselines, self.importance = model, part, baselines, importance
+        self.source, self.rows = scored[0].source, len(scored[0].y)
+        self.ensemble, self.confusion = _together(model, scored)
+        self.runs = [run_scores(run, rows) for run, rows in zip(model.runs, scored, strict=True)]
 
     def models(self) -> dict[str, tuple[str, Scores]]:
         """Titles and scores of models: by how the scores' names begin in evaluation.json.
@@ -143,18 +148,7 @@ def score(
     first = scored[0]
     columns = compute_importance(ensemble, scored, part) if importance else None
     with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.y):,} rows"):
-        together, confusion = _together(ensemble, scored)
-        return EvaluationResult(
-            model=ensemble,
-            source=first.source,
-            rows=len(first.y),
-            part=part,
-            runs=tuple(run_scores(run, rows) for run, rows in zip(runs, scored, strict=True)),
-            ensemble=together,
-            baselines=baseline_scores,
-            confusion=confusion,
-            importance=columns,
-        )
+        return EvaluationResult(ensemble, scored, part, baseline_scores, columns)
 
 
 def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Scores | None, Confusion | None]:

@@ -21,6 +21,7 @@ class Scene:
 
     Attributes:
         worked: training rows that are worked in numbers, by ascending target.
+        range: the lowest and the highest target in training.
         axes: values of the one or two columns over which predictions are mapped, in their own units; none:
             there is no map, unless of one or two columns of numbers; of classes, of two.
     """
@@ -28,7 +29,8 @@ class Scene:
     def __init__(self, data: RunData, run: config.ResolvedConfig) -> None:
         self.run, self.data, self.axes = run, data, Axes()
         table, schema, train = data.table, data.table.schema, data.split.train
-        by_target = train[np.argsort(table.y[train, 0], kind="stable")]
+        y = table.y[train, 0]
+        by_target, self.range = train[np.argsort(y, kind="stable")], (float(y.min()), float(y.max()))
         self.worked = by_target[np.linspace(0, len(train) - 1, ROWS).round().astype(int)]
         is_mapped = len(schema.inputs) in ((2,) if schema.classes else (1, 2))
         is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
@@ -41,12 +43,6 @@ class Scene:
     def grid(self) -> Float64[np.ndarray, "value column"]:
         """All combinations of the axes' values."""
         return np.stack([axis.ravel() for axis in np.meshgrid(*self.axes, indexing="ij")], 1)
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """The lowest and the highest target in training."""
-        y = self.data.table.y[self.data.split.train, 0]
-        return float(y.min()), float(y.max())
 
     def plain(self) -> Plain:
         """What becomes JSON: texts of cells; where there is a map, training rows and the true function."""

@@ -40,7 +40,7 @@ ENTRIES = {
 """What a checkpoint of a run may contain. A later version may add what predictions depend on."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class TrainedRun:
     """The network of a run after some epochs, or the networks of its ensemble: the best, or the last.
 
@@ -56,6 +56,13 @@ class TrainedRun:
         residuals: of the rows that were held out, for intervals and sets; none in runs from before 0.19.
         seen: the rows in training or validation: its own, and those of the run of a warm start. None in a
             file that was saved without them.
+
+    Attributes:
+        quantiles: the levels of the quantiles that it predicts; none if it predicts targets or classes.
+        outputs: the number of outputs of its network.
+        models: the configuration of each member's network, without dropout.
+        member_weights: the weight of each member.
+        dtype: the type of the features.
     """
 
     config: ResolvedConfig
@@ -69,6 +76,14 @@ class TrainedRun:
     folder: Path
     residuals: Sequence[Residuals] = ()
     seen: Sequence[SeenRows] | None = None
+
+    def __post_init__(self) -> None:
+        configs = member_configs(self.config)
+        self.quantiles = self.config.quantiles
+        self.outputs = len(self.quantiles) or self.schema.outputs
+        self.models = [_for_predictions(configs[member].model) for member in self.weights]
+        self.member_weights: Float64[np.ndarray, " member"] = np.array([*self.weights.values()], np.float64)
+        self.dtype = np.float64 if self.state[IMPUTE_VALUE].dtype == torch.float64 else np.float32
 
     @classmethod
     def read(cls, folder: Path) -> "TrainedRun":
@@ -104,7 +119,7 @@ class TrainedRun:
             fault = max(error.faults, key=lambda fault: fault.what == UNKNOWN_KEY)
             what = f"its configuration is not valid in this version: {fault.sentence()}"
             raise unreadable(Fault(what, str(folder / BEST), remedy=fault.remedy), version) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             what = f"is damaged: an entry is missing or invalid ({error})"
             raise unreadable(Fault(what, str(folder / BEST), remedy="train again"), version) from error
         run.check_finite()
@@ -117,21 +132,6 @@ class TrainedRun:
         """Raises UserError if a weight is not finite."""
         if not all(tensor.isfinite().all() for tensor in self.state.values()):
             raise self._refused("contains weights that are not finite")
-
-    @cached_property
-    def member_weights(self) -> Float64[np.ndarray, " member"]:
-        """The weight of each member."""
-        return np.array([*self.weights.values()], np.float64)
-
-    @cached_property
-    def models(self) -> list[ResolvedModel]:
-        """The configuration of each member's network."""
-        configs = member_configs(self.config)
-        return [_for_predictions(configs[member].model) for member in self.weights]
-
-    @cached_property
-    def _dtype(self) -> torch.dtype:
-        return self.state[IMPUTE_VALUE].dtype
 
     def common_content(self) -> Plain:
         """What all checkpoints of a run hold."""
@@ -154,24 +154,9 @@ class TrainedRun:
         return refusal(what, self.folder / BEST, remedy)
 
     @property
-    def quantiles(self) -> tuple[float, ...]:
-        """The levels of the quantiles that it predicts; none if it predicts targets or classes."""
-        return self.config.quantiles
-
-    @property
     def uncertainty(self) -> Uncertainty:
         """The intervals or prediction sets around its predictions."""
         return Uncertainty(self.schema, [self.residuals], self.quantiles)
-
-    @property
-    def outputs(self) -> int:
-        """The number of outputs of its network."""
-        return len(self.quantiles) or self.schema.outputs
-
-    @property
-    def dtype(self) -> type[np.floating]:
-        """The type of the features."""
-        return np.float64 if self._dtype == torch.float64 else np.float32
 
     @cached_property
     def stack_key(self) -> tuple[object, ...]:
@@ -199,7 +184,8 @@ class TrainedRun:
         )
         has_weights = self.config.data.class_weights != "none"
         weights = torch.ones(members, 1, classes, dtype=torch.float64) if has_weights else None
-        return build_network(models, seeds, layout, self._dtype, class_weight=weights).eval()
+        dtype = self.state[IMPUTE_VALUE].dtype
+        return build_network(models, seeds, layout, dtype, class_weight=weights).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
         """Loads tensors of runs with the same `stack_key` into a network.

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Sweep
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
 from mlplab import config
@@ -80,11 +80,6 @@ class Space:
 
     dimensions: Mapping[str, Dimension]
     fixed: tuple[Override, ...]
-
-    @property
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The distribution of each key."""
-        return {key: dimension.distribution for key, dimension in self.dimensions.items()}
 
     def overrides(self, values: Params) -> list[Override]:
         """The overrides of a trial with these values, which may be of some of the keys."""

@@ -114,7 +114,7 @@ class SearchStudy:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
         number = len(self.trials)
         self.study.sampler = build_sampler(self.settings.sampler, self.seed, number, fixed)
-        self.study.ask(self.space.distributions)
+        self.study.ask({key: dimension.distribution for key, dimension in self.space.dimensions.items()})
         trial = self.trials[number]
         self._stored.add_trial(trial)
         return trial
