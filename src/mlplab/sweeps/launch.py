@@ -26,7 +26,7 @@ from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import STACKS
-from mlplab.sweeps.plan import make_plan
+from mlplab.sweeps.plan import Plan
 from mlplab.sweeps.planned_stack import PlannedStack
 from mlplab.sweeps.training_cost import TrainingCost
 from mlplab.training.outcome import Metrics
@@ -48,7 +48,7 @@ def launch(
         CannotWrite: if the disk is full.
     """
     ended, root = _ended_earlier(runs, engine), engine.root
-    plan = make_plan(runs, refused, engine)
+    plan = Plan(runs, refused, engine)
     if not plan.stacks:
         raise plan.refused[0].error
     processes = f"{plan.workers} processes" if plan.workers > 1 else ""

@@ -174,10 +174,6 @@ def changed_table(here: Path) -> None:
     shutil.move(here / "u", here / "s")
 
 
-def choice(here: Path) -> None:
-    (here / "s/ensemble-2.json").write_text('{"runs": {"0": 0.5, "1": 0.5}, "scores": {}}')
-
-
 SELECT = ("evaluate", "run=s", "select=2")
 ANOTHER = ("evaluate", "run=s/ensemble-2.json")
 OTHER_SPLITS = ("splits/0 and 1: the runs have different train, val, test rows", "run=splits runs=all")
@@ -187,9 +183,6 @@ MISTAKES: list[Mistake] = [
     Mistake("different splits", {}, ("evaluate", "run=splits", "select=2"), OTHER_SPLITS),
     Mistake("different tables", other_table, SELECT, ("s: contains runs of different tables", "noisy")),
     Mistake("a changed table", changed_table, SELECT, ("the runs have different tables",)),
-    Mistake(
-        "a number of runs", choice, (*ANOTHER, "runs=1"), ("runs=1: has a meaning only for", "remove it")
-    ),
     Mistake("damaged", {"s/ensemble-2.json": "{"}, ANOTHER, ("is not the file of a chosen ensemble",)),
 ]
 

@@ -12,7 +12,7 @@ from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
-from mlplab.sweeps.search.space import Param, Space, read_space
+from mlplab.sweeps.search.space import Param, Space
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
 from mlplab.sweeps.training_cost import TrainingCost
@@ -29,7 +29,7 @@ def search(launcher: SweepLauncher) -> None:
     """
     composed, cache = launcher.composed, launcher.cache
     settings = composed.settings
-    space = read_space(composed.overrides, settings.space)
+    space = Space(composed.overrides, settings.space)
     common = _without_search(composed, space)
     run = resolved(common, cache)
     data = cache.data(run)
