@@ -9,7 +9,6 @@ from hydra.core.override_parser.types import Override
 
 from mlplab.cli.compose import (
     SWEEP,
-    Compose,
     composing,
     current_state,
     folder_of,
@@ -21,7 +20,7 @@ from mlplab.cli.overrides import Keyword, keys_of
 from mlplab.config import Launcher, Sweep, parse, validated
 from mlplab.errors import UserError
 from mlplab.files import Plain
-from mlplab.sweeps.checks import ComposedRun, ComposeRuns, RefusedRun
+from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.sweep import ComposedSweep
 
@@ -46,32 +45,26 @@ def compose_sweep(
         root = root or folder_of(common, "hydra.sweep.dir", typed)
         if "name" not in typed:  # by default, it contains the time
             always.append(Keyword.of("name", str(common.name), ""))
-        loader = GlobalHydra.instance().config_loader()
+        loader, state = GlobalHydra.instance().config_loader(), current_state()
+
+        def compose_runs(runs: Runs) -> list[ComposedRun | RefusedRun]:
+            """The runs with these overrides, by the names of their folders."""
+            composed = list[ComposedRun | RefusedRun]()
+            with hydra_state(*state):
+                for name, own in runs.items():
+                    values: Plain = {}
+                    try:
+                        values = plain(compose([*own, *always]))
+                        composed.append(ComposedRun(parse(values), root / name))
+                    except UserError as error:
+                        composed.append(RefusedRun(root / name, values, error))
+            return composed
+
         return ComposedSweep(
             root=root,
             overrides=[replace(each, config_loader=loader) for each in own],
             choices=common.hydra.runtime.choices,
             settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
             launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
-            compose=_compose_runs(lambda run: compose([*run, *always]), root),
+            compose=compose_runs,
         )
-
-
-def _compose_runs(compose: Compose, root: Path) -> ComposeRuns:
-    """What composes the runs of a sweep, in Hydra's present state."""
-    state = current_state()
-
-    def runs(overrides: Runs) -> list[ComposedRun | RefusedRun]:
-        """The runs with these overrides, by the names of their folders."""
-        runs = list[ComposedRun | RefusedRun]()
-        with hydra_state(*state):
-            for name, own in overrides.items():
-                values: Plain = {}
-                try:
-                    values = plain(compose(own))
-                    runs.append(ComposedRun(parse(values), root / name))
-                except UserError as error:
-                    runs.append(RefusedRun(root / name, values, error))
-        return runs
-
-    return runs

@@ -184,7 +184,7 @@ def _own_test_rows(
                 raise refusal("has no test rows", run.folder, "evaluate on a different file: data.path=…")
             weight = None if table.weight is None else table.weight[rows]
             source = f"{table.source}, test rows"
-            test_rows[own] = EvaluationRows(source, run.schema, rows, table.x[rows], table.y[rows], weight)
+            test_rows[own] = EvaluationRows(source, rows, table.x[rows], table.y[rows], weight)
         data.append(test_rows[own])
         with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
             scored.append(fit_baselines(own, run.config).test_scores(own))

@@ -21,7 +21,6 @@ from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.load_table import csv_options, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns
-from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, refusal, shortened
@@ -62,7 +61,6 @@ class EvaluationRows:
     """
 
     source: str
-    schema: Schema
     row_numbers: Rows
     x: Float[np.ndarray, "row feature"]
     y: Float64[np.ndarray, "row target"]
@@ -127,7 +125,7 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
             values = Values(x, y, schema.offsets)
             rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
     weight = None if weight is None else weight[rows]
-    return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
+    return EvaluationRows(path, rows, x[rows], y[rows], weight), part
 
 
 def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source]:

@@ -57,7 +57,6 @@ class RunInMemory(WatchedRun):
     """
 
     name = THIS
-    loggers = ()
     outcome: Outcome
     metrics: Metrics
     page: Plain | None = None

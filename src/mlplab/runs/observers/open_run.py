@@ -5,11 +5,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from lightning.pytorch.loggers import Logger
 
 from mlplab.data.cache import RunData
 from mlplab.errors import RunFailed, UserError, is_disk_error
@@ -52,11 +49,7 @@ class OpenRun(WatchedRun):
     ) -> None:
         super().__init__(plan, data, warm_start)
         self.name, self.files, self.alone = plan.folder.name, files, alone
-
-    @cached_property
-    def loggers(self) -> Sequence[Logger]:
-        """The loggers of its configuration."""
-        return build_loggers(self.run.config, self.plan.folder)
+        self.loggers = build_loggers(plan.config, plan.folder)
 
     def log(self, line: str, level: int = logging.INFO) -> None:
         """Writes a line to train.log, and shows it if the run is of no sweep."""

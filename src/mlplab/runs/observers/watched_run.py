@@ -30,21 +30,18 @@ class WatchedRun(ABC):
 
     Attributes:
         name: what lines call it.
+        loggers: what its curves are logged to.
         metrics: the content of its metrics.json, once it has ended.
     """
 
     name: str
+    loggers: Sequence[Logger] = ()
     metrics: Metrics | None = None
 
     def __init__(self, plan: PlannedRun, data: RunData, warm_start: WarmStart) -> None:
         self.plan, self.warm_start = plan, warm_start
         is_new = not warm_start.trained_before
         self.run = Run(plan.config, data, plan.bracket, warm_start.initial, is_new)
-
-    @property
-    @abstractmethod
-    def loggers(self) -> Sequence[Logger]:
-        """What its curves are logged to."""
 
     @abstractmethod
     def note(self, line: str) -> None:
