@@ -35,7 +35,8 @@ from rich.console import Console
 from benchmarks import harness
 from benchmarks.quality_tables import BenchmarkTable
 from benchmarks.score_file import ScoreFile
-from mlplab.cli.arguments import Arguments, Text
+from mlplab.commands.arguments import Arguments
+from mlplab.config.types import Text
 from mlplab.console import plural, print_line
 from mlplab.errors import RunFailed
 

@@ -9,6 +9,7 @@ import runpy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -160,11 +161,14 @@ def predict(run: str, source: str, output: str, *levels: str) -> dict[str, Any]:
     """The command predict, with intervals of these levels."""
     import torch
 
-    from mlplab.commands.predict import predict
+    from mlplab.cli.commands.predict import main
 
+    import_module("mlplab.commands.predict")  # which the command would import
     torch.set_num_threads(1)  # as scripts/predict.py does
-    options: dict[str, Any] = {"interval": [*map(float, levels)]} if levels else {}
-    return timed(lambda: predict(Path(run), source, output, overwrite=True, **options))
+    options = [f"interval={','.join(levels)}"] if levels else []
+    return timed(
+        lambda: main([f"run={run}", f"input={source}", f"output={output}", "overwrite=true", *options])
+    )
 
 
 def export(folder: str, table: str) -> dict[str, Any]:

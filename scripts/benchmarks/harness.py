@@ -25,7 +25,8 @@ from rich.table import Table
 from rich.text import Text as RichText
 
 from benchmarks.checkout import ROOT, Checkout, git
-from mlplab.cli.arguments import Arguments, Text
+from mlplab.commands.arguments import Arguments
+from mlplab.config.types import Text
 from mlplab.console import print_line
 from mlplab.errors import Fault, UserError
 

@@ -43,7 +43,7 @@ from benchmarks import harness
 from benchmarks.checkout import Checkout
 from benchmarks.quality_tables import BenchmarkTable, bundled_tables, chosen_tables, tables_of
 from benchmarks.score_file import ScoreFile
-from mlplab.cli.arguments import Text
+from mlplab.config.types import Text
 from mlplab.console import print_line
 from mlplab.errors import Fault, UserError, listed
 

@@ -56,6 +56,11 @@ class UserError(ValueError):
         return type(self), self.faults
 
 
+def refusal(what: str, where: object = "", remedy: str = "") -> UserError:
+    """The error about a single mistake: what is wrong, where, and the remedy."""
+    return UserError(Fault(what, str(where), remedy=remedy))
+
+
 class FolderInUse(UserError):  # noqa: N818 - it names what is
     """Another process uses a run's folder, or has just used it."""
 

@@ -12,6 +12,9 @@ from filelock import FileLock, Timeout
 
 from mlplab.errors import Fault, FolderInUse, UserError, is_disk_error
 
+Plain = dict[str, Any]
+"""Plain data by name, such as the content of a JSON or YAML file."""
+
 PART = ".part"
 """Suffix of a file that is being written."""
 
@@ -94,7 +97,7 @@ def write_json(path: Path, content: object, *, synced: bool = True) -> None:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Plain:
     """The object in a JSON file; empty if there is none, or it is damaged."""
     try:
         content = json.loads(path.read_bytes())

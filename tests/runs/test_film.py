@@ -24,7 +24,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Interrupted, UserError
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.film.scene import scene_of
+from mlplab.runs.film.scene import Scene
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
@@ -310,9 +310,9 @@ def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
 
 
 def test_scenes_map_one_or_two_complete_columns_of_numbers(tmp_path: Path) -> None:
-    assert len(scene_of(*_run("data=synthetic", "data.function=product")).axes) == 2
-    assert not scene_of(*_run("data=concrete")).axes
-    assert not scene_of(*_run("data=penguins")).axes
+    assert len(Scene(*_run("data=synthetic", "data.function=product")).axes) == 2
+    assert not Scene(*_run("data=concrete")).axes
+    assert not Scene(*_run("data=penguins")).axes
 
 
 def _run(*overrides: str) -> Any:

@@ -13,7 +13,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
 from mlplab.sweeps.engines.processes import Processes
-from mlplab.sweeps.plan import Plan, make_plan
+from mlplab.sweeps.plan import Plan
 
 config = cache(compose)
 
@@ -34,7 +34,7 @@ def plan(
         ComposedRun(config(*DATA, *overrides), Path(str(number))) for number, overrides in enumerate(runs)
     ]
     processes = engine(Path("none"), members, workers, cores)
-    return make_plan(*check_runs(composed, processes.cache), processes)
+    return Plan(*check_runs(composed, processes.cache), processes)
 
 
 def stacks(made: Plan) -> list[list[int]]:
@@ -117,7 +117,7 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
         ComposedRun(config(*DATA, "init_from=missing"), Path("warm")),
     ]
     processes = engine(tmp_path)
-    made = make_plan(*check_runs(runs, processes.cache), processes)
+    made = Plan(*check_runs(runs, processes.cache), processes)
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["good"]]
     assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds", "warm"]
     assert "column 'y'" in reason_of(made.refused[1].error)
@@ -134,7 +134,7 @@ def test_of_a_warm_start_only_runs_with_another_activation_are_refused(
     start = [*DATA, f"init_from={tmp_path / '0'}"]
     runs = [ComposedRun(config(*start, f"model.activation={name}"), tmp_path / name) for name in order]
     processes = engine(tmp_path)
-    made = make_plan(*check_runs(runs, processes.cache), processes)
+    made = Plan(*check_runs(runs, processes.cache), processes)
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["tanh"]]
     assert [run.folder.name for run in made.refused] == ["relu"]
 
@@ -142,9 +142,9 @@ def test_of_a_warm_start_only_runs_with_another_activation_are_refused(
 def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:
     runs = [ComposedRun(config(*DATA, f"seed={seed}"), tmp_path / str(seed)) for seed in range(6)]
     accepted, refused = check_runs(runs, DataCache())
-    make_plan(accepted[:4], refused, engine(tmp_path, members=2)).write(tmp_path)
-    made = make_plan(accepted, refused, engine(tmp_path))
+    Plan(accepted[:4], refused, engine(tmp_path, members=2)).write(tmp_path)
+    made = Plan(accepted, refused, engine(tmp_path))
     assert stacks(made) == [[0, 1], [2, 3], [4, 5]]
     (tmp_path / "plan.json").write_text('{"stacks": [["0", "0"], ["0", "9"], []]}')
-    made = make_plan(accepted, refused, engine(tmp_path))
+    made = Plan(accepted, refused, engine(tmp_path))
     assert stacks(made) == [[0], [1, 2, 3, 4, 5]]

@@ -17,11 +17,11 @@ from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials
-from mlplab.sweeps.search.space import read_space
+from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.training.callbacks.rungs import Bracket
 
-SPACE = read_space(
+SPACE = Space(
     [],
     {
         "optimizer.lr": "tag(log,interval(1e-4,1e-1))",

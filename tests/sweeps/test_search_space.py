@@ -8,7 +8,7 @@ from mlplab.cli.overrides import read_overrides
 from mlplab.config import Sweep
 from mlplab.errors import UserError
 from mlplab.sweeps.grid import lines_of
-from mlplab.sweeps.search.space import is_search, read_space
+from mlplab.sweeps.search.space import Space, is_search
 
 SETTINGS = Sweep.model_validate(
     {"trials": "auto", "minutes": None, "batch": 16, "sampler": "tpe", "pruning": "none"}
@@ -41,8 +41,8 @@ CONTINUOUS, WHOLE, CHOICE = FloatDistribution, IntDistribution, CategoricalDistr
     ],
 )
 def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
-    space = read_space(parsed(f"+{key}={text}", "seed=3"), {})
-    assert space.distributions == {key: distribution}
+    space = Space(parsed(f"+{key}={text}", "seed=3"), {})
+    assert {name: each.distribution for name, each in space.dimensions.items()} == {key: distribution}
     assert space.dimensions[key].override.get_value_string() == text
     value = getattr(distribution, "choices", [0.1 / 3])[0]
     assert lines_of(space.overrides({key: value})) == ["seed=3", f"+{key}={value}"]
@@ -54,7 +54,7 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
         "model.dropout": "choice(0.0,0.1)",
         "model.norm": "none,layer",
     }
-    space = read_space(parsed(LR, "model.dropout=0.3"), configured)
+    space = Space(parsed(LR, "model.dropout=0.3"), configured)
     texts = {key: each.override.get_value_string() for key, each in space.dimensions.items()}
     assert texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
     assert lines_of(space.fixed) == ["model.dropout=0.3"]
@@ -71,7 +71,7 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
     ],
 )
 def test_what_was_searched_in_words(text: str, searched: str) -> None:
-    (dimension,) = read_space(parsed(f"model.dropout={text}"), {}).dimensions.values()
+    (dimension,) = Space(parsed(f"model.dropout={text}"), {}).dimensions.values()
     assert dimension.searched == searched
 
 
@@ -91,7 +91,7 @@ def test_what_was_searched_in_words(text: str, searched: str) -> None:
     ],
 )
 def test_a_value_of_the_configuration_in_the_space(line: str, value: object, expected: object) -> None:
-    (dimension,) = read_space(parsed(line), {}).dimensions.values()
+    (dimension,) = Space(parsed(line), {}).dimensions.values()
     assert dimension.matching_value(value) == expected
 
 
@@ -126,6 +126,6 @@ def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
 )
 def test_spaces_that_are_refused(line: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        read_space(parsed(line), {})
+        Space(parsed(line), {})
     with pytest.raises(UserError, match="has one value"):
-        read_space([], {"optimizer.lr": "0.1"})
+        Space([], {"optimizer.lr": "0.1"})

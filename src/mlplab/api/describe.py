@@ -1,7 +1,6 @@
 """How the columns of a table are read, from Python."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
@@ -10,13 +9,12 @@ from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.describe import without_target
 from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
-from mlplab.commands.describe import column_cells
-from mlplab.commands.describe import describe as describe_table
+from mlplab.commands.describe import Description, column_cells
 
 
 @keywords_in_messages()
 def describe(
-    table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: Any
+    table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: object
 ) -> pl.DataFrame:
     """A row for each column, as the command `describe`: its kind, values, and what may be wrong with it.
 
@@ -29,4 +27,4 @@ def describe(
     frame, given = read_arguments(table, target, keys, overrides)
     with composing(config_folders()) as compose:
         config = without_target(compose(given))
-    return pl.DataFrame(column_cells(describe_table(config, frame)))
+    return pl.DataFrame(column_cells(Description(config, frame)))

@@ -15,8 +15,8 @@ from jaxtyping import Float64
 from mlplab.console import print_line
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
-from mlplab.errors import Fault, UserError
-from mlplab.files import check_absent
+from mlplab.errors import UserError, refusal
+from mlplab.files import Plain, check_absent
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, is_run
 from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mlplab.commands.importance import Importance
     from mlplab.runs.in_memory import RunInMemory
-    from mlplab.runs.trained.ensemble import Ensemble, Values
+    from mlplab.runs.trained.ensemble import Ensemble, Predictions
     from mlplab.runs.trained.levels import AnyLevels
 
 
@@ -39,6 +39,12 @@ class FinishedRun:
         frame: the rows, if they are a frame in memory.
         file: the one from which the run was loaded.
         sweep: that of the run, if its folder is temporary.
+
+    Attributes:
+        metrics: scores such as `test/rmse`, in units of the target; the content of `metrics.json`.
+        config: the whole configuration, nested, in which values replace `auto`.
+        folder: of the run; None if it was trained in memory, or loaded from a file.
+        is_temporary: whether the folder is removed with this object.
     """
 
     def __init__(
@@ -50,26 +56,9 @@ class FinishedRun:
         sweep: object = None,
     ) -> None:
         self._source, self._frame, self._file, self._sweep = source, frame, file, sweep
-
-    @property
-    def folder(self) -> Path | None:
-        """That of the run; None if it was trained in memory, or loaded from a file."""
-        return None if self._file else getattr(self._source, "folder", None)
-
-    @property
-    def is_temporary(self) -> bool:
-        """Whether the folder is removed with this object."""
-        return self._sweep is not None
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """Scores such as `test/rmse`, in units of the target; the content of `metrics.json`."""
-        return self._source.metrics
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The whole configuration, nested, in which values replace `auto`."""
-        return self._source.config
+        self.metrics, self.config = source.metrics, source.config
+        self.folder: Path | None = None if file else getattr(source, "folder", None)
+        self.is_temporary = sweep is not None
 
     @property
     def schema(self) -> Schema:
@@ -114,7 +103,7 @@ class FinishedRun:
 
     def _lacks(self, what: str, remedy: str) -> UserError:
         remedy = "load the folder of the run" if self._file else remedy
-        return UserError(Fault(f"has no {what}", str(self._file or self.folder or "this run"), remedy=remedy))
+        return refusal(f"has no {what}", self._file or self.folder or "this run", remedy)
 
     @property
     def figures(self) -> "dict[str, alt.Chart]":
@@ -124,7 +113,7 @@ class FinishedRun:
         return {name: alt.Chart.from_dict(chart) for name, chart in self._source.specifications.items()}
 
     @overload
-    def predict(self, frame: FrameLike) -> "Values": ...
+    def predict(self, frame: FrameLike) -> "Predictions": ...
 
     @overload
     def predict(
@@ -133,24 +122,24 @@ class FinishedRun:
 
     def predict(
         self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
-    ) -> "Values | pl.DataFrame":
-        """As `Ensemble.predict`: the target of each row in its own units, or its class; with `interval` or
-        `sets`, a frame with the limits around it, or the classes that it may be."""
+    ) -> "Predictions | pl.DataFrame":
+        """The target of each row in its own units, or its class; with `interval` or `sets`, a frame with the
+        limits around it, or the classes that it may be: see `Ensemble.predict`."""
         return self.model.predict(frame, interval, sets)
 
     def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
-        """As `Ensemble.predict_proba`: the probability of each of `classes`."""
+        """The probability of each of `classes`."""
         return self.model.predict_proba(frame)
 
     def predict_quantiles(self, frame: FrameLike) -> pl.DataFrame:
-        """As `Ensemble.predict_quantiles`: of `loss=quantile`, the median, and all quantiles."""
+        """The median and all quantiles of `loss=quantile`: see `Ensemble.predict_quantiles`."""
         return self.model.predict_quantiles(frame)
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
-        """As `Ensemble.predict_spread`: how far the networks of an ensemble disagree."""
+        """How far the networks of an ensemble disagree: see `Ensemble.predict_spread`."""
         return self.model.predict_spread(frame)
 
-    def evaluate(self, frame: FrameLike | str | PathLike[str] = None) -> dict[str, Any]:
+    def evaluate(self, frame: FrameLike | str | PathLike[str] = None) -> Plain:
         """Scores rows of a frame or a file, as the command `evaluate`; by default, the run's own test rows.
 
         Rows that took part in training or validation are left out.
@@ -258,7 +247,7 @@ class FinishedRun:
         return text.getvalue()
 
     def _repr_html_(self) -> str:
-        """The same, with the learning curves."""
+        """What `repr` says, and the learning curves."""
         from html import escape
 
         import vl_convert
@@ -291,7 +280,7 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
             another run.
     """
     with heavy_imports():
-        from mlplab.runs.trained.load import load as load_runs
+        from mlplab.runs.trained.load import load_runs
 
     path = Path(path)
     model = load_runs(path, runs)

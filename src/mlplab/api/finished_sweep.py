@@ -11,7 +11,7 @@ import polars as pl
 from mlplab.api.finished_run import FinishedRun
 from mlplab.commands.results import read_runs, results_by_table
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_absent
 from mlplab.runs.compare.run_result import RUN, trials_in_order
 from mlplab.runs.compare.select_runs import select_runs
@@ -66,10 +66,8 @@ class FinishedSweep:
             UserError: if there is a file or folder at that path.
         """
         if Path(path).suffix == SUFFIX:
-            remedy = "save its best run, sweep.best.save(path), or an ensemble, sweep.ensemble().save(path)"
-            raise UserError(
-                Fault("is the name of one file, but a sweep is a folder", str(path), remedy=remedy)
-            )
+            remedy = "save its best run: sweep.best.save(path)"
+            raise refusal("is the name of one file, but a sweep is a folder", path, remedy)
         check_absent(Path(path))
         return Path(shutil.copytree(self.folder, path))
 
@@ -84,9 +82,9 @@ class FinishedSweep:
         if runs < 1:
             raise UserError(Fault("is no number of runs", "ensemble", str(runs), "1 or more"))
         from mlplab.commands.select_ensemble import select_ensemble
-        from mlplab.runs.trained.load import load
+        from mlplab.runs.trained.load import load_runs
 
-        return load(select_ensemble(self.folder, runs, DataCache(self.frame)).file)
+        return load_runs(select_ensemble(self.folder, runs, DataCache(self.frame)).file)
 
     def __repr__(self) -> str:
         return f"{self.folder}\n{self.results}"

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import (
     ChoiceSweep,
     Override,
     OverrideType,
+    ParsedElementType,
     Quote,
     QuotedString,
     Transformer,
@@ -27,7 +28,8 @@ from mlplab.config.data import as_label
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 
 Table = FrameLike | str | PathLike[str] | None
 """A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's."""
@@ -49,7 +51,7 @@ FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}
 
 
 def read_arguments(
-    table: Table, target: Target, keys: dict[str, Any], words: Sequence[str], varying: Overrides | None = None
+    table: Table, target: Target, keys: Plain, words: Sequence[str], varying: Overrides | None = None
 ) -> tuple[pl.DataFrame | None, Overrides]:
     """The frame in memory, if there is one, and the overrides that all arguments stand for.
 
@@ -64,19 +66,19 @@ def read_arguments(
             `read_overrides`.
     """
     if isinstance(words, str):
-        raise UserError(Fault("is no list", "overrides", remedy=f"write overrides=[{words!r}]"))
+        raise refusal("is no list", "overrides", f"write overrides=[{words!r}]")
     for key in keys:
         if (near := nearest(key, [*ARGUMENTS, *TrainConfig.model_fields])) and near[0] in ARGUMENTS:
             remedy = "leave it out" if key in ARGUMENTS else did_you_mean([f"{near[0]}="])
-            raise UserError(Fault("is no argument of this function", key, remedy=remedy))
+            raise refusal("is no argument of this function", key, remedy)
     if table is None and not isinstance(keys.get("data"), Mapping):
         table = keys.pop("data", None)
-    frame, data = None, dict[str, Any]()
+    frame, data = None, Plain()
     if isinstance(table, str | PathLike):
         data = {"name": "csv", "path": table}
         if not _is_named(target):
             remedy = "name its column, or pass the table as a frame"
-            raise UserError(Fault("is given as values, and the table as a path", "target", remedy=remedy))
+            raise refusal("is given as values, and the table as a path", "target", remedy)
     elif table is not None:
         frame, data = to_polars(table), {"name": "frame"}
         if not _is_named(target, frame):
@@ -86,7 +88,7 @@ def read_arguments(
     keywords = [*keywords_of({"data": data}), *keywords_of(keys), *(varying or ())]
     given = read_overrides(words, multirun=varying is not None, keywords=keywords)
     if folders := FOLDERS & keys_of(given):
-        raise UserError(Fault("has no effect in Python", folders.pop(), remedy="use folder=…"))
+        raise refusal("has no effect in Python", folders.pop(), "use folder=…")
     return frame, given
 
 
@@ -100,7 +102,7 @@ def keywords_of(keys: Mapping[Any, Any], section: str = "") -> Iterator[Override
             yield setting(key, value)
 
 
-def choices(grid: Mapping[str, Any]) -> list[Override]:
+def choices(grid: Plain) -> list[Override]:
     """The overrides of a grid, each with all values of a key.
 
     Raises:
@@ -113,7 +115,7 @@ def choices(grid: Mapping[str, Any]) -> list[Override]:
     return [setting(key, *values) for key, values in grid.items()]
 
 
-def setting(key: str, *values: Any) -> Override:
+def setting(key: str, *values: object) -> Override:
     """The override that gives a key a value, or each of several in turn; an option is chosen by its name."""
     key, elements, several = ".".join(path_of(key)), [*map(_element, values)], len(values) != 1
     text, group = ",".join(map(Transformer.str, elements)), key.removesuffix(".name")
@@ -126,12 +128,12 @@ def setting(key: str, *values: Any) -> Override:
     return Keyword(change, key, kind, value, input_line=f"{sign}{key}={text}")
 
 
-def _text(name: Any) -> str:
+def _text(name: object) -> str:
     """The name of a key as text: that of a column may be a number, and that of a class a boolean."""
     return str(as_label(name.item() if isinstance(name, np.generic) else name))
 
 
-def _element(value: Any) -> Any:
+def _element(value: object) -> ParsedElementType:
     """A value as plain data. Hydra writes a `QuotedString` with quotes, where people read it."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
@@ -179,5 +181,5 @@ def _with_targets(frame: pl.DataFrame, values: Any) -> tuple[pl.DataFrame, list[
         raise UserError(Fault(what, "target", found, remedy="give a value for each row"))
     if known := {*targets.columns} & {*frame.columns}:
         remedy = f"give its name, target='{(name := known.pop())}', or rename one of them"
-        raise UserError(Fault(f"has the name of a column, '{name}'", "target", remedy=remedy))
+        raise refusal(f"has the name of a column, '{name}'", "target", remedy)
     return pl.concat([frame, targets], how="horizontal"), targets.columns

@@ -1,7 +1,5 @@
 """Networks for a Trainer of Lightning's own."""
 
-from typing import Any
-
 from mlplab.api.keywords import compose_run, keywords_of
 from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.overrides import read_overrides
@@ -14,7 +12,7 @@ from mlplab.training.stack.build import build_stack_network
 
 
 @keywords_in_messages()
-def lightning_module(data: TableDataModule, **keys: Any) -> MLPModule:
+def lightning_module(data: TableDataModule, **keys: object) -> MLPModule:
     """A network for the batches of a data module, which any `lightning.Trainer` trains.
 
     It starts from the weights with which `mlplab.train` starts, and makes the same steps. Early stopping,

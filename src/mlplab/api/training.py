@@ -25,7 +25,7 @@ from mlplab.commands.train import draw
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, Interrupted, RunFailed, UserError, reason_of
+from mlplab.errors import Interrupted, RunFailed, reason_of, refusal
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
 from mlplab.runs.trained.run_files import RunFiles
@@ -67,7 +67,7 @@ def train(
     resume: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
-    **keys: Any,
+    **keys: object,
 ) -> FinishedRun:
     """Trains a network, or an ensemble if the table is small, as the command `train` does.
 
@@ -93,13 +93,13 @@ def train(
     frame, given = read_arguments(table, target, keys, overrides)
     cache, console = DataCache(frame), Console(quiet=not progress)
     if resume and folder:
-        raise UserError(Fault("is that of the resumed run", "folder", remedy="leave it out"))
+        raise refusal("is that of the resumed run", "folder", "leave it out")
     path = resume or folder
     if resume:
         given = [each for each in given if each.input_line not in ("data=frame", "data=csv")]
         run = resumed(Path(resume), given)
         if frame is not None and not isinstance(run.data, FrameData):
-            raise UserError(Fault("was not trained on a frame", str(path), remedy="leave out the frame"))
+            raise refusal("was not trained on a frame", path, "leave out the frame")
     else:
         run = compose_run(given)
     with process_as_before():
@@ -118,12 +118,12 @@ def sweep(
     /,
     target: Target = None,
     *,
-    grid: Mapping[str, Sequence[Any]] | None = None,
+    grid: Mapping[str, Sequence[object]] | None = None,
     seeds: int | np.integer | Sequence[int] | None = None,
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
-    **keys: Any,
+    **keys: object,
 ) -> FinishedSweep:
     """Trains a run for each combination of values in lockstep, as the command `train -m` does.
 
@@ -139,7 +139,7 @@ def sweep(
         UserError: as in `train`.
         RunFailed: if all runs failed. If some did, there is a warning.
     """
-    varying = choices(grid or {})
+    varying = choices(dict(grid or {}))
     if seeds is not None:
         varying += choices({"seed": range(seeds) if isinstance(seeds, int | np.integer) else seeds})
     return _sweep(table, target, keys, overrides, varying, folder=folder, progress=progress)
@@ -153,11 +153,11 @@ def search(
     *,
     trials: int | None = None,
     minutes: float | None = None,
-    space: Mapping[str, str | Sequence[Any]] | str = "mlp",
+    space: Mapping[str, str | Sequence[object]] | str = "mlp",
     folder: str | PathLike[str] | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
-    **keys: Any,
+    **keys: object,
 ) -> FinishedSweep:
     """Searches hyperparameters by validation rows, as the command `train -m sweep=mlp` does.
 

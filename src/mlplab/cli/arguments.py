@@ -1,34 +1,27 @@
-"""Commands with plain arguments, without a composed configuration."""
+"""Reads the arguments of commands without a composed configuration."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
+from mlplab.cli.terminal import print_usage
+from mlplab.commands.arguments import Arguments
 from mlplab.config.parsing import validated
-from mlplab.config.types import Text as Text
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
+
+A = TypeVar("A", bound=Arguments)
 
 
-class Arguments(BaseModel):
-    """The keys of a command; values come as text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OfRuns(Arguments):
-    """Those of a command about a run, or some runs of a sweep."""
-
-    run: Text
-    runs: Text = "best"
-
-
-def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
+def read_arguments(words: Sequence[str], arguments: type[A], usage: str = "") -> A:
     """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
+
+    Args:
+        usage: what is printed instead, if the words ask for help or there are none.
 
     Raises:
         UserError: if a word is not key=value, a key is given twice, or a value is invalid.
     """
+    if usage:
+        print_usage(words, usage)
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -36,6 +29,6 @@ def read_arguments(words: Sequence[str], arguments: type[Arguments]) -> Any:
             remedy = f"type run={word}" if "run" in arguments.model_fields else ""
             raise UserError(Fault("is not an argument", word, expected="key=value", remedy=remedy))
         if key in values:
-            raise UserError(Fault("is given twice", key, remedy="remove one of them"))
+            raise refusal("is given twice", key, "remove one of them")
         values[key] = value
     return validated(values, arguments, root=arguments)

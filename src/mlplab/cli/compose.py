@@ -5,7 +5,6 @@ anything is checked, and call any code that a configuration file names in `hydra
 """
 
 import argparse
-import errno
 import os
 import sys
 from collections import UserString
@@ -27,7 +26,8 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.config.allowed_classes import user_classes
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
+from mlplab.files import Plain
 from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import command_line
 
@@ -179,24 +179,24 @@ def put(cfg: DictConfig, overrides: Iterable[Override]) -> None:
             OmegaConf.update(cfg, ".".join([*sections, name]), value, merge=True, force_add=True)
 
 
-def _verbatim(value: Any) -> Any:
+def _verbatim(value: object) -> object:
     """Text of Python is no interpolation, and no sign of a missing value: OmegaConf gets it as an object."""
     return UserString(value) if isinstance(value, str) and ("${" in value or value == "???") else value
 
 
-def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+def _changed(value: object, change: Callable[[object], object]) -> object:
     """A value in which a function changes everything but lists and mappings."""
     if isinstance(value, dict):
         return {key: _changed(item, change) for key, item in value.items()}
     return [_changed(item, change) for item in value] if isinstance(value, list) else change(value)
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
+def plain(cfg: DictConfig) -> Plain:
     """The composed configuration of a run as plain data, without the sections of Hydra and the sweep."""
     return {str(key): plain_section(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
 
 
-def plain_section(cfg: DictConfig, key: str) -> Any:
+def plain_section(cfg: DictConfig, key: str) -> object:
     """A value or a section of a composed configuration as plain data.
 
     Raises:
@@ -228,7 +228,7 @@ def reject_hydra_settings(section: DictConfig) -> None:
         }
     for key, is_set in settings.items():
         if is_set:
-            raise UserError(Fault("is not supported by mlplab", key, remedy="remove this setting"))
+            raise refusal("is not supported by mlplab", key, "remove this setting")
 
 
 def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
@@ -236,15 +236,11 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
 
     Raises:
         UserError: if it is outside outputs/ otherwise.
-        OSError: if its name is too long.
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
-    if any(len(os.fsencode(part)) > 255 for part in folder.parts):  # in the file systems of all platforms
-        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # explained in terminal.py
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
-        remedy = f"type it on the command line: {key}=…"
-        raise UserError(Fault(f"is outside {OUTPUTS}/", str(folder), remedy=remedy))
+        raise refusal(f"is outside {OUTPUTS}/", folder, f"type it on the command line: {key}=…")
     return folder
 
 

@@ -1,17 +1,14 @@
 """Composes a sweep: what its runs have in common, and the configuration of each run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
-from pydantic import BaseModel
 
 from mlplab.cli.compose import (
     SWEEP,
-    Compose,
     composing,
     current_state,
     folder_of,
@@ -20,9 +17,10 @@ from mlplab.cli.compose import (
     plain_section,
 )
 from mlplab.cli.overrides import Keyword, keys_of
-from mlplab.config import Launcher, Sweep, TrainConfig, parse, validated
+from mlplab.config import Launcher, Sweep, parse, validated
 from mlplab.errors import UserError
-from mlplab.sweeps.checks import ComposedRun, ComposeRuns, RefusedRun
+from mlplab.files import Plain
+from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.sweep import ComposedSweep
 
@@ -47,42 +45,26 @@ def compose_sweep(
         root = root or folder_of(common, "hydra.sweep.dir", typed)
         if "name" not in typed:  # by default, it contains the time
             always.append(Keyword.of("name", str(common.name), ""))
-        loader = GlobalHydra.instance().config_loader()
+        loader, state = GlobalHydra.instance().config_loader(), current_state()
+
+        def compose_runs(runs: Runs) -> list[ComposedRun | RefusedRun]:
+            """The runs with these overrides, by the names of their folders."""
+            composed = list[ComposedRun | RefusedRun]()
+            with hydra_state(*state):
+                for name, own in runs.items():
+                    values: Plain = {}
+                    try:
+                        values = plain(compose([*own, *always]))
+                        composed.append(ComposedRun(parse(values), root / name))
+                    except UserError as error:
+                        composed.append(RefusedRun(root / name, values, error))
+            return composed
+
         return ComposedSweep(
             root=root,
             overrides=[replace(each, config_loader=loader) for each in own],
             choices=common.hydra.runtime.choices,
             settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
             launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
-            compose=_compose_runs(lambda run: compose([*run, *always]), root),
+            compose=compose_runs,
         )
-
-
-def _compose_runs(compose: Compose, root: Path) -> ComposeRuns:
-    """What composes the runs of a sweep, in Hydra's present state."""
-    state, sections = current_state(), dict[tuple[str, str], BaseModel]()
-
-    def typed(values: Mapping[str, Any]) -> TrainConfig:
-        """A configuration. Equal sections are stored once: those of thousands of runs take memory."""
-        config = parse(values)
-        shared = {
-            name: sections.setdefault((name, value.model_dump_json()), value)
-            for name, value in config
-            if isinstance(value, BaseModel)
-        }
-        return config.model_copy(update=shared)
-
-    def runs(overrides: Runs) -> list[ComposedRun | RefusedRun]:
-        """The runs with these overrides, by the names of their folders."""
-        runs = list[ComposedRun | RefusedRun]()
-        with hydra_state(*state):
-            for name, own in overrides.items():
-                values: dict[str, Any] = {}
-                try:
-                    values = plain(compose(own))
-                    runs.append(ComposedRun(typed(values), root / name))
-                except UserError as error:
-                    runs.append(RefusedRun(root / name, values, error))
-        return runs
-
-    return runs

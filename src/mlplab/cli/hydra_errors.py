@@ -10,7 +10,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mlplab.config import unknown_key
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def explained() -> Iterator[None]:
         what = "a config group takes the name of an option, or a list of names"
         raise UserError(Fault(what, found=_first_line(error))) from error
     except OSError as error:
-        raise UserError(Fault(f"cannot be used: {error.strerror}", str(error.filename or ""))) from error
+        raise refusal(f"cannot be used: {error.strerror}", error.filename or "") from error
 
 
 def _fault(error: BaseException) -> Fault | None:

@@ -4,16 +4,15 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, ValueType
+from hydra.core.override_parser.types import Override, OverrideType, ParsedElementType, ValueType
 from hydra.errors import OverrideParseException
 
 from mlplab.cli.config_folders import GROUPS
 from mlplab.cli.hydra_errors import explained
 from mlplab.config.dotted_keys import quoted
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 
 RESUME = "resume"
 """Resumes a run. It is not a key of the configuration."""
@@ -33,7 +32,7 @@ class Keyword(Override):
     """A value that is taken as it is: Hydra does not read `input_line`, and text is no interpolation."""
 
     @classmethod
-    def of(cls, key: str, value: Any, line: str) -> "Keyword":
+    def of(cls, key: str, value: ParsedElementType, line: str) -> "Keyword":
         """Gives a key a value; for people, that is a line."""
         return cls(OverrideType.FORCE_ADD, key, ValueType.ELEMENT, value, input_line=line)
 
@@ -113,8 +112,7 @@ def read_overrides(
         seen[key] = line
         add_m = "add -m: mlplab train -m"
         if key.partition(".")[0] == "sweep" and not multirun:
-            remedy = f"{add_m} {shlex.quote(line)} …"
-            raise UserError(Fault("is for a sweep, and this is one run", line, remedy=remedy))
+            raise refusal("is for a sweep, and this is one run", line, f"{add_m} {shlex.quote(line)} …")
         if override.is_sweep_override():
             values = override.get_value_string()
             if getattr(override.value(), "step", 1) == 0:

@@ -2,8 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -49,52 +48,36 @@ NUMBERS = ("missing", "distinct", "range")
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class Description:
-    """A table, column by column.
+    """A table, column by column, read and split as training does, except that no target is needed.
+
+    Args:
+        frame: the rows, if the configuration is of a frame in memory.
 
     Attributes:
         columns: each column by name, in each of its roles.
         distinct: the number of distinct values that are not missing, by column: `40`, or `9,215+`.
         examples: the first value of each column in the first rows.
-        faults: why training would refuse the table.
-    """
-
-    source: str
-    rows: int
-    columns: Mapping[str, Sequence[InferredColumn]]
-    distinct: Mapping[str, str]
-    examples: Mapping[str, str]
-    faults: tuple[Fault, ...]
-
-
-def describe(config: TrainConfig, frame: pl.DataFrame | None = None) -> Description:
-    """Reads and splits a table as training does, except that no target is needed.
-
-    The frame in memory is given if the configuration is of one.
+        faults: why training would refuse the table: faults of single columns and of the split.
 
     Raises:
-        UserError: if the table cannot be read at all. Faults of single columns and of the split are part of
-            the description.
+        UserError: if the table cannot be read at all.
     """
-    spec = table_spec(config)
-    with opened_source(config.data, frame) as source:
-        with counted_lines(f"reading {source.where} and inferring its columns", "rows") as count:
-            reader = TableReader(source, spec, table_dtype(config), _scratch, count)
-            columns = infer_columns(reader.read())
-        by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
-        for column in columns:
-            by_name[column.name].append(column)
-        by_name = {name: roles for name, roles in by_name.items() if roles}
-        examples = _examples(reader.sample, spec.na_values)
-        return Description(
-            source.where,
-            reader.rows,
-            by_name,
-            {name: _distinct(reader, roles[0]) for name, roles in by_name.items()},
-            {name: examples.get(name, "") for name in by_name},
-            _faults(config, reader, columns),
-        )
+
+    def __init__(self, config: TrainConfig, frame: pl.DataFrame | None = None) -> None:
+        spec = table_spec(config)
+        with opened_source(config.data, frame) as source:
+            with counted_lines(f"reading {source.where} and inferring its columns", "rows") as count:
+                reader = TableReader(source, spec, table_dtype(config), _scratch, count)
+                columns = infer_columns(reader.read())
+            self.source, self.rows = source.where, reader.rows
+            by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
+            for column in columns:
+                by_name[column.name].append(column)
+            self.columns = {name: roles for name, roles in by_name.items() if roles}
+            self.distinct = {name: _distinct(reader, roles[0]) for name, roles in self.columns.items()}
+            self.examples = _examples(reader.sample, spec.na_values)
+            self.faults = _faults(config, reader, columns)
 
 
 def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[InferredColumn]) -> tuple[Fault, ...]:
@@ -149,7 +132,7 @@ def column_cells(description: Description) -> dict[str, list[Any]]:
         "missing": [roles[0].missing for _, roles in columns],
         "distinct": [description.distinct[name] for name, _ in columns],
         "range": [" … ".join(_ends(roles[0])) for _, roles in columns],
-        "example": [description.examples[name] for name, _ in columns],
+        "example": [description.examples.get(name, "") for name, _ in columns],
         "note": [_note(roles) for _, roles in columns],
     }
 

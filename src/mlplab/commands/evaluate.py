@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,12 +15,12 @@ from mlplab.config.metrics import network_name
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
-from mlplab.errors import Fault, UserError
-from mlplab.files import write_json
+from mlplab.errors import UserError, refusal
+from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
 from mlplab.training.scoring.scores import Scores
@@ -30,26 +30,31 @@ Confusion = Float64[np.ndarray, "true predicted"]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
-    Attributes:
+    Args:
         model: the runs together.
+        scored: the rows of each run.
         part: what the rows are called.
+
+    Attributes:
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
             runs have different test rows.
     """
 
-    model: Ensemble
-    source: str
-    rows: int
-    part: Part
-    runs: tuple[Scores, ...]
-    ensemble: Scores | None
-    baselines: Mapping[str, Scores]
-    confusion: Confusion | None
-    importance: Importance | None
+    def __init__(
+        self,
+        model: Ensemble,
+        scored: Sequence[EvaluationRows],
+        part: Part,
+        baselines: Mapping[str, Scores],
+        importance: Importance | None,
+    ) -> None:
+        self.model, self.part, self.baselines, self.importance = model, part, baselines, importance
+        self.source, self.rows = scored[0].source, len(scored[0].y)
+        self.ensemble, self.confusion = _together(model, scored)
+        self.runs = [run_scores(run, rows) for run, rows in zip(model.runs, scored, strict=True)]
 
     def models(self) -> dict[str, tuple[str, Scores]]:
         """Titles and scores of models: by how the scores' names begin in evaluation.json.
@@ -67,7 +72,7 @@ class EvaluationResult:
             models["ensemble/"] = "their ensemble", self.ensemble
         return models | baselines
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Plain:
         """The content of evaluation.json: `test/…`, or for several runs `runs/test/…`, `runs/sd/test/…` and
         `ensemble/test/…`; for the baselines `boosting/test/…`, `linear/test/…` and `constant/test/…`."""
         values = {
@@ -103,7 +108,7 @@ def evaluate(
     Args:
         run: the folder of a run or a sweep, or the file of a chosen ensemble.
         path: a CSV or Parquet file with the target; None: the runs' own test rows.
-        runs: which runs of a sweep, as in `load`.
+        runs: which runs of a sweep, as in `load_runs`.
         training_rows: whether to keep rows of the file that were in training or validation.
         importance: whether to compute which columns matter, too; of a folder, writes `importance.json` and a
             figure.
@@ -113,7 +118,7 @@ def evaluate(
             changed, if all rows were in training or validation, or for the importance of different test rows.
     """
     with progress_lines(log.info, lambda: f"loading {run}"):
-        ensemble = load(run, runs)
+        ensemble = load_runs(run, runs)
     include = training_rows == "include"
     result = score(ensemble, DataCache(), path, include=include, importance=importance)
     if run.is_dir():
@@ -143,18 +148,7 @@ def score(
     first = scored[0]
     columns = compute_importance(ensemble, scored, part) if importance else None
     with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.y):,} rows"):
-        together, confusion = _together(ensemble, scored)
-        return EvaluationResult(
-            model=ensemble,
-            source=first.source,
-            rows=len(first.y),
-            part=part,
-            runs=tuple(run_scores(run, rows) for run, rows in zip(runs, scored, strict=True)),
-            ensemble=together,
-            baselines=baseline_scores,
-            confusion=confusion,
-            importance=columns,
-        )
+        return EvaluationResult(ensemble, scored, part, baseline_scores, columns)
 
 
 def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Scores | None, Confusion | None]:
@@ -187,11 +181,10 @@ def _own_test_rows(
         if own not in test_rows:  # runs of one split share their rows
             table, rows = own.table, own.split.test
             if not len(rows):
-                remedy = "evaluate on a different file: data.path=…"
-                raise UserError(Fault("has no test rows", str(run.folder), remedy=remedy))
+                raise refusal("has no test rows", run.folder, "evaluate on a different file: data.path=…")
             weight = None if table.weight is None else table.weight[rows]
             source = f"{table.source}, test rows"
-            test_rows[own] = EvaluationRows(source, run.schema, rows, table.x[rows], table.y[rows], weight)
+            test_rows[own] = EvaluationRows(source, rows, table.x[rows], table.y[rows], weight)
         data.append(test_rows[own])
         with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
             scored.append(fit_baselines(own, run.config).test_scores(own))

@@ -21,10 +21,9 @@ from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
 from mlplab.data.load_table import csv_options, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns
-from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
-from mlplab.errors import Fault, UserError, listed, shortened
+from mlplab.errors import Fault, UserError, listed, refusal, shortened
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.evaluation import Evaluation
@@ -62,7 +61,6 @@ class EvaluationRows:
     """
 
     source: str
-    schema: Schema
     row_numbers: Rows
     x: Float[np.ndarray, "row feature"]
     y: Float64[np.ndarray, "row target"]
@@ -87,7 +85,7 @@ class EvaluationRows:
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
-    if len(run.members) > 1 or run.quantiles:
+    if len(run.weights) > 1 or run.quantiles:
         ensemble = Ensemble([run])
         return rows.scores(ensemble, ensemble.predict_features(rows.x)[0])
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
@@ -123,11 +121,11 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
             is_usable = np.isfinite(y).all(1) if weight is None else np.isfinite(y).all(1) & (weight > 0)
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
-                raise UserError(Fault(what, path, remedy="give it such rows"))
+                raise refusal(what, path, "give it such rows")
             values = Values(x, y, schema.offsets)
             rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
     weight = None if weight is None else weight[rows]
-    return EvaluationRows(path, schema, rows, x[rows], y[rows], weight), part
+    return EvaluationRows(path, rows, x[rows], y[rows], weight), part
 
 
 def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source]:
@@ -145,7 +143,7 @@ def _read(source: Source) -> pl.DataFrame:
             frames.append(frame)
             count(sum(map(len, frames)))
     if not any(map(len, frames)):
-        raise UserError(Fault("has no rows", source.where, remedy="give it rows of data"))
+        raise refusal("has no rows", source.where, "give it rows of data")
     return pl.concat(frames)
 
 
@@ -167,22 +165,19 @@ def _targets_and_weight(
         cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets
         if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
             what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
-            raise UserError(Fault(what, f"{source.where}, column '{name}'", remedy=remedy))
+            raise refusal(what, f"{source.where}, column '{name}'", remedy)
         values = parse_target(schema, name, cells, decimal_comma=source.decimal_comma)
         missing = parse_str(cells, schema.na_values).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
         if len(rows := bad.arg_true()):
-            is_missing = missing[rows[0]]
-            what = "a value is missing" if is_missing else "a value is not as in training"
-            raise UserError(
-                Fault(
-                    what + (f"; {len(rows):,} such cells in this column" if len(rows) > 1 else ""),
-                    source.location(rows[0], f"{'weight' if name in weights else 'target'} column '{name}'"),
-                    "" if is_missing else shortened(str(cells[rows[0]])),
-                    f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number",
-                    f"{'fill it in' if is_missing else 'correct it'}, or remove such rows",
-                )
-            )
+            what, found, remedy = "a value is missing", "", "fill it in, or remove such rows"
+            if not missing[rows[0]]:
+                what, found = "a value is not as in training", shortened(str(cells[rows[0]]))
+                remedy = "correct it, or remove such rows"
+            what += f"; {len(rows):,} such cells in this column" * (len(rows) > 1)
+            where = source.location(rows[0], f"{'weight' if name in weights else 'target'} column '{name}'")
+            expected = f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number"
+            raise UserError(Fault(what, where, found, expected, remedy))
         columns.append(values.to_numpy(writable=True))
     targets = len(schema.targets)
     return np.column_stack(columns[:targets]), columns[-1] if weights else None
@@ -222,7 +217,7 @@ def _not_seen(
     if count == total:
         what = f"all {total:,} rows were in training or validation; no rows are left to test on"
         remedy = "remove data.path= to use the run's own test rows, or keep all rows: training_rows=include"
-        raise UserError(Fault(what, path, remedy=remedy))
+        raise refusal(what, path, remedy)
     what = "%s were in training or validation and are left out (mlplab evaluate with %s keeps them)"
     log.warning(what, shown, "training_rows=include")
     return rows[~was_seen], "test"

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mlplab.commands.arguments import Export
 from mlplab.commands.evaluation_rows import NewRows, opened_rows
 from mlplab.conformal.intervals import Levels
 from mlplab.data.cells.parse import named
 from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import check_columns
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.onnx.card import model_card
 from mlplab.onnx.check import Check, check_model
@@ -20,7 +21,7 @@ from mlplab.onnx.model import onnx_model
 from mlplab.runs.run_file import is_run_file
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 
 ONNX = ".onnx"
 
@@ -36,37 +37,24 @@ class Exported(NamedTuple):
     check: Check
 
 
-def export(
-    run: Path,
-    output: Path | None = None,
-    path: str | None = None,
-    *,
-    runs: str | int = "best",
-    interval: Levels = (),
-    sets: Levels = (),
-    overwrite: bool = False,
-) -> Exported:
+def export(options: Export) -> Exported:
     """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
 
     Of `price.onnx`, the page is `price.md`.
-
-    Args:
-        run: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs.
-        output: the file; None: `model.onnx` in the run's folder, replaced, or one named as `run`.
-        path: a CSV or Parquet file, on whose rows the model is checked; None: the table of the run.
-        runs: which runs of a sweep, as in `load`.
-        interval, sets: levels of intervals and prediction sets that are outputs, too.
-        overwrite: whether `output` may exist.
 
     Raises:
         UserError: if there is no finished run or no table, ONNX cannot express the network, or a file would
             be replaced that must not be.
     """
-    if output is None:
+    run, overwrite = Path(options.run), options.overwrite
+    if options.output:
+        output = Path(options.output)
+    else:
         output = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
-        overwrite = overwrite or not is_run_file(run)
+        overwrite |= not is_run_file(run)
     check_output(output, overwrite=overwrite)
-    return write_model(load(run, runs), output, path, interval, sets)
+    ensemble = load_runs(run, options.runs)
+    return write_model(ensemble, output, options.data_path, options.interval, options.sets)
 
 
 def write_model(
@@ -79,8 +67,7 @@ def write_model(
         raise UserError(Fault("is no name of an ONNX model", str(output), expected=expected))
     check_output(output, overwrite=True)
     if card.exists() and not card.read_bytes().startswith(f"# {output.name}\n".encode()):
-        what = f"exists, and is not the page of {output.name}"
-        raise UserError(Fault(what, str(card), remedy="choose another name for the model: output=…"))
+        raise refusal(f"exists, and is not the page of {output.name}", card, "choose another name: output=…")
     check_levels(ensemble.runs, interval, sets)
     rows, decimal_comma = _rows_to_check(ensemble, data)
     model = onnx_model(ensemble, interval, sets)
@@ -108,5 +95,5 @@ def _rows_to_check(ensemble: Ensemble, data: NewRows | None) -> tuple[pl.DataFra
         check_columns(ensemble.schema, list(source.schema), source.where)
         rows = next(source.blocks(CHECKED_ROWS, names), pl.DataFrame())
         if not rows.height:
-            raise UserError(Fault("has no rows", source.where, remedy="give it rows of data"))
+            raise refusal("has no rows", source.where, "give it rows of data")
         return rows.select(map(named, names)), source.decimal_comma

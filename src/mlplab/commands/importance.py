@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from rich.text import Text
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import metrics_of
 from mlplab.console import counted_lines, print_line
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.files import write_json
 from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
 
@@ -66,10 +67,9 @@ class Importance:
     @classmethod
     def read(cls, folder: Path) -> "Importance | None":
         """Reads the file in the folder of a run or a sweep; None if there is none, or it is damaged."""
-        try:
+        with suppress(OSError, ValidationError):
             return TypeAdapter(cls).validate_json((folder / IMPORTANCE_FILE).read_bytes())
-        except (OSError, ValidationError):
-            return None
+        return None
 
     @property
     def basis(self) -> list[str]:
@@ -95,11 +95,10 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     if not all(rows.has_same_rows(first) for rows in data):
         what = "the runs have different splits, so one run's test rows are another's training rows"
         remedy = "give one run, or a file with rows that are new to all: data.path=…"
-        raise UserError(Fault(what, "importance=true", remedy=remedy))
+        raise refusal(what, "importance=true", remedy)
     rows = np.arange(len(first.y)) if first.weight is None else np.flatnonzero(first.weight > 0)
     if not len(rows):
-        remedy = "give rows with a weight above 0: data.path=…"
-        raise UserError(Fault("all rows have weight 0", first.source, remedy=remedy))
+        raise refusal("all rows have weight 0", first.source, "give rows with a weight above 0: data.path=…")
     network_weights = sum(tensor.numel() for run in ensemble.runs for tensor in run.state.values())
     count, repeats = affordable(len(rows), len(schema.inputs), network_weights)
     source = np.random.default_rng(ensemble.config[0].seed)

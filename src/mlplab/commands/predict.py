@@ -15,7 +15,7 @@ from typing import IO
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from mlplab.conformal.intervals import Levels
+from mlplab.commands.arguments import Predict
 from mlplab.console import counted_lines
 from mlplab.data.check_task import threshold_fault
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
@@ -23,11 +23,11 @@ from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.source import Source
 from mlplab.data.load_table import csv_options
 from mlplab.data.new_data import check_columns
-from mlplab.errors import Fault, UserError
+from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.levels import check_levels
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 
 ROWS_IN_MEMORY = 50_000
 """Rows read, predicted and written at a time."""
@@ -38,33 +38,10 @@ STANDARD = "-"
 log = logging.getLogger(__name__)
 
 
-def predict(
-    run: Path,
-    source: str,
-    output: str,
-    *,
-    runs: str | int = "best",
-    threshold: float | None = None,
-    spread: bool = False,
-    interval: Levels = (),
-    sets: Levels = (),
-    overwrite: bool = False,
-    escape_formulas: bool = False,
-) -> int:
-    """Writes the rows of `source` in the same order, with all their columns and those of predictions.
+def predict(options: Predict) -> int:
+    """Writes the rows of the input in the same order, with all their columns and those of predictions.
 
     Text and numbers are written unchanged.
-
-    Args:
-        run: the folder of a run or a sweep, or the file of a chosen ensemble.
-        source: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
-        runs: which runs of a sweep, as in `load`.
-        threshold: the probability from which the second of two classes is predicted; None: as in training.
-        spread: whether to add columns that say how far the networks disagree.
-        interval: levels of intervals, of which to add the limits.
-        sets: levels of prediction sets to add.
-        overwrite: whether `output` may exist.
-        escape_formulas: whether to put a ' before text in CSV that a spreadsheet would take for a formula.
 
     Returns:
         The number of rows.
@@ -73,16 +50,18 @@ def predict(
         UserError: if the input does not match the network's columns, or the output cannot be written.
     """
     started = time.perf_counter()
+    source, output, interval, sets = options.input, options.output, options.interval, options.sets
     if output != STANDARD:
-        check_output(Path(output), overwrite=overwrite)
-    ensemble = load(run, runs)
+        check_output(Path(output), overwrite=options.overwrite)
+    ensemble = load_runs(options.run, options.runs)
     schema = ensemble.schema
     check_levels(ensemble.runs, interval, sets)
     names = column_names(schema, ensemble.quantiles, interval, sets)
     columns = [*names.predictions, *names.limits, *names.sets]
-    if spread:
+    if options.spread:
         ensemble.check_several()
         columns += names.spread
+    threshold = options.threshold
     if threshold is not None and len(schema.classes) != 2:
         raise UserError(threshold_fault(f"threshold={threshold:g}", schema.classes))
     threshold = ensemble.threshold if threshold is None else threshold
@@ -94,24 +73,29 @@ def predict(
         _check_writable(rows, columns, output)
         frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
         if (beginning := next(frames, None)) is None:
-            raise UserError(Fault("has no rows to predict", where, remedy="give it rows of data"))
+            raise refusal("has no rows to predict", where, "give it rows of data")
         count = contexts.enter_context(counted_lines("predicting", "rows"))
         done = 0
 
         def written() -> Iterator[FrameAndNumbers]:
             """The rows with their predictions."""
             nonlocal done
-            options: dict[str, bool] = {"decimal_comma": rows.decimal_comma, "with_spread": spread}
-            predicted = ensemble.predict_frames(chain([beginning], frames), where, **options)
+            predicted = ensemble.predict_frames(
+                chain([beginning], frames),
+                where,
+                decimal_comma=rows.decimal_comma,
+                with_spread=options.spread,
+            )
             for frame, numbers, (mean, spreads) in predicted:
                 added = ensemble.columns(mean, threshold, interval, sets, spreads)
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height
                 count(done)
 
-        _write(written(), output, escape_formulas=escape_formulas)
+        _write(written(), output, escape_formulas=options.escape_formulas)
         has_targets = all(name in rows.schema for name in schema.targets)
-    words = shlex.join([f"run={run}", *[f"runs={runs}"] * (runs != "best"), f"data.path={source}"])
+    runs = [f"runs={options.runs}"] * (options.runs != "best")
+    words = shlex.join([f"run={options.run}", *runs, f"data.path={source}"])
     hint = f"; to score these: mlplab evaluate {words}" * (has_targets and source != STANDARD)
     log.info("predicted %s rows in %.2f s%s", f"{done:,}", time.perf_counter() - started, hint)
     return done
@@ -120,11 +104,11 @@ def predict(
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:
     """Checks that the added columns are new, and that the output format supports the others."""
     if taken := [name for name in added if name in rows.schema]:
-        raise UserError(Fault(f"already has a column '{taken[0]}'", rows.where, remedy="rename or drop it"))
+        raise refusal(f"already has a column '{taken[0]}'", rows.where, "rename or drop it")
     for name, kind in rows.schema.items():
         if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
             what, where = f"has type {kind}, which CSV does not support", f"{rows.where}, column '{name}'"
-            raise UserError(Fault(what, where, remedy="write Parquet: output=<name>.parquet"))
+            raise refusal(what, where, "write Parquet: output=<name>.parquet")
 
 
 def _write(predicted: Iterator[FrameAndNumbers], output: str, *, escape_formulas: bool) -> None:

@@ -110,24 +110,16 @@ def results_by_table(
     Raises:
         UserError: if a key or metric is unknown.
     """
-    for key in by or ():
-        _check_known(key, [RUN, *sorted({key for run in runs for key in run.config})], "--by")
-    if sort is not None:
-        metrics = {name for run in runs for name in run.metrics if math.isfinite(run.metric(name))}
-        keys = varying_keys(runs) if by is None else by
-        _check_known(sort, [*compared_metrics(runs), *sorted(metrics), *keys], "--sort")
-    results = []
-    for table in by_table(runs):
-        known = {RUN, *(key for run in table for key in run.config)}
-        results.append(results_of_table(table, by and [key for key in by if key in known], sort))
-    return results
-
-
-def _check_known(key: str, known: Sequence[str], flag: str) -> None:
-    if key not in known:
-        near = nearest(key, known) or [name for name in known if name.rpartition(".")[2] == key]
-        found, expected = f"'{key}'", f"one of {listed(dict.fromkeys(known))}"
-        raise UserError(Fault("unknown key or metric", flag, found, expected, did_you_mean(near)))
+    keys = sorted({RUN, *(key for run in runs for key in run.config)})
+    metrics = sorted({name for run in runs for name in run.metrics if math.isfinite(run.metric(name))})
+    to_sort_by = [*compared_metrics(runs), *metrics, *(varying_keys(runs) if by is None else by)]
+    asked = [*((key, keys, "--by") for key in by or ()), *([(sort, to_sort_by, "--sort")] if sort else [])]
+    for key, known, flag in asked:
+        if key not in known:
+            near = nearest(key, known) or [name for name in known if name.rpartition(".")[2] == key]
+            found, expected = f"'{key}'", f"one of {listed(dict.fromkeys(known))}"
+            raise UserError(Fault("unknown key or metric", flag, found, expected, did_you_mean(near)))
+    return [results_of_table(table, by, sort) for table in by_table(runs)]
 
 
 def results_of_table(runs: Sequence[RunResult], by: Sequence[str] | None, sort: str | None = None) -> Results:
@@ -138,7 +130,8 @@ def results_of_table(runs: Sequence[RunResult], by: Sequence[str] | None, sort: 
             seeds and folds, over which scores are averaged, with a column of the runs' names.
         sort: a metric (best first) or a key of `by`. None: the validation metric that the runs monitor.
     """
-    keys = varying_keys(runs) if by is None else list(by)
+    known = {RUN, *(key for run in runs for key in run.config)}
+    keys = varying_keys(runs) if by is None else [key for key in by if key in known]
     metrics = compared_metrics(runs)
     has_sort = any(math.isfinite(run.metric(str(sort))) for run in runs)
     groups = configurations(runs, keys, str(sort) if has_sort else metrics[0])
@@ -148,7 +141,7 @@ def results_of_table(runs: Sequence[RunResult], by: Sequence[str] | None, sort: 
             **dict(zip(keys, values, strict=True)),
             "runs": sum(run.done for run in group),
             "over": averaged_over(group),
-            "not done": _unfinished(group),
+            "not done": _statuses([run for run in group if not run.done]) or None,
             **scores_of(group, metrics),
         }
         for values, group in groups.items()
@@ -178,16 +171,12 @@ def results_of_search(trials: Sequence[RunResult], sort: str | None = None) -> R
     return replace(results, frame=frame, notes=tuple(notes))
 
 
-def results_by_folder(runs: Sequence[RunResult]) -> list[Results]:
-    """The results of each table: a row for each single run, and one for the best of each sweep.
+def results_by_folder(runs: Sequence[RunResult]) -> Results:
+    """The results of runs on one table: a row for each single run, and one for the best of each sweep.
 
     The column `settings` says how many configurations or trials that is the best of, what its score is
     averaged over, and the values that most other rows do not have.
     """
-    return [_best_of_folders(table) for table in by_table(runs)]
-
-
-def _best_of_folders(runs: Sequence[RunResult]) -> Results:
     metrics, folders = compared_metrics(runs), by_folder(runs)
     ranked = [[*configurations(some, varying_keys(some), metrics[0]).values()] for some in folders.values()]
     keys = varying_keys([best[0] for best, *_ in ranked])
@@ -198,7 +187,8 @@ def _best_of_folders(runs: Sequence[RunResult]) -> Results:
         odd = {key: value for key, value in of_run.items() if value != usual[key]}
         number = len(group) if trials_in_order(group) else len(others) + 1
         means = f"best of {number}" if others else None, (averaged_over(best) or "").partition(",")[0]
-        parts = *means, _unfinished(group), labelled([*odd], [*odd.values()])
+        unfinished = _statuses([run for run in group if not run.done])
+        parts = *means, unfinished, labelled([*odd], [*odd.values()])
         scores = {name: score(best, name).mean for name in metrics}
         rows.append({RUN: str(folder), SETTINGS: ", ".join(filter(None, parts)), **scores})
     frame, is_high_best = pl.DataFrame(rows).fill_nan(None), sign_of(metrics[0]) < 0
@@ -218,9 +208,12 @@ def by_folder(runs: Sequence[RunResult]) -> dict[Path, list[RunResult]]:
 
 def counts_of(runs: Sequence[RunResult], noun: str = "trial") -> str:
     """The number of runs by status: `64 trials: 40 done, 24 pruned`."""
+    return f"{plural(len(runs), noun)}: {_statuses(runs)}"
+
+
+def _statuses(runs: Sequence[RunResult]) -> str:
     counts = Counter(str(run.metrics["status"]) for run in runs)
-    statuses = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
-    return f"{plural(len(runs), noun)}: {statuses}"
+    return ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
 
 
 def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
@@ -242,12 +235,6 @@ def _names(runs: Sequence[RunResult]) -> str | None:
     """The names of a few runs; of runs that are named by their keys, that of their sweep."""
     names = {folder.name for folder in by_folder(runs)}
     return ", ".join(sorted(names)) if len(names) <= MOST_NAMES else None
-
-
-def _unfinished(runs: Sequence[RunResult]) -> str | None:
-    """The number of unfinished runs by status, such as `1 diverged, 2 running`."""
-    counts = Counter(run.metrics["status"] for run in runs if not run.done)
-    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or None
 
 
 def averaged_over(runs: Sequence[RunResult]) -> str | None:

@@ -1,8 +1,8 @@
 """The results of many runs as a table that fits the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.table import Table as RichTable
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mlplab.commands.render import NOTHING, format_mean
 from mlplab.commands.results import SETTINGS, Results
+from mlplab.files import Plain
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.run_result import RUN
 
@@ -22,11 +23,11 @@ FEWEST_METRICS = 2
 NULLS = (None, "null", "")
 """Values of keys that are not set."""
 
-Row = Mapping[str, Any]
+Row = Plain
 """A row of `Results.frame`; of a baseline, its `label` and its scores."""
 
 
-class _Column(NamedTuple):
+class _TableColumn(NamedTuple):
     """A column of a table; cells that are longer than the least width, if there is one, may be wrapped."""
 
     header: str
@@ -57,20 +58,20 @@ def results_table(
     has_over = len(overs) > 1 or not by
     unfinished = [row.get("not done") or "" for row in rows]
     least = None if is_cut else NAME_WIDTH
-    names = [_Column(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
+    names = [_TableColumn(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
     keys = _keys(configurations, [key for key in by if key != RUN])
-    over = [_Column("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
-    last = [_Column("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
+    over = [_TableColumn("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
+    last = [_TableColumn("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
     metrics = [name for name in results.metrics if any(row[name] is not None for row in configurations)]
     scores = [_scores(rows, name) for name in metrics]
 
-    def fits(*columns: _Column) -> bool:
+    def fits(*columns: _TableColumn) -> bool:
         return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
 
     if label or not (is_cut or fits(*keys, *scores[:FEWEST_METRICS])):
         cells = [_label(keys, number) for number in range(len(configurations))]
         cells += [row["label"] for row in baselines]
-        keys = [_Column(label or "configuration", cells, LABEL_WIDTH)]
+        keys = [_TableColumn(label or "configuration", cells, LABEL_WIDTH)]
     while len(scores) > FEWEST_METRICS and not fits(*keys, *scores):
         scores.pop()
     columns = [*names, *keys, *over, *scores, *last]
@@ -99,15 +100,15 @@ def _names(runs: Sequence[str | None]) -> list[str]:
     return short if len(set(short)) == len(set(names)) else names
 
 
-def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_Column]:
+def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_TableColumn]:
     """The values of keys, a column each."""
     return [
-        _Column(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
+        _TableColumn(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
         for key, short in zip(keys, short_keys(keys), strict=True)
     ]
 
 
-def _label(keys: Sequence[_Column], row: int) -> str:
+def _label(keys: Sequence[_TableColumn], row: int) -> str:
     """The values of all keys in a row: `lr=0.1, hidden=[8]`."""
     values = {column.header: column.cells[row] for column in keys}
     return ", ".join(f"{key}={value}" for key, value in values.items() if value != NOTHING) or "all runs"
@@ -117,6 +118,6 @@ def _over(row: Row) -> str:
     return "" if "label" in row else row["over"] or ("1 run" if row["runs"] else NOTHING)
 
 
-def _scores(rows: Sequence[Row], metric: str) -> _Column:
+def _scores(rows: Sequence[Row], metric: str) -> _TableColumn:
     cells = [format_mean(row.get(metric), row.get(f"{metric} SD"), metric) for row in rows]
-    return _Column(f"{metric}\n± SD" if any("±" in cell for cell in cells) else metric, cells)
+    return _TableColumn(f"{metric}\n± SD" if any("±" in cell for cell in cells) else metric, cells)

@@ -17,7 +17,7 @@ from mlplab.config.metrics import metrics_of, sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import PARTS, Rows
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.compare.same_table import check_one_table
 from mlplab.runs.compare.varying_keys import common_monitor, without_repeats
@@ -82,8 +82,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
     predicted = [_validation_predictions(run, own_data(run, cache)) for run in runs]
     rows = reduce(np.intersect1d, [validated for validated, _ in predicted])  # ensembles have more rows
     if not len(rows):
-        what, remedy = "the runs have no validation rows in common", "choose among runs with one split"
-        raise UserError(Fault(what, str(sweep), remedy=remedy))
+        raise refusal("the runs have no validation rows in common", sweep, "choose among runs with one split")
     predictions = np.stack([values[np.isin(validated, rows)] for validated, values in predicted])
     weight = None if data.table.weight is None else data.table.weight[rows]
     y, classes, quantiles = data.table.y[rows], len(data.table.schema.classes), runs[0].quantiles
@@ -138,7 +137,7 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
             noun = "tables" if differing[0] == "sha256" else f"{listed(differing)} rows"
             remedy = "choose among runs with the same table and data.split.*, or average them all: "
             remedy += f"run={sweep} runs=all data.path=…"
-            raise UserError(Fault(f"the runs have different {noun}", where, remedy=remedy))
+            raise refusal(f"the runs have different {noun}", where, remedy)
         if run.quantiles != first.quantiles:
             found = " and ".join(listed(map(str, each.quantiles or ["none"]), 9) for each in (first, run))
             remedy = "choose among runs with one loss and its levels"
@@ -147,7 +146,7 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
 
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, HeldOut]:
     """The validation rows of a run and its predictions for them; of an ensemble, those out of fold."""
-    held_out = [data.members[member].split.val for member in run.members]
+    held_out = [data.members[member].split.val for member in run.weights]
     rows = np.unique(np.concatenate(held_out))
     predicted = RunStack([run])(data.table.x[rows])
     values = [values[np.isin(rows, mine)] for values, mine in zip(predicted, held_out, strict=True)]

@@ -15,6 +15,7 @@ from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
 from mlplab.figures import is_drawn
+from mlplab.figures.failing import warn_if_failing
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder
@@ -29,12 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    run: TrainConfig,
-    folder: Path,
-    cache: DataCache,
-    progress: Console,
-    *,
-    resume: bool = False,
+    run: TrainConfig, folder: Path, cache: DataCache, progress: Console, *, resume: bool = False
 ) -> Metrics:
     """Trains a run. One that is resumed and has ended is tested, if that was left out.
 
@@ -62,11 +58,8 @@ def train(
         if metrics["status"] == "pruned":
             log.info("%s was %s", inside(folder), metrics["reason"])
         elif run.test and not has_test_scores(metrics):
-            with heavy_imports():
-                from mlplab.runs.score_finished import score_finished_run
-
             log.info("%s has already finished: scoring its test rows", inside(folder))
-            metrics = score_finished_run(folder, cache)
+            metrics = score_tests(cache, folder)
         else:
             log.info("%s has already finished", inside(folder))
         return metrics
@@ -89,12 +82,24 @@ def draw(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> 
     """Draws a finished run if it asks for figures and has none yet."""
     if run.figures == "none" or not has_test_scores(metrics) or is_drawn(folder):
         return
+    with warn_if_failing(folder):
+        draw_figures(cache, folder)
+
+
+def score_tests(cache: DataCache, folder: Path) -> Metrics:
+    """Calls `score_finished_run`, which needs torch."""
     with heavy_imports():
-        from mlplab.figures.failing import warn_if_failing
+        from mlplab.runs.score_finished import score_finished_run
+
+    return score_finished_run(folder, cache)
+
+
+def draw_figures(cache: DataCache, folder: Path) -> None:
+    """Calls `draw_finished`, which needs torch."""
+    with heavy_imports():
         from mlplab.runs.draw_figures import draw_finished
 
-    with warn_if_failing(folder):
-        draw_finished(folder, cache)
+    draw_finished(folder, cache)
 
 
 def print_scores(metrics: Metrics, console: Console, *, has_class_weights: bool) -> None:

@@ -1,12 +1,12 @@
 """How a run compares with its baselines, in a sentence for terminals and pages."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from mlplab.config.metrics import BASELINES, DEFAULT_THRESHOLD, REGRESSION, metrics_among, sign_of
 from mlplab.console import in_digits
 from mlplab.errors import shortened
+from mlplab.files import Plain
 
 NAMES = {
     **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "auroc": "AUROC"},
@@ -27,7 +27,7 @@ HARDLY_FOUND, RANKED_WELL = 0.6, 0.75
 """The balanced accuracy below which, and the AUROC above which, another threshold would be better."""
 
 
-def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> str:
+def verdict(metrics: Plain, *, has_class_weights: bool = False) -> str:
     """How test scores compare by the first metric, and how often intervals or sets are right.
 
     It is empty without baselines, and without intervals or sets.
@@ -41,7 +41,7 @@ def verdict(metrics: Mapping[str, Any], *, has_class_weights: bool = False) -> s
     return " ".join(filter(None, (comparison, _coverage(metrics), *_rare_class(metrics))))
 
 
-def _coverage(metrics: Mapping[str, Any]) -> str:
+def _coverage(metrics: Plain) -> str:
     found = next(filter(None, map(COVERAGE.fullmatch, metrics)), None)
     if found is None or not isinstance(share := metrics[found[0]], int | float):
         return ""
@@ -57,13 +57,13 @@ def _coverage(metrics: Mapping[str, Any]) -> str:
     return f"{what}; their mean width is {in_digits(width)}." if isinstance(width, int | float) else ""
 
 
-def _by_class(metrics: Mapping[str, Any], name: str) -> dict[str, float]:
+def _by_class(metrics: Plain, name: str) -> dict[str, float]:
     """The scores of classes by their label."""
     prefix = f"test/{name}/"
     return {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
 
 
-def _rare_class(metrics: Mapping[str, Any]) -> Iterator[str]:
+def _rare_class(metrics: Plain) -> Iterator[str]:
     """That a rare class is hardly found though rows are ranked well; and its own average precision."""
     found, ranked = (metrics.get(f"test/{name}") or 0 for name in ("balanced_accuracy", "auroc"))
     is_default = metrics.get("threshold") == DEFAULT_THRESHOLD and "threshold_rows" not in metrics
@@ -75,7 +75,7 @@ def _rare_class(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield f"The average precision is that of the common class; {own}."
 
 
-def _comparison(metrics: Mapping[str, Any], *, has_class_weights: bool) -> str:
+def _comparison(metrics: Plain, *, has_class_weights: bool) -> str:
     names = metrics_among(metrics, "test/") or REGRESSION
     metric = "auroc" if has_class_weights and metrics.get("test/auroc") is not None else names[0]
     sign, ours = sign_of(metric), metrics.get(f"test/{metric}")

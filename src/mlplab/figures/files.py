@@ -3,13 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import vl_convert
 
 from mlplab.figures import FIGURES, SPECIFICATION
 from mlplab.figures.style import ON_PAPER, Figure
-from mlplab.files import read_json, replacing
+from mlplab.files import Plain, read_json, replacing
 
 IMAGE = ".png"
 """How the name of the image of a figure ends."""
@@ -41,13 +40,13 @@ def figure_images(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder / FIGURES).glob(f"*{IMAGE}"))}
 
 
-def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
+def read_figures(folder: Path) -> dict[str, Plain]:
     """The Vega-Lite specifications in `folder/figures` by name; damaged files are left out."""
     paths = sorted((folder / FIGURES).glob(f"*{SPECIFICATION}"))
     figures = {path.name.removesuffix(SPECIFICATION): read_json(path) for path in paths}
     return {name: figure for name, figure in figures.items() if figure}
 
 
-def image(specification: dict[str, Any]) -> bytes:
+def image(specification: Plain) -> bytes:
     """A PNG of a figure on white paper."""
     return vl_convert.vegalite_to_png(specification, scale=SCALE, config=ON_PAPER)

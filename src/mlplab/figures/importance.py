@@ -1,12 +1,12 @@
 """Which columns matter for predictions."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 
 from mlplab.console import in_digits
 from mlplab.figures.style import LETTER_PIXELS, NETWORK, REFERENCE, WIDTH, Figure, framed, rows_of
+from mlplab.files import Plain
 
 MAX_COLUMNS = 20
 """The most columns in a figure of importance."""
@@ -47,7 +47,7 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: S
     x = alt.X("mean:Q", title=f"increase of the {error} (mean ± SD)", scale=alt.Scale(nice=False))
     bars = chart.encode(x, tooltip=["name:N", "mean:Q", "low:Q", "high:Q", "note:N"])
     whiskers = bars.mark_rule(color=REFERENCE, strokeWidth=3, yOffset=BAR_OFFSET)
-    text: dict[str, Any] = {"yOffset": NAME_OFFSET, "fontSize": 11}
+    text: Plain = {"yOffset": NAME_OFFSET, "fontSize": 11}
     beside = LETTER_PIXELS * max(len(str(row["note"])) for row in rows)
     names = chart.mark_text(align="left", limit={"expr": f"width - {beside:.0f}"}, **text)
     notes = chart.mark_text(align="right", opacity=0.7, **text)

@@ -20,6 +20,7 @@ from mlplab.figures.style import (
     rows_of,
     spreads_far,
 )
+from mlplab.files import Plain
 
 Curves = Mapping[str, Curve]
 
@@ -39,7 +40,7 @@ def _y(title: str, curves: Iterable[Curve]) -> alt.Y:
     return alt.Y("value:Q", title=title, scale=alt.Scale(type="log", nice=False) if is_log else FREE)
 
 
-def _rows(name: str, curves: Mapping[Any, Curve]) -> list[dict[str, Any]]:
+def _rows(name: str, curves: Mapping[Any, Curve]) -> list[Plain]:
     return [
         {name: key, "epoch": epoch, "value": rounded(value)}
         for key, curve in curves.items()
@@ -62,11 +63,7 @@ def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
         subtitle += f"; dashed: the best epoch, {best_epoch}"
         marks = [chart_of(epoch=[best_epoch]).mark_rule(color=REFERENCE, strokeDash=[4, 3]).encode(x)]
     return framed(
-        *marks,
-        lines,
-        title="Loss" if others else first,
-        subtitle=subtitle,
-        description=f"{title} by epoch",
+        *marks, lines, title="Loss" if others else first, subtitle=subtitle, description=f"{title} by epoch"
     )
 
 

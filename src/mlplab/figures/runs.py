@@ -11,7 +11,7 @@ from mlplab.figures.style import (
     MOST_POINTS,
     NETWORK,
     Figure,
-    Value,
+    KeyValue,
     framed,
     rounded,
     rows_of,
@@ -24,7 +24,7 @@ class RunPoint(NamedTuple):
     """A finished run, its value of a key, and its value of the monitored metric."""
 
     run: str
-    value: Value
+    value: KeyValue
     score: float
 
 

@@ -10,13 +10,14 @@ import polars as pl
 from jaxtyping import Float64
 
 from mlplab.console import plural
+from mlplab.files import Plain
 
 alt.data_transformers.consolidate_datasets = False  # rows stay where they are used
 
 Figure = alt.TopLevelMixin
 """Any chart of Altair's."""
 
-Value = float | int | str
+KeyValue = float | int | str
 """A value of a key in a chart."""
 
 NETWORK, BASELINE, REFERENCE = "#2f74c0", "#d9822b", "#8a8a8a"
@@ -59,7 +60,7 @@ SHORT_LABELS = (
 )
 """Labels of numbers: 2019, 15k, 1.2M, 3B, 1e+15. An expression of Vega's."""
 
-FACE: dict[str, Any] = {
+FACE: Plain = {
     "font": "sans-serif",
     "title": {"fontSize": 14, "anchor": "start", "fontWeight": 600, "subtitleFontSize": 11, "offset": 10},
     "axis": {
@@ -76,11 +77,11 @@ FACE: dict[str, Any] = {
 }
 """Vega-Lite's configuration, but for what a dark page replaces."""
 
-ON_PAPER: dict[str, Any] = {**FACE, "background": "white"}
+ON_PAPER: Plain = {**FACE, "background": "white"}
 """The configuration of images."""
 
 _INK = "currentColor"  # which SVG takes from the page around it
-ON_PAGE: dict[str, Any] = {
+ON_PAGE: Plain = {
     **FACE,
     "background": None,
     "axis": {
@@ -94,12 +95,12 @@ ON_PAGE: dict[str, Any] = {
 """The configuration on pages: text and lines have the colour of the page's text, on dark pages and light."""
 
 
-def rows_of(values: Sequence[Mapping[str, Any]]) -> Any:
+def rows_of(values: Sequence[Mapping[str, object]]) -> Any:
     """The data of a chart, which `alt.Data` would validate row by row."""
     return {"values": list(values)}
 
 
-def chart_of(**columns: Any) -> alt.Chart:
+def chart_of(**columns: object) -> alt.Chart:
     """A chart of columns: arrays, sequences, or a value for all rows."""
     return alt.Chart(rows_of(pl.DataFrame(columns).to_dicts()))
 
@@ -122,12 +123,9 @@ def label_angle(names: Iterable[object]) -> int:
     return -45 if LETTER_PIXELS * max(lengths, default=0) * len(lengths) > NARROW else 0
 
 
-def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = ON_TOP) -> dict[str, Any]:
+def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = ON_TOP) -> Plain:
     """Channels that tell series apart by colour, and by `shape` or `strokeDash`; of one, without a legend."""
-    same: dict[str, Any] = {
-        "scale": alt.Scale(domain=list(names)),
-        "legend": legend if len(names) > 1 else None,
-    }
+    same: Plain = {"scale": alt.Scale(domain=list(names)), "legend": legend if len(names) > 1 else None}
     other: Any = {"shape": alt.Shape, "strokeDash": alt.StrokeDash}[mark]
     return {"color": alt.Color(f"{field}:N", **same), mark: other(f"{field}:N", **same)}
 
@@ -155,7 +153,7 @@ def spreads_far(values: Collection[float]) -> bool:
     return bool(values) and min(values) > 0 and max(values) > FAR * min(values)
 
 
-def x_of_key(key: str, values: Sequence[Value]) -> alt.X:
+def x_of_key(key: str, values: Sequence[KeyValue]) -> alt.X:
     """The horizontal axis of the field `value`: of numbers, or with a name for each value in order.
 
     It is of numbers if there are many.
@@ -165,7 +163,7 @@ def x_of_key(key: str, values: Sequence[Value]) -> alt.X:
     if len(numbers) > FEW and len(numbers) == len(distinct):
         # The median of numbers from a linear scale is in the middle, even if the smallest is near zero.
         is_log = spreads_far(numbers) and median(numbers) < (min(numbers) + max(numbers)) / 4
-        kind: dict[str, Any] = {"type": "log"} if is_log else {"type": "linear", "zero": False}
+        kind: Plain = {"type": "log"} if is_log else {"type": "linear", "zero": False}
         scale = alt.Scale(**kind, nice=False, padding=PADDING)
         return alt.X("value:Q", title=key, axis=alt.Axis(format=".6~g", tickCount=5), scale=scale)
     texts = sorted((text for text in distinct if isinstance(text, str)), key=lambda text: (len(text), text))

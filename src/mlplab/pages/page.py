@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -24,7 +23,7 @@ def load_template(path: Path, shared: Path, *, autoescape: bool = False) -> Temp
     return environment.get_template(path.name)
 
 
-def rendered(template: Path, *, scripts: Sequence[str] = (), **values: Any) -> str:
+def rendered(template: Path, *, scripts: Sequence[str] = (), **values: object) -> str:
     """The HTML of a template that extends `base.html`, with the styles and the script beside it.
 
     All values are escaped. The page's policy allows its own scripts, by their hashes, and no connection.

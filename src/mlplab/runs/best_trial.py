@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.files import replacing
 from mlplab.runs.discovery import BEST_TRIAL_FILE, parse_yaml
 
@@ -38,7 +38,7 @@ class BestTrial:
     monitor: str
     value: FiniteFloat
     trials: Mapping[str, NonNegativeInt]
-    configuration: Mapping[str, Any]
+    configuration: Mapping[str, object]
     command: str
     test: Mapping[str, FiniteFloat | None]
 
@@ -58,7 +58,7 @@ class BestTrial:
         except ValidationError as error:
             key = ".".join(map(str, error.errors()[0]["loc"]))
             what, remedy = f"is damaged: {key} is missing or invalid", "run the search's command again"
-            raise UserError(Fault(what, str(path), remedy=remedy)) from error
+            raise refusal(what, path, remedy) from error
 
     def write(self, folder: Path) -> None:
         """Writes the file to a sweep's folder, or replaces it."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import RunData
-from mlplab.errors import Fault, UserError, reason_of
+from mlplab.errors import UserError, reason_of, refusal
 from mlplab.runs.film.size import check_filmable
 from mlplab.runs.loggers.files import build_loggers
 from mlplab.runs.warm_start import initial_weights, source
@@ -38,4 +38,4 @@ def check_buildable(run: ResolvedConfig, data: RunData) -> None:
     except UserError:
         raise
     except Exception as error:  # from a custom class
-        raise UserError(Fault(f"cannot be built: {reason_of(error)}", "the run")) from error
+        raise refusal(f"cannot be built: {reason_of(error)}", "the run") from error

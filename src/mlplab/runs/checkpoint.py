@@ -19,16 +19,15 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from mlplab.errors import Fault, UserError
-from mlplab.files import check_archive, replacing
+from mlplab.errors import UserError, refusal
+from mlplab.files import Plain, check_archive, replacing
 
 FORMAT = 12
-"""That of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
+"""The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
 
 MAX_PARTS = 1_000_000
 """Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
@@ -39,7 +38,7 @@ DAMAGED = ".ckpt.damaged"
 log = logging.getLogger(__name__)
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
+def save(path: Path, content: Mapping[str, object]) -> None:
     """Writes a checkpoint atomically; the previous one is kept beside it.
 
     Raises:
@@ -68,7 +67,7 @@ def remove_older(path: Path) -> None:
         older.unlink(missing_ok=True)
 
 
-def load_newest(path: Path) -> dict[str, Any] | None:
+def load_newest(path: Path) -> Plain | None:
     """The content of the checkpoint, or of the previous one, with a warning, if it is damaged.
 
     None if neither exists.
@@ -90,7 +89,7 @@ def load_newest(path: Path) -> dict[str, Any] | None:
         return content
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> Plain:
     """The content that `save` wrote, with tensors on the CPU.
 
     Raises:
@@ -98,7 +97,7 @@ def load(path: Path) -> dict[str, Any]:
             of this version.
     """
     if not path.is_file():
-        raise UserError(Fault("no such file", str(path), remedy="the run has not written this checkpoint"))
+        raise refusal("no such file", path, "the run has not written this checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
             check_archive(archive, path)
@@ -108,12 +107,12 @@ def load(path: Path) -> dict[str, Any]:
         _check_size(content)
     except pickle.UnpicklingError as error:
         what = "contains more than tensors and plain data; none of its code was run"
-        raise UserError(Fault(what, str(path), remedy="use only checkpoints that mlplab wrote")) from error
+        raise refusal(what, path, "use only checkpoints that mlplab wrote") from error
     except Exception as error:  # of many kinds
         raise damaged(path, str(error).partition("\n")[0]) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         remedy = "train again, or use the version of mlplab that environment.json names"
-        raise UserError(Fault("is not a checkpoint that this version can read", str(path), remedy=remedy))
+        raise refusal("is not a checkpoint that this version can read", path, remedy)
     return content
 
 
@@ -132,5 +131,4 @@ def _check_size(content: object) -> None:
 
 def damaged(path: Path, reason: str) -> UserError:
     """The error for a damaged checkpoint."""
-    remedy = "copy the file again from an intact one, or train again"
-    return UserError(Fault(f"is damaged: {reason}", str(path), remedy=remedy))
+    return refusal(f"is damaged: {reason}", path, "copy the file again from an intact one, or train again")

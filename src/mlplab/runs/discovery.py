@@ -1,16 +1,14 @@
 """Finds run folders and reads their files. Imports no torch."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from mlplab.errors import Fault, UserError, listed
-from mlplab.files import read_json
+from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.files import Plain, read_json
 from mlplab.runs.versions import check_readable, converted
 
 DEPTH = 3
@@ -60,16 +58,18 @@ def runs_in(folder: Path, depth: int = DEPTH) -> list[Path]:
     Raises:
         UserError: if there is none.
     """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise UserError(Fault(what, str(folder), remedy=TRAINED))
-    if not (runs := list(runs_below(folder, depth))):
-        expected = "folders with config.yaml and metrics.json in them"
-        raise UserError(Fault("contains no run", str(folder), expected=expected, remedy=TRAINED))
+    if not (runs := list(runs_below(folder, depth)) if folder.is_dir() else []):
+        raise _refused(folder, "contains no run: no folder with config.yaml and metrics.json in it")
     return runs
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def _refused(folder: Path, what: str) -> UserError:
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "no such folder"
+    return refusal(what, folder, TRAINED)
+
+
+def read_config(folder: Path) -> Plain:
     """The content of a run's config.yaml, converted from an earlier version, but not validated.
 
     Raises:
@@ -91,7 +91,7 @@ def read_version(folder: Path) -> str:
     return found[1].decode() if found else "0.1"
 
 
-def read_schema(folder: Path) -> dict[str, Any]:
+def read_schema(folder: Path) -> Plain:
     """The content of a run's schema.json, converted from an earlier version; empty if damaged or absent.
 
     Raises:
@@ -105,12 +105,10 @@ def _config_text(folder: Path) -> bytes:
     try:
         return (folder / "config.yaml").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        kinds = {folder.is_dir(): "is not a run folder", folder.is_file(): "is a file, not a folder"}
-        what = kinds.get(True, "no such folder")
-        raise UserError(Fault(what, str(folder), remedy=TRAINED)) from None
+        raise _refused(folder, "is not a run folder") from None
 
 
-def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
+def parse_yaml(text: bytes, path: Path) -> Plain:
     """The content of the YAML file at `path` in a run's or a sweep's folder, which may come from a stranger.
 
     Raises:
@@ -125,29 +123,25 @@ def parse_yaml(text: bytes, path: Path) -> dict[str, Any]:
             raise ValueError("it has no keys")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
-        raise UserError(Fault(f"is damaged: {reason}", str(path))) from error
+        raise refusal(f"is damaged: {reason}", path) from error
     return content
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
+def read_metrics(folder: Path) -> Plain:
     """The content of a run's metrics.json, or the status `unknown` if there is none.
 
     Raises:
         UserError: if it is damaged.
     """
     path = folder / "metrics.json"
-    if not path.exists() or not path.stat().st_size:  # the process was killed while it created the file
-        return {"status": "unknown"}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or not isinstance(content.get("status"), str):
+    if isinstance((content := read_json(path)).get("status"), str):
+        return content
+    if path.exists() and path.stat().st_size:
         raise UserError(Fault("is damaged", str(path), expected="the flat JSON that a run writes"))
-    return content
+    return {"status": "unknown"}  # the process was killed while it created the file
 
 
-def has_test_scores(metrics: Mapping[str, Any]) -> bool:
+def has_test_scores(metrics: Mapping[str, object]) -> bool:
     """Whether a run has test scores: those with `test=false` have none."""
     return any(name.startswith("test/") for name in metrics)
 
@@ -173,6 +167,5 @@ def finished_run(folder: Path, key: str) -> Path:
         UserError: otherwise.
     """
     if finished_runs(folder) != [folder]:
-        remedy = "give the folder of one of its runs"
-        raise UserError(Fault("is the folder of a sweep", f"{key}={folder}", remedy=remedy))
+        raise refusal("is the folder of a sweep", f"{key}={folder}", "give the folder of one of its runs")
     return folder

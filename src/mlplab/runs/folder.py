@@ -11,12 +11,11 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from mlplab.config.dotted_keys import differing
-from mlplab.errors import Fault, FolderInUse, UserError
+from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
@@ -25,7 +24,7 @@ from mlplab.runs.versions import VERSION
 from mlplab.training.outcome import Metrics
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
     """Writes the `config.yaml` of a run, with the version of mlplab in its first line."""
     text = yaml.dump(dict(config), Dumper=yaml.CSafeDumper, sort_keys=False)
     with replacing(folder / "config.yaml", synced=False) as partial:
@@ -46,7 +45,7 @@ class RunFolder:
         self._log: logging.Handler = logging.NullHandler()
         self.lock = FolderLock(path)
 
-    def create(self, config: Mapping[str, Any]) -> None:
+    def create(self, config: Mapping[str, object]) -> None:
         """Creates the folder, or uses an empty one, and locks it. Only one of several processes succeeds.
 
         Raises:
@@ -59,7 +58,7 @@ class RunFolder:
         except FileExistsError:  # made by another process since, or a link that leads nowhere
             raise self._not_empty() from None
         except OSError as error:
-            raise UserError(Fault(f"cannot be created: {error.strerror}", str(self.path))) from error
+            raise refusal(f"cannot be created: {error.strerror}", self.path) from error
         try:
             self.lock.acquire()
             self._write_start(config)
@@ -78,10 +77,10 @@ class RunFolder:
 
     def _not_empty(self) -> UserError:
         if self.path.is_file():
-            return UserError(Fault("is a file, not a folder", str(self.path), remedy=OTHER_FOLDER))
+            return refusal("is a file, not a folder", self.path, OTHER_FOLDER)
         return FolderInUse(Fault("exists and is not empty", str(self.path), remedy=OTHER_FOLDER))
 
-    def reopen(self, config: Mapping[str, Any], *, restart: bool) -> None:
+    def reopen(self, config: Mapping[str, object], *, restart: bool) -> None:
         """Prepares the folder of a run that is resumed, and is locked.
 
         Args:
@@ -92,8 +91,7 @@ class RunFolder:
         """
         links = (path for path in self.path.rglob("*") if path.is_symlink())
         if link := next((path for path in links if self.path / WANDB not in path.parents), None):
-            what = "is a symbolic link, which runs never create"
-            raise UserError(Fault(what, str(link), remedy="remove it"))
+            raise refusal("is a symbolic link, which runs never create", link, "remove it")
         for folder in (self.path, self.path / "checkpoints"):
             remove_partial_files(folder)
         shutil.rmtree(self.path / FIGURES, ignore_errors=True)  # of the network so far
@@ -104,7 +102,7 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
         self._write_start(config)
 
-    def _write_start(self, config: Mapping[str, Any]) -> None:
+    def _write_start(self, config: Mapping[str, object]) -> None:
         self.write_metrics({"status": "running"})
         (self.path / "checkpoints").mkdir(exist_ok=True)
         write_config(self.path, config)
@@ -128,7 +126,8 @@ class RunFolder:
 
     def write_environment(self, device: str) -> None:
         """Writes `environment.json`: what results depend on, apart from configuration and data."""
-        content = {**_environment(), "device": device, "command": sys.argv}
+        here = {"versions": package_versions(), "platform": platform.platform(), "git": _git_state()}
+        content = {**here, "device": device, "command": sys.argv}
         write_json(self.path / "environment.json", content, synced=False)
 
     @contextmanager
@@ -154,7 +153,7 @@ class _LogFile(logging.FileHandler):
         """Does nothing: a full disk is reported when a checkpoint cannot be written."""
 
 
-def record_failure(path: Path, config: Mapping[str, Any], reason: str) -> None:
+def record_failure(path: Path, config: Mapping[str, object], reason: str) -> None:
     """Writes the reason why a run failed to its folder.
 
     Does nothing if the run has ended, or if the folder is a file, belongs to a different run or is in use.
@@ -182,12 +181,7 @@ def package_versions() -> dict[str, str]:
 
 
 @cache
-def _environment() -> dict[str, Any]:
-    """The part of `environment.json` that is the same for all runs of a process."""
-    return {"versions": package_versions(), "platform": platform.platform(), "git": _git_state()}
-
-
-def _git_state() -> dict[str, Any] | None:
+def _git_state() -> dict[str, object] | None:
     """The commit of the code, and whether there are uncommitted changes; None outside a git repository."""
     git = ["git", "-C", os.fspath(Path(__file__).parent)]
     with suppress(OSError, subprocess.SubprocessError):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -16,12 +15,11 @@ from rich.console import Console
 from mlplab.config import TrainConfig
 from mlplab.config.allowed_classes import import_class
 from mlplab.data.cache import DataCache, RunData
-from mlplab.data.schema import Schema
-from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.errors import RunFailed, refusal
 from mlplab.figures import Curve
 from mlplab.figures.failing import warn_if_failing
+from mlplab.files import Plain
 from mlplab.runs.discovery import has_test_scores
-from mlplab.runs.film.packing import Plain
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.points import log_point
 from mlplab.runs.loggers.read_curves import thinned
@@ -51,13 +49,14 @@ class RunInMemory(WatchedRun):
     """A run that is trained in memory.
 
     Attributes:
+        config: the whole configuration, nested.
+        schema: the columns.
         outcome: what it has come to.
         lines: what its log would hold; none if nobody is to read it.
         page: what the page of its film would show, if it was filmed.
     """
 
     name = THIS
-    loggers = ()
     outcome: Outcome
     metrics: Metrics
     page: Plain | None = None
@@ -65,14 +64,15 @@ class RunInMemory(WatchedRun):
     def __init__(self, plan: PlannedRun, data: RunData, warm_start: WarmStart) -> None:
         super().__init__(plan, data, warm_start)
         self.lines = list[str]()
+        self.config, self.schema = plan.config.plain(), data.table.schema
 
     def log(self, line: str, level: int = logging.INFO) -> None:
-        """As in `WatchedRun`."""
+        """Keeps a line, and shows it."""
         self.note(line)
         log.log(level, "%s", line)
 
     def note(self, line: str) -> None:
-        """As in `WatchedRun`."""
+        """Keeps a line."""
         self.lines.append(line)
 
     def end(self, outcome: Outcome) -> None:
@@ -83,16 +83,6 @@ class RunInMemory(WatchedRun):
     def film(self, page: Plain) -> None:
         """Keeps what the page shows."""
         self.page = page
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The whole configuration, nested."""
-        return self.run.config.plain()
-
-    @property
-    def schema(self) -> Schema:
-        """The columns."""
-        return self.run.data.table.schema
 
     @cached_property
     def model(self) -> Ensemble:
@@ -118,16 +108,16 @@ class RunInMemory(WatchedRun):
         return None if predicted is None else test_rows(self.run, predicted, self.model.threshold)
 
     @cached_property
-    def specifications(self) -> dict[str, dict[str, Any]]:
+    def specifications(self) -> dict[str, Plain]:
         """Its figures by name, in Vega-Lite; none without test scores."""
         from mlplab.runs.draw_figures import run_charts  # Altair takes half a second
 
         if self.run.config.figures == "none" or not has_test_scores(self.metrics):
             return {}
-        charts = dict[str, Any]()
         with warn_if_failing(Path(THIS)):
             charts = run_charts(self.model.runs[0], self.run.data, thinned(self.curves))
-        return {name: chart.to_dict(validate=False) for name, chart in charts.items()}
+            return {name: chart.to_dict(validate=False) for name, chart in charts.items()}
+        return {}
 
     def write(self, folder: Path) -> None:
         """Writes what training into this folder would have written, but for curves by step.
@@ -177,7 +167,7 @@ def train_in_memory(
         for name, section in plan.config.logger.items():
             kind = import_class(section.class_path, Logger)  # type: ignore[type-abstract]
             if not issubclass(kind, WRITING_FILES):
-                raise UserError(Fault("needs a folder", f"logger={name}", remedy="give it: folder=…"))
+                raise refusal("needs a folder", f"logger={name}", "give it: folder=…")
     runs = [RunInMemory(*start) for start in warm_starts(plans, cache)]
     train_watched(runs, Endings(runs), console)
     return runs

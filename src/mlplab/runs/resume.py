@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mlplab.config import TrainConfig, parse
 from mlplab.config.dotted_keys import differing, flat
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import LOCK, PART
 from mlplab.runs.discovery import read_config, read_metrics, read_version
 from mlplab.runs.versions import check_resumable
@@ -62,7 +61,7 @@ def read_run_config(folder: Path) -> TrainConfig:
     except UserError as error:
         (fault, *_) = error.faults
         what = f"is not valid in this version of mlplab: {fault.sentence()}"
-        raise UserError(Fault(what, str(folder / "config.yaml"), remedy=fault.remedy)) from error
+        raise refusal(what, folder / "config.yaml", fault.remedy) from error
 
 
 def check_same_config(run: TrainConfig, folder: Path) -> None:
@@ -73,7 +72,7 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
     """
     if not (folder / "config.yaml").exists():
         if was_started(folder) and not is_incomplete(folder):
-            raise UserError(Fault("exists and is not empty", str(folder), remedy=OTHER_FOLDER))
+            raise refusal("exists and is not empty", folder, OTHER_FOLDER)
     else:
         check_resumable(read_version(folder), str(folder))
         if faults := differences(run, read_config(folder), str(folder)):
@@ -81,7 +80,7 @@ def check_same_config(run: TrainConfig, folder: Path) -> None:
 
 
 def differences(
-    run: TrainConfig, saved: Mapping[str, Any], where: str, *, may_grow: bool = True
+    run: TrainConfig, saved: Mapping[str, object], where: str, *, may_grow: bool = True
 ) -> list[Fault]:
     """The keys in which a resumed run differs from its saved configuration, but must not differ.
 
@@ -90,9 +89,10 @@ def differences(
     """
     new, faults = run.plain(), []
     here, there = dict(flat(new)), dict(flat(saved))
+    before, now = there.get(MAY_GROW), run.trainer.max_epochs
+    may_grow &= run.scheduler.name != "cosine" and isinstance(before, int) and now != "auto" and now > before
     for key in differing(new, saved):
-        grows = key == MAY_GROW and may_grow and _grows(run, there.get(key))
-        if key in MAY_DIFFER or grows:
+        if key in MAY_DIFFER or (key == MAY_GROW and may_grow):
             continue
         remedy = "remove it, or start a new run from that run's weights: init_from=FOLDER"
         if key == MAY_GROW:
@@ -101,8 +101,3 @@ def differences(
         what, expected = "differs from the resumed run", f"{there.get(key)!r} as in {where}"
         faults.append(Fault(what, key, repr(here.get(key)), expected, remedy))
     return faults
-
-
-def _grows(run: TrainConfig, saved: Any) -> bool:
-    epochs = run.trainer.max_epochs
-    return run.scheduler.name != "cosine" and isinstance(saved, int) and epochs != "auto" and epochs > saved

@@ -4,12 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_archive, replacing
 from mlplab.runs.discovery import finished_run
 
@@ -43,7 +42,7 @@ def unpack(path: Path, folder: Path) -> None:
     """
     if not path.is_file():
         what = "is not a regular file" if path.exists() else "no such file"
-        raise UserError(Fault(what, str(path), remedy=f"relative paths start at {Path.cwd()}"))
+        raise refusal(what, path, f"relative paths start at {Path.cwd()}")
     try:
         with ZipFile(path) as archive:
             check_archive(archive, path)
@@ -54,7 +53,7 @@ def unpack(path: Path, folder: Path) -> None:
                 raise BadZipFile(f"it contains {twice[0]!r} twice")
             archive.extractall(folder)
     except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise UserError(Fault(f"is damaged: {error}", str(path), remedy=REMEDY)) from error
+        raise refusal(f"is damaged: {error}", path, REMEDY) from error
 
 
 @contextmanager
@@ -75,7 +74,9 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             yield folder
         except UserError as error:
-            raise UserError(*(_renamed(fault, str(folder), str(path)) for fault in error.faults)) from error
+            parts = (vars(fault).values() for fault in error.faults)
+            named = ([text.replace(str(folder), str(path)) for text in texts] for texts in parts)
+            raise UserError(*(Fault(*texts) for texts in named)) from error
 
 
 def check_finished(path: Path, key: str) -> None:
@@ -86,7 +87,3 @@ def check_finished(path: Path, key: str) -> None:
     """
     with unpacked(path) as folder:
         finished_run(folder, key)
-
-
-def _renamed(fault: Fault, old: str, new: str) -> Fault:
-    return Fault(*(getattr(fault, field.name).replace(old, new) for field in fields(fault)))

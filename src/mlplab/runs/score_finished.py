@@ -40,11 +40,11 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
     if not len(data.split.test):
         log.warning("%s has no test rows, so there are no test scores", folder.name)
         return metrics
-    run, weights = Run(trained.config, data), dict(enumerate(trained.member_weights.tolist()))
+    run, weights = Run(trained.config, data), dict(enumerate(trained.weights.values()))
     chosen = Calibration(weights, trained.threshold, trained.residuals)
     with files.lock.held(), cpu_settings_for_training(run.config.threads):
-        networks = [configs[number] for number in trained.members]
-        splits = [data.members[number].split for number in trained.members]
+        networks = [configs[number] for number in trained.weights]
+        splits = [data.members[number].split for number in trained.weights]
         datamodule = build_datamodule(networks, data.table, splits)
         loss = build_loss([config.loss for config in networks])
         [(found, predicted)] = score_test_rows(trained.network, loss, datamodule, [(run, chosen)])

@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, UserError, is_disk_error
+from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, is_disk_error, refusal
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import quiet_writer_threads
-from mlplab.runs.observers.curves import EpochCurves, StepCurves
-from mlplab.runs.observers.messages import Messages, warn_of_rows
+from mlplab.runs.observers.curves import Curves
+from mlplab.runs.observers.messages import Messages
 from mlplab.runs.observers.open_run import OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.observers.training_states import Checkpoints, resume_groups
@@ -90,8 +90,8 @@ def _train_in_folders(
             last = Checkpoints(runs, stack_file)
             train_watched(runs, RunFolders(runs, state), console, title, state, last)
     except WrongStateError as error:
-        what, where = "contains the state of a different network", stack_file or runs[0].files.last
-        raise UserError(Fault(what, str(where), remedy="start a new run")) from error
+        where = stack_file or runs[0].files.last
+        raise refusal("contains the state of a different network", where, "start a new run") from error
     except Interrupted as error:
         raise Interrupted(f"{error}; everything is saved", error.number) from error
     except BaseException as error:
@@ -121,12 +121,8 @@ def train_watched(
         check_buildable(config, runs[0].run.data)  # before a folder is created
         observers.append(FilmFrames(runs))
     if any(run.loggers for run in runs):
-        observers.append(EpochCurves(runs))
-        if every := config.trainer.log_every_n_steps:
-            observers.append(StepCurves(runs, every))
+        observers.append(Curves(runs, config.trainer.log_every_n_steps or 0))
     if console:
-        warnings = warn_of_rows(runs, resumed=state is not None)
-        level = logging.DEBUG if console.is_terminal else logging.INFO
-        observers.append(Messages(runs, warnings, state, level))
+        observers.append(Messages(runs, state, logging.DEBUG if console.is_terminal else logging.INFO))
     with closing(progress), closing(endings):
         fit([run.run for run in runs], [*observers, *last], state)

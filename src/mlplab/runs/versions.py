@@ -7,9 +7,10 @@ predictions may depend on it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 
 VERSION = "1.1"
 """The version of mlplab (major, minor), which it writes into the files of runs."""
@@ -17,7 +18,7 @@ VERSION = "1.1"
 OLDEST = "0.12"
 """The first version whose runs can be read. The versions up to 1.0 wrote it, too."""
 
-Content = dict[str, Any]
+Content = Plain
 """What is known of a run: its `config`, `schema`, `state` (tensors), `metrics`; or a part of these."""
 
 
@@ -54,7 +55,7 @@ def check_readable(version: str, where: str) -> None:
     major = numbers(version)[0]
     if numbers(version) < numbers(OLDEST) or major > numbers(VERSION)[0]:
         what = f"was written by mlplab {version}, which this version ({VERSION}) cannot read"
-        raise UserError(Fault(what, where, remedy=f"train again, or use mlplab {version}"))
+        raise refusal(what, where, f"train again, or use mlplab {version}")
 
 
 def check_resumable(version: str, where: str) -> None:
@@ -66,7 +67,7 @@ def check_resumable(version: str, where: str) -> None:
     if version != VERSION:
         what = f"was begun by another version of mlplab, which alone can resume it (this is {VERSION})"
         remedy = "use the version that environment.json names, or start a new run from it: init_from=FOLDER"
-        raise UserError(Fault(what, where, remedy=remedy))
+        raise refusal(what, where, remedy)
 
 
 def converted(content: Content, version: str) -> Content:
@@ -82,7 +83,7 @@ def unreadable(fault: Fault, version: str) -> UserError:
     if numbers(version) <= numbers(VERSION):
         return UserError(fault)
     what = f"was written by mlplab {version}; this version ({VERSION}) does not know all of it"
-    return UserError(Fault(f"{what}: {fault.what}", fault.where, remedy=f"use mlplab {version}"))
+    return refusal(f"{what}: {fault.what}", fault.where, f"use mlplab {version}")
 
 
 def numbers(version: str) -> tuple[int, int]:

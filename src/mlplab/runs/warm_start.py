@@ -13,7 +13,7 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import listed, refusal
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.folder import RunFolder
@@ -96,8 +96,7 @@ def source(run: ResolvedConfig, schema: Schema) -> TrainedRun:
     there, here = _outside(trained.schema, trained.quantiles), _outside(schema, run.quantiles)
     if differs := sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name)):
         what = f"was trained on different columns, categories, classes or quantiles: {listed(differs)}"
-        remedy = "use those of that run, or leave out init_from"
-        raise UserError(Fault(what, f"init_from={folder}", remedy=remedy))
+        raise refusal(what, f"init_from={folder}", "use those of that run, or leave out init_from")
     return trained
 
 
@@ -114,9 +113,9 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
     if not able:
         listing = listed(f"model.{key}" for key in differs)
         what, where = f"has a different architecture: {listing}", f"init_from={trained.folder}"
-        raise UserError(Fault(what, where, remedy="use the same values of model.* in this run"))
-    same_number = [place for place in able if trained.members[place] == number]
-    return same_number[0] if same_number else able[number % len(able)]
+        raise refusal(what, where, "use the same values of model.* in this run")
+    by_number = {member: place for place, member in enumerate(trained.weights) if place in able}
+    return by_number.get(number, able[number % len(able)])
 
 
 def _inherited(
@@ -127,7 +126,8 @@ def _inherited(
     seen = trained.seen and [
         rows if rows.by_chance[0] else replace(rows, by_chance=chance) for rows in trained.seen
     ]
-    numbers = [trained.members[place] for place in places]
+    members = [*trained.weights]
+    numbers = [members[place] for place in places]
     if seen and trained.table == data.fingerprint and numbers == [*range(run.ensemble)]:
         return seen[1:]  # each network trained on the rows that it will train on
     return seen

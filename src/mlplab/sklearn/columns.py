@@ -8,8 +8,11 @@ from sklearn.utils.validation import validate_data
 
 from mlplab.data.frames import in_memory, to_polars
 
+Input = Any
+"""A frame, an array or a list, as scikit-learn takes them; it has no types."""
 
-def as_columns(estimator: BaseEstimator, X: Any, *, reset: bool) -> pl.DataFrame:  # noqa: N803
+
+def as_columns(estimator: BaseEstimator, X: Input, *, reset: bool) -> pl.DataFrame:  # noqa: N803
     """The columns of a frame or an array, with their names in `fit`: x0, x1, … if these are not text.
 
     Args:

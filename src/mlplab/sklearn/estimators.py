@@ -3,7 +3,8 @@
 import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,17 +27,16 @@ from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION
-from mlplab.sklearn.columns import as_columns
+from mlplab.sklearn.columns import Input, as_columns
 from mlplab.sklearn.lockstep import FIT
 from mlplab.sklearn.training_set import TrainingSet
 
 Auto = Literal["auto"]
-
-AUTO: Auto = "auto"
 
 E = TypeVar("E", bound="_TableEstimator")
 
@@ -46,6 +46,7 @@ SEEDS = 2**31
 """Number of seeds that are drawn from a random state."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)  # whose `__init__` is as scikit-learn wants it
 class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     """What the estimators have in common; of this text, all but this line is part of their own.
 
@@ -66,42 +67,26 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, if `X` was a frame whose names are text.
     """
 
-    _task: str
+    hidden: tuple[int, ...] | Auto = "auto"
+    dropout: float | Auto = "auto"
+    lr: float | Auto = "auto"
+    weight_decay: float | Auto = "auto"
+    batch_size: int | Auto = "auto"
+    max_epochs: int | Auto = "auto"
+    patience: int | Auto | None = "auto"
+    ensemble: int | Auto = "auto"
+    val: float = 0.15
+    random_state: int | np.random.RandomState | None = 0
+    overrides: tuple[str, ...] = ()
+    _task: ClassVar[str]
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    def __init_subclass__(cls, **keywords: object) -> None:
         """Adds arguments and attributes to the docstring, for `help()` and notebooks."""
         super().__init_subclass__(**keywords)
         _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
         cls.__doc__ = f"{cls.__doc__}{gap}{common}"
 
-    def __init__(
-        self,
-        *,
-        hidden: tuple[int, ...] | Auto = AUTO,
-        dropout: float | Auto = AUTO,
-        lr: float | Auto = AUTO,
-        weight_decay: float | Auto = AUTO,
-        batch_size: int | Auto = AUTO,
-        max_epochs: int | Auto = AUTO,
-        patience: int | Auto | None = AUTO,
-        ensemble: int | Auto = AUTO,
-        val: float = 0.15,
-        random_state: int | np.random.RandomState | None = 0,
-        overrides: tuple[str, ...] = (),
-    ) -> None:
-        self.hidden = hidden
-        self.dropout = dropout
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.ensemble = ensemble
-        self.val = val
-        self.random_state = random_state
-        self.overrides = overrides
-
-    def fit(self: E, X: Any, y: Any, sample_weight: Any = None) -> E:  # noqa: N803 - scikit-learn's name
+    def fit(self: E, X: Input, y: Input, sample_weight: Input = None) -> E:  # noqa: N803 - scikit-learn's name
         """Trains on all rows.
 
         Args:
@@ -122,19 +107,17 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             weight = weight[used]
         check_consistent_length(X, y)
         if len(used) < LEAST_ROWS:
-            raise UserError(
-                Fault("has too few rows", "X", plural(len(used), "sample"), f"{LEAST_ROWS} or more")
-            )
+            found = plural(len(used), "sample")
+            raise UserError(Fault("has too few rows", "X", found, f"{LEAST_ROWS} or more"))
         target = self._target(y, used)  # first, since it forgets the names of columns
         columns = as_columns(self, X, reset=True)[used]
-        keys = {
-            key: value for key, value in self._keys(len(columns)).items() if np.ndim(value) or value != AUTO
-        }
-        training_set, fit = TrainingSet.of(columns, target, weight, keys, self.overrides), FIT.get()
+        given = self._keys(len(columns)).items()
+        keys = {key: value for key, value in given if np.ndim(value) or value != "auto"}
+        training_set, fit = TrainingSet(columns, target, weight, keys, self.overrides), FIT.get()
         self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
         return self
 
-    def _keys(self, rows: int) -> dict[str, Any]:
+    def _keys(self, rows: int) -> Plain:
         """The keys of the configuration that the arguments stand for."""
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
@@ -155,10 +138,10 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         }
 
     @abstractmethod
-    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
+    def _target(self, y: Input, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
         """The targets of some rows as numbers; sets what is known of them."""
 
-    def _predicted(self, X: Any, predict: Callable[[Any, pl.DataFrame], Any]) -> Any:  # noqa: N803
+    def _predicted(self, X: Input, predict: Callable[[Any, pl.DataFrame], Any]) -> Any:  # noqa: N803
         """What a method of the trained networks returns for these rows."""
         check_is_fitted(self)
         columns = as_columns(self, X, reset=False)
@@ -166,14 +149,14 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             columns = columns[np.minimum(np.arange(EVALUATION_MULTIPLE), rows - 1)]
         return predict(self.ensemble_, columns)[:rows]
 
-    def _around(self, X: Any, level: float, of: Callable[..., Any], **levels: Sequence[float]) -> Any:  # noqa: N803
+    def _around(self, X: Input, level: float, of: Callable[..., Any], **levels: Sequence[float]) -> Any:  # noqa: N803
         """What a method of `Uncertainty` gives around the predictions of these rows."""
         if len(levels_given("level", level)) != 1 or not isinstance(level, float):
             raise UserError(Fault("is no single number", "level", str(level), "such as 0.9"))
 
         def predict(ensemble: Ensemble, frame: pl.DataFrame) -> Any:
             check_levels(ensemble.runs, **levels)
-            return of(ensemble.uncertainty, ensemble.predict_outputs(frame), level)
+            return of(ensemble.uncertainty, ensemble.predict_outputs(frame)[0], level)
 
         return self._predicted(X, predict)
 
@@ -185,14 +168,14 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Plain:
         """For pickle. The networks are bytes, which another version refuses before it reads them."""
         state = dict(super().__getstate__())
         if "ensemble_" in state:
             state |= {"ensemble_": pickle.dumps(state["ensemble_"]), "_mlplab_version": VERSION}
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Plain) -> None:
         """For pickle.
 
         Raises:
@@ -201,8 +184,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         state = dict(state)
         if (version := state.pop("_mlplab_version", VERSION)) != VERSION:
             what = f"was fitted by mlplab {version}, which this version ({VERSION}) cannot read"
-            remedy = f"fit it again, or use mlplab {version}"
-            raise UserError(Fault(what, f"the {type(self).__name__}", remedy=remedy))
+            raise refusal(what, f"the {type(self).__name__}", f"fit it again, or use mlplab {version}")
         if "ensemble_" in state:
             state["ensemble_"] = pickle.loads(state["ensemble_"])
         super().__setstate__(state)
@@ -213,14 +195,14 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc] # w
 
     _task = "regression"
 
-    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
+    def _target(self, y: Input, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
         return validate_data(self, y=y, multi_output=True, y_numeric=True)[used].astype(np.float64)
 
-    def predict(self, X: Any) -> Float64[np.ndarray, " *row_and_target"]:  # noqa: N803
+    def predict(self, X: Input) -> Float64[np.ndarray, " *row_and_target"]:  # noqa: N803
         """Predicts the target of each row; several targets are columns."""
         return self._predicted(X, Ensemble.predict)
 
-    def predict_interval(self, X: Any, level: float = LEVEL) -> Float64[np.ndarray, "*row_and_target 2"]:  # noqa: N803
+    def predict_interval(self, X: Input, level: float = LEVEL) -> Float64[np.ndarray, "*row_and_target 2"]:  # noqa: N803
         """Predicts the limits between which the target of each row is with the probability `level`.
 
         Raises:
@@ -240,29 +222,29 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
 
     _task = "multiclass"
 
-    def _target(self, y: Any, used: Rows) -> Float64[np.ndarray, " row"]:
+    def _target(self, y: Input, used: Rows) -> Float64[np.ndarray, " row"]:
         y = validate_data(self, y=y)[used]
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         count = len(self.classes_)
         if count == 1:
             what = f"all rows are of class '{self.classes_[0]}'"
-            raise UserError(Fault(what, "y", remedy="give it rows of two classes or more"))
+            raise refusal(what, "y", "give it rows of two classes or more")
         if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * len(y)):
             what = f"has {count:,} different values in {len(y):,} rows, too many to be classes"
-            raise UserError(Fault(what, "y", remedy="if it is a number, use TableRegressor"))
+            raise refusal(what, "y", "if it is a number, use TableRegressor")
         return numbers.astype(np.float64)
 
-    def predict(self, X: Any) -> Shaped[np.ndarray, " row"]:  # noqa: N803
+    def predict(self, X: Input) -> Shaped[np.ndarray, " row"]:  # noqa: N803
         """Predicts the class of each row."""
         numbers = self._predicted(X, Ensemble.predict)  # first, since it checks that there are classes
         return self.classes_[numbers]
 
-    def predict_proba(self, X: Any) -> Float64[np.ndarray, "row class"]:  # noqa: N803
+    def predict_proba(self, X: Input) -> Float64[np.ndarray, "row class"]:  # noqa: N803
         """Predicts the probability of each of `classes_`."""
         return self._predicted(X, Ensemble.predict_proba)
 
-    def predict_set(self, X: Any, level: float = LEVEL) -> Sets:  # noqa: N803
+    def predict_set(self, X: Input, level: float = LEVEL) -> Sets:  # noqa: N803
         """Predicts which of `classes_` are in a set that has the true class with the probability `level`.
 
         Raises:

@@ -1,20 +1,21 @@
 """Cross-validation and grid search as scikit-learn's, whose fits train in lockstep."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sklearn import model_selection
 from sklearn.base import BaseEstimator
 
+from mlplab.files import Plain
+from mlplab.sklearn.columns import Input
 from mlplab.sklearn.lockstep import in_lockstep
 
 
 def cross_validate(
     estimator: BaseEstimator,
-    X: Any,  # noqa: N803 - scikit-learn's name
-    y: Any,
-    **options: Any,
-) -> dict[str, Any]:
+    X: Input,  # noqa: N803 - scikit-learn's name
+    y: Input,
+    **options: object,
+) -> Plain:
     """The scores of scikit-learn's `cross_validate`, several times faster: the folds train in lockstep.
 
     Args:
@@ -31,13 +32,13 @@ def cross_validate(
 
 def grid_search(
     estimator: BaseEstimator,
-    X: Any,  # noqa: N803
-    y: Any,
-    param_grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]],
+    X: Input,  # noqa: N803
+    y: Input,
+    param_grid: Mapping[str, Sequence[object]] | Sequence[Mapping[str, Sequence[object]]],
     *,
-    groups: Any = None,
-    params: Mapping[str, Any] | None = None,
-    **options: Any,
+    groups: Input = None,
+    params: Mapping[str, object] | None = None,
+    **options: object,
 ) -> model_selection.GridSearchCV:
     """A fitted `GridSearchCV`, several times faster: folds and candidates train in lockstep.
 

@@ -3,15 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
-from mlplab.api.keywords import Overrides, compose_run, keywords_of
+from mlplab.api.keywords import compose_run, keywords_of
 from mlplab.api.training import process_as_before
 from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import key_of, read_overrides
@@ -26,9 +24,9 @@ from mlplab.runs.resolve import resolved
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.plan import cut, stack_key
-from mlplab.sweeps.stack_size import StackSize
+from mlplab.sweeps.training_cost import TrainingCost
 
-NOTHING_BESIDE: Mapping[str, Any] = {
+NOTHING_BESIDE: Mapping[str, object] = {
     "data.split.test": 0,
     "baselines": [],
     "figures": "none",
@@ -41,44 +39,40 @@ TABLE_AND_SPLIT = ("data.path", "data/split")
 """Further keys that say on which rows a run trains."""
 
 
-@dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Rows with a target, and the overrides of a run that trains on them."""
+    """Rows with a target, and the overrides of a run that trains on them.
 
-    frame: pl.DataFrame
-    given: Overrides
+    Args:
+        columns: its targets and weights get names that no column has.
 
-    @classmethod
-    def of(
-        cls,
+    Attributes:
+        overrides: as typed.
+
+    Raises:
+        UserError: if an override is that of another key than estimators take.
+    """
+
+    def __init__(
+        self,
         columns: pl.DataFrame,
         target: Float64[np.ndarray, " *row_and_target"],
         weight: Float64[np.ndarray, " row"] | None,
-        keys: Mapping[str, Any],
+        keys: Mapping[str, object],
         overrides: str | Sequence[str],
-    ) -> "TrainingSet":
-        """From columns, targets and weights, which get names of their own.
-
-        Raises:
-            UserError: if an override is that of another key than estimators take.
-        """
+    ) -> None:
         targets = target[:, None] if target.ndim == 1 else target
         wanted = [f"y{number}" for number in range(targets.shape[1])]
         *names, weight_name = unused_names([*wanted, "sample_weight"], {*columns.columns})
         named = dict(zip(names, targets.T, strict=True)) | ({} if weight is None else {weight_name: weight})
-        frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
+        self.frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
         data = {"data": "frame", "data.target": names, "data.weight": None if weight is None else weight_name}
         own = {**data, **NOTHING_BESIDE, **keys}
         further = [overrides] if isinstance(overrides, str) else overrides
         if taken := [word for word in further if key_of(word) in (*own, *TABLE_AND_SPLIT)]:
             remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
             raise UserError(Fault("is set by the estimator", key_of(taken[0]), taken[0], remedy=remedy))
-        return cls(frame, read_overrides(further, keywords=[*keywords_of(own)]))
-
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        """The overrides as typed."""
-        return tuple(lines_of(self.given))
+        self._given = read_overrides(further, keywords=[*keywords_of(own)])
+        self.overrides = tuple(lines_of(self._given))
 
     def config(self) -> TrainConfig:
         """The configuration of the run. It does not depend on the current folder.
@@ -86,7 +80,7 @@ class TrainingSet:
         Raises:
             UserError: if a key is wrong.
         """
-        return compose_run(self.given, [SHIPPED])
+        return compose_run(self._given, [SHIPPED])
 
     def train(self) -> Ensemble:
         """Trains the networks of the run.
@@ -148,7 +142,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
                 groups.setdefault(stack_key(run, frames), []).append((number, run))
         for group in groups.values():
             first = group[0][1].config
-            size = StackSize(frames, first).runs(None)
+            size = TrainingCost(frames, first).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
                     ended = train_in_memory([run for _, run in stack], frames)

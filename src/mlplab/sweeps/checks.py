@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat
@@ -34,7 +34,7 @@ class RefusedRun:
     """A run of a sweep that cannot be trained; `values` is empty if it could not be composed."""
 
     folder: Path
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     error: UserError
 
 

@@ -1,14 +1,12 @@
 """Draws the best run of a sweep, or all runs that ask for it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from mlplab.commands.report.comparison import compared
+from mlplab.commands.train import draw_figures
 from mlplab.console import counted_lines
-from mlplab.data.cache import DataCache
 from mlplab.figures import is_drawn
 from mlplab.figures.failing import warn_if_failing
-from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores
 from mlplab.sweeps.engines.engine import Engine
@@ -30,12 +28,5 @@ def draw_sweep(runs: Sequence[RunResult], engine: Engine) -> None:
     with counted_lines("drawing", f"of {len(wanted):,} runs") as count:
         for done, folder in enumerate(wanted, 1):
             with warn_if_failing(folder):
-                engine.call(_draw_run, folder)
+                engine.call(draw_figures, folder)
             count(done)
-
-
-def _draw_run(cache: DataCache, folder: Path) -> None:
-    with heavy_imports():
-        from mlplab.runs.draw_figures import draw_finished
-
-    draw_finished(folder, cache)

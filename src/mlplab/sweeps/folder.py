@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.files import LOCK, PART, read_json
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.runs.resume import OTHER_FOLDER, is_incomplete
@@ -29,8 +29,7 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
     """
     entries = list(root.iterdir()) if root.is_dir() else []
     if links := [entry for entry in entries if entry.is_symlink()]:
-        what = "is a symbolic link, which sweeps never create"
-        raise UserError(Fault(what, str(links[0]), remedy="remove it"))
+        raise refusal("is a symbolic link, which sweeps never create", links[0], "remove it")
     names = {entry.name for entry in entries if not entry.name.endswith(PART)}
     known = {STACKS, SLURM, LOCK, *filter(is_written_later, names)}
     is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(_is_of_a_run(root / name) for name in names - known)
@@ -42,7 +41,7 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
     elif searches and not has_study and names and any(runs_below(root, DEPTH - 1)):
         what = "contains runs that are not of a search"
     if what:
-        raise UserError(Fault(what, str(root), remedy=OTHER_FOLDER))
+        raise refusal(what, root, OTHER_FOLDER)
 
 
 def _is_of_a_run(folder: Path) -> bool:

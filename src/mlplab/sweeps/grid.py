@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from math import prod
-from typing import Any
 
-from hydra.core.override_parser.types import Override, Transformer, ValueType
+from hydra.core.override_parser.types import Override, ParsedElementType, Transformer, ValueType
 
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 
 MAX_RUNS = 100_000
 """The largest number of runs of a sweep: their configurations take gigabytes of memory."""
@@ -39,14 +38,13 @@ def grid(overrides: Sequence[Override]) -> dict[str, list[Override]]:
             raise UserError(Fault("has no values", key, found, remedy=remedy))
     if prod(map(len, values)) > MAX_RUNS:
         remedy = "give fewer values, or search them: sweep.trials=64"
-        where = listed(sorted(varying(overrides)))
-        raise UserError(Fault(f"more than {MAX_RUNS:,} runs", where, remedy=remedy))
+        raise refusal(f"more than {MAX_RUNS:,} runs", listed(sorted(varying(overrides))), remedy)
     runs: dict[str, list[Override]] = {}
     for run in product(*values):
         pairs = zip(run, overrides, strict=True)
         name = folder_name([each for each, given in pairs if given.is_sweep_override()])
         if name in runs:
-            raise UserError(Fault("two runs have the same folder", name, remedy="give each value once"))
+            raise refusal("two runs have the same folder", name, "give each value once")
         runs[name] = list(run)
     return runs
 
@@ -57,7 +55,7 @@ def each_value(override: Override) -> Iterator[Override]:
         yield with_value(override, value, Transformer.str(value))
 
 
-def with_value(override: Override, value: Any, text: str) -> Override:
+def with_value(override: Override, value: ParsedElementType, text: str) -> Override:
     """An override with another value, and how that is typed."""
     line = f"{override.get_key_element()}={text}"
     return replace(override, value_type=ValueType.ELEMENT, _value=value, input_line=line)

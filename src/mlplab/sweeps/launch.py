@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mlplab.commands.train import score_tests
 from mlplab.config.dotted_keys import flat
 from mlplab.data.cache import DataCache
 from mlplab.errors import reason_of
@@ -25,9 +26,9 @@ from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import STACKS
-from mlplab.sweeps.plan import make_plan
+from mlplab.sweeps.plan import Plan
 from mlplab.sweeps.planned_stack import PlannedStack
-from mlplab.sweeps.stack_size import StackSize
+from mlplab.sweeps.training_cost import TrainingCost
 from mlplab.training.outcome import Metrics
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def launch(
         CannotWrite: if the disk is full.
     """
     ended, root = _ended_earlier(runs, engine), engine.root
-    plan = make_plan(runs, refused, engine)
+    plan = Plan(runs, refused, engine)
     if not plan.stacks:
         raise plan.refused[0].error
     processes = f"{plan.workers} processes" if plan.workers > 1 else ""
@@ -93,7 +94,7 @@ def _share_time(stacks: Sequence[PlannedStack], workers: int, engine: Engine) ->
 
     So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
     """
-    sizes = (engine.call(StackSize, stack.runs[0].config) for stack in stacks)
+    sizes = (engine.call(TrainingCost, stack.runs[0].config) for stack in stacks)
     seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
     left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
     return [
@@ -130,7 +131,7 @@ def _ended_earlier(runs: Sequence[PlannedRun], engine: Engine) -> set[Path]:
                 ended.add(run.folder)
                 metrics = read_metrics(run.folder)
                 if run.config.test and metrics["status"] == "done" and not has_test_scores(metrics):
-                    engine.call(score_finished, run.folder)
+                    engine.call(score_tests, run.folder)
     return ended
 
 
@@ -139,11 +140,3 @@ def _has_same_rows(cache: DataCache, run: PlannedRun) -> bool:
         from mlplab.runs.observers.training_states import check_same_rows
 
     return check_same_rows(run.folder, cache.data(run.config))
-
-
-def score_finished(cache: DataCache, folder: Path) -> Metrics:
-    """As `score_finished_run`, for `Engine.call`."""
-    with heavy_imports():
-        from mlplab.runs.score_finished import score_finished_run
-
-    return score_finished_run(folder, cache)

@@ -4,10 +4,10 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlplab import config
 from mlplab.config.dotted_keys import flat, is_one_of
@@ -15,13 +15,13 @@ from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import reason_of
-from mlplab.files import write_json
+from mlplab.files import Plain, write_json
 from mlplab.imports import heavy_imports
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, read_stacks
-from mlplab.sweeps.stack_size import StackSize, batches
+from mlplab.sweeps.training_cost import TrainingCost, batches
 from mlplab.training.run import activations
 
 T = TypeVar("T")
@@ -39,13 +39,53 @@ WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
 
 
-@dataclass(frozen=True)
 class Plan:
-    """How the runs of a sweep are trained: which of them together, and how many stacks at a time."""
+    """How the runs of a sweep are trained: which of them together, and how many stacks at a time.
 
-    stacks: Sequence[Sequence[PlannedRun]]
-    refused: Sequence[RefusedRun]
-    workers: int
+    Runs that can share a stack are a group, and each group is cut into stacks of nearly equal size. That does
+    not depend on the current speed of the machine, so the same sweep gives the same stacks on all machines
+    with as many cores. Without `hydra.launcher.workers`, one stack trains at a time, or as many as there is
+    room for if training takes over a minute. The stacks of an earlier plan stay.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine: Engine) -> None:
+        def check(run: PlannedRun) -> None:
+            changed: Plain = {"init_from": initial_run(run)}
+            if engine.is_remote:  # this machine may lack its device
+                changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
+            engine.call(_check_buildable, run.config.model_copy(update=changed))
+
+        def start(run: PlannedRun) -> object:
+            """What differs between the checks of runs that may share a stack."""
+            init_from = initial_run(run)
+            return init_from and (init_from, *activations(run.config))
+
+        earlier, groups = read_stacks(engine.root), dict[str, list[PlannedRun]]()
+        for run in runs:
+            groups.setdefault(stack_key(run, engine.cache), []).append(run)
+        self.refused, self.stacks = list(refused), list[Sequence[PlannedRun]]()
+        cuts = list[tuple[list[PlannedRun], int]]()  # runs in no earlier stack, and how many stacks they make
+        seconds = 0.0
+        for group in groups.values():
+            buildable, more = sift(group, start, check)
+            self.refused += more
+            if buildable:
+                left = {run.folder: run for run in buildable}
+                resumed = [
+                    [left.pop(folder) for folder in dict.fromkeys(folders)]
+                    for folders in earlier
+                    if left.keys() >= set(folders)
+                ]
+                self.stacks += resumed
+                size = engine.call(TrainingCost, buildable[0].config)
+                members = size.runs(engine.launcher.max_members)
+                cuts.append((list(left.values()), math.ceil(len(left) / members)))
+                seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
+        workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)
+        too_few = sum(count for _, count in cuts) < workers
+        for rest, count in cuts:
+            self.stacks += cut(rest, max(count, min(workers, len(rest))) if too_few else count)
+        self.workers = min(workers, max(1, len(self.stacks)))
 
     def summary(self, finished: int = 0, place: str = "") -> str:
         """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused."""
@@ -68,52 +108,6 @@ class Plan:
         earlier = [stack for stack in read_stacks(root) if planned.isdisjoint(stack)]
         names = [[os.fspath(run.relative_to(root)) for run in stack] for stack in [*earlier, *stacks]]
         write_json(root / PLAN_FILE, {"stacks": names})
-
-
-def make_plan(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine: Engine) -> Plan:
-    """Groups runs that can share a stack, and cuts each group into stacks of nearly equal size.
-
-    The plan does not depend on the current speed of the machine, so the same sweep gives the same stacks
-    on all machines with as many cores. Without `hydra.launcher.workers`, one stack trains at a time, or as
-    many as there is room for if training takes over a minute. The stacks of an earlier plan stay.
-    """
-
-    def check(run: PlannedRun) -> None:
-        changed: dict[str, Any] = {"init_from": initial_run(run)}
-        if engine.is_remote:  # this machine may lack its device
-            changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
-        engine.call(_check_buildable, run.config.model_copy(update=changed))
-
-    def start(run: PlannedRun) -> object:
-        """What differs between the checks of runs that may share a stack."""
-        init_from = initial_run(run)
-        return init_from and (init_from, *activations(run.config))
-
-    earlier, groups = read_stacks(engine.root), dict[str, list[PlannedRun]]()
-    for run in runs:
-        groups.setdefault(stack_key(run, engine.cache), []).append(run)
-    all_refused, stacks = list(refused), list[Sequence[PlannedRun]]()
-    cuts = list[tuple[list[PlannedRun], int]]()  # runs in no earlier stack, and how many stacks they make
-    seconds = 0.0
-    for group in groups.values():
-        buildable, more = sift(group, start, check)
-        all_refused += more
-        if buildable:
-            left = {run.folder: run for run in buildable}
-            resumed = [
-                [left.pop(folder) for folder in dict.fromkeys(folders)]
-                for folders in earlier
-                if left.keys() >= set(folders)
-            ]
-            stacks += resumed
-            size = engine.call(StackSize, buildable[0].config)
-            cuts.append((list(left.values()), math.ceil(len(left) / size.runs(engine.launcher.max_members))))
-            seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
-    workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)
-    too_few = sum(count for _, count in cuts) < workers
-    for rest, count in cuts:
-        stacks += cut(rest, max(count, min(workers, len(rest))) if too_few else count)
-    return Plan(stacks, all_refused, min(workers, max(1, len(stacks))))
 
 
 def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
 from mlplab.runs import checkpoint
-from mlplab.runs.observers.training_states import state_error
+from mlplab.runs.observers.training_states import can_resume
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.train import train_runs
 from mlplab.sweeps.planned_stack import PlannedStack, record_error
@@ -67,6 +67,6 @@ def _train(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exce
         # Runs whose training states cannot be used fail, and the others train together. If there is none, all
         # train alone, to find out which one failed.
         resumed = [run for run in runs if run.resume and isinstance(error, UserError)]
-        alone = [run for run in resumed if state_error(run, cache)] or runs
+        alone = [run for run in resumed if not can_resume(run, cache)] or runs
         groups = [*([run] for run in alone), [run for run in runs if run not in alone]]
         return list(chain(*(_train(replace(stack, runs=group), console, cache) for group in groups)))

@@ -311,7 +311,7 @@ def test_a_folder_has_a_line_for_each_run_and_each_sweep(
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     assert [row[0] for row in rows] == ["search", names[0], "folds", *names[1:], "grid", "unfinished"]
     settings = [row[1] for row in rows]
-    assert settings[0].startswith("best of 60, 3 ")
+    assert settings[0].startswith("best of 60, 19 pru")
     assert settings[1:3] == ["lr=0.2", "3 folds"]  # most have another rate, and no fold
     assert settings[3:] == ["–"] * 4 + ["best of 2, 2 folds", "1 running"]
     assert [row[2] for row in rows] == ["3", "5", "5.5", "6", "7", "8", "9", "9", "–"]

@@ -18,7 +18,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.data.class_labels import predicted_classes
 from mlplab.data.synthetic import functions as synthetic
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 
 Command = Callable[..., Ended]
@@ -48,7 +48,7 @@ def mean_of(sweep: Path, weights: dict[str, float], frame: pl.DataFrame) -> np.n
     """The mean of the runs' predictions, by hand."""
     predictions = []
     for name, weight in weights.items():
-        run = load(sweep / name)
+        run = load_runs(sweep / name)
         predictions.append(weight * (run.predict_proba(frame) if run.schema.classes else run.predict(frame)))
     return np.sum(predictions, axis=0)
 
@@ -122,7 +122,7 @@ def test_thresholds_decide_the_choice_and_its_scores(tmp_path: Path) -> None:
         (choice.file, choice.chosen),
         (tmp_path / "s" / next(iter(choice.weights)), choice.best),
     ):
-        model = load(file)
+        model = load_runs(file)
         right = predicted_classes(model.predict_features(x)[0], model.threshold) == y
         assert accuracy == pytest.approx(right.mean())
 
@@ -174,10 +174,6 @@ def changed_table(here: Path) -> None:
     shutil.move(here / "u", here / "s")
 
 
-def choice(here: Path) -> None:
-    (here / "s/ensemble-2.json").write_text('{"runs": {"0": 0.5, "1": 0.5}, "scores": {}}')
-
-
 SELECT = ("evaluate", "run=s", "select=2")
 ANOTHER = ("evaluate", "run=s/ensemble-2.json")
 OTHER_SPLITS = ("splits/0 and 1: the runs have different train, val, test rows", "run=splits runs=all")
@@ -187,9 +183,6 @@ MISTAKES: list[Mistake] = [
     Mistake("different splits", {}, ("evaluate", "run=splits", "select=2"), OTHER_SPLITS),
     Mistake("different tables", other_table, SELECT, ("s: contains runs of different tables", "noisy")),
     Mistake("a changed table", changed_table, SELECT, ("the runs have different tables",)),
-    Mistake(
-        "a number of runs", choice, (*ANOTHER, "runs=1"), ("runs=1: has a meaning only for", "remove it")
-    ),
     Mistake("damaged", {"s/ensemble-2.json": "{"}, ANOTHER, ("is not the file of a chosen ensemble",)),
 ]
 

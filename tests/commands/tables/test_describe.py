@@ -11,7 +11,7 @@ import pytest
 from commands.mistakes import Mistake, assert_refused, each, mistake
 from support import Ended, config
 
-from mlplab.commands.describe import describe as describe_table
+from mlplab.commands.describe import Description
 
 CSV = ("data=csv", "data.path=t.csv")
 
@@ -170,7 +170,7 @@ def test_distinct_values_are_counted_up_to_a_bound(tmp_path: Path, monkeypatch: 
     rows = pl.DataFrame({"number": pl.int_range(20_000, eager=True)})
     cells = rows.select("number", few=pl.col("number") % 1000, text="a" + (pl.col("number") % 7).cast(str))
     cells.write_csv(tmp_path / "t.csv")
-    description = describe_table(config("data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=few"))
+    description = Description(config("data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=few"))
     assert description.distinct == {"number": "10,000+", "few": "1,000+", "text": "7"}
 
 
@@ -178,7 +178,7 @@ def test_distinct_values_and_examples_are_of_cells_that_are_not_missing() -> Non
     dates = ["", "2024-01-05", "2024-01-06", "2024-01-05", "2024-02-05"]
     columns = {"x0": ["NA", "0.5", "0", "0", "0"], "x3": ["NA", "3", "3", "4", "5"], "d": dates}
     frame = pl.DataFrame({**columns, "k": [*"abcda"]})
-    description = describe_table(config("data=frame", "data.target=k"), frame)
+    description = Description(config("data=frame", "data.target=k"), frame)
     assert description.distinct == {"x0": "2", "x3": "3", "d": "3", "k": "4"}
     assert description.examples == {"x0": "0.5", "x3": "3", "d": "2024-01-05", "k": "a"}
 
@@ -201,7 +201,7 @@ def test_time_grows_linearly_with_columns(tmp_path: Path, cell: Callable[[int, i
         path.write_text("\n".join(map(",".join, [header, *rows])))
         given = config("data=csv", f"data.path={path}", "data.target=x0")
         started = time.process_time()
-        description = describe_table(given)
+        description = Description(given)
         seconds.append(time.process_time() - started)
         assert len(description.columns) == columns
     assert seconds[1] < 12 * seconds[0]

@@ -31,7 +31,7 @@ from commands.mistakes import (
 )
 from support import Ended, assert_short_answer, values
 
-from mlplab.commands.describe import Description, describe
+from mlplab.commands.describe import Description
 from mlplab.config import parse
 from mlplab.data.cache import DataCache
 from mlplab.data.io import decompression
@@ -207,7 +207,7 @@ def composed(arguments: Sequence[str]) -> dict[str, Any]:
 
 def described(arguments: Sequence[str]) -> Description:
     """What `describe.py` prints, or the error with which it ends."""
-    description = describe(parse(composed(arguments)))
+    description = Description(parse(composed(arguments)))
     if description.faults:
         raise UserError(*description.faults)
     return description

@@ -35,7 +35,7 @@ from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import read_run_config
 from mlplab.runs.train import train_runs
-from mlplab.runs.trained.load import load
+from mlplab.runs.trained.load import load_runs
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.fit import StackTrainer
 from mlplab.training.state import StackState
@@ -267,7 +267,7 @@ def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_pat
     assert same["test/rmse"] == pytest.approx(whole["test/rmse"], rel=1e-6)
     assert shifted["test/rmse"] > 100 * same["test/rmse"]  # as the trained network would see those rows
     rows_of_a = pl.read_csv(tmp_path / "t.csv")
-    ours, theirs = (load(tmp_path / f"outputs/{name}").predict(rows_of_a) for name in "ac")
+    ours, theirs = (load_runs(tmp_path / f"outputs/{name}").predict(rows_of_a) for name in "ac")
     np.testing.assert_allclose(theirs, ours, atol=0.1)
 
 

@@ -119,7 +119,7 @@ def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
     ensemble = trained(tmp_path / "s", "numbers")
     table, rows = DataCache().data(ensemble.config[0]).table, np.arange(9)
     weights = np.zeros(9)
-    data = EvaluationRows("t.csv", table.schema, rows, table.x[rows], table.y[rows], weights)
+    data = EvaluationRows("t.csv", rows, table.x[rows], table.y[rows], weights)
     with pytest.raises(UserError, match=r"all rows have weight 0\n  give rows with a weight above 0"):
         compute_importance(ensemble, [data], "test")
 

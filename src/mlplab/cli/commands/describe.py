@@ -31,10 +31,10 @@ def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.commands.describe import describe, description_grid, task_lines
+        from mlplab.commands.describe import Description, description_grid, task_lines
         from mlplab.errors import UserError
 
-    description = describe(config)
+    description = Description(config)
     console = Console()
     if not console.is_terminal:  # then lines need no wrapping
         console.width = 10_000

@@ -15,32 +15,20 @@ mlplab evaluate run=SWEEP select=5
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Literal
 
-from pydantic import Field
-
-from mlplab.cli.arguments import OfRuns, Text, read_arguments
-from mlplab.cli.terminal import log_loading, print_usage
-from mlplab.errors import Fault, UserError
+from mlplab.cli.arguments import read_arguments
+from mlplab.cli.terminal import log_loading
+from mlplab.commands.arguments import Evaluate
+from mlplab.errors import refusal
 from mlplab.imports import heavy_imports
-
-
-class Evaluate(OfRuns):
-    """The arguments of evaluate."""
-
-    data_path: Annotated[Text | None, Field(alias="data.path")] = None
-    training_rows: Literal["exclude", "include"] = "exclude"
-    importance: bool = False
-    select: Annotated[int, Field(gt=0)] | None = None
 
 
 def main(words: Sequence[str]) -> None:
     """Prints a table of scores; with `select`, after the runs of the ensemble that it chooses."""
-    print_usage(words, __doc__)
-    arguments: Evaluate = read_arguments(words, Evaluate)
+    arguments = read_arguments(words, Evaluate, __doc__)
     if arguments.select and arguments.model_fields_set > {"run", "select"}:
         remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{arguments.select}.json"
-        raise UserError(Fault("takes no key but run=", f"select={arguments.select}", remedy=remedy))
+        raise refusal("takes no key but run=", f"select={arguments.select}", remedy)
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch

@@ -18,29 +18,15 @@ mlplab export run=FOLDER output=price.mlplab
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Annotated
 
-from pydantic import Field
-
-from mlplab.cli.arguments import OfRuns, Text, read_arguments
-from mlplab.cli.terminal import log_loading, print_usage
-from mlplab.config.types import Levels
+from mlplab.cli.arguments import read_arguments
+from mlplab.cli.terminal import log_loading
+from mlplab.commands.arguments import Export
 from mlplab.console import wrapped
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.run_file import SUFFIX
 from mlplab.typed_commands import inside
-
-
-class Export(OfRuns):
-    """The arguments of export."""
-
-    output: Text | None = None
-    overwrite: bool = False
-    data_path: Annotated[Text | None, Field(alias="data.path")] = None
-    interval: Levels = ()
-    sets: Levels = ()
-    seen: bool = False
 
 
 def main(words: Sequence[str]) -> None:
@@ -49,31 +35,25 @@ def main(words: Sequence[str]) -> None:
     Raises:
         UserError: if an argument is not one of this kind of file.
     """
-    print_usage(words, __doc__)
-    arguments: Export = read_arguments(words, Export)
-    output, run = Path(arguments.output) if arguments.output else None, Path(arguments.run)
-    if output is None or output.suffix == ".onnx":
-        lines = _onnx(arguments, run, output)
-    elif output.suffix == SUFFIX:
-        lines = _file(arguments, run, output)
-    else:
+    arguments = read_arguments(words, Export, __doc__)
+    kinds = {".onnx": _onnx, SUFFIX: _file}
+    if not (write := kinds.get(Path(arguments.output or "model.onnx").suffix)):
         expected = "a name that ends in .onnx or .mlplab"
-        raise UserError(Fault("is of an unknown kind", f"output={output}", expected=expected))
-    print("\n".join(wrapped(line, get_terminal_size().columns) for line in lines))
+        raise UserError(Fault("is of an unknown kind", f"output={arguments.output}", expected=expected))
+    print("\n".join(wrapped(line, get_terminal_size().columns) for line in write(arguments)))
 
 
-def _onnx(arguments: Export, run: Path, output: Path | None) -> list[str]:
+def _onnx(arguments: Export) -> list[str]:
     _refuse(arguments, {"seen"}, "files of mlplab: output=NAME.mlplab")
     check_installed("mlplab export", "onnx", "onnx", "onnxruntime")
-    log_loading(f"torch and {run}")
+    log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch
 
         from mlplab.commands.export import export
 
     torch.set_num_threads(1)
-    options = arguments.model_dump(exclude={"run", "output", "data_path", "seen"})
-    exported = export(run, output, arguments.data_path, **options)
+    exported = export(arguments)
     return [
         f"model: {_with_size(exported.model)}",
         f"its inputs and outputs, and an example: {inside(exported.card)}",
@@ -81,15 +61,15 @@ def _onnx(arguments: Export, run: Path, output: Path | None) -> list[str]:
     ]
 
 
-def _file(arguments: Export, run: Path, output: Path) -> list[str]:
+def _file(arguments: Export) -> list[str]:
     _refuse(arguments, {"interval", "sets", "data_path"}, "ONNX models: output=NAME.onnx")
-    log_loading(f"torch and {run}")
+    log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         from mlplab.runs.trained.card import contained_values
-        from mlplab.runs.trained.load import load
+        from mlplab.runs.trained.load import load_runs
         from mlplab.runs.trained.save import save
 
-    ensemble = load(run, arguments.runs)
+    output, ensemble = Path(str(arguments.output)), load_runs(arguments.run, arguments.runs)
     save(ensemble, output, seen=arguments.seen, overwrite=arguments.overwrite)
     contained = contained_values(ensemble, kind="file", seen=arguments.seen)
     return [f"file: {_with_size(output)}", f"of the table, it contains no rows, but {'; '.join(contained)}"]
@@ -98,7 +78,7 @@ def _file(arguments: Export, run: Path, output: Path) -> list[str]:
 def _refuse(arguments: Export, keys: set[str], kind: str) -> None:
     """Raises `UserError` if one of the keys is given, which is one of another kind of file."""
     if given := [key.replace("_", ".") for key in sorted(keys & arguments.model_fields_set)]:
-        raise UserError(Fault(f"is only for {kind}", given[0], remedy=f"remove {given[0]}="))
+        raise refusal(f"is only for {kind}", given[0], f"remove {given[0]}=")
 
 
 def _with_size(path: Path) -> str:

@@ -16,34 +16,16 @@ mlplab predict run=FOLDER input=new.csv output=predictions.csv
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from mlplab.cli.arguments import OfRuns, Text, read_arguments
-from mlplab.cli.terminal import log_loading, print_usage
-from mlplab.config.types import Levels
+from mlplab.cli.arguments import read_arguments
+from mlplab.cli.terminal import log_loading
+from mlplab.commands.arguments import Predict
 from mlplab.imports import heavy_imports
-
-
-class Predict(OfRuns):
-    """The arguments of predict."""
-
-    input: Text
-    output: Text
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    spread: bool = False
-    interval: Levels = ()
-    sets: Levels = ()
-    overwrite: bool = False
-    escape_formulas: bool = False
 
 
 def main(words: Sequence[str]) -> None:
     """Writes the output file."""
-    print_usage(words, __doc__)
-    arguments: Predict = read_arguments(words, Predict)
+    arguments = read_arguments(words, Predict, __doc__)
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch
@@ -51,5 +33,4 @@ def main(words: Sequence[str]) -> None:
         from mlplab.commands.predict import predict
 
     torch.set_num_threads(1)
-    options = arguments.model_dump(exclude={"run", "input", "output"})
-    predict(Path(arguments.run), arguments.input, arguments.output, **options)
+    predict(arguments)

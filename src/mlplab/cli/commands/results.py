@@ -43,6 +43,7 @@ def main(words: Sequence[str]) -> None:
     )
     from mlplab.commands.results_table import results_table
     from mlplab.runs.compare.run_result import trials_in_order
+    from mlplab.runs.compare.same_table import by_table
 
     console = Console()
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None
@@ -55,6 +56,6 @@ def main(words: Sequence[str]) -> None:
     elif by or arguments.sort or len(by_folder(runs)) == 1:
         tables = results_by_table(runs, by, arguments.sort)
     else:
-        tables = results_by_folder(runs)
+        tables = [*map(results_by_folder, by_table(runs))]
     for results in tables:
         console.print(results_table(results, console.width, results.title if len(tables) > 1 else None))

@@ -15,7 +15,7 @@ from mlplab.cli.overrides import RESUME, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import log_loading
 from mlplab.config import TrainConfig, parse
 from mlplab.config.dotted_keys import flat
-from mlplab.errors import Fault, Interrupted, UserError
+from mlplab.errors import Fault, Interrupted, UserError, refusal
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import FILM_FILE
 from mlplab.runs.resume import differences, read_run_config
@@ -91,7 +91,7 @@ def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = Fal
         *sections, key = path_of(override.key_or_group)
         if ".".join([*sections, key]) not in known:
             remedy = f"remove it: {RESUME}= takes the settings of the run"
-            raise UserError(Fault("cannot be set for a resumed run", str(override.input_line), remedy=remedy))
+            raise refusal("cannot be set for a resumed run", override.input_line, remedy)
         reduce(lambda section, name: section[name], sections, values)[key] = override.value()
     run = parse(values)
     if faults := differences(run, saved, str(folder)):

@@ -2,13 +2,13 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 from mlplab.commands.report.comparison import Comparison
 from mlplab.figures.files import read_figures
 from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
 from mlplab.figures.runs import RunPoint, score_over
 from mlplab.figures.style import Figure
+from mlplab.files import Plain
 from mlplab.runs.compare.labels import plain_value
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.loggers.read_curves import read_curves
@@ -24,7 +24,7 @@ MOST_POINTS = 100
 """Points of a curve that is one of many."""
 
 
-def figures_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def figures_of(folder: Path) -> dict[str, list[Plain]]:
     """The figures in a folder by name, view by view."""
     return {
         name: [{"title": name.replace("_", " ").capitalize()} | view for view in _views(figure)]
@@ -32,15 +32,15 @@ def figures_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _views(figure: dict[str, Any]) -> list[dict[str, Any]]:
+def _views(figure: Plain) -> list[Plain]:
     """The views that a figure puts together, which would be too wide for phones; or the figure."""
     parts = [figure.get(key) for key in ("vconcat", "hconcat", "concat")]
     views = [view for part in parts if isinstance(part, list) for view in part if isinstance(view, dict)]
-    shared: dict[str, Any] = {key: figure[key] for key in ("description", "data") if key in figure}
+    shared: Plain = {key: figure[key] for key in ("description", "data") if key in figure}
     return [shared | view for view in views] or [figure]
 
 
-def curves_of(run: RunResult) -> list[dict[str, Any]]:
+def curves_of(run: RunResult) -> list[Plain]:
     """The losses of a run by epoch, and the monitored metric if it is another."""
     monitor = str(run.config.get("monitor"))
     curves = read_curves(run.folder, {*LOSSES, monitor})

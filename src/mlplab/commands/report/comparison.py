@@ -1,8 +1,6 @@
 """Runs that predict the same target of the same table, and their best configuration."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from mlplab.commands.results import compared_metrics
@@ -13,52 +11,32 @@ from mlplab.runs.compare.same_table import by_table
 from mlplab.runs.compare.varying_keys import varying_keys, without_repeats
 
 
-@dataclass(frozen=True)
 class Comparison:
     """Runs on the same table, with the same target and task.
 
-    Attributes:
+    Args:
         root: the folder that contains them; names of runs are relative to it.
-        runs: the runs, each configuration and seed once; of a search all trials, in order.
+
+    Attributes:
+        is_search: whether they are the trials of a search.
+        runs: each configuration and seed once; of a search all trials, in order.
         repeats: the number of runs that were left out because they repeat others.
+        noun: what a run is called.
+        metrics: the validation metric that chooses, and the test metrics.
+        keys: those that vary, except seeds and folds, with short names: `lr`, and `optimizer` for its name.
+        ranked: the runs, best first by the validation metric; unfinished ones last.
+        best: the finished runs of the best configuration, best first; empty if no run has finished.
     """
 
-    root: Path
-    runs: Sequence[RunResult]
-    repeats: int
-    is_search: bool
-
-    @cached_property
-    def metrics(self) -> tuple[str, ...]:
-        """The validation metric that chooses, and the test metrics."""
-        return compared_metrics(self.runs)
-
-    @property
-    def monitor(self) -> str:
-        """The validation metric that chooses."""
-        return self.metrics[0]
-
-    @cached_property
-    def keys(self) -> dict[str, str]:
-        """The keys that vary, except seeds and folds, and short names: `lr`, and `optimizer` for its name."""
-        keys = varying_keys(self.runs)
-        return dict(zip(keys, short_keys(keys), strict=True))
-
-    @cached_property
-    def ranked(self) -> list[RunResult]:
-        """The runs, best first by the validation metric; unfinished ones last."""
-        return ranked(self.runs, self.monitor)
-
-    @cached_property
-    def best(self) -> list[RunResult]:
-        """The finished runs of the best configuration, best first; empty if no run has finished."""
-        groups = configurations(self.runs, list(self.keys), self.monitor).values()
-        return next(filter(None, ([run for run in runs if run.done] for runs in groups)), [])
-
-    @property
-    def noun(self) -> str:
-        """What a run is called: `trial` in a search."""
-        return "trial" if self.is_search else "run"
+    def __init__(self, root: Path, runs: Sequence[RunResult]) -> None:
+        trials = trials_in_order(runs)
+        self.root, self.runs, self.is_search = root, trials or without_repeats(runs), bool(trials)
+        self.repeats, self.noun = len(runs) - len(self.runs), "trial" if trials else "run"
+        self.metrics, keys = compared_metrics(self.runs), varying_keys(self.runs)
+        self.monitor, self.keys = self.metrics[0], dict(zip(keys, short_keys(keys), strict=True))
+        self.ranked = ranked(self.runs, self.monitor)
+        groups = configurations(self.runs, keys, self.monitor).values()
+        self.best = next(filter(None, ([run for run in group if run.done] for group in groups)), [])
 
     def name(self, run: RunResult) -> str:
         """A run's folder, relative to the root."""
@@ -67,9 +45,4 @@ class Comparison:
 
 def compared(root: Path, runs: Sequence[RunResult]) -> list[Comparison]:
     """The comparisons of runs, one for each table, target and task."""
-    comparisons = []
-    for table in by_table(runs):
-        trials = trials_in_order(table)
-        unique = trials or without_repeats(table)
-        comparisons.append(Comparison(root, unique, len(table) - len(unique), bool(trials)))
-    return comparisons
+    return [Comparison(root, table) for table in by_table(runs)]

@@ -6,10 +6,11 @@ from pathlib import Path
 import vl_convert
 
 from mlplab.commands.report.comparison import compared
-from mlplab.commands.report.run import run_part
-from mlplab.commands.report.runs import runs_part
+from mlplab.commands.report.run import RunPart
+from mlplab.commands.report.runs import RunsPart
 from mlplab.commands.results import read_all
 from mlplab.figures.style import ON_PAGE
+from mlplab.files import Plain
 from mlplab.pages.page import rendered
 from mlplab.runs.compare.same_table import table_title
 from mlplab.typed_commands import commands_as_typed
@@ -24,9 +25,9 @@ def page(folder: Path, runs: Sequence[Path]) -> str:
         UserError: if none of the runs can be read.
     """
     readable, notes = read_all(runs)
-    parts = [
+    parts: list[Plain] = [
         {"title": table_title(table.runs)}
-        | ({"runs": runs_part(table)} if len(table.runs) > 1 else {"run": run_part(table, table.runs[0])})
+        | ({"runs": RunsPart(table)} if len(table.runs) > 1 else {"run": RunPart(table, table.runs[0])})
         for table in compared(folder, readable)
     ]
     return rendered(
@@ -42,5 +43,4 @@ def page(folder: Path, runs: Sequence[Path]) -> str:
 
 def chart_script() -> str:
     """Vega-Embed and what it needs, as one script."""
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
-    return script
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from mlplab.console import plural, progress_lines
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.files import replacing
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, runs_in
@@ -37,5 +37,5 @@ def report(folder: Path, path: Path | None = None) -> Path:
         with replacing(path, synced=False) as partial:
             partial.write_text(html, encoding="utf-8")
     except PermissionError as error:
-        raise UserError(Fault(f"cannot be written: {error.strerror}", str(path))) from error
+        raise refusal(f"cannot be written: {error.strerror}", path) from error
     return path

@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from itertools import takewhile
+from pathlib import Path
 
 from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import curves_of, figures_of
@@ -24,47 +25,59 @@ LONGEST_LOG = 2**20
 OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
 """The scores of intervals and sets."""
 
+APART = (IMPORTANCE, LEARNING_CURVES)
+"""The figures that the page shows in places of their own."""
+
 STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
 
 
-def run_part(comparison: Comparison, run: RunResult) -> dict[str, Any]:
-    """What the page shows about a run, from the files in its folder."""
-    folder, film = run.folder, run.folder / FILM_FILE
-    lines = _log_lines(run)
-    beginning = lines[: next((k for k, line in enumerate(lines) if line.startswith("epoch ")), len(lines))]
-    environment = read_json(folder / "environment.json")
+class RunPart:
+    """What the page shows about a run, from the files in its folder.
+
+    Attributes:
+        log: the first lines of its log, without warnings.
+        verdict: how it compares with its baselines, in a sentence; empty without test scores.
+        scores: the tables of its test scores.
+        validation: its validation scores, in a sentence.
+        curves, figures: charts.
+        command: what was typed.
+        film: the path of its film, from the page; empty if there is none.
+    """
+
+    def __init__(self, comparison: Comparison, run: RunResult) -> None:
+        folder, names = run.folder, [comparison.name(run) for run in comparison.runs]
+        self.result, self.name = run, comparison.name(run)
+        self.is_trial = TRIAL.fullmatch(folder.name) is not None
+        self.environment = read_json(folder / "environment.json")
+        words = self.environment.get("command")
+        self.command = shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else ""
+        lines = _log_lines(run)
+        self.warnings = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
+        before = takewhile(lambda line: not line.startswith("epoch "), lines)
+        self.log = [line for line in before if not line.startswith(WARNING)]
+        metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
+        weights = [v for k, v in run.config.items() if k.startswith("data.class_weights") and v != "none"]
+        self.scores = _score_tables(metrics) if run.done else []
+        self.verdict = verdict(metrics, has_class_weights=bool(weights)) if self.scores else ""
+        self.validation, self.curves = _validation(metrics), curves_of(run)
+        shown = {name: each for name, each in figures_of(folder).items() if name not in APART}
+        self.figures = [chart for charts in shown.values() for chart in charts]
+        in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
+        self.importance = importance_in(folder) or in_sweep
+        self.columns, self.left_out = _columns_tables(folder)
+        self.config = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace")
+        film = folder / FILM_FILE
+        self.film = film.relative_to(comparison.root).as_posix() if film.is_file() else ""
+
+
+def _columns_tables(folder: Path) -> tuple[TextTable | None, TextTable | None]:
+    """The columns of a run's table, and those that are left out; None if unknown, or if there are none."""
     try:
         schema = Schema.from_plain(read_schema(folder))
     except ValueError:
-        schema = None
-    metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
-    scores = _score_tables(metrics) if run.done else []
-    weights = [v for key, v in run.config.items() if key.startswith("data.class_weights") and v != "none"]
-    names = [comparison.name(run) for run in comparison.runs]
-    in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
-    words, figures = environment.get("command"), figures_of(folder)
-    return {
-        "name": comparison.name(run),
-        "result": run,
-        "is_trial": TRIAL.fullmatch(folder.name) is not None,
-        "environment": environment,
-        "log": [line for line in beginning if not line.startswith(WARNING)],
-        "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
-        "verdict": verdict(metrics, has_class_weights=bool(weights)) if scores else "",
-        "scores": scores,
-        "validation": _validation(metrics),
-        "curves": curves_of(run),
-        "figures": [
-            chart for name in figures if name not in (IMPORTANCE, LEARNING_CURVES) for chart in figures[name]
-        ],
-        "importance": importance_in(folder) or in_sweep,
-        "columns": columns_table(schema) if schema else None,
-        "left_out": left_out_table(schema) if schema else None,
-        "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
-        "command": shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else "",
-        "film": film.relative_to(comparison.root).as_posix() if film.is_file() else "",
-    }
+        return None, None
+    return columns_table(schema), left_out_table(schema)
 
 
 def _log_lines(run: RunResult) -> list[str]:

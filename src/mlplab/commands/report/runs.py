@@ -2,12 +2,11 @@
 
 import logging
 import math
-from typing import Any
 
 from mlplab.commands.render import NOTHING, format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, comparison_charts
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.run import run_part
+from mlplab.commands.report.run import RunPart
 from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in
 from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
@@ -24,24 +23,27 @@ from mlplab.training.outcome import AS_PLANNED
 log = logging.getLogger(__name__)
 
 
-def runs_part(comparison: Comparison) -> dict[str, Any]:
-    """What the page shows about runs on one table."""
-    trial, note = _read_best_trial(comparison) if comparison.is_search else (None, "")
-    best, monitor = next(iter(comparison.best), None), comparison.monitor
-    return {
-        "comparison": comparison,
-        "counts": counts_of(comparison.runs, comparison.noun),
-        "score": format_score(best.metric(monitor), monitor) if best else "",
-        "trial": trial,
-        "note": note,
-        "most_curves": MOST_RUNS if sum(run.done for run in comparison.runs) > MOST_RUNS else 0,
-        "configuration": _best_configuration(comparison),
-        "scores": _best_scores(comparison),
-        "table": _table(comparison),
-        "charts": [chart.to_dict(validate=False) for chart in comparison_charts(comparison)],
-        "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
-        "best": run_part(comparison, best) if best else None,
-    }
+class RunsPart:
+    """What the page shows about runs on one table.
+
+    Attributes:
+        score: the validation metric of the best run.
+        note: why there is no best trial of a search.
+        most_curves: the number of runs whose curves are drawn, if there are more runs; else 0.
+        best: the best run.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison, self.counts = comparison, counts_of(comparison.runs, comparison.noun)
+        self.trial, self.note = _read_best_trial(comparison) if comparison.is_search else (None, "")
+        best, monitor = next(iter(comparison.best), None), comparison.monitor
+        self.best = RunPart(comparison, best) if best else None
+        self.score = format_score(best.metric(monitor), monitor) if best else ""
+        self.most_curves = MOST_RUNS if sum(run.done for run in comparison.runs) > MOST_RUNS else 0
+        self.configuration, self.scores = _best_configuration(comparison), _best_scores(comparison)
+        self.table = _table(comparison)
+        self.charts = [chart.to_dict(validate=False) for chart in comparison_charts(comparison)]
+        self.importance = importance_in(comparison.root, list(map(comparison.name, comparison.runs)))
 
 
 def _read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, str]:

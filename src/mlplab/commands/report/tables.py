@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mlplab.commands.importance import Importance
 from mlplab.commands.render import NOTHING
@@ -13,6 +13,7 @@ from mlplab.console import in_digits, plural
 from mlplab.data.schema import Schema, column_rows
 from mlplab.errors import UserError, listed
 from mlplab.figures import IMPORTANCE
+from mlplab.files import Plain
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
@@ -59,8 +60,16 @@ def _first_columns(what: str, head: Sequence[str], rows: Sequence[Sequence[str]]
     return TextTable(f"{plural(len(rows), 'column')}{what}{more}", head, rows[:MOST_COLUMNS])
 
 
-def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str, Any] | None:
-    """The importance of the columns in the folder of a run or a sweep: its basis, table and figure.
+class ImportancePart(NamedTuple):
+    """The importance of columns: of which rows, as a table, and as charts."""
+
+    basis: str
+    table: TextTable
+    figures: Sequence[Plain]
+
+
+def importance_in(folder: Path, runs: Collection[str] | None = None) -> ImportancePart | None:
+    """The importance of the columns in the folder of a run or a sweep.
 
     None if there is none, if its file is damaged, or if it is of none of these runs of a sweep.
     """
@@ -70,11 +79,9 @@ def importance_in(folder: Path, runs: Collection[str] | None = None) -> dict[str
     rows = [(column.name, in_digits(column.mean), in_digits(column.sd, 2)) for column in importance.columns]
     increase = f"Increase of {importance.metric} ({in_digits(importance.error)}) when a column is shuffled"
     chosen = f"{plural(len(importance.runs), 'run')} ({listed(importance.runs, MOST_NAMES)})"
-    return {
-        "basis": "; ".join([f"Of {chosen}", *importance.basis]) + ".",
-        "table": TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows),
-        "figures": figures_of(folder).get(IMPORTANCE, []),
-    }
+    table = TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows)
+    basis = "; ".join([f"Of {chosen}", *importance.basis]) + "."
+    return ImportancePart(basis, table, figures_of(folder).get(IMPORTANCE, []))
 
 
 def ensembles_of(runs: Sequence[RunResult]) -> dict[str, ChosenEnsemble]:

@@ -13,13 +13,13 @@ from mlplab.conformal.intervals import interval_scores, mean_scores
 from mlplab.conformal.quantiles import bounds_between, interval_levels
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
-from mlplab.runs.baselines.models import Boosting, Constant, Linear, Model
+from mlplab.runs.baselines.models import Boosting, Constant, LinearBaseline, Model
 from mlplab.runs.baselines.training_data import Output, TrainingData, Weights, X
 from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.scores import Scores, Task, scores
 
-MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": Linear, "constant": Constant}
+MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline, "constant": Constant}
 """The models of the baselines, in the order of results."""
 
 BLOCK_ROWS = 8192

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mlplab.conformal.intervals import Levels
+from mlplab.files import Plain
 from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, Weights, X
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
@@ -60,11 +61,11 @@ class Constant:
             self.output = np.average(y, 0, weights)
 
     def predict(self, x: X) -> Output:
-        """The same output for all rows."""
+        """One output for all rows."""
         return np.tile(self.output, (len(x), 1))
 
 
-class Linear:
+class LinearBaseline:
     """Ridge regression, or logistic regression with an l2 penalty.
 
     Missing numbers are imputed by the median, with an indicator column. Numbers are standardized, categories
@@ -172,7 +173,7 @@ class Boosting:
         y, y_val = ((target - self.mean) / self.std for target in (y, y_val))
         self.models = []
         losses = [{"loss": "quantile", "quantile": level} for level in data.quantiles]
-        for number, loss in enumerate(losses or [dict[str, Any]()] * y.shape[1]):
+        for number, loss in enumerate(losses or [Plain()] * y.shape[1]):
             target = 0 if losses else number
             settings = BOOSTING | loss | ({"max_iter": chosen[number]} if chosen else {})
             model = kind(
@@ -199,7 +200,7 @@ class Boosting:
         return np.sort(predicted, 1) if self.quantiles else predicted
 
 
-Model = Constant | Linear | Boosting
+Model = Constant | LinearBaseline | Boosting
 
 
 def _quantiles(

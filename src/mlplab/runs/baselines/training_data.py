@@ -18,7 +18,7 @@ FITTED_WORK = 5e9
 
 BOOSTED_VALUES, FEWEST_BOOSTED = 10**7, 2000
 """Largest number of training rows × features × outputs for gradient boosting, which takes up to half a minute
-of one core. If there are more, a random sample of the rows is used, but of no fewer than so many rows."""
+of one core; and the least number of rows in the random sample that is used if there are more."""
 
 MAX_CATEGORIES = 500
 """Number of most frequent categories of a feature that get their own column; the others share a column."""
@@ -48,7 +48,7 @@ class TrainingData:
 
     @property
     def joined(self) -> "TrainingData":
-        """The same with the rows of train and val to train on, and none to choose by."""
+        """All rows of train and val to train on, and none to choose by."""
         return replace(self, train=np.sort(np.concatenate([self.train, self.val])), val=self.val[:0])
 
     def usable(self, name: str) -> "TrainingData":

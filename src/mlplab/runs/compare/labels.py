@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)")
 """A number with a point or an exponent."""
@@ -30,7 +29,7 @@ def short_keys(keys: Sequence[str]) -> list[str]:
     return [short(key) for key in named]
 
 
-def as_typed(value: Any) -> str:
+def as_typed(value: object) -> str:
     """A value as typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(as_typed, value))}]"
@@ -39,7 +38,7 @@ def as_typed(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def plain_value(value: Any) -> float | int | str:
+def plain_value(value: object) -> float | int | str:
     """A number as it is, anything else as typed on the command line."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else as_typed(value)
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlplab.config.dotted_keys import flat
+from mlplab.files import Plain
 from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.labels import as_typed
 from mlplab.runs.discovery import read_config, read_metrics
@@ -20,8 +20,8 @@ class RunResult:
     """The configuration (by dotted keys) and the metrics of a run."""
 
     folder: Path
-    config: dict[str, Any]
-    metrics: dict[str, Any]
+    config: Plain
+    metrics: Plain
 
     @property
     def done(self) -> bool:

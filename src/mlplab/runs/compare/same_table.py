@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mlplab.config.metrics import metrics_of
 from mlplab.errors import Fault, UserError, listed
@@ -22,7 +21,7 @@ def by_table(runs: Sequence[RunResult], keys: Sequence[str] = TABLE) -> list[lis
 
     A run that was refused before its table decided the task belongs to the first task of its table.
     """
-    tables: dict[tuple[Any, ...], dict[bool, list[RunResult]]] = {}
+    tables: dict[tuple[object, ...], dict[bool, list[RunResult]]] = {}
     for run in sorted(runs, key=lambda run: run.config.get("loss.name") == "auto"):
         path = run.config.get("data.path")
         absolute = os.path.abspath(path) if isinstance(path, str) else None  # noqa: PTH100 (keeps links)
@@ -47,7 +46,7 @@ def metrics_of_runs(runs: Sequence[RunResult]) -> tuple[str, ...]:
     return metrics_of(is_classification(runs), len(levels) == 1 and quantiles_of(runs[0]))
 
 
-def quantiles_of(run: RunResult) -> Any:
+def quantiles_of(run: RunResult) -> object:
     """The levels of the quantiles that a run predicts; None if it predicts something else."""
     return run.config.get("loss.levels") if run.config.get("loss.name") == "quantile" else None
 

@@ -18,12 +18,13 @@ from mlplab import config
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.files import Plain
 from mlplab.models import MLP
 from mlplab.models.layers.activation import Activation
 from mlplab.models.mlp import HiddenLayer, LayerTrace
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.packing import Plain, packed
-from mlplab.runs.film.scene import Scene, input_names, scene_of
+from mlplab.runs.film.packing import packed
+from mlplab.runs.film.scene import Scene, input_names
 from mlplab.runs.film.size import POINTS
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import StackTrainer
@@ -49,7 +50,7 @@ def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain
         frames: what was copied while each of the networks trained: `[frame, …]`.
     """
     run, members = stack.runs[index], stack.members(index)
-    scene, configs = scene_of(run.data, run.config), member_configs(run.config)
+    scene, configs = Scene(run.data, run.config), member_configs(run.config)
     networks = [
         _FilmedNetwork(stack, member, section, data, scene, of_member).plain()
         for member, section, data, of_member in zip(members, configs, run.data.members, frames, strict=True)
@@ -106,7 +107,7 @@ class _FilmedNetwork:
 
     @torch.no_grad()
     def plain(self) -> Plain:
-        """As JSON."""
+        """What becomes JSON."""
         recorded, scene, held_out = self.recorded, self.scene, self.data.split.val
         return {
             "steps": self.steps,

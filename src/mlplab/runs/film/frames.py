@@ -85,10 +85,6 @@ class FilmFrames(Observer):
         """The frames as tensors `[member, frame, …]`."""
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 
-    def _of_member(self, member: int) -> Tensors:
-        """The frames of a member as tensors `[frame, …]`."""
-        return {name: torch.stack([each[member] for each in values]) for name, values in self.frames.items()}
-
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes over the result of `state`, of the members of a new stack."""
         self.frames = defaultdict(list, {name: [*values.unbind(1)] for name, values in state.items()})
@@ -103,5 +99,6 @@ class FilmFrames(Observer):
         if self._stack and not outcome.error:
             watched, place = self._runs[run], self._stack.runs.index(run)
             with warn_if_failing(watched.plan.folder, "film"):
-                frames = [self._of_member(member) for member in self._stack.members(place)]
+                state, members = self.state(), self._stack.members(place)
+                frames = [{name: values[member] for name, values in state.items()} for member in members]
                 watched.film(film_of(self._stack, place, frames))

@@ -1,13 +1,11 @@
 """Arrays within JSON."""
 
 import base64
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-Plain = dict[str, Any]
-"""What becomes JSON."""
+from mlplab.files import Plain
 
 
 def packed(values: Shaped[np.ndarray, "*shape"]) -> Plain:

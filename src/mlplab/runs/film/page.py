@@ -4,10 +4,9 @@ from pathlib import Path
 
 from mlplab.console import plural
 from mlplab.errors import listed
-from mlplab.files import replacing
+from mlplab.files import Plain, replacing
 from mlplab.pages.page import rendered
 from mlplab.runs.discovery import FILM_FILE
-from mlplab.runs.film.packing import Plain
 
 TEMPLATE = Path(__file__).parent / "template" / "film.html"
 

@@ -1,51 +1,51 @@
 """The rows and values of a table for which a film shows what its networks predict."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float64
 
 from mlplab import config
 from mlplab.data.cache import RunData
 from mlplab.data.schema import Column, Schema
-from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.data.splits.split import sample_rows
 from mlplab.data.synthetic.functions import FUNCTIONS
+from mlplab.files import Plain
 from mlplab.models import FeatureLayout
-from mlplab.runs.film.packing import Plain, packed
+from mlplab.runs.film.packing import packed
 from mlplab.runs.film.size import CURVE, MAP, POINTS, ROWS
 
+Axes = list[Float64[np.ndarray, " value"]]
 
-@dataclass(frozen=True)
+
 class Scene:
     """What of a run's table a film shows.
 
-    Args:
-        run: its configuration.
-        data: its table and split.
+    Attributes:
         worked: training rows that are worked in numbers, by ascending target.
+        range: the lowest and the highest target in training.
         axes: values of the one or two columns over which predictions are mapped, in their own units; none:
-            there is no map.
+            there is no map, unless of one or two columns of numbers; of classes, of two.
     """
 
-    run: config.ResolvedConfig
-    data: RunData
-    worked: Rows
-    axes: Sequence[Float64[np.ndarray, " value"]]
+    def __init__(self, data: RunData, run: config.ResolvedConfig) -> None:
+        self.run, self.data, self.axes = run, data, Axes()
+        table, schema, train = data.table, data.table.schema, data.split.train
+        y = table.y[train, 0]
+        by_target, self.range = train[np.argsort(y, kind="stable")], (float(y.min()), float(y.max()))
+        self.worked = by_target[np.linspace(0, len(train) - 1, ROWS).round().astype(int)]
+        is_mapped = len(schema.inputs) in ((2,) if schema.classes else (1, 2))
+        is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
+        x = table.x[train].astype(np.float64) + schema.offsets
+        if is_mapped and not np.isnan(x).any():
+            count = CURVE if len(schema.inputs) == 1 else MAP
+            self.axes = [*np.linspace(x.min(0), x.max(0), count).T]
 
     @property
     def grid(self) -> Float64[np.ndarray, "value column"]:
         """All combinations of the axes' values."""
         return np.stack([axis.ravel() for axis in np.meshgrid(*self.axes, indexing="ij")], 1)
 
-    @property
-    def range(self) -> tuple[float, float]:
-        """The lowest and the highest target in training."""
-        y = self.data.table.y[self.data.split.train, 0]
-        return float(y.min()), float(y.max())
-
     def plain(self) -> Plain:
-        """As JSON: texts of cells, and where there is a map, training rows and the true function."""
+        """What becomes JSON: texts of cells; where there is a map, training rows and the true function."""
         table, schema = self.data.table, self.data.table.schema
         levels = [f"{level:g} quantile" for level in self.run.quantiles]
         scene: Plain = {
@@ -72,23 +72,6 @@ class Scene:
         schema, x = self.data.table.schema, self.data.table.x[row].astype(np.float64)
         values = zip(schema.features, x + schema.offsets, strict=True)
         return [_text(column, value) for (column, _), value in values]
-
-
-def scene_of(data: RunData, run: config.ResolvedConfig) -> Scene:
-    """What a film shows of a run's table.
-
-    Predictions of one or two columns of numbers are mapped; those of classes, of two.
-    """
-    table, schema, train = data.table, data.table.schema, data.split.train
-    by_target = train[np.argsort(table.y[train, 0], kind="stable")]
-    worked = by_target[np.linspace(0, len(train) - 1, ROWS).round().astype(int)]
-    is_mapped = len(schema.inputs) in ((2,) if schema.classes else (1, 2))
-    is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
-    x = table.x[train].astype(np.float64) + schema.offsets
-    if not is_mapped or np.isnan(x).any():
-        return Scene(run, data, worked, ())
-    count = CURVE if len(schema.inputs) == 1 else MAP
-    return Scene(run, data, worked, [*np.linspace(x.min(0), x.max(0), count).T])
 
 
 def input_names(schema: Schema, section: config.Preprocessing) -> list[str]:

@@ -2,7 +2,7 @@
 
 from mlplab import config
 from mlplab.console import plural
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.models import MLP, Linear, Network
 from mlplab.models.targets import ClassProbabilities
 
@@ -19,20 +19,21 @@ POINTS = 150
 """Rows that it shows beside that; where there is no map, validation rows with their predictions."""
 
 MOST_VALUES = 320_000
-"""Numbers that the page of a run contains at most: 1.7 MB."""
+"""The most numbers that the page of a run contains; with them, it has 1.7 MB."""
 
 FEWEST_FRAMES = 20
-"""Frames for which there has to be room in a page."""
+"""The least number of frames of a film."""
 
 VALUES_OF_WEIGHT = 5
-"""Of a frame: the weight before and after a step, its gradient and two moments."""
+"""Numbers of a weight in a frame: before and after the step, the gradient, and two moments."""
 
 MANTISSAS = (
     (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9),
     (1, 1.5, 2, 3, 4, 6, 8),
     (1, 2, 5),
 )
-"""The steps of a film between two powers of ten, as multiples of the lower one, from many to few."""
+"""The steps at which there are frames between two powers of ten, as multiples of the lower one: the first row
+whose frames fit into the page is used."""
 
 
 def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
@@ -46,7 +47,7 @@ def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
     otherwise = "or leave it out: callbacks.film=false"
     if not isinstance(network.body, MLP) or network.heads > 1:
         what = "a film shows networks of hidden layers, with heads=1"
-        raise UserError(Fault(what, "callbacks.film", remedy=f"use model=mlp model.heads=1, {otherwise}"))
+        raise refusal(what, "callbacks.film", f"use model=mlp model.heads=1, {otherwise}")
     if run.ensemble * _values_of_frame(network) > MOST_VALUES // FEWEST_FRAMES:
         found = f"{plural(run.ensemble, 'network')} of {_weights(network):,} weights"
         remedy = f"use ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0, {otherwise}"
@@ -58,7 +59,7 @@ def _weights(network: Network) -> int:
 
 
 def _values_of_frame(network: Network) -> int:
-    """Numbers that a page contains for each frame of a member; four bytes are one."""
+    """The numbers of a frame of one network. Maps are of bytes, of which four take the room of a number."""
     units = sum(layer.weight.shape[2] for layer in network.body.modules() if isinstance(layer, Linear))
     bytes_of_cell = 2 if isinstance(network.preprocessing.target_transform, ClassProbabilities) else 1
     predictions = max(MAP * MAP * bytes_of_cell // 4, 2 * POINTS)

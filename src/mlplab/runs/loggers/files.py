@@ -1,4 +1,4 @@
-"""Builds loggers, flushes and closes them, and truncates their files when a run is resumed."""
+"""Builds and closes loggers, and truncates their files when a run is resumed."""
 
 import csv
 import threading
@@ -16,7 +16,7 @@ from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.runs.loggers.points import STEP_LOSS, log_point
-from mlplab.runs.loggers.trackers import BatchedMLFlowLogger, default_arguments
+from mlplab.runs.loggers.trackers import BatchedMLFlowLogger, Tracker, default_arguments
 from mlplab.training.private_interfaces import forget_anonymous
 
 OURS: dict[type[Logger], str] = {
@@ -56,15 +56,6 @@ def quiet_writer_threads() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = previous
-
-
-def flush_loggers(loggers: Sequence[Logger]) -> None:
-    """Writes what has been logged to disk, so that it is not lost if the process is killed."""
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.flush()
-        else:
-            logger.save()
 
 
 def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
@@ -133,8 +124,10 @@ def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
 
 
 def close_loggers(loggers: Sequence[Logger], *, success: bool) -> None:
-    """Closes the loggers of a run."""
+    """Closes the loggers of a run but trackers, which get its result later."""
     for logger in loggers:
+        if isinstance(logger, Tracker):
+            continue
         logger.finalize("success" if success else "failed")
         if isinstance(logger, TensorBoardLogger):  # the same as the run's config.yaml, or nothing
             (Path(logger.log_dir) / logger.NAME_HPARAMS_FILE).unlink(missing_ok=True)

@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 
 from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.console import quiet
-from mlplab.errors import Fault, UserError, reason_of
+from mlplab.errors import reason_of, refusal
 from mlplab.figures.failing import warn_if_failing
-from mlplab.files import read_json, write_json
+from mlplab.files import Plain, read_json, write_json
 from mlplab.imports import check_installed
 
 DATABASE = "sqlite:///mlflow.db"
@@ -46,7 +46,7 @@ class BatchedMLFlowLogger(MLFlowLogger):
         super().__init__(**arguments)
         self._points, self._last_request = list[Any](), time.monotonic()
 
-    def log_hyperparams(self, params: Mapping[str, Any]) -> None:  # type: ignore[override] # of mlplab
+    def log_hyperparams(self, params: Mapping[str, object]) -> None:  # type: ignore[override] # of mlplab
         """Logs them under names that MLflow allows."""
         super().log_hyperparams({_allowed(name): value for name, value in params.items()})
 
@@ -81,7 +81,7 @@ def _allowed(name: str) -> str:
 Tracker = WandbLogger | MLFlowLogger
 
 
-def default_arguments(kind: type[Logger], folder: Path) -> dict[str, Any]:
+def default_arguments(kind: type[Logger], folder: Path) -> Plain:
     """Arguments of a tracker for the run in a folder; none for other loggers.
 
     Raises:
@@ -105,37 +105,33 @@ def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
     return [logger for logger in loggers if isinstance(logger, Tracker)]
 
 
-def log_configuration(tracked: Sequence[Tracker], folder: Path, values: Mapping[str, Any]) -> None:
+def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, object]) -> None:
     """Logs the hyperparameters of the run in a folder, unless it is resumed.
 
     Raises:
         UserError: if a tracker cannot be started.
     """
-    known = read_json(folder / TRACKERS_FILE)
-    ids = dict(known)
-    for tracker in tracked:
+    ids = read_json(folder / TRACKERS_FILE)
+    for tracker in trackers(loggers):
         name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
-        if name not in known:
+        if name not in ids:
             try:
                 with quiet("lightning.pytorch.loggers.mlflow"):  # which warns of a new experiment
                     tracker.log_hyperparams(dict(values))
             except Exception as error:  # of many kinds
                 what = f"cannot be started: {reason_of(error)}"
-                raise UserError(Fault(what, f"logger={name}", remedy=REMEDIES[name])) from error
+                raise refusal(what, f"logger={name}", REMEDIES[name]) from error
             ids[name] = tracker.version
-    if ids != known:
-        write_json(folder / TRACKERS_FILE, ids, synced=False)
+            write_json(folder / TRACKERS_FILE, ids, synced=False)
 
 
 def urls(loggers: Sequence[Logger]) -> list[str]:
     """The pages of a run in W&B, if it is online."""
-    pages = [tracker.experiment.url for tracker in loggers if isinstance(tracker, WandbLogger)]
+    pages = (tracker.experiment.url for tracker in loggers if isinstance(tracker, WandbLogger))
     return [page for page in pages if page]
 
 
-def log_result(
-    loggers: Sequence[Logger], metrics: Mapping[str, Any], figures: Mapping[str, Path], model: Path
-) -> None:
+def log_result(loggers: Sequence[Logger], metrics: Plain, figures: Mapping[str, Path], model: Path) -> None:
     """Logs the scores of a finished run, its figures by name, and the file of its network."""
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     scores = {name: value for name, value in numbers.items() if not name.startswith(CURVES)}
@@ -154,11 +150,9 @@ def log_result(
             tracker.experiment.log_artifact(tracker.run_id, os.fspath(model))
 
 
-def finish(tracked: Sequence[Tracker], folder: Path, status: str) -> None:
+def finish(loggers: Sequence[Logger], folder: Path, status: str) -> None:
     """Ends the run in a folder for its trackers, if it was started there."""
-    if not (folder / TRACKERS_FILE).exists():
-        return
-    for tracker in tracked:
+    for tracker in trackers(loggers) if (folder / TRACKERS_FILE).exists() else ():
         with warn_if_failing(folder, "end for a tracker"):
             tracker.finalize(ENDINGS.get(status, "failed"))
             if isinstance(tracker, WandbLogger):  # which Lightning leaves open

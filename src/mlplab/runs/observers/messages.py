@@ -4,8 +4,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-
-import torch
+from math import nan
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, UserTable
 from mlplab.config.metrics import metrics_of
@@ -38,20 +37,15 @@ class Messages(Observer):
     """Writes to the log of each run.
 
     Args:
-        warnings: about each run, by `warn_of_rows`.
-        state: that from which the runs are resumed.
-        epoch_level: that of lines about epochs: DEBUG where a progress bar shows the values.
+        state: the training state from which the runs are resumed.
+        epoch_level: the level of lines about epochs: DEBUG where a progress bar shows the values.
     """
 
-    def __init__(
-        self,
-        runs: Sequence[WatchedRun],
-        warnings: Mapping[Run, Sequence[str]],
-        state: StackState | None,
-        epoch_level: int,
-    ) -> None:
-        self._runs, self._warnings = {run.run: run for run in runs}, warnings
-        self._state, self._epoch_level = state, epoch_level
+    def __init__(self, runs: Sequence[WatchedRun], state: StackState | None, epoch_level: int) -> None:
+        self._runs, self._state, self._epoch_level = {run.run: run for run in runs}, state, epoch_level
+        self._warnings = {run.run: row_warnings(run, resumed=state is not None) for run in runs}
+        for run, warnings in self._warnings.items():  # now: later, each open log would have those of all runs
+            show_warnings(run.data.table.warned, warnings)
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Writes what is known before training."""
@@ -89,10 +83,16 @@ class Messages(Observer):
 
 
 def values_by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
-    """Values of each run, by short names; of an ensemble, of the members that have trained in this epoch."""
-    trained = torch.where(module.members.epochs == module.progress.epoch, 0, torch.nan)
-    by_member = ((name, (module.values[name] + trained).view(-1, module.members.ensemble)) for name in names)
-    return {short_name(name): values.nanmean(1).tolist() for name, values in by_member}
+    """The values of each run after this epoch, by short names.
+
+    The value of an ensemble is the mean over those of its networks that have trained in this epoch.
+    """
+    members = module.members
+    values = {name: module.values[name].where(members.epochs == module.progress.epoch, nan) for name in names}
+    return {
+        short_name(name): of_members.view(-1, members.ensemble).nanmean(1).tolist()
+        for name, of_members in values.items()
+    }
 
 
 def in_a_line(values: Mapping[str, Sequence[float]], run: int) -> str:
@@ -140,17 +140,6 @@ def _body(run: ResolvedConfig) -> str:
     several = f"{len(widths)} × {widths[0]}" if len(set(widths)) == 1 else " → ".join(map(str, widths))
     names = " or ".join(dict.fromkeys(activations(run)))
     return f"{several} units ({names})" if widths else "no hidden layer"
-
-
-def warn_of_rows(runs: Sequence[WatchedRun], *, resumed: bool) -> dict[Run, list[str]]:
-    """The `row_warnings` of each run, which are shown.
-
-    Called before the logs of runs are open: each of them would have those of all runs.
-    """
-    warnings = {run.run: row_warnings(run, resumed=resumed) for run in runs}
-    for run, of_run in warnings.items():
-        show_warnings(run.data.table.warned, of_run)
-    return warnings
 
 
 def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:

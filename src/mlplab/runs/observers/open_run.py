@@ -5,20 +5,16 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from lightning.pytorch.loggers import Logger
 
 from mlplab.data.cache import RunData
 from mlplab.errors import RunFailed, UserError, is_disk_error
 from mlplab.figures.failing import warn_if_failing
 from mlplab.figures.files import figure_images
-from mlplab.files import write_json
+from mlplab.files import Plain, write_json
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import has_test_scores
-from mlplab.runs.film.packing import Plain
 from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_curves
@@ -53,21 +49,17 @@ class OpenRun(WatchedRun):
     ) -> None:
         super().__init__(plan, data, warm_start)
         self.name, self.files, self.alone = plan.folder.name, files, alone
-
-    @cached_property
-    def loggers(self) -> Sequence[Logger]:
-        """Those of its configuration."""
-        return build_loggers(self.run.config, self.plan.folder)
+        self.loggers = build_loggers(plan.config, plan.folder)
 
     def log(self, line: str, level: int = logging.INFO) -> None:
-        """As in `WatchedRun`."""
+        """Writes a line to train.log, and shows it if the run is of no sweep."""
         if self.alone:
             log.log(level, "%s", line)
         else:
             self.note(line)
 
     def note(self, line: str) -> None:
-        """As in `WatchedRun`."""
+        """Writes a line to train.log."""
         self.files.log_line(line)
 
     def create_or_reopen(self, state: StackState | None) -> None:
@@ -81,18 +73,16 @@ class OpenRun(WatchedRun):
 
     def discard(self) -> None:
         """Removes the folder, which it has created, after an error."""
-        open_longer = trackers(self.loggers)
         with suppress(Exception):  # which would hide the error
-            close_loggers([logger for logger in self.loggers if logger not in open_longer], success=False)
-        finish(open_longer, self.files.path, "failed")
+            close_loggers(self.loggers, success=False)
+        finish(self.loggers, self.files.path, "failed")
         self.files.discard()
 
     def log_configuration(self, state: StackState | None) -> None:
         """Tells trackers of the run, and saves the rows that it has inherited, for when it is resumed."""
         if self.run.config.init_from and not state:
             checkpoint.save(self.files.source, seen_entry(self.warm_start.inherited))
-        if tracked := trackers(self.loggers):
-            log_configuration(tracked, self.plan.folder, hyperparameters(self.run.config))
+        log_configuration(self.loggers, self.plan.folder, hyperparameters(self.run.config))
 
     def log_start(self) -> None:
         """Writes what is known before training to the folder and the loggers."""
@@ -130,12 +120,11 @@ class OpenRun(WatchedRun):
             if best and outcome.test_predictions is not None:
                 write_test_predictions(files.path, run, outcome.test_predictions, best.threshold)
             log_end(self.loggers)
-        open_longer = trackers(self.loggers)
-        close_loggers([logger for logger in self.loggers if logger not in open_longer], success=ended)
+        close_loggers(self.loggers, success=ended)
         self.metrics = files.write_metrics(metrics)
-        if best and outcome.status == "done" and open_longer:
+        if best and outcome.status == "done" and trackers(self.loggers):
             self._publish(replace(best, metrics=metrics))
-        finish(open_longer, files.path, outcome.status)
+        finish(self.loggers, files.path, outcome.status)
 
     def save_last(
         self, metrics: Metrics, weights: Mapping[int, float], network: Tensors, state: StackState | None

@@ -3,17 +3,17 @@
 import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
+from mlplab.files import Plain
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.loggers.files import flush_loggers
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import differences
@@ -52,13 +52,12 @@ def resume_groups(
     ]
 
 
-def state_error(run: PlannedRun, cache: DataCache) -> UserError | None:
-    """Why a run cannot resume from its own training state; None if it can."""
-    try:
+def can_resume(run: PlannedRun, cache: DataCache) -> bool:
+    """Whether a run can resume from its own training state."""
+    with suppress(UserError):
         saved_state(run.folder, run.config, cache.data(run.config))
-    except UserError as error:
-        return error
-    return None
+        return True
+    return False
 
 
 def saved_state(folder: Path, run: ResolvedConfig, data: RunData) -> StackState | None:
@@ -118,8 +117,8 @@ class Checkpoints(Observer):
         The file names runs, in the order of the state's members, by their folders in the sweep's folder.
         """
         runs = [self._runs[run] for run in stack.runs]
-        for run in runs:
-            flush_loggers(run.loggers)
+        for logger in (logger for run in runs for logger in run.loggers):
+            logger.save()  # so that its points are not lost if the process is killed
         state = stack.state()
         if self._file:
             names = [_name(self._file, run.plan) for run in runs]
@@ -158,7 +157,7 @@ def _name(path: Path, run: PlannedRun) -> str:
     return os.path.relpath(run.folder, path.parents[1])
 
 
-def _state(path: Path, content: Mapping[str, Any]) -> StackState:
+def _state(path: Path, content: Plain) -> StackState:
     try:
         return StackState.from_plain(content["training"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

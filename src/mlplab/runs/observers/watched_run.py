@@ -3,16 +3,15 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
-from mlplab.conformal.residuals import Residuals
 from mlplab.data.cache import RunData
-from mlplab.data.leaks.seen_rows import SeenRows
+from mlplab.files import Plain
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
-from mlplab.runs.film.packing import Plain
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart
@@ -31,21 +30,18 @@ class WatchedRun(ABC):
 
     Attributes:
         name: what lines call it.
+        loggers: what its curves are logged to.
         metrics: the content of its metrics.json, once it has ended.
     """
 
     name: str
+    loggers: Sequence[Logger] = ()
     metrics: Metrics | None = None
 
     def __init__(self, plan: PlannedRun, data: RunData, warm_start: WarmStart) -> None:
         self.plan, self.warm_start = plan, warm_start
         is_new = not warm_start.trained_before
         self.run = Run(plan.config, data, plan.bracket, warm_start.initial, is_new)
-
-    @property
-    @abstractmethod
-    def loggers(self) -> Sequence[Logger]:
-        """Those that its curves are logged to."""
 
     @abstractmethod
     def note(self, line: str) -> None:
@@ -64,13 +60,7 @@ class WatchedRun(ABC):
         """Writes or keeps what the page of its film shows."""
 
     def trained(
-        self,
-        epoch: int,
-        metrics: Metrics,
-        weights: Mapping[int, float],
-        state: Tensors,
-        residuals: Sequence[Residuals] = (),
-        seen: Sequence[SeenRows] | None = None,
+        self, epoch: int, metrics: Metrics, weights: Mapping[int, float], state: Tensors
     ) -> TrainedRun:
         """Its networks after some epochs, as its checkpoints hold them."""
         return TrainedRun(
@@ -83,16 +73,14 @@ class WatchedRun(ABC):
             weights=weights,
             state=state,
             folder=self.plan.folder,
-            residuals=residuals,
-            seen=seen,
         )
 
     def best(self, outcome: Outcome) -> TrainedRun:
         """Its best networks, with all that predictions need, and which rows were seen."""
         metrics, inherited = outcome.metrics, self.warm_start.inherited
         seen = None if inherited is None else [self.run.data.seen, *inherited]
-        epoch, weights, residuals = metrics["best_epoch"], outcome.weights, outcome.residuals
-        return self.trained(epoch, metrics, weights, outcome.best, residuals=residuals, seen=seen)
+        trained = self.trained(metrics["best_epoch"], metrics, outcome.weights, outcome.best)
+        return replace(trained, residuals=outcome.residuals, seen=seen)
 
     def final_metrics(self, outcome: Outcome) -> Metrics:
         """The content of its metrics.json; with the scores of the baselines if it was tested."""

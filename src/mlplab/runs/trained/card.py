@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from mlplab.config.metrics import main_scores, metrics_among
 from mlplab.console import in_digits, plural
@@ -14,7 +13,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 TEMPLATES = Path(__file__).parent / "template"
 
 
-def page(template: Path, ensemble: Ensemble, *, kind: str, seen: bool = False, **values: Any) -> str:
+def page(template: Path, ensemble: Ensemble, *, kind: str, seen: bool = False, **values: object) -> str:
     """A page in Markdown, whose template extends `card.md.jinja`.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import write_json
 from mlplab.runs.discovery import REPORT_FILE, runs_below
@@ -57,11 +57,10 @@ class ChosenEnsemble:
         try:
             ensemble = TypeAdapter(cls).validate_json(content)
         except ValidationError as error:
-            what = "is not the file of a chosen ensemble"
-            raise UserError(Fault(what, str(path), remedy=REMEDY)) from error
+            raise refusal("is not the file of a chosen ensemble", path, REMEDY) from error
         weights = ensemble.runs.values()
         if not all(weight > 0 for weight in weights) or not math.isclose(sum(weights), 1, rel_tol=1e-6):
-            raise UserError(Fault("is damaged: it has no weights with the sum 1", str(path), remedy=REMEDY))
+            raise refusal("is damaged: it has no weights with the sum 1", path, REMEDY)
         beside = {run.name for run in runs_below(path.parent, depth=1)}
         if missing := [name for name in ensemble.runs if name not in beside]:
             what, found = "names runs that are not beside it", listed(missing, 3)

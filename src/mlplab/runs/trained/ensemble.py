@@ -15,7 +15,7 @@ from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import refusal
 from mlplab.runs.predictions import Spread, column_names, prediction_columns, set_column
 from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
 from mlplab.runs.trained.run_stack import stacked
@@ -29,8 +29,8 @@ MeanAndSpread = tuple[Predicted, Spread]
 """The targets in their own units, the probability of each class, or quantiles; and the columns of spread."""
 
 
-Values = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
-"""Values of targets in their own units, or classes."""
+Predictions = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
+"""Predicted targets in their own units, or classes."""
 
 
 class Ensemble:
@@ -48,6 +48,7 @@ class Ensemble:
             of the runs' thresholds, so that the weighted mean of the distances from them decides.
         stacks: the runs as stacks that predict together.
         network_weights: the weight of each network in the mean, in the order of the stacks.
+        networks: the number of networks of all runs.
 
     Raises:
         UserError: if a run has another schema or precision than the first, or its weights do not fit.
@@ -62,7 +63,7 @@ class Ensemble:
         for run in runs:
             if (run.schema, run.dtype, run.quantiles) != (self.schema, runs[0].dtype, self.quantiles):
                 what = "has other columns, classes, quantiles or precision than the first run of its sweep"
-                raise UserError(Fault(what, str(run.folder), remedy="give the folder of one run"))
+                raise refusal(what, run.folder, "give the folder of one run")
         self.threshold = float(np.average([run.threshold for run in runs], weights=self.weights))
         residuals = [run.residuals for run in runs]
         self.uncertainty = Uncertainty(self.schema, residuals, self.quantiles, self.weights)
@@ -71,11 +72,7 @@ class Ensemble:
         self.network_weights = np.concatenate(
             [weight_of[run] * run.member_weights for stack in self.stacks for run in stack.runs]
         )
-
-    @property
-    def networks(self) -> int:
-        """The number of networks of all runs."""
-        return len(self.network_weights)
+        self.networks = len(self.network_weights)
 
     @property
     def classes(self) -> np.ndarray:
@@ -84,7 +81,7 @@ class Ensemble:
 
     def predict(
         self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
-    ) -> Values | pl.DataFrame:
+    ) -> Predictions | pl.DataFrame:
         """Predicts the target of each row, in its own units, or its class by `predicted_classes`.
 
         With several targets, the result has one column per target.
@@ -102,7 +99,7 @@ class Ensemble:
         """
         intervals, of_sets = levels_given("interval", interval), levels_given("sets", sets)
         check_levels(self.runs, intervals, of_sets)
-        mean = self.predict_outputs(frame)
+        mean, _ = self.predict_outputs(frame)
         if intervals or of_sets:
             return pl.DataFrame(self.columns(mean, self.threshold, intervals, of_sets))
         if self.schema.classes:
@@ -118,8 +115,8 @@ class Ensemble:
         """
         if not self.quantiles:
             remedy = "train with loss=quantile, or use predict(frame, interval=0.9)"
-            raise UserError(Fault("predicts no quantiles", str(self.runs[0].folder), remedy=remedy))
-        return pl.DataFrame(self.columns(self.predict_outputs(frame), self.threshold))
+            raise refusal("predicts no quantiles", self.runs[0].folder, remedy)
+        return pl.DataFrame(self.columns(self.predict_outputs(frame)[0], self.threshold))
 
     def columns(
         self,
@@ -154,9 +151,8 @@ class Ensemble:
             UserError: as in `predict`, and if the targets are numbers.
         """
         if not self.schema.classes:
-            what = f"predicts numbers ({listed(self.schema.targets)}), which have no probabilities"
-            raise UserError(Fault(what, "this network", remedy="use predict"))
-        return self.predict_outputs(frame)
+            raise refusal("predicts numbers, which have no probabilities", "this network", "use predict")
+        return self.predict_outputs(frame)[0]
 
     def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
         """How far the networks disagree about each row: the columns of spread of `column_names`.
@@ -165,7 +161,7 @@ class Ensemble:
             UserError: as in `predict`, and if there is only one network.
         """
         self.check_several()
-        _, spread = self._predict(frame, with_spread=True)
+        _, spread = self.predict_outputs(frame, with_spread=True)
         return pl.DataFrame(spread, column_names(self.schema).spread, orient="row")
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
@@ -184,20 +180,17 @@ class Ensemble:
         if self.networks == 1:
             what = "is a single network: there is no spread"
             remedy = "give a sweep and runs=all, or train again with ensemble=8"
-            raise UserError(Fault(what, str(self.runs[0].folder), remedy=remedy))
+            raise refusal(what, self.runs[0].folder, remedy)
 
-    def predict_outputs(self, frame: FrameLike) -> Predicted:
-        """The targets, the probabilities of classes, or the quantiles.
+    def predict_outputs(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
+        """The targets, the probabilities of classes, or the quantiles; and the spread, if it is requested.
 
         Raises:
             UserError: as in `predict`.
         """
-        return self._predict(frame)[0]
-
-    def _predict(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
         if isinstance(frame, str | PathLike):
             remedy = "read it first, as in polars.read_csv(…), or use the command mlplab predict"
-            raise UserError(Fault("is a path, and no frame", fspath(frame), remedy=remedy))
+            raise refusal("is a path, and no frame", fspath(frame), remedy)
         frames = [as_frame(self.schema, frame, FRAME)]
         [(_, _, predicted)] = self.predict_frames(frames, FRAME, with_spread=with_spread)
         return predicted
@@ -257,8 +250,7 @@ class Ensemble:
             where = f"data row {rows_before + bad[0] + 1}" if rows_before is not None else ""
             more = f"; {len(bad):,} such rows" if len(bad) > 1 else ""
             what = f"a value is too large for the network{more}"
-            remedy = "it is far outside the training range; correct it, or drop the row"
-            raise UserError(Fault(what, where, remedy=remedy))
+            raise refusal(what, where, "it is far outside the training range; correct it, or drop the row")
         return mean, spread
 
 

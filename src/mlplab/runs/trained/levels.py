@@ -7,7 +7,7 @@ import numpy as np
 from mlplab.config.types import read_levels
 from mlplab.conformal.quantiles import interval_levels
 from mlplab.console import plural
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import listed, refusal
 from mlplab.runs.trained.trained_run import TrainedRun
 
 AnyLevels = float | int | str | Sequence[float | int | str]
@@ -23,7 +23,7 @@ def levels_given(key: str, value: AnyLevels | None) -> tuple[float, ...]:
     try:
         return () if value is None else read_levels(value)
     except ValueError as error:
-        raise UserError(Fault(str(error), f"{key}={value}")) from error
+        raise refusal(str(error), f"{key}={value}") from error
 
 
 def check_levels(
@@ -36,8 +36,7 @@ def check_levels(
     """
     for run in runs if intervals or sets else ():
         if fault := _fault(run, intervals, sets):
-            what, remedy = fault
-            raise UserError(Fault(what, str(run.folder), remedy=remedy))
+            raise refusal(fault[0], run.folder, fault[1])
 
 
 def _fault(run: TrainedRun, intervals: Sequence[float], sets: Sequence[float]) -> tuple[str, str] | None:

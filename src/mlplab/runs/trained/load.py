@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mlplab.runs.compare.select_runs import check_no_choice, select_runs
+from mlplab.runs.compare.select_runs import select_runs
 from mlplab.runs.run_file import is_run_file, unpacked
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 
 
-def load(path: str | Path, runs: str | int = "best") -> Ensemble:
+def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
     """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
 
     Args:
@@ -28,7 +28,6 @@ def load(path: str | Path, runs: str | int = "best") -> Ensemble:
         if chosen is None or not chosen.is_file():
             folders, weights = select_runs(folder, runs), None
         else:
-            check_no_choice(runs, "a chosen ensemble")
             by_name = ChosenEnsemble.read(chosen).runs
             folders, weights = [chosen.parent / name for name in by_name], [*by_name.values()]
         loaded = [TrainedRun.read(each) for each in folders]

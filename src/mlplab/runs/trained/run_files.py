@@ -3,7 +3,7 @@
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from mlplab.config.run import METRICS
 from mlplab.data.schema import Schema
 from mlplab.figures import Curve
 from mlplab.figures.files import read_figures
+from mlplab.files import Plain
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import TEST_PREDICTIONS, read_config, read_metrics, read_schema
 from mlplab.runs.loggers.read_curves import read_curves
@@ -38,9 +39,9 @@ class RunFiles:
     def model(self) -> "Ensemble":
         """The networks that predict."""
         with heavy_imports():
-            from mlplab.runs.trained.load import load
+            from mlplab.runs.trained.load import load_runs
 
-        return load(self.folder)
+        return load_runs(self.folder)
 
     @property
     def curves(self) -> dict[str, Curve]:
@@ -54,7 +55,7 @@ class RunFiles:
         return pl.read_csv(path, infer_schema_length=None, glob=False) if path.is_file() else None
 
     @property
-    def specifications(self) -> dict[str, dict[str, Any]]:
+    def specifications(self) -> dict[str, Plain]:
         """Its figures by name, in Vega-Lite."""
         return read_figures(self.folder)
 

@@ -1,6 +1,6 @@
 """Trained runs that predict together, as one stacked network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from mlplab.config import Mlp
+from mlplab.config import ResolvedModel
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.models import Network
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.callbacks.stack_callback import Tensors
 
 MEMBERS_AT_ONCE = 16
 """The most members of a forward pass, which bounds the memory of the network."""
@@ -32,19 +33,14 @@ class RunStack:
 
     def __init__(self, runs: Sequence[TrainedRun]) -> None:
         self.runs = tuple(runs)
-        self._states = [
-            {name: tensor[member : member + 1] for name, tensor in run.state.items()}
-            for run in runs
-            for member in range(len(run.members))
-        ]
-        self._models = [model for run in runs for model in run.models]
-        passes = -(-len(self._states) // MEMBERS_AT_ONCE)
-        self._size = -(-len(self._states) // passes)
-        self._rows_at_once = ROWS_AT_ONCE // self._size // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE
         self._lock = Lock()  # of the networks, for programs that predict in several threads
-        self._networks = dict[str, Network]()
-        self._loaded = -1
-        self._load(0)
+        self._members: list[tuple[ResolvedModel, Tensors]] = [
+            (model, {name: tensor[place : place + 1] for name, tensor in run.state.items()})
+            for run in runs
+            for place, model in enumerate(run.models)
+        ]
+        starts = range(0, len(self._members), MEMBERS_AT_ONCE)
+        self._networks = [self._network(self._members[start:][:MEMBERS_AT_ONCE]) for start in starts]
 
     def __reduce__(self) -> tuple[object, ...]:
         """For pickle, which cannot copy the lock."""
@@ -52,40 +48,30 @@ class RunStack:
 
     def __call__(self, x: Float[np.ndarray, "row feature"]) -> Float64[np.ndarray, "member row output"]:
         """Each member's predictions of rows of features, computed by the schema; NaN is a missing value."""
-        rows, size, at_once = _padded(torch.from_numpy(x)), self._size, self._rows_at_once
-        members = len(self._states)
-        predicted = np.empty((members, len(rows), self.runs[0].outputs))
+        rows = _padded(torch.from_numpy(x))
         with self._lock, torch.inference_mode():
-            for start in range(0, members, size):
-                first = min(start, members - size)  # the last pass may repeat some members
-                network = self._load(first)
-                for row in range(0, len(rows), at_once):
-                    part = rows[row : row + at_once].expand(size, -1, -1)
-                    predicted[first : first + size, row : row + at_once] = network(part).numpy()
-        return predicted[:, : len(x)]
+            return np.concatenate([_predicted(network, rows)[:, : len(x)] for network in self._networks])
 
-    def _load(self, first: int) -> Network:
-        """The network of the members from number `first` on; there is one for each order of activations."""
-        chosen = slice(first, first + self._size)
-        models, states = self._models[chosen], self._states[chosen]
-        activations = str([model.activation for model in models if isinstance(model, Mlp)])
-        if activations not in self._networks:
-            self._networks[activations] = self.runs[0].build_network(models)
-        network = self._networks[activations]
-        if first != self._loaded:
-            self.runs[0].load_into(network, _stacked_states(states))
-            self._loaded = first
+    def _network(self, members: Sequence[tuple[ResolvedModel, Tensors]]) -> Network:
+        models, states = zip(*members, strict=True)
+        network = self.runs[0].build_network(models)
+        state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
+        self.runs[0].load_into(network, state)
         return network
 
     def whole_network(self) -> Network:
         """All members as one network."""
-        network = self.runs[0].build_network(self._models)
-        self.runs[0].load_into(network, _stacked_states(self._states))
-        return network
+        return self._network(self._members)
 
 
-def _stacked_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.cat([state[name] for state in states]) for name in states[0]}
+def _predicted(
+    network: Network, rows: Float[Tensor, "row feature"]
+) -> Float64[np.ndarray, "member row output"]:
+    """The predictions of a network, block by block of rows."""
+    members = len(network.preprocessing.impute_value)
+    at_once = ROWS_AT_ONCE // members // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE
+    blocks = (network(block.expand(members, -1, -1)) for block in torch.split(rows, at_once))
+    return torch.cat([*blocks], 1).double().numpy()
 
 
 def _padded(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "padded feature"]:

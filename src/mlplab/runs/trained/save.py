@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlplab.data.schema import column_rows
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.files import check_output, write_json
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import write_config
@@ -34,7 +34,7 @@ def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool 
             (folder / "checkpoints").mkdir(parents=True)
             if seen and run.seen is None:
                 what = "was saved without the hashes of rows in training"
-                raise UserError(Fault(what, str(run.folder), remedy="save the run from its own folder"))
+                raise refusal(what, run.folder, "save the run from its own folder")
             content = run.content(seen=seen)
             write_config(folder, content["config"])
             write_json(folder / "metrics.json", run.metrics, synced=False)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from mlplab.conformal.residuals import Residuals
 from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.files import Plain
 from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
@@ -40,7 +40,7 @@ ENTRIES = {
 """What a checkpoint of a run may contain. A later version may add what predictions depend on."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class TrainedRun:
     """The network of a run after some epochs, or the networks of its ensemble: the best, or the last.
 
@@ -56,6 +56,13 @@ class TrainedRun:
         residuals: of the rows that were held out, for intervals and sets; none in runs from before 0.19.
         seen: the rows in training or validation: its own, and those of the run of a warm start. None in a
             file that was saved without them.
+
+    Attributes:
+        quantiles: the levels of the quantiles that it predicts; none if it predicts targets or classes.
+        outputs: the number of outputs of its network.
+        models: the configuration of each member's network, without dropout.
+        member_weights: the weight of each member.
+        dtype: the type of the features.
     """
 
     config: ResolvedConfig
@@ -69,6 +76,14 @@ class TrainedRun:
     folder: Path
     residuals: Sequence[Residuals] = ()
     seen: Sequence[SeenRows] | None = None
+
+    def __post_init__(self) -> None:
+        configs = member_configs(self.config)
+        self.quantiles = self.config.quantiles
+        self.outputs = len(self.quantiles) or self.schema.outputs
+        self.models = [_for_predictions(configs[member].model) for member in self.weights]
+        self.member_weights: Float64[np.ndarray, " member"] = np.array([*self.weights.values()], np.float64)
+        self.dtype = np.float64 if self.state[IMPUTE_VALUE].dtype == torch.float64 else np.float32
 
     @classmethod
     def read(cls, folder: Path) -> "TrainedRun":
@@ -104,7 +119,7 @@ class TrainedRun:
             fault = max(error.faults, key=lambda fault: fault.what == UNKNOWN_KEY)
             what = f"its configuration is not valid in this version: {fault.sentence()}"
             raise unreadable(Fault(what, str(folder / BEST), remedy=fault.remedy), version) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             what = f"is damaged: an entry is missing or invalid ({error})"
             raise unreadable(Fault(what, str(folder / BEST), remedy="train again"), version) from error
         run.check_finite()
@@ -118,28 +133,7 @@ class TrainedRun:
         if not all(tensor.isfinite().all() for tensor in self.state.values()):
             raise self._refused("contains weights that are not finite")
 
-    # These are in the pickled estimators of earlier versions, which have no `weights`.
-    @cached_property
-    def members(self) -> tuple[int, ...]:
-        """The numbers of the members."""
-        return tuple(self.weights)
-
-    @cached_property
-    def member_weights(self) -> Float64[np.ndarray, " member"]:
-        """The weight of each member."""
-        return np.array([*self.weights.values()], np.float64)
-
-    @cached_property
-    def models(self) -> list[ResolvedModel]:
-        """The configuration of each member's network."""
-        configs = member_configs(self.config)
-        return [_for_predictions(configs[member].model) for member in self.members]
-
-    @cached_property
-    def _dtype(self) -> torch.dtype:
-        return self.state[IMPUTE_VALUE].dtype
-
-    def common_content(self) -> dict[str, Any]:
+    def common_content(self) -> Plain:
         """What all checkpoints of a run hold."""
         return {
             "epoch": self.epoch,
@@ -147,37 +141,22 @@ class TrainedRun:
             "config": self.config.plain(),
             "schema": self.schema.plain(),
             "table": self.table,
-            "member_weights": dict(zip(self.members, self.member_weights.tolist(), strict=True)),
+            "member_weights": dict(self.weights),
             "state": self.state,
         }
 
-    def content(self, *, seen: bool = True) -> dict[str, Any]:
+    def content(self, *, seen: bool = True) -> Plain:
         """What a `best.ckpt` holds: all that predictions need; with the rows seen, if they are known."""
         residuals = {"residuals": [tensors(of_target.arrays()) for of_target in self.residuals]}
         return self.common_content() | residuals | (seen_entry(self.seen) if seen else {})
 
     def _refused(self, what: str, remedy: str = "train again") -> UserError:
-        return UserError(Fault(what, str(self.folder / BEST), remedy=remedy))
-
-    @property
-    def quantiles(self) -> tuple[float, ...]:
-        """The levels of the quantiles that it predicts; none if it predicts targets or classes."""
-        return self.config.quantiles
+        return refusal(what, self.folder / BEST, remedy)
 
     @property
     def uncertainty(self) -> Uncertainty:
         """The intervals or prediction sets around its predictions."""
         return Uncertainty(self.schema, [self.residuals], self.quantiles)
-
-    @property
-    def outputs(self) -> int:
-        """The number of outputs of its network."""
-        return len(self.quantiles) or self.schema.outputs
-
-    @property
-    def dtype(self) -> type[np.floating]:
-        """The type of the features."""
-        return np.float64 if self._dtype == torch.float64 else np.float32
 
     @cached_property
     def stack_key(self) -> tuple[object, ...]:
@@ -204,7 +183,8 @@ class TrainedRun:
         sizes = len(schema.targets), len(schema.classes), self.quantiles
         layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
         seeds = [self.config.seed] * len(models)
-        return build_network(NetworkPlan(models, seeds, layout, self._dtype, class_weight=weights)).eval()
+        dtype = self.state[IMPUTE_VALUE].dtype
+        return build_network(NetworkPlan(models, seeds, layout, dtype, class_weight=weights)).eval()
 
     def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
         """Loads tensors of runs with the same `stack_key` into a network.
@@ -235,12 +215,12 @@ def tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def seen_entry(seen: Sequence[SeenRows] | None) -> dict[str, Any]:
+def seen_entry(seen: Sequence[SeenRows] | None) -> Plain:
     """The entry of a checkpoint about the rows seen; none if they are unknown."""
     return {} if seen is None else {"seen": [tensors(rows.arrays()) for rows in seen]}
 
 
-def seen_of(content: Mapping[str, Any]) -> list[SeenRows] | None:
+def seen_of(content: Plain) -> list[SeenRows] | None:
     """The rows seen, by a checkpoint; None if it has no `seen_entry`."""
     return [*map(SeenRows.from_arrays, _arrays(content["seen"]))] if "seen" in content else None
 

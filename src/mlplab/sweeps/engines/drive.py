@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
 from mlplab.console import progress_lines
-from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, RunFailed, UserError, reason_of
+from mlplab.errors import CannotWrite, FolderInUse, Interrupted, RunFailed, UserError, reason_of, refusal
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, has_ended
@@ -128,4 +128,4 @@ def _status(run: PlannedRun, deadline: float) -> str:
     if status in FINAL:
         return "failed"
     remedy = "put the sweep into a folder that all machines share: hydra.sweep.dir=…"
-    raise UserError(Fault("a worker's results are not seen here", str(run.folder), remedy=remedy))
+    raise refusal("a worker's results are not seen here", run.folder, remedy)

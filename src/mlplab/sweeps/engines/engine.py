@@ -12,6 +12,9 @@ from mlplab.sweeps.planned_stack import PlannedStack
 
 T = TypeVar("T")
 
+Job = Any
+"""What an engine returns for a stack: a future, or submitit's job."""
+
 SHARED_FILE_SECONDS = 30.0
 """After this time, every machine sees a file that another has written to a shared folder."""
 
@@ -27,6 +30,7 @@ class Engine(ABC):
         launcher: its section of the configuration.
         root: the folder of the sweep.
         cache: the tables of the sweep.
+        accelerator: that of its runs.
         slots: the number of stacks that train at a time, as far as it is known.
         room: the number of stacks to hand over at a time; None: as many as are planned to train at a time.
         place: where they train, for messages.
@@ -38,22 +42,22 @@ class Engine(ABC):
     place = ""
     is_remote = True
 
-    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache) -> None:
-        self.launcher, self.root, self.cache = launcher, root, cache
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
+        self.launcher, self.root, self.cache, self.accelerator = launcher, root, cache, accelerator
 
     @abstractmethod
     def submit(self, stacks: Sequence[PlannedStack]) -> Sequence[Hashable]:
         """Hands stacks over; returns a job for each. Raises `UserError` if the cluster refuses them."""
 
-    def ended(self, jobs: Iterable[Any]) -> list[Any]:
+    def ended(self, jobs: Iterable[Job]) -> list[Job]:
         """The jobs, futures if nothing else is said, that have ended, well or not."""
         return [job for job in jobs if job.done()]
 
     @abstractmethod
-    def error(self, job: Any) -> BaseException | None:
+    def error(self, job: Job) -> BaseException | None:
         """What a job that has ended has raised, or `WorkerLost`; None if the folders of its runs show it."""
 
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
         """What a function of the tables and these arguments returns that needs torch, which is imported here.
 
         Engines whose workers have imported it may call it there, with their own tables.
@@ -82,14 +86,14 @@ def open_engine(launcher: config.Launcher, root: Path, cache: DataCache, acceler
         UserError: if the cluster cannot be reached.
     """
     match launcher.engine:
-        case config.SlurmEngine() as section:
+        case config.SlurmEngine():
             from mlplab.sweeps.engines.slurm import SlurmJobs
 
-            return SlurmJobs(launcher, root, cache, section)
-        case config.RayEngine() as section:
+            return SlurmJobs(launcher, root, cache, accelerator)
+        case config.RayEngine():
             from mlplab.sweeps.engines.ray_cluster import RayCluster
 
-            return RayCluster(launcher, root, cache, section)
+            return RayCluster(launcher, root, cache, accelerator)
         case config.LocalEngine():
             from mlplab.sweeps.engines.processes import Processes
 

@@ -44,14 +44,13 @@ class Processes(Engine):
     is_remote = False
 
     def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
-        super().__init__(launcher, root, cache)
-        self._accelerator = accelerator
+        super().__init__(launcher, root, cache, accelerator)
         self._workers: list[_Worker] = []
         self._is_parallel = (launcher.workers or 1) > 1
 
     @cached_property
     def slots(self) -> int:  # type: ignore[override]
-        """As many as there are GPUs, or else cores."""
+        """The number of GPUs or, without them, of cores."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return cores or 1 if self._devices == [None] else len(self._devices)
 
@@ -59,9 +58,9 @@ class Processes(Engine):
     def _devices(self) -> list[str | None]:
         """The GPU that each process sees, in turn; None: it sees what is visible here."""
         gpus = 0
-        if self._accelerator != "cpu" and not self._is_parallel:
+        if self.accelerator != "cpu" and not self._is_parallel:
             gpus = _count_gpus()
-        elif self._accelerator != "cpu":
+        elif self.accelerator != "cpu":
             self._workers.append(_Worker(None))  # it sees them all, and uses the first
             gpus = self._workers[0].submit(_count_gpus).result()
         visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))
@@ -80,7 +79,7 @@ class Processes(Engine):
             self._workers.append(idle[-1])
         return idle[:count]
 
-    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Calls it in a process if there are to be several: so torch is not imported here, too.
 
         It is called here if only this process has the rows, or the other is killed.
@@ -129,7 +128,7 @@ class _Worker:
         environment = dict(os.environ) | ({} if self.device is None else {VISIBLE_DEVICES: self.device})
         self.pool = ProcessPoolExecutor(1, _context(), initializer=_start_worker, initargs=(environment,))
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+    def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
         """Calls a function in the process, or in a new one if it has been killed."""
         try:
             self.job = self.pool.submit(function, *arguments)

@@ -15,7 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from mlplab import config
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.sweeps.engines.engine import Engine, WorkerLost
 from mlplab.sweeps.engines.worker import run_job, write_job
 from mlplab.sweeps.planned_stack import PlannedStack
@@ -32,10 +32,10 @@ class RayCluster(Engine):
 
     place = "the Ray cluster"
 
-    def __init__(
-        self, launcher: config.Launcher, root: Path, cache: DataCache, section: config.RayEngine
-    ) -> None:
-        super().__init__(launcher, root, cache)
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
+        super().__init__(launcher, root, cache, accelerator)
+        section = launcher.engine
+        assert isinstance(section, config.RayEngine)
         self.room = launcher.workers or sys.maxsize
         _connect(section.address)
         memory = int((section.memory_gib or 0) * 2**30)
@@ -47,7 +47,7 @@ class RayCluster(Engine):
             ray.shutdown()
             what = f"no node has room for a stack of {section.cpus:g} CPU and {section.gpus:g} GPU"
             remedy = "lower cpus, gpus or memory_gib of hydra.launcher.engine, or add such a node"
-            raise UserError(Fault(what, "Ray", remedy=remedy))
+            raise refusal(what, "Ray", remedy)
         stack_task = ray.remote(num_cpus=section.cpus, num_gpus=section.gpus, memory=memory, max_retries=0)
         self._task: Any = stack_task(run_job)
         self._tasks: dict[Future[bool], ray.ObjectRef[bool]] = {}
@@ -91,7 +91,7 @@ def _connect(address: str) -> None:
             ray.init(address, namespace="mlplab", log_to_driver=False, configure_logging=False)
         except (OSError, RuntimeError, ValueError) as error:
             what, where = "no Ray cluster can be reached", f"hydra.launcher.engine.address={address}"
-            raise UserError(Fault(what, where, remedy="start it: ray start --head")) from error
+            raise refusal(what, where, "start it: ray start --head") from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's exits with another status
 
 

@@ -23,7 +23,7 @@ import submitit
 
 from mlplab import config
 from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import read_json, write_json
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
 from mlplab.sweeps.engines.slurm_task import Task, read_error
@@ -59,14 +59,13 @@ class SlurmJobs(Engine):
     place = "Slurm jobs"
     room = sys.maxsize  # Slurm queues
 
-    def __init__(
-        self, launcher: config.Launcher, root: Path, cache: DataCache, section: config.SlurmEngine
-    ) -> None:
-        super().__init__(launcher, root, cache)
+    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
+        super().__init__(launcher, root, cache, accelerator)
+        assert isinstance(launcher.engine, config.SlurmEngine)
         if shutil.which("sbatch") is None:
             what, remedy = "Slurm is not installed here", "start the sweep on a machine of the cluster"
             raise UserError(Fault(what, "hydra/launcher/engine=slurm", "no sbatch", remedy=remedy))
-        self.section, self.keeps_files, self.folder = section, False, root.absolute() / SLURM
+        self.section, self.keeps_files, self.folder = launcher.engine, False, root.absolute() / SLURM
         self._earlier = [path for path in self.folder.glob("mlplab-*") if re.fullmatch(r"[\w-]+", path.name)]
         self._jobs: dict[str, SlurmJob] = {}  # by the hashes of their stacks
         self._completed_at: dict[SlurmJob, float] = {}
@@ -110,7 +109,7 @@ class SlurmJobs(Engine):
                 message = str(error).strip().rpartition("\n")[2]
                 if not pause or not TRANSIENT.search(message):
                     what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
-                    raise UserError(Fault(what, "hydra.launcher.engine", remedy=remedy)) from error
+                    raise refusal(what, "hydra.launcher.engine", remedy) from error
                 log.warning("%s; trying again in %.0f seconds", message, pause)
                 time.sleep(pause)
         jobs = dict(zip(paths, submitted, strict=True))

@@ -13,15 +13,15 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed
-from mlplab.files import write_json
+from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed, refusal
+from mlplab.files import Plain, write_json
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.folder import package_versions
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
@@ -76,7 +76,7 @@ def run_job(path: Path) -> bool:
 
 
 @frozen_objects()
-def call_with_tables(function: Callable[..., T], *arguments: Any) -> T:
+def call_with_tables(function: Callable[..., T], *arguments: object) -> T:
     """What a function returns, called with the tables of this process."""
     return function(_tables(), *arguments)
 
@@ -90,7 +90,7 @@ _tables = cache(DataCache)
 """The tables that this process has read."""
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Plain:
     """The content of a job.
 
     Raises:
@@ -100,9 +100,9 @@ def _read(path: Path) -> dict[str, Any]:
     while not path.exists():
         if time.monotonic() > deadline:
             remedy = "work in a folder that all machines share, and put the sweep there: hydra.sweep.dir=…"
-            raise UserError(Fault(f"is not seen by the worker {host}", str(path.parents[1]), remedy=remedy))
+            raise refusal(f"is not seen by the worker {host}", path.parents[1], remedy)
         time.sleep(0.5)
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: Plain = json.loads(path.read_text(encoding="utf-8"))
     here, there = versions(), content["versions"]
     if names := [name for name in there if here.get(name) != there[name]]:
         found, expected = (listed(f"{name} {known.get(name)}" for name in names) for known in (here, there))

@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial
 from rich.table import Table as RichTable
 
 from mlplab.commands.render import format_score, score_table
+from mlplab.commands.train import score_tests
 from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, print_line
 from mlplab.errors import RunFailed
@@ -15,7 +16,6 @@ from mlplab.runs.best_trial import BestTrial, trial_name
 from mlplab.runs.compare.labels import as_typed, in_brief
 from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores
 from mlplab.sweeps.draw_sweep import draw_sweep
-from mlplab.sweeps.launch import score_finished
 from mlplab.sweeps.search.space import Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
@@ -38,7 +38,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
     console, ensemble = launcher.console, launcher.composed.settings.ensemble
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
-    metrics = launcher.engine.call(score_finished, folder)
+    metrics = launcher.engine.call(score_tests, folder)
     part, title = ("test", "test") if has_test_scores(metrics) else ("val", "validation")
     (_, scores), *baselines = main_scores(metrics, part).items()
     dimensions = study.space.dimensions  # the text of a choice such as `[64,64]` is a list

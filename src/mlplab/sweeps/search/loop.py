@@ -13,7 +13,7 @@ from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.plan import may_differ
-from mlplab.sweeps.search.space import Values
+from mlplab.sweeps.search.space import Params
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
 
@@ -33,7 +33,7 @@ Launch = Callable[[Runs, Mapping[str, Bracket]], Sequence[RunResult]]
 log = logging.getLogger(__name__)
 
 
-def train_trials(launch: Launch, study: SearchStudy, defaults: Values, seconds_per_trial: float) -> None:
+def train_trials(launch: Launch, study: SearchStudy, defaults: Params, seconds_per_trial: float) -> None:
     """Trains trials until there are as many as asked for, or the time is over.
 
     Trials that a killed process has left are trained first, in their folders. The first trial, the
@@ -75,7 +75,7 @@ def train_trials(launch: Launch, study: SearchStudy, defaults: Values, seconds_p
         log.info("%s%s trials, %s done: %s", f"{len(study.trials):,}", total, f"{len(study.done):,}", name)
 
 
-def next_batch(study: SearchStudy, defaults: Values, most: int) -> list[FrozenTrial]:
+def next_batch(study: SearchStudy, defaults: Params, most: int) -> list[FrozenTrial]:
     """The trials that train next: those that had been started before, and at most `most` new ones.
 
     Batches end at multiples of their size, whatever was interrupted.
@@ -87,7 +87,7 @@ def next_batch(study: SearchStudy, defaults: Values, most: int) -> list[FrozenTr
     return running + [study.ask(_fixed_values(study, defaults, n)) for n in range(asked, end)]
 
 
-def _fixed_values(study: SearchStudy, defaults: Values, number: int) -> Values:
+def _fixed_values(study: SearchStudy, defaults: Params, number: int) -> Params:
     """The values that a trial gets without the sampler: its shape is that of the first of its group."""
     if number == 0:
         return defaults

@@ -1,24 +1,21 @@
 """A search: its space, its study, the run from which it starts, and its end."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
-from optuna.distributions import FloatDistribution
 
 from mlplab.config import TrainConfig
 from mlplab.config.dotted_keys import flat, is_one_of
 from mlplab.console import quiet
 from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.files import Plain
 from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
-from mlplab.sweeps.search.space import Space, Value, read_space
+from mlplab.sweeps.search.space import Param, Space
 from mlplab.sweeps.search.study import SearchStudy
-from mlplab.sweeps.stack_size import StackSize
 from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
+from mlplab.sweeps.training_cost import TrainingCost
 from mlplab.sweeps.winner import training_commands
 
 
@@ -32,7 +29,7 @@ def search(launcher: SweepLauncher) -> None:
     """
     composed, cache = launcher.composed, launcher.cache
     settings = composed.settings
-    space = read_space(composed.overrides, settings.space)
+    space = Space(composed.overrides, settings.space)
     common = _without_search(composed, space)
     run = resolved(common, cache)
     data = cache.data(run)
@@ -44,7 +41,7 @@ def search(launcher: SweepLauncher) -> None:
         remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    size = launcher.opened(run).call(StackSize, run)
+    size = launcher.opened(run).call(TrainingCost, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, defaults, seconds)
@@ -65,11 +62,7 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
     """
     ends = [{key: value} for key, dimension in space.dimensions.items() for value in dimension.ends]
     runs = composed.compose({str(values): space.overrides(values) for values in ({}, *ends)})
-    intervals = [key for key, values in space.distributions.items() if isinstance(values, FloatDistribution)]
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
-    for fault in faults:
-        if fault.where in intervals and fault.expected.startswith("a valid integer"):
-            raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
     without, *valid = [run for run in runs if isinstance(run, ComposedRun)]
@@ -77,20 +70,20 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
     return without.config
 
 
-def _comparable(common: TrainConfig, space: Space) -> dict[str, Any]:
+def _comparable(common: TrainConfig, space: Space) -> Plain:
     """The space, as typed, and what all trials have in common: a resumed search must have both, too."""
     typed = {key: dimension.override.get_value_string() for key, dimension in space.dimensions.items()}
     left_out = (*IGNORED, *typed)
     return typed | {key: value for key, value in flat(common.plain()) if not is_one_of(key, left_out)}
 
 
-def _defaults(space: Space, *configurations: Mapping[str, Any]) -> dict[str, Value]:
+def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, Param]:
     """The values of the configuration without the search, as far as the space contains them.
 
     Args:
         configurations: values by key, of which the last counts: those of the table, `auto`, and options.
     """
-    defaults: dict[str, Value] = {}
+    defaults: dict[str, Param] = {}
     for values in configurations:
         for key, dimension in space.dimensions.items():
             if key in values and (value := dimension.matching_value(values[key])) is not None:

@@ -1,30 +1,24 @@
 """The space of a search: keys with their values in Hydra's override syntax, as distributions of Optuna."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Sweep
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
 from mlplab import config
 from mlplab.config.dotted_keys import is_one_of
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.sweeps.grid import each_value, with_value
 
-Value = float | int | str
-"""A value as Optuna stores it; a list such as [64,64] is its text."""
+Param = float | int | str
+"""The value of a key as Optuna stores it; a list such as [64,64] is its text."""
 
-Values = Mapping[str, Value]
+Params = Mapping[str, Param]
 """A value for each of some keys."""
 
 SEARCHABLE = (
@@ -38,25 +32,41 @@ validation metric, or it would only select the luckiest seed or split."""
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 
-@dataclass(frozen=True)
 class Dimension:
-    """A key with its values, and these as a distribution: of numbers, or of the texts of choices."""
+    """A key with its values.
 
-    override: Override
-    distribution: Distribution
+    Attributes:
+        distribution: of numbers, or of the texts of choices.
+        ends: all choices, or the lowest and the highest number.
 
-    def given(self, value: Value) -> Override:
+    Raises:
+        UserError: if the key may not vary, or has no values, wrong values or a single one.
+    """
+
+    def __init__(self, override: Override) -> None:
+        key, text = override.get_key_element().lstrip("+"), override.get_value_string()
+        if not is_one_of(key, SEARCHABLE):
+            expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
+            raise UserError(Fault("cannot be searched", key, text, expected, remedy))
+        try:
+            self.override, self.distribution = override, _distribution(override)
+        except (ValueError, OverflowError) as error:
+            expected = "choice(…), range(…), interval(LOW,HIGH) or tag(log,interval(LOW,HIGH))"
+            raise UserError(Fault(str(error).rstrip("."), key, text, expected)) from error
+        if self.distribution.single():
+            remedy = f"give it several; or to fix it, type {key}=VALUE"
+            raise UserError(Fault("has one value, so there is nothing to search", key, text, remedy=remedy))
+        self.ends: Sequence[Param]
+        if isinstance(self.distribution, CategoricalDistribution):
+            self.ends = [str(choice) for choice in self.distribution.choices]
+        else:
+            self.ends = [self.distribution.low, self.distribution.high]
+
+    def given(self, value: Param) -> Override:
         """The override of a trial with a value."""
         if isinstance(self.distribution, CategoricalDistribution):
             return next(each for each in each_value(self.override) if each.get_value_string() == value)
         return with_value(self.override, value, str(value))
-
-    @property
-    def ends(self) -> Sequence[Value]:
-        """All choices, or the lowest and the highest number."""
-        if isinstance(self.distribution, CategoricalDistribution):
-            return [str(choice) for choice in self.distribution.choices]
-        return [self.distribution.low, self.distribution.high]
 
     @property
     def searched(self) -> str:
@@ -67,7 +77,7 @@ class Dimension:
         steps = f" in steps of {step:g}" if step not in (None, 1) else ""
         return f"{low:g} … {high:g}{' (log)' if self.distribution.log else steps}"
 
-    def matching_value(self, value: Any) -> Value | None:
+    def matching_value(self, value: Any) -> Param | None:
         """A value of the configuration as one of these; None if it is none of them."""
         if isinstance(self.distribution, CategoricalDistribution):  # 0 is 0.0
             same = (each for each in each_value(self.override) if each.value() == value)
@@ -79,19 +89,29 @@ class Dimension:
         return float(value) if isinstance(self.distribution, FloatDistribution) else int(value)
 
 
-@dataclass(frozen=True)
 class Space:
-    """The keys that a search varies (without `+`), and the overrides that all of its trials have."""
+    """The space of a search: what the command line varies, and further keys in the configuration.
 
-    dimensions: Mapping[str, Dimension]
-    fixed: tuple[Override, ...]
+    Attributes:
+        dimensions: the keys that vary, without `+`.
+        fixed: the overrides that all trials have.
 
-    @property
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The distribution of each key."""
-        return {key: dimension.distribution for key, dimension in self.dimensions.items()}
+    Raises:
+        UserError: if there is no key to search; as `Dimension`.
+    """
 
-    def overrides(self, values: Values) -> list[Override]:
+    def __init__(self, overrides: Sequence[Override], configured: Mapping[str, str]) -> None:
+        given = {override.get_key_element().lstrip("+~") for override in overrides}
+        further = [f"{key}={text}" for key, text in configured.items() if key not in given]
+        varying = [override for override in overrides if override.is_sweep_override()]
+        searched = [*OverridesParser.create().parse_overrides(further), *varying]
+        if not searched:
+            use = "'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
+            raise refusal("there is no key to search", "sweep", f"give a key several values: {use}")
+        self.dimensions = {each.get_key_element().lstrip("+"): Dimension(each) for each in searched}
+        self.fixed = [each for each in overrides if not each.is_sweep_override()]
+
+    def overrides(self, values: Params) -> list[Override]:
         """The overrides of a trial with these values, which may be of some of the keys."""
         return [*self.fixed, *(self.dimensions[key].given(value) for key, value in values.items())]
 
@@ -103,40 +123,6 @@ def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
     is_typed = any(key == "sweep" or key.startswith("sweep.") for key in keys - {"sweep.ensemble"})
     is_set = settings.space or settings.trials != "auto" or settings.minutes or settings.pruning != "none"
     return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in overrides)
-
-
-def read_space(overrides: Sequence[Override], configured: Mapping[str, str]) -> Space:
-    """The space of a search: of the command line, and of further keys in the configuration.
-
-    Raises:
-        UserError: if there is no key to search, or one has no values, wrong values, or may not vary.
-    """
-    given = {override.get_key_element().lstrip("+~") for override in overrides}
-    further = [f"{key}={text}" for key, text in configured.items() if key not in given]
-    varying = [override for override in overrides if override.is_sweep_override()]
-    searched = [*OverridesParser.create().parse_overrides(further), *varying]
-    if not searched:
-        remedy = "give a key several values: 'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
-        raise UserError(Fault("there is no key to search", "sweep", remedy=remedy))
-    dimensions = {each.get_key_element().lstrip("+"): _dimension(each) for each in searched}
-    return Space(dimensions, tuple(each for each in overrides if not each.is_sweep_override()))
-
-
-def _dimension(override: Override) -> Dimension:
-    """A key and its values, as an override gives them."""
-    key, text = override.get_key_element().lstrip("+"), override.get_value_string()
-    if not is_one_of(key, SEARCHABLE):
-        expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
-        raise UserError(Fault("cannot be searched", key, text, expected, remedy))
-    try:
-        distribution = _distribution(override)
-    except (ValueError, OverflowError) as error:
-        expected = "choice(…), range(…), interval(LOW,HIGH) or tag(log,interval(LOW,HIGH))"
-        raise UserError(Fault(str(error).rstrip("."), key, text, expected)) from error
-    if distribution.single():
-        remedy = f"give it several; or to fix it, type {key}=VALUE"
-        raise UserError(Fault("has one value, so there is nothing to search", key, text, remedy=remedy))
-    return Dimension(override, distribution)
 
 
 def _distribution(override: Override) -> Distribution:

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -19,10 +18,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mlplab.config import Sweep
 from mlplab.config.metrics import sign_of
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, refusal
+from mlplab.files import Plain
 from mlplab.runs.versions import VERSION
 from mlplab.sweeps.folder import STUDY_FILE
-from mlplab.sweeps.search.space import Space, Values
+from mlplab.sweeps.search.space import Params, Space
 
 STUDY = "search"
 """The name of the study in its journal."""
@@ -70,8 +70,7 @@ class SearchStudy:
             raise
         except Exception as error:
             what = f"is damaged: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            remedy = "restore it, or start a new search: name=…"
-            raise UserError(Fault(what, str(self.path), remedy=remedy)) from error
+            raise refusal(what, self.path, "restore it, or start a new search: name=…") from error
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -88,7 +87,7 @@ class SearchStudy:
         """The best finished trial, the earliest if there are several; None if none has finished."""
         return min(self.done, key=lambda trial: self.sign * (trial.value or 0.0), default=None)
 
-    def check_same(self, keys: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    def check_same(self, keys: Mapping[str, object], table: Mapping[str, object]) -> Plain:
         """Checks that a resumed search has the keys of its start, also those that are searched, as text.
 
         Stores what a new one has. Returns the stored fingerprint of table and split, to be compared.
@@ -102,26 +101,25 @@ class SearchStudy:
         then = self._stored.user_attrs.get("identity", {})
         if then.get("version") != VERSION:
             what = f"was written by another version of mlplab, which this one ({VERSION}) cannot resume"
-            raise UserError(Fault(what, str(self.path), remedy="start a new search: name=…"))
+            raise refusal(what, self.path, "start a new search: name=…")
         what = f"differs from the search in {self.root}"
         remedy = "to resume, give the command as before; to start a new search, choose another name=…"
-        here = now["keys"]
-        there = then["keys"] if "keys" in then else then["space"] | then["configuration"]  # of early 1.1
+        here, there = now["keys"], then["keys"]
         pairs = [(key, here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there]
         if faults := [Fault(what, key, str(a), str(b), remedy) for key, a, b in pairs if a != b]:
             raise UserError(*faults)
         return then["table"]
 
-    def ask(self, fixed: Values) -> FrozenTrial:
+    def ask(self, fixed: Params) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
         number = len(self.trials)
         self.study.sampler = build_sampler(self.settings.sampler, self.seed, number, fixed)
-        self.study.ask(self.space.distributions)
+        self.study.ask({key: dimension.distribution for key, dimension in self.space.dimensions.items()})
         trial = self.trials[number]
         self._stored.add_trial(trial)
         return trial
 
-    def tell(self, number: int, metrics: Mapping[str, Any]) -> None:
+    def tell(self, number: int, metrics: Plain) -> None:
         """Ends a trial, as its run's metrics.json says. One without the monitored metric has failed.
 
         The value of a pruned one is that at its last rung, as Optuna has it. One that diverged has no value,
@@ -150,7 +148,7 @@ def status_of(trial: FrozenTrial) -> str:
     return "done" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get("status", "failed"))
 
 
-def build_sampler(name: str, seed: int, number: int, fixed: Values) -> BaseSampler:
+def build_sampler(name: str, seed: int, number: int, fixed: Params) -> BaseSampler:
     """The sampler for one trial.
 
     It depends on the earlier trials, the seed and the trial's number only. So a search that was killed and

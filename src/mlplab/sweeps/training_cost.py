@@ -32,7 +32,7 @@ CUSTOM_WIDTHS = (128, 128)
 """Assumed hidden layers of a network class of the user's."""
 
 
-class StackSize:
+class TrainingCost:
     """The sizes that the memory and the time of a run in a stack depend on."""
 
     def __init__(self, cache: DataCache, run: config.ResolvedConfig) -> None:
