@@ -203,10 +203,6 @@ class HiddenLayer(nn.Module):
             if dropout is not None:
                 yield (done := dropout.operation(done.output, workspace))
         if self.residual:
-            yield _sum(x, done.output, workspace)
-
-
-def _sum(a: Buffer, b: Buffer, workspace: Workspace) -> Operation:
-    """a + b. The gradient reaches both; `Linear.operation` adds them."""
-    output = workspace.new(a.width)
-    return Operation(output, lambda: torch.add(a.flat, b.flat, out=output.flat), lambda gradient: gradient)
+            a, total = done.output.flat, workspace.new(x.width)
+            # The gradient reaches x and a; `Linear.operation` adds them.
+            yield Operation(total, lambda: torch.add(x.flat, a, out=total.flat), lambda gradient: gradient)
