@@ -66,11 +66,10 @@ class MLP(BackpropagationModule):
         shape, (sources, numbers, knots) = sections[0], columns
         self.heads = heads = shape.heads
         self.periodic, self.piecewise_linear = None, None
-        if numbers and (count := shape.periodic_features):
+        sizes, width = (numbers, shape.periodic_features), shape.periodic_projection
+        if all(sizes):
             self.periodic = (
-                PeriodicProjection(numbers, count, shape.periodic_projection, seeds)
-                if shape.periodic_projection
-                else PeriodicFeatures(numbers, count, seeds)
+                PeriodicProjection(*sizes, width, seeds) if width else PeriodicFeatures(*sizes, seeds)
             )
         if numbers and knots is not None:
             self.piecewise_linear = PiecewiseLinear(knots, shape.piecewise_linear_width, seeds)
