@@ -65,12 +65,13 @@ class MLP(BackpropagationModule):
         super().__init__()
         shape, (sources, numbers, knots) = sections[0], columns
         self.heads = heads = shape.heads
-        self.periodic, self.piecewise_linear = None, None
+        self.periodic: PeriodicProjection | PeriodicFeatures | None = None
+        self.piecewise_linear = None
         sizes, width = (numbers, shape.periodic_features), shape.periodic_projection
-        if all(sizes):
-            self.periodic = (
-                PeriodicProjection(*sizes, width, seeds) if width else PeriodicFeatures(*sizes, seeds)
-            )
+        if all(sizes) and width:
+            self.periodic = PeriodicProjection(*sizes, width, seeds)
+        elif all(sizes):
+            self.periodic = PeriodicFeatures(*sizes, seeds)
         if numbers and knots is not None:
             self.piecewise_linear = PiecewiseLinear(knots, shape.piecewise_linear_width, seeds)
         self.embeddings = [each for each in (self.periodic, self.piecewise_linear) if each is not None]

@@ -84,7 +84,8 @@ class ClassProbabilities(nn.Module):
         class_weight: the weight of each class in the loss; None if all are 1.
 
     Attributes:
-        temperature: `[member, 1, 1]`, 1 until it is chosen on validation rows. It does not change which class is most likely.
+        temperature: `[member, 1, 1]`; 1 until it is chosen on validation rows. It does not change which class
+            is most likely.
     """
 
     class_weight: ClassWeight
