@@ -9,12 +9,12 @@ from torch import Tensor
 
 from mlplab.config.metrics import sign_of
 from mlplab.data.batches.loader import Batch
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import MLPModule
 from mlplab.training.scoring.evaluation import Values
 from mlplab.training.step_loop import Blocks
 
 if TYPE_CHECKING:
-    from mlplab.training.callbacks.stack_callback import StackCallback
     from mlplab.training.fit import StackTrainer
 
 
@@ -31,8 +31,8 @@ class StackModule(MLPModule):
     """
 
     stack: "StackTrainer"
-    callbacks: Sequence["StackCallback"] = ()
-    step_callbacks: Sequence["StackCallback"] = ()
+    callbacks: Sequence[StackCallback] = ()
+    step_callbacks: Sequence[StackCallback] = ()
     is_interrupted = False
     blocks: Blocks | None = None
     spans_epochs = False
@@ -60,7 +60,8 @@ class StackModule(MLPModule):
         """Calls `on_start` of the callbacks, and begins the first epoch."""
         for callback in self.callbacks:
             callback.on_start(self.stack)
-        self.step_callbacks = [callback for callback in self.callbacks if callback.acts_on_steps]
+        none = StackCallback.on_step
+        self.step_callbacks = [each for each in self.callbacks if type(each).on_step is not none]
         super().on_train_start()
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
