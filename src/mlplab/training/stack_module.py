@@ -48,7 +48,7 @@ class StackModule(MLPModule):
         return sign_of(self.monitor) * self.values[self.monitor]
 
     def batches(self, steps: int) -> int:
-        """The number of batches that the Trainer sees of so many steps of an epoch: steps, or blocks."""
+        """The number of batches that the Trainer sees in these steps of an epoch: steps, or blocks."""
         return math.ceil(steps / (self.blocks.steps if self.blocks else 1))
 
     def last_losses(self) -> Float[Tensor, " member"]:
@@ -72,7 +72,7 @@ class StackModule(MLPModule):
             raise StopIteration
 
     def on_steps(self, made: int) -> None:
-        """Checks the losses after so many steps, and calls `on_step` of the callbacks."""
+        """Checks the losses of the steps made, and calls `on_step` of the callbacks."""
         self.stop_if_diverged(made)
         for callback in self.step_callbacks:
             callback.on_step(self.stack)

@@ -127,7 +127,7 @@ class Masks:
         self._before: list[Tensor] = []
 
     def fill(self, steps: int) -> None:
-        """Writes the next mask, and may draw those of so many `steps`, this one included."""
+        """Writes the next mask, and may draw the masks of all `steps`, this one included."""
         if not self.unused:
             self._draw(min(steps, self._most))
         value_bits, row_bits = self.unused.pop()
