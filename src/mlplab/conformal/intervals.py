@@ -11,7 +11,7 @@ LEVEL = 0.9
 """The level of the intervals and sets that test rows are scored with."""
 
 Levels = Sequence[float]
-"""Of intervals, sets or quantiles."""
+"""The levels of intervals, sets or quantiles."""
 
 Y = Float64[np.ndarray, "row target"]
 

@@ -242,7 +242,7 @@ class BackpropagationModule(nn.Module, ABC):
         return output
 
     def _key(self, x: Input) -> Hashable:
-        """Of the workspaces for batches like x in the present mode."""
+        """What workspaces for batches like x have in common, in the present mode."""
         modes = tuple(layer.training for layer in self.with_modes)
         return x.shape, x.dtype, x.device, x.requires_grad, modes
 

@@ -72,19 +72,14 @@ class LinearPath(nn.Module):
     without them. Elsewhere, the body alone makes better use of them.
     """
 
-    weight: Float64[Tensor, "member column output"]
-    category_weight: Float64[Tensor, "member category output"]
-    bias: Float64[Tensor, "member 1 output"]
-    lowest: Float64[Tensor, "member 1 output"]
-    highest: Float64[Tensor, "member 1 output"]
-    residual: Float64[Tensor, "member 1 output"]
-
     def __init__(self, columns: int, outputs: int, members: int, categories: int = 0) -> None:
         super().__init__()
-        rows = {"weight": columns, "category_weight": categories, **dict.fromkeys(BY_OUTPUT, 1)}
-        for name, count in rows.items():
-            self.register_buffer(name, torch.zeros(members, count, outputs, dtype=torch.float64))
-        self.share: Float64[Tensor, "member 1 1"] = nn.Buffer(torch.zeros(members, 1, 1, dtype=torch.float64))
+
+        def zeros(rows: int, outputs: int = outputs) -> Float64[Tensor, "member _ _"]:
+            return nn.Buffer(torch.zeros(members, rows, outputs, dtype=torch.float64))
+
+        self.weight, self.category_weight, self.bias = zeros(columns), zeros(categories), zeros(1)
+        self.lowest, self.highest, self.residual, self.share = zeros(1), zeros(1), zeros(1), zeros(1, 1)
         self.register_load_state_dict_pre_hook(LinearPath.add_category_weight)  # type: ignore[no-untyped-call]
 
     def forward(self, inputs: Inputs) -> Outputs:

@@ -65,13 +65,13 @@ class MLP(BackpropagationModule):
         super().__init__()
         shape, (sources, numbers, knots) = sections[0], columns
         self.heads = heads = shape.heads
-        self.periodic, self.piecewise_linear = None, None
-        if numbers and (count := shape.periodic_features):
-            self.periodic = (
-                PeriodicProjection(numbers, count, shape.periodic_projection, seeds)
-                if shape.periodic_projection
-                else PeriodicFeatures(numbers, count, seeds)
-            )
+        self.periodic: PeriodicProjection | PeriodicFeatures | None = None
+        self.piecewise_linear = None
+        sizes, width = (numbers, shape.periodic_features), shape.periodic_projection
+        if all(sizes) and width:
+            self.periodic = PeriodicProjection(*sizes, width, seeds)
+        elif all(sizes):
+            self.periodic = PeriodicFeatures(*sizes, seeds)
         if numbers and knots is not None:
             self.piecewise_linear = PiecewiseLinear(knots, shape.piecewise_linear_width, seeds)
         self.embeddings = [each for each in (self.periodic, self.piecewise_linear) if each is not None]
@@ -203,10 +203,6 @@ class HiddenLayer(nn.Module):
             if dropout is not None:
                 yield (done := dropout.operation(done.output, workspace))
         if self.residual:
-            yield _sum(x, done.output, workspace)
-
-
-def _sum(a: Buffer, b: Buffer, workspace: Workspace) -> Operation:
-    """a + b. The gradient reaches both; `Linear.operation` adds them."""
-    output = workspace.new(a.width)
-    return Operation(output, lambda: torch.add(a.flat, b.flat, out=output.flat), lambda gradient: gradient)
+            a, total = done.output.flat, workspace.new(x.width)
+            # The gradient reaches x and a; `Linear.operation` adds them.
+            yield Operation(total, lambda: torch.add(x.flat, a, out=total.flat), lambda gradient: gradient)

@@ -58,7 +58,7 @@ class Network(nn.Module):
         return None if offset is None else offset.repeat_interleave(self.heads, 1)
 
     def forward_body(self, x: Input) -> tuple[Outputs, Inputs]:
-        """The mean output of the body's heads, and the network's input; likewise."""
+        """The mean output of the body's heads, and the network's input; `x` as in `forward_heads`."""
         z, inputs = self._forward(x)
         is_of_classes = isinstance(self.preprocessing.target_transform, ClassProbabilities)
         if self.heads > 1:
@@ -70,7 +70,7 @@ class Network(nn.Module):
         return self.body(self.preprocessing.with_embeddings(inputs)), inputs
 
     def forward_scaled(self, x: Input) -> Outputs:
-        """Predictions on the scale of the loss; likewise."""
+        """Predictions on the scale of the loss; `x` as in `forward_heads`."""
         z, inputs = self.forward_body(x)
         return z if self.linear_path is None else self.linear_path.output(z, inputs)
 

@@ -53,9 +53,6 @@ class Preprocessing(nn.Module):
         target_transform: the last layer of the network.
     """
 
-    numeric: Int64[Tensor, " number"]
-    indicators: Int64[Tensor, " indicator"]
-
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
         section, layout, dtype = plan.preprocessing, plan.layout, plan.dtype
@@ -65,9 +62,8 @@ class Preprocessing(nn.Module):
         embedded = layout.categorical(section)[1]
         self.unembedded_width = self.width - section.embedding_dim * len(embedded)
         self.embedded_categories = sum(layout.category_counts[index] for index in embedded)
-        for name in ("numeric", "indicators"):
-            columns = torch.tensor(getattr(layout, name), dtype=torch.int64)
-            self.register_buffer(name, columns, persistent=False)
+        self.numeric = nn.Buffer(torch.tensor(layout.numeric, dtype=torch.int64), persistent=False)
+        self.indicators = nn.Buffer(torch.tensor(layout.indicators, dtype=torch.int64), persistent=False)
         numeric = {name: statistics[name][..., self.numeric] for name in STATISTICS if name in statistics}
         self.scaling = SCALINGS[section.name](numeric, dtype)
         self.category_encoder = CategoryEncoder(plan) if any(layout.category_counts) else None

@@ -25,10 +25,11 @@ class TargetScaling(nn.Module):
         statistics: of the targets, as in `Preprocessing`.
         dtype: of scaled targets. In their own units, targets are float64.
         quantiles: the levels that a network of one target outputs, 0.5 among them; none: the targets.
+
+    Attributes:
+        mean, std, minimum, maximum: `[member, 1, target]`; the last two None if predictions are not clipped.
     """
 
-    mean: Float64[Tensor, "member 1 target"]
-    std: Float64[Tensor, "member 1 target"]
     minimum: Float64[Tensor, "member 1 target"] | None
     maximum: Float64[Tensor, "member 1 target"] | None
 
@@ -43,8 +44,8 @@ class TargetScaling(nn.Module):
         mean, std, scales = statistics["y_mean"], statistics["y_std"], section.target != "none"
         self.log, self.dtype, self.quantiles = section.target == "log", dtype, tuple(quantiles)
         self.outputs = len(quantiles) or mean.shape[2]
-        self.register_buffer("mean", mean.clone() if scales else torch.zeros_like(mean))
-        self.register_buffer("std", std.clone() if scales else torch.ones_like(std))
+        self.mean = nn.Buffer(mean.clone() if scales else torch.zeros_like(mean))
+        self.std = nn.Buffer(std.clone() if scales else torch.ones_like(std))
         for name in ("minimum", "maximum"):
             self.register_buffer(name, statistics[f"y_{name}"].clone() if section.clip_predictions else None)
 
@@ -83,16 +84,16 @@ class ClassProbabilities(nn.Module):
         class_weight: the weight of each class in the loss; None if all are 1.
 
     Attributes:
-        temperature: 1 until it is chosen on validation rows. It does not change which class is most likely.
+        temperature: `[member, 1, 1]`; 1 until it is chosen on validation rows. It does not change which class
+            is most likely.
     """
 
-    temperature: Float64[Tensor, "member 1 1"]
     class_weight: ClassWeight
 
     def __init__(self, classes: int, members: int, dtype: torch.dtype, class_weight: ClassWeight) -> None:
         super().__init__()
         self.outputs, self.dtype = classes, dtype
-        self.register_buffer("temperature", torch.ones(members, 1, 1, dtype=torch.float64))
+        self.temperature = nn.Buffer(torch.ones(members, 1, 1, dtype=torch.float64))
         self.register_buffer("class_weight", class_weight)
 
     @property

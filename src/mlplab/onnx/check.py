@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 """The largest difference of a probability, or of a number in units of the target's standard deviation."""
 
 ROUNDING = 4
-"""A difference of so many units in the last place is none: a target may be much larger than it varies."""
+"""A difference of this many units in the last place is none: a target may be much larger than it varies."""
 
 MOST_ROWS = 1000
 """Rows that are compared, each a second time without some of its cells."""

@@ -112,7 +112,7 @@ class Graph:
         return Value(self, name, dtype)
 
     def output(self, name: str, value: Value, meaning: str, *, columns: int | None = None) -> None:
-        """Names a result: a value for each row, or so many."""
+        """Names a result: a value for each row, or several columns of them."""
         self.nodes.append(helper.make_node("Identity", [value.name], [name]))
         shape: list[int | str] = [ROW, *([] if columns is None else [columns])]
         self.outputs.append(_described(name, value.dtype, shape, meaning))

@@ -58,15 +58,13 @@ def set_counters(trainer: Trainer, *, epoch: int, batch: int, step: int) -> None
     """Sets the Trainer's counters: completed epochs, batches of the next epoch, and steps in total."""
     loop = trainer.fit_loop
     for epochs in (loop.epoch_progress.current, loop.epoch_progress.total):
-        for counter in vars(epochs):
-            setattr(epochs, counter, epoch)
+        vars(epochs).update(dict.fromkeys(vars(epochs), epoch))
     automatic, manual = loop.epoch_loop.automatic_optimization, loop.epoch_loop.manual_optimization
     for steps in (automatic.optim_progress.optimizer.step.total, manual.optim_step_progress.total):
         steps.ready = steps.completed = step
     if batch:
         batches = loop.epoch_loop.batch_progress.current
-        for counter in vars(batches):
-            setattr(batches, counter, batch)
+        vars(batches).update(dict.fromkeys(vars(batches), batch))
         loop.epoch_loop.restarting = True  # otherwise the epoch would reset these counters
 
 

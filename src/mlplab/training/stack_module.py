@@ -9,12 +9,12 @@ from torch import Tensor
 
 from mlplab.config.metrics import sign_of
 from mlplab.data.batches.loader import Batch
+from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.module import MLPModule
 from mlplab.training.scoring.evaluation import Values
 from mlplab.training.step_loop import Blocks
 
 if TYPE_CHECKING:
-    from mlplab.training.callbacks.stack_callback import StackCallback
     from mlplab.training.fit import StackTrainer
 
 
@@ -31,8 +31,8 @@ class StackModule(MLPModule):
     """
 
     stack: "StackTrainer"
-    callbacks: Sequence["StackCallback"] = ()
-    step_callbacks: Sequence["StackCallback"] = ()
+    callbacks: Sequence[StackCallback] = ()
+    step_callbacks: Sequence[StackCallback] = ()
     is_interrupted = False
     blocks: Blocks | None = None
     spans_epochs = False
@@ -48,7 +48,7 @@ class StackModule(MLPModule):
         return sign_of(self.monitor) * self.values[self.monitor]
 
     def batches(self, steps: int) -> int:
-        """The number of batches that the Trainer sees of so many steps of an epoch: steps, or blocks."""
+        """The number of batches that the Trainer sees in these steps of an epoch: steps, or blocks."""
         return math.ceil(steps / (self.blocks.steps if self.blocks else 1))
 
     def last_losses(self) -> Float[Tensor, " member"]:
@@ -60,7 +60,8 @@ class StackModule(MLPModule):
         """Calls `on_start` of the callbacks, and begins the first epoch."""
         for callback in self.callbacks:
             callback.on_start(self.stack)
-        self.step_callbacks = [callback for callback in self.callbacks if callback.acts_on_steps]
+        none = StackCallback.on_step
+        self.step_callbacks = [each for each in self.callbacks if type(each).on_step is not none]
         super().on_train_start()
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
@@ -71,7 +72,7 @@ class StackModule(MLPModule):
             raise StopIteration
 
     def on_steps(self, made: int) -> None:
-        """Checks the losses after so many steps, and calls `on_step` of the callbacks."""
+        """Checks the losses of the steps made, and calls `on_step` of the callbacks."""
         self.stop_if_diverged(made)
         for callback in self.step_callbacks:
             callback.on_step(self.stack)

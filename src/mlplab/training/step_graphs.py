@@ -101,7 +101,8 @@ class StepGraphs:
                 replay()
                 return result.clone()
 
-            if not all(map(_same_bits, self._trial(graph, tensors), self._trial(step, tensors))):
+            bits = ([each.view(torch.uint8) for each in self._trial(one, tensors)] for one in (graph, step))
+            if not all(map(torch.equal, *bits)):
                 raise RuntimeError("the steps of a graph give other bits")
             self._graphs[part] = graph
         return self._graphs[part]
@@ -126,7 +127,3 @@ class StepGraphs:
 def _varied(values: Tensor, number: int) -> Tensor:
     """Other values that a step accepts: classes stay classes, and rows of embeddings stay such rows."""
     return values * 0.5**number + number / 100 if values.is_floating_point() else values.roll(number, 1)
-
-
-def _same_bits(one: Tensor, other: Tensor) -> bool:
-    return torch.equal(one.view(torch.uint8), other.view(torch.uint8))

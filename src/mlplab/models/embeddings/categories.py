@@ -29,9 +29,6 @@ class CategoryEncoder(nn.Module):
     """
 
     parameter_group = "embeddings"
-    columns: Int64[Tensor, " column"]
-    counts: Int64[Tensor, " column"]
-    offsets: Int64[Tensor, " column"]
     lookup: Int64[Tensor, "member 1 category"]
     weight: Float[Tensor, "member embedded embedding"] | None
 
@@ -45,8 +42,8 @@ class CategoryEncoder(nn.Module):
         present_by_column = torch.split(statistics["present"], list(layout.category_counts), 2)
         present = torch.cat([present_by_column[index] for index in columns], 2)
         mode = (statistics["mode"][..., columns].long() + offsets).repeat_interleave(counts, 2)
-        for name, values in (("columns", torch.tensor(columns)), ("counts", counts), ("offsets", offsets)):
-            self.register_buffer(name, values, persistent=False)
+        self.columns = nn.Buffer(torch.tensor(columns), persistent=False)
+        self.counts, self.offsets = (nn.Buffer(each, persistent=False) for each in (counts, offsets))
         self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
         self.one_hot_columns, self.one_hot_width = len(one_hot), int(counts[: len(one_hot)].sum())
         self.weight = None

@@ -68,7 +68,7 @@ class ColumnwiseEmbedding(nn.Module, ABC):
 
     @abstractmethod
     def encoding(self, planes: Buffer, workspace: Workspace) -> Encoding:
-        """The same, with features written to `planes`, and their derivative."""
+        """How the features of each column are written to `planes`, and their derivative."""
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member batch output"]:
         """The values of each numeric column in turn, followed by the columns that are kept."""
@@ -78,7 +78,7 @@ class ColumnwiseEmbedding(nn.Module, ABC):
         return torch.cat([(z + self.bias.unsqueeze(2)).transpose(1, 2).flatten(2), x[..., self.kept :]], 2)
 
     def operation(self, x: Buffer, workspace: Workspace) -> Operation:
-        """The same; the derivative is that of `Linear`, then that of the features."""
+        """The values of `forward`; the derivative is that of `Linear`, then that of the features."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         numbers, embedded, kept = self.numbers, self.numbers * self.width, self.kept
         like = x.values.new_empty(len(weight) * numbers, x.values.shape[1], 0)

@@ -54,7 +54,7 @@ class PeriodicFeatures(nn.Module):
         return torch.cat([x, elementwise(torch.cos, angles) * self.scale], 2)
 
     def operation(self, x: Buffer, workspace: Workspace) -> Operation:
-        """The same, and with s = √(2/count):
+        """The input and its features; with s = √(2/count):
 
         ∂L/∂b = −2πs Σ sin(2π(wx + b)) · ∂L/∂cos; ∂L/∂w the same times x; ∂L/∂x also from x itself.
         """
@@ -110,7 +110,7 @@ class PeriodicProjection(ColumnwiseEmbedding):
         return elementwise(torch.cos, angles.flatten(1, 2)).view(angles.shape)
 
     def encoding(self, planes: Buffer, workspace: Workspace) -> Encoding:
-        """The same; with the gradient g at the cosines:
+        """cos(2π(wx + b)); with the gradient g at the cosines:
 
         ∂L/∂b = −2π Σ sin(2π(wx + b)) · g; ∂L/∂w the same times x.
         """

@@ -125,7 +125,7 @@ class Activation(nn.Module):
         return self.operation_into(z if in_place else workspace.new(z.width), z, workspace)
 
     def operation_into(self, a: Buffer, z: Buffer, workspace: Workspace) -> Operation:
-        """The same, with the result and its derivative in `a`."""
+        """f(z) in `a`, in which its derivative is written, too."""
         parts, buffers = [], dict[str, Tensor]()
         for name, members in self.parts(workspace.members):
             function = (IN_PLACE | OUT_OF_PLACE)[name]
@@ -169,7 +169,7 @@ class ParametricActivation(Activation):
         return torch.lerp(z, super().forward(z), self.weight)
 
     def operation(self, z: Buffer, workspace: Workspace) -> Operation:
-        """The same; ∂L/∂α = Σ (f(z) − z) · ∂L/∂a, and δ = g + α(f′(z) · g − g) with g = ∂L/∂a."""
+        """z + α(f(z) − z); ∂L/∂α = Σ (f(z) − z) · ∂L/∂a, and δ = g + α(f′(z) · g − g) with g = ∂L/∂a."""
         [(alpha, grad_alpha)] = workspace.parameters_of(self, "weight")
         function, a = self.operation_into(workspace.new(z.width), z, workspace), workspace.new(z.width)
         f = function.output.values

@@ -1,9 +1,10 @@
 """Dropout, with masks of each member's own."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
-from jaxtyping import Float, Float64, Int64, Shaped, UInt8
+from jaxtyping import Float64, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
@@ -26,26 +27,22 @@ class Dropout(nn.Module):
         index: position of the layer in the network.
     """
 
-    dropped: Int64[Tensor, "member 1 1"]
-    scale: Float[Tensor, "member 1 1"]
-    threshold: UInt8[Tensor, "member 1 1"]
-    remainder: UInt8[Tensor, "member 1 1"]
-
     def __init__(self, rates: Sequence[float], seeds: Sequence[int], index: int = 0) -> None:
         super().__init__()
         self.seeds, self.index = list(seeds), index
         dropped = (torch.tensor(rates, dtype=torch.float64) * 2**16).round().clamp(max=255 * 2**8)
-        dropped = dropped.to(torch.int64).reshape(-1, 1, 1)
-        for name, values in {"dropped": dropped, **_decisions(dropped)}.items():
-            self.register_buffer(name, values, persistent=False)
+        buffer = partial(nn.Buffer, persistent=False)
+        self.dropped = buffer(dropped.to(torch.int64).reshape(-1, 1, 1))
+        self.scale, self.threshold, self.remainder = map(buffer, _decisions(self.dropped))
         self._generators: list[torch.Generator] = []
         self._masks: Masks | None = None
 
     def scale_rates(self, factors: Sequence[float] | Float64[Tensor, " member"], members: slice) -> None:
         """Sets the rates of some members to what they were at first, times factors of at most 1."""
         factor = torch.as_tensor(factors, dtype=torch.float64, device=self.dropped.device).reshape(-1, 1, 1)
-        for name, values in _decisions((self.dropped[members] * factor).round()).items():
-            getattr(self, name)[members] = values
+        decisions = _decisions((self.dropped[members] * factor).round())
+        for buffer, values in zip((self.scale, self.threshold, self.remainder), decisions, strict=True):
+            buffer[members] = values
 
     def forward(self, x: Input) -> Input:
         """Masks and rescales in training mode; returns the input otherwise."""
@@ -100,13 +97,10 @@ class Dropout(nn.Module):
         return self._masks.states()
 
 
-def _decisions(dropped: Shaped[Tensor, "member 1 1"]) -> dict[str, Shaped[Tensor, "member 1 1"]]:
-    """What decides which values are dropped, by the names of buffers, given how many of 2¹⁶ are."""
-    return {
-        "scale": 1 / (1 - dropped.double() / 2**16),
-        "threshold": (dropped // 2**8).to(torch.uint8),
-        "remainder": (dropped % 2**8).to(torch.uint8),
-    }
+def _decisions(dropped: Shaped[Tensor, "member 1 1"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale, threshold and remainder, which decide what is dropped, given how many of 2¹⁶ values are."""
+    scale = 1 / (1 - dropped.double() / 2**16)
+    return scale, (dropped // 2**8).to(torch.uint8), (dropped % 2**8).to(torch.uint8)
 
 
 class Masks:
@@ -133,7 +127,7 @@ class Masks:
         self._before: list[Tensor] = []
 
     def fill(self, steps: int) -> None:
-        """Writes the next mask, and may draw those of so many `steps`, this one included."""
+        """Writes the next mask, and may draw the masks of all `steps`, this one included."""
         if not self.unused:
             self._draw(min(steps, self._most))
         value_bits, row_bits = self.unused.pop()

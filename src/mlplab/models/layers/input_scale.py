@@ -25,7 +25,7 @@ class InputScale(nn.Module):
         return x * self.weight
 
     def operation(self, x: Buffer, workspace: Workspace) -> Operation:
-        """The same; ∂L/∂s = Σ x ∘ g (over the rows), and ∂L/∂x = s ∘ g, with the gradient g of the result."""
+        """x ∘ s; ∂L/∂s = Σ x ∘ g (over the rows), ∂L/∂x = s ∘ g, with the gradient g of the result."""
         [(scale, grad_scale)] = workspace.parameters_of(self, "weight")
         output = workspace.new(x.width)
 

@@ -21,7 +21,7 @@ class LayerNorm(nn.Module):
         return torch.addcmul(self.bias, normed, self.weight)
 
     def operation(self, z: Buffer, workspace: Workspace) -> Operation:
-        """The same; the derivative goes through mean and variance of each row."""
+        """γx̂ + β; the derivative goes through mean and variance of each row."""
         output, shape = workspace.new(z.width), (z.width,)
         (gamma, grad_gamma), (beta, grad_beta) = workspace.parameters_of(self, "weight", "bias")
         normed = mean = rstd = z.values

@@ -19,11 +19,6 @@ Tensors = dict[str, Tensor]
 class StackCallback:
     """Base class of the callbacks."""
 
-    @property
-    def acts_on_steps(self) -> bool:
-        """Whether it has an `on_step` of its own."""
-        return type(self).on_step is not StackCallback.on_step
-
     def on_start(self, stack: "StackTrainer") -> None:
         """Called when training starts; again when a smaller stack of the same runs goes on."""
 

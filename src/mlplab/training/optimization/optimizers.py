@@ -169,7 +169,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self.param_groups[0]["lr"] = self._factors[0, self._next].mean().item()
 
     def step_values(self, ahead: int = 0) -> StepValues:
-        """The values of the next step, or of one that is so many steps `ahead` of it."""
+        """The values of a step: the next one, or one that comes `ahead` steps later."""
         return self._step_values[self._next + ahead]
 
     def update(self, part: int, values: StepValues) -> None:

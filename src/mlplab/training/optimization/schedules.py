@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float32, Float64
@@ -111,6 +111,11 @@ def _regularization(schedule: config.Schedule, progress: Done) -> Done:
     return (1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2
 
 
+def average_share(number: Any) -> Any:
+    """The share of the weights after a step in their average, by the number of the step."""
+    return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
+
+
 def step_values(factors: StepFactors, before: int, weights: Tensor) -> list[StepValues]:
     """The values of an epoch's steps.
 
@@ -120,8 +125,10 @@ def step_values(factors: StepFactors, before: int, weights: Tensor) -> list[Step
         weights: what the values are for; its kernels read the number and tensors of rates in float32.
     """
     numbers = torch.arange(before + 1, before + 1 + factors.shape[1])
-    shares = (AVERAGE_EXPONENT + 1) / (numbers.double() + AVERAGE_EXPONENT)
     if weights.device.type not in TENSOR_DEVICES:
-        return [*map(StepValues, numbers.float(), shares.tolist(), *factors.tolist())]
-    columns = numbers.float(), shares.to(weights.dtype), factors[0].float(), *factors[1:]
+        # Of numbers, whose quotients are rounded once; torch multiplies by the reciprocal.
+        shares = map(average_share, numbers.tolist())
+        return [*map(StepValues, numbers.float(), shares, *factors.tolist())]
+    shares = average_share(numbers.double()).to(weights.dtype)
+    columns = numbers.float(), shares, factors[0].float(), *factors[1:]
     return [*map(StepValues, *(values.to(weights.device, non_blocking=True) for values in columns))]

@@ -14,10 +14,10 @@ Predicted = Float64[np.ndarray, "row output"]
 """Values of targets in their own units, the probability of each class, or quantiles of a target."""
 
 HeldOut = Float64[np.ndarray, "_ output"]
-"""The same, for the rows that a member holds out."""
+"""Predictions for the rows that a member holds out."""
 
 OfMembers = Float64[np.ndarray, "member row output"]
-"""The same of each member."""
+"""Predictions of each member."""
 
 
 def weighted_mean(values: OfMembers, weights: Float64[np.ndarray, " member"]) -> Predicted:

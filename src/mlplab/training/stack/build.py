@@ -96,10 +96,9 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
     """How training is divided into blocks; None if the Trainer has to make each step."""
     wanted, body, rows = run.trainer.block, network.body, datamodule.batch_size
     is_plain = isinstance(body, BackpropagationModule) and body.written_out
-    if wanted == 1 or not is_plain:
-        return None
     callbacks = run.callbacks.added.values()
-    if run.trainer.fast_dev_run or any(has_step_hooks(added.class_path) for added in callbacks):
+    is_watched = run.trainer.fast_dev_run or any(has_step_hooks(added.class_path) for added in callbacks)
+    if wanted == 1 or not is_plain or is_watched:
         return None
     step_bytes = len(datamodule.seeds) * rows * (datamodule.x[0].nbytes + datamodule.y[0].nbytes)
     steps = max(1, BLOCK_BYTES // step_bytes) if wanted == "auto" else wanted
