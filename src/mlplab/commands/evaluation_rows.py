@@ -28,6 +28,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.evaluation import Evaluation
 from mlplab.training.scoring.losses import build_loss
+from mlplab.training.scoring.mean_predictions import Predicted
 from mlplab.training.scoring.scores import Scores, all_scores
 
 NewRows = str | pl.DataFrame
@@ -71,10 +72,7 @@ class EvaluationRows:
         return np.array_equal(self.row_numbers, other.row_numbers) and np.array_equal(self.y, other.y)
 
     def scores(
-        self,
-        model: Ensemble | TrainedRun,
-        predicted: Float64[np.ndarray, "row output"],
-        known: Scores | None = None,
+        self, model: Ensemble | TrainedRun, predicted: Predicted, known: Scores | None = None
     ) -> Scores:
         """The scores of a model's predictions, and of its intervals, if it has any.
 

@@ -5,10 +5,9 @@ Fisher, Rudin and Dominici 2019).
 """
 
 import numpy as np
-from jaxtyping import Float
 
 from mlplab.console import counted_lines
-from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.ensemble import Ensemble, Features
 from mlplab.runs.trained.greedy_selection import Error
 
 MAX_ROWS, MIN_ROWS = 10_000, 200
@@ -32,7 +31,7 @@ def affordable(rows: int, columns: int, weights: int) -> tuple[int, int]:
 
 
 def permutation_importance(
-    ensemble: Ensemble, x: Float[np.ndarray, "row feature"], error: Error, repeats: int
+    ensemble: Ensemble, x: Features, error: Error, repeats: int
 ) -> tuple[float, list[tuple[str, float, float]]]:
     """The error of predictions, and the importance of each column for it, the highest first.
 
@@ -48,7 +47,7 @@ def permutation_importance(
         UserError: if a prediction is not finite.
     """
 
-    def error_on(x: Float[np.ndarray, "row feature"]) -> float:
+    def error_on(x: Features) -> float:
         return error(ensemble.predict_features(x)[0], ensemble.threshold)
 
     source, base = np.random.default_rng(ensemble.config[0].seed), error_on(x)
