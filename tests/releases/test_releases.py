@@ -75,12 +75,12 @@ def next_release(tmp_path: Path) -> Callable[..., Ended]:
         ("src/mlplab/runs/versions.py", f'VERSION = "{VERSION}"', f'VERSION = "{NEXT}"'),
         (
             "src/mlplab/runs/versions.py",
-            "CONVERSIONS: Sequence[Conversion] = (",
+            "CONVERSIONS: dict[str, Callable[[Content], None]] = {",
             "def to_next(content: Content) -> None:\n"
             "    if config := content.get('config'):\n"
             "        config['threshold_score'] = config.pop('threshold_metric')\n"
             "        config['note'] = 'old'\n\n\n"
-            f"CONVERSIONS: Sequence[Conversion] = (Conversion('{NEXT}', to_next), ",
+            f"CONVERSIONS: dict[str, Callable[[Content], None]] = {{'{NEXT}': to_next, ",
         ),
     ):
         path = tree / name

@@ -31,9 +31,7 @@ class FinishedSweep:
         frame: the rows, if they are a frame in memory.
     """
 
-    def __init__(
-        self, folder: Path, frame: pl.DataFrame | None = None, *, is_temporary: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, frame: pl.DataFrame | None = None, is_temporary: bool = False) -> None:
         """The sweep in a folder; one that is temporary is removed with this object and its best run."""
         self.folder, self.frame, self.is_temporary = folder, frame, is_temporary
         if is_temporary:

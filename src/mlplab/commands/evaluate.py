@@ -4,11 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
 
+from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
 from mlplab.commands.importance import Importance, compute_importance, write_importance
 from mlplab.config.metrics import network_name
@@ -92,35 +92,20 @@ def _mean(scores: Sequence[Scores]) -> Scores:
     return {name: float(np.mean([others[name] for others in scores])) for name in names}
 
 
-def evaluate(
-    run: Path,
-    path: str | None = None,
-    *,
-    runs: str | int = "best",
-    training_rows: Literal["exclude", "include"] = "exclude",
-    importance: bool = False,
-) -> EvaluationResult:
+def evaluate(options: Evaluate) -> EvaluationResult:
     """Evaluates runs and their ensemble; of a folder, writes `evaluation.json` to it.
 
     On a run's own test rows, the scores equal the test scores reported at the end of training, bit for bit if
-    that was on a CPU.
-
-    Args:
-        run: the folder of a run or a sweep, or the file of a chosen ensemble.
-        path: a CSV or Parquet file with the target; None: the runs' own test rows.
-        runs: which runs of a sweep, as in `load_runs`.
-        training_rows: whether to keep rows of the file that were in training or validation.
-        importance: whether to compute which columns matter, too; of a folder, writes `importance.json` and a
-            figure.
+    that was on a CPU. With `importance`, also writes `importance.json` and a figure to a folder.
 
     Raises:
         UserError: if there is no finished run, if the data do not match the network's columns or have
             changed, if all rows were in training or validation, or for the importance of different test rows.
     """
+    run, include = Path(options.run), options.training_rows == "include"
     with progress_lines(log.info, lambda: f"loading {run}"):
-        ensemble = load_runs(run, runs)
-    include = training_rows == "include"
-    result = score(ensemble, DataCache(), path, include=include, importance=importance)
+        ensemble = load_runs(run, options.runs)
+    result = score(ensemble, DataCache(), options.data_path, include=include, importance=options.importance)
     if run.is_dir():
         write_json(run / EVALUATION_FILE, result.plain())
         if result.importance:

@@ -28,6 +28,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.evaluation import Evaluation
 from mlplab.training.scoring.losses import build_loss
+from mlplab.training.scoring.mean_predictions import Predicted
 from mlplab.training.scoring.scores import Scores, all_scores
 
 NewRows = str | pl.DataFrame
@@ -71,10 +72,7 @@ class EvaluationRows:
         return np.array_equal(self.row_numbers, other.row_numbers) and np.array_equal(self.y, other.y)
 
     def scores(
-        self,
-        model: Ensemble | TrainedRun,
-        predicted: Float64[np.ndarray, "row output"],
-        known: Scores | None = None,
+        self, model: Ensemble | TrainedRun, predicted: Predicted, known: Scores | None = None
     ) -> Scores:
         """The scores of a model's predictions, and of its intervals, if it has any.
 
@@ -90,10 +88,8 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
         return rows.scores(ensemble, ensemble.predict_features(rows.x)[0])
     x, y, every = torch.from_numpy(rows.x), torch.from_numpy(rows.y), torch.arange(len(rows.y))
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
-    imputed = run.network.preprocessing.impute(x.unsqueeze(0))[0]
-    loader = Loader(
-        imputed, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight
-    )
+    x = run.network.preprocessing.impute(x.unsqueeze(0))[0]
+    loader = Loader(x, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight)
     evaluation = Evaluation(build_loss([run.config.loss]), [len(y)], run.schema, [run.threshold])
     values, predicted = evaluation.score(run.network, loader)
     return rows.scores(run, predicted[0, : len(y)], {name: value.item() for name, value in values.items()})

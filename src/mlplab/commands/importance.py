@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import metrics_of
-from mlplab.console import counted_lines, print_line
+from mlplab.console import print_line
 from mlplab.errors import refusal
 from mlplab.files import write_json
 from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
@@ -106,8 +106,7 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
     weight = None if first.weight is None else first.weight[rows]
     metric, *_ = metrics_of(schema.classes, ensemble.quantiles)
     error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)
-    with counted_lines("importance", f"of {len(schema.inputs):,} columns") as counter:
-        base, columns = permutation_importance(ensemble, first.x[rows], error, repeats, counter)
+    base, columns = permutation_importance(ensemble, first.x[rows], error, repeats)
     return Importance(
         source=first.source,
         part=part,

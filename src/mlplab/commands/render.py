@@ -59,12 +59,11 @@ def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]
     predicted = [sum(column) for column in zip(*confusion, strict=True)]
     for number, (label, row) in enumerate(zip(classes, confusion, strict=True)):
         support = sum(row)
-        rates = (row[number] / total if total else math.nan for total in (predicted[number], support))
+        shares = (row[number] / total if total else math.nan for total in (predicted[number], support))
+        rates = (format_score(share, "accuracy") for share in shares)
         counts = [*(row if numbers else ()), support]
         shown = [f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}" for count in counts]
-        table.add_row(
-            Text(label), *shown[:-1], *(format_score(rate, "accuracy") for rate in rates), shown[-1]
-        )
+        table.add_row(Text(label), *shown[:-1], *rates, shown[-1])
     return table
 
 

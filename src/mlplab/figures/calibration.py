@@ -68,7 +68,7 @@ def _shares(points: pl.DataFrame, x: str, y: str, **words: Any) -> Figure:
     series = by_series("model", points["model"].unique(maintain_order=True).to_list())
     dots = base.mark_point(size=50, filled=True, opacity=1)
     return framed(
-        *(diagonal(0.0, 1.0), base.mark_line().encode(series["color"]), dots.encode(**series)),
+        *(diagonal(), base.mark_line().encode(series["color"]), dots.encode(**series)),
         description=f"{y} over {x}; on the diagonal, the two are equal",
         size=(HEIGHT, HEIGHT),
         **words,

@@ -105,9 +105,7 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
     if not roc:
         return None
     of = f" of '{scored.classes[1]}'" if is_binary else ""
-    left = _lines(
-        roc, "false positive rate", "true positive rate", diagonal(0.0, 1.0), area="AUC", steps=False
-    )
+    left = _lines(roc, "false positive rate", "true positive rate", diagonal(), area="AUC", steps=False)
     title, rules = alt.Title(f"Precision and recall{of}", subtitle="each class against the others"), []
     if is_binary:
         rate = float(np.average(scored.actual, weights=weight))

@@ -55,9 +55,7 @@ def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
     x = _x(curves.values())
     lines = alt.Chart(rows_of(_rows("curve", curves))).mark_line(strokeWidth=1.8)
     lines = lines.encode(x, _y(title, curves.values()), **series)
-    subtitle = (
-        f"{' and '.join(curves)} of each epoch" if others else "of each epoch; of an ensemble, the mean"
-    )
+    subtitle = f"{' and '.join(curves)} of each epoch" if others else "of each epoch; of ensembles, the mean"
     marks = []
     if best_epoch is not None:
         subtitle += f"; dashed: the best epoch, {best_epoch}"

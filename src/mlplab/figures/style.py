@@ -130,7 +130,7 @@ def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any
     return {"color": alt.Color(f"{field}:N", **same), mark: other(f"{field}:N", **same)}
 
 
-def diagonal(low: float, high: float) -> alt.Chart:
+def diagonal(low: float = 0.0, high: float = 1.0) -> alt.Chart:
     """A line on which two quantities are equal."""
     line = chart_of(a=[low, high]).mark_line(color=REFERENCE, strokeDash=[5, 4])
     return line.encode(x="a:Q", y="a:Q")

@@ -1,6 +1,7 @@
 """Draws the figures of a trained run: into its folder, and for TensorBoard."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,21 +81,12 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
         title = BASELINES[names][beside]
         predictions[title] = ensemble.points(models.predict(beside, table.x, rows))
     actual = y.astype(np.int64) if schema.classes else y
+    of_rows = partial(ScoredRows, rows=rows + 1, total=total, weight=weight[rows], classes=schema.classes)
     scored = list[ScoredRows]()
     for k, target in enumerate(schema.targets[:MOST_TARGETS]):
         of_target = {model: each if schema.classes else each[:, k] for model, each in predictions.items()}
-        scored.append(
-            ScoredRows(
-                target=target,
-                rows=rows + 1,
-                total=total,
-                weight=weight[rows],
-                actual=actual[:, k],
-                predictions=of_target,
-                classes=schema.classes,
-                threshold=run.threshold,
-            )
-        )
+        of_rows_and_target = partial(of_rows, target=target, actual=actual[:, k], threshold=run.threshold)
+        scored.append(of_rows_and_target(predictions=of_target))
     first = scored[0]
     charts: dict[str, Figure | None]
     if schema.classes:

@@ -65,9 +65,7 @@ def column_names(
     names += [f"{QUANTILE}_{level:g}" for level in quantiles]
     unused = unused_names([*names, *spread], known)
     each = targets if len(targets) > 1 else [""]
-    limits = [
-        side + target + end for end, target, side in product(_ends(intervals), each, ("lower", "upper"))
-    ]
+    limits = [side + of + end for end, of, side in product(_ends(intervals), each, ("lower", "upper"))]
     of_sets = unused_names([f"set{end}" for end in _ends(sets)], known)
     return ColumnNames(unused[: len(names)], unused[len(names) :], unused_names(limits, known), of_sets)
 

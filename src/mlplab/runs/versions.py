@@ -1,13 +1,12 @@
 """Versions of mlplab that wrote runs, and how what they wrote is read today. Imports no torch.
 
 What a release wrote is read by all later ones with the same major version. A release that renames or adds a
-key, a column's property or a tensor adds a `Conversion`, and its own example to `tests/releases` (see
+key, a column's property or a tensor adds a conversion, and its own example to `tests/releases` (see
 docs/releasing.md). Earlier releases refuse what has a key or an entry that they do not know, because
 predictions may depend on it.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
@@ -22,19 +21,6 @@ Content = Plain
 """What is known of a run: its `config`, `schema`, `state` (tensors), `metrics`; or a part of these."""
 
 
-class Conversion(NamedTuple):
-    """What a release reads otherwise than the releases before it.
-
-    Args:
-        version: of that release.
-        convert: changes what an earlier release wrote, in place. It must do without any part of the content:
-            commands that do not predict read the configuration and the schema alone.
-    """
-
-    version: str
-    convert: Callable[[Content], None]
-
-
 def _to_1_1(content: Content) -> None:
     """Rows in training and validation have keys apart, and chance is counted; neither is known of them."""
     for rows in content.get("seen", ()):
@@ -42,8 +28,11 @@ def _to_1_1(content: Content) -> None:
         rows |= {"train": keys, "val": keys[:0], "by_chance": keys.new_zeros(2)}
 
 
-CONVERSIONS: Sequence[Conversion] = (Conversion("1.1", _to_1_1),)
-"""In the order of the releases."""
+CONVERSIONS: dict[str, Callable[[Content], None]] = {"1.1": _to_1_1}
+"""What changes, in place, the content that releases before this one wrote; in the order of the releases.
+
+Each must do without any part of the content: commands that do not predict read the configuration and the
+schema alone."""
 
 
 def check_readable(version: str, where: str) -> None:
@@ -72,9 +61,9 @@ def check_resumable(version: str, where: str) -> None:
 
 def converted(content: Content, version: str) -> Content:
     """What an earlier version wrote, as this one would have written it; changed in place."""
-    for conversion in CONVERSIONS:
-        if numbers(version) < numbers(conversion.version):
-            conversion.convert(content)
+    for release, convert in CONVERSIONS.items():
+        if numbers(version) < numbers(release):
+            convert(content)
     return content
 
 
@@ -86,7 +75,6 @@ def unreadable(fault: Fault, version: str) -> UserError:
     return refusal(f"{what}: {fault.what}", fault.where, f"use mlplab {version}")
 
 
-def numbers(version: str) -> tuple[int, int]:
+def numbers(version: str) -> tuple[int, ...]:
     """Major and minor version."""
-    major, minor = version.split(".")
-    return int(major), int(minor)
+    return tuple(map(int, version.split(".")))

@@ -86,15 +86,13 @@ def check_runs(
             check_finished(Path(init_from), "init_from")
         cache.data(run.config)
 
-    composed, refused = sift((run for run in runs if isinstance(run, ComposedRun)), key, check)
+    valid, refused = sift((run for run in runs if isinstance(run, ComposedRun)), key, check)
     refused = [*(run for run in runs if isinstance(run, RefusedRun)), *refused]
-    if not composed:
+    if not valid:
         raise refused[0].error
-    accepted = [
-        PlannedRun(resolved(run.config, cache, run.folder, alone=alone), run.folder) for run in composed
-    ]
-    check_same_loss(accepted)
-    return accepted, refused
+    planned = [PlannedRun(resolved(run.config, cache, run.folder, alone=alone), run.folder) for run in valid]
+    check_same_loss(planned)
+    return planned, refused
 
 
 def check_same_loss(runs: Sequence[ComposedRun] | Sequence[PlannedRun]) -> None:

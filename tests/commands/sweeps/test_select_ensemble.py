@@ -12,6 +12,7 @@ from commands.mistakes import Mistake, assert_refused, each
 from support import SMALL, Ended, train_into
 
 import mlplab
+from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.config.metrics import sign_of
@@ -108,7 +109,7 @@ def test_the_validation_metric_that_the_runs_monitor_chooses(
     error = "log_loss" if "data.function=moons" in kind else "rmse"
     assert choice.result.runs[0][error] == metrics[int(best)][f"test/{error}"]
     assert choice.result.rows == len(data.split.test)
-    assert evaluate(choice.file).ensemble == choice.result.ensemble
+    assert evaluate(Evaluate(run=str(choice.file))).ensemble == choice.result.ensemble
 
 
 def test_thresholds_decide_the_choice_and_its_scores(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tm
         shutil.move(tmp_path / f"b{members}/0", tmp_path / f"a/of{members}")
     choice = select_ensemble(tmp_path / "a", 4)
     assert choice.chosen <= choice.best * (1 + 1e-12)
-    scores = evaluate(tmp_path / "a", runs="all")
+    scores = evaluate(Evaluate(run=str(tmp_path / "a"), runs="all"))
     assert scores.model.networks == 9
     assert "loss" not in scores.models()["runs/"][1]
 

@@ -10,6 +10,7 @@ import torch
 from support import SMALL, train_into
 
 import mlplab
+from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.runs.trained import ensemble, run_stack
@@ -112,7 +113,7 @@ def test_runs_weigh_alike_and_members_by_their_weights(
 def test_the_weighted_mean_prediction_is_evaluated(tmp_path: Path) -> None:
     [trained] = train_into(tmp_path, [*SMALL, "ensemble=2", "model.activation=relu"])
     for weights, same in (([0.5, 0.5], True), ([0.3, 0.7], False)):
-        [scores] = evaluate(weighted(tmp_path / "0", weights)).runs
+        [scores] = evaluate(Evaluate(run=str(weighted(tmp_path / "0", weights)))).runs
         assert all((scores[name] == trained[f"test/{name}"]) == same for name in ("rmse", "mae", "r2"))
 
 

@@ -12,6 +12,7 @@ import pytest
 from support import SMALL, train_into, write_config
 
 import mlplab
+from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.errors import UserError
@@ -143,7 +144,7 @@ def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
     other = synthetic.draw("friedman1", rows=50, features=None, noise=1.0, seed=9)
     other.write_csv(tmp_path / "other.csv")
     y = other["target"].to_numpy()
-    report = evaluate(sweep, str(tmp_path / "other.csv"))
+    report = evaluate(Evaluate.model_validate({"run": str(sweep), "data.path": str(tmp_path / "other.csv")}))
     predictions = [mlplab.load(sweep / str(index)).predict(other) for index in range(2)]
     for scores, predicted in zip(report.runs, predictions, strict=True):
         assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - y) ** 2)), rel=1e-6)

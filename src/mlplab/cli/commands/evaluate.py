@@ -46,8 +46,7 @@ def main(words: Sequence[str]) -> None:
     if arguments.select:
         print_choice(select_ensemble(Path(arguments.run), arguments.select), console)
         return
-    options = arguments.model_dump(exclude={"run", "data_path", "select"})
-    result = evaluate(Path(arguments.run), arguments.data_path, **options)
+    result = evaluate(arguments)
     print_line(console, f"{result.source}: {result.rows} rows")
     titles = {"all": "all rows, not a test", "unchecked": "all rows, perhaps not a test"}
     console.print(score_table(dict(result.models().values()), titles.get(result.part, "test")))

@@ -39,9 +39,7 @@ class Baselines:
             networks together learn from both.
     """
 
-    def __init__(
-        self, data: TrainingData, names: Sequence[str], threads: int, *, refit: bool = False
-    ) -> None:
+    def __init__(self, data: TrainingData, names: Sequence[str], threads: int, refit: bool = False) -> None:
         self.threads, self.classes, self.quantiles = threads, data.classes, data.quantiles
         self._test_scores: dict[str, Scores] = {}
         with threadpool_limits(threads), _quiet_products():

@@ -22,9 +22,7 @@ def short_keys(keys: Sequence[str]) -> list[str]:
     def short(key: str) -> str:
         parts = key.split(".")
         ends = [".".join(parts[start:]) for start in reversed(range(len(parts)))]
-        return next(
-            (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in named) == 1), key
-        )
+        return next((end for end in ends if sum(f".{name}".endswith(f".{end}") for name in named) == 1), key)
 
     return [short(key) for key in named]
 

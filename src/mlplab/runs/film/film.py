@@ -14,9 +14,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from mlplab import config
 from mlplab.data.batches.loader import Batch
-from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.files import Plain
 from mlplab.models import MLP
@@ -50,10 +48,10 @@ def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain
         frames: what was copied while each of the networks trained: `[frame, …]`.
     """
     run, members = stack.runs[index], stack.members(index)
-    scene, configs = Scene(run.data, run.config), member_configs(run.config)
+    scene = Scene(run.data, run.config)
     networks = [
-        _FilmedNetwork(stack, member, section, data, scene, of_member).plain()
-        for member, section, data, of_member in zip(members, configs, run.data.members, frames, strict=True)
+        _FilmedNetwork(stack, member, number, scene, of_member).plain()
+        for number, (member, of_member) in enumerate(zip(members, frames, strict=True))
     ]
     return scene.plain() | {"networks": networks}
 
@@ -62,7 +60,7 @@ class _FilmedNetwork:
     """What the page shows of a member.
 
     Args:
-        section: the configuration of the member.
+        number: that of the network in its run.
         frames: what was copied while it trained.
 
     Attributes:
@@ -71,16 +69,8 @@ class _FilmedNetwork:
         recorded: what was copied while it trained, but for the last frame.
     """
 
-    def __init__(
-        self,
-        stack: StackTrainer,
-        member: int,
-        section: config.ResolvedConfig,
-        data: RunData,
-        scene: Scene,
-        frames: Tensors,
-    ) -> None:
-        module = stack.module
+    def __init__(self, stack: StackTrainer, member: int, number: int, scene: Scene, frames: Tensors) -> None:
+        module, section, data = stack.module, member_configs(scene.run)[number], scene.data.members[number]
         epochs = int(module.members.epochs[member]) + (member in module.members.diverged)
         end = min(epochs * module.progress.steps, stack.trainer.global_step)
         steps = [step for step in frames["step"].tolist() if step < end]

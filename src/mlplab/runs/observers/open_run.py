@@ -130,7 +130,7 @@ class OpenRun(WatchedRun):
         self, metrics: Metrics, weights: Mapping[int, float], network: Tensors, state: StackState | None
     ) -> None:
         """Writes the last checkpoint, with the state from which training can go on, if there is one."""
-        content = self.trained(metrics["epochs"], metrics, weights, network).common_content()
+        content = self.trained(metrics["epochs"], metrics, weights, network).content()
         checkpoint.save(self.files.last, content | ({"training": state.plain()} if state else {}))
 
     def _publish(self, trained: TrainedRun) -> None:

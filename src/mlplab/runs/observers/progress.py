@@ -81,9 +81,8 @@ class TrainingProgress(Observer):
 
     def on_start(self, stack: StackTrainer) -> None:
         """Shows the bar."""
-        self.bar.update(
-            self.task, total=stack.module.progress.max_epochs * stack.module.progress.steps, ended=False
-        )
+        progress = stack.module.progress
+        self.bar.update(self.task, total=progress.max_epochs * progress.steps, ended=False)
         self.bar.start_task(self.task)
         self.bar.start()
 

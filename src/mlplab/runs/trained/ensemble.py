@@ -25,6 +25,8 @@ from mlplab.training.scoring.mean_predictions import OfMembers, Predicted, weigh
 BLOCK_VALUES = 2**21
 """The most predictions of members in memory at a time: 16 MiB."""
 
+Features = Float[np.ndarray, "row feature"]
+
 MeanAndSpread = tuple[Predicted, Spread]
 """The targets in their own units, the probability of each class, or quantiles; and the columns of spread."""
 
@@ -138,9 +140,7 @@ class Ensemble:
             *([] if spread is None else map(pl.Series, names.spread, spread.T)),
         ]
 
-    def points(
-        self, predicted: Float64[np.ndarray, "*row output"]
-    ) -> Float64[np.ndarray, "*row target_or_class"]:
+    def points(self, predicted: Float64[np.ndarray, "*row output"]) -> Float64[np.ndarray, "*row point"]:
         """The predictions of targets: those themselves, or the median of their quantiles."""
         return median_of(predicted, self.quantiles) if self.quantiles else predicted
 
@@ -223,11 +223,7 @@ class Ensemble:
         transformer.warn()
 
     def predict_features(
-        self,
-        x: Float[np.ndarray, "row feature"],
-        *,
-        with_spread: bool = False,
-        rows_before: int | None = None,
+        self, x: Features, *, with_spread: bool = False, rows_before: int | None = None
     ) -> MeanAndSpread:
         """Mean predictions of rows of features; the spread has no columns if it is not requested.
 

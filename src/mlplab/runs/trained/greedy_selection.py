@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float64
 
 from mlplab.config.metrics import sign_of
+from mlplab.conformal.intervals import Levels, Y
+from mlplab.runs.baselines.training_data import Weights
 from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.scores import Task, scores
 
@@ -37,13 +38,7 @@ def greedy_selection(
     return chosen
 
 
-def error_of(
-    metric: str,
-    y: Float64[np.ndarray, "row target"],
-    weight: Float64[np.ndarray, " row"] | None,
-    classes: int,
-    quantiles: Sequence[float] = (),
-) -> Error:
+def error_of(metric: str, y: Y, weight: Weights, classes: int, quantiles: Levels = ()) -> Error:
     """The error of predictions for rows: a metric of `scores`, or `STANDARDISED_RMSE`.
 
     Where high values are good, it is the negative metric. Errors of regression and the log loss are convex,

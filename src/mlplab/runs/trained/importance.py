@@ -4,12 +4,10 @@ It is how much worse predictions become when the cells of a column are shuffled 
 Fisher, Rudin and Dominici 2019).
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from jaxtyping import Float
 
-from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.console import counted_lines
+from mlplab.runs.trained.ensemble import Ensemble, Features
 from mlplab.runs.trained.greedy_selection import Error
 
 MAX_ROWS, MIN_ROWS = 10_000, 200
@@ -33,11 +31,7 @@ def affordable(rows: int, columns: int, weights: int) -> tuple[int, int]:
 
 
 def permutation_importance(
-    ensemble: Ensemble,
-    x: Float[np.ndarray, "row feature"],
-    error: Error,
-    repeats: int,
-    count: Callable[[int], None],
+    ensemble: Ensemble, x: Features, error: Error, repeats: int
 ) -> tuple[float, list[tuple[str, float, float]]]:
     """The error of predictions, and the importance of each column for it, the highest first.
 
@@ -48,24 +42,24 @@ def permutation_importance(
 
     Args:
         repeats: how often each column is shuffled.
-        count: is called with the number of columns so far.
 
     Raises:
         UserError: if a prediction is not finite.
     """
 
-    def error_on(x: Float[np.ndarray, "row feature"]) -> float:
+    def error_on(x: Features) -> float:
         return error(ensemble.predict_features(x)[0], ensemble.threshold)
 
     source, base = np.random.default_rng(ensemble.config[0].seed), error_on(x)
     orders = [source.permutation(len(x)) for _ in range(repeats)]
-    importances = []
-    for name, cells in zip(ensemble.schema.names, ensemble.schema.feature_slices, strict=True):
-        increases = []
-        for order in orders:
-            shuffled = x.copy()
-            shuffled[:, cells] = x[order, cells]
-            increases.append(error_on(shuffled) - base)
-        importances.append((name, float(np.mean(increases)), float(np.std(increases, ddof=1))))
-        count(len(importances))
+    schema, importances = ensemble.schema, list[tuple[str, float, float]]()
+    with counted_lines("importance", f"of {len(schema.inputs):,} columns") as count:
+        for name, cells in zip(schema.names, schema.feature_slices, strict=True):
+            increases = []
+            for order in orders:
+                shuffled = x.copy()
+                shuffled[:, cells] = x[order, cells]
+                increases.append(error_on(shuffled) - base)
+            importances.append((name, float(np.mean(increases)), float(np.std(increases, ddof=1))))
+            count(len(importances))
     return base, sorted(importances, key=lambda importance: -importance[1])

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mlplab.config.types import read_levels
+from mlplab.conformal.intervals import Levels
 from mlplab.conformal.quantiles import interval_levels
 from mlplab.console import plural
 from mlplab.errors import listed, refusal
@@ -26,9 +27,7 @@ def levels_given(key: str, value: AnyLevels | None) -> tuple[float, ...]:
         raise refusal(str(error), f"{key}={value}") from error
 
 
-def check_levels(
-    runs: Iterable[TrainedRun], intervals: Sequence[float] = (), sets: Sequence[float] = ()
-) -> None:
+def check_levels(runs: Iterable[TrainedRun], intervals: Levels = (), sets: Levels = ()) -> None:
     """Checks that runs have intervals and sets of these levels.
 
     Raises:

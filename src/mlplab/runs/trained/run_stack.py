@@ -5,7 +5,7 @@ from threading import Lock
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from mlplab.config import ResolvedModel
@@ -13,6 +13,7 @@ from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.models import Network
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.scoring.mean_predictions import OfMembers
 
 MEMBERS_AT_ONCE = 16
 """The most members of a forward pass, which bounds the memory of the network."""
@@ -46,7 +47,7 @@ class RunStack:
         """For pickle, which cannot copy the lock."""
         return RunStack, (self.runs,)
 
-    def __call__(self, x: Float[np.ndarray, "row feature"]) -> Float64[np.ndarray, "member row output"]:
+    def __call__(self, x: Float[np.ndarray, "row feature"]) -> OfMembers:
         """Each member's predictions of rows of features, computed by the schema; NaN is a missing value."""
         rows = _padded(torch.from_numpy(x))
         with self._lock, torch.inference_mode():
@@ -64,9 +65,7 @@ class RunStack:
         return self._network(self._members)
 
 
-def _predicted(
-    network: Network, rows: Float[Tensor, "row feature"]
-) -> Float64[np.ndarray, "member row output"]:
+def _predicted(network: Network, rows: Float[Tensor, "row feature"]) -> OfMembers:
     """The predictions of a network, block by block of rows."""
     members = len(network.preprocessing.impute_value)
     at_once = ROWS_AT_ONCE // members // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE

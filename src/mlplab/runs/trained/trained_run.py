@@ -133,8 +133,8 @@ class TrainedRun:
         if not all(tensor.isfinite().all() for tensor in self.state.values()):
             raise self._refused("contains weights that are not finite")
 
-    def common_content(self) -> Plain:
-        """What all checkpoints of a run hold."""
+    def content(self, *, seen: bool = True) -> Plain:
+        """What its checkpoint holds: all that predictions need; with the rows seen, if they are known."""
         return {
             "epoch": self.epoch,
             "metrics": self.metrics,
@@ -143,12 +143,9 @@ class TrainedRun:
             "table": self.table,
             "member_weights": dict(self.weights),
             "state": self.state,
+            "residuals": [tensors(of_target.arrays()) for of_target in self.residuals],
+            **(seen_entry(self.seen) if seen else {}),
         }
-
-    def content(self, *, seen: bool = True) -> Plain:
-        """What a `best.ckpt` holds: all that predictions need; with the rows seen, if they are known."""
-        residuals = {"residuals": [tensors(of_target.arrays()) for of_target in self.residuals]}
-        return self.common_content() | residuals | (seen_entry(self.seen) if seen else {})
 
     def _refused(self, what: str, remedy: str = "train again") -> UserError:
         return refusal(what, self.folder / BEST, remedy)
