@@ -12,6 +12,7 @@ from mlplab.config.types import (
     Count,
     Fraction,
     FractionOrZero,
+    Mark,
     NotNegative,
     OrAuto,
     Positive,
@@ -179,7 +180,7 @@ class _Table(Section, Generic[A]):
 
     batch_size: OrAuto[Count | None, A]
     class_weights: ClassWeights
-    split: Split
+    split: Annotated[Split, Mark.PER_MEMBER]
 
 
 class BundledData(_Table[A]):
@@ -217,7 +218,7 @@ class CsvData(UserTable[A]):
 
     name: Literal["csv"]
     path: Text
-    memory_gib: Positive | None
+    memory_gib: Annotated[Positive | None, Mark.COSMETIC, Mark.MAY_CHANGE]
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
     quote: Annotated[str, Field(max_length=1)] | None
     decimal: Literal[".", ","] | None
@@ -229,7 +230,7 @@ class FrameData(UserTable[A]):
     """A frame in memory, which only Python can pass. `auto` stands for the fingerprint of its rows."""
 
     name: Literal["frame"]
-    fingerprint: OrAuto[Text, A]
+    fingerprint: Annotated[OrAuto[Text, A], Mark.PER_MEMBER]
 
 
 class SyntheticData(_Table[A]):

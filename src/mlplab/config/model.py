@@ -11,6 +11,7 @@ from mlplab.config.types import (
     A,
     ClassSection,
     Count,
+    Mark,
     NotNegativeCount,
     OrAuto,
     Rate,
@@ -60,8 +61,8 @@ class Mlp(Section, Generic[A]):
     piecewise_linear_bins: OrAuto[Bins, A] = 0
     piecewise_linear_width: OrAuto[Count, A] = 16
     hidden: OrAuto[list[Count], A]
-    activation: OrAuto[Activations, A]
-    dropout: OrAuto[Rate, A]
+    activation: Annotated[OrAuto[Activations, A], Mark.PER_MEMBER]
+    dropout: Annotated[OrAuto[Rate, A], Mark.PER_MEMBER]
     norm: Literal["none", "layer"]
     residual: bool
     linear_path: OrAuto[bool, A] = False

@@ -6,10 +6,12 @@ from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from mlplab.config.dotted_keys import is_one_of
 from mlplab.config.run import ResolvedConfig, TrainConfig
 from mlplab.config.sweep import Launcher, Sweep
-from mlplab.config.types import GIVEN, A
+from mlplab.config.types import GIVEN, A, Mark
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 
@@ -117,10 +119,10 @@ def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
 
 def _walk(
     section: type[BaseModel], prefix: str = "", options: tuple[str, ...] = ()
-) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    """The full keys of a section, their types, and the options that have them."""
+) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
+    """The full keys of a section, their fields, and the options that have them."""
     for field, info in section.model_fields.items():
-        yield (key := f"{prefix}{info.alias or field}"), info.annotation, options
+        yield (key := f"{prefix}{info.alias or field}"), info, options
         for variant in (variants := [*_sections(info.annotation)]):
             name = variant.model_fields.get("name") if len(variants) > 1 else None
             yield from _walk(variant, f"{key}.", get_args(name.annotation) if name else ())
@@ -137,9 +139,17 @@ def _sections(kind: Any) -> Iterator[type[BaseModel]]:
 
 MAY_BE_AUTO = {
     "loss.name",
-    *(key for key, kind, _ in _walk(TrainConfig) if A in getattr(kind, "__parameters__", ())),
+    *(key for key, info, _ in _walk(TrainConfig) if A in getattr(info.annotation, "__parameters__", ())),
 }
 """Keys that may be `auto`, which the table replaces."""
+
+_MARKED = {mark: {key for key, info, _ in _walk(TrainConfig) if mark in info.metadata} for mark in Mark}
+
+
+@cache  # it is asked for each key of each run
+def is_marked(key: str, mark: Mark) -> bool:
+    """Whether a key, a group as on the command line, or a section that contains it has a mark."""
+    return is_one_of(key, _MARKED[mark])
 
 
 def _fault(

@@ -12,6 +12,7 @@ from mlplab.config.types import (
     Auto,
     ClassSection,
     Count,
+    Mark,
     NotNegative,
     OrAuto,
     Positive,
@@ -85,8 +86,8 @@ class Callbacks(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomCallback]
 
-    checkpoint: Checkpoint
-    early_stopping: EarlyStopping
+    checkpoint: Annotated[Checkpoint, Mark.COSMETIC]
+    early_stopping: Annotated[EarlyStopping, Mark.PER_MEMBER]
     film: bool = False
 
     @property

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from enum import Enum, auto
 from functools import partial
 from math import nan
 from typing import Annotated, Any, Literal, Never
@@ -51,6 +52,17 @@ def allowed(pattern: str) -> AfterValidator:
 def _as_text(value: object) -> object:
     """Numbers become text: a column or a run may be called 2024."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class Mark(Enum):
+    """What is true of a key, or of all keys of a section, beside its type; in the metadata of its field."""
+
+    PER_MEMBER = auto()
+    """The members of a stack may differ in it."""
+    COSMETIC = auto()
+    """It is no part of what is compared between runs: a name, the machine, or what is also written."""
+    MAY_CHANGE = auto()
+    """It may change when a run is resumed."""
 
 
 Auto = Literal["auto"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlplab.config import TrainConfig, parse
+from mlplab.config import Mark, TrainConfig, is_marked, parse
 from mlplab.config.dotted_keys import differing, flat
 from mlplab.errors import Fault, UserError
 from mlplab.files import LOCK, PART
@@ -18,9 +18,6 @@ MAY_GROW = "trainer.max_epochs"
 
 OTHER_FOLDER = "choose a different folder: name=… or, in Python, folder=…"
 """The remedy for a folder that is in use."""
-
-MAY_DIFFER = ("data.memory_gib", "test")
-"""A property of the machine, and whether test rows are scored, which can be done later."""
 
 
 def was_started(folder: Path) -> bool:
@@ -92,7 +89,7 @@ def differences(
     here, there = dict(flat(new)), dict(flat(saved))
     for key in differing(new, saved):
         grows = key == MAY_GROW and may_grow and _grows(run, there.get(key))
-        if key in MAY_DIFFER or grows:
+        if is_marked(key, Mark.MAY_CHANGE) or grows:
             continue
         remedy = "remove it, or start a new run from that run's weights: init_from=FOLDER"
         if key == MAY_GROW:
