@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from mlplab.data.io.csv_file import CsvFile
-from mlplab.data.io.decompression import DECODERS, plain_text
+from mlplab.data.io.decompression import GZIP, plain_text
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.source import Part, Source, first_line
 from mlplab.did_you_mean import did_you_mean, nearest
@@ -91,4 +91,4 @@ def _files(path: Path) -> list[Path]:
 
 def _suffix(path: Path) -> str:
     """The suffix of a file's name, without that of compression."""
-    return Path(path.stem if path.suffix.lower() in DECODERS else path.name).suffix.lower()
+    return Path(path.stem if path.suffix.lower() == GZIP else path.name).suffix.lower()
