@@ -3,7 +3,7 @@
 import csv
 import os
 from array import array
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import cached_property
 from itertools import islice
@@ -50,18 +50,16 @@ class CsvFile(Part):
         self._skip_rows = blank + 1 if dialect.header else 0
         self._lines = array("Q")  # of the first rows
 
-    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
-        """Scans all rows as text, but for columns of `floats`."""
+    def scan(self) -> pl.LazyFrame:
+        """Scans all rows as text."""
         return pl.scan_csv(
             self._text,
-            schema={**self.schema, **dict.fromkeys(floats, pl.Float64())},
+            schema=self.schema,
             has_header=False,  # `column_names` may have changed the names
             skip_rows=self._skip_rows,
             missing_columns="insert",  # polars would infer another schema from a first row that is too short
             separator=self.dialect.delimiter,
             quote_char=self.dialect.quote,
-            decimal_comma=self.dialect.decimal == "," and bool(floats),
-            null_values=list(na_values) or None,
             glob=False,
         )
 

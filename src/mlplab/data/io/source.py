@@ -1,6 +1,6 @@
 """The rows of a table, scanned block by block: of a frame, or of one or several files."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
@@ -30,12 +30,8 @@ class Part:
         self.where, self._rows = where, rows
         self.schema: Mapping[str, DataType] = rows.collect_schema()
 
-    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
-        """Scans all rows.
-
-        Columns of CSV in `floats` are read as Float64, which is fast but raises if a cell is neither a number
-        nor one of `na_values`.
-        """
+    def scan(self) -> pl.LazyFrame:
+        """Scans all rows."""
         return self._rows
 
     @cached_property
@@ -91,28 +87,21 @@ class Source:
         """The number of scanned rows, blank lines of CSV included."""
         return sum(part.height for part in self._parts)
 
-    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
-        """Scans all rows; see `Part.scan`."""
-        return pl.concat([part.scan(floats, na_values) for part in self._parts], how="vertical_relaxed")
+    def scan(self) -> pl.LazyFrame:
+        """Scans all rows."""
+        return pl.concat([part.scan() for part in self._parts], how="vertical_relaxed")
 
-    def blocks(
-        self,
-        rows: int,
-        columns: Iterable[str] | None = None,
-        floats: Collection[str] = (),
-        na_values: Sequence[str] = (),
-    ) -> Iterator[pl.DataFrame]:
-        """Yields rows without blank lines, up to `rows` at a time; see `Part.scan`.
+    def blocks(self, rows: int, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Yields rows without blank lines, up to `rows` at a time.
 
         The last column is always read, since it shows which lines are blank or too short.
 
         Raises:
             UserError: if the text of a file is faulty.
-            PolarsError: if a cell of `floats` is not a number.
         """
         last, start, checked = list(self.schema)[-1], 0, False
         names = dict.fromkeys([*(self.schema if columns is None else columns), last])
-        scan = self.scan(floats, na_values).select(map(named, names))
+        scan = self.scan().select(map(named, names))
         try:
             for scanned in scan.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
                 frame = scanned
@@ -124,8 +113,6 @@ class Source:
                 start += scanned.height
                 yield frame.rechunk()  # wide tables come in chunks of few rows; each operation pays for each
         except pl.exceptions.PolarsError as error:
-            if floats:
-                raise
             self.explain(error)
 
     def _without_blank_lines(self, frame: pl.DataFrame, start: int) -> pl.DataFrame:
