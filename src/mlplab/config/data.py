@@ -213,14 +213,14 @@ class UserTable(_Table[A]):
 
 class CsvData(UserTable[A]):
     """A table in CSV or Parquet files. Options of the CSV format that are null are detected; a
-    quote that is null is ".
+    quote that is null is ". Delimiter and quote are ASCII characters.
     """
 
     name: Literal["csv"]
     path: Text
     memory_gib: Annotated[Positive | None, Mark.COSMETIC, Mark.MAY_CHANGE]
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
-    quote: Annotated[str, Field(max_length=1)] | None
+    delimiter: Annotated[str, Field(pattern=r"^[\t -~]$")] | None
+    quote: Annotated[str, Field(pattern=r"^[\t -~]?$")] | None
     decimal: Literal[".", ","] | None
     header: bool | None
     encoding: Text | None

@@ -65,7 +65,7 @@ class TableReader:
         if faults := [*spec.faults(source)]:
             raise UserError(*faults)
         try:
-            self.sample = source.scan().head(SAMPLE_ROWS).collect().rechunk()
+            self.sample = source.rows.head(SAMPLE_ROWS).collect().rechunk()
         except pl.exceptions.PolarsError as error:
             source.explain(error)
         self.columns = self._first_columns()

@@ -44,24 +44,20 @@ class CsvFile(Part):
         beginning = read_beginning(text, where)
         dialect = dialect or detect_dialect(beginning, options, where)
         first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
-        self.where, self.dialect, self._text = where, dialect, text
-        self.schema = dict.fromkeys(column_names(first_row, dialect, where), pl.String())
-        blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
-        self._skip_rows = blank + 1 if dialect.header else 0
+        self.dialect, self._text = dialect, text
         self._lines = array("Q")  # of the first rows
-
-    def scan(self) -> pl.LazyFrame:
-        """Scans all rows as text."""
-        return pl.scan_csv(
-            self._text,
-            schema=self.schema,
+        blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
+        rows = pl.scan_csv(
+            text,
+            schema=dict.fromkeys(column_names(first_row, dialect, where), pl.String()),
             has_header=False,  # `column_names` may have changed the names
-            skip_rows=self._skip_rows,
+            skip_rows=blank + 1 if dialect.header else 0,
             missing_columns="insert",  # polars would infer another schema from a first row that is too short
-            separator=self.dialect.delimiter,
-            quote_char=self.dialect.quote,
+            separator=dialect.delimiter,
+            quote_char=dialect.quote,
             glob=False,
         )
+        super().__init__(where, rows)
 
     @cached_property
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:

@@ -91,9 +91,6 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> Dialect:
     Raises:
         UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
     """
-    for key, char in (("data.delimiter", options.delimiter), ("data.quote", options.quote)):
-        if char and char != "\t" and not (char.isascii() and char.isprintable()):
-            raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"remove {key}"))
     quote = '"' if options.quote is None else options.quote or None
     marks = dict.fromkeys([*(mark for mark in DELIMITERS if mark in text), options.delimiter or ","])
     parsed = {mark: list(parse_rows(text, mark, quote)) for mark in marks}

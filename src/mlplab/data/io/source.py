@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from mlplab.data.cells.parse import DataType, is_text, named
+from mlplab.data.cells.parse import DataType, named
 from mlplab.data.io.dialect import Dialect
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.errors import Fault, UserError, listed
@@ -20,6 +20,7 @@ class Part:
 
     Attributes:
         where: the name in messages.
+        rows: to be scanned.
         schema: types by column; all columns of CSV are strings.
         dialect: the format of CSV; None if it is not CSV.
     """
@@ -27,17 +28,13 @@ class Part:
     dialect: Dialect | None = None
 
     def __init__(self, where: str, rows: pl.LazyFrame) -> None:
-        self.where, self._rows = where, rows
+        self.where, self.rows = where, rows
         self.schema: Mapping[str, DataType] = rows.collect_schema()
-
-    def scan(self) -> pl.LazyFrame:
-        """Scans all rows."""
-        return self._rows
 
     @cached_property
     def height(self) -> int:
         """The number of scanned rows, blank lines of CSV included."""
-        return int(self.scan().select(pl.len()).collect().item())
+        return int(self.rows.select(pl.len()).collect().item())
 
     @cached_property
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:
@@ -66,15 +63,16 @@ class Source:
     def __init__(self, where: str, parts: Sequence[Part], paths: Sequence[Path] = ()) -> None:
         self.where, self.paths, self._parts = where, paths, parts
         for part in parts[1:]:
-            expected, found = _columns(parts[0], part), _columns(part, parts[0])
+            expected, found = [*parts[0].schema], [*part.schema]
             if found != expected:
-                more = listed(name for name in found if name not in expected)
-                lacks = listed(name for name in expected if name not in found)
+                more = listed(repr(name) for name in found if name not in expected)
+                lacks = listed(repr(name) for name in expected if name not in found)
                 what = f"has different columns than {parts[0].where}, or has them in a different order"
                 raise UserError(Fault(what, part.where, more, lacks, "give all files the same columns"))
         self.dialect = parts[0].dialect
         self.decimal_comma = self.dialect is not None and self.dialect.decimal == ","
-        self.schema: Mapping[str, DataType] = self.scan().collect_schema()
+        self.rows = pl.concat([part.rows for part in parts], how="vertical_relaxed")
+        self.schema: Mapping[str, DataType] = self.rows.collect_schema()
         self.names = [name for name in self.schema if name != ROW_INDEX]
 
     @classmethod
@@ -87,10 +85,6 @@ class Source:
         """The number of scanned rows, blank lines of CSV included."""
         return sum(part.height for part in self._parts)
 
-    def scan(self) -> pl.LazyFrame:
-        """Scans all rows."""
-        return pl.concat([part.scan() for part in self._parts], how="vertical_relaxed")
-
     def blocks(self, rows: int, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
         """Yields rows without blank lines, up to `rows` at a time.
 
@@ -101,7 +95,7 @@ class Source:
         """
         last, start, checked = list(self.schema)[-1], 0, False
         names = dict.fromkeys([*(self.schema if columns is None else columns), last])
-        scan = self.scan().select(map(named, names))
+        scan = self.rows.select(map(named, names))
         try:
             for scanned in scan.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
                 frame = scanned
@@ -145,15 +139,3 @@ class Source:
 def first_line(error: Exception) -> str:
     """The message of a polars error without its hints."""
     return str(error).strip().partition("\n")[0]
-
-
-def _columns(part: Part, other: Part) -> list[str]:
-    """Names and families of types; a column of nulls has the type that it has in the other part."""
-    types = {name: other.schema.get(name, t) if t == pl.Null else t for name, t in part.schema.items()}
-    return [f"{name or 'no name'} ({_family(dtype)})" for name, dtype in types.items()]
-
-
-def _family(dtype: DataType) -> str:
-    """The family of a type; types of the same family can be read together."""
-    of_text = is_text(dtype) and dtype != pl.Time
-    return "number" if dtype.is_numeric() else "text" if of_text else str(dtype.base_type())
