@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Generic, Literal
+from typing import Annotated, Generic, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -101,7 +101,7 @@ class CustomModel(ClassSection):
     preprocessing: Preprocessing
 
 
-def model_tag(value: Any) -> str | None:
+def model_tag(value: object) -> str | None:
     """The option of the group `model`: its name, or `custom`."""
     if isinstance(value, CustomModel) or (isinstance(value, Mapping) and "_target_" in value):
         return "custom"

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from mlplab.config.dotted_keys import is_one_of
 from mlplab.config.run import ResolvedConfig, TrainConfig
@@ -41,7 +42,7 @@ class CommandLine(TrainConfig):
     sweep: Sweep
 
 
-def parse(values: Mapping[str, Any]) -> TrainConfig:
+def parse(values: Mapping[str, object]) -> TrainConfig:
     """Validates a composed configuration.
 
     Raises:
@@ -50,12 +51,12 @@ def parse(values: Mapping[str, Any]) -> TrainConfig:
     return validated(values, TrainConfig)
 
 
-def parse_resolved(values: Mapping[str, Any]) -> ResolvedConfig:
-    """As `parse`, for the configuration of a run whose table has been read."""
+def parse_resolved(values: Mapping[str, object]) -> ResolvedConfig:
+    """Validates the configuration of a run whose table has been read; raises what `parse` raises."""
     return validated(values, ResolvedConfig)
 
 
-def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] = CommandLine) -> M:
+def validated(values: object, kind: type[M], *section: str, root: type[BaseModel] = CommandLine) -> M:
     """Validates the values of a section, whose key is `section` in messages.
 
     An unknown key may stand for any key of `root`.
@@ -128,7 +129,7 @@ def _walk(
             yield from _walk(variant, f"{key}.", get_args(name.annotation) if name else ())
 
 
-def _sections(kind: Any) -> Iterator[type[BaseModel]]:
+def _sections(kind: object) -> Iterator[type[BaseModel]]:
     """The sections that a value of a type may be."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
@@ -153,32 +154,32 @@ def is_marked(key: str, mark: Mark) -> bool:
 
 
 def _fault(
-    detail: Any, values: Any, model: type[BaseModel], section: Sequence[str], root: type[BaseModel]
+    error: ErrorDetails, values: object, model: type[BaseModel], section: Sequence[str], root: type[BaseModel]
 ) -> Fault:
     """Turns one of pydantic's error details into a fault with the key as users type it."""
-    kind, value, message = detail["type"], repr(detail["input"]), detail["msg"]
-    key = ".".join(filter(None, (*section, _dotted(detail["loc"], values, absent=kind == "missing"))))
+    kind, value, message = error["type"], repr(error["input"]), error["msg"]
+    key = ".".join(filter(None, (*section, _dotted(error["loc"], values, absent=kind == "missing"))))
     if kind == "extra_forbidden":
         return unknown_key(key, root)
     if kind == "missing":
         return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
     if kind == "union_tag_invalid":
-        tag, expected = repr(detail["ctx"]["tag"]), detail["ctx"]["expected_tags"]
+        tag, expected = repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"]
         return Fault("invalid value", f"{key}.name", tag, expected)
     if kind == "union_tag_not_found":  # in a file of the user's that hides one of mlplab's
         remedy = "to change only some values, call the file differently, and begin it with defaults: [OPTION]"
         return Fault("is missing", f"{key}.name", remedy=remedy)
-    if kind == "string_too_short" or (kind == "too_short" and not detail["input"]):
+    if kind == "string_too_short" or (kind == "too_short" and not error["input"]):
         return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
     expected = message.removeprefix("Input should be ")
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
-    may_be_auto = detail["loc"][-1] == GIVEN and model is not ResolvedConfig
+    may_be_auto = error["loc"][-1] == GIVEN and model is not ResolvedConfig
     return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto)
 
 
-def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
+def _dotted(location: Sequence[str | int], values: object, *, absent: bool) -> str:
     """Turns a pydantic location into a configuration key, without the tags of unions.
 
     If `absent`, the last part is a key that is missing in `values`.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Generic, Literal
+from typing import Annotated, Generic, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -124,7 +124,7 @@ class LoggerConfig(ClassSection):
         return self
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     """All strings in a nested value."""
     if isinstance(value, str):
         yield value

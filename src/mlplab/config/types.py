@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from functools import partial
 from math import nan
-from typing import Annotated, Any, Literal, Never
+from typing import Annotated, Literal, Never
 
 from pydantic import (
     AfterValidator,
@@ -147,6 +147,6 @@ class ClassSection(Section):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """The keyword arguments that the class is called with."""
         return dict(self.__pydantic_extra__ or {})

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +26,7 @@ TARGET = "target"
 """The target column of tables that ship with the package."""
 
 
-def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
+def table_key(run: config.TrainConfig) -> tuple[object, ...]:
     """A key of everything that a run's table depends on."""
     source = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights", "fingerprint"})
     return source, repr(table_spec(run)), table_dtype(run)
