@@ -1,7 +1,9 @@
 """Loads the table that a configuration names. Imports no torch."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -11,16 +13,20 @@ from mlplab import config
 from mlplab.console import counted_lines
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.frames import FRAME
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
-from mlplab.data.memmap import table_of
+from mlplab.data.memmap import FOLDER, allocated
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 
 Data = config.BundledData | config.CsvData | config.FrameData | config.SyntheticData
+
+log = logging.getLogger(__name__)
 
 TARGET = "target"
 """The target column of tables that ship with the package."""
@@ -40,12 +46,16 @@ def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Ta
     """
     if isinstance(run.data, config.UserTable) and not run.data.target:
         raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
-    memory = limit * 2**30 if (limit := getattr(run.data, "memory_gib", None)) else None
+    limit = gib * 2**30 if (gib := getattr(run.data, "memory_gib", None)) else None
     with (
         opened_source(run.data, frame) as source,
         counted_lines(f"reading {source.where} and inferring its columns", "rows") as count,
     ):
-        return table_of(source, table_spec(run), table_dtype(run), memory, count)
+        allocate = partial(allocated, limit=limit) if source.paths else np.empty  # others are in memory
+        table = read_table(TableReader(source, table_spec(run), table_dtype(run), allocate, count))
+    if table.memmapped:
+        log.info("%s: too large for memory, and therefore in a temporary file in %s", table.source, FOLDER)
+    return table
 
 
 @contextmanager

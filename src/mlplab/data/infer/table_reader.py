@@ -28,8 +28,8 @@ SAMPLE_ROWS = 4096
 UNREADABLE = (pl.Binary, pl.Duration, pl.Object)
 """Types that no kind of column has, besides nested ones."""
 
-Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
-"""Allocates a matrix, by its name, its rows and columns, and the type of its numbers."""
+Allocate = Callable[[tuple[int, int], type[np.floating]], np.ndarray]
+"""Allocates a matrix, by its rows and columns, and the type of its numbers."""
 
 
 class TableReader:
@@ -56,7 +56,7 @@ class TableReader:
         source: Source,
         spec: TableSpec,
         dtype: type[np.floating] = np.float32,
-        allocate: Allocate = lambda name, shape, dtype: np.empty(shape, dtype),
+        allocate: Allocate = np.empty,
         progress: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.source, self.spec, self.dtype = source, spec, dtype
@@ -183,8 +183,8 @@ class TableReader:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
-        self.features = self._allocate("features", (height, _locate(inputs)), self.dtype)
-        self.others = self._allocate("others", (height, _locate(others)), np.float64)
+        self.features = self._allocate((height, _locate(inputs)), self.dtype)
+        self.others = self._allocate((height, _locate(others)), np.float64)
         for frame in self.source.blocks(BLOCK, (column.name for column in self.columns)):
             start, self.rows = self.rows, self.rows + frame.height
             for matrix, columns in ((self.features, inputs), (self.others, others)):
