@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         return Batch(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
 
     def repeated(self, times: int) -> "Batch":
-        """The batch with the target and the weight of each row so many times, as for so many predictions."""
+        """Repeats the target and the weight of each row, for as many predictions of it."""
         if times == 1:
             return self
         weight = None if self.row_weight is None else self.row_weight.repeat_interleave(times, -2)
@@ -225,13 +225,13 @@ class Loader:
                 yield from zip(*(table.unbind() for table in gathered), strict=True)
 
     def _from_file(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
-        """Like `_from_memory` for one epoch, with at most one window of each member in memory."""
+        """Rows of one epoch for each batch, `[member, batch, …]`; a window of each member is in memory."""
         members = [self._from_windows(member, epochs[0], first) for member in range(len(self.rows))]
         for batches in zip(*members, strict=True):
             yield [torch.stack(parts) for parts in zip(*batches, strict=True)]
 
     def _from_windows(self, member: int, epoch: int, first: int) -> Iterator[Sequence[Tensor]]:
-        """Like `_from_memory` for one member, as `[batch, …]`."""
+        """Rows of one member's epoch for each batch, `[batch, …]`, from position `first` on."""
         rest: Sequence[Tensor] = [table[:0] for table in self._tables]
         for rows, shuffled in self._windows(member, epoch):
             shuffled, first = shuffled[first:], max(0, first - len(shuffled))

@@ -24,7 +24,7 @@ from mlplab.data.io.dialect import (
     read_beginning,
 )
 from mlplab.data.io.header import column_names
-from mlplab.data.io.source import Part
+from mlplab.data.io.source import Scan
 from mlplab.errors import Fault, UserError
 
 # Bytes of text that polars parses at a time. There is no argument for it; polars reads the variable at each
@@ -32,7 +32,7 @@ from mlplab.errors import Fault, UserError
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", "1000000")
 
 
-class CsvFile(Part):
+class CsvFile(Scan):
     """Rows of a CSV file, whose content as plain UTF-8 is in the file `text`.
 
     Of several files, all have the `dialect` of the first; None: detect it.

@@ -15,7 +15,7 @@ from mlplab.data.io.header import ROW_INDEX
 from mlplab.errors import Fault, UserError, listed
 
 
-class Part:
+class Scan:
     """The rows of a frame or a Parquet file. `CsvFile` reads CSV.
 
     Attributes:
@@ -54,36 +54,36 @@ class Part:
 
 
 class Source:
-    """The rows of a table: of one or several parts with the same columns, one after another.
+    """The rows of a table: of one or several scans with the same columns, one after another.
 
     Raises:
-        UserError: if the columns of a part differ from those of the first.
+        UserError: if the columns of a file differ from those of the first.
     """
 
-    def __init__(self, where: str, parts: Sequence[Part], paths: Sequence[Path] = ()) -> None:
-        self.where, self.paths, self._parts = where, paths, parts
-        for part in parts[1:]:
-            expected, found = [*parts[0].schema], [*part.schema]
+    def __init__(self, where: str, scans: Sequence[Scan], paths: Sequence[Path] = ()) -> None:
+        self.where, self.paths, self._scans = where, paths, scans
+        for scan in scans[1:]:
+            expected, found = [*scans[0].schema], [*scan.schema]
             if found != expected:
                 more = listed(repr(name) for name in found if name not in expected)
                 lacks = listed(repr(name) for name in expected if name not in found)
-                what = f"has different columns than {parts[0].where}, or has them in a different order"
-                raise UserError(Fault(what, part.where, more, lacks, "give all files the same columns"))
-        self.dialect = parts[0].dialect
+                what = f"has different columns than {scans[0].where}, or has them in a different order"
+                raise UserError(Fault(what, scan.where, more, lacks, "give all files the same columns"))
+        self.dialect = scans[0].dialect
         self.decimal_comma = self.dialect is not None and self.dialect.decimal == ","
-        self.rows = pl.concat([part.rows for part in parts], how="vertical_relaxed")
+        self.rows = pl.concat([scan.rows for scan in scans], how="vertical_relaxed")
         self.schema: Mapping[str, DataType] = self.rows.collect_schema()
         self.names = [name for name in self.schema if name != ROW_INDEX]
 
     @classmethod
     def of_frame(cls, where: str, frame: pl.DataFrame) -> "Source":
         """The rows of a frame."""
-        return cls(where, [Part(where, frame.lazy())])
+        return cls(where, [Scan(where, frame.lazy())])
 
     @property
     def height(self) -> int:
         """The number of scanned rows, blank lines of CSV included."""
-        return sum(part.height for part in self._parts)
+        return sum(scan.height for scan in self._scans)
 
     def blocks(self, rows: int, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
         """Yields rows without blank lines, up to `rows` at a time.
@@ -95,9 +95,9 @@ class Source:
         """
         last, start, checked = list(self.schema)[-1], 0, False
         names = dict.fromkeys([*(self.schema if columns is None else columns), last])
-        scan = self.rows.select(map(named, names))
+        chosen = self.rows.select(map(named, names))
         try:
-            for scanned in scan.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
+            for scanned in chosen.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
                 frame = scanned
                 if frame[last].null_count():
                     frame = self._without_blank_lines(scanned, start)
@@ -114,8 +114,8 @@ class Source:
         empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
         if not empty.any():  # finding blank lines reads the files again
             return frame
-        starts = np.cumsum([0, *(part.height for part in self._parts[:-1])])
-        blank = [first + part.blank_rows for first, part in zip(starts, self._parts, strict=True)]
+        starts = np.cumsum([0, *(scan.height for scan in self._scans[:-1])])
+        blank = [first + scan.blank_rows for first, scan in zip(starts, self._scans, strict=True)]
         return frame.filter(~np.isin(np.arange(start, start + frame.height), np.concatenate(blank)))
 
     def explain(self, error: Exception) -> NoReturn:
@@ -124,16 +124,16 @@ class Source:
         raise UserError(Fault(f"cannot be read: {first_line(error)}", self.where)) from error
 
     def check_lines(self) -> None:
-        """As `Part.check_lines`, of all parts."""
-        for part in self._parts:
-            part.check_lines()
+        """Checks the lines of all CSV files; raises what `Scan.check_lines` raises."""
+        for scan in self._scans:
+            scan.check_lines()
 
     def location(self, row: int, column: str) -> str:
         """How messages refer to a cell; rows are counted from 0, without blank lines."""
-        part, *rest = self._parts
-        while rest and row >= (height := part.height - len(part.blank_rows)):
-            row, (part, *rest) = row - height, rest
-        return part.location(row, column)
+        scan, *rest = self._scans
+        while rest and row >= (height := scan.height - len(scan.blank_rows)):
+            row, (scan, *rest) = row - height, rest
+        return scan.location(row, column)
 
 
 def first_line(error: Exception) -> str:
