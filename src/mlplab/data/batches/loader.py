@@ -201,7 +201,7 @@ class Loader:
                 for numbers in torch.split(permutation(len(blocks)), WINDOW)
             )
         shuffled = [window[permutation(len(window))] for window in windows]
-        return [*shuffled, shuffled[0][:1].expand(self.length - len(rows))]
+        return [*shuffled, shuffled[0][:1].repeat(self.length - len(rows))]
 
     def _gathered(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` on, as `[member, batch, …]`."""
