@@ -16,7 +16,6 @@ from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.table import BLOCK
 from mlplab.errors import listed
 
 MIN_IDENTIFIERS = 100
@@ -92,12 +91,8 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
     first, step = low, (high - low) / (len(values) - 1)
     if values[0] > values[-1]:
         first, step = high, -step
-    for start in range(0, len(values), BLOCK):
-        block = values[start : start + BLOCK]
-        expected = (first + step * np.arange(start, start + len(block))).astype(values.dtype)
-        if not (np.abs(block - expected) < abs(step) / 2).all():
-            return False
-    return True
+    expected = (first + step * np.arange(len(values))).astype(values.dtype)
+    return bool((np.abs(values - expected) < abs(step) / 2).all())
 
 
 def _may_identify(column: InferredColumn, reader: TableReader) -> bool:

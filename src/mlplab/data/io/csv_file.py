@@ -41,7 +41,7 @@ class CsvFile(Scan):
     dialect: Dialect
 
     def __init__(self, where: str, text: Path, options: CsvOptions, dialect: Dialect | None) -> None:
-        beginning = read_beginning(text, where)
+        beginning = read_beginning(text)
         dialect = dialect or detect_dialect(beginning, options, where)
         first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
         self.dialect, self._text = dialect, text

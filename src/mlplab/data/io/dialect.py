@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
-from mlplab.data.io.decompression import check_utf8
 from mlplab.errors import Fault, UserError, shortened
 
 BEGINNING_BYTES = 2**16
@@ -64,18 +63,11 @@ class Dialect:
     options: CsvOptions = field(default=CsvOptions(), compare=False)
 
 
-def read_beginning(path: Path, where: str) -> str:
-    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING_BYTES`.
-
-    Raises:
-        UserError: if the lines are not UTF-8.
-    """
+def read_beginning(path: Path) -> str:
+    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING_BYTES`."""
     with path.open("rb") as file:
         content = file.readline() + file.read(BEGINNING_BYTES) + file.readline()
-    with suppress(UnicodeDecodeError):
-        return content.decode("utf-8-sig")
-    check_utf8(path, where)  # raises
-    raise AssertionError
+    return content.decode("utf-8-sig", errors="replace")  # `check_lines` reports what is not UTF-8
 
 
 def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[str]]:
