@@ -4,8 +4,10 @@ The values are in `conf/`, so that each is defined in one place. A default here 
 earlier versions did not have, and means what they did.
 """
 
+from mlplab.config.data import DETECT as DETECT
 from mlplab.config.data import BundledData as BundledData
 from mlplab.config.data import CsvData as CsvData
+from mlplab.config.data import CsvFormat as CsvFormat
 from mlplab.config.data import FileSplit as FileSplit
 from mlplab.config.data import FrameData as FrameData
 from mlplab.config.data import GroupSplit as GroupSplit

@@ -211,19 +211,29 @@ class UserTable(_Table[A]):
         return self
 
 
-class CsvData(UserTable[A]):
-    """A table in CSV or Parquet files. Options of the CSV format that are null are detected; a
-    quote that is null is ". Delimiter and quote are ASCII characters.
+class CsvFormat(Section):
+    """What the user says of the format of CSV files. What is null is detected; a quote that is null is ".
+
+    Delimiter and quote are ASCII characters. If the quote is empty, nothing is quoted.
     """
 
-    name: Literal["csv"]
-    path: Text
-    memory_gib: Annotated[Positive | None, Mark.COSMETIC, Mark.MAY_CHANGE]
     delimiter: Annotated[str, Field(pattern=r"^[\t -~]$")] | None
     quote: Annotated[str, Field(pattern=r"^[\t -~]?$")] | None
     decimal: Literal[".", ","] | None
     header: bool | None
     encoding: Text | None
+
+
+DETECT = CsvFormat(delimiter=None, quote=None, decimal=None, header=None, encoding=None)
+"""Everything is detected."""
+
+
+class CsvData(UserTable[A], CsvFormat):
+    """A table in CSV or Parquet files."""
+
+    name: Literal["csv"]
+    path: Text
+    memory_gib: Annotated[Positive | None, Mark.COSMETIC, Mark.MAY_CHANGE]
 
 
 class FrameData(UserTable[A]):

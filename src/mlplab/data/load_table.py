@@ -16,7 +16,6 @@ from mlplab.data.frames import FRAME
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.memmap import FOLDER, allocated
@@ -77,7 +76,7 @@ def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Sou
             with as_file(files("mlplab.data") / f"{name}.csv") as path, opened(path, where=name) as source:
                 yield source
         case config.CsvData():
-            with opened(data.path, csv_options(data)) as source:
+            with opened(data.path, data) as source:
                 yield source
         case config.SyntheticData():
             frame = synthetic.draw(
@@ -94,11 +93,9 @@ def _digits() -> pl.DataFrame:
     return pl.DataFrame(images.data, schema=images.feature_names).with_columns(target=images.target)
 
 
-def csv_options(data: Data) -> CsvOptions:
-    """The options of the CSV format in the configuration."""
-    if not isinstance(data, config.CsvData):
-        return CsvOptions()
-    return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
+def csv_format(data: Data) -> config.CsvFormat:
+    """The format of CSV files, as far as the configuration says it."""
+    return data if isinstance(data, config.CsvFormat) else config.DETECT
 
 
 def table_spec(run: config.TrainConfig) -> TableSpec:

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
+from mlplab.config import CsvFormat
 from mlplab.console import plural
 from mlplab.data.io.decompression import check_utf8
 from mlplab.data.io.dialect import (
     NO_QUOTE,
-    CsvOptions,
     Dialect,
     detect_dialect,
     parse_rows,
@@ -40,7 +40,7 @@ class CsvFile(Scan):
 
     dialect: Dialect
 
-    def __init__(self, where: str, text: Path, options: CsvOptions, dialect: Dialect | None) -> None:
+    def __init__(self, where: str, text: Path, options: CsvFormat, dialect: Dialect | None) -> None:
         beginning = read_beginning(text)
         dialect = dialect or detect_dialect(beginning, options, where)
         first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])

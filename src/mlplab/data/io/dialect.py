@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
+from mlplab.config import DETECT, CsvFormat
 from mlplab.errors import Fault, UserError, shortened
 
 BEGINNING_BYTES = 2**16
@@ -35,17 +36,6 @@ csv.field_size_limit(LONGEST_CELL)
 
 
 @dataclass(frozen=True)
-class CsvOptions:
-    """The CSV format, as set by the user. None: detect it, or the usual quote; the quote "": no quoting."""
-
-    delimiter: str | None = None
-    quote: str | None = None
-    decimal: Literal[".", ","] | None = None
-    header: bool | None = None
-    encoding: str | None = None
-
-
-@dataclass(frozen=True)
 class Dialect:
     """The format of a CSV file.
 
@@ -60,7 +50,7 @@ class Dialect:
     decimal: Literal[".", ","]
     header: bool
     short_header: bool = False
-    options: CsvOptions = field(default=CsvOptions(), compare=False)
+    options: CsvFormat = field(default=DETECT, compare=False)
 
 
 def read_beginning(path: Path) -> str:
@@ -77,7 +67,7 @@ def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[st
         yield from filter(None, csv.reader(lines, delimiter=delimiter, quotechar=quote or NO_QUOTE))
 
 
-def detect_dialect(text: str, options: CsvOptions, where: str) -> Dialect:
+def detect_dialect(text: str, options: CsvFormat, where: str) -> Dialect:
     """Detects the dialect of a file by its beginning.
 
     Raises:
@@ -96,7 +86,7 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> Dialect:
 
 
 def _check_first_row(
-    parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvOptions, where: str
+    parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvFormat, where: str
 ) -> None:
     """Checks that there is no better delimiter, no line above the header, as some spreadsheets write them,
     and no number instead of names."""

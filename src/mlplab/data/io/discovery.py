@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
+from mlplab.config import DETECT, CsvFormat
 from mlplab.data.io.csv_file import CsvFile
 from mlplab.data.io.decompression import GZIP, plain_text
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.source import Scan, Source, first_line
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError
@@ -25,14 +25,14 @@ MAX_PARQUET_RATIO = 200
 
 
 @contextmanager
-def opened(path: str | Path, options: CsvOptions | None = None, where: str = "") -> Iterator[Source]:
+def opened(path: str | Path, options: CsvFormat = DETECT, where: str = "") -> Iterator[Source]:
     """Opens a CSV or Parquet file, a folder of such files, or all files that match `part-*.csv` or the like.
 
     Raises:
         UserError: if there is no such file, its beginning cannot be read, or the files differ in columns.
     """
     paths = _files(Path(path))
-    where, options = where or str(path), options or CsvOptions()
+    where = where or str(path)
     with ExitStack() as files:
         scans: list[Scan] = []
         for file in paths:
