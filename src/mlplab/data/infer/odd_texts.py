@@ -2,7 +2,7 @@
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from mlplab.data.cells.number_formats import FORMATTED
 from mlplab.data.cells.parse import INFINITE, LONG_INTEGER, MISSING
@@ -52,16 +52,19 @@ def may_be_categories(column: InferredColumn, values: Float[np.ndarray, " row"])
     return distinct <= MAX_CATEGORIES or (has_digits and 2 * distinct <= column.filled + column.bad)
 
 
-def are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
-    """Whether all values are clearly categories: few, or codes like `136A`.
+def are_categories(texts: pl.Series, counts: Int64[np.ndarray, " text"]) -> bool:
+    """Whether all texts of a column of numbers are clearly categories: few, or codes like `136A`.
 
     The odd texts must repeat, as typing mistakes rarely do, and be no words for a missing value. If `none` is
     frequent, it is a level.
     """
-    texts, odd, cells, numbers = column.bad_texts, column.bad, column.filled + column.bad, _distinct(values)
-    if column.declared or column.kind != "numeric" or not column.are_multiples(numbers, 0.5):
+    numbers = texts.cast(pl.Float64, strict=False)
+    is_odd, cells = ~numbers.is_finite().fill_null(value=False), int(counts.sum())
+    twice = 2 * numbers.filter(~is_odd)
+    odd, texts = int(counts[is_odd.to_numpy()].sum()), texts.filter(is_odd)
+    if not odd or (twice != twice.floor()).any():
         return False  # measured, not counted
-    distinct = len(numbers) + len(texts)
+    distinct = len(twice) + len(texts)
     if not is_rare(odd, cells):
         texts = texts.filter(texts.str.to_lowercase() != "none")
     if texts.str.contains(MISSING).any() or texts.str.contains(NUMBER).any() or 2 * distinct > cells:
