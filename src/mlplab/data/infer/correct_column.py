@@ -3,9 +3,6 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float, Int64
-
 from mlplab.data.infer.infer_kind import format_of
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import are_categories
@@ -31,7 +28,7 @@ def correct_column(column: InferredColumn, reader: "TableReader") -> None:
         if kind in ("numeric", "date"):
             cell_format, column.certain = format_of(kind, texts, reader.source, column.name), True
             is_plain = kind == "numeric" and not cell_format
-            if is_plain and are_categories(texts, _counts(reader.values(column), len(texts))):
+            if is_plain and are_categories(texts, reader.values(column)):
                 kind = "categorical"
             else:
                 column.read_as(kind, cell_format)
@@ -40,8 +37,3 @@ def correct_column(column: InferredColumn, reader: "TableReader") -> None:
         [low], [high] = column.rounded(reader.dtype).tolist()
         if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
             column.definition = replace(definition, offset=definition.offset + low)
-
-
-def _counts(codes: Float[np.ndarray, " row"], texts: int) -> Int64[np.ndarray, " text"]:
-    """How often each text occurs."""
-    return np.bincount(codes[~np.isnan(codes)].astype(np.int64), minlength=texts)

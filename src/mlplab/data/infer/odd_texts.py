@@ -2,7 +2,7 @@
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
 from mlplab.data.cells.number_formats import FORMATTED
 from mlplab.data.cells.parse import INFINITE, LONG_INTEGER, MISSING
@@ -47,17 +47,18 @@ def may_be_categories(column: InferredColumn, values: Float[np.ndarray, " row"])
     texts, is_number = column.bad_texts, column.role in ("input", "target") and column.kind == "numeric"
     if not is_number or texts.str.contains(MISSING).all() or texts.str.contains(NUMBER).any():
         return False
-    distinct = len(_distinct(values)) + len(texts)
+    distinct = len(np.unique(values[np.isfinite(values)])) + len(texts)  # bad cells are infinite
     has_digits = bool(texts.str.contains(r"\d").any())
     return distinct <= MAX_CATEGORIES or (has_digits and 2 * distinct <= column.filled + column.bad)
 
 
-def are_categories(texts: pl.Series, counts: Int64[np.ndarray, " text"]) -> bool:
+def are_categories(texts: pl.Series, codes: Float[np.ndarray, " row"]) -> bool:
     """Whether all texts of a column of numbers are clearly categories: few, or codes like `136A`.
 
     The odd texts must repeat, as typing mistakes rarely do, and be no words for a missing value. If `none` is
-    frequent, it is a level.
+    frequent, it is a level. `codes` are the positions of the texts, or NaN.
     """
+    _, counts = np.unique(codes[~np.isnan(codes)], return_counts=True)
     numbers = texts.cast(pl.Float64, strict=False)
     is_odd, cells = ~numbers.is_finite().fill_null(value=False), int(counts.sum())
     twice = 2 * numbers.filter(~is_odd)
@@ -73,8 +74,3 @@ def are_categories(texts: pl.Series, counts: Int64[np.ndarray, " text"]) -> bool
     if odd < 2 * len(texts) and not texts.str.contains(known).all():
         return False
     return distinct <= MAX_CATEGORIES or bool(texts.str.contains(CODE).all())
-
-
-def _distinct(values: Float[np.ndarray, " row"]) -> Float[np.ndarray, " value"]:
-    """The numbers among values of which bad cells are infinite."""
-    return np.unique(values[np.isfinite(values)])
