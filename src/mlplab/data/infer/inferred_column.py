@@ -131,10 +131,10 @@ class InferredColumn:
         with np.errstate(over="ignore"):
             return np.array([self.low, self.high]).astype(dtype)
 
-    def are_multiples(self, values: Float[np.ndarray, " value"], step: float) -> bool:
-        """Whether values, in the column's units, are multiples of a step, but for their rounding."""
-        steps = (values.astype(np.float64) + self.definition.offset) / step
-        return not (np.abs(steps - np.round(steps)) > np.spacing(np.abs(values)) / step).any()
+    def are_whole(self, values: Float[np.ndarray, " value"]) -> bool:
+        """Whether values, in the column's units, are whole numbers, but for their rounding."""
+        in_units = values.astype(np.float64) + self.definition.offset
+        return not (np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(values))).any()
 
     def reset(self, start: int) -> int:
         """Prepares for reading from the first row into the columns of a matrix; returns where these end."""

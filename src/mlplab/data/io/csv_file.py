@@ -65,12 +65,12 @@ class CsvFile(Scan):
         blank = [row for row, (_, fields) in enumerate(self.records()) if not fields]
         return np.array(blank, dtype=np.int64)
 
-    def records(self, *, strict: bool = False) -> Generator[tuple[int, int]]:
+    def records(self) -> Generator[tuple[int, int]]:
         """Yields the line on which each record below the header begins, counted from 1, and its number of
         fields: 0 for a blank line. With one column, that is a row with one field.
 
         Raises:
-            UserError: if a cell is too long, or if `strict` and a quote is not closed.
+            UserError: if a cell is too long, or a quote is not closed.
         """
         quote, quotes, line, below_header = self.dialect.quote or NO_QUOTE, 0, 1, not self.dialect.header
         with self._text.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
@@ -81,10 +81,10 @@ class CsvFile(Scan):
                     quotes += text.count(quote)
                     yield text.replace("\r", "")  # only csv would end a line at a lone carriage return
 
-            reader = csv.reader(lines(), delimiter=self.dialect.delimiter, quotechar=quote, strict=strict)
+            reader = csv.reader(lines(), delimiter=self.dialect.delimiter, quotechar=quote, strict=True)
             try:
                 for fields in reader:
-                    if strict and quotes % 2:  # csv reads one inside a field as text, polars does not
+                    if quotes % 2:  # csv reads one inside a field as text, polars does not
                         raise csv.Error("the number of quotes is odd")
                     if below_header:
                         yield line, len(fields) or int(len(self.schema) == 1)
@@ -99,7 +99,7 @@ class CsvFile(Scan):
         """Checks that the file is UTF-8, closes its quotes, and has a field for each column in each line."""
         check_utf8(self._text, self.where)
         width = len(self.schema)
-        wrong = (record for record in self.records(strict=True) if record[1] not in (0, width))
+        wrong = (record for record in self.records() if record[1] not in (0, width))
         if first := next(wrong, None):
             (line, fields), more = first, sum(1 for _ in wrong)
             columns = "header" if self.dialect.header and not self.dialect.short_header else "table"
