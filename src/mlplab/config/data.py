@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Annotated, Generic, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 
 from mlplab.config.types import (
     A,
@@ -14,6 +14,7 @@ from mlplab.config.types import (
     FractionOrZero,
     Mark,
     NotNegative,
+    OneOrSeveral,
     OrAuto,
     Positive,
     Resolved,
@@ -90,16 +91,11 @@ def as_dict(value: object) -> object:
 
 ClassLabel = Annotated[str, BeforeValidator(as_label), Field(min_length=1)]
 ClassWeights = Annotated[
-    Annotated[Literal["none", "balanced"], Tag("name")]
-    | Annotated[dict[ClassLabel, NotNegative], Tag("each")],
-    Discriminator(lambda value: "each" if isinstance(value, dict) else "name"),
-    BeforeValidator(as_dict),
+    OneOrSeveral[Literal["none", "balanced"], dict[ClassLabel, NotNegative]], BeforeValidator(as_dict)
 ]
+ColumnLevels = Annotated[list[ClassLabel], AfterValidator(_check_levels)]
 ColumnKind = Annotated[
-    Annotated[str, AfterValidator(_check_kind), Tag("kind")]
-    | Annotated[list[ClassLabel], AfterValidator(_check_levels), Tag("levels")],
-    Discriminator(lambda value: "levels" if isinstance(value, list) else "kind"),
-    BeforeValidator(_as_format),
+    OneOrSeveral[Annotated[str, AfterValidator(_check_kind)], ColumnLevels], BeforeValidator(_as_format)
 ]
 """A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first."""
 

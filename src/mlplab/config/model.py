@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Generic, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from mlplab.config.types import (
-    GIVEN,
     A,
     ClassSection,
     Count,
     Mark,
     NotNegativeCount,
+    OneOrSeveral,
     OrAuto,
     Rate,
     Resolved,
@@ -22,10 +22,7 @@ from mlplab.config.types import (
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
 
-Activations = Annotated[
-    Annotated[Activation, Tag(GIVEN)] | Annotated[list[Activation], Field(min_length=1), Tag("list")],
-    Discriminator(lambda value: "list" if isinstance(value, list) else GIVEN),
-]
+Activations = OneOrSeveral[Activation, Annotated[list[Activation], Field(min_length=1)]]
 """One activation for all networks, or a list that is divided among the networks of an ensemble."""
 
 Bins = Annotated[int, Field(ge=0, le=1000)]

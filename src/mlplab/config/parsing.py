@@ -168,7 +168,7 @@ def _fault(
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
-    may_be_auto = error["loc"][-1] == GIVEN and model is not ResolvedConfig
+    may_be_auto = GIVEN in error["loc"][-2:] and model is not ResolvedConfig
     return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto)
 
 

@@ -92,6 +92,14 @@ OrAuto = Annotated[
 ]
 """`OrAuto[int, A]` is an int or, before the table has been read, `auto`."""
 
+U = TypeVar("U")
+
+OneOrSeveral = Annotated[
+    Annotated[T, Tag("one")] | Annotated[U, Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, list | dict) else "one"),
+]
+"""`OneOrSeveral[str, list[str]]` is a str or a list; messages are about the one that a value is."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=0.99)]
