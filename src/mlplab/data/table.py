@@ -42,21 +42,6 @@ class Table:
     warned: set[str] = field(default_factory=set, init=False)
     _row_keys: dict[int, tuple[RowHasher, Keys]] = field(default_factory=dict, init=False)
 
-    @classmethod
-    def of(
-        cls,
-        source: str,
-        schema: Schema,
-        x: Float[np.ndarray, "row feature"],
-        others: Float64[np.ndarray, "row other"],
-        split_roles: Sequence[str],
-    ) -> "Table":
-        """A table from features and `others`: targets, the weight if there is one, the split's columns."""
-        y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
-        weight = rest.pop(0) if schema.weight else None
-        rows, by_role = np.flatnonzero(np.isfinite(y).all(1)), dict(zip(split_roles, rest, strict=True))
-        return cls(source, schema, x, y, weight, by_role, rows)
-
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """The number of rows and a hash of names and values, which change when the data change."""
