@@ -1,4 +1,5 @@
 import polars as pl
+import polars.selectors as cs
 from support import config
 
 from mlplab.data.load_table import TARGET, opened_source
@@ -26,4 +27,4 @@ def test_penguins_have_gaps() -> None:
 
 def _frame(name: str) -> pl.DataFrame:
     with opened_source(config(f"data={name}").data) as source:
-        return source.scan(na_values=["NA"]).collect()
+        return source.rows.collect().with_columns(cs.string().replace("NA", None))

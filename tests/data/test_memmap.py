@@ -1,18 +1,18 @@
 """Tables too large for memory."""
 
-import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from mlplab.data import memmap
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
-from mlplab.data.memmap import TABLES, table_of
+from mlplab.data.memmap import FOLDER, allocated
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -39,14 +39,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("t.csv")
 
 
-def read(path: Path, memory: float, spec: TableSpec = SPEC) -> Table:
+def read(path: Path, limit: float | None = None) -> Table:
     with opened(path) as source:
-        return table_of(source, spec, np.float32, memory, lambda rows: None)
-
-
-def whole(path: Path) -> Table:
-    with opened(path) as source:
-        return read_table(TableReader(source, SPEC))
+        return read_table(TableReader(source, SPEC, allocate=partial(allocated, limit=limit)))
 
 
 def assert_same(one: Table, other: Table) -> None:
@@ -63,70 +58,26 @@ def assert_same(one: Table, other: Table) -> None:
 
 
 def test_a_memmapped_table_equals_one_in_memory(path: Path) -> None:
-    table = read(path, memory=1e3)
+    table = read(path, limit=1e3)
     assert table.memmapped
-    assert isinstance(table.x, np.memmap)
-    assert_same(table, whole(path))
-    [folder] = TABLES.iterdir()
-    assert (folder / "features").stat().st_size == table.x.nbytes  # without left-out columns
+    assert_same(table, read(path))
+    assert list(FOLDER.iterdir()) == []  # the file has no name
 
 
 def test_no_file_is_written_if_the_features_are_below_the_limit(path: Path) -> None:
-    assert not any(read(path, memory).memmapped for memory in (1e9, 5e5))
-    assert not TABLES.exists()
+    assert not any(read(path, limit).memmapped for limit in (None, 1e9, 5e5))
+    assert not FOLDER.exists() or list(FOLDER.iterdir()) == []
 
 
-def test_files_are_reused_until_the_source_changes(path: Path) -> None:
-    first = read(path, memory=1e3)
-    [folder] = TABLES.iterdir()
-    made = (folder / "features").stat().st_mtime_ns
-    assert_same(read(path, memory=1e3), first)
-    assert (folder / "features").stat().st_mtime_ns == made
-    assert not read(path, memory=1e9).memmapped  # memory is preferred where there is room
-    path.write_text(path.read_text() + "1,x,c0,5,1,g0\n")
-    assert len(read(path, memory=1e3).x) == ROWS + 1
-    other = read(path, 1e3, TableSpec((("w", "target"),)))
-    assert other.schema.targets == ("w",)
-    assert len(list(TABLES.iterdir())) == 3
-
-
-def test_other_content_of_the_same_size_and_time_is_another_table(path: Path) -> None:
-    first, before = read(path, memory=1e3), path.stat()
-    path.write_text(path.read_text().replace("\n0.001,", "\n9.001,", 1))
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    assert read(path, memory=1e3).x[1, 0] != first.x[1, 0]
-    assert_same(read(path, memory=1e3), whole(path))
-
-
-def test_another_encoding_is_another_table(path: Path) -> None:
-    path.write_bytes(path.read_text().replace("c1", "gr\u00fcn").encode("cp1252"))
-    for encoding, word in (("cp1251", "gr\u044cn"), ("cp1252", "gr\u00fcn")):
-        with opened(path, CsvOptions(encoding=encoding)) as source:
-            table = table_of(source, SPEC, np.float32, 1e3, lambda rows: None)
-        assert word in table.schema.inputs[1].categories
-
-
-@pytest.mark.parametrize("damage", ["cut", "description"])
-def test_damaged_files_are_written_again(path: Path, damage: str) -> None:
-    read(path, memory=1e3)
-    [folder] = TABLES.iterdir()
-    if damage == "cut":
-        os.truncate(folder / "features", 8)
-    else:
-        os.truncate(folder / "table.json", 50)
-    assert_same(read(path, memory=1e3), whole(path))
+def test_the_limit_is_by_default_a_share_of_the_free_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memmap, "free_memory", lambda: 1000)
+    assert read(path).memmapped
 
 
 def test_a_refused_table_leaves_no_files(path: Path) -> None:
     path.write_text(path.read_text() + "1,x,c0,oops,1,g0\n")
     with pytest.raises(UserError, match=rf"line {ROWS + 2}, data row {ROWS + 1}: is a text, not a number"):
-        read(path, memory=1e3)
-    assert list(TABLES.iterdir()) == []
-
-
-def test_changes_of_the_matrix_do_not_reach_the_file(path: Path) -> None:
-    table = read(path, memory=1e3)
-    before = float(table.x[1, 0])
-    table.x[1, 0] = 7
-    assert read(path, memory=1e3).x[1, 0] == before
+        read(path, limit=1e3)
+    assert list(FOLDER.iterdir()) == []

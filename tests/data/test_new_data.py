@@ -89,7 +89,7 @@ def test_tables_that_polars_writes_come_back(tmp_path: Path, frame: pl.DataFrame
         np.testing.assert_array_equal(table.x, whole.x)
         assert table.fingerprint == whole.fingerprint
         with opened(path) as source:
-            rows = source.scan().collect()
+            rows = source.rows.collect()
         for start, stop in ((0, 1), (1, frame.height)):
             x = FrameTransformer(whole.schema, "t", np.float32, decimal_comma=False).features(
                 rows[start:stop]

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,9 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from mlplab.data import statistics
+from mlplab.data.schema import Column, Schema
 from mlplab.data.statistics import member_statistics
+from mlplab.data.table import Table
 
 NAN = np.nan
 X = np.array(
@@ -21,8 +26,23 @@ CATEGORIES = (0, 0, 3, 2, 0)
 TRAIN = [np.array([0, 1, 2, 3]), np.array([1, 3, 4])]
 
 
-def of(x: np.ndarray = X, y: np.ndarray = Y, **settings: object) -> dict[str, Tensor]:
-    return member_statistics(x, y, TRAIN, **({"categories": CATEGORIES} | settings))  # type: ignore[arg-type]
+def statistics_of(
+    x: np.ndarray,
+    y: np.ndarray,
+    train: Sequence[np.ndarray],
+    categories: Sequence[int] = CATEGORIES,
+    weight: np.ndarray | None = None,
+    **settings: Any,
+) -> dict[str, Tensor]:
+    texts = (tuple(map(str, range(count))) for count in categories)
+    columns = (Column("x", "categorical" if each else "numeric", categories=each) for each in texts)
+    schema = Schema(tuple(columns), ("y",))
+    table = Table("t", schema, x, y.astype(np.float64), weight, {}, np.arange(len(x)))
+    return member_statistics(table, train, **settings)
+
+
+def of(x: np.ndarray = X, y: np.ndarray = Y, **settings: Any) -> dict[str, Tensor]:
+    return statistics_of(x, y, TRAIN, **settings)
 
 
 def test_statistics_are_those_of_each_members_training_rows() -> None:
@@ -60,8 +80,8 @@ def test_no_statistic_comes_from_other_rows() -> None:
         x, y = X.copy(), Y.copy()
         x[others], y[others] = 1e9, 1e9
         x[np.ix_(others, [2, 3])] = 1  # an existing code
-        before = member_statistics(X, Y, [rows], categories=CATEGORIES, quantiles=True)
-        after = member_statistics(x, y, [rows], categories=CATEGORIES, quantiles=True)
+        before = statistics_of(X, Y, [rows], categories=CATEGORIES, quantiles=True)
+        after = statistics_of(x, y, [rows], categories=CATEGORIES, quantiles=True)
         assert before.keys() == after.keys()
         for name, values in before.items():
             assert torch.equal(values, after[name]), name
@@ -71,7 +91,7 @@ def test_no_statistic_comes_from_other_rows() -> None:
 def test_one_block_gives_the_bits_of_numpy(order: str) -> None:
     x = np.asarray(np.random.default_rng(0).lognormal(size=(1001, 5)), order=order)  # type: ignore[call-overload]
     rows = np.arange(0, 1001, 3)
-    found = member_statistics(x, x[:, :1], [rows], categories=(0,) * 5)
+    found = statistics_of(x, x[:, :1], [rows], categories=(0,) * 5)
     assert found["mean"][0, 0].tolist() == x[rows].mean(0).tolist()
     assert found["std"][0, 0].tolist() == x[rows].std(0).tolist()
     assert found["median"][0, 0].tolist() == np.median(x[rows], 0).tolist()
@@ -84,10 +104,10 @@ def test_one_block_gives_the_bits_of_numpy(order: str) -> None:
 )
 def test_blocks_give_the_statistics_of_all_rows(x: np.ndarray, block: int) -> None:
     y, rows = np.nan_to_num(x), np.arange(13)
-    whole = member_statistics(x, y, [rows], categories=(0, 0, 0))
+    whole = statistics_of(x, y, [rows], categories=(0, 0, 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "BLOCK", block)
-        parts = member_statistics(x, y, [rows], categories=(0, 0, 0))
+        parts = statistics_of(x, y, [rows], categories=(0, 0, 0))
     for name, values in whole.items():
         torch.testing.assert_close(parts[name], values, rtol=1e-9, atol=1e-6, msg=name)
 
@@ -96,7 +116,7 @@ def test_blocks_give_the_statistics_of_all_rows(x: np.ndarray, block: int) -> No
 @given(arrays(np.float32, (17, 2), elements=st.floats(-10, 10, width=16) | st.just(np.float32(NAN))))
 def test_quantiles_are_numpys_ascending_and_exact_where_values_are_equal(x: np.ndarray) -> None:
     rows = [np.arange(17)]
-    found = member_statistics(x, np.zeros((17, 1)), rows, categories=(0, 0), quantiles=True, bins=9)
+    found = statistics_of(x, np.zeros((17, 1)), rows, categories=(0, 0), quantiles=True, bins=9)
     assert (found["quantiles"].diff(dim=1) >= 0).all()
     assert torch.equal(found["knots"], found["quantiles"][:, :10])
     for feature in (0, 1):
@@ -109,7 +129,7 @@ def test_a_sample_is_not_periodic(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every n-th row of a table with a period of n rows would see one phase of it."""
     monkeypatch.setattr(statistics, "SAMPLE", 500)
     x = np.sin(2 * np.pi * np.arange(10_000) / 20)[:, None]
-    found = member_statistics(x, x, [np.arange(10_000)], categories=(0,))
+    found = statistics_of(x, x, [np.arange(10_000)], categories=(0,))
     whole = np.quantile(x, [0.25, 0.5, 0.75])
     np.testing.assert_allclose(
         [found["q25"].item(), found["median"].item(), found["q75"].item()], whole, atol=0.2
@@ -131,7 +151,7 @@ def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -
         of_row = weight.new_zeros(23).index_put((rows,), weight).numpy()
 
         def found() -> dict[str, Tensor]:
-            made = member_statistics(x, y, [rows.numpy()], categories=(0, 4), bins=5, weight=of_row)
+            made = statistics_of(x, y, [rows.numpy()], categories=(0, 4), bins=5, weight=of_row)
             return {name: values for name, values in made.items() if not (tie and name == "mode")}
 
         with pytest.MonkeyPatch.context() as patch:
@@ -148,8 +168,8 @@ def test_rows_of_weight_0_do_not_count_and_equal_weights_are_none() -> None:
     x, y = X.copy(), Y.copy()
     x[3], y[3] = [1e9, 1e9, 1, 0, 1e9], 1e9
     weight = np.array([7.0, 7, 7, 0, 7])
-    found = member_statistics(x, y, [np.arange(5)], categories=CATEGORIES, weight=weight, quantiles=True)
-    without = member_statistics(X, Y, [np.array([0, 1, 2, 4])], categories=CATEGORIES, quantiles=True)
+    found = statistics_of(x, y, [np.arange(5)], categories=CATEGORIES, weight=weight, quantiles=True)
+    without = statistics_of(X, Y, [np.array([0, 1, 2, 4])], categories=CATEGORIES, quantiles=True)
     for name, values in found.items():
         assert torch.equal(values, without[name]), name
 
@@ -157,7 +177,7 @@ def test_rows_of_weight_0_do_not_count_and_equal_weights_are_none() -> None:
 def test_the_number_of_quantiles_depends_on_the_members_rows() -> None:
     x = np.random.default_rng(0).normal(size=(900, 1))
     train = [np.arange(900), np.arange(400), np.arange(30)]
-    together = member_statistics(x, x, train, categories=(0,), quantiles=True)
+    together = statistics_of(x, x, train, categories=(0,), quantiles=True)
     assert together["quantile_count"].flatten().tolist() == [30, 13, 10]
 
 
@@ -170,6 +190,6 @@ def test_a_member_does_not_depend_on_the_others(weight: np.ndarray | None) -> No
 
     def compute(members: list[int]) -> dict[str, Tensor]:
         rows = [train[member] for member in members]
-        return member_statistics(x, x[:, :1] ** 0, rows, categories=(0, 4), weight=weight, quantiles=True)
+        return statistics_of(x, x[:, :1] ** 0, rows, categories=(0, 4), weight=weight, quantiles=True)
 
     assert_member_independent(compute, len(train))

@@ -78,7 +78,7 @@ def test_losses_are_those_of_the_formulas(
     start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]
     rows = data.split.train
     with opened_source(run.data) as source:
-        frame = source.scan().collect()
+        frame = source.rows.collect()
     x, y = frame.select("x1", "x2").to_numpy()[rows], frame.select("target").to_numpy()[rows]
     np.testing.assert_allclose(y[:, 0], x[:, 0] * x[:, 1] + x[:, 0])
 

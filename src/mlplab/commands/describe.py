@@ -1,7 +1,6 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import logging
-import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -23,7 +22,7 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.load_table import opened_source, table_dtype, table_spec
-from mlplab.data.memmap import SHARE_OF_FREE_MEMORY, free_memory
+from mlplab.data.memmap import allocated
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened
 
@@ -68,7 +67,7 @@ class Description:
         spec = table_spec(config)
         with opened_source(config.data, frame) as source:
             with counted_lines(f"reading {source.where} and inferring its columns", "rows") as count:
-                reader = TableReader(source, spec, table_dtype(config), _scratch, count)
+                reader = TableReader(source, spec, table_dtype(config), allocated, count)
                 columns = infer_columns(reader.read())
             self.source, self.rows = source.where, reader.rows
             by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
@@ -92,14 +91,6 @@ def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[Inferred
     except UserError as error:
         return error.faults
     return ()
-
-
-def _scratch(name: str, shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
-    """Allocates a temporary matrix; a large one in an unnamed temporary file."""
-    if shape[0] * shape[1] * np.dtype(dtype).itemsize <= SHARE_OF_FREE_MEMORY * free_memory():
-        return np.empty(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _distinct(reader: TableReader, column: InferredColumn) -> str:

@@ -19,7 +19,7 @@ from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.leaks.row_keys import Values
-from mlplab.data.load_table import csv_options, table_spec
+from mlplab.data.load_table import csv_format, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
@@ -128,7 +128,7 @@ def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source
     """Opens a file or a frame of new rows for a run."""
     if isinstance(data, pl.DataFrame):
         return nullcontext(Source.of_frame(FRAME, data))
-    return opened(data, csv_options(run.config.data))
+    return opened(data, csv_format(run.config.data))
 
 
 def _read(source: Source) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from mlplab.data.check_task import threshold_fault
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
 from mlplab.data.io.discovery import is_parquet, opened
 from mlplab.data.io.source import Source
-from mlplab.data.load_table import csv_options
+from mlplab.data.load_table import csv_format
 from mlplab.data.new_data import check_columns
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
@@ -68,7 +68,7 @@ def predict(options: Predict) -> int:
     with ExitStack() as contexts:
         path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
         where = "standard input" if source == STANDARD else source
-        rows = contexts.enter_context(opened(path, csv_options(ensemble.config[0].data), where))
+        rows = contexts.enter_context(opened(path, csv_format(ensemble.config[0].data), where))
         check_columns(schema, list(rows.schema), where)
         _check_writable(rows, columns, output)
         frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)

@@ -4,8 +4,10 @@ The values are in `conf/`, so that each is defined in one place. A default here 
 earlier versions did not have, and means what they did.
 """
 
+from mlplab.config.data import DETECT as DETECT
 from mlplab.config.data import BundledData as BundledData
 from mlplab.config.data import CsvData as CsvData
+from mlplab.config.data import CsvFormat as CsvFormat
 from mlplab.config.data import FileSplit as FileSplit
 from mlplab.config.data import FrameData as FrameData
 from mlplab.config.data import GroupSplit as GroupSplit
@@ -37,6 +39,7 @@ from mlplab.config.optimizer import Schedule as Schedule
 from mlplab.config.optimizer import Sgd as Sgd
 from mlplab.config.optimizer import StepSchedule as StepSchedule
 from mlplab.config.parsing import MAY_BE_AUTO as MAY_BE_AUTO
+from mlplab.config.parsing import is_marked as is_marked
 from mlplab.config.parsing import parse as parse
 from mlplab.config.parsing import parse_resolved as parse_resolved
 from mlplab.config.parsing import unknown_key as unknown_key
@@ -51,5 +54,6 @@ from mlplab.config.sweep import RayEngine as RayEngine
 from mlplab.config.sweep import SlurmEngine as SlurmEngine
 from mlplab.config.sweep import Sweep as Sweep
 from mlplab.config.trainer import Trainer as Trainer
+from mlplab.config.types import Mark as Mark
 from mlplab.config.types import Resolved as Resolved
 from mlplab.config.types import check_name as check_name

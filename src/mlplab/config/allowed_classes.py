@@ -8,7 +8,7 @@ import os
 import re
 from functools import cache
 from pkgutil import resolve_name
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlplab.errors import Fault, RunFailed, UserError
 
@@ -59,7 +59,7 @@ def import_class(class_path: str, kind: type[T]) -> type[T]:
     return imported
 
 
-def instantiate(class_path: str, kind: type[T], *arguments: Any, **named: Any) -> T:
+def instantiate(class_path: str, kind: type[T], *arguments: object, **named: object) -> T:
     """Creates an instance of the class with an allowed name.
 
     Raises:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Annotated, Generic, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 
 from mlplab.config.types import (
     A,
@@ -12,7 +12,9 @@ from mlplab.config.types import (
     Count,
     Fraction,
     FractionOrZero,
+    Mark,
     NotNegative,
+    OneOrSeveral,
     OrAuto,
     Positive,
     Resolved,
@@ -89,16 +91,11 @@ def as_dict(value: object) -> object:
 
 ClassLabel = Annotated[str, BeforeValidator(as_label), Field(min_length=1)]
 ClassWeights = Annotated[
-    Annotated[Literal["none", "balanced"], Tag("name")]
-    | Annotated[dict[ClassLabel, NotNegative], Tag("each")],
-    Discriminator(lambda value: "each" if isinstance(value, dict) else "name"),
-    BeforeValidator(as_dict),
+    OneOrSeveral[Literal["none", "balanced"], dict[ClassLabel, NotNegative]], BeforeValidator(as_dict)
 ]
+ColumnLevels = Annotated[list[ClassLabel], AfterValidator(_check_levels)]
 ColumnKind = Annotated[
-    Annotated[str, AfterValidator(_check_kind), Tag("kind")]
-    | Annotated[list[ClassLabel], AfterValidator(_check_levels), Tag("levels")],
-    Discriminator(lambda value: "levels" if isinstance(value, list) else "kind"),
-    BeforeValidator(_as_format),
+    OneOrSeveral[Annotated[str, AfterValidator(_check_kind)], ColumnLevels], BeforeValidator(_as_format)
 ]
 """A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first."""
 
@@ -179,7 +176,7 @@ class _Table(Section, Generic[A]):
 
     batch_size: OrAuto[Count | None, A]
     class_weights: ClassWeights
-    split: Split
+    split: Annotated[Split, Mark.PER_MEMBER]
 
 
 class BundledData(_Table[A]):
@@ -210,26 +207,36 @@ class UserTable(_Table[A]):
         return self
 
 
-class CsvData(UserTable[A]):
-    """A table in CSV or Parquet files. Options of the CSV format that are null are detected; a
-    quote that is null is ".
+class CsvFormat(Section):
+    """What the user says of the format of CSV files. What is null is detected; a quote that is null is ".
+
+    Delimiter and quote are ASCII characters. If the quote is empty, nothing is quoted.
     """
 
-    name: Literal["csv"]
-    path: Text
-    memory_gib: Positive | None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None
-    quote: Annotated[str, Field(max_length=1)] | None
+    delimiter: Annotated[str, Field(pattern=r"^[\t -~]$")] | None
+    quote: Annotated[str, Field(pattern=r"^[\t -~]?$")] | None
     decimal: Literal[".", ","] | None
     header: bool | None
     encoding: Text | None
+
+
+DETECT = CsvFormat(delimiter=None, quote=None, decimal=None, header=None, encoding=None)
+"""Everything is detected."""
+
+
+class CsvData(UserTable[A], CsvFormat):
+    """A table in CSV or Parquet files."""
+
+    name: Literal["csv"]
+    path: Text
+    memory_gib: Annotated[Positive | None, Mark.COSMETIC, Mark.MAY_CHANGE]
 
 
 class FrameData(UserTable[A]):
     """A frame in memory, which only Python can pass. `auto` stands for the fingerprint of its rows."""
 
     name: Literal["frame"]
-    fingerprint: OrAuto[Text, A]
+    fingerprint: Annotated[OrAuto[Text, A], Mark.PER_MEMBER]
 
 
 class SyntheticData(_Table[A]):

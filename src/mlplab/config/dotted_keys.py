@@ -3,13 +3,12 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 ABSENT = object()
 """Stands for the value of a key that a configuration does not have."""
 
 
-def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """The values of a configuration with their dotted keys."""
     for key, value in content.items():
         if isinstance(value, Mapping):
@@ -23,7 +22,7 @@ def is_one_of(key: str, sections: Iterable[str]) -> bool:
     return f"{key}.".replace("/", ".").startswith(tuple(f"{each}.".replace("/", ".") for each in sections))
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
     """The keys in which two configurations differ, except `name`: a copied folder may have a new name."""
     here, there = dict(flat(one)), dict(flat(other))
     keys = sorted((here.keys() | there.keys()) - {"name"})

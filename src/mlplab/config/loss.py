@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field
 
-from mlplab.config.types import Positive, Section, read_levels
+from mlplab.config.types import Mark, Positive, Section, read_levels
 
 MEDIAN = 0.5
 
@@ -25,7 +25,7 @@ class HuberLoss(Section):
     """Squared error below `delta`, absolute above. `delta` is in standard deviations of the target."""
 
     name: Literal["huber"]
-    delta: Positive
+    delta: Annotated[Positive, Mark.PER_MEMBER]
 
 
 def _read_quantiles(value: object) -> list[float]:
@@ -46,7 +46,7 @@ class CrossEntropyLoss(Section):
     """Cross-entropy of classes. `label_smoothing` is the share of each row that all classes get equally."""
 
     name: Literal["cross_entropy"]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1), Mark.PER_MEMBER]
 
 
 GivenLoss = SimpleLoss | HuberLoss | QuantileLoss | CrossEntropyLoss

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Generic, Literal
+from typing import Annotated, Generic, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from mlplab.config.types import (
-    GIVEN,
     A,
     ClassSection,
     Count,
+    Mark,
     NotNegativeCount,
+    OneOrSeveral,
     OrAuto,
     Rate,
     Resolved,
@@ -21,10 +22,7 @@ from mlplab.config.types import (
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
 
-Activations = Annotated[
-    Annotated[Activation, Tag(GIVEN)] | Annotated[list[Activation], Field(min_length=1), Tag("list")],
-    Discriminator(lambda value: "list" if isinstance(value, list) else GIVEN),
-]
+Activations = OneOrSeveral[Activation, Annotated[list[Activation], Field(min_length=1)]]
 """One activation for all networks, or a list that is divided among the networks of an ensemble."""
 
 Bins = Annotated[int, Field(ge=0, le=1000)]
@@ -60,8 +58,8 @@ class Mlp(Section, Generic[A]):
     piecewise_linear_bins: OrAuto[Bins, A] = 0
     piecewise_linear_width: OrAuto[Count, A] = 16
     hidden: OrAuto[list[Count], A]
-    activation: OrAuto[Activations, A]
-    dropout: OrAuto[Rate, A]
+    activation: Annotated[OrAuto[Activations, A], Mark.PER_MEMBER]
+    dropout: Annotated[OrAuto[Rate, A], Mark.PER_MEMBER]
     norm: Literal["none", "layer"]
     residual: bool
     linear_path: OrAuto[bool, A] = False
@@ -100,7 +98,7 @@ class CustomModel(ClassSection):
     preprocessing: Preprocessing
 
 
-def model_tag(value: Any) -> str | None:
+def model_tag(value: object) -> str | None:
     """The option of the group `model`: its name, or `custom`."""
     if isinstance(value, CustomModel) or (isinstance(value, Mapping) and "_target_" in value):
         return "custom"

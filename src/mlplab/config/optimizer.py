@@ -4,7 +4,9 @@ from typing import Annotated, Generic, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import A, Count, NotNegative, OrAuto, Positive, Resolved, Section
+from mlplab.config.types import A, Count, Mark, NotNegative, OrAuto, Positive, Resolved, Section
+
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ParameterFactors(Section):
@@ -28,27 +30,28 @@ class Adam(Section, Generic[A]):
     """
 
     name: Literal["adam", "adamw"]
-    lr: OrAuto[Positive, A]
-    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
-    eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False)]  # squares of gradients below 4e-23 are 0
-    weight_decay: OrAuto[NotNegative, A]
+    lr: Annotated[OrAuto[Positive, A], Mark.PER_MEMBER]
+    betas: Annotated[list[Momentum], Field(min_length=2, max_length=2), Mark.PER_MEMBER]
+    # Squares of gradients below 4e-23 are 0.
+    eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False), Mark.PER_MEMBER]
+    weight_decay: Annotated[OrAuto[NotNegative, A], Mark.PER_MEMBER]
     weight_averaging: bool
-    lr_factors: ParameterFactors = ParameterFactors()
-    weight_decay_factors: ParameterFactors = ParameterFactors()
-    lr_by_fan_in: bool = False
+    lr_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()
+    weight_decay_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()
+    lr_by_fan_in: Annotated[bool, Mark.PER_MEMBER] = False
 
 
 class Sgd(Section, Generic[A]):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"]
-    lr: OrAuto[Positive, A]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
+    lr: Annotated[OrAuto[Positive, A], Mark.PER_MEMBER]
+    momentum: Annotated[Momentum, Mark.PER_MEMBER]
     nesterov: bool
-    weight_decay: NotNegative
+    weight_decay: Annotated[NotNegative, Mark.PER_MEMBER]
     weight_averaging: bool
-    lr_factors: ParameterFactors = ParameterFactors()
-    weight_decay_factors: ParameterFactors = ParameterFactors()
+    lr_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()
+    weight_decay_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> "Sgd[A]":

@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
+from mlplab.config.dotted_keys import is_one_of
 from mlplab.config.run import ResolvedConfig, TrainConfig
 from mlplab.config.sweep import Launcher, Sweep
-from mlplab.config.types import GIVEN, A
+from mlplab.config.types import GIVEN, A, Mark
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, listed
 
@@ -39,7 +42,7 @@ class CommandLine(TrainConfig):
     sweep: Sweep
 
 
-def parse(values: Mapping[str, Any]) -> TrainConfig:
+def parse(values: Mapping[str, object]) -> TrainConfig:
     """Validates a composed configuration.
 
     Raises:
@@ -48,12 +51,12 @@ def parse(values: Mapping[str, Any]) -> TrainConfig:
     return validated(values, TrainConfig)
 
 
-def parse_resolved(values: Mapping[str, Any]) -> ResolvedConfig:
-    """As `parse`, for the configuration of a run whose table has been read."""
+def parse_resolved(values: Mapping[str, object]) -> ResolvedConfig:
+    """Validates the configuration of a run whose table has been read; raises what `parse` raises."""
     return validated(values, ResolvedConfig)
 
 
-def validated(values: Any, kind: type[M], *section: str, root: type[BaseModel] = CommandLine) -> M:
+def validated(values: object, kind: type[M], *section: str, root: type[BaseModel] = CommandLine) -> M:
     """Validates the values of a section, whose key is `section` in messages.
 
     An unknown key may stand for any key of `root`.
@@ -90,19 +93,12 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
 
 
 def _similar(key: str, owners: Sequence[str]) -> list[str]:
-    """The keys that are nearly an unknown one; else those with words of its last part, or a similar one.
-
-    In its section, one word of several is enough.
-    """
+    """The keys that are nearly an unknown one; else those with its last part as a word, or a similar one."""
     section, _, leaf = key.rpartition(".")
     here = [full for full in owners if full.rpartition(".")[0] == section]
     leaves = {full.rpartition(".")[2]: full for full in (*reversed(owners), *here)}
-    words = {name: {*name.split("_")} for name in (leaf, *leaves)}
-    sharing = [name for name in leaves if words[leaf] <= words[name] or words[name] <= words[leaf]]
-    sharing += [name for name in leaves if leaves[name] in here and words[leaf] & words[name]]
-    sharing.sort(key=lambda name: (len(words[leaf] ^ words[name]), leaves[name] not in here))
-    close = nearest(key, owners, 0.85) or [leaves[name] for name in nearest(leaf, leaves, 0.85)]
-    return close or [leaves[name] for name in sharing or nearest(leaf, leaves)]
+    names = sorted((name for name in leaves if leaf in name.split("_")), key=len) or nearest(leaf, leaves)
+    return nearest(key, owners, 0.85) or [leaves[name] for name in names]
 
 
 @cache
@@ -117,16 +113,16 @@ def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
 
 def _walk(
     section: type[BaseModel], prefix: str = "", options: tuple[str, ...] = ()
-) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    """The full keys of a section, their types, and the options that have them."""
+) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
+    """The full keys of a section, their fields, and the options that have them."""
     for field, info in section.model_fields.items():
-        yield (key := f"{prefix}{info.alias or field}"), info.annotation, options
+        yield (key := f"{prefix}{info.alias or field}"), info, options
         for variant in (variants := [*_sections(info.annotation)]):
             name = variant.model_fields.get("name") if len(variants) > 1 else None
             yield from _walk(variant, f"{key}.", get_args(name.annotation) if name else ())
 
 
-def _sections(kind: Any) -> Iterator[type[BaseModel]]:
+def _sections(kind: object) -> Iterator[type[BaseModel]]:
     """The sections that a value of a type may be."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
@@ -137,38 +133,46 @@ def _sections(kind: Any) -> Iterator[type[BaseModel]]:
 
 MAY_BE_AUTO = {
     "loss.name",
-    *(key for key, kind, _ in _walk(TrainConfig) if A in getattr(kind, "__parameters__", ())),
+    *(key for key, info, _ in _walk(TrainConfig) if A in getattr(info.annotation, "__parameters__", ())),
 }
 """Keys that may be `auto`, which the table replaces."""
 
+_MARKED = {mark: {key for key, info, _ in _walk(TrainConfig) if mark in info.metadata} for mark in Mark}
+
+
+@cache  # it is asked for each key of each run
+def is_marked(key: str, mark: Mark) -> bool:
+    """Whether a key, a group as on the command line, or a section that contains it has a mark."""
+    return is_one_of(key, _MARKED[mark])
+
 
 def _fault(
-    detail: Any, values: Any, model: type[BaseModel], section: Sequence[str], root: type[BaseModel]
+    error: ErrorDetails, values: object, model: type[BaseModel], section: Sequence[str], root: type[BaseModel]
 ) -> Fault:
     """Turns one of pydantic's error details into a fault with the key as users type it."""
-    kind, value, message = detail["type"], repr(detail["input"]), detail["msg"]
-    key = ".".join(filter(None, (*section, _dotted(detail["loc"], values, absent=kind == "missing"))))
+    kind, value, message = error["type"], repr(error["input"]), error["msg"]
+    key = ".".join(filter(None, (*section, _dotted(error["loc"], values, absent=kind == "missing"))))
     if kind == "extra_forbidden":
         return unknown_key(key, root)
     if kind == "missing":
         return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
     if kind == "union_tag_invalid":
-        tag, expected = repr(detail["ctx"]["tag"]), detail["ctx"]["expected_tags"]
+        tag, expected = repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"]
         return Fault("invalid value", f"{key}.name", tag, expected)
     if kind == "union_tag_not_found":  # in a file of the user's that hides one of mlplab's
         remedy = "to change only some values, call the file differently, and begin it with defaults: [OPTION]"
         return Fault("is missing", f"{key}.name", remedy=remedy)
-    if kind == "string_too_short" or (kind == "too_short" and not detail["input"]):
+    if kind == "string_too_short" or (kind == "too_short" and not error["input"]):
         return Fault("is empty", where=key, remedy=f"give it a value: {key.partition('[')[0]}=…")
     expected = message.removeprefix("Input should be ")
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
-    may_be_auto = detail["loc"][-1] == GIVEN and model is not ResolvedConfig
+    may_be_auto = GIVEN in error["loc"][-2:] and model is not ResolvedConfig
     return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto)
 
 
-def _dotted(location: Sequence[str | int], values: Any, *, absent: bool) -> str:
+def _dotted(location: Sequence[str | int], values: object, *, absent: bool) -> str:
     """Turns a pydantic location into a configuration key, without the tags of unions.
 
     If `absent`, the last part is a key that is missing in `values`.

@@ -15,6 +15,7 @@ from mlplab.config.types import (
     Auto,
     EnsembleSize,
     Fraction,
+    Mark,
     OrAuto,
     Resolved,
     RunName,
@@ -39,15 +40,15 @@ Metric = Annotated[str, AfterValidator(_check_metric)]
 class TrainConfig(Section, Generic[A]):
     """The configuration of one run. Some values may be `auto`."""
 
-    name: RunName
-    seed: Seed
+    name: Annotated[RunName, Mark.PER_MEMBER, Mark.COSMETIC]
+    seed: Annotated[Seed, Mark.PER_MEMBER]
     ensemble: OrAuto[EnsembleSize, A]
-    init_from: Text | None
-    threads: Annotated[int, Field(ge=1, le=1024)]
+    init_from: Annotated[Text | None, Mark.PER_MEMBER]
+    threads: Annotated[int, Field(ge=1, le=1024), Mark.COSMETIC]
     task: Literal["auto", "regression", "binary", "multiclass"]
     monitor: OrAuto[Metric, A]
-    threshold: OrAuto[Fraction, Auto]
-    threshold_metric: ThresholdMetric
+    threshold: Annotated[OrAuto[Fraction, Auto], Mark.PER_MEMBER]
+    threshold_metric: Annotated[ThresholdMetric, Mark.PER_MEMBER]
     data: Annotated[BundledData[A] | CsvData[A] | FrameData[A] | SyntheticData[A], Discriminator("name")]
     model: Annotated[
         Annotated[Mlp[A], Tag("mlp")]
@@ -57,14 +58,15 @@ class TrainConfig(Section, Generic[A]):
     ]
     loss: Loss
     optimizer: Annotated[Adam[A] | Sgd[A], Discriminator("name")]
-    scheduler: Annotated[Schedule, Discriminator("name")]
+    scheduler: Annotated[Schedule, Discriminator("name"), Mark.PER_MEMBER]
     trainer: Trainer[A]
     callbacks: Callbacks
-    baselines: list[Literal["constant", "linear", "boosting"]]
-    test: bool
-    test_predictions: bool
-    figures: Literal["auto", "all", "none"]
-    logger: dict[str, LoggerConfig] = Field(default_factory=dict)  # Hydra composes logger=[] to no key at all
+    baselines: Annotated[list[Literal["constant", "linear", "boosting"]], Mark.PER_MEMBER, Mark.COSMETIC]
+    test: Annotated[bool, Mark.PER_MEMBER, Mark.COSMETIC, Mark.MAY_CHANGE]
+    test_predictions: Annotated[bool, Mark.PER_MEMBER, Mark.COSMETIC]
+    figures: Annotated[Literal["auto", "all", "none"], Mark.COSMETIC]
+    # Hydra composes logger=[] to no key at all.
+    logger: Annotated[dict[str, LoggerConfig], Mark.COSMETIC] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_a_network_for_each_activation(self) -> "TrainConfig[A]":

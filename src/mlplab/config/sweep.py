@@ -1,7 +1,7 @@
 """Sweeps: what is searched, for how long, and where the stacks train."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -48,7 +48,7 @@ class SlurmEngine(Section):
     memory_gib: Positive | None
     gpus: NotNegativeCount
     setup: list[Text]
-    sbatch: Mapping[str, Any]
+    sbatch: Mapping[str, object]
 
 
 class RayEngine(Section):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Generic, Literal
+from typing import Annotated, Generic, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -12,6 +12,7 @@ from mlplab.config.types import (
     Auto,
     ClassSection,
     Count,
+    Mark,
     NotNegative,
     OrAuto,
     Positive,
@@ -85,8 +86,8 @@ class Callbacks(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomCallback]
 
-    checkpoint: Checkpoint
-    early_stopping: EarlyStopping
+    checkpoint: Annotated[Checkpoint, Mark.COSMETIC]
+    early_stopping: Annotated[EarlyStopping, Mark.PER_MEMBER]
     film: bool = False
 
     @property
@@ -123,7 +124,7 @@ class LoggerConfig(ClassSection):
         return self
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     """All strings in a nested value."""
     if isinstance(value, str):
         yield value

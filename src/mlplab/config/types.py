@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from enum import Enum, auto
 from functools import partial
-from math import nan
-from typing import Annotated, Any, Literal, Never
+from typing import Annotated, Literal, Never
 
 from pydantic import (
     AfterValidator,
@@ -53,6 +53,17 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+class Mark(Enum):
+    """What is true of a key, or of all keys of a section, beside its type; in the metadata of its field."""
+
+    PER_MEMBER = auto()
+    """The members of a stack may differ in it."""
+    COSMETIC = auto()
+    """It is no part of what is compared between runs: a name, the machine, or what is also written."""
+    MAY_CHANGE = auto()
+    """It may change when a run is resumed."""
+
+
 Auto = Literal["auto"]
 """The value of keys that are chosen to suit the table, by `mlplab.data.defaults.resolve_auto`."""
 
@@ -81,6 +92,14 @@ OrAuto = Annotated[
 ]
 """`OrAuto[int, A]` is an int or, before the table has been read, `auto`."""
 
+U = TypeVar("U")
+
+OneOrSeveral = Annotated[
+    Annotated[T, Tag("one")] | Annotated[U, Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, list | dict) else "one"),
+]
+"""`OneOrSeveral[str, list[str]]` is a str or a list; messages are about the one that a value is."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=0.99)]
@@ -102,22 +121,17 @@ def read_levels(value: object) -> tuple[float, ...]:
         ValueError: if one is not between 0 and 1, or is given twice.
     """
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else [value]
-    levels = list[float]()
-    for part in parts:
-        text = str(part).strip()
-        try:
-            level = float(text.removesuffix("%"))
-        except ValueError:
-            level = nan
-        if not 0 < level < 1 or text.endswith("%"):
-            remedy = f"; for {level:g} % of the rows, give {level / 100:g}" if 1 < level < 100 else ""
-            raise ValueError(f"a level is above 0 and below 1, such as 0.9{remedy}")
-        if f"{level:g}" in map("{:g}".format, levels):
-            raise ValueError(f"the level {level:g} is given twice")
-        levels.append(level)
-    if not levels:
-        raise ValueError("give a level, such as 0.9")
-    return tuple(levels)
+    try:
+        levels = tuple(float(str(part)) for part in parts)
+    except ValueError:
+        levels = ()
+    wrong = next((level for level in levels if not 0 < level < 1), None)
+    if not levels or wrong is not None:
+        remedy = f"; for {wrong:g} % of the rows, give {wrong / 100:g}" if wrong and 1 < wrong < 100 else ""
+        raise ValueError(f"a level is above 0 and below 1, such as 0.9{remedy}")
+    if twice := [level for level in levels if levels.count(level) > 1]:
+        raise ValueError(f"the level {twice[0]:g} is given twice")
+    return levels
 
 
 Levels = Annotated[tuple[float, ...], BeforeValidator(read_levels)]
@@ -135,6 +149,6 @@ class ClassSection(Section):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """The keyword arguments that the class is called with."""
         return dict(self.__pydantic_extra__ or {})

@@ -93,6 +93,6 @@ def _of_polars(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64) if dtype.char == "g" else dtype.newbyteorder("=")
 
 
-def _is_missing(cell: Any) -> bool:
+def _is_missing(cell: object) -> bool:
     """Whether it is None, NaN, NaT or pandas' NA, of which a comparison is NA again."""
     return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)

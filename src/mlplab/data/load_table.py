@@ -1,9 +1,10 @@
 """Loads the table that a configuration names. Imports no torch."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import as_file, files
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,22 +13,25 @@ from mlplab import config
 from mlplab.console import counted_lines
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.frames import FRAME
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
-from mlplab.data.io.dialect import CsvOptions
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
-from mlplab.data.memmap import table_of
+from mlplab.data.memmap import FOLDER, allocated
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 
 Data = config.BundledData | config.CsvData | config.FrameData | config.SyntheticData
 
+log = logging.getLogger(__name__)
+
 TARGET = "target"
 """The target column of tables that ship with the package."""
 
 
-def table_key(run: config.TrainConfig) -> tuple[Any, ...]:
+def table_key(run: config.TrainConfig) -> tuple[object, ...]:
     """A key of everything that a run's table depends on."""
     source = run.data.model_dump_json(exclude={"split", "batch_size", "class_weights", "fingerprint"})
     return source, repr(table_spec(run)), table_dtype(run)
@@ -41,12 +45,16 @@ def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Ta
     """
     if isinstance(run.data, config.UserTable) and not run.data.target:
         raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
-    memory = limit * 2**30 if (limit := getattr(run.data, "memory_gib", None)) else None
+    limit = gib * 2**30 if (gib := getattr(run.data, "memory_gib", None)) else None
     with (
         opened_source(run.data, frame) as source,
         counted_lines(f"reading {source.where} and inferring its columns", "rows") as count,
     ):
-        return table_of(source, table_spec(run), table_dtype(run), memory, count)
+        allocate = partial(allocated, limit=limit) if source.paths else np.empty  # others are in memory
+        table = read_table(TableReader(source, table_spec(run), table_dtype(run), allocate, count))
+    if table.memmapped:
+        log.info("%s: too large for memory, and therefore in a temporary file in %s", table.source, FOLDER)
+    return table
 
 
 @contextmanager
@@ -68,7 +76,7 @@ def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Sou
             with as_file(files("mlplab.data") / f"{name}.csv") as path, opened(path, where=name) as source:
                 yield source
         case config.CsvData():
-            with opened(data.path, csv_options(data)) as source:
+            with opened(data.path, data) as source:
                 yield source
         case config.SyntheticData():
             frame = synthetic.draw(
@@ -85,11 +93,9 @@ def _digits() -> pl.DataFrame:
     return pl.DataFrame(images.data, schema=images.feature_names).with_columns(target=images.target)
 
 
-def csv_options(data: Data) -> CsvOptions:
-    """The options of the CSV format in the configuration."""
-    if not isinstance(data, config.CsvData):
-        return CsvOptions()
-    return CsvOptions(data.delimiter, data.quote, data.decimal, data.header, data.encoding)
+def csv_format(data: Data) -> config.CsvFormat:
+    """The format of CSV files, as far as the configuration says it."""
+    return data if isinstance(data, config.CsvFormat) else config.DETECT
 
 
 def table_spec(run: config.TrainConfig) -> TableSpec:

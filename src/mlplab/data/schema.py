@@ -116,7 +116,7 @@ class Schema:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Schema":
+    def from_plain(cls, plain: Mapping[str, object]) -> "Schema":
         """The inverse of `plain`.
 
         Raises:

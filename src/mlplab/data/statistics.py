@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mlplab.data.splits.split import Rows, sample_rows
-from mlplab.data.table import BLOCK
+from mlplab.data.table import BLOCK, Table
 
 Weights = Float64[np.ndarray, "row 1"] | np.float64
 """Weights of rows, or that of all rows."""
@@ -24,25 +24,12 @@ EPSILON = 1e-12
 
 
 def member_statistics(
-    x: Float[np.ndarray, "row feature"],
-    y: Float64[np.ndarray, "row target"],
-    train: Sequence[Rows],
-    *,
-    categories: Sequence[int],
-    weight: Float[np.ndarray, " row"] | None = None,
-    quantiles: bool = False,
-    bins: int = 0,
-    log_target: bool = False,
+    table: Table, train: Sequence[Rows], *, quantiles: bool = False, bins: int = 0, log_target: bool = False
 ) -> dict[str, Tensor]:
     """Statistics of each member's training rows, computed in float64 and weighted by row weights.
 
-    Missing values (NaN) and rows of weight 0 are left out. There is one pass over `x`, and another over a
-    sample of it; members with the same array of rows are computed once.
-
-    Args:
-        x: numbers and codes of categories; may be memory-mapped.
-        categories: number of categories of each feature; 0 for numeric features.
-        weight: in any unit; None if all weights are equal.
+    Missing values (NaN) and rows of weight 0 are left out. There is one pass over the table, and another over
+    a sample of it; members with the same array of rows are computed once.
 
     Returns:
         By name, with the shape `[member, 1, feature]`:
@@ -58,6 +45,7 @@ def member_statistics(
           to `QUANTILES[1]`;
         - with `bins`, knots: evenly spaced quantiles `[member, knot, feature]`, the ends of so many bins.
     """
+    x, y, weight, categories = table.x, table.y, table.weight, table.schema.category_counts
     columns, offsets = np.flatnonzero(categories), np.cumsum(categories) - categories
 
     def of_rows(rows: Rows) -> dict[str, np.ndarray]:

@@ -29,8 +29,6 @@ class Table:
         split_columns: the columns that the split needs, by role: `group` (a code for each group) and `time`;
             NaN if missing.
         rows: the rows with a target.
-        memmapped: whether the table is memory-mapped from a file.
-        sha256: the hash of names and values, if known.
         warned: the warnings about it that the terminal has shown, which other stacks do not repeat.
     """
 
@@ -41,36 +39,21 @@ class Table:
     weight: Float64[np.ndarray, " row"] | None
     split_columns: Mapping[str, Float64[np.ndarray, " row"]]
     rows: Rows
-    memmapped: bool = False
-    sha256: str = ""
     warned: set[str] = field(default_factory=set, init=False)
     _row_keys: dict[int, tuple[RowHasher, Keys]] = field(default_factory=dict, init=False)
-
-    @classmethod
-    def of(
-        cls,
-        source: str,
-        schema: Schema,
-        x: Float[np.ndarray, "row feature"],
-        others: Float64[np.ndarray, "row other"],
-        split_roles: Sequence[str],
-    ) -> "Table":
-        """A table from features and `others`: targets, the weight if there is one, the split's columns."""
-        y, rest = others[:, : len(schema.targets)], list(others[:, len(schema.targets) :].T)
-        weight = rest.pop(0) if schema.weight else None
-        rows, by_role = np.flatnonzero(np.isfinite(y).all(1)), dict(zip(split_roles, rest, strict=True))
-        return cls(source, schema, x, y, weight, by_role, rows)
 
     @cached_property
     def fingerprint(self) -> dict[str, int | str]:
         """The number of rows and a hash of names and values, which change when the data change."""
-        if self.sha256:
-            return {"rows": len(self.x), "sha256": self.sha256}
         digest = sha256(repr((self.schema.names, self.schema.targets, self.schema.classes)).encode())
         for matrix in (self.x, self.y, *([] if self.weight is None else [self.weight])):
-            for start in range(0, len(matrix), BLOCK):
-                digest.update(np.ascontiguousarray(matrix[start : start + BLOCK]).data)
+            digest.update(np.ascontiguousarray(matrix).data)
         return {"rows": len(self.x), "sha256": digest.hexdigest()}
+
+    @property
+    def memmapped(self) -> bool:
+        """Whether the features are in a file."""
+        return isinstance(self.x, np.memmap)
 
     @property
     def values(self) -> Values:

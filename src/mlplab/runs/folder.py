@@ -14,12 +14,13 @@ from pathlib import Path
 
 import yaml
 
+from mlplab.config import Mark, is_marked
 from mlplab.config.dotted_keys import differing
 from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
-from mlplab.runs.resume import MAY_DIFFER, MAY_GROW, OTHER_FOLDER
+from mlplab.runs.resume import MAY_GROW, OTHER_FOLDER
 from mlplab.runs.versions import VERSION
 from mlplab.training.outcome import Metrics
 
@@ -166,7 +167,8 @@ def record_failure(path: Path, config: Mapping[str, object], reason: str) -> Non
             folder.create(config)
             folder.lock.release()
         saved = read_config(path) if (path / "config.yaml").exists() else config
-        if set(differing(config, saved)) - {MAY_GROW, *MAY_DIFFER}:
+        changed = set(differing(config, saved)) - {MAY_GROW}
+        if not all(is_marked(key, Mark.MAY_CHANGE) for key in changed):
             return
         with folder.lock.held():
             if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlplab.config import TrainConfig, parse
+from mlplab.config import Mark, TrainConfig, is_marked, parse
 from mlplab.config.dotted_keys import differing, flat
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import LOCK, PART
@@ -17,9 +17,6 @@ MAY_GROW = "trainer.max_epochs"
 
 OTHER_FOLDER = "choose a different folder: name=… or, in Python, folder=…"
 """The remedy for a folder that is in use."""
-
-MAY_DIFFER = ("data.memory_gib", "test")
-"""A property of the machine, and whether test rows are scored, which can be done later."""
 
 
 def was_started(folder: Path) -> bool:
@@ -92,7 +89,7 @@ def differences(
     before, now = there.get(MAY_GROW), run.trainer.max_epochs
     may_grow &= run.scheduler.name != "cosine" and isinstance(before, int) and now != "auto" and now > before
     for key in differing(new, saved):
-        if key in MAY_DIFFER or (key == MAY_GROW and may_grow):
+        if is_marked(key, Mark.MAY_CHANGE) or (key == MAY_GROW and may_grow):
             continue
         remedy = "remove it, or start a new run from that run's weights: init_from=FOLDER"
         if key == MAY_GROW:

@@ -10,11 +10,9 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
-    _num_samples,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -100,12 +98,12 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             mlplab.RunFailed: if the loss becomes non-finite.
         """
         self.__dict__.pop("ensemble_", None)  # there is none if this fit fails
-        weight, used = None, np.arange(_num_samples(X))
+        check_consistent_length(X, y, sample_weight)
+        weight, used = None, np.arange(np.shape(X)[0])
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            used = np.flatnonzero(weight)
-            weight = weight[used]
-        check_consistent_length(X, y)
+            assert_all_finite(weights := column_or_1d(sample_weight, dtype=np.float64))
+            used = np.flatnonzero(weights)
+            weight = weights[used]
         if len(used) < LEAST_ROWS:
             found = plural(len(used), "sample")
             raise UserError(Fault("has too few rows", "X", found, f"{LEAST_ROWS} or more"))

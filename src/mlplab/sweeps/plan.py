@@ -5,12 +5,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from mlplab import config
-from mlplab.config.dotted_keys import flat, is_one_of
+from mlplab.config import Mark, is_marked
+from mlplab.config.dotted_keys import flat
 from mlplab.console import first_few, plural
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
@@ -25,15 +25,6 @@ from mlplab.sweeps.training_cost import TrainingCost, batches
 from mlplab.training.run import activations
 
 T = TypeVar("T")
-
-PER_MEMBER = (
-    *("name", "seed", "threshold", "threshold_metric", "data.split", "data.fingerprint"),
-    *("model.activation", "model.dropout", "loss.delta", "loss.label_smoothing", "scheduler"),
-    *("optimizer.lr", "optimizer.betas", "optimizer.eps", "optimizer.weight_decay", "optimizer.momentum"),
-    *("optimizer.lr_factors", "optimizer.weight_decay_factors", "optimizer.lr_by_fan_in"),
-    *("callbacks.early_stopping", "init_from", "baselines", "test", "test_predictions"),
-)
-"""Keys, and sections of keys, in which the members of a stack may differ."""
 
 WORTH_A_PROCESS = 60
 """Seconds of training above which it is worth starting more processes."""
@@ -125,7 +116,7 @@ def cut(runs: Sequence[T], count: int) -> list[Sequence[T]]:
 def stack_key(run: PlannedRun, cache: DataCache) -> str:
     """What runs must have in common to share a stack."""
     section, data = run.config, cache.data(run.config)
-    values = {key: value for key, value in flat(section.plain()) if not may_differ(key)}
+    values = {key: value for key, value in flat(section.plain()) if not is_marked(key, Mark.PER_MEMBER)}
     batch, steps = batches(section, data)
     if isinstance(section.model, config.CustomModel):
         values["model"] = section.model.arguments  # all of them, whatever their names are
@@ -137,9 +128,3 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
         # Frames may differ in rows and offsets.
         table = replace(data.table.schema, inputs=columns, left_out={})
     return str((values, str(table), batch, steps, alone))
-
-
-@cache  # it is asked for each key of each run
-def may_differ(key: str) -> bool:
-    """Whether the members of a stack may differ in a key, or in all keys of a group."""
-    return is_one_of(key, PER_MEMBER)

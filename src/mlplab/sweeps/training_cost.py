@@ -37,9 +37,7 @@ class TrainingCost:
 
     def __init__(self, cache: DataCache, run: config.ResolvedConfig) -> None:
         with heavy_imports():
-            from mlplab.data.batches.loader import WINDOW
             from mlplab.models import FeatureLayout
-            from mlplab.training.stack.build import MEMMAP_BLOCK
 
         data, itemsize = cache.data(run), run.trainer.precision // 8
         schema = data.table.schema
@@ -63,15 +61,13 @@ class TrainingCost:
         self.ensemble = run.ensemble
         # Activations and their gradients; weights, their gradients, two moments and an average.
         self.step_bytes = itemsize * (2 * self.batch * (sum(widths) + bins) + 5 * self.weights)
-        memmapped = data.table.memmapped
-        self.window_bytes = 2 * WINDOW * MEMMAP_BLOCK * data.table.x.shape[1] * itemsize if memmapped else 0
 
     def runs(self, max_members: int | None) -> int:
         """Runs of a stack of `max_members` networks, but at least one.
 
         None: so many that a step uses about `WORKING_SET` bytes; at least two networks if `MEMORY` allows.
         """
-        most = MEMORY // (self.step_bytes + self.window_bytes)
+        most = MEMORY // self.step_bytes
         members = max_members or min(MAX_MEMBERS, max(2, WORKING_SET // self.step_bytes), most)
         return max(1, members // self.ensemble)
 

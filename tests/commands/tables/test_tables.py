@@ -140,7 +140,7 @@ REFUSED = [
     mistake("lists", typed_column([[1]] * 40), PARQUET, "'b': has type List(Int64) | data.columns.b=drop"),
     mistake("date target", {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))}, PARQUET, "has type Date"),
     mistake("no columns", {"t.parquet": pl.DataFrame()}, PARQUET, "has no column 'y'; its columns are none"),
-    mistake("other columns", OTHER, "data.path=d", "d/2.csv: has different columns | c (text), expected b"),
+    mistake("other columns", OTHER, "data.path=d", "d/2.csv: has different columns | 'c', expected 'b'"),
     mistake("a fault in a second file", LATER, "data.path=d", "d/2.csv, column 'b', line 42"),
 ]
 

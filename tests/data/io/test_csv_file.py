@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlplab.config import DETECT
 from mlplab.data.io.csv_file import CsvFile
-from mlplab.data.io.dialect import CsvOptions, Dialect
+from mlplab.data.io.dialect import Dialect
 from mlplab.errors import UserError
 
 PLAIN = Dialect(",", '"', ".", True)
@@ -21,7 +22,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def messages(path: Path, width: int, dialect: Dialect = PLAIN) -> list[str]:
-    file = CsvFile("t", path, CsvOptions(), dialect)
+    file = CsvFile("t", path, DETECT, dialect)
     assert len(file.schema) == width
     try:
         file.check_lines()
@@ -32,7 +33,7 @@ def messages(path: Path, width: int, dialect: Dialect = PLAIN) -> list[str]:
 
 def lines_and_blank_rows(path: Path, dialect: Dialect) -> tuple[list[int], list[int]]:
     """The lines on which rows begin, and the rows that are blank lines."""
-    file = CsvFile("t", path, CsvOptions(), dialect)
+    file = CsvFile("t", path, DETECT, dialect)
     return [line for line, fields in file.records() if fields], file.blank_rows.tolist()
 
 
@@ -72,7 +73,7 @@ def test_lines_are_counted_from_the_first(
 
 def test_lines_are_counted_once(tmp_path: Path) -> None:
     path = write(tmp_path, "a,y\n1,2\n\n3,4\n5,6\n")
-    file = CsvFile("t", path, CsvOptions(), None)
+    file = CsvFile("t", path, DETECT, None)
     assert file.location(1, "column 'a'") == "t, column 'a', line 4, data row 2"
     path.unlink()  # so it is not read again
     assert file.location(0, "column 'y'") == "t, column 'y', line 2, data row 1"

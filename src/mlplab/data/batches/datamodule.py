@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from mlplab.config import RandomSplit
-from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, WINDOW, Loader
+from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.batches.size import batch_rows
 from mlplab.data.defaults import sizes_for, typical_train_rows
 from mlplab.data.infer.read_table import read_table
@@ -32,7 +32,7 @@ class TableDataModule(LightningDataModule):
         batch_size: training rows per step and member; None: all training rows.
         fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
             must have the same length for all members.
-        block: rows of a memory-mapped table read together (see `Loader`); None for a table in memory.
+        block: consecutive rows of a memory-mapped table that stay near each other (see `Loader`); None: none.
 
     Attributes:
         table, splits: as given.
@@ -149,5 +149,4 @@ class TableDataModule(LightningDataModule):
 
     def _in_order(self, rows: Sequence[Int64[Tensor, " _"]], multiple: int = EVALUATION_MULTIPLE) -> Loader:
         size = EVALUATION_BATCH_ROWS
-        block = None if self.block is None else EVALUATION_BATCH_ROWS // WINDOW  # a window is a batch
-        return Loader(self.x, self.y, rows, size, multiple=multiple, row_weight=self.row_weight, block=block)
+        return Loader(self.x, self.y, rows, size, multiple=multiple, row_weight=self.row_weight)

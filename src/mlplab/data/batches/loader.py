@@ -1,4 +1,4 @@
-"""Batches: index slices of tables in memory; memory-mapped tables are read window by window."""
+"""Batches: rows of tables in an order of each member's own, in memory or memory-mapped."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -25,7 +25,7 @@ CACHED_BYTES = 2**24
 """Bytes of batches that are cached for all epochs."""
 
 WINDOW = 64
-"""Blocks whose rows are read and shuffled together."""
+"""Blocks whose rows are shuffled together."""
 
 
 class Batch(NamedTuple):
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         return Batch(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
 
     def repeated(self, times: int) -> "Batch":
-        """The batch with the target and the weight of each row so many times, as for so many predictions."""
+        """Repeats the target and the weight of each row, for as many predictions of it."""
         if times == 1:
             return self
         weight = None if self.row_weight is None else self.row_weight.repeat_interleave(times, -2)
@@ -74,8 +74,7 @@ class Loader:
     """Batches for all members at once, in an order that depends only on each member's seed and the epoch.
 
     Random access to a file is slow. So the rows of a memory-mapped table are divided into blocks of
-    consecutive rows, the blocks are shuffled, and then `WINDOW` of them at a time are read and their rows
-    shuffled.
+    consecutive rows, the blocks are shuffled, and then the rows of `WINDOW` of them at a time.
 
     Args:
         x: inputs of the whole table, on the device of the batches or on the CPU.
@@ -157,7 +156,7 @@ class Loader:
         order = torch.empty(len(self.rows), len(epochs), self.length, dtype=torch.int64)
         for member, by_epoch in enumerate(order):
             for epoch, numbers in zip(epochs, by_epoch, strict=True):
-                torch.cat([rows[shuffled] for rows, shuffled in self._windows(member, epoch)], out=numbers)
+                torch.cat(self._windows(member, epoch), out=numbers)
         return order.flatten(1)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -169,7 +168,7 @@ class Loader:
 
     def _batches(self, epochs: Sequence[int], first: int) -> Iterator[Batch]:
         """Batches of epochs that are given together, from position `first` on."""
-        batches = (self._from_memory if self.block is None else self._from_file)(epochs, first)
+        batches = self._gathered(epochs, first)
         for start in range(first, len(epochs) * self.length, self._size):
             x, y, *weights = next(batches)
             row_weight = weights[0] if weights else None
@@ -188,10 +187,8 @@ class Loader:
             weight = None if row_weight is None else row_weight.view(*shape, 1)
             yield Batch(x.view(*shape, x.shape[2]), y.view(*shape, y.shape[2]), weight, total)
 
-    def _windows(
-        self, member: int, epoch: int
-    ) -> Iterator[tuple[Int64[Tensor, " row"], Int64[Tensor, " row"]]]:
-        """The windows of a member's epoch: row numbers in the order of reading, and their permutation."""
+    def _windows(self, member: int, epoch: int) -> list[Int64[Tensor, " _"]]:
+        """The row numbers of a member's epoch: those of each window in random order, and padding."""
         rows, permutation = self.rows[member], torch.arange
         if self.seeds is not None:
             source = generator(self.seeds[member], "order", epoch)
@@ -203,16 +200,10 @@ class Loader:
                 torch.cat([blocks[number] for number in numbers.sort().values.tolist()])
                 for numbers in torch.split(permutation(len(blocks)), WINDOW)
             )
-        first, padding = None, self.length - len(rows)
-        for window in windows:
-            shuffled = permutation(len(window))
-            if padding and first is None:
-                first = window[shuffled[:1]]
-            yield window, shuffled
-        if first is not None:
-            yield first, torch.zeros(padding, dtype=torch.int64)
+        shuffled = [window[permutation(len(window))] for window in windows]
+        return [*shuffled, shuffled[0][:1].repeat(self.length - len(rows))]
 
-    def _from_memory(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
+    def _gathered(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` on, as `[member, batch, …]`."""
         together = max(1, GATHERED_BYTES // (self._row_bytes * self._size)) * self._size
         order = self.order(epochs)[:, first:].to(self.x.device)
@@ -223,22 +214,3 @@ class Loader:
                 numbers = batches.flatten()
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
                 yield from zip(*(table.unbind() for table in gathered), strict=True)
-
-    def _from_file(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
-        """Like `_from_memory` for one epoch, with at most one window of each member in memory."""
-        members = [self._from_windows(member, epochs[0], first) for member in range(len(self.rows))]
-        for batches in zip(*members, strict=True):
-            yield [torch.stack(parts) for parts in zip(*batches, strict=True)]
-
-    def _from_windows(self, member: int, epoch: int, first: int) -> Iterator[Sequence[Tensor]]:
-        """Like `_from_memory` for one member, as `[batch, …]`."""
-        rest: Sequence[Tensor] = [table[:0] for table in self._tables]
-        for rows, shuffled in self._windows(member, epoch):
-            shuffled, first = shuffled[first:], max(0, first - len(shuffled))
-            if len(shuffled):  # nothing is read of windows before the first batch
-                window = (table[rows][shuffled] for table in self._tables)
-                rest = [torch.cat(parts) for parts in zip(rest, window, strict=True)]
-                *batches, rest = zip(*(torch.split(part, self._size) for part in rest), strict=True)
-                yield from batches
-        if len(rest[0]):
-            yield rest

@@ -6,7 +6,6 @@ only a cast; the rest are stripped and compared with the words for missing value
 
 import re
 from collections.abc import Callable, Collection
-from itertools import product
 from math import isnan
 from typing import TYPE_CHECKING, Literal
 
@@ -18,12 +17,8 @@ if TYPE_CHECKING:
 else:
     DataType = object  # the run-time type checker does not understand polars' class
 
-NA_VALUES = sorted(
-    "".join(letters)
-    for word in ("", "nan", "-nan", "+nan", "na", "n/a", "null")
-    for letters in {*product(*zip(word, word.upper(), strict=True))}
-)
-"""Cells that count as missing in every table, in lower, upper and mixed case."""
+NA_VALUES = ("", "nan", "-nan", "+nan", "na", "n/a", "null")
+"""Cells that count as missing in every table, in lower, upper or mixed case."""
 
 Kind = Literal["numeric", "boolean", "categorical", "ordinal", "date"]
 """The kind of an input column."""
@@ -189,9 +184,10 @@ def _within_int64(values: pl.Series) -> bool:
 def strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
     """Text without surrounding spaces, null for a missing value."""
     text = text.str.strip_chars()
-    missing = text.is_in([*NA_VALUES, *na_values])
-    if na_numbers := numbers_among(na_values):
-        missing |= text.cast(pl.Float64, strict=False).is_in(na_numbers).fill_null(value=False)
+    missing = text.str.to_lowercase().is_in(NA_VALUES)
+    if na_values:
+        numbers = text.cast(pl.Float64, strict=False).is_in(numbers_among(na_values))
+        missing |= text.is_in([*na_values]) | numbers.fill_null(value=False)
     return text.set(missing, None)
 
 

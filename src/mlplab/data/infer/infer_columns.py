@@ -8,9 +8,7 @@ import polars as pl
 from jaxtyping import Bool
 
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
-from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED
-from mlplab.data.cells.parse import MISSING
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note, mixed_dates_note
 from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
@@ -84,13 +82,11 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
 
 
 def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
-    """Puts the levels of an ordinal column in the order that is listed or known; else a fault."""
+    """Puts the levels of an ordinal column in the order that is listed; a fault if some are not."""
     name, spec = column.name, reader.spec
-    likely = texts.filter(~texts.str.contains(MISSING))
-    levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
+    levels = spec.levels.get(name, ())
     column.use_as("ordinal", levels)
-    lacking = [text for text in texts.sort() if text not in levels]
-    if lacking:
+    if lacking := [text for text in texts.sort() if text not in levels]:
         what, both = "the order of its values is not known", [*levels, *lacking]
         remedy = f"list all in order, the lowest first: {typed(name, both)}"
         if levels:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mlplab.data.cells.dates import parts_of
 from mlplab.data.cells.number_formats import count_unsigned
-from mlplab.data.cells.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
+from mlplab.data.cells.parse import NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.infer.infer_kind import InferredKind, infer_kind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.schema import ClassKind, Column
@@ -131,10 +131,10 @@ class InferredColumn:
         with np.errstate(over="ignore"):
             return np.array([self.low, self.high]).astype(dtype)
 
-    def are_multiples(self, values: Float[np.ndarray, " value"], step: float) -> bool:
-        """Whether values, in the column's units, are multiples of a step, but for their rounding."""
-        steps = (values.astype(np.float64) + self.definition.offset) / step
-        return not (np.abs(steps - np.round(steps)) > np.spacing(np.abs(values)) / step).any()
+    def are_whole(self, values: Float[np.ndarray, " value"]) -> bool:
+        """Whether values, in the column's units, are whole numbers, but for their rounding."""
+        in_units = values.astype(np.float64) + self.definition.offset
+        return not (np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(values))).any()
 
     def reset(self, start: int) -> int:
         """Prepares for reading from the first row into the columns of a matrix; returns where these end."""
@@ -186,9 +186,3 @@ class InferredColumn:
             self.bad += len(bad)
             features[0] = features[0].scatter(bad, inf)
         return features
-
-    @property
-    def may_lose_digits(self) -> bool:
-        """Whether numbers are so large that digits may be lost if they are integers in the file."""
-        low, high = self.range or (0, 0)
-        return self.definition.kind == "numeric" and max(-low, high) >= INT64_LIMIT / 2

@@ -47,21 +47,25 @@ def may_be_categories(column: InferredColumn, values: Float[np.ndarray, " row"])
     texts, is_number = column.bad_texts, column.role in ("input", "target") and column.kind == "numeric"
     if not is_number or texts.str.contains(MISSING).all() or texts.str.contains(NUMBER).any():
         return False
-    distinct = len(_distinct(values)) + len(texts)
+    distinct = len(np.unique(values[np.isfinite(values)])) + len(texts)  # bad cells are infinite
     has_digits = bool(texts.str.contains(r"\d").any())
     return distinct <= MAX_CATEGORIES or (has_digits and 2 * distinct <= column.filled + column.bad)
 
 
-def are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
-    """Whether all values are clearly categories: few, or codes like `136A`.
+def are_categories(texts: pl.Series, codes: Float[np.ndarray, " row"]) -> bool:
+    """Whether all texts of a column of numbers are clearly categories: few, or codes like `136A`.
 
     The odd texts must repeat, as typing mistakes rarely do, and be no words for a missing value. If `none` is
-    frequent, it is a level.
+    frequent, it is a level. `codes` are the positions of the texts, or NaN.
     """
-    texts, odd, cells, numbers = column.bad_texts, column.bad, column.filled + column.bad, _distinct(values)
-    if column.declared or column.kind != "numeric" or not column.are_multiples(numbers, 0.5):
+    _, counts = np.unique(codes[~np.isnan(codes)], return_counts=True)
+    numbers = texts.cast(pl.Float64, strict=False)
+    is_odd, cells = ~numbers.is_finite().fill_null(value=False), int(counts.sum())
+    twice = 2 * numbers.filter(~is_odd)
+    odd, texts = int(counts[is_odd.to_numpy()].sum()), texts.filter(is_odd)
+    if not odd or (twice != twice.floor()).any():
         return False  # measured, not counted
-    distinct = len(numbers) + len(texts)
+    distinct = len(twice) + len(texts)
     if not is_rare(odd, cells):
         texts = texts.filter(texts.str.to_lowercase() != "none")
     if texts.str.contains(MISSING).any() or texts.str.contains(NUMBER).any() or 2 * distinct > cells:
@@ -70,8 +74,3 @@ def are_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) ->
     if odd < 2 * len(texts) and not texts.str.contains(known).all():
         return False
     return distinct <= MAX_CATEGORIES or bool(texts.str.contains(CODE).all())
-
-
-def _distinct(values: Float[np.ndarray, " row"]) -> Float[np.ndarray, " value"]:
-    """The numbers among values of which bad cells are infinite."""
-    return np.unique(values[np.isfinite(values)])

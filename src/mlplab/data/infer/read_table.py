@@ -71,8 +71,10 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         left_out=left_out,
     )
     keep = [column.location.start + feature for column in inputs for feature in column.keep]
-    split_roles = [column.role for column in columns if column.role in ("group", "time")]
-    return Table.of(where, schema, _compacted(reader.features, keep), reader.others, split_roles)
+    others = {f"{of.role}": reader.values(of) for of in columns if of.role in ("weight", "group", "time")}
+    weight, y = others.pop("weight", None), reader.others[:, : len(schema.targets)]
+    rows = np.flatnonzero(np.isfinite(y).all(1))
+    return Table(where, schema, _compacted(reader.features, keep), y, weight, others, rows)
 
 
 def _warn(columns: Mapping[str, str], where: str, action: str = "") -> None:

@@ -14,9 +14,8 @@ from jaxtyping import Float
 from mlplab.data.cells.dates import parse_datetime
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
+from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.table import BLOCK
 from mlplab.errors import listed
 
 MIN_IDENTIFIERS = 100
@@ -92,24 +91,17 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
     first, step = low, (high - low) / (len(values) - 1)
     if values[0] > values[-1]:
         first, step = high, -step
-    for start in range(0, len(values), BLOCK):
-        block = values[start : start + BLOCK]
-        expected = (first + step * np.arange(start, start + len(block))).astype(values.dtype)
-        if not (np.abs(block - expected) < abs(step) / 2).all():
-            return False
-    return True
+    expected = (first + step * np.arange(len(values))).astype(values.dtype)
+    return bool((np.abs(values - expected) < abs(step) / 2).all())
 
 
 def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
     """Whether a column has distinct whole numbers, as far as its type can tell, and they are no dates."""
     dtype, (low, high) = reader.source.schema[column.name], column.range or (0, 0)
-    values = reader.values(column)
-    first, largest = values[:SAMPLE_ROWS], max(map(abs, (column.low[0], column.high[0])))
+    values, largest = reader.values(column), max(map(abs, (column.low[0], column.high[0])))
     if reader.rows < MIN_IDENTIFIERS or high - low < reader.rows - 1 or _has_range_of_dates(column):
         return False
-    if not (dtype.is_integer() or is_text(dtype)) or len(np.unique(first)) < len(first):
-        return False
-    if not column.are_multiples(first, 1.0):
+    if not (dtype.is_integer() or is_text(dtype)) or not column.are_whole(values):
         return False
     return np.spacing(values.dtype.type(largest)) <= 0.5 and len(np.unique(values)) == len(values)
 

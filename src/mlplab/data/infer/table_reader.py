@@ -3,17 +3,16 @@
 How a column is read is inferred from the first rows. If later rows contradict that, all rows are read again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 from jaxtyping import Float, Float64
 
 from mlplab.config.data import is_number_format
 from mlplab.data.cells.dates import is_datetime
-from mlplab.data.cells.parse import NA_VALUES, Kind, cells_of, parse_str, plain_floats
+from mlplab.data.cells.parse import Kind, cells_of, parse_str, plain_floats
 from mlplab.data.infer.correct_column import correct_column
 from mlplab.data.infer.infer_kind import format_of, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
@@ -29,8 +28,8 @@ SAMPLE_ROWS = 4096
 UNREADABLE = (pl.Binary, pl.Duration, pl.Object)
 """Types that no kind of column has, besides nested ones."""
 
-Allocate = Callable[[str, tuple[int, int], type[np.floating]], np.ndarray]
-"""Allocates a matrix, by its name, its rows and columns, and the type of its numbers."""
+Allocate = Callable[[tuple[int, int], type[np.floating]], np.ndarray]
+"""Allocates a matrix, by its rows and columns, and the type of its numbers."""
 
 
 class TableReader:
@@ -57,7 +56,7 @@ class TableReader:
         source: Source,
         spec: TableSpec,
         dtype: type[np.floating] = np.float32,
-        allocate: Allocate = lambda name, shape, dtype: np.empty(shape, dtype),
+        allocate: Allocate = np.empty,
         progress: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.source, self.spec, self.dtype = source, spec, dtype
@@ -66,7 +65,7 @@ class TableReader:
         if faults := [*spec.faults(source)]:
             raise UserError(*faults)
         try:
-            self.sample = source.scan().head(SAMPLE_ROWS).collect().rechunk()
+            self.sample = source.rows.head(SAMPLE_ROWS).collect().rechunk()
         except pl.exceptions.PolarsError as error:
             source.explain(error)
         self.columns = self._first_columns()
@@ -77,29 +76,13 @@ class TableReader:
         Raises:
             UserError: with all faults of the text.
         """
-        floats = self._float_columns()
         while True:
-            try:
-                self._read_once(floats)
-            except pl.exceptions.PolarsError as error:
-                self.source.check_lines()
-                if not floats:
-                    self.source.explain(error)
-                floats = set()
-                continue
+            self._read_once()
             texts = [column.texts for column in self.columns if column.texts is not None]
             if any(text.str.contains("\0", literal=True).any() for text in texts):
                 self.source.check_lines()
-            if floats and any(column.bad or column.may_lose_digits for column in self.columns):
-                floats = set()  # to read the cells as they are
-            elif [column for column in self.columns if self._is_corrected(column)]:
-                floats &= self._float_columns()
-            else:
+            if not [column for column in self.columns if self._is_corrected(column)]:
                 return self
-
-    def blocks(self, names: Iterable[str], floats: Collection[str] = ()) -> Iterator[pl.DataFrame]:
-        """Some of the source's columns in blocks of rows (see `Source.blocks`)."""
-        return self.source.blocks(BLOCK, names, floats, self._na_values() if floats else ())
 
     def values(self, column: InferredColumn) -> Float[np.ndarray, " row"]:
         """The first feature of a column."""
@@ -196,13 +179,13 @@ class TableReader:
         cells, comma = cells_of(frame, column.name), self.source.decimal_comma
         return column.read(cells, start, self.spec.na_values, decimal_comma=comma)
 
-    def _read_once(self, floats: Collection[str]) -> None:
+    def _read_once(self) -> None:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
-        self.features = self._allocate("features", (height, _locate(inputs)), self.dtype)
-        self.others = self._allocate("others", (height, _locate(others)), np.float64)
-        for frame in self.blocks((column.name for column in self.columns), floats):
+        self.features = self._allocate((height, _locate(inputs)), self.dtype)
+        self.others = self._allocate((height, _locate(others)), np.float64)
+        for frame in self.source.blocks(BLOCK, (column.name for column in self.columns)):
             start, self.rows = self.rows, self.rows + frame.height
             for matrix, columns in ((self.features, inputs), (self.others, others)):
                 features = [each for column in columns for each in self._read_cells(column, frame, start)]
@@ -210,19 +193,6 @@ class TableReader:
                     matrix[start : self.rows] = to_matrix(features, matrix.dtype.type)
             self._progress(self.rows)
         self.features, self.others = self.features[: self.rows], self.others[: self.rows]
-
-    def _float_columns(self) -> set[str]:
-        """Text columns that are read only as numbers. With a decimal comma, none: polars would also accept
-        decimal points."""
-        definitions = [] if self.source.decimal_comma else [column.definition for column in self.columns]
-        others = {column.name for column in definitions if column.kind != "numeric" or column.format}
-        return {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
-
-    def _na_values(self) -> list[str]:
-        """Missing values as the sample spells them, with the spaces around them."""
-        cells = self.sample.select(cs.string()).unpivot()["value"]
-        found = cells.filter(cells.str.strip_chars().is_in(NA_VALUES)).unique()
-        return sorted({*self.spec.na_values, *found} - {""})
 
 
 def _locate(columns: Iterable[InferredColumn]) -> int:

@@ -3,7 +3,7 @@
 import csv
 import os
 from array import array
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import cached_property
 from itertools import islice
@@ -13,18 +13,18 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
+from mlplab.config import CsvFormat
 from mlplab.console import plural
 from mlplab.data.io.decompression import check_utf8
 from mlplab.data.io.dialect import (
     NO_QUOTE,
-    CsvOptions,
     Dialect,
     detect_dialect,
     parse_rows,
     read_beginning,
 )
 from mlplab.data.io.header import column_names
-from mlplab.data.io.source import Part
+from mlplab.data.io.source import Scan
 from mlplab.errors import Fault, UserError
 
 # Bytes of text that polars parses at a time. There is no argument for it; polars reads the variable at each
@@ -32,7 +32,7 @@ from mlplab.errors import Fault, UserError
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", "1000000")
 
 
-class CsvFile(Part):
+class CsvFile(Scan):
     """Rows of a CSV file, whose content as plain UTF-8 is in the file `text`.
 
     Of several files, all have the `dialect` of the first; None: detect it.
@@ -40,30 +40,24 @@ class CsvFile(Part):
 
     dialect: Dialect
 
-    def __init__(self, where: str, text: Path, options: CsvOptions, dialect: Dialect | None) -> None:
-        beginning = read_beginning(text, where)
+    def __init__(self, where: str, text: Path, options: CsvFormat, dialect: Dialect | None) -> None:
+        beginning = read_beginning(text)
         dialect = dialect or detect_dialect(beginning, options, where)
         first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
-        self.where, self.dialect, self._text = where, dialect, text
-        self.schema = dict.fromkeys(column_names(first_row, dialect, where), pl.String())
-        blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
-        self._skip_rows = blank + 1 if dialect.header else 0
+        self.dialect, self._text = dialect, text
         self._lines = array("Q")  # of the first rows
-
-    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
-        """Scans all rows as text, but for columns of `floats`."""
-        return pl.scan_csv(
-            self._text,
-            schema={**self.schema, **dict.fromkeys(floats, pl.Float64())},
+        blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
+        rows = pl.scan_csv(
+            text,
+            schema=dict.fromkeys(column_names(first_row, dialect, where), pl.String()),
             has_header=False,  # `column_names` may have changed the names
-            skip_rows=self._skip_rows,
+            skip_rows=blank + 1 if dialect.header else 0,
             missing_columns="insert",  # polars would infer another schema from a first row that is too short
-            separator=self.dialect.delimiter,
-            quote_char=self.dialect.quote,
-            decimal_comma=self.dialect.decimal == "," and bool(floats),
-            null_values=list(na_values) or None,
+            separator=dialect.delimiter,
+            quote_char=dialect.quote,
             glob=False,
         )
+        super().__init__(where, rows)
 
     @cached_property
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:
@@ -71,12 +65,12 @@ class CsvFile(Part):
         blank = [row for row, (_, fields) in enumerate(self.records()) if not fields]
         return np.array(blank, dtype=np.int64)
 
-    def records(self, *, strict: bool = False) -> Generator[tuple[int, int]]:
+    def records(self) -> Generator[tuple[int, int]]:
         """Yields the line on which each record below the header begins, counted from 1, and its number of
         fields: 0 for a blank line. With one column, that is a row with one field.
 
         Raises:
-            UserError: if a cell is too long, or if `strict` and a quote is not closed.
+            UserError: if a cell is too long, or a quote is not closed.
         """
         quote, quotes, line, below_header = self.dialect.quote or NO_QUOTE, 0, 1, not self.dialect.header
         with self._text.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
@@ -87,10 +81,10 @@ class CsvFile(Part):
                     quotes += text.count(quote)
                     yield text.replace("\r", "")  # only csv would end a line at a lone carriage return
 
-            reader = csv.reader(lines(), delimiter=self.dialect.delimiter, quotechar=quote, strict=strict)
+            reader = csv.reader(lines(), delimiter=self.dialect.delimiter, quotechar=quote, strict=True)
             try:
                 for fields in reader:
-                    if strict and quotes % 2:  # csv reads one inside a field as text, polars does not
+                    if quotes % 2:  # csv reads one inside a field as text, polars does not
                         raise csv.Error("the number of quotes is odd")
                     if below_header:
                         yield line, len(fields) or int(len(self.schema) == 1)
@@ -105,7 +99,7 @@ class CsvFile(Part):
         """Checks that the file is UTF-8, closes its quotes, and has a field for each column in each line."""
         check_utf8(self._text, self.where)
         width = len(self.schema)
-        wrong = (record for record in self.records(strict=True) if record[1] not in (0, width))
+        wrong = (record for record in self.records() if record[1] not in (0, width))
         if first := next(wrong, None):
             (line, fields), more = first, sum(1 for _ in wrong)
             columns = "header" if self.dialect.header and not self.dialect.short_header else "table"

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
-from mlplab.data.io.decompression import check_utf8
+from mlplab.config import DETECT, CsvFormat
 from mlplab.errors import Fault, UserError, shortened
 
 BEGINNING_BYTES = 2**16
@@ -36,17 +36,6 @@ csv.field_size_limit(LONGEST_CELL)
 
 
 @dataclass(frozen=True)
-class CsvOptions:
-    """The CSV format, as set by the user. None: detect it, or the usual quote; the quote "": no quoting."""
-
-    delimiter: str | None = None
-    quote: str | None = None
-    decimal: Literal[".", ","] | None = None
-    header: bool | None = None
-    encoding: str | None = None
-
-
-@dataclass(frozen=True)
 class Dialect:
     """The format of a CSV file.
 
@@ -61,21 +50,14 @@ class Dialect:
     decimal: Literal[".", ","]
     header: bool
     short_header: bool = False
-    options: CsvOptions = field(default=CsvOptions(), compare=False)
+    options: CsvFormat = field(default=DETECT, compare=False)
 
 
-def read_beginning(path: Path, where: str) -> str:
-    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING_BYTES`.
-
-    Raises:
-        UserError: if the lines are not UTF-8.
-    """
+def read_beginning(path: Path) -> str:
+    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING_BYTES`."""
     with path.open("rb") as file:
         content = file.readline() + file.read(BEGINNING_BYTES) + file.readline()
-    with suppress(UnicodeDecodeError):
-        return content.decode("utf-8-sig")
-    check_utf8(path, where)  # raises
-    raise AssertionError
+    return content.decode("utf-8-sig", errors="replace")  # `check_lines` reports what is not UTF-8
 
 
 def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[str]]:
@@ -85,15 +67,12 @@ def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[st
         yield from filter(None, csv.reader(lines, delimiter=delimiter, quotechar=quote or NO_QUOTE))
 
 
-def detect_dialect(text: str, options: CsvOptions, where: str) -> Dialect:
+def detect_dialect(text: str, options: CsvFormat, where: str) -> Dialect:
     """Detects the dialect of a file by its beginning.
 
     Raises:
         UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
     """
-    for key, char in (("data.delimiter", options.delimiter), ("data.quote", options.quote)):
-        if char and char != "\t" and not (char.isascii() and char.isprintable()):
-            raise UserError(Fault("must be an ASCII character", key, repr(char), remedy=f"remove {key}"))
     quote = '"' if options.quote is None else options.quote or None
     marks = dict.fromkeys([*(mark for mark in DELIMITERS if mark in text), options.delimiter or ","])
     parsed = {mark: list(parse_rows(text, mark, quote)) for mark in marks}
@@ -107,7 +86,7 @@ def detect_dialect(text: str, options: CsvOptions, where: str) -> Dialect:
 
 
 def _check_first_row(
-    parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvOptions, where: str
+    parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvFormat, where: str
 ) -> None:
     """Checks that there is no better delimiter, no line above the header, as some spreadsheets write them,
     and no number instead of names."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
+from mlplab.config import DETECT, CsvFormat
 from mlplab.data.io.csv_file import CsvFile
-from mlplab.data.io.decompression import DECODERS, plain_text
-from mlplab.data.io.dialect import CsvOptions
-from mlplab.data.io.source import Part, Source, first_line
+from mlplab.data.io.decompression import GZIP, plain_text
+from mlplab.data.io.source import Scan, Source, first_line
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError
 
@@ -25,24 +25,24 @@ MAX_PARQUET_RATIO = 200
 
 
 @contextmanager
-def opened(path: str | Path, options: CsvOptions | None = None, where: str = "") -> Iterator[Source]:
+def opened(path: str | Path, options: CsvFormat = DETECT, where: str = "") -> Iterator[Source]:
     """Opens a CSV or Parquet file, a folder of such files, or all files that match `part-*.csv` or the like.
 
     Raises:
         UserError: if there is no such file, its beginning cannot be read, or the files differ in columns.
     """
     paths = _files(Path(path))
-    where, options = where or str(path), options or CsvOptions()
+    where = where or str(path)
     with ExitStack() as files:
-        parts: list[Part] = []
+        scans: list[Scan] = []
         for file in paths:
             title = where if len(paths) == 1 else str(file)
             if is_parquet(file):
-                parts.append(_parquet_part(title, file))
+                scans.append(_parquet_scan(title, file))
             else:
                 text = files.enter_context(plain_text(file, options.encoding, title))
-                parts.append(CsvFile(title, text, options, parts[0].dialect if parts else None))
-        yield Source(where, parts, paths)
+                scans.append(CsvFile(title, text, options, scans[0].dialect if scans else None))
+        yield Source(where, scans, paths)
 
 
 def is_parquet(path: Path | str) -> bool:
@@ -50,15 +50,15 @@ def is_parquet(path: Path | str) -> bool:
     return Path(path).suffix.lower() in PARQUET
 
 
-def _parquet_part(where: str, path: Path) -> Part:
+def _parquet_scan(where: str, path: Path) -> Scan:
     """The rows of a Parquet file.
 
     Raises:
         UserError: if it cannot be read, or is a bomb: a small file that expands to fill the memory.
     """
     try:
-        part = Part(where, pl.scan_parquet(path, glob=False))
-        expanded, size = 8 * len(part.schema) * part.height, path.stat().st_size
+        scan = Scan(where, pl.scan_parquet(path, glob=False))
+        expanded, size = 8 * len(scan.schema) * scan.height, path.stat().st_size
     except (pl.exceptions.PolarsError, OSError) as error:
         what = f"cannot be read as Parquet: {first_line(error)}"
         remedy = "copy it again from its origin; if it is CSV, rename it to end in .csv"
@@ -66,7 +66,7 @@ def _parquet_part(where: str, path: Path) -> Part:
     if expanded > max(MAX_PARQUET_BYTES, MAX_PARQUET_RATIO * size):
         what = f"expands from {size:,} bytes to about {expanded / 2**30:,.0f} GiB"
         raise UserError(Fault(what, where, remedy="split it into several files, or save it as CSV"))
-    return part
+    return scan
 
 
 def _files(path: Path) -> list[Path]:
@@ -91,4 +91,4 @@ def _files(path: Path) -> list[Path]:
 
 def _suffix(path: Path) -> str:
     """The suffix of a file's name, without that of compression."""
-    return Path(path.stem if path.suffix.lower() in DECODERS else path.name).suffix.lower()
+    return Path(path.stem if path.suffix.lower() == GZIP else path.name).suffix.lower()

@@ -1,6 +1,6 @@
 """The rows of a table, scanned block by block: of a frame, or of one or several files."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
@@ -9,17 +9,18 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int64
 
-from mlplab.data.cells.parse import DataType, is_text, named
+from mlplab.data.cells.parse import DataType, named
 from mlplab.data.io.dialect import Dialect
 from mlplab.data.io.header import ROW_INDEX
 from mlplab.errors import Fault, UserError, listed
 
 
-class Part:
+class Scan:
     """The rows of a frame or a Parquet file. `CsvFile` reads CSV.
 
     Attributes:
         where: the name in messages.
+        rows: to be scanned.
         schema: types by column; all columns of CSV are strings.
         dialect: the format of CSV; None if it is not CSV.
     """
@@ -27,21 +28,13 @@ class Part:
     dialect: Dialect | None = None
 
     def __init__(self, where: str, rows: pl.LazyFrame) -> None:
-        self.where, self._rows = where, rows
+        self.where, self.rows = where, rows
         self.schema: Mapping[str, DataType] = rows.collect_schema()
-
-    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
-        """Scans all rows.
-
-        Columns of CSV in `floats` are read as Float64, which is fast but raises if a cell is neither a number
-        nor one of `na_values`.
-        """
-        return self._rows
 
     @cached_property
     def height(self) -> int:
         """The number of scanned rows, blank lines of CSV included."""
-        return int(self.scan().select(pl.len()).collect().item())
+        return int(self.rows.select(pl.len()).collect().item())
 
     @cached_property
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:
@@ -61,60 +54,50 @@ class Part:
 
 
 class Source:
-    """The rows of a table: of one or several parts with the same columns, one after another.
+    """The rows of a table: of one or several scans with the same columns, one after another.
 
     Raises:
-        UserError: if the columns of a part differ from those of the first.
+        UserError: if the columns of a file differ from those of the first.
     """
 
-    def __init__(self, where: str, parts: Sequence[Part], paths: Sequence[Path] = ()) -> None:
-        self.where, self.paths, self._parts = where, paths, parts
-        for part in parts[1:]:
-            expected, found = _columns(parts[0], part), _columns(part, parts[0])
+    def __init__(self, where: str, scans: Sequence[Scan], paths: Sequence[Path] = ()) -> None:
+        self.where, self.paths, self._scans = where, paths, scans
+        for scan in scans[1:]:
+            expected, found = [*scans[0].schema], [*scan.schema]
             if found != expected:
-                more = listed(name for name in found if name not in expected)
-                lacks = listed(name for name in expected if name not in found)
-                what = f"has different columns than {parts[0].where}, or has them in a different order"
-                raise UserError(Fault(what, part.where, more, lacks, "give all files the same columns"))
-        self.dialect = parts[0].dialect
+                more = listed(repr(name) for name in found if name not in expected)
+                lacks = listed(repr(name) for name in expected if name not in found)
+                what = f"has different columns than {scans[0].where}, or has them in a different order"
+                raise UserError(Fault(what, scan.where, more, lacks, "give all files the same columns"))
+        self.dialect = scans[0].dialect
         self.decimal_comma = self.dialect is not None and self.dialect.decimal == ","
-        self.schema: Mapping[str, DataType] = self.scan().collect_schema()
+        self.rows = pl.concat([scan.rows for scan in scans], how="vertical_relaxed")
+        self.schema: Mapping[str, DataType] = self.rows.collect_schema()
         self.names = [name for name in self.schema if name != ROW_INDEX]
 
     @classmethod
     def of_frame(cls, where: str, frame: pl.DataFrame) -> "Source":
         """The rows of a frame."""
-        return cls(where, [Part(where, frame.lazy())])
+        return cls(where, [Scan(where, frame.lazy())])
 
     @property
     def height(self) -> int:
         """The number of scanned rows, blank lines of CSV included."""
-        return sum(part.height for part in self._parts)
+        return sum(scan.height for scan in self._scans)
 
-    def scan(self, floats: Collection[str] = (), na_values: Sequence[str] = ()) -> pl.LazyFrame:
-        """Scans all rows; see `Part.scan`."""
-        return pl.concat([part.scan(floats, na_values) for part in self._parts], how="vertical_relaxed")
-
-    def blocks(
-        self,
-        rows: int,
-        columns: Iterable[str] | None = None,
-        floats: Collection[str] = (),
-        na_values: Sequence[str] = (),
-    ) -> Iterator[pl.DataFrame]:
-        """Yields rows without blank lines, up to `rows` at a time; see `Part.scan`.
+    def blocks(self, rows: int, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Yields rows without blank lines, up to `rows` at a time.
 
         The last column is always read, since it shows which lines are blank or too short.
 
         Raises:
             UserError: if the text of a file is faulty.
-            PolarsError: if a cell of `floats` is not a number.
         """
         last, start, checked = list(self.schema)[-1], 0, False
         names = dict.fromkeys([*(self.schema if columns is None else columns), last])
-        scan = self.scan(floats, na_values).select(map(named, names))
+        chosen = self.rows.select(map(named, names))
         try:
-            for scanned in scan.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
+            for scanned in chosen.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
                 frame = scanned
                 if frame[last].null_count():
                     frame = self._without_blank_lines(scanned, start)
@@ -124,8 +107,6 @@ class Source:
                 start += scanned.height
                 yield frame.rechunk()  # wide tables come in chunks of few rows; each operation pays for each
         except pl.exceptions.PolarsError as error:
-            if floats:
-                raise
             self.explain(error)
 
     def _without_blank_lines(self, frame: pl.DataFrame, start: int) -> pl.DataFrame:
@@ -133,8 +114,8 @@ class Source:
         empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
         if not empty.any():  # finding blank lines reads the files again
             return frame
-        starts = np.cumsum([0, *(part.height for part in self._parts[:-1])])
-        blank = [first + part.blank_rows for first, part in zip(starts, self._parts, strict=True)]
+        starts = np.cumsum([0, *(scan.height for scan in self._scans[:-1])])
+        blank = [first + scan.blank_rows for first, scan in zip(starts, self._scans, strict=True)]
         return frame.filter(~np.isin(np.arange(start, start + frame.height), np.concatenate(blank)))
 
     def explain(self, error: Exception) -> NoReturn:
@@ -143,30 +124,18 @@ class Source:
         raise UserError(Fault(f"cannot be read: {first_line(error)}", self.where)) from error
 
     def check_lines(self) -> None:
-        """As `Part.check_lines`, of all parts."""
-        for part in self._parts:
-            part.check_lines()
+        """Checks the lines of all CSV files; raises what `Scan.check_lines` raises."""
+        for scan in self._scans:
+            scan.check_lines()
 
     def location(self, row: int, column: str) -> str:
         """How messages refer to a cell; rows are counted from 0, without blank lines."""
-        part, *rest = self._parts
-        while rest and row >= (height := part.height - len(part.blank_rows)):
-            row, (part, *rest) = row - height, rest
-        return part.location(row, column)
+        scan, *rest = self._scans
+        while rest and row >= (height := scan.height - len(scan.blank_rows)):
+            row, (scan, *rest) = row - height, rest
+        return scan.location(row, column)
 
 
 def first_line(error: Exception) -> str:
     """The message of a polars error without its hints."""
     return str(error).strip().partition("\n")[0]
-
-
-def _columns(part: Part, other: Part) -> list[str]:
-    """Names and families of types; a column of nulls has the type that it has in the other part."""
-    types = {name: other.schema.get(name, t) if t == pl.Null else t for name, t in part.schema.items()}
-    return [f"{name or 'no name'} ({_family(dtype)})" for name, dtype in types.items()]
-
-
-def _family(dtype: DataType) -> str:
-    """The family of a type; types of the same family can be read together."""
-    of_text = is_text(dtype) and dtype != pl.Time
-    return "number" if dtype.is_numeric() else "text" if of_text else str(dtype.base_type())

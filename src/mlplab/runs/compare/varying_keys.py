@@ -3,18 +3,14 @@
 import logging
 from collections.abc import Sequence
 
-from mlplab.config import MAY_BE_AUTO
+from mlplab.config import MAY_BE_AUTO, Mark, is_marked
 from mlplab.runs.compare.labels import as_typed, plain_value
 from mlplab.runs.compare.ranking import SPLIT_KEYS
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.same_table import is_classification
-from mlplab.runs.resume import MAY_DIFFER
 
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
-
-IGNORED = ("name", *MAY_DIFFER, "baselines", "test_predictions", "figures")
-"""Keys that do not count as configuration: the name, a property of the machine, and what is also written."""
 
 COMMON_METRICS = ("val/log_loss", "val/rmse")
 """The metrics that compare runs which monitor different metrics: of classes and of numbers."""
@@ -29,7 +25,7 @@ def without_repeats(runs: Sequence[RunResult]) -> list[RunResult]:
     """One run for each configuration and seed; a finished one if possible."""
     unique: dict[tuple[str, ...], RunResult] = {}
     for run in runs:
-        keys = sorted(run.config.keys() - set(IGNORED))
+        keys = sorted(key for key in run.config if not is_marked(key, Mark.COSMETIC))
         same = (*keys, *run.values(keys))
         if same not in unique or (run.done and not unique[same].done):
             unique[same] = run
@@ -42,8 +38,8 @@ def varying_keys(runs: Sequence[RunResult]) -> list[str]:
     Runs that were refused before their table decided what `auto` stands for do not count if there are others.
     """
     runs = [run for run in runs if "auto" not in map(run.config.get, MAY_BE_AUTO)] or runs
-    keys = dict.fromkeys(key for run in runs for key in run.config if key not in (*IGNORED, *REPEATS))
-    return [key for key in keys if _varies(key, runs)]
+    keys = dict.fromkeys(key for run in runs for key in run.config if key not in REPEATS)
+    return [key for key in keys if not is_marked(key, Mark.COSMETIC) and _varies(key, runs)]
 
 
 def _varies(key: str, runs: Sequence[RunResult]) -> bool:

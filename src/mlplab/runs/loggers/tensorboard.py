@@ -12,16 +12,11 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from mlplab import config
+from mlplab.config import Mark, is_marked
 from mlplab.config.dotted_keys import flat
 from mlplab.runs.loggers.trackers import Tracker
 from mlplab.training.history import BEST
 from mlplab.training.private_interfaces import add_summary
-
-LEFT_OUT = (
-    *("name", "threads", "figures", "baselines", "test", "data.memory_gib"),
-    *("logger.", "callbacks.checkpoint."),
-)
-"""Starts of keys that change nothing about the network: where and how fast it trains, and what is written."""
 
 IMAGES = "visuals/"
 """The group of images. TensorBoard sorts groups by name, and curves are to come first."""
@@ -50,7 +45,7 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
 
 def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
     """The values that change something about the network; lists and null as text."""
-    values = [(key, value) for key, value in flat(run.plain()) if not key.startswith(LEFT_OUT)]
+    values = [(key, value) for key, value in flat(run.plain()) if not is_marked(key, Mark.COSMETIC)]
     texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
 

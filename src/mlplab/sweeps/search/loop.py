@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from optuna.trial import FrozenTrial
 
+from mlplab.config import Mark, is_marked
 from mlplab.errors import UserError, reason_of
 from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.grid import Runs
-from mlplab.sweeps.plan import may_differ
 from mlplab.sweeps.search.space import Params
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
@@ -95,7 +95,7 @@ def _fixed_values(study: SearchStudy, defaults: Params, number: int) -> Params:
     if first == number:
         return {}
     params = study.trials[first].params
-    return {key: params[key] for key in study.space.dimensions if not may_differ(key)}
+    return {key: params[key] for key in study.space.dimensions if not is_marked(key, Mark.PER_MEMBER)}
 
 
 def next_bracket(study: SearchStudy, deadline: float) -> Bracket:

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-from mlplab.config import TrainConfig
+from mlplab.config import Mark, TrainConfig, is_marked
 from mlplab.config.dotted_keys import flat, is_one_of
 from mlplab.console import quiet
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.files import Plain
-from mlplab.runs.compare.varying_keys import IGNORED
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.search.finish import failures, finish
@@ -73,8 +72,8 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
 def _comparable(common: TrainConfig, space: Space) -> Plain:
     """The space, as typed, and what all trials have in common: a resumed search must have both, too."""
     typed = {key: dimension.override.get_value_string() for key, dimension in space.dimensions.items()}
-    left_out = (*IGNORED, *typed)
-    return typed | {key: value for key, value in flat(common.plain()) if not is_one_of(key, left_out)}
+    values = {key: value for key, value in flat(common.plain()) if not is_marked(key, Mark.COSMETIC)}
+    return typed | {key: value for key, value in values.items() if not is_one_of(key, typed)}
 
 
 def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, Param]:

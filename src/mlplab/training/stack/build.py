@@ -130,11 +130,8 @@ def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize
     section, schema, statistics = first.model.preprocessing, table.schema, None
     if initialize:
         statistics = member_statistics(
-            table.x,
-            table.y,
+            table,
             [member.split.train for member in data],
-            categories=schema.category_counts,
-            weight=table.weight,
             quantiles=section.name == "quantile",
             bins=first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0,
             log_target=section.target == "log",
