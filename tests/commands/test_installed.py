@@ -95,7 +95,7 @@ def use_all_commands(mlplab: Mlplab, here: Path) -> None:
     (here / "conf/mlplab.yaml").touch()
     (here / "conf/experiment/mine.yaml").write_text("# @package _global_\nseed: 7\n")
     quick = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=2", "ensemble=1")
-    assert "categorical" in mlplab("describe", *quick[:3])
+    assert "to use it: data.columns.level=ordinal" in mlplab("describe", *quick[:3])
     assert "run folder: outputs/r" in mlplab("train", *quick, "experiment=mine", "name=r")
     assert "2 runs: " in mlplab("train", "-m", *quick, "seed=1,2", "name=s", "hydra.launcher.workers=2")
     assert "rmse" in mlplab("evaluate", "run=outputs/s", "importance=true")

@@ -63,7 +63,7 @@ UNSCALED = ("model/preprocessing=none", "data.columns.number=drop")  # without s
 
 def trained(frame: pl.DataFrame, target: str | list[str], *overrides: str) -> mlplab.FinishedRun:
     left_out = [name for name in ("y", "z", "positive") if name in frame.columns and name not in target]
-    data = {"columns": {"size": ["low", "medium", "high"], **dict.fromkeys(left_out, "drop")}}
+    data = {"columns": {"size": "ordinal", **dict.fromkeys(left_out, "drop")}}
     return mlplab.train(frame, target, data=data, overrides=overrides, progress=False)
 
 

@@ -23,7 +23,7 @@ SETTINGS = (
         "trainer.max_epochs=20",
         "figures=none",
         "seed=7",
-        "data.columns.state=[low,medium,high]",
+        "data.columns.state=ordinal",
     ),
 )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
+from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import parse_number
 from mlplab.data.cells.parse import cells_of, parse_str
 from mlplab.data.infer.infer_kind import typed_formats
@@ -13,7 +14,11 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import compact_date_note, sentinel_note
 from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import typed
 from mlplab.errors import listed, shortened
+
+MIN_LEVELS, MAX_LEVELS = 3, 100
+"""Numbers of levels whose order is offered: that of two does not matter, and more take long to compare."""
 
 
 def column_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
@@ -40,6 +45,10 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
         yield similar_labels_note(texts, "classes" if column.classes else "categories")
         yield odd_texts_note(column, reader)
     if column.is_input and column.name not in reader.spec.declared:
+        levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
+        if levels:
+            shown, ordinal = listed(map(shortened, levels)), typed(column.name, "ordinal")
+            yield f"its values have an order: {shown}; to use it: {ordinal}"
         yield mixed_dates_note(column.name, texts)
 
 

@@ -8,7 +8,9 @@ import polars as pl
 from jaxtyping import Bool
 
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
+from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED
+from mlplab.data.cells.parse import MISSING
 from mlplab.data.infer.bad_cells import check_cells
 from mlplab.data.infer.column_notes import column_note, mixed_dates_note
 from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
@@ -82,11 +84,13 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
 
 
 def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
-    """Puts the levels of an ordinal column in the order that is listed; a fault if some are not."""
+    """Puts the levels of an ordinal column in the order that is listed or known; else a fault."""
     name, spec = column.name, reader.spec
-    levels = spec.levels.get(name, ())
+    likely = texts.filter(~texts.str.contains(MISSING))
+    levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
     column.use_as("ordinal", levels)
-    if lacking := [text for text in texts.sort() if text not in levels]:
+    lacking = [text for text in texts.sort() if text not in levels]
+    if lacking:
         what, both = "the order of its values is not known", [*levels, *lacking]
         remedy = f"list all in order, the lowest first: {typed(name, both)}"
         if levels:

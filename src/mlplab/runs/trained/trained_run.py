@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, UserTable, parse_resolved
+from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, parse_resolved
 from mlplab.config.dotted_keys import differing
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.config.parsing import UNKNOWN_KEY
@@ -96,10 +96,9 @@ class TrainedRun:
         content = converted(checkpoint.load(folder / BEST), version)
         try:
             weights, state = dict(content["member_weights"]).items(), dict(content["state"])
-            schema = Schema.from_plain(content["schema"])
             run = cls(
-                config=_with_levels(parse_resolved(content["config"]), schema),
-                schema=schema,
+                config=parse_resolved(content["config"]),
+                schema=Schema.from_plain(content["schema"]),
                 # Interned, as other keys are: files that are saved again then have the same bytes.
                 table={sys.intern(name): value for name, value in dict(content["table"]).items()},
                 epoch=int(content["epoch"]),
@@ -225,15 +224,6 @@ def seen_of(content: Plain) -> list[SeenRows] | None:
 
 def _arrays(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, np.ndarray]]:
     return [{name: tensor.numpy() for name, tensor in part.items()} for part in parts]
-
-
-def _with_levels(config: ResolvedConfig, schema: Schema) -> ResolvedConfig:
-    """Lists the levels of columns that are only called ordinal, as in runs of 1.0."""
-    if not isinstance(data := config.data, UserTable):
-        return config
-    levels = {column.name: [*column.categories] for column in schema.inputs if column.kind == "ordinal"}
-    columns = {**data.columns, **levels}
-    return config.model_copy(update={"data": data.model_copy(update={"columns": columns})})
 
 
 def _for_predictions(model: ResolvedModel) -> ResolvedModel:
