@@ -22,7 +22,7 @@ COLUMN_KIND = re.compile(r"\+*(data\.columns\..*?)=(\[.*\]|[^=]*)", re.DOTALL)
 
 PATH, TABLE = "data.path", "data=csv"
 
-TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq")
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
 
 NAMED = re.compile(r"(data)\.(columns|class_weights)\.(.*)", re.DOTALL)
 """A key that ends with the name of a column or class, which may contain any character."""

@@ -1,9 +1,10 @@
 import gzip
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,12 @@ from mlplab.data.io.decompression import plain_text
 from mlplab.errors import UserError
 
 TEXT = "größe;y\n1,5;2\n"
+Pack = Callable[[bytes], bytes]
+PACKERS: list[tuple[str, Pack]] = [
+    (".gz", gzip.compress),
+    (".zst", zstandard.ZstdCompressor(write_checksum=True).compress),
+]
+packers = pytest.mark.parametrize(("suffix", "pack"), PACKERS, ids=[".gz", ".zst"])
 
 
 @pytest.fixture(autouse=True)
@@ -69,18 +76,22 @@ def test_lines_may_end_with_a_carriage_return_only(tmp_path: Path, encoding: str
     assert read(write(tmp_path, content), encoding) == TEXT * 200_000
 
 
-def test_archives_are_decompressed(tmp_path: Path) -> None:
-    assert read(write(tmp_path, gzip.compress(TEXT.encode("utf-16")), "t.csv.gz")) == TEXT
-    two = gzip.compress(TEXT.encode("cp1252")) + gzip.compress(b"3;4\n")
-    assert read(write(tmp_path, two, "T.CSV.GZ"), "cp1252") == TEXT + "3;4\n"
+@packers
+def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> None:
+    assert read(write(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + suffix)) == TEXT
+    two = pack(TEXT.encode("cp1252")) + pack(b"3;4\n")
+    assert read(write(tmp_path, two, "T.CSV" + suffix.upper()), "cp1252") == TEXT + "3;4\n"
 
 
+@packers
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), st.integers(1, 20_000))
-def test_archives_hold_what_was_packed(tmp_path: Path, text: str, times: int) -> None:
+def test_archives_hold_what_was_packed(
+    tmp_path: Path, suffix: str, pack: Pack, text: str, times: int
+) -> None:
     content = (text * times).encode()
     expected = content if b"\n" in content else content.replace(b"\r", b"\n")
-    with plain_text(write(tmp_path, gzip.compress(content), "t.gz"), "utf-8", "t") as plain:
+    with plain_text(write(tmp_path, pack(content), "t" + suffix), "utf-8", "t") as plain:
         assert plain.read_bytes() == expected
 
 
@@ -88,29 +99,32 @@ def test_archives_hold_what_was_packed(tmp_path: Path, text: str, times: int) ->
     ("content", "name", "message"),
     [
         (gzip.compress(b"a"), "t.csv", "t: is a gzip archive\n  rename it to end in .gz"),
-        (b"\x28\xb5\x2f\xfd...", "t.csv", "t: is a Zstandard archive\n  unpack it first"),
+        (gzip.compress(b"a"), "t.csv.zst", "t: is a gzip archive\n  rename it to end in .gz"),
+        (zstandard.compress(b"a"), "t.csv", "t: is a Zstandard archive\n  rename it to end in .zst"),
         (b"a,y\n", "t.csv.gz", "t: is not compressed, but named .gz\n  rename it, or compress it"),
         (b"PK\x03\x04...", "t.csv", "t: is a ZIP archive\n  unpack it first"),
     ],
-    ids=["gzip", "zst", "plain.gz", "zip"],
+    ids=["gzip", "gzip.zst", "zst", "plain.gz", "zip"],
 )
 def test_name_and_content_must_agree(tmp_path: Path, content: bytes, name: str, message: str) -> None:
     assert message in refusal(write(tmp_path, content, name))
 
 
-def test_an_archive_that_is_not_whole_is_refused(tmp_path: Path) -> None:
-    whole = gzip.compress("".join(f"{number}\n" for number in range(50_000)).encode())
+@packers
+def test_an_archive_that_is_not_whole_is_refused(tmp_path: Path, suffix: str, pack: Pack) -> None:
+    whole = pack("".join(f"{number}\n" for number in range(50_000)).encode())
     middle = len(whole) // 2
     for cut in (whole[:-3], whole[:middle]):
-        assert "the archive is damaged (Compressed file ended" in refusal(write(tmp_path, cut, "t.gz"))
+        assert "the archive is damaged (it is truncated)" in refusal(write(tmp_path, cut, "t" + suffix))
     for changed in (whole + b"more", whole[:middle] + bytes(8) + whole[middle + 8 :]):
-        assert "the archive is damaged (" in refusal(write(tmp_path, changed, "t.gz"))
+        assert "the archive is damaged (" in refusal(write(tmp_path, changed, "t" + suffix))
 
 
-def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@packers
+def test_a_bomb_is_refused(tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decompression, "MAX_EXPANDED_BYTES", 2**22)
-    bomb = gzip.compress(b"1,2\n" * 2**18) * 5
-    message = refusal(write(tmp_path, bomb, "t.gz"))
+    bomb = pack(b"1,2\n" * 2**18) * 5
+    message = refusal(write(tmp_path, bomb, "t" + suffix))
     assert f"t: expands from {len(bomb):,} bytes to more than 4 MiB" in message
 
 

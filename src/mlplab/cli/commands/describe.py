@@ -2,7 +2,7 @@
 
 mlplab describe data.path=my.csv [data.target=price] [data.columns.zip=categorical]
 
-  data.path=PATH          a CSV (also .gz) or Parquet file, a folder of such files, or a pattern
+  data.path=PATH          a CSV (also .gz or .zst) or Parquet file, a folder of such files, or a pattern
   task=TASK               regression, binary or multiclass, instead of the task that the target suggests
   data.columns.NAME=KIND  numeric, boolean, categorical, date, a date format like %d.%m.%Y, or drop
   data/split=OPTION       and all other keys of training

@@ -1,20 +1,24 @@
 """Plain UTF-8 text of a CSV file that may be compressed or in a different encoding."""
 
 import codecs
-import gzip
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import zstandard
 
 from mlplab.errors import Fault, UserError
 
 BLOCK_BYTES = 2**20
+
+COMPRESSED_BLOCK_BYTES = 2**12
+"""Bytes that are decompressed at once; they expand to at most 128 MiB."""
 
 MAX_EXPANDED_BYTES = 2**28
 """Bytes to which any compressed file may expand."""
@@ -22,18 +26,22 @@ MAX_EXPANDED_BYTES = 2**28
 MAX_EXPANDED_RATIO = 100
 """Factor by which a larger file may expand."""
 
-GZIP, GZIP_MAGIC = ".gz", b"\x1f\x8b"
-"""The suffix of a compressed file, and its first bytes."""
 
-FORMATS: Mapping[bytes, tuple[str, str]] = {
-    GZIP_MAGIC: ("a gzip archive", "rename it to end in .gz"),
-    b"\x28\xb5\x2f\xfd": ("a Zstandard archive", "unpack it first"),
-    b"PK\x03\x04": ("a ZIP archive", "unpack it first; if it is a spreadsheet, save it as CSV"),
-    b"\xd0\xcf\x11\xe0": ("an office document", "save it as CSV"),
-    b"BZh": ("a bzip2 archive", "unpack it first"),
-    b"PAR1": ("a Parquet file", "rename it to end in .parquet"),
+DECODERS: Mapping[str, Callable[[], Any]] = {
+    ".gz": partial(zlib.decompressobj, wbits=31),
+    ".zst": lambda: zstandard.ZstdDecompressor().decompressobj(),
 }
-"""Other files than plain text, by their first bytes: what they are, and the remedy."""
+"""What decodes one stream of a compressed file, which may have several, by the suffix of its name."""
+
+FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
+    b"\x1f\x8b": ("a gzip archive", ".gz", "rename it to end in .gz"),
+    b"\x28\xb5\x2f\xfd": ("a Zstandard archive", ".zst", "rename it to end in .zst"),
+    b"PK\x03\x04": ("a ZIP archive", None, "unpack it first; if it is a spreadsheet, save it as CSV"),
+    b"\xd0\xcf\x11\xe0": ("an office document", None, "save it as CSV"),
+    b"BZh": ("a bzip2 archive", None, "unpack it first"),
+    b"PAR1": ("a Parquet file", None, "rename it to end in .parquet"),
+}
+"""Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
 
 
 @contextmanager
@@ -49,16 +57,16 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
     """
     encoding = _python_name(encoding, where) if encoding else None
     with path.open("rb") as file:
-        is_packed = path.suffix.lower() == GZIP
-        _check_format(file.peek(), where, is_packed=is_packed)
-        chunks = _decompressed(file, where) if is_packed else iter(partial(file.read, BLOCK_BYTES), b"")
+        suffix = path.suffix.lower() if path.suffix.lower() in DECODERS else ""
+        _check_format(file.peek(), suffix, where)
+        chunks = _decompressed(file, suffix, where) if suffix else iter(partial(file.read, BLOCK_BYTES), b"")
         head = next(chunks, b"")
         is_utf_16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         encoding = encoding or ("utf-16" if is_utf_16 else "utf-8")
         text = _as_utf8(chain([head], chunks), encoding, where)
         first = next(text)  # raises if it is not text
         has_old_line_ends = b"\r" in first and b"\n" not in first
-        if encoding == "utf-8" and not is_packed and not has_old_line_ends:
+        if encoding == "utf-8" and not suffix and not has_old_line_ends:
             yield path
             return
         line_end = b"\n" if has_old_line_ends else b"\r"
@@ -89,27 +97,34 @@ def _python_name(encoding: str, where: str) -> str:
         raise UserError(Fault(what, where, expected="one that Python knows", remedy=remedy)) from None
 
 
-def _check_format(head: bytes, where: str, *, is_packed: bool) -> None:
+def _check_format(head: bytes, suffix: str, where: str) -> None:
     """Refuses a file whose content is not text, or not compressed as the suffix of its name says."""
-    what, remedy = next((kind for magic, kind in FORMATS.items() if head.startswith(magic)), ("", ""))
-    if is_packed and what != FORMATS[GZIP_MAGIC][0]:
-        what, remedy = f"not compressed, but named {GZIP}", "rename it, or compress it"
-    elif is_packed or not what:
-        return
-    raise UserError(Fault(f"is {what}", where, remedy=remedy))
+    text = (f"not compressed, but named {suffix}", "", "rename it, or compress it")
+    formats = (format_ for magic, format_ in FORMATS.items() if head.startswith(magic))
+    what, accepted, remedy = next(formats, text)
+    if accepted != suffix:
+        raise UserError(Fault(f"is {what}", where, remedy=remedy))
 
 
-def _decompressed(file: BinaryIO, where: str) -> Iterator[bytes]:
+def _decompressed(file: BinaryIO, suffix: str, where: str) -> Iterator[bytes]:
     size = os.fstat(file.fileno()).st_size
     limit, expanded = max(MAX_EXPANDED_BYTES, MAX_EXPANDED_RATIO * size), 0
+    decoder = DECODERS[suffix]()
     try:
-        for text in iter(partial(gzip.GzipFile(fileobj=file).read, BLOCK_BYTES), b""):
-            expanded += len(text)
-            if expanded > limit:
-                what = f"expands from {size:,} bytes to more than {limit // 2**20:,} MiB"
-                raise UserError(Fault(what, where, remedy="decompress it yourself if you trust it"))
-            yield text
-    except (OSError, EOFError, zlib.error) as error:
+        while data := file.read(COMPRESSED_BLOCK_BYTES):
+            while data:
+                if decoder.eof:
+                    decoder = DECODERS[suffix]()
+                text, data = decoder.decompress(data), decoder.unused_data
+                expanded += len(text)
+                if expanded > limit:
+                    what = f"expands from {size:,} bytes to more than {limit // 2**20:,} MiB"
+                    raise UserError(Fault(what, where, remedy="decompress it yourself if you trust it"))
+                if text:
+                    yield text
+        if not decoder.eof:
+            raise EOFError("it is truncated")
+    except (zlib.error, zstandard.ZstdError, EOFError) as error:
         remedy = "copy it again from its origin"
         raise UserError(Fault(f"the archive is damaged ({error})", where, remedy=remedy)) from error
 

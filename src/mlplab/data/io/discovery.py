@@ -9,7 +9,7 @@ import polars as pl
 
 from mlplab.config import DETECT, CsvFormat
 from mlplab.data.io.csv_file import CsvFile
-from mlplab.data.io.decompression import GZIP, plain_text
+from mlplab.data.io.decompression import DECODERS, plain_text
 from mlplab.data.io.source import Scan, Source, first_line
 from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError
@@ -91,4 +91,4 @@ def _files(path: Path) -> list[Path]:
 
 def _suffix(path: Path) -> str:
     """The suffix of a file's name, without that of compression."""
-    return Path(path.stem if path.suffix.lower() == GZIP else path.name).suffix.lower()
+    return Path(path.stem if path.suffix.lower() in DECODERS else path.name).suffix.lower()
