@@ -18,7 +18,7 @@ from mlplab.data.class_labels import parse_target
 from mlplab.data.frames import FRAME
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
-from mlplab.data.leaks.row_keys import Values
+from mlplab.data.leaks.row_keys import TableValues
 from mlplab.data.load_table import csv_format, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns
 from mlplab.data.splits.split import Rows
@@ -118,7 +118,7 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
             if not len(rows := np.flatnonzero(is_usable)):
                 what = "has no row with a target" + (" and a weight above 0" if schema.weight else "")
                 raise refusal(what, path, "give it such rows")
-            values = Values(x, y, schema.offsets)
+            values = TableValues(x, y, schema.offsets)
             rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
     weight = None if weight is None else weight[rows]
     return EvaluationRows(path, rows, x[rows], y[rows], weight), part
@@ -180,7 +180,7 @@ def _targets_and_weight(
 
 
 def _not_seen(
-    runs: Sequence[TrainedRun], values: Values, rows: Rows, path: str, *, include: bool
+    runs: Sequence[TrainedRun], values: TableValues, rows: Rows, path: str, *, include: bool
 ) -> tuple[Rows, Part]:
     """The rows that are evaluated, and what they are called; logs how many were in training or validation.
 

@@ -207,14 +207,23 @@ class UserTable(_Table[A]):
         return self
 
 
+def _check_character(text: str) -> str:
+    if not re.fullmatch("[\t -~]?", text):
+        raise ValueError(f"takes one ASCII character, not {text!r}")
+    return text
+
+
+Character = Annotated[str, AfterValidator(_check_character)]
+
+
 class CsvFormat(Section):
     """What the user says of the format of CSV files. What is null is detected; a quote that is null is ".
 
     Delimiter and quote are ASCII characters. If the quote is empty, nothing is quoted.
     """
 
-    delimiter: Annotated[str, Field(pattern=r"^[\t -~]$")] | None
-    quote: Annotated[str, Field(pattern=r"^[\t -~]?$")] | None
+    delimiter: Annotated[Character, Field(min_length=1)] | None
+    quote: Character | None
     decimal: Literal[".", ","] | None
     header: bool | None
     encoding: Text | None

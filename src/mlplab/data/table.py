@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64
 
-from mlplab.data.leaks.row_keys import Keys, RowHasher, Values
+from mlplab.data.leaks.row_keys import Keys, RowHasher, TableValues
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 
@@ -56,9 +56,9 @@ class Table:
         return isinstance(self.x, np.memmap)
 
     @property
-    def values(self) -> Values:
+    def values(self) -> TableValues:
         """Features and targets in their own units."""
-        return Values(self.x, self.y, self.schema.offsets)
+        return TableValues(self.x, self.y, self.schema.offsets)
 
     def absent_classes(self, rows: Rows) -> list[str]:
         """The classes of which there is none among these rows."""

@@ -7,7 +7,7 @@ from support import table_of
 
 from mlplab.data.cache import RunData
 from mlplab.data.leaks import row_keys
-from mlplab.data.leaks.row_keys import DIGITS, RowHasher, Values
+from mlplab.data.leaks.row_keys import DIGITS, RowHasher, TableValues
 from mlplab.data.splits.split import Split
 
 ROWS = 3000
@@ -85,7 +85,7 @@ def test_recognition_depends_on_neither_order_nor_blocks(
     source = np.random.default_rng(0)
     x = source.standard_cauchy(size=(ROWS, 5))
     x[source.random(x.shape) < 0.1] = np.nan
-    values = Values(x, source.normal(size=(ROWS, 1)), [0.0, 1e9, 0.0, 0.0, -3.0])
+    values = TableValues(x, source.normal(size=(ROWS, 1)), [0.0, 1e9, 0.0, 0.0, -3.0])
     keys = RowHasher.of(values, [False] * 5, digits)
     rows = np.arange(ROWS)
     known = np.sort(keys.keys(values, rows))

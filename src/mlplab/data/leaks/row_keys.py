@@ -54,7 +54,7 @@ Cells = Float64[np.ndarray, "row projection"]
 
 
 @dataclass(frozen=True)
-class Values:
+class TableValues:
     """The numbers of a table in their own units; `offsets` were subtracted from its features."""
 
     x: Float[np.ndarray, "row feature"]
@@ -90,7 +90,7 @@ class RowHasher:
     projection: Float64[np.ndarray, "column projection"]
 
     @classmethod
-    def of(cls, values: Values, dates: Sequence[bool], digits: int) -> "RowHasher":
+    def of(cls, values: TableValues, dates: Sequence[bool], digits: int) -> "RowHasher":
         """Keys for a table, by the scales of its columns.
 
         Args:
@@ -119,12 +119,12 @@ class RowHasher:
         """Whether all columns are compared exactly, so that the number of digits has no influence."""
         return not self.projection.any()
 
-    def keys(self, values: Values, rows: Rows) -> Keys:
+    def keys(self, values: TableValues, rows: Rows) -> Keys:
         """The keys of some rows."""
         parts = (_keys(hashes, np.floor(cells)) for hashes, cells in self._hashes_and_cells(values, rows))
         return np.concatenate([NO_ROWS, *parts])
 
-    def recognised(self, values: Values, rows: Rows, known: Keys) -> Bool[np.ndarray, " some"]:
+    def recognised(self, values: TableValues, rows: Rows, known: Keys) -> Bool[np.ndarray, " some"]:
         """Which of some rows have a known key in their cell or in a neighbouring one, on the nearer sides."""
         parts, known_keys = list[np.ndarray](), pl.Series(known).implode()
         for hashes, cells in self._hashes_and_cells(values, rows):
@@ -135,7 +135,7 @@ class RowHasher:
             parts.append(np.any(is_known.reshape(probes.shape), 1))
         return np.concatenate([np.empty(0, np.bool_), *parts])
 
-    def _hashes_and_cells(self, values: Values, rows: Rows) -> Iterator[tuple[Keys, Cells]]:
+    def _hashes_and_cells(self, values: TableValues, rows: Rows) -> Iterator[tuple[Keys, Cells]]:
         """A hash of what is compared exactly, and the location in cells; block by block."""
         in_float32, size = self.step == 0, min(BLOCK, max(1, VALUES // len(self.step)))
         for start in range(0, len(rows), size):

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Int64
 
-from mlplab.data.leaks.row_keys import DIGITS, VALUES, RowHasher, Values
+from mlplab.data.leaks.row_keys import DIGITS, VALUES, RowHasher, TableValues
 from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table
 
@@ -71,12 +71,12 @@ class SeenRows:
         """Equal if the content is equal."""
         return sha256(b"".join(array.tobytes() for array in self.arrays().values())).digest()
 
-    def recognised(self, values: Values, rows: Rows, *, in_training: bool = False) -> Recognised:
+    def recognised(self, values: TableValues, rows: Rows, *, in_training: bool = False) -> Recognised:
         """Which rows of a table were in training or validation, or only those that were `in_training`."""
         known = self.train if in_training else np.union1d(self.train, self.val)
         return self.hasher.recognised(values, rows, known)
 
-    def chance(self, values: Values, rows: Rows) -> float:
+    def chance(self, values: TableValues, rows: Rows) -> float:
         """The share of new rows recognised by chance, or if it is unknown, of rows that repeat others."""
         others, equal = self.by_chance
         return equal / others if others else 1 - len(np.unique(self.hasher.keys(values, rows))) / len(rows)
