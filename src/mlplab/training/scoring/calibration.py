@@ -79,7 +79,7 @@ def held_out_outputs(network: Network, batches: Iterable[Batch], rows: Sequence[
 
 @torch.inference_mode()
 def linear_shares(network: Network, held_out: HeldOut, runs: Sequence[Sequence[int]]) -> list[float]:
-    """The share of each run with the lowest error of the rows that its members hold out; the lowest of several.
+    """The share of each run with the lowest error of the rows that its members hold out; if tied, the lowest.
 
     This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss,
     weighted as in training, at its best temperature; that of quantiles their loss; that of numbers is the
