@@ -19,7 +19,7 @@ from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.losses import row_errors
 from mlplab.training.scoring.scores import Weight
 
-Numbers = Int64[Tensor, " row"]
+RowNumbers = Int64[Tensor, " row"]
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
@@ -151,7 +151,7 @@ def temperatures(held_out: HeldOut, runs: Sequence[Sequence[int]], most: int | N
 
 @np.errstate(invalid="ignore")  # logits may be infinite
 def fit_temperature(
-    logits: Float[Tensor, "row class"], target: Numbers, weight: Float[Tensor, " row"], row: Numbers
+    logits: Float[Tensor, "row class"], target: RowNumbers, weight: Float[Tensor, " row"], row: RowNumbers
 ) -> float:
     """The most probable temperature T of `softmax(logits / T)`, given the targets and a prior around T = 1.
 
