@@ -197,7 +197,7 @@ def export(folder: str, table: str) -> dict[str, Any]:
     [seconds, predict], [row, predict_row] = times(frame, 3), times(frame[:1], 50)
     return {
         **{"seconds": seconds, "predict": predict, "row": row, "predict a row": predict_row},
-        **{"bytes": len(content), "difference": check_model(content, run.model, frame, (), ()).difference},
+        **{"bytes": len(content), "difference": check_model(content, run.model, frame).difference},
     }
 
 

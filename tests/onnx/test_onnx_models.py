@@ -120,13 +120,13 @@ def test_models_predict_classes(tmp_path: Path, label: str, model: str) -> None:
 def test_a_wrong_model_is_refused(tmp_path: Path) -> None:
     run = trained(FRAME, "y", *ALONE, "model.linear_path=false")
     model = onnx_model(run.model)
-    assert check_model(model.SerializeToString(), run.model, FRAME, (), ()).difference < 1e-5
+    assert check_model(model.SerializeToString(), run.model, FRAME).difference < 1e-5
     for constant in model.graph.initializer:
         if constant.dims == [1, 1, 8, 1]:  # the weights of the output layer
             values = onnx.numpy_helper.to_array(constant) * np.float32(1.01)
             constant.CopyFrom(onnx.numpy_helper.from_array(values, constant.name))
     with pytest.raises(mlplab.UserError, match="does not predict as its network does"):
-        check_model(model.SerializeToString(), run.model, FRAME, (), ())
+        check_model(model.SerializeToString(), run.model, FRAME)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

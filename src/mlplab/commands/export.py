@@ -70,9 +70,10 @@ def write_model(
         raise refusal(f"exists, and is not the page of {output.name}", card, "choose another name: output=…")
     check_levels(ensemble.runs, interval, sets)
     rows, decimal_comma = _rows_to_check(ensemble, data)
-    model = onnx_model(ensemble, interval, sets)
+    levels = [*interval, *sets]
+    model = onnx_model(ensemble, levels)
     content = model.SerializeToString()
-    check = check_model(content, ensemble, rows, interval, sets, decimal_comma=decimal_comma)
+    check = check_model(content, ensemble, rows, levels, decimal_comma=decimal_comma)
     page = model_card(output.name, model, ensemble, check).encode()
     for path, written in ((output, content), (card, page)):
         with replacing(path, synced=False) as partial:

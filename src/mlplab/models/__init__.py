@@ -1,6 +1,7 @@
 """Networks with a leading member axis: K independent networks in one, each with its own seed.
 
-A new layer is a file in `layers/` with a module: its parameters, its formula, and the derivative of it.
+A new layer is a file in `layers/` with a module: its parameters, its formula, and the derivative of it. Its
+formula in ONNX is in `mlplab.onnx.layers`. One test compares the three, for all layers.
 """
 
 from mlplab.models.feature_layout import FeatureLayout as FeatureLayout

@@ -51,15 +51,12 @@ def model_inputs(schema: Schema, frame: pl.DataFrame, *, decimal_comma: bool) ->
 
 
 def check_model(
-    model: bytes,
-    ensemble: Ensemble,
-    rows: pl.DataFrame,
-    intervals: Levels,
-    sets: Levels,
-    *,
-    decimal_comma: bool = False,
+    model: bytes, ensemble: Ensemble, rows: pl.DataFrame, levels: Levels = (), *, decimal_comma: bool = False
 ) -> Check:
     """Compares the predictions of a sample of rows, and of the same rows with missing cells.
+
+    Args:
+        levels: as in `onnx_model`.
 
     Raises:
         UserError: if they differ by more than `TOLERANCE`, or the rows do not match the network's columns.
@@ -72,7 +69,7 @@ def check_model(
     inputs = model_inputs(schema, compared, decimal_comma=decimal_comma)
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, inputs), strict=True))
-    difference = float(np.max([*_differences(ensemble, mean, outputs, intervals, sets)]))
+    difference = float(np.max([*_differences(ensemble, mean, outputs, levels)]))
     noun = "probabilities" if schema.classes else "predictions"
     unit = "" if schema.classes else " of the target's standard deviation"
     rows_compared = f"on {plural(sample.height, 'row')} of a table, as they are and with missing cells"
@@ -84,9 +81,7 @@ def check_model(
     return Check(difference, sentence)
 
 
-def _differences(
-    ensemble: Ensemble, mean: Predicted, outputs: Outputs, intervals: Levels, sets: Levels
-) -> Iterator[float]:
+def _differences(ensemble: Ensemble, mean: Predicted, outputs: Outputs, levels: Levels) -> Iterator[float]:
     """The largest difference of each output, in units of `target_sd`.
 
     Of classes, that of a probability, and the shares of rows whose label or set contradicts these.
@@ -96,16 +91,13 @@ def _differences(
         yield float(np.abs(probabilities - mean).max())
         label, *_ = ensemble.columns(probabilities, ensemble.threshold)
         yield float(np.mean(outputs[label.name] != label.to_numpy()))
-        for name, level in zip(column_names(ensemble.schema, sets=sets).sets, sets, strict=True):
+        for name, level in zip(column_names(ensemble.schema, sets=levels).sets, levels, strict=True):
             yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
         return
     units = target_sd(ensemble, ensemble.points(mean))
-    of_outputs = [
-        *np.resize(units, len(units) + len(ensemble.quantiles)),
-        *np.tile(units.repeat(2), len(intervals)),
-    ]
-    columns = ensemble.columns(mean, ensemble.threshold, intervals)
-    for column, unit in zip(columns, of_outputs, strict=True):
+    of_points, of_limits = len(units) + len(ensemble.quantiles), np.tile(units.repeat(2), len(levels))
+    columns = ensemble.columns(mean, ensemble.threshold, levels)
+    for column, unit in zip(columns, [*np.resize(units, of_points), *of_limits], strict=True):
         expected = column.to_numpy()
         difference = np.abs(outputs[column.name] - expected) - ROUNDING * np.spacing(np.abs(expected))
         yield float(difference.clip(min=0).max() / unit)

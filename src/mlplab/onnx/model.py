@@ -14,11 +14,11 @@ from mlplab.onnx.preprocessing import preprocess
 from mlplab.runs.trained.ensemble import Ensemble
 
 
-def onnx_model(ensemble: Ensemble, intervals: Levels = (), sets: Levels = ()) -> onnx.ModelProto:
+def onnx_model(ensemble: Ensemble, levels: Levels = ()) -> onnx.ModelProto:
     """The model of all networks of an ensemble; its metadata name the `targets` and `classes`, in JSON.
 
     Args:
-        intervals, sets: levels of intervals and prediction sets that it has as outputs.
+        levels: of the intervals, or of the prediction sets of classes, that it has as outputs.
 
     Raises:
         UserError: if a network has a layer that ONNX cannot express.
@@ -32,6 +32,6 @@ def onnx_model(ensemble: Ensemble, intervals: Levels = (), sets: Levels = ()) ->
         predicted = predictions(apply(network.body, columns.unsqueeze(1)), linear, network)
         weights, left = np.split(left, [len(network.preprocessing.impute_value)])
         parts.append(predicted.squeeze(0) if networks == 1 else (predicted * weights).sum(0))
-    write_outputs(graph, ensemble, sum(parts[1:], parts[0]), intervals, sets)
+    write_outputs(graph, ensemble, sum(parts[1:], parts[0]), levels)
     names = {"targets": ensemble.schema.targets, "classes": ensemble.schema.classes}
     return graph.model({key: json.dumps(values) for key, values in names.items() if values})

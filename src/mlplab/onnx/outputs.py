@@ -60,19 +60,19 @@ def weighted_sum(parts: Iterable[Value], weights: Float64[np.ndarray, " part"]) 
     return sum(others, first)
 
 
-def write_outputs(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Levels, sets: Levels) -> None:
+def write_outputs(graph: Graph, ensemble: Ensemble, mean: Value, levels: Levels) -> None:
     """Names the outputs.
 
     They are the columns that `mlplab predict` adds, but probabilities and sets have a column for each class.
 
     Args:
         mean: the mean prediction of all networks, `[row, output]`.
-        intervals, sets: levels of intervals and of prediction sets.
+        levels: of intervals, or of prediction sets of classes.
     """
     if ensemble.schema.classes:
-        _write_classes(graph, ensemble, mean, sets)
+        _write_classes(graph, ensemble, mean, levels)
     else:
-        _write_numbers(graph, ensemble, mean, intervals)
+        _write_numbers(graph, ensemble, mean, levels)
 
 
 def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) -> None:

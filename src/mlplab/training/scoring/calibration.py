@@ -19,7 +19,7 @@ from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.losses import row_errors
 from mlplab.training.scoring.scores import Weight
 
-Numbers = Int64[Tensor, " row"]
+RowNumbers = Int64[Tensor, " row"]
 
 SHARES = [step / 20 for step in range(21)]
 """Candidates for the share of a linear model."""
@@ -79,7 +79,7 @@ def held_out_outputs(network: Network, batches: Iterable[Batch], rows: Sequence[
 
 @torch.inference_mode()
 def linear_shares(network: Network, held_out: HeldOut, runs: Sequence[Sequence[int]]) -> list[float]:
-    """The share of each run with the lowest error of the rows that its members hold out, or the lowest such.
+    """The share of each run with the lowest error of the rows that its members hold out; if tied, the lowest.
 
     This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss,
     weighted as in training, at its best temperature; that of quantiles their loss; that of numbers is the
@@ -151,7 +151,7 @@ def temperatures(held_out: HeldOut, runs: Sequence[Sequence[int]], most: int | N
 
 @np.errstate(invalid="ignore")  # logits may be infinite
 def fit_temperature(
-    logits: Float[Tensor, "row class"], target: Numbers, weight: Float[Tensor, " row"], row: Numbers
+    logits: Float[Tensor, "row class"], target: RowNumbers, weight: Float[Tensor, " row"], row: RowNumbers
 ) -> float:
     """The most probable temperature T of `softmax(logits / T)`, given the targets and a prior around T = 1.
 

@@ -19,8 +19,8 @@ CALIBRATION_BINS = 15
 
 ByTarget = Float64[Tensor, "member target"]
 ByRow = Float64[Tensor, "member row"]
-Values = Float64[Tensor, "member row _"]
-Numbers = Float64[Tensor, "member row 1"]
+Predictions = Float64[Tensor, "member row _"]
+ClassNumbers = Float64[Tensor, "member row 1"]
 Weight = Float[Tensor, "member row 1"] | None
 
 
@@ -45,7 +45,7 @@ class RegressionMetrics(Metric):
         self.add_state("sums", torch.zeros(5, members, targets, dtype=torch.float64))
         self.add_state("shift", torch.zeros(members, targets, dtype=torch.float64))
 
-    def update(self, predicted: Values, target: Values, weight: Weight = None) -> None:
+    def update(self, predicted: Predictions, target: Predictions, weight: Weight = None) -> None:
         """Adds rows; without `weight`, each has weight 1."""
         if weight is None:
             first = target[:, 0]
@@ -99,7 +99,7 @@ class ClassificationMetrics(Metric):
         for name in ("log_probabilities", "true", "weights"):
             self.add_state(name, [])
 
-    def update(self, log_probabilities: Values, target: Numbers, weight: Weight = None) -> None:
+    def update(self, log_probabilities: Predictions, target: ClassNumbers, weight: Weight = None) -> None:
         """Adds rows, whose targets are class numbers; without `weight`, each has weight 1."""
         self.log_probabilities.append(log_probabilities.detach())
         self.true.append(target.long())

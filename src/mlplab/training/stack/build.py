@@ -1,6 +1,7 @@
 """Builds what the runs of a stack train with: their network and their batches."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,7 +40,14 @@ OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for na
 """What a run computes itself: linear share, temperature, class weights, the range of its targets."""
 
 
-def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackModule, TableDataModule]:
+class Stack(NamedTuple):
+    """The network and the batches of runs that share a network shape and the columns of their tables."""
+
+    module: StackModule
+    datamodule: TableDataModule
+
+
+def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
     """Builds the network and the batches of runs with ensembles of equal size.
 
     Their tables may differ in rows and offsets. Then the stack trains on a table with the rows of all.
@@ -67,7 +75,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackM
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
     arguments = network, configs, table.schema, Sizes(datamodule.steps, val)
-    return BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule
+    return Stack(BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule)
 
 
 def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
