@@ -94,7 +94,7 @@ def _differences(
     if ensemble.schema.classes:
         probabilities = outputs[probabilities_name(ensemble.schema)]
         yield float(np.abs(probabilities - mean).max())
-        label, *_ = ensemble.columns(probabilities, ensemble.threshold)
+        label, *_ = ensemble.columns((probabilities, probabilities[:, :0]), ensemble.threshold)
         yield float(np.mean(outputs[label.name] != label.to_numpy()))
         for name, level in zip(column_names(ensemble.schema, sets=sets).sets, sets, strict=True):
             yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
@@ -104,7 +104,7 @@ def _differences(
         *np.resize(units, len(units) + len(ensemble.quantiles)),
         *np.tile(units.repeat(2), len(intervals)),
     ]
-    columns = ensemble.columns(mean, ensemble.threshold, intervals)
+    columns = ensemble.columns((mean, mean[:, :0]), ensemble.threshold, intervals)
     for column, unit in zip(columns, of_outputs, strict=True):
         expected = column.to_numpy()
         difference = np.abs(outputs[column.name] - expected) - ROUNDING * np.spacing(np.abs(expected))
