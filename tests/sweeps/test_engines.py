@@ -54,7 +54,7 @@ class Here(Engine):
 
     def __init__(self, *ways: Train) -> None:
         self.ways, self.handed_over, self.stopped = list(ways), 0, False
-        super().__init__(launcher(), Path(), DataCache())
+        super().__init__(launcher(), Path(), DataCache(), "cpu")
 
     def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[object]]:
         (stack,), future = stacks, Future[object]()

@@ -80,14 +80,10 @@ def predict(options: Predict) -> int:
         def written() -> Iterator[FrameAndNumbers]:
             """The rows with their predictions."""
             nonlocal done
-            predicted = ensemble.predict_frames(
-                chain([beginning], frames),
-                where,
-                decimal_comma=rows.decimal_comma,
-                with_spread=options.spread,
-            )
-            for frame, numbers, (mean, spreads) in predicted:
-                added = ensemble.columns(mean, threshold, interval, sets, spreads)
+            given = chain([beginning], frames)
+            predicted = ensemble.predict_frames(given, where, options.spread, rows.decimal_comma)
+            for frame, numbers, of_frame in predicted:
+                added = ensemble.columns(of_frame, threshold, interval, sets)
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height
                 count(done)

@@ -89,14 +89,14 @@ def _differences(ensemble: Ensemble, mean: Predicted, outputs: Outputs, levels: 
     if ensemble.schema.classes:
         probabilities = outputs[probabilities_name(ensemble.schema)]
         yield float(np.abs(probabilities - mean).max())
-        label, *_ = ensemble.columns(probabilities, ensemble.threshold)
+        label, *_ = ensemble.columns((probabilities, probabilities[:, :0]), ensemble.threshold)
         yield float(np.mean(outputs[label.name] != label.to_numpy()))
         for name, level in zip(column_names(ensemble.schema, sets=levels).sets, levels, strict=True):
             yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
         return
     units = target_sd(ensemble, ensemble.points(mean))
     of_points, of_limits = len(units) + len(ensemble.quantiles), np.tile(units.repeat(2), len(levels))
-    columns = ensemble.columns(mean, ensemble.threshold, levels)
+    columns = ensemble.columns((mean, mean[:, :0]), ensemble.threshold, levels)
     for column, unit in zip(columns, [*np.resize(units, of_points), *of_limits], strict=True):
         expected = column.to_numpy()
         difference = np.abs(outputs[column.name] - expected) - ROUNDING * np.spacing(np.abs(expected))

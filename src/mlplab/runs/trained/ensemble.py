@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
+from mlplab.conformal.intervals import Levels
 from mlplab.conformal.quantiles import median_of
 from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
@@ -30,6 +31,9 @@ Features = Float[np.ndarray, "row feature"]
 MeanAndSpread = tuple[Predicted, Spread]
 """The targets in their own units, the probability of each class, or quantiles; and the columns of spread."""
 
+
+PredictedFrame = tuple[pl.DataFrame, Mapping[str, pl.Series], MeanAndSpread]
+"""A frame, its text columns that contain only plain numbers, parsed, and the predictions of its rows."""
 
 Predictions = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
 """Predicted targets in their own units, or classes."""
@@ -101,9 +105,9 @@ class Ensemble:
         """
         intervals, of_sets = levels_given("interval", interval), levels_given("sets", sets)
         check_levels(self.runs, intervals, of_sets)
-        mean, _ = self.predict_outputs(frame)
+        predicted = mean, _ = self.predict_outputs(frame)
         if intervals or of_sets:
-            return pl.DataFrame(self.columns(mean, self.threshold, intervals, of_sets))
+            return pl.DataFrame(self.columns(predicted, self.threshold, intervals, of_sets))
         if self.schema.classes:
             return self.classes[predicted_classes(mean, self.threshold)]
         points = self.points(mean)
@@ -118,26 +122,21 @@ class Ensemble:
         if not self.quantiles:
             remedy = "train with loss=quantile, or use predict(frame, interval=0.9)"
             raise refusal("predicts no quantiles", self.runs[0].folder, remedy)
-        return pl.DataFrame(self.columns(self.predict_outputs(frame)[0], self.threshold))
+        return pl.DataFrame(self.columns(self.predict_outputs(frame), self.threshold))
 
     def columns(
-        self,
-        predicted: Predicted,
-        threshold: float,
-        intervals: Sequence[float] = (),
-        sets: Sequence[float] = (),
-        spread: Spread | None = None,
+        self, predicted: MeanAndSpread, threshold: float, intervals: Levels = (), sets: Levels = ()
     ) -> list[pl.Series]:
         """The columns of predictions, of their intervals or sets of these levels, and of their spread."""
-        names = column_names(self.schema, self.quantiles, intervals, sets)
-        bounds = (self.uncertainty.bounds(predicted, level).transpose(1, 2, 0) for level in intervals)
+        names, (mean, spread) = column_names(self.schema, self.quantiles, intervals, sets), predicted
+        bounds = (self.uncertainty.bounds(mean, level).transpose(1, 2, 0) for level in intervals)
         limits = [limit for of_level in bounds for of_target in of_level for limit in of_target]
-        of_sets = (self.uncertainty.sets(predicted, level) for level in sets)
+        of_sets = (self.uncertainty.sets(mean, level) for level in sets)
         return [
-            *prediction_columns(self.schema, predicted, threshold, self.quantiles),
+            *prediction_columns(self.schema, mean, threshold, self.quantiles),
             *map(pl.Series, names.limits, limits),
             *(set_column(self.schema, *each) for each in zip(names.sets, of_sets, strict=True)),
-            *([] if spread is None else map(pl.Series, names.spread, spread.T)),
+            *map(pl.Series, names.spread, spread.T),
         ]
 
     def points(self, predicted: Float64[np.ndarray, "*row output"]) -> Float64[np.ndarray, "*row point"]:
@@ -192,23 +191,17 @@ class Ensemble:
             remedy = "read it first, as in polars.read_csv(…), or use the command mlplab predict"
             raise refusal("is a path, and no frame", fspath(frame), remedy)
         frames = [as_frame(self.schema, frame, FRAME)]
-        [(_, _, predicted)] = self.predict_frames(frames, FRAME, with_spread=with_spread)
+        [(_, _, predicted)] = self.predict_frames(frames, FRAME, with_spread)
         return predicted
 
     def predict_frames(
-        self,
-        frames: Iterable[pl.DataFrame],
-        where: str,
-        *,
-        decimal_comma: bool = False,
-        with_spread: bool = False,
-    ) -> Iterator[tuple[pl.DataFrame, Mapping[str, pl.Series], MeanAndSpread]]:
+        self, frames: Iterable[pl.DataFrame], where: str, spread: bool = False, decimal_comma: bool = False
+    ) -> Iterator[PredictedFrame]:
         """Predicts frames with the same columns, one after another; warns of unusual values after the last.
-
-        With each frame, also yields its text columns that contain only plain numbers, parsed.
 
         Args:
             where: how messages refer to the data.
+            spread: whether to say how far the networks disagree.
             decimal_comma: whether numbers in text have a decimal comma.
 
         Raises:
@@ -218,7 +211,7 @@ class Ensemble:
         for frame in frames:
             numbers, before = _plain_numbers(frame), transformer.rows
             x = transformer.features(frame, numbers)
-            predicted = self.predict_features(x, with_spread=with_spread, rows_before=before)
+            predicted = self.predict_features(x, with_spread=spread, rows_before=before)
             yield frame, numbers, predicted
         transformer.warn()
 
