@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mlplab.data.cells.dates import parts_of
 from mlplab.data.cells.number_formats import count_unsigned
-from mlplab.data.cells.parse import NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
+from mlplab.data.cells.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
 from mlplab.data.infer.infer_kind import InferredKind, infer_kind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.schema import ClassKind, Column
@@ -186,3 +186,9 @@ class InferredColumn:
             self.bad += len(bad)
             features[0] = features[0].scatter(bad, inf)
         return features
+
+    @property
+    def may_lose_digits(self) -> bool:
+        """Whether numbers are so large that digits may be lost if they are integers in the file."""
+        low, high = self.range or (0, 0)
+        return self.definition.kind == "numeric" and max(-low, high) >= INT64_LIMIT / 2

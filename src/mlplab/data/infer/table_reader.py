@@ -3,7 +3,7 @@
 How a column is read is inferred from the first rows. If later rows contradict that, all rows are read again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -76,12 +76,21 @@ class TableReader:
         Raises:
             UserError: with all faults of the text.
         """
+        floats = self._float_columns()
         while True:
-            self._read_once()
+            try:
+                self._read_once(floats)
+            except pl.exceptions.PolarsError:
+                floats = set()
+                continue
             texts = [column.texts for column in self.columns if column.texts is not None]
             if any(text.str.contains("\0", literal=True).any() for text in texts):
                 self.source.check_lines()
-            if not [column for column in self.columns if self._is_corrected(column)]:
+            if floats and any(column.bad or column.may_lose_digits for column in self.columns):
+                floats = set()  # to read the cells as they are
+            elif corrected := {column.name for column in self.columns if self._is_corrected(column)}:
+                floats -= corrected
+            else:
                 return self
 
     def values(self, column: InferredColumn) -> Float[np.ndarray, " row"]:
@@ -179,13 +188,23 @@ class TableReader:
         cells, comma = cells_of(frame, column.name), self.source.decimal_comma
         return column.read(cells, start, self.spec.na_values, decimal_comma=comma)
 
-    def _read_once(self) -> None:
+    def _float_columns(self) -> set[str]:
+        """Columns of text that are plain numbers in the sample.
+
+        With a decimal comma, none: polars would also accept decimal points.
+        """
+        definitions = [] if self.source.decimal_comma else [column.definition for column in self.columns]
+        others = {column.name for column in definitions if column.kind != "numeric" or column.format}
+        names = {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
+        return {name for name in names if plain_floats(cells_of(self.sample, name)) is not None}
+
+    def _read_once(self, floats: Collection[str]) -> None:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
         self.features = self._allocate((height, _locate(inputs)), self.dtype)
         self.others = self._allocate((height, _locate(others)), np.float64)
-        for frame in self.source.blocks(BLOCK, (column.name for column in self.columns)):
+        for frame in self.source.blocks(BLOCK, (column.name for column in self.columns), floats):
             start, self.rows = self.rows, self.rows + frame.height
             for matrix, columns in ((self.features, inputs), (self.others, others)):
                 features = [each for column in columns for each in self._read_cells(column, frame, start)]

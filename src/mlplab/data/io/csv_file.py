@@ -3,9 +3,9 @@
 import csv
 import os
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 
@@ -47,9 +47,9 @@ class CsvFile(Scan):
         self.dialect, self._text = dialect, text
         self._lines = array("Q")  # of the first rows
         blank = beginning[: len(beginning) - len(beginning.lstrip("\r\n"))].count("\n")
-        rows = pl.scan_csv(
+        self._scan = partial(
+            pl.scan_csv,
             text,
-            schema=dict.fromkeys(column_names(first_row, dialect, where), pl.String()),
             has_header=False,  # `column_names` may have changed the names
             skip_rows=blank + 1 if dialect.header else 0,
             missing_columns="insert",  # polars would infer another schema from a first row that is too short
@@ -57,7 +57,12 @@ class CsvFile(Scan):
             quote_char=dialect.quote,
             glob=False,
         )
-        super().__init__(where, rows)
+        names = column_names(first_row, dialect, where)
+        super().__init__(where, self._scan(schema=dict.fromkeys(names, pl.String())))
+
+    def with_floats(self, names: Collection[str]) -> pl.LazyFrame:
+        """The rows, with these columns parsed as Float64; this raises if one of their cells is no number."""
+        return self._scan(schema={**self.schema, **dict.fromkeys(names, pl.Float64())})
 
     @cached_property
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:
