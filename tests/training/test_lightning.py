@@ -13,14 +13,22 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from support import ROOT
 
 import mlplab
+from mlplab.errors import UserError
 from mlplab.runs import checkpoint
+from mlplab.training.callbacks.stack_callback import Tensors
 
-RUN = {"model": {"hidden": [16, 16]}, "trainer": {"max_epochs": 3}}
-QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+RUN = {"model": {"hidden": [16, 16]}}
+QUIET: dict[str, Any] = {
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "accelerator": "cpu",
+}
 
 pytestmark = [  # of Lightning's Trainer
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
+    pytest.mark.filterwarnings("ignore:The dirpath has changed"),
 ]
 
 
@@ -39,6 +47,11 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     """The weights of a run after its last epoch."""
     state: dict[str, torch.Tensor] = checkpoint.load(folder / "checkpoints/last.ckpt")["state"]
     return state
+
+
+def different(found: Tensors, expected: Tensors) -> list[str]:
+    """The names of tensors that differ in a bit."""
+    return [name for name, tensor in expected.items() if not torch.equal(tensor, found[name])]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +76,7 @@ def test_a_bare_trainer_gives_the_bits_of_the_command(houses: Path, keys: dict[s
     )
     found, expected = module.network.state_dict(), weights_of(Path("run"))
     assert found.keys() == expected.keys()
-    assert not [name for name, tensor in expected.items() if not torch.equal(tensor, found[name])]
+    assert not different(found, expected)
     assert np.float32(trainer.callback_metrics["val/mae"]) == run.history["val/mae"][-1]
     assert np.float32(saved.best_model_score) == run.history["val/mae"].min()
     [scores] = trainer.test(module, data, verbose=False)
@@ -74,6 +87,63 @@ def test_a_bare_trainer_gives_the_bits_of_the_command(houses: Path, keys: dict[s
     [rows] = predicted
     error = (rows[0, :, 0].numpy() - data.table.y[:, 0])[data.splits[0].test]
     assert scores["test/mae"] == pytest.approx(np.abs(error).mean())
+    [of_best] = trainer.validate(module, data, ckpt_path="best", verbose=False)
+    assert np.float32(of_best["val/mae"]) == np.float32(saved.best_model_score)
+
+
+@pytest.mark.parametrize("steps", [3, 2], ids=["after an epoch", "within an epoch"])
+def test_a_checkpoint_is_resumed_with_the_same_bits(houses: Path, steps: int) -> None:
+    def trained(folder: str, checkpoint: Path | None = None) -> Tensors:
+        data = mlplab.TableDataModule.from_file(houses, "price", batch_size=200)
+        module = mlplab.lightning_module(data, model={"hidden": [16], "dropout": 0.2}, scheduler="cosine")
+        kept = ModelCheckpoint(folder, every_n_train_steps=steps, save_top_k=-1)
+        trainer = lightning.Trainer(max_epochs=3, callbacks=[kept], **QUIET)
+        trainer.fit(module, data, ckpt_path=checkpoint)
+        assert trainer.global_step == 9
+        return module.network.state_dict()
+
+    expected = trained("first")
+    [checkpoint] = Path("first").glob(f"*step={steps}.ckpt")
+    assert not different(trained("resumed", checkpoint), expected)
+
+
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [
+        ({"check_val_every_n_epoch": 2}, "check_val_every_n_epoch=1"),
+        ({"accumulate_grad_batches": 2}, "accumulate_grad_batches=1"),
+        ({"limit_val_batches": 0}, "limit_val_batches"),
+        ({"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"}, 'gradient_clip_algorithm="norm"'),
+    ],
+)
+def test_a_trainer_that_would_train_otherwise_is_refused(
+    houses: Path, setting: dict[str, Any], remedy: str
+) -> None:
+    data = mlplab.TableDataModule.from_file(houses, "price")
+    trainer = lightning.Trainer(max_epochs=1, **setting, **QUIET)
+    with pytest.raises(UserError, match=remedy):
+        trainer.fit(mlplab.lightning_module(data, **RUN), data)
+
+
+def test_a_second_fit_begins_anew_and_divergence_ends_one(houses: Path) -> None:
+    data = mlplab.TableDataModule.from_file(houses, "price", test=0.0, batch_size=200)
+    module = mlplab.lightning_module(data, **RUN)
+    for _ in range(2):
+        trainer = lightning.Trainer(max_epochs=2, enable_checkpointing=False, **QUIET)
+        trainer.fit(module, data)
+        assert module.members.epochs.tolist() == [2]
+    with pytest.raises(UserError, match=r"test=0\.15"):
+        trainer.test(module, data, verbose=False)
+    module = mlplab.lightning_module(data, **RUN, optimizer={"name": "sgd", "lr": 1e9})
+    trainer = lightning.Trainer(max_epochs=50, enable_checkpointing=False, **QUIET)
+    trainer.fit(module, data)
+    assert trainer.current_epoch < 5
+
+
+def test_keys_that_a_trainer_decides_about_are_refused(houses: Path) -> None:
+    data = mlplab.TableDataModule.from_file(houses, "price")
+    with pytest.raises(UserError, match=r"trainer[^|]*choose among model, optimizer"):
+        mlplab.lightning_module(data, trainer={"gradient_clip_val": 1})
 
 
 def test_the_page_about_lightning_runs(houses: Path, capsys: pytest.CaptureFixture[str]) -> None:

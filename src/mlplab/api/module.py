@@ -6,9 +6,12 @@ from mlplab.cli.overrides import read_overrides
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
 from mlplab.data.defaults import resolve_auto
+from mlplab.errors import listed, refusal
 from mlplab.training.module import MLPModule
 from mlplab.training.progress import Sizes
 from mlplab.training.stack.build import build_stack_network
+
+KEYS = ("model", "optimizer", "scheduler", "loss", "seed")
 
 
 @keywords_in_messages()
@@ -23,8 +26,11 @@ def lightning_module(data: TableDataModule, **keys: object) -> MLPModule:
             `optimizer={"lr": 0.01}`, `loss="huber"`. The seed is that of `data` by default.
 
     Raises:
-        UserError: if a key is unknown, or a value is wrong.
+        UserError: if a key is unknown or that of something else, or a value is wrong.
     """
+    if others := [key for key in keys if key.partition(".")[0] not in KEYS]:
+        what = "is not a key of the network and its training: set the Trainer itself, or use mlplab.train"
+        raise refusal(what, others[0], f"choose among {listed(KEYS)}")
     table, [split] = data.table, data.splits
     own = {"data": {"name": "frame", "target": [*table.schema.targets]}, "ensemble": 1, "seed": data.seeds[0]}
     config = resolve_auto(compose_run(read_overrides([], keywords=[*keywords_of(own | keys)])), table, split)

@@ -1,9 +1,8 @@
 """The LightningModule: K multilayer perceptrons that train in lockstep, each as if it were alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from jaxtyping import Float, Float64
-from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
@@ -14,13 +13,14 @@ from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import epoch_factors
 from mlplab.training.private_interfaces import FastAttributes, with_signature
 from mlplab.training.progress import Progress, Sizes
+from mlplab.training.resumable_module import ResumableModule
 from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Evaluation, Mean, Values, on_cpu
 from mlplab.training.scoring.losses import batch_losses
 from mlplab.training.step_loop import set_dropout_rates
 
 
-class MLPModule(FastAttributes, LightningModule):
+class MLPModule(FastAttributes, ResumableModule):
     """Trains a network of K members, whose configurations share a shape; those of an ensemble are adjacent.
 
     The loss is the sum of the members' losses, so no member contributes to the gradients of another. The
@@ -30,7 +30,6 @@ class MLPModule(FastAttributes, LightningModule):
     Attributes:
         values: of the last epoch, one per member, on the CPU: `train/loss`, `train/lr`, `val/loss`, and the
             task's metrics such as `val/rmse`. Errors of numbers are in the targets' own units.
-        resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
     """
 
     parts: Sequence[slice] = (slice(None),)  # of the members, updated one after another
@@ -43,7 +42,6 @@ class MLPModule(FastAttributes, LightningModule):
         self.progress = Progress(sizes.steps, configs[0].trainer.max_epochs)
         self.members = Members(len(configs), configs[0].ensemble)
         self.train_losses, self.values = Mean(), Values()
-        self.resume_from: tuple[Mapping[str, Tensor], int] | None = None
 
     def forward(self, x: Float[Tensor, "member row feature"]) -> Float64[Tensor, "member row output"]:
         """Predictions in the targets' units, or the probability of each class."""
@@ -57,15 +55,17 @@ class MLPModule(FastAttributes, LightningModule):
             self.optimizer.load_member_state(*self.resume_from)
         return self.optimizer
 
+    def on_train_start(self) -> None:
+        """Sets the learning rates of the steps of the first epoch."""
+        self.begin_epoch()
+
     def begin_epoch(self) -> None:
-        """Sets the learning rates of the epoch's steps, before callbacks of the user may look for them."""
+        """Sets the learning rates of the steps of the next epoch."""
         factors = epoch_factors([run.scheduler for run in self.configs], self.progress, anew=not self.values)
         self.optimizer.set_factors(factors, self.progress.step)
 
-    on_train_start = begin_epoch
-
     @with_signature
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:  # None only of blocks
         """Returns the sum of the members' losses."""
         set_dropout_rates(self.dropouts.values(), self.optimizer.step_values())
         z, targets = self.network.forward_heads(batch.x), batch.repeated(self.network.heads)
@@ -112,6 +112,7 @@ class MLPModule(FastAttributes, LightningModule):
         of_epoch = {"train/lr": self.optimizer.lr, **on_cpu({"train/loss": loss, **found})}
         self.values |= of_epoch
         self.members.end_epoch(self.values["val/loss"], self.progress, self.global_step)
+        self.trainer.should_stop |= not self.members.active.any()
         return self.log_means(of_epoch)
 
     @property

@@ -56,6 +56,9 @@ class StackModule(MLPModule):
         transform = self.network.preprocessing.target_transform
         return self.val.loss.in_target_units(self.train_losses.values[-1][:, -1], transform).cpu()
 
+    def on_fit_start(self) -> None:
+        """Does nothing: `StackTrainer` has begun or resumed."""
+
     def on_train_start(self) -> None:
         """Calls `on_start` of the callbacks, and begins the first epoch."""
         for callback in self.callbacks:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.private_interfaces import set_counters
+from mlplab.training.resumable_module import Position
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -94,11 +95,8 @@ def capture(stack: "StackTrainer") -> StackState:
     members, device = range(len(module.configs)), stack.trainer.strategy.root_device
     with module.optimizer.averaged():
         parts: Parts = {
-            "members": {"epochs": module.members.epochs, "active": module.members.active},
             "network": module.network.state_dict(),
-            "optimizer": module.optimizer.member_state(),
-            "dropout": {name: torch.stack(layer.states(device)) for name, layer in module.dropouts.items()},
-            "losses": module.train_losses.state(),
+            **module.training_state(device),
             "rungs": pruning.values,
             "best": {"epochs": best.epochs, "lowest": best.lowest, "not_diverged": best.not_diverged},
             "best_network": best.network,
@@ -129,13 +127,7 @@ def restore(state: StackState, stack: "StackTrainer") -> None:
             return {name: tensor.to(device) for name, tensor in parts[part].items()}
 
         module.network.load_state_dict(parts["network"])
-        module.resume_from = (parts["optimizer"], state.step)
-        for name, layer in module.dropouts.items():
-            for source, saved in zip(layer.generators(device), parts["dropout"][name], strict=True):
-                source.set_state(saved.clone())  # can crash with a view into a larger tensor
-        module.train_losses.load_state(on_device("losses"))
-        vars(module.members).update(parts["members"])
-        module.progress.epoch, module.progress.step = state.epoch, state.batch
+        module.restore(parts, Position(state.epoch, state.batch, state.step), device)
         vars(best).update(parts["best"])
         best.network, best.values = on_device("best_network"), parts["best_values"]
         vars(stopping).update(parts["stopping"])

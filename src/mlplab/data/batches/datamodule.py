@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Int64
@@ -19,6 +20,7 @@ from mlplab.data.io.discovery import opened
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
+from mlplab.errors import refusal
 
 SHARE_OF_FREE_MEMORY = 0.5
 """A table is moved to the GPU if it takes at most this share of the free memory there."""
@@ -76,7 +78,7 @@ class TableDataModule(LightningDataModule):
         val: float = 0.15,
         test: float = 0.15,
         seed: int = 0,
-        batch_size: int | None = None,
+        batch_size: int | Literal["auto"] = "auto",
     ) -> "TableDataModule":
         """Batches of a CSV or Parquet file for one network, with a random split.
 
@@ -84,7 +86,7 @@ class TableDataModule(LightningDataModule):
             target: the column to predict.
             val, test: fractions of the rows.
             seed: of the split, and of the order of the training rows.
-            batch_size: None: one that suits the number of rows.
+            batch_size: of training rows; `auto`: one that suits the number of rows.
 
         Raises:
             UserError: if the file cannot be read, the target cannot be predicted, or a set has no row.
@@ -93,8 +95,8 @@ class TableDataModule(LightningDataModule):
             table = read_table(TableReader(source, TableSpec(((target, "target"),))))
         section = RandomSplit(name="random", val=val, test=test, seed=seed, stratify="auto")
         split = make_split(section, table)
-        size = batch_size or sizes_for(typical_train_rows(section, table, split))[0]
-        return cls(table, [split], [seed], size)
+        suitable, _ = sizes_for(typical_train_rows(section, table, split))
+        return cls(table, [split], [seed], suitable if batch_size == "auto" else batch_size)
 
     @property
     def steps(self) -> int:
@@ -108,7 +110,7 @@ class TableDataModule(LightningDataModule):
             self.epochs = range(epoch, self.epochs.stop)
 
     def setup(self, stage: str) -> None:
-        """Moves a table in memory to the GPU if it fits, only once."""
+        """Moves a table in memory to the GPU if it fits, and leaves it there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.block is None and device.type == "cuda" and self.x.device != device:
             free, _ = torch.cuda.mem_get_info(device)
@@ -118,7 +120,7 @@ class TableDataModule(LightningDataModule):
                 self.row_weight = None if self.row_weight is None else self.row_weight.to(device)
 
     def train_dataloader(self) -> Loader:
-        """Training rows, in each member's own order."""
+        """Training rows, in each member's own order; the last batch is filled up with rows of weight 0."""
         multiple = self.batch_size if self.fill else 1
         return Loader(
             self.x,
@@ -136,15 +138,21 @@ class TableDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> Loader:
-        """Validation rows, in the table's order."""
+        """Validation rows, in the table's order, and rows of weight 0 up to a multiple of 64."""
         return self._in_order(self.val)
 
     def test_dataloader(self) -> Loader:
-        """Test rows, in the table's order."""
+        """Test rows, as `val_dataloader`.
+
+        Raises:
+            UserError: if there are none.
+        """
+        if not len(self.test[0]):
+            raise refusal("has no rows", "the test set", "choose a fraction for them: test=0.15")
         return self._in_order(self.test)
 
     def predict_dataloader(self) -> Loader:
-        """All rows, in the table's order."""
+        """All rows of the table, those for training and those without a target included, in its order."""
         return self._in_order([torch.arange(len(self.x))] * len(self.seeds), multiple=1)
 
     def _in_order(self, rows: Sequence[Int64[Tensor, " _"]], multiple: int = EVALUATION_MULTIPLE) -> Loader:

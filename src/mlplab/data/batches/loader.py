@@ -86,8 +86,8 @@ class Loader:
         row_weight: the weight of each row of the table; None if all are equal.
         mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
         block: number of rows per block of a memory-mapped table; None for a table in memory.
-        steps: number of batches that are given together, with an axis for them; None: there is none. If an
-            epoch of a table in memory has fewer, those of several whole epochs are given together.
+        steps: number of batches that are yielded as one, with an axis for them; None: there is none. If an
+            epoch of a table in memory has fewer, those of several whole epochs are one.
         epochs: the epochs of an iteration, counted from 0; None: one, which `set_epoch` sets.
         position: number of batches that the next iteration skips.
     """
@@ -112,6 +112,7 @@ class Loader:
         counts = [*map(len, self.rows)]
         self.counts = torch.tensor(counts, device=self.x.device)
         self.length = -(-max(counts) // self.multiple) * self.multiple
+        self._yielded = 0
         self._full = min(counts)  # rows before any member's padding
         self._epochs = self.epochs or range(1)
         if self.mean_weight is not None:
@@ -130,15 +131,15 @@ class Loader:
         self._epochs = self.epochs or range(epoch, epoch + 1)
 
     def state_dict(self) -> dict[str, int]:
-        """The number of batches that the next iteration skips; without it, the Trainer would warn."""
-        return {"position": self.position}
+        """The number of the epoch's batches that have been yielded, for checkpoints of the Trainer."""
+        return {"position": self._yielded % len(self)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Makes the next iteration begin in the middle of an epoch."""
         self.position = state["position"]
 
     def __len__(self) -> int:
-        """How often an iteration that skips nothing gives batches."""
+        """The number of batches of an iteration that skips none; a block of steps is one batch."""
         spans = -(-len(self._epochs) // self._epochs_together)
         return spans * max(1, -(-self.length // self._size))
 
@@ -161,9 +162,11 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches of the epochs; of the first, those after `position`."""
-        first, self.position = self.position * self.batch_size, 0
+        first, self._yielded, self.position = self.position * self.batch_size, self.position, 0
         for number in range(0, len(self._epochs), self._epochs_together):
-            yield from self._batches(self._epochs[number : number + self._epochs_together], first)
+            for batch in self._batches(self._epochs[number : number + self._epochs_together], first):
+                self._yielded += 1
+                yield batch
             first = 0
 
     def _batches(self, epochs: Sequence[int], first: int) -> Iterator[Batch]:

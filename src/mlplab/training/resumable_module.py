@@ -1,0 +1,126 @@
+"""The begin of training with a Trainer of the user's, and what training is resumed from."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule
+
+from mlplab.errors import Fault, UserError
+from mlplab.models import Dropout
+from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.training.members import Members
+from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.progress import Progress
+from mlplab.training.scoring.evaluation import Mean, Values
+
+VALIDATES = "each epoch ends with its validation"
+
+NEEDED = {
+    "world_size": ("devices=1", (1,), "the networks train on one device"),
+    "accumulate_grad_batches": ("accumulate_grad_batches=1", (1,), "each batch is an optimizer step"),
+    "check_val_every_n_epoch": ("check_val_every_n_epoch=1", (1,), VALIDATES),
+    "val_check_interval": ("val_check_interval=1.0", (1.0,), VALIDATES),
+    "gradient_clip_algorithm": ('gradient_clip_algorithm="norm"', (None, "norm"), "the norm is clipped"),
+}
+"""By the attribute of a Trainer: the argument to give, the values that are possible, and why."""
+
+RESUME = "mlplab"
+"""The key of a checkpoint below which is what training is resumed from."""
+
+
+class Position(NamedTuple):
+    """The number of completed epochs, of steps of the next epoch, and of steps in total."""
+
+    epoch: int
+    step: int
+    total: int
+
+
+class ResumableModule(LightningModule):
+    """Begins training, or resumes it from a checkpoint of Lightning's.
+
+    Attributes:
+        resume_from: state of the optimizer and number of its steps to resume from; None to start anew.
+    """
+
+    optimizer: MemberOptimizer
+    progress: Progress
+    members: Members
+    dropouts: Mapping[str, Dropout]
+    train_losses: Mean
+    values: Values
+    resume_from: tuple[Tensors, int] | None = None
+
+    def on_fit_start(self) -> None:
+        """Begins with the present weights, unless training is resumed; the Trainer has the number of epochs.
+
+        Raises:
+            UserError: if the Trainer is set to what the module does not do.
+        """
+        faults = []
+        for attribute, (argument, possible, why) in NEEDED.items():
+            if (found := getattr(self.trainer, attribute)) not in possible:
+                what, where = f"is {found}, but {why}", f"{attribute} of the Trainer"
+                faults.append(Fault(what, where, remedy=f"use Trainer({argument})"))
+        if self.trainer.limit_val_batches == 0:
+            what, where = f"is 0, but {VALIDATES}", "limit_val_batches of the Trainer"
+            faults.append(Fault(what, where, remedy="leave it out"))
+        if faults:
+            raise UserError(*faults)
+        if self.trainer.max_epochs and self.trainer.max_epochs > 0:
+            self.progress.max_epochs = self.trainer.max_epochs
+        if self.resume_from is None:
+            self.progress.epoch = self.progress.step = 0
+            self.members = Members(len(self.members.active), self.members.ensemble)
+            self.train_losses, self.values = Mean(), Values()
+        self.resume_from = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Saves the average of the weights, and what training is resumed from."""
+        if self.trainer.state.fn == "fit":
+            with self.optimizer.averaged():
+                checkpoint["state_dict"] = {name: each.clone() for name, each in self.state_dict().items()}
+                state = self.training_state(self.trainer.strategy.root_device)
+            checkpoint[RESUME] = {
+                "progress": self.progress.total,
+                "steps": self.optimizer.steps,
+                "diverged": self.members.diverged,
+                "state": {
+                    part: {name: each.cpu() for name, each in of.items()} for part, of in state.items()
+                },
+            }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Prepares to resume training."""
+        if self.trainer.state.fn == "fit":
+            saved = checkpoint[RESUME]
+            # After the last step of an epoch, Lightning goes on with the next one, and does not validate.
+            epoch, step = divmod(saved["progress"], self.progress.steps)
+            position = Position(epoch, step, saved["steps"])
+            self.restore(saved["state"], position, self.trainer.strategy.root_device)
+            self.train_losses = self.train_losses if step else Mean()
+            self.members.diverged = saved["diverged"]
+
+    def training_state(self, device: torch.device) -> dict[str, Tensors]:
+        """What training is resumed from, besides the network's tensors within `averaged`.
+
+        These are tensors with a leading member axis, by what they belong to. They may share memory with those
+        in use.
+        """
+        return {
+            "members": {"epochs": self.members.epochs, "active": self.members.active},
+            "optimizer": self.optimizer.member_state(),
+            "dropout": {name: torch.stack(layer.states(device)) for name, layer in self.dropouts.items()},
+            "losses": self.train_losses.state(),
+        }
+
+    def restore(self, state: Mapping[str, Tensors], position: Position, device: torch.device) -> None:
+        """Restores a `training_state`, before training."""
+        self.progress.epoch, self.progress.step = position.epoch, position.step
+        self.resume_from = state["optimizer"], position.total
+        for name, layer in self.dropouts.items():
+            for source, saved in zip(layer.generators(device), state["dropout"][name], strict=True):
+                source.set_state(saved.clone())  # can crash with a view into a larger tensor
+        self.train_losses.load_state({name: each.to(device) for name, each in state["losses"].items()})
+        vars(self.members).update(state["members"])
