@@ -157,7 +157,7 @@ class Loader:
         order = torch.empty(len(self.rows), len(epochs), self.length, dtype=torch.int64)
         for member, by_epoch in enumerate(order):
             for epoch, numbers in zip(epochs, by_epoch, strict=True):
-                torch.cat(self._windows(member, epoch), out=numbers)
+                torch.cat([*self._windows(member, epoch)], out=numbers)
         return order.flatten(1)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -190,8 +190,8 @@ class Loader:
             weight = None if row_weight is None else row_weight.view(*shape, 1)
             yield Batch(x.view(*shape, x.shape[2]), y.view(*shape, y.shape[2]), weight, total)
 
-    def _windows(self, member: int, epoch: int) -> list[Int64[Tensor, " _"]]:
-        """The row numbers of a member's epoch: those of each window in random order, and padding."""
+    def _windows(self, member: int, epoch: int) -> Iterator[Int64[Tensor, " _"]]:
+        """Yields the row numbers of a member's epoch: those of each window in random order, and padding."""
         rows, permutation = self.rows[member], torch.arange
         if self.seeds is not None:
             source = generator(self.seeds[member], "order", epoch)
@@ -203,17 +203,42 @@ class Loader:
                 torch.cat([blocks[number] for number in numbers.sort().values.tolist()])
                 for numbers in torch.split(permutation(len(blocks)), WINDOW)
             )
-        shuffled = [window[permutation(len(window))] for window in windows]
-        return [*shuffled, shuffled[0][:1].repeat(self.length - len(rows))]
+        padding = rows[:0]
+        for window in windows:
+            shuffled = window[permutation(len(window))]
+            padding = padding if len(padding) else shuffled[:1].repeat(self.length - len(rows))
+            yield shuffled
+        yield padding
+
+    def _orders(self, epochs: Sequence[int], first: int, most: int) -> Iterator[Int64[Tensor, "member _"]]:
+        """Yields the next `most` row numbers, from position `first` on.
+
+        The order of a whole epoch of a memory-mapped table would take much memory itself.
+        """
+        if self.block is None:
+            yield from torch.split(self.order(epochs)[:, first:].to(self.x.device), most, 1)
+            return
+        members = (_split(self._windows(member, epochs[0]), first, most) for member in range(len(self.rows)))
+        yield from map(torch.stack, zip(*members, strict=True))
 
     def _gathered(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` on, as `[member, batch, …]`."""
         together = max(1, GATHERED_BYTES // (self._row_bytes * self._size)) * self._size
-        order = self.order(epochs)[:, first:].to(self.x.device)
-        whole = order.shape[1] // self._size * self._size
-        for rows in (*torch.split(order[:, :whole], together, 1), order[:, whole:]):
-            if rows.numel():
+        for order in self._orders(epochs, first, together):
+            whole = order.shape[1] // self._size * self._size
+            for rows in filter(torch.numel, (order[:, :whole], order[:, whole:])):
                 batches = rows.reshape(len(rows), -1, min(self._size, rows.shape[1])).transpose(0, 1)
                 numbers = batches.flatten()
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
                 yield from zip(*(table.unbind() for table in gathered), strict=True)
+
+
+def _split(windows: Iterable[Tensor], first: int, most: int) -> Iterator[Tensor]:
+    """Yields what windows have in a row, from position `first` on, in pieces of `most` and a shorter last."""
+    rest = torch.empty(0, dtype=torch.int64)
+    for window in windows:
+        *pieces, rest = torch.split(torch.cat([rest, window[first:]]), most)
+        first = max(0, first - len(window))
+        yield from pieces
+    if len(rest):
+        yield rest
