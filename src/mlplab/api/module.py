@@ -7,7 +7,6 @@ from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
 from mlplab.data.defaults import resolve_auto
 from mlplab.training.module import MLPModule
-from mlplab.training.progress import Sizes
 from mlplab.training.stack.build import build_stack_network
 
 
@@ -29,5 +28,4 @@ def lightning_module(data: TableDataModule, **keys: object) -> MLPModule:
     own = {"data": {"name": "frame", "target": [*table.schema.targets]}, "ensemble": 1, "seed": data.seeds[0]}
     config = resolve_auto(compose_run(read_overrides([], keywords=[*keywords_of(own | keys)])), table, split)
     network = build_stack_network([config], [RunData(table, split)], initialize=True)
-    sizes = Sizes(data.steps, [len(split.val)], [len(split.test)])
-    return MLPModule(network, [config], table.schema, sizes)
+    return MLPModule(network, [config], data)

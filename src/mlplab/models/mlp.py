@@ -180,12 +180,9 @@ class HiddenLayer(nn.Module):
 
     def forward(self, x: Input) -> Output:
         """x + dropout(f(norm(xW + b))); without x unless `residual`."""
-        z = self.linear(x)
-        if self.norm is not None:
-            z = self.norm(z)
-        a: Output = self.activation(z)
-        if self.dropout is not None:
-            a = self.dropout(a)
+        a = x
+        for layer in self.children():  # in the order of their assignment
+            a = layer(a)
         return x + a if self.residual else a
 
     def operations(self, x: Buffer, workspace: Workspace) -> Iterator[Operation]:

@@ -88,13 +88,11 @@ class ClassProbabilities(nn.Module):
             is most likely.
     """
 
-    class_weight: ClassWeight
-
     def __init__(self, classes: int, members: int, dtype: torch.dtype, class_weight: ClassWeight) -> None:
         super().__init__()
         self.outputs, self.dtype = classes, dtype
         self.temperature = nn.Buffer(torch.ones(members, 1, 1, dtype=torch.float64))
-        self.register_buffer("class_weight", class_weight)
+        self.class_weight: ClassWeight = None if class_weight is None else nn.Buffer(class_weight)
 
     @property
     def unit(self) -> Float64[Tensor, " member"]:

@@ -4,7 +4,7 @@ import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from mlplab.config.types import Auto
 from mlplab.conformal.intervals import LEVEL
 from mlplab.conformal.prediction_sets import Sets
 from mlplab.conformal.uncertainty import Uncertainty
@@ -33,10 +34,6 @@ from mlplab.runs.versions import VERSION
 from mlplab.sklearn.columns import Input, as_columns
 from mlplab.sklearn.lockstep import FIT
 from mlplab.sklearn.training_set import TrainingSet
-
-Auto = Literal["auto"]
-
-E = TypeVar("E", bound="_TableEstimator")
 
 LEAST_ROWS = 2
 
@@ -84,7 +81,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
         cls.__doc__ = f"{cls.__doc__}{gap}{common}"
 
-    def fit(self: E, X: Input, y: Input, sample_weight: Input = None) -> E:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Input, y: Input, sample_weight: Input = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Trains on all rows.
 
         Args:

@@ -110,9 +110,8 @@ class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without typ
         self._report_ended()
         while out.training_set:
             waiting = [(fit, fit.training_set) for fit in self._fits if fit.training_set]
-            for (fit, _), networks in zip(
-                waiting, train_together([each for _, each in waiting]), strict=True
-            ):
+            networks_of_fits = train_together([training_set for _, training_set in waiting])
+            for (fit, _), networks in zip(waiting, networks_of_fits, strict=True):
                 fit.go_on(networks)
             self._report_ended()
         self._fits.remove(out)

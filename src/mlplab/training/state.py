@@ -98,7 +98,7 @@ def capture(stack: "StackTrainer") -> StackState:
             "network": module.network.state_dict(),
             "optimizer": module.optimizer.member_state(),
             "dropout": {name: torch.stack(layer.states(device)) for name, layer in module.dropouts.items()},
-            "losses": module.train_losses.state(),
+            "losses": module.losses_so_far().state(),
             "rungs": pruning.values,
             "best": {"epochs": best.epochs, "lowest": best.lowest, "not_diverged": best.not_diverged},
             "best_network": best.network,

@@ -15,7 +15,6 @@ is the same to the bit.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -94,24 +93,6 @@ class StepInputs(NamedTuple):
     linear: Float[Tensor, "member row _"]
 
 
-@dataclass
-class _Block:
-    """A block: what its steps take, and what they have computed.
-
-    Attributes:
-        inputs: of each part of the members, for each step.
-        made: number of its steps that have been made; of these, the losses of `taken` have been taken.
-        outputs: of the steps since, for each part.
-    """
-
-    inputs: list[list[StepInputs]]
-    terms: Terms
-    rows: Float64[Tensor, "member step"]
-    outputs: list[list[Output]]
-    made: int = 0
-    taken: int = 0
-
-
 class StepLoop:
     """Trains a network block by block.
 
@@ -119,7 +100,16 @@ class StepLoop:
         network: in training mode; its body is a `BackpropagationModule`.
         configs: of each member.
         optimizer: has the parts of the members (see `Blocks`).
+
+    Attributes:
+        _inputs: what the steps of the block take, of each part of the members.
+        _terms, _rows: of the whole block, for its losses.
+        _made, _taken: number of its steps that have been made; of these, the losses of `_taken` are taken.
+        _outputs: of the steps since, for each part.
     """
+
+    _terms: Terms
+    _rows: Float64[Tensor, "member step"]
 
     def __init__(self, network: Network, configs: Configs, optimizer: MemberOptimizer) -> None:
         assert isinstance(network.body, BackpropagationModule)
@@ -133,7 +123,8 @@ class StepLoop:
         self._max_norm = configs[0].trainer.gradient_clip_val
         self._workspaces: list[Workspace] = []
         self._gradients: list[list[Tensor]] = []
-        self._block: _Block | None = None
+        self._inputs, self._made, self._taken = list[list[StepInputs]](), 0, 0
+        self._outputs: list[list[Output]] = [[] for _ in self.parts]
         self._make_step = self._build_step()
 
     def load(self, batch: Batch) -> None:
@@ -144,7 +135,8 @@ class StepLoop:
             torch.unflatten(each, 1, (steps, rows)) for each in (given.columns, given.embedded_rows)
         )
         repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
-        terms = Terms.of(repeated, transform)
+        self._rows, self._terms = batch.rows(), Terms.of(repeated, transform)
+        terms = self._terms
         linear = terms.y.new_empty(*terms.y.shape[:3], 0)
         if (offset := self.network.offset(given)) is not None:
             linear = offset.view(*terms.y.shape[:3], -1)
@@ -154,8 +146,10 @@ class StepLoop:
             gradients = [each.grad for each in self.optimizer.parameters if each.grad is not None]
             self._gradients = [[gradient[part] for gradient in gradients] for part in self.parts]
         of_steps = x, embedded, terms.y, terms.share(), linear
-        inputs = [[*map(StepInputs, *(each[part].unbind(1) for each in of_steps))] for part in self.parts]
-        self._block = _Block(inputs, terms, batch.rows(), [[] for _ in self.parts])
+        self._inputs = [
+            [*map(StepInputs, *(each[part].unbind(1) for each in of_steps))] for part in self.parts
+        ]
+        self._made = self._taken = 0
 
     def advance(self, most: int) -> int:
         """Makes the next step of the block; with several parts, up to `TOGETHER` steps, part by part.
@@ -166,18 +160,16 @@ class StepLoop:
         Returns:
             The number of steps made; 0 at the end of the block.
         """
-        block = self._block
-        assert block is not None
-        left = min(most, len(block.inputs[0]) - block.made)
+        left = min(most, len(self._inputs[0]) - self._made)
         steps = min(left, 1 if len(self.parts) == 1 else TOGETHER)
-        for part, inputs in enumerate(block.inputs):
+        for part, inputs in enumerate(self._inputs):
             for ahead in range(steps):
                 # What can be drawn ahead is not left over for a step after that of another part.
                 self._workspaces[part].steps_left = left if len(self.parts) == 1 else steps - ahead
-                z = self._make_step(part, inputs[block.made + ahead], self.optimizer.step_values(ahead))
-                block.outputs[part].append(z)
+                z = self._make_step(part, inputs[self._made + ahead], self.optimizer.step_values(ahead))
+                self._outputs[part].append(z)
         self.optimizer.advance(steps)
-        block.made += steps
+        self._made += steps
         return steps
 
     def _workspace(self, x: Tensor, embedded: Tensor, members: slice) -> Workspace:
@@ -237,10 +229,9 @@ class StepLoop:
 
     def take_losses(self, losses: Mean) -> None:
         """Adds each member's losses and (weighted) rows of the steps made since the last call."""
-        block = self._block
-        if block is None or block.taken == block.made:
+        if self._taken == self._made:
             return
-        steps, block.taken = slice(block.taken, block.made), block.made
-        outputs, block.outputs = block.outputs, [[] for _ in self.parts]
+        steps, self._taken = slice(self._taken, self._made), self._made
+        outputs, self._outputs = self._outputs, [[] for _ in self.parts]
         z = torch.cat([torch.stack(of_part, 1) for of_part in outputs])
-        losses.add(block.terms.steps(steps).losses(self.loss, z), block.rows[:, steps])
+        losses.add(self._terms.steps(steps).losses(self.loss, z), self._rows[:, steps])

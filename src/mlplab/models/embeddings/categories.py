@@ -29,8 +29,6 @@ class CategoryEncoder(nn.Module):
     """
 
     parameter_group = "embeddings"
-    lookup: Int64[Tensor, "member 1 category"]
-    weight: Float[Tensor, "member embedded embedding"] | None
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
@@ -44,9 +42,10 @@ class CategoryEncoder(nn.Module):
         mode = (statistics["mode"][..., columns].long() + offsets).repeat_interleave(counts, 2)
         self.columns = nn.Buffer(torch.tensor(columns), persistent=False)
         self.counts, self.offsets = (nn.Buffer(each, persistent=False) for each in (counts, offsets))
-        self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
+        lookup = torch.where(present, torch.arange(present.shape[2]), ~mode)
+        self.lookup: Int64[Tensor, "member 1 category"] = nn.Buffer(lookup)
         self.one_hot_columns, self.one_hot_width = len(one_hot), int(counts[: len(one_hot)].sum())
-        self.weight = None
+        self.weight: Float[Tensor, "member embedded embedding"] | None = None
         if embedded:
             empty = torch.empty(int(counts[len(one_hot) :].sum()), plan.preprocessing.embedding_dim)
             sources = [generator(seed, "embeddings") for seed in plan.seeds]

@@ -225,10 +225,8 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     def member_state(self) -> dict[str, Tensor]:
         """State to resume from, besides what the parameters are within `averaged`; with a member axis."""
-        state = {name: self.rows[name].clone() for name in self.state_names}
-        if self.has_average:
-            state["weights"] = self.rows["weights"].clone()
-        return state
+        names = [*self.state_names, "weights"] if self.has_average else self.state_names
+        return {name: self.rows[name].clone() for name in names}
 
     def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Restores a `member_state` taken after that many steps; the parameters must be as within `averaged`

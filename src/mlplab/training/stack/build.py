@@ -19,7 +19,6 @@ from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.targets import ClassWeight
 from mlplab.training.block_module import BlockModule
-from mlplab.training.progress import Sizes
 from mlplab.training.run import Configs, InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.stack_module import StackModule
@@ -69,12 +68,11 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
             if run.initial:
                 places = dict(enumerate(run.initial.places, number * first.ensemble))
                 start_from(network, run.initial, places, table.schema)
-    val = [len(split.val) for split in splits]
     blocks = _blocks(first, network, datamodule)
     if blocks:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
-    arguments = network, configs, table.schema, Sizes(datamodule.steps, val)
+    arguments = network, configs, datamodule
     return Stack(BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule)
 
 
