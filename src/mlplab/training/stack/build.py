@@ -134,21 +134,17 @@ def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize
     """The network of members with these configurations and data; `initialize` as in `build_stack`."""
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema, statistics = first.model.preprocessing, table.schema, None
+    train = [member.split.train for member in data]
     if initialize:
-        statistics = member_statistics(
-            table,
-            [member.split.train for member in data],
-            quantiles=section.name == "quantile",
-            bins=first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0,
-            log_target=section.target == "log",
-        )
+        quantiles, log_target = section.name == "quantile", section.target == "log"
+        bins = first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0
+        statistics = member_statistics(table, train, quantiles=quantiles, bins=bins, log_target=log_target)
     sizes = len(schema.targets), len(schema.classes), first.quantiles
     layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
     models, dtype = [member.model for member in configs], DTYPES[first.trainer.precision]
     plan = NetworkPlan(models, seeds, layout, dtype, statistics, class_weights(configs, data))
     network = build_network(plan)
     if initialize:
-        train = [member.split.train for member in data]
         fit_linear_path(network, table, train)
         if isinstance(first.model, config.Mlp) and first.model.initial_weights == "data":
             initialize_by_data(network, table, train, seeds)

@@ -53,7 +53,7 @@ def outcome_of(
     """The outcome of a run of a stack.
 
     Args:
-        chosen, scored: what it got after its training, if that was over; its networks weigh the same otherwise.
+        chosen, scored: what it got after its training, if that was over; else, its networks weigh the same.
     """
     left, own = stack.members_not_diverged(run), stack.members(run)
     chosen = chosen or Calibration(dict.fromkeys(left, 1 / len(left)))
