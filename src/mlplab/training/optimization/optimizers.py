@@ -26,7 +26,6 @@ from mlplab.training.optimization.updates import (
     Settings,
     adam,
     clip_by_member,
-    decay_left,
     sgd,
 )
 from mlplab.training.private_interfaces import unhooked
@@ -76,7 +75,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     Attributes:
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
-        groups: of each part; a new list where other members belong together than before.
+        groups: of each part.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
             self._group_members()
-        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"])
+        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"].device)
 
     def _group_members(self) -> None:
         """Puts together the members of each part that one call updates."""
@@ -179,11 +178,9 @@ class MemberOptimizer(torch.optim.Optimizer):
         """
         number, share, rates, regularization = values
         for settings, example, lr_factor, weight_decay, rows, update in self.groups[part]:
-            lr, decay = rates[example] * lr_factor, weight_decay
-            if regularization is not None and decay:
-                decay = decay_left(settings, lr, decay * regularization[example], rows)
+            decay = weight_decay if regularization is None else weight_decay * regularization[example]
             numbers = () if isinstance(settings, config.Sgd) else ([number] * len(rows["weights"]),)
-            update(*numbers, lr=lr, weight_decay=decay)
+            update(*numbers, lr=rates[example] * lr_factor, weight_decay=decay)
         if self.has_average:
             members = self.parts[part]
             self.rows["average"][members].lerp_(self.rows["weights"][members], share)

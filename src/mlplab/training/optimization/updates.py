@@ -19,21 +19,6 @@ Kernel = Callable[..., None]
 """Updates rows, given the keywords `lr` and `weight_decay`."""
 
 
-def decay_left(settings: Settings, lr: float | Tensor, decay: float | Tensor, rows: Rows) -> float:
-    """The weight decay of a step that is left to the kernels.
-
-    They take a number, which a CUDA graph would repeat at each step. So a tensor is applied here.
-    """
-    if not isinstance(decay, Tensor):
-        return decay
-    for weights, gradient in zip(rows["weights"], rows["gradients"], strict=True):
-        if settings.name == "adamw":
-            weights.mul_(1 - lr * decay)
-        else:
-            gradient.add_(weights * decay)
-    return 0.0
-
-
 def sgd(settings: config.Sgd, rows: Rows) -> Kernel:
     """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
     momentum = rows["momentum"] if settings.momentum else []
