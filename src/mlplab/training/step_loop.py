@@ -135,9 +135,8 @@ class StepLoop:
         repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
         self._rows, self._terms = batch.rows(), Terms.of(repeated, transform)
         terms = self._terms
-        linear = terms.y.new_empty(*terms.y.shape[:3], 0)
-        if (offset := self.network.offset(given)) is not None:
-            linear = offset.view(*terms.y.shape[:3], -1)
+        offset, shape = self.network.offset(given), terms.y.shape[:3]
+        linear = terms.y.new_empty(*shape, 0) if offset is None else offset.view(*shape, -1)
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
             self._workspaces = [self._workspace(x[part, 0], embedded[part, 0], part) for part in self.parts]
