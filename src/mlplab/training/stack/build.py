@@ -17,7 +17,7 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
-from mlplab.models.targets import ClassWeight
+from mlplab.models.network_plan import ClassWeight
 from mlplab.training.block_module import BlockModule
 from mlplab.training.run import Configs, InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
