@@ -114,8 +114,9 @@ class MLPModule(FastAttributes, LightningModule):
         found = self.val.compute_and_reset(self.network.preprocessing.target_transform, "val/")
         if not self.is_epoch:
             return self.log_means(on_cpu(found))
-        mean = self.members.mean_losses(self.losses_so_far(), self.progress)
-        self.train_losses = Mean()
+        losses, self.train_losses = self.losses_so_far(), Mean()
+        if not (mean := losses.compute()).isfinite().all():
+            self.members.check_losses(losses, self.progress)
         loss = self.val.loss.in_target_units(mean, self.network.preprocessing.target_transform)
         of_epoch = {"train/lr": self.optimizer.lr, **on_cpu({"train/loss": loss, **found})}
         self.values |= of_epoch
