@@ -27,9 +27,6 @@ class TargetScaling(nn.Module):
         mean, std, minimum, maximum: `[member, 1, target]`; the last two None if predictions are not clipped.
     """
 
-    minimum: Float64[Tensor, "member 1 target"] | None
-    maximum: Float64[Tensor, "member 1 target"] | None
-
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
         section, statistics = plan.preprocessing, plan.known_statistics()
@@ -39,8 +36,9 @@ class TargetScaling(nn.Module):
         self.outputs = len(self.quantiles) or mean.shape[2]
         self.mean = nn.Buffer(mean.clone() if scales else torch.zeros_like(mean))
         self.std = nn.Buffer(std.clone() if scales else torch.ones_like(std))
-        for name in ("minimum", "maximum"):
-            self.register_buffer(name, statistics[f"y_{name}"].clone() if section.clip_predictions else None)
+        limits = statistics["y_minimum"], statistics["y_maximum"]
+        buffers = (nn.Buffer(each.clone()) if section.clip_predictions else None for each in limits)
+        self.minimum, self.maximum = buffers
 
     @property
     def unit(self) -> Float64[Tensor, " member"]:

@@ -23,9 +23,6 @@ class BlockModule(StackModule):
         blocks: how training is divided.
     """
 
-    blocks: Blocks
-    step_loop: StepLoop
-    _val_batches: Iterable[Batch]
     _next_stop = 0
 
     def __init__(self, blocks: Blocks, network: Network, configs: Configs, data: TableDataModule) -> None:
@@ -42,7 +39,7 @@ class BlockModule(StackModule):
     def on_train_start(self) -> None:
         """Prepares the loop of steps."""
         self.step_loop = StepLoop(self.network, self.configs, self.optimizer)
-        self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
+        self._val_batches: Iterable[Batch] = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         super().on_train_start()
 
     @with_signature

@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
@@ -106,9 +106,6 @@ class StepLoop:
         _made, _taken: number of its steps that have been made; of these, the losses of `_taken` are taken.
         _outputs: of the steps since, for each part.
     """
-
-    _terms: Terms
-    _rows: Float64[Tensor, "member step"]
 
     def __init__(self, network: Network, configs: Configs, optimizer: MemberOptimizer) -> None:
         assert isinstance(network.body, BackpropagationModule)
