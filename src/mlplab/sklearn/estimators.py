@@ -4,7 +4,7 @@ import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import polars as pl
@@ -35,10 +35,9 @@ from mlplab.sklearn.columns import Input, as_columns
 from mlplab.sklearn.lockstep import FIT
 from mlplab.sklearn.training_set import TrainingSet
 
-LEAST_ROWS = 2
+E = TypeVar("E", bound="_TableEstimator")
 
-SEEDS = 2**31
-"""Number of seeds that are drawn from a random state."""
+LEAST_ROWS = 2
 
 
 @dataclass(kw_only=True, eq=False, repr=False)  # whose `__init__` is as scikit-learn wants it
@@ -81,7 +80,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
         cls.__doc__ = f"{cls.__doc__}{gap}{common}"
 
-    def fit(self, X: Input, y: Input, sample_weight: Input = None) -> Self:  # noqa: N803 - scikit-learn's name
+    def fit(self: E, X: Input, y: Input, sample_weight: Input = None) -> E:  # noqa: N803 - scikit-learn's name
         """Trains on all rows.
 
         Args:
@@ -116,7 +115,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         """The keys of the configuration that the arguments stand for."""
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
-            seed = check_random_state(seed).randint(SEEDS)
+            seed = check_random_state(seed).randint(2**31)
         return {
             "task": self._task,
             "seed": seed,

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from mlplab.models.network_plan import NetworkPlan
 from mlplab.random_streams import generator
 
-Codes = Float[Tensor, "member batch column"]
 Columns = Float[Tensor, "member batch _"]
 Embeddings = Float[Tensor, "member category embedding"]
 EmbeddedRows = Int64[Tensor, "member batch embedded"]
@@ -53,7 +52,7 @@ class CategoryEncoder(nn.Module):
             self.weight = nn.Parameter(torch.stack(drawn).to(plan.dtype))
 
     def forward(
-        self, codes: Codes
+        self, codes: Float[Tensor, "member batch column"]
     ) -> tuple[Bool[Tensor, "member batch column"], list[Columns], EmbeddedRows]:
         """Returns which codes do not occur in the member's training rows, the one-hot columns, and which rows
         of `weight` embed the other columns."""

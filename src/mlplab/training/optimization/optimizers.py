@@ -23,11 +23,6 @@ from mlplab.training.optimization.schedules import StepFactors, StepValues, step
 from mlplab.training.optimization.updates import Factors, Settings, Update, clip_by_member, update_of
 from mlplab.training.private_interfaces import unhooked
 
-ALIGNMENT = VECTOR_SIZE
-"""Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
-depends on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
-member's must not depend on its position in a stack."""
-
 
 class MemberOptimizer(torch.optim.Optimizer):
     """Steps all members at once, each with its own settings.
@@ -205,9 +200,14 @@ class MemberOptimizer(torch.optim.Optimizer):
 
 
 def padded_widths(parameters: Sequence[Tensor]) -> list[int]:
-    """The number of columns of each parameter in `MemberOptimizer.rows`."""
+    """The number of columns of each parameter in `MemberOptimizer.rows`.
+
+    Each parameter of each member starts at a multiple of `VECTOR_SIZE`. How a matrix product rounds depends
+    on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
+    member's must not depend on its position in a stack.
+    """
     sizes = [parameter[0].numel() for parameter in parameters]
-    return [size + -size % ALIGNMENT for size in sizes]
+    return [size + -size % VECTOR_SIZE for size in sizes]
 
 
 def unpacked(rows: Float[Tensor, "member *step weight"], parameters: Sequence[Tensor]) -> list[Tensor]:
