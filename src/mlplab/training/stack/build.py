@@ -79,7 +79,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
 def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
     first, seeds = configs[0], [member.seed for member in configs]
-    block, fill = MEMMAP_BLOCK if table.memmapped else None, supports_padding(first.model)
+    block, fill = MEMMAP_BLOCK if table.memmapped else None, not isinstance(first.model, config.CustomModel)
     return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, block=block)
 
 
@@ -117,17 +117,15 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
 
 
 def check_equal_rows(run: config.ResolvedConfig, splits: Sequence[Split]) -> None:
-    """Checks that members have equally many training rows, unless their batches may be padded."""
-    if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
+    """Checks that members have equally many training rows, unless their batches may be padded.
+
+    That may be done with rows of weight 0 if a network treats each row separately. A custom one may not.
+    """
+    if not isinstance(run.model, config.CustomModel) or len({len(split.train) for split in splits}) == 1:
         return
     what = "custom networks cannot have different numbers of training rows"
     remedy = "use ensemble=1, or a split without groups and time"
     raise UserError(Fault(what, f"ensemble={run.ensemble}", remedy=remedy))
-
-
-def supports_padding(model: config.Model) -> bool:
-    """Whether a network treats each row separately, so that batches may be padded with rows of weight 0."""
-    return not isinstance(model, config.CustomModel)
 
 
 def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize: bool) -> Network:
