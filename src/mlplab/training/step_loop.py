@@ -140,9 +140,8 @@ class StepLoop:
             gradients = [each.grad for each in self.optimizer.parameters if each.grad is not None]
             self._gradients = [[gradient[part] for gradient in gradients] for part in self.parts]
         of_steps = x, embedded, terms.y, terms.share(), linear
-        self._inputs = [
-            [*map(StepInputs, *(each[part].unbind(1) for each in of_steps))] for part in self.parts
-        ]
+        by_part = ([each[part].unbind(1) for each in of_steps] for part in self.parts)
+        self._inputs = [[*map(StepInputs, *of_part)] for of_part in by_part]
         self._made = self._taken = 0
 
     def advance(self, most: int) -> int:

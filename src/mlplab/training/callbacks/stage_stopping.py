@@ -26,8 +26,8 @@ class StageStopping(StackCallback):
 
     Averaged weights lag, and within a cycle of the learning rate, networks get worse while it rises, so few
     epochs say little. If none of a run's networks had its best epoch in the stage that ends, a paired test
-    compares the errors of validation rows at its end and in the best epochs. It is only stopped with
-    callbacks.early_stopping.patience=auto.
+    compares the errors of validation rows at its end and in the best epochs. Only runs with
+    callbacks.early_stopping.patience=auto are stopped.
     """
 
     def on_epoch(self, stack: "StackTrainer") -> None:
