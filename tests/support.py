@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
 from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
@@ -33,8 +34,9 @@ from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.errors import MAX_CHARACTERS
-from mlplab.models import MLP
+from mlplab.models import MLP, FeatureLayout, NetworkPlan
 from mlplab.models.mlp import InputColumns
+from mlplab.models.targets import ClassProbabilities
 from mlplab.runs import checkpoint, resolve
 from mlplab.runs.versions import VERSION
 from mlplab.training.callbacks.rungs import Bracket
@@ -207,6 +209,14 @@ def left_behind(folder: Path) -> dict[str, Any]:
             for line in (folder / "train.log").read_text().splitlines()
         ],
     }
+
+
+def class_probabilities(
+    classes: int, members: int, dtype: torch.dtype = torch.float32, class_weight: Tensor | None = None
+) -> ClassProbabilities:
+    """The last layer of networks of classes."""
+    layout = FeatureLayout((), (), classes=classes)
+    return ClassProbabilities(NetworkPlan([], range(members), layout, dtype, class_weight=class_weight))
 
 
 def mlp_of(

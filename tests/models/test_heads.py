@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from support import mlp_of
+from support import class_probabilities, mlp_of
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
 from mlplab.models import MLP
 from mlplab.models.layers.heads import SharedLinear, mean_of_heads, signs_or_normal
-from mlplab.models.targets import ClassProbabilities
 from mlplab.training.scoring.losses import batch_losses, cross_entropy
 
 HEADS, ROWS = 3, 5
@@ -101,7 +100,7 @@ def test_the_loss_is_the_mean_of_the_losses_of_heads(weighted: bool) -> None:
     x, y = torch.randn(2, ROWS, 4), torch.randint(0, 2, (2, ROWS, 1)).double()
     weight = torch.rand(2, ROWS, 1) if weighted else None
     batch = Batch(x, y, weight, torch.tensor([2.0, 3.0]).double() if weighted else None)
-    transform = ClassProbabilities(2, 2, torch.float32, torch.tensor([[[1.0, 3.0]]] * 2).double())
+    transform = class_probabilities(2, 2, class_weight=torch.tensor([[[1.0, 3.0]]] * 2).double())
     loss, z = cross_entropy([]), by_hand(made, x)
     heads = [batch_losses(loss, z[:, head], batch, transform) for head in range(HEADS)]
     together = batch_losses(loss, made(x), batch.repeated(HEADS), transform)

@@ -3,8 +3,10 @@ import torch
 from contracts import assert_member_independent
 from hypothesis import given
 from hypothesis import strategies as st
-from support import config
+from support import class_probabilities, config
 
+from mlplab.config import Linear
+from mlplab.models import FeatureLayout, NetworkPlan
 from mlplab.models.targets import ClassProbabilities, TargetScaling
 
 LOGITS = 3 * torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(0))
@@ -18,7 +20,7 @@ MEAN, STD = torch.tensor([[[[1.0]], [[2]], [[3]]], [[[3]], [[4]], [[5]]]], dtype
 
 def probabilities(members: list[int], *, weighted: bool = True) -> ClassProbabilities:
     class_weights = CLASS_WEIGHTS[members] if weighted else None
-    transform = ClassProbabilities(4, len(members), torch.float32, class_weights)
+    transform = class_probabilities(4, len(members), class_weight=class_weights)
     assert transform.temperature.tolist() == [[[1.0]]] * len(members)
     transform.temperature.copy_(TEMPERATURES[members])
     return transform
@@ -28,7 +30,8 @@ def target_scaling(name: str, members: list[int], dtype: torch.dtype, *, clip: b
     keys = f"model.preprocessing.target={name}", f"model.preprocessing.clip_predictions={str(clip).lower()}"
     values = {"y_mean": MEAN, "y_std": STD, "y_minimum": LIMITS[0], "y_maximum": LIMITS[1]}
     statistics = {key: value[members] for key, value in values.items()}
-    return TargetScaling(config(*keys).model.preprocessing, statistics, dtype)
+    model = Linear(name="linear", preprocessing=config(*keys).model.preprocessing)
+    return TargetScaling(NetworkPlan([model], members, FeatureLayout((), ()), dtype, statistics))
 
 
 def test_probabilities_are_the_softmax_at_each_members_temperature() -> None:
@@ -38,7 +41,7 @@ def test_probabilities_are_the_softmax_at_each_members_temperature() -> None:
         torch.testing.assert_close(found[member], torch.softmax(LOGITS[member].double() / temperature, 1))
     torch.testing.assert_close(transform.scored(LOGITS).exp(), found)
     far = torch.tensor([[[0.0, 1e4]]])
-    transform = ClassProbabilities(2, 1, torch.float32, None)
+    transform = class_probabilities(2, 1)
     assert transform.inverse_transform(far).tolist() == [[[0, 1]]]
     assert transform.scored(far).tolist() == [[[-1e4, 0]]]
 

@@ -34,7 +34,7 @@ def evaluated(members: Sequence[int], y: torch.Tensor, weight: torch.Tensor | No
     stack, rows = network(members, y.shape[1]), [ROWS_OF_MEMBERS[member] for member in members]
     schema = Schema((), tuple(f"y{number}" for number in range(y.shape[1])))
     loss = build_loss([CONFIG.loss] * len(members))
-    evaluation = Evaluation(loss, [len(each) for each in rows], schema, [0.5] * len(rows))
+    evaluation = Evaluation(loss, rows, schema, [0.5] * len(rows))
     transform = stack.preprocessing.target_transform
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset
@@ -97,7 +97,7 @@ def classified(
     stack, rows = classifier(members), [ROWS_OF_MEMBERS[member] for member in members]
     loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * len(members))
     schema = Schema((), ("y",), tuple("abc"))
-    evaluation = Evaluation(loss, [len(each) for each in rows], schema, [0.5] * len(rows))
+    evaluation = Evaluation(loss, rows, schema, [0.5] * len(rows))
     transform = stack.preprocessing.target_transform
     with torch.no_grad():
         for _ in range(2):  # the second time after a reset

@@ -9,16 +9,18 @@ from contracts import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_pinball_loss
-from support import config
+from support import class_probabilities, config
 from torch import Tensor, nn
 
+from mlplab.config import Linear
 from mlplab.data.batches.loader import Batch
-from mlplab.models.targets import ClassProbabilities, TargetScaling
+from mlplab.models import FeatureLayout, NetworkPlan
+from mlplab.models.targets import TargetScaling
 from mlplab.training.scoring.losses import LOSSES, Loss, batch_losses, build_loss
 
 CLASSES = 3
 
-UNSCALED = config("model.preprocessing.target=none").model.preprocessing
+UNSCALED = Linear(name="linear", preprocessing=config("model.preprocessing.target=none").model.preprocessing)
 
 
 def mean_loss(
@@ -26,9 +28,8 @@ def mean_loss(
 ) -> Tensor:
     """The loss of each member, whose targets are on the scale of the loss."""
     statistics = dict.fromkeys(("y_mean", "y_std"), torch.ones(len(y), 1, y.shape[2], dtype=torch.float64))
-    return batch_losses(
-        loss, z, Batch(z, y.double(), weight, total), TargetScaling(UNSCALED, statistics, z.dtype)
-    )
+    plan = NetworkPlan([UNSCALED], range(len(y)), FeatureLayout((), ()), z.dtype, statistics)
+    return batch_losses(loss, z, Batch(z, y.double(), weight, total), TargetScaling(plan))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_class_weights_are_torchs_up_to_the_divisor(weighted: bool) -> None:
     logits = torch.randn(2, 9, 3, dtype=torch.float64)
     weight = torch.rand(2, 9, 1, dtype=torch.float64) if weighted else None
     batch = Batch(torch.zeros(2, 9, 1), y, weight)
-    transform = ClassProbabilities(3, 2, torch.float64, class_weights)
+    transform = class_probabilities(3, 2, torch.float64, class_weights)
     loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * 2)
     found = batch_losses(loss, logits, batch, transform)
     for member in range(2):

@@ -8,7 +8,6 @@ from mlplab.data.cache import RunData
 from mlplab.data.defaults import resolve_auto
 from mlplab.errors import listed, refusal
 from mlplab.training.module import MLPModule
-from mlplab.training.progress import Sizes
 from mlplab.training.stack.build import build_stack_network
 
 KEYS = ("model", "optimizer", "scheduler", "loss", "seed")
@@ -35,5 +34,4 @@ def lightning_module(data: TableDataModule, **keys: object) -> MLPModule:
     own = {"data": {"name": "frame", "target": [*table.schema.targets]}, "ensemble": 1, "seed": data.seeds[0]}
     config = resolve_auto(compose_run(read_overrides([], keywords=[*keywords_of(own | keys)])), table, split)
     network = build_stack_network([config], [RunData(table, split)], initialize=True)
-    sizes = Sizes(data.steps, [len(split.val)], [len(split.test)])
-    return MLPModule(network, [config], table.schema, sizes)
+    return MLPModule(network, [config], data)

@@ -37,10 +37,6 @@ MARGIN = 1
 """Beyond the range of the targets, as a part of it, that a linear model's output may reach."""
 
 
-BY_OUTPUT = ("bias", "lowest", "highest", "residual")
-"""What a linear model has for each output."""
-
-
 class Solution(NamedTuple):
     """A linear model of a member's training rows.
 
@@ -115,7 +111,7 @@ class LinearPath(nn.Module):
         weight, columns = solution.weight, self.weight.shape[1]
         self.weight[member] = weight[:columns]
         self.category_weight[member] = weight[columns:] if len(weight) > columns else 0
-        for name in BY_OUTPUT:
+        for name in ("bias", "lowest", "highest", "residual"):
             getattr(self, name)[member] = getattr(solution, name)
 
     def shift(self, member: int, offset: Float64[Tensor, " number"]) -> None:

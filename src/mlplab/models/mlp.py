@@ -89,17 +89,8 @@ class MLP(BackpropagationModule):
                 r = signs_or_normal(sources, heads, seeds, normal=bool(self.embeddings))
             return SharedLinear(width, next_width, seeds, index, r)
 
-        functions, rates = ([getattr(each, name) for each in sections] for name in ("activation", "dropout"))
         self.hidden: Sequence[HiddenLayer] = nn.ModuleList(  # type: ignore[assignment]  # it is like one
-            HiddenLayer(
-                linear(index, width, next_width),
-                LayerNorm(next_width, len(seeds)) if shape.norm == "layer" else None,
-                ParametricActivation(functions, next_width)
-                if shape.parametric_activation
-                else Activation(functions),
-                Dropout(rates, seeds, index) if any(rates) else None,
-                residual=shape.residual and index > 0 and width == next_width,
-            )
+            HiddenLayer(linear(index, width, next_width), sections, seeds, index)
             for index, (width, next_width) in enumerate(pairwise(widths))
         )
         last, index = (widths[-1], outputs, seeds), len(shape.hidden)
@@ -163,29 +154,27 @@ class LayerTrace(NamedTuple):
 
 
 class HiddenLayer(nn.Module):
-    """Linear → norm → activation → dropout, plus the input if `residual`."""
+    """Linear → norm → activation → dropout, plus the input if `residual`.
 
-    def __init__(
-        self,
-        linear: Linear,
-        norm: LayerNorm | None,
-        activation: Activation,
-        dropout: Dropout | None,
-        *,
-        residual: bool,
-    ) -> None:
+    Args:
+        sections, index: as in `MLP`, and the position of the layer in it.
+    """
+
+    def __init__(self, linear: Linear, sections: Sequence[Mlp], seeds: Sequence[int], index: int) -> None:
         super().__init__()
-        self.linear, self.norm, self.activation, self.dropout = linear, norm, activation, dropout
-        self.residual = residual
+        shape, (members, inputs, width) = sections[0], linear.weight.shape
+        functions, rates = ([getattr(each, name) for each in sections] for name in ("activation", "dropout"))
+        self.linear, self.norm = linear, LayerNorm(width, members) if shape.norm == "layer" else None
+        is_parametric = shape.parametric_activation
+        self.activation = ParametricActivation(functions, width) if is_parametric else Activation(functions)
+        self.dropout = Dropout(rates, seeds, index) if any(rates) else None
+        self.residual = shape.residual and index > 0 and inputs == width
 
     def forward(self, x: Input) -> Output:
         """x + dropout(f(norm(xW + b))); without x unless `residual`."""
-        z = self.linear(x)
-        if self.norm is not None:
-            z = self.norm(z)
-        a: Output = self.activation(z)
-        if self.dropout is not None:
-            a = self.dropout(a)
+        a = x
+        for layer in self.children():  # in the order of their assignment
+            a = layer(a)
         return x + a if self.residual else a
 
     def operations(self, x: Buffer, workspace: Workspace) -> Iterator[Operation]:

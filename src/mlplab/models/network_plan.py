@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from mlplab import config
 from mlplab.models.feature_layout import FeatureLayout
 from mlplab.models.scaling import STATISTICS
-from mlplab.models.targets import ClassWeight
+
+ClassWeight = Float64[Tensor, "member 1 class"] | None
 
 OF_TARGET = ("y_mean", "y_std", "y_minimum", "y_maximum")
 

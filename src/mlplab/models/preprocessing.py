@@ -70,11 +70,8 @@ class Preprocessing(nn.Module):
         is_numeric = torch.tensor(layout.category_counts) == 0
         impute_value = torch.where(is_numeric, statistics["median"], statistics["mode"])
         self.impute_value: Float[Tensor, "member 1 feature"] = nn.Buffer(impute_value.to(dtype))
-        self.target_transform: TargetTransform = (
-            ClassProbabilities(layout.classes, len(plan.seeds), dtype, plan.class_weight)
-            if layout.classes
-            else TargetScaling(section, statistics, dtype, layout.quantiles)
-        )
+        kind: type[TargetTransform] = ClassProbabilities if layout.classes else TargetScaling
+        self.target_transform: TargetTransform = kind(plan)
 
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Inputs:
         """The input of the network.

@@ -91,9 +91,8 @@ class Quantile(Scaling):
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
-        self.quantiles: Float[Tensor, "member number quantile"] = nn.Buffer(
-            statistics["quantiles"].mT.to(dtype).contiguous()
-        )
+        quantiles = statistics["quantiles"].mT.to(dtype).contiguous()
+        self.quantiles: Float[Tensor, "member number quantile"] = nn.Buffer(quantiles)
         self.last: Int64[Tensor, "member number 1"] = nn.Buffer(statistics["quantile_count"].mT.long() - 1)
         self.register_load_state_dict_pre_hook(Quantile.resize)  # type: ignore[no-untyped-call]
 

@@ -1,53 +1,44 @@
 """The last layer of a network: targets to the scale of the loss, and outputs to units or probabilities."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from mlplab import config
 from mlplab.config.loss import MEDIAN
 from mlplab.models.layers.activation import elementwise
+from mlplab.models.network_plan import ClassWeight, NetworkPlan
 
 Target = Float64[Tensor, "member batch target"]
 Outputs = Float[Tensor, "member batch output"]
 Prediction = Float64[Tensor, "member batch output"]
 RowWeight = Float[Tensor, "member batch 1"] | None
-ClassWeight = Float64[Tensor, "member 1 class"] | None
 
 
 class TargetScaling(nn.Module):
     """Standardizes targets, or their logarithms, by statistics of each member's training rows.
 
     Args:
-        section: with `target`: `standard`, `log` (the logarithm is standardized) or `none`.
-        statistics: of the targets, as in `Preprocessing`.
-        dtype: of scaled targets. In their own units, targets are float64.
-        quantiles: the levels that a network of one target outputs, 0.5 among them; none: the targets.
+        plan: its section `preprocessing` has `target`: `standard`, `log` (the logarithm is standardized) or
+            `none`.
 
     Attributes:
+        dtype: of scaled targets. In their own units, targets are float64.
+        quantiles: the levels that a network of one target outputs, 0.5 among them; none: the targets.
         mean, std, minimum, maximum: `[member, 1, target]`; the last two None if predictions are not clipped.
     """
 
-    minimum: Float64[Tensor, "member 1 target"] | None
-    maximum: Float64[Tensor, "member 1 target"] | None
-
-    def __init__(
-        self,
-        section: config.Preprocessing,
-        statistics: Mapping[str, Tensor],
-        dtype: torch.dtype,
-        quantiles: Sequence[float] = (),
-    ) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
+        section, statistics = plan.preprocessing, plan.known_statistics()
         mean, std, scales = statistics["y_mean"], statistics["y_std"], section.target != "none"
-        self.log, self.dtype, self.quantiles = section.target == "log", dtype, tuple(quantiles)
-        self.outputs = len(quantiles) or mean.shape[2]
+        self.log, self.dtype = section.target == "log", plan.dtype
+        self.quantiles = tuple(plan.layout.quantiles)
+        self.outputs = len(self.quantiles) or mean.shape[2]
         self.mean = nn.Buffer(mean.clone() if scales else torch.zeros_like(mean))
         self.std = nn.Buffer(std.clone() if scales else torch.ones_like(std))
-        for name in ("minimum", "maximum"):
-            self.register_buffer(name, statistics[f"y_{name}"].clone() if section.clip_predictions else None)
+        limits = statistics["y_minimum"], statistics["y_maximum"]
+        buffers = (nn.Buffer(each.clone()) if section.clip_predictions else None for each in limits)
+        self.minimum, self.maximum = buffers
 
     @property
     def unit(self) -> Float64[Tensor, " member"]:
@@ -79,22 +70,18 @@ class TargetScaling(nn.Module):
 class ClassProbabilities(nn.Module):
     """The softmax of outputs (logits), divided by each member's temperature (Guo et al. 2017).
 
-    Args:
+    Attributes:
         dtype: of the targets for the loss.
         class_weight: the weight of each class in the loss; None if all are 1.
-
-    Attributes:
         temperature: `[member, 1, 1]`; 1 until it is chosen on validation rows. It does not change which class
             is most likely.
     """
 
-    class_weight: ClassWeight
-
-    def __init__(self, classes: int, members: int, dtype: torch.dtype, class_weight: ClassWeight) -> None:
+    def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        self.outputs, self.dtype = classes, dtype
-        self.temperature = nn.Buffer(torch.ones(members, 1, 1, dtype=torch.float64))
-        self.register_buffer("class_weight", class_weight)
+        self.outputs, self.dtype, weight = plan.layout.classes, plan.dtype, plan.class_weight
+        self.temperature = nn.Buffer(torch.ones(len(plan.seeds), 1, 1, dtype=torch.float64))
+        self.class_weight: ClassWeight = None if weight is None else nn.Buffer(weight)
 
     @property
     def unit(self) -> Float64[Tensor, " member"]:

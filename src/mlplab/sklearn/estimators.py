@@ -4,7 +4,7 @@ import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from mlplab.config.types import Auto
 from mlplab.conformal.intervals import LEVEL
 from mlplab.conformal.prediction_sets import Sets
 from mlplab.conformal.uncertainty import Uncertainty
@@ -34,14 +35,9 @@ from mlplab.sklearn.columns import Input, as_columns
 from mlplab.sklearn.lockstep import FIT
 from mlplab.sklearn.training_set import TrainingSet
 
-Auto = Literal["auto"]
-
 E = TypeVar("E", bound="_TableEstimator")
 
 LEAST_ROWS = 2
-
-SEEDS = 2**31
-"""Number of seeds that are drawn from a random state."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)  # whose `__init__` is as scikit-learn wants it
@@ -119,7 +115,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         """The keys of the configuration that the arguments stand for."""
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
-            seed = check_random_state(seed).randint(SEEDS)
+            seed = check_random_state(seed).randint(2**31)
         return {
             "task": self._task,
             "seed": seed,

@@ -1,6 +1,7 @@
 """Fits that train in lockstep: a backend of joblib, by which scikit-learn runs them."""
 
 import warnings
+from asyncio import CancelledError  # unlike that of `concurrent.futures`, no Exception, which fits may catch
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
@@ -20,10 +21,6 @@ MOST_FITS = 128
 
 FIT: "ContextVar[Fit | None]" = ContextVar("fit", default=None)
 """The fit that runs in this thread, if it trains with others."""
-
-
-class _AbandonedError(BaseException):
-    """Another fit has failed, so that this one is not wanted any more."""
 
 
 class Fit(Thread):
@@ -69,8 +66,8 @@ class Fit(Thread):
         self.until_stopped()
 
     def abandon(self) -> None:
-        """Ends it where it would train; not before, since it may be computing."""
-        self._given.put(_AbandonedError())
+        """Ends it where it would train, as another has failed; not before, since it may be computing."""
+        self._given.put(CancelledError())
         if self.training_set:
             self.join()
 
@@ -110,9 +107,8 @@ class _LockstepBackend(ParallelBackendBase):  # type: ignore[misc] # without typ
         self._report_ended()
         while out.training_set:
             waiting = [(fit, fit.training_set) for fit in self._fits if fit.training_set]
-            for (fit, _), networks in zip(
-                waiting, train_together([each for _, each in waiting]), strict=True
-            ):
+            networks_of_fits = train_together([training_set for _, training_set in waiting])
+            for (fit, _), networks in zip(waiting, networks_of_fits, strict=True):
                 fit.go_on(networks)
             self._report_ended()
         self._fits.remove(out)

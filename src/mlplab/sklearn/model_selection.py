@@ -10,12 +10,7 @@ from mlplab.sklearn.columns import Input
 from mlplab.sklearn.lockstep import in_lockstep
 
 
-def cross_validate(
-    estimator: BaseEstimator,
-    X: Input,  # noqa: N803 - scikit-learn's name
-    y: Input,
-    **options: object,
-) -> Plain:
+def cross_validate(estimator: BaseEstimator, X: Input, y: Input, **options: object) -> Plain:  # noqa: N803 - scikit-learn's name
     """The scores of scikit-learn's `cross_validate`, several times faster: the folds train in lockstep.
 
     Args:

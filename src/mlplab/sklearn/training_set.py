@@ -35,9 +35,6 @@ NOTHING_BESIDE: Mapping[str, object] = {
 }
 """Keys of a run of which only the networks are wanted, trained on all rows."""
 
-TABLE_AND_SPLIT = ("data.path", "data/split")
-"""Further keys that say on which rows a run trains."""
-
 
 class TrainingSet:
     """Rows with a target, and the overrides of a run that trains on them.
@@ -68,7 +65,7 @@ class TrainingSet:
         data = {"data": "frame", "data.target": names, "data.weight": None if weight is None else weight_name}
         own = {**data, **NOTHING_BESIDE, **keys}
         further = [overrides] if isinstance(overrides, str) else overrides
-        if taken := [word for word in further if key_of(word) in (*own, *TABLE_AND_SPLIT)]:
+        if taken := [word for word in further if key_of(word) in (*own, "data.path", "data/split")]:
             remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
             raise UserError(Fault("is set by the estimator", key_of(taken[0]), taken[0], remedy=remedy))
         self._given = read_overrides(further, keywords=[*keywords_of(own)])

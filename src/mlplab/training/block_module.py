@@ -6,11 +6,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import Batch
-from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.training.private_interfaces import count_steps, with_signature
-from mlplab.training.progress import Sizes
 from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.stack_module import StackModule
@@ -24,34 +23,23 @@ class BlockModule(StackModule):
         blocks: how training is divided.
     """
 
-    blocks: Blocks
-    step_loop: StepLoop
-    _val_batches: Iterable[Batch]
     _next_stop = 0
 
-    def __init__(
-        self, blocks: Blocks, network: Network, configs: Configs, schema: Schema, sizes: Sizes
-    ) -> None:
-        self._losses = Mean()
-        super().__init__(network, configs, schema, sizes)
+    def __init__(self, blocks: Blocks, network: Network, configs: Configs, data: TableDataModule) -> None:
+        super().__init__(network, configs, data)
         self.blocks, self.parts, self.spans_epochs = blocks, blocks.parts, blocks.span_epochs
         self.automatic_optimization = False
 
-    @property
-    def train_losses(self) -> Mean:
-        """The losses of the epoch's steps so far."""
+    def losses_so_far(self) -> Mean:
+        """The losses of the epoch's steps, those of the present block included."""
         if "step_loop" in self.__dict__:
-            self.step_loop.take_losses(self._losses)
-        return self._losses
-
-    @train_losses.setter
-    def train_losses(self, losses: Mean) -> None:
-        self._losses = losses
+            self.step_loop.take_losses(self.train_losses)
+        return self.train_losses
 
     def on_train_start(self) -> None:
         """Prepares the loop of steps."""
         self.step_loop = StepLoop(self.network, self.configs, self.optimizer)
-        self._val_batches = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
+        self._val_batches: Iterable[Batch] = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         super().on_train_start()
 
     @with_signature
@@ -70,7 +58,7 @@ class BlockModule(StackModule):
             is_epoch_over = progress.step == progress.steps or self.trainer.should_stop
             if self.spans_epochs and is_epoch_over and not self.is_interrupted:
                 self._validate()
-        loop.take_losses(self._losses)
+        loop.take_losses(self.train_losses)
         return None
 
     def _until_stop(self) -> int:

@@ -108,12 +108,10 @@ class StackTrainer:
         voters = epoch_voters([member.split.val for member in self.data], self.module.members.ensemble)
         self.best = BestWeights(len(self.data), voters)
         self.stopping = EarlyStopping([each.callbacks.early_stopping for each in self.module.configs])
-        self.pruning = Pruning([run.bracket for run in runs])
-        self.shrink, self.history = ShrinkStack(), History(runs, history)
+        self.pruning, self.shrink, self.history = Pruning(), ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
-        stages = StageStopping([run.config for run in runs])
-        deciding = self.best, self.history, self.stopping, stages, self.pruning, self.shrink
+        deciding = self.best, self.history, self.stopping, StageStopping(), self.pruning, self.shrink
         self.module.stack, self.module.callbacks = self, [*deciding, signals, *observers]
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mlplab.training.progress import Progress
@@ -42,13 +42,6 @@ class Members:
             step = int(is_bad[member].int().argmax())
             loss, number = by_step[member, step].item(), progress.epoch * progress.steps + step + 1
             self._diverge(member, f"the loss became {loss} at step {number}", progress)
-
-    def mean_losses(self, losses: Mean, progress: Progress) -> Float64[Tensor, " member"]:
-        """The mean losses of the epoch's steps; stops members of which one is not finite."""
-        mean = losses.compute()
-        if not mean.isfinite().all():
-            self.check_losses(losses, progress)
-        return mean
 
     def end_epoch(self, val_losses: Float[Tensor, " member"], progress: Progress, step: int) -> None:
         """Counts an epoch of the active members, after that number of steps, if their losses are finite."""

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import Batch
-from mlplab.data.schema import Schema
 from mlplab.models import Dropout, Network
 from mlplab.training.members import CHECK_EVERY_STEPS, Members
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import epoch_factors
 from mlplab.training.private_interfaces import FastAttributes, with_signature
-from mlplab.training.progress import Progress, Sizes
+from mlplab.training.progress import Progress
 from mlplab.training.resumable_module import ResumableModule
 from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Evaluation, Mean, Values, on_cpu
@@ -27,6 +27,9 @@ class MLPModule(FastAttributes, ResumableModule):
     optimizer steps each with its own settings. It averages the weights: the average is validated, and remains
     after training. Means over the members are logged, such as `val/rmse`.
 
+    Args:
+        data: of which it gets batches.
+
     Attributes:
         values: of the last epoch, one per member, on the CPU: `train/loss`, `train/lr`, `val/loss`, and the
             task's metrics such as `val/rmse`. Errors of numbers are in the targets' own units.
@@ -34,12 +37,12 @@ class MLPModule(FastAttributes, ResumableModule):
 
     parts: Sequence[slice] = (slice(None),)  # of the members, updated one after another
 
-    def __init__(self, network: Network, configs: Configs, schema: Schema, sizes: Sizes) -> None:
+    def __init__(self, network: Network, configs: Configs, data: TableDataModule) -> None:
         super().__init__()
-        self.network, self.configs, self.schema = network, list(configs), schema
-        self.val, self.test = (Evaluation.of(configs, rows, schema) for rows in (sizes.val, sizes.test))
+        self.network, self.configs, self.schema = network, list(configs), data.table.schema
+        self.val, self.test = (Evaluation.of(configs, rows, self.schema) for rows in (data.val, data.test))
         self.dropouts = {name: each for name, each in network.named_modules() if isinstance(each, Dropout)}
-        self.progress = Progress(sizes.steps, configs[0].trainer.max_epochs)
+        self.progress = Progress(data.steps, configs[0].trainer.max_epochs)
         self.members = Members(len(configs), configs[0].ensemble)
         self.train_losses, self.values = Mean(), Values()
 
@@ -87,7 +90,7 @@ class MLPModule(FastAttributes, ResumableModule):
     def stop_if_diverged(self, made: int) -> None:
         """Stops training if all members have diverged by the steps made; checks the losses at times."""
         if self.progress.step % CHECK_EVERY_STEPS < made:
-            self.members.check_losses(self.train_losses, self.progress)
+            self.members.check_losses(self.losses_so_far(), self.progress)
             self.trainer.should_stop |= not self.members.active.any()
 
     def on_validation_start(self) -> None:
@@ -104,10 +107,12 @@ class MLPModule(FastAttributes, ResumableModule):
 
     def on_validation_epoch_end(self) -> None:
         """Computes the values of validation, and of the epoch that it ends; logs their means."""
-        found = self.val.named("val/", self.network)
+        found = self.val.compute_and_reset(self.network.preprocessing.target_transform, "val/")
         if not self.is_epoch:
             return self.log_means(on_cpu(found))
-        mean, self.train_losses = self.members.mean_losses(self.train_losses, self.progress), Mean()
+        losses, self.train_losses = self.losses_so_far(), Mean()
+        if not (mean := losses.compute()).isfinite().all():
+            self.members.check_losses(losses, self.progress)
         loss = self.val.loss.in_target_units(mean, self.network.preprocessing.target_transform)
         of_epoch = {"train/lr": self.optimizer.lr, **on_cpu({"train/loss": loss, **found})}
         self.values |= of_epoch
@@ -140,7 +145,7 @@ class MLPModule(FastAttributes, ResumableModule):
 
     def on_test_epoch_end(self) -> None:
         """Logs the test metrics."""
-        self.log_means(self.test.named("test/", self.network))
+        self.log_means(self.test.compute_and_reset(self.network.preprocessing.target_transform, "test/"))
 
     def predict_step(self, batch: Batch) -> Float64[Tensor, "member row output"]:
         """The predictions of a batch, as `forward`."""

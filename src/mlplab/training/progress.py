@@ -1,16 +1,6 @@
 """How far training has come."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-
-class Sizes(NamedTuple):
-    """The numbers of steps of an epoch, and of validation and test rows of each member."""
-
-    steps: int
-    val: Sequence[int]
-    test: Sequence[int] = ()
 
 
 @dataclass

@@ -102,6 +102,10 @@ class ResumableModule(LightningModule):
             self.train_losses = self.train_losses if step else Mean()
             self.members.diverged = saved["diverged"]
 
+    def losses_so_far(self) -> Mean:
+        """The losses of the epoch's steps."""
+        return self.train_losses
+
     def training_state(self, device: torch.device) -> dict[str, Tensors]:
         """What training is resumed from, besides the network's tensors within `averaged`.
 
@@ -112,7 +116,7 @@ class ResumableModule(LightningModule):
             "members": {"epochs": self.members.epochs, "active": self.members.active},
             "optimizer": self.optimizer.member_state(),
             "dropout": {name: torch.stack(layer.states(device)) for name, layer in self.dropouts.items()},
-            "losses": self.train_losses.state(),
+            "losses": self.losses_so_far().state(),
         }
 
     def restore(self, state: Mapping[str, Tensors], position: Position, device: torch.device) -> None:

@@ -54,7 +54,7 @@ class StackModule(MLPModule):
     def last_losses(self) -> Float[Tensor, " member"]:
         """Training losses of the last step, in the target's own units."""
         transform = self.network.preprocessing.target_transform
-        return self.val.loss.in_target_units(self.train_losses.values[-1][:, -1], transform).cpu()
+        return self.val.loss.in_target_units(self.losses_so_far().values[-1][:, -1], transform).cpu()
 
     def on_fit_start(self) -> None:
         """Does nothing: `StackTrainer` has begun or resumed."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
 Parts = Mapping[str, Tensors]
-Reasons = list[str | None]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class StackState:
     batch: int
     step: int
     seconds: float
-    diverged: Reasons
-    pruned: Reasons
+    diverged: list[str | None]
+    pruned: list[str | None]
     parts: Parts
 
     def select(self, members: Sequence[int]) -> "StackState":

@@ -13,14 +13,13 @@ step has neither; what does not depend on the weights is computed for all steps 
 is the same to the bit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
@@ -28,12 +27,11 @@ from mlplab.models import Dropout, Linear, Network
 from mlplab.models.backpropagation import BackpropagationModule, Output, Workspace
 from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
 from mlplab.training.optimization.optimizers import MemberOptimizer
-from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
+from mlplab.training.optimization.schedules import StepValues
 from mlplab.training.optimization.updates import clip_by_member
 from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.scoring.losses import Terms, build_loss
-from mlplab.training.step_graphs import StepGraphs
 
 TOGETHER = 16
 """Steps that a part of the members makes before the others do, where not all fit into the cache."""
@@ -94,24 +92,6 @@ class StepInputs(NamedTuple):
     linear: Float[Tensor, "member row _"]
 
 
-@dataclass
-class _Block:
-    """A block: what its steps take, and what they have computed.
-
-    Attributes:
-        inputs: of each part of the members, for each step.
-        made: number of its steps that have been made; of these, the losses of `taken` have been taken.
-        outputs: of the steps since, for each part.
-    """
-
-    inputs: list[list[StepInputs]]
-    terms: Terms
-    rows: Float64[Tensor, "member step"]
-    outputs: list[list[Output]]
-    made: int = 0
-    taken: int = 0
-
-
 class StepLoop:
     """Trains a network block by block.
 
@@ -119,6 +99,12 @@ class StepLoop:
         network: in training mode; its body is a `BackpropagationModule`.
         configs: of each member.
         optimizer: has the parts of the members (see `Blocks`).
+
+    Attributes:
+        _inputs: what the steps of the block take, of each part of the members.
+        _terms, _rows: of the whole block, for its losses.
+        _made, _taken: number of its steps that have been made; of these, the losses of `_taken` are taken.
+        _outputs: of the steps since, for each part.
     """
 
     def __init__(self, network: Network, configs: Configs, optimizer: MemberOptimizer) -> None:
@@ -133,8 +119,8 @@ class StepLoop:
         self._max_norm = configs[0].trainer.gradient_clip_val
         self._workspaces: list[Workspace] = []
         self._gradients: list[list[Tensor]] = []
-        self._block: _Block | None = None
-        self._make_step = self._build_step()
+        self._inputs, self._made, self._taken = list[list[StepInputs]](), 0, 0
+        self._outputs: list[list[Output]] = [[] for _ in self.parts]
 
     def load(self, batch: Batch) -> None:
         """Takes a block, whose steps `advance` makes."""
@@ -144,18 +130,19 @@ class StepLoop:
             torch.unflatten(each, 1, (steps, rows)) for each in (given.columns, given.embedded_rows)
         )
         repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
-        terms = Terms.of(repeated, transform)
-        linear = terms.y.new_empty(*terms.y.shape[:3], 0)
-        if (offset := self.network.offset(given)) is not None:
-            linear = offset.view(*terms.y.shape[:3], -1)
+        self._rows, self._terms = batch.rows(), Terms.of(repeated, transform)
+        terms = self._terms
+        offset, shape = self.network.offset(given), terms.y.shape[:3]
+        linear = terms.y.new_empty(*shape, 0) if offset is None else offset.view(*shape, -1)
         if not self._workspaces or not all(workspace.is_current() for workspace in self._workspaces):
             self.optimizer.zero_grad()  # which gives each parameter its gradient
             self._workspaces = [self._workspace(x[part, 0], embedded[part, 0], part) for part in self.parts]
             gradients = [each.grad for each in self.optimizer.parameters if each.grad is not None]
             self._gradients = [[gradient[part] for gradient in gradients] for part in self.parts]
         of_steps = x, embedded, terms.y, terms.share(), linear
-        inputs = [[*map(StepInputs, *(each[part].unbind(1) for each in of_steps))] for part in self.parts]
-        self._block = _Block(inputs, terms, batch.rows(), [[] for _ in self.parts])
+        by_part = ([each[part].unbind(1) for each in of_steps] for part in self.parts)
+        self._inputs = [[*map(StepInputs, *of_part)] for of_part in by_part]
+        self._made = self._taken = 0
 
     def advance(self, most: int) -> int:
         """Makes the next step of the block; with several parts, up to `TOGETHER` steps, part by part.
@@ -166,18 +153,16 @@ class StepLoop:
         Returns:
             The number of steps made; 0 at the end of the block.
         """
-        block = self._block
-        assert block is not None
-        left = min(most, len(block.inputs[0]) - block.made)
+        left = min(most, len(self._inputs[0]) - self._made)
         steps = min(left, 1 if len(self.parts) == 1 else TOGETHER)
-        for part, inputs in enumerate(block.inputs):
+        for part, inputs in enumerate(self._inputs):
             for ahead in range(steps):
                 # What can be drawn ahead is not left over for a step after that of another part.
                 self._workspaces[part].steps_left = left if len(self.parts) == 1 else steps - ahead
-                z = self._make_step(part, inputs[block.made + ahead], self.optimizer.step_values(ahead))
-                block.outputs[part].append(z)
+                z = self._step(part, inputs[self._made + ahead], self.optimizer.step_values(ahead))
+                self._outputs[part].append(z)
         self.optimizer.advance(steps)
-        block.made += steps
+        self._made += steps
         return steps
 
     def _workspace(self, x: Tensor, embedded: Tensor, members: slice) -> Workspace:
@@ -185,27 +170,6 @@ class StepLoop:
         if self.embeddings is not None:
             x = append_embeddings(x, self.embeddings.detach()[members], embedded).requires_grad_()
         return Workspace(x, self.body.operations, members)
-
-    def _build_step(self) -> Callable[[int, StepInputs, StepValues], Tensor]:
-        """`_step`, or graphs of it.
-
-        A graph cannot draw the random numbers of dropout. A GPU adds up the gradients of embeddings in any
-        order, so a graph of that could not be tried.
-        """
-        rows, embeddings = self.optimizer.rows, self.embeddings
-        is_repeatable = not self.body.with_modes and (embeddings is None or not embeddings.is_cuda)
-        if not is_repeatable or rows["weights"].device.type not in TENSOR_DEVICES:
-            return self._step
-        count = len(StepInputs._fields)
-
-        def step(part: int, *tensors: Tensor) -> Tensor:
-            return self._step(part, StepInputs(*tensors[:count]), StepValues(*tensors[count:]))
-
-        # What holds the other tensors that a step uses is replaced, never changed.
-        graphs = StepGraphs(step, rows.values(), lambda: (self._workspaces, self.optimizer.groups))
-        return lambda part, inputs, values: graphs(
-            part, *inputs, *(each for each in values if isinstance(each, Tensor))
-        )
 
     def _step(self, part: int, inputs: StepInputs, values: StepValues) -> Output:
         """A step of some members; returns their outputs."""
@@ -237,10 +201,9 @@ class StepLoop:
 
     def take_losses(self, losses: Mean) -> None:
         """Adds each member's losses and (weighted) rows of the steps made since the last call."""
-        block = self._block
-        if block is None or block.taken == block.made:
+        if self._taken == self._made:
             return
-        steps, block.taken = slice(block.taken, block.made), block.made
-        outputs, block.outputs = block.outputs, [[] for _ in self.parts]
+        steps, self._taken = slice(self._taken, self._made), self._made
+        outputs, self._outputs = self._outputs, [[] for _ in self.parts]
         z = torch.cat([torch.stack(of_part, 1) for of_part in outputs])
-        losses.add(block.terms.steps(steps).losses(self.loss, z), block.rows[:, steps])
+        losses.add(self._terms.steps(steps).losses(self.loss, z), self._rows[:, steps])

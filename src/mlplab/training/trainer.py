@@ -55,9 +55,8 @@ def choose_accelerator(section: config.Trainer) -> str:
 
 def build_custom_callbacks(run: config.TrainConfig) -> list[Callback]:
     """The callbacks that a user has added."""
-    return [
-        instantiate(added.class_path, Callback, **added.arguments) for added in run.callbacks.added.values()
-    ]
+    sections = run.callbacks.added.values()
+    return [instantiate(each.class_path, Callback, **each.arguments) for each in sections]
 
 
 def has_step_hooks(class_path: str) -> bool:

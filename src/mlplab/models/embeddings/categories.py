@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from mlplab.models.network_plan import NetworkPlan
 from mlplab.random_streams import generator
 
-Codes = Float[Tensor, "member batch column"]
 Columns = Float[Tensor, "member batch _"]
 Embeddings = Float[Tensor, "member category embedding"]
 EmbeddedRows = Int64[Tensor, "member batch embedded"]
@@ -29,8 +28,6 @@ class CategoryEncoder(nn.Module):
     """
 
     parameter_group = "embeddings"
-    lookup: Int64[Tensor, "member 1 category"]
-    weight: Float[Tensor, "member embedded embedding"] | None
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
@@ -44,9 +41,10 @@ class CategoryEncoder(nn.Module):
         mode = (statistics["mode"][..., columns].long() + offsets).repeat_interleave(counts, 2)
         self.columns = nn.Buffer(torch.tensor(columns), persistent=False)
         self.counts, self.offsets = (nn.Buffer(each, persistent=False) for each in (counts, offsets))
-        self.register_buffer("lookup", torch.where(present, torch.arange(present.shape[2]), ~mode))
+        lookup = torch.where(present, torch.arange(present.shape[2]), ~mode)
+        self.lookup: Int64[Tensor, "member 1 category"] = nn.Buffer(lookup)
         self.one_hot_columns, self.one_hot_width = len(one_hot), int(counts[: len(one_hot)].sum())
-        self.weight = None
+        self.weight: Float[Tensor, "member embedded embedding"] | None = None
         if embedded:
             empty = torch.empty(int(counts[len(one_hot) :].sum()), plan.preprocessing.embedding_dim)
             sources = [generator(seed, "embeddings") for seed in plan.seeds]
@@ -54,7 +52,7 @@ class CategoryEncoder(nn.Module):
             self.weight = nn.Parameter(torch.stack(drawn).to(plan.dtype))
 
     def forward(
-        self, codes: Codes
+        self, codes: Float[Tensor, "member batch column"]
     ) -> tuple[Bool[Tensor, "member batch column"], list[Columns], EmbeddedRows]:
         """Returns which codes do not occur in the member's training rows, the one-hot columns, and which rows
         of `weight` embed the other columns."""

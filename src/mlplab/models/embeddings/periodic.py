@@ -35,8 +35,6 @@ class PeriodicFeatures(nn.Module):
     """
 
     parameter_group = "numeric_embeddings"
-    weight: Float[Tensor, "member number count"]
-    bias: Float[Tensor, "member number count"]
 
     def __init__(self, numbers: int, count: int, seeds: Sequence[int]) -> None:
         super().__init__()
@@ -96,8 +94,6 @@ class PeriodicProjection(ColumnwiseEmbedding):
     """
 
     REPLACES = False
-    frequency: Float[Tensor, "member number count"]
-    phase: Float[Tensor, "member number count"]
 
     def __init__(self, numbers: int, count: int, width: int, seeds: Sequence[int]) -> None:
         super().__init__(numbers, count, width, seeds, bound=count**-0.5)
@@ -134,7 +130,7 @@ class PeriodicProjection(ColumnwiseEmbedding):
 
 
 def draw(numbers: int, count: int, seeds: Sequence[int]) -> tuple[nn.Parameter, nn.Parameter]:
-    """Initial frequencies and phases of each column."""
+    """Initial frequencies and phases of each column: `[member, number, count]`."""
     sources = [generator(seed, "frequencies") for seed in seeds]
     weights = [torch.empty(numbers, count).normal_(0, STD, generator=source) for source in sources]
     return nn.Parameter(torch.stack(weights)), nn.Parameter(uniform((numbers, count), 0.5, sources))

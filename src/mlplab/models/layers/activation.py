@@ -64,27 +64,25 @@ def _mish_derivative(g: Tensor, z: Tensor, t: Tensor, *, out: Tensor) -> None:
     torch.mul(g, silu.addcmul_(out, t, value=-1).add_(t), out=out)
 
 
+def _backward(name: str, *constants: float) -> Callable[..., object]:
+    """The derivative by torch's kernel of this name, with constants of the function."""
+    kernel = getattr(aten, f"{name}_backward").grad_input
+    return lambda g, known, out: kernel(g, known, *constants, grad_input=out)
+
+
 IN_PLACE = {
-    "relu": Function(
-        lambda z, out: torch.clamp_min(z, 0, out=out),
-        lambda g, a, out: aten.threshold_backward.grad_input(g, a, 0, grad_input=out),
-    ),
-    "leaky_relu": Function(
-        aten.leaky_relu.out,
-        lambda g, a, out: aten.leaky_relu_backward.grad_input(g, a, 0.01, True, grad_input=out),
-    ),
+    "relu": Function(lambda z, out: torch.clamp_min(z, 0, out=out), _backward("threshold", 0)),
+    "leaky_relu": Function(aten.leaky_relu.out, _backward("leaky_relu", 0.01, True)),
     "elu": _elu(1.0, 1.0),
     "selu": _elu(1.6732632423543772, 1.0507009873554805),
-    "tanh": Function(torch.tanh, lambda g, a, out: aten.tanh_backward.grad_input(g, a, grad_input=out)),
-    "sigmoid": Function(
-        torch.sigmoid, lambda g, a, out: aten.sigmoid_backward.grad_input(g, a, grad_input=out)
-    ),
+    "tanh": Function(torch.tanh, _backward("tanh")),
+    "sigmoid": Function(torch.sigmoid, _backward("sigmoid")),
 }
 """Functions for which z may be `out`, as f′ follows from f(z)."""
 
 OUT_OF_PLACE = {
-    "gelu": Function(aten.gelu.out, lambda g, z, out: aten.gelu_backward.grad_input(g, z, grad_input=out)),
-    "silu": Function(aten.silu.out, lambda g, z, out: aten.silu_backward.grad_input(g, z, grad_input=out)),
+    "gelu": Function(aten.gelu.out, _backward("gelu")),
+    "silu": Function(aten.silu.out, _backward("silu")),
     "mish": Function(_mish, _mish_derivative, Workspace.new),
 }
 """Functions whose derivative needs z."""

@@ -17,12 +17,11 @@ from mlplab.models.layers.linear import Linear, padded_product, uniform
 from mlplab.random_streams import generator
 
 Rows = Float[Tensor, "member row unit"]
-ByHead = Float[Tensor, "member batch head unit"]
 Planes = Float[Tensor, "member head _ _"]
 HeadInputs = Float[Tensor, "member head input"]
 
 
-def by_head(rows: Rows, heads: int) -> ByHead:
+def by_head(rows: Rows, heads: int) -> Float[Tensor, "member batch head unit"]:
     """A view of the rows of all heads, with an axis for these."""
     return rows.view(len(rows), -1, heads, rows.shape[2])
 
@@ -52,9 +51,8 @@ class SharedLinear(Linear):
         super().__init__(inputs, outputs, seeds, index)
         self.heads, self.is_first, self.r = r.shape[1], index == 0, nn.Parameter(r)
         self.s = nn.Parameter(torch.ones(len(seeds), self.heads, outputs))
-        self.bias: Float[Tensor, "member head output"] = nn.Parameter(
-            self.bias.detach().repeat(1, self.heads, 1)
-        )
+        bias = self.bias.detach().repeat(1, self.heads, 1)
+        self.bias: Float[Tensor, "member head output"] = nn.Parameter(bias)
 
     def forward(self, x: Float[Tensor, "member batch input"]) -> Float[Tensor, "member row output"]:
         """(x ∘ r)W ∘ s + b: one product for the rows of all heads."""

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from mlplab.config.metrics import sign_of
-from mlplab.training.callbacks.rungs import Bracket, Rung, places, rung_numbers, survivors
+from mlplab.training.callbacks.rungs import Rung, places, rung_numbers, survivors
 from mlplab.training.callbacks.stack_callback import StackCallback
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ class Pruning(StackCallback):
     The runs that are active then could go on: their training states are those of the epoch's end. Only
     active runs are compared. A run's value is its best monitored metric so far, `BestWeights.by_run`.
 
-    Args:
-        brackets: of each run, with the same deadline; None: it is not pruned.
+    The brackets of runs have the same deadline.
 
     Attributes:
         reasons: why members have been pruned, by their indices.
@@ -39,8 +38,7 @@ class Pruning(StackCallback):
 
     time_is_over = False
 
-    def __init__(self, brackets: Sequence[Bracket | None]) -> None:
-        self.brackets = brackets
+    def __init__(self) -> None:
         self.reasons: dict[int, str] = {}
         self.values: dict[str, Float64[Tensor, " member"]] = {}
 
@@ -48,16 +46,16 @@ class Pruning(StackCallback):
         """Compares the runs that have reached a rung."""
         module = stack.module
         epochs, epoch = module.progress.max_epochs, module.progress.epoch
-        active = module.members.active_runs().tolist()
+        active, brackets = module.members.active_runs().tolist(), [run.bracket for run in stack.runs]
         runs_by_rungs: dict[tuple[Rung, ...], list[int]] = {}
-        for run, bracket in enumerate(self.brackets):
+        for run, bracket in enumerate(brackets):
             if bracket and active[run]:
                 runs_by_rungs.setdefault(bracket.rungs, []).append(run)
         for rungs, runs in runs_by_rungs.items():
             if number := rung_numbers(rungs, epochs).get(epoch):
                 place = f"rung {number} of {len(rungs)}, after epoch {epoch} of {epochs}"
                 self._compare(runs, rungs[number - 1].earlier, str(number), place, stack)
-        deadline = min((bracket.deadline for bracket in self.brackets if bracket), default=math.inf)
+        deadline = min((bracket.deadline for bracket in brackets if bracket), default=math.inf)
         self.time_is_over = epoch < epochs and time.time() > deadline
         stack.trainer.should_stop |= self.time_is_over
 

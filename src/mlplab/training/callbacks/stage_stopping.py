@@ -8,7 +8,6 @@ from jaxtyping import Float64
 from torch import Tensor
 from torch.func import functional_call
 
-from mlplab import config
 from mlplab.training.callbacks.stack_callback import StackCallback
 from mlplab.training.optimization.schedules import stage_ends
 from mlplab.training.scoring.losses import row_errors
@@ -27,18 +26,13 @@ class StageStopping(StackCallback):
 
     Averaged weights lag, and within a cycle of the learning rate, networks get worse while it rises, so few
     epochs say little. If none of a run's networks had its best epoch in the stage that ends, a paired test
-    compares the errors of validation rows at its end and in the best epochs.
-
-    Args:
-        configs: of each run; it is only stopped with callbacks.early_stopping.patience=auto.
+    compares the errors of validation rows at its end and in the best epochs. Only runs with
+    callbacks.early_stopping.patience=auto are stopped.
     """
-
-    def __init__(self, configs: Sequence[config.ResolvedConfig]) -> None:
-        self.configs = list(configs)
 
     def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops runs where a stage has ended; not after the first one, nor in the last epoch."""
-        candidates = [run for run in range(len(self.configs)) if self._has_no_new_best(run, stack)]
+        candidates = [run for run in range(len(stack.runs)) if self._has_no_new_best(run, stack)]
         differences = self._differences(stack) if candidates else ()
         for run in candidates:
             if self._is_worse(_active_members(run, stack), stack, *differences):
@@ -46,7 +40,8 @@ class StageStopping(StackCallback):
 
     def _has_no_new_best(self, run: int, stack: "StackTrainer") -> bool:
         """Whether a stage ends with this epoch, and no network of a run had its best epoch in it."""
-        progress, section, members = stack.module.progress, self.configs[run], _active_members(run, stack)
+        progress, section = stack.module.progress, stack.runs[run].config
+        members = _active_members(run, stack)
         if section.callbacks.early_stopping.patience != "auto" or not members:
             return False
         ends, epoch = stage_ends(section.scheduler, progress.max_epochs), progress.epoch

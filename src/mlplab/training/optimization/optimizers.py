@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, chain, groupby, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
@@ -20,42 +20,8 @@ from mlplab import config
 from mlplab.models import ParameterKind, parameter_kinds
 from mlplab.models.backpropagation import VECTOR_SIZE
 from mlplab.training.optimization.schedules import StepFactors, StepValues, step_values
-from mlplab.training.optimization.updates import (
-    Kernel,
-    Rows,
-    Settings,
-    adam,
-    clip_by_member,
-    decay_left,
-    sgd,
-)
+from mlplab.training.optimization.updates import Factors, Settings, Update, clip_by_member, update_of
 from mlplab.training.private_interfaces import unhooked
-
-ALIGNMENT = VECTOR_SIZE
-"""Each parameter of each member starts at a multiple of this many weights. How a matrix product rounds
-depends on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
-member's must not depend on its position in a stack."""
-
-Factors = tuple[float, float]
-"""The factor of the learning rate, and that of the weight decay."""
-
-
-class Group(NamedTuple):
-    """What one call updates: parameters with the same factors, of members with the same settings and rates.
-
-    Args:
-        example: one of these members.
-        lr_factor: of their learning rate.
-        weight_decay: before what changes from step to step.
-        update: updates `rows`.
-    """
-
-    settings: Settings
-    example: int
-    lr_factor: float
-    weight_decay: float
-    rows: Rows
-    update: Kernel
 
 
 class MemberOptimizer(torch.optim.Optimizer):
@@ -76,7 +42,8 @@ class MemberOptimizer(torch.optim.Optimizer):
     Attributes:
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
-        groups: of each part; a new list where other members belong together than before.
+        groups: what updates each part, by the members with the same settings and rates, and by the parameters
+            with the same factors.
     """
 
     def __init__(
@@ -104,7 +71,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         self._factors: StepFactors = self._base_lr.new_empty(1, 0, len(settings))  # with lr itself
         self.parts = list(parts)
         self._together: list[list[list[int]]] = []
-        self.groups: list[list[Group]] = []
+        self.groups: list[list[Update]] = []
         self._step_values: list[StepValues] = []
         self._next = 0
 
@@ -115,7 +82,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
             self._group_members()
-        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"])
+        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"].device)
 
     def _group_members(self) -> None:
         """Puts together the members of each part that one call updates."""
@@ -129,19 +96,18 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._together = together
             self.groups = [[*chain.from_iterable(map(self._groups_of, part))] for part in together]
 
-    def _groups_of(self, members: Sequence[int]) -> Iterator[Group]:
+    def _groups_of(self, members: Sequence[int]) -> Iterator[Update]:
         """The groups of members with the same settings: one for each pair of factors of their parameters."""
         settings, ranges = self.settings[members[0]], defaultdict[Factors, list[slice]](list)
         for factors, adjacent in groupby(self._columns, lambda each: parameter_factors(settings, each[0])):
             bounds = [bound for _, columns in adjacent for bound in columns]
             ranges[factors].append(slice(bounds[0], bounds[-1]))
-        for (lr, decay), columns in ranges.items():
+        for factors, columns in ranges.items():
             rows = {
                 name: [values[member, each] for member in members for each in columns]
                 for name, values in self.rows.items()
             }
-            kernel = sgd(settings, rows) if isinstance(settings, config.Sgd) else adam(settings, rows)
-            yield Group(settings, members[0], lr, settings.weight_decay * decay, rows, kernel)
+            yield update_of(settings, members[0], factors, rows)
 
     @property
     def lr(self) -> Float64[Tensor, " member"]:
@@ -177,16 +143,11 @@ class MemberOptimizer(torch.optim.Optimizer):
 
         `advance` must follow.
         """
-        number, share, rates, regularization = values
-        for settings, example, lr_factor, weight_decay, rows, update in self.groups[part]:
-            lr, decay = rates[example] * lr_factor, weight_decay
-            if regularization is not None and decay:
-                decay = decay_left(settings, lr, decay * regularization[example], rows)
-            numbers = () if isinstance(settings, config.Sgd) else ([number] * len(rows["weights"]),)
-            update(*numbers, lr=lr, weight_decay=decay)
+        for update in self.groups[part]:
+            update(values)
         if self.has_average:
             members = self.parts[part]
-            self.rows["average"][members].lerp_(self.rows["weights"][members], share)
+            self.rows["average"][members].lerp_(self.rows["weights"][members], values.average_share)
 
     def advance(self, steps: int) -> None:
         """Counts steps in which all parts have been updated."""
@@ -225,10 +186,8 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     def member_state(self) -> dict[str, Tensor]:
         """State to resume from, besides what the parameters are within `averaged`; with a member axis."""
-        state = {name: self.rows[name].clone() for name in self.state_names}
-        if self.has_average:
-            state["weights"] = self.rows["weights"].clone()
-        return state
+        names = [*self.state_names, "weights"] if self.has_average else self.state_names
+        return {name: self.rows[name].clone() for name in names}
 
     def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Restores a `member_state` taken after that many steps; the parameters must be as within `averaged`
@@ -241,9 +200,14 @@ class MemberOptimizer(torch.optim.Optimizer):
 
 
 def padded_widths(parameters: Sequence[Tensor]) -> list[int]:
-    """The number of columns of each parameter in `MemberOptimizer.rows`."""
+    """The number of columns of each parameter in `MemberOptimizer.rows`.
+
+    Each parameter of each member starts at a multiple of `VECTOR_SIZE`. How a matrix product rounds depends
+    on the alignment of its matrices, and the last values of a vector may be rounded differently, but a
+    member's must not depend on its position in a stack.
+    """
     sizes = [parameter[0].numel() for parameter in parameters]
-    return [size + -size % ALIGNMENT for size in sizes]
+    return [size + -size % VECTOR_SIZE for size in sizes]
 
 
 def unpacked(rows: Float[Tensor, "member *step weight"], parameters: Sequence[Tensor]) -> list[Tensor]:

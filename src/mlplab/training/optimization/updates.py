@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlplab import config
+from mlplab.training.optimization.schedules import StepValues
 from mlplab.training.private_interfaces import fused_adam, fused_adamw, fused_sgd
 
 Settings = config.ResolvedOptimizer
@@ -15,27 +16,29 @@ Settings = config.ResolvedOptimizer
 Rows = Mapping[str, list[Tensor]]
 """The rows of some members, or some columns of them, by name."""
 
-Kernel = Callable[..., None]
-"""Updates rows, given the keywords `lr` and `weight_decay`."""
+Factors = tuple[float, float]
+"""The factor of the learning rate, and that of the weight decay."""
+
+Update = Callable[[StepValues], None]
+"""Updates rows in a step."""
 
 
-def decay_left(settings: Settings, lr: float | Tensor, decay: float | Tensor, rows: Rows) -> float:
-    """The weight decay of a step that is left to the kernels.
+def update_of(settings: Settings, example: int, factors: Factors, rows: Rows) -> Update:
+    """The update of the rows of members with the same settings and rates, of which `example` is one."""
+    kernel = sgd(settings, rows) if isinstance(settings, config.Sgd) else adam(settings, rows)
+    lr_factor, weight_decay = factors[0], settings.weight_decay * factors[1]
+    numbered = 0 if isinstance(settings, config.Sgd) else len(rows["weights"])
 
-    They take a number, which a CUDA graph would repeat at each step. So a tensor is applied here.
-    """
-    if not isinstance(decay, Tensor):
-        return decay
-    for weights, gradient in zip(rows["weights"], rows["gradients"], strict=True):
-        if settings.name == "adamw":
-            weights.mul_(1 - lr * decay)
-        else:
-            gradient.add_(weights * decay)
-    return 0.0
+    def update(values: StepValues) -> None:
+        numbers = ([values.number] * numbered,) if numbered else ()
+        regularization = 1.0 if values.regularization is None else values.regularization[example]
+        kernel(*numbers, lr=values.lr[example] * lr_factor, weight_decay=weight_decay * regularization)
+
+    return update
 
 
-def sgd(settings: config.Sgd, rows: Rows) -> Kernel:
-    """Momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
+def sgd(settings: config.Sgd, rows: Rows) -> Callable[..., None]:
+    """The kernel of momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
     momentum = rows["momentum"] if settings.momentum else []
     # At the first step, the momentum is 0, which gives the same.
     fixed = {"dampening": 0.0, "maximize": False, "is_first_step": False}
@@ -43,11 +46,11 @@ def sgd(settings: config.Sgd, rows: Rows) -> Kernel:
     return partial(fused_sgd, rows["weights"], rows["gradients"], momentum, **options)
 
 
-def adam(settings: config.Adam[config.Resolved], rows: Rows) -> Kernel:
-    """Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
+def adam(settings: config.Adam[config.Resolved], rows: Rows) -> Callable[..., None]:
+    """The kernel of Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
     AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
-    The first argument of the kernel is the number of the step, for each tensor.
+    Its first argument is the number of the step, for each tensor.
     """
     beta1, beta2 = settings.betas
     options = {"beta1": beta1, "beta2": beta2, "eps": settings.eps, "amsgrad": False, "maximize": False}

@@ -97,10 +97,8 @@ def linear_shares(network: Network, held_out: HeldOut, runs: Sequence[Sequence[i
     for place, share in enumerate(SHARES):
         combined = path.combine(z, u, share)
         if isinstance(transform, ClassProbabilities):
-            weighted, temperature = (
-                held_out._replace(z=combined, weight=weight),
-                transform.temperature.clone(),
-            )
+            temperature = transform.temperature.clone()
+            weighted = held_out._replace(z=combined, weight=weight)
             for members, of_run in zip(runs, temperatures(weighted, runs, MOST_ROWS), strict=True):
                 temperature[members] = of_run
             error = -(combined.double() / temperature).log_softmax(2).gather(2, y.long())

@@ -56,15 +56,15 @@ class Evaluation(torch.nn.Module):
 
     With several targets, `rmse` is the mean over targets and `rmse/TARGET` that of one target; likewise `mae`
     and `r2`. It is a module so that its sums move to the network's device. `rows` and `thresholds` are the
-    number of rows and the threshold of each member.
+    numbers of the rows and the threshold of each member.
     """
 
-    def __init__(self, loss: Loss, rows: Sequence[int], schema: Schema, thresholds: Sequence[float]) -> None:
+    def __init__(self, loss: Loss, rows: list[Tensor], schema: Schema, thresholds: Sequence[float]) -> None:
         super().__init__()
         self.loss, self.losses, self.targets = loss, Mean(), schema.targets
-        counts = torch.tensor(rows)
+        counts = torch.tensor([*map(len, rows)])
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
-        for size in sorted(set(rows)):
+        for size in counts.unique().tolist():
             members = (counts == size).nonzero().flatten()
             of_members = [thresholds[member] for member in members.tolist()]
             metrics = build_metrics(len(members), len(schema.targets), len(schema.classes), of_members)
@@ -73,7 +73,7 @@ class Evaluation(torch.nn.Module):
         self._rows_seen = 0
 
     @classmethod
-    def of(cls, configs: Configs, rows: Sequence[int], schema: Schema) -> "Evaluation":
+    def of(cls, configs: Configs, rows: list[Tensor], schema: Schema) -> "Evaluation":
         """An evaluation of members with these configurations; a threshold to be chosen later is 0.5."""
         thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
         return cls(build_loss([run.loss for run in configs]), rows, schema, thresholds)
@@ -106,20 +106,15 @@ class Evaluation(torch.nn.Module):
                 predicted.append(transform.inverse_transform(z))
         return self.compute_and_reset(transform), torch.cat(predicted, 1).cpu().numpy()
 
-    def named(self, prefix: str, network: Network) -> Values:
-        """`compute_and_reset` of a network, with a prefix in front of all names."""
-        found = self.compute_and_reset(network.preprocessing.target_transform)
-        return {prefix + name: value for name, value in found.items()}
-
-    def compute_and_reset(self, transform: TargetTransform) -> Values:
-        """The metrics over all batches added."""
+    def compute_and_reset(self, transform: TargetTransform, prefix: str = "") -> Values:
+        """The loss and the metrics over all batches added; the prefix is put in front of their names."""
         loss = self.loss.in_target_units(self.losses.compute(), transform)
-        values = {"loss": loss}
+        values = {f"{prefix}loss": loss}
         for _, members, metrics in self.groups:
             for name, value in metrics.compute().items():  # torchmetrics squeezes single numbers
                 found = by_target(name, value.reshape(-1, len(self.targets)), self.targets)
                 for key, column in found.items():
-                    values.setdefault(key, torch.empty_like(loss))[members] = column
+                    values.setdefault(prefix + key, torch.empty_like(loss))[members] = column
             metrics.reset()
         self.losses, self._rows_seen = Mean(), 0
         return values

@@ -90,12 +90,11 @@ class ClassificationMetrics(Metric):
     log_probabilities: list[Float64[Tensor, "member row class"]]
     true: list[Int64[Tensor, "member row 1"]]
     weights: list[Float64[Tensor, "member row 1"]]
-    log_threshold: Float64[Tensor, "member 1 1"]
 
     def __init__(self, thresholds: Sequence[float] = (DEFAULT_THRESHOLD,)) -> None:
         super().__init__()
-        logarithms = torch.tensor([*map(math.log, thresholds)], dtype=torch.float64)
-        self.register_buffer("log_threshold", logarithms[:, None, None], persistent=False)
+        logarithms = torch.tensor([*map(math.log, thresholds)], dtype=torch.float64)[:, None, None]
+        self.log_threshold: Float64[Tensor, "member 1 1"] = nn.Buffer(logarithms, persistent=False)
         for name in ("log_probabilities", "true", "weights"):
             self.add_state(name, [])
 

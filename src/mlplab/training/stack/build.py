@@ -17,9 +17,8 @@ from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
-from mlplab.models.targets import ClassWeight
+from mlplab.models.network_plan import ClassWeight
 from mlplab.training.block_module import BlockModule
-from mlplab.training.progress import Sizes
 from mlplab.training.run import Configs, InitialWeights, Run, member_configs
 from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
 from mlplab.training.stack_module import StackModule
@@ -69,19 +68,18 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
             if run.initial:
                 places = dict(enumerate(run.initial.places, number * first.ensemble))
                 start_from(network, run.initial, places, table.schema)
-    val = [len(split.val) for split in splits]
     blocks = _blocks(first, network, datamodule)
     if blocks:
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
-    arguments = network, configs, table.schema, Sizes(datamodule.steps, val)
+    arguments = network, configs, datamodule
     return Stack(BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule)
 
 
 def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
     first, seeds = configs[0], [member.seed for member in configs]
-    block, fill = MEMMAP_BLOCK if table.memmapped else None, supports_padding(first.model)
+    block, fill = MEMMAP_BLOCK if table.memmapped else None, not isinstance(first.model, config.CustomModel)
     return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, block=block)
 
 
@@ -119,38 +117,32 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
 
 
 def check_equal_rows(run: config.ResolvedConfig, splits: Sequence[Split]) -> None:
-    """Checks that members have equally many training rows, unless their batches may be padded."""
-    if supports_padding(run.model) or len({len(split.train) for split in splits}) == 1:
+    """Checks that members have equally many training rows, unless their batches may be padded.
+
+    That may be done with rows of weight 0 if a network treats each row separately. A custom one may not.
+    """
+    if not isinstance(run.model, config.CustomModel) or len({len(split.train) for split in splits}) == 1:
         return
     what = "custom networks cannot have different numbers of training rows"
     remedy = "use ensemble=1, or a split without groups and time"
     raise UserError(Fault(what, f"ensemble={run.ensemble}", remedy=remedy))
 
 
-def supports_padding(model: config.Model) -> bool:
-    """Whether a network treats each row separately, so that batches may be padded with rows of weight 0."""
-    return not isinstance(model, config.CustomModel)
-
-
 def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize: bool) -> Network:
     """The network of members with these configurations and data; `initialize` as in `build_stack`."""
     first, table, seeds = configs[0], data[0].table, [member.seed for member in configs]
     section, schema, statistics = first.model.preprocessing, table.schema, None
+    train = [member.split.train for member in data]
     if initialize:
-        statistics = member_statistics(
-            table,
-            [member.split.train for member in data],
-            quantiles=section.name == "quantile",
-            bins=first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0,
-            log_target=section.target == "log",
-        )
+        quantiles, log_target = section.name == "quantile", section.target == "log"
+        bins = first.model.piecewise_linear_bins if isinstance(first.model, config.Mlp) else 0
+        statistics = member_statistics(table, train, quantiles=quantiles, bins=bins, log_target=log_target)
     sizes = len(schema.targets), len(schema.classes), first.quantiles
     layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
     models, dtype = [member.model for member in configs], DTYPES[first.trainer.precision]
     plan = NetworkPlan(models, seeds, layout, dtype, statistics, class_weights(configs, data))
     network = build_network(plan)
     if initialize:
-        train = [member.split.train for member in data]
         fit_linear_path(network, table, train)
         if isinstance(first.model, config.Mlp) and first.model.initial_weights == "data":
             initialize_by_data(network, table, train, seeds)

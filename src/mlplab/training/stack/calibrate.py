@@ -46,11 +46,6 @@ class Calibration:
     residuals: Sequence[Residuals] = ()
     metrics: Metrics = field(default_factory=dict)
 
-    @classmethod
-    def equal(cls, members: Sequence[int]) -> "Calibration":
-        """Nothing was chosen: these networks weigh the same."""
-        return cls(dict.fromkeys(members, 1 / len(members)))
-
 
 def calibrate(stack: "StackTrainer", runs: Sequence[int]) -> dict[int, Calibration]:
     """Loads the best weights, and chooses for runs of a stack what their held-out rows say is best."""

@@ -80,9 +80,8 @@ def initialize_by_data(network: Network, table: Table, train: Sequence[Rows], se
 
     They are drawn with replacement, those with a higher weight more often.
     """
-    drawn = [
-        _draw(rows, table, generator(seed, "initial rows")) for rows, seed in zip(train, seeds, strict=True)
-    ]
+    sources = [generator(seed, "initial rows") for seed in seeds]
+    drawn = [_draw(rows, table, source) for rows, source in zip(train, sources, strict=True)]
     x = torch.from_numpy(table.x[np.stack(drawn)])
     assert isinstance(network.body, MLP)
     network.eval()  # without dropout

@@ -53,10 +53,11 @@ def outcome_of(
     """The outcome of a run of a stack.
 
     Args:
-        chosen, scored: what it got after its training, if that was over.
+        chosen, scored: what it got after its training, if that was over; else, its networks weigh the same.
     """
-    chosen = chosen or Calibration.equal(stack.members_not_diverged(run))
-    members, own = [*chosen.weights], stack.members(run)
+    left, own = stack.members_not_diverged(run), stack.members(run)
+    chosen = chosen or Calibration(dict.fromkeys(left, 1 / len(left)))
+    members = [*chosen.weights]
     diverged, final = stack.module.members.diverged, stack.final_state
     metrics = metrics_of(stack, run) | finite(chosen.metrics)
     ended = final if ending.status != "diverged" else None

@@ -31,8 +31,7 @@ def score_test_rows(
     thresholds = np.full(len(datamodule.test), DEFAULT_THRESHOLD)
     for _, chosen in runs:
         thresholds[[*chosen.weights]] = chosen.threshold
-    rows, schema = [len(rows) for rows in datamodule.test], runs[0][0].data.table.schema
-    evaluation = Evaluation(loss, rows, schema, thresholds.tolist())
+    evaluation = Evaluation(loss, datamodule.test, datamodule.table.schema, thresholds.tolist())
     evaluation = evaluation.to(network.preprocessing.impute_value.device)
     values, predicted = evaluation.score(network, datamodule.test_dataloader())
     scored = []
