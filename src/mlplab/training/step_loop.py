@@ -13,7 +13,7 @@ step has neither; what does not depend on the weights is computed for all steps 
 is the same to the bit.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
@@ -27,11 +27,12 @@ from mlplab.models import Dropout, Linear, Network
 from mlplab.models.backpropagation import BackpropagationModule, Output, Workspace
 from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
 from mlplab.training.optimization.optimizers import MemberOptimizer
-from mlplab.training.optimization.schedules import StepValues
+from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
 from mlplab.training.optimization.updates import clip_by_member
 from mlplab.training.run import Configs
 from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.scoring.losses import Terms, build_loss
+from mlplab.training.step_graphs import StepGraphs
 
 TOGETHER = 16
 """Steps that a part of the members makes before the others do, where not all fit into the cache."""
@@ -121,6 +122,7 @@ class StepLoop:
         self._gradients: list[list[Tensor]] = []
         self._inputs, self._made, self._taken = list[list[StepInputs]](), 0, 0
         self._outputs: list[list[Output]] = [[] for _ in self.parts]
+        self._make_step = self._build_step()
 
     def load(self, batch: Batch) -> None:
         """Takes a block, whose steps `advance` makes."""
@@ -159,7 +161,7 @@ class StepLoop:
             for ahead in range(steps):
                 # What can be drawn ahead is not left over for a step after that of another part.
                 self._workspaces[part].steps_left = left if len(self.parts) == 1 else steps - ahead
-                z = self._step(part, inputs[self._made + ahead], self.optimizer.step_values(ahead))
+                z = self._make_step(part, inputs[self._made + ahead], self.optimizer.step_values(ahead))
                 self._outputs[part].append(z)
         self.optimizer.advance(steps)
         self._made += steps
@@ -170,6 +172,27 @@ class StepLoop:
         if self.embeddings is not None:
             x = append_embeddings(x, self.embeddings.detach()[members], embedded).requires_grad_()
         return Workspace(x, self.body.operations, members)
+
+    def _build_step(self) -> Callable[[int, StepInputs, StepValues], Tensor]:
+        """`_step`, or graphs of it.
+
+        A graph cannot draw the random numbers of dropout. A GPU adds up the gradients of embeddings in any
+        order, so a graph of that could not be tried.
+        """
+        rows, embeddings = self.optimizer.rows, self.embeddings
+        is_repeatable = not self.body.with_modes and (embeddings is None or not embeddings.is_cuda)
+        if not is_repeatable or rows["weights"].device.type not in TENSOR_DEVICES:
+            return self._step
+        count = len(StepInputs._fields)
+
+        def step(part: int, *tensors: Tensor) -> Tensor:
+            return self._step(part, StepInputs(*tensors[:count]), StepValues(*tensors[count:]))
+
+        # What holds the other tensors that a step uses is replaced, never changed.
+        graphs = StepGraphs(step, rows.values(), lambda: (self._workspaces, self.optimizer.groups))
+        return lambda part, inputs, values: graphs(
+            part, *inputs, *(each for each in values if isinstance(each, Tensor))
+        )
 
     def _step(self, part: int, inputs: StepInputs, values: StepValues) -> Output:
         """A step of some members; returns their outputs."""

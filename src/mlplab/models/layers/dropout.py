@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Float64, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
@@ -37,9 +37,9 @@ class Dropout(nn.Module):
         self._generators: list[torch.Generator] = []
         self._masks: Masks | None = None
 
-    def scale_rates(self, factors: Sequence[float], members: slice) -> None:
+    def scale_rates(self, factors: Sequence[float] | Float64[Tensor, " member"], members: slice) -> None:
         """Sets the rates of some members to what they were at first, times factors of at most 1."""
-        factor = torch.tensor(factors, dtype=torch.float64, device=self.dropped.device).reshape(-1, 1, 1)
+        factor = torch.as_tensor(factors, dtype=torch.float64, device=self.dropped.device).reshape(-1, 1, 1)
         decisions = _decisions((self.dropped[members] * factor).round())
         for buffer, values in zip((self.scale, self.threshold, self.remainder), decisions, strict=True):
             buffer[members] = values

@@ -43,7 +43,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
         groups: what updates each part, by the members with the same settings and rates, and by the parameters
-            with the same factors.
+            with the same factors; a new list where other members belong together than before.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
             self._group_members()
-        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"].device)
+        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"])
 
     def _group_members(self) -> None:
         """Puts together the members of each part that one call updates."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float32, Float64
@@ -24,21 +24,24 @@ StepFactors = Float64[Tensor, "factor step member"]
 """Factors in the steps of an epoch: of each member's learning rate, and, unless it is always 1, of its weight
 decay and dropout rate."""
 
+TENSOR_DEVICES = {"cuda"}
+"""Types of devices where `StepValues` are tensors, which CUDA graphs can read (`step_graphs.py`)."""
+
 
 class StepValues(NamedTuple):
-    """What changes from step to step.
+    """What changes from step to step; values by member are numbers, or a tensor on `TENSOR_DEVICES`.
 
     Args:
-        number: that of the step, counted from 1, in float32, on the device of the weights.
+        number: that of the step, counted from 1, in float32.
         average_share: the share in the weight average of the weights after the step.
         lr: the learning rate of each member.
         regularization: the factor of each member's weight decay and dropout rate; None: they do not change.
     """
 
     number: Float32[Tensor, ""]
-    average_share: float
-    lr: Sequence[float]
-    regularization: Sequence[float] | None = None
+    average_share: float | Tensor
+    lr: Sequence[float] | Tensor
+    regularization: Sequence[float] | Tensor | None = None
 
 
 def epoch_factors(
@@ -108,14 +111,24 @@ def _regularization(schedule: config.Schedule, progress: Done) -> Done:
     return (1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2
 
 
-def step_values(factors: StepFactors, before: int, device: torch.device) -> list[StepValues]:
+def average_share(number: Any) -> Any:
+    """The share of the weights after a step in their average, by the number of the step."""
+    return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
+
+
+def step_values(factors: StepFactors, before: int, weights: Tensor) -> list[StepValues]:
     """The values of an epoch's steps.
 
     Args:
         factors: with the learning rates themselves in place of their factors.
         before: the number of steps that were made before.
-        device: of the weights.
+        weights: what the values are for; its kernels read the number and tensors of rates in float32.
     """
     numbers = torch.arange(before + 1, before + 1 + factors.shape[1])
-    shares = [(AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT) for number in numbers.tolist()]
-    return [*map(StepValues, numbers.float().to(device), shares, *factors.tolist())]
+    if weights.device.type not in TENSOR_DEVICES:
+        # Of numbers, whose quotients are rounded once; torch multiplies by the reciprocal.
+        shares = map(average_share, numbers.tolist())
+        return [*map(StepValues, numbers.float(), shares, *factors.tolist())]
+    shares = average_share(numbers.double()).to(weights.dtype)
+    columns = numbers.float(), shares, factors[0].float(), *factors[1:]
+    return [*map(StepValues, *(values.to(weights.device, non_blocking=True) for values in columns))]
