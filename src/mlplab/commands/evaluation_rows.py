@@ -90,7 +90,7 @@ def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     weight = None if rows.weight is None else torch.from_numpy(rows.weight)[:, None]
     x = run.network.preprocessing.impute(x.unsqueeze(0))[0]
     loader = Loader(x, y, [every], EVALUATION_BATCH_ROWS, multiple=EVALUATION_MULTIPLE, row_weight=weight)
-    evaluation = Evaluation(build_loss([run.config.loss]), [len(y)], run.schema, [run.threshold])
+    evaluation = Evaluation(build_loss([run.config.loss]), [every], run.schema, [run.threshold])
     values, predicted = evaluation.score(run.network, loader)
     return rows.scores(run, predicted[0, : len(y)], {name: value.item() for name, value in values.items()})
 

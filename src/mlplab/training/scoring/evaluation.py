@@ -64,7 +64,7 @@ class Evaluation(torch.nn.Module):
         self.loss, self.losses, self.targets = loss, Mean(), schema.targets
         counts = torch.tensor([*map(len, rows)])
         self.groups: list[tuple[int, slice | Int64[Tensor, " _"], Metrics]] = []
-        for size in counts.unique().tolist():
+        for size in sorted({*counts.tolist()}):
             members = (counts == size).nonzero().flatten()
             of_members = [thresholds[member] for member in members.tolist()]
             metrics = build_metrics(len(members), len(schema.targets), len(schema.classes), of_members)
