@@ -53,7 +53,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     """The losses of a training as the script sets it up."""
     losses = Losses()
     with lightning_quiet():
-        stack.module.stack, stack.module.callbacks = cast(StackTrainer, stack), [losses]
+        stack.module.stack, stack.module.stack_callbacks = cast(StackTrainer, stack), [losses]
         trainer = build_trainer(stack.module, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.datamodule)
     return losses.seen

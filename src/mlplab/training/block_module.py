@@ -17,7 +17,7 @@ from mlplab.training.step_loop import Blocks, StepLoop
 
 
 class BlockModule(StackModule):
-    """Makes the steps of `MLPModule` in blocks, with the same bits.
+    """Makes many optimizer steps in a `training_step`, without autograd; the result is the same to the bit.
 
     Args:
         blocks: how training is divided.
@@ -31,7 +31,7 @@ class BlockModule(StackModule):
         self.automatic_optimization = False
 
     def losses_so_far(self) -> Mean:
-        """The losses of the epoch's steps, those of the present block included."""
+        """The losses of the epoch's steps; takes those of the present block from its loop."""
         if "step_loop" in self.__dict__:
             self.step_loop.take_losses(self.train_losses)
         return self.train_losses
@@ -45,7 +45,10 @@ class BlockModule(StackModule):
     @with_signature
     @torch.no_grad()
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Makes the steps of a block, until training is to stop; validates where an epoch ends in between."""
+        """Makes the steps of a block, until training is to stop; validates where an epoch ends in between.
+
+        The steps write the gradients and update the weights themselves: see `StepLoop`.
+        """
         loop, progress = self.step_loop, self.progress
         loop.load(batch)
         left = batch.x.shape[1]

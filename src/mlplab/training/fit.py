@@ -112,7 +112,7 @@ class StackTrainer:
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
         deciding = self.best, self.history, self.stopping, StageStopping(), self.pruning, self.shrink
-        self.module.stack, self.module.callbacks = self, [*deciding, signals, *observers]
+        self.module.stack, self.module.stack_callbacks = self, [*deciding, signals, *observers]
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)
         self.trainer = build_trainer(self.module, loggers, folder)

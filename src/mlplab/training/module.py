@@ -21,14 +21,11 @@ from mlplab.training.step_loop import set_dropout_rates
 
 
 class MLPModule(FastAttributes, ResumableModule):
-    """Trains a network of K members, whose configurations share a shape; those of an ensemble are adjacent.
+    """Trains a network of K members of one shape on the batches of `data`; those of an ensemble are adjacent.
 
     The loss is the sum of the members' losses, so no member contributes to the gradients of another. The
-    optimizer steps each with its own settings. It averages the weights: the average is validated, and remains
-    after training. Means over the members are logged, such as `val/rmse`.
-
-    Args:
-        data: of which it gets batches.
+    optimizer steps each with its own settings, and averages the weights: the average is validated, and stays
+    after training. What is logged, such as `val/rmse`, are means over the members whose value is not NaN.
 
     Attributes:
         values: of the last epoch, one per member, on the CPU: `train/loss`, `train/lr`, `val/loss`, and the
@@ -47,7 +44,7 @@ class MLPModule(FastAttributes, ResumableModule):
         self.train_losses, self.values = Mean(), Values()
 
     def forward(self, x: Float[Tensor, "member row feature"]) -> Float64[Tensor, "member row output"]:
-        """Predictions in the targets' units, or the probability of each class."""
+        """Predictions in the targets' units, or probabilities of classes; `x` as in `TableDataModule.x`."""
         return self.network(x)
 
     def configure_optimizers(self) -> MemberOptimizer:

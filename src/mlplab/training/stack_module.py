@@ -1,4 +1,4 @@
-"""A module whose training the callbacks of a stack watch, and decide about."""
+"""The module of a stack, whose callbacks watch and may stop training."""
 
 import math
 from collections.abc import Sequence
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 
 class StackModule(MLPModule):
-    """Calls the callbacks of a stack.
+    """Calls the callbacks of a stack, which are not those of the Trainer.
 
     Attributes:
-        stack, callbacks: the callbacks are called in order, with the stack, whose `on_end` is called when
-            training ends. After that, the Trainer moves the network to the CPU, and its parameters are no
-            longer the optimizer's.
+        stack: what the callbacks get. `stack.on_end` is called when training ends: after that, the Trainer
+            moves the network to the CPU, and its parameters are no longer the optimizer's.
+        stack_callbacks: called in this order.
         is_interrupted: whether training stops after this step, without validation.
-        blocks: of steps, each of which the Trainer sees as one; None: it makes each step.
-        spans_epochs: whether it sees all epochs as one.
+        blocks: how steps are divided into blocks, each of which is one batch for the Trainer; None: a batch
+            is one step.
+        spans_epochs: whether the Trainer sees all epochs as one.
     """
 
     stack: "StackTrainer"
-    callbacks: Sequence[StackCallback] = ()
+    stack_callbacks: Sequence[StackCallback] = ()
     step_callbacks: Sequence[StackCallback] = ()
     is_interrupted = False
     blocks: Blocks | None = None
@@ -61,10 +62,10 @@ class StackModule(MLPModule):
 
     def on_train_start(self) -> None:
         """Calls `on_start` of the callbacks, and begins the first epoch."""
-        for callback in self.callbacks:
+        for callback in self.stack_callbacks:
             callback.on_start(self.stack)
         none = StackCallback.on_step
-        self.step_callbacks = [each for each in self.callbacks if type(each).on_step is not none]
+        self.step_callbacks = [each for each in self.stack_callbacks if type(each).on_step is not none]
         super().on_train_start()
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
@@ -82,7 +83,7 @@ class StackModule(MLPModule):
 
     def on_validation_end(self) -> None:
         """Calls `on_epoch` of the callbacks, which see the average; trains on with the last weights."""
-        for callback in self.callbacks:
+        for callback in self.stack_callbacks:
             callback.on_epoch(self.stack)
         super().on_validation_end()
 

@@ -76,7 +76,7 @@ def set_dropout_rates(layers: Iterable[Dropout], values: StepValues, members: sl
 
 
 class StepInputs(NamedTuple):
-    """What of a step does not depend on the weights, for some members.
+    """What a step takes that does not depend on the weights, for some members.
 
     Args:
         x: the transformed columns.
@@ -103,9 +103,10 @@ class StepLoop:
 
     Attributes:
         _inputs: what the steps of the block take, of each part of the members.
-        _terms, _rows: of the whole block, for its losses.
-        _made, _taken: number of its steps that have been made; of these, the losses of `_taken` are taken.
-        _outputs: of the steps since, for each part.
+        _terms, _rows: what the losses of the block take, and its (weighted) numbers of rows.
+        _made: number of its steps that have been made.
+        _taken: number of those whose losses `take_losses` has taken.
+        _outputs: the network's outputs in the others, for each part.
     """
 
     def __init__(self, network: Network, configs: Configs, optimizer: MemberOptimizer) -> None:
@@ -216,7 +217,7 @@ class StepLoop:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Within this context, the network is in evaluation mode."""
-        for layer in self.body.with_modes:
+        for layer in self.body.with_modes:  # other layers do the same in both modes
             layer.training = False
         yield
         for layer in self.body.with_modes:

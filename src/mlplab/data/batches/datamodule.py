@@ -38,8 +38,9 @@ class TableDataModule(LightningDataModule):
 
     Attributes:
         table, splits: as given.
+        x: features of all rows: numbers minus their column's offset, codes of categories, NaN where missing.
         position: number of steps to skip in the first epoch.
-        steps_of_block: number of training steps that are given together; None: batches without that axis.
+        steps_of_block: number of training steps in a batch, which then has an axis for them; None: one.
         epochs: those of one iteration over the training rows; None: one, which the Trainer sets.
     """
 

@@ -28,7 +28,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     """Steps all members at once, each with its own settings.
 
     It replaces the parameters' storage: they become views of `rows["weights"]`, and their gradients views of
-    `rows["gradients"]`, to which backward passes add.
+    `rows["gradients"]`, to which torch's backward passes add.
 
     With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
     steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η =
@@ -190,8 +190,10 @@ class MemberOptimizer(torch.optim.Optimizer):
         return {name: self.rows[name].clone() for name in names}
 
     def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Restores a `member_state` taken after that many steps; the parameters must be as within `averaged`
-        then."""
+        """Restores a `member_state` taken after that many steps.
+
+        The parameters must be what they were within `averaged` then.
+        """
         self.steps = steps
         if self.has_average:
             self.rows["average"].copy_(self.rows["weights"])
