@@ -68,14 +68,18 @@ def test_numbers_and_dates_of_numpy() -> None:
         assert to_polars({"a": np.array([0.5, np.nan], dtype)})["a"].to_list() == [0.5, None]
 
 
+def test_names_and_cells_beside_text_become_text() -> None:
+    found = to_polars(pd.DataFrame({0: ["x", 1, 2.5, None]}))
+    assert found.equals(pl.DataFrame({"0": ["x", "1", "2.5", None]}))
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
         (3, "is not a table, but of type int"),
         (np.zeros((2, 2)), "is not a table, but of type ndarray"),
-        (pd.DataFrame([[1, 2]]), "has columns whose names are not text"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has several columns 'a'"),
-        (pd.DataFrame({"a": ["x", 1]}), "mixes text with other values"),
+        ({1: [1], "1": [1]}, "has several columns '1'"),
         ({"a": [1, 2], "b": [1]}, "the same number of values"),
     ],
 )

@@ -108,7 +108,7 @@ def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
     assert table_of(path, weight="w").fingerprint == whole.fingerprint
 
 
-@pytest.mark.parametrize("header", [",a,y", '"","a","y"', "a,y"])
+@pytest.mark.parametrize("header", [",a,y", '"","a","y"'])
 def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
     plain = table_of(write(tmp_path, "a,y\n" + "".join(f"{i},{i * i}\n" for i in range(5))))
     for part, rows in enumerate((range(3), range(3, 5)), 1):

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mlplab.config import TrainConfig
-from mlplab.console import counted_lines, wrapped
+from mlplab.console import wrapped
 from mlplab.data.cache import RunData
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.check_task import check_split, check_task
@@ -66,9 +66,8 @@ class Description:
     def __init__(self, config: TrainConfig, frame: pl.DataFrame | None = None) -> None:
         spec = table_spec(config)
         with opened_source(config.data, frame) as source:
-            with counted_lines(f"reading {source.where} and inferring its columns", "rows") as count:
-                reader = TableReader(source, spec, table_dtype(config), allocated, count)
-                columns = infer_columns(reader.read())
+            reader = TableReader(source, spec, table_dtype(config), allocated)
+            columns = infer_columns(reader.read())
             self.source, self.rows = source.where, reader.rows
             by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
             for column in columns:

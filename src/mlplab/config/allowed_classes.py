@@ -10,7 +10,7 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import TypeVar
 
-from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.errors import RunFailed, UserError, refusal
 
 VARIABLE = "MLPLAB_ALLOWED_CLASSES"
 """Environment variable with the full names of custom classes, separated by commas.
@@ -52,10 +52,9 @@ def import_class(class_path: str, kind: type[T]) -> type[T]:
     try:
         imported = resolve_name(class_path)
     except (ImportError, AttributeError, ValueError) as error:
-        what, remedy = f"cannot be imported: {error}", "check its spelling and PYTHONPATH"
-        raise UserError(Fault(what, where, remedy=remedy)) from error
+        raise refusal(f"cannot be imported: {error}", where, "check its spelling and PYTHONPATH") from error
     if not (isinstance(imported, type) and issubclass(imported, kind)):
-        raise UserError(Fault(f"is not a {kind.__module__}.{kind.__qualname__}", where))
+        raise refusal(f"is not a {kind.__module__}.{kind.__qualname__}", where)
     return imported
 
 
@@ -74,8 +73,6 @@ def instantiate(class_path: str, kind: type[T], *arguments: object, **named: obj
     except SystemExit as error:
         raise RunFailed(f"{class_path} called exit({error.code})") from error
     except ImportError as error:
-        what, remedy = f"needs a package: {error}", "install it: uv pip install …, or pip install …"
-        raise UserError(Fault(what, where, remedy=remedy)) from error
+        raise refusal(f"needs a package: {error}", where, "install it: uv pip install …") from error
     except (TypeError, ValueError) as error:
-        what, remedy = f"cannot be instantiated: {error}", "check the keys next to _target_"
-        raise UserError(Fault(what, where, remedy=remedy)) from error
+        raise refusal(f"cannot be instantiated: {error}", where, "check the keys next to _target_") from error

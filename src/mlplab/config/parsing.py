@@ -157,8 +157,7 @@ def _fault(
     if kind == "missing":
         return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
     if kind == "union_tag_invalid":
-        tag, expected = repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"]
-        return Fault("invalid value", f"{key}.name", tag, expected)
+        return Fault("invalid value", f"{key}.name", repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"])
     if kind == "union_tag_not_found":  # in a file of the user's that hides one of mlplab's
         remedy = "to change only some values, call the file differently, and begin it with defaults: [OPTION]"
         return Fault("is missing", f"{key}.name", remedy=remedy)

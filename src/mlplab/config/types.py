@@ -38,9 +38,8 @@ def check_name(name: str) -> str:
 
 def leads_out(path: str) -> bool:
     """Whether a relative path may leave its parent folder, or is none."""
-    parts = path.split("/")
     is_odd = re.search(r"[\x00-\x1f\\:$]", path) or path.startswith("~")
-    return bool(is_odd or {"", ".", ".."} & set(parts))
+    return bool(is_odd or {"", ".", ".."} & set(path.split("/")))
 
 
 def allowed(pattern: str) -> AfterValidator:

@@ -24,19 +24,15 @@ def corrected(residuals: Sequence[Residuals], predicted: Quantiles, levels: Leve
     return np.sort(np.column_stack([each.quantile(column, level) for each, column, level in columns]), 1)
 
 
-def median_of(
-    predicted: Float64[np.ndarray, "*row quantile"], levels: Levels
-) -> Float64[np.ndarray, "*row 1"]:
+def median_of(values: Float64[np.ndarray, "*row quantile"], levels: Levels) -> Float64[np.ndarray, "*row 1"]:
     """The median, which is the prediction."""
-    return predicted[..., [levels.index(MEDIAN)]]
+    return values[..., [levels.index(MEDIAN)]]
 
 
 def interval_levels(levels: Levels) -> list[float]:
     """The levels of the intervals between quantiles, the widest first: of 0.05, 0.5 and 0.95, only 0.9."""
     known = {round(level, 9) for level in levels}
-    return [
-        round(1 - 2 * level, 9) for level in sorted(known) if level < MEDIAN and round(1 - level, 9) in known
-    ]
+    return [round(1 - 2 * low, 9) for low in sorted(known) if low < MEDIAN and round(1 - low, 9) in known]
 
 
 def bounds_between(predicted: Quantiles, levels: Levels, level: float) -> Bounds:

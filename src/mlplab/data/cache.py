@@ -18,7 +18,7 @@ from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import listed, refusal
 
 HELD_OUT = "held-out"
 """Key of a fingerprint: a hash of the rows that each member of an ensemble holds out."""
@@ -100,17 +100,15 @@ class RunData:
         source = self.table.source
         if any(then.get(key) != now[key] for key in now.keys() - {*PARTS, HELD_OUT, MEMMAPPED}):
             what = "has changed since training, or mlplab's version reads its columns in another way"
-            raise UserError(Fault(what, source, remedy=remedy))
+            raise refusal(what, source, remedy)
         parts = [part for part in PARTS if then.get(part) != now[part]]
         if parts or then.get(HELD_OUT) != now.get(HELD_OUT):
             what = f"the {listed(parts or [HELD_OUT])} rows differ from those used in training"
-            why = "the file or column that splits them, or mlplab's version, has changed"
-            raise UserError(Fault(f"{what}: {why}", source, remedy=remedy))
+            raise refusal(f"{what}: what splits them, or mlplab's version, has changed", source, remedy)
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
             was, is_now = ("in memory", "memory-mapped") if now[MEMMAPPED] else ("memory-mapped", "in memory")
             what = f"was {was} during training and is {is_now} now: the order of the batches would change"
-            limit = f"{'raise' if was == 'in memory' else 'lower'} data.memory_gib=… until it is {was} again"
-            raise UserError(Fault(what, source, remedy=limit))
+            raise refusal(what, source, f"change data.memory_gib=… until it is {was} again")
 
 
 def in_one_table(data: Sequence[RunData]) -> list[RunData]:

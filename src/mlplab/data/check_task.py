@@ -7,7 +7,7 @@ from mlplab.config.metrics import DEFAULT_THRESHOLD, metrics_of
 from mlplab.data.class_labels import find_label, weights_by_class
 from mlplab.data.table import Table
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed, shortened
+from mlplab.errors import Fault, UserError, listed, refusal, shortened
 
 
 def check_task(run: config.TrainConfig, table: Table) -> None:
@@ -43,12 +43,11 @@ def check_split(run: config.TrainConfig, classes: Sequence[str], absent: Mapping
     """
     if run.monitor in ("val/auroc", "val/average_precision") and absent["val"]:
         what = f"is not defined: the val set has no row of {_labels(absent['val'])}"
-        raise UserError(Fault(what, f"monitor={run.monitor}", remedy="use monitor=val/log_loss"))
+        raise refusal(what, f"monitor={run.monitor}", "use monitor=val/log_loss")
     if isinstance(run.data.class_weights, dict) and classes:
         weights = weights_by_class(run.data.class_weights, classes)
         if not any(weights[label] for label in classes if label not in absent["train"]):
-            what, remedy = "all training rows have weight 0", "give a class of theirs a weight above 0"
-            raise UserError(Fault(what, "data.class_weights", remedy=remedy))
+            raise refusal("all training rows have weight 0", "data.class_weights", "raise one of them")
 
 
 def _labels(labels: Sequence[str]) -> str:

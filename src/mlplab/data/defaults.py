@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from mlplab import config
+from mlplab.config import CrossEntropyLoss, Model, ResolvedConfig, SimpleLoss, TrainConfig
 from mlplab.data.splits.bagging import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
@@ -43,10 +44,7 @@ PROJECTED_FEATURES = 16
 
 
 DEFAULTS: Mapping[str, tuple[object, object]] = {
-    "loss": (
-        config.SimpleLoss(name="mse"),
-        config.CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03),
-    ),
+    "loss": (SimpleLoss(name="mse"), CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03)),
     "monitor": ("val/mae", "val/log_loss"),
     "lr": (0.005, 0.003),
     "fan_in_lr": (0.2, 0.04),  # with `lr_by_fan_in`, as in RealMLP (arXiv 2407.04491)
@@ -73,9 +71,7 @@ def sizes_for(rows: int) -> tuple[int, int]:
     return next((batch_size, epochs) for most, batch_size, epochs in SIZES_BY_ROWS if rows <= most)
 
 
-def resolve_auto(
-    run: config.TrainConfig, table: Table, split: Split, *, alone: bool = False
-) -> config.ResolvedConfig:
+def resolve_auto(run: TrainConfig, table: Table, split: Split, *, alone: bool = False) -> ResolvedConfig:
     """A run, `alone` or of a sweep, in which values for its table and split replace `auto`.
 
     A run without test rows gets `test=false`. With several activations, there are at least as many networks.
@@ -102,7 +98,7 @@ def resolve_auto(
     )
 
 
-def _members(run: config.TrainConfig, table: Table, split: Split, *, alone: bool) -> int:
+def _members(run: TrainConfig, table: Table, split: Split, *, alone: bool) -> int:
     needed = len(run.model.activations) if isinstance(run.model, config.Mlp) else 1
     cells = typical_train_rows(run.data.split, table, split) * len(table.schema.inputs)
     is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
@@ -130,9 +126,7 @@ def typical_train_rows(section: config.Split, table: Table, split: Split, member
     return round(len(table.rows) * train)
 
 
-def _model(
-    model: config.Model, table: Table, defaults: Mapping[str, object], rows: int, members: int
-) -> object:
+def _model(model: Model, table: Table, defaults: Mapping[str, object], rows: int, members: int) -> object:
     if not isinstance(model, config.Mlp):
         return model
     is_small = table.schema.classes and rows < FEW_ROWS

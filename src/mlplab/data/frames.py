@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mlplab.errors import Fault, UserError, cut, listed, shortened
+from mlplab.errors import listed, refusal
 
 FrameLike = Any
 """A polars, pandas or Arrow frame, or a dict of columns."""
@@ -24,38 +24,30 @@ def to_polars(frame: FrameLike, where: str = FRAME, names: Collection[str] | Non
 
     Warns of an index of pandas' that has a name or is not of integers, which is no column.
 
+    Names that are not text become text, and so do cells in a column with text, as in a CSV file.
+
     Raises:
-        UserError: if it is no frame, if columns have the same name or one that is not text, or if a column
-            mixes text with something else.
+        UserError: if it is no frame, or if columns have the same name or differ in length.
     """
     frame, is_pandas = in_memory(frame), hasattr(frame, "iloc")
     if isinstance(frame, pl.DataFrame):
         return frame
     if not is_pandas and not isinstance(frame, Mapping):
         what = f"is not a table, but of type {type(frame).__name__}"
-        expected = "a polars, pandas or Arrow frame, a dict of columns, or the path of a file"
-        raise UserError(Fault(what, where, expected=expected))
-    columns = [*frame]
-    if odd := [name for name in columns if not isinstance(name, str)]:
-        what, found = "has columns whose names are not text", listed(map(repr, odd))
-        remedy = "make names text, as in frame.columns = frame.columns.astype(str)"
-        raise UserError(Fault(what, where, found, remedy=remedy))
-    wanted = [name for name in columns if names is None or name in names]
-    if twice := [name for name, count in Counter(wanted).items() if count > 1]:
-        what = f"has several columns '{twice[0]}'"
-        raise UserError(Fault(what, where, remedy="rename all but one of them"))
+        raise refusal(what, where, "pass a polars, pandas or Arrow frame, a dict of columns, or a path")
+    wanted = [name for name in frame if names is None or str(name) in names]
+    if twice := [name for name, count in Counter(map(str, wanted)).items() if count > 1]:
+        raise refusal(f"has several columns '{twice[0]}'", where, "rename all but one of them")
     if names is None and is_pandas:
         index = listed(repr(name) for name in frame.index.names if name is not None)
         if index or frame.index.inferred_type not in ("integer", "empty"):
             what = "%s: its index (%s) is not used; to use it as a column: frame.reset_index()"
             log.warning(what, where, index or frame.index.inferred_type)
     try:
-        return pl.DataFrame([_column(frame[name], name, where) for name in wanted])
-    except UserError:
-        raise
+        return pl.DataFrame([_column(frame[name], str(name)) for name in wanted])
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
         what = f"is not a table: {str(error).partition(chr(10))[0]}"
-        raise UserError(Fault(what, where, remedy="give all columns the same number of values")) from error
+        raise refusal(what, where, "give all columns the same number of values") from error
 
 
 def in_memory(frame: FrameLike) -> FrameLike:
@@ -66,23 +58,16 @@ def in_memory(frame: FrameLike) -> FrameLike:
     return pl.DataFrame(frame) if is_arrow else frame
 
 
-def _column(column: Any, name: str, where: str) -> pl.Series:
-    """A column as a series; pandas' various missing values become null.
-
-    Raises:
-        UserError: if it mixes text with something else.
-    """
+def _column(column: Any, name: str) -> pl.Series:
+    """A column as a series; pandas' various missing values become null."""
     if isinstance(column, pl.Series):
         return column.alias(name)
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "biufM":
         return pl.Series(name, np.asarray(column, _of_polars(dtype)), nan_to_null=True)
     values = [None if _is_missing(cell) else cell for cell in column]
-    texts = [value for value in values if isinstance(value, str)]
-    if others := [value for value in values if not isinstance(value, str | None)] if texts else []:
-        what, remedy = "mixes text with other values", f"make all text: frame['{name}'].astype(str)"
-        found = f"{shortened(texts[0])} and {cut(repr(others[0]), 60)}"
-        raise UserError(Fault(what, f"{where}, column '{name}'", found, remedy=remedy))
+    if any(isinstance(value, str) for value in values):
+        values = [None if value is None else str(value) for value in values]
     return pl.Series(name, values, strict=False)
 
 

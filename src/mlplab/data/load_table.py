@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from mlplab import config
-from mlplab.console import counted_lines
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.frames import FRAME
 from mlplab.data.infer.read_table import read_table
@@ -21,7 +20,7 @@ from mlplab.data.io.source import Source
 from mlplab.data.memmap import FOLDER, allocated
 from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import Table
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 
 Data = config.BundledData | config.CsvData | config.FrameData | config.SyntheticData
 
@@ -44,14 +43,11 @@ def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Ta
         UserError: with all faults of the table, or if there is no target.
     """
     if isinstance(run.data, config.UserTable) and not run.data.target:
-        raise UserError(Fault("is empty", "data.target", remedy="name the column to predict: data.target=…"))
+        raise refusal("is empty", "data.target", "name the column to predict: data.target=…")
     limit = gib * 2**30 if (gib := getattr(run.data, "memory_gib", None)) else None
-    with (
-        opened_source(run.data, frame) as source,
-        counted_lines(f"reading {source.where} and inferring its columns", "rows") as count,
-    ):
+    with opened_source(run.data, frame) as source:
         allocate = partial(allocated, limit=limit) if source.paths else np.empty  # others are in memory
-        table = read_table(TableReader(source, table_spec(run), table_dtype(run), allocate, count))
+        table = read_table(TableReader(source, table_spec(run), table_dtype(run), allocate))
     if table.memmapped:
         log.info("%s: too large for memory, and therefore in a temporary file in %s", table.source, FOLDER)
     return table
@@ -67,11 +63,14 @@ def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Sou
     match data:
         case config.FrameData():
             if frame is None:
-                what = "is a frame in memory, which only Python can pass"
-                raise UserError(Fault(what, "data=frame", remedy="pass it, or a file: data.path=…"))
+                raise refusal("needs a frame from Python", "data=frame", "pass it, or a file: data.path=…")
             yield Source.of_frame(FRAME, frame)
         case config.BundledData(name="digits"):
-            yield Source.of_frame("digits", _digits())
+            from sklearn.datasets import load_digits  # imported here since it takes a second
+
+            images = load_digits()  # see `digits.md`
+            pixels = pl.DataFrame(images.data, schema=images.feature_names)
+            yield Source.of_frame("digits", pixels.with_columns(target=images.target))
         case config.BundledData(name=name):
             with as_file(files("mlplab.data") / f"{name}.csv") as path, opened(path, where=name) as source:
                 yield source
@@ -83,14 +82,6 @@ def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Sou
                 data.function, rows=data.rows, features=data.features, noise=data.noise, seed=data.seed
             )
             yield Source.of_frame(f"synthetic {data.function}", frame)
-
-
-def _digits() -> pl.DataFrame:
-    """Handwritten digits, which ship with scikit-learn (see `digits.md`): a column per pixel."""
-    from sklearn.datasets import load_digits  # imported here since it takes a second
-
-    images = load_digits()
-    return pl.DataFrame(images.data, schema=images.feature_names).with_columns(target=images.target)
 
 
 def csv_format(data: Data) -> config.CsvFormat:
@@ -108,13 +99,11 @@ def table_spec(run: config.TrainConfig) -> TableSpec:
     roles: list[tuple[str, Role]] = [(name, "target") for name in data.target]
     roles += [(data.weight, "weight")] if data.weight else []
     listed = {name: kind for name, kind in data.columns.items() if not isinstance(kind, str)}
+    levels = ((name, parse_str(pl.Series(texts), ())) for name, texts in (data.categories | listed).items())
     return TableSpec(
         (*roles, *by_split),
         declared={name: kind if isinstance(kind, str) else "ordinal" for name, kind in data.columns.items()},
-        levels={
-            name: tuple(parse_str(pl.Series(texts), ()).drop_nulls())
-            for name, texts in {**data.categories, **listed}.items()
-        },
+        levels={name: tuple(texts.drop_nulls()) for name, texts in levels},
         na_values=tuple(data.na_values),
         raw=raw,
         drop_missing_targets=data.missing_target == "drop",

@@ -68,21 +68,20 @@ class FrameTransformer:
         Raises:
             UserError: if columns have cells of a different kind than in training.
         """
-        faults: list[Fault] = []
-        features: list[pl.Series] = []
+        faults, features, na_values = list[Fault](), list[pl.Series](), self.schema.na_values
         for column in self.schema.inputs:
-            cells = cells_of(frame, column.name)
+            where, cells = f"{self.where}, column '{column.name}'", cells_of(frame, column.name)
             if column.kind == "numeric" and not column.format and not self.decimal_comma:
                 cells = numbers.get(column.name, cells)
             if not _fits(column, cells):
                 what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
-                where = f"{self.where}, column '{column.name}'"
                 faults.append(Fault(what, where, "", column.expected, remedy))
                 continue
-            parsed = column.parse(cells, self.schema.na_values, decimal_comma=self.decimal_comma)
-            if not column.categories:
-                bad = bad_cells(cells, parsed, self.schema.na_values, column.kind)
-                faults += [self._fault(column, cells, bad)] if len(bad) else []
+            parsed = column.parse(cells, na_values, decimal_comma=self.decimal_comma)
+            if not column.categories and len(bad := bad_cells(cells, parsed, na_values, column.kind)):
+                where += f", data row {self.rows + bad[0] + 1}"
+                remedy = "write it as in training, or leave it empty"
+                faults.append(column.fault(where, str(cells[bad[0]]), len(bad), remedy))
             features += column.features(parsed)
         if faults:
             raise UserError(*faults)
@@ -109,11 +108,6 @@ class FrameTransformer:
             self._missing[column.name] += missing
         if column.categories and (unknown := Counter(texts.drop_nulls().to_list())):
             self._unknown.setdefault(column.name, Counter()).update(unknown)
-
-    def _fault(self, column: Column, cells: pl.Series, bad: pl.Series) -> Fault:
-        """The first of the `bad` cells of a column, which are of a different kind than in training."""
-        place = f"{self.where}, column '{column.name}', data row {self.rows + bad[0] + 1}"
-        return column.fault(place, str(cells[bad[0]]), len(bad), "write it as in training, or leave it empty")
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

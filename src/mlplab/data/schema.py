@@ -7,11 +7,11 @@ from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
 from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import BAD_CELLS, Kind, by_distinct, fault_of, parse_bool, parse_str
+from mlplab.data.cells.parse import BAD_CELLS, Kind, by_distinct, codes_of, fault_of, parse_bool
 from mlplab.errors import Fault, listed, shortened
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -58,17 +58,14 @@ class Column:
             case "date":
                 return parse_datetime(cells, na_values, self.format)
             case "categorical" | "ordinal":
-                return by_distinct(partial(self._codes, na_values=na_values), cells)
+                codes = partial(codes_of, na_values=na_values, dtype=pl.Enum(self.categories))
+                return by_distinct(codes, cells)
 
     def features(self, parsed: pl.Series) -> list[pl.Series]:
         """The features of parsed cells as Float64; null or NaN is missing."""
         if self.kind == "date":
             return date_parts(parsed, self.parts, self.offset)
         return [parsed - self.offset if self.kind == "numeric" else parsed]
-
-    def _codes(self, text: pl.Series, na_values: Collection[str]) -> pl.Series:
-        known = parse_str(text, na_values).cast(pl.Enum(self.categories), strict=False)
-        return known.to_physical().cast(pl.Float64)
 
     @property
     def width(self) -> int:
@@ -122,11 +119,7 @@ class Schema:
         Raises:
             ValueError: if it is not one.
         """
-        try:
-            return PLAIN_SCHEMA.validate_python(plain)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ValueError(f"schema.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return PLAIN_SCHEMA.validate_python(plain)
 
     def plain(self) -> dict[str, Any]:
         """Converts the schema to strings, numbers, lists and dicts."""

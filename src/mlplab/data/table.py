@@ -13,6 +13,9 @@ from mlplab.data.leaks.row_keys import Keys, RowHasher, TableValues
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 
+FloatType = type[np.floating]
+"""The type of a matrix's numbers: NumPy's float32 or float64."""
+
 BLOCK = 65_536
 """Rows that are read or converted at a time."""
 
@@ -76,7 +79,7 @@ class Table:
 
 
 def to_matrix(
-    features: Sequence[pl.Series], dtype: type[np.floating], *, writable: bool = False
+    features: Sequence[pl.Series], dtype: FloatType, *, writable: bool = False
 ) -> Float[np.ndarray, "row feature"]:
     """A matrix with these columns; null becomes NaN."""
     cast = pl.Float64 if dtype is np.float64 else pl.Float32

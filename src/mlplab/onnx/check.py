@@ -12,7 +12,7 @@ from mlplab.conformal.intervals import Levels, Y
 from mlplab.console import plural, quiet
 from mlplab.data.cells.parse import cells_of, named
 from mlplab.data.schema import Schema
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.onnx.inputs import as_input
 from mlplab.onnx.outputs import probabilities_name
 from mlplab.runs.predictions import column_names
@@ -75,9 +75,8 @@ def check_model(
     rows_compared = f"on {plural(sample.height, 'row')} of a table, as they are and with missing cells"
     sentence = f"{rows_compared}, the largest difference from the networks' {noun} is {difference:.0e}{unit}"
     if not difference <= TOLERANCE:  # as NaN is
-        expected = f"at most {TOLERANCE:g}"
-        what = f"does not predict as its network does: {sentence}"
-        raise UserError(Fault(what, "the ONNX model", expected=expected, remedy="use mlplab predict"))
+        what = f"does not predict as its network does, up to {TOLERANCE:g}: {sentence}"
+        raise refusal(what, "the ONNX model", "use mlplab predict")
     return Check(difference, sentence)
 
 

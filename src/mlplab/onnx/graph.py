@@ -126,12 +126,10 @@ class Graph:
         self.constants.append(numpy_helper.from_array(array.reshape(np.shape(value)), name))
         return Value(self, name, array.dtype)
 
-    def op(
-        self, kind: str, operands: Sequence[Operand], dtype: DType, results: int = 1, **attributes: Any
-    ) -> Value:
-        """The first of the results of an operator."""
+    def op(self, kind: str, operands: Sequence[Operand], dtype: DType, **attributes: Any) -> Value:
+        """The first result of an operator."""
         names, name = [self.constant(each).name for each in operands], self._new(kind)
-        unused = [self._new(kind) for _ in range(results - 1)]
+        unused = [self._new(kind)] if kind == "TopK" else []
         self.nodes.append(helper.make_node(kind, names, [name, *unused], **attributes))
         return Value(self, name, dtype)
 

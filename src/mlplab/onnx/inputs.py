@@ -13,16 +13,13 @@ from mlplab.data.cells.dates import CLOCK_FORMATS, NAME_FORMATS
 from mlplab.data.cells.parse import numbers_among, parse_str
 from mlplab.data.schema import Column, Schema
 from mlplab.errors import listed, shortened
-from mlplab.onnx.dates import date_parts
+from mlplab.onnx.dates import ALIKE, date_parts
 from mlplab.onnx.graph import DType, Graph, Value
 
 NO_DATE = np.iinfo(np.int64).min
 """A missing date: the integer that numpy has for NaT."""
 
-NAMES = (
-    *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
-    *("November", "December", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-)
+NAMES = [*ALIKE["month"].dt.strftime("%B"), *ALIKE["weekday"].dt.strftime("%A")]
 """Months, and days of the week."""
 
 
@@ -117,9 +114,7 @@ def _code(text: Value, keys: Sequence[str]) -> Value:
 def _looked_up(text: Value, keys: Sequence[str], numbers: np.ndarray) -> list[Value]:
     """The numbers of each text, a column each; NaN if it is no key."""
     code, unknown = _code(text, keys), np.full((1, numbers.shape[1]), np.nan)
-    return [
-        text.graph.constant(column).gather(code).unsqueeze(1) for column in np.vstack([numbers, unknown]).T
-    ]
+    return [text.graph.constant(each).gather(code).unsqueeze(1) for each in np.vstack([numbers, unknown]).T]
 
 
 def _named_parts(column: Column) -> tuple[list[str], Float64[np.ndarray, "name part"]]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding
 from mlplab.models.embeddings.periodic import TURN, PeriodicFeatures, PeriodicProjection
 from mlplab.models.embeddings.piecewise_linear import PiecewiseLinear
@@ -22,12 +22,6 @@ END = np.iinfo(np.int64).max
 """The end of an axis of any size."""
 
 
-def _refused(layer: nn.Module) -> UserError:
-    what = "is a layer that cannot be exported: its Python code may compute anything"
-    remedy = "build the network of layers of mlplab.models in a torch.nn.Sequential, or use model=mlp"
-    return UserError(Fault(what, type(layer).__name__, remedy=remedy))
-
-
 @singledispatch
 def apply(layer: nn.Module, x: Value) -> Value:
     """A layer's output.
@@ -35,7 +29,8 @@ def apply(layer: nn.Module, x: Value) -> Value:
     Raises:
         UserError: if it is of an unknown class.
     """
-    raise _refused(layer)
+    what = "is a layer that cannot be exported: its Python code may compute anything"
+    raise refusal(what, type(layer).__name__, "use layers of mlplab.models in a torch.nn.Sequential")
 
 
 @apply.register
@@ -107,28 +102,24 @@ def _(layer: ParametricActivation, x: Value) -> Value:
 
 @apply.register
 def _(layer: PeriodicFeatures, x: Value) -> Value:
-    cosines = _cosines(_by_column(x, layer.numbers), layer.weight, layer.bias)
-    return x.graph.concat(
-        [x, _by_row(cosines * layer.scale, len(layer.weight), layer.numbers * layer.width)], 3
-    )
+    cosines = _cosines(_by_column(x, layer.numbers), layer.weight, layer.bias) * layer.scale
+    return x.graph.concat([x, _by_row(cosines, len(layer.weight), layer.numbers * layer.width)], 3)
 
 
 @apply.register
 def _(layer: ColumnwiseEmbedding, x: Value) -> Value:
     weight, width = torch.unflatten(layer.weight, 1, (layer.numbers, -1)), layer.numbers * layer.width
     embedded = _encoded(layer, _by_column(x, layer.numbers)) @ weight + layer.bias.unsqueeze(2)
-    others = x.part(layer.kept, END, 3)
-    return x.graph.concat([_by_row(embedded, len(weight), width), others], 3)
+    return x.graph.concat([_by_row(embedded, len(weight), width), x.part(layer.kept, END, 3)], 3)
 
 
 def _encoded(layer: ColumnwiseEmbedding, column: Value) -> Value:
     """The features of columns: `[member, number, row, feature]`, given `[member, number, row, 1]`."""
     if isinstance(layer, PeriodicProjection):
         return _cosines(column, layer.frequency, layer.phase)
-    if isinstance(layer, PiecewiseLinear):
-        slope, intercept, lower, upper = layer.terms()
-        return (column * slope + intercept).clamp(lower, upper)
-    raise _refused(layer)
+    assert isinstance(layer, PiecewiseLinear)
+    slope, intercept, lower, upper = layer.terms()
+    return (column * slope + intercept).clamp(lower, upper)
 
 
 def _cosines(column: Value, frequency: Tensor, phase: Tensor) -> Value:

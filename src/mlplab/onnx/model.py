@@ -9,7 +9,7 @@ from mlplab.conformal.intervals import Levels
 from mlplab.onnx.graph import Graph, Value
 from mlplab.onnx.inputs import features_of
 from mlplab.onnx.layers import apply
-from mlplab.onnx.outputs import predictions, write_outputs
+from mlplab.onnx.outputs import predictions, write_classes, write_numbers
 from mlplab.onnx.preprocessing import preprocess
 from mlplab.runs.trained.ensemble import Ensemble
 
@@ -32,6 +32,7 @@ def onnx_model(ensemble: Ensemble, levels: Levels = ()) -> onnx.ModelProto:
         predicted = predictions(apply(network.body, columns.unsqueeze(1)), linear, network)
         weights, left = np.split(left, [len(network.preprocessing.impute_value)])
         parts.append(predicted.squeeze(0) if networks == 1 else (predicted * weights).sum(0))
-    write_outputs(graph, ensemble, sum(parts[1:], parts[0]), levels)
+    write = write_classes if ensemble.schema.classes else write_numbers
+    write(graph, ensemble, sum(parts[1:], parts[0]), levels)
     names = {"targets": ensemble.schema.targets, "classes": ensemble.schema.classes}
     return graph.model({key: json.dumps(values) for key, values in names.items() if values})

@@ -53,29 +53,18 @@ def predictions(z: Value, linear: Value | None, network: Network) -> Value:
 
 
 def weighted_sum(parts: Iterable[Value], weights: Float64[np.ndarray, " part"]) -> Value:
-    """The sum of parts with these weights; a single part itself."""
-    [first, *others] = [
-        part if weight == 1 else part * weight for part, weight in zip(parts, weights.tolist(), strict=True)
-    ]
+    """The sum of parts with these weights."""
+    [first, *others] = [part * weight for part, weight in zip(parts, weights.tolist(), strict=True)]
     return sum(others, first)
 
 
-def write_outputs(graph: Graph, ensemble: Ensemble, mean: Value, levels: Levels) -> None:
-    """Names the outputs.
-
-    They are the columns that `mlplab predict` adds, but probabilities and sets have a column for each class.
+def write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) -> None:
+    """Names the outputs: the columns that `mlplab predict` adds, but all probabilities in one, and each set.
 
     Args:
-        mean: the mean prediction of all networks, `[row, output]`.
-        levels: of intervals, or of prediction sets of classes.
+        mean: the mean prediction of all networks, `[row, class]`.
+        sets: the levels of prediction sets.
     """
-    if ensemble.schema.classes:
-        _write_classes(graph, ensemble, mean, levels)
-    else:
-        _write_numbers(graph, ensemble, mean, levels)
-
-
-def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) -> None:
     schema, classes = ensemble.schema, len(ensemble.schema.classes)
     if classes == 2:
         number = (_column(mean, 1) >= ensemble.threshold).cast(np.int64)
@@ -93,7 +82,13 @@ def _write_classes(graph: Graph, ensemble: Ensemble, mean: Value, sets: Levels) 
         graph.output(name, mean >= lowest, meaning, columns=classes)
 
 
-def _write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Levels) -> None:
+def write_numbers(graph: Graph, ensemble: Ensemble, mean: Value, intervals: Levels) -> None:
+    """Names the outputs: the columns that `mlplab predict` adds.
+
+    Args:
+        mean: the mean prediction of all networks, `[row, output]`.
+        intervals: their levels.
+    """
     schema, levels = ensemble.schema, ensemble.quantiles
     targets = len(schema.targets)
     points = [_column(mean, place) for place in range(len(levels) or targets)]
@@ -132,7 +127,7 @@ def _quantile(residuals: Residuals, predicted: Value, share: float) -> Value:
 
 
 def _ascending(values: Value, count: int, axis: int) -> Value:
-    return values.op("TopK", np.array([count]), axis=axis, largest=0, results=2)
+    return values.op("TopK", np.array([count]), axis=axis, largest=0)
 
 
 def _column(values: Value, place: int) -> Value:

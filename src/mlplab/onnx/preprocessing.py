@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Callable, Sequence
-from functools import singledispatch
+from functools import reduce, singledispatch
 from itertools import count
 
 import numpy as np
@@ -143,7 +143,5 @@ def _normal_quantile(x: Value, limit: float) -> Value:
 
 def _polynomial(coefficients: Sequence[float], x: Value) -> Value:
     """By Horner's rule; the coefficient of the highest power comes first."""
-    value = x * coefficients[0] + coefficients[1]
-    for coefficient in coefficients[2:]:
-        value = value * x + coefficient
-    return value
+    first, second, *others = coefficients
+    return reduce(lambda value, coefficient: value * x + coefficient, others, x * first + second)

@@ -83,7 +83,7 @@ def test_a_split_that_has_changed_is_refused(
         command(*sweep[:-1], "name=stopped"),
     ):
         assert ended.status == 2, ended
-        assert f"t.csv: {parts}: the file or column that splits them" in ended.err
+        assert f"t.csv: {parts}: what splits them" in ended.err
     assert status_of(Path("outputs/stopped run")) == "running"
 
 

@@ -36,7 +36,7 @@ def test_noise_and_further_features() -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("friedman1", r"friedman1 uses 5 inputs \(found 4"), ("demand", "fixed set of inputs.*found 4")],
+    [("friedman1", r"friedman1 uses 5 inputs \(found 4"), ("demand", "fixed set of inputs")],
 )
 def test_features_that_do_not_fit_are_refused(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

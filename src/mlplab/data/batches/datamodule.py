@@ -59,9 +59,8 @@ class TableDataModule(LightningDataModule):
         row_weight = None if table.weight is None else torch.from_numpy(table.weight)[:, None]
         self.x, self.y, self.row_weight = torch.from_numpy(table.x), torch.from_numpy(table.y), row_weight
         self.seeds, self.block, self.fill = list(seeds), block, fill
-        self.train, self.val, self.test = (
-            [torch.from_numpy(split.parts()[part]) for split in splits] for part in PARTS
-        )
+        parts = [split.parts() for split in splits]
+        self.train, self.val, self.test = ([torch.from_numpy(of[part]) for of in parts] for part in PARTS)
         self.mean_weight = None
         if row_weight is not None:
             self.mean_weight = torch.stack([row_weight[rows].double().mean() for rows in self.train])
@@ -122,14 +121,13 @@ class TableDataModule(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Training rows, in each member's own order; the last batch is filled up with rows of weight 0."""
-        multiple = self.batch_size if self.fill else 1
         return Loader(
             self.x,
             self.y,
             self.train,
             self.batch_size,
             self.seeds,
-            multiple,
+            self.batch_size if self.fill else 1,
             row_weight=self.row_weight,
             mean_weight=self.mean_weight,
             block=self.block,

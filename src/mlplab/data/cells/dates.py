@@ -50,18 +50,15 @@ _CODES = {
 }
 
 
-def _pattern(date_format: str, end: str) -> str:
+def _pattern(date_format: str) -> str:
     pattern = re.sub(r" %p|%.|\.", lambda code: _CODES.get(code[0], r"\d{1,2}"), date_format)
-    return f"^{pattern}{end}"
+    return f"^{pattern}" + (r"(?:\b|T)" if date_format in DATE_FORMATS else "$")
 
 
-REPEATING_FORMATS = NAME_FORMATS | {name: _pattern(name, "$") for name in CLOCK_FORMATS}
+REPEATING_FORMATS = NAME_FORMATS | {name: _pattern(name) for name in CLOCK_FORMATS}
 """Formats of places in a year, a week or a day, in no certain one, and patterns of matching text."""
 
-FULL_FORMATS = {
-    **{name: _pattern(name, r"(?:\b|T)") for name in DATE_FORMATS},
-    **{name: _pattern(name, "$") for name in PERIOD_FORMATS},
-}
+FULL_FORMATS = {name: _pattern(name) for name in (*DATE_FORMATS, *PERIOD_FORMATS)}
 """All others, and patterns of matching text."""
 
 ANY_FORMAT = "|".join(f"({pattern})" for pattern in (FULL_FORMATS | REPEATING_FORMATS).values())

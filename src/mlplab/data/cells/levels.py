@@ -6,14 +6,10 @@ from functools import cache
 from math import inf
 from pathlib import Path
 
-LABEL = re.compile(
-    "(age|day|degree|grade|level|month|phase|quintile|rank|round|stage|tier|week|year)s?[^a-z]"
-)
+LABEL = "(age|day|degree|grade|level|month|phase|quintile|rank|round|stage|tier|week|year)s?[^a-z]"
 """A word before a number that counts or ranks. The numbers of plots and sites have no order."""
 
-NUMBER = re.compile(
-    r"((?:(?:^|(?<=[<>=≤≥])|(?<=to ))-)?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+|inf\b)(?:\.\d+)?)(?:st|nd|rd|th)?"
-)
+NUMBER = r"((?:(?:^|(?<=[<>=≤≥])|(?<=to ))-)?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+|inf\b)(?:\.\d+)?)(?:st|nd|rd|th)?"
 
 BELOW = r"[<≤]|\b(?:under|below|lt|less|fewer|younger|up to|at most|(?:no|not) more)\b"
 
@@ -72,11 +68,11 @@ def _bounds(texts: Collection[str]) -> list[tuple[float, float]]:
     for text in texts:
         text = re.sub(r"^[(\[](.*),(.*)[)\]]$", r"\1 to \2", text.lower())  # as pandas and R cut numbers
         text = re.sub("^(none|never|zero)$", "0", text)
-        numbers = [float(number.replace(",", "")) for number in NUMBER.findall(text)]
-        rest = NUMBER.sub(" ", text)
+        numbers = [float(number.replace(",", "")) for number in re.findall(NUMBER, text)]
+        rest = re.sub(NUMBER, " ", text)
         if len(numbers) == 1:
             is_below, is_above = (re.search(signs, rest) is not None for signs in (BELOW, ABOVE))
-            if not (is_below or is_above or LABEL.match(text)) and not re.match(r"[-\d$€£]", text):
+            if not (is_below or is_above or re.match(LABEL, text)) and not re.match(r"[-\d$€£]", text):
                 return []
             numbers = [-inf if is_below else numbers[0], inf if is_above and not is_below else numbers[0]]
         if len(numbers) != 2:

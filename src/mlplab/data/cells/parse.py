@@ -81,6 +81,11 @@ def parse_str(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
     return by_distinct(parse, cells)
 
 
+def codes_of(text: pl.Series, na_values: Collection[str], dtype: DataType) -> pl.Series:
+    """The codes of text as Float64, by a type of categories that has them; null if missing or unknown."""
+    return parse_str(text, na_values).cast(dtype, strict=False).to_physical().cast(pl.Float64)
+
+
 def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False) -> pl.Series:
     """Parses cells as Float64; text may contain infinite numbers."""
 
@@ -94,9 +99,7 @@ def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: 
     values = values.set(values.is_in(na_numbers), None) if na_numbers else values
     if is_number or (values.null_count() == cells.null_count() and not has_nan(values)):
         return values
-    return parse_rest(
-        values.fill_nan(None), cells, lambda rest: parse(strip(rest.cast(pl.String), na_values))
-    )
+    return parse_rest(values.fill_nan(None), cells, lambda raw: parse(strip(raw.cast(pl.String), na_values)))
 
 
 def plain_floats(text: pl.Series) -> pl.Series | None:

@@ -12,7 +12,7 @@ from mlplab.data.cells.number_formats import FORMATTED, are_durations, number_fo
 from mlplab.data.cells.parse import BOOLEANS, DataType, Kind
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
-from mlplab.errors import Fault, UserError, shortened
+from mlplab.errors import Fault, UserError, refusal, shortened
 
 InferredKind = Literal[Kind, "identifier", "text", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first five kinds are inputs."""
@@ -41,8 +41,7 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind | None, 
             pl.Series([datetime.now(UTC)]).dt.strftime(codes)  # parsing ignores unknown codes
         except pl.exceptions.PolarsError as error:
             what = f"is not a date format: {str(error).partition(chr(10))[0]}"
-            remedy = "use the codes of strptime, such as %Y-%m-%d %H:%M:%S"
-            raise UserError(Fault(what, typed(name, declared), remedy=remedy)) from error
+            raise refusal(what, typed(name, declared), "use codes of strptime, as in %Y-%m-%d") from error
         return "date", declared
     match declared:
         case "numeric" | "boolean" | "categorical":

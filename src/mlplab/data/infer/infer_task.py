@@ -36,9 +36,7 @@ MIN_ROWS_PER_CODE = 2
 NAMES = Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split()
 """Words for what whole numbers may stand for."""
 
-NAMED = re.compile(
-    rf"({'|'.join(NAMES)})|.*(category|class|classification|cluster|code|group|region|species|status|type)"
-)
+NAMED = rf"{'|'.join(NAMES)}|.*(category|class|classification|cluster|code|group|region|species|status|type)"
 """Last words of names for what numbers stand for: `region`, `statecode`. What is counted has a plural
 (`sites`), and what is measured another last word (`group_size`)."""
 
@@ -87,8 +85,7 @@ def class_fault(classes: Classes, column: InferredColumn, reader: TableReader) -
         return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
     if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * column.filled):
         what = f"has {count:,} different values in {column.filled:,} rows, too many to be classes"
-        remedy = "it looks like an identifier: choose a different data.target"
-        remedy = "if it is a number: task=regression" if classes.kind == "number" else remedy
+        remedy = "if it is a number: task=regression" if classes.kind == "number" else "choose another target"
         return Fault(what, where, examples, remedy=remedy)
     if spec.task == "binary" and count > 2:
         return Fault("task=binary needs two classes", where, found, remedy="use task=multiclass")
@@ -101,8 +98,7 @@ def class_fault(classes: Classes, column: InferredColumn, reader: TableReader) -
 
 def constant_fault(value: str, where: str) -> Fault:
     """A target with a single value."""
-    remedy = "choose a different data.target, or give the table more rows"
-    return Fault(f"all values are {value}", where, remedy=remedy)
+    return Fault(f"all values are {value}", where, remedy="choose a different data.target, or give more rows")
 
 
 def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
@@ -135,4 +131,4 @@ def stands_for_names(name: str) -> bool:
     words = [word.lower() for word in WORD.findall(name)]
     while words and NUMBERING.fullmatch(words[-1]):
         words.pop()
-    return bool(words) and NAMED.fullmatch(words[-1]) is not None
+    return bool(words) and re.fullmatch(NAMED, words[-1]) is not None

@@ -11,7 +11,16 @@ from jaxtyping import Float
 
 from mlplab.data.cells.dates import parts_of
 from mlplab.data.cells.number_formats import count_unsigned
-from mlplab.data.cells.parse import INT64_LIMIT, NO_ROWS, Kind, bad_cells, by_distinct, has_nan, parse_str
+from mlplab.data.cells.parse import (
+    INT64_LIMIT,
+    NO_ROWS,
+    Kind,
+    bad_cells,
+    by_distinct,
+    codes_of,
+    has_nan,
+    parse_str,
+)
 from mlplab.data.infer.infer_kind import InferredKind, infer_kind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.schema import ClassKind, Column
@@ -156,12 +165,7 @@ class InferredColumn:
         """
         bad, definition = NO_ROWS, self.definition
         if self.codes is not None:
-            dtype = self.codes.dtype
-
-            def codes_of(text: pl.Series) -> pl.Series:
-                return parse_str(text, na_values).cast(dtype).to_physical().cast(pl.Float64)
-
-            features = [by_distinct(codes_of, cells)]
+            features = [by_distinct(partial(codes_of, na_values=na_values, dtype=self.codes.dtype), cells)]
         else:
             values = definition.parse(cells, na_values, decimal_comma=decimal_comma)
             bad = bad_cells(cells, values, na_values, definition.kind)

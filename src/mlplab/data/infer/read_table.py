@@ -14,7 +14,7 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import titled
 from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import UserError, listed, refusal
 
 MAX_WARNINGS = 10
 """Largest number of columns that get their own warning."""
@@ -45,16 +45,15 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     where, spec = reader.source.where, reader.spec
     if reader.rows == 0:
         reader.source.check_lines()  # a quote may be open since the header
-        raise UserError(Fault("has a header but no rows", where, remedy="give it rows of data"))
+        raise refusal("has a header but no rows", where, "give it rows of data")
     if faults := [fault for column in columns for fault in column.faults]:
         raise UserError(*faults)
     left_out = {column.name: column.left_out for column in columns if column.left_out}
     inputs = [column for column in columns if column.is_input]
     if not inputs:
         reasons = "; ".join(f"{titled(name)}: {why}" for name, why in left_out.items())
-        remedy = "add an input, or declare the kind of a column, as in data.columns.NAME=categorical"
         what = f"has no column that can be an input ({reasons or 'there is no other'})"
-        raise UserError(Fault(what, where, remedy=remedy))
+        raise refusal(what, where, "add an input, or declare a kind, as in data.columns.NAME=categorical")
     for column in columns:
         if column.texts is not None and (column.is_input or column.role == "group"):
             _recode(reader.values(column), column, column.texts)

@@ -11,6 +11,7 @@ import polars as pl
 from jaxtyping import Float, Float64
 
 from mlplab.config.data import is_number_format
+from mlplab.console import counted_lines
 from mlplab.data.cells.dates import is_datetime
 from mlplab.data.cells.parse import Kind, cells_of, parse_str, plain_floats
 from mlplab.data.infer.correct_column import correct_column
@@ -19,7 +20,7 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import Role, TableSpec, key_of, titled, typed
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Column
-from mlplab.data.table import BLOCK, to_matrix
+from mlplab.data.table import BLOCK, FloatType, to_matrix
 from mlplab.errors import Fault, UserError
 
 SAMPLE_ROWS = 4096
@@ -28,14 +29,12 @@ SAMPLE_ROWS = 4096
 UNREADABLE = (pl.Binary, pl.Duration, pl.Object)
 """Types that no kind of column has, besides nested ones."""
 
-Allocate = Callable[[tuple[int, int], type[np.floating]], np.ndarray]
+Allocate = Callable[[tuple[int, int], FloatType], np.ndarray]
 """Allocates a matrix, by its rows and columns, and the type of its numbers."""
 
 
 class TableReader:
     """All rows of a source as numbers, and what was inferred about its columns.
-
-    `progress` is called with the number of rows read so far.
 
     Attributes:
         sample: the first rows, unparsed.
@@ -52,15 +51,9 @@ class TableReader:
     others: Float64[np.ndarray, "row other"]
 
     def __init__(
-        self,
-        source: Source,
-        spec: TableSpec,
-        dtype: type[np.floating] = np.float32,
-        allocate: Allocate = np.empty,
-        progress: Callable[[int], None] = lambda rows: None,
+        self, source: Source, spec: TableSpec, dtype: FloatType = np.float32, allocate: Allocate = np.empty
     ) -> None:
-        self.source, self.spec, self.dtype = source, spec, dtype
-        self._allocate, self._progress = allocate, progress
+        self.source, self.spec, self.dtype, self._allocate = source, spec, dtype, allocate
         self.rows = 0
         if faults := [*spec.faults(source)]:
             raise UserError(*faults)
@@ -71,27 +64,25 @@ class TableReader:
         self.columns = self._first_columns()
 
     def read(self) -> "TableReader":
-        """Reads all rows. Bad cells are counted, and read as missing.
+        """Reads all rows. Bad cells are counted, and read as missing. Logs how many rows have been read.
 
         Raises:
             UserError: with all faults of the text.
         """
         floats = self._float_columns()
-        while True:
-            try:
-                self._read_once(floats)
-            except pl.exceptions.PolarsError:
-                floats = set()
-                continue
-            texts = [column.texts for column in self.columns if column.texts is not None]
-            if any(text.str.contains("\0", literal=True).any() for text in texts):
-                self.source.check_lines()
-            if floats and any(column.bad or column.may_lose_digits for column in self.columns):
-                floats = set()  # to read the cells as they are
-            elif corrected := {column.name for column in self.columns if self._is_corrected(column)}:
-                floats -= corrected
-            else:
-                return self
+        with counted_lines(f"reading {self.source.where} and inferring its columns", "rows") as count:
+            while True:
+                try:
+                    self._read_once(floats, count)
+                except pl.exceptions.PolarsError:
+                    floats = set()
+                    continue
+                if floats and any(column.bad or column.may_lose_digits for column in self.columns):
+                    floats = set()  # to read the cells as they are
+                elif corrected := {column.name for column in self.columns if self._is_corrected(column)}:
+                    floats -= corrected
+                else:
+                    return self
 
     def values(self, column: InferredColumn) -> Float[np.ndarray, " row"]:
         """The first feature of a column."""
@@ -198,7 +189,7 @@ class TableReader:
         names = {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
         return {name for name in names if plain_floats(cells_of(self.sample, name)) is not None}
 
-    def _read_once(self, floats: Collection[str]) -> None:
+    def _read_once(self, floats: Collection[str], count: Callable[[int], None]) -> None:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
@@ -210,7 +201,7 @@ class TableReader:
                 features = [each for column in columns for each in self._read_cells(column, frame, start)]
                 if features:
                     matrix[start : self.rows] = to_matrix(features, matrix.dtype.type)
-            self._progress(self.rows)
+            count(self.rows)
         self.features, self.others = self.features[: self.rows], self.others[: self.rows]
 
 

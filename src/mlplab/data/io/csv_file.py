@@ -4,7 +4,6 @@ import csv
 import os
 from array import array
 from collections.abc import Collection, Generator, Iterator
-from contextlib import closing
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -107,17 +106,15 @@ class CsvFile(Scan):
         wrong = (record for record in self.records() if record[1] not in (0, width))
         if first := next(wrong, None):
             (line, fields), more = first, sum(1 for _ in wrong)
-            columns = "header" if self.dialect.header and not self.dialect.short_header else "table"
+            columns = "header" if self.dialect.header else "table"
             what = f"the line has {plural(fields, 'field')}, but the {columns} has {width}"
             what += f"; {plural(more + 1, 'such line')}" if more else ""
-            remedy = "give every line as many fields as there are columns"
-            remedy += "; quote text that contains the delimiter"
+            remedy = "give each line as many fields as columns; quote text that contains the delimiter"
             raise UserError(Fault(what, f"{self.where}, line {line}", remedy=remedy))
 
     def location(self, row: int, column: str) -> str:
         """How messages refer to a cell, with its line in the file."""
         if row >= len(self._lines):  # at least twice as many, so that the file is read few times
             rows = max(row + 1, 2 * len(self._lines))
-            with closing(self.records()) as records:
-                self._lines = array("Q", islice((line for line, fields in records if fields), rows))
+            self._lines = array("Q", islice((line for line, fields in self.records() if fields), rows))
         return f"{self.where}, {column}, line {self._lines[row]}, data row {row + 1}"

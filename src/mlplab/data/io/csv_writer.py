@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Literal
 
 import polars as pl
+from typing_extensions import Buffer
 
 from mlplab.data.cells.parse import cells_of, is_text
 
@@ -21,23 +22,19 @@ FrameAndNumbers = tuple[pl.DataFrame, Collection[str]]
 
 
 def write_csv(
-    frames: Iterable[FrameAndNumbers],
-    write: Callable[[bytes | memoryview], object],
-    *,
-    escape_formulas: bool = False,
+    frames: Iterable[FrameAndNumbers], write: Callable[[Buffer], object], *, escape_formulas: bool = False
 ) -> None:
     """Writes frames with the same columns, below a header."""
     for number, (frame, plain) in enumerate(frames):
-        if number == 0:
-            names = _escape(pl.Series(frame.columns)) if escape_formulas else frame.columns
-            header = frame.clear().rename(dict(zip(frame.columns, names, strict=True)))
-            write(header.write_csv().encode())
+        names = _escape(pl.Series(frame.columns)) if escape_formulas else frame.columns
+        header = dict(zip(frame.columns, names, strict=True))
         texts = [name for name, dtype in frame.schema.items() if is_text(dtype) and name not in plain]
         escaped = [_escape(cells_of(frame, name)).alias(name) for name in texts if escape_formulas]
         # Through memory: polars gives no reason when it cannot write to a file.
         content = BytesIO()
-        quotes: Literal["necessary", "never"] = "necessary" if texts else "never"
-        frame.with_columns(escaped).write_csv(content, include_header=False, quote_style=quotes)
+        quotes: Literal["necessary", "never"] = "necessary" if texts or number == 0 else "never"
+        escaped_frame = frame.with_columns(escaped).rename(header)
+        escaped_frame.write_csv(content, include_header=number == 0, quote_style=quotes)
         write(content.getbuffer())
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO
 
 import zstandard
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 
 BLOCK_BYTES = 2**20
 
@@ -70,11 +70,10 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
             yield path
             return
         line_end = b"\n" if has_old_line_ends else b"\r"
-        with TemporaryDirectory(prefix="mlplab-") as folder:
-            copy = Path(folder) / "table.csv"
-            with copy.open("wb") as plain:
-                plain.writelines(chunk.replace(b"\r", line_end) for chunk in chain([first], text))
-            yield copy
+        with NamedTemporaryFile(prefix="mlplab-") as copy:
+            copy.writelines(chunk.replace(b"\r", line_end) for chunk in chain([first], text))
+            copy.flush()
+            yield Path(copy.name)
 
 
 def check_utf8(path: Path, where: str) -> None:
@@ -93,8 +92,8 @@ def _python_name(encoding: str, where: str) -> str:
         "".encode(encoding)  # raises also for codecs that do not encode text, such as base64
         return codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
     except (LookupError, ValueError):
-        what, remedy = f"there is no text encoding '{encoding}'", "data.encoding=cp1252, for example"
-        raise UserError(Fault(what, where, expected="one that Python knows", remedy=remedy)) from None
+        what = f"there is no text encoding '{encoding}' in Python"
+        raise refusal(what, where, "data.encoding=cp1252, for example") from None
 
 
 def _check_format(head: bytes, suffix: str, where: str) -> None:
@@ -103,7 +102,7 @@ def _check_format(head: bytes, suffix: str, where: str) -> None:
     formats = (format_ for magic, format_ in FORMATS.items() if head.startswith(magic))
     what, accepted, remedy = next(formats, text)
     if accepted != suffix:
-        raise UserError(Fault(f"is {what}", where, remedy=remedy))
+        raise refusal(f"is {what}", where, remedy)
 
 
 def _decompressed(file: BinaryIO, suffix: str, where: str) -> Iterator[bytes]:
@@ -119,14 +118,13 @@ def _decompressed(file: BinaryIO, suffix: str, where: str) -> Iterator[bytes]:
                 expanded += len(text)
                 if expanded > limit:
                     what = f"expands from {size:,} bytes to more than {limit // 2**20:,} MiB"
-                    raise UserError(Fault(what, where, remedy="decompress it yourself if you trust it"))
+                    raise refusal(what, where, "decompress it yourself if you trust it")
                 if text:
                     yield text
         if not decoder.eof:
             raise EOFError("it is truncated")
     except (zlib.error, zstandard.ZstdError, EOFError) as error:
-        remedy = "copy it again from its origin"
-        raise UserError(Fault(f"the archive is damaged ({error})", where, remedy=remedy)) from error
+        raise refusal(f"the archive is damaged ({error})", where, "copy it again from its origin") from error
 
 
 def _as_utf8(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[bytes]:
@@ -147,11 +145,10 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[byt
             if encoding == "utf-8":
                 other = "utf-16-le" if b"\0" in chunk else "cp1252 if it is Western European"
                 remedy = f"data.encoding={other}, or save the file as UTF-8"
-            raise UserError(Fault(what, f"{where}, line {line}", remedy=remedy)) from error
+            raise refusal(what, f"{where}, line {line}", remedy) from error
         before, nul, _ = text.partition(b"\0")
         line += before.count(b"\n")
         if nul:
             or_utf16 = "; if it is UTF-16: data.encoding=utf-16-le" if encoding == "utf-8" else ""
-            remedy = f"save the table as text (CSV){or_utf16}"
-            raise UserError(Fault("has a NUL byte", f"{where}, line {line}", remedy=remedy))
+            raise refusal("has a NUL byte", f"{where}, line {line}", f"save the table as CSV{or_utf16}")
         yield text

@@ -12,10 +12,11 @@ from mlplab.data.io.csv_file import CsvFile
 from mlplab.data.io.decompression import DECODERS, plain_text
 from mlplab.data.io.source import Scan, Source, first_line
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
+TABLES = (*PARQUET, *CSV, *(f"{suffix}{packed}" for suffix in CSV for packed in DECODERS))
 
 MAX_PARQUET_BYTES = 2**30
 """Bytes to which any Parquet file may expand."""
@@ -61,18 +62,17 @@ def _parquet_scan(where: str, path: Path) -> Scan:
         expanded, size = 8 * len(scan.schema) * scan.height, path.stat().st_size
     except (pl.exceptions.PolarsError, OSError) as error:
         what = f"cannot be read as Parquet: {first_line(error)}"
-        remedy = "copy it again from its origin; if it is CSV, rename it to end in .csv"
-        raise UserError(Fault(what, where, remedy=remedy)) from error
+        raise refusal(what, where, "copy it again; if it is CSV, let it end in .csv") from error
     if expanded > max(MAX_PARQUET_BYTES, MAX_PARQUET_RATIO * size):
         what = f"expands from {size:,} bytes to about {expanded / 2**30:,.0f} GiB"
-        raise UserError(Fault(what, where, remedy="split it into several files, or save it as CSV"))
+        raise refusal(what, where, "split it into several files, or save it as CSV")
     return scan
 
 
 def _files(path: Path) -> list[Path]:
     """Finds the files that a path names, sorted by name."""
     if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if _suffix(file) in (*CSV, *PARQUET)]
+        files = [file for file in sorted(path.iterdir()) if file.name.lower().endswith(TABLES)]
         what, remedy = "is a folder without CSV or Parquet files", "give a file, or a folder with such files"
     elif path.exists():
         files = [path] if path.is_file() else []
@@ -85,10 +85,5 @@ def _files(path: Path) -> list[Path]:
         remedy = did_you_mean(near, otherwise=f"relative paths start at {Path.cwd()}")
         what = "no such file"
     if not files:
-        raise UserError(Fault(what, str(path), remedy=remedy))
+        raise refusal(what, path, remedy)
     return files
-
-
-def _suffix(path: Path) -> str:
-    """The suffix of a file's name, without that of compression."""
-    return Path(path.stem if path.suffix.lower() in DECODERS else path.name).suffix.lower()

@@ -67,10 +67,9 @@ class Source:
     def __init__(self, where: str, scans: Sequence[Scan], paths: Sequence[Path] = ()) -> None:
         self.where, self.paths, self._scans = where, paths, scans
         for scan in scans[1:]:
-            expected, found = [*scans[0].schema], [*scan.schema]
-            if found != expected:
-                more = listed(repr(name) for name in found if name not in expected)
-                lacks = listed(repr(name) for name in expected if name not in found)
+            if [*scan.schema] != [*scans[0].schema]:
+                more = listed(repr(name) for name in scan.schema if name not in scans[0].schema)
+                lacks = listed(repr(name) for name in scans[0].schema if name not in scan.schema)
                 what = f"has different columns than {scans[0].where}, or has them in a different order"
                 raise UserError(Fault(what, scan.where, more, lacks, "give all files the same columns"))
         self.dialect = scans[0].dialect
@@ -106,7 +105,7 @@ class Source:
         last, start, checked = list(self.schema)[-1], 0, False
         names = dict.fromkeys([*(self.schema if columns is None else columns), last])
         all_rows = pl.concat([scan.with_floats(floats) for scan in self._scans], how="vertical_relaxed")
-        chosen = (all_rows if floats else self.rows).select(map(named, names))
+        chosen = all_rows.select(map(named, names))
         try:
             for scanned in chosen.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
                 frame = scanned

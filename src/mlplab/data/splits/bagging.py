@@ -5,7 +5,6 @@ from itertools import islice
 from math import ceil
 
 import numpy as np
-from jaxtyping import Bool
 from numpy.random import Generator
 
 from mlplab.data.splits.partition import (
@@ -15,7 +14,7 @@ from mlplab.data.splits.partition import (
     random_parts,
     time_parts,
 )
-from mlplab.data.splits.split import NO_KEYS, Rows, Split, SplitKeys, Times
+from mlplab.data.splits.split import NO_KEYS, Flags, Rows, Split, SplitKeys, Times
 
 MIN_FOLDS, MAX_FOLDS = 5, 10
 """With fewer folds, members would train on too few rows; with more, choose their epoch by too few."""
@@ -30,12 +29,7 @@ def folds_of(members: int) -> int:
 
 
 def bagged_splits(
-    split: Split,
-    members: int,
-    counts: Bool[np.ndarray, " row"],
-    keys: SplitKeys = NO_KEYS,
-    *,
-    seed: Sequence[int],
+    split: Split, members: int, counts: Flags, keys: SplitKeys = NO_KEYS, *, seed: Sequence[int]
 ) -> list[Split]:
     """The split of each member: its val is a part of train and val, its test the test set of `split`.
 
@@ -77,7 +71,7 @@ def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> lis
     return random_parts(rows, [size] * folds + [left_over] * bool(left_over), generator, classes)[:folds]
 
 
-def _periods(split: Split, times: Times, counts: Bool[np.ndarray, " row"], folds: int) -> list[Split]:
+def _periods(split: Split, times: Times, counts: Flags, folds: int) -> list[Split]:
     """A split for each of the periods of val, or of as many as val has times."""
     val = split.val[counts[split.val]]
     count = min(folds, len(np.unique(times[val])))

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 PARTS = ("train", "val", "test")
 
@@ -16,6 +16,9 @@ NO_ROWS: Rows = np.empty(0, np.int64)
 
 Codes = Int64[np.ndarray, " row"]
 """Class or group of each row of a table, counted from 0; negative if missing."""
+
+Flags = Bool[np.ndarray, " row"]
+"""Whether something is true of each row of a table."""
 
 Times = Float64[np.ndarray, " row"]
 """Time of each row of a table, in any unit; NaN if missing."""
@@ -35,9 +38,7 @@ class Split:
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the row numbers of each set."""
-        return {
-            name: sha256(rows.astype("<i8").tobytes()).hexdigest()[:16] for name, rows in self.parts().items()
-        }
+        return {name: sha256(rows.astype("<i8").data).hexdigest()[:16] for name, rows in self.parts().items()}
 
 
 class SplitKeys(NamedTuple):

@@ -19,7 +19,7 @@ from mlplab.data.splits.partition import (
     time_parts,
 )
 from mlplab.data.splits.split import NO_KEYS, NO_ROWS, PARTS, Codes, Rows, Split, SplitKeys, Times
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 
 LEAST_OF_TWO_FOLDS = 5
 """Fewest rows of a class with two folds: if one fold has three, train and val get one each of the others."""
@@ -34,8 +34,7 @@ def random_split(rows: Rows, keys: SplitKeys = NO_KEYS, *, val: float, test: flo
     Raises:
         UserError: if a set is empty.
     """
-    shares = [val, test] if test else [val]
-    sizes = [round(share * len(rows)) for share in shares]
+    sizes = [round(share * len(rows)) for share in ([val, test] if test else [val])]
     classes = pool_rare(keys.classes, rows, len(sizes) + 1)
     sizes.append(len(rows) - sum(sizes))
     val_rows, *test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
@@ -117,16 +116,13 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(Fault("is not a file", str(path), remedy="check data.split.path"))
+        raise refusal("is not a file", path, "check data.split.path")
     words = np.array(path.read_text(encoding="utf-8", errors="replace").split())
-    for number, word in enumerate(words, 1):
-        if word not in PARTS:
-            where = f"{path}, word {number}"
-            raise UserError(Fault("unknown word", where, f"'{word}'", expected=" or ".join(PARTS)))
+    if unknown := sorted({*words.tolist()} - {*PARTS}):
+        raise UserError(Fault("unknown word", str(path), f"'{unknown[0]}'", expected=" or ".join(PARTS)))
     if len(words) != total:
         what = f"has {plural(len(words), 'word')}, but the table has {plural(total, 'row')}"
-        remedy = "write train, val or test for each row of the table, in the same order"
-        raise UserError(Fault(what, str(path), expected="one word per data row", remedy=remedy))
+        raise refusal(what, path, "write train, val or test for each row of the table, in the same order")
     train_rows, val_rows, test_rows = (rows[words[rows] == part] for part in PARTS)
     if "val" not in words:
         train_rows, val_rows = _train_and_val(train_rows, val, np.random.default_rng(seed), None)

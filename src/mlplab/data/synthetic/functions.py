@@ -12,7 +12,7 @@ from jaxtyping import Float64
 
 from mlplab.data.synthetic.scenarios import SCENARIOS
 from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, refusal
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]
@@ -27,30 +27,15 @@ class Function(NamedTuple):
     high: float
 
 
-def linear(x: X) -> Y:
-    """2x₁ − 3x₂ + 1."""
-    return 2 * x[:, 0] - 3 * x[:, 1] + 1
-
-
-def product(x: X) -> Y:
-    """x₁x₂ + x₁, as in the article."""
-    return x[:, 0] * x[:, 1] + x[:, 0]
-
-
-def sine(x: X) -> Y:
-    """Two periods: sin(2πx₁)."""
-    return np.sin(2 * np.pi * x[:, 0])
-
-
 def friedman1(x: X) -> Y:
     """10 sin(πx₁x₂) + 20(x₃ − ½)² + 10x₄ + 5x₅ (Friedman, Annals of Statistics 19, 1991)."""
     return 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
 
 
 FUNCTIONS = {
-    "linear": Function(linear, 2, -1, 1),
-    "product": Function(product, 2, -1, 1),
-    "sine": Function(sine, 1, -1, 1),
+    "linear": Function(lambda x: 2 * x[:, 0] - 3 * x[:, 1] + 1, 2, -1, 1),
+    "product": Function(lambda x: x[:, 0] * x[:, 1] + x[:, 0], 2, -1, 1),  # as in the article
+    "sine": Function(lambda x: np.sin(2 * np.pi * x[:, 0]), 1, -1, 1),  # two periods
     "friedman1": Function(friedman1, 5, 0, 1),
 }
 
@@ -72,8 +57,7 @@ def draw(function: str, *, rows: int, features: int | None, noise: float, seed: 
     generator = np.random.default_rng(seed)
     if function in SCENARIOS:
         if features is not None:
-            what, remedy = f"{function} has a fixed set of inputs", "use data.features=null"
-            raise UserError(Fault(what, "data.features", f"{features}", remedy=remedy))
+            raise refusal(f"{function} has a fixed set of inputs", "data.features", "use data.features=null")
         return SCENARIOS[function](rows, noise, generator)
     values, inputs, low, high = FUNCTIONS[function]
     width = features or inputs

@@ -4,7 +4,6 @@ To add a scenario, write a function of rows, noise and generator that returns a 
 and add it to `SCENARIOS`.
 """
 
-from collections.abc import Callable
 from itertools import accumulate
 from math import isqrt
 
@@ -102,6 +101,4 @@ def _autoregressive(coefficient: float, innovations: Reals) -> Reals:
     return np.fromiter(errors, np.float64, len(innovations))
 
 
-SCENARIOS: dict[str, Callable[[int, float, Generator], pl.DataFrame]] = {
-    draw.__name__: draw for draw in (demand, ratings, moons, blobs)
-}
+SCENARIOS = {draw.__name__: draw for draw in (demand, ratings, moons, blobs)}
