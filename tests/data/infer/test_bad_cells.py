@@ -18,9 +18,11 @@ ROWS = 100
 NUMBERS = [str(i / 8) for i in range(ROWS)]
 FEW = ["0", "1", "2"]
 
+CATEGORIES = "if its values are categories: data.columns.a=categorical"
 PLAIN = "write plain numbers"
 CORRECT = "correct it, or remove such rows"
 KIND = "or set its kind: data.columns.a=categorical (or drop)"
+DROP = "data.columns.a=drop leaves the column out"
 MISSING = "if it stands for a missing value: 'data.na_values"
 
 
@@ -37,9 +39,9 @@ def refusal(folder: Path, **columns: Sequence[object]) -> list[str]:
 @pytest.mark.parametrize(
     ("cells", "remedies"),
     [
-        ([*FEW, "3+", "?"], [MISSING, PLAIN, KIND]),
-        ([*FEW, "x", *FEW * 50], [MISSING, CORRECT, KIND]),  # once
-        ([*[str(100 + i % 30) for i in range(99)], "136A"], [PLAIN, KIND]),  # many codes
+        ([*FEW, "3+", "?"], [CATEGORIES, MISSING, PLAIN, DROP]),
+        ([*FEW, "x", *FEW * 50], [CATEGORIES, MISSING, CORRECT, DROP]),  # once
+        ([*[str(100 + i % 30) for i in range(99)], "136A"], [CATEGORIES, PLAIN, DROP]),  # many codes
         ([*NUMBERS[1:], "12 kg"], ["write 12, without the unit", KIND]),
         ([*NUMBERS[1:], '"2,5"'], ["if a comma marks decimals", KIND]),
         ([*NUMBERS[1:], "low"], [MISSING, CORRECT, KIND]),

@@ -54,14 +54,14 @@ def test_lines_with_a_wrong_number_of_fields_are_named(tmp_path: Path, quote: st
             Dialect(",", '"', ".", False),
             ["t, line 2: the line has 1 field, but the tab"],
         ),
-        ("a,b,y\n1,1,2\n\n2,3\n", 3, PLAIN, ["t, line 4: the line has 2 fields, but the header has 3"]),
+        ("a,y\nr1,1,2\n\nr2,3\n", 3, Dialect(",", '"', ".", True, True), ["t, line 4: the line has 2 field"]),
         ("y\n1,2\n", 1, PLAIN, ["t, line 2: the line has 2 fields"]),
         ("y\n1\n\n2\n", 1, PLAIN, []),
         ("a,y\r\n\r\n1,2", 2, PLAIN, []),
         ('a,y\n"1\n\n,""",2\n', 2, PLAIN, []),
         (f'a,y\n"{"x, " * 99_000}",1\n', 2, PLAIN, []),
     ],
-    ids=["no header", "short", "one column", "blank in one column", "blank", "quoted", "long cell"],
+    ids=["no header", "row names", "one column", "blank in one column", "blank", "quoted", "long cell"],
 )
 def test_lines_are_counted_from_the_first(
     tmp_path: Path, text: str, width: int, dialect: Dialect, faults: list[str]

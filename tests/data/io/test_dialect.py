@@ -101,11 +101,19 @@ def test_the_dialect_of_the_csv_module_is_detected(
     ("text", "options", "message"),
     [
         ("1;-2,5;1e3\n1;2,5;3\n", DETECT, "has no header row (found '1;-2,5;1e3', expected column names)"),
+        (
+            "a;b;y\n1;2;3\n",
+            csv_format(delimiter=","),
+            "the columns seem to be separated by ';' (found 'a;b;y')",
+        ),
+        ("1;2\n3;4\n", csv_format(delimiter="|"), "the columns seem to be separated by ';'"),
         ("sep=;\na;b\n1;2\n", DETECT, "the first line does not name the columns (found 'sep=;'"),
     ],
-    ids=["no header", "sep="],
+    ids=["no header", "delimiter", "other delimiter", "sep="],
 )
-def test_a_first_line_without_names_is_refused(text: str, options: CsvFormat, message: str) -> None:
+def test_what_is_ambiguous_or_contradicts_the_options_is_refused(
+    text: str, options: CsvFormat, message: str
+) -> None:
     assert f"t: {message}" in refusal(text, options)
 
 
@@ -123,7 +131,17 @@ def test_the_beginning_is_a_long_header_and_a_few_lines_of_utf_8(tmp_path: Path)
 def test_a_first_column_without_a_name_is_the_row_index(delimiter: str, quote: str) -> None:
     header, lines = ["a", "y"], [[f"{quote}r{i}{quote}", f"{i}.5", "2"] for i in range(3)]
     options = csv_format(delimiter=delimiter if delimiter == " " else None)
-    text = "".join(delimiter.join(line) + "\n" for line in (['""', *header], *lines))
-    dialect = detected(text, options)
-    assert dialect == Dialect(delimiter, '"', ".", True)
-    assert column_names(first_row(text, dialect), dialect, "t") == ["", "a", "y"]
+    for above, short in ((['""', *header], False), (header, True)):  # as write.csv and write.table have it
+        text = "".join(delimiter.join(line) + "\n" for line in (above, *lines))
+        dialect = detected(text, options)
+        assert dialect == Dialect(delimiter, '"', ".", True, short_header=short)
+        assert column_names(first_row(text, dialect), dialect, "t") == ["", "a", "y"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["r1,1,2\nr1,3,4", "1,2,\n3,4,", "r1,1,2\n,3,4", "r1,1,2\nr2,3", "r1,1,2"],
+    ids=["not unique", "a delimiter at each end", "blank", "short", "one row"],
+)
+def test_other_longer_lines_have_no_row_names(lines: str) -> None:
+    assert not detected(f"a,y\n{lines}").short_header

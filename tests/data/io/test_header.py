@@ -22,7 +22,7 @@ def test_columns_are_named_by_the_header_or_their_number(caplog: pytest.LogCaptu
     ("fields", "messages"),
     [
         ([], ["is empty (expected a header line and rows of data)"]),
-        (["", "a", " a", "b", "b", " ", "a"], ["several columns 'a'", "columns 'b'", "no name for column 6"]),
+        (["", "a", " a", "b", "b", " ", "a"], ["3 columns 'a'", "2 columns 'b'", "no name for column 6"]),
     ],
     ids=["empty", "names"],
 )

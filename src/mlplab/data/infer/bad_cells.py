@@ -1,7 +1,7 @@
 """Cells that are not of their column's kind: what is wrong with them, and what to type.
 
 A cell of a numeric column that is not a number may be a typing mistake, a sign for a missing value such as
-`?`, or a category such as `3+`.
+`?`, or a category such as `3+`. This decides which remedy comes first.
 """
 
 import re
@@ -12,7 +12,7 @@ from mlplab.data.cells.dates import mixed_formats
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS
 from mlplab.data.infer.infer_kind import typed_formats
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import can_be_typed, is_rare
+from mlplab.data.infer.odd_texts import can_be_typed, is_rare, may_be_categories
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
@@ -29,12 +29,16 @@ def check_cells(reader: TableReader) -> None:
 
 
 def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReader) -> Iterator[str]:
-    """What to do: declare missing values, correct the cells, declare another kind, leave the column out."""
-    name, role, text = column.name, column.role, column.bad_texts[0]
+    """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
+    name, role, is_input, text = column.name, column.role, column.role == "input", column.bad_texts[0]
+    alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
+    categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
     if re.fullmatch(LONG_INTEGER, text) and role in ("input", "target"):
         yield f"if it is a name or a class, {typed(name, 'categorical')} keeps all digits"
-        yield f"{typed(name, 'drop')} leaves it out" if role == "input" else "else write it in a larger unit"
+        yield f"{typed(name, 'drop')} leaves it out" if is_input else "else write it in a larger unit"
         return
+    if is_categorical := may_be_categories(column, reader.values(column)):
+        yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
     if _missing_texts(column):
         yield f"if it stands for a missing value: {reader.spec.typed_missing(missing, role)}"
     is_format = column.kind == "date" and not column.filled
@@ -49,11 +53,9 @@ def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReade
         yield f"write {parts[1]}, without the unit, and convert numbers in other units"
     else:
         yield "write plain numbers (no thousands separators, no units)"
-    if role == "input":
-        yield f"or set its kind: {typed(name, 'categorical')} (or drop)"
-    elif role == "target":
-        alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
-        yield f"or, if its values are classes: task=multiclass{alone}"
+    if is_input:
+        drop = f"{typed(name, 'drop')} leaves the column out"
+        yield drop if is_categorical else f"or set its kind: {categorical} (or drop)"
 
 
 def _missing_texts(column: InferredColumn) -> list[str]:

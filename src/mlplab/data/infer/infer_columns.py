@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
+from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED
 from mlplab.data.cells.parse import MISSING
@@ -113,7 +114,7 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
         return
     parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
-    column.faults = [] if is_date else [*_magnitude_faults(column, reader)]
+    column.faults = [*(_century_faults if is_date else _magnitude_faults)(column, reader)]
 
 
 def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
@@ -138,6 +139,9 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
 
 def _weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
     values = reader.values(column)
+    if not values.any():
+        yield Fault("all weights are 0", reader.where(column), remedy="remove data.weight")
+        return
     is_bad = np.isnan(values) | (values < 0)
     remedy = "give each row a weight of 0 or more, or remove data.weight"
     yield from _row_faults(is_bad, "is missing or negative", remedy, column, reader)
@@ -167,3 +171,12 @@ def _magnitude_faults(column: InferredColumn, reader: TableReader) -> Iterator[F
         what = "the values are too small or too large for float32"
         found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
         yield Fault(what, reader.where(column), found, expected, "convert them to a different unit")
+
+
+def _century_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Two-digit years that seem to belong to more than one century."""
+    first, last = column.range or (0, 0)
+    if "%y" in column.definition.format and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
+        found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
+        remedy = f"use four-digit years; or {typed(column.name, 'drop')} leaves it out"
+        yield Fault("two-digit years are ambiguous", reader.where(column), found, remedy=remedy)

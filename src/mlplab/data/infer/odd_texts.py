@@ -7,6 +7,7 @@ from jaxtyping import Float
 from mlplab.data.cells.number_formats import FORMATTED
 from mlplab.data.cells.parse import INFINITE, LONG_INTEGER, MISSING
 from mlplab.data.infer.infer_kind import MAX_CATEGORIES
+from mlplab.data.infer.inferred_column import InferredColumn
 
 NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"
 """A number that cannot be read, which is no category."""
@@ -39,6 +40,16 @@ def can_be_typed(texts: pl.Series) -> bool:
 def is_rare(cells: int, rows: int) -> bool:
     """Whether so few cells may be missing values, whatever word stands there."""
     return cells <= max(1, MAX_MISSING_SHARE * rows)
+
+
+def may_be_categories(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
+    """Whether a few values repeat, some of them not numbers: `0, 1, 2, 3+`, or codes such as `136A`."""
+    texts, is_number = column.bad_texts, column.role in ("input", "target") and column.kind == "numeric"
+    if not is_number or texts.str.contains(MISSING).all() or texts.str.contains(NUMBER).any():
+        return False
+    distinct = len(np.unique(values[np.isfinite(values)])) + len(texts)  # bad cells are infinite
+    has_digits = bool(texts.str.contains(r"\d").any())
+    return distinct <= MAX_CATEGORIES or (has_digits and 2 * distinct <= column.filled + column.bad)
 
 
 def are_categories(texts: pl.Series, codes: Float[np.ndarray, " row"]) -> bool:

@@ -77,6 +77,9 @@ class TableReader:
                 except pl.exceptions.PolarsError:
                     floats = set()
                     continue
+                texts = [column.texts for column in self.columns if column.texts is not None]
+                if any(text.str.contains("\0", literal=True).any() for text in texts):
+                    self.source.check_lines()
                 if floats and any(column.bad or column.may_lose_digits for column in self.columns):
                     floats = set()  # to read the cells as they are
                 elif corrected := {column.name for column in self.columns if self._is_corrected(column)}:

@@ -106,7 +106,7 @@ class CsvFile(Scan):
         wrong = (record for record in self.records() if record[1] not in (0, width))
         if first := next(wrong, None):
             (line, fields), more = first, sum(1 for _ in wrong)
-            columns = "header" if self.dialect.header else "table"
+            columns = "header" if self.dialect.header and not self.dialect.short_header else "table"
             what = f"the line has {plural(fields, 'field')}, but the {columns} has {width}"
             what += f"; {plural(more + 1, 'such line')}" if more else ""
             remedy = "give each line as many fields as columns; quote text that contains the delimiter"

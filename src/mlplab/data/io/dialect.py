@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
@@ -40,6 +40,8 @@ class Dialect:
     """The format of a CSV file.
 
     Attributes:
+        short_header: the header has no field for the row index that begins each line, as in files of R's
+            `write.table`.
         options: what the user set: a decimal mark is that of all columns.
     """
 
@@ -47,6 +49,7 @@ class Dialect:
     quote: str | None
     decimal: Literal[".", ","]
     header: bool
+    short_header: bool = False
     options: CsvFormat = field(default=DETECT, compare=False)
 
 
@@ -68,32 +71,39 @@ def detect_dialect(text: str, options: CsvFormat, where: str) -> Dialect:
     """Detects the dialect of a file by its beginning.
 
     Raises:
-        UserError: if there is no header.
+        UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
     """
     quote = '"' if options.quote is None else options.quote or None
-    marks = options.delimiter or [mark for mark in DELIMITERS if mark in text] or ","
+    marks = dict.fromkeys([*(mark for mark in DELIMITERS if mark in text), options.delimiter or ","])
     parsed = {mark: list(parse_rows(text, mark, quote)) for mark in marks}
-    delimiter = max(parsed, key=lambda mark: _fit(parsed[mark]))
+    best = max(parsed, key=lambda mark: _fit(parsed[mark]))
+    delimiter = options.delimiter or best
     rows, header = parsed[delimiter], options.header is not False
     if rows:
-        _check_first_row(rows, delimiter, options, where)
+        _check_first_row(parsed, delimiter, best, options, where)
     decimal = options.decimal or _detect_decimal(rows[header:])
-    return Dialect(delimiter, quote, decimal, header, options)
+    return Dialect(delimiter, quote, decimal, header, header and _has_short_header(rows), options)
 
 
-def _check_first_row(rows: Sequence[Row], delimiter: str, options: CsvFormat, where: str) -> None:
-    """Checks that there is no line above the header, as some spreadsheets write them, and no number instead
-    of names."""
-    first, is_number = rows[0], re.compile(f"{INTEGER}|{POINT}|{COMMA}").fullmatch
+def _check_first_row(
+    parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvFormat, where: str
+) -> None:
+    """Checks that there is no better delimiter, no line above the header, as some spreadsheets write them,
+    and no number instead of names."""
+    first, *_ = rows = parsed[delimiter]
+    is_number, expected = re.compile(f"{INTEGER}|{POINT}|{COMMA}").fullmatch, "column names"
     is_title = len(first) == 1 < median_low(map(len, rows)) or first[0].startswith("sep=")
-    if options.header is not False and is_title:
+    if len(first) == 1 < _fit(parsed[best])[1]:
+        what, expected = f"the columns seem to be separated by {best!r}", ""
+        remedy = "remove data.delimiter"
+    elif options.header is not False and is_title:
         what, remedy = "the first line does not name the columns", "delete the lines above the header"
     elif options.header is None and all(is_number(cell.strip()) for cell in first):
         what, names = "has no header row", "data.header=false names the columns column_1, column_2, …"
         remedy = f"{names}; if these are names: data.header=true"
     else:
         return
-    raise UserError(Fault(what, where, shortened(delimiter.join(first)), "column names", remedy))
+    raise UserError(Fault(what, where, shortened(delimiter.join(first)), expected, remedy))
 
 
 def _detect_decimal(rows: Sequence[Row]) -> Literal[".", ","]:
@@ -109,4 +119,20 @@ def _fit(rows: Sequence[Row]) -> tuple[bool, int, int]:
     """Ranks a delimiter: by whether it splits all lines into the same number of fields, then by the number of
     fields of the first line, then of the median line."""
     widths = [len(row) for row in rows] or [1]
-    return widths[0] > 1 and len(set(widths)) == 1, widths[0], median_low(widths)
+    equal = len(set(widths)) == 1 or _has_short_header(rows)
+    return widths[0] > 1 and equal, widths[0], median_low(widths)
+
+
+def _has_short_header(rows: Sequence[Row]) -> bool:
+    """Whether each line has one field more than the header and begins with an R row name.
+
+    Row names are unique and not blank. A delimiter at the end of each line adds a field, too.
+    """
+    header, *lines = rows or [[]]
+    return (
+        len(header) > 1
+        and len(lines) > 1
+        and all(len(line) == len(header) + 1 for line in lines)
+        and any(line[-1].strip() for line in lines)
+        and len({line[0] for line in lines if line[0].strip()}) == len(lines)
+    )

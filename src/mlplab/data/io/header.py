@@ -26,14 +26,18 @@ def column_names(first_row: Sequence[str], dialect: Dialect, where: str) -> list
         raise UserError(Fault("is empty", where, expected="a header line and rows of data"))
     if not dialect.header:
         return [f"column_{number}" for number in range(1, len(first_row) + 1)]
-    names = [re.sub(r"\s*\n\s*", " ", name.strip()) for name in first_row]
-    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
-    faults = [Fault(f"has several columns '{name}'", where, remedy="make names unique") for name in twice]
+    row = [ROW_INDEX, *first_row] if dialect.short_header else first_row
+    names = [re.sub(r"\s*\n\s*", " ", name.strip()) for name in row]
+    faults = [
+        Fault(f"has {count} columns '{name}'", where, remedy="give each column a unique name")
+        for name, count in Counter(filter(None, names)).items()
+        if count > 1
+    ]
     if blank := [str(number) for number, name in enumerate(names[1:], 2) if not name]:
         remedy = "give it a name in the header, or remove the delimiter at the end of each line"
         faults.append(Fault(f"has no name for column {listed(blank)}", where, remedy=remedy))
     if faults:
         raise UserError(*faults)
-    if cleaned := [name for name, written in zip(names, first_row, strict=True) if name and name != written]:
+    if cleaned := [name for name, written in zip(names, row, strict=True) if name and name != written]:
         log.warning("%s: removed spaces or line breaks from column names: %s", where, listed(cleaned))
     return names

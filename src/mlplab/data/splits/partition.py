@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int64
 from numpy.random import Generator
 
 from mlplab.data.splits.split import Codes, Times
-from mlplab.errors import Fault, UserError, refusal
+from mlplab.errors import Fault, UserError
 
 Ints = Int64[np.ndarray, " _"]
 
@@ -116,7 +116,8 @@ def _check_column(where: str, missing: Bool[np.ndarray, " _"], what: str, count:
     """Checks that the column of a key has a value in each row, and at least so many different ones."""
     if missing.any():
         what = f"{missing.sum()} of {len(missing)} rows have no value in this column"
-        raise refusal(what, where, f"fill in the column, or choose a different one: {where}=…")
+        remedy = f"fill in the column, or choose a different one: {where}=…"
+        raise UserError(Fault(what, where, remedy=remedy))
     if count < least:
         remedy = f"choose a different column: {where}=…"
         raise UserError(Fault(f"has too few {what}", where, f"{count}", f"{least} or more", remedy))
