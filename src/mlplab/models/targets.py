@@ -36,9 +36,10 @@ class TargetScaling(nn.Module):
         self.outputs = len(self.quantiles) or mean.shape[2]
         self.mean = nn.Buffer(mean.clone() if scales else torch.zeros_like(mean))
         self.std = nn.Buffer(std.clone() if scales else torch.ones_like(std))
-        limits = statistics["y_minimum"], statistics["y_maximum"]
-        buffers = (nn.Buffer(each.clone()) if section.clip_predictions else None for each in limits)
-        self.minimum, self.maximum = buffers
+        self.minimum, self.maximum = (
+            nn.Buffer(statistics[name].clone()) if section.clip_predictions else None
+            for name in ("y_minimum", "y_maximum")
+        )
 
     @property
     def unit(self) -> Float64[Tensor, " member"]:

@@ -64,7 +64,7 @@ def _mish_derivative(g: Tensor, z: Tensor, t: Tensor, *, out: Tensor) -> None:
     torch.mul(g, silu.addcmul_(out, t, value=-1).add_(t), out=out)
 
 
-def _backward(name: str, *constants: float) -> Callable[..., object]:
+def _backward(name: str, *constants: object) -> Callable[..., object]:
     """The derivative by torch's kernel of this name, with constants of the function."""
     kernel = getattr(aten, f"{name}_backward").grad_input
     return lambda g, known, out: kernel(g, known, *constants, grad_input=out)
