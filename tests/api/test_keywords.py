@@ -36,7 +36,7 @@ def composed(keys: dict[str, Any], *overrides: str) -> TrainConfig:
         ),
         ({"optimizer": {"name": "sgd", "lr": 1e-3}}, ["optimizer=sgd", "++optimizer.lr=0.001"]),
         ({"data": {"split": {"name": "kfold", "fold": 2}}}, ["data/split=kfold", "++data.split.fold=2"]),
-        ({"logger": ["csv", "tensorboard"]}, ["logger=[csv,tensorboard]"]),
+        ({"logger": ["mlflow", "tensorboard"]}, ["logger=[mlflow,tensorboard]"]),
         (
             {"data": {"class_weights": {0: 1, "a b": 5}}},
             ["++data.class_weights.0=1", "++data.class_weights.a b=5"],

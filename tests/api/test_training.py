@@ -362,7 +362,7 @@ def test_a_target_may_be_given_as_values() -> None:
 
 
 def test_a_run_without_files_of_tensorboard_has_no_history(tmp_path: Path) -> None:
-    run = mlplab.train(FRAME, "target", folder=tmp_path / "r", **SMALL | {"logger": "csv", "figures": "none"})
+    run = mlplab.train(FRAME, "target", folder=tmp_path / "r", **SMALL | {"logger": [], "figures": "none"})
     with pytest.raises(mlplab.UserError, match="train with logger=tensorboard"):
         _ = run.history
 

@@ -37,13 +37,13 @@ SOLO = (
     *("data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[16,16]"),
     *("model.dropout=0.2", "scheduler=cosine", "name=r"),
     *("callbacks.checkpoint.every_minutes=0", "callbacks.early_stopping.patience=25"),
-    *("logger=[tensorboard,csv]", "trainer.log_every_n_steps=7", "trainer.max_epochs=30"),
+    *("trainer.log_every_n_steps=7", "trainer.max_epochs=30"),
 )
 STACK = (
     *("-m", "data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[8,8]"),
     *("model.dropout=0,0.2", "optimizer.lr=0.03,0.003", "data/split=kfold", "data.split.folds=4"),
     *("data.split.fold=range(4)", "trainer.max_epochs=25", "callbacks.early_stopping.patience=4"),
-    *("callbacks.checkpoint.every_minutes=0", "name=s"),
+    *("callbacks.checkpoint.every_minutes=0.01", "name=s"),
 )
 
 
@@ -58,11 +58,9 @@ def outcome(folder: Path) -> dict[str, Any]:
     """What a run has come to, bit by bit, with all that training would go on from."""
     left = left_behind(folder)
     training = checkpoint.load(folder / "checkpoints/last.ckpt").get("training", {})
-    rows = folder / "csv/metrics.csv"
     return {
         **{name: left[name] for name in ("metrics", "curves", "config", "weights")},
         "training": {name: as_bits(value) for name, value in training.items() if name != "seconds"},
-        "csv": sorted(rows.read_text().splitlines()) if rows.exists() else [],
     }
 
 

@@ -116,7 +116,7 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
 
 
 def test_coverage_is_drawn_over_the_level() -> None:
-    chart = coverage("intervals", scored_rows(2), [0.5, 0.9], [0.48, 0.95]).to_dict()
+    chart = coverage("intervals", "contain the target", scored_rows(2), [0.5, 0.9], [0.48, 0.95]).to_dict()
     points = chart["layer"][1]["data"]["values"]
     assert [(point["x"], point["share"]) for point in points] == [(0.5, 0.48), (0.9, 0.95)]
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from support import Ended, left_behind, resolved, train_into, without_notes
+from support import Ended, events_of, left_behind, resolved, train_into, without_notes
 
 from mlplab.config import Launcher
 from mlplab.config.metrics import sign_of
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 EPOCHS = 9
 RUN = (
     *("data=synthetic", "data.rows=60", "data.batch_size=24", "model.hidden=[8]", "model.dropout=0.1"),
-    *("baselines=[]", f"trainer.max_epochs={EPOCHS}", "logger=[tensorboard,csv]", "model.linear_path=false"),
+    *("baselines=[]", f"trainer.max_epochs={EPOCHS}", "model.linear_path=false"),
     *("model.activation=relu", "model.piecewise_linear_bins=0", "model.periodic_features=8", "ensemble=1"),
 )
 RATES = (0.3, 0.0001, 0.01, 0.03, 0.001, 0.1, 0.003)
@@ -62,8 +62,7 @@ THIRDS = bracket(1 / 6, 1 / 2)
 
 def best_so_far(run: Path, monitor: str) -> list[float]:
     """The best monitored metric until each epoch, as the run logged it."""
-    found: list[float] = pl.read_csv(run / "csv/metrics.csv")[monitor + BEST].drop_nulls().to_list()
-    return found
+    return [point.value for point in events_of(run).Scalars(monitor + BEST)]
 
 
 def without_rungs(left: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def test_runs_are_pruned_by_the_rule_and_the_others_left_alone(tmp_path: Path, k
         values = {run: sign_of(monitor) * curves[run][epoch - 1] for run in reached}
         kept = max(1, len(reached) // 3)
         for run in reached:
-            assert found[run][f"rung/{number}"] == curves[run][epoch - 1]
+            assert np.float32(found[run][f"rung/{number}"]) == curves[run][epoch - 1]
             if sum(other < values[run] for other in values.values()) >= kept:
                 status[run] = "pruned"
                 assert (found[run]["rung"], found[run]["epochs"]) == (number, epoch)
@@ -175,7 +174,7 @@ def test_runs_whose_time_is_over_are_done_and_can_go_on(
     (run,) = (run for run, metrics in enumerate(found) if metrics["status"] == "done")
     folder, whole = tmp_path / f"over/{run}", left_behind(tmp_path / f"whole/{run}")
     assert found[run]["reason"] == f"the time was over after epoch 1 of {EPOCHS}"
-    assert best_so_far(folder, "val/mae") == [found[run]["val/mae"]]
+    assert best_so_far(folder, "val/mae") == [np.float32(found[run]["val/mae"])]
     assert command(f"resume={folder}").status == 0
     left = without_rungs(left_behind(folder))
     assert {**left, "files": whole["files"]} == without_rungs(whole)  # two of TensorBoard's

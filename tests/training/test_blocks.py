@@ -1,13 +1,12 @@
 """Callbacks of the user's, which see the same steps and epochs whether the Trainer makes steps or blocks."""
 
-import csv
 import math
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from lightning.pytorch import Callback, LightningModule, Trainer
-from support import train_into
+from support import events_of, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.training.block_module import BlockModule
@@ -47,27 +46,21 @@ def test_callbacks_of_epochs_see_the_same(tmp_path: Path, seen: list[tuple[int, 
 def test_a_learning_rate_monitor_logs_the_rates_of_steps(tmp_path: Path) -> None:
     added = (f"+callbacks.rates._target_={MONITOR}", "+callbacks.rates.logging_interval=step")
     logged = (
-        "logger=csv",
         "trainer.log_every_n_steps=2",
         "trainer.max_epochs=2",
         "optimizer=adam",
         "optimizer.lr=0.01",
     )
     train_into(tmp_path, [*RUN, *added, *logged])
-    with next(tmp_path.rglob("metrics.csv")).open() as file:
-        rows = [row for row in csv.DictReader(file) if row.get("lr-MemberOptimizer")]
-    rates = {int(row["step"]): float(row["lr-MemberOptimizer"]) for row in rows}
+    rates = {point.step: point.value for point in events_of(tmp_path / "0").Scalars("lr-MemberOptimizer")}
     cosine = [0.01 * (1 + math.cos(math.pi * step / (2 * STEPS))) / 2 for step in range(2 * STEPS)]
     assert rates == pytest.approx({step: cosine[step] for step in range(1, 2 * STEPS, 2)})
 
 
 def test_a_learning_rate_monitor_logs_the_rates_of_epochs(tmp_path: Path) -> None:
     added = (f"+callbacks.rates._target_={MONITOR}", "+callbacks.rates.logging_interval=epoch")
-    train_into(tmp_path, [*RUN, *added, "logger=csv", "trainer.max_epochs=3", "optimizer=adam"])
-    with next(tmp_path.rglob("metrics.csv")).open() as file:
-        logged = [
-            float(row["lr-MemberOptimizer"]) for row in csv.DictReader(file) if row["lr-MemberOptimizer"]
-        ]
+    train_into(tmp_path, [*RUN, *added, "trainer.max_epochs=3", "optimizer=adam"])
+    logged = [point.value for point in events_of(tmp_path / "0").Scalars("lr-MemberOptimizer")]
     assert logged == pytest.approx([0.01 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)])
 
 

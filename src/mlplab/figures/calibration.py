@@ -1,7 +1,7 @@
 """How often classes, intervals, sets and quantiles are right, beside how often they should be."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -12,15 +12,6 @@ from mlplab.figures.style import HEIGHT, UNIT, Figure, by_series, chart_of, diag
 
 BINS = 10
 """Bins of a calibration curve, with equally many rows."""
-
-Kind = Literal["intervals", "sets", "quantiles"]
-
-GOOD: dict[Kind, str] = {
-    "intervals": "contain the target",
-    "sets": "contain the class",
-    "quantiles": "are above the target",
-}
-"""What they do as often as their level says."""
 
 
 def calibration(scored: ScoredRows) -> Figure:
@@ -47,13 +38,19 @@ def calibration(scored: ScoredRows) -> Figure:
     )
 
 
-def coverage(kind: Kind, scored: ScoredRows, levels: Sequence[float], shares: Sequence[float]) -> Figure:
-    """The share of test rows whose target or class is inside, or below a quantile, over the level."""
+def coverage(
+    kind: str, right: str, scored: ScoredRows, levels: Sequence[float], shares: Sequence[float]
+) -> Figure:
+    """The share of test rows whose target or class is inside, or below a quantile, over the level.
+
+    Args:
+        kind, right: what there is of each level, and what it does as often as its level says.
+    """
     return _shares(
         pl.DataFrame({"model": THIS, "x": levels, "share": shares, "rows": len(scored.rows)}),
         x=f"level of the {kind}",
-        y=f"share of {kind} that {GOOD[kind]}",
-        title=f"How often {kind} {GOOD[kind]}",
+        y=f"share of {kind} that {right}",
+        title=f"How often {kind} {right}",
         subtitle=f"{scored.count()}; dashed: as often as the level says",
     )
 

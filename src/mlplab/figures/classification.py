@@ -49,21 +49,16 @@ def confusion(scored: ScoredRows) -> Figure:
     predicted = predicted_classes(scored.predicted, scored.threshold)
     counts = confusion_matrix(scored.actual, predicted, scored.weight, len(classes))[chosen]
     names, title = [classes[k] for k in chosen], "share of the actual class"
+    below = alt.Axis(labelAngle=label_angle(names), labelLimit=LABEL_PIXELS)
+    beside = alt.Axis(labelLimit=LABEL_PIXELS)
     base = chart_of(
         actual=[name for name in names for _ in names],
         predicted=names * len(names),
         rows=counts[:, chosen].ravel().round(1),
         share=(counts[:, chosen] / counts.sum(1, keepdims=True).clip(min=1e-9)).ravel(),
     ).encode(
-        x=alt.X(
-            "predicted:N",
-            sort=None,
-            title=f"predicted {scored.target}",
-            axis=alt.Axis(labelAngle=label_angle(names), labelLimit=LABEL_PIXELS),
-        ),
-        y=alt.Y(
-            "actual:N", sort=None, title=f"actual {scored.target}", axis=alt.Axis(labelLimit=LABEL_PIXELS)
-        ),
+        x=alt.X("predicted:N", sort=None, title=f"predicted {scored.target}", axis=below),
+        y=alt.Y("actual:N", sort=None, title=f"actual {scored.target}", axis=beside),
         tooltip=["actual:N", "predicted:N", "rows:Q", alt.Tooltip("share:Q", title=title, format=".1%")],
     )
     color = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)

@@ -33,15 +33,12 @@ def score_over(key: str, runs: Sequence[RunPoint], metric: str, best: str) -> Fi
     shown = random.Random(0).sample(runs, min(len(runs), MOST_POINTS))
     rows = [{**run._asdict(), "score": rounded(run.score), "best": run.run == best} for run in shown]
     is_log = spreads_far([run.score for run in runs])  # or a few very bad runs would hide the others
-    dots = (
-        alt.Chart(rows_of(rows))
-        .mark_point(filled=True, color=NETWORK, opacity=0.8)
-        .encode(
-            x_of_key(key, [run.value for run in runs]),
-            alt.Y("score:Q", title=metric, scale=alt.Scale(type="log", nice=False) if is_log else FREE),
-            size=alt.condition("datum.best", alt.value(160), alt.value(45)),
-            tooltip=["run:N", alt.Tooltip("value:N", title=key), alt.Tooltip("score:Q", title=metric)],
-        )
+    dots = alt.Chart(rows_of(rows)).mark_point(filled=True, color=NETWORK, opacity=0.8)
+    dots = dots.encode(
+        x_of_key(key, [run.value for run in runs]),
+        alt.Y("score:Q", title=metric, scale=alt.Scale(type="log", nice=False) if is_log else FREE),
+        size=alt.condition("datum.best", alt.value(160), alt.value(45)),
+        tooltip=["run:N", alt.Tooltip("value:N", title=key), alt.Tooltip("score:Q", title=metric)],
     )
     return framed(
         dots,

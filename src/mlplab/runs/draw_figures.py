@@ -1,9 +1,9 @@
 """Draws the figures of a trained run: into its folder, and for TensorBoard."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
@@ -14,7 +14,7 @@ from mlplab.conformal.intervals import Y
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
-from mlplab.figures.calibration import Kind, calibration, coverage
+from mlplab.figures.calibration import calibration, coverage
 from mlplab.figures.classification import confusion, roc_and_precision_recall
 from mlplab.figures.files import write_figures
 from mlplab.figures.learning_curves import LOSSES, charts_of_run
@@ -72,36 +72,24 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
     x, y = table.x[rows], table.y[rows]
     ensemble = Ensemble([run])
     outputs, _ = ensemble.predict_features(x)
-    predicted = ensemble.points(outputs)
-    predictions = {THIS: predicted}
+    predictions = {THIS: ensemble.points(outputs)}
     models = fit_baselines(data, run.config)
     names = metrics_of(schema.classes, run.quantiles)
     if known := [name for name in BESIDE if name in models.models]:
         beside = min(known, key=lambda name: models.test_scores(data)[name][names[0]])
-        title = BASELINES[names][beside]
-        predictions[title] = ensemble.points(models.predict(beside, table.x, rows))
+        predictions[BASELINES[names][beside]] = ensemble.points(models.predict(beside, table.x, rows))
     actual = y.astype(np.int64) if schema.classes else y
-    of_rows = partial(ScoredRows, rows=rows + 1, total=total, weight=weight[rows], classes=schema.classes)
+    of_rows = ScoredRows("", rows + 1, total, weight[rows], actual[:, 0], {}, schema.classes, run.threshold)
     scored = list[ScoredRows]()
     for k, target in enumerate(schema.targets[:MOST_TARGETS]):
         of_target = {model: each if schema.classes else each[:, k] for model, each in predictions.items()}
-        of_rows_and_target = partial(of_rows, target=target, actual=actual[:, k], threshold=run.threshold)
-        scored.append(of_rows_and_target(predictions=of_target))
-    first = scored[0]
-    charts: dict[str, Figure | None]
-    if schema.classes:
-        charts = {
-            "confusion": confusion(first),
-            "roc_and_precision_recall": roc_and_precision_recall(first),
-            "calibration": calibration(first),
-        }
-    else:
-        charts = {
-            "predicted_vs_actual": _together(list(map(predicted_vs_actual, scored))),
-            "residuals": _together(list(map(residuals, scored))),
-        }
-    charts[LEARNING_CURVES] = _learning_curves(run, curves)
-    charts["coverage"] = _coverage(ensemble, first, outputs, y)
+        scored.append(replace(of_rows, target=target, actual=actual[:, k], predictions=of_target))
+    of_classes = confusion, roc_and_precision_recall, calibration
+    drawn = of_classes if schema.classes else (predicted_vs_actual, residuals)
+    charts: dict[str, Figure | None] = {kind.__name__: _together([*map(kind, scored)]) for kind in drawn}
+    by_epoch = charts_of_run(curves, run.config.monitor, run.metrics.get("best_epoch"))
+    charts[LEARNING_CURVES] = _together(by_epoch, "independent")
+    charts["coverage"] = _coverage(ensemble, scored[0], outputs, y)
     return {name: chart for name, chart in charts.items() if chart is not None}
 
 
@@ -110,27 +98,17 @@ def _coverage(ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y) 
     uncertainty = ensemble.uncertainty
     if ensemble.quantiles:
         below = np.average(y <= outputs, 0, scored.weight)
-        return coverage("quantiles", scored, ensemble.quantiles, below.tolist())
+        return coverage("quantiles", "are above the target", scored, ensemble.quantiles, below.tolist())
     levels = [level for level in LEVELS if level <= uncertainty.highest_level]
     covered = (uncertainty.scores_by_row(outputs, y, level)["coverage"] for level in levels)
     shares = [float(np.average(rows, weights=scored.weight)) for rows in covered]
-    kind: Kind = "sets" if scored.classes else "intervals"
-    return coverage(kind, scored, levels, shares) if levels else None
+    words = ("sets", "contain the class") if scored.classes else ("intervals", "contain the target")
+    return coverage(*words, scored, levels, shares) if levels else None
 
 
-def _learning_curves(run: TrainedRun, curves: Mapping[str, Curve]) -> Figure | None:
-    """The losses and the monitored metric by epoch; None if TensorBoard's files do not have them."""
-    monitor = run.config.monitor
-    charts = charts_of_run(curves, monitor, run.metrics.get("best_epoch"))
-    if not charts:
-        return None
-    together = alt.vconcat(*charts, description=f"loss and {monitor} by epoch")
-    return together.resolve_scale(color="independent", strokeDash="independent")
-
-
-def _together(charts: list[Any]) -> Figure:
-    """Charts of several targets as one."""
-    if len(charts) == 1:
-        return charts[0]
-    description = f"one for each of {len(charts)} targets: {charts[0].description}"
-    return alt.vconcat(*charts, description=description).resolve_scale(color="shared")
+def _together(charts: Sequence[Any], scales: Literal["shared", "independent"] = "shared") -> Any:
+    """Charts, one below the other, as one; None if there are none."""
+    if len(charts) < 2:
+        return next(iter(charts), None)
+    description = "; ".join(chart.description for chart in charts)
+    return alt.vconcat(*charts, description=description).resolve_scale(color=scales, strokeDash=scales)

@@ -20,7 +20,7 @@ from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
-from mlplab.runs.resume import MAY_GROW, OTHER_FOLDER
+from mlplab.runs.resume import MAY_GROW, OTHER_FOLDER, was_started
 from mlplab.runs.versions import VERSION
 from mlplab.training.outcome import Metrics
 
@@ -159,11 +159,9 @@ def record_failure(path: Path, config: Mapping[str, object], reason: str) -> Non
 
     Does nothing if the run has ended, or if the folder is a file, belongs to a different run or is in use.
     """
-    if path.is_file():
-        return
     folder = RunFolder(path)
     with suppress(UserError):
-        if not path.exists() or not any(path.iterdir()):
+        if not was_started(path):
             folder.create(config)
             folder.lock.release()
         saved = read_config(path) if (path / "config.yaml").exists() else config
@@ -186,10 +184,9 @@ def package_versions() -> dict[str, str]:
 def _git_state() -> dict[str, object] | None:
     """The commit of the code, and whether there are uncommitted changes; None outside a git repository."""
     git = ["git", "-C", os.fspath(Path(__file__).parent)]
+    words = ["describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
     with suppress(OSError, subprocess.SubprocessError):
-        commit, changes = (
-            subprocess.check_output([*git, *words], text=True, stderr=subprocess.DEVNULL, timeout=10).strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-        return {"commit": commit, "changed": bool(changes)}
+        state = subprocess.check_output([*git, *words], text=True, stderr=subprocess.DEVNULL, timeout=10)
+        commit, _, changed = state.strip().partition("-")
+        return {"commit": commit, "changed": bool(changed)}
     return None

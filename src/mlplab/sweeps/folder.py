@@ -6,7 +6,6 @@ from mlplab.errors import refusal
 from mlplab.files import LOCK, PART, read_json
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.runs.resume import OTHER_FOLDER, is_incomplete
-from mlplab.runs.trained.chosen_ensemble import is_written_later
 
 PLAN_FILE = "plan.json"
 """The runs of each stack."""
@@ -18,7 +17,7 @@ SLURM = "slurm"
 """Folder with the files of Slurm jobs."""
 
 STACKS = "stacks"
-"""Folder with the training states of unfinished stacks."""
+"""Folder with the stacks that workers train."""
 
 
 def check_sweep_folder(root: Path, *, searches: bool) -> None:
@@ -31,8 +30,8 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
     if links := [entry for entry in entries if entry.is_symlink()]:
         raise refusal("is a symbolic link, which sweeps never create", links[0], "remove it")
     names = {entry.name for entry in entries if not entry.name.endswith(PART)}
-    known = {STACKS, SLURM, LOCK, *filter(is_written_later, names)}
-    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(_is_of_a_run(root / name) for name in names - known)
+    others = names - {STACKS, SLURM, LOCK}
+    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(_is_of_a_run(root / name) for name in others)
     what, has_study = "", STUDY_FILE in names
     if root.is_file() or not is_sweep:
         what = "exists and is not empty"

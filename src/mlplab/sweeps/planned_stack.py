@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedStack:
-    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state.
+    """Runs of a sweep that train together, with a title such as `stack 1 of 4`.
 
     Args:
+        file: by which a worker in another process gets it.
         share: of the time that is left until their deadline when they begin.
     """
 

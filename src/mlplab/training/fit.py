@@ -53,7 +53,7 @@ def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackSta
                 stack.fit()
                 ended = stack.ended_runs()
                 for observer in observers:
-                    observer.on_stop(stack, len(ended))
+                    observer.on_stop(stack)
                 for run, outcome in outcomes(stack, ended):
                     for observer in observers:
                         observer.ended(run, outcome)

@@ -29,8 +29,8 @@ class Observer(StackCallback):
     def on_fit_start(self, stack: "StackTrainer") -> None:
         """Called once, when the stack was built, before its first step. An error ends the training."""
 
-    def on_stop(self, stack: "StackTrainer", ended: int) -> None:
-        """Called when the training of a number of runs has ended, before their outcomes are known."""
+    def on_stop(self, stack: "StackTrainer") -> None:
+        """Called when the training of runs has ended, before their outcomes are known."""
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Called for each run, when its outcome is known; again, with the error, if an observer fails."""

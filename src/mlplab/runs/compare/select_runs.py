@@ -34,17 +34,15 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     warn_of_ensembles(keys)
     if number is not None:
         chosen = ranked(runs, monitor)[:number]
-        log.info("%s: the %d best of %d runs by %s", folder, len(chosen), len(runs), monitor)
+        what = f"the {len(chosen)} best of {len(runs)} runs by {monitor}"
     elif choice == "all" or not keys:
-        chosen = runs
-        log.info("%s: all %d runs", folder, len(runs))
+        chosen, what = runs, f"all {len(runs)} runs"
     else:
         groups = configurations(runs, keys, monitor)
         best, chosen = next(iter(groups.items()))
-        log.info(
-            "%s: %d of %d runs, those with %s: the best of %d configurations by %s",
-            *(folder, len(chosen), len(runs), labelled(keys, best), len(groups), monitor),
-        )
+        which = f"those with {labelled(keys, best)}: the best of {len(groups)} configurations by {monitor}"
+        what = f"{len(chosen)} of {len(runs)} runs, {which}"
+    log.info("%s: %s", folder, what)
     return [run.folder for run in chosen]
 
 

@@ -40,18 +40,12 @@ class FilmFrames(Observer):
         self.frames: dict[str, list[Tensor]] = defaultdict(list)
 
     def on_start(self, stack: StackTrainer) -> None:
-        """Chooses the steps, and copies the initial weights.
-
-        The last frame of a run that had ended was not to be followed by a step. If the run goes on with more
-        epochs, it may be none of its frames.
-        """
+        """Chooses the steps, and copies the initial weights. None is copied at the end, for there `film_of`
+        takes the last weights, and the run may go on with more epochs."""
         module = stack.module
-        steps = film_steps(self._config, module.network, module.progress.max_epochs * module.progress.steps)
+        total = module.progress.max_epochs * module.progress.steps
+        [*steps, _] = film_steps(self._config, module.network, total)
         self._befores, self._afters = frozenset(steps), frozenset(step + 1 for step in steps)
-        known = self.frames.get("step", [])
-        if len(known) > len(self.frames.get("after", [])) and int(known[-1][0]) not in self._befores:
-            for name in ("step", "before"):
-                self.frames[name].pop()
         if 0 in self._befores and not self.frames:
             self._copy_before(0, module.optimizer)
 
@@ -90,7 +84,7 @@ class FilmFrames(Observer):
         self.frames = defaultdict(list, {name: [*values.unbind(1)] for name, values in state.items()})
         self._stack = None
 
-    def on_stop(self, stack: StackTrainer, ended: int) -> None:
+    def on_stop(self, stack: StackTrainer) -> None:
         """Keeps the stack, whose networks make films."""
         self._stack = stack
 

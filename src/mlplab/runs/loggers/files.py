@@ -1,12 +1,11 @@
 """Builds and closes loggers, and truncates their files when a run is resumed."""
 
-import csv
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -15,13 +14,11 @@ from mlplab import config
 from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
-from mlplab.runs.loggers.points import STEP_LOSS, log_point
-from mlplab.runs.loggers.trackers import BatchedMLFlowLogger, Tracker, default_arguments
+from mlplab.runs.loggers.points import STEP_LOSS
+from mlplab.runs.loggers.trackers import Tracker, default_arguments
 from mlplab.training.private_interfaces import forget_anonymous
 
-OURS: dict[type[Logger], str] = {
-    MLFlowLogger: f"{BatchedMLFlowLogger.__module__}.{BatchedMLFlowLogger.__qualname__}"
-}
+OURS: dict[type[Logger], str] = {MLFlowLogger: "mlplab.runs.loggers.trackers.BatchedMLFlowLogger"}
 """What is used instead of loggers of Lightning."""
 
 
@@ -64,34 +61,16 @@ def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
     TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but our
     curves count epochs or steps. Besides, points removed here are removed for all readers of the files.
     """
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            _truncate_events(Path(logger.log_dir), epoch, step)
-        elif isinstance(logger, CSVLogger):
-            _truncate_rows(logger, epoch, step)
-
-
-def _truncate_events(folder: Path, epoch: int, step: int) -> None:
-    """Copies the remaining points to one file; incomplete records at the end of a file are dropped.
-
-    Points in two files are copied once: a kill between the replacement and the removals below leaves both.
-    """
-    files = sorted(folder.glob("events.out.tfevents.*"))
-    if not files:
-        return
-    records = (record for path in files for record in RawEventFileLoader(str(path)).Load())
-    seen: set[tuple[int, str]] = set()
-    with replacing(files[0]) as partial, partial.open("wb") as file:
-        writer = RecordWriter(file)
-        for number, event in enumerate(map(Event.FromString, records)):
-            tags = [value.tag for value in event.summary.value]
-            points = {(event.step, tag) for tag in tags}
-            if number == 0 or (tags and _remains(tags, event.step, epoch, step) and not points & seen):
-                writer.write(event.SerializeToString())
-                seen |= points
-        writer.flush()
-    for path in files[1:]:
-        path.unlink()
+    folders = [logger.log_dir for logger in loggers if isinstance(logger, TensorBoardLogger)]
+    for path in (path for folder in folders for path in Path(folder).glob("events.out.tfevents.*")):
+        with replacing(path) as partial, partial.open("wb") as file:
+            writer = RecordWriter(file)
+            for record in RawEventFileLoader(str(path)).Load():  # but for an incomplete one at the end
+                event = Event.FromString(record)
+                tags = [value.tag for value in event.summary.value]
+                if not tags or _remains(tags, event.step, epoch, step):
+                    writer.write(record)
+            writer.flush()
 
 
 def _remains(curves: Iterable[str], number: int, epoch: int, step: int) -> bool:
@@ -103,24 +82,6 @@ def _remains(curves: Iterable[str], number: int, epoch: int, step: int) -> bool:
     """
     by_epoch = all(name.startswith(("train/", "val/")) and name != STEP_LOSS for name in curves)
     return 0 < number <= (epoch if by_epoch else step)
-
-
-def _truncate_rows(logger: CSVLogger, epoch: int, step: int) -> None:
-    """Logs the remaining rows again, because Lightning starts a new file."""
-    path = Path(logger.log_dir) / "metrics.csv"
-    if not path.is_file():
-        return
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.DictReader(file))
-    for written_again in (path, path.with_name("hparams.yaml")):
-        written_again.unlink(missing_ok=True)
-    for row in rows:
-        with suppress(ValueError, TypeError):  # from a damaged row
-            number = int(row.pop("step", None) or 0)
-            point = {name: float(value) for name, value in row.items() if value}
-            if _remains(point, number, epoch, step):
-                log_point(point, [logger], number)
-    logger.save()
 
 
 def close_loggers(loggers: Sequence[Logger], *, success: bool) -> None:

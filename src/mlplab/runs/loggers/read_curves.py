@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,12 @@ def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> d
     damage in a file is left out.
     """
     points: dict[str, dict[int, float]] = {name: {} for name in names}
+    tags = [name.encode() for name in names]
     for path in sorted(run.rglob("events.out.tfevents.*")):
-        try:
-            _read(path, points)
-        except Exception:  # a damaged file may raise anything; what was read before is shown
-            continue
+        with suppress(Exception):  # a damaged file may raise anything; what was read before is shown
+            for record in RawEventFileLoader(str(path)).Load():
+                if any(tag in record for tag in tags):  # parsing takes longer than reading
+                    _add(Event.FromString(record), points)
     return thinned({name: sorted(curve.items()) for name, curve in points.items()}, most)
 
 
@@ -36,16 +38,11 @@ def thinned(curves: Mapping[str, Curve], most: int = MOST_POINTS) -> dict[str, C
     }
 
 
-def _read(path: Path, points: dict[str, dict[int, float]]) -> None:
-    tags = [tag.encode() for tag in points]
-    for record in RawEventFileLoader(str(path)).Load():
-        if not any(tag in record for tag in tags):  # parsing takes longer than reading
-            continue
-        event = Event.FromString(record)
-        for value in event.summary.value:
-            is_point = value.tag in points and value.HasField("simple_value") and event.step > 0
-            if is_point and math.isfinite(value.simple_value):
-                points[value.tag][event.step] = value.simple_value
+def _add(event: Event, points: dict[str, dict[int, float]]) -> None:
+    for value in event.summary.value:
+        is_point = value.tag in points and value.HasField("simple_value") and event.step > 0
+        if is_point and math.isfinite(value.simple_value):
+            points[value.tag][event.step] = value.simple_value
 
 
 def _places(count: int, most: int) -> list[int]:

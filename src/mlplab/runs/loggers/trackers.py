@@ -25,8 +25,6 @@ QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "MLFLOW_LOGGING_LEVEL":
 CURVES = ("train/", "val/")
 """How the names of curves begin."""
 
-SECONDS_BETWEEN_REQUESTS = 30.0
-
 MOST_POINTS = 1000
 """Of a request to MLflow."""
 
@@ -40,11 +38,12 @@ REMEDIES = {
 
 
 class BatchedMLFlowLogger(MLFlowLogger):
-    """Sends many points of curves in one request, since a request takes longer than an epoch."""
+    """Sends many points of curves in one request, since a request takes longer than an epoch: when the
+    training state is saved, so that a run which is killed and resumed sends none twice."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._points, self._last_request = list[Any](), time.monotonic()
+        self._points = list[Any]()
 
     def log_hyperparams(self, params: Mapping[str, object]) -> None:  # type: ignore[override] # of mlplab
         """Logs them under names that MLflow allows."""
@@ -56,12 +55,9 @@ class BatchedMLFlowLogger(MLFlowLogger):
 
         now = int(time.time() * 1000)
         self._points += [Metric(_allowed(name), value, now, step or 0) for name, value in metrics.items()]
-        if time.monotonic() - self._last_request > SECONDS_BETWEEN_REQUESTS:
-            self.save()
 
     def save(self) -> None:
         """Sends the values; if that fails, warns, and sends them later."""
-        self._last_request = time.monotonic()
         with warn_if_failing(Path(self._run_name or ""), "new points of curves in MLflow"):
             for start in range(0, len(self._points), MOST_POINTS):
                 self.experiment.log_batch(self.run_id, metrics=self._points[start : start + MOST_POINTS])

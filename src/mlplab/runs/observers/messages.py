@@ -3,8 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from math import nan
+from collections.abc import Iterator, Sequence
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, UserTable
 from mlplab.config.metrics import metrics_of
@@ -17,7 +16,6 @@ from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run, activations
-from mlplab.training.stack_module import StackModule
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
 
@@ -61,12 +59,10 @@ class Messages(Observer):
         epoch, epochs = module.progress.epoch, module.progress.max_epochs
         if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
             main = "val/accuracy" if module.schema.classes else "val/rmse"
-            values = values_by_run(module, ("train/loss", "val/loss", main, module.monitor))
-            epochs_of_run = module.members.epochs.view(-1, module.members.ensemble).max(1).values.tolist()
             for place, run in enumerate(stack.runs):
-                if epochs_of_run[place] == epoch:
-                    line = f"epoch {epoch}/{epochs}  {in_a_line(values, place)}"
-                    self._runs[run].log(line, self._epoch_level)
+                if stack.history.active[place]:
+                    values = in_a_line(stack, ("train/loss", "val/loss", main, module.monitor), place)
+                    self._runs[run].log(f"epoch {epoch}/{epochs}  {values}", self._epoch_level)
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Writes what became of a run, unless it failed."""
@@ -82,22 +78,10 @@ class Messages(Observer):
             to.note(scores_line(run, outcome.metrics))
 
 
-def values_by_run(module: StackModule, names: Sequence[str]) -> dict[str, list[float]]:
-    """The values of each run after this epoch, by short names.
-
-    The value of an ensemble is the mean over those of its networks that have trained in this epoch.
-    """
-    members = module.members
-    values = {name: module.values[name].where(members.epochs == module.progress.epoch, nan) for name in names}
-    return {
-        short_name(name): of_members.view(-1, members.ensemble).nanmean(1).tolist()
-        for name, of_members in values.items()
-    }
-
-
-def in_a_line(values: Mapping[str, Sequence[float]], run: int) -> str:
-    """Values of a run on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
-    return "  ".join(f"{name} {by_run[run]:.4g}" for name, by_run in values.items())
+def in_a_line(stack: StackTrainer, names: Sequence[str], run: int = 0) -> str:
+    """Values of a run after this epoch on one line, such as `train 0.2871  val 0.3102  mae 4.18`."""
+    values = dict(zip(stack.history.names, stack.history.values[:, run].tolist(), strict=True))
+    return "  ".join(f"{short_name(name)} {values[name]:.4g}" for name in dict.fromkeys(names))
 
 
 def short_name(name: str) -> str:

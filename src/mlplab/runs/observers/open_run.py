@@ -116,7 +116,7 @@ class OpenRun(WatchedRun):
             self.save_last(outcome.metrics, outcome.weights, outcome.last, outcome.state)
         if ended := outcome.status in AS_PLANNED:
             for path in (files.best, files.last):
-                checkpoint.remove_older(path)
+                checkpoint.previous(path).unlink(missing_ok=True)
             if best and outcome.test_predictions is not None:
                 write_test_predictions(files.path, run, outcome.test_predictions, best.threshold)
             log_end(self.loggers)
@@ -156,32 +156,27 @@ class OpenRun(WatchedRun):
 
 
 class RunFolders(Endings):
-    """Creates or reopens the folders of runs, writes their logs, and what they come to.
-
-    Args:
-        state: that from which the runs are resumed.
-    """
+    """Creates or reopens the folders of runs, writes their logs, and what they come to."""
 
     def __init__(self, runs: Sequence[OpenRun], state: StackState | None = None) -> None:
         super().__init__(runs)
         self.loggers = [logger for run in runs for logger in run.loggers]
-        self._runs, self._state, self._contexts = runs, state, ExitStack()
+        self._runs, self.resumed, self._contexts = runs, state, ExitStack()
         self._are_open, self.folder = False, str(runs[0].plan.folder)
 
     def on_fit_start(self, stack: StackTrainer | None = None) -> None:
         """Opens the folders of all runs, or of none."""
         with ExitStack() as created:
             for run in self._runs:
-                run.create_or_reopen(self._state)
+                run.create_or_reopen(self.resumed)
                 if not run.plan.resume:
                     created.callback(run.discard)
             for run in self._runs:
-                run.log_configuration(self._state)
+                run.log_configuration(self.resumed)
             created.pop_all()
         self._are_open = True
         for run in self._runs:
             self._contexts.callback(run.files.lock.release)
-        for run in self._runs:
             self._contexts.enter_context(run.files.log())
         for run in self._runs:
             run.log_start()

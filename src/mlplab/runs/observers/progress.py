@@ -14,11 +14,9 @@ from rich.text import Text
 
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
-from mlplab.runs.observers.messages import in_a_line, short_name, values_by_run
+from mlplab.runs.observers.messages import in_a_line, short_name
 from mlplab.training.fit import StackTrainer
 from mlplab.training.observer import Observer
-from mlplab.training.outcome import Outcome
-from mlplab.training.run import Run
 
 REFRESH_SECONDS = 0.1
 
@@ -47,7 +45,7 @@ class TrainingProgress(Observer):
         )
         self.task = self.bar.add_task(title, start=False, epoch="1", values="", ended=False)
         self._in_notebook: Any = None  # the output of the cell, a line whose text changes
-        self._lines, self._ended, self._ending = ExitStack(), 0, 0
+        self._lines = ExitStack()
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Shows the progress until it is closed."""
@@ -65,17 +63,9 @@ class TrainingProgress(Observer):
         self.bar.update(self.task, values=self.values, ended=True)
         self.bar.stop()
 
-    def on_stop(self, stack: StackTrainer, ended: int) -> None:
+    def on_stop(self, stack: StackTrainer) -> None:
         """Shows what happens after training."""
-        self._ended, self._ending = 0, ended
-
-    def ended(self, run: Run, outcome: Outcome) -> None:
-        """Shows for which run it happens."""
-        if outcome.error:
-            return
-        self._ended += 1
-        which = f" of run {self._ended} of {self._ending}" if self._ending > 1 else ""
-        text = f"test scores and baselines{which}"
+        text = "test scores and baselines"
         self._show(self.title + text)
         self.bar.update(self.task, values=text, ended=True)
 
@@ -99,7 +89,7 @@ class TrainingProgress(Observer):
             return
         runs = len(module.members.active_runs())
         if runs == 1:
-            self.values = in_a_line(values_by_run(module, ("train/loss", "val/loss", module.monitor)), run=0)
+            self.values = in_a_line(stack, ("train/loss", "val/loss", module.monitor))
         else:
             lowest = stack.best.by_run(module).nan_to_num(torch.inf, torch.inf).min().item()
             self.best = min(self.best, lowest)  # which may be that of a run that has left the stack

@@ -19,6 +19,7 @@ from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.observer import Observer
 from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run
+from mlplab.training.state import StackState
 
 
 class WatchedRun(ABC):
@@ -91,12 +92,17 @@ class WatchedRun(ABC):
 
 
 class Endings(Observer):
-    """Tells runs what they have come to."""
+    """Tells runs what they have come to.
 
+    Attributes:
+        resumed: the state from which the runs go on.
+    """
+
+    resumed: StackState | None = None
     loggers: Sequence[Logger] = (DummyLogger(),)  # for callbacks of the user that need one
 
     def __init__(self, runs: Sequence[WatchedRun]) -> None:
-        self.by_run = {run.run: run for run in runs}
+        self.runs, self.by_run = runs, {run.run: run for run in runs}
 
     def ended(self, run: Run, outcome: Outcome) -> None:
         """Tells a run."""

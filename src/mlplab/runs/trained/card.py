@@ -1,6 +1,6 @@
 """Pages about trained networks: what they predict, how good they are, what they contain of a table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +29,6 @@ def page(template: Path, ensemble: Ensemble, *, kind: str, seen: bool = False, *
         networks=plural(ensemble.networks, "network"),
         version=version("mlplab"),
         scores=_test_scores(ensemble),
-        table=_table,
     )
 
 
@@ -39,15 +38,8 @@ def contained_values(ensemble: Ensemble, *, kind: str, seen: bool) -> list[str]:
     Args:
         seen: whether a file has hashes of the rows in training and validation.
     """
-    lines = load_template(TEMPLATES / "contained.jinja", TEMPLATES).render(
-        kind=kind,
-        seen=seen,
-        schema=ensemble.schema,
-        models=[model for run in ensemble.runs for model in run.models],
-        has_errors=any(run.residuals for run in ensemble.runs),
-        listed=listed,
-    )
-    return lines.splitlines()
+    template = load_template(TEMPLATES / "contained.jinja", TEMPLATES)
+    return template.render(ensemble=ensemble, kind=kind, seen=seen, listed=listed).splitlines()
 
 
 def _test_scores(ensemble: Ensemble) -> tuple[Sequence[str], list[Sequence[str]]] | None:
@@ -59,9 +51,3 @@ def _test_scores(ensemble: Ensemble) -> tuple[Sequence[str], list[Sequence[str]]
         (title, *("–" if value is None else in_digits(value) for value in scores.values()))
         for title, scores in main_scores(metrics).items()
     ]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    escaped = ([cell.replace("|", r"\|").replace("\n", " ") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)

@@ -9,28 +9,15 @@ from pathlib import Path
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from mlplab.errors import Fault, UserError, listed, refusal
-from mlplab.figures import FIGURES
 from mlplab.files import write_json
-from mlplab.runs.discovery import REPORT_FILE, runs_below
+from mlplab.runs.discovery import runs_below
 
 ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
 """The name of the file: its number is that of the steps in which the ensemble was chosen."""
 
-MODEL_FILES = re.compile(r"(model|ensemble-\d+)\.(onnx|md)")
-"""What the command export writes."""
-
-LARGEST_FILE = 2**20
-"""The bytes of the file that are read."""
-
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
 REMEDY = "choose again: mlplab evaluate run=SWEEP select=N"
-
-
-def is_written_later(name: str) -> bool:
-    """Whether commands add a file or folder of this name to the folder of several runs."""
-    is_known = name in (EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, FIGURES)
-    return is_known or any(names.fullmatch(name) for names in (ENSEMBLE_FILE, MODEL_FILES))
 
 
 @dataclass(frozen=True)
@@ -52,10 +39,8 @@ class ChosenEnsemble:
         Raises:
             UserError: if it is damaged, or names other folders than those of runs beside it.
         """
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE)
         try:
-            ensemble = TypeAdapter(cls).validate_json(content)
+            ensemble = TypeAdapter(cls).validate_json(path.read_bytes())
         except ValidationError as error:
             raise refusal("is not the file of a chosen ensemble", path, REMEDY) from error
         weights = ensemble.runs.values()

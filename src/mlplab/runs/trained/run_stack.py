@@ -55,10 +55,8 @@ class RunStack:
 
     def _network(self, members: Sequence[tuple[ResolvedModel, Tensors]]) -> Network:
         models, states = zip(*members, strict=True)
-        network = self.runs[0].build_network(models)
         state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
-        self.runs[0].load_into(network, state)
-        return network
+        return self.runs[0].network_of(models, state)
 
     def whole_network(self) -> Network:
         """All members as one network."""

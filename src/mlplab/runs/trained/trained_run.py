@@ -165,14 +165,15 @@ class TrainedRun:
             model = model.model_copy(update={"activation": None})
         return model, seed, self.schema, shapes, self.quantiles
 
-    def build_network(self, models: Sequence[ResolvedModel]) -> Network:
-        """A network for predictions, whose weights must be loaded.
+    def network_of(self, models: Sequence[ResolvedModel], state: Mapping[str, Tensor]) -> Network:
+        """A network for predictions.
 
         Args:
-            models: those of its members, from runs with the same `stack_key`.
+            models, state: those of its members, from runs with the same `stack_key`.
 
         Raises:
-            UserError: if a custom network class cannot be found, or its tensors have no member axis.
+            UserError: if a custom network class cannot be found, its tensors have no member axis, or the
+                weights do not fit.
         """
         schema, weights = self.schema, None
         if self.config.data.class_weights != "none":
@@ -181,30 +182,22 @@ class TrainedRun:
         layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
         seeds = [self.config.seed] * len(models)
         dtype = self.state[IMPUTE_VALUE].dtype
-        return build_network(NetworkPlan(models, seeds, layout, dtype, class_weight=weights)).eval()
-
-    def load_into(self, network: Network, state: Mapping[str, Tensor]) -> None:
-        """Loads tensors of runs with the same `stack_key` into a network.
-
-        Raises:
-            UserError: if they do not fit.
-        """
+        network = build_network(NetworkPlan(models, seeds, layout, dtype, class_weight=weights))
         try:
             network.load_state_dict(state)
         except (RuntimeError, TypeError) as error:
             what = "contains weights that do not fit the network in its configuration"
             raise self._refused(what) from error
+        return network.eval()
 
     @cached_property
     def network(self) -> Network:
         """The network of these tensors.
 
         Raises:
-            UserError: as `build_network` and `load_into`.
+            UserError: as `network_of`.
         """
-        network = self.build_network(self.models)
-        self.load_into(network, self.state)
-        return network
+        return self.network_of(self.models, self.state)
 
 
 def tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
