@@ -23,7 +23,7 @@ from support import SMALL, resolved
 from mlplab import config
 from mlplab.config import Launcher, validated
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError
+from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError, cannot_write
 from mlplab.files import FolderLock
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
@@ -386,7 +386,8 @@ def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
 
 
 @pytest.mark.parametrize(
-    "error", [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), CannotWrite(DISK_IS_FULL)]
+    "error",
+    [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), cannot_write(DISK_IS_FULL)],
 )
 def test_an_error_that_all_workers_would_meet_leaves_its_job(
     slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, is_disk_error, refusal
+from mlplab.errors import Fault, FolderInUse, Interrupted, cannot_write, is_disk_error, refusal
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
@@ -96,7 +96,7 @@ def _train_in_folders(
         raise Interrupted(f"{error}; everything is saved", error.number) from error
     except BaseException as error:
         if is_disk_error(error):
-            raise CannotWrite(error) from error
+            raise cannot_write(error) from error
         raise
 
 
