@@ -50,8 +50,8 @@ def training_commands(compose: ComposeRuns, overrides: Sequence[Override], cache
 
 
 def with_introduction(commands: Sequence[str]) -> list[str]:
-    """The lines of `training_commands`; if there are two, after one that says what they train."""
+    """Two `training_commands`, after a line that says what they train; empty if there is one or none."""
     if len(commands) < 2:
-        return [*commands]
+        return []
     size = commands[1].rpartition("=")[2]
     return [f"Single networks were scored. To train the best again, or an ensemble of {size}:", *commands]

@@ -26,7 +26,7 @@ def search(launcher: SweepLauncher) -> None:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
         RunFailed: if no trial finished, or some failed.
     """
-    composed, cache = launcher.composed, launcher.cache
+    composed, cache = launcher.composed, launcher.engine.cache
     settings = composed.settings
     space = Space(composed.overrides, settings.space)
     common = _without_search(composed, space)
@@ -40,7 +40,7 @@ def search(launcher: SweepLauncher) -> None:
         remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
         what = f"the search has {existing} trials already"
         raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    size = launcher.opened(run).call(TrainingCost, run)
+    size = launcher.engine.call(TrainingCost, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, defaults, seconds)
