@@ -124,8 +124,7 @@ def setting(key: str, *values: object) -> Override:
     if group in GROUPS:
         group = group.replace(".", "/")
         return Override(OverrideType.CHANGE, group, kind, value, input_line=f"{group}={text}")
-    change, sign = (OverrideType.CHANGE, "") if several else (OverrideType.FORCE_ADD, "++")
-    return Keyword(change, key, kind, value, input_line=f"{sign}{key}={text}")
+    return Keyword(OverrideType.CHANGE, key, kind, value, input_line=f"{key}={text}")
 
 
 def _text(name: object) -> str:

@@ -20,7 +20,7 @@ from mlplab.api.finished_sweep import FinishedSweep
 from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
 from mlplab.cli.commands.train import resumed
 from mlplab.cli.config_folders import config_folders
-from mlplab.commands.train import draw
+from mlplab.commands.train import draw_if_asked
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
@@ -106,7 +106,7 @@ def train(
 
             return FinishedRun(train_alone(run, cache, console), frame)
         metrics = train_run(run, Path(path), cache, console, resume=resume is not None)
-        draw(run, Path(path), metrics, cache)
+        draw_if_asked(run, Path(path), metrics, cache)
     return FinishedRun(RunFiles(Path(path)), frame)
 
 

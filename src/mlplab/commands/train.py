@@ -78,7 +78,7 @@ def train(
     return metrics
 
 
-def draw(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> None:
+def draw_if_asked(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> None:
     """Draws a finished run if it asks for figures and has none yet."""
     if run.figures == "none" or not has_test_scores(metrics) or is_drawn(folder):
         return
@@ -95,11 +95,19 @@ def score_tests(cache: DataCache, folder: Path) -> Metrics:
 
 
 def draw_figures(cache: DataCache, folder: Path) -> None:
-    """Calls `draw_finished`, which needs torch."""
-    with heavy_imports():
-        from mlplab.runs.draw_figures import draw_finished
+    """Draws the figures of a finished run.
 
-    draw_finished(folder, cache)
+    Raises:
+        UserError: if its table is gone, or has changed.
+    """
+    with heavy_imports():
+        from mlplab.runs.draw_figures import draw
+        from mlplab.runs.trained.trained_run import TrainedRun
+
+    run = TrainedRun.read(folder)
+    data = cache.data(run.config)
+    data.check_unchanged(run.table, "train again", order=False)
+    draw(run, data)
 
 
 def print_scores(metrics: Metrics, console: Console, *, has_class_weights: bool) -> None:

@@ -162,15 +162,3 @@ def _state(path: Path, content: Plain) -> StackState:
         return StackState.from_plain(content["training"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise checkpoint.damaged(path, "it contains no training state") from error
-
-
-def check_same_rows(folder: Path, data: RunData) -> bool:
-    """Checks that a run was trained on this table and split; False if there is nothing to check.
-
-    Raises:
-        UserError: if they have changed.
-    """
-    path = RunFolder(folder).best
-    if path.exists():
-        data.check_unchanged(checkpoint.load(path).get("table"), REMEDY)
-    return path.exists()
