@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
 from commands.mistakes import Mistake, assert_refused, each
 from faults import processes
 from optuna.trial import TrialState
 from support import ROOT, SMALL, Ended, left_behind, status_of
 
-from mlplab.runs.best_trial import BestTrial
-from mlplab.runs.discovery import read_metrics
+from mlplab.runs.discovery import BEST_TRIAL_FILE, read_metrics
 
 Command = Callable[..., Ended]
 
@@ -42,25 +42,24 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
     metrics = {run.name: read_metrics(run) for run in sorted(root.glob("trial-*"))}
     assert list(metrics) == [f"trial-{number:04d}" for number in range(8)]
 
-    best = BestTrial.read(root)
-    assert best
+    best = yaml.safe_load((root / BEST_TRIAL_FILE).read_text())
     values = {name: each["val/rmse"] for name, each in metrics.items()}
-    assert values[best.trial] == best.value == min(values.values())
+    assert values[best["trial"]] == best["value"] == min(values.values())
     tested = [name for name, each in metrics.items() if "test/rmse" in each]
-    assert tested == [best.trial]  # the test rows were scored once
+    assert tested == [best["trial"]]  # the test rows were scored once
     assert (root / "ensemble-3.json").is_file()
 
     assert "8 trials: 8 done" in ended.out
-    assert all(words in ended.out for words in (best.trial, "chosen ensemble", "ridge", best.command))
-    assert best.command.replace("ensemble=1", "ensemble=8") in ended.out.splitlines()
+    assert all(words in ended.out for words in (best["trial"], "chosen ensemble", "ridge", best["command"]))
+    assert best["command"].replace("ensemble=1", "ensemble=8") in ended.out.splitlines()
     assert max(map(len, ended.out.split("sweep folder")[0].splitlines())) <= 80
 
-    words = shlex.split(best.command)
+    words = shlex.split(best["command"])
     again = command(*words[words.index(next(word for word in words if "=" in word)) :], "name=again")
     assert again.status == 0
     alone = read_metrics(tmp_path / "outputs/again")
     assert {k: v for k, v in alone.items() if k != "seconds"} == {
-        k: v for k, v in metrics[best.trial].items() if k != "seconds"
+        k: v for k, v in metrics[best["trial"]].items() if k != "seconds"
     }
 
 
@@ -143,10 +142,9 @@ def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_pat
     for name, found in metrics.items():
         assert found["reason"] == f"the time was over after epoch {found['epochs']} of 10000000"
         assert found["reason"] in (root / name / "train.log").read_text()
-    best = BestTrial.read(root)
-    assert best
-    assert f"{best.trial}: {metrics[best.trial]['reason']}; to train it in full:" in ended.out
-    assert ended.out.index("to train it in full:") < ended.out.index(best.command)
+    best = yaml.safe_load((root / BEST_TRIAL_FILE).read_text())
+    assert f"{best['trial']}: {metrics[best['trial']]['reason']}; to train it in full:" in ended.out
+    assert ended.out.index("to train it in full:") < ended.out.index(best["command"])
 
 
 def test_a_killed_search_has_exactly_the_asked_trials(tmp_path: Path) -> None:

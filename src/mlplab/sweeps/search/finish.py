@@ -9,7 +9,7 @@ from mlplab.commands.train import score_tests
 from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, plural, print_line
 from mlplab.errors import RunFailed
-from mlplab.runs.best_trial import BestTrial, trial_name
+from mlplab.runs.best_trial import trial_name, write_best_trial
 from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
@@ -30,19 +30,18 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
     metrics = launcher.engine.call(score_tests, folder)
-    scores = next(iter(main_scores(metrics).values())) if has_test_scores(metrics) else {}
     dimensions = study.space.dimensions  # the text of a choice such as `[64,64]` is a list
-    best = BestTrial(
-        trial=folder.name,
-        monitor=study.monitor,
-        value=float(trial.value or 0.0),
-        trials=dict(counts.most_common()),
-        configuration={key: dimensions[key].given(value).value() for key, value in trial.params.items()},
-        command=commands[0],
-        test=scores,
-    )
-    best.write(root)
-    shown = ", ".join(f"{count:,} {status}" for status, count in best.trials.items())
+    best = {
+        "trial": folder.name,
+        "monitor": study.monitor,
+        "value": trial.value,
+        "trials": dict(counts.most_common()),
+        "configuration": {key: dimensions[key].given(value).value() for key, value in trial.params.items()},
+        "command": commands[0],
+        "test": next(iter(main_scores(metrics).values())) if has_test_scores(metrics) else {},
+    }
+    write_best_trial(root, best)
+    shown = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
     print_line(launcher.console, f"{plural(len(study.trials), 'trial')}: {shown}")
     lines = [f"the best configuration: {inside(root / BEST_TRIAL_FILE)} (of {folder.name})"]
     if "reason" in metrics:
