@@ -1,7 +1,6 @@
 """The command predict: writes the rows of a file with a prediction, in constant memory."""
 
 import logging
-import shlex
 import shutil
 import sys
 import tempfile
@@ -89,11 +88,7 @@ def predict(options: Predict) -> int:
                 count(done)
 
         _write(written(), output, escape_formulas=options.escape_formulas)
-        has_targets = all(name in rows.schema for name in schema.targets)
-    runs = [f"runs={options.runs}"] * (options.runs != "best")
-    words = shlex.join([f"run={options.run}", *runs, f"data.path={source}"])
-    hint = f"; to score these: mlplab evaluate {words}" * (has_targets and source != STANDARD)
-    log.info("predicted %s rows in %.2f s%s", f"{done:,}", time.perf_counter() - started, hint)
+    log.info("predicted %s rows in %.2f s", f"{done:,}", time.perf_counter() - started)
     return done
 
 

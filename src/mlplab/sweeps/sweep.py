@@ -16,7 +16,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposeRuns, check_runs
 from mlplab.sweeps.draw_sweep import draw_sweep
-from mlplab.sweeps.engines.engine import Engine, check_engine_installed, open_engine
+from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import Runs, grid, varying
 from mlplab.sweeps.launch import launch
@@ -57,7 +57,6 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
     """
     root, section = composed.root, composed.launcher
     searches = is_search(composed.overrides, composed.settings)
-    check_engine_installed(section.engine)
     check_sweep_folder(root, searches=searches)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
