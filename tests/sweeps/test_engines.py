@@ -209,7 +209,7 @@ def test_a_stack_in_use_does_not_stop_the_others(
     monkeypatch.setattr(training, "MAX_WAIT_SECONDS", 0)
     stacks = [planned(tmp_path, name) for name in ("used", "free")]
     ends_as(stacks[0], "running")(Path())
-    with FolderLock(stacks[0].runs[0].folder).held():
+    with FolderLock(stacks[0].runs[0].folder):
         drive(stacks, Here(), 1)
     assert [read_metrics(stack.runs[0].folder)["status"] for stack in stacks] == ["running", "done"]
     assert "stack used: " in caplog.text

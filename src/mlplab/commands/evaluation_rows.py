@@ -39,11 +39,6 @@ Part = Literal["test", "all", "unchecked"]
 
 IF_ANY_WERE = "if any were in training, these scores are too good"
 
-UNCHECKED = (
-    "which rows were in training is unknown, because the run was saved without their hashes (seen=true); "
-    + IF_ANY_WERE
-)
-
 MOST = 0.05
 """If a larger share of new rows equals rows of training by chance, such rows are not left out."""
 
@@ -189,7 +184,8 @@ def _not_seen(
     the rows show it themselves.
     """
     if any(run.seen is None for run in runs):
-        log.warning("%s: %s", path, UNCHECKED)
+        what = "%s: which rows were in training is unknown, as the run was saved without seen=true; %s"
+        log.warning(what, path, IF_ANY_WERE)
         return rows, "unchecked"
     distinct = {seen.digest: seen for run in runs for seen in run.seen or []}  # all seeds have the same
     recognised = [(seen, seen.recognised(values, rows)) for seen in distinct.values()]

@@ -63,7 +63,7 @@ def train_runs(
     with ExitStack() as locks:
         for run in runs:
             if run.resume:
-                locks.enter_context(files[run.folder].lock.held())
+                locks.enter_context(files[run.folder].lock)
                 if has_ended(run.folder, run.config, alone=not run.bracket):
                     what, remedy = "was changed by another process", "run the command again"
                     raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))

@@ -61,10 +61,7 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with (
-            FolderLock(root).held(),
-            closing(open_engine(section, root, cache, composed.accelerator)) as engine,
-        ):
+        with FolderLock(root), closing(open_engine(section, root, cache, composed.accelerator)) as engine:
             launcher = SweepLauncher(composed, engine, console, progress)
             if searches:
                 from mlplab.sweeps.search.search import search

@@ -1,6 +1,5 @@
 """The part of a page about several runs: the best of them, a table, charts, and the best run."""
 
-import logging
 import math
 
 from mlplab.commands.render import NOTHING, format_mean, format_score
@@ -17,8 +16,6 @@ from mlplab.runs.compare.ranking import score
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.varying_keys import REPEATS
 from mlplab.training.outcome import AS_PLANNED
-
-log = logging.getLogger(__name__)
 
 
 class RunsPart:
