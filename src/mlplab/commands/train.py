@@ -55,14 +55,10 @@ def train(
         metrics = read_metrics(folder)
         if metrics["status"] not in AS_PLANNED:
             raise RunFailed(f"{inside(folder)} has already ended: {metrics['reason']}")
-        if metrics["status"] == "pruned":
-            log.info("%s was %s", inside(folder), metrics["reason"])
-        elif run.test and not has_test_scores(metrics):
-            log.info("%s has already finished: scoring its test rows", inside(folder))
-            metrics = score_tests(cache, folder)
-        else:
-            log.info("%s has already finished", inside(folder))
-        return metrics
+        is_done = metrics["status"] == "done"
+        log.info("%s %s", inside(folder), "has already finished" if is_done else f"was {metrics['reason']}")
+        is_untested = is_done and run.test and not has_test_scores(metrics)
+        return score_tests(cache, folder) if is_untested else metrics
     log.info("loading torch and the table %s …", getattr(run.data, "path", run.data.name))
     run = resolved(run, cache, folder, alone=True)
     with heavy_imports():
