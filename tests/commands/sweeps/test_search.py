@@ -86,9 +86,9 @@ def test_a_search_is_extended_and_repeated_but_not_changed(command: Command, tmp
         assert ended.status == 2
         return ended.err
 
-    message = refused("sweep.trials=4")
-    assert "sweep.trials: the search has 5 trials already (found 4)" in message
-    assert "such as sweep.trials=9" in message
+    ended = command(*search, "name=s", "sweep.trials=4")
+    assert (ended.status, len(states_of(root))) == (0, 5)
+    assert "5 trials: 5 done" in ended.out
     assert "model.activation: differs from the search in outputs/s" in refused("model.activation=mish")
     assert "outputs/s: is the folder of a search" in command("-m", *SMALL, "seed=0,1", "name=s").err
     assert command("-m", *SMALL, "seed=0,1", "name=grid").status == 0
