@@ -1,5 +1,6 @@
 """What commands print, on which stream, and their exit codes."""
 
+import errno
 import logging
 import os
 import signal
@@ -13,12 +14,14 @@ from typing import Literal
 
 from mlplab.console import wrapped
 from mlplab.errors import (
+    Fault,
     Interrupted,
     RunFailed,
     UserError,
     cannot_write,
     is_disk_error,
     render,
+    shortened,
     within_limits,
 )
 from mlplab.typed_commands import commands_as_typed
@@ -60,6 +63,9 @@ def exit_status(work: Callable[[], None]) -> int:
     except Exception as error:
         if is_disk_error(error):
             return print_error(cannot_write(error))
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            what, where = "the name is too long for a file or folder", shortened(str(error.filename))
+            return print_error(UserError(Fault(what, where, remedy="choose a shorter one")))
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # NumPy's, and torch's
             return print_error(RunFailed(f"out of memory: {error}\n  use a smaller table or network"))
         traceback.print_exc()
