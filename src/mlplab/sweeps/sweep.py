@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import Override
 from rich.console import Console
 
 from mlplab import config
+from mlplab.commands.report.comparison import Comparison
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.files import FolderLock
@@ -102,20 +103,21 @@ class SweepLauncher:
         results = launch(runs, refused, self.engine, self.progress)
         return [results[run.folder] for run in composed]
 
-    def finish(self, results: Sequence[RunResult], commands: Sequence[str]) -> str:
+    def finish(self, comparisons: Sequence[Comparison], commands: Sequence[str]) -> str:
         """Draws and prints the best runs, and chooses an ensemble if there is to be one.
 
         Args:
+            comparisons: those of the sweep's runs.
             commands: lines about how to train the best configuration.
 
         Returns what `summarize` returns.
         """
         root, ensemble = self.composed.root, self.composed.settings.ensemble
         try:
-            draw_sweep(results, self.engine)
+            draw_sweep(comparisons, self.engine)
         finally:  # a full disk or Ctrl-C takes only the figures
-            failures = summarize(root, results, self.console, commands)
-        if ensemble and any(run.done for run in results):
+            failures = summarize(comparisons, self.console, commands)
+        if ensemble and any(comparison.best for comparison in comparisons):
             with heavy_imports():
                 import torch
 
@@ -130,8 +132,8 @@ def _train_grid(launcher: SweepLauncher, runs: Runs) -> None:
     """Trains all runs of a grid, and says which networks were scored if a run alone would be another."""
     composed, cache = launcher.composed, launcher.engine.cache
     alone = varying(composed.overrides) == {FOLD}
-    results = results_of(composed.root, launcher.launch(runs, {}, alone=alone))
-    best = () if alone or cache.frame is not None else winner(results, runs)
+    comparisons = results_of(composed.root, launcher.launch(runs, {}, alone=alone))
+    best = () if alone or cache.frame is not None else winner(comparisons, runs)
     commands = training_commands(composed.compose, best, cache) if best else []
-    if failures := launcher.finish(results, with_introduction(commands)):
+    if failures := launcher.finish(comparisons, with_introduction(commands)):
         raise RunFailed(failures)
