@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from jaxtyping import Float, Float64
 
-from mlplab.console import counted_lines, progress_lines
+from mlplab.console import progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.class_labels import parse_target
@@ -129,10 +129,8 @@ def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source
 def _read(source: Source) -> pl.DataFrame:
     """All rows of a file, of which there must be one at least."""
     frames = list[pl.DataFrame]()
-    with counted_lines(f"reading {source.where}", "rows") as count:
-        for frame in source.blocks(BLOCK):
-            frames.append(frame)
-            count(sum(map(len, frames)))
+    with progress_lines(log.info, lambda: f"reading {source.where}: {sum(map(len, frames)):,} rows"):
+        frames += source.blocks(BLOCK)
     if not any(map(len, frames)):
         raise refusal("has no rows", source.where, "give it rows of data")
     return pl.concat(frames)
