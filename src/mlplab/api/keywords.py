@@ -68,8 +68,7 @@ def read_arguments(
     if isinstance(table, str | PathLike):
         data = {"name": "csv", "path": table}
         if not _is_named(target):
-            remedy = "name its column, or pass the table as a frame"
-            raise refusal("is given as values, and the table as a path", "target", remedy)
+            raise refusal("is given as values, and the table as a path", "target", "name its column")
     elif table is not None:
         frame, data = to_polars(table), {"name": "frame"}
         if not _is_named(target, frame):

@@ -111,8 +111,7 @@ def read_overrides(
             continue
         key, line = override.get_key_element().lstrip("+"), override.input_line or ""
         if key in seen:
-            found = f"{seen[key]} and {line}"
-            raise UserError(Fault("is given twice", key, found, remedy="remove one of them"))
+            raise UserError(Fault("is given twice", key, f"{seen[key]} and {line}", "", "remove one of them"))
         seen[key] = line
         add_m = "add -m: mlplab train -m"
         if key.partition(".")[0] == "sweep" and not multirun:

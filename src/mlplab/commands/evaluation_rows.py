@@ -99,9 +99,9 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
     with opened_rows(data, first) as source:
         path = source.where
         if absent := [name for name in schema.targets if name not in source.schema]:
-            what = f"has no target column '{absent[0]}' to compare predictions with"
-            remedy = "add that column, or only predict: mlplab predict"
-            raise UserError(Fault(what, path, f"the columns {listed(source.names)}", remedy=remedy))
+            raise refusal(
+                f"has no target column '{absent[0]}'", path, "add it, or only predict: mlplab predict"
+            )
         check_columns(schema, list(source.schema), path)
         frame = _read(source)
         with progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows"):
@@ -153,8 +153,8 @@ def _targets_and_weight(
     for name in (*schema.targets, *weights):
         cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets
         if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
-            what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
-            raise refusal(what, f"{source.where}, column '{name}'", remedy)
+            where = f"{source.where}, column '{name}'"
+            raise refusal(f"has type {cells.dtype}", where, "give it the type that it had in training")
         values = parse_target(schema, name, cells, decimal_comma=source.decimal_comma)
         missing = parse_str(cells, schema.na_values).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
