@@ -65,7 +65,7 @@ class FinishedSweep:
         """
         if Path(path).suffix == SUFFIX:
             raise refusal(
-                "is one file, and a sweep is a folder", path, "save its best run: sweep.best.save(path)"
+                "is one file, but a sweep is a folder", path, "save its best: sweep.best.save(path)"
             )
         check_absent(Path(path))
         return Path(shutil.copytree(self.folder, path))

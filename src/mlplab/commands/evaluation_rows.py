@@ -99,9 +99,8 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
     with opened_rows(data, first) as source:
         path = source.where
         if absent := [name for name in schema.targets if name not in source.schema]:
-            raise refusal(
-                f"has no target column '{absent[0]}'", path, "add it, or only predict: mlplab predict"
-            )
+            what = f"has no target column '{absent[0]}'"
+            raise refusal(what, path, "add it, or only predict: mlplab predict")
         check_columns(schema, list(source.schema), path)
         frame = _read(source)
         with progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows"):
