@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
@@ -56,14 +57,13 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
         UserError: if a value, the table or the folder cannot be used.
         RunFailed: if some runs failed.
     """
-    root, section = composed.root, composed.launcher
+    root = composed.root
     searches = is_search(composed.overrides, composed.settings)
     check_sweep_folder(root, searches=searches)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with FolderLock(root), closing(open_engine(section, root, cache, composed.accelerator)) as engine:
-            launcher = SweepLauncher(composed, engine, console, progress)
+        with FolderLock(root), closing(SweepLauncher(composed, cache, console, progress)) as launcher:
             if searches:
                 from mlplab.sweeps.search.search import search
 
@@ -81,9 +81,20 @@ class SweepLauncher:
     """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
 
     composed: ComposedSweep
-    engine: Engine
+    cache: DataCache
     console: Console
     progress: Console
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where stacks train. It is opened when it is needed first: when runs have been checked."""
+        composed = self.composed
+        return open_engine(composed.launcher, composed.root, self.cache, composed.accelerator)
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if "engine" in vars(self):
+            self.engine.close()
 
     def launch(
         self, overrides: Runs, brackets: Mapping[str, Bracket], *, alone: bool = False
@@ -98,7 +109,7 @@ class SweepLauncher:
             Interrupted: after SIGINT or SIGTERM, with the training states saved.
         """
         composed = self.composed.compose(overrides)
-        runs, refused = check_runs(composed, self.engine.cache, alone=alone)  # before torch is imported
+        runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
         runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
         results = launch(runs, refused, self.engine, self.progress)
         return [results[run.folder] for run in composed]
@@ -124,13 +135,13 @@ class SweepLauncher:
                 from mlplab.commands.select_ensemble import print_choice, select_ensemble
 
             torch.set_num_threads(1)
-            print_choice(select_ensemble(root, ensemble, self.engine.cache), self.console)
+            print_choice(select_ensemble(root, ensemble, self.cache), self.console)
         return failures
 
 
 def _train_grid(launcher: SweepLauncher, runs: Runs) -> None:
     """Trains all runs of a grid, and says which networks were scored if a run alone would be another."""
-    composed, cache = launcher.composed, launcher.engine.cache
+    composed, cache = launcher.composed, launcher.cache
     alone = varying(composed.overrides) == {FOLD}
     comparisons = results_of(composed.root, launcher.launch(runs, {}, alone=alone))
     best = () if alone or cache.frame is not None else winner(comparisons, runs)

@@ -26,7 +26,7 @@ def search(launcher: SweepLauncher) -> None:
         UserError: if the space, the table or the study in the sweep folder cannot be used.
         RunFailed: if no trial finished, or some failed.
     """
-    composed, cache = launcher.composed, launcher.engine.cache
+    composed, cache = launcher.composed, launcher.cache
     settings = composed.settings
     space = Space(composed.overrides, settings.space)
     common = _without_search(composed, space)
