@@ -7,15 +7,15 @@ from typing import Any
 
 from support import SMALL, train_into
 
-from mlplab.runs.best_trial import BestTrial
+from mlplab.runs.best_trial import write_best_trial
 from mlplab.runs.compare.labels import as_typed
 
 STATUSES = (*("done", "done", "pruned", "done", "diverged"), *("pruned", "done", "failed", "done"))
 """Of the trials."""
 
 
-def train_search(folder: Path) -> BestTrial:
-    """Trains trials and writes the file about the best of them, which alone has test scores."""
+def train_search(folder: Path) -> str:
+    """Trains trials and writes the file about the best of them, which alone has test scores; its name."""
     rng = random.Random(0)
     sampled = [
         {
@@ -38,17 +38,10 @@ def train_search(folder: Path) -> BestTrial:
             (run / "test_predictions.csv").unlink()
         elif other != number:
             change(run, "test/")
-    best = BestTrial(
-        f"trial-{number:04d}",
-        "val/mae",
-        min(done),
-        {status: STATUSES.count(status) for status in dict.fromkeys(STATUSES)},
-        sampled[number],
-        f"uv run scripts/train.py {' '.join(typed[number])} ensemble=1",
-        {name: trained[number][f"test/{name}"] for name in ("rmse", "mae", "r2")},
-    )
-    best.write(folder)
-    return best
+    name, scores = f"trial-{number:04d}", {name: trained[number][f"test/{name}"] for name in ("rmse", "mae")}
+    best = {"trial": name, "value": min(done), "configuration": sampled[number], "test": scores}
+    write_best_trial(folder, best)
+    return name
 
 
 def _unfinished(status: str, metrics: dict[str, Any]) -> dict[str, Any]:

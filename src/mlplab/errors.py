@@ -82,18 +82,15 @@ class Interrupted(RunFailed):
 class CannotWrite(RunFailed):
     """A file could not be written (disk full); the previous version is intact."""
 
-    def __init__(self, error: OSError) -> None:
-        self.error = error
-        place = f"{error.filename}: " if error.filename else ""
-        super().__init__(
-            f"{place}cannot be written: {error.strerror or error}\n"
-            "  free some disk space, then continue: resume=FOLDER for a run, "
-            "or the sweep's command with the same name=…"
-        )
 
-    def __reduce__(self) -> tuple[type, tuple[OSError]]:
-        """Workers raise it, too."""
-        return type(self), (self.error,)
+def cannot_write(error: OSError) -> CannotWrite:
+    """The error about a disk that is full, in words."""
+    place = f"{error.filename}: " if error.filename else ""
+    return CannotWrite(
+        f"{place}cannot be written: {error.strerror or error}\n"
+        "  free some disk space, then continue: resume=FOLDER for a run, "
+        "or the sweep's command with the same name=…"
+    )
 
 
 def is_disk_error(error: BaseException) -> TypeGuard[OSError]:

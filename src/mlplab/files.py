@@ -145,14 +145,13 @@ class FolderLock:
             reason = getattr(error, "strerror", None) or "its file system has no file locks"
             raise UserError(Fault(f"cannot be written to: {reason}", str(self.folder))) from error
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Holds the lock within a block."""
+    def __enter__(self) -> None:
+        """Holds the lock within a block; raises what `acquire` raises."""
         self.acquire()
-        try:
-            yield
-        finally:
-            self.release()
+
+    def __exit__(self, *error: object) -> None:
+        """Releases it."""
+        self.release()
 
     @property
     def is_held(self) -> bool:

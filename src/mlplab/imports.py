@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from mlplab.errors import Fault, UserError
+from mlplab.errors import refusal
 
 _frozen_blocks = 0  # of `frozen_objects` that are open; to count the frozen objects takes 30 ms
 
@@ -52,7 +52,5 @@ def check_installed(where: str, extra: str, *packages: str) -> None:
         UserError: otherwise; `where` needs them.
     """
     if missing := [package for package in packages if find_spec(package) is None]:
-        noun, verb = ("package", "is") if len(missing) == 1 else ("packages", "are")
-        what = f"needs the {noun} {' and '.join(missing)}, which {verb} not installed"
-        remedy = f"install {'it' if len(missing) == 1 else 'them'}: uv sync --extra {extra}, or pip install"
-        raise UserError(Fault(what, where, remedy=f"{remedy} {' '.join(missing)}"))
+        what = f"needs {' and '.join(missing)}, not installed here"
+        raise refusal(what, where, f"install: uv sync --extra {extra}, or pip install {' '.join(missing)}")

@@ -28,24 +28,24 @@ def composed(keys: dict[str, Any], *overrides: str) -> TrainConfig:
 @pytest.mark.parametrize(
     ("keys", "lines"),
     [
-        ({"seed": 3, "threads": 2}, ["++seed=3", "++threads=2"]),
+        ({"seed": 3, "threads": 2}, ["seed=3", "threads=2"]),
         ({"model": "linear"}, ["model=linear"]),
         (
             {"model": {"name": "linear", "preprocessing": "quantile"}},
             ["model=linear", "model/preprocessing=quantile"],
         ),
-        ({"optimizer": {"name": "sgd", "lr": 1e-3}}, ["optimizer=sgd", "++optimizer.lr=0.001"]),
-        ({"data": {"split": {"name": "kfold", "fold": 2}}}, ["data/split=kfold", "++data.split.fold=2"]),
+        ({"optimizer": {"name": "sgd", "lr": 1e-3}}, ["optimizer=sgd", "optimizer.lr=0.001"]),
+        ({"data": {"split": {"name": "kfold", "fold": 2}}}, ["data/split=kfold", "data.split.fold=2"]),
         ({"logger": ["mlflow", "tensorboard"]}, ["logger=[mlflow,tensorboard]"]),
         (
             {"data": {"class_weights": {0: 1, "a b": 5}}},
-            ["++data.class_weights.0=1", "++data.class_weights.a b=5"],
+            ["data.class_weights.0=1", "data.class_weights.a b=5"],
         ),
-        ({"model": {"hidden": (64, 32)}, "test": False}, ["++model.hidden=[64,32]", "++test=False"]),
-        ({"data": {"columns": {"my zip": "categorical"}}}, ["++data.columns.my zip=categorical"]),
+        ({"model": {"hidden": (64, 32)}, "test": False}, ["model.hidden=[64,32]", "test=False"]),
+        ({"data": {"columns": {"my zip": "categorical"}}}, ["data.columns.my zip=categorical"]),
         (
             {"optimizer.lr": 0.1, "model/preprocessing": "none"},
-            ["++optimizer.lr=0.1", "model/preprocessing=none"],
+            ["optimizer.lr=0.1", "model/preprocessing=none"],
         ),
     ],
 )
@@ -188,4 +188,4 @@ def test_values_of_targets_are_columns_with_names_of_their_own(values: object, n
     with_targets, overrides = read_arguments(frame, values, {}, [])
     assert with_targets is not None
     assert with_targets.columns == [*frame.columns, *names]
-    assert f"++data.target=[{','.join(names)}]" in lines_of(overrides)
+    assert f"data.target=[{','.join(names)}]" in lines_of(overrides)

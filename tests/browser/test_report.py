@@ -44,7 +44,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         train_into(folder / "sweep", *members)
-        best = folder / "search" / train_search(folder / "search").trial
+        best = folder / "search" / train_search(folder / "search")
     run = folder / "sweep" / "0"
     evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)

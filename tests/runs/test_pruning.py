@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from support import Ended, events_of, left_behind, resolved, train_into, without_notes
 
+from mlplab.commands.report.comparison import compared
 from mlplab.config import Launcher
 from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
@@ -339,7 +340,7 @@ def test_pruned_runs_are_no_failures_and_are_not_repeated(
     assert {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")} == before
 
     runs = [read_run(sweep / str(number)) for number in range(len(RATES))]
-    assert not summarize(sweep, runs, Console())
+    assert not summarize(compared(sweep, runs), Console())
     assert "val/mae" in capsys.readouterr().out
     assert run_script("evaluate", f"run={sweep}", "runs=all").status == 0
     run = next(run for run in runs if run.metrics["status"] == "pruned")

@@ -95,7 +95,7 @@ def test_runs_of_a_stack_are_tested_if_they_are_to_be(tmp_path: Path, tested_mem
 def test_only_finished_runs_are_tested(tmp_path: Path) -> None:
     train_into(tmp_path, (*SMALL, "test=false"))
     run = RunFolder(tmp_path / "0")
-    with run.lock.held(), pytest.raises(UserError, match="in use by another process"):
+    with run.lock, pytest.raises(UserError, match="in use by another process"):
         score_finished_run(run.path, DataCache())
     run.write_metrics({"status": "interrupted"})
     with pytest.raises(UserError, match="contains no finished run"):

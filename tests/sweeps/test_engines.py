@@ -23,7 +23,7 @@ from support import SMALL, resolved
 from mlplab import config
 from mlplab.config import Launcher, validated
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError
+from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError, cannot_write
 from mlplab.files import FolderLock
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
@@ -34,7 +34,7 @@ from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import slurm as slurm_engine
 from mlplab.sweeps.engines import slurm_task, worker
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine, WorkerLost, check_engine_installed, open_engine
+from mlplab.sweeps.engines.engine import Engine, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import run_job, write_job
@@ -209,7 +209,7 @@ def test_a_stack_in_use_does_not_stop_the_others(
     monkeypatch.setattr(training, "MAX_WAIT_SECONDS", 0)
     stacks = [planned(tmp_path, name) for name in ("used", "free")]
     ends_as(stacks[0], "running")(Path())
-    with FolderLock(stacks[0].runs[0].folder).held():
+    with FolderLock(stacks[0].runs[0].folder):
         drive(stacks, Here(), 1)
     assert [read_metrics(stack.runs[0].folder)["status"] for stack in stacks] == ["running", "done"]
     assert "stack used: " in caplog.text
@@ -307,8 +307,8 @@ RAY = {"name": "ray", "address": "auto", "cpus": 1, "gpus": 0, "memory_gib": Non
 @pytest.mark.parametrize(
     ("engine", "absent", "message"),
     [
-        (SLURM, "submitit", r"=slurm: needs the package submitit, .*\n.*uv sync --extra slurm, or pip "),
-        (RAY, "ray", r"=ray: needs the package ray, .*\n.*uv sync --extra ray, or pip "),
+        (SLURM, "submitit", r"=slurm: needs submitit, .*\n.*uv sync --extra slurm, or pip "),
+        (RAY, "ray", r"=ray: needs ray, .*\n.*uv sync --extra ray, or pip "),
         (SLURM, "", r"Slurm is not installed here.*\n.*a machine of the cluster"),
         (RAY | {"address": "127.0.0.1:1"}, "", r"=127.0.0.1:1: no Ray cluster can be .*\n.*ray start --head"),
     ],
@@ -328,7 +328,6 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def opened(root: Path, engine: dict[str, object]) -> Engine:
-    check_engine_installed(launcher(engine).engine)
     return open_engine(launcher(engine), root, DataCache(), "auto")
 
 
@@ -386,7 +385,8 @@ def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
 
 
 @pytest.mark.parametrize(
-    "error", [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), CannotWrite(DISK_IS_FULL)]
+    "error",
+    [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), cannot_write(DISK_IS_FULL)],
 )
 def test_an_error_that_all_workers_would_meet_leaves_its_job(
     slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -61,21 +61,6 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "searched"),
-    [
-        ("tag(log,interval(1e-3,3e-2))", "0.001 … 0.03 (log)"),
-        ("interval(0,0.5)", "0 … 0.5"),
-        ("tag(log,int(interval(16,256)))", "16 … 256 (log)"),
-        ("range(0,17,8)", "0 … 16 in steps of 8"),
-        ("choice([64,64],[8])", "[64,64], [8]"),
-    ],
-)
-def test_what_was_searched_in_words(text: str, searched: str) -> None:
-    (dimension,) = Space(parsed(f"model.dropout={text}"), {}).dimensions.values()
-    assert dimension.searched == searched
-
-
-@pytest.mark.parametrize(
     ("line", "value", "expected"),
     [
         (LR, 0.005, 0.005),

@@ -81,7 +81,7 @@ def test_a_resumed_run_stays_the_same_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_a_package_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    said = rf"logger={name}: needs the package {name}, .*\n.* uv sync --extra {name}, or pip install {name}"
+    said = rf"logger={name}: needs {name}, .*\n.* uv sync --extra {name}, or pip install {name}"
     with pytest.raises(UserError, match=said):
         train_into(tmp_path, [*SMALL, f"logger={name}"])
 

@@ -64,8 +64,7 @@ class FinishedSweep:
             UserError: if there is a file or folder at that path.
         """
         if Path(path).suffix == SUFFIX:
-            remedy = "save its best run: sweep.best.save(path)"
-            raise refusal("is the name of one file, but a sweep is a folder", path, remedy)
+            raise refusal("is one file, not a folder", path, "save its best run: sweep.best.save(path)")
         check_absent(Path(path))
         return Path(shutil.copytree(self.folder, path))
 

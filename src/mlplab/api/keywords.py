@@ -27,7 +27,6 @@ from mlplab.config import TrainConfig, parse
 from mlplab.config.data import as_label
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
-from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
 
@@ -42,9 +41,6 @@ Overrides = Sequence[Override]
 
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
 """Text that is shown without quotes, also in the names of folders."""
-
-ARGUMENTS = "target folder resume overrides progress grid seeds trials minutes space".split()  # noqa: SIM905
-"""Arguments of Python's functions that are no keys."""
 
 FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}
 """Keys that give a folder on the command line."""
@@ -62,23 +58,17 @@ def read_arguments(
         varying: what a sweep adds to them; None: it is one run.
 
     Raises:
-        UserError: if the frame is no table, the target does not fit it, or an argument is misspelt; as
-            `read_overrides`.
+        UserError: if the frame is no table, or the target does not fit it; as `read_overrides`.
     """
     if isinstance(words, str):
         raise refusal("is no list", "overrides", f"write overrides=[{words!r}]")
-    for key in keys:
-        if (near := nearest(key, [*ARGUMENTS, *TrainConfig.model_fields])) and near[0] in ARGUMENTS:
-            remedy = "leave it out" if key in ARGUMENTS else did_you_mean([f"{near[0]}="])
-            raise refusal("is no argument of this function", key, remedy)
     if table is None and not isinstance(keys.get("data"), Mapping):
         table = keys.pop("data", None)
     frame, data = None, Plain()
     if isinstance(table, str | PathLike):
         data = {"name": "csv", "path": table}
         if not _is_named(target):
-            remedy = "name its column, or pass the table as a frame"
-            raise refusal("is given as values, and the table as a path", "target", remedy)
+            raise refusal("is given as values, and the table as a path", "target", "name its column")
     elif table is not None:
         frame, data = to_polars(table), {"name": "frame"}
         if not _is_named(target, frame):
@@ -124,8 +114,7 @@ def setting(key: str, *values: object) -> Override:
     if group in GROUPS:
         group = group.replace(".", "/")
         return Override(OverrideType.CHANGE, group, kind, value, input_line=f"{group}={text}")
-    change, sign = (OverrideType.CHANGE, "") if several else (OverrideType.FORCE_ADD, "++")
-    return Keyword(change, key, kind, value, input_line=f"{sign}{key}={text}")
+    return Keyword(OverrideType.CHANGE, key, kind, value, input_line=f"{key}={text}")
 
 
 def _text(name: object) -> str:

@@ -18,10 +18,9 @@ from rich.console import Console
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
 from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
-from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.train import resumed
 from mlplab.cli.config_folders import config_folders
-from mlplab.commands.train import draw
+from mlplab.commands.train import draw_if_asked
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
@@ -57,7 +56,6 @@ def process_as_before() -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-@keywords_in_messages()
 def train(
     table: Table = None,
     /,
@@ -108,11 +106,10 @@ def train(
 
             return FinishedRun(train_alone(run, cache, console), frame)
         metrics = train_run(run, Path(path), cache, console, resume=resume is not None)
-        draw(run, Path(path), metrics, cache)
+        draw_if_asked(run, Path(path), metrics, cache)
     return FinishedRun(RunFiles(Path(path)), frame)
 
 
-@keywords_in_messages()
 def sweep(
     table: Table = None,
     /,
@@ -145,7 +142,6 @@ def sweep(
     return _sweep(table, target, keys, overrides, varying, folder=folder, progress=progress)
 
 
-@keywords_in_messages()
 def search(
     table: Table = None,
     /,

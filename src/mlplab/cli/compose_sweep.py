@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
 
 from mlplab.cli.compose import (
     SWEEP,
@@ -66,5 +67,6 @@ def compose_sweep(
             choices=common.hydra.runtime.choices,
             settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
             launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
+            accelerator=str(OmegaConf.select(common, "trainer.accelerator")),
             compose=compose_runs,
         )

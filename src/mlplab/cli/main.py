@@ -53,5 +53,4 @@ def _explain(name: str) -> None:
     print_usage([name] if name else [], __doc__)
     remedy = did_you_mean(nearest(name, COMMANDS), "mlplab ")
     remedy = f"type the command first: mlplab train {name}" if "=" in name else remedy
-    expected = f"one of {', '.join(COMMANDS)}"
-    raise UserError(Fault("unknown command", found=name, expected=expected, remedy=remedy))
+    raise UserError(Fault("unknown command", "", name, f"one of {', '.join(COMMANDS)}", remedy))

@@ -63,8 +63,15 @@ def key_of(word: str) -> str:
 
 
 def _parsed(word: str) -> Override:
-    """Parses a word. A column may have any name, and a run any folder, such as `lr=0.1,seed=1`."""
-    parser, (key, _, value) = OverridesParser.create(), word.partition("=")
+    """Parses a word. A column may have any name, and a run any folder, such as `lr=0.1,seed=1`.
+
+    The path of a table needs no key, and `data=` does for it, unless it could be the name of an option.
+    """
+    parser, (key, equals, value) = OverridesParser.create(), word.partition("=")
+    path = value if key == "data" else "" if equals else word
+    exists = path and not (equals and path.isidentifier()) and Path(path).exists()
+    if exists or path.lower().endswith(TABLE_ENDINGS):
+        return Keyword.of(PATH, path, word)
     is_resumed = key == RESUME and value[:1] not in ("'", '"')
     if value and (is_resumed or (key == "init_from" and Path(value).is_dir())):
         return Keyword.of(key, value, word)
@@ -90,12 +97,9 @@ def read_overrides(
         keywords: overrides from Python, which come first.
 
     Raises:
-        UserError: if a table's file is given without its key, a key is given twice (Hydra would use the
-            last), or there are several values or keys of a sweep without -m.
+        UserError: if a key is given twice (Hydra would use the last), or there are several values or keys of
+            a sweep without -m.
     """
-    for word in words:
-        if fault := _table_fault(word, has_target="data.target" in (*map(key_of, words), *keys_of(keywords))):
-            raise UserError(fault)
     with explained():
         parsed = [*map(_parsed, words)]
         keys = keys_of([*keywords, *parsed])
@@ -107,8 +111,7 @@ def read_overrides(
             continue
         key, line = override.get_key_element().lstrip("+"), override.input_line or ""
         if key in seen:
-            found = f"{seen[key]} and {line}"
-            raise UserError(Fault("is given twice", key, found, remedy="remove one of them"))
+            raise UserError(Fault("is given twice", key, f"{seen[key]} and {line}", "", "remove one of them"))
         seen[key] = line
         add_m = "add -m: mlplab train -m"
         if key.partition(".")[0] == "sweep" and not multirun:
@@ -125,17 +128,3 @@ def read_overrides(
                 remedy = f"to search it, {words}" if override.is_interval_sweep() else remedy
                 raise UserError(Fault("several values for one run", key, values, remedy=remedy))
     return overrides
-
-
-def _table_fault(word: str, *, has_target: bool) -> Fault | None:
-    """The fault of a word that is a file, or `data=` followed by a file; None for others."""
-    key, equals, value = word.partition("=")
-    path = value if key == "data" else word if not equals else ""
-    is_option = bool(equals) and path.isidentifier()  # although there may be a folder of that name
-    exists = bool(path) and Path(path).exists()
-    if not path.lower().endswith(TABLE_ENDINGS) and (is_option or not exists):
-        return None
-    what = "cannot be used as a table here" + ("" if exists else ", and there is no such file")
-    value = path if re.fullmatch(r"[\w./-]+", path) else quoted(path)
-    argument, target = shlex.quote(f"{PATH}={value}"), "" if has_target else " data.target=…"
-    return Fault(what, word, remedy=f"pass its path: {TABLE} {argument}{target}")

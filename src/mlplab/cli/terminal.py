@@ -14,11 +14,11 @@ from typing import Literal
 
 from mlplab.console import wrapped
 from mlplab.errors import (
-    CannotWrite,
     Fault,
     Interrupted,
     RunFailed,
     UserError,
+    cannot_write,
     is_disk_error,
     render,
     shortened,
@@ -62,7 +62,7 @@ def exit_status(work: Callable[[], None]) -> int:
         return 1
     except Exception as error:
         if is_disk_error(error):
-            return print_error(CannotWrite(error))
+            return print_error(cannot_write(error))
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             what, where = "the name is too long for a file or folder", shortened(str(error.filename))
             return print_error(UserError(Fault(what, where, remedy="choose a shorter one")))

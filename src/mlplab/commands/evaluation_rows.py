@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from jaxtyping import Float, Float64
 
-from mlplab.console import counted_lines, progress_lines
+from mlplab.console import progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.class_labels import parse_target
@@ -38,11 +38,6 @@ Part = Literal["test", "all", "unchecked"]
 """Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
 
 IF_ANY_WERE = "if any were in training, these scores are too good"
-
-UNCHECKED = (
-    "which rows were in training is unknown, because the run was saved without their hashes (seen=true); "
-    + IF_ANY_WERE
-)
 
 MOST = 0.05
 """If a larger share of new rows equals rows of training by chance, such rows are not left out."""
@@ -104,9 +99,8 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
     with opened_rows(data, first) as source:
         path = source.where
         if absent := [name for name in schema.targets if name not in source.schema]:
-            what = f"has no target column '{absent[0]}' to compare predictions with"
-            remedy = "add that column, or only predict: mlplab predict"
-            raise UserError(Fault(what, path, f"the columns {listed(source.names)}", remedy=remedy))
+            what = f"has no target column '{absent[0]}'"
+            raise refusal(what, path, "add it, or only predict: mlplab predict")
         check_columns(schema, list(source.schema), path)
         frame = _read(source)
         with progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows"):
@@ -134,10 +128,8 @@ def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source
 def _read(source: Source) -> pl.DataFrame:
     """All rows of a file, of which there must be one at least."""
     frames = list[pl.DataFrame]()
-    with counted_lines(f"reading {source.where}", "rows") as count:
-        for frame in source.blocks(BLOCK):
-            frames.append(frame)
-            count(sum(map(len, frames)))
+    with progress_lines(log.info, lambda: f"reading {source.where}: {sum(map(len, frames)):,} rows"):
+        frames += source.blocks(BLOCK)
     if not any(map(len, frames)):
         raise refusal("has no rows", source.where, "give it rows of data")
     return pl.concat(frames)
@@ -160,8 +152,8 @@ def _targets_and_weight(
     for name in (*schema.targets, *weights):
         cells, is_class = cells_of(frame, name), bool(schema.classes) and name in schema.targets
         if not (cells.dtype.is_numeric() or is_text(cells.dtype) or cells.dtype == pl.Boolean):
-            what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
-            raise refusal(what, f"{source.where}, column '{name}'", remedy)
+            where = f"{source.where}, column '{name}'"
+            raise refusal(f"has type {cells.dtype}", where, "give it the type that it had in training")
         values = parse_target(schema, name, cells, decimal_comma=source.decimal_comma)
         missing = parse_str(cells, schema.na_values).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
@@ -189,7 +181,8 @@ def _not_seen(
     the rows show it themselves.
     """
     if any(run.seen is None for run in runs):
-        log.warning("%s: %s", path, UNCHECKED)
+        what = "%s: which rows were in training is unknown, as the run was saved without seen=true; %s"
+        log.warning(what, path, IF_ANY_WERE)
         return rows, "unchecked"
     distinct = {seen.digest: seen for run in runs for seen in run.seen or []}  # all seeds have the same
     recognised = [(seen, seen.recognised(values, rows)) for seen in distinct.values()]

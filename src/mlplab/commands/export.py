@@ -13,7 +13,7 @@ from mlplab.conformal.intervals import Levels
 from mlplab.data.cells.parse import named
 from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import check_columns
-from mlplab.errors import Fault, UserError, refusal
+from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.onnx.card import model_card
 from mlplab.onnx.check import Check, check_model
@@ -63,8 +63,7 @@ def write_model(
     """Writes the model of an ensemble, as `export`; `data` may be a frame."""
     card = output.with_suffix(".md")
     if output.suffix != ONNX:
-        expected = f"a name that ends in {ONNX}"
-        raise UserError(Fault("is no name of an ONNX model", str(output), expected=expected))
+        raise refusal("is no name of an ONNX model", output, f"give one that ends in {ONNX}")
     check_output(output, overwrite=True)
     if card.exists() and not card.read_bytes().startswith(f"# {output.name}\n".encode()):
         raise refusal(f"exists, and is not the page of {output.name}", card, "choose another name: output=…")

@@ -1,6 +1,5 @@
 """The command evaluate with `importance=true`: which columns matter for predictions. Imports no torch yet."""
 
-import logging
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 20
 """The most columns on the terminal."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

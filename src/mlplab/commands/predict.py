@@ -1,7 +1,6 @@
 """The command predict: writes the rows of a file with a prediction, in constant memory."""
 
 import logging
-import shlex
 import shutil
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from mlplab.commands.arguments import Predict
-from mlplab.console import counted_lines
+from mlplab.console import progress_lines
 from mlplab.data.check_task import threshold_fault
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
 from mlplab.data.io.discovery import is_parquet, opened
@@ -74,8 +73,8 @@ def predict(options: Predict) -> int:
         frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
         if (beginning := next(frames, None)) is None:
             raise refusal("has no rows to predict", where, "give it rows of data")
-        count = contexts.enter_context(counted_lines("predicting", "rows"))
         done = 0
+        contexts.enter_context(progress_lines(log.info, lambda: f"predicting: {done:,} rows"))
 
         def written() -> Iterator[FrameAndNumbers]:
             """The rows with their predictions."""
@@ -86,14 +85,9 @@ def predict(options: Predict) -> int:
                 added = ensemble.columns(of_frame, threshold, interval, sets)
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height
-                count(done)
 
         _write(written(), output, escape_formulas=options.escape_formulas)
-        has_targets = all(name in rows.schema for name in schema.targets)
-    runs = [f"runs={options.runs}"] * (options.runs != "best")
-    words = shlex.join([f"run={options.run}", *runs, f"data.path={source}"])
-    hint = f"; to score these: mlplab evaluate {words}" * (has_targets and source != STANDARD)
-    log.info("predicted %s rows in %.2f s%s", f"{done:,}", time.perf_counter() - started, hint)
+    log.info("predicted %s rows in %.2f s", f"{done:,}", time.perf_counter() - started)
     return done
 
 

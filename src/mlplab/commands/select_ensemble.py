@@ -17,7 +17,7 @@ from mlplab.config.metrics import metrics_of, sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import PARTS, Rows
-from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.errors import listed, refusal
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.compare.same_table import check_one_table
 from mlplab.runs.compare.varying_keys import common_monitor, without_repeats
@@ -70,9 +70,7 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         UserError: if the folder is not a sweep's, or its runs have different tables, targets or splits.
     """
     if sweep.is_file() or finished_runs(sweep) == [sweep]:
-        kind = "a file" if sweep.is_file() else "a single run"
-        remedy = "give the folder of a sweep, or remove select="
-        raise UserError(Fault("has no runs to choose from", str(sweep), kind, remedy=remedy))
+        raise refusal("has no runs to choose from", sweep, "give the folder of a sweep, or remove select=")
     results = without_repeats([read_run(run) for run in finished_runs(sweep)])
     check_one_table(results, sweep)
     runs = [TrainedRun.read(run.folder) for run in results]
@@ -135,13 +133,10 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
         differing = [key for key in ("sha256", *PARTS) if run.table.get(key) != first.table.get(key)]
         if differing:
             noun = "tables" if differing[0] == "sha256" else f"{listed(differing)} rows"
-            remedy = "choose among runs with the same table and data.split.*, or average them all: "
-            remedy += f"run={sweep} runs=all data.path=…"
+            remedy = f"choose among others, or average them all: run={sweep} runs=all data.path=…"
             raise refusal(f"the runs have different {noun}", where, remedy)
         if run.quantiles != first.quantiles:
-            found = " and ".join(listed(map(str, each.quantiles or ["none"]), 9) for each in (first, run))
-            remedy = "choose among runs with one loss and its levels"
-            raise UserError(Fault("the runs predict different quantiles", where, found, remedy=remedy))
+            raise refusal("the runs predict different quantiles", where, "choose among runs with one loss")
 
 
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, HeldOut]:

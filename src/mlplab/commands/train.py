@@ -55,14 +55,10 @@ def train(
         metrics = read_metrics(folder)
         if metrics["status"] not in AS_PLANNED:
             raise RunFailed(f"{inside(folder)} has already ended: {metrics['reason']}")
-        if metrics["status"] == "pruned":
-            log.info("%s was %s", inside(folder), metrics["reason"])
-        elif run.test and not has_test_scores(metrics):
-            log.info("%s has already finished: scoring its test rows", inside(folder))
-            metrics = score_tests(cache, folder)
-        else:
-            log.info("%s has already finished", inside(folder))
-        return metrics
+        is_done = metrics["status"] == "done"
+        log.info("%s %s", inside(folder), "has already finished" if is_done else f"was {metrics['reason']}")
+        is_untested = is_done and run.test and not has_test_scores(metrics)
+        return score_tests(cache, folder) if is_untested else metrics
     log.info("loading torch and the table %s …", getattr(run.data, "path", run.data.name))
     run = resolved(run, cache, folder, alone=True)
     with heavy_imports():
@@ -78,7 +74,7 @@ def train(
     return metrics
 
 
-def draw(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> None:
+def draw_if_asked(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataCache) -> None:
     """Draws a finished run if it asks for figures and has none yet."""
     if run.figures == "none" or not has_test_scores(metrics) or is_drawn(folder):
         return
@@ -95,11 +91,19 @@ def score_tests(cache: DataCache, folder: Path) -> Metrics:
 
 
 def draw_figures(cache: DataCache, folder: Path) -> None:
-    """Calls `draw_finished`, which needs torch."""
-    with heavy_imports():
-        from mlplab.runs.draw_figures import draw_finished
+    """Draws the figures of a finished run.
 
-    draw_finished(folder, cache)
+    Raises:
+        UserError: if its table is gone, or has changed.
+    """
+    with heavy_imports():
+        from mlplab.runs.draw_figures import draw
+        from mlplab.runs.trained.trained_run import TrainedRun
+
+    run = TrainedRun.read(folder)
+    data = cache.data(run.config)
+    data.check_unchanged(run.table, "train again", order=False)
+    draw(run, data)
 
 
 def print_scores(metrics: Metrics, console: Console, *, has_class_weights: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlplab.errors import CannotWrite, is_disk_error, reason_of
+from mlplab.errors import CannotWrite, cannot_write, is_disk_error, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -23,5 +23,5 @@ def warn_if_failing(folder: Path, what: str = "figures") -> Iterator[None]:
         raise
     except Exception as error:
         if is_disk_error(error):
-            raise CannotWrite(error) from error
+            raise cannot_write(error) from error
         log.warning("no %s of %s: %s", what, folder, reason_of(error))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import altair as alt
@@ -11,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.conformal.intervals import Y
-from mlplab.data.cache import DataCache, RunData
+from mlplab.data.cache import RunData
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
 from mlplab.figures.calibration import calibration, coverage
@@ -40,18 +39,6 @@ MOST_TARGETS = 4
 
 BESIDE = ("boosting", "linear")
 """The baselines that may be drawn beside a network: the one with the better test score."""
-
-
-def draw_finished(folder: Path, cache: DataCache) -> None:
-    """Draws the figures of a finished run.
-
-    Raises:
-        UserError: if its table is gone, or has changed.
-    """
-    run = TrainedRun.read(folder)
-    data = cache.data(run.config)
-    data.check_unchanged(run.table, "train again", order=False)
-    draw(run, data)
 
 
 def draw(run: TrainedRun, data: RunData) -> None:

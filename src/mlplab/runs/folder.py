@@ -168,7 +168,7 @@ def record_failure(path: Path, config: Mapping[str, object], reason: str) -> Non
         changed = set(differing(config, saved)) - {MAY_GROW}
         if not all(is_marked(key, Mark.MAY_CHANGE) for key in changed):
             return
-        with folder.lock.held():
+        with folder.lock:
             if read_metrics(path)["status"] in ("running", "interrupted", "unknown"):
                 folder.write_metrics({"status": "failed", "reason": reason})
 

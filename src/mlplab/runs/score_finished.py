@@ -42,7 +42,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
         return metrics
     run, weights = Run(trained.config, data), dict(enumerate(trained.weights.values()))
     chosen = Calibration(weights, trained.threshold, trained.residuals)
-    with files.lock.held(), cpu_settings_for_training(run.config.threads):
+    with files.lock, cpu_settings_for_training(run.config.threads):
         networks = [configs[number] for number in trained.weights]
         splits = [data.members[number].split for number in trained.weights]
         datamodule = build_datamodule(networks, data.table, splits)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, FolderInUse, Interrupted, is_disk_error, refusal
+from mlplab.errors import Fault, FolderInUse, Interrupted, cannot_write, is_disk_error, refusal
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.film.frames import FilmFrames
 from mlplab.runs.folder import RunFolder
@@ -56,7 +56,7 @@ def train_runs(
     with ExitStack() as locks:
         for run in runs:
             if run.resume:
-                locks.enter_context(files[run.folder].lock.held())
+                locks.enter_context(files[run.folder].lock)
                 if has_ended(run.folder, run.config, alone=not run.bracket):
                     what, remedy = "was changed by another process", "run the command again"
                     raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))
@@ -85,7 +85,7 @@ def _train_in_folders(
         raise Interrupted(f"{error}; everything is saved", error.number) from error
     except BaseException as error:
         if is_disk_error(error):
-            raise CannotWrite(error) from error
+            raise cannot_write(error) from error
         raise
 
 

@@ -2,29 +2,26 @@
 
 from collections.abc import Sequence
 
-from mlplab.commands.report.comparison import compared
+from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.train import draw_figures
 from mlplab.console import counted_lines
 from mlplab.figures import is_drawn
 from mlplab.figures.failing import warn_if_failing
-from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores
 from mlplab.sweeps.engines.engine import Engine
 
 
-def draw_sweep(runs: Sequence[RunResult], engine: Engine) -> None:
+def draw_sweep(comparisons: Sequence[Comparison], engine: Engine) -> None:
     """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
 
     That is the best run of the best configuration, by the validation metric. A run that has figures is not
     drawn again, and one without test scores not at all.
     """
-    asked = [run for run in runs if run.done and run.config.get("figures") in ("auto", "all")]
-    if not asked:
-        return
-    comparisons = compared(engine.root, runs)
     best = {comparison.best[0].folder for comparison in comparisons if comparison.best}
-    tested = [run for run in asked if has_test_scores(run.metrics) and not is_drawn(run.folder)]
-    wanted = [run.folder for run in tested if run.config["figures"] == "all" or run.folder in best]
+    runs = [run for comparison in comparisons for run in comparison.runs]
+    new = [run for run in runs if run.done and has_test_scores(run.metrics) and not is_drawn(run.folder)]
+    asked = {"all": {run.folder for run in new}, "auto": best}
+    wanted = [run.folder for run in new if run.folder in asked.get(str(run.config.get("figures")), ())]
     with counted_lines("drawing", f"of {len(wanted):,} runs") as count:
         for done, folder in enumerate(wanted, 1):
             with warn_if_failing(folder):

@@ -34,8 +34,7 @@ def grid(overrides: Sequence[Override]) -> dict[str, list[Override]]:
         values.append([*islice(each_value(override), MAX_RUNS + 1)] if varies else [override])
         if not values[-1]:
             key, found = override.get_key_element(), override.get_value_string()
-            remedy = "give it values, as in seed=range(4)"
-            raise UserError(Fault("has no values", key, found, remedy=remedy))
+            raise UserError(Fault("has no values", key, found, remedy="give it some: seed=range(4)"))
     if prod(map(len, values)) > MAX_RUNS:
         remedy = "give fewer values, or search them: sweep.trials=64"
         raise refusal(f"more than {MAX_RUNS:,} runs", listed(sorted(varying(overrides))), remedy)

@@ -19,7 +19,7 @@ from mlplab.files import remove_partial_files
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
-from mlplab.runs.folder import record_failure
+from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
 from mlplab.sweeps.checks import RefusedRun
@@ -136,7 +136,16 @@ def _ended_earlier(runs: Sequence[PlannedRun], engine: Engine) -> set[Path]:
 
 
 def _has_same_rows(cache: DataCache, run: PlannedRun) -> bool:
-    with heavy_imports():
-        from mlplab.runs.observers.training_states import check_same_rows
+    """Checks that a run was trained on this table and split; False if there is nothing to check.
 
-    return check_same_rows(run.folder, cache.data(run.config))
+    Raises:
+        UserError: if they have changed.
+    """
+    with heavy_imports():
+        from mlplab.runs import checkpoint
+        from mlplab.runs.observers.training_states import REMEDY
+
+    path = RunFolder(run.folder).best
+    if path.exists():
+        cache.data(run.config).check_unchanged(checkpoint.load(path).get("table"), REMEDY)
+    return path.exists()

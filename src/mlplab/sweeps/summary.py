@@ -9,13 +9,14 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES
 from mlplab.console import first_few, print_line
 from mlplab.runs.compare.run_result import RunResult, read_run
-from mlplab.runs.compare.same_table import by_table, metrics_of_runs, quantiles_of, table_title
-from mlplab.runs.compare.varying_keys import varying_keys, warn_of_ensembles, without_repeats
+from mlplab.runs.compare.same_table import metrics_of_runs, quantiles_of, table_title
+from mlplab.runs.compare.varying_keys import warn_of_ensembles
 from mlplab.runs.discovery import runs_below
 from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import command_line, inside, tensorboard_command
@@ -24,14 +25,14 @@ BEST = 5
 """The largest number of configurations in the table."""
 
 
-def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[RunResult]:
+def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[Comparison]:
     """The results of a sweep's runs, sorted by name: those that are known, and others in its folder."""
     results = {run.folder: run for run in known}
     results |= {folder: read_run(folder) for folder in runs_below(root) if folder not in results}
-    return [results[folder] for folder in sorted(results)]
+    return compared(root, [results[folder] for folder in sorted(results)])
 
 
-def summarize(root: Path, runs: Sequence[RunResult], console: Console, commands: Sequence[str] = ()) -> str:
+def summarize(comparisons: Sequence[Comparison], console: Console, commands: Sequence[str] = ()) -> str:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
 
     Args:
@@ -39,29 +40,27 @@ def summarize(root: Path, runs: Sequence[RunResult], console: Console, commands:
 
     Returns how many runs failed, and why the first few did; empty if none did.
     """
-    tables = by_table(without_repeats(runs))
-    for table in tables:
-        if any(run.done for run in table):
-            title = table_title(table) if len(tables) > 1 else None
-            console.print(best_configurations(table, console.width, title))
-            warn_of_ensembles(varying_keys(table))
+    for comparison in comparisons:
+        if comparison.best:
+            title = table_title(comparison.runs) if len(comparisons) > 1 else None
+            console.print(best_configurations(comparison, console.width, title))
+            warn_of_ensembles([*comparison.keys])
+    root = comparisons[0].root
     more = *commands, command_line("results", root), tensorboard_command(root)
     print_line(console, f"sweep folder: {inside(root)}", *more)
-    failed = [run for run in runs if run.metrics["status"] not in AS_PLANNED]
-    reasons = [
-        f"  {run.folder.relative_to(root)}: {run.metrics['status']}, {run.metrics.get('reason', '')}"
-        for run in failed
-    ]
+    runs = {comparison.name(run): run.metrics for comparison in comparisons for run in comparison.runs}
+    failed = {name: metrics for name, metrics in runs.items() if metrics["status"] not in AS_PLANNED}
+    reasons = [f"  {name}: {each['status']}, {each.get('reason', '')}" for name, each in failed.items()]
     return "\n".join([f"{len(failed)} of {len(runs)} runs failed", *first_few(reasons)]) if failed else ""
 
 
-def best_configurations(runs: Sequence[RunResult], width: int, title: str | None = None) -> RichTable:
+def best_configurations(comparison: Comparison, width: int, title: str | None = None) -> RichTable:
     """The best configurations by the mean validation metric over their seeds and folds, and the baselines.
 
     There are no baselines if the runs' tables differ, or their ensembles: those leave other rows to them.
     Nor if they predict different quantiles, which the baselines predict, too.
     """
-    keys = varying_keys(runs)
+    runs, keys = comparison.runs, [*comparison.keys]
     results = results_of_table(runs, keys)
     frame = results.frame.filter(pl.col("runs") > 0).with_columns(pl.lit(None).alias("not done"))
     names = BASELINES[metrics_of_runs(runs)]

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 from rich.console import Console
 
 from mlplab import config
+from mlplab.commands.report.comparison import Comparison
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.files import FolderLock
@@ -16,7 +18,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposeRuns, check_runs
 from mlplab.sweeps.draw_sweep import draw_sweep
-from mlplab.sweeps.engines.engine import Engine, check_engine_installed, open_engine
+from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import Runs, grid, varying
 from mlplab.sweeps.launch import launch
@@ -35,6 +37,7 @@ class ComposedSweep:
 
     Attributes:
         choices: the option of each group.
+        accelerator: of the runs that do not vary it.
         compose: the runs with these overrides, by the names of their folders.
     """
 
@@ -43,6 +46,7 @@ class ComposedSweep:
     choices: Mapping[str, object]
     settings: config.Sweep
     launcher: config.Launcher
+    accelerator: str
     compose: ComposeRuns
 
 
@@ -53,21 +57,19 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
         UserError: if a value, the table or the folder cannot be used.
         RunFailed: if some runs failed.
     """
-    root, settings = composed.root, composed.settings
-    searches = is_search(composed.overrides, settings)
-    check_engine_installed(composed.launcher.engine)
+    root = composed.root
+    searches = is_search(composed.overrides, composed.settings)
     check_sweep_folder(root, searches=searches)
     created = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        launcher = SweepLauncher(composed, cache, console, progress)
-        with FolderLock(root).held(), closing(launcher):
+        with FolderLock(root), closing(SweepLauncher(composed, cache, console, progress)) as launcher:
             if searches:
                 from mlplab.sweeps.search.search import search
 
                 search(launcher)
             else:
-                _train_grid(launcher, grid(composed.overrides), settings.ensemble)
+                _train_grid(launcher, grid(composed.overrides))
     finally:
         for folder in created:
             with suppress(OSError):  # it is not empty
@@ -76,17 +78,23 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
 
 @dataclass
 class SweepLauncher:
-    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches.
-
-    Attributes:
-        engine: it is opened for the first runs that have been checked.
-    """
+    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
 
     composed: ComposedSweep
     cache: DataCache
     console: Console
     progress: Console
-    engine: Engine = field(init=False)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where stacks train. It is opened when it is needed first: when runs have been checked."""
+        composed = self.composed
+        return open_engine(composed.launcher, composed.root, self.cache, composed.accelerator)
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if "engine" in vars(self):
+            self.engine.close()
 
     def launch(
         self, overrides: Runs, brackets: Mapping[str, Bracket], *, alone: bool = False
@@ -103,44 +111,40 @@ class SweepLauncher:
         composed = self.composed.compose(overrides)
         runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
         runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
-        results = launch(runs, refused, self.opened(runs[0].config), self.progress)
+        results = launch(runs, refused, self.engine, self.progress)
         return [results[run.folder] for run in composed]
 
-    def opened(self, run: config.ResolvedConfig) -> Engine:
-        """The engine; opened for runs such as this one, unless it is."""
-        if not hasattr(self, "engine"):
-            launcher, root = self.composed.launcher, self.composed.root
-            self.engine = open_engine(launcher, root, self.cache, run.trainer.accelerator)
-        return self.engine
+    def finish(self, comparisons: Sequence[Comparison], commands: Sequence[str]) -> str:
+        """Draws and prints the best runs, and chooses an ensemble if there is to be one.
 
-    def close(self) -> None:
-        """Ends the workers."""
-        if hasattr(self, "engine"):
-            self.engine.close()
+        Args:
+            comparisons: those of the sweep's runs.
+            commands: lines about how to train the best configuration.
+
+        Returns what `summarize` returns.
+        """
+        root, ensemble = self.composed.root, self.composed.settings.ensemble
+        try:
+            draw_sweep(comparisons, self.engine)
+        finally:  # a full disk or Ctrl-C takes only the figures
+            failures = summarize(comparisons, self.console, commands)
+        if ensemble and any(comparison.best for comparison in comparisons):
+            with heavy_imports():
+                import torch
+
+                from mlplab.commands.select_ensemble import print_choice, select_ensemble
+
+            torch.set_num_threads(1)
+            print_choice(select_ensemble(root, ensemble, self.cache), self.console)
+        return failures
 
 
-def _train_grid(launcher: SweepLauncher, runs: Runs, ensemble: int | None) -> None:
-    """Trains all runs of a grid, draws and prints the best, and chooses an ensemble of that size."""
-    root = launcher.composed.root
-    alone = varying(launcher.composed.overrides) == {FOLD}
-    results = results_of(root, launcher.launch(runs, {}, alone=alone))
-    try:
-        draw_sweep(results, launcher.engine)
-    finally:  # a full disk or Ctrl-C takes only the figures
-        commands = [] if alone else _winner_commands(launcher, winner(results, runs))
-        failures = summarize(root, results, launcher.console, commands)
-    if ensemble and any(run.done for run in results):
-        with heavy_imports():
-            from mlplab.commands.select_ensemble import print_choice, select_ensemble
-
-        print_choice(select_ensemble(root, ensemble, launcher.cache), launcher.console)
-    if failures:
+def _train_grid(launcher: SweepLauncher, runs: Runs) -> None:
+    """Trains all runs of a grid, and says which networks were scored if a run alone would be another."""
+    composed, cache = launcher.composed, launcher.cache
+    alone = varying(composed.overrides) == {FOLD}
+    comparisons = results_of(composed.root, launcher.launch(runs, {}, alone=alone))
+    best = () if alone or cache.frame is not None else winner(comparisons, runs)
+    commands = training_commands(composed.compose, best, cache) if best else []
+    if failures := launcher.finish(comparisons, with_introduction(commands)):
         raise RunFailed(failures)
-
-
-def _winner_commands(launcher: SweepLauncher, overrides: Sequence[Override]) -> list[str]:
-    """Lines that say which networks were scored if a run alone would be another; none for a frame."""
-    if not overrides or launcher.cache.frame is not None:
-        return []
-    commands = training_commands(launcher.composed.compose, overrides, launcher.cache)
-    return with_introduction(commands) if len(commands) > 1 else []

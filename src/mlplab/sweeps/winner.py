@@ -5,11 +5,9 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Override
 
+from mlplab.commands.report.comparison import Comparison
 from mlplab.data.cache import DataCache
-from mlplab.runs.compare.ranking import configurations
-from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.compare.same_table import by_table
-from mlplab.runs.compare.varying_keys import REPEATS, common_monitor, varying_keys
+from mlplab.runs.compare.varying_keys import REPEATS
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposeRuns, RefusedRun
 from mlplab.sweeps.grid import Runs, lines_of
@@ -19,7 +17,7 @@ NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
 """Keys that the commands do not repeat."""
 
 
-def winner(runs: Sequence[RunResult], overrides: Runs) -> Sequence[Override]:
+def winner(comparisons: Sequence[Comparison], overrides: Runs) -> Sequence[Override]:
     """The overrides of a grid's best configuration, without seeds and folds over which its score is a mean.
 
     There are none if the runs are on several tables, or if it is of an earlier command.
@@ -27,11 +25,10 @@ def winner(runs: Sequence[RunResult], overrides: Runs) -> Sequence[Override]:
     Args:
         overrides: those of each run, by the name of its folder.
     """
-    if len(by_table(runs)) > 1:
+    if len(comparisons) > 1 or not comparisons[0].best:
         return []
-    groups = configurations(runs, varying_keys(runs), common_monitor(runs))
-    first, *others = next(iter(groups.values()))
-    of_first = overrides.get(first.folder.name, ()) if first.done else ()
+    first, *others = comparisons[0].best
+    of_first = overrides.get(first.folder.name, ())
     return [each for each in of_first if not (others and each.key_or_group in REPEATS)]
 
 
@@ -50,8 +47,8 @@ def training_commands(compose: ComposeRuns, overrides: Sequence[Override], cache
 
 
 def with_introduction(commands: Sequence[str]) -> list[str]:
-    """The lines of `training_commands`; if there are two, after one that says what they train."""
+    """Two `training_commands`, after a line that says what they train; empty if there is one or none."""
     if len(commands) < 2:
-        return [*commands]
+        return []
     size = commands[1].rpartition("=")[2]
     return [f"Single networks were scored. To train the best again, or an ensemble of {size}:", *commands]

@@ -45,10 +45,11 @@ CONFIGURATION = [
     mistake("49 unknown key", {}, "sed=2", "sed: unknown key | did you mean seed?"),
     mistake("49 of another option", {}, "optimizer.momentum=0.5", "belongs to optimizer=sgd"),
     mistake("49 added", {}, "+optimizer.momentum=0.5", "optimizer.momentum belongs to optimizer=sgd"),
-    mistake("49 table", "", "t.csv", "t.csv: cannot be used as a table | data=csv data.path=t.csv"),
-    mistake("49 table as an option", {"a b.csv": ""}, ("data=a b.csv",), "its path: data=csv 'data.path="),
-    mistake("49 table elsewhere", {}, "t.csv.gz", "and there is no such file | data.path=t.csv.gz"),
-    mistake("49 folder of tables", {"p/a.csv": ""}, "p", "pass its path: data=csv data.path=p data.target=…"),
+    mistake("49 only a table", "", "t.csv", "data.target: needs a value | set it: data.target=…"),
+    mistake("49 table as an option", {"a b.csv": ""}, ("data=a b.csv", "data.target=y"), "a b.csv: is empty"),
+    mistake("49 table elsewhere", {}, "t.csv.gz data.target=y", "t.csv.gz: no such file"),
+    mistake("49 folder of tables", {"p/a.csv": ""}, "p data.target=y", "p/a.csv: is empty"),
+    mistake("49 two tables", "", "t.csv data.path=u.csv", "data.path: is given twice | remove one of them"),
     *(
         mistake(f"49 {typed}", {}, f"{typed}=1", f"{typed}: unknown key | did you mean {meant}?")
         for typed, meant in NEAREST.items()

@@ -122,7 +122,7 @@ def test_packages_that_are_not_installed(
     for package in ("onnx", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     said = [
-        "needs the packages onnx and onnxruntime",
+        "needs onnx and onnxruntime",
         "uv sync --extra onnx, or pip install onnx onnxruntime",
     ]
     assert_short_answer(run_script("export", f"run={trained / 's' / '0'}"), said)

@@ -88,7 +88,9 @@ def test_a_run_has_all_parts(here: Path) -> None:
     schema = json.loads((run / "schema.json").read_text())
     (run / "schema.json").write_text(json.dumps(schema | {"left_out": {"id": "is an identifier"}}))
     page = page_of(run)
-    assert cells_of(page, "1 column left out") == [["column", "reason"], ["id", "is an identifier"]]
+    head, *_, last = cells_of(page, "7 columns, 1 of them left out")
+    assert head == ["column", "role", "kind", "note"]
+    assert last == ["id", "left out", "", "is an identifier"]
     text = text_of(page)
     assert text.index("left out") < text.index("Result")
     score = f"{json.loads((run / 'metrics.json').read_text())['test/rmse']:.4g}"

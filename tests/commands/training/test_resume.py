@@ -241,7 +241,7 @@ def test_a_run_that_had_stopped_early_comes_to_the_same_end(command: Command, tm
 
 
 def test_a_folder_at_which_another_process_works_is_refused(command: Command, stopped: Path) -> None:
-    with FolderLock(stopped).held():
+    with FolderLock(stopped):
         assert_short_answer(command("resume=outputs/r"), ["outputs/r: is in use by another process"])
     assert command("resume=outputs/r").status == 0
     assert not (stopped / ".lock").exists()
@@ -332,7 +332,7 @@ def test_another_sweep_in_its_folder_is_refused(command: Command, tmp_path: Path
 
 def test_a_sweep_in_use_is_refused(command: Command, tmp_path: Path) -> None:
     (tmp_path / "outputs/s").mkdir(parents=True)
-    with FolderLock(tmp_path / "outputs/s").held():
+    with FolderLock(tmp_path / "outputs/s"):
         assert_short_answer(command(*SWEEP, "seed=1,2"), ["outputs/s: is in use by another process"])
     assert not list((tmp_path / "outputs/s").iterdir())
 
@@ -374,7 +374,7 @@ def test_a_stack_of_ensembles_that_was_killed_resumes(
 def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r/metrics.json").write_text('{"status": "running"}')
-    with FolderLock(tmp_path / "r").held():
+    with FolderLock(tmp_path / "r"):
         record_failure(tmp_path / "r", {}, "in use")
     assert status_of(tmp_path / "r") == "running"
 

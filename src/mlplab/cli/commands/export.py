@@ -23,7 +23,7 @@ from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import log_loading
 from mlplab.commands.arguments import Export
 from mlplab.console import wrapped
-from mlplab.errors import Fault, UserError, refusal
+from mlplab.errors import refusal
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.run_file import SUFFIX
 from mlplab.typed_commands import inside
@@ -38,8 +38,7 @@ def main(words: Sequence[str]) -> None:
     arguments = read_arguments(words, Export, __doc__)
     kinds = {".onnx": _onnx, SUFFIX: _file}
     if not (write := kinds.get(Path(arguments.output or "model.onnx").suffix)):
-        expected = "a name that ends in .onnx or .mlplab"
-        raise UserError(Fault("is of an unknown kind", f"output={arguments.output}", expected=expected))
+        raise refusal("is of an unknown kind", f"output={arguments.output}", "give a .onnx or .mlplab file")
     print("\n".join(wrapped(line, get_terminal_size().columns) for line in write(arguments)))
 
 

@@ -60,14 +60,14 @@ def _train(run: TrainConfig, folder: Path, *, resume: bool = False) -> None:
         from rich.console import Console
 
         from mlplab.commands.render import tensorboard_folder
-        from mlplab.commands.train import draw, print_scores, train
+        from mlplab.commands.train import draw_if_asked, print_scores, train
         from mlplab.console import print_line
         from mlplab.data.cache import DataCache
 
     cache, console = DataCache(), Console()
     metrics = train(run, folder, cache, console, resume=resume)
     try:
-        draw(run, folder, metrics, cache)
+        draw_if_asked(run, folder, metrics, cache)
     finally:  # a full disk or Ctrl-C takes only the figures
         print_scores(metrics, console, has_class_weights=run.data.class_weights != "none")
         film = [f"film: {inside(folder / FILM_FILE)}"] if (folder / FILM_FILE).is_file() else []

@@ -3,13 +3,13 @@
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import takewhile
-from pathlib import Path
 
 from mlplab.commands.render import format_score
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.tables import TextTable, columns_table, importance_in, left_out_table
+from mlplab.commands.report.tables import TextTable, columns_table, importance_in
 from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import MAIN, main_scores, metrics_among
 from mlplab.data.schema import Schema
@@ -41,6 +41,7 @@ class RunPart:
         scores: the tables of its test scores.
         validation: its validation scores, in a sentence.
         curves, figures: charts.
+        columns: those of its table; None if unknown.
         command: what was typed.
         film: the path of its film, from the page; empty if there is none.
     """
@@ -65,19 +66,12 @@ class RunPart:
         self.figures = [chart for charts in shown.values() for chart in charts]
         in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
         self.importance = importance_in(folder) or in_sweep
-        self.columns, self.left_out = _columns_tables(folder)
+        self.columns: TextTable | None = None
+        with suppress(ValueError):  # it is damaged
+            self.columns = columns_table(Schema.from_plain(read_schema(folder)))
         self.config = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace")
         film = folder / FILM_FILE
         self.film = film.relative_to(comparison.root).as_posix() if film.is_file() else ""
-
-
-def _columns_tables(folder: Path) -> tuple[TextTable | None, TextTable | None]:
-    """The columns of a run's table, and those that are left out; None if unknown, or if there are none."""
-    try:
-        schema = Schema.from_plain(read_schema(folder))
-    except ValueError:
-        return None, None
-    return columns_table(schema), left_out_table(schema)
 
 
 def _log_lines(run: RunResult) -> list[str]:

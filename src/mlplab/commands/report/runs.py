@@ -1,6 +1,5 @@
 """The part of a page about several runs: the best of them, a table, charts, and the best run."""
 
-import logging
 import math
 
 from mlplab.commands.render import NOTHING, format_mean, format_score
@@ -12,15 +11,11 @@ from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural
-from mlplab.errors import UserError, reason_of
-from mlplab.runs.best_trial import BestTrial
 from mlplab.runs.compare.labels import in_brief
 from mlplab.runs.compare.ranking import score
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.varying_keys import REPEATS
 from mlplab.training.outcome import AS_PLANNED
-
-log = logging.getLogger(__name__)
 
 
 class RunsPart:
@@ -28,14 +23,12 @@ class RunsPart:
 
     Attributes:
         score: the validation metric of the best run.
-        note: why there is no best trial of a search.
         most_curves: the number of runs whose curves are drawn, if there are more runs; else 0.
         best: the best run.
     """
 
     def __init__(self, comparison: Comparison) -> None:
         self.comparison, self.counts = comparison, counts_of(comparison.runs, comparison.noun)
-        self.trial, self.note = _read_best_trial(comparison) if comparison.is_search else (None, "")
         best, monitor = next(iter(comparison.best), None), comparison.monitor
         self.best = RunPart(comparison, best) if best else None
         self.score = format_score(best.metric(monitor), monitor) if best else ""
@@ -44,18 +37,6 @@ class RunsPart:
         self.table = _table(comparison)
         self.charts = [chart.to_dict(validate=False) for chart in comparison_charts(comparison)]
         self.importance = importance_in(comparison.root, list(map(comparison.name, comparison.runs)))
-
-
-def _read_best_trial(comparison: Comparison) -> tuple[BestTrial | None, str]:
-    """What a search wrote of its best trial; None if that is damaged, or not the best of the trials now."""
-    try:
-        best = BestTrial.read(comparison.runs[0].folder.parent)
-    except UserError as error:
-        log.warning("%s", reason_of(error))
-        return None, reason_of(error)
-    if best is None or best.trial not in [run.folder.name for run in comparison.best[:1]]:
-        return None, "The search has not ended, so its best trial has not been tested."
-    return best, ""
 
 
 def _best_configuration(comparison: Comparison) -> TextTable | None:

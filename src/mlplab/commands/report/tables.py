@@ -17,9 +17,6 @@ from mlplab.files import Plain
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 
-MOST_COLUMNS = 500
-"""Columns that the page lists at most."""
-
 MOST_NAMES = 5
 """Runs that are named at most."""
 
@@ -43,21 +40,10 @@ class TextTable(NamedTuple):
 
 
 def columns_table(schema: Schema) -> TextTable:
-    """A row for each column of the table: its role, its kind, and what its cells are."""
-    rows, titles = list(column_rows(schema)), ("column", "role", "kind", "note")
-    shown = 4 if any(note for *_, note in rows) else 3
-    return _first_columns("", titles[:shown], [row[:shown] for row in rows])
-
-
-def left_out_table(schema: Schema) -> TextTable | None:
-    """A row for each column that is left out: its name, and the reason; None if there is none."""
-    rows = list(schema.left_out.items())
-    return _first_columns(" left out", ("column", "reason"), rows) if rows else None
-
-
-def _first_columns(what: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
-    more = f", of which the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
-    return TextTable(f"{plural(len(rows), 'column')}{what}{more}", head, rows[:MOST_COLUMNS])
+    """A row for each column: its role, its kind, and what its cells are, or why it is left out."""
+    rows, left_out = list(column_rows(schema)), len(schema.left_out)
+    caption = plural(len(rows), "column") + f", {left_out} of them left out" * (left_out > 0)
+    return TextTable(caption, ("column", "role", "kind", "note"), rows)
 
 
 class ImportancePart(NamedTuple):

@@ -108,15 +108,3 @@ class Checkpoints(Observer):
             if all(tensor.isfinite().all() for tensor in network.values()):
                 weights = {member % stack.module.members.ensemble: 1 / len(members) for member in members}
                 run.save_last(metrics, weights, network, state.select(stack.members(index)))
-
-
-def check_same_rows(folder: Path, data: RunData) -> bool:
-    """Checks that a run was trained on this table and split; False if there is nothing to check.
-
-    Raises:
-        UserError: if they have changed.
-    """
-    path = RunFolder(folder).best
-    if path.exists():
-        data.check_unchanged(checkpoint.load(path).get("table"), REMEDY)
-    return path.exists()

@@ -73,18 +73,14 @@ class Engine(ABC):
         """Ends the workers."""
 
 
-def check_engine_installed(engine: config.Engine) -> None:
-    """Raises `UserError` if the package of an engine is not installed."""
-    packages = {"local": list[str](), "slurm": ["submitit"], "ray": ["ray"]}[engine.name]
-    check_installed(f"hydra/launcher/engine={engine.name}", engine.name, *packages)
-
-
 def open_engine(launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> Engine:
     """The engine of the sweep in the folder `root`.
 
     Raises:
-        UserError: if the cluster cannot be reached.
+        UserError: if its package is not installed, or the cluster cannot be reached.
     """
+    name, packages = launcher.engine.name, {"local": (), "slurm": ("submitit",), "ray": ("ray",)}
+    check_installed(f"hydra/launcher/engine={name}", name, *packages[name])
     match launcher.engine:
         case config.SlurmEngine():
             from mlplab.sweeps.engines.slurm import SlurmJobs

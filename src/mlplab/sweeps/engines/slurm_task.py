@@ -51,10 +51,7 @@ class Task(submitit.helpers.Checkpointable):
 
 def write_error(paths: submitit.core.utils.JobPaths, error: UserError | CannotWrite) -> None:
     """Writes an error as JSON beside the files of a job."""
-    if isinstance(error, CannotWrite):
-        parts: list[Any] = [error.error.errno, error.error.strerror, error.error.filename]
-    else:
-        parts = [astuple(fault) for fault in error.faults]
+    parts = [*map(astuple, error.faults)] if isinstance(error, UserError) else [str(error)]
     write_json(_error_file(paths), [type(error).__name__, parts])
 
 
@@ -64,7 +61,7 @@ def read_error(paths: submitit.core.utils.JobPaths) -> UserError | CannotWrite |
         return None
     name, parts = json.loads(_error_file(paths).read_text(encoding="utf-8"))
     if name == CannotWrite.__name__:
-        return CannotWrite(OSError(*parts))
+        return CannotWrite(*parts)
     return (FolderInUse if name == FolderInUse.__name__ else UserError)(*(Fault(*fields) for fields in parts))
 
 

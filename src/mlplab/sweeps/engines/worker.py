@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Fault, Interrupted, UserError, is_disk_error, listed, refusal
+from mlplab.errors import Fault, Interrupted, UserError, cannot_write, is_disk_error, listed, refusal
 from mlplab.files import Plain, write_json
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.folder import package_versions
@@ -69,7 +69,7 @@ def run_job(path: Path) -> bool:
     except Interrupted:
         return False
     except OSError as error:
-        raise CannotWrite(error) if is_disk_error(error) else error from error
+        raise cannot_write(error) if is_disk_error(error) else error from error
     if unrecorded:
         raise unrecorded[0]
     return True

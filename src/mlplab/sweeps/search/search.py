@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mlplab.config import Mark, TrainConfig, is_marked
 from mlplab.config.dotted_keys import flat, is_one_of
 from mlplab.console import quiet
-from mlplab.errors import Fault, RunFailed, UserError
+from mlplab.errors import RunFailed, UserError
 from mlplab.files import Plain
 from mlplab.runs.resolve import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
@@ -35,12 +35,7 @@ def search(launcher: SweepLauncher) -> None:
     study = SearchStudy(composed.root, space, run.monitor, settings, run.seed)
     table = study.check_same(_comparable(common, space), data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
-    existing = len(study.trials)
-    if settings.total is not None and settings.total < existing:
-        remedy = f"give the number of all trials, such as sweep.trials={existing + settings.batch}"
-        what = f"the search has {existing} trials already"
-        raise UserError(Fault(what, "sweep.trials", str(settings.total), remedy=remedy))
-    size = launcher.opened(run).call(TrainingCost, run)
+    size = launcher.engine.call(TrainingCost, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, defaults, seconds)

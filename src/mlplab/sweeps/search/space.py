@@ -68,15 +68,6 @@ class Dimension:
             return next(each for each in each_value(self.override) if each.get_value_string() == value)
         return with_value(self.override, value, str(value))
 
-    @property
-    def searched(self) -> str:
-        """The values for people: `0.001 … 0.03 (log)`, or all choices."""
-        if isinstance(self.distribution, CategoricalDistribution):
-            return ", ".join(map(str, self.ends))
-        (low, high), step = self.ends, self.distribution.step
-        steps = f" in steps of {step:g}" if step not in (None, 1) else ""
-        return f"{low:g} … {high:g}{' (log)' if self.distribution.log else steps}"
-
     def matching_value(self, value: Any) -> Param | None:
         """A value of the configuration as one of these; None if it is none of them."""
         if isinstance(self.distribution, CategoricalDistribution):  # 0 is 0.0
