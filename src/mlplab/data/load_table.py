@@ -63,7 +63,9 @@ def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Sou
     match data:
         case config.FrameData():
             if frame is None:
-                raise refusal("needs a frame from Python", "data=frame", "pass it, or a file: data.path=…")
+                raise refusal(
+                    "is a frame in memory", "data=frame", "pass it from Python, or a file: data.path=…"
+                )
             yield Source.of_frame(FRAME, frame)
         case config.BundledData(name="digits"):
             from sklearn.datasets import load_digits  # imported here since it takes a second

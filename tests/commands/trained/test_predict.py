@@ -58,14 +58,11 @@ def test_rows_of_any_kind_are_predicted_in_their_order(
     assert len(np.unique(predicted[0][:, 0])) == 60
 
 
-@pytest.mark.parametrize("header", [",a,b", "a,b"])
-def test_a_row_index_is_written_back_and_changes_no_prediction(
-    run_script: Command, tmp_path: Path, header: str
-) -> None:
+def test_a_row_index_is_written_back_and_changes_no_prediction(run_script: Command, tmp_path: Path) -> None:
     for name, more in (("new", [""] * 41), ("table", [",y", *(f",{i * i}" for i in range(40))])):
         cells = ["a,b", *(f"{i},{i % 3}" for i in range(40))]
         rows = [row + end for row, end in zip(cells, more, strict=True)]
-        names = [header + more[0], *(f'"r ""{i}""",{row}' for i, row in enumerate(rows[1:]))]
+        names = [",a,b" + more[0], *(f'"r ""{i}""",{row}' for i, row in enumerate(rows[1:]))]
         (tmp_path / f"{name}.csv").write_text("\n".join(rows))
         (tmp_path / f"indexed-{name}.csv").write_text("\n".join(names))
     predicted = []
