@@ -48,7 +48,7 @@ CONFIGURATION = [
     mistake("49 only a table", "", "t.csv", "data.target: needs a value | set it: data.target=…"),
     mistake("49 table as an option", {"a b.csv": ""}, ("data=a b.csv", "data.target=y"), "a b.csv: is empty"),
     mistake("49 table elsewhere", {}, "t.csv.gz data.target=y", "t.csv.gz: no such file"),
-    mistake("49 folder of tables", {"p/a.csv": ""}, "p data.target=y", "p/a.csv: is empty"),
+    mistake("49 folder of tables", {"p/a.csv": ""}, "p data.target=y", "p: is empty"),
     mistake("49 two tables", "", "t.csv data.path=u.csv", "data.path: is given twice | remove one of them"),
     *(
         mistake(f"49 {typed}", {}, f"{typed}=1", f"{typed}: unknown key | did you mean {meant}?")
@@ -103,7 +103,16 @@ if not torch.cuda.is_available():
     CONFIGURATION.append(mistake("59 GPU", {}, "trainer.accelerator=cuda", NO_GPU))
 
 WHOLE_COMMANDS = {
-    *("49 unknown key", "50 function", "50 option", "50 nested options", "52 lr", "54 key twice", "55 list"),
+    *(
+        "49 unknown key",
+        "49 table elsewhere",
+        "50 function",
+        "50 option",
+        "50 nested options",
+        "52 lr",
+        "54 key twice",
+        "55 list",
+    ),
     *("33 folds", "58 target", "58 arguments", "58 package", "59 GPU", "a missing value", "a huge table"),
 }
 OF_THE_COMMAND_LINE = ("-", "name=", "hydra.", "init_from=", "logger.")
