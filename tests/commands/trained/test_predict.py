@@ -1,5 +1,6 @@
 """The script predict on tables of all kinds of columns."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,14 +56,22 @@ def test_rows_of_any_kind_are_predicted_in_their_order(
         assert_frame_equal(back.select(pl.nth(range(6))), new)
         predicted.append(back.select("prediction_y", "prediction_z").to_numpy())
     np.testing.assert_array_equal(predicted[0], predicted[1])
+    ended = run_script("predict", "run=outputs/r", f"input={trained_on}", "output=own.csv")
+    assert re.search(
+        rf"; to score these: (?!.*uv run uv run).*evaluate\S* run=outputs/r data.path={trained_on}\n",
+        ended.err,
+    )
     assert len(np.unique(predicted[0][:, 0])) == 60
 
 
-def test_a_row_index_is_written_back_and_changes_no_prediction(run_script: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", [",a,b", "a,b"])
+def test_a_row_index_is_written_back_and_changes_no_prediction(
+    run_script: Command, tmp_path: Path, header: str
+) -> None:
     for name, more in (("new", [""] * 41), ("table", [",y", *(f",{i * i}" for i in range(40))])):
         cells = ["a,b", *(f"{i},{i % 3}" for i in range(40))]
         rows = [row + end for row, end in zip(cells, more, strict=True)]
-        names = [",a,b" + more[0], *(f'"r ""{i}""",{row}' for i, row in enumerate(rows[1:]))]
+        names = [header + more[0], *(f'"r ""{i}""",{row}' for i, row in enumerate(rows[1:]))]
         (tmp_path / f"{name}.csv").write_text("\n".join(rows))
         (tmp_path / f"indexed-{name}.csv").write_text("\n".join(names))
     predicted = []
