@@ -110,7 +110,7 @@ def test_a_report_is_written_when_asked(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_tracker_needs_a_folder() -> None:
-    with pytest.raises(mlplab.UserError, match='logger="wandb": needs a folder'):
+    with pytest.raises(mlplab.UserError, match="logger=wandb: needs a folder"):
         mlplab.train(frame_of(60), "y", logger="wandb", **SMALL)
 
 
