@@ -93,7 +93,7 @@ def _coverage(ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y) 
     return coverage(*words, scored, levels, shares) if levels else None
 
 
-def _together(charts: Sequence[Any], scales: Literal["shared", "independent"] = "shared") -> Any:
+def _together(charts: Sequence[Any], scales: Literal["shared", "independent"] = "shared") -> Figure | None:
     """Charts, one below the other, as one; None if there are none."""
     if len(charts) < 2:
         return next(iter(charts), None)

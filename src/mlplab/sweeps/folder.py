@@ -6,6 +6,7 @@ from mlplab.errors import refusal
 from mlplab.files import LOCK, PART, read_json
 from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.runs.resume import OTHER_FOLDER, is_incomplete
+from mlplab.runs.trained.chosen_ensemble import is_written_later
 
 PLAN_FILE = "plan.json"
 """The runs of each stack."""
@@ -30,8 +31,8 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
     if links := [entry for entry in entries if entry.is_symlink()]:
         raise refusal("is a symbolic link, which sweeps never create", links[0], "remove it")
     names = {entry.name for entry in entries if not entry.name.endswith(PART)}
-    others = names - {STACKS, SLURM, LOCK}
-    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(_is_of_a_run(root / name) for name in others)
+    known = {STACKS, SLURM, LOCK, *filter(is_written_later, names)}
+    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(_is_of_a_run(root / name) for name in names - known)
     what, has_study = "", STUDY_FILE in names
     if root.is_file() or not is_sweep:
         what = "exists and is not empty"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlplab.errors import UserError
-from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
+from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble, is_written_later
 
 CHOSEN = ChosenEnsemble({"a": 0.75, "b": 0.25}, {"val/mae": 1.5, "test/r2": None})
 HALVES = '{"runs": {"a": 0.5, "%s": 0.5}, "scores": {}}'
@@ -25,6 +25,8 @@ def test_it_is_read_as_written(path: Path) -> None:
     for ensemble in (ChosenEnsemble({"a": 1.0}, {}), CHOSEN):  # the second replaces the first
         ensemble.write(path)
         assert ChosenEnsemble.read(path) == ensemble
+    assert is_written_later(path.name)
+    assert not is_written_later("ensemble-2.json.txt")
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,25 @@ from pathlib import Path
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.figures import FIGURES
 from mlplab.files import write_json
-from mlplab.runs.discovery import runs_below
+from mlplab.runs.discovery import REPORT_FILE, runs_below
 
 ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
 """The name of the file: its number is that of the steps in which the ensemble was chosen."""
 
+MODEL_FILES = re.compile(r"(model|ensemble-\d+)\.(onnx|md)")
+"""What the command export writes."""
+
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
 REMEDY = "choose again: mlplab evaluate run=SWEEP select=N"
+
+
+def is_written_later(name: str) -> bool:
+    """Whether commands add a file or folder of this name to the folder of several runs."""
+    is_known = name in (EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, FIGURES)
+    return is_known or any(names.fullmatch(name) for names in (ENSEMBLE_FILE, MODEL_FILES))
 
 
 @dataclass(frozen=True)
