@@ -131,6 +131,7 @@ class OpenRun(WatchedRun):
     ) -> None:
         """Writes the last checkpoint, with the state from which training can go on, if there is one."""
         content = self.trained(metrics["epochs"], metrics, weights, network).content()
+        del content["residuals"]  # which belong to the best epoch
         checkpoint.save(self.files.last, content | ({"training": state.plain()} if state else {}))
 
     def _publish(self, trained: TrainedRun) -> None:
