@@ -5,14 +5,12 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlplab.api.keywords import Table, Target, read_arguments
-from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.commands.describe import without_target
 from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
 from mlplab.commands.describe import Description, column_cells
 
 
-@keywords_in_messages()
 def describe(
     table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: object
 ) -> pl.DataFrame:

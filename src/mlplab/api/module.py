@@ -1,7 +1,6 @@
 """Networks for a Trainer of Lightning's own."""
 
 from mlplab.api.keywords import compose_run, keywords_of
-from mlplab.api.messages import keywords_in_messages
 from mlplab.cli.overrides import read_overrides
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
@@ -13,7 +12,6 @@ from mlplab.training.stack.build import build_stack_network
 KEYS = ("model", "optimizer", "scheduler", "loss", "seed")
 
 
-@keywords_in_messages()
 def lightning_module(data: TableDataModule, **keys: object) -> MLPModule:
     """A network for the batches of a data module, which any `lightning.Trainer` trains.
 
