@@ -83,16 +83,3 @@ def progress_lines(write: Callable[[str], None], line: Callable[[], str]) -> Ite
     finally:
         ended.set()
         thread.join()
-
-
-@contextmanager
-def counted_lines(work: str, unit: str) -> Iterator[Callable[[int], None]]:
-    """Logs lines about how much is done, such as `reading t.csv: 3 rows`; yields a function that sets it."""
-    done = 0
-
-    def count(number: int) -> None:
-        nonlocal done
-        done = number
-
-    with progress_lines(log.info, lambda: f"{work}: {done:,} {unit}"):
-        yield count

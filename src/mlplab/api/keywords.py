@@ -27,6 +27,7 @@ from mlplab.config import TrainConfig, parse
 from mlplab.config.data import as_label
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
+from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
 
@@ -41,6 +42,9 @@ Overrides = Sequence[Override]
 
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
 """Text that is shown without quotes, also in the names of folders."""
+
+ARGUMENTS = "target folder resume overrides progress grid seeds trials minutes space".split()  # noqa: SIM905
+"""Arguments of Python's functions that are no keys."""
 
 FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}
 """Keys that give a folder on the command line."""
@@ -58,10 +62,15 @@ def read_arguments(
         varying: what a sweep adds to them; None: it is one run.
 
     Raises:
-        UserError: if the frame is no table, or the target does not fit it; as `read_overrides`.
+        UserError: if the frame is no table, the target does not fit it, or an argument is misspelt; as
+            `read_overrides`.
     """
     if isinstance(words, str):
         raise refusal("is no list", "overrides", f"write overrides=[{words!r}]")
+    for key in keys:
+        if (near := nearest(key, [*ARGUMENTS, *TrainConfig.model_fields])) and near[0] in ARGUMENTS:
+            remedy = "leave it out" if key in ARGUMENTS else did_you_mean([f"{near[0]}="])
+            raise refusal("is no argument of this function", key, remedy)
     if table is None and not isinstance(keys.get("data"), Mapping):
         table = keys.pop("data", None)
     frame, data = None, Plain()

@@ -1,14 +1,17 @@
 """Draws the best run of a sweep, or all runs that ask for it."""
 
+import logging
 from collections.abc import Sequence
 
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.train import draw_figures
-from mlplab.console import counted_lines
+from mlplab.console import progress_lines
 from mlplab.figures import is_drawn
 from mlplab.figures.failing import warn_if_failing
 from mlplab.runs.discovery import has_test_scores
 from mlplab.sweeps.engines.engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 def draw_sweep(comparisons: Sequence[Comparison], engine: Engine) -> None:
@@ -22,8 +25,7 @@ def draw_sweep(comparisons: Sequence[Comparison], engine: Engine) -> None:
     new = [run for run in runs if run.done and has_test_scores(run.metrics) and not is_drawn(run.folder)]
     asked = {"all": {run.folder for run in new}, "auto": best}
     wanted = [run.folder for run in new if run.folder in asked.get(str(run.config.get("figures")), ())]
-    with counted_lines("drawing", f"of {len(wanted):,} runs") as count:
-        for done, folder in enumerate(wanted, 1):
+    with progress_lines(log.info, lambda: f"drawing: {len(wanted):,} runs"):
+        for folder in wanted:
             with warn_if_failing(folder):
                 engine.call(draw_figures, folder)
-            count(done)

@@ -1,7 +1,7 @@
 """The begin of training with a Trainer of the user's, and what training is resumed from."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -27,14 +27,6 @@ NEEDED = {
 
 RESUME = "mlplab"
 """The key of a checkpoint below which is what training is resumed from."""
-
-
-class Position(NamedTuple):
-    """The number of completed epochs, of steps of the next epoch, and of steps in total."""
-
-    epoch: int
-    step: int
-    total: int
 
 
 class ResumableModule(LightningModule):
@@ -81,7 +73,7 @@ class ResumableModule(LightningModule):
         if self.trainer.state.fn == "fit":
             with self.optimizer.averaged():
                 checkpoint["state_dict"] = {name: each.clone() for name, each in self.state_dict().items()}
-                state = self.training_state(self.trainer.strategy.root_device)
+                state = self.training_state()
             checkpoint[RESUME] = {
                 "progress": self.progress.total,
                 "steps": self.optimizer.steps,
@@ -97,8 +89,8 @@ class ResumableModule(LightningModule):
             saved = checkpoint[RESUME]
             # After the last step of an epoch, Lightning goes on with the next one, and does not validate.
             epoch, step = divmod(saved["progress"], self.progress.steps)
-            position = Position(epoch, step, saved["steps"])
-            self.restore(saved["state"], position, self.trainer.strategy.root_device)
+            device = self.trainer.strategy.root_device
+            self.restore(saved["state"], epoch, step, saved["steps"], device)
             self.train_losses = self.train_losses if step else Mean()
             self.members.diverged = saved["diverged"]
 
@@ -106,12 +98,13 @@ class ResumableModule(LightningModule):
         """The losses of the epoch's steps."""
         return self.train_losses
 
-    def training_state(self, device: torch.device) -> dict[str, Tensors]:
+    def training_state(self) -> dict[str, Tensors]:
         """What training is resumed from, besides the network's tensors within `averaged`.
 
         These are tensors with a leading member axis, by what they belong to. They may share memory with those
         in use.
         """
+        device = self.trainer.strategy.root_device
         return {
             "members": {"epochs": self.members.epochs, "active": self.members.active},
             "optimizer": self.optimizer.member_state(),
@@ -119,10 +112,16 @@ class ResumableModule(LightningModule):
             "losses": self.losses_so_far().state(),
         }
 
-    def restore(self, state: Mapping[str, Tensors], position: Position, device: torch.device) -> None:
-        """Restores a `training_state`, before training."""
-        self.progress.epoch, self.progress.step = position.epoch, position.step
-        self.resume_from = state["optimizer"], position.total
+    def restore(
+        self, state: Mapping[str, Tensors], epoch: int, step: int, steps: int, device: torch.device
+    ) -> None:
+        """Restores a `training_state`, before training on this device.
+
+        Args:
+            epoch, step, steps: the number of completed epochs, of steps of the next one, and of all steps.
+        """
+        self.progress.epoch, self.progress.step = epoch, step
+        self.resume_from = state["optimizer"], steps
         for name, layer in self.dropouts.items():
             for source, saved in zip(layer.generators(device), state["dropout"][name], strict=True):
                 source.set_state(saved.clone())  # can crash with a view into a larger tensor

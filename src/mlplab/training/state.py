@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.private_interfaces import set_counters
-from mlplab.training.resumable_module import Position
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -91,11 +90,11 @@ class WrongStateError(Exception):
 def capture(stack: "StackTrainer") -> StackState:
     """A copy of the current state of training."""
     module, best, stopping, pruning = stack.module, stack.best, stack.stopping, stack.pruning
-    members, device = range(len(module.configs)), stack.trainer.strategy.root_device
+    members = range(len(module.configs))
     with module.optimizer.averaged():
         parts: Parts = {
             "network": module.network.state_dict(),
-            **module.training_state(device),
+            **module.training_state(),
             "rungs": pruning.values,
             "best": {"epochs": best.epochs, "lowest": best.lowest, "not_diverged": best.not_diverged},
             "best_network": best.network,
@@ -126,7 +125,7 @@ def restore(state: StackState, stack: "StackTrainer") -> None:
             return {name: tensor.to(device) for name, tensor in parts[part].items()}
 
         module.network.load_state_dict(parts["network"])
-        module.restore(parts, Position(state.epoch, state.batch, state.step), device)
+        module.restore(parts, state.epoch, state.batch, state.step, device)
         vars(best).update(parts["best"])
         best.network, best.values = on_device("best_network"), parts["best_values"]
         vars(stopping).update(parts["stopping"])

@@ -3,6 +3,7 @@
 How a column is read is inferred from the first rows. If later rows contradict that, all rows are read again.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import polars as pl
 from jaxtyping import Float, Float64
 
 from mlplab.config.data import is_number_format
-from mlplab.console import counted_lines
+from mlplab.console import progress_lines
 from mlplab.data.cells.dates import is_datetime
 from mlplab.data.cells.parse import Kind, cells_of, parse_str, plain_floats
 from mlplab.data.infer.correct_column import correct_column
@@ -22,6 +23,8 @@ from mlplab.data.io.source import Source
 from mlplab.data.schema import Column
 from mlplab.data.table import BLOCK, FloatType, to_matrix
 from mlplab.errors import Fault, UserError
+
+log = logging.getLogger(__name__)
 
 SAMPLE_ROWS = 4096
 """The number of first rows."""
@@ -70,10 +73,11 @@ class TableReader:
             UserError: with all faults of the text.
         """
         floats = self._float_columns()
-        with counted_lines(f"reading {self.source.where} and inferring its columns", "rows") as count:
+        reading = f"reading {self.source.where} and inferring its columns"
+        with progress_lines(log.info, lambda: f"{reading}: {self.rows:,} rows"):
             while True:
                 try:
-                    self._read_once(floats, count)
+                    self._read_once(floats)
                 except pl.exceptions.PolarsError:
                     floats = set()
                     continue
@@ -192,7 +196,7 @@ class TableReader:
         names = {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
         return {name for name in names if plain_floats(cells_of(self.sample, name)) is not None}
 
-    def _read_once(self, floats: Collection[str], count: Callable[[int], None]) -> None:
+    def _read_once(self, floats: Collection[str]) -> None:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
@@ -204,7 +208,6 @@ class TableReader:
                 features = [each for column in columns for each in self._read_cells(column, frame, start)]
                 if features:
                     matrix[start : self.rows] = to_matrix(features, matrix.dtype.type)
-            count(self.rows)
         self.features, self.others = self.features[: self.rows], self.others[: self.rows]
 
 

@@ -4,11 +4,15 @@ It is how much worse predictions become when the cells of a column are shuffled 
 Fisher, Rudin and Dominici 2019).
 """
 
+import logging
+
 import numpy as np
 
-from mlplab.console import counted_lines
+from mlplab.console import progress_lines
 from mlplab.runs.trained.ensemble import Ensemble, Features
 from mlplab.runs.trained.greedy_selection import Error
+
+log = logging.getLogger(__name__)
 
 MAX_ROWS, MIN_ROWS = 10_000, 200
 """The most rows that are used, and the fewest that a budget leaves."""
@@ -53,7 +57,8 @@ def permutation_importance(
     source, base = np.random.default_rng(ensemble.config[0].seed), error_on(x)
     orders = [source.permutation(len(x)) for _ in range(repeats)]
     schema, importances = ensemble.schema, list[tuple[str, float, float]]()
-    with counted_lines("importance", f"of {len(schema.inputs):,} columns") as count:
+    columns = len(schema.inputs)
+    with progress_lines(log.info, lambda: f"importance: {len(importances):,} of {columns:,} columns"):
         for name, cells in zip(schema.names, schema.feature_slices, strict=True):
             increases = []
             for order in orders:
@@ -61,5 +66,4 @@ def permutation_importance(
                 shuffled[:, cells] = x[order, cells]
                 increases.append(error_on(shuffled) - base)
             importances.append((name, float(np.mean(increases)), float(np.std(increases, ddof=1))))
-            count(len(importances))
     return base, sorted(importances, key=lambda importance: -importance[1])
