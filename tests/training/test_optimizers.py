@@ -199,7 +199,9 @@ def test_the_average_is_weighted_by_a_power_of_the_step() -> None:
         each.set_factors(torch.ones(1, 1, 1, dtype=torch.float64))
         each.parameters[0].grad = torch.ones(1, 1, 1, dtype=torch.float64)
         each.step()
-    assert all(torch.equal(optimizer.rows[name], resumed.rows[name]) for name in ("weights", "average"))
+    assert all(
+        torch.equal(optimizer.matrices[name], resumed.matrices[name]) for name in ("weights", "average")
+    )
 
 
 def test_clipping_is_torchs_member_by_member() -> None:

@@ -70,7 +70,7 @@ class MLPModule(FastAttributes, ResumableModule):
         set_dropout_rates(self.dropouts.values(), self.optimizer.step_values())
         z, targets = self.network.forward_heads(batch.x), batch.repeated(self.network.heads)
         losses = batch_losses(self.val.loss, z, targets, self.network.preprocessing.target_transform)
-        self.train_losses.add(losses.detach()[:, None], batch.rows()[:, None])
+        self.train_losses.add(losses.detach()[:, None], batch.row_counts()[:, None])
         self.progress.step += 1
         return losses.sum()
 

@@ -133,7 +133,7 @@ class StepLoop:
             torch.unflatten(each, 1, (steps, rows)) for each in (given.columns, given.embedded_rows)
         )
         repeated, transform = batch.repeated(self.network.heads), self.network.preprocessing.target_transform
-        self._rows, self._terms = batch.rows(), Terms.of(repeated, transform)
+        self._rows, self._terms = batch.row_counts(), Terms.of(repeated, transform)
         terms = self._terms
         offset, shape = self.network.offset(given), terms.y.shape[:3]
         linear = terms.y.new_empty(*shape, 0) if offset is None else offset.view(*shape, -1)
@@ -180,9 +180,9 @@ class StepLoop:
         A graph cannot draw the random numbers of dropout. A GPU adds up the gradients of embeddings in any
         order, so a graph of that could not be tried.
         """
-        rows, embeddings = self.optimizer.rows, self.embeddings
+        matrices, embeddings = self.optimizer.matrices, self.embeddings
         is_repeatable = not self.body.with_modes and (embeddings is None or not embeddings.is_cuda)
-        if not is_repeatable or rows["weights"].device.type not in TENSOR_DEVICES:
+        if not is_repeatable or matrices["weights"].device.type not in TENSOR_DEVICES:
             return self._step
         count = len(StepInputs._fields)
 
@@ -190,7 +190,7 @@ class StepLoop:
             return self._step(part, StepInputs(*tensors[:count]), StepValues(*tensors[count:]))
 
         # What holds the other tensors that a step uses is replaced, never changed.
-        graphs = StepGraphs(step, rows.values(), lambda: (self._workspaces, self.optimizer.groups))
+        graphs = StepGraphs(step, matrices.values(), lambda: (self._workspaces, self.optimizer.groups))
         return lambda part, inputs, values: graphs(
             part, *inputs, *(each for each in values if isinstance(each, Tensor))
         )

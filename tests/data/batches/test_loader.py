@@ -84,7 +84,7 @@ def test_padding_has_no_weight(counts: list[int], size: int, multiple: int, orde
             padded += int((weight[member] == 0).sum())
         assert sorted(met) == list(range(20 * member, 20 * member + count))
         assert padded == length - count
-        assert sum(batch.rows()[member].item() for batch in batches) == count
+        assert sum(batch.row_counts()[member].item() for batch in batches) == count
 
 
 def test_without_seeds_rows_come_in_order_and_none_takes_all() -> None:
@@ -101,7 +101,7 @@ def table(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def by_blocks(rows: Sequence[torch.Tensor], size: int, block: int, multiple: int = 1) -> Loader:
     x, y, weight = table(1 + max(int(each.max()) for each in rows))
     seeds = range(len(rows))
-    return Loader(x, y, rows, size, seeds, multiple, row_weight=weight, block=block)
+    return Loader(x, y, rows, size, seeds, multiple, row_weight=weight, file_block=block)
 
 
 def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
@@ -137,14 +137,14 @@ def test_blocks_give_their_order_and_resume_in_the_middle_of_it(
     for found, expected in zip(seen, in_memory, strict=True):
         assert torch.equal(found.x, expected.x)
         assert torch.equal(found.y, expected.y)
-    assert sum(batch.rows() for batch in seen).tolist() == [int((rows + 1).sum()) for rows in members]
+    assert sum(batch.row_counts() for batch in seen).tolist() == [int((rows + 1).sum()) for rows in members]
     for position in {0, 1, len(seen) // 2, len(seen) - 1} & set(range(len(seen))):
         loader.load_state_dict({"position": position})
         assert_same(list(loader), seen[position:])
     alone = by_blocks(members, size, block, multiple)
     alone.set_epoch(epoch)
     for member in range(len(members)):
-        single = Loader(alone.x, alone.y, members[member : member + 1], size, [member], block=block)
+        single = Loader(alone.x, alone.y, members[member : member + 1], size, [member], file_block=block)
         single.set_epoch(epoch)
         assert torch.equal(single.order()[0], order[member, : len(members[member])])
 
@@ -167,7 +167,7 @@ def test_one_block_is_the_order_of_a_table_in_memory() -> None:
     rows = [torch.arange(90)]
     x, y, _ = table(90)
     in_memory = Loader(x, y, rows, 7, [3])
-    assert torch.equal(Loader(x, y, rows, 7, [3], block=90).order(), in_memory.order())
+    assert torch.equal(Loader(x, y, rows, 7, [3], file_block=90).order(), in_memory.order())
 
 
 def test_a_memory_mapped_table_gives_the_batches_of_one_in_memory(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_memory_mapped_table_gives_the_batches_of_one_in_memory(tmp_path: Path
     mapped = replace(in_memory, **arrays)
     splits = [Split(rows[::3], rows[1::3], rows[2::3]), Split(rows[1::3], rows[2:6000:3], rows[::3])]
     one, other = (
-        TableDataModule(each, splits, [0, 1], 100, block=block)
+        TableDataModule(each, splits, [0, 1], 100, file_block=block)
         for each, block in ((mapped, 10), (in_memory, None))
     )
     assert_same(list(one.val_dataloader()), list(other.val_dataloader()))
@@ -198,7 +198,7 @@ def test_weights_go_with_their_rows() -> None:
         targets, weights = (torch.cat([batch[i][member] for batch in batches]) for i in (1, 2))
         assert torch.equal(weights[:count], targets[:count].float() + 1)
         assert (weights[count:] == 0).all()
-    assert sum(batch.rows() for batch in batches).tolist() == [55, 18]
+    assert sum(batch.row_counts() for batch in batches).tolist() == [55, 18]
 
 
 @given(

@@ -34,7 +34,7 @@ class TableDataModule(LightningDataModule):
         batch_size: training rows per step and member; None: all training rows.
         fill: whether to pad each member's last batch with rows of weight 0. Otherwise it may be shorter, and
             must have the same length for all members.
-        block: consecutive rows of a memory-mapped table that stay near each other (see `Loader`); None: none.
+        file_block: consecutive rows of a memory-mapped table that stay near each other (see `Loader`).
 
     Attributes:
         table, splits: as given.
@@ -52,13 +52,13 @@ class TableDataModule(LightningDataModule):
         batch_size: int | None,
         *,
         fill: bool = True,
-        block: int | None = None,
+        file_block: int | None = None,
     ) -> None:
         super().__init__()
         self.table, self.splits = table, list(splits)
         row_weight = None if table.weight is None else torch.from_numpy(table.weight)[:, None]
         self.x, self.y, self.row_weight = torch.from_numpy(table.x), torch.from_numpy(table.y), row_weight
-        self.seeds, self.block, self.fill = list(seeds), block, fill
+        self.seeds, self.file_block, self.fill = list(seeds), file_block, fill
         parts = [split.parts() for split in splits]
         self.train, self.val, self.test = ([torch.from_numpy(of[part]) for of in parts] for part in PARTS)
         self.mean_weight = None
@@ -112,7 +112,7 @@ class TableDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Moves a table in memory to the GPU if it fits, and leaves it there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if self.block is None and device.type == "cuda" and self.x.device != device:
+        if self.file_block is None and device.type == "cuda" and self.x.device != device:
             free, _ = torch.cuda.mem_get_info(device)
             size = sum(part.nbytes for part in (self.x, self.y, self.row_weight) if part is not None)
             if size <= SHARE_OF_FREE_MEMORY * free:
@@ -130,7 +130,7 @@ class TableDataModule(LightningDataModule):
             self.batch_size if self.fill else 1,
             row_weight=self.row_weight,
             mean_weight=self.mean_weight,
-            block=self.block,
+            file_block=self.file_block,
             steps=self.steps_of_block,
             epochs=self.epochs,
             position=self.position,

@@ -54,7 +54,7 @@ class Batch(NamedTuple):
         total = None if self.total is None else self.total * times
         return Batch(self.x, self.y.repeat_interleave(times, -2), weight, total)
 
-    def rows(self) -> Float64[Tensor, " member *step"]:
+    def row_counts(self) -> Float64[Tensor, " member *step"]:
         """Weighted number of rows of each member, or `total`."""
         if self.total is not None:
             return self.total
@@ -85,7 +85,7 @@ class Loader:
             multiple of `batch_size`, the last batch is shorter.
         row_weight: the weight of each row of the table; None if all are equal.
         mean_weight: the mean weight of each member's rows, from which the `total` of batches is computed.
-        block: number of rows per block of a memory-mapped table; None for a table in memory.
+        file_block: number of rows per block of a memory-mapped table; None for a table in memory.
         steps: number of batches that are yielded as one, with an axis for them; None: there is none. If an
             epoch of a table in memory has fewer, those of several whole epochs are one.
         epochs: the epochs of an iteration, counted from 0; None: one, which `set_epoch` sets.
@@ -101,7 +101,7 @@ class Loader:
     _: KW_ONLY
     row_weight: Float[Tensor, "row 1"] | None = None
     mean_weight: Float64[Tensor, " member"] | None = None
-    block: int | None = None
+    file_block: int | None = None
     steps: int | None = None
     epochs: range | None = None
     position: int = 0
@@ -117,7 +117,7 @@ class Loader:
         self._epochs = self.epochs or range(1)
         if self.mean_weight is not None:
             self.mean_weight = self.mean_weight.to(self.x.device)
-        self._epochs_together = max(1, self._size // self.length) if self.block is None else 1
+        self._epochs_together = max(1, self._size // self.length) if self.file_block is None else 1
         self._tables = [table for table in (self.x, self.y, self.row_weight) if table is not None]
         self._row_bytes = len(self.rows) * sum(table[0].nbytes for table in self._tables)
 
@@ -197,8 +197,8 @@ class Loader:
             source = generator(self.seeds[member], "order", epoch)
             permutation = partial(torch.randperm, generator=source)
         windows: Iterable[Tensor] = [rows]
-        if self.block is not None:
-            blocks = torch.split(rows, self.block)
+        if self.file_block is not None:
+            blocks = torch.split(rows, self.file_block)
             windows = (
                 torch.cat([blocks[number] for number in numbers.sort().values.tolist()])
                 for numbers in torch.split(permutation(len(blocks)), WINDOW)
@@ -215,7 +215,7 @@ class Loader:
 
         The order of a whole epoch of a memory-mapped table would take much memory itself.
         """
-        if self.block is None:
+        if self.file_block is None:
             yield from torch.split(self.order(epochs)[:, first:].to(self.x.device), most, 1)
             return
         members = (_split(self._windows(member, epochs[0]), first, most) for member in range(len(self.rows)))

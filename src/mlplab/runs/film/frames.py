@@ -61,15 +61,15 @@ class FilmFrames(Observer):
         if step in self._afters:
             optimizer = module.optimizer
             for name in ("gradients", *optimizer.state_names):
-                self._append(name, optimizer.rows[name])
-            self._append("after", optimizer.rows["weights"])
+                self._append(name, optimizer.matrices[name])
+            self._append("after", optimizer.matrices["weights"])
             self._append("loss", module.last_losses())
             self._append("lr", optimizer.lr)
         if step in self._befores:
             self._copy_before(step, module.optimizer)
 
     def _copy_before(self, step: int, optimizer: MemberOptimizer) -> None:
-        self._append("before", optimizer.rows["weights"])
+        self._append("before", optimizer.matrices["weights"])
         self._append("step", torch.full((len(optimizer.settings),), step))
 
     def _append(self, name: str, values: Tensor) -> None:

@@ -27,8 +27,8 @@ from mlplab.training.private_interfaces import unhooked
 class MemberOptimizer(torch.optim.Optimizer):
     """Steps all members at once, each with its own settings.
 
-    It replaces the parameters' storage: they become views of `rows["weights"]`, and their gradients views of
-    `rows["gradients"]`, to which torch's backward passes add.
+    It replaces the parameters' storage: they become views of `matrices["weights"]`, and their gradients views of
+    `matrices["gradients"]`, to which torch's backward passes add.
 
     With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
     steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η =
@@ -40,7 +40,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         parts: slices of the members, which are updated one after another.
 
     Attributes:
-        rows: matrices `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
+        matrices: `[member, weight]` by name: `weights`, `gradients`, the moments in `state_names`, and
             `average` with `weight_averaging`.
         groups: what updates each part, by the members with the same settings and rates, and by the parameters
             with the same factors; a new list where other members belong together than before.
@@ -58,13 +58,13 @@ class MemberOptimizer(torch.optim.Optimizer):
         self._shows_average = False
         names = ["weights", "gradients", *self.state_names, *(["average"] if self.has_average else [])]
         widths = padded_widths(self.parameters)
-        self.rows = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
+        self.matrices = {name: self.parameters[0].new_zeros(len(settings), sum(widths)) for name in names}
         self._columns = [*zip(parameter_kinds(network), pairwise(accumulate(widths, initial=0)), strict=True)]
-        self._views = {name: unpacked(rows.detach(), self.parameters) for name, rows in self.rows.items()}
+        self._views = {name: unpacked(rows.detach(), self.parameters) for name, rows in self.matrices.items()}
         for parameter, weights in zip(self.parameters, self._views["weights"], strict=True):
             parameter.data = weights.copy_(parameter.detach())
         if self.has_average:
-            self.rows["average"].copy_(self.rows["weights"])
+            self.matrices["average"].copy_(self.matrices["weights"])
         self.zero_grad()
         self._kinds = [each.model_dump_json(exclude={"lr"}) for each in settings]
         self._base_lr = torch.tensor([each.lr for each in settings], dtype=torch.float64)
@@ -82,7 +82,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
             self._group_members()
-        self._step_values = step_values(self._factors, self.steps - done, self.rows["weights"])
+        self._step_values = step_values(self._factors, self.steps - done, self.matrices["weights"])
 
     def _group_members(self) -> None:
         """Puts together the members of each part that one call updates."""
@@ -105,7 +105,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         for factors, columns in ranges.items():
             rows = {
                 name: [values[member, each] for member in members for each in columns]
-                for name, values in self.rows.items()
+                for name, values in self.matrices.items()
             }
             yield update_of(settings, members[0], factors, rows)
 
@@ -139,7 +139,7 @@ class MemberOptimizer(torch.optim.Optimizer):
         return self._step_values[self._next + ahead]
 
     def update(self, part: int, values: StepValues) -> None:
-        """Updates a part of the members by the gradients in `rows`, in a step with these values.
+        """Updates a part of the members by the gradients in `matrices`, in a step with these values.
 
         `advance` must follow.
         """
@@ -147,7 +147,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             update(values)
         if self.has_average:
             members = self.parts[part]
-            self.rows["average"][members].lerp_(self.rows["weights"][members], values.average_share)
+            self.matrices["average"][members].lerp_(self.matrices["weights"][members], values.average_share)
 
     def advance(self, steps: int) -> None:
         """Counts steps in which all parts have been updated."""
@@ -161,7 +161,7 @@ class MemberOptimizer(torch.optim.Optimizer):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""
-        self.rows["gradients"].zero_()
+        self.matrices["gradients"].zero_()
         for parameter, gradient in zip(self.parameters, self._views["gradients"], strict=True):
             if parameter.grad is not gradient:
                 parameter.grad = gradient
@@ -187,7 +187,7 @@ class MemberOptimizer(torch.optim.Optimizer):
     def member_state(self) -> dict[str, Tensor]:
         """State to resume from, besides what the parameters are within `averaged`; with a member axis."""
         names = [*self.state_names, "weights"] if self.has_average else self.state_names
-        return {name: self.rows[name].clone() for name in names}
+        return {name: self.matrices[name].clone() for name in names}
 
     def load_member_state(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Restores a `member_state` taken after that many steps.
@@ -196,13 +196,13 @@ class MemberOptimizer(torch.optim.Optimizer):
         """
         self.steps = steps
         if self.has_average:
-            self.rows["average"].copy_(self.rows["weights"])
+            self.matrices["average"].copy_(self.matrices["weights"])
         for name, values in state.items():
-            self.rows[name].copy_(values)
+            self.matrices[name].copy_(values)
 
 
 def padded_widths(parameters: Sequence[Tensor]) -> list[int]:
-    """The number of columns of each parameter in `MemberOptimizer.rows`.
+    """The number of columns of each parameter in `MemberOptimizer.matrices`.
 
     Each parameter of each member starts at a multiple of `VECTOR_SIZE`. How a matrix product rounds depends
     on the alignment of its matrices, and the last values of a vector may be rounded differently, but a

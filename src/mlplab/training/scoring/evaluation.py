@@ -85,7 +85,7 @@ class Evaluation(torch.nn.Module):
     def add(self, z: Outputs, batch: Batch, transform: TargetTransform) -> None:
         """Adds the loss and the metrics of a batch, given the network's outputs on the scale of the loss."""
         losses = Terms.of(batch, transform).losses(self.loss, z)
-        self.losses.add(losses[:, None], batch.rows()[:, None])
+        self.losses.add(losses[:, None], batch.row_counts()[:, None])
         scored = transform.scored(z)
         for size, members, metrics in self.groups:
             rows = min(size - self._rows_seen, z.shape[1])

@@ -163,7 +163,7 @@ class Terms(NamedTuple):
         y = _without_steps(batch.y)
         row_weight = None if batch.row_weight is None else _without_steps(batch.row_weight)
         weight = transform.loss_weight(y, row_weight)
-        total = batch.total if weight is row_weight else batch.rows()  # the mean weight of classes is 1
+        total = batch.total if weight is row_weight else batch.row_counts()  # the mean weight of classes is 1
         target = transform.transform(y).view(batch.y.shape)
         rows, targets = target.shape[-2:]
         if weight is None:

@@ -79,8 +79,8 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
 def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
     first, seeds = configs[0], [member.seed for member in configs]
-    block, fill = MEMMAP_BLOCK if table.memmapped else None, not isinstance(first.model, config.CustomModel)
-    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, block=block)
+    fill, block = not isinstance(first.model, config.CustomModel), MEMMAP_BLOCK if table.memmapped else None
+    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, file_block=block)
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def _blocks(run: config.ResolvedConfig, network: Network, datamodule: TableDataM
     acts_on_steps = run.trainer.log_every_n_steps or run.callbacks.checkpoint.every_minutes == 0
     together = acts_on_steps or choose_accelerator(run.trainer) == "cuda"  # parts fit a processor's cache
     parts = [slice(len(datamodule.seeds))] if together else parts_of(network, rows)
-    most = run.trainer.max_epochs if not callbacks and datamodule.block is None else 1
+    most = run.trainer.max_epochs if not callbacks and datamodule.file_block is None else 1
     epochs = max(1, min(steps // datamodule.steps, most))
     return Blocks(min(steps, epochs * datamodule.steps), parts, span_epochs=not callbacks)
 
