@@ -27,8 +27,8 @@ from mlplab.training.private_interfaces import unhooked
 class MemberOptimizer(torch.optim.Optimizer):
     """Steps all members at once, each with its own settings.
 
-    It replaces the parameters' storage: they become views of `matrices["weights"]`, and their gradients views of
-    `matrices["gradients"]`, to which torch's backward passes add.
+    It replaces the parameters' storage: they become views of `matrices["weights"]`, and their gradients views
+    of `matrices["gradients"]`, to which torch's backward passes add.
 
     With `weight_averaging`, it also keeps an average of each member's weights over the steps, in which later
     steps count more (polynomial-decay averaging, Shamir & Zhang 2013, section 4, with η =
