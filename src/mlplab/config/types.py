@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from enum import Enum, auto
 from functools import partial
+from math import nan
 from typing import Annotated, Literal, Never
 
 from pydantic import (
@@ -120,17 +121,22 @@ def read_levels(value: object) -> tuple[float, ...]:
         ValueError: if one is not between 0 and 1, or is given twice.
     """
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else [value]
-    try:
-        levels = tuple(float(str(part)) for part in parts)
-    except ValueError:
-        levels = ()
-    wrong = next((level for level in levels if not 0 < level < 1), None)
-    if not levels or wrong is not None:
-        remedy = f"; for {wrong:g} % of the rows, give {wrong / 100:g}" if wrong and 1 < wrong < 100 else ""
-        raise ValueError(f"a level is above 0 and below 1, such as 0.9{remedy}")
-    if twice := [level for level in levels if levels.count(level) > 1]:
-        raise ValueError(f"the level {twice[0]:g} is given twice")
-    return levels
+    levels = list[float]()
+    for part in parts:
+        text = str(part).strip()
+        try:
+            level = float(text.removesuffix("%"))
+        except ValueError:
+            level = nan
+        if not 0 < level < 1 or text.endswith("%"):
+            remedy = f"; for {level:g} % of the rows, give {level / 100:g}" if 1 < level < 100 else ""
+            raise ValueError(f"a level is above 0 and below 1, such as 0.9{remedy}")
+        if f"{level:g}" in map("{:g}".format, levels):
+            raise ValueError(f"the level {level:g} is given twice")
+        levels.append(level)
+    if not levels:
+        raise ValueError("give a level, such as 0.9")
+    return tuple(levels)
 
 
 Levels = Annotated[tuple[float, ...], BeforeValidator(read_levels)]
