@@ -5,6 +5,7 @@ anything is checked, and call any code that a configuration file names in `hydra
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections import UserString
@@ -236,9 +237,12 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
 
     Raises:
         UserError: if it is outside outputs/ otherwise.
+        OSError: if its name is too long.
     """
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
+    if any(len(os.fsencode(part)) > 255 for part in folder.parts):  # in the file systems of all platforms
+        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # explained in terminal.py
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         raise refusal(f"is outside {OUTPUTS}/", folder, f"type it on the command line: {key}=…")
     return folder

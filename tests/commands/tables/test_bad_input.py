@@ -82,7 +82,7 @@ CONFIGURATION = [
     mistake("60 devices", {}, "trainer.devices=2", "trainer.devices: unknown key | hydra.launcher.workers"),
     mistake("61 name", {}, "name=../x", "name: | outputs/ | no '..'"),
     mistake("61 outputs", {}, "name=.", "name: "),
-    mistake("61 long name", {}, f"name={'a' * 300}", "cannot be created: File name too long"),
+    mistake("61 long name", {}, f"name={'a' * 300}", "a…': the name is too long | choose a shorter one"),
     mistake("61 name in a file", experiment(f"{GLOBAL}name: ../../x\n"), FROM_A_FILE, "name: | no '..'"),
     mistake("61 folder", experiment(RUN_DIR), FROM_A_FILE, f"away: {OUTSIDE} | hydra.run"),
     mistake("61 sweep's folder", experiment(SWEEP_DIR), ("-m", "seed=1,2", *FROM_A_FILE), f"way: {OUTSIDE}"),
