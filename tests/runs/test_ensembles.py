@@ -21,7 +21,9 @@ from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.fit import StackTrainer
+from mlplab.training.members import Members
 from mlplab.training.observer import Observer
+from mlplab.training.progress import Progress
 from mlplab.training.run import Run, member_configs
 from mlplab.training.scoring.scores import Task, scores
 from mlplab.training.trainer import lightning_quiet
@@ -190,7 +192,7 @@ def test_the_others_choose_the_epoch_of_a_member(patience: str) -> None:
 
 def test_a_mean_without_a_lost_member_is_not_compared_with_one_that_has_it() -> None:
     best = BestWeights(3, ~torch.eye(3, dtype=torch.bool)[None])
-    module: Any = SimpleNamespace(ensemble=3, diverged={}, active=torch.ones(3, dtype=torch.bool))
+    module: Any = SimpleNamespace(members=Members(3, ensemble=3), progress=Progress(steps=1, max_epochs=3))
     module.network = torch.nn.Identity()
     for epoch, values in enumerate(([0.0, 1.0, 1.0], [torch.nan, 2.0, 2.0], [torch.nan, 3.0, 3.0])):
         if epoch == 1:

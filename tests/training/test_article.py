@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -53,7 +54,8 @@ def trained(stack: Stack, folder: Path) -> list[float]:
     """The losses of a training as the script sets it up."""
     losses = Losses()
     with lightning_quiet():
-        stack.module.stack, stack.module.stack_callbacks = cast(StackTrainer, stack), [losses]
+        trained_stack = SimpleNamespace(**stack._asdict(), on_end=lambda: None)
+        stack.module.stack, stack.module.stack_callbacks = cast(StackTrainer, trained_stack), [losses]
         trainer = build_trainer(stack.module, [], str(folder))
         trainer.fit(stack.module, datamodule=stack.datamodule)
     return losses.seen
