@@ -127,7 +127,7 @@ def test_keys_of_another_kind_of_file(run: mlplab.FinishedRun, run_script: Comma
     for words, said in (
         (["output=b.mlplab", "interval=0.9"], "interval"),
         (["seen=true"], "seen"),
-        (["output=b.txt"], "a name that ends in .onnx or .mlplab"),
+        (["output=b.txt"], "give a .onnx or .mlplab file"),
     ):
         assert_short_answer(run_script("export", "run=a.mlplab", *words), [said])
 

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
@@ -119,7 +119,11 @@ class Schema:
         Raises:
             ValueError: if it is not one.
         """
-        return PLAIN_SCHEMA.validate_python(plain)
+        try:
+            return PLAIN_SCHEMA.validate_python(plain)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"schema.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
     def plain(self) -> dict[str, Any]:
         """Converts the schema to strings, numbers, lists and dicts."""

@@ -24,12 +24,12 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: S
     """
     shown = columns[:MAX_COLUMNS]
     rows = [{"name": name, "mean": mean, "low": mean - sd, "high": mean + sd} for name, mean, sd in shown]
-    subtitle = ["increase of the error when the values of a column are shuffled", *basis]
+    subtitle = ["when the values of a column are shuffled: mean ± SD", *basis]
     if len(columns) > MAX_COLUMNS:
         subtitle.append(f"the first {MAX_COLUMNS} of {len(columns):,} columns")
     largest = ", ".join(f"{name} {in_digits(mean, 3)}" for name, mean, _ in columns[:3])
     bars = alt.Chart(rows_of(rows)).encode(
-        alt.X("mean:Q", title=f"increase of the {error} (mean ± SD)", scale=alt.Scale(nice=False)),
+        alt.X("mean:Q", title=f"increase of the {error}", scale=alt.Scale(nice=False)),
         alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=NAME_PIXELS)),
         tooltip=["name:N", "mean:Q", "low:Q", "high:Q"],
     )

@@ -118,8 +118,9 @@ def file_split(rows: Rows, total: int, path: str | Path, *, val: float, seed: in
     if not path.is_file():
         raise refusal("is not a file", path, "check data.split.path")
     words = np.array(path.read_text(encoding="utf-8", errors="replace").split())
-    if unknown := sorted({*words.tolist()} - {*PARTS}):
-        raise UserError(Fault("unknown word", str(path), f"'{unknown[0]}'", expected=" or ".join(PARTS)))
+    for number in np.flatnonzero(~np.isin(words, PARTS)).tolist()[:1]:
+        where, found = f"{path}, word {number + 1}", f"'{words[number]}'"
+        raise UserError(Fault("unknown word", where, found, expected=" or ".join(PARTS)))
     if len(words) != total:
         what = f"has {plural(len(words), 'word')}, but the table has {plural(total, 'row')}"
         raise refusal(what, path, "write train, val or test for each row of the table, in the same order")

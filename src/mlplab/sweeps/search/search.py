@@ -1,6 +1,9 @@
 """A search: its space, its study, the run from which it starts, and its end."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+from optuna.distributions import FloatDistribution
 
 from mlplab.config import Mark, TrainConfig, is_marked
 from mlplab.config.dotted_keys import flat, is_one_of
@@ -57,6 +60,11 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
     ends = [{key: value} for key, dimension in space.dimensions.items() for value in dimension.ends]
     runs = composed.compose({str(values): space.overrides(values) for values in ({}, *ends)})
     faults = dict.fromkeys(fault for run in runs if isinstance(run, RefusedRun) for fault in run.error.faults)
+    for fault in faults:
+        dimension = space.dimensions.get(fault.where)
+        is_interval = dimension and isinstance(dimension.distribution, FloatDistribution)
+        if is_interval and fault.expected.startswith("a valid integer"):
+            raise UserError(replace(fault, remedy="for whole numbers, write int(interval(LOW,HIGH))"))
     if faults:
         raise UserError(*faults)
     without, *valid = [run for run in runs if isinstance(run, ComposedRun)]
