@@ -116,13 +116,13 @@ def test_all_charts_are_drawn_and_fit_a_phone(
 def test_the_command_of_a_sweep_wraps_and_is_copied_in_one_line(
     opened: Callable[[str], Page], page: Page
 ) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size({"width": 200, "height": 844})
     opened("search")
     command = page.locator("pre.wrapped code").first
     box = command.bounding_box()
     assert box is not None
-    assert box["width"] <= 390
-    assert box["height"] > 60
+    assert box["width"] <= 200
+    assert box["height"] > 30
     selected = command.evaluate(
         "element => { getSelection().selectAllChildren(element); return `${getSelection()}` }"
     )

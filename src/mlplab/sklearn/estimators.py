@@ -95,14 +95,14 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         """
         self.__dict__.pop("ensemble_", None)  # there is none if this fit fails
         check_consistent_length(X, y, sample_weight)
-        weight, used = None, np.arange(np.shape(X)[0])
+        weight, used = None, np.arange(X.shape[0] if hasattr(X, "shape") else len(np.asarray(X)))
         if sample_weight is not None:
             assert_all_finite(weights := column_or_1d(sample_weight, dtype=np.float64))
             used = np.flatnonzero(weights)
             weight = weights[used]
         if len(used) < LEAST_ROWS:
-            found = plural(len(used), "sample")
-            raise UserError(Fault("has too few rows", "X", found, f"{LEAST_ROWS} or more"))
+            what = "has too few rows" if weight is None else "has too few rows whose weight is not zero"
+            raise UserError(Fault(what, "X", plural(len(used), "sample"), f"{LEAST_ROWS} or more"))
         target = self._target(y, used)  # first, since it forgets the names of columns
         columns = as_columns(self, X, reset=True)[used]
         given = self._keys(len(columns)).items()
