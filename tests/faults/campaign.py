@@ -43,7 +43,7 @@ STACK = (
     *("-m", "data=synthetic", "data.rows=400", "data.noise=1", "data.batch_size=16", "model.hidden=[8,8]"),
     *("model.dropout=0,0.2", "optimizer.lr=0.03,0.003", "data/split=kfold", "data.split.folds=4"),
     *("data.split.fold=range(4)", "trainer.max_epochs=25", "callbacks.early_stopping.patience=4"),
-    *("callbacks.checkpoint.every_minutes=0.01", "name=s"),
+    *("callbacks.checkpoint.every_minutes=0", "name=s"),
 )
 
 

@@ -87,7 +87,7 @@ def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
     run = PlannedRun(
         resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides), root / name
     )
-    return PlannedStack(f"stack {name}", [run], root / f"stacks/{name}.json")
+    return PlannedStack(f"stack {name}", [run], root / f"stacks/{name}.ckpt")
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
         return train_runs(runs, *arguments, **named)
 
     monkeypatch.setattr(training, "train_runs", train)
-    stack = PlannedStack("a stack", longer, tmp_path / "stacks/s.json")
+    stack = PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt")
     train_stack(stack, Console(file=io.StringIO()), cache)
     assert trained == [["a", "b", "c"], ["b"], ["a", "c"]]
     outcomes = [read_metrics(tmp_path / name) for name in names]
@@ -292,7 +292,7 @@ def test_each_process_gets_a_gpu(
     monkeypatch.setattr("mlplab.sweeps.engines.processes._Worker", worker_class)
     engine, other = (Processes(launcher(), Path(), DataCache(), each) for each in ("auto", "cpu"))
     cores = len(os.sched_getaffinity(0))
-    engine.submit([PlannedStack("", [], tmp_path / "s.json")] * 3)
+    engine.submit([PlannedStack("", [], tmp_path / "s.ckpt")] * 3)
     assert [call.args[0] for call in worker_class.call_args_list] == expected
     assert [engine.slots, other.slots] == [gpus or cores, cores]
 

@@ -9,6 +9,8 @@ The checkpoint of a run contains:
   checkpoint, to recognise them in other tables; `residuals` of each target or quantile, for intervals
   (since 0.19), or of classes, for prediction sets (since 0.20);
 - `training`: the training state, if training can resume from it.
+
+That of a stack contains the `training` state of all its members, and the `tables` of its `runs`.
 """
 
 import io
@@ -28,7 +30,10 @@ FORMAT = 12
 """The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
 
 MAX_PARTS = 1_000_000
-"""Largest number of values and tensors in a checkpoint; large ones have thousands."""
+"""Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
+
+DAMAGED = ".ckpt.damaged"
+"""Suffix of a damaged checkpoint that was set aside."""
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +55,18 @@ def previous(path: Path) -> Path:
     return path.with_stem(f"{path.stem}.previous")
 
 
+def remove(path: Path) -> None:
+    """Removes a checkpoint and its previous versions."""
+    path.unlink(missing_ok=True)
+    remove_older(path)
+
+
+def remove_older(path: Path) -> None:
+    """Removes the previous versions of a checkpoint, intact or damaged."""
+    for older in (previous(path), path.with_suffix(DAMAGED)):
+        older.unlink(missing_ok=True)
+
+
 def load_newest(path: Path) -> Plain | None:
     """The content of the checkpoint, or of the previous one, with a warning, if it is damaged.
 
@@ -67,7 +84,7 @@ def load_newest(path: Path) -> Plain | None:
         if not older.exists():
             raise
         content = load(older)
-        older.replace(path)  # otherwise the next save would replace it by the damaged one
+        path.replace(path.with_suffix(DAMAGED))  # otherwise the next save would make it the previous one
         log.warning("%s; using the previous checkpoint", error.faults[0].sentence())
         return content
 

@@ -31,7 +31,12 @@ log = logging.getLogger(__name__)
 
 
 def train_runs(
-    runs: Sequence[PlannedRun], cache: DataCache, console: Console, *, title: str | None = None
+    runs: Sequence[PlannedRun],
+    cache: DataCache,
+    console: Console,
+    *,
+    title: str | None = None,
+    stack_file: Path | None = None,
 ) -> list[Metrics]:
     """Trains runs that share a table and a network shape, tests their best weights, and fills their folders.
 
@@ -42,6 +47,8 @@ def train_runs(
         console: where a progress bar is shown; if it is no terminal, lines are printed instead.
         title: the title of the progress bar of a sweep's stack, whose runs write only to their own logs.
             None: the run is alone, and logs to the terminal.
+        stack_file: the checkpoint of a sweep's stack, from which its runs resume. Runs that train together
+            save their training state there, others in their own folders. The caller removes it.
 
     Returns:
         The content of each run's metrics.json.
@@ -60,27 +67,30 @@ def train_runs(
                 if has_ended(run.folder, run.config, alone=not run.bracket):
                     what, remedy = "was changed by another process", "run the command again"
                     raise FolderInUse(Fault(what, str(run.folder), remedy=remedy))
-        for group, state in resume_groups(runs, cache):
+        groups = resume_groups(runs, cache, stack_file)
+        for group, state in groups:
             if title is None and group[0].resume and not state:
                 log.info("%s: no saved training state: starting from the beginning", group[0].folder.name)
             starts = warm_starts(group, cache, resumed=state is not None)
             opened = [OpenRun(*start, files[start[0].folder], alone=title is None) for start in starts]
-            _train_in_folders(opened, console, title or "", state)
+            # None of several groups replaces what another has saved in the file.
+            together = len(runs) > 1 and len(groups) == 1
+            _train_in_folders(opened, console, title or "", state, stack_file if together else None)
             metrics |= {run.plan.folder: run.metrics for run in opened if run.metrics}
     return [metrics[run.folder] for run in runs]
 
 
 def _train_in_folders(
-    runs: Sequence[OpenRun], console: Console, title: str, state: StackState | None
+    runs: Sequence[OpenRun], console: Console, title: str, state: StackState | None, stack_file: Path | None
 ) -> None:
     """Trains runs at the same step."""
     try:
         # The last, so that nothing is lost of the steps that are saved.
         with quiet_writer_threads():
-            train_watched(RunFolders(runs, state), console, title, Checkpoints(runs))
+            train_watched(RunFolders(runs, state), console, title, Checkpoints(runs, stack_file))
     except WrongStateError as error:
-        what = "contains the state of a different network"
-        raise refusal(what, runs[0].files.last, "start a new run") from error
+        where = stack_file or runs[0].files.last
+        raise refusal("contains the state of a different network", where, "start a new run") from error
     except Interrupted as error:
         raise Interrupted(f"{error}; everything is saved", error.number) from error
     except BaseException as error:

@@ -61,7 +61,7 @@ def launch(
     stacks = []
     for number, members in enumerate(plan.stacks, 1):
         names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in members)
-        file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.json"
+        file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
         if any(run.folder not in ended for run in members):
             title = f"stack {number} of {len(plan.stacks)}"
             stacks.append(PlannedStack(title, members, file))

@@ -19,10 +19,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedStack:
-    """Runs of a sweep that train together, with a title such as `stack 1 of 4`.
+    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state.
 
     Args:
-        file: by which a worker in another process gets it.
         share: of the time that is left until their deadline when they begin.
     """
 

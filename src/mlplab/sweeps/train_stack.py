@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
+from mlplab.runs import checkpoint
 from mlplab.runs.observers.training_states import can_resume
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.train import train_runs
@@ -36,7 +37,9 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
     deadline = None
     while True:
         try:
-            return _train(replace(stack, runs=stack.beginning_now()), console, cache)
+            unrecorded = _train(replace(stack, runs=stack.beginning_now()), console, cache)
+            checkpoint.remove(stack.file)
+            return unrecorded
         except FolderInUse as error:
             if deadline is None:
                 deadline = time.monotonic() + MAX_WAIT_SECONDS
@@ -54,7 +57,7 @@ def _train(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exce
     if not runs:
         return []
     try:
-        train_runs(runs, cache, console, title=f"{stack.title}  ")
+        train_runs(runs, cache, console, title=f"{stack.title}  ", stack_file=stack.file)
         return []
     except (Interrupted, CannotWrite, FolderInUse):
         raise

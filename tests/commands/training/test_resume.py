@@ -1,5 +1,6 @@
 """`resume=`, `init_from=`, and sweeps that are given again; kills are in tests/faults."""
 
+import hashlib
 import io
 import json
 import os
@@ -37,8 +38,9 @@ from mlplab.runs.train import train_runs
 from mlplab.runs.trained.load import load_runs
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.fit import StackTrainer
+from mlplab.training.state import StackState
 
-QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1")
+QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1", "logger=[tensorboard,csv]")
 Command = Callable[..., Ended]
 
 
@@ -62,6 +64,8 @@ def test_a_run_may_grow_longer(command: Command, tmp_path: Path, heads: int) -> 
     assert "resumes after epoch 2, step" in ended.out
     whole, grown = (results_of(tmp_path / "outputs" / name) for name in ("whole", "r"))
     assert whole == grown
+    rows = [(tmp_path / "outputs" / name / "csv/metrics.csv").read_text() for name in ("whole", "r")]
+    assert sorted(rows[0].splitlines()) == sorted(rows[1].splitlines())
     shown = [hparams_of(tmp_path / "outputs" / name) for name in ("whole", "r")]
     assert shown[0] == shown[1]
     assert shown[1]["trainer.max_epochs"] == 6
@@ -117,7 +121,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(command: Command,
     run = tmp_path / "outputs/r"
     whole = results_of(run)
     interrupt(run)
-    (run / "checkpoints/last.ckpt").unlink()
+    checkpoint.remove(run / "checkpoints/last.ckpt")
     (run / "checkpoints/.last.ckpt.123.part").touch()
     ended = command("resume=outputs/r")
     assert without_notes(ended.out).startswith("r: no saved training state: starting from the beginning\n")
@@ -312,7 +316,7 @@ def test_a_sweep_given_again_trains_what_is_missing(command: Command, tmp_path: 
     assert times(sweep) == before
     shutil.rmtree(sweep / "lr=0.01,seed=1")
     interrupt(sweep / "lr=0.001,seed=2")
-    (sweep / "lr=0.001,seed=2/checkpoints/last.ckpt").unlink()
+    checkpoint.remove(sweep / "lr=0.001,seed=2/checkpoints/last.ckpt")
     ended = command(*words, "seed=range(3)")
     assert ended.status == 0, ended.err
     assert "6 runs: 1 stack of 6; 4 finished earlier\n" in ended.out
@@ -337,6 +341,22 @@ def test_a_sweep_in_use_is_refused(command: Command, tmp_path: Path) -> None:
     assert not list((tmp_path / "outputs/s").iterdir())
 
 
+def unfinished(sweep: Path) -> None:
+    """Makes a sweep of one stack look as if it had been killed after its last epoch."""
+    runs = sorted(path.parent for path in sweep.glob("*/metrics.json"))
+    contents = [checkpoint.load(run / "checkpoints/last.ckpt") for run in runs]
+    state = StackState.join([StackState.from_plain(each["training"]) for each in contents])
+    for run in runs:
+        interrupt(run)
+        checkpoint.remove(run / "checkpoints/last.ckpt")
+    names = "\n".join(json.loads((sweep / "plan.json").read_text())["stacks"][0])
+    (sweep / "stacks").mkdir()
+    file = sweep / f"stacks/{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
+    tables = [each["table"] for each in contents]
+    content = {"runs": [run.name for run in runs], "tables": tables, "training": state.plain()}
+    checkpoint.save(file, content)
+
+
 def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(command: Command, tmp_path: Path) -> None:
     grows = ("scheduler=constant", "seed=1,2", "ensemble=2")
     longer = [each for each in SWEEP if not each.startswith("trainer.max_epochs")]
@@ -354,21 +374,21 @@ def test_a_sweep_grows_longer_and_leaves_what_is_not_its_own(command: Command, t
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_stack_of_ensembles_that_was_killed_resumes(
+def test_a_stack_of_ensembles_resumes_from_its_file(
     command: Command, tmp_path: Path, *, damaged: bool
 ) -> None:
     words = (*SWEEP, "seed=1,2", "ensemble=3")
     assert command(*words).status == 0
     sweep = tmp_path / "outputs/s"
     whole = {name: results_of(sweep / name) for name in times(sweep)}
-    for name in whole:
-        interrupt(sweep / name)
+    unfinished(sweep)
+    [file] = (sweep / "stacks").iterdir()
     if damaged:
-        (sweep / "lr=0.01,seed=1/checkpoints/last.ckpt").write_text("text")
+        file.write_text("text")
     ended = command(*words)
-    assert (ended.status, "last.ckpt: is damaged" in ended.out) == ((1, True) if damaged else (0, False))
-    left = [name for name in whole if not (damaged and name == "lr=0.01,seed=1")]
-    assert {name: results_of(sweep / name) for name in left} == {name: whole[name] for name in left}
+    assert ended.status == 0, ended.err
+    assert (f"warning: outputs/s/stacks/{file.name}: is damaged" in ended.out) == damaged
+    assert {name: results_of(sweep / name) for name in times(sweep)} == whole
 
 
 def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:

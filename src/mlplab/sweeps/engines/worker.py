@@ -33,8 +33,8 @@ AS_STACK = TypeAdapter(PlannedStack)
 
 
 def write_job(stack: PlannedStack) -> Path:
-    """Writes the file of a stack; returns its path."""
-    path = stack.file.absolute()
+    """Writes a stack beside its checkpoint; returns the path."""
+    path = stack.file.with_suffix(".json").absolute()
     content = {
         "versions": versions(),
         "directory": os.fspath(Path.cwd()),  # from which relative paths lead
