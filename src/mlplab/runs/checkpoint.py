@@ -32,9 +32,6 @@ FORMAT = 12
 MAX_PARTS = 1_000_000
 """Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
 
-DAMAGED = ".ckpt.damaged"
-"""Suffix of a damaged checkpoint that was set aside."""
-
 log = logging.getLogger(__name__)
 
 
@@ -56,15 +53,9 @@ def previous(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Removes a checkpoint and its previous versions."""
-    path.unlink(missing_ok=True)
-    remove_older(path)
-
-
-def remove_older(path: Path) -> None:
-    """Removes the previous versions of a checkpoint, intact or damaged."""
-    for older in (previous(path), path.with_suffix(DAMAGED)):
-        older.unlink(missing_ok=True)
+    """Removes a checkpoint and the one before it."""
+    for each in (path, previous(path)):
+        each.unlink(missing_ok=True)
 
 
 def load_newest(path: Path) -> Plain | None:
@@ -84,7 +75,7 @@ def load_newest(path: Path) -> Plain | None:
         if not older.exists():
             raise
         content = load(older)
-        path.replace(path.with_suffix(DAMAGED))  # otherwise the next save would make it the previous one
+        older.replace(path)  # otherwise the next save would replace it by the damaged one
         log.warning("%s; using the previous checkpoint", error.faults[0].sentence())
         return content
 
