@@ -113,22 +113,6 @@ def test_all_charts_are_drawn_and_fit_a_phone(
     assert max(map(rows.count, rows)) == 3  # a window of this width is filled
 
 
-def test_the_command_of_a_sweep_wraps_and_is_copied_in_one_line(
-    opened: Callable[[str], Page], page: Page
-) -> None:
-    page.set_viewport_size({"width": 200, "height": 844})
-    opened("search")
-    command = page.locator("pre.wrapped code").first
-    box = command.bounding_box()
-    assert box is not None
-    assert box["width"] <= 200
-    assert box["height"] > 30
-    selected = command.evaluate(
-        "element => { getSelection().selectAllChildren(element); return `${getSelection()}` }"
-    )
-    assert "\n" not in selected
-
-
 TEXTS = """() => [...document.querySelectorAll(".chart.fits svg")].flatMap(svg => {
   const frame = svg.getBoundingClientRect();
   const texts = [...svg.querySelectorAll("text")].filter(text => getComputedStyle(text).opacity !== "0")
