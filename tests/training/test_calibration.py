@@ -20,7 +20,7 @@ from mlplab.training.scoring.calibration import (
     HIGHEST,
     LOWEST,
     PRIOR_SCALE,
-    HeldOut,
+    HeldOutOutputs,
     best_threshold,
     fit_temperature,
     held_out_outputs,
@@ -198,7 +198,7 @@ def test_a_body_that_is_too_unsure_has_the_share_of_what_it_knows() -> None:
     y = torch.stack([target[:300], target[300:], target[:300]])[..., None].double()
     rows = [torch.arange(300), torch.arange(300, 600), torch.arange(300)]
     path = network(range(3), LinearPath(2, CLASSES, 3))
-    first, last = linear_shares(path, HeldOut(z, u, y, None, rows), [[0, 1], [2]])
+    first, last = linear_shares(path, HeldOutOutputs(z, u, y, None, rows), [[0, 1], [2]])
     assert first <= 0.1
     assert last >= 0.9
 

@@ -1,4 +1,4 @@
-"""The begin of training with a Trainer of the user's, and what training is resumed from."""
+"""How training begins with a Trainer of the user's, and what it is resumed from."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -44,7 +44,7 @@ _HALVINGS = 24
 """How often the range of log T is halved: to 4e-7."""
 
 
-class HeldOut(NamedTuple):
+class HeldOutOutputs(NamedTuple):
     """What the members of a network output for the rows that they hold out, on the scale of the loss.
 
     Args:
@@ -65,7 +65,7 @@ class HeldOut(NamedTuple):
 
 
 @torch.inference_mode()
-def held_out_outputs(network: Network, batches: Iterable[Batch], rows: Sequence[Tensor]) -> HeldOut:
+def held_out_outputs(network: Network, batches: Iterable[Batch], rows: Sequence[Tensor]) -> HeldOutOutputs:
     """The outputs of a network for batches of all members' validation rows, which have these numbers."""
     device, path = network.eval().preprocessing.impute_value.device, network.linear_path
     parts = []
@@ -74,11 +74,11 @@ def held_out_outputs(network: Network, batches: Iterable[Batch], rows: Sequence[
         z, inputs = network.forward_body(moved.x)
         parts.append((z, None if path is None else path(inputs), moved.y, moved.row_weight))
     joined = [None if part[0] is None else torch.cat(part, 1) for part in zip(*parts, strict=True)]
-    return HeldOut(*[*joined, rows])  # type: ignore[arg-type]
+    return HeldOutOutputs(*[*joined, rows])  # type: ignore[arg-type]
 
 
 @torch.inference_mode()
-def linear_shares(network: Network, held_out: HeldOut, runs: Sequence[Sequence[int]]) -> list[float]:
+def linear_shares(network: Network, held_out: HeldOutOutputs, runs: Sequence[Sequence[int]]) -> list[float]:
     """The share of each run with the lowest error of the rows that its members hold out; if tied, the lowest.
 
     This is stacking (Wolpert 1992) of the body and the linear model. The error of classes is their log loss,
@@ -127,7 +127,9 @@ def mean_weights(error: Float64[np.ndarray, " member"], activations: Sequence[st
     return (weight if np.isfinite(weight).all() else np.full(len(error), 1 / len(error))).tolist()
 
 
-def temperatures(held_out: HeldOut, runs: Sequence[Sequence[int]], most: int | None = None) -> list[float]:
+def temperatures(
+    held_out: HeldOutOutputs, runs: Sequence[Sequence[int]], most: int | None = None
+) -> list[float]:
     """The temperature of each run, by `fit_temperature`.
 
     Args:
