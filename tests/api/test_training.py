@@ -22,7 +22,7 @@ from support import ROOT, Ended, process
 
 import mlplab
 from mlplab.api.training import process_as_before
-from mlplab.data.synthetic import functions as synthetic
+from mlplab.data import synthetic
 from mlplab.errors import Interrupted
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.5, seed=5)

@@ -216,7 +216,7 @@ def test_configuration_files_of_the_pages_change_what_is_trained(
 
 
 def test_the_data_function_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlplab.data.synthetic import functions
+    from mlplab.data import synthetic as functions
 
     monkeypatch.setattr(functions, "FUNCTIONS", dict(functions.FUNCTIONS))
     (source,) = re.findall(r"```python\n(def saddle.*?)```", TEXT, re.DOTALL)

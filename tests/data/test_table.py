@@ -130,14 +130,6 @@ def test_rows_without_a_target_are_refused_or_belong_to_no_part() -> None:
     assert table_of(frame, ["y", "z"], drop_missing_targets=True).rows.tolist() == [0, 3]
 
 
-def test_all_faults_of_a_file_are_shown(tmp_path: Path) -> None:
-    message = refusal(write(tmp_path, "a,b,y\n1,2,3\n4,?,6\n7,8,x\n,?,1\n,9,1\n"))
-    assert "column 'b', line 3, data row 2: is not a finite number; 2 such cells" in message
-    assert "found '?'" in message
-    assert "target column 'y', line 4, data row 3" in message
-    assert len(message.splitlines()) <= 5
-
-
 def test_empty_lines_are_not_rows(tmp_path: Path) -> None:
     table = table_of(write(tmp_path, "a,y\n\n1,2\n\n3,4\n\n"), raw=True, task="regression")
     assert table.x[:, 0].tolist() == [1, 3]

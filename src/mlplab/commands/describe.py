@@ -21,8 +21,7 @@ from mlplab.data.infer.infer_columns import infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table
 from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
-from mlplab.data.load_table import opened_source, table_dtype, table_spec
-from mlplab.data.memmap import allocated
+from mlplab.data.load_table import allocated, opened_source, table_dtype, table_spec
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from mlplab import config
 from mlplab.config import CrossEntropyLoss, Model, ResolvedConfig, SimpleLoss, TrainConfig
-from mlplab.data.splits.bagging import folds_of
+from mlplab.data.splits.make_split import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 
@@ -69,6 +69,11 @@ FEW_ROWS, FEW_ROWS_DROPOUT = 420, 0.5
 def sizes_for(rows: int) -> tuple[int, int]:
     """The batch size and the number of epochs for so many training rows."""
     return next((batch_size, epochs) for most, batch_size, epochs in SIZES_BY_ROWS if rows <= most)
+
+
+def batch_rows(batch_size: int | None, rows: int) -> int:
+    """Rows per training step: at most all rows."""
+    return min(batch_size or rows, rows)
 
 
 def resolve_auto(run: TrainConfig, table: Table, split: Split, *, alone: bool = False) -> ResolvedConfig:

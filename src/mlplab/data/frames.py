@@ -72,7 +72,6 @@ def _column(column: Any, name: str) -> pl.Series:
 
 
 def _of_polars(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The most similar type of those that polars can take from NumPy."""
     if dtype.kind == "M" and np.datetime_data(dtype)[0] not in ("D", "ms", "us", "ns"):
         return np.dtype("M8[us]")
     return np.dtype(np.float64) if dtype.char == "g" else dtype.newbyteorder("=")

@@ -1,15 +1,23 @@
-"""Loads the table that a configuration names. Imports no torch."""
+"""Loads the table that a configuration names; if it is too large for memory, into a file mapped into memory.
+
+Imports no torch.
+"""
 
 import logging
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.resources import as_file, files
+from math import prod
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psutil
 
 from mlplab import config
+from mlplab.data import synthetic
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.frames import FRAME
 from mlplab.data.infer.read_table import read_table
@@ -17,8 +25,6 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.discovery import opened
 from mlplab.data.io.source import Source
-from mlplab.data.memmap import FOLDER, allocated
-from mlplab.data.synthetic import functions as synthetic
 from mlplab.data.table import Table
 from mlplab.errors import refusal
 
@@ -28,6 +34,15 @@ log = logging.getLogger(__name__)
 
 TARGET = "target"
 """The target column of tables that ship with the package."""
+
+FOLDER = Path("outputs")
+"""The folder of temporary files. They have no name, and are gone when the process ends."""
+
+SHARE_OF_FREE_MEMORY = 0.5
+"""The share of the free memory that a matrix may use, unless `data.memory_gib` sets a limit."""
+
+GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Files with the memory limit of a group of processes (cgroup), on Linux."""
 
 
 def table_key(run: config.TrainConfig) -> tuple[object, ...]:
@@ -117,3 +132,27 @@ def table_spec(run: config.TrainConfig) -> TableSpec:
 def table_dtype(run: config.TrainConfig) -> type[np.floating]:
     """The type of a run's features."""
     return np.float64 if run.trainer.precision == 64 else np.float32
+
+
+def allocated(
+    shape: tuple[int, int], dtype: type[np.floating], *, limit: float | None = None
+) -> np.ndarray[tuple[int, int], np.dtype[np.floating]]:
+    """A matrix without certain values: in memory, or memory-mapped if it is larger than `limit` bytes.
+
+    The limit is half of the free memory by default.
+    """
+    limit = SHARE_OF_FREE_MEMORY * free_memory() if limit is None else limit
+    if prod(shape) * np.dtype(dtype).itemsize <= limit:
+        return np.empty(shape, dtype)
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryFile(dir=FOLDER) as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def free_memory() -> int:
+    """Free bytes of the machine, or within the limit of this process's group if that is less."""
+    limits = []
+    for path in GROUP_LIMITS:
+        with suppress(OSError, ValueError):
+            limits.append(int(Path(path).read_text(encoding="ascii")) - psutil.Process().memory_info().rss)
+    return max(0, min([psutil.virtual_memory().available, *limits]))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from mlplab.data.cells.dates import is_datetime
 from mlplab.data.cells.parse import bad_cells, cells_of, is_text, named, parse_str
 from mlplab.data.frames import FrameLike, in_memory, to_polars
-from mlplab.data.io.header import ROW_INDEX
+from mlplab.data.io.dialect import ROW_INDEX
 from mlplab.data.schema import Column, Schema
 from mlplab.data.table import to_matrix
 from mlplab.did_you_mean import nearest

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from mlplab import config
-from mlplab.data.batches.size import batch_rows
 from mlplab.data.cache import DataCache, RunData
+from mlplab.data.defaults import batch_rows
 from mlplab.imports import heavy_imports
 
 MAX_MEMBERS = 128

@@ -16,9 +16,9 @@ from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.config.metrics import sign_of
+from mlplab.data import synthetic
 from mlplab.data.cache import DataCache
 from mlplab.data.class_labels import predicted_classes
-from mlplab.data.synthetic import functions as synthetic
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 

@@ -13,7 +13,7 @@ from support import SMALL, Ended, train_into
 
 from mlplab.commands.importance import Importance
 from mlplab.commands.report.report import report
-from mlplab.data.synthetic import functions as synthetic
+from mlplab.data import synthetic
 
 Command = Callable[..., Ended]
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)

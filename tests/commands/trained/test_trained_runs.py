@@ -20,7 +20,7 @@ from support import ROOT, SMALL, Ended, assert_short_answer, process, train_into
 
 import mlplab
 from mlplab.commands.verdict import verdict
-from mlplab.data.synthetic import functions as synthetic
+from mlplab.data import synthetic
 
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
 COLUMNS = "x1,x2,x3,x4,x5"

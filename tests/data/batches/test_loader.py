@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import WINDOW, Batch, Loader
-from mlplab.data.batches.size import batch_rows
+from mlplab.data.defaults import batch_rows
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table

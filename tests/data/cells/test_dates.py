@@ -1,21 +1,178 @@
-"""Dates in several formats in one column: how they are read, and when that is offered."""
+"""Dates and times: their formats, their features, and columns with several formats."""
 
 import json
-import logging
 import shlex
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import cos, pi, sin
 
 import numpy as np
 import polars as pl
 import pytest
 from support import config, table_of
 
-from mlplab.data.cells.dates import mixed_formats, parse_datetime
+from mlplab.data.cells.dates import DATE_FORMATS, DATE_PARTS, mixed_formats, parse_datetime
+from mlplab.data.infer.infer_kind import known_kind
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
 from mlplab.data.table import Table
 from mlplab.errors import UserError
+
+MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) for i in range(30)]
+
+
+def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
+    """A table of 30 rows with these cells in column `a`, beside a number and the target."""
+    column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
+    frame = pl.DataFrame({"a": column, "x": [i // 2 for i in range(30)], "y": [0, *range(29)]})
+    return table_of(frame, declared={"a": declared} if declared else {}, **spec)
+
+
+def circle(turn: float) -> tuple[float, float]:
+    return sin(2 * pi * turn), cos(2 * pi * turn)
+
+
+def parts(day: datetime) -> list[float]:
+    """The features of a date, written out."""
+    hour = day.hour + day.minute / 60 + day.second / 3600
+    whole = datetime(day.year + 1, 1, 1) - datetime(day.year, 1, 1)
+    year = day.year + (day - datetime(day.year, 1, 1)) / whole
+    return [year, *circle((day.month - 1) / 12), *circle(day.weekday() / 7), *circle(hour / 24)]
+
+
+@pytest.mark.parametrize("days", DATE_FORMATS)
+@pytest.mark.parametrize("time", [" %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%SZ", " %H:%M+02:00"])
+def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> None:
+    made = table([day.strftime(days + time) for day in MOMENTS])
+    [date, _] = made.schema.inputs
+    assert (date.format, date.parts, date.offset) == (days, DATE_PARTS, 2025)
+    np.testing.assert_allclose(
+        made.x[:, :7].astype(float) + made.schema.offsets[:7],
+        [parts(day - timedelta(hours=2 if "+02" in time else 0)) for day in MOMENTS],  # in UTC
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "date_format", "first"),
+    [
+        (["6-Aug-09", "16-Aug-71"], "%d-%b-%y", datetime(2009, 8, 6)),
+        (["1960 Jan", "1961 Dec"], "%Y %b", datetime(1960, 1, 1)),
+        (["1970 Q3", "1971 Q4"], "%Y Q%q", datetime(1970, 7, 1)),
+        (["1991 W06", "1992 W53"], "%G W%V", datetime(1991, 2, 4)),
+        (["Mar-2018", "Oct-1975"], "%b-%Y", datetime(2018, 3, 1)),
+        (["Mar-18", "Oct-75"], "%b-%y", datetime(2018, 3, 1)),
+        (["March 2018", "Oct 1975"], "%B %Y", datetime(2018, 3, 1)),
+        (["02:55:10", "14:05:59"], "%H:%M:%S", datetime(1, 1, 1, 2, 55, 10)),
+        (["2:55", "13:30"], "%H:%M", datetime(1, 1, 1, 2, 55)),
+        (["2:55 p.m.", "5:00 a.m.", "11:00 PM"], "%I:%M %p", datetime(1, 1, 1, 14, 55)),
+        (["May", "jan", "Sept.", "December"], "%B", datetime(2001, 5, 1)),
+        (["Thurs", "mon", "SUNDAY"], "%A", datetime(2024, 2, 1)),
+    ],
+)
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_other_dates_and_times(
+    cells: list[str], date_format: str, first: datetime, is_declared: bool
+) -> None:
+    made = table(cells, date_format if is_declared else "")
+    [date, _] = made.schema.inputs
+    assert (date.kind, date.format) == ("date", date_format)
+    expected = dict(zip(DATE_PARTS, parts(first), strict=True))
+    found = made.x[0, : date.width].astype(float) + made.schema.offsets[: date.width]
+    np.testing.assert_allclose(found, [expected[part] for part in date.parts], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cells", "parts"),
+    [(["Mon", "Tue", "Wed"], "weekday"), (["Jan", "May", "Mar"], "month"), (["1:30", "2:00"], "hour")],
+)
+def test_names_and_times_of_day_are_places_in_a_circle(cells: list[str], parts: str) -> None:
+    assert table(cells).schema.inputs[0].parts == (f"{parts}_sin", f"{parts}_cos")
+    assert table([*cells, "other"]).schema.inputs[0].kind == "categorical"
+    if parts == "hour":
+        with pytest.raises(UserError, match=r"'\?'.*\n.*data.na_values"):
+            table([*cells, "?"])
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+def test_moments_with_a_zone_are_the_same_in_text_and_in_a_frame(zone: str) -> None:
+    zoned = pl.Series(MOMENTS).dt.replace_time_zone(zone)
+    text = zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%:z").to_list()
+    np.testing.assert_array_equal(table(zoned.to_list()).x, table(text).x)
+
+
+@pytest.mark.parametrize(("first", "declared"), [(1998, ""), (1940, ""), (1969, ""), (1935, "%d.%m.%y")])
+def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
+    first: int, declared: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells = [f"{1 + row % 28:02}.03.{(first + row) % 100:02}" for row in range(30)]
+    made = table(cells, declared)
+    [date, _] = made.schema.inputs
+    assert date.format == "%d.%m.%y"
+    years = np.floor(made.x[:, 0].astype(float) + date.offset)
+    assert years.tolist() == [*range(first, first + 30)]
+    assert (
+        f"are read as 1930 to 2029, here from {first} to {first + 29}; if that is wrong, use" in caplog.text
+    )
+    later = FrameTransformer(Schema.from_plain(made.schema.plain()), "new", np.float32, decimal_comma=False)
+    x = later.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(30)]}))
+    np.testing.assert_array_equal(x, made.x)
+
+
+def test_years_on_both_sides_of_their_century_are_refused() -> None:
+    with pytest.raises(UserError, match=r"years are ambiguous.*\n  use four-digit years; or data"):
+        table([f"{1 + row % 28:02}.03.{15 + row:02}" for row in range(30)])
+
+
+def test_ambiguous_day_and_month_are_refused() -> None:
+    cells = [f"0{1 + i % 9}/0{1 + i % 5}/2020" for i in range(30)]
+    remedy = r"declare data\.columns\.a=%d/%m/%Y or, if the month comes first, data\.columns\.a=%m/%d/%Y"
+    with pytest.raises(UserError, match=remedy):
+        table(cells)
+    month_first = table(cells, "%m/%d/%Y").x[:, 0]
+    assert not np.array_equal(month_first, table(cells, "%d/%m/%Y").x[:, 0])
+
+
+def test_numbers_that_look_like_dates_give_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    days = [int(f"{day:%Y%m%d}") for day in MOMENTS]
+    frame = pl.DataFrame(
+        {"day": days, "id": [20231100 + row // 2 for row in range(30)], "y": [0, *range(29)]}
+    )
+    for numbers in (frame, frame.cast({"day": pl.String, "id": pl.String})):
+        assert table_of(numbers).schema.inputs[0].kind == "numeric"
+        [message] = [text for text in caplog.messages if "dates" in text]
+        assert message == (
+            "t: column 'day': its numbers look like dates, such as 20231103; "
+            "if they are: data.columns.day=%Y%m%d"
+        )
+        caplog.clear()
+        made = table_of(numbers, declared={"day": "%Y%m%d"})
+        assert made.schema.inputs[0].kind == "date"
+        assert not caplog.text
+        for cells in (days, [float(day) for day in days], [str(day) for day in days]):  # floats with nulls
+            x = FrameTransformer(made.schema, "new", np.float32, decimal_comma=False).features(
+                frame.with_columns(pl.Series("day", cells))
+            )
+            np.testing.assert_array_equal(x, made.x)
+
+
+def test_an_invalid_date_format_is_refused() -> None:
+    with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: is not a date format"):
+        table(["2024-01-31 10"], "%Y-%m-%d %H")
+    with pytest.raises(UserError, match=r"%Q.*: is not a date format"):
+        table(["31.01.2024"], "%Q or %d.%m.%Y")
+    for code in (
+        "%Y-%m-%dT%H:%M:%S%.f%#z",
+        "%+",
+        "%s",
+        "%Y Q%q",
+        "%G W%V",
+        "%e %h %C%y",
+        "%Y-%j %Z",
+        "%x %X",
+    ):
+        known_kind("t", code, pl.String())
+
 
 ISO, POINTS, DAY_FIRST, MONTH_FIRST = "%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y"
 DAYS = [datetime(2020, 1, 5) + timedelta(days=17 * number) for number in range(60)]
@@ -33,7 +190,7 @@ def rows(cells: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame({"a": cells, "x": [number // 2 for number in numbers], "y": numbers})
 
 
-def table(cells: Sequence[str], *words: str) -> Table:
+def typed_table(cells: Sequence[str], *words: str) -> Table:
     """A table of such rows, with the kinds of columns that were typed."""
     run = config("data=csv", "data.path=t", "data.target=y", *words)
     return table_of(rows(cells), declared=dict(run.data.columns))  # type: ignore[union-attr]
@@ -42,7 +199,7 @@ def table(cells: Sequence[str], *words: str) -> Table:
 def test_listed_formats_are_read_in_training_and_in_new_rows() -> None:
     cells = [*written(DAYS, ISO, POINTS), "05.01.2020 12:30", "2020-01-05T12:30", ""]
     plain = [*written(DAYS, ISO), "2020-01-05 12:30", "2020-01-05 12:30", ""]
-    made, expected = table(cells, "data.columns.a=[%Y-%m-%d,%d.%m.%Y]"), table(plain)
+    made, expected = typed_table(cells, "data.columns.a=[%Y-%m-%d,%d.%m.%Y]"), typed_table(plain)
     np.testing.assert_array_equal(made.x, expected.x)
     schema = Schema.from_plain(json.loads(json.dumps(made.schema.plain())))
     assert schema == made.schema
@@ -61,7 +218,7 @@ def test_the_first_format_that_fits_reads_a_cell_whatever_the_other_cells_are() 
 
 def test_each_of_several_formats_must_be_valid() -> None:
     with pytest.raises(UserError, match=r"%Y-%m-%d %H.*: is not a date format"):
-        table(["2024-01-31"], "data.columns.a=[%Y-%m-%d,%Y-%m-%d %H]")
+        typed_table(["2024-01-31"], "data.columns.a=[%Y-%m-%d,%Y-%m-%d %H]")
 
 
 @pytest.mark.parametrize(
@@ -76,14 +233,13 @@ def test_each_of_several_formats_must_be_valid() -> None:
 def test_several_formats_are_offered_and_the_remedy_works_when_typed(
     days: list[datetime], formats: list[str], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("mlplab").propagate = True
     cells, text = written(days, *formats), ""
     try:
-        table(cells)
+        typed_table(cells)
     except UserError as error:
         text = str(error)
     remedy, *_ = shlex.split((text or caplog.text).partition(message)[2].partition("; or set")[0])
-    np.testing.assert_array_equal(table(cells, remedy).x, table(written(days, ISO)).x)
+    np.testing.assert_array_equal(typed_table(cells, remedy).x, typed_table(written(days, ISO)).x)
 
 
 @pytest.mark.parametrize(

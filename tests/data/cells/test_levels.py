@@ -1,6 +1,5 @@
 """Which texts have an order, and how users declare one."""
 
-import logging
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -103,7 +102,6 @@ def test_a_level_is_its_rank(levels: tuple[str, ...]) -> None:
 
 
 def test_new_rows_have_unknown_levels(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("mlplab").propagate = True
     transformer = FrameTransformer(ordinal(["1", "2", "3+"]).schema, "new", np.float32, decimal_comma=False)
     x = transformer.features(pl.DataFrame({"a": ["3+", " 2", "4", None]}))
     np.testing.assert_array_equal(x[:, 0], [2, 1, np.nan, np.nan])
@@ -112,7 +110,6 @@ def test_new_rows_have_unknown_levels(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_note_offers_a_known_order_unless_the_kind_is_declared(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("mlplab").propagate = True
     frame = pl.DataFrame({"my size": ["small", "large", "medium"] * 10, "y": [row / 8 for row in range(30)]})
     assert table_of(frame).schema.inputs[0].categories == ("large", "medium", "small")
     assert "'small', 'medium', 'large'; to use it: 'data.columns.my size=ordinal'" in caplog.text

@@ -1,6 +1,5 @@
 """Columns of numbers with a few other texts: categories, or mistakes."""
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -77,7 +76,6 @@ def test_a_column_of_incomes_is_refused_however_often_they_are_unknown() -> None
 
 
 def test_a_note_tells_how_to_read_numbers(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("mlplab").propagate = True
     frame = pl.DataFrame({"x": column(few, "K", 9), "y": range(ROWS)})
     table_of(frame)
     assert "read as categories, because of 'K' beside numbers; to read numbers instead," in caplog.text

@@ -1,5 +1,6 @@
 import csv
 import io
+import logging
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlplab.config import DETECT, CsvFormat
-from mlplab.data.io.dialect import Dialect, detect_dialect, parse_rows, read_beginning
-from mlplab.data.io.header import column_names
+from mlplab.data.io.dialect import Dialect, column_names, detect_dialect, parse_rows, read_beginning
 from mlplab.errors import UserError
 
 PLAIN = Dialect(",", '"', ".", True)
@@ -25,12 +25,6 @@ def detected(text: str, options: CsvFormat = DETECT) -> Dialect:
 
 def first_row(text: str, dialect: Dialect) -> list[str]:
     return next(parse_rows(text, dialect.delimiter, dialect.quote))
-
-
-def refusal(text: str, options: CsvFormat = DETECT) -> str:
-    with pytest.raises(UserError) as refused:
-        detected(text, options)
-    return str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -101,20 +95,16 @@ def test_the_dialect_of_the_csv_module_is_detected(
     ("text", "options", "message"),
     [
         ("1;-2,5;1e3\n1;2,5;3\n", DETECT, "has no header row (found '1;-2,5;1e3', expected column names)"),
-        (
-            "a;b;y\n1;2;3\n",
-            csv_format(delimiter=","),
-            "the columns seem to be separated by ';' (found 'a;b;y')",
-        ),
         ("1;2\n3;4\n", csv_format(delimiter="|"), "the columns seem to be separated by ';'"),
         ("sep=;\na;b\n1;2\n", DETECT, "the first line does not name the columns (found 'sep=;'"),
     ],
-    ids=["no header", "delimiter", "other delimiter", "sep="],
 )
-def test_what_is_ambiguous_or_contradicts_the_options_is_refused(
+def test_no_header_or_what_contradicts_the_options_is_refused(
     text: str, options: CsvFormat, message: str
 ) -> None:
-    assert f"t: {message}" in refusal(text, options)
+    with pytest.raises(UserError) as refused:
+        detected(text, options)
+    assert f"t: {message}" in str(refused.value)
 
 
 def test_the_beginning_is_a_long_header_and_a_few_lines_of_utf_8(tmp_path: Path) -> None:
@@ -145,3 +135,19 @@ def test_a_first_column_without_a_name_is_the_row_index(delimiter: str, quote: s
 )
 def test_other_longer_lines_have_no_row_names(lines: str) -> None:
     assert not detected(f"a,y\n{lines}").short_header
+
+
+def test_columns_are_named_by_the_header_or_their_number(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert column_names(['a, "b"', "y"], PLAIN, "t") == ['a, "b"', "y"]
+        assert column_names(["1", "2"], Dialect(",", '"', ".", False), "t") == ["column_1", "column_2"]
+        assert not caplog.messages
+        assert column_names(["a", " b ", "c\n d"], PLAIN, "t") == ["a", "b", "c d"]
+    assert caplog.messages == ["t: removed spaces or line breaks from column names: b, c d"]
+
+
+def test_all_names_that_are_missing_or_not_unique_are_reported() -> None:
+    with pytest.raises(UserError) as refused:
+        column_names(["", "a", " a", "b", "b", " ", "a"], PLAIN, "t")
+    for message in ("3 columns 'a'", "2 columns 'b'", "no name for column 6"):
+        assert message in str(refused.value)

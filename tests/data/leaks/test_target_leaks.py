@@ -46,21 +46,16 @@ def test_a_column_that_contains_a_class(copy: pl.Expr) -> None:
     assert warning.startswith("column 'z' alone predicts 'y'")
 
 
-LEFT = pl.col("y") == "no"
+LEFT, ROW = pl.col("y") == "no", pl.int_range(pl.len())
+BY_MISSING = "% of the loss, by which of its cells are missing"
 
 
 @pytest.mark.parametrize(
     ("copy", "how"),
     [
-        (
-            pl.when(LEFT & (pl.int_range(pl.len()) % 33 > 0)).then("a"),
-            "% of the loss, by which of its cells are missing",
-        ),
-        (
-            pl.when(LEFT & (pl.int_range(pl.len()) % 20 > 0)).then("b"),
-            "% of the loss, by which of its cells are missing",
-        ),
-        (pl.when(LEFT ^ (pl.int_range(pl.len()) % 60 == 0)).then(1).otherwise(2), "and removes 9"),
+        (pl.when(LEFT & (ROW % 33 > 0)).then("a"), BY_MISSING),
+        (pl.when(LEFT & (ROW % 20 > 0)).then("b"), BY_MISSING),
+        (pl.when(LEFT ^ (ROW % 60 == 0)).then(1).otherwise(2), "and removes 9"),
         (3.4 * LEFT + pl.col("a"), "and ranks its classes with AUROC 0.9"),
         (-3.4 * LEFT - pl.col("a"), "and ranks its classes with AUROC 0.9"),
     ],
@@ -80,15 +75,12 @@ def test_a_column_that_is_a_noisy_copy() -> None:
 
 
 def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
-    rows = frame().with_columns(
-        y=pl.when(pl.int_range(pl.len()) % 40 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
+    few, three = (
+        pl.when(rare).then(pl.lit("no")).otherwise(pl.lit("yes")) for rare in (ROW % 40 == 0, ROW < 3)
     )
-    rows = rows.with_columns(z=3.4 * LEFT + pl.col("a"))
+    rows = frame().with_columns(y=few).with_columns(z=3.4 * LEFT + pl.col("a"))
     assert warnings_of(table_of(rows)) == []
-    one_class = rows.with_columns(
-        y=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("no")).otherwise(pl.lit("yes"))
-    )
-    table = table_of(one_class)
+    table = table_of(rows.with_columns(y=three))
     assert target_leaks(table, random_split(table.rows[3:], val=0.15, test=0.15, seed=0)) == []
 
 

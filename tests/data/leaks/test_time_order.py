@@ -26,68 +26,43 @@ def warnings_of(rows: pl.DataFrame) -> list[str]:
     return time_order(table, random_split(table.rows, val=0.15, test=0.15, seed=0))
 
 
-@pytest.mark.parametrize(
-    ("rows", "named", "remedy"),
-    [
-        (SERIES, "order of 'day'", "'data.split.time=\"day\"'"),
-        (SERIES.sample(fraction=1, shuffle=True, seed=0), "order of 'day'", "'data.split.time=\"day\"'"),
-        (SERIES.rename({"day": "sold, on"}), "order of 'sold, on'", "'data.split.time=\"sold, on\"'"),
-        (
-            SERIES.with_columns(y=pl.when(pl.col("y") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))),
-            "order of 'day'",
-            "'data.split.time=\"day\"'",
-        ),
-        (
-            SERIES.with_columns(day=1990 + pl.int_range(ROWS) / 12),
-            "order of 'day'",
-            "'data.split.time=\"day\"'",
-        ),
-        (SERIES.rename({"day": "größe"}), "order of 'größe'", "'data.split.time=\"größe\"'"),
-        (SERIES.rename({"day": "null"}), "order of 'null'", "'data.split.time=\"null\"'"),
-        (
-            SERIES.with_columns(year=pl.int_range(ROWS) // 2, day=None),
-            "order of 'year'",
-            "'data.split.time=\"year\"'",
-        ),
-        (
-            SERIES.with_columns(day=pl.Series(OTHERS[0]), b=pl.Series(OTHERS[1])),
-            "file",
-            "data.split.time=NAME",
-        ),
-    ],
-    ids=[
-        "dates",
-        "shuffled",
-        "odd name",
-        "classes",
-        "numbers",
-        "no ASCII",
-        "a word of YAML",
-        "years that repeat",
-        "no time",
-    ],
-)
-def test_neighbours_in_time_are_similar(rows: pl.DataFrame, named: str, remedy: str) -> None:
+CLASSES = pl.when(pl.col("y") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))
+IN_TIME = {
+    "dates": (SERIES, "day"),
+    "shuffled": (SERIES.sample(fraction=1, shuffle=True, seed=0), "day"),
+    "odd name": (SERIES.rename({"day": "sold, on"}), "sold, on"),
+    "no ASCII": (SERIES.rename({"day": "größe"}), "größe"),
+    "a word of YAML": (SERIES.rename({"day": "null"}), "null"),
+    "classes": (SERIES.with_columns(y=CLASSES), "day"),
+    "numbers": (SERIES.with_columns(day=1990 + pl.int_range(ROWS) / 12), "day"),
+    "years that repeat": (SERIES.with_columns(year=pl.int_range(ROWS) // 2, day=None), "year"),
+    "no time": (SERIES.with_columns(day=pl.Series(OTHERS[0]), b=pl.Series(OTHERS[1])), ""),
+}
+
+
+@pytest.mark.parametrize(("rows", "named"), IN_TIME.values(), ids=IN_TIME)
+def test_neighbours_in_time_are_similar(rows: pl.DataFrame, named: str) -> None:
     [warning] = warnings_of(rows)
-    assert named in warning
+    assert (f"order of '{named}'" if named else "file") in warning
+    remedy = f"""'data.split.time="{named}"'""" if named else "data.split.time=NAME"
     assert warning.endswith(f"data/split=time {remedy}")
-    assert ("; to score later rows: data/split" in warning) == ("file" not in named)
+    assert ("; to score later rows: data/split" in warning) == bool(named)
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        SERIES.with_columns(y=pl.Series(NOISE[::-1])),
-        SERIES.with_columns(y=pl.Series(np.sort(WALK)), day=None),
-        SERIES.with_columns(
-            height=pl.int_range(ROWS) // 20, y=pl.int_range(ROWS) // 20 % 7 + 0.01 * NOISE, day=None
-        ),
-        SERIES.sort("a").with_columns(y=pl.col("a") + pl.Series(0.3 * NOISE[::-1]), day=None),
-        SERIES.with_columns(y=pl.col("a") + 0.001 * pl.col("y")),
-        SERIES[:40],
-    ],
-    ids=["noise", "sorted by the target", "sorted by groups", "sorted by an input", "explained", "few rows"],
-)
+GROUPS = pl.int_range(ROWS) // 20
+OTHERWISE = {
+    "noise": SERIES.with_columns(y=pl.Series(NOISE[::-1])),
+    "sorted by the target": SERIES.with_columns(y=pl.Series(np.sort(WALK)), day=None),
+    "sorted by groups": SERIES.with_columns(height=GROUPS, y=GROUPS % 7 + 0.01 * NOISE, day=None),
+    "sorted by an input": SERIES.sort("a").with_columns(
+        y=pl.col("a") + pl.Series(0.3 * NOISE[::-1]), day=None
+    ),
+    "explained": SERIES.with_columns(y=pl.col("a") + 0.001 * pl.col("y")),
+    "few rows": SERIES[:40],
+}
+
+
+@pytest.mark.parametrize("rows", OTHERWISE.values(), ids=OTHERWISE)
 def test_tables_that_are_not_in_the_order_of_time(rows: pl.DataFrame) -> None:
     assert warnings_of(rows) == []
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlplab.data.splits.bagging import bagged_splits, folds_of
+from mlplab.data.splits.make_split import bagged_splits, folds_of
 from mlplab.data.splits.split import Split, SplitKeys
 from mlplab.errors import UserError
 

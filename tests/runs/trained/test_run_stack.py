@@ -12,7 +12,7 @@ from support import SMALL, train_into
 import mlplab
 from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
-from mlplab.data.synthetic import functions as synthetic
+from mlplab.data import synthetic
 from mlplab.runs.trained import ensemble, run_stack
 from mlplab.runs.trained.run_stack import RunStack, stacked
 from mlplab.runs.trained.trained_run import TrainedRun

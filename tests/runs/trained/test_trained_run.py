@@ -14,7 +14,7 @@ from support import SMALL, train_into, write_config
 import mlplab
 from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
-from mlplab.data.synthetic import functions as synthetic
+from mlplab.data import synthetic
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config

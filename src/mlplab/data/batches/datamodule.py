@@ -11,8 +11,7 @@ from torch import Tensor
 
 from mlplab.config import RandomSplit
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
-from mlplab.data.batches.size import batch_rows
-from mlplab.data.defaults import sizes_for, typical_train_rows
+from mlplab.data.defaults import batch_rows, sizes_for, typical_train_rows
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec

@@ -179,7 +179,6 @@ def has_nan(values: pl.Series) -> bool:
 
 
 def _within_int64(values: pl.Series) -> bool:
-    """Whether all numbers are finite and small enough to be integers of 64 bits."""
     low, high = values.min(), values.max()
     return low is None or -INT64_LIMIT < low <= high < INT64_LIMIT  # type: ignore[operator, return-value]
 

@@ -11,15 +11,14 @@ from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED
 from mlplab.data.cells.parse import MISSING
-from mlplab.data.infer.bad_cells import check_cells
-from mlplab.data.infer.column_notes import column_note, mixed_dates_note
+from mlplab.data.infer.column_messages import check_cells, column_note, mixed_dates_note
+from mlplab.data.infer.infer_kind import can_be_typed
 from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
-from mlplab.data.io.header import ROW_INDEX
+from mlplab.data.io.dialect import ROW_INDEX
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, listed, shortened
 
@@ -158,7 +157,6 @@ def _sign_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]
 def _row_faults(
     is_bad: Bool[np.ndarray, " row"], what: str, remedy: str, column: InferredColumn, reader: TableReader
 ) -> Iterator[Fault]:
-    """A fault of the first of some rows, with their number; none if there are none."""
     if count := int(is_bad.sum()):
         what += f"; {count:,} such rows" if count > 1 else ""
         yield Fault(what, reader.place(int(is_bad.argmax()), column), remedy=remedy)
@@ -174,7 +172,6 @@ def _magnitude_faults(column: InferredColumn, reader: TableReader) -> Iterator[F
 
 
 def _century_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Two-digit years that seem to belong to more than one century."""
     first, last = column.range or (0, 0)
     if "%y" in column.definition.format and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
         found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"

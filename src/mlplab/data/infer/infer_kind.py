@@ -1,15 +1,20 @@
-"""How a column's kind is decided: by its role and declaration, by its type, or by its texts."""
+"""How a column's kind is decided: by its role and declaration, by its type, or by its texts.
+
+Odd texts among numbers are signs for a missing value such as `?`, or categories: `3+`, `136A` or `rotary`.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
+import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from mlplab.config.data import is_number_format
 from mlplab.data.cells.dates import ISO, date_formats, is_datetime, mixed_formats, parse_datetime
 from mlplab.data.cells.number_formats import FORMATTED, are_durations, number_formats
-from mlplab.data.cells.parse import BOOLEANS, DataType, Kind
+from mlplab.data.cells.parse import BOOLEANS, INFINITE, LONG_INTEGER, MISSING, DataType, Kind
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
 from mlplab.errors import Fault, UserError, refusal, shortened
@@ -17,11 +22,34 @@ from mlplab.errors import Fault, UserError, refusal, shortened
 InferredKind = Literal[Kind, "identifier", "text", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first five kinds are inputs."""
 
-WORDS = 5
+MIN_WORDS = 5
 """The mean number of words from which texts that hardly repeat are free text."""
 
 MAX_CATEGORIES = 20
 """Largest number of distinct texts that are categories even if most rows have different texts."""
+
+
+NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"
+"""A number that cannot be read, which is no category."""
+
+CODE = r"^(\d+\p{L}|\p{L}\d+)$"
+"""A number with a letter. Among many numbers, `5 kg` would be no category, and neither would `<0.5`."""
+
+CAPPED = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$"
+"""A capped count, which is a category even if it occurs once."""
+
+WORD = r"^\p{L}{3,}$"
+
+MIN_WORD_SHARE = 0.01
+"""The smallest share of cells from which a word that occurs once is no mistake: `rotary` in 90 rows."""
+
+MAX_MISSING_SHARE = 0.05
+"""The largest share of cells with words of unknown meaning that may be missing values."""
+
+TYPEABLE = r"^[^\p{C}\p{Zl}\p{Zp}]{1,200}$"
+
+MAX_NAMED = 10
+"""The largest number of texts that a message asks to type."""
 
 
 def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind | None, str]:
@@ -77,27 +105,22 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
         return "boolean"
     if distinct == filled > 1 or (distinct > MAX_CATEGORIES and 2 * distinct > filled):
         words = texts.str.count_matches(r"\S+").sum()
-        return "text" if words >= WORDS * distinct else "identifier"
+        return "text" if words >= MIN_WORDS * distinct else "identifier"
     return "categorical"
 
 
 def format_of(kind: Kind, texts: pl.Series, source: Source, name: str) -> str:
-    """The format of these distinct texts of a kind; empty if it has none.
+    """The format of these distinct texts of a kind; empty if it has none, as plain numbers.
 
     Raises:
-        UserError: if it is unknown or ambiguous.
+        UserError: if no known format matches, or several do.
     """
     if kind == "date":
-        return date_format_of(texts, source.where, name)
-    return number_format_of(texts, source, name) if kind == "numeric" else ""
+        return _date_format_of(texts, source.where, name)
+    return _number_format_of(texts, source, name) if kind == "numeric" else ""
 
 
-def number_format_of(texts: pl.Series, source: Source, name: str) -> str:
-    """The format of numbers in text; empty if they are plain.
-
-    Raises:
-        UserError: if several match.
-    """
+def _number_format_of(texts: pl.Series, source: Source, name: str) -> str:
     decimal = source.dialect.options.decimal if source.dialect else None
     formats = number_formats(texts, decimal, decimal_comma=source.decimal_comma)
     if len(formats) < 2:
@@ -114,12 +137,7 @@ def number_format_of(texts: pl.Series, source: Source, name: str) -> str:
     raise UserError(Fault(what, f"{source.where}, column '{name}'", shortened(example), remedy=remedy))
 
 
-def date_format_of(texts: pl.Series, where: str, name: str) -> str:
-    """The format of dates in text.
-
-    Raises:
-        UserError: if no known format matches, or several do.
-    """
+def _date_format_of(texts: pl.Series, where: str, name: str) -> str:
     formats, example = date_formats(texts), shortened(texts[0]) if len(texts) else "nothing"
     if len(formats) == 1:
         return formats[0]
@@ -134,3 +152,49 @@ def date_format_of(texts: pl.Series, where: str, name: str) -> str:
 def typed_formats(name: str, formats: Sequence[str]) -> str:
     """The arguments that declare a date format: there are two if day and month cannot be distinguished."""
     return " or, if the month comes first, ".join(typed(name, date_format) for date_format in formats)
+
+
+def can_be_typed(texts: pl.Series) -> bool:
+    """Whether a message can ask to type these texts."""
+    return len(texts) <= MAX_NAMED and bool(texts.str.join().str.contains(TYPEABLE).all())
+
+
+def is_rare(cells: int, rows: int) -> bool:
+    """Whether so few cells may be missing values, whatever word stands there."""
+    return cells <= max(1, MAX_MISSING_SHARE * rows)
+
+
+def may_be_categories(texts: pl.Series, values: Float[np.ndarray, " row"]) -> bool:
+    """Whether a few values repeat, and these texts beside them: `0, 1, 2, 3+`, or codes such as `136A`.
+
+    Among the `values`, missing cells are NaN, and cells with these texts infinite.
+    """
+    if texts.str.contains(MISSING).all() or texts.str.contains(NUMBER).any():
+        return False
+    distinct = len(np.unique(values[np.isfinite(values)])) + len(texts)
+    has_digits = bool(texts.str.contains(r"\d").any())
+    return distinct <= MAX_CATEGORIES or (has_digits and 2 * distinct <= (~np.isnan(values)).sum())
+
+
+def are_categories(texts: pl.Series, codes: Float[np.ndarray, " row"]) -> bool:
+    """Whether all texts of a column of numbers are clearly categories: few, or codes like `136A`.
+
+    The odd texts must repeat, as typing mistakes rarely do, and be no words for a missing value. If `none` is
+    frequent, it is a level. `codes` are the positions of the texts, or NaN.
+    """
+    _, counts = np.unique(codes[~np.isnan(codes)], return_counts=True)
+    numbers = texts.cast(pl.Float64, strict=False)
+    is_odd, cells = ~numbers.is_finite().fill_null(value=False), int(counts.sum())
+    twice = 2 * numbers.filter(~is_odd)
+    odd, texts = int(counts[is_odd.to_numpy()].sum()), texts.filter(is_odd)
+    if not odd or (twice != twice.floor()).any():
+        return False  # measured, not counted
+    distinct = len(twice) + len(texts)
+    if not is_rare(odd, cells):
+        texts = texts.filter(texts.str.to_lowercase() != "none")
+    if texts.str.contains(MISSING).any() or texts.str.contains(NUMBER).any() or 2 * distinct > cells:
+        return False
+    known = f"{CAPPED}|{WORD}" if odd >= MIN_WORD_SHARE * cells else CAPPED
+    if odd < 2 * len(texts) and not texts.str.contains(known).all():
+        return False
+    return distinct <= MAX_CATEGORIES or bool(texts.str.contains(CODE).all())

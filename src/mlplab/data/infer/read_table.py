@@ -88,10 +88,9 @@ def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.
     definition = column.definition
     if column.role == "group":
         definition = replace(definition, categories=tuple(texts.sort()))
-    final = np.array([*definition.parse(texts, (), decimal_comma=False), np.nan], codes.dtype)
-    for start in range(0, len(codes), BLOCK):
-        block = codes[start : start + BLOCK]
-        block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]
+    final = definition.parse(texts, (), decimal_comma=False).to_numpy()
+    known = ~np.isnan(codes)
+    codes[known] = final[codes[known].astype(np.int64)]
 
 
 def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:

@@ -157,7 +157,6 @@ def compact_date_note(column: InferredColumn, reader: TableReader) -> str:
 
 
 def _has_range_of_dates(column: InferredColumn) -> bool:
-    """Whether all numbers are between 18000101 and 21001231."""
     return column.range is not None and column.range[0] >= 18000101 and column.range[1] <= 21001231
 
 

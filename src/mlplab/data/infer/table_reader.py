@@ -15,8 +15,7 @@ from mlplab.config.data import is_number_format
 from mlplab.console import progress_lines
 from mlplab.data.cells.dates import is_datetime
 from mlplab.data.cells.parse import Kind, cells_of, parse_str, plain_floats
-from mlplab.data.infer.correct_column import correct_column
-from mlplab.data.infer.infer_kind import format_of, known_kind
+from mlplab.data.infer.infer_kind import are_categories, format_of, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import Role, TableSpec, key_of, titled, typed
 from mlplab.data.io.source import Source
@@ -31,6 +30,9 @@ SAMPLE_ROWS = 4096
 
 UNREADABLE = (pl.Binary, pl.Duration, pl.Object)
 """Types that no kind of column has, besides nested ones."""
+
+FAR = 1000
+"""Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
 
 Allocate = Callable[[tuple[int, int], FloatType], np.ndarray]
 """Allocates a matrix, by its rows and columns, and the type of its numbers."""
@@ -111,10 +113,30 @@ class TableReader:
         """Whether all rows contradict how a column was read, so that it must be read again."""
         definition = column.definition
         try:
-            correct_column(column, self)
-        except UserError as error:
+            self._correct(column)
+        except UserError as error:  # dates in no known format, or ambiguous dates or numbers
             column.faults, column.certain = [*error.faults], True
         return column.definition is not definition
+
+    def _correct(self, column: InferredColumn) -> None:
+        """Changes how a column is read, if its cells require it, and infers the kind of text."""
+        definition, texts = column.definition, column.texts
+        if column.bad and not column.certain:
+            column.read_as("categorical")  # all its texts decide
+        elif texts is not None and not column.certain:
+            kind = column.kind_of(texts, column.filled, rows=column.filled + column.missing)
+            if kind in ("numeric", "date"):
+                cell_format, column.certain = format_of(kind, texts, self.source, column.name), True
+                is_plain = kind == "numeric" and not cell_format
+                if is_plain and are_categories(texts, self.values(column)):
+                    kind = "categorical"
+                else:
+                    column.read_as(kind, cell_format)
+            column.kind = kind
+        elif definition.kind == "numeric" and column.role == "input" and column.filled and not self.spec.raw:
+            [low], [high] = column.rounded(self.dtype).tolist()
+            if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
+                column.definition = replace(definition, offset=definition.offset + low)
 
     def _first_columns(self) -> list[InferredColumn]:
         """The columns as their first rows suggest to read them.

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mlplab.config.data import OR, is_number_format
 from mlplab.config.dotted_keys import quoted
-from mlplab.data.io.header import ROW_INDEX
+from mlplab.data.io.dialect import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Task
 from mlplab.did_you_mean import did_you_mean, nearest

@@ -18,11 +18,11 @@ from mlplab.data.io.decompression import check_utf8
 from mlplab.data.io.dialect import (
     NO_QUOTE,
     Dialect,
+    column_names,
     detect_dialect,
     parse_rows,
     read_beginning,
 )
-from mlplab.data.io.header import column_names
 from mlplab.data.io.source import Scan
 from mlplab.errors import Fault, UserError
 

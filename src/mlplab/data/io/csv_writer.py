@@ -39,7 +39,6 @@ def write_csv(
 
 
 def _escape(cells: pl.Series) -> pl.Series:
-    """Puts a ' before text that a spreadsheet may interpret as a formula."""
     text = cells.cast(pl.String)
     is_formula = text.str.contains(_BEGINS) & ~text.str.contains(_NUMBER)
     return text.zip_with(~is_formula.fill_null(value=False), "'" + text)

@@ -1,7 +1,9 @@
-"""Detects the dialect of a CSV file from its beginning: delimiter, decimal mark and header."""
+"""The dialect of a CSV file, detected from its beginning (delimiter, decimal mark, header), and column names."""
 
 import csv
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +13,9 @@ from statistics import median_low
 from typing import Literal
 
 from mlplab.config import DETECT, CsvFormat
-from mlplab.errors import Fault, UserError, shortened
+from mlplab.errors import Fault, UserError, listed, shortened
+
+log = logging.getLogger(__name__)
 
 BEGINNING_BYTES = 2**16
 """Bytes from which the dialect is detected."""
@@ -26,6 +30,9 @@ THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
 NO_QUOTE = "\0"
 """A quote that no text contains."""
+
+ROW_INDEX = ""
+"""The name of a first column without a name: the row index of pandas and R, which is not an input."""
 
 Row = Sequence[str]
 
@@ -83,6 +90,35 @@ def detect_dialect(text: str, options: CsvFormat, where: str) -> Dialect:
         _check_first_row(parsed, delimiter, best, options, where)
     decimal = options.decimal or _detect_decimal(rows[header:])
     return Dialect(delimiter, quote, decimal, header, header and _has_short_header(rows), options)
+
+
+def column_names(first_row: Row, dialect: Dialect, where: str) -> list[str]:
+    """The names in the header, stripped and without line breaks, or column_1, … if there is no header.
+
+    The `first_row` is the first line that is not empty; it has no fields if the file is empty.
+
+    Raises:
+        UserError: if the file is empty, a name is not unique, or a column other than the first has no name.
+    """
+    if not first_row:
+        raise UserError(Fault("is empty", where, expected="a header line and rows of data"))
+    if not dialect.header:
+        return [f"column_{number}" for number in range(1, len(first_row) + 1)]
+    row = [ROW_INDEX, *first_row] if dialect.short_header else first_row
+    names = [re.sub(r"\s*\n\s*", " ", name.strip()) for name in row]
+    faults = [
+        Fault(f"has {count} columns '{name}'", where, remedy="give each column a unique name")
+        for name, count in Counter(filter(None, names)).items()
+        if count > 1
+    ]
+    if blank := [str(number) for number, name in enumerate(names[1:], 2) if not name]:
+        remedy = "give it a name in the header, or remove the delimiter at the end of each line"
+        faults.append(Fault(f"has no name for column {listed(blank)}", where, remedy=remedy))
+    if faults:
+        raise UserError(*faults)
+    if cleaned := [name for name, written in zip(names, row, strict=True) if name and name != written]:
+        log.warning("%s: removed spaces or line breaks from column names: %s", where, listed(cleaned))
+    return names
 
 
 def _check_first_row(

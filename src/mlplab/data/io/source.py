@@ -10,8 +10,7 @@ import polars as pl
 from jaxtyping import Int64
 
 from mlplab.data.cells.parse import DataType, named
-from mlplab.data.io.dialect import Dialect
-from mlplab.data.io.header import ROW_INDEX
+from mlplab.data.io.dialect import ROW_INDEX, Dialect
 from mlplab.errors import Fault, UserError, listed
 
 

@@ -100,12 +100,12 @@ def seen_rows(table: Table, split: Split) -> SeenRows:
             recognised -= SeenRows.of(table, split, DIGITS[-1]).by_chance[1]
         if seen.hasher.is_exact or recognised <= MAX_FALSE * others:
             break
-    if seen.by_chance[1] and are_copies(table, np.concatenate([*split.parts().values()])):
+    if seen.by_chance[1] and _are_copies(table, np.concatenate([*split.parts().values()])):
         return replace(seen, by_chance=seen.by_chance * np.array([1, 0]))
     return seen
 
 
-def are_copies(table: Table, rows: Rows) -> bool:
+def _are_copies(table: Table, rows: Rows) -> bool:
     """Whether rows that equal others in all columns are copies: equal inputs hardly ever have other targets.
 
     In tables of few categories, where rows are equal by chance, they do, unless inputs determine the target.

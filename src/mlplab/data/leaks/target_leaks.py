@@ -95,7 +95,6 @@ def encoded(y: Y, known: Y, *, is_class: bool) -> Encoded:
 
 
 def _how_well(column: Column, x: X, y: Encoded, x_val: X, y_val: Encoded) -> str:
-    """How well a column predicts a target, for a message; empty if no better than inputs may."""
     from sklearn.metrics import roc_auc_score  # imported here since scikit-learn takes half a second
 
     values, both = np.concatenate([x[:, 0], x_val[:, 0]]), np.concatenate([y, y_val])

@@ -7,7 +7,7 @@ from mlplab import config
 from mlplab.data.cache import RunData
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import sample_rows
-from mlplab.data.synthetic.functions import FUNCTIONS
+from mlplab.data.synthetic import FUNCTIONS
 from mlplab.files import Plain
 from mlplab.models import FeatureLayout
 from mlplab.runs.film.packing import packed

@@ -1,5 +1,12 @@
-"""Notes on columns: how they are read where that may surprise, and what may be wrong with them."""
+"""What is said about columns: faults of their cells, with the remedies to type, and notes.
 
+A cell of a numeric column that is not a number may be a typing mistake, a sign for a missing value such as
+`?`, or a category such as `3+`: that decides which remedy comes first. Notes say how a column is read where
+that may surprise, and what may be wrong with it.
+"""
+
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 
 import polars as pl
@@ -7,18 +14,67 @@ import polars as pl
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import cells_of, parse_str
-from mlplab.data.infer.infer_kind import typed_formats
+from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
+from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
 from mlplab.data.infer.infer_task import whole_target_note
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.odd_texts import can_be_typed
 from mlplab.data.infer.suspicious_numbers import compact_date_note, sentinel_note
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
+from mlplab.data.io.dialect import COMMA
 from mlplab.errors import listed, shortened
 
 MIN_LEVELS, MAX_LEVELS = 3, 100
 """Numbers of levels whose order is offered: that of two does not matter, and more take long to compare."""
+
+
+def check_cells(reader: TableReader) -> None:
+    """Adds a fault to each column with bad cells that has none yet."""
+    bad = [column for column in reader.columns if column.bad and not column.faults]
+    missing = [text for column in bad for text in _missing_texts(column)]
+    for column in bad:
+        row, text = column.first_bad
+        remedy = "; ".join(_remedies(column, missing, reader))
+        column.faults = [column.definition.fault(reader.place(row, column), text, column.bad, remedy)]
+
+
+def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReader) -> Iterator[str]:
+    """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
+    name, role, is_input, text = column.name, column.role, column.role == "input", column.bad_texts[0]
+    alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
+    categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
+    if re.fullmatch(LONG_INTEGER, text) and role in ("input", "target"):
+        yield f"if it is a name or a class, {typed(name, 'categorical')} keeps all digits"
+        yield f"{typed(name, 'drop')} leaves it out" if is_input else "else write it in a larger unit"
+        return
+    may_be_number = role in ("input", "target") and column.kind == "numeric"
+    if is_categorical := may_be_number and may_be_categories(column.bad_texts, reader.values(column)):
+        yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
+    if _missing_texts(column):
+        yield f"if it stands for a missing value: {reader.spec.typed_missing(missing, role)}"
+    is_format = column.kind == "date" and not column.filled
+    known = "" if is_format else column.definition.format
+    if column.kind == "date" and (mixed := mixed_formats(column.bad_texts, known)):
+        yield f"if it is a date in another format: {typed_formats(name, mixed)}"
+    elif column.kind != "numeric" or column.definition.format or WORDS.fullmatch(text):
+        yield "declare another format" if is_format else "correct it, or remove such rows"
+    elif reader.source.dialect and re.fullmatch(COMMA, text):
+        yield "if a comma marks decimals: 'data.decimal=\",\"'"
+    elif parts := WITH_UNIT.fullmatch(text):
+        yield f"write {parts[1]}, without the unit, and convert numbers in other units"
+    else:
+        yield "write plain numbers (no thousands separators, no units)"
+    if is_input:
+        drop = f"{typed(name, 'drop')} leaves the column out"
+        yield drop if is_categorical else f"or set its kind: {categorical} (or drop)"
+
+
+def _missing_texts(column: InferredColumn) -> list[str]:
+    """The bad texts that a remedy lists as missing: signs and words for it, or a few without digits."""
+    texts, rows = column.bad_texts, column.filled + column.missing + column.bad
+    if not is_rare(column.bad, rows) or texts.str.contains(r"\d").any():
+        texts = texts.filter(texts.str.contains(MISSING))
+    return texts.to_list() if can_be_typed(texts) and column.role not in ("weight", "time") else []
 
 
 def column_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
@@ -28,7 +84,7 @@ def column_note(column: InferredColumn, likely: Iterable[str], reader: TableRead
     if column.texts is not None:
         return "; ".join(filter(None, _text_notes(column, column.texts, reader)))
     if column.kind == "numeric" and column.definition.format and not column.faults:
-        return number_format_note(column, reader)
+        return _number_format_note(column, reader)
     if column.role == "target" and not column.classes and not column.faults:
         return whole_target_note(column, reader)
     if column.is_input and column.kind == "numeric":
@@ -43,7 +99,7 @@ def column_note(column: InferredColumn, likely: Iterable[str], reader: TableRead
 def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -> Iterator[str]:
     if column.kind == "categorical":
         yield similar_labels_note(texts, "classes" if column.classes else "categories")
-        yield odd_texts_note(column, reader)
+        yield _odd_texts_note(column, reader)
     if column.is_input and column.name not in reader.spec.declared:
         levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
         if levels:
@@ -52,8 +108,7 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
         yield mixed_dates_note(column.name, texts)
 
 
-def number_format_note(column: InferredColumn, reader: TableReader) -> str:
-    """How formatted numbers are read, by an example."""
+def _number_format_note(column: InferredColumn, reader: TableReader) -> str:
     texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
     values = parse_number(texts, (), column.definition.format)
     read = texts.is_not_null() & values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
@@ -61,8 +116,7 @@ def number_format_note(column: InferredColumn, reader: TableReader) -> str:
     return f"read as numbers written like {column.definition.format}{next(examples, '')}"
 
 
-def odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
-    """Which texts make categories of a column of numbers, and how to read numbers nevertheless."""
+def _odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
     texts = column.texts
     if texts is None or column.declared or column.must_be_classes:
         return ""

@@ -1,19 +1,47 @@
-"""Tables drawn from known processes, with dates, categories and classes.
+"""Tables drawn from known functions, and from scenarios: processes with dates, categories and classes.
 
-To add a scenario, write a function of rows, noise and generator that returns a frame with a column `target`,
-and add it to `SCENARIOS`.
+To add a function, write one from inputs `[row, feature]` to values `[row]`, and add it to `FUNCTIONS`. A
+scenario is a function of rows, noise and generator to a frame with a column `target`; add it to `SCENARIOS`.
 """
 
+from collections.abc import Callable
 from itertools import accumulate
 from math import isqrt
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 from numpy.random import Generator
 
+from mlplab.did_you_mean import did_you_mean, nearest
+from mlplab.errors import Fault, UserError, listed, refusal
+
+X = Float64[np.ndarray, "row feature"]
 Reals = Float64[np.ndarray, " row"]
 Classes = Int64[np.ndarray, " row"]
+
+
+class Function(NamedTuple):
+    """A function of so many inputs, and the bounds between which they, and further ones, are drawn."""
+
+    values: Callable[[X], Reals]
+    inputs: int
+    low: float
+    high: float
+
+
+def friedman1(x: X) -> Reals:
+    """10 sin(πx₁x₂) + 20(x₃ − ½)² + 10x₄ + 5x₅ (Friedman, Annals of Statistics 19, 1991)."""
+    return 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+
+
+FUNCTIONS = {
+    "linear": Function(lambda x: 2 * x[:, 0] - 3 * x[:, 1] + 1, 2, -1, 1),
+    "product": Function(lambda x: x[:, 0] * x[:, 1] + x[:, 0], 2, -1, 1),  # as in the article
+    "sine": Function(lambda x: np.sin(2 * np.pi * x[:, 0]), 1, -1, 1),  # two periods
+    "friedman1": Function(friedman1, 5, 0, 1),
+}
 
 LAGS = (1, 2, 24, 168)
 """Lags, in hours, of the earlier loads from which a load is forecast."""
@@ -84,13 +112,44 @@ def blobs(rows: int, noise: float, generator: Generator) -> pl.DataFrame:
     return _class_table(x1, x2, classes, noise, generator)
 
 
+SCENARIOS = {scenario.__name__: scenario for scenario in (demand, ratings, moons, blobs)}
+
+
+def draw(function: str, *, rows: int, features: int | None, noise: float, seed: int) -> pl.DataFrame:
+    """Draws rows with columns x1, x2, … and `target`, or with those of a scenario.
+
+    `noise` is the standard deviation of normal noise: added to the target, in its units, or to the inputs if
+    the target is a class.
+
+    Raises:
+        UserError: if the function is not registered, or uses more than `features`; for a scenario, if
+            `features` is given.
+    """
+    names = [*FUNCTIONS, *SCENARIOS]
+    if function not in names:
+        expected, remedy = f"one of {listed(names)}", did_you_mean(nearest(function, names))
+        raise UserError(Fault("unknown function", "data.function", f"'{function}'", expected, remedy))
+    generator = np.random.default_rng(seed)
+    if function in SCENARIOS:
+        if features is not None:
+            raise refusal(f"{function} has a fixed set of inputs", "data.features", "use data.features=null")
+        return SCENARIOS[function](rows, noise, generator)
+    values, inputs, low, high = FUNCTIONS[function]
+    width = features or inputs
+    if width < inputs:
+        expected = f"{inputs} or more; additional inputs do not affect the target"
+        raise UserError(Fault(f"{function} uses {inputs} inputs", "data.features", f"{width}", expected))
+    x = generator.uniform(low, high, (rows, width))
+    y = values(x) + noise * generator.standard_normal(rows)
+    return pl.DataFrame({**{f"x{i + 1}": x[:, i] for i in range(width)}, "target": y})
+
+
 def _classes(rows: int, count: int, generator: Generator) -> Classes:
     """Classes from 0 in random order, each as frequent as the others to within one row."""
     return generator.permutation(np.arange(rows) % count)
 
 
 def _class_table(x1: Reals, x2: Reals, classes: Classes, noise: float, generator: Generator) -> pl.DataFrame:
-    """Adds noise to the inputs and names the classes a, b, …"""
     noisy = np.array([x1, x2]) + noise * generator.standard_normal((2, len(classes)))
     return pl.DataFrame({"x1": noisy[0], "x2": noisy[1], "target": np.array(list("abc"))[classes]})
 
@@ -99,6 +158,3 @@ def _autoregressive(coefficient: float, innovations: Reals) -> Reals:
     """eₜ = coefficient · eₜ₋₁ + innovationₜ."""
     errors = accumulate(innovations, lambda last, new: coefficient * last + new)
     return np.fromiter(errors, np.float64, len(innovations))
-
-
-SCENARIOS = {draw.__name__: draw for draw in (demand, ratings, moons, blobs)}

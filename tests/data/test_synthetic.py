@@ -2,8 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlplab.data.synthetic.functions import FUNCTIONS, draw
-from mlplab.data.synthetic.scenarios import LAGS, SCENARIOS
+from mlplab.data.synthetic import FUNCTIONS, LAGS, SCENARIOS, draw
 from mlplab.errors import UserError
 
 # Values worked out by hand from the formulas.

@@ -1,1 +1,0 @@
-"""Tables drawn from known functions."""
