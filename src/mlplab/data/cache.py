@@ -20,8 +20,7 @@ from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.errors import listed, refusal
 
-HELD_OUT = "held-out"
-"""Key of a fingerprint: a hash of the rows that each member of an ensemble holds out."""
+HELD_OUT = "held-out"  # key of a fingerprint: a hash of the rows that each member of an ensemble holds out
 
 MEMMAPPED = "memmapped"
 """Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows."""

@@ -13,8 +13,7 @@ from mlplab.data.splits.split import Codes
 
 BOOLEAN_LABELS = ("false", "true")
 
-INT64_DIGITS = 19
-"""Digits of the largest integer of 64 bits."""
+INT64_DIGITS = 19  # digits of the largest integer of 64 bits
 
 
 def find_label(wanted: str, labels: Sequence[str]) -> str | None:

@@ -29,8 +29,7 @@ SIZES_BY_ROWS = (
 """Training rows, and for tables of up to so many, the batch size and the number of epochs. From 300 rows to
 six million, there are 2,000 to 20,000 steps, so a million rows take minutes."""
 
-HIDDEN = [128, 128, 128]
-"""Wider layers need fewer epochs for the same time, and were no better."""
+HIDDEN = [128, 128, 128]  # wider layers need fewer epochs for the same time, and were no better
 
 SMOOTH_ROWS = 6_000
 """Training rows up to which the activation for numbers is smooth, in ensembles that of one half. With more,
@@ -62,8 +61,7 @@ other half has relu.
 ENSEMBLE_SIZE, MOST_CELLS = 8, 20_000_000
 """Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns."""
 
-FEW_ROWS, FEW_ROWS_DROPOUT = 420, 0.5
-"""The dropout of classifiers with fewer training rows."""
+FEW_ROWS, FEW_ROWS_DROPOUT = 420, 0.5  # the dropout of classifiers with fewer training rows
 
 
 def sizes_for(rows: int) -> tuple[int, int]:

@@ -21,8 +21,7 @@ log = logging.getLogger(__name__)
 
 NO_NUMBERS: Mapping[str, pl.Series] = {}
 
-MAX_SHOWN = 3
-"""The largest number of a column's unknown categories that a warning shows."""
+MAX_SHOWN = 3  # the largest number of a column's unknown categories that a warning shows
 
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:

@@ -10,17 +10,14 @@ from torch import Tensor
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.table import BLOCK, Table
 
-Weights = Float64[np.ndarray, "row 1"] | np.float64
-"""Weights of rows, or that of all rows."""
+Weights = Float64[np.ndarray, "row 1"] | np.float64  # weights of rows, or that of all rows
 
-SAMPLE = 200_000
-"""Medians and quantiles are computed from at most this many rows, drawn at random."""
+SAMPLE = 200_000  # medians and quantiles are computed from at most this many rows, drawn at random
 
 QUANTILES = (10, 1000)
 """Smallest and largest number of quantiles per feature; in between, one per 30 training rows (as in TabM)."""
 
-EPSILON = 1e-12
-"""Relative rounding error of sums of weights."""
+EPSILON = 1e-12  # relative rounding error of sums of weights
 
 
 def member_statistics(

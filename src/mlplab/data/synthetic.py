@@ -43,8 +43,7 @@ FUNCTIONS = {
     "friedman1": Function(friedman1, 5, 0, 1),
 }
 
-LAGS = (1, 2, 24, 168)
-"""Lags, in hours, of the earlier loads from which a load is forecast."""
+LAGS = (1, 2, 24, 168)  # lags, in hours, of the earlier loads from which a load is forecast
 
 
 def demand(rows: int, noise: float, generator: Generator) -> pl.DataFrame:

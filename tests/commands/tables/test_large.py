@@ -12,38 +12,25 @@ from support import Ended, left_behind, status_of
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal
 from mlplab.training.fit import StackTrainer
 
-ROWS = 3000
 TRAIN = (
-    *("data=csv", "data.path=t.csv", "data.target=y", "data.batch_size=100", "model.hidden=[16]"),
-    *("optimizer.lr=0.01", "baselines=[]", "trainer.max_epochs=3"),
+    *("data=csv", "data.path=t.csv", "data.target=y", "data.batch_size=50", "model.hidden=[8]"),
+    *("ensemble=1", "baselines=[]", "trainer.max_epochs=3"),
 )
 
 
-@pytest.fixture(autouse=True)
-def table(tmp_path: Path) -> None:
-    draw = np.random.default_rng(0)
-    x = draw.normal(size=(ROWS, 3))
-    y = x[:, 0] + 0.5 * x[:, 1] ** 2 + 0.1 * draw.normal(size=ROWS)
-    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": y}).write_csv(tmp_path / "t.csv")
-
-
-def test_it_comes_as_far_as_in_memory_and_resumes_to_the_same_bits(
+def test_a_memory_mapped_table_is_trained_and_resumed_to_the_same_bits(
     command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    x = np.random.default_rng(0).normal(size=(600, 2))
+    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x.sum(1)}).write_csv(tmp_path / "t.csv")
     train = (*TRAIN, "data.memory_gib=1e-6")
     ended = command(*train, "name=whole")
     assert ended.status == 0, ended
     assert "too large for memory" in ended.out
-    assert command(*TRAIN, "name=memory").status == 0
-    scores = [
-        left_behind(tmp_path / "outputs" / name)["metrics"]["test/rmse"] for name in ("whole", "memory")
-    ]
-    assert scores[0] != scores[1]  # another order of rows
-    assert scores[0] == pytest.approx(scores[1], rel=0.1)
     stop = StopOnSignal.on_step
 
     def stop_within_an_epoch(self: StopOnSignal, stack: StackTrainer) -> None:
-        if stack.trainer.global_step == 30:
+        if stack.trainer.global_step == 12:
             self.received = signal.SIGTERM
         stop(self, stack)
 
@@ -57,6 +44,6 @@ def test_it_comes_as_far_as_in_memory_and_resumes_to_the_same_bits(
     assert "was memory-mapped during training and is in memory now" in refused.err
     assert "data.memory_gib=" in refused.err
     assert command("resume=outputs/stopped", "data.memory_gib=2e-6").status == 0
-    whole, gone_on = left_behind(tmp_path / "outputs/whole"), left_behind(stopped)
+    whole, resumed = left_behind(tmp_path / "outputs/whole"), left_behind(stopped)
     for part in ("metrics", "weights"):
-        assert gone_on[part] == whole[part], part
+        assert resumed[part] == whole[part], part

@@ -99,9 +99,7 @@ def test_the_dialect_of_the_csv_module_is_detected(
         ("sep=;\na;b\n1;2\n", DETECT, "the first line does not name the columns (found 'sep=;'"),
     ],
 )
-def test_no_header_or_what_contradicts_the_options_is_refused(
-    text: str, options: CsvFormat, message: str
-) -> None:
+def test_no_header_or_another_delimiter_is_refused(text: str, options: CsvFormat, message: str) -> None:
     with pytest.raises(UserError) as refused:
         detected(text, options)
     assert f"t: {message}" in str(refused.value)

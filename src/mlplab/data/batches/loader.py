@@ -21,11 +21,8 @@ paths and round differently, so a member's last bits could depend on the row cou
 GATHERED_BYTES = 2**17
 """Bytes of the batches that are gathered together: few enough to stay in the processor's cache."""
 
-CACHED_BYTES = 2**24
-"""Bytes of batches that are cached for all epochs."""
-
-WINDOW = 64
-"""Blocks whose rows are shuffled together."""
+CACHED_BYTES = 2**24  # bytes of batches that are cached for all epochs
+WINDOW = 64  # blocks whose rows are shuffled together
 
 
 class Batch(NamedTuple):

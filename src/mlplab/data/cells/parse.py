@@ -52,8 +52,7 @@ BOOLEANS = {"true": 1.0, "false": 0.0}
 
 NO_ROWS = pl.Series(dtype=pl.UInt32)
 
-HEAD = 1000
-"""Number of first cells of a column that are checked for repeated texts."""
+HEAD = 1000  # number of first cells of a column that are checked for repeated texts
 
 
 def named(name: str) -> pl.Expr:

@@ -22,8 +22,7 @@ from mlplab.data.io.dialect import ROW_INDEX
 from mlplab.data.schema import Column
 from mlplab.errors import Fault, listed, shortened
 
-MAGNITUDES = (1e-30, 1e30)
-"""Bounds of the largest magnitude in a column, whose square float32 can represent."""
+MAGNITUDES = (1e-30, 1e30)  # bounds of the largest magnitude in a column, whose square float32 can represent
 
 
 def infer_columns(reader: TableReader) -> list[InferredColumn]:

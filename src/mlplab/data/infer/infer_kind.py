@@ -22,21 +22,18 @@ from mlplab.errors import Fault, UserError, refusal, shortened
 InferredKind = Literal[Kind, "identifier", "text", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first five kinds are inputs."""
 
-MIN_WORDS = 5
-"""The mean number of words from which texts that hardly repeat are free text."""
+MIN_WORDS = 5  # the mean number of words from which texts that hardly repeat are free text
 
 MAX_CATEGORIES = 20
 """Largest number of distinct texts that are categories even if most rows have different texts."""
 
 
-NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"
-"""A number that cannot be read, which is no category."""
+NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"  # a number that cannot be read, which is no category
 
 CODE = r"^(\d+\p{L}|\p{L}\d+)$"
 """A number with a letter. Among many numbers, `5 kg` would be no category, and neither would `<0.5`."""
 
-CAPPED = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$"
-"""A capped count, which is a category even if it occurs once."""
+CAPPED = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$"  # a capped count, which is a category even if it occurs once
 
 WORD = r"^\p{L}{3,}$"
 
@@ -48,8 +45,7 @@ MAX_MISSING_SHARE = 0.05
 
 TYPEABLE = r"^[^\p{C}\p{Zl}\p{Zp}]{1,200}$"
 
-MAX_NAMED = 10
-"""The largest number of texts that a message asks to type."""
+MAX_NAMED = 10  # the largest number of texts that a message asks to type
 
 
 def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind | None, str]:

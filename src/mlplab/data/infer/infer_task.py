@@ -27,11 +27,8 @@ MAX_CLASSES = 20
 MAX_CLASSES_SHARE = 0.1
 """Largest number of classes, relative to the rows, if there are more than `MAX_CLASSES`."""
 
-MAX_CODES = 30
-"""Largest number of distinct whole numbers that may stand for names."""
-
-MIN_ROWS_PER_CODE = 2
-"""Mean number of rows per distinct number from which they may stand for names."""
+MAX_CODES = 30  # largest number of distinct whole numbers that may stand for names
+MIN_ROWS_PER_CODE = 2  # mean number of rows per distinct number from which they may stand for names
 
 NAMES = Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split()
 """Words for what whole numbers may stand for."""

@@ -16,8 +16,7 @@ from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError, listed, refusal
 
-MAX_WARNINGS = 10
-"""Largest number of columns that get their own warning."""
+MAX_WARNINGS = 10  # largest number of columns that get their own warning
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.errors import listed
 
-MIN_IDENTIFIERS = 100
-"""Number of rows below which distinct whole numbers are not suspicious."""
+MIN_IDENTIFIERS = 100  # number of rows below which distinct whole numbers are not suspicious
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
 
@@ -38,14 +37,12 @@ NINES = re.compile(r"-9|-?9[9.]*9")
 MIN_OTHERS = 3
 """Number of other values besides sentinels; otherwise a column may contain codes such as -1, 0 and 1."""
 
-MIN_GAP_RATIO = 3
-"""Smallest ratio of the gap next to a sentinel to the largest gap between the other values."""
+MIN_GAP_RATIO = 3  # smallest ratio of the gap next to a sentinel to the largest gap between the other values
 
 MAX_DISTANCE = 2.5
 """Largest distance of additional sentinels (for different reasons: 97, 98) from 99 and the like."""
 
-COMPACT = "%Y%m%d"
-"""The format of dates written as whole numbers."""
+COMPACT = "%Y%m%d"  # the format of dates written as whole numbers
 
 
 def leave_out_row_numbers(reader: TableReader) -> None:

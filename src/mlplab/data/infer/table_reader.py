@@ -28,11 +28,8 @@ log = logging.getLogger(__name__)
 SAMPLE_ROWS = 4096
 """The number of first rows."""
 
-UNREADABLE = (pl.Binary, pl.Duration, pl.Object)
-"""Types that no kind of column has, besides nested ones."""
-
-FAR = 1000
-"""Distance of a column's values from 0, relative to their spread, above which float32 loses digits."""
+UNREADABLE = (pl.Binary, pl.Duration, pl.Object)  # types that no kind of column has, besides nested ones
+FAR = 1000  # distance of a column's values from 0, relative to their spread, above which float32 loses digits
 
 Allocate = Callable[[tuple[int, int], FloatType], np.ndarray]
 """Allocates a matrix, by its rows and columns, and the type of its numbers."""

@@ -17,14 +17,9 @@ from mlplab.errors import refusal
 
 BLOCK_BYTES = 2**20
 
-COMPRESSED_BLOCK_BYTES = 2**12
-"""Bytes that are decompressed at once; they expand to at most 128 MiB."""
-
-MAX_EXPANDED_BYTES = 2**28
-"""Bytes to which any compressed file may expand."""
-
-MAX_EXPANDED_RATIO = 100
-"""Factor by which a larger file may expand."""
+COMPRESSED_BLOCK_BYTES = 2**12  # bytes that are decompressed at once; they expand to at most 128 MiB
+MAX_EXPANDED_BYTES = 2**28  # bytes to which any compressed file may expand
+MAX_EXPANDED_RATIO = 100  # factor by which a larger file may expand
 
 
 DECODERS: Mapping[str, Callable[[], Any]] = {

@@ -1,4 +1,4 @@
-"""The dialect of a CSV file, detected from its beginning (delimiter, decimal mark, header), and column names."""
+"""The dialect of a CSV file (delimiter, decimal mark, header), detected from its beginning; column names."""
 
 import csv
 import logging
@@ -17,11 +17,8 @@ from mlplab.errors import Fault, UserError, listed, shortened
 
 log = logging.getLogger(__name__)
 
-BEGINNING_BYTES = 2**16
-"""Bytes from which the dialect is detected."""
-
-DELIMITERS = ",;\t|"
-"""Candidates, most likely first."""
+BEGINNING_BYTES = 2**16  # bytes from which the dialect is detected
+DELIMITERS = ",;\t|"  # candidates, most likely first
 
 COMMA = r"[+-]?\d+,\d+([eE][+-]?\d+)?"
 POINT = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?"

@@ -18,11 +18,8 @@ PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
 TABLES = (*PARQUET, *CSV, *(f"{suffix}{packed}" for suffix in CSV for packed in DECODERS))
 
-MAX_PARQUET_BYTES = 2**30
-"""Bytes to which any Parquet file may expand."""
-
-MAX_PARQUET_RATIO = 200
-"""Factor by which a larger file may expand."""
+MAX_PARQUET_BYTES = 2**30  # bytes to which any Parquet file may expand
+MAX_PARQUET_RATIO = 200  # factor by which a larger file may expand
 
 
 @contextmanager

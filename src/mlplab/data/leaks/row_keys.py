@@ -13,8 +13,7 @@ from mlplab.data.splits.split import NO_ROWS, Rows, sample_rows
 BLOCK, VALUES = 16_384, 2**21
 """At most this many rows and values are in memory at a time, in several copies."""
 
-SAMPLE = 20_000
-"""The scales of columns are computed from at most this many rows, drawn at random."""
+SAMPLE = 20_000  # the scales of columns are computed from at most this many rows, drawn at random
 
 DIGITS = (6, 7, 10, 14)
 """The significant digits, or decimals, that copies have at least: the fewest that distinguish a table's rows.
@@ -28,14 +27,12 @@ MAX_ERROR = 1e-3
 COARSE = 1e-2
 """If float32 has an error of more spreads than this, a column is compared exactly, but in float32."""
 
-DATE_STEP = 1e-5
-"""How exactly dates are compared: their features are years, sines and cosines."""
+DATE_STEP = 1e-5  # how exactly dates are compared: their features are years, sines and cosines
 
 PROJECTIONS = 4
 """Numbers that a row's columns are summed up in: two random rows agree in one about once in 10⁵ pairs."""
 
-DEVIATIONS = 4
-"""Half the width of a cell, in standard deviations of the largest errors of a copy."""
+DEVIATIONS = 4  # half the width of a cell, in standard deviations of the largest errors of a copy
 
 MULTIPLIER = np.int64(0x9E3779B97F4A7C15 - 2**64)
 """2⁶⁴ over the golden ratio, rounded to an odd number, so that products of different factors differ."""

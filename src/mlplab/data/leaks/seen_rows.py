@@ -13,18 +13,14 @@ from mlplab.data.leaks.row_keys import DIGITS, VALUES, RowHasher, TableValues
 from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table
 
-TEST_SAMPLE = 10_000
-"""At most this many test rows are compared with the rows in training and validation."""
-
-MAX_FALSE = 1e-3
-"""The largest share of test rows that may be mistaken for rows in training or validation."""
+TEST_SAMPLE = 10_000  # at most this many test rows are compared with the rows in training and validation
+MAX_FALSE = 1e-3  # the largest share of test rows that may be mistaken for rows in training or validation
 
 MOST_TARGETS, OTHER_TARGETS = 50, 0.1
 """Rows are equal by chance only if there are so few different targets, and of rows with equal inputs, this
 share or more has several."""
 
-STANDARD_ERRORS = 3
-"""So many standard errors above what is expected by chance are still taken for chance."""
+STANDARD_ERRORS = 3  # so many standard errors above what is expected by chance are still taken for chance
 
 Recognised = Bool[np.ndarray, " some"]
 

@@ -19,11 +19,8 @@ cells are missing, if that is all it knows. The loss is the RMSE of ranks, since
 of a target badly, or the Brier score of classes. It counts on training rows, too: few validation rows may all
 be predicted well by chance."""
 
-EXACT = 0.03
-"""The same for columns that predict a target almost perfectly."""
-
-AUROC = 0.98
-"""The smallest one for two classes, of a column whose numbers rank them."""
+EXACT = 0.03  # the same for columns that predict a target almost perfectly
+AUROC = 0.98  # the smallest one for two classes, of a column whose numbers rank them
 
 MIN_OTHERS = 5
 """Validation rows that are not of the most frequent class, unless classes are predicted almost perfectly."""
@@ -40,8 +37,7 @@ MAX_VALUES, MAX_ROWS = 2 * 10**6, 5000
 
 MIN_VAL_ROWS = 10
 
-SUMMAND = 0.01
-"""Smallest coefficient of a summand relative to the largest, for standardized columns."""
+SUMMAND = 0.01  # smallest coefficient of a summand relative to the largest, for standardized columns
 
 SHOWN = 5
 

@@ -23,8 +23,7 @@ MIN_ROWS, MAX_ROWS, MAX_VALUES = 50, 2500, 100_000
 """Rows of all periods, and rows × features × outputs. Of larger tables, each period is the start of
 a fifth of the rows: a random sample would lack the neighbours."""
 
-MIN_LEAF = 5
-"""The fewest rows in a leaf of the trees."""
+MIN_LEAF = 5  # the fewest rows in a leaf of the trees
 
 MAX_ERROR, MIN_GAIN = 0.5, 0.05
 """What neighbours bring: the largest squared error with them, relative to that without, and the smallest
