@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.table import Table
 from mlplab.errors import UserError
@@ -71,11 +70,6 @@ def test_columns_that_are_no_inputs_are_left_out_with_a_warning(
 def test_dropped_columns_are_left_out_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert table(["what", "ever"], "drop").schema.left_out == {"a": "as declared in data.columns"}
     assert not caplog.text
-
-
-@pytest.mark.parametrize("words", ["yes no", "a b c", "1 x y", "2024-01-31 x y"])
-def test_few_texts_in_many_rows_are_categories(words: str) -> None:
-    assert infer_kind(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
 
 
 def test_codes_are_positions_in_the_sorted_categories() -> None:

@@ -1,4 +1,4 @@
-"""Columns of numbers with a few other texts: categories, or mistakes."""
+"""The kind of a column of text; of numbers with a few other texts: categories, or mistakes."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from support import table_of
 
+from mlplab.data.infer.infer_kind import infer_kind
 from mlplab.errors import UserError
 
 ROWS = 400
@@ -46,6 +47,11 @@ MISTAKES = [
     column(many, "17b", ROWS),
     *(column(measured, odd, 10) for odd in ("<0.01", "trace", "12a")),
 ]
+
+
+@pytest.mark.parametrize("words", ["yes no", "a b c", "1 x y", "2024-01-31 x y"])
+def test_few_texts_in_many_rows_are_categories(words: str) -> None:
+    assert infer_kind(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
 
 
 @pytest.mark.parametrize("cells", CATEGORIES, ids=lambda cells: f"{sorted(cells)[-1]}")
