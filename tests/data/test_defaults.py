@@ -10,13 +10,13 @@ from support import config, table_of
 
 from mlplab import config as sections
 from mlplab.config.dotted_keys import flat
+from mlplab.data import defaults
 from mlplab.data.defaults import (
     BINS,
     ENSEMBLE_SIZE,
     FEW_ROWS,
     FEW_ROWS_DROPOUT,
     MOST_CELLS,
-    MOST_NUMBERS,
     PROJECTED_FEATURES,
     SIZES_BY_ROWS,
     SMOOTH_ROWS,
@@ -62,11 +62,12 @@ def test_the_task_decides_loss_and_monitor() -> None:
     assert (classes.loss.name, classes.monitor) == ("cross_entropy", "val/log_loss")
 
 
-@pytest.mark.parametrize("model", ["model=mlp", "model=mlp model.hidden=[]", "model=linear"])
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
-def test_no_auto_is_left(model: str, optimizer: str) -> None:
+@pytest.mark.parametrize(
+    "words", ["optimizer=adamw", "model.hidden=[] optimizer=adam", "model=linear optimizer=sgd"]
+)
+def test_no_auto_is_left(words: str) -> None:
     for target in (NUMBERS, WORDS):
-        run = resolved(*model.split(), f"optimizer={optimizer}", of=table(target))
+        run = resolved(*words.split(), of=table(target))
         left = {key for key, value in flat(run.plain()) if value == "auto"}
         later = {"task", "trainer.accelerator", "trainer.block", "callbacks.early_stopping.patience"}
         assert left == later  # the schema, the machine and training decide
@@ -121,23 +122,30 @@ def test_classes_with_few_rows_get_more_dropout() -> None:
     assert dropout(NUMBERS, FEW_ROWS - 1) == dropout(NUMBERS, FEW_ROWS)
 
 
-def test_numbers_are_embedded_unless_there_are_too_many() -> None:
-    for target in (NUMBERS, WORDS):
-        for numbers, bins in ((1, BINS), (MOST_NUMBERS, BINS), (MOST_NUMBERS + 1, 0)):
-            found = mlp(resolved(of=table(target, numbers=numbers)))
-            assert (found.piecewise_linear_bins, found.periodic_features) == (bins, 0)
-            assert found.linear_path
-
-
-def test_projected_cosines_replace_piecewise_linear_embeddings() -> None:
-    for target in (NUMBERS, WORDS):
-        found = mlp(resolved("model.periodic_projection=3", of=table(target)))
-        assert (found.piecewise_linear_bins, found.periodic_features) == (0, PROJECTED_FEATURES)
-
-
-def test_a_network_without_hidden_layers_is_a_single_affine_layer() -> None:
-    found = mlp(resolved("model.hidden=[]", of=table(NUMBERS)))
-    assert (found.piecewise_linear_bins, found.periodic_features, found.linear_path) == (0, 0, False)
+@pytest.mark.parametrize("target", [NUMBERS, WORDS])
+@pytest.mark.parametrize(
+    ("word", "numbers", "bins", "periodic", "linear_path"),
+    [
+        ("model=mlp", 1, BINS, 0, True),
+        ("model=mlp", 2, BINS, 0, True),
+        ("model=mlp", 3, 0, 0, True),  # too many
+        ("model.periodic_projection=3", 1, 0, PROJECTED_FEATURES, True),
+        ("model.hidden=[]", 1, 0, 0, False),  # a single affine layer
+    ],
+)
+def test_numbers_are_embedded_where_there_are_hidden_layers(
+    monkeypatch: pytest.MonkeyPatch,
+    target: Sequence[object],
+    word: str,
+    numbers: int,
+    bins: int,
+    periodic: int,
+    linear_path: bool,
+) -> None:
+    monkeypatch.setattr(defaults, "MOST_NUMBERS", 2)
+    found = mlp(resolved(word, of=table(target, numbers=numbers)))
+    shape = found.piecewise_linear_bins, found.periodic_features, found.linear_path
+    assert shape == (bins, periodic, linear_path)
 
 
 def test_what_is_given_stays() -> None:

@@ -72,7 +72,7 @@ def declared(frame: pl.DataFrame) -> dict[str, str]:
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=10,
+    max_examples=5,
     phases=[Phase.explicit, Phase.generate],  # to make an example smaller takes minutes
 )
 @given(frames())

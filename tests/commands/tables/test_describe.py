@@ -140,15 +140,14 @@ def test_what_may_be_wrong_has_a_note(describe: Callable[..., Ended], tmp_path: 
     assert found["rooms"] == ["numeric", "2 (5.0%)", "5", "1 … 5", "1", ""]
 
 
-@pytest.mark.parametrize("word", ["t.csv", "data=t.csv", "t.csv.gz", "folder"])
-def test_a_path_needs_no_key(describe: Callable[..., Ended], tmp_path: Path, word: str) -> None:
+def test_a_path_needs_no_key(describe: Callable[..., Ended], tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     TABLE.write_csv(tmp_path / "folder/t.csv")
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress((tmp_path / "t.csv").read_bytes()))
-    assert (
-        describe(word, "data.target=price").out.splitlines()[1:]
-        == describe(*CSV, "data.target=price").out.splitlines()[1:]
-    )
+    words = ("data.path=t.csv", "t.csv", "data=t.csv", "t.csv.gz", "folder")
+    printed = [describe(word, "data.target=price").out.splitlines()[1:] for word in words]
+    assert printed == [printed[0]] * len(words)
+    assert len(printed[0]) > len(TABLE.columns)
 
 
 def test_the_packaged_and_synthetic_tables(describe: Callable[..., Ended]) -> None:

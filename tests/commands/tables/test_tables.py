@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from commands.mistakes import (
 from support import Ended, assert_short_answer, values
 
 from mlplab.commands.describe import Description
-from mlplab.config import parse
+from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.io import decompression
 from mlplab.errors import UserError
@@ -200,17 +201,16 @@ def with_arguments(arguments: Sequence[str]) -> list[str]:
     return [word for word in TRAIN if word.partition("=")[0] not in given] + list(arguments)
 
 
-def composed(arguments: Sequence[str]) -> dict[str, Any]:
+@cache
+def composed(*arguments: str) -> dict[str, Any]:
     """The values that a command line gives."""
     return values(*with_arguments(arguments))
 
 
-def described(arguments: Sequence[str]) -> Description:
-    """What `describe.py` prints, or the error with which it ends."""
-    description = Description(parse(composed(arguments)))
-    if description.faults:
-        raise UserError(*description.faults)
-    return description
+def describe(run: TrainConfig) -> None:
+    """Describes a run's table, or ends with the error of `describe.py`."""
+    if faults := Description(run).faults:
+        raise UserError(*faults)
 
 
 def assert_typeable(message: str) -> None:
@@ -220,7 +220,7 @@ def assert_typeable(message: str) -> None:
         if "…" not in words and "<" not in words:
             [word] = shlex.split(words)
             given = (word,) if not word.startswith("data.split") else ()
-            assert parse(composed(given)).data.name == "csv"
+            assert parse(composed(*given)).data.name == "csv"
 
 
 @each(REFUSED)
@@ -231,9 +231,10 @@ def test_training_and_describing_refuse_with_the_same_short_message(
     monkeypatch.setattr(decompression, "MAX_EXPANDED_BYTES", 2**20)
     prepare(mistake, tmp_path)
     before = contents(tmp_path)
-    message = message_of(lambda: DataCache().data(parse(composed(mistake.arguments))))
+    run = parse(composed(*mistake.arguments))
+    message = message_of(lambda: DataCache().data(run))
     assert_short_answer(Ended(2, "", message), mistake.said)
-    assert message_of(lambda: described(mistake.arguments)) == message
+    assert message_of(lambda: describe(run)) == message
     assert contents(tmp_path) == before
     assert_typeable(message)
 
@@ -295,9 +296,10 @@ def test_oddities_are_described_and_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_files(tmp_path, files if isinstance(files, dict) else {"t.csv": files})
-    described(arguments.split())
+    run = parse(composed(*arguments.split()))
+    describe(run)
     caplog.clear()
-    DataCache().data(parse(composed(arguments.split())))
+    DataCache().data(run)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == bool(warned)
     assert all(warned in warning for warning in warnings)

@@ -126,7 +126,7 @@ ODD = st.sampled_from(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["a", "my column", "a=größe [m²]"]),
     st.lists(TEXTS | ODD, min_size=1, max_size=5, unique_by=str.casefold),

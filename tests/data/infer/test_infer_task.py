@@ -144,7 +144,7 @@ def test_labels_that_differ_by_spaces_or_case_get_a_warning(caplog: pytest.LogCa
     assert similar_labels_note(pl.Series(["a", "b", "ab", "a b"]), "categories") == ""
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(st.lists(st.text("abc ", min_size=1).filter(str.strip), min_size=2, max_size=6, unique_by=str.strip))
 def test_each_row_has_the_number_of_its_label(labels: list[str]) -> None:
     found = table(labels)

@@ -10,12 +10,18 @@ import pytest
 from support import table_of
 
 from mlplab.data.cells import dates
-from mlplab.data.infer.table_reader import SAMPLE_ROWS
+from mlplab.data.infer import table_reader
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 
+SAMPLE_ROWS = 96
 LATER = SAMPLE_ROWS + 4
 """First rows that suggest something."""
+
+
+@pytest.fixture(autouse=True)
+def _few_sample_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_reader, "SAMPLE_ROWS", SAMPLE_ROWS)
 
 
 def written(folder: Path, kind: str, cells: Sequence[object]) -> Path:

@@ -29,11 +29,11 @@ def parts_of(split: Split) -> list[list[int]]:
     return [rows.tolist() for rows in split.parts().values()]
 
 
-def assert_parts_of(split: Split, rows: Rows) -> None:
-    """Each of `rows` is in one part, each part is ascending, and none is empty."""
+def assert_parts_of(split: Split, rows: Rows, *, has_test: bool = True) -> None:
+    """Each of `rows` is in one part, each part is ascending, and none is empty but perhaps test."""
     np.testing.assert_array_equal(np.sort(np.concatenate([*split.parts().values()])), rows)
-    for part in split.parts().values():
-        assert len(part)
+    for name, part in split.parts().items():
+        assert bool(len(part)) == (has_test or name != "test")
         assert (np.diff(part) > 0).all()
 
 
@@ -65,61 +65,56 @@ def test_splits_of_earlier_versions_are_reproduced(tmp_path: Path) -> None:
     assert parts_of(by_file) == [[1, 3, 4, 5, 6, 8], [0, 2, 7], [9, 10, 11]]
 
 
+Way = Callable[..., Split]
+WAYS: dict[str, Way] = {
+    "random": lambda rows, _, **given: random_split(rows, **given),
+    "classes": lambda rows, keys, **given: random_split(rows, SplitKeys(classes=keys), **given),
+    "groups": group_split,
+    "times": lambda rows, keys, *, seed, **given: time_split(rows, keys / 4, **given),
+}
+
+
+@pytest.mark.parametrize("has_test", [True, False])
+@pytest.mark.parametrize("way", WAYS)
 @few_examples
 @given(FRACTIONS, FRACTIONS, SEEDS)
-def test_each_row_is_in_one_part(val: float, test: float, seed: int) -> None:
-    rows, _ = drawn(seed)
-    split = random_split(rows, val=val, test=test, seed=seed)
-    assert_parts_of(split, rows)
-    assert (len(split.val), len(split.test)) == (round(val * len(rows)), round(test * len(rows)))
-
-
-@few_examples
-@given(FRACTIONS, SEEDS)
-def test_without_test_rows_all_are_train_and_val(val: float, seed: int) -> None:
+def test_each_row_is_in_one_part(way: str, has_test: bool, val: float, test: float, seed: int) -> None:
     rows, keys = drawn(seed)
-    at_random = random_split(rows, val=val, test=0.0, seed=seed)
-    assert len(at_random.val) == round(val * len(rows))
-    np.testing.assert_array_equal(at_random.val, random_split(rows, val=val, test=0.2, seed=seed).val)
-    stratified = random_split(rows, SplitKeys(classes=keys), val=val, test=0.0, seed=seed)
-    assert (np.abs(counts(keys, stratified.val) - val * counts(keys, rows)) < 2).all()
-    grouped = group_split(rows, keys, val=val, test=0.0, seed=seed)
-    in_time = time_split(rows, keys.astype(float), val=val, test=0.0)
-    assert keys[in_time.train].max() < keys[in_time.val].min()
-    assert not {*keys[grouped.train]} & {*keys[grouped.val]}
-    for split in (at_random, stratified, grouped, in_time):
-        assert not len(split.test)
-        assert len(split.train)
-        assert len(split.val)
-        np.testing.assert_array_equal(np.sort(np.concatenate([split.train, split.val])), rows)
+    split = WAYS[way](rows, keys, val=val, test=test * has_test, seed=seed)
+    assert_parts_of(split, rows, has_test=has_test)
+    if way in ("random", "classes"):
+        assert (len(split.val), len(split.test)) == (
+            round(val * len(rows)),
+            round(test * has_test * len(rows)),
+        )
+    elif way == "groups":
+        assert_apart(split, keys)
+    else:
+        assert keys[split.train].max() < keys[split.val].min()
+        assert not has_test or keys[split.val].max() < keys[split.test].min()
+    if way == "classes" and not has_test:
+        assert (np.abs(counts(keys, split.val) - val * counts(keys, rows)) < 2).all()
+    if way == "random" and not has_test:
+        np.testing.assert_array_equal(split.val, random_split(rows, val=val, test=0.2, seed=seed).val)
 
 
 def test_two_groups_or_times_are_enough_without_test_rows() -> None:
-    keys = np.array([0, 0, 1])
-    assert parts_of(time_split(np.arange(3), keys.astype(float), val=0.3, test=0.0)) == [[0, 1], [2], []]
-    assert parts_of(group_split(np.arange(3), keys, val=0.3, test=0.0, seed=0)) == [[0, 1], [2], []]
+    for way in ("groups", "times"):
+        split = WAYS[way](np.arange(3), np.array([0, 0, 1]), val=0.3, test=0.0, seed=0)
+        assert parts_of(split) == [[0, 1], [2], []]
 
 
-def test_a_share_of_test_rows_that_rounds_to_none_is_refused() -> None:
-    with pytest.raises(UserError, match="the test set is empty"):
-        random_split(np.arange(20), val=0.2, test=0.001, seed=0)
-
-
+@pytest.mark.parametrize("grouped", [False, True])
 @few_examples
 @given(st.integers(2, 9), FRACTIONS, SEEDS)
-def test_each_row_is_tested_in_one_fold(folds: int, val: float, seed: int) -> None:
-    rows, _ = drawn(seed)
-    sizes = [len(split.test) for split in folds_of(rows, folds=folds, val=val, seed=seed)]
-    assert max(sizes) - min(sizes) <= 1
-
-
-@few_examples
-@given(FRACTIONS, FRACTIONS, SEEDS)
-def test_no_group_is_in_two_parts(val: float, test: float, seed: int) -> None:
+def test_each_row_is_tested_in_one_fold(grouped: bool, folds: int, val: float, seed: int) -> None:
     rows, groups = drawn(seed)
-    split = group_split(rows, groups, val=val, test=test, seed=seed)
-    assert_parts_of(split, rows)
-    assert_apart(split, groups)
+    folds = min(5, max(3, folds)) if grouped else folds
+    splits = folds_of(rows, SplitKeys(groups) if grouped else NO_KEYS, folds=folds, val=val, seed=seed)
+    sizes = [len(split.test) for split in splits]
+    assert max(sizes) - min(sizes) <= (counts(groups, rows).max() if grouped else 1)
+    for split in splits if grouped else ():
+        assert_apart(split, groups)
 
 
 def test_groups_come_as_near_to_the_fractions_as_possible() -> None:
@@ -127,27 +122,6 @@ def test_groups_come_as_near_to_the_fractions_as_possible() -> None:
     for seed in range(9):
         split = group_split(np.arange(1000), groups, val=0.15, test=0.2, seed=seed)
         assert (len(split.val), len(split.test)) == (150, 200)
-
-
-@few_examples
-@given(st.integers(3, 5), FRACTIONS, SEEDS)
-def test_no_group_is_in_two_parts_of_a_fold(folds: int, val: float, seed: int) -> None:
-    rows, groups = drawn(seed)
-    splits = folds_of(rows, SplitKeys(groups), folds=folds, val=val, seed=seed)
-    for split in splits:
-        assert_apart(split, groups)
-    sizes = [len(split.test) for split in splits]
-    assert max(sizes) - min(sizes) <= counts(groups, rows).max()
-
-
-@few_examples
-@given(FRACTIONS, FRACTIONS, SEEDS)
-def test_test_comes_after_val_and_val_after_train(val: float, test: float, seed: int) -> None:
-    rows, times = drawn(seed)
-    split = time_split(rows, times / 4, val=val, test=test)
-    assert_parts_of(split, rows)
-    assert times[split.train].max() < times[split.val].min()
-    assert times[split.val].max() < times[split.test].min()
 
 
 def test_time_is_cut_nearest_to_the_fractions() -> None:
@@ -303,6 +277,7 @@ NO_VALUE = "4 of 12 rows have no value in this column"
         (lambda: time_split(TWELVE, TIMES, val=0.2, test=0.2), f"time: {NO_VALUE}"),
         (lambda: in_folds(SplitKeys(times=TWELVE % 4 / 2), 3), "time: has too few distinct times (found 4"),
         (lambda: random_split(TWELVE, val=0.01, test=0.2, seed=0), "data.split: the val set is empty"),
+        (lambda: random_split(TWELVE, val=0.2, test=0.001, seed=0), "data.split: the test set is empty"),
     ],
 )
 def test_wrong_keys_are_refused(split: Callable[[], Split], message: str) -> None:

@@ -9,11 +9,13 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import polars as pl
+from jaxtyping import Bool
 
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
 from mlplab.data.cells.levels import known_order
-from mlplab.data.cells.number_formats import parse_number
+from mlplab.data.cells.number_formats import MIN_SIGNED, parse_number
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
 from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
 from mlplab.data.infer.infer_task import whole_target_note
@@ -22,7 +24,9 @@ from mlplab.data.infer.suspicious_numbers import compact_date_note, sentinel_not
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
-from mlplab.errors import listed, shortened
+from mlplab.errors import Fault, listed, shortened
+
+MAGNITUDES = (1e-30, 1e30)  # bounds of the largest magnitude in a column, whose square float32 can represent
 
 MIN_LEVELS, MAX_LEVELS = 3, 100
 """Numbers of levels whose order is offered: that of two does not matter, and more take long to compare."""
@@ -144,3 +148,51 @@ def mixed_dates_note(name: str, texts: pl.Series) -> str:
     """A note that offers to read a column's texts as dates in several formats; empty if they are not."""
     formats = mixed_formats(texts)
     return f"dates in several formats; to read them: {typed_formats(name, formats)}" if formats else ""
+
+
+def weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Weights that are missing or negative, or all 0."""
+    values = reader.values(column)
+    if not values.any():
+        yield Fault("all weights are 0", reader.where(column), remedy="remove data.weight")
+        return
+    is_bad = np.isnan(values) | (values < 0)
+    remedy = "give each row a weight of 0 or more, or remove data.weight"
+    yield from row_faults(is_bad, "is missing or negative", remedy, column, reader)
+
+
+def sign_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Numbers that lack the sign of their format: they may have another unit."""
+    written = column.definition.format
+    if column.unsigned > (1 - MIN_SIGNED) * column.filled and not column.declared:
+        what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
+        remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
+        yield Fault(what, reader.where(column), remedy=remedy)
+
+
+def row_faults(
+    is_bad: Bool[np.ndarray, " row"], what: str, remedy: str, column: InferredColumn, reader: TableReader
+) -> Iterator[Fault]:
+    """A fault of the first of some rows, with their number; none if there are none."""
+    if count := int(is_bad.sum()):
+        what += f"; {count:,} such rows" if count > 1 else ""
+        yield Fault(what, reader.place(int(is_bad.argmax()), column), remedy=remedy)
+
+
+def magnitude_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Values whose square float32 cannot represent."""
+    smallest, greatest = MAGNITUDES
+    largest = max(column.high[0], -column.low[0])
+    if largest and not smallest <= largest <= greatest:
+        what = "the values are too small or too large for float32"
+        found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
+        yield Fault(what, reader.where(column), found, expected, "convert them to a different unit")
+
+
+def century_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Two-digit years that seem to belong to more than one century."""
+    first, last = column.range or (0, 0)
+    if "%y" in column.definition.format and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
+        found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
+        remedy = f"use four-digit years; or {typed(column.name, 'drop')} leaves it out"
+        yield Fault("two-digit years are ambiguous", reader.where(column), found, remedy=remedy)

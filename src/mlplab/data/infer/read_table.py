@@ -1,20 +1,35 @@
 """Reads a source into a table: infers its columns, drops those that are not inputs, sorts categories."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.infer.infer_columns import infer_columns
+from mlplab.data.cells.levels import known_order
+from mlplab.data.cells.parse import MISSING
+from mlplab.data.infer.column_messages import (
+    century_faults,
+    check_cells,
+    column_note,
+    magnitude_faults,
+    mixed_dates_note,
+    row_faults,
+    sign_faults,
+    weight_faults,
+)
+from mlplab.data.infer.infer_kind import can_be_typed
+from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
+from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import titled
-from mlplab.data.schema import Schema
+from mlplab.data.infer.table_spec import titled, typed
+from mlplab.data.io.dialect import ROW_INDEX
+from mlplab.data.schema import Column, Schema
 from mlplab.data.table import BLOCK, Table
-from mlplab.errors import UserError, listed, refusal
+from mlplab.errors import Fault, UserError, listed, refusal, shortened
 
 MAX_WARNINGS = 10  # largest number of columns that get their own warning
 
@@ -33,6 +48,29 @@ def read_table(reader: TableReader) -> Table:
     _warn({name: why for name, why in left_out if name not in reader.spec.left_out}, where, "leaving out ")
     _warn({column.name: column.note for column in columns if column.note}, where)
     return table
+
+
+def infer_columns(reader: TableReader) -> list[InferredColumn]:
+    """Completes the columns of a reader; returns them and the columns that are left out unread."""
+    check_cells(reader)
+    for column in reader.columns:
+        match column.role:
+            case "target" if not column.faults or column.bad:
+                column.faults += _target_faults(column, reader)
+            case "weight":
+                column.faults += weight_faults(column, reader)
+            case "input" if not column.bad:
+                _infer_input(column, reader)
+        column.faults += sign_faults(column, reader)
+        is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
+        is_plain = is_number and not column.definition.format
+        if is_plain and column.range and not column.faults:
+            column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
+    leave_out_row_numbers(reader)
+    likely = [text for column in reader.columns for text in column.sentinels]
+    for column in reader.columns:
+        column.note = "; ".join(filter(None, (column.note, column_note(column, likely, reader))))
+    return [*reader.columns, *_unread(reader)]
 
 
 def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
@@ -73,6 +111,93 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     weight, y = others.pop("weight", None), reader.others[:, : len(schema.targets)]
     rows = np.flatnonzero(np.isfinite(y).all(1))
     return Table(where, schema, _compacted(reader.features, keep), y, weight, others, rows)
+
+
+def _unread(reader: TableReader) -> Iterator[InferredColumn]:
+    for name in reader.spec.left_out:
+        why = "as declared in data.columns"
+        yield InferredColumn(name, "input", "drop", Column(name, "categorical"), left_out=why)
+    if ROW_INDEX in reader.source.schema:
+        why = "the row index; to use it, give it a name in the header"
+        yield InferredColumn(ROW_INDEX, "input", "row index", Column(ROW_INDEX, "categorical"), left_out=why)
+
+
+def _infer_input(column: InferredColumn, reader: TableReader) -> None:
+    name, texts = column.name, column.texts
+    if not column.filled:
+        column.leave_out("empty", "all values are missing")
+    elif texts is None:
+        _infer_numbers(column, reader)
+    elif reader.spec.declared.get(name) == "ordinal":
+        _infer_levels(column, texts, reader)
+    elif (known := reader.spec.levels.get(name, ())) and {*texts} <= {*known}:
+        column.use_as("categorical", known)
+    elif column.kind == "constant":
+        column.leave_out("constant", f"all values are {shortened(texts[0])}")
+    elif column.kind in ("identifier", "text"):
+        what, remedy = "an identifier", typed(name, "categorical")
+        if column.kind == "text":
+            what, remedy = "free text, which is not read", "add columns for what it says"
+        found = f"{what}: {len(texts):,} different texts in {column.filled:,} rows; to use it: {remedy}"
+        column.leave_out(column.kind, mixed_dates_note(name, texts) or found)
+    elif column.kind == "boolean":
+        column.use_as("boolean")
+    else:
+        column.use_as("categorical", texts.sort())
+
+
+def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader) -> None:
+    """Puts the levels of an ordinal column in the order that is listed or known; else a fault."""
+    name, spec = column.name, reader.spec
+    likely = texts.filter(~texts.str.contains(MISSING))
+    levels = spec.levels.get(name) or known_order(texts.to_list()) or known_order(likely.to_list())
+    column.use_as("ordinal", levels)
+    lacking = [text for text in texts.sort() if text not in levels]
+    if lacking:
+        what, both = "the order of its values is not known", [*levels, *lacking]
+        remedy = f"list all in order, the lowest first: {typed(name, both)}"
+        if levels:
+            what = f"the levels lack {listed(map(shortened, lacking), 5)}"
+            remedy += f"; if it stands for a missing value: {spec.typed_missing(lacking)}"
+        if not can_be_typed(pl.Series(both)):
+            kinds = f"{typed(name, 'categorical')}, or {typed(name, 'drop')}"
+            remedy = f"list all {len(both):,} in order, the lowest first; if they have no order: {kinds}"
+        column.faults = [Fault(what, reader.where(column), remedy=remedy)]
+
+
+def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
+    """Keeps the features that vary, or that are missing in some rows."""
+    low, high = column.rounded(reader.dtype)
+    is_date = column.definition.kind == "date"
+    column.keep = np.flatnonzero((low < high) | (column.missing > 0 and not is_date)).tolist()
+    if not column.keep:
+        value = column.low[0] + column.definition.offset
+        what = f"all values are {'about ' * (abs(value) > LARGEST_INTEGER)}{value:g}"
+        column.leave_out("constant", "all dates have the same day and hour" if is_date else what)
+        return
+    parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()
+    column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
+    column.faults = [*(century_faults if is_date else magnitude_faults)(column, reader)]
+
+
+def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    where = reader.where(column)
+    if not reader.spec.drop_missing_targets:
+        remedy = "data.missing_target=drop leaves such rows out; or fill in the values"
+        yield from row_faults(np.isnan(reader.values(column)), "a value is missing", remedy, column, reader)
+    if column.bad:
+        return
+    if not column.filled:
+        yield Fault("all values are missing", where, remedy="choose a different data.target")
+        return
+    column.classes = find_classes(column, reader)
+    if column.classes:
+        if fault := class_fault(column.classes, column, reader):
+            yield fault
+    elif column.low == column.high:
+        yield constant_fault(f"{column.low[0]:g}", where)
+    else:
+        yield from magnitude_faults(column, reader)
 
 
 def _warn(columns: Mapping[str, str], where: str, action: str = "") -> None:
