@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.schema import Column, Schema, column_rows
+from mlplab.data.schema import ClassKind, Column, Schema, column_rows
 
 
 def survives_json(schema: Schema) -> bool:
@@ -31,22 +31,19 @@ def test_a_schema_survives_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "classes", "kind", "task"),
+    ("classes", "kind", "task"),
     [
-        (["b", "a"], ("a", "b"), "text", "binary"),
-        ([2, 1], ("1", "2"), "number", "binary"),
-        ([True, False], ("false", "true"), "boolean", "binary"),
-        (["c", "b", "a"], ("a", "b", "c"), "text", "multiclass"),
-        ([0.5, 1.5, 2.5], (), "text", "regression"),
+        (("a", "b"), "text", "binary"),
+        (("1", "2"), "number", "binary"),
+        (("false", "true"), "boolean", "binary"),
+        (("a", "b", "c"), "text", "multiclass"),
+        ((), "text", "regression"),
     ],
 )
-def test_a_schema_with_classes_survives_json(
-    target: list[object], classes: tuple[str, ...], kind: str, task: str
-) -> None:
-    schema = table_of(pl.DataFrame({"x": range(30), "y": target * (30 // len(target))})).schema
+def test_a_schema_with_classes_survives_json(classes: tuple[str, ...], kind: ClassKind, task: str) -> None:
+    schema = Schema((Column("x", "numeric"),), ("y",), classes, kind)
     assert survives_json(schema)
-    assert (schema.classes, schema.class_kind, schema.task) == (classes, kind, task)
-    assert schema.outputs == (len(classes) or 1)
+    assert (schema.task, schema.outputs) == (task, len(classes) or 1)
 
 
 def test_a_damaged_schema_is_named_in_a_line() -> None:
