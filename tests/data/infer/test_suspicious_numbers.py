@@ -37,7 +37,7 @@ def test_row_numbers_are_left_out(count: range, tmp_path: Path, caplog: pytest.L
 
 
 def test_row_numbers_beyond_the_integers_of_float32() -> None:
-    first = 2**26  # float32 has every eighth integer
+    first = 2.0**26  # float32 has every eighth integer
     values = (first + np.arange(1000)).astype(np.float32)
     assert counts_rows(values, first, first + 999)
     values[0], values[500] = values[500], values[0]

@@ -168,8 +168,8 @@ def may_be_categories(texts: pl.Series, values: Float[np.ndarray, " row"]) -> bo
     if texts.str.contains(MISSING).all() or texts.str.contains(NUMBER).any():
         return False
     distinct = len(np.unique(values[np.isfinite(values)])) + len(texts)
-    has_digits = bool(texts.str.contains(r"\d").any())
-    return distinct <= MAX_CATEGORIES or (has_digits and 2 * distinct <= (~np.isnan(values)).sum())
+    repeat = 2 * distinct <= int((~np.isnan(values)).sum())
+    return distinct <= MAX_CATEGORIES or (repeat and bool(texts.str.contains(r"\d").any()))
 
 
 def are_categories(texts: pl.Series, codes: Float[np.ndarray, " row"]) -> bool:
