@@ -145,6 +145,9 @@ REFUSED = [
     mistake("a fault in a second file", LATER, "data.path=d", "d/2.csv, column 'b', line 42"),
 ]
 
+OF_DESCRIBE = {"1", "8", "18", "25", "26", "27", "32", "33", "37", "38"}
+"""Numbers of mistakes that `describe` finds in another place than training."""
+
 OFFER = "its 3 whole values are predicted as numbers; if they are classes: task=multiclass (task=regression "
 IDENTIFIER = "an identifier: 40 different texts in 40 rows; to use it: data.columns.b=categorical"
 PARTS = {"d/1.parquet": FRAME[:20], "d/2.parquet": FRAME[20:].cast({"a": pl.Float64})}
@@ -224,19 +227,19 @@ def assert_typeable(message: str) -> None:
 
 
 @each(REFUSED)
-def test_training_and_describing_refuse_with_the_same_short_message(
+def test_a_mistake_gets_a_short_message_with_remedies_to_type(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mistake: Mistake
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(decompression, "MAX_EXPANDED_BYTES", 2**20)
     prepare(mistake, tmp_path)
-    before = contents(tmp_path)
-    run = parse(composed(*mistake.arguments))
+    before, run = contents(tmp_path), parse(composed(*mistake.arguments))
     message = message_of(lambda: DataCache().data(run))
     assert_short_answer(Ended(2, "", message), mistake.said)
-    assert message_of(lambda: describe(run)) == message
     assert contents(tmp_path) == before
     assert_typeable(message)
+    if mistake.name.partition(" ")[0] in OF_DESCRIBE:
+        assert message_of(lambda: describe(run)) == message
 
 
 @each([mistake for mistake in REFUSED if mistake.name in ("18 several", "34 part")])
@@ -285,7 +288,7 @@ def test_rows_without_a_target_are_counted_and_many_left_out_columns_take_a_few_
 
 
 @pytest.mark.parametrize(("row", "files", "arguments", "warned"), TAKEN, ids=[case[0] for case in TAKEN])
-def test_oddities_are_described_and_read(
+def test_oddities_are_read_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
@@ -296,10 +299,7 @@ def test_oddities_are_described_and_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_files(tmp_path, files if isinstance(files, dict) else {"t.csv": files})
-    run = parse(composed(*arguments.split()))
-    describe(run)
-    caplog.clear()
-    DataCache().data(run)
+    DataCache().data(parse(composed(*arguments.split())))
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == bool(warned)
     assert all(warned in warning for warning in warnings)

@@ -11,8 +11,16 @@ import polars as pl
 import pytest
 from support import config, table_of
 
-from mlplab.data.cells.dates import DATE_FORMATS, DATE_PARTS, mixed_formats, parse_datetime
-from mlplab.data.infer.infer_kind import known_kind
+from mlplab.data.cells.dates import (
+    DATE_FORMATS,
+    DATE_PARTS,
+    date_formats,
+    date_parts,
+    mixed_formats,
+    parse_datetime,
+    parts_of,
+)
+from mlplab.data.infer.infer_kind import infer_kind, known_kind
 from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
 from mlplab.data.table import Table
@@ -41,20 +49,19 @@ def parts(day: datetime) -> list[float]:
     return [year, *circle((day.month - 1) / 12), *circle(day.weekday() / 7), *circle(hour / 24)]
 
 
-TIMES = (" %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%SZ", " %H:%M+02:00")
-WRITTEN = [*zip(DATE_FORMATS, 3 * TIMES, strict=False), *((ISO, time) for time in TIMES[1:])]
+def features(texts: Sequence[str], date_format: str) -> np.ndarray:
+    """All features of texts, which are found to be dates of this format."""
+    cells = pl.Series(texts)
+    assert date_formats(cells.unique(maintain_order=True)) == [date_format]
+    return np.column_stack(date_parts(parse_datetime(cells, (), date_format), parts_of(date_format), 0.0))
 
 
-@pytest.mark.parametrize(("days", "time"), WRITTEN)
+@pytest.mark.parametrize("days", DATE_FORMATS)
+@pytest.mark.parametrize("time", [" %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%SZ", " %H:%M+02:00"])
 def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> None:
-    made = table([day.strftime(days + time) for day in MOMENTS])
-    [date, _] = made.schema.inputs
-    assert (date.format, date.parts, date.offset) == (days, DATE_PARTS, 2025)
-    np.testing.assert_allclose(
-        made.x[:, :7].astype(float) + made.schema.offsets[:7],
-        [parts(day - timedelta(hours=2 if "+02" in time else 0)) for day in MOMENTS],  # in UTC
-        atol=1e-5,
-    )
+    found = features([day.strftime(days + time) for day in MOMENTS], days)
+    expected = [parts(day - timedelta(hours=2 if "+02" in time else 0)) for day in MOMENTS]  # in UTC
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +82,10 @@ def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> 
     ],
 )
 def test_other_dates_and_times(cells: list[str], date_format: str, first: datetime) -> None:
-    made = table(cells)
-    [date, _] = made.schema.inputs
-    assert (date.kind, date.format) == ("date", date_format)
+    assert infer_kind(pl.Series(cells), len(cells), len(cells)) == "date"
     expected = dict(zip(DATE_PARTS, parts(first), strict=True))
-    found = made.x[0, : date.width].astype(float) + made.schema.offsets[: date.width]
-    np.testing.assert_allclose(found, [expected[part] for part in date.parts], atol=1e-5)
-    np.testing.assert_array_equal(table(cells, date_format).x, made.x)
+    found = features(cells, date_format)[0]
+    np.testing.assert_allclose(found, [expected[part] for part in parts_of(date_format)], atol=1e-9)
 
 
 @pytest.mark.parametrize(
