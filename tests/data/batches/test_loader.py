@@ -113,7 +113,7 @@ def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
                 assert torch.equal(one, other)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     st.lists(st.integers(1, 400), min_size=1, max_size=3),
     st.integers(1, 30),
@@ -195,6 +195,7 @@ def test_weights_go_with_their_rows() -> None:
     assert sum(batch.row_counts() for batch in batches).tolist() == [55, 18]
 
 
+@settings(max_examples=20)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=3), st.integers(1, 12), st.integers(1, 60), st.data()
 )

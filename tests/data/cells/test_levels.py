@@ -56,6 +56,7 @@ def test_known_orders(levels: str) -> None:
     assert known_order(sorted(expected)) == known_order(expected[::-1]) == expected
 
 
+@settings(max_examples=20)
 @given(st.sampled_from(STYLES), st.lists(st.integers(0, 10**6), min_size=4, unique=True), st.randoms())
 def test_ranges_are_in_the_order_of_their_numbers(
     style: Callable[[int, int], str], ends: list[int], random: object

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import config, table_of
 
@@ -78,6 +78,7 @@ def test_a_decimal_mark_that_is_set_decides() -> None:
     assert number_formats(texts, ",", decimal_comma=False) == ["1.234,5"]
 
 
+@settings(max_examples=20)
 @given(
     numbers=st.lists(st.integers(-(10**12), 10**12), min_size=3, max_size=20).filter(
         lambda all_: max(map(abs, all_)) >= 10**8
