@@ -1,6 +1,7 @@
 """What `auto` stands for, by the task and the size of a table."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -47,8 +48,11 @@ BY_FILE = ("data/split=file", "data.split.path=split.txt")
 """With such a split, the rule uses the actual number of training rows."""
 
 
+composed = cache(config)
+
+
 def resolved(*overrides: str, of: Table, train: int = 40) -> sections.ResolvedConfig:
-    return resolve_auto(config(*BY_FILE, *overrides), of, split(train))
+    return resolve_auto(composed(*BY_FILE, *overrides), of, split(train))
 
 
 def mlp(run: sections.ResolvedConfig) -> sections.Mlp[sections.Resolved]:
@@ -167,7 +171,7 @@ def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
     of = table(NUMBERS, numbers=4)
 
     def members(*overrides: str, train: int = 100, alone: bool = True) -> int | str:
-        return resolve_auto(config(*BY_FILE, *overrides), of, split(train), alone=alone).ensemble
+        return resolve_auto(composed(*BY_FILE, *overrides), of, split(train), alone=alone).ensemble
 
     assert members() == members(train=MOST_CELLS // 4) == ENSEMBLE_SIZE
     assert members(train=MOST_CELLS // 4 + 1) == members(alone=False) == members("init_from=run") == 1

@@ -30,9 +30,7 @@ Y = pl.col("y")
 LABELS = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
 
 
-@pytest.mark.parametrize(
-    "copy", [3 * Y + 1, -(Y**3), Y.exp(), Y.round(2), Y + 1e-3 * pl.col("a"), Y.rank(), 1e9 + Y.round(3)]
-)
+@pytest.mark.parametrize("copy", [-(Y**3), Y.exp(), Y.round(2), Y + 1e-3 * pl.col("a"), 1e9 + Y.round(3)])
 def test_a_column_that_contains_the_target(copy: pl.Expr) -> None:
     [warning] = warnings_of(table_of(frame().with_columns(z=copy)))
     assert warning.startswith("column 'z' alone predicts 'y' almost perfectly")
