@@ -1,6 +1,5 @@
 """What `auto` stands for, by the task and the size of a table."""
 
-from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -29,10 +28,12 @@ from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
-NUMBERS, WORDS = [0.5, 1.5, -2.0], ["no", "yes"]
+Target = tuple[object, ...]
+NUMBERS, WORDS = (0.5, 1.5, -2.0), ("no", "yes")
 
 
-def table(target: Sequence[object], rows: int = 60, numbers: int = 1) -> Table:
+@cache
+def table(target: Target, rows: int = 60, numbers: int = 1) -> Table:
     """A table with these targets, repeated."""
     columns = {f"x{index}": np.arange(rows) / 7 + index for index in range(numbers)}
     return table_of(pl.DataFrame({**columns, "y": [target[row % len(target)] for row in range(rows)]}))
@@ -119,7 +120,7 @@ def test_steps_are_bounded(rows: int) -> None:
 
 
 def test_classes_with_few_rows_get_more_dropout() -> None:
-    def dropout(target: Sequence[object], rows: int) -> float:
+    def dropout(target: Target, rows: int) -> float:
         return mlp(resolved(of=table(target), train=rows)).dropout
 
     assert dropout(WORDS, FEW_ROWS - 1) == FEW_ROWS_DROPOUT > dropout(WORDS, FEW_ROWS)
@@ -139,7 +140,7 @@ def test_classes_with_few_rows_get_more_dropout() -> None:
 )
 def test_numbers_are_embedded_where_there_are_hidden_layers(
     monkeypatch: pytest.MonkeyPatch,
-    target: Sequence[object],
+    target: Target,
     word: str,
     numbers: int,
     bins: int,
