@@ -52,7 +52,7 @@ def test_the_table_of_the_package() -> None:
 reasonable = st.floats(-1e20, 1e20).filter(lambda value: value == 0 or abs(value) > 1e-20)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5)
 @given(st.lists(st.tuples(*[reasonable] * 3), min_size=1, max_size=20))
 def test_numbers_that_polars_writes_come_back(tmp_path: Path, rows: list[tuple[float, ...]]) -> None:
     edge = [(1.0, 2.0, 3.0), (2.0, 3.0, 5.0)]  # columns must vary

@@ -212,11 +212,10 @@ def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.
     definition = column.definition
     if column.role == "group":
         definition = replace(definition, categories=tuple(texts.sort()))
-    final = definition.parse(texts, (), decimal_comma=False).to_numpy()
+    final = np.array([*definition.parse(texts, (), decimal_comma=False), np.nan], codes.dtype)
     for start in range(0, len(codes), BLOCK):
         block = codes[start : start + BLOCK]
-        known = ~np.isnan(block)
-        block[known] = final[block[known].astype(np.int64)]
+        block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]
 
 
 def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:
