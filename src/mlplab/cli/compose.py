@@ -35,13 +35,11 @@ from mlplab.typed_commands import command_line
 Compose = Callable[[Sequence[Override]], DictConfig]
 """Composes a configuration with overrides, including Hydra's own section."""
 
-_COMPOSING = RLock()
-"""Held while anything is composed: Hydra's state is that of the process."""
+_COMPOSING = RLock()  # held while anything is composed: Hydra's state is that of the process
 
 OUTPUTS = "outputs"
 
-SWEEP = "sweep"
-"""The section of the configuration that describes a sweep, not its runs."""
+SWEEP = "sweep"  # the section of the configuration that describes a sweep, not its runs
 
 SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
 """Hydra's flags without a value."""

@@ -12,8 +12,7 @@ from mlplab.did_you_mean import nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.typed_commands import PACKAGE, inside
 
-CONFIG_NAME = "train"
-"""The file, without its ending, in which a configuration begins."""
+CONFIG_NAME = "train"  # the file, without its ending, in which a configuration begins
 
 SHIPPED = next(filter(Path.is_dir, (PACKAGE / "conf", PACKAGE.parents[1] / "conf")))
 """mlplab's own folder: in the package or, if that is not a wheel, in its clone."""

@@ -28,8 +28,7 @@ from mlplab.typed_commands import commands_as_typed
 
 VERSION = "--version"
 
-PREFIX = "error: "
-"""How messages of errors begin."""
+PREFIX = "error: "  # how messages of errors begin
 
 Stream = Literal["stdout", "stderr"]
 

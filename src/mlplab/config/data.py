@@ -31,8 +31,7 @@ DECIMAL_POINT, DECIMAL_COMMA, DURATION = "1,234.5", "1.234,5", "1:30"
 """Examples of how a column's numbers are written; the first two may have a currency or percent sign."""
 
 
-OR = " or "
-"""Between the alternatives of a date format: `%Y-%m-%d or %d.%m.%Y`."""
+OR = " or "  # between the alternatives of a date format: `%Y-%m-%d or %d.%m.%Y`
 
 
 def is_number_format(text: str) -> bool:

@@ -3,8 +3,7 @@
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal
 
-REGRESSION = ("rmse", "mae", "r2")
-"""Metrics of targets that are numbers."""
+REGRESSION = ("rmse", "mae", "r2")  # metrics of targets that are numbers
 
 QUANTILES = ("pinball", *REGRESSION)
 """Metrics of quantiles of such a target; all but the first are the median's."""
@@ -15,8 +14,7 @@ CLASSIFICATION = (
 )
 """Metrics of targets that are classes."""
 
-DEFAULT_THRESHOLD = 0.5
-"""The probability from which the second of two classes is predicted."""
+DEFAULT_THRESHOLD = 0.5  # the probability from which the second of two classes is predicted
 
 ThresholdMetric = Literal["balanced_accuracy", "f1"]
 """What a threshold may maximise: F1 is that of the second class."""

@@ -44,8 +44,7 @@ class Trainer(Section, Generic[A]):
     block: OrAuto[Count, Auto] = "auto"
 
 
-ResolvedTrainer = Trainer[Resolved]
-"""Named for pickle, as in `Resolved`."""
+ResolvedTrainer = Trainer[Resolved]  # named for pickle, as in `Resolved`
 
 
 class EarlyStopping(Section):

@@ -56,12 +56,10 @@ def _as_text(value: object) -> object:
 class Mark(Enum):
     """What is true of a key, or of all keys of a section, beside its type; in the metadata of its field."""
 
-    PER_MEMBER = auto()
-    """The members of a stack may differ in it."""
+    PER_MEMBER = auto()  # the members of a stack may differ in it
     COSMETIC = auto()
     """It is no part of what is compared between runs: a name, the machine, or what is also written."""
-    MAY_CHANGE = auto()
-    """It may change when a run is resumed."""
+    MAY_CHANGE = auto()  # it may change when a run is resumed
 
 
 Auto = Literal["auto"]
@@ -83,8 +81,7 @@ T = TypeVar("T")
 A = TypeVar("A", bound=Auto, default=Auto, covariant=True)
 """Whether the keys of a section may be `auto`: `Auto` or `Resolved`."""
 
-GIVEN = "given"
-"""The tag of a value of such a key that is not `auto`, in pydantic's locations."""
+GIVEN = "given"  # the tag of a value of such a key that is not `auto`, in pydantic's locations
 
 OrAuto = Annotated[
     Annotated[T, Tag(GIVEN)] | Annotated[A, Tag("auto")],

@@ -24,11 +24,9 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine
+from mlplab.sweeps.engines.engine import Engine, PlannedStack
 from mlplab.sweeps.folder import STACKS
-from mlplab.sweeps.plan import Plan
-from mlplab.sweeps.planned_stack import PlannedStack
-from mlplab.sweeps.training_cost import TrainingCost
+from mlplab.sweeps.plan import Plan, TrainingCost
 from mlplab.training.outcome import Metrics
 
 log = logging.getLogger(__name__)

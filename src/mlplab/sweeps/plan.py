@@ -1,10 +1,11 @@
-"""Which runs of a sweep share a stack, and how many stacks train at a time."""
+"""Which runs of a sweep share a stack, and how many stacks train at a time: by what they would take."""
 
 import math
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +13,8 @@ from mlplab import config
 from mlplab.config import Mark, is_marked
 from mlplab.config.dotted_keys import flat
 from mlplab.console import first_few, plural
-from mlplab.data.cache import DataCache
+from mlplab.data.batches.size import batch_rows
+from mlplab.data.cache import DataCache, RunData
 from mlplab.data.load_table import table_key
 from mlplab.errors import reason_of
 from mlplab.files import Plain, write_json
@@ -21,13 +23,25 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, read_stacks
-from mlplab.sweeps.training_cost import TrainingCost, batches
 from mlplab.training.run import activations
 
 T = TypeVar("T")
 
-WORTH_A_PROCESS = 60
-"""Seconds of training above which it is worth starting more processes."""
+WORTH_A_PROCESS = 60  # seconds of training above which it is worth starting more processes
+
+MAX_MEMBERS = 128  # members of a stack; more gain little
+
+WORKING_SET = 12 * 2**20
+"""Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
+member rises or stays the same; with less, members share too little of a step's fixed cost."""
+
+MEMORY = 4 * 2**30  # bytes that a stack may use
+
+FLOPS = 40e9  # floating-point operations a second of one core, for estimates
+
+STEP_SECONDS = 4e-4  # fixed cost of a step, for estimates
+
+CUSTOM_WIDTHS = (128, 128)  # assumed hidden layers of a network class of the user's
 
 
 class Plan:
@@ -128,3 +142,55 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
         # Frames may differ in rows and offsets.
         table = replace(data.table.schema, inputs=columns, left_out={})
     return str((values, str(table), batch, steps, alone))
+
+
+class TrainingCost:
+    """The sizes that the memory and the time of a run in a stack depend on."""
+
+    def __init__(self, cache: DataCache, run: config.ResolvedConfig) -> None:
+        with heavy_imports():
+            from mlplab.models import FeatureLayout
+
+        data, itemsize = cache.data(run), run.trainer.precision // 8
+        schema = data.table.schema
+        layout = FeatureLayout(schema.category_counts, schema.missing)
+        inputs = len(layout.columns(run.model.preprocessing))
+        hidden: Sequence[int] = CUSTOM_WIDTHS
+        bins, heads = 0, 1
+        if isinstance(run.model, config.Mlp):
+            hidden, heads = run.model.hidden, run.model.heads
+            model, numbers = run.model, len(layout.numeric)
+            bins = numbers * model.piecewise_linear_bins
+            inputs += numbers * (model.periodic_projection or model.periodic_features)
+            inputs += numbers * (model.piecewise_linear_width - 1) if bins else 0
+        elif isinstance(run.model, config.Linear):
+            hidden = ()
+        widths = (inputs, *hidden, schema.outputs)
+        self.weights = sum(a * b + b + (heads - 1) * (a + 2 * b) for a, b in pairwise(widths))
+        batch, steps = batches(run, data)
+        self.batch = batch * heads
+        self.steps = steps * run.trainer.max_epochs
+        self.ensemble = run.ensemble
+        # Activations and their gradients; weights, their gradients, two moments and an average.
+        self.step_bytes = itemsize * (2 * self.batch * (sum(widths) + bins) + 5 * self.weights)
+
+    def runs(self, max_members: int | None) -> int:
+        """Runs of a stack of `max_members` networks, but at least one.
+
+        None: so many that a step uses about `WORKING_SET` bytes; at least two networks if `MEMORY` allows.
+        """
+        most = MEMORY // self.step_bytes
+        members = max_members or min(MAX_MEMBERS, max(2, WORKING_SET // self.step_bytes), most)
+        return max(1, members // self.ensemble)
+
+    def seconds(self, runs: int, stacks: int) -> float:
+        """Estimated seconds of training on one core."""
+        operations = 6 * self.batch * self.weights * self.ensemble
+        return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)
+
+
+def batches(run: config.ResolvedConfig, data: RunData) -> tuple[int, int]:
+    """The rows of a batch, and the number of batches of an epoch."""
+    rows = max(len(member.split.train) for member in data.members)
+    batch = batch_rows(run.data.batch_size, rows)
+    return batch, math.ceil(rows / batch)

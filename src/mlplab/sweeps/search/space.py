@@ -15,11 +15,9 @@ from mlplab.config.dotted_keys import is_one_of
 from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.sweeps.grid import each_value, with_value
 
-Param = float | int | str
-"""The value of a key as Optuna stores it; a list such as [64,64] is its text."""
+Param = float | int | str  # the value of a key as Optuna stores it; a list such as [64,64] is its text
 
-Params = Mapping[str, Param]
-"""A value for each of some keys."""
+Params = Mapping[str, Param]  # A value for each of some keys
 
 SEARCHABLE = (
     *("model", "loss", "optimizer", "scheduler", "data.batch_size", "trainer.max_epochs"),

@@ -24,11 +24,9 @@ from mlplab.runs.versions import VERSION
 from mlplab.sweeps.folder import STUDY_FILE
 from mlplab.sweeps.search.space import Params, Space
 
-STUDY = "search"
-"""The name of the study in its journal."""
+STUDY = "search"  # the name of the study in its journal
 
-LOCK_SECONDS = 5
-"""Age of a lock at which its process must have been killed: writing takes milliseconds."""
+LOCK_SECONDS = 5  # age of a lock at which its process must have been killed: writing takes milliseconds
 
 ABSENT = "no such key"
 
@@ -36,8 +34,7 @@ STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": 
 """How Optuna counts trials, by status; others have failed. Samplers would not avoid the values of diverged
 trials if those had failed, too."""
 
-RUNG = "rung/"
-"""How the names of values at rungs begin in metrics.json."""
+RUNG = "rung/"  # how the names of values at rungs begin in metrics.json
 
 log = logging.getLogger(__name__)
 
