@@ -32,7 +32,7 @@ from mlplab.runs.train import train_runs
 from mlplab.sweeps import train_stack as training
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import slurm as slurm_engine
-from mlplab.sweeps.engines import slurm_task, worker
+from mlplab.sweeps.engines import worker
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
@@ -397,11 +397,11 @@ def test_an_error_that_all_workers_would_meet_leaves_its_job(
     for name, value in (("EXECUTOR", "slurm"), ("FOLDER", os.fspath(job.paths.folder))):
         monkeypatch.setenv(f"SUBMITIT_{name}", value)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr(slurm_task, "run_job", raises(error))
+    monkeypatch.setattr(slurm_engine, "run_job", raises(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert str(engine.error(job)) == "job 7 ended without a result (see slurm/x/7_0_log.err)"
     with pytest.raises(SystemExit):
-        slurm_task.Task()(Path())  # type: ignore[no-untyped-call]
+        slurm_engine.Task()(Path())  # type: ignore[no-untyped-call]
     left = engine.error(job)
     assert (type(left), str(left)) == (type(error), str(error))
 

@@ -48,8 +48,7 @@ def allowed(pattern: str) -> AfterValidator:
     return AfterValidator(partial(check_allowed, pattern=pattern))
 
 
-def _as_text(value: object) -> object:
-    """Numbers become text: a column or a run may be called 2024."""
+def _as_text(value: object) -> object:  # a column or a run may be called 2024
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -57,8 +56,7 @@ class Mark(Enum):
     """What is true of a key, or of all keys of a section, beside its type; in the metadata of its field."""
 
     PER_MEMBER = auto()  # the members of a stack may differ in it
-    COSMETIC = auto()
-    """It is no part of what is compared between runs: a name, the machine, or what is also written."""
+    COSMETIC = auto()  # it is no part of what is compared between runs: a name, the machine, further files
     MAY_CHANGE = auto()  # it may change when a run is resumed
 
 

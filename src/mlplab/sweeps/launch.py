@@ -60,9 +60,8 @@ def launch(
     for number, members in enumerate(plan.stacks, 1):
         names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in members)
         file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
-        if any(run.folder not in ended for run in members):
-            title = f"stack {number} of {len(plan.stacks)}"
-            stacks.append(PlannedStack(title, members, file))
+        stacks.append(PlannedStack(f"stack {number} of {len(plan.stacks)}", members, file))
+    stacks = [stack for stack in stacks if any(run.folder not in ended for run in stack.runs)]
     if any(run.bracket for run in runs):
         stacks = _share_time(stacks, plan.workers, engine)
     is_here = plan.workers == 1 or engine.cache.frame is not None  # other processes cannot see a frame

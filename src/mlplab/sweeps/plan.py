@@ -28,20 +28,14 @@ from mlplab.training.run import activations
 T = TypeVar("T")
 
 WORTH_A_PROCESS = 60  # seconds of training above which it is worth starting more processes
-
+FLOPS = 40e9  # floating-point operations a second of one core, for estimates
+STEP_SECONDS = 4e-4  # fixed cost of a step, for estimates
+CUSTOM_WIDTHS = (128, 128)  # assumed hidden layers of a network class of the user's
 MAX_MEMBERS = 128  # members of a stack; more gain little
-
+MEMORY = 4 * 2**30  # bytes that a stack may use
 WORKING_SET = 12 * 2**20
 """Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
 member rises or stays the same; with less, members share too little of a step's fixed cost."""
-
-MEMORY = 4 * 2**30  # bytes that a stack may use
-
-FLOPS = 40e9  # floating-point operations a second of one core, for estimates
-
-STEP_SECONDS = 4e-4  # fixed cost of a step, for estimates
-
-CUSTOM_WIDTHS = (128, 128)  # assumed hidden layers of a network class of the user's
 
 
 class Plan:
@@ -61,7 +55,7 @@ class Plan:
             engine.call(_check_buildable, run.config.model_copy(update=changed))
 
         def start(run: PlannedRun) -> object:
-            """What differs between the checks of runs that may share a stack."""
+            """Returns what differs between the checks of runs that may share a stack."""
             init_from = initial_run(run)
             return init_from and (init_from, *activations(run.config))
 

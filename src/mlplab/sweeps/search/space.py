@@ -17,7 +17,7 @@ from mlplab.sweeps.grid import each_value, with_value
 
 Param = float | int | str  # the value of a key as Optuna stores it; a list such as [64,64] is its text
 
-Params = Mapping[str, Param]  # A value for each of some keys
+Params = Mapping[str, Param]  # a value for each of some keys
 
 SEARCHABLE = (
     *("model", "loss", "optimizer", "scheduler", "data.batch_size", "trainer.max_epochs"),
