@@ -12,9 +12,11 @@ from mlplab.cli.compose_sweep import compose_sweep
 from mlplab.cli.overrides import read_overrides
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
+from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import folder_name, grid, lines_of
+from mlplab.sweeps.summary import training_commands
 from mlplab.sweeps.sweep import ComposedSweep
 
 
@@ -122,8 +124,27 @@ def test_the_grid() -> None:
         for seed in (0, 1)
         for lr in (0.1, 0.2)
     }
-    with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
-        grid(parsed("seed=range(0)"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("seed=range(0)", r"seed: has no values \(found range\(0\)\)\n.*seed=range\(4\)"),
+        ("seed=1,1", "seed=1: two runs have the same folder"),
+        ("seed=range(400) data.split.seed=range(400)", "data.split.seed, seed: more than 100,000 runs"),
+        ("sed=1,2", r"sed: unknown key\n  did you mean seed\?"),
+        ("data=synthetic data.features={a:1},{b:2}", "data.features"),
+        ("hydra/launcher=basic", "hydra/launcher: is not supported"),
+        ("hydra/sweeper=basic", "hydra/sweeper: is not supported"),
+        ("hydra.sweep.subdir=a", "hydra.sweep.subdir: is not supported"),
+        ("hydra.launcher.workers=1,2", "hydra.launcher.workers: cannot be swept"),
+        ("hydra.launcher.engine.minutes=4 hydra/launcher/engine=slurm", r"hydra\.launcher\.engine.*minutes"),
+        ("hydra.launcher.worker=2", r"hydra\.launcher\.workers"),
+    ],
+)
+def test_what_no_run_can_be_made_of_is_refused(overrides: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        raise next(run.error for run in runs_of(*overrides.split()) if isinstance(run, RefusedRun))
 
 
 def test_two_texts_do_not_become_one_name() -> None:
@@ -139,3 +160,17 @@ def test_two_texts_do_not_become_one_name() -> None:
 def test_any_folder_can_be_a_sweeps(path: str) -> None:
     sweep = composed(f"hydra.sweep.dir={quoted(path)}", "optimizer=sgd,adam")
     assert [run.folder.parent for run in sweep.compose(grid(sweep.overrides))] == [Path(path)] * 2
+
+
+@pytest.mark.parametrize("typed", ["name=n-${seed}", "hydra.sweep.dir=outputs/n-${seed}"])
+def test_a_folder_that_depends_on_a_run_is_that_of_the_sweep(typed: str) -> None:
+    sweep = composed("seed=1,2", typed, "loss=mse,mae")
+    assert [run.folder.parent for run in sweep.compose(grid(sweep.overrides))] == [Path("outputs/n-0")] * 4
+
+
+def test_no_command_is_shown_for_a_winner_that_needs_a_fold() -> None:
+    """A file of the user's may set one that the folds of the sweep do not have."""
+    sweep, shared = composed("name=s"), ("data/split=kfold", "data.split.folds=3", "seed=1")
+    without, with_fold = parsed(*shared, "data.split.fold=7"), parsed(*shared, "data.split.fold=2")
+    assert training_commands(sweep.compose, without, DataCache()) == []
+    assert len(training_commands(sweep.compose, with_fold, DataCache())) == 2
