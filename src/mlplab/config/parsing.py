@@ -18,6 +18,7 @@ from mlplab.errors import Fault, UserError, listed
 
 HIDDEN = ("hidden_layers", "hidden_layer_sizes", "layers", "width", "depth", "max_depth")
 
+# Names of keys in other programs (in any section), and the keys here.
 SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "learning_rate": "optimizer.lr",
     "device": "trainer.accelerator",
@@ -29,7 +30,6 @@ SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "label": "data.target",
     "test_size": "data.split.test",
 }
-"""Names of keys in other programs (in any section), and the keys here."""
 
 UNKNOWN_KEY = "unknown key"
 
@@ -131,11 +131,11 @@ def _sections(kind: object) -> Iterator[type[BaseModel]]:
             yield from _sections(part)
 
 
+# Keys that may be `auto`, which the table replaces.
 MAY_BE_AUTO = {
     "loss.name",
     *(key for key, info, _ in _walk(TrainConfig) if A in getattr(info.annotation, "__parameters__", ())),
 }
-"""Keys that may be `auto`, which the table replaces."""
 
 _MARKED = {mark: {key for key, info, _ in _walk(TrainConfig) if mark in info.metadata} for mark in Mark}
 

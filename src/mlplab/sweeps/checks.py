@@ -38,8 +38,8 @@ class RefusedRun:
     error: UserError
 
 
+# Composes runs, given their overrides by the names of their folders.
 ComposeRuns = Callable[[Runs], Sequence[ComposedRun | RefusedRun]]
-"""Composes runs, given their overrides by the names of their folders."""
 
 R = TypeVar("R", ComposedRun, PlannedRun)
 

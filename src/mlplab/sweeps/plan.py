@@ -33,9 +33,9 @@ STEP_SECONDS = 4e-4  # fixed cost of a step, for estimates
 CUSTOM_WIDTHS = (128, 128)  # assumed hidden layers of a network class of the user's
 MAX_MEMBERS = 128  # members of a stack; more gain little
 MEMORY = 4 * 2**30  # bytes that a stack may use
+# Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
+# member rises or stays the same; with less, members share too little of a step's fixed cost.
 WORKING_SET = 12 * 2**20
-"""Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
-member rises or stays the same; with less, members share too little of a step's fixed cost."""
 
 
 class Plan:

@@ -34,8 +34,8 @@ from mlplab.typed_commands import command_line, inside, tensorboard_command
 
 BEST = 5  # the largest number of configurations in the table
 
+# Keys that commands for the best configuration do not repeat.
 NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
-"""Keys that commands for the best configuration do not repeat."""
 
 log = logging.getLogger(__name__)
 

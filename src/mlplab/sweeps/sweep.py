@@ -32,8 +32,8 @@ from mlplab.sweeps.summary import (
 )
 from mlplab.training.callbacks.rungs import Bracket
 
+# If nothing else varies, that is a cross-validation of the network that a run alone trains.
 FOLD = "data.split.fold"
-"""If nothing else varies, that is a cross-validation of the network that a run alone trains."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 Job = Any  # what an engine returns for a stack: a future, or submitit's job
 
+# After this time, every machine sees a file that another has written to a shared folder.
 SHARED_FILE_SECONDS = 30.0
-"""After this time, every machine sees a file that another has written to a shared folder."""
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from mlplab.sweeps.engines.worker import call_with_tables, run_job, write_job
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
+# The time between two looks at what another process does; signals are handled in between.
 LOOK_SECONDS = 0.01
-"""The time between two looks at what another process does; signals are handled in between."""
 
 T = TypeVar("T")
 

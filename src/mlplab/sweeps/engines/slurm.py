@@ -38,12 +38,12 @@ from mlplab.sweeps.folder import SLURM
 
 JOBS_FILE = "jobs.json"  # the jobs of an array by the hashes of their stacks
 
+# Jobs that are submitted together. Slurm's limit is 1001 if nobody changed it.
 MAX_ARRAY = 1000
-"""Jobs that are submitted together. Slurm's limit is 1001 if nobody changed it."""
 
+# Answers of a busy Slurm, which is asked again; none if Ctrl-C has ended sbatch. If it has submitted jobs
+# nevertheless, they end: submitit has not written what they do.
 TRANSIENT = re.compile("^$|timed out|unable to contact|temporarily|connection|zero bytes", re.IGNORECASE)
-"""Answers of a busy Slurm, which is asked again; none if Ctrl-C has ended sbatch. If it has submitted jobs
-nevertheless, they end: submitit has not written what they do."""
 
 RETRY_SECONDS = (5.0, 20.0, 60.0, 0.0)  # the pauses after such answers; none after the last
 

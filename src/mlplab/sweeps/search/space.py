@@ -19,12 +19,12 @@ Param = float | int | str  # the value of a key as Optuna stores it; a list such
 
 Params = Mapping[str, Param]  # a value for each of some keys
 
+# Keys, and sections of keys, that a search may vary. With others, the runs could not be compared by their
+# validation metric, or it would only select the luckiest seed or split.
 SEARCHABLE = (
     *("model", "loss", "optimizer", "scheduler", "data.batch_size", "trainer.max_epochs"),
     *("trainer.gradient_clip_val", "callbacks.early_stopping"),
 )
-"""Keys, and sections of keys, that a search may vary. With others, the runs could not be compared by their
-validation metric, or it would only select the luckiest seed or split."""
 
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution

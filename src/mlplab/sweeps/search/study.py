@@ -30,9 +30,9 @@ LOCK_SECONDS = 5  # age of a lock at which its process must have been killed: wr
 
 ABSENT = "no such key"
 
+# How Optuna counts trials, by status; others have failed. Samplers would not avoid the values of diverged
+# trials if those had failed, too.
 STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.PRUNED}
-"""How Optuna counts trials, by status; others have failed. Samplers would not avoid the values of diverged
-trials if those had failed, too."""
 
 RUNG = "rung/"  # how the names of values at rungs begin in metrics.json
 
