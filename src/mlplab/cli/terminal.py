@@ -106,7 +106,6 @@ class _TerminalHandler(logging.Handler):
         self.stream: Stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints a message."""
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         with suppress(OSError):  # if the reader of our output has closed it, the work still continues
             _print(self.stream, level + self.format(record))

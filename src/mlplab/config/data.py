@@ -42,7 +42,6 @@ def is_number_format(text: str) -> bool:
 
 
 def _as_list(value: object) -> object:
-    """A single name becomes a list."""
     return [value] if isinstance(value, str | int | float) else value
 
 

@@ -114,7 +114,6 @@ def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
 def _walk(
     section: type[BaseModel], prefix: str = "", options: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
-    """The full keys of a section, their fields, and the options that have them."""
     for field, info in section.model_fields.items():
         yield (key := f"{prefix}{info.alias or field}"), info, options
         for variant in (variants := [*_sections(info.annotation)]):
@@ -123,7 +122,6 @@ def _walk(
 
 
 def _sections(kind: object) -> Iterator[type[BaseModel]]:
-    """The sections that a value of a type may be."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
     elif get_origin(kind) in (Annotated, Union, UnionType):

@@ -124,7 +124,6 @@ class LoggerConfig(ClassSection):
 
 
 def _strings(value: object) -> Iterator[str]:
-    """All strings in a nested value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):

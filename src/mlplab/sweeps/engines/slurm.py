@@ -128,11 +128,6 @@ class SlurmJobs(Engine):
         self._jobs |= adopted
 
     def _submit_array(self, paths: Mapping[str, Path]) -> dict[str, SlurmJob]:
-        """Submits jobs together.
-
-        Raises:
-            UserError: if Slurm refuses them.
-        """
         folder = self.folder / f"mlplab-{uuid.uuid4().hex[:12]}"
         folder.mkdir(parents=True)
         for pause in RETRY_SECONDS:

@@ -89,11 +89,6 @@ _tables = cache(DataCache)  # the tables that this process has read
 
 
 def _read(path: Path) -> Plain:
-    """The content of a job.
-
-    Raises:
-        UserError: if it is not seen here, or the versions differ.
-    """
     host, deadline = socket.gethostname(), time.monotonic() + SHARED_FILE_SECONDS
     while not path.exists():
         if time.monotonic() > deadline:

@@ -115,11 +115,6 @@ def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
 
 
 def _distribution(override: Override) -> Distribution:
-    """The values of an override.
-
-    Raises:
-        ValueError: if there are none, or their order or scale is wrong.
-    """
     sweep = override.value()
     if not isinstance(sweep, Sweep):
         return CategoricalDistribution([str(sweep)])
