@@ -131,20 +131,18 @@ def test_the_grid() -> None:
     [
         ("seed=range(0)", r"seed: has no values \(found range\(0\)\)\n.*seed=range\(4\)"),
         ("seed=1,1", "seed=1: two runs have the same folder"),
-        ("seed=range(400) data.split.seed=range(400)", "data.split.seed, seed: more than 100,000 runs"),
-        ("sed=1,2", r"sed: unknown key\n  did you mean seed\?"),
-        ("data=synthetic data.features={a:1},{b:2}", "data.features"),
+        ("seed=range(400) threads=range(1,400)", "seed, threads: more than 100,000 runs"),
+        ("hydra.launcher.workers=1,2", "hydra.launcher.workers: cannot be swept"),
+        ("sed=1", r"sed: unknown key\n  did you mean seed\?"),
+        ("data=synthetic data.features={a:1}", "data.features: "),
         ("hydra/launcher=basic", "hydra/launcher: is not supported"),
         ("hydra/sweeper=basic", "hydra/sweeper: is not supported"),
         ("hydra.sweep.subdir=a", "hydra.sweep.subdir: is not supported"),
-        ("hydra.launcher.workers=1,2", "hydra.launcher.workers: cannot be swept"),
-        ("hydra.launcher.engine.minutes=4 hydra/launcher/engine=slurm", r"hydra\.launcher\.engine.*minutes"),
-        ("hydra.launcher.worker=2", r"hydra\.launcher\.workers"),
     ],
 )
-def test_what_no_run_can_be_made_of_is_refused(overrides: str, message: str) -> None:
+def test_what_no_run_can_be_made_of_is_refused(compose: Compose, overrides: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        raise next(run.error for run in runs_of(*overrides.split()) if isinstance(run, RefusedRun))
+        parse(plain(compose(next(iter(grid(parsed(*overrides.split())).values())))))
 
 
 def test_two_texts_do_not_become_one_name() -> None:
@@ -156,7 +154,7 @@ def test_two_texts_do_not_become_one_name() -> None:
     assert all(len(name.encode()) < 140 and "/" not in name for name in names)
 
 
-@pytest.mark.parametrize("path", ["it's", "a\\", "a\\'b", "with space", "a,b", "100%"])
+@pytest.mark.parametrize("path", ["it's with, 100%", "a\\'b\\"])
 def test_any_folder_can_be_a_sweeps(path: str) -> None:
     sweep = composed(f"hydra.sweep.dir={quoted(path)}", "optimizer=sgd,adam")
     assert [run.folder.parent for run in sweep.compose(grid(sweep.overrides))] == [Path(path)] * 2

@@ -215,10 +215,11 @@ def test_a_stack_in_use_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(training, "MAX_WAIT_SECONDS", 0)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     stacks = [planned(tmp_path, name) for name in ("used", "free")]
     ends_as(stacks[0], "running")(Path())
     with FolderLock(stacks[0].runs[0].folder):
-        drive(stacks, Here(), 1)
+        drive(stacks, Here(run_job, run_job), 1)
     assert [read_metrics(stack.runs[0].folder)["status"] for stack in stacks] == ["running", "done"]
     assert "stack used: " in caplog.text
     assert "used: is in use by another process" in caplog.text

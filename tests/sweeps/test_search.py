@@ -243,10 +243,11 @@ def test_a_search_and_a_grid_do_not_share_a_folder(tmp_path: Path) -> None:
         check_sweep_folder(tmp_path / "grid", searches=False)
 
 
+@pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small")
 def test_a_lock_that_a_killed_process_has_left_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 3)  # Optuna wants no less
+    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 1)
     study = search_in(tmp_path, settings(trials=2))
     study.path.with_name(f"{study.path.name}.lock").touch()
     assert len(search_in(tmp_path, settings(trials=3)).trials) == 3

@@ -380,8 +380,6 @@ def test_a_search_is_sorted_as_asked(on_terminal: Terminal, search: Path) -> Non
 
 
 def test_numbers_that_nobody_types_are_rounded() -> None:
-    values = (
-        "0.0123456789 1.23456789e-07 12345.6789 1e-05 1.2345678e+20 [0.9123456789,0.999] v1.23456789.csv"
-    )
+    values = "0.0123456789 1.23456789e-07 12345.6789 1e-05 1.2345678e+20 [0.9123456789,0.999] v1.23456789.csv"
     brief = "0.01235 1.235e-07 12346 1e-05 1.235e+20 [0.9123,0.999] v1.23456789.csv"
     assert [*map(in_brief, values.split())] == brief.split()
