@@ -426,12 +426,7 @@ def test_an_error_that_all_workers_would_meet_leaves_its_job(
     ],
 )
 def test_when_a_job_has_ended(
-    sweep: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    state: str,
-    has_result: bool,
-    seconds: float,
-    has_ended: bool,
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, state: str, has_result: bool, seconds: int, ended: bool
 ) -> None:
     monkeypatch.setattr(slurm_engine, "SHARED_FILE_SECONDS", seconds)
     monkeypatch.setattr("submitit.SlurmJob.watcher.get_state", lambda *_, **__: state)
