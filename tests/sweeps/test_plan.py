@@ -46,27 +46,20 @@ def sizes(made: Plan) -> list[int]:
 
 
 ALIKE = [
-    *(["seed=1"], ["optimizer.lr=0.1"], ["optimizer.weight_decay=0.1"], ["optimizer.betas=[0.8,0.9]"]),
-    *(
-        ["optimizer.eps=1e-7"],
-        ["model.dropout=0.1"],
-        ["model.activation=gelu"],
-        ["scheduler=step"],
-        ["scheduler.warmup=0.1"],
-    ),
-    *(["data.split.seed=3"], ["data/split=kfold", "data.split.fold=2"]),
-    ["callbacks.early_stopping.patience=4"],
+    *("seed=1", "optimizer.lr=0.1", "optimizer.weight_decay=0.1", "optimizer.betas=[0.8,0.9]"),
+    *("optimizer.eps=1e-7", "model.dropout=0.1", "model.activation=gelu", "scheduler=step"),
+    *("scheduler.warmup=0.1", "data.split.seed=3", "data/split=kfold data.split.fold=2"),
+    "callbacks.early_stopping.patience=4",
 ]
 UNLIKE = [
-    *(["model.hidden=[9]"], ["model.norm=layer"], ["data.batch_size=32"], ["trainer.max_epochs=7"]),
-    *(["loss=mae"], ["optimizer=sgd"], ["data.seed=1"], ["data.noise=1"], ["monitor=val/loss"]),
-    *(["trainer.precision=64"], ["model/preprocessing=none"], ["model.heads=2"]),
-    ["data.split.test=0.4"],  # fewer steps an epoch
+    *("model.hidden=[9]", "model.norm=layer", "data.batch_size=32", "trainer.max_epochs=7", "loss=mae"),
+    *("optimizer=sgd", "data.seed=1", "data.noise=1", "monitor=val/loss", "trainer.precision=64"),
+    *("model/preprocessing=none", "model.heads=2", "data.split.test=0.4"),  # the last: fewer steps an epoch
 ]
 
 
 def test_what_shares_a_stack() -> None:
-    made, alike = plan([], *ALIKE, *UNLIKE), len(ALIKE) + 1
+    made, alike = plan([], *map(str.split, [*ALIKE, *UNLIKE])), len(ALIKE) + 1
     assert stacks(made) == [list(range(alike)), *([alike + number] for number in range(len(UNLIKE)))]
     assert made.summary() == f"{alike + len(UNLIKE)} runs: 1 stack of {alike}, {len(UNLIKE)} alone"
 
