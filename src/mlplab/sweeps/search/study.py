@@ -9,11 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
-from optuna.storages import InMemoryStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mlplab.config import Sweep
@@ -52,9 +49,9 @@ class SearchStudy:
     def __init__(self, root: Path, space: Space, monitor: str, settings: Sweep, seed: int) -> None:
         self.root, self.path, self.space, self.monitor = root, root / STUDY_FILE, space, monitor
         self.sign, self.settings, self.seed = sign_of(monitor), settings, seed
-        direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
+        direction = "maximize" if self.sign < 0 else "minimize"
         _remove_torn_line(self.path)
-        self._memory = InMemoryStorage()
+        self._memory = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
         lock = JournalFileOpenLock(str(self.path), LOCK_SECONDS)
         try:
@@ -153,7 +150,7 @@ def build_sampler(name: str, seed: int, number: int, fixed: Params) -> BaseSampl
     """
     trial_seed = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "random":
             sampler: BaseSampler = RandomSampler(seed=trial_seed)
         else:  # running trials count as bad ones (constant liar), so that a batch spreads out
