@@ -7,11 +7,12 @@ from itertools import chain
 from typing import Any, get_args
 
 import pytest
-import yaml
 from omegaconf import OmegaConf
 from pydantic import BaseModel
 from support import ROOT, config, resolved, values
 
+from mlplab.cli.compose import put
+from mlplab.cli.overrides import is_for_hydra, read_overrides
 from mlplab.config import ResolvedConfig, parse, parse_resolved, unknown_key
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.errors import UserError
@@ -135,19 +136,12 @@ optimizer.name=adagrad | optimizer.name: invalid value (found 'adagrad', expecte
 
 @pytest.mark.parametrize("row", WRONG_VALUES.strip().splitlines())
 def test_wrong_values_are_reported(row: str) -> None:
-    overrides, said = row.split(" | ")
-    options, changed = [], {}
-    for word in overrides.split():
-        key, _, value = word.partition("=")
-        if "." in key or key in ("seed", "task", "baselines", "monitor", "name"):
-            changed[key.lstrip("+")] = yaml.safe_load(value)
-        else:
-            options.append(word)
-    composed = OmegaConf.create(values(*options))
-    for key, value in changed.items():
-        OmegaConf.update(composed, key, value, force_add=True)
+    words, said = row.split(" | ")
+    overrides = read_overrides(words.split())
+    cfg = OmegaConf.create(values(*(str(each.input_line) for each in overrides if is_for_hydra(each))))
+    put(cfg, [each for each in overrides if not is_for_hydra(each)])
     with pytest.raises(UserError) as error:
-        parse(OmegaConf.to_container(composed))
+        parse(OmegaConf.to_container(cfg))
     assert said in str(error.value)
 
 

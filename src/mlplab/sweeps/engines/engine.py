@@ -90,11 +90,13 @@ class Engine(ABC):
     cache: DataCache
     accelerator: str
 
-    # Not of each engine, so without types: else they were arguments.
-    slots = 1
+    slots = 1  # without types, these are no arguments
     room = 0
     place = ""
     is_remote = True
+
+    def __post_init__(self) -> None:  # noqa: B027 - an engine may need nothing
+        """Prepares the engine."""
 
     @abstractmethod
     def submit(self, stacks: Sequence[PlannedStack]) -> Sequence[Hashable]:

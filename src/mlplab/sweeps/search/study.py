@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mlplab.config import Sweep
@@ -49,7 +50,7 @@ class SearchStudy:
     def __init__(self, root: Path, space: Space, monitor: str, settings: Sweep, seed: int) -> None:
         self.root, self.path, self.space, self.monitor = root, root / STUDY_FILE, space, monitor
         self.sign, self.settings, self.seed = sign_of(monitor), settings, seed
-        direction = "maximize" if self.sign < 0 else "minimize"
+        direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
         _remove_torn_line(self.path)
         self._memory = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
