@@ -16,7 +16,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import folder_name, grid, lines_of
-from mlplab.sweeps.summary import training_commands
+from mlplab.sweeps.summary import training_commands, with_introduction
 from mlplab.sweeps.sweep import ComposedSweep
 
 
@@ -172,3 +172,6 @@ def test_no_command_is_shown_for_a_winner_that_needs_a_fold() -> None:
     without, with_fold = parsed(*shared, "data.split.fold=7"), parsed(*shared, "data.split.fold=2")
     assert training_commands(sweep.compose, without, DataCache()) == []
     assert len(training_commands(sweep.compose, with_fold, DataCache())) == 2
+    [command] = training_commands(sweep.compose, parsed("seed=1", "ensemble=3"), DataCache())
+    assert command.endswith("seed=1 ensemble=3")
+    assert with_introduction([command]) == []

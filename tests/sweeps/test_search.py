@@ -220,7 +220,8 @@ def test_a_torn_last_line_of_the_journal_is_removed_but_no_other(tmp_path: Path)
     with study.path.open("a") as file:
         file.write('{"op_code": 4, "wor')
     assert values_of(search_in(tmp_path, settings(trials=8))) == values_of(study)
-    assert len(search_in(tmp_path, settings(trials=16)).trials) == 16
+    for trials in (16, 12):
+        assert len(search_in(tmp_path, settings(trials=trials)).trials) == 16
     lines = study.path.read_text().splitlines(keepends=True)
     study.path.write_text("".join([*lines[:3], "{", *lines[4:]]))
     with pytest.raises(UserError, match=r"study\.journal: is damaged: .*\n.*name=…"):

@@ -238,7 +238,7 @@ def test_mistakes_are_reported(sweep: Path) -> None:
         results_by_table(read_runs([sweep]), ["seed"], "rmse")
     (sweep / "s/lr=0.1,seed=0/metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics.json: is damaged"):
-        read_runs([sweep])
+        read_runs([sweep / "s/lr=0.1,seed=0"])
 
 
 @pytest.fixture
