@@ -22,7 +22,7 @@ DATA = ("data=synthetic", "data.rows=101", "data.batch_size=16", "model.hidden=[
 def engine(root: Path, members: int | None = None, workers: int | None = None, cores: int = 2) -> Processes:
     section = {"max_members": members, "workers": workers, "engine": {"name": "local"}}
     made = Processes(Launcher.model_validate(section), root, DataCache(), "cpu")
-    made.slots = cores
+    made.slots, made._is_parallel = cores, False  # no process is asked
     return made
 
 
