@@ -11,7 +11,7 @@ from hydra.errors import OverrideParseException
 
 from mlplab.cli.config_folders import GROUPS
 from mlplab.cli.hydra_errors import explained
-from mlplab.config.dotted_keys import quoted
+from mlplab.config import quoted
 from mlplab.errors import Fault, UserError, refusal
 
 # Resumes a run. It is not a key of the configuration.

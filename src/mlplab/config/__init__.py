@@ -19,6 +19,7 @@ from mlplab.config.data import (
     TimeSplit,
     UserTable,
 )
+from mlplab.config.dotted_keys import differing, flat, is_one_of, quoted
 from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, QuantileLoss, SimpleLoss
 from mlplab.config.model import (
     Activation,

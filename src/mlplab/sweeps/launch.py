@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mlplab.commands.train import score_tests
-from mlplab.config.dotted_keys import flat
+from mlplab.config import flat
 from mlplab.data.cache import DataCache
 from mlplab.errors import reason_of
 from mlplab.files import remove_partial_files

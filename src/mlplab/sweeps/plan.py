@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mlplab import config
-from mlplab.config import Mark, is_marked
-from mlplab.config.dotted_keys import flat
+from mlplab.config import Mark, flat, is_marked
 from mlplab.console import first_few, plural
 from mlplab.data.batches.size import batch_rows
 from mlplab.data.cache import DataCache, RunData

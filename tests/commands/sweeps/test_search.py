@@ -113,7 +113,7 @@ def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_pat
     common = [word for word in SEARCH if not word.startswith("trainer.max_epochs")]
     patient = ("callbacks.early_stopping.patience=1000000", "trainer.max_epochs=10000000")
     stacks = ("hydra.launcher.max_members=2", "hydra.launcher.workers=1")
-    ended = command(*common, *patient, *stacks, "sweep.minutes=0.02")
+    ended = command(*common, *patient, *stacks, "sweep.minutes=0.001")
     assert ended.status == 0, ended.err
     root = tmp_path / "outputs/s"
     assert states_of(root) == [TrialState.COMPLETE] * 4

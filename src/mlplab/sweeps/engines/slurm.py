@@ -156,9 +156,7 @@ class SlurmJobs(Engine):
             mem=f"{section.memory_gib * 1024:.0f}M" if section.memory_gib else None,
             gpus_per_node=section.gpus or None,
             setup=section.setup or None,
-            partition=section.partition,
-            account=section.account,
-            qos=section.qos,
+            **{name: getattr(section, name) for name in ("partition", "account", "qos")},
             array_parallelism=self.launcher.workers or MAX_ARRAY,
             additional_parameters=dict(section.sbatch),
         )

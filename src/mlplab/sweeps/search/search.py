@@ -8,8 +8,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial
 
 from mlplab.commands.train import score_tests
-from mlplab.config import Mark, TrainConfig, is_marked
-from mlplab.config.dotted_keys import flat, is_one_of
+from mlplab.config import Mark, TrainConfig, flat, is_marked, is_one_of
 from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, plural, print_line, quiet
 from mlplab.errors import RunFailed, UserError

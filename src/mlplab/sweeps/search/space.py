@@ -11,7 +11,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from mlplab import config
-from mlplab.config.dotted_keys import is_one_of
 from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.sweeps.grid import each_value, with_value
 
@@ -43,7 +42,7 @@ class Dimension:
 
     def __init__(self, override: Override) -> None:
         key, text = override.get_key_element().lstrip("+"), override.get_value_string()
-        if not is_one_of(key, SEARCHABLE):
+        if not config.is_one_of(key, SEARCHABLE):
             expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
             raise UserError(Fault("cannot be searched", key, text, expected, remedy))
         try:
