@@ -1,12 +1,18 @@
+"""Every key: its type and range, what it may be in a run, and messages about wrong ones."""
+
 import json
 import pickle
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, get_args
 
 import pytest
+from omegaconf import OmegaConf
 from pydantic import BaseModel
-from support import ROOT, config, resolved
+from support import ROOT, config, resolved, values
 
+from mlplab.cli.compose import put
+from mlplab.cli.overrides import is_for_hydra, read_overrides
 from mlplab.config import ResolvedConfig, parse, parse_resolved, unknown_key
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.errors import UserError
@@ -30,11 +36,19 @@ def test_every_option_of_every_group_composes_and_survives_a_round_trip(
         "data/split/time": ["data.split.time=x"],
         "model/custom": ["model._target_=mine.Net"],
     }
-    for group in groups:
-        for path in (ROOT / "conf" / group).glob("*.yaml"):
-            choice = f"[{path.stem}]" if group == "logger" else path.stem
-            parsed = config(f"{group}={choice}", *needed.get(f"{group}/{path.stem}", []))
-            assert parse(json.loads(json.dumps(parsed.plain()))) == parsed, path
+    options = {
+        group: sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml")) for group in groups
+    }
+    alone = [{group: option} for group in ("experiment", "model") for option in options.pop(group)]
+    together = [  # of each group, another option, until all had their turn
+        {group: names[number % len(names)] for group, names in options.items()}
+        for number in range(max(map(len, options.values())))
+    ]
+    for choice in (*alone, *together):
+        words = [f"{group}={f'[{name}]' if group == 'logger' else name}" for group, name in choice.items()]
+        further = chain(*(needed.get(f"{group}/{name}", []) for group, name in choice.items()))
+        parsed = config(*words, *further)
+        assert parse(json.loads(json.dumps(parsed.plain()))) == parsed, words
 
 
 def sections(kind: Any) -> Iterator[type[BaseModel]]:
@@ -78,60 +92,56 @@ def test_what_lightning_calls_gpu_is_cuda() -> None:
     assert config("trainer.accelerator=gpu").trainer == config("trainer.accelerator=cuda").trainer
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("optimizer.lr=0", "optimizer.lr: invalid value (found 0, expected greater than 0, or auto)"),
-        ("optimizer.lr=nan", "optimizer.lr: invalid value (found nan, expected a finite number, or auto)"),
-        ("optimizer.weight_decay=-1", "found -1, expected greater than or equal to 0, or auto)"),
-        ("optimizer.betas=[0.9]", "optimizer.betas: List should have at least 2 items"),
-        ("optimizer.betas=[0.9,1]", "optimizer.betas[1]: invalid value (found 1, expected less than 1)"),
-        ("model.hidden=64", "model.hidden: invalid value (found 64, expected a valid list, or auto)"),
-        ("model.hidden=[64,0]", "model.hidden[1]: invalid value (found 0, expected greater"),
-        ("model.residual=true model.hidden=[3,4]", "model: residual=true needs two adjacent"),
-        (
-            "model.heads=8 model.hidden=[]",
-            "model: heads=8 share the weights of hidden layers, but hidden is []",
-        ),
-        (
-            "model.heads=2 model.initial_weights=data",
-            "model: initial_weights=data suits weights to one network",
-        ),
-        ("model.heads=0", "model.heads: invalid value (found 0, expected greater than or equal to 1)"),
-        (
-            "model.piecewise_linear_bins=1001",
-            "model.piecewise_linear_bins: invalid value (found 1001, expected",
-        ),
-        ("model.residual=1", "model.residual: invalid value (found 1, expected a valid boolean)"),
-        ("optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true", "optimizer: nesterov=true needs"),
-        ("data.split.val=0.5 data.split.test=0.5", "data.split: val + test = 1 leaves no rows for training"),
-        ("data/split=kfold data.split.fold=5", "data.split: fold=5 does not exist: the last of 5 is 4"),
-        ("data/split=kfold data.split.group=x data.split.time=y", "takes one of group and time"),
-        ("data.split.stratify=c", "data.split.stratify: invalid value (found 'c', expected 'auto')"),
-        ("optimizer.lr=abc", "optimizer.lr: invalid value (found 'abc', expected a valid number, or auto)"),
-        ("model.dropout=1", "model.dropout: invalid value (found 1, expected less than or equal to 0.99"),
-        ("data.batch_size=0", "data.batch_size: invalid value (found 0"),
-        ("trainer.max_epochs=0", "trainer.max_epochs: invalid value (found 0"),
-        ("seed=-1", "seed: invalid value (found -1, expected greater than or equal to 0)"),
-        ("loss=cross_entropy loss.label_smoothing=1", "loss.label_smoothing: invalid value (found 1"),
-        ("data.class_weights=balance", "data.class_weights: invalid value (found 'balance'"),
-        ("data.class_weights={yes:-1}", "data.class_weights.yes: invalid value (found -1"),
-        ("task=clasification", "task: invalid value (found 'clasification'"),
-        ("baselines=[ridge]", "baselines[0]: invalid value (found 'ridge'"),
-        ("optimizer.lr_factors={biases:-1}", "optimizer.lr_factors.biases: invalid value (found -1"),
-        ("optimizer.lr_factors={bias:1}", "optimizer.lr_factors.bias: unknown key"),
-        ("loss=quantile loss.levels=[0.5,0.5]", "loss.levels: the level 0.5 is given twice"),
-        ("scheduler=coslog scheduler.cycles=17", "scheduler.cycles: invalid value (found 17"),
-        ("optimizer=sgd +optimizer.lr_by_fan_in=true", "optimizer.lr_by_fan_in belongs to optimizer=adam"),
-        ("trainer.precision=16", "trainer.precision: invalid value (found 16, expected 32 or 64)"),
-        ("name=a/../../b", "name: a run's name is a folder below outputs/"),
-        ("monitor=val/r3", "monitor: invalid value (found 'val/r3'"),
-        ("optimizer.name=adagrad", "optimizer.name: invalid value (found 'adagrad', expected 'adam'"),
-    ],
-)
-def test_wrong_values_are_reported(override: str, said: str) -> None:
+WRONG_VALUES = """
+optimizer.lr=0 | optimizer.lr: invalid value (found 0, expected greater than 0, or auto)
+optimizer.lr=nan | optimizer.lr: invalid value (found nan, expected a finite number, or auto)
+optimizer.weight_decay=-1 | found -1, expected greater than or equal to 0, or auto)
+optimizer.betas=[0.9] | optimizer.betas: List should have at least 2 items
+optimizer.betas=[0.9,1] | optimizer.betas[1]: invalid value (found 1, expected less than 1)
+model.hidden=64 | model.hidden: invalid value (found 64, expected a valid list, or auto)
+model.hidden=[64,0] | model.hidden[1]: invalid value (found 0, expected greater
+model.residual=true model.hidden=[3,4] | model: residual=true needs two adjacent
+model.heads=8 model.hidden=[] | model: heads=8 share the weights of hidden layers, but hidden is []
+model.heads=2 model.initial_weights=data | model: initial_weights=data suits weights to one network
+model.heads=0 | model.heads: invalid value (found 0, expected greater than or equal to 1)
+model.piecewise_linear_bins=1001 | model.piecewise_linear_bins: invalid value (found 1001, expected
+model.residual=1 | model.residual: invalid value (found 1, expected a valid boolean)
+optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true | optimizer: nesterov=true needs
+data.split.val=0.5 data.split.test=0.5 | data.split: val + test = 1 leaves no rows for training
+data/split=kfold data.split.fold=5 | data.split: fold=5 does not exist: the last of 5 is 4
+data/split=kfold data.split.group=x data.split.time=y | takes one of group and time
+data.split.stratify=c | data.split.stratify: invalid value (found 'c', expected 'auto')
+optimizer.lr=abc | optimizer.lr: invalid value (found 'abc', expected a valid number, or auto)
+model.dropout=1 | model.dropout: invalid value (found 1, expected less than or equal to 0.99
+data.batch_size=0 | data.batch_size: invalid value (found 0
+trainer.max_epochs=0 | trainer.max_epochs: invalid value (found 0
+seed=-1 | seed: invalid value (found -1, expected greater than or equal to 0)
+loss=cross_entropy loss.label_smoothing=1 | loss.label_smoothing: invalid value (found 1
+data.class_weights=balance | data.class_weights: invalid value (found 'balance'
+data.class_weights={yes:-1} | data.class_weights.yes: invalid value (found -1
+task=clasification | task: invalid value (found 'clasification'
+baselines=[ridge] | baselines[0]: invalid value (found 'ridge'
+optimizer.lr_factors={biases:-1} | optimizer.lr_factors.biases: invalid value (found -1
+optimizer.lr_factors={bias:1} | optimizer.lr_factors.bias: unknown key
+loss=quantile loss.levels=[0.5,0.5] | loss.levels: the level 0.5 is given twice
+scheduler=coslog scheduler.cycles=17 | scheduler.cycles: invalid value (found 17
+optimizer=sgd +optimizer.lr_by_fan_in=true | optimizer.lr_by_fan_in belongs to optimizer=adam
+trainer.precision=16 | trainer.precision: invalid value (found 16, expected 32 or 64)
+name=a/../../b | name: a run's name is a folder below outputs/
+monitor=val/r3 | monitor: invalid value (found 'val/r3'
+optimizer.name=adagrad | optimizer.name: invalid value (found 'adagrad', expected 'adam'
+"""
+"""Overrides, and a part of the message."""
+
+
+@pytest.mark.parametrize("row", WRONG_VALUES.strip().splitlines())
+def test_wrong_values_are_reported(row: str) -> None:
+    words, said = row.split(" | ")
+    overrides = read_overrides(words.split())
+    cfg = OmegaConf.create(values(*(str(each.input_line) for each in overrides if is_for_hydra(each))))
+    put(cfg, [each for each in overrides if not is_for_hydra(each)])
     with pytest.raises(UserError) as error:
-        config(*override.split())
+        parse(OmegaConf.to_container(cfg))
     assert said in str(error.value)
 
 
@@ -149,24 +159,25 @@ def test_unknown_keys_are_reported_with_the_nearest() -> None:
     assert "threads: is missing" in message
 
 
-@pytest.mark.parametrize(
-    ("key", "remedy"),
-    [
-        *(("trainer.minutes", "did you mean sweep.minutes?"), ("trainer.lr", "did you mean optimizer.lr?")),
-        *((f"trainer.max_{what}", "did you mean sweep.minutes?") for what in ("minutes", "time")),
-        *(
-            ("optimizer.decay", "mean optimizer.weight_decay?"),
-            ("trainer.max_steps", "mean trainer.max_epochs"),
-        ),
-        *((key, "did you mean model.hidden?") for key in ("max_depth", "model.depth")),
-        *(("batch", "mean data.batch_size?"), ("class_weight", "mean data.class_weights?")),
-        *(("data.catgories", "the keys here are: "), ("loss.smoothing", "mean loss.label_smoothing?")),
-        *(("optimzer.lr", "mean optimizer.lr?"), ("test_size", "did you mean data.split.test?")),
-        *((f"data.{key}", "add data=csv data.path=FILE") for key in ("target", "columns", "quote")),
-    ],
-)
-def test_an_unknown_key_may_stand_for_one_with_its_words(key: str, remedy: str) -> None:
-    assert remedy in unknown_key(key).remedy
+SUGGESTIONS = {
+    "trainer.minutes trainer.max_minutes trainer.max_time": "did you mean sweep.minutes?",
+    "max_depth model.depth": "did you mean model.hidden?",
+    "data.target data.columns data.quote": "add data=csv data.path=FILE",
+    "trainer.lr optimzer.lr": "did you mean optimizer.lr?",
+    "optimizer.decay": "did you mean optimizer.weight_decay?",
+    "trainer.max_steps": "did you mean trainer.max_epochs?",
+    "batch": "did you mean data.batch_size?",
+    "class_weight": "did you mean data.class_weights?",
+    "loss.smoothing": "did you mean loss.label_smoothing?",
+    "test_size": "did you mean data.split.test?",
+    "data.catgories": "the keys here are: ",
+}
+
+
+@pytest.mark.parametrize("keys", SUGGESTIONS)
+def test_an_unknown_key_may_stand_for_one_with_its_words(keys: str) -> None:
+    for key in keys.split():
+        assert SUGGESTIONS[keys] in unknown_key(key).remedy
     assert unknown_key("data.path").remedy.endswith("add data=csv")
     assert "belongs" not in unknown_key("optimizer.lr_factors.biases").remedy
 

@@ -12,9 +12,11 @@ from mlplab.cli.compose_sweep import compose_sweep
 from mlplab.cli.overrides import read_overrides
 from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
+from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import folder_name, grid, lines_of
+from mlplab.sweeps.summary import training_commands, with_introduction
 from mlplab.sweeps.sweep import ComposedSweep
 
 
@@ -44,12 +46,9 @@ def runs_of(*overrides: str) -> Sequence[ComposedRun | RefusedRun]:
     "overrides",
     [
         ["data=csv", "data.path=a.csv", "data.target=y", "data/split=time", "data.split.time=t", "seed=3,4"],
-        ["optimizer=adam,sgd", "optimizer.lr=0.1,0.2"],
-        ["model.hidden=[8],[4,4]", "model.dropout=0.1,0.2", "data.batch_size=null,16"],
-        ["+callbacks.timer._target_=lightning.pytorch.callbacks.Timer", "seed=1,2"],
-        ["monitor=val/mae,val/rmse", "optimizer.weight_decay=${optimizer.lr}", "optimizer.lr=0.1,0.2"],
-        ["model=linear,mlp", "experiment=article", "data.noise=0.1,1"],
-        ["~logger.tensorboard", "loss=glob(m*)"],
+        ["optimizer=adam,sgd", "optimizer.weight_decay=${optimizer.lr}", "optimizer.lr=0.1,0.2"],
+        ["model.hidden=[8],[4,4]", "data.batch_size=null,16", "~logger.tensorboard", "loss=glob(m*)"],
+        ["model=linear,mlp", "experiment=article", "+callbacks.t._target_=lightning.pytorch.callbacks.Timer"],
     ],
     ids=" ".join,
 )
@@ -122,8 +121,25 @@ def test_the_grid() -> None:
         for seed in (0, 1)
         for lr in (0.1, 0.2)
     }
-    with pytest.raises(UserError, match=r"seed: has no values \(found range\(0\)\)"):
-        grid(parsed("seed=range(0)"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("seed=range(0)", r"seed: has no values \(found range\(0\)\)\n.*seed=range\(4\)"),
+        ("seed=1,1", "seed=1: two runs have the same folder"),
+        ("seed=range(400) threads=range(1,400)", "seed, threads: more than 100,000 runs"),
+        ("hydra.launcher.workers=1,2", "hydra.launcher.workers: cannot be swept"),
+        ("sed=1", r"sed: unknown key\n  did you mean seed\?"),
+        ("data=synthetic data.features={a:1}", "data.features: "),
+        ("hydra/launcher=basic", "hydra/launcher: is not supported"),
+        ("hydra/sweeper=basic", "hydra/sweeper: is not supported"),
+        ("hydra.sweep.subdir=a", "hydra.sweep.subdir: is not supported"),
+    ],
+)
+def test_what_no_run_can_be_made_of_is_refused(compose: Compose, overrides: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse(plain(compose(next(iter(grid(parsed(*overrides.split())).values())))))
 
 
 def test_two_texts_do_not_become_one_name() -> None:
@@ -135,7 +151,24 @@ def test_two_texts_do_not_become_one_name() -> None:
     assert all(len(name.encode()) < 140 and "/" not in name for name in names)
 
 
-@pytest.mark.parametrize("path", ["it's", "a\\", "a\\'b", "with space", "a,b", "100%"])
+@pytest.mark.parametrize("path", ["it's with, 100%", "a\\'b\\"])
 def test_any_folder_can_be_a_sweeps(path: str) -> None:
     sweep = composed(f"hydra.sweep.dir={quoted(path)}", "optimizer=sgd,adam")
     assert [run.folder.parent for run in sweep.compose(grid(sweep.overrides))] == [Path(path)] * 2
+
+
+@pytest.mark.parametrize("typed", ["name=n-${seed}", "hydra.sweep.dir=outputs/n-${seed}"])
+def test_a_folder_that_depends_on_a_run_is_that_of_the_sweep(typed: str) -> None:
+    sweep = composed("seed=1,2", typed, "loss=mse,mae")
+    assert [run.folder.parent for run in sweep.compose(grid(sweep.overrides))] == [Path("outputs/n-0")] * 4
+
+
+def test_no_command_is_shown_for_a_winner_that_needs_a_fold() -> None:
+    """A file of the user's may set one that the folds of the sweep do not have."""
+    sweep, shared = composed("name=s"), ("data/split=kfold", "data.split.folds=3", "seed=1")
+    without, with_fold = parsed(*shared, "data.split.fold=7"), parsed(*shared, "data.split.fold=2")
+    assert training_commands(sweep.compose, without, DataCache()) == []
+    assert len(training_commands(sweep.compose, with_fold, DataCache())) == 2
+    [command] = training_commands(sweep.compose, parsed("seed=1", "ensemble=3"), DataCache())
+    assert command.endswith("seed=1 ensemble=3")
+    assert with_introduction([command]) == []

@@ -1,6 +1,6 @@
 """How stacks are handed to workers, whatever the engine: workers here train at once, or as a test says."""
 
-import io
+import json
 import os
 import pickle
 import signal
@@ -32,25 +32,81 @@ from mlplab.runs.train import train_runs
 from mlplab.sweeps import train_stack as training
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import slurm as slurm_engine
-from mlplab.sweeps.engines import slurm_task, worker
+from mlplab.sweeps.engines import worker
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine, WorkerLost, open_engine
+from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.slurm import SlurmJobs
-from mlplab.sweeps.engines.worker import run_job, write_job
+from mlplab.sweeps.engines.worker import AS_STACK, run_job, write_job
 from mlplab.sweeps.launch import launch
-from mlplab.sweeps.train_stack import PlannedStack, train_stack
+from mlplab.sweeps.train_stack import train_stack
 from mlplab.training.callbacks.rungs import Bracket, Rung
 
 Train = Callable[..., object]
+"""What a worker does with the file of a stack."""
 
 VERSIONS = worker.versions()
 
 DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
 
+QUIET = Console(quiet=True)
+
+
+def launcher(engine: dict[str, object] | None = None, **section: object) -> config.Launcher:
+    values = {"max_members": None, "workers": None, "engine": engine or {"name": "local"}} | section
+    return validated(values, Launcher, "hydra", "launcher")
+
+
+def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
+    """A stack of one run."""
+    (root / "stacks").mkdir(parents=True, exist_ok=True)
+    section = resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides)
+    return PlannedStack(f"stack {name}", [PlannedRun(section, root / name)], root / f"stacks/{name}.ckpt")
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> PlannedStack:
+    return planned(tmp_path, "run")
+
+
+def status_of(stack: PlannedStack) -> str:
+    return str(read_metrics(stack.runs[0].folder)["status"])
+
+
+def raises(error: Exception) -> Train:
+    def train(*_: Any, **__: Any) -> None:
+        raise error
+
+    return train
+
+
+def ends_as(status: str) -> Train:
+    """A worker that trains nothing, after which the run of its stack has a status."""
+
+    def train(path: Path) -> None:
+        [run] = AS_STACK.validate_python(json.loads(path.read_text())["stack"]).runs
+        folder = RunFolder(run.folder)
+        if not folder.path.exists():
+            folder.create(run.config.plain())
+        folder.write_metrics({"status": status, "reason": "a reason"})  # type: ignore[arg-type]
+        folder.lock.release()
+
+    return train
+
+
+def with_patch(target: object, name: str, value: object) -> Train:
+    """A worker on a machine that differs from this one."""
+
+    def train(path: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(target, name, value)
+            run_job(path)
+
+    return train
+
 
 class Here(Engine):
-    """Trains each stack at once, but the first ones in other ways."""
+    """Gives each stack to a worker at once; after the first ones, each ends well."""
 
     def __init__(self, *ways: Train) -> None:
         self.ways, self.handed_over, self.stopped = list(ways), 0, False
@@ -60,7 +116,7 @@ class Here(Engine):
         (stack,), future = stacks, Future[object]()
         self.handed_over += 1
         try:
-            future.set_result((self.ways.pop(0) if self.ways else run_job)(write_job(stack)))
+            future.set_result((self.ways.pop(0) if self.ways else ends_as("done"))(write_job(stack)))
         except Exception as error:
             future.set_exception(pickle.loads(pickle.dumps(error)))  # as from another process
         return [future]
@@ -72,53 +128,7 @@ class Here(Engine):
         self.stopped = True
         return ""
 
-    def close(self) -> None:
-        pass
-
-
-def launcher(engine: dict[str, object] | None = None, **section: object) -> config.Launcher:
-    values = {"max_members": None, "workers": None, "engine": engine or {"name": "local"}} | section
-    return validated(values, Launcher, "hydra", "launcher")
-
-
-def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
-    """A stack of one run."""
-    (root / "stacks").mkdir(parents=True, exist_ok=True)
-    run = PlannedRun(
-        resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides), root / name
-    )
-    return PlannedStack(f"stack {name}", [run], root / f"stacks/{name}.ckpt")
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> PlannedStack:
-    return planned(tmp_path, "run")
-
-
-def raises(error: Exception) -> Train:
-    def train(*_: Any, **__: Any) -> None:
-        raise error
-
-    return train
-
-
-def ends_as(stack: PlannedStack, status: str) -> Train:
-    """A worker after which the run has some status."""
-
-    def train(_: Path) -> None:
-        folder = RunFolder(stack.runs[0].folder)
-        if not folder.path.exists():
-            folder.create(stack.runs[0].config.plain())
-        folder.write_metrics({"status": status, "reason": "a reason"})  # type: ignore[arg-type]
-        folder.lock.release()
-
-    return train
-
-
-def driven(stack: PlannedStack, engine: Engine) -> str:
-    """The status of the run in the end."""
-    drive([stack], engine, 1)
-    return str(read_metrics(stack.runs[0].folder)["status"])
+    def close(self) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -138,53 +148,42 @@ def test_a_stack_is_handed_over_until_it_has_ended(
     stack: PlannedStack, ways: list[str], status: str, handed_over: int
 ) -> None:
     lost = raises(WorkerLost("it was struck by lightning"))
-    engine = Here(*(lost if way == "lost" else ends_as(stack, way) for way in ways))
-    assert driven(stack, engine) == status
-    assert engine.handed_over == handed_over
+    engine = Here(*(lost if way == "lost" else ends_as(way) for way in ways))
+    drive([stack], engine, 1)
+    assert (status_of(stack), engine.handed_over) == (status, handed_over)
     if ways == ["lost"] * 3:
         reason = read_metrics(stack.runs[0].folder)["reason"]
         assert reason == "it was struck by lightning; so did 2 workers before"
 
 
-def with_patch(target: object, name: str, value: object) -> Train:
-    """A worker on a machine that differs from this one."""
-
-    def train(path: Path) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(target, name, value)
-            run_job(path)
-
-    return train
-
-
-OTHER_VERSIONS = with_patch(worker, "versions", lambda: {"torch": "1.0"})
-NO_LOCKS = with_patch(FolderLock, "acquire", raises(UserError(Fault("it has no file locks"))))
-FULL_DISK = with_patch(training, "train_stack", raises(DISK_IS_FULL))
-
-
 @pytest.mark.parametrize(
-    ("way", "error", "message"),
+    ("way", "message"),
     [
-        (OTHER_VERSIONS, UserError, f"worker .*found .*lab None, torch 1.0, .* torch {VERSIONS['torch']}"),
-        (lambda path: run_job(path.with_name("other")), UserError, "is not seen by the worker .*"),
-        (lambda path: None, UserError, "run: a worker's results are not seen here"),
-        (NO_LOCKS, UserError, "it has no file locks"),
-        (FULL_DISK, CannotWrite, "checkpoints: cannot be written: No space left"),
+        (
+            with_patch(worker, "versions", lambda: {"torch": "1.0"}),
+            f"worker .*found .*lab None, torch 1.0, .* torch {VERSIONS['torch']}",
+        ),
+        (lambda path: run_job(path.with_name("other")), "is not seen by the worker .*"),
+        (lambda path: None, "run: a worker's results are not seen here"),
+        (
+            with_patch(FolderLock, "acquire", raises(UserError(Fault("it has no file locks")))),
+            "it has no file locks",
+        ),
+        (
+            with_patch(training, "train_stack", raises(DISK_IS_FULL)),
+            "checkpoints: cannot be written: No space left",
+        ),
     ],
     ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
 )
 def test_what_would_happen_to_all_workers_ends_the_sweep(
-    stack: PlannedStack,
-    monkeypatch: pytest.MonkeyPatch,
-    way: Train,
-    error: type[Exception],
-    message: str,
+    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, way: Train, message: str
 ) -> None:
     for module in (worker, driving):
         monkeypatch.setattr(module, "SHARED_FILE_SECONDS", 0)
     engine = Here(way)
-    with pytest.raises(error, match=message):
-        driven(stack, engine)
+    with pytest.raises(CannotWrite if "written" in message else UserError, match=message):
+        drive([stack], engine, 1)
     assert engine.stopped
     assert not stack.runs[0].folder.exists()
 
@@ -193,25 +192,25 @@ def test_results_that_are_seen_late_are_waited_for(stack: PlannedStack) -> None:
     metrics = stack.runs[0].folder / "metrics.json"
 
     def late(path: Path) -> None:
-        run_job(path)
+        ends_as("done")(path)
         hidden = metrics.rename(metrics.with_name("hidden"))
         metrics.write_text('{"stat')
         Timer(0.3, lambda: hidden.replace(metrics)).start()
 
-    engine = Here(late)
-    assert driven(stack, engine) == "done"
-    assert engine.handed_over == 1
+    drive([stack], engine := Here(late), 1)
+    assert (status_of(stack), engine.handed_over) == ("done", 1)
 
 
 def test_a_stack_in_use_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(training, "MAX_WAIT_SECONDS", 0)
-    stacks = [planned(tmp_path, name) for name in ("used", "free")]
-    ends_as(stacks[0], "running")(Path())
-    with FolderLock(stacks[0].runs[0].folder):
-        drive(stacks, Here(), 1)
-    assert [read_metrics(stack.runs[0].folder)["status"] for stack in stacks] == ["running", "done"]
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    used, free = (planned(tmp_path, name) for name in ("used", "free"))
+    ends_as("running")(write_job(used))
+    with FolderLock(used.runs[0].folder):
+        drive([used, free], Here(run_job, run_job), 1)
+    assert [status_of(used), status_of(free)] == ["running", "done"]
     assert "stack used: " in caplog.text
     assert "used: is in use by another process" in caplog.text
 
@@ -220,7 +219,7 @@ def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
     engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or raises(WorkerLost())(path))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(driving.Interrupted, match="stopped by SIGTERM; everything is saved") as caught:
-        driven(stack, engine)
+        drive([stack], engine, 1)
     assert (caught.value.status, engine.stopped) == (143, True)
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -232,11 +231,10 @@ def test_a_worker_trains_the_stack_that_was_written(
     monkeypatch.setattr(training, "train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
-    runs = [
-        PlannedRun(run.config, run.folder, bracket=each) for run in stack.runs for each in (bracket, None)
-    ]
-    assert run_job(write_job(PlannedStack("a title", runs, stack.file, 1 / 3)))
-    assert trained == [PlannedStack("a title", runs, stack.file, 1 / 3)]
+    runs = [replace(run, bracket=each) for run in stack.runs for each in (bracket, None)]
+    written = PlannedStack("a title", runs, stack.file, 1 / 3)
+    assert run_job(write_job(written))
+    assert trained == [written]
 
 
 def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +244,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
         [run for name in names for run in planned(tmp_path, name, f"trainer.max_epochs={epochs}").runs]
         for epochs in (1, 2)
     )
-    train_runs(short, cache, Console(file=io.StringIO()), title="")
+    train_runs(short, cache, QUIET, title="")
     for name in names[:2]:
         RunFolder(tmp_path / name).write_metrics({"status": "interrupted", "reason": "a signal"})
     RunFolder(tmp_path / "b").last.write_bytes(b"damaged")
@@ -256,12 +254,14 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
         return train_runs(runs, *arguments, **named)
 
     monkeypatch.setattr(training, "train_runs", train)
-    stack = PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt")
-    train_stack(stack, Console(file=io.StringIO()), cache)
+    train_stack(PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt"), QUIET, cache)
     assert trained == [["a", "b", "c"], ["b"], ["a", "c"]]
     outcomes = [read_metrics(tmp_path / name) for name in names]
-    assert [outcome["status"] for outcome in outcomes] == ["done", "failed", "done"]
-    assert [outcome.get("epochs") for outcome in outcomes] == [2, None, 2]
+    assert [(outcome["status"], outcome.get("epochs")) for outcome in outcomes] == [
+        ("done", 2),
+        ("failed", None),
+        ("done", 2),
+    ]
 
 
 def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
@@ -269,10 +269,10 @@ def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
 ) -> None:
     monkeypatch.setattr(driving, "SHARED_FILE_SECONDS", 0)
     [run], [longer] = (planned(tmp_path, "r", f"trainer.max_epochs={epochs}").runs for epochs in (1, 2))
-    [before] = train_runs([run], DataCache(), Console(file=io.StringIO()), title="")
+    [before] = train_runs([run], DataCache(), QUIET, title="")
     RunFolder(run.folder).last.write_bytes(b"damaged")
-    (engine := Here()).root = tmp_path
-    metrics = launch([longer], [], engine, Console(quiet=True))[run.folder].metrics
+    (engine := Here(run_job, run_job)).root = tmp_path
+    metrics = launch([longer], [], engine, QUIET)[run.folder].metrics
     assert metrics["status"] == "failed"
     assert "could not be trained for more epochs" in metrics["reason"]
     assert read_metrics(run.folder) == before
@@ -304,6 +304,10 @@ SLURM: dict[str, Any] = {
 RAY = {"name": "ray", "address": "auto", "cpus": 1, "gpus": 0, "memory_gib": None}
 
 
+def opened(root: Path, engine: dict[str, object]) -> Engine:
+    return open_engine(launcher(engine), root, DataCache(), "auto")
+
+
 @pytest.mark.parametrize(
     ("engine", "absent", "message"),
     [
@@ -311,6 +315,7 @@ RAY = {"name": "ray", "address": "auto", "cpus": 1, "gpus": 0, "memory_gib": Non
         (RAY, "ray", r"=ray: needs ray, .*\n.*uv sync --extra ray, or pip "),
         (SLURM, "", r"Slurm is not installed here.*\n.*a machine of the cluster"),
         (RAY | {"address": "127.0.0.1:1"}, "", r"=127.0.0.1:1: no Ray cluster can be .*\n.*ray start --head"),
+        (SLURM | {"minutes": 4}, "", r"hydra.launcher.engine.*minutes"),
     ],
 )
 def test_engines_that_are_not_here(
@@ -323,12 +328,14 @@ def test_engines_that_are_not_here(
 
 
 @pytest.fixture
+def sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm's command seems to be installed."""
+    monkeypatch.setattr("shutil.which", lambda name: name)
+
+
+@pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     return tmp_path / "sweep"
-
-
-def opened(root: Path, engine: dict[str, object]) -> Engine:
-    return open_engine(launcher(engine), root, DataCache(), "auto")
 
 
 def slurm_jobs(root: Path, **section: object) -> SlurmJobs:
@@ -355,7 +362,7 @@ def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
     assert [job.state for job in slurm.jobs()] == ["CANCELLED", "CANCELLED", "PENDING", "PENDING"]
 
 
-@pytest.mark.parametrize("record", [None, "[1]", '{"a": 1}', '{"a": "--user=root"}', "?"])
+@pytest.mark.parametrize("record", [None, '{"a": 1, "b": "--user=root"}', "?"])
 def test_jobs_of_an_earlier_command_without_a_record_are_cancelled(
     slurm: FakeSlurm, sweep: Path, record: str | None
 ) -> None:
@@ -373,23 +380,24 @@ def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
 ) -> None:
     monkeypatch.setattr(slurm_engine, "RETRY_SECONDS", (0.01, 0.0))
     monkeypatch.setattr(slurm_engine, "MAX_ARRAY", 2)
+    busy = "Socket timed out on send/recv operation"
     slurm.hold()
-    slurm.refuse("Socket timed out on send/recv operation")
-    stacks = [planned(sweep, name) for name in ("a", "b", "c")]
-    slurm_jobs(sweep).submit(stacks)
+    slurm.refuse(busy)
+    slurm_jobs(sweep).submit([planned(sweep, name) for name in ("a", "b", "c")])
     assert len(slurm.jobs()) == 3
     assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 2
-    slurm.refuse("Socket timed out on send/recv operation", "Socket timed out on send/recv operation")
+    slurm.refuse(busy, busy)
     with pytest.raises(UserError, match=r"Slurm refuses the jobs: .*Socket timed out"):
         slurm_jobs(sweep).submit([planned(sweep, "d")])
 
 
+@pytest.mark.usefixtures("sbatch")
 @pytest.mark.parametrize(
     "error",
     [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), cannot_write(DISK_IS_FULL)],
 )
 def test_an_error_that_all_workers_would_meet_leaves_its_job(
-    slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     engine = slurm_jobs(sweep)
     job: Any = submitit.SlurmJob(sweep / "slurm/x", "7")
@@ -397,17 +405,18 @@ def test_an_error_that_all_workers_would_meet_leaves_its_job(
     for name, value in (("EXECUTOR", "slurm"), ("FOLDER", os.fspath(job.paths.folder))):
         monkeypatch.setenv(f"SUBMITIT_{name}", value)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr(slurm_task, "run_job", raises(error))
+    monkeypatch.setattr(slurm_engine, "run_job", raises(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert str(engine.error(job)) == "job 7 ended without a result (see slurm/x/7_0_log.err)"
     with pytest.raises(SystemExit):
-        slurm_task.Task()(Path())  # type: ignore[no-untyped-call]
+        slurm_engine.Task()(Path())  # type: ignore[no-untyped-call]
     left = engine.error(job)
     assert (type(left), str(left)) == (type(error), str(error))
 
 
+@pytest.mark.usefixtures("sbatch")
 @pytest.mark.parametrize(
-    ("state", "has_result", "seconds", "has_ended"),
+    ("state", "has_result", "seconds", "ended"),
     [
         ("COMPLETED", False, 30, False),  # its result may be seen later
         ("COMPLETED", False, 0, True),
@@ -417,13 +426,7 @@ def test_an_error_that_all_workers_would_meet_leaves_its_job(
     ],
 )
 def test_when_a_job_has_ended(
-    slurm: FakeSlurm,
-    sweep: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    state: str,
-    has_result: bool,
-    seconds: float,
-    has_ended: bool,
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, state: str, has_result: bool, seconds: int, ended: bool
 ) -> None:
     monkeypatch.setattr(slurm_engine, "SHARED_FILE_SECONDS", seconds)
     monkeypatch.setattr("submitit.SlurmJob.watcher.get_state", lambda *_, **__: state)
@@ -432,7 +435,7 @@ def test_when_a_job_has_ended(
     if has_result:
         job.paths.result_pickle.write_bytes(b"is never read")
     engine.ended([job])
-    assert engine.ended([job]) == ([job] if has_ended else [])
+    assert engine.ended([job]) == ([job] if ended else [])
     assert (engine.error(job) is None) == has_result
     engine.close()
     assert (sweep / "slurm").exists() != has_result  # what may explain a loss stays
@@ -448,8 +451,3 @@ def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
     assert opened(tmp_path, RAY | {"memory_gib": 8}).slots == 2
     with pytest.raises(UserError, match="no node has room for a stack of 9 CPU and 0 GPU"):
         opened(tmp_path, RAY | {"cpus": 9})
-
-
-def test_mistakes_in_the_section() -> None:
-    with pytest.raises(UserError, match=r"hydra.launcher.engine.*minutes"):
-        launcher(SLURM | {"minutes": 4})

@@ -92,9 +92,8 @@ def test_a_value_of_the_configuration_in_the_space(line: str, value: object, exp
 )
 def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
     assert is_search(parsed(*overrides), SETTINGS) == searches
-    assert is_search(
-        parsed(*overrides), SETTINGS.model_copy(update={"minutes": 3.0})
-    )  # of a configuration file
+    of_a_file = SETTINGS.model_copy(update={"minutes": 3.0})
+    assert is_search(parsed(*overrides), of_a_file)
 
 
 @pytest.mark.parametrize(

@@ -32,22 +32,20 @@ from mlplab.files import Plain
 from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import command_line
 
+# Composes a configuration with overrides, including Hydra's own section.
 Compose = Callable[[Sequence[Override]], DictConfig]
-"""Composes a configuration with overrides, including Hydra's own section."""
 
-_COMPOSING = RLock()
-"""Held while anything is composed: Hydra's state is that of the process."""
+_COMPOSING = RLock()  # held while anything is composed: Hydra's state is that of the process
 
 OUTPUTS = "outputs"
 
-SWEEP = "sweep"
-"""The section of the configuration that describes a sweep, not its runs."""
+SWEEP = "sweep"  # the section of the configuration that describes a sweep, not its runs
 
+# Hydra's flags without a value.
 SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
-"""Hydra's flags without a value."""
 
+# Hydra's flags with a value, but those for another primary configuration.
 OPTIONS = ("--config-dir -cd", "--package -p")
-"""Hydra's flags with a value, but those for another primary configuration."""
 
 
 def read_command_line(

@@ -12,17 +12,16 @@ from mlplab.did_you_mean import nearest
 from mlplab.errors import Fault, UserError, listed
 from mlplab.typed_commands import PACKAGE, inside
 
-CONFIG_NAME = "train"
-"""The file, without its ending, in which a configuration begins."""
+CONFIG_NAME = "train"  # the file, without its ending, in which a configuration begins
 
+# mlplab's own folder: in the package or, if that is not a wheel, in its clone.
 SHIPPED = next(filter(Path.is_dir, (PACKAGE / "conf", PACKAGE.parents[1] / "conf")))
-"""mlplab's own folder: in the package or, if that is not a wheel, in its clone."""
 
+# The sections of which a configuration file is chosen by its name.
 GROUPS = {".".join(path.relative_to(SHIPPED).parts) for path in SHIPPED.rglob("*") if path.is_dir()}
-"""The sections of which a configuration file is chosen by its name."""
 
+# Shows that a folder `conf` belongs to mlplab, and not to another program that uses Hydra.
 MARKER = Path("mlplab.yaml")
-"""Shows that a folder `conf` belongs to mlplab, and not to another program that uses Hydra."""
 
 log = logging.getLogger(__name__)
 

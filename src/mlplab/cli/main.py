@@ -45,11 +45,6 @@ def run(name: str, words: Sequence[str], **options: Any) -> NoReturn:
 
 
 def _explain(name: str) -> None:
-    """Prints the usage or the version.
-
-    Raises:
-        UserError: if there is no such command.
-    """
     print_usage([name] if name else [], __doc__)
     remedy = did_you_mean(nearest(name, COMMANDS), "mlplab ")
     remedy = f"type the command first: mlplab train {name}" if "=" in name else remedy

@@ -11,21 +11,21 @@ from hydra.errors import OverrideParseException
 
 from mlplab.cli.config_folders import GROUPS
 from mlplab.cli.hydra_errors import explained
-from mlplab.config.dotted_keys import quoted
+from mlplab.config import quoted
 from mlplab.errors import Fault, UserError, refusal
 
+# Resumes a run. It is not a key of the configuration.
 RESUME = "resume"
-"""Resumes a run. It is not a key of the configuration."""
 
+# The key of a column, and its kind or the list of its levels; both may contain any character.
 COLUMN_KIND = re.compile(r"\+*(data\.columns\..*?)=(\[.*\]|[^=]*)", re.DOTALL)
-"""The key of a column, and its kind or the list of its levels; both may contain any character."""
 
 PATH, TABLE = "data.path", "data=csv"
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
 
+# A key that ends with the name of a column or class, which may contain any character.
 NAMED = re.compile(r"(data)\.(columns|class_weights)\.(.*)", re.DOTALL)
-"""A key that ends with the name of a column or class, which may contain any character."""
 
 
 class Keyword(Override):

@@ -28,8 +28,7 @@ from mlplab.typed_commands import commands_as_typed
 
 VERSION = "--version"
 
-PREFIX = "error: "
-"""How messages of errors begin."""
+PREFIX = "error: "  # how messages of errors begin
 
 Stream = Literal["stdout", "stderr"]
 
@@ -107,7 +106,6 @@ class _TerminalHandler(logging.Handler):
         self.stream: Stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints a message."""
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         with suppress(OSError):  # if the reader of our output has closed it, the work still continues
             _print(self.stream, level + self.format(record))

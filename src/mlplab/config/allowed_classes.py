@@ -12,11 +12,10 @@ from typing import TypeVar
 
 from mlplab.errors import RunFailed, UserError, refusal
 
+# Environment variable with the full names of custom classes, separated by commas.
+#
+# It is an environment variable because no file in a shared run folder can set it.
 VARIABLE = "MLPLAB_ALLOWED_CLASSES"
-"""Environment variable with the full names of custom classes, separated by commas.
-
-It is an environment variable because no file in a shared run folder can set it.
-"""
 
 T = TypeVar("T")
 

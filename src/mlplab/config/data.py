@@ -23,16 +23,15 @@ from mlplab.config.types import (
     Text,
 )
 
+# Kinds that a user may declare for a column; `drop` excludes it.
 KINDS = ("numeric", "boolean", "categorical", "ordinal", "date", "drop")
-"""Kinds that a user may declare for a column; `drop` excludes it."""
 
 
+# Examples of how a column's numbers are written; the first two may have a currency or percent sign.
 DECIMAL_POINT, DECIMAL_COMMA, DURATION = "1,234.5", "1.234,5", "1:30"
-"""Examples of how a column's numbers are written; the first two may have a currency or percent sign."""
 
 
-OR = " or "
-"""Between the alternatives of a date format: `%Y-%m-%d or %d.%m.%Y`."""
+OR = " or "  # between the alternatives of a date format: `%Y-%m-%d or %d.%m.%Y`
 
 
 def is_number_format(text: str) -> bool:
@@ -43,7 +42,6 @@ def is_number_format(text: str) -> bool:
 
 
 def _as_list(value: object) -> object:
-    """A single name becomes a list."""
     return [value] if isinstance(value, str | int | float) else value
 
 
@@ -94,10 +92,10 @@ ClassWeights = Annotated[
     OneOrSeveral[Literal["none", "balanced"], dict[ClassLabel, NotNegative]], BeforeValidator(as_dict)
 ]
 ColumnLevels = Annotated[list[ClassLabel], AfterValidator(_check_levels)]
+# A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first.
 ColumnKind = Annotated[
     OneOrSeveral[Annotated[str, AfterValidator(_check_kind)], ColumnLevels], BeforeValidator(_as_format)
 ]
-"""A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first."""
 
 
 class _Fractions(Section):
@@ -229,8 +227,8 @@ class CsvFormat(Section):
     encoding: Text | None
 
 
+# Everything is detected.
 DETECT = CsvFormat(delimiter=None, quote=None, decimal=None, header=None, encoding=None)
-"""Everything is detected."""
 
 
 class CsvData(UserTable[A], CsvFormat):
@@ -259,5 +257,5 @@ class SyntheticData(_Table[A]):
     seed: Seed
 
 
+# Named for pickle, as in `Resolved`.
 ResolvedData = BundledData[Resolved] | CsvData[Resolved] | FrameData[Resolved] | SyntheticData[Resolved]
-"""Named for pickle, as in `Resolved`."""

@@ -4,8 +4,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 
-ABSENT = object()
-"""Stands for the value of a key that a configuration does not have."""
+ABSENT = object()  # stands for the value of a key that a configuration does not have
 
 
 def flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -49,7 +49,6 @@ class CrossEntropyLoss(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1), Mark.PER_MEMBER]
 
 
-GivenLoss = SimpleLoss | HuberLoss | QuantileLoss | CrossEntropyLoss
-"""Any loss but `auto`."""
+GivenLoss = SimpleLoss | HuberLoss | QuantileLoss | CrossEntropyLoss  # any loss but `auto`
 
 Loss = Annotated[AutoLoss | GivenLoss, Discriminator("name")]

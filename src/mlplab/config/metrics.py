@@ -3,27 +3,26 @@
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal
 
-REGRESSION = ("rmse", "mae", "r2")
-"""Metrics of targets that are numbers."""
+REGRESSION = ("rmse", "mae", "r2")  # metrics of targets that are numbers
 
+# Metrics of quantiles of such a target; all but the first are the median's.
 QUANTILES = ("pinball", *REGRESSION)
-"""Metrics of quantiles of such a target; all but the first are the median's."""
 
+# Metrics of targets that are classes.
 CLASSIFICATION = (
     *("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
     *("auroc", "average_precision", "calibration_error"),
 )
-"""Metrics of targets that are classes."""
 
-DEFAULT_THRESHOLD = 0.5
-"""The probability from which the second of two classes is predicted."""
+DEFAULT_THRESHOLD = 0.5  # the probability from which the second of two classes is predicted
 
+# What a threshold may maximise: F1 is that of the second class.
 ThresholdMetric = Literal["balanced_accuracy", "f1"]
-"""What a threshold may maximise: F1 is that of the second class."""
 
+# The metrics in tables of many runs.
 MAIN = {REGRESSION: REGRESSION, QUANTILES: QUANTILES, CLASSIFICATION: ("log_loss", "accuracy", "auroc")}
-"""The metrics in tables of many runs."""
 
+# Names of the baselines of numbers and of classes.
 BASELINES: dict[tuple[str, ...], dict[str, str]] = {
     metrics: {"boosting": boosting, "linear": linear, "constant": constant}
     for metrics, boosting, linear, constant in (
@@ -32,7 +31,6 @@ BASELINES: dict[tuple[str, ...], dict[str, str]] = {
         (CLASSIFICATION, "gradient boosting", "logistic regression", "class shares"),
     )
 }
-"""Names of the baselines of numbers and of classes."""
 
 HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"}
 

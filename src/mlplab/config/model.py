@@ -22,8 +22,8 @@ from mlplab.config.types import (
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
 
+# One activation for all networks, or a list that is divided among the networks of an ensemble.
 Activations = OneOrSeveral[Activation, Annotated[list[Activation], Field(min_length=1)]]
-"""One activation for all networks, or a list that is divided among the networks of an ensemble."""
 
 Bins = Annotated[int, Field(ge=0, le=1000)]
 

@@ -62,8 +62,8 @@ class Sgd(Section, Generic[A]):
 
 ResolvedOptimizer = Adam[Resolved] | Sgd[Resolved]
 
+# How weight decay and dropout rates change during training.
 Regularization = Literal["constant", "flat_cos"]
-"""How weight decay and dropout rates change during training."""
 
 
 class ConstantSchedule(Section):

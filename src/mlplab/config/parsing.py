@@ -18,6 +18,7 @@ from mlplab.errors import Fault, UserError, listed
 
 HIDDEN = ("hidden_layers", "hidden_layer_sizes", "layers", "width", "depth", "max_depth")
 
+# Names of keys in other programs (in any section), and the keys here.
 SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "learning_rate": "optimizer.lr",
     "device": "trainer.accelerator",
@@ -29,7 +30,6 @@ SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "label": "data.target",
     "test_size": "data.split.test",
 }
-"""Names of keys in other programs (in any section), and the keys here."""
 
 UNKNOWN_KEY = "unknown key"
 
@@ -114,7 +114,6 @@ def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
 def _walk(
     section: type[BaseModel], prefix: str = "", options: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
-    """The full keys of a section, their fields, and the options that have them."""
     for field, info in section.model_fields.items():
         yield (key := f"{prefix}{info.alias or field}"), info, options
         for variant in (variants := [*_sections(info.annotation)]):
@@ -123,7 +122,6 @@ def _walk(
 
 
 def _sections(kind: object) -> Iterator[type[BaseModel]]:
-    """The sections that a value of a type may be."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
     elif get_origin(kind) in (Annotated, Union, UnionType):
@@ -131,11 +129,11 @@ def _sections(kind: object) -> Iterator[type[BaseModel]]:
             yield from _sections(part)
 
 
+# Keys that may be `auto`, which the table replaces.
 MAY_BE_AUTO = {
     "loss.name",
     *(key for key, info, _ in _walk(TrainConfig) if A in getattr(info.annotation, "__parameters__", ())),
 }
-"""Keys that may be `auto`, which the table replaces."""
 
 _MARKED = {mark: {key for key, info, _ in _walk(TrainConfig) if mark in info.metadata} for mark in Mark}
 

@@ -33,8 +33,7 @@ def _check_metric(name: str) -> str:
     return name
 
 
-Metric = Annotated[str, AfterValidator(_check_metric)]
-"""A metric that a run may monitor."""
+Metric = Annotated[str, AfterValidator(_check_metric)]  # a metric that a run may monitor
 
 
 class TrainConfig(Section, Generic[A]):

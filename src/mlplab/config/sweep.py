@@ -7,8 +7,7 @@ from pydantic import Field
 
 from mlplab.config.types import Auto, Count, NotNegative, NotNegativeCount, OrAuto, Positive, Section, Text
 
-TRIALS = 64
-"""Trials of a search that gives neither their number nor a time."""
+TRIALS = 64  # trials of a search that gives neither their number nor a time
 
 
 class Sweep(Section):

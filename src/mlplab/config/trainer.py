@@ -22,14 +22,14 @@ from mlplab.config.types import (
     leads_out,
 )
 
+# `gpu`, Lightning's name, means `cuda`.
 GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
-"""`gpu`, Lightning's name, means `cuda`."""
 
+# Ends of the names of callbacks of Lightning that would fail.
 REFUSED_CALLBACKS = (
     *("Checkpoint", "ProgressBar", "WeightAveraging", "GradientAccumulationScheduler", "BatchSizeFinder"),
     *("ModelPruning", "LearningRateFinder"),
 )
-"""Ends of the names of callbacks of Lightning that would fail."""
 
 
 class Trainer(Section, Generic[A]):
@@ -44,8 +44,7 @@ class Trainer(Section, Generic[A]):
     block: OrAuto[Count, Auto] = "auto"
 
 
-ResolvedTrainer = Trainer[Resolved]
-"""Named for pickle, as in `Resolved`."""
+ResolvedTrainer = Trainer[Resolved]  # named for pickle, as in `Resolved`
 
 
 class EarlyStopping(Section):
@@ -96,15 +95,15 @@ class Callbacks(Section):
         return self.__pydantic_extra__
 
 
+# A URI of MLflow's. Without %, since %2e is a dot.
 SERVER = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"
-"""A URI of MLflow's. Without %, since %2e is a dot."""
 
+# Arguments of loggers that cannot be set, and why.
 FIXED = {"save_dir": "is always the run folder", "prefix": "would rename the curves"}
-"""Arguments of loggers that cannot be set, and why."""
 
 
+# In a run's folder: the numbers under which W&B and MLflow know the run, also when it is resumed.
 TRACKERS_FILE = "trackers.json"
-"""In a run's folder: the numbers under which W&B and MLflow know the run, also when it is resumed."""
 
 
 class LoggerConfig(ClassSection):
@@ -125,7 +124,6 @@ class LoggerConfig(ClassSection):
 
 
 def _strings(value: object) -> Iterator[str]:
-    """All strings in a nested value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):

@@ -22,8 +22,8 @@ from typing_extensions import TypeVar
 
 from mlplab.config.allowed_classes import check_allowed
 
+# What a relative path must be to stay below a folder.
 STAYS_BELOW = "no absolute path, no '..', no backslash, no colon, no $"
-"""What a relative path must be to stay below a folder."""
 
 
 def check_name(name: str) -> str:
@@ -48,57 +48,51 @@ def allowed(pattern: str) -> AfterValidator:
     return AfterValidator(partial(check_allowed, pattern=pattern))
 
 
-def _as_text(value: object) -> object:
-    """Numbers become text: a column or a run may be called 2024."""
+def _as_text(value: object) -> object:  # a column or a run may be called 2024
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class Mark(Enum):
     """What is true of a key, or of all keys of a section, beside its type; in the metadata of its field."""
 
-    PER_MEMBER = auto()
-    """The members of a stack may differ in it."""
-    COSMETIC = auto()
-    """It is no part of what is compared between runs: a name, the machine, or what is also written."""
-    MAY_CHANGE = auto()
-    """It may change when a run is resumed."""
+    PER_MEMBER = auto()  # the members of a stack may differ in it
+    COSMETIC = auto()  # it is no part of what is compared between runs: a name, the machine, further files
+    MAY_CHANGE = auto()  # it may change when a run is resumed
 
 
+# The value of keys that are chosen to suit the table, by `mlplab.data.defaults.resolve_auto`.
 Auto = Literal["auto"]
-"""The value of keys that are chosen to suit the table, by `mlplab.data.defaults.resolve_auto`."""
 
 
 def _refuse_auto(value: object) -> Never:
     raise PydanticCustomError("no_auto", "Input should be the value that auto stood for")
 
 
+# Stands for `Auto` in the sections of a run whose table has been read: no key of those is `auto`.
+#
+# Each section with `Resolved` is named at the top level of its file, where pickle finds it.
 Resolved = Annotated[Never, PlainValidator(_refuse_auto)]
-"""Stands for `Auto` in the sections of a run whose table has been read: no key of those is `auto`.
-
-Each section with `Resolved` is named at the top level of its file, where pickle finds it.
-"""
 
 T = TypeVar("T")
 
+# Whether the keys of a section may be `auto`: `Auto` or `Resolved`.
 A = TypeVar("A", bound=Auto, default=Auto, covariant=True)
-"""Whether the keys of a section may be `auto`: `Auto` or `Resolved`."""
 
-GIVEN = "given"
-"""The tag of a value of such a key that is not `auto`, in pydantic's locations."""
+GIVEN = "given"  # the tag of a value of such a key that is not `auto`, in pydantic's locations
 
+# `OrAuto[int, A]` is an int or, before the table has been read, `auto`.
 OrAuto = Annotated[
     Annotated[T, Tag(GIVEN)] | Annotated[A, Tag("auto")],
     Discriminator(lambda value: "auto" if value == "auto" else GIVEN),
 ]
-"""`OrAuto[int, A]` is an int or, before the table has been read, `auto`."""
 
 U = TypeVar("U")
 
+# `OneOrSeveral[str, list[str]]` is a str or a list; messages are about the one that a value is.
 OneOrSeveral = Annotated[
     Annotated[T, Tag("one")] | Annotated[U, Tag("several")],
     Discriminator(lambda value: "several" if isinstance(value, list | dict) else "one"),
 ]
-"""`OneOrSeveral[str, list[str]]` is a str or a list; messages are about the one that a value is."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

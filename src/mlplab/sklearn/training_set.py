@@ -23,8 +23,7 @@ from mlplab.runs.predictions import unused_names
 from mlplab.runs.resolve import resolved
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
-from mlplab.sweeps.plan import cut, stack_key
-from mlplab.sweeps.training_cost import TrainingCost
+from mlplab.sweeps.plan import TrainingCost, cut, stack_key
 
 NOTHING_BESIDE: Mapping[str, object] = {
     "data.split.test": 0,

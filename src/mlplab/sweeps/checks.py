@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mlplab.config import TrainConfig
-from mlplab.config.dotted_keys import flat
+from mlplab.config import TrainConfig, flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed
@@ -38,8 +37,8 @@ class RefusedRun:
     error: UserError
 
 
+# Composes runs, given their overrides by the names of their folders.
 ComposeRuns = Callable[[Runs], Sequence[ComposedRun | RefusedRun]]
-"""Composes runs, given their overrides by the names of their folders."""
 
 R = TypeVar("R", ComposedRun, PlannedRun)
 

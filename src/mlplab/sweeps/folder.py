@@ -8,17 +8,13 @@ from mlplab.runs.discovery import DEPTH, runs_below
 from mlplab.runs.resume import OTHER_FOLDER, is_incomplete
 from mlplab.runs.trained.chosen_ensemble import is_written_later
 
-PLAN_FILE = "plan.json"
-"""The runs of each stack."""
+PLAN_FILE = "plan.json"  # the runs of each stack
 
-STUDY_FILE = "study.journal"
-"""Optuna's journal of a search."""
+STUDY_FILE = "study.journal"  # Optuna's journal of a search
 
-SLURM = "slurm"
-"""Folder with the files of Slurm jobs."""
+SLURM = "slurm"  # folder with the files of Slurm jobs
 
-STACKS = "stacks"
-"""Folder with the stacks that workers train."""
+STACKS = "stacks"  # folder with the stacks that workers train
 
 
 def check_sweep_folder(root: Path, *, searches: bool) -> None:

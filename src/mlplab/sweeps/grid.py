@@ -11,14 +11,11 @@ from hydra.core.override_parser.types import Override, ParsedElementType, Transf
 
 from mlplab.errors import Fault, UserError, listed, refusal
 
-MAX_RUNS = 100_000
-"""The largest number of runs of a sweep: their configurations take gigabytes of memory."""
+MAX_RUNS = 100_000  # the largest number of runs of a sweep: their configurations take gigabytes of memory
 
-Runs = Mapping[str, Sequence[Override]]
-"""The overrides of each run by the name of its folder."""
+Runs = Mapping[str, Sequence[Override]]  # the overrides of each run by the name of its folder
 
-LONGEST_NAME = 120
-"""The largest number of bytes of a run folder's name; longer names are cut."""
+LONGEST_NAME = 120  # the largest number of bytes of a run folder's name; longer names are cut
 
 
 def grid(overrides: Sequence[Override]) -> dict[str, list[Override]]:

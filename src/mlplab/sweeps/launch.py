@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mlplab.commands.train import score_tests
-from mlplab.config.dotted_keys import flat
+from mlplab.config import flat
 from mlplab.data.cache import DataCache
 from mlplab.errors import reason_of
 from mlplab.files import remove_partial_files
@@ -24,11 +24,9 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine
+from mlplab.sweeps.engines.engine import Engine, PlannedStack
 from mlplab.sweeps.folder import STACKS
-from mlplab.sweeps.plan import Plan
-from mlplab.sweeps.planned_stack import PlannedStack
-from mlplab.sweeps.training_cost import TrainingCost
+from mlplab.sweeps.plan import Plan, TrainingCost
 from mlplab.training.outcome import Metrics
 
 log = logging.getLogger(__name__)
@@ -62,9 +60,8 @@ def launch(
     for number, members in enumerate(plan.stacks, 1):
         names = "\n".join(os.fspath(run.folder.relative_to(root)) for run in members)
         file = root / STACKS / f"{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
-        if any(run.folder not in ended for run in members):
-            title = f"stack {number} of {len(plan.stacks)}"
-            stacks.append(PlannedStack(title, members, file))
+        stacks.append(PlannedStack(f"stack {number} of {len(plan.stacks)}", members, file))
+    stacks = [stack for stack in stacks if any(run.folder not in ended for run in stack.runs)]
     if any(run.bracket for run in runs):
         stacks = _share_time(stacks, plan.workers, engine)
     is_here = plan.workers == 1 or engine.cache.frame is not None  # other processes cannot see a frame

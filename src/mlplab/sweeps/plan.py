@@ -1,18 +1,19 @@
-"""Which runs of a sweep share a stack, and how many stacks train at a time."""
+"""Which runs of a sweep share a stack, and how many stacks train at a time: by what they would take."""
 
 import math
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
 from mlplab import config
-from mlplab.config import Mark, is_marked
-from mlplab.config.dotted_keys import flat
+from mlplab.config import Mark, flat, is_marked
 from mlplab.console import first_few, plural
-from mlplab.data.cache import DataCache
+from mlplab.data.cache import DataCache, RunData
+from mlplab.data.defaults import batch_rows
 from mlplab.data.load_table import table_key
 from mlplab.errors import reason_of
 from mlplab.files import Plain, write_json
@@ -21,13 +22,19 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.checks import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.folder import PLAN_FILE, read_stacks
-from mlplab.sweeps.training_cost import TrainingCost, batches
 from mlplab.training.run import activations
 
 T = TypeVar("T")
 
-WORTH_A_PROCESS = 60
-"""Seconds of training above which it is worth starting more processes."""
+WORTH_A_PROCESS = 60  # seconds of training above which it is worth starting more processes
+FLOPS = 40e9  # floating-point operations a second of one core, for estimates
+STEP_SECONDS = 4e-4  # fixed cost of a step, for estimates
+CUSTOM_WIDTHS = (128, 128)  # assumed hidden layers of a network class of the user's
+MAX_MEMBERS = 128  # members of a stack; more gain little
+MEMORY = 4 * 2**30  # bytes that a stack may use
+# Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
+# member rises or stays the same; with less, members share too little of a step's fixed cost.
+WORKING_SET = 12 * 2**20
 
 
 class Plan:
@@ -47,7 +54,7 @@ class Plan:
             engine.call(_check_buildable, run.config.model_copy(update=changed))
 
         def start(run: PlannedRun) -> object:
-            """What differs between the checks of runs that may share a stack."""
+            """Returns what differs between the checks of runs that may share a stack."""
             init_from = initial_run(run)
             return init_from and (init_from, *activations(run.config))
 
@@ -128,3 +135,55 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
         # Frames may differ in rows and offsets.
         table = replace(data.table.schema, inputs=columns, left_out={})
     return str((values, str(table), batch, steps, alone))
+
+
+class TrainingCost:
+    """The sizes that the memory and the time of a run in a stack depend on."""
+
+    def __init__(self, cache: DataCache, run: config.ResolvedConfig) -> None:
+        with heavy_imports():
+            from mlplab.models import FeatureLayout
+
+        data, itemsize = cache.data(run), run.trainer.precision // 8
+        schema = data.table.schema
+        layout = FeatureLayout(schema.category_counts, schema.missing)
+        inputs = len(layout.columns(run.model.preprocessing))
+        hidden: Sequence[int] = CUSTOM_WIDTHS
+        bins, heads = 0, 1
+        if isinstance(run.model, config.Mlp):
+            hidden, heads = run.model.hidden, run.model.heads
+            model, numbers = run.model, len(layout.numeric)
+            bins = numbers * model.piecewise_linear_bins
+            inputs += numbers * (model.periodic_projection or model.periodic_features)
+            inputs += numbers * (model.piecewise_linear_width - 1) if bins else 0
+        elif isinstance(run.model, config.Linear):
+            hidden = ()
+        widths = (inputs, *hidden, schema.outputs)
+        self.weights = sum(a * b + b + (heads - 1) * (a + 2 * b) for a, b in pairwise(widths))
+        batch, steps = batches(run, data)
+        self.batch = batch * heads
+        self.steps = steps * run.trainer.max_epochs
+        self.ensemble = run.ensemble
+        # Activations and their gradients; weights, their gradients, two moments and an average.
+        self.step_bytes = itemsize * (2 * self.batch * (sum(widths) + bins) + 5 * self.weights)
+
+    def runs(self, max_members: int | None) -> int:
+        """Runs of a stack of `max_members` networks, but at least one.
+
+        None: so many that a step uses about `WORKING_SET` bytes; at least two networks if `MEMORY` allows.
+        """
+        most = MEMORY // self.step_bytes
+        members = max_members or min(MAX_MEMBERS, max(2, WORKING_SET // self.step_bytes), most)
+        return max(1, members // self.ensemble)
+
+    def seconds(self, runs: int, stacks: int) -> float:
+        """Estimated seconds of training on one core."""
+        operations = 6 * self.batch * self.weights * self.ensemble
+        return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)
+
+
+def batches(run: config.ResolvedConfig, data: RunData) -> tuple[int, int]:
+    """The rows of a batch, and the number of batches of an epoch."""
+    rows = max(len(member.split.train) for member in data.members)
+    batch = batch_rows(run.data.batch_size, rows)
+    return batch, math.ceil(rows / batch)

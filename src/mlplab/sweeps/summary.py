@@ -1,28 +1,43 @@
-"""Summarizes a sweep: a table of its best configurations, and the runs that failed."""
+"""The end of a sweep: its figures, the table of its best configurations, and commands that train those."""
 
+import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
+from hydra.core.override_parser.types import Override
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from mlplab.commands.report.comparison import Comparison, compared
 from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
+from mlplab.commands.train import draw_figures
 from mlplab.config.metrics import BASELINES
-from mlplab.console import first_few, print_line
+from mlplab.console import first_few, print_line, progress_lines
+from mlplab.data.cache import DataCache
+from mlplab.figures import is_drawn
+from mlplab.figures.failing import warn_if_failing
 from mlplab.runs.compare.run_result import RunResult, read_run
 from mlplab.runs.compare.same_table import metrics_of_runs, quantiles_of, table_title
-from mlplab.runs.compare.varying_keys import warn_of_ensembles
-from mlplab.runs.discovery import runs_below
+from mlplab.runs.compare.varying_keys import REPEATS, warn_of_ensembles
+from mlplab.runs.discovery import has_test_scores, runs_below
+from mlplab.runs.resolve import resolved
+from mlplab.sweeps.checks import ComposeRuns, RefusedRun
+from mlplab.sweeps.engines.engine import Engine
+from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import command_line, inside, tensorboard_command
 
-BEST = 5
-"""The largest number of configurations in the table."""
+BEST = 5  # the largest number of configurations in the table
+
+# Keys that commands for the best configuration do not repeat.
+NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
+
+log = logging.getLogger(__name__)
 
 
 def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[Comparison]:
@@ -30,6 +45,23 @@ def results_of(root: Path, known: Sequence[RunResult] = ()) -> list[Comparison]:
     results = {run.folder: run for run in known}
     results |= {folder: read_run(folder) for folder in runs_below(root) if folder not in results}
     return compared(root, [results[folder] for folder in sorted(results)])
+
+
+def draw_sweep(comparisons: Sequence[Comparison], engine: Engine) -> None:
+    """Draws each finished run with `figures=all`, and of those with `figures=auto` the best.
+
+    That is the best run of the best configuration, by the validation metric. A run that has figures is not
+    drawn again, and one without test scores not at all.
+    """
+    best = {comparison.best[0].folder for comparison in comparisons if comparison.best}
+    runs = [run for comparison in comparisons for run in comparison.runs]
+    new = [run for run in runs if run.done and has_test_scores(run.metrics) and not is_drawn(run.folder)]
+    asked = {"all": {run.folder for run in new}, "auto": best}
+    wanted = [run.folder for run in new if run.folder in asked.get(str(run.config.get("figures")), ())]
+    with progress_lines(log.info, lambda: f"drawing: {len(wanted):,} runs"):
+        for folder in wanted:
+            with warn_if_failing(folder):
+                engine.call(draw_figures, folder)
 
 
 def summarize(comparisons: Sequence[Comparison], console: Console, commands: Sequence[str] = ()) -> str:
@@ -63,18 +95,50 @@ def best_configurations(comparison: Comparison, width: int, title: str | None = 
     runs, keys = comparison.runs, [*comparison.keys]
     results = results_of_table(runs, keys)
     frame = results.frame.filter(pl.col("runs") > 0).with_columns(pl.lit(None).alias("not done"))
-    names = BASELINES[metrics_of_runs(runs)]
-    scores = {name: scores_of(runs, results.metrics, f"{key}/") for key, name in names.items()}
-    same_task = len({str(quantiles_of(run)) for run in runs}) == 1
     same_rows = {key for key in keys if key.startswith("data.") or key == "ensemble"} <= {"data.batch_size"}
-    return results_table(
-        replace(results, frame=frame.head(BEST)),
-        width,
-        title,
-        label=f"best of {len(frame)} configurations" if len(frame) > 1 else "configuration",
-        baselines=[
-            {"label": name, **row}
-            for name, row in scores.items()
-            if same_rows and same_task and not math.isnan(row[results.metrics[1]])
-        ],
-    )
+    baselines = []
+    if same_rows and len({str(quantiles_of(run)) for run in runs}) == 1:
+        for key, name in BASELINES[metrics_of_runs(runs)].items():
+            scores = scores_of(runs, results.metrics, f"{key}/")
+            if not math.isnan(scores[results.metrics[1]]):
+                baselines.append({"label": name, **scores})
+    label = f"best of {len(frame)} configurations" if len(frame) > 1 else "configuration"
+    shown = replace(results, frame=frame.head(BEST))
+    return results_table(shown, width, title, label=label, baselines=baselines)
+
+
+def winner(comparisons: Sequence[Comparison], overrides: Runs) -> Sequence[Override]:
+    """The overrides of a grid's best configuration, without seeds and folds over which its score is a mean.
+
+    There are none if the runs are on several tables, or if it is of an earlier command.
+
+    Args:
+        overrides: those of each run, by the name of its folder.
+    """
+    if len(comparisons) > 1 or not comparisons[0].best:
+        return []
+    first, *others = comparisons[0].best
+    of_first = overrides.get(first.folder.name, ())
+    return [each for each in of_first if not (others and each.key_or_group in REPEATS)]
+
+
+def training_commands(compose: ComposeRuns, overrides: Sequence[Override], cache: DataCache) -> list[str]:
+    """The command that trains a configuration as the sweep did, and that of a run alone, if it differs.
+
+    With `ensemble=auto`, networks of a sweep are scored one by one, and a run alone is an ensemble. There is
+    none if the overrides need the fold that they lack.
+    """
+    [run] = compose({"": overrides})
+    if isinstance(run, RefusedRun):
+        return []
+    sizes = [resolved(run.config, cache, alone=alone).ensemble for alone in (False, True)]
+    lines = [line for line in lines_of(overrides) if not NOT_OF_A_RUN.match(line)]
+    return [command_line("train", *lines, f"ensemble={size}") for size in dict.fromkeys(sizes)]
+
+
+def with_introduction(commands: Sequence[str]) -> list[str]:
+    """Two `training_commands`, after a line that says what they train; empty if there is one or none."""
+    if len(commands) < 2:
+        return []
+    size = commands[1].rpartition("=")[2]
+    return [f"Single networks were scored. To train the best again, or an ensemble of {size}:", *commands]

@@ -17,18 +17,23 @@ from mlplab.files import FolderLock
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.sweeps.checks import ComposeRuns, check_runs
-from mlplab.sweeps.draw_sweep import draw_sweep
 from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import Runs, grid, varying
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.search.space import is_search
-from mlplab.sweeps.summary import results_of, summarize
-from mlplab.sweeps.winner import training_commands, winner, with_introduction
+from mlplab.sweeps.summary import (
+    draw_sweep,
+    results_of,
+    summarize,
+    training_commands,
+    winner,
+    with_introduction,
+)
 from mlplab.training.callbacks.rungs import Bracket
 
+# If nothing else varies, that is a cross-validation of the network that a run alone trains.
 FOLD = "data.split.fold"
-"""If nothing else varies, that is a cross-validation of the network that a run alone trains."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from mlplab.runs import checkpoint
 from mlplab.runs.observers.training_states import can_resume
 from mlplab.runs.resume import has_ended, was_started
 from mlplab.runs.train import train_runs
-from mlplab.sweeps.planned_stack import PlannedStack, record_error
+from mlplab.sweeps.engines.engine import PlannedStack, record_error
 
-MAX_WAIT_SECONDS = 120.0
-"""How long a stack waits for a folder that another process uses."""
+MAX_WAIT_SECONDS = 120.0  # how long a stack waits for a folder that another process uses
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
 pytestmark = pytest.mark.usefixtures("without_script_of_charts")
 
 KEYS = ["dropout", "lr", "weight_decay"]
+DONE = [f"trial-{number:04d}" for number, status in enumerate(STATUSES) if status == "done"]
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,7 @@ def test_charts_of_a_search(search: Path) -> None:
     over = [f"val/mae over {key}" for key in KEYS]
     assert list(charts) == [*over, "val/mae of every run"]
     dots = {**charts["val/mae over lr"], **charts["val/mae over lr"]["layer"][0]}["data"]["values"]
-    done = {f"trial-{number:04d}" for number, status in enumerate(STATUSES) if status == "done"}
-    assert {row["run"] for row in dots} == done
+    assert {row["run"] for row in dots} == {*DONE}
     assert [row["run"] for row in dots if row["best"]] == [best_of(search)["trial"]]
     curves = charts["val/mae of every run"]["layer"][0]["transform"][0]["from"]["data"]["values"]
     faint = {run["name"] for run in curves if run["colour"] == BASELINE}
@@ -95,8 +95,15 @@ def test_charts_of_a_search(search: Path) -> None:
 
 
 def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:
+    best = best_of(search)
+    other = next(name for name in DONE if name != best["trial"])
+    change(search / other, **{"val/mae": best["value"] / 2})  # a better trial than the tested one
+    text = text_of(page_of(search))
+    assert "It has not been tested." in text
+    assert f"The best trial: {other}" in text
+
     (search / BEST_TRIAL_FILE).unlink()
-    for run in search.iterdir():
+    for run in search.glob("trial-*"):
         change(run, without="test/")
     html = page_of(search)
     text = text_of(html)
@@ -104,20 +111,9 @@ def test_a_search_that_goes_on_shows_what_it_knows(search: Path) -> None:
     assert re.search(r"The best by val/mae is trial-000\d \(", text)
     assert "There are no test scores: a search uses the test rows only for its best trial. Validation" in text
     assert titles(html)[0] == "val/mae over dropout"
-    for number, status in enumerate(STATUSES):
-        if status == "done":
-            change(search / f"trial-{number:04d}", status="running")
+    for name in DONE:
+        change(search / name, status="running")
     assert "None of them has finished." in text_of(page_of(search))
-
-
-def test_a_better_trial_than_the_tested_one_is_the_best(search: Path) -> None:
-    best = best_of(search)
-    done = [f"trial-{number:04d}" for number, status in enumerate(STATUSES) if status == "done"]
-    other = next(name for name in done if name != best["trial"])
-    change(search / other, **{"val/mae": best["value"] / 2})
-    text = text_of(page_of(search))
-    assert "It has not been tested." in text
-    assert f"The best trial: {other}" in text
 
 
 def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path) -> None:

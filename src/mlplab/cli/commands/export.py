@@ -75,7 +75,6 @@ def _file(arguments: Export) -> list[str]:
 
 
 def _refuse(arguments: Export, keys: set[str], kind: str) -> None:
-    """Raises `UserError` if one of the keys is given, which is one of another kind of file."""
     if given := [key.replace("_", ".") for key in sorted(keys & arguments.model_fields_set)]:
         raise refusal(f"is only for {kind}", given[0], f"remove {given[0]}=")
 

@@ -13,8 +13,7 @@ from mlplab.cli.compose import composing, folder_of, plain, read_command_line
 from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import RESUME, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import log_loading
-from mlplab.config import TrainConfig, parse
-from mlplab.config.dotted_keys import flat
+from mlplab.config import TrainConfig, flat, parse
 from mlplab.errors import Fault, Interrupted, UserError, refusal
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import FILM_FILE

@@ -16,15 +16,13 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, has_ended
 from mlplab.signals import handle_signals
-from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
-from mlplab.sweeps.planned_stack import PlannedStack, record_error
+from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, PlannedStack, WorkerLost, record_error
 
+# How often a stack is tried: whose worker is lost, whose worker is stopped and saves its state, with runs
+# that fail.
 MAX_TRIES = {"lost": 3, "stopped": 10, "failed": 2}
-"""How often a stack is tried: whose worker is lost, whose worker is stopped and saves its state, with runs
-that fail."""
 
-LOOK_SECONDS = 0.1
-"""The time between two looks at the jobs; longer if a look takes long."""
+LOOK_SECONDS = 0.1  # the time between two looks at the jobs; longer if a look takes long
 
 log = logging.getLogger(__name__)
 

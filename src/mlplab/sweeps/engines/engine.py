@@ -1,28 +1,76 @@
-"""What all engines have in common: they hand the stacks of a sweep to workers. Imports no torch."""
+"""Stacks of a sweep, and what all engines that train them have in common. Imports no torch."""
 
+import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mlplab import config
+from mlplab.console import plural
 from mlplab.data.cache import DataCache
+from mlplab.errors import reason_of
 from mlplab.imports import check_installed
-from mlplab.sweeps.planned_stack import PlannedStack
+from mlplab.runs.discovery import read_metrics
+from mlplab.runs.folder import record_failure
+from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.resume import FINAL, has_ended
+from mlplab.training.callbacks.rungs import Bracket
 
 T = TypeVar("T")
 
-Job = Any
-"""What an engine returns for a stack: a future, or submitit's job."""
+Job = Any  # what an engine returns for a stack: a future, or submitit's job
 
+# After this time, every machine sees a file that another has written to a shared folder.
 SHARED_FILE_SECONDS = 30.0
-"""After this time, every machine sees a file that another has written to a shared folder."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlannedStack:
+    """Runs of a sweep that train together, with a title such as `stack 1 of 4` and a file for their state.
+
+    Args:
+        share: of the time that is left until their deadline when they begin.
+    """
+
+    title: str
+    runs: Sequence[PlannedRun]
+    file: Path
+    share: float = 1.0
+
+    @property
+    def finished_message(self) -> str:
+        """A log message."""
+        return f"{self.title} finished: {plural(len(self.runs), 'run')}"
+
+    def beginning_now(self) -> list[PlannedRun]:
+        """The runs, with the deadline of their stack if it begins now."""
+        now = time.time()
+
+        def timed(bracket: Bracket) -> Bracket:
+            return replace(bracket, deadline=now + self.share * (bracket.deadline - now))
+
+        return [replace(run, bracket=run.bracket and timed(run.bracket)) for run in self.runs]
+
+
+def record_error(run: PlannedRun, error: Exception) -> list[Exception]:
+    """Records in a run's folder why it failed, unless it has ended; returns the error if it could not."""
+    if has_ended(run.folder, run.config):
+        return []
+    log.warning("%s failed: %s", run.folder.name, reason_of(error))
+    record_failure(run.folder, run.config.plain(), reason_of(error))
+    return [] if read_metrics(run.folder)["status"] in (*FINAL, "failed") else [error]
 
 
 class WorkerLost(Exception):  # noqa: N818 - it names what happened
     """A worker was killed, or its machine was lost."""
 
 
+@dataclass(eq=False)
 class Engine(ABC):
     """Hands stacks to workers, as files that `write_job` writes.
 
@@ -32,18 +80,23 @@ class Engine(ABC):
         cache: the tables of the sweep.
         accelerator: that of its runs.
         slots: the number of stacks that train at a time, as far as it is known.
-        room: the number of stacks to hand over at a time; None: as many as are planned to train at a time.
+        room: the number of stacks to hand over at a time; 0: as many as are planned to train at a time.
         place: where they train, for messages.
         is_remote: whether that may be other machines, which may have other devices and see files late.
     """
 
-    slots = 1
-    room: int | None = None
+    launcher: config.Launcher
+    root: Path
+    cache: DataCache
+    accelerator: str
+
+    slots = 1  # without types, these are no arguments
+    room = 0
     place = ""
     is_remote = True
 
-    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
-        self.launcher, self.root, self.cache, self.accelerator = launcher, root, cache, accelerator
+    def __post_init__(self) -> None:  # noqa: B027 - an engine may need nothing
+        """Prepares the engine."""
 
     @abstractmethod
     def submit(self, stacks: Sequence[PlannedStack]) -> Sequence[Hashable]:
@@ -81,16 +134,16 @@ def open_engine(launcher: config.Launcher, root: Path, cache: DataCache, acceler
     """
     name, packages = launcher.engine.name, {"local": (), "slurm": ("submitit",), "ray": ("ray",)}
     check_installed(f"hydra/launcher/engine={name}", name, *packages[name])
-    match launcher.engine:
-        case config.SlurmEngine():
+    match name:
+        case "slurm":
             from mlplab.sweeps.engines.slurm import SlurmJobs
 
             return SlurmJobs(launcher, root, cache, accelerator)
-        case config.RayEngine():
+        case "ray":
             from mlplab.sweeps.engines.ray_cluster import RayCluster
 
             return RayCluster(launcher, root, cache, accelerator)
-        case config.LocalEngine():
+        case "local":
             from mlplab.sweeps.engines.processes import Processes
 
             return Processes(launcher, root, cache, accelerator)

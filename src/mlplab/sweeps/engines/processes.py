@@ -14,25 +14,19 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import cache, cached_property
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.context import BaseContext
-from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-from mlplab import config
-from mlplab.data.cache import DataCache
 from mlplab.imports import heavy_imports
-from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost
 from mlplab.sweeps.engines.worker import call_with_tables, run_job, write_job
-from mlplab.sweeps.planned_stack import PlannedStack
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
+# The time between two looks at what another process does; signals are handled in between.
 LOOK_SECONDS = 0.01
-"""The time between two looks at what another process does; signals are handled in between."""
 
 T = TypeVar("T")
-
-PRELOAD = "mlplab.sweeps.engines.preload"
 
 
 class Processes(Engine):
@@ -43,10 +37,9 @@ class Processes(Engine):
 
     is_remote = False
 
-    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
-        super().__init__(launcher, root, cache, accelerator)
+    def __post_init__(self) -> None:
         self._workers: list[_Worker] = []
-        self._is_parallel = (launcher.workers or 1) > 1
+        self._is_parallel = (self.launcher.workers or 1) > 1
 
     @cached_property
     def slots(self) -> int:  # type: ignore[override]
@@ -73,10 +66,8 @@ class Processes(Engine):
 
     def _idle(self, count: int) -> list["_Worker"]:
         devices = self._devices
-        idle = [worker for worker in self._workers if worker.job.done()]
-        while len(idle) < count:
-            idle.append(_Worker(devices[len(self._workers) % len(devices)]))
-            self._workers.append(idle[-1])
+        while len(idle := [worker for worker in self._workers if worker.job.done()]) < count:
+            self._workers.append(_Worker(devices[len(self._workers) % len(devices)]))
         return idle[:count]
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
@@ -100,9 +91,8 @@ class Processes(Engine):
 
     def error(self, job: Future[bool]) -> BaseException | None:
         """What the process has raised."""
-        error = job.exception()
-        is_lost = isinstance(error, BrokenProcessPool)
-        return WorkerLost("the process that trained it was killed") if is_lost else error
+        lost = isinstance(error := job.exception(), BrokenProcessPool)
+        return WorkerLost("the process that trained it was killed") if lost else error
 
     def stop(self, *, at_once: bool = False) -> str:
         """Sends SIGTERM to the processes, or SIGKILL."""
@@ -151,7 +141,7 @@ def _context() -> BaseContext:
     if sys.platform != "linux":  # macOS's own do not; Windows has no fork
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([PRELOAD])
+    context.set_forkserver_preload(["mlplab.sweeps.engines.preload"])
     # Starting the first takes seconds, in which this thread can be interrupted: polars has reads go on.
     starting = Thread(target=context.Process(target=int).start, daemon=True)
     starting.start()

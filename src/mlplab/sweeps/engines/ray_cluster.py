@@ -7,18 +7,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from mlplab import config
-from mlplab.data.cache import DataCache
 from mlplab.errors import refusal
-from mlplab.sweeps.engines.engine import Engine, WorkerLost
+from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost
 from mlplab.sweeps.engines.worker import run_job, write_job
-from mlplab.sweeps.planned_stack import PlannedStack
 
 CONNECT_SECONDS = 10
 
@@ -32,11 +29,10 @@ class RayCluster(Engine):
 
     place = "the Ray cluster"
 
-    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
-        super().__init__(launcher, root, cache, accelerator)
-        section = launcher.engine
+    def __post_init__(self) -> None:
+        section = self.launcher.engine
         assert isinstance(section, config.RayEngine)
-        self.room = launcher.workers or sys.maxsize
+        self.room = self.launcher.workers or sys.maxsize
         _connect(section.address)
         memory = int((section.memory_gib or 0) * 2**30)
         wanted = {"CPU": section.cpus, "GPU": section.gpus, "memory": memory}
@@ -62,11 +58,12 @@ class RayCluster(Engine):
     def error(self, job: Future[bool]) -> BaseException | None:
         """What the task has raised."""
         self._tasks.pop(job, None)
-        error = job.exception()
-        if isinstance(error, RayTaskError):
-            return error.cause
-        is_lost = isinstance(error, RayError)
-        return WorkerLost(f"its worker was lost ({type(error).__name__})") if is_lost else error
+        match error := job.exception():
+            case RayTaskError():
+                return error.cause
+            case RayError():
+                return WorkerLost(f"its worker was lost ({type(error).__name__})")
+        return error
 
     def stop(self, *, at_once: bool = False) -> str:
         """Interrupts the tasks."""
@@ -84,20 +81,15 @@ def _connect(address: str) -> None:
     # Else Ray gives workers of a command of `uv run` a copy of the working directory.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    place = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    host, separator, port = place.removeprefix("ray://").rpartition(":")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray's dependencies
         try:
-            _check_reachable(address)
+            if separator and port.isdigit():  # if nothing answers there, Ray would try for minutes
+                socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
             ray.init(address, namespace="mlplab", log_to_driver=False, configure_logging=False)
         except (OSError, RuntimeError, ValueError) as error:
             what, where = "no Ray cluster can be reached", f"hydra.launcher.engine.address={address}"
             raise refusal(what, where, "start it: ray start --head") from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's exits with another status
-
-
-def _check_reachable(address: str) -> None:
-    """Raises `OSError` if nothing answers at an address, which Ray would try for minutes."""
-    place = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    host, separator, port = place.removeprefix("ray://").rpartition(":")
-    if separator and port.isdigit():
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()

@@ -9,44 +9,78 @@ another pickle.
 """
 
 import hashlib
+import json
 import logging
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import traceback
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Any
 
 import submitit
 
 from mlplab import config
-from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError, refusal
+from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError, refusal
 from mlplab.files import read_json, write_json
-from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, WorkerLost
-from mlplab.sweeps.engines.slurm_task import Task, read_error
-from mlplab.sweeps.engines.worker import versions, write_job
+from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, PlannedStack, WorkerLost
+from mlplab.sweeps.engines.worker import run_job, versions, write_job
 from mlplab.sweeps.folder import SLURM
-from mlplab.sweeps.planned_stack import PlannedStack
 
-JOBS_FILE = "jobs.json"
-"""The jobs of an array by the hashes of their stacks."""
+JOBS_FILE = "jobs.json"  # the jobs of an array by the hashes of their stacks
 
+# Jobs that are submitted together. Slurm's limit is 1001 if nobody changed it.
 MAX_ARRAY = 1000
-"""Jobs that are submitted together. Slurm's limit is 1001 if nobody changed it."""
 
+# Answers of a busy Slurm, which is asked again; none if Ctrl-C has ended sbatch. If it has submitted jobs
+# nevertheless, they end: submitit has not written what they do.
 TRANSIENT = re.compile("^$|timed out|unable to contact|temporarily|connection|zero bytes", re.IGNORECASE)
-"""Answers of a busy Slurm, which is asked again; none if Ctrl-C has ended sbatch. If it has submitted jobs
-nevertheless, they end: submitit has not written what they do."""
 
-RETRY_SECONDS = (5.0, 20.0, 60.0, 0.0)
-"""The pauses after such answers; none after the last."""
+RETRY_SECONDS = (5.0, 20.0, 60.0, 0.0)  # the pauses after such answers; none after the last
 
 SlurmJob = submitit.Job[None]
 
 log = logging.getLogger(__name__)
+
+
+class Task(submitit.helpers.Checkpointable):
+    """Trains a stack. The job is requeued at its time limit, or if it is preempted."""
+
+    def __call__(self, path: Path) -> None:
+        """Trains the stack. At the time limit, saves its state and requeues the job."""
+        number = getattr(signal, f"SIG{submitit.JobEnvironment.USR_SIG}")
+        requeue: Callable[[int, FrameType | None], Any] = signal.getsignal(number)  # type: ignore[assignment]
+        is_at_limit = Event()
+
+        def save(number: int, frame: FrameType | None) -> None:
+            is_at_limit.set()
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # there is nothing to save yet
+                requeue(number, frame)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it; training handles it
+        signal.signal(number, save)
+        try:
+            ended = run_job(path)
+        except Exception as error:
+            traceback.print_exc()
+            if isinstance(error, UserError | CannotWrite):
+                parts = [*map(astuple, error.faults)] if isinstance(error, UserError) else [str(error)]
+                write_json(_error_file(submitit.JobEnvironment().paths), [type(error).__name__, parts])
+            sys.exit(1)  # without a result
+        if not ended and is_at_limit.is_set():
+            requeue(number, None)
+        if not ended:  # it was preempted or cancelled
+            sys.exit(128 + signal.SIGTERM)
 
 
 class SlurmJobs(Engine):
@@ -59,13 +93,13 @@ class SlurmJobs(Engine):
     place = "Slurm jobs"
     room = sys.maxsize  # Slurm queues
 
-    def __init__(self, launcher: config.Launcher, root: Path, cache: DataCache, accelerator: str) -> None:
-        super().__init__(launcher, root, cache, accelerator)
-        assert isinstance(launcher.engine, config.SlurmEngine)
+    def __post_init__(self) -> None:
+        assert isinstance(self.launcher.engine, config.SlurmEngine)
         if shutil.which("sbatch") is None:
             what, remedy = "Slurm is not installed here", "start the sweep on a machine of the cluster"
             raise UserError(Fault(what, "hydra/launcher/engine=slurm", "no sbatch", remedy=remedy))
-        self.section, self.keeps_files, self.folder = launcher.engine, False, root.absolute() / SLURM
+        self.section, self.keeps_files = self.launcher.engine, False
+        self.folder = self.root.absolute() / SLURM
         self._earlier = [path for path in self.folder.glob("mlplab-*") if re.fullmatch(r"[\w-]+", path.name)]
         self._jobs: dict[str, SlurmJob] = {}  # by the hashes of their stacks
         self._completed_at: dict[SlurmJob, float] = {}
@@ -94,11 +128,6 @@ class SlurmJobs(Engine):
         self._jobs |= adopted
 
     def _submit_array(self, paths: Mapping[str, Path]) -> dict[str, SlurmJob]:
-        """Submits jobs together.
-
-        Raises:
-            UserError: if Slurm refuses them.
-        """
         folder = self.folder / f"mlplab-{uuid.uuid4().hex[:12]}"
         folder.mkdir(parents=True)
         for pause in RETRY_SECONDS:
@@ -127,9 +156,7 @@ class SlurmJobs(Engine):
             mem=f"{section.memory_gib * 1024:.0f}M" if section.memory_gib else None,
             gpus_per_node=section.gpus or None,
             setup=section.setup or None,
-            partition=section.partition,
-            account=section.account,
-            qos=section.qos,
+            **{name: getattr(section, name) for name in ("partition", "account", "qos")},
             array_parallelism=self.launcher.workers or MAX_ARRAY,
             additional_parameters=dict(section.sbatch),
         )
@@ -157,7 +184,13 @@ class SlurmJobs(Engine):
             return None
         self.keeps_files, log_file = True, job.paths.stderr.relative_to(self.folder.parent)
         lost = WorkerLost(f"job {job.job_id} ended without a result (see {log_file})")
-        return read_error(job.paths) or lost
+        if not (file := _error_file(job.paths)).exists():
+            return lost
+        name, parts = json.loads(file.read_text(encoding="utf-8"))
+        if name == CannotWrite.__name__:
+            return CannotWrite(*parts)
+        kind = FolderInUse if name == FolderInUse.__name__ else UserError
+        return kind(*(Fault(*fields) for fields in parts))
 
     def stop(self, *, at_once: bool = False) -> str:
         """Leaves the jobs in Slurm's queue."""
@@ -188,3 +221,8 @@ def _read_jobs(folder: Path) -> dict[str, SlurmJob]:
     return {
         key: submitit.SlurmJob(folder, job) for key, job in jobs.items() if re.fullmatch(r"\d+(_\d+)?", job)
     }
+
+
+def _error_file(paths: submitit.core.utils.JobPaths) -> Path:
+    """Where a job leaves an error that other workers would meet, too."""
+    return paths.result_pickle.with_suffix(".json")

@@ -24,8 +24,7 @@ from mlplab.errors import Fault, Interrupted, UserError, cannot_write, is_disk_e
 from mlplab.files import Plain, write_json
 from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.folder import package_versions
-from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS
-from mlplab.sweeps.planned_stack import PlannedStack
+from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, PlannedStack
 
 T = TypeVar("T")
 
@@ -86,16 +85,10 @@ def versions() -> dict[str, str]:
     return {name: package_versions()[name] for name in ("python", "mlplab", "torch", "lightning")}
 
 
-_tables = cache(DataCache)
-"""The tables that this process has read."""
+_tables = cache(DataCache)  # the tables that this process has read
 
 
 def _read(path: Path) -> Plain:
-    """The content of a job.
-
-    Raises:
-        UserError: if it is not seen here, or the versions differ.
-    """
     host, deadline = socket.gethostname(), time.monotonic() + SHARED_FILE_SECONDS
     while not path.exists():
         if time.monotonic() > deadline:

@@ -17,18 +17,18 @@ from mlplab.sweeps.search.space import Params
 from mlplab.sweeps.search.study import SearchStudy
 from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
 
+# Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little. With
+# little time, the first batch has so many.
 FEWEST_MEMBERS = 8
-"""Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little. With
-little time, the first batch has so many."""
 
+# The shares of its epochs after which a trial is compared: a ninth and a third.
 SHARES = (FACTOR**-2, FACTOR**-1)
-"""The shares of its epochs after which a trial is compared: a ninth and a third."""
 
+# Only the best trial is tested, at the end.
 UNTESTED = Override(OverrideType.CHANGE, "test", ValueType.ELEMENT, False, input_line="test=false")
-"""Only the best trial is tested, at the end."""
 
+# Trains runs, given their overrides and brackets by the names of their folders.
 Launch = Callable[[Runs, Mapping[str, Bracket]], Sequence[RunResult]]
-"""Trains runs, given their overrides and brackets by the names of their folders."""
 
 log = logging.getLogger(__name__)
 

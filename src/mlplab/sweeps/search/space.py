@@ -11,22 +11,19 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from mlplab import config
-from mlplab.config.dotted_keys import is_one_of
 from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.sweeps.grid import each_value, with_value
 
-Param = float | int | str
-"""The value of a key as Optuna stores it; a list such as [64,64] is its text."""
+Param = float | int | str  # the value of a key as Optuna stores it; a list such as [64,64] is its text
 
-Params = Mapping[str, Param]
-"""A value for each of some keys."""
+Params = Mapping[str, Param]  # a value for each of some keys
 
+# Keys, and sections of keys, that a search may vary. With others, the runs could not be compared by their
+# validation metric, or it would only select the luckiest seed or split.
 SEARCHABLE = (
     *("model", "loss", "optimizer", "scheduler", "data.batch_size", "trainer.max_epochs"),
     *("trainer.gradient_clip_val", "callbacks.early_stopping"),
 )
-"""Keys, and sections of keys, that a search may vary. With others, the runs could not be compared by their
-validation metric, or it would only select the luckiest seed or split."""
 
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
@@ -45,7 +42,7 @@ class Dimension:
 
     def __init__(self, override: Override) -> None:
         key, text = override.get_key_element().lstrip("+"), override.get_value_string()
-        if not is_one_of(key, SEARCHABLE):
+        if not config.is_one_of(key, SEARCHABLE):
             expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
             raise UserError(Fault("cannot be searched", key, text, expected, remedy))
         try:
@@ -117,11 +114,6 @@ def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
 
 
 def _distribution(override: Override) -> Distribution:
-    """The values of an override.
-
-    Raises:
-        ValueError: if there are none, or their order or scale is wrong.
-    """
     sweep = override.value()
     if not isinstance(sweep, Sweep):
         return CategoricalDistribution([str(sweep)])

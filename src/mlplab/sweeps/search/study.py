@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
-from optuna.storages import InMemoryStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -24,20 +22,17 @@ from mlplab.runs.versions import VERSION
 from mlplab.sweeps.folder import STUDY_FILE
 from mlplab.sweeps.search.space import Params, Space
 
-STUDY = "search"
-"""The name of the study in its journal."""
+STUDY = "search"  # the name of the study in its journal
 
-LOCK_SECONDS = 5
-"""Age of a lock at which its process must have been killed: writing takes milliseconds."""
+LOCK_SECONDS = 5  # age of a lock at which its process must have been killed: writing takes milliseconds
 
 ABSENT = "no such key"
 
+# How Optuna counts trials, by status; others have failed. Samplers would not avoid the values of diverged
+# trials if those had failed, too.
 STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.PRUNED}
-"""How Optuna counts trials, by status; others have failed. Samplers would not avoid the values of diverged
-trials if those had failed, too."""
 
-RUNG = "rung/"
-"""How the names of values at rungs begin in metrics.json."""
+RUNG = "rung/"  # how the names of values at rungs begin in metrics.json
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +52,7 @@ class SearchStudy:
         self.sign, self.settings, self.seed = sign_of(monitor), settings, seed
         direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
         _remove_torn_line(self.path)
-        self._memory = InMemoryStorage()
+        self._memory = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
         lock = JournalFileOpenLock(str(self.path), LOCK_SECONDS)
         try:
@@ -156,7 +151,7 @@ def build_sampler(name: str, seed: int, number: int, fixed: Params) -> BaseSampl
     """
     trial_seed = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "random":
             sampler: BaseSampler = RandomSampler(seed=trial_seed)
         else:  # running trials count as bad ones (constant liar), so that a batch spreads out
