@@ -1,4 +1,4 @@
-"""Training from Python, by the functions of the commands."""
+"""Looking at tables, and training, from Python: by the functions of the commands."""
 
 import logging
 import shutil
@@ -13,13 +13,17 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
+import polars as pl
 from rich.console import Console
 
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
 from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
+from mlplab.cli.commands.describe import without_target
 from mlplab.cli.commands.train import resumed
+from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
+from mlplab.commands.describe import Description, column_cells
 from mlplab.commands.train import draw_if_asked
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
@@ -29,8 +33,7 @@ from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
 from mlplab.runs.trained.run_files import RunFiles
 
-LOCK = RLock()
-"""Held while anything trains: torch's threads are those of the process."""
+LOCK = RLock()  # held while anything trains: torch's threads are those of the process
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,23 @@ def process_as_before() -> Iterator[None]:
             raise KeyboardInterrupt(reason_of(error)) from None  # which names a folder that may be removed
         finally:
             torch.set_num_threads(threads)
+
+
+def describe(
+    table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: object
+) -> pl.DataFrame:
+    """A row for each column, as the command `describe`: its kind, values, and what may be wrong with it.
+
+    Args:
+        table, target, overrides, keys: as in `train`; a target is not needed.
+
+    Raises:
+        UserError: if the table cannot be read at all. Columns that training would refuse have a note.
+    """
+    frame, given = read_arguments(table, target, keys, overrides)
+    with composing(config_folders()) as compose:
+        config = without_target(compose(given))
+    return pl.DataFrame(column_cells(Description(config, frame)))
 
 
 def train(
