@@ -22,7 +22,7 @@ from support import CONCRETE, ROOT, train_into
 import mlplab
 from mlplab.data.frames import to_polars
 from mlplab.data.splits.splitters import random_split
-from mlplab.sklearn import TableClassifier, TableRegressor, estimators
+from mlplab.sklearn import TableClassifier, TableRegressor, estimators, training_set
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -145,6 +145,7 @@ def test_files_of_the_current_folder_change_nothing(
     path.write_text((ROOT / "conf/optimizer/adamw.yaml").read_text().replace("lr: ", "lr: 1.0 # "))
     (tmp_path / "conf/mlplab.yaml").touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training_set, "CONFIGS", {})
     np.testing.assert_array_equal(regressor().fit(FRAME, PRICE).predict(FRAME), fitted.predict(FRAME))
 
 

@@ -42,6 +42,9 @@ NOTHING_BESIDE: Mapping[str, object] = {
     "test_predictions": False,
 }
 
+# The configurations of the latest training sets: to compose one takes longer than to train on a small table.
+CONFIGS, MOST_CONFIGS = dict[tuple[str, ...], TrainConfig](), 100
+
 
 def as_columns(estimator: BaseEstimator, X: Input, *, reset: bool) -> pl.DataFrame:  # noqa: N803
     """The columns of a frame or an array, with their names in `fit`: x0, x1, … if these are not text.
@@ -107,7 +110,12 @@ class TrainingSet:
         Raises:
             UserError: if a key is wrong.
         """
-        return compose_run(self._given, [SHIPPED])
+        config = CONFIGS.get(self.overrides)
+        if not config:
+            if len(CONFIGS) >= MOST_CONFIGS:
+                CONFIGS.clear()
+            config = CONFIGS[self.overrides] = compose_run(self._given, [SHIPPED])
+        return config
 
     def train(self) -> Ensemble:
         """Trains the networks of the run.
@@ -156,14 +164,12 @@ def train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
 
 def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
     frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
-    configs, networks = dict[tuple[str, ...], TrainConfig](), list[Ensemble | None]([None] * len(sets))
+    networks: list[Ensemble | None] = [None] * len(sets)
     with silent_training():
         for number, each in enumerate(sets):
             with suppress(UserError):
-                if each.overrides not in configs:
-                    configs[each.overrides] = each.config()
                 cache = DataCache(each.frame)
-                run = PlannedRun(resolved(configs[each.overrides], cache, alone=True), Path(str(number)))
+                run = PlannedRun(resolved(each.config(), cache, alone=True), Path(str(number)))
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
                 groups.setdefault(stack_key(run, frames), []).append((number, run))
         for group in groups.values():
