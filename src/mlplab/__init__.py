@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlplab.api.describe import describe as describe
     from mlplab.api.finished_run import FinishedRun as FinishedRun
     from mlplab.api.finished_run import load as load
     from mlplab.api.finished_sweep import FinishedSweep as FinishedSweep
     from mlplab.api.module import lightning_module as lightning_module
-    from mlplab.api.training import describe as describe
     from mlplab.api.training import search as search
     from mlplab.api.training import sweep as sweep
     from mlplab.api.training import train as train
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from mlplab.errors import UserError as UserError
 
 _NAMES = {
+    "api.describe": ["describe"],
     "api.finished_run": ["FinishedRun", "load"],
     "api.finished_sweep": ["FinishedSweep"],
     "api.module": ["lightning_module"],
-    "api.training": ["describe", "search", "sweep", "train"],
+    "api.training": ["search", "sweep", "train"],
     "data.batches.datamodule": ["TableDataModule"],
     "errors": ["RunFailed", "UserError"],
 }

@@ -1,4 +1,4 @@
-"""Looking at tables, and training, from Python: by the functions of the commands."""
+"""Training from Python, by the functions of the commands."""
 
 import logging
 import shutil
@@ -13,17 +13,13 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
-import polars as pl
 from rich.console import Console
 
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
 from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
-from mlplab.cli.commands.describe import without_target
 from mlplab.cli.commands.train import resumed
-from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
-from mlplab.commands.describe import Description, column_cells
 from mlplab.commands.train import draw_if_asked
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
@@ -57,23 +53,6 @@ def process_as_before() -> Iterator[None]:
             raise KeyboardInterrupt(reason_of(error)) from None  # which names a folder that may be removed
         finally:
             torch.set_num_threads(threads)
-
-
-def describe(
-    table: Table = None, /, target: Target = None, *, overrides: Sequence[str] = (), **keys: object
-) -> pl.DataFrame:
-    """A row for each column, as the command `describe`: its kind, values, and what may be wrong with it.
-
-    Args:
-        table, target, overrides, keys: as in `train`; a target is not needed.
-
-    Raises:
-        UserError: if the table cannot be read at all. Columns that training would refuse have a note.
-    """
-    frame, given = read_arguments(table, target, keys, overrides)
-    with composing(config_folders()) as compose:
-        config = without_target(compose(given))
-    return pl.DataFrame(column_cells(Description(config, frame)))
 
 
 def train(
