@@ -134,12 +134,11 @@ def results_of(graph: Graph, **inputs: np.ndarray) -> list[np.ndarray]:
     return [*map(np.asarray, results)]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_all_activations(dtype: type[np.floating]) -> None:
+def test_all_activations_in_float64() -> None:
     layer = Activation([*(IN_PLACE | OUT_OF_PLACE)])
-    z = np.linspace(-30, 30, 301).astype(dtype)
+    z = np.linspace(-30, 30, 301)
     graph = Graph()
-    rows = graph.input("z", dtype, "").op("Expand", np.array([len(layer.names), 1, 1]))
+    rows = graph.input("z", np.float64, "").op("Expand", np.array([len(layer.names), 1, 1]))
     graph.output("y", apply(layer, rows), "", 1, 301)
     [found] = results_of(graph, z=z)
     expected = layer(torch.from_numpy(z).expand(len(layer.names), 1, -1))
