@@ -178,7 +178,8 @@ def export(folder: str, table: str) -> dict[str, Any]:
     import torch
 
     import mlplab
-    from mlplab.onnx.check import check_model, model_inputs
+    from mlplab.onnx.check import check_model
+    from mlplab.onnx.inputs import model_inputs
 
     torch.set_num_threads(1)
     run, frame = mlplab.load(folder), pl.read_csv(table)

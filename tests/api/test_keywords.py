@@ -25,32 +25,22 @@ def composed(keys: dict[str, Any], *overrides: str) -> TrainConfig:
     return compose_run(read_overrides(overrides, keywords=[*keywords_of(keys)]))
 
 
-@pytest.mark.parametrize(
-    ("keys", "lines"),
-    [
-        ({"seed": 3, "threads": 2}, ["seed=3", "threads=2"]),
-        ({"model": "linear"}, ["model=linear"]),
-        (
-            {"model": {"name": "linear", "preprocessing": "quantile"}},
-            ["model=linear", "model/preprocessing=quantile"],
-        ),
-        ({"optimizer": {"name": "sgd", "lr": 1e-3}}, ["optimizer=sgd", "optimizer.lr=0.001"]),
-        ({"data": {"split": {"name": "kfold", "fold": 2}}}, ["data/split=kfold", "data.split.fold=2"]),
-        ({"logger": ["mlflow", "tensorboard"]}, ["logger=[mlflow,tensorboard]"]),
-        (
-            {"data": {"class_weights": {0: 1, "a b": 5}}},
-            ["data.class_weights.0=1", "data.class_weights.a b=5"],
-        ),
-        ({"model": {"hidden": (64, 32)}, "test": False}, ["model.hidden=[64,32]", "test=False"]),
-        ({"data": {"columns": {"my zip": "categorical"}}}, ["data.columns.my zip=categorical"]),
-        (
-            {"optimizer.lr": 0.1, "model/preprocessing": "none"},
-            ["optimizer.lr=0.1", "model/preprocessing=none"],
-        ),
-    ],
-)
-def test_nested_keywords_are_shown_as_overrides(keys: dict[str, Any], lines: list[str]) -> None:
-    assert lines_of(keywords_of(keys)) == lines
+NESTED = {
+    "seed=3 threads=2": {"seed": 3, "threads": 2},
+    "model=linear": {"model": "linear"},
+    "model=linear model/preprocessing=quantile": {"model": {"name": "linear", "preprocessing": "quantile"}},
+    "optimizer=sgd optimizer.lr=0.001": {"optimizer": {"name": "sgd", "lr": 1e-3}},
+    "data/split=kfold data.split.fold=2": {"data": {"split": {"name": "kfold", "fold": 2}}},
+    "logger=[mlflow,tensorboard]": {"logger": ["mlflow", "tensorboard"]},
+    "data.class_weights.0=1 data.class_weights.ab=5": {"data": {"class_weights": {0: 1, "ab": 5}}},
+    "model.hidden=[64,32] test=False": {"model": {"hidden": (64, 32)}, "test": False},
+    "optimizer.lr=0.1 model/preprocessing=none": {"optimizer.lr": 0.1, "model/preprocessing": "none"},
+}
+
+
+@pytest.mark.parametrize("lines", NESTED)
+def test_nested_keywords_are_shown_as_overrides(lines: str) -> None:
+    assert lines_of(keywords_of(NESTED[lines])) == lines.split()
 
 
 VALUES = st.recursive(
@@ -64,6 +54,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=20)
 @given(VALUES)
 def test_any_value_can_be_typed_as_it_is_shown(value: object) -> None:
     override = setting("a.b", value)
@@ -72,44 +63,26 @@ def test_any_value_can_be_typed_as_it_is_shown(value: object) -> None:
     assert (parsed.key_or_group, parsed.value()) == ("a.b", value)
 
 
-ODD = (
-    "a=b,c",
-    "x.y",
-    "name",
-    "${seed}",
-    "${",
-    "???",
-    "null",
-    "true",
-    "1e3",
-    "[a]",
-    "{a:b}",
-    "~+x",
-    "'\\\"",
-    "ü 'n",
-    "/",
-    "..",
-)
+# Texts that mean something to Hydra, OmegaConf or YAML.
+ODD = ["a=b,c", "x.y", "name", "${seed}", "${", "???", "null", "true", "1e3", "[a]", "{a:b}", "~+x", "/"]
+ODD += ["..", "'\\\"", "ü 'n"]
 
 
-def with_examples(test: Any) -> Any:
-    """A test of any text, and of texts that mean something to Hydra, OmegaConf or YAML."""
-    for text in ODD:
-        test = example(text)(test)
-    return settings(max_examples=20)(given(st.text(min_size=1))(test))
-
-
-@with_examples
-def test_any_text_arrives_as_it_is(text: str) -> None:
-    more = f"{text}+"
-    named = {"weight": more, "positive": text, "na_values": [text, more]}
-    by_name = {"columns": {text: [text, more], more: "drop"}, "class_weights": {text: 2, more: 0.5}}
-    _, overrides = read_arguments(text, text, {"data": named | by_name}, [])
+@settings(max_examples=5)
+@given(st.lists(st.text(min_size=1), min_size=10, max_size=10, unique=True))
+@example(ODD)
+@example(ODD[::-1])
+@example(ODD[3:] + ODD[:3])
+def test_any_text_arrives_as_it_is(texts: list[str]) -> None:
+    first, second, third, *_ = texts
+    named = {"weight": second, "positive": third, "na_values": texts}
+    by_name = {"columns": dict.fromkeys(texts, texts), "class_weights": dict.fromkeys(texts, 0.5)}
+    _, overrides = read_arguments(first, first, {"data": named | by_name}, [])
     data = compose_run(overrides).data
     assert isinstance(data, CsvData)
-    assert (data.path, data.target, data.weight, data.positive) == (text, [text], more, text)
+    assert (data.path, data.target, data.weight, data.positive) == (first, [first], second, third)
     assert (data.columns, data.class_weights) == (by_name["columns"], by_name["class_weights"])
-    assert data.na_values == [text, more]
+    assert data.na_values == texts
 
 
 def test_any_text_arrives_as_it_is_in_a_sweep(tmp_path: Path) -> None:

@@ -74,32 +74,32 @@ def test_the_wheel_has_all_files_of_the_package_and_conf(wheel: Path) -> None:
     assert "mlplab/py.typed" in files  # type checkers read the types
 
 
-def test_a_wheel_trains_with_its_own_conf_and_the_users(beside_torch: Mlplab, tmp_path: Path) -> None:
-    own = tmp_path / "here/conf/experiment"
-    own.mkdir(parents=True)
-    (own.parent / "mlplab.yaml").touch()
-    (own / "mine.yaml").write_text("# @package _global_\nname: mine\ntest_predictions: false\n")
-    printed = beside_torch("train", *SWEEP, "experiment=mine")
-    assert printed.startswith("using conf: experiment/mine.yaml\n")
-    assert "\nmlplab results outputs/mine\ntensorboard --logdir outputs/mine\n" in printed
-    assert "seed" in beside_torch("results", "outputs")
+def own_experiment(here: Path) -> None:
+    """A folder conf of the user's, which says that it is one of mlplab."""
+    (here / "conf/experiment").mkdir(parents=True)
+    (here / "conf/mlplab.yaml").touch()
+    (here / "conf/experiment/mine.yaml").write_text("# @package _global_\nname: mine\nseed: 7\n")
+
+
+def test_a_wheel_composes_its_own_conf_and_the_users(beside_torch: Mlplab, tmp_path: Path) -> None:
+    own_experiment(tmp_path / "here")
+    printed = beside_torch("train", "--cfg", "job", "experiment=mine")
+    assert "using conf: experiment/mine.yaml\n" in printed
+    assert "\nname: mine\n" in printed
     assert "add -m: mlplab train -m seed=1,2;" in beside_torch("train", "seed=1,2", status=2)
-    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["conf", "outputs"]
 
 
 def use_all_commands(mlplab: Mlplab, here: Path) -> None:
     """All commands, on a table whose columns need every data file of the package."""
     rows = [f"{row},{('low', 'medium', 'high')[row % 3]},{2 * row + row % 3}" for row in range(60)]
     (here / "t.csv").write_text("\n".join(["id,level,y", *rows]))
-    (here / "conf/experiment").mkdir(parents=True)
-    (here / "conf/mlplab.yaml").touch()
-    (here / "conf/experiment/mine.yaml").write_text("# @package _global_\nseed: 7\n")
+    own_experiment(here)
     quick = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=2", "ensemble=1")
     assert "to use it: data.columns.level=ordinal" in mlplab("describe", *quick[:3])
-    assert "run folder: outputs/r" in mlplab("train", *quick, "experiment=mine", "name=r")
+    assert "run folder: outputs/mine" in mlplab("train", *quick, "experiment=mine")
     assert "2 runs: " in mlplab("train", "-m", *quick, "seed=1,2", "name=s", "hydra.launcher.workers=2")
     assert "rmse" in mlplab("evaluate", "run=outputs/s", "importance=true")
-    mlplab("predict", "run=outputs/r", "input=t.csv", "output=p.csv")
+    mlplab("predict", "run=outputs/mine", "input=t.csv", "output=p.csv")
     assert len((here / "p.csv").read_text().splitlines()) == 61
     assert "seed" in mlplab("results", "outputs")
     assert "outputs/s/report.html" in mlplab("report", "outputs/s")
@@ -109,7 +109,7 @@ def use_all_commands(mlplab: Mlplab, here: Path) -> None:
     assert "1,797 rows" in mlplab("describe", "data=digits")
 
 
-@pytest.mark.slow(ci=True)
+@pytest.mark.slow
 def test_a_wheel_in_an_empty_environment(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,4 +132,5 @@ def test_an_editable_install_from_another_folder(tmp_path: Path) -> None:
 def test_slurm_jobs_of_a_wheel(beside_torch: Mlplab, slurm: FakeSlurm) -> None:
     printed = beside_torch("train", *SWEEP, "name=s", "hydra/launcher/engine=slurm")
     assert "Slurm jobs\n" in printed
+    assert "\nmlplab results outputs/s\ntensorboard --logdir outputs/s\n" in printed
     assert [job.ends for job in slurm.finished_jobs()] == [["COMPLETED"]]

@@ -10,7 +10,7 @@ import onnxruntime
 import polars as pl
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -19,14 +19,16 @@ from mlplab.data.cells import dates
 from mlplab.models import Linear
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation
 from mlplab.models.scaling import Quantile
-from mlplab.onnx.check import check_model, model_inputs
-from mlplab.onnx.dates import date_parts
-from mlplab.onnx.graph import Graph
+from mlplab.onnx.check import check_model
+from mlplab.onnx.graph import Graph, concat
+from mlplab.onnx.inputs import NO_DATE, date_parts, model_inputs
 from mlplab.onnx.layers import apply
 from mlplab.onnx.model import onnx_model
 from mlplab.onnx.preprocessing import scale
 
-ROWS = 160
+pytestmark = pytest.mark.usefixtures("full_speed")
+
+ROWS = 140
 DRAWN = np.random.default_rng(0)
 
 
@@ -55,10 +57,14 @@ LABELS = {
     "whole": pl.Series(np.digitize(Y, [0, 8])),
     "true": pl.Series(Y > 5),
 }
-SMALL = ("trainer.max_epochs=3", "baselines=[]", "figures=none")
+SMALL = ("trainer.max_epochs=1", "baselines=[]", "figures=none", "logger=[]")
 ALONE = (*SMALL, "ensemble=1", "model.hidden=[8]")
 TOGETHER = (*SMALL, "ensemble=2", "model.hidden=[8]")
-UNSCALED = ("model/preprocessing=none", "data.columns.number=drop")  # without scale, its cosines are rounding
+DEEP = ("model.hidden=[8,8]", "model.residual=true", "model.norm=layer", "model.activation=elu")
+UNSCALED = (  # without the number, whose cosines would be rounding
+    *("model/preprocessing=none", "data.columns.number=drop", "model.periodic_features=4"),
+    *("model.linear_path=false", "trainer.precision=64"),
+)
 
 
 def trained(frame: pl.DataFrame, target: str | list[str], *overrides: str) -> mlplab.FinishedRun:
@@ -76,19 +82,14 @@ def outputs_of(model: bytes, run: mlplab.FinishedRun, frame: pl.DataFrame) -> di
 @pytest.mark.parametrize(
     ("target", "overrides"),
     [
-        ("y", (*TOGETHER, "model.activation=[silu,relu]")),
-        (["y", "z"], TOGETHER),
+        (["y", "z"], (*TOGETHER, "data.na_values=[-1,1000000007]", "model.activation=[silu,relu]")),
         ("positive", (*ALONE, "model.preprocessing.target=log", "model/preprocessing=robust_clip")),
-        ("y", (*TOGETHER, "loss=quantile", "model/preprocessing=standard")),
+        ("y", (*TOGETHER, "loss=quantile", "model/preprocessing=standard", "model=tabm", "model.heads=4")),
         ("y", (*SMALL, "ensemble=1", "model=linear")),
         ("y", (*ALONE, "model=realmlp")),
-        ("y", (*TOGETHER, "model=tabm", "model.heads=4")),
-        ("y", (*ALONE, *UNSCALED, "model.periodic_features=4", "model.linear_path=false")),
-        ("y", (*SMALL, "ensemble=1", "model.hidden=[8,8]", "model.norm=layer", "model.residual=true")),
-        ("y", (*TOGETHER, "model.activation=[elu,gelu]", "trainer.precision=64")),
-        ("y", (*ALONE, "data.na_values=[-1,1000000007]")),
+        ("y", (*SMALL, "ensemble=1", *UNSCALED, *DEEP)),
     ],
-    ids=lambda value: value if isinstance(value, str) else value[-1],
+    ids=["several targets", "log", "quantiles of heads", "linear", "realmlp", "float64, unscaled"],
 )
 def test_models_predict_numbers(tmp_path: Path, target: str | list[str], overrides: Sequence[str]) -> None:
     run = trained(FRAME, target, *overrides)
@@ -102,8 +103,7 @@ def test_models_predict_numbers(tmp_path: Path, target: str | list[str], overrid
         np.testing.assert_allclose(outputs[name], column.to_numpy(), atol=2e-5 * column.std(), rtol=2e-5)
 
 
-@pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize("model", ["mlp", "tabm"])
+@pytest.mark.parametrize(("label", "model"), [("text", "tabm"), ("whole", "mlp"), ("true", "mlp")])
 def test_models_predict_classes(tmp_path: Path, label: str, model: str) -> None:
     frame = FRAME.select([*COLUMNS]).with_columns(LABELS[label].alias("y"))
     more = "task=multiclass" if label == "whole" else "threshold=auto"
@@ -117,7 +117,7 @@ def test_models_predict_classes(tmp_path: Path, label: str, model: str) -> None:
     assert sets == predicted["set"].to_list()
 
 
-def test_a_wrong_model_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_model_is_refused() -> None:
     run = trained(FRAME, "y", *ALONE, "model.linear_path=false")
     model = onnx_model(run.model)
     assert check_model(model.SerializeToString(), run.model, FRAME).difference < 1e-5
@@ -129,17 +129,20 @@ def test_a_wrong_model_is_refused(tmp_path: Path) -> None:
         check_model(model.SerializeToString(), run.model, FRAME)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_all_activations(dtype: type[np.floating]) -> None:
+def results_of(graph: Graph, **inputs: np.ndarray) -> list[np.ndarray]:
+    results = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, inputs)
+    return [*map(np.asarray, results)]
+
+
+def test_all_activations_in_float64() -> None:
     layer = Activation([*(IN_PLACE | OUT_OF_PLACE)])
-    z = np.linspace(-30, 30, 301).astype(dtype)
+    z = np.linspace(-30, 30, 301)
     graph = Graph()
-    rows = graph.input("z", dtype, "").op("Expand", np.array([len(layer.names), 1, 1]))
-    for number, name in enumerate(layer.names):
-        graph.output(name, apply(layer, rows).gather(np.array([number])).squeeze(0, 1), "")
-    outputs = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, {"z": z})
-    expected = layer(torch.from_numpy(z).expand(len(layer.names), 1, -1))[:, 0]
-    np.testing.assert_allclose(np.stack(outputs), expected.numpy(), rtol=1e-5, atol=1e-6)
+    rows = graph.input("z", np.float64, "").op("Expand", np.array([len(layer.names), 1, 1]))
+    graph.output("y", apply(layer, rows), "", 1, 301)
+    [found] = results_of(graph, z=z)
+    expected = layer(torch.from_numpy(z).expand(len(layer.names), 1, -1))
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
 class Doubled(nn.Sequential):
@@ -155,28 +158,28 @@ def test_custom_networks_may_be_sequences_of_layers() -> None:
     x = graph.input("x", np.float32, "").unsqueeze(0, 1, 3)
     graph.output("y", apply(nn.Sequential(*layers), x).squeeze(0, 1, 3), "")
     rows = np.linspace(-2, 2, 50, dtype=np.float32)
-    [y] = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, {"x": rows})
+    [y] = results_of(graph, x=rows)
     expected = nn.Sequential(*layers)(torch.from_numpy(rows)[None, :, None])
     np.testing.assert_allclose(y, expected.detach().numpy().ravel(), rtol=1e-5)
     with pytest.raises(mlplab.UserError, match="Doubled: is a layer that cannot be exported"):
         apply(Doubled(*layers), x)
 
 
-@given(st.lists(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31)), min_size=1, max_size=20))
-@settings(deadline=None)
+LEAP_DAYS = [datetime(year, month, day) for year in (1900, 2000, 2024) for month, day in ((2, 28), (12, 31))]
+
+
+@given(st.lists(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31)), min_size=100, max_size=100))
+@example([*LEAP_DAYS, datetime(2000, 2, 29), datetime(2024, 2, 29, 23, 59, 59), datetime(1970, 1, 1)])
+@settings(max_examples=3)
 def test_parts_of_dates(days: list[datetime]) -> None:
     series = pl.Series(days, dtype=pl.Datetime("us"))
-    microseconds = series.to_physical().to_numpy()
     graph = Graph()
-    time = graph.input("time", np.int64, "")
-    for part, value in zip(
-        dates.DATE_PARTS, date_parts(time, dates.DATE_PARTS, 1990.5, missing=-1), strict=True
-    ):
-        graph.output(part, value.squeeze(1), "")
-    session = onnxruntime.InferenceSession(graph.model({}).SerializeToString())
-    values = session.run(None, {"time": microseconds})
-    for value, expected in zip(values, dates.date_parts(series, dates.DATE_PARTS, 1990.5), strict=True):
-        np.testing.assert_allclose(value, expected.to_numpy(), atol=1e-12)
+    parts = date_parts(graph.input("time", np.int64, ""), dates.DATE_PARTS, 1990.5)
+    graph.output("parts", concat(parts, 1), "", len(parts))
+    [values] = results_of(graph, time=np.append(series.to_physical().to_numpy(), NO_DATE))
+    assert np.isnan(values[-1]).all()
+    expected = pl.DataFrame(dates.date_parts(series, dates.DATE_PARTS, 1990.5)).to_numpy()
+    np.testing.assert_allclose(values[:-1], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -186,13 +189,10 @@ def test_ranks_of_repeated_and_of_farther_values(dtype: torch.dtype) -> None:
     quantiles = torch.from_numpy(np.concatenate([rows, np.repeat(rows[-1:], 7, 0)]))[None]
     statistics = {"quantiles": quantiles, "quantile_count": torch.full((1, 1, 2), 100.0)}
     scaling = Quantile(statistics, dtype)
-    x = torch.from_numpy(np.concatenate([rows[:, :1], drawn.normal(size=(50, 1)), [[-9.0]], [[9.0]]])).to(
-        dtype
-    )
+    x = np.concatenate([rows[:, 0], drawn.normal(size=50), [-9.0, 9.0]])
+    column = torch.from_numpy(x).to(dtype)
     graph = Graph()
-    column = graph.input("x", x.numpy().dtype, "").unsqueeze(0, 2)
-    scaled = scale(scaling, graph.concat([column, column], 2))
-    graph.output("z", scaled.squeeze(0), "", columns=2)
-    [z] = onnxruntime.InferenceSession(graph.model({}).SerializeToString()).run(None, {"x": x[:, 0].numpy()})
-    expected = scaling(x.expand(1, -1, 2))[0]
-    np.testing.assert_allclose(z, expected.numpy(), atol=2e-6)
+    value = graph.input("x", column.numpy().dtype, "").unsqueeze(0, 2)
+    graph.output("z", scale(scaling, concat([value, value], 2)).squeeze(0), "", 2)
+    [z] = results_of(graph, x=column.numpy())
+    np.testing.assert_allclose(z, scaling(column[None, :, None].expand(1, -1, 2))[0].numpy(), atol=2e-6)

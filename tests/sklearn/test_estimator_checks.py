@@ -34,24 +34,22 @@ for estimator in (TableRegressor(**few, lr=0.01), TableClassifier(**few)):
     assert len(results) > 50
 """
 
-
-def chosen_checks() -> list[Any]:
-    """A test for each chosen check of each estimator."""
-    return [
-        pytest.param(instance, check, id=f"{type(instance).__name__}-{name}")
-        for estimator in (TableRegressor, TableClassifier)
-        for instance, check in estimator_checks_generator(estimator(max_epochs=20, ensemble=1))
-        if (name := getattr(check, "func", check).__name__) in CHOSEN
-    ]
+CHECKS = [
+    pytest.param(instance, check, id=f"{type(instance).__name__}-{name}")
+    for estimator in (TableRegressor, TableClassifier)
+    for instance, check in estimator_checks_generator(estimator(max_epochs=2, hidden=(8,), ensemble=1))
+    if (name := getattr(check, "func", check).__name__) in CHOSEN
+]
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize(("estimator", "check"), chosen_checks())
+@pytest.mark.usefixtures("full_speed")
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
 def test_the_contract_of_estimators_is_kept(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
 
-@pytest.mark.slow(ci=True)
+@pytest.mark.slow
 def test_the_whole_contract_is_kept() -> None:
     """In a process that checks no types: some checks give arguments of wrong ones."""
     done = subprocess.run([sys.executable, "-c", CHECK_ALL], capture_output=True, text=True, check=True)

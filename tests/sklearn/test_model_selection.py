@@ -16,17 +16,20 @@ from sklearn.preprocessing import FunctionTransformer
 from support import ROOT
 
 from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search, training_set
-from mlplab.sklearn.lockstep import FIT, MOST_FITS
+from mlplab.sklearn.model_selection import FIT
 from mlplab.sklearn.training_set import TrainingSet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-SMALL: dict[str, Any] = {"hidden": (8,), "max_epochs": 3}
 RANDOM = np.random.default_rng(0)
 ROWS = 90
 FRAME = pd.DataFrame({"size": RANDOM.normal(1e6, 1, ROWS), "kind": RANDOM.choice(["a", "b"], ROWS)})
 PRICE = FRAME["size"] - 1e6 + (FRAME["kind"] == "a") + RANDOM.normal(size=ROWS) / 10
+CLASS = np.where(PRICE > 0.5, "high", "low")
 WEIGHT = RANDOM.integers(1, 3, ROWS).astype(float)
+GROUPS = np.arange(ROWS) % 7
+SMALL: dict[str, Any] = {"hidden": (8,), "max_epochs": 2, "ensemble": 1}
+REGRESSOR, CLASSIFIER = TableRegressor(**SMALL), TableClassifier(**SMALL)
 
 
 def assert_same_scores(found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -36,66 +39,55 @@ def assert_same_scores(found: dict[str, Any], expected: dict[str, Any]) -> None:
             np.testing.assert_array_equal(found[name], scores)
 
 
-@pytest.mark.parametrize("ensemble", [1, 2])
-def test_folds_have_the_scores_of_scikit_learn(ensemble: int) -> None:
-    estimator = TableRegressor(**SMALL, ensemble=ensemble)
-    options: dict[str, Any] = {
-        "cv": KFold(3, shuffle=True, random_state=1),
-        "scoring": ["r2", "neg_mean_squared_error"],
-    }
-    options |= {"return_train_score": True, "params": {"sample_weight": WEIGHT}}
-    expected = model_selection.cross_validate(estimator, FRAME, PRICE, **options)
+def assert_folds_as_in_scikit_learn(
+    estimator: Any, y: Any, frame: pd.DataFrame = FRAME, *, alone: bool = False, **options: Any
+) -> None:
+    """The same scores by training in lockstep, without training any fold alone unless that is allowed."""
+    np.random.seed(1)
+    expected = model_selection.cross_validate(estimator, frame, y, **options)
+    np.random.seed(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delattr(TrainingSet, "train")
-        found = cross_validate(estimator, FRAME, PRICE, **options)
-    assert_same_scores(found, expected)
+        if not alone:
+            patch.delattr(TrainingSet, "train")
+        assert_same_scores(cross_validate(estimator, frame, y, **options), expected)
+
+
+def test_folds_have_the_scores_of_scikit_learn() -> None:
+    options = {"scoring": ["r2", "neg_mean_squared_error"], "return_train_score": True}
+    options |= {"cv": GroupKFold(2), "groups": GROUPS, "params": {"sample_weight": WEIGHT}}
+    assert_folds_as_in_scikit_learn(TableRegressor(**SMALL | {"ensemble": 2}), PRICE, **options)
 
 
 @pytest.mark.parametrize("seed", [None, np.random.RandomState(3)])
-def test_a_pipeline_with_any_seed_trains_in_lockstep(
-    seed: np.random.RandomState | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    estimator = TableRegressor(**SMALL, ensemble=1, random_state=seed)
-    pipeline = make_pipeline(FunctionTransformer(), estimator)
-    options: dict[str, Any] = {
-        "cv": KFold(3, shuffle=True),
-        "params": {"tableregressor__sample_weight": WEIGHT},
-    }
-    np.random.seed(1)
-    expected = model_selection.cross_validate(pipeline, FRAME, PRICE, **options)
-    monkeypatch.delattr(TrainingSet, "train")
-    np.random.seed(1)
-    assert_same_scores(cross_validate(pipeline, FRAME, PRICE, **options), expected)
+def test_a_pipeline_with_any_seed_trains_in_lockstep(seed: np.random.RandomState | None) -> None:
+    pipeline = make_pipeline(FunctionTransformer(), TableRegressor(**SMALL, random_state=seed))
+    weighted = {"tableregressor__sample_weight": WEIGHT}
+    assert_folds_as_in_scikit_learn(pipeline, PRICE, cv=KFold(2, shuffle=True), params=weighted)
 
 
-def test_groups_are_routed_to_the_folds(monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = {"cv": GroupKFold(3), "params": {"groups": np.arange(ROWS) % 7}}
+def test_groups_are_routed_to_the_folds() -> None:
+    options: dict[str, Any] = {"cv": GroupKFold(2), "params": {"groups": GROUPS}}
     with config_context(enable_metadata_routing=True):
-        estimator = TableRegressor(**SMALL, ensemble=1)
-        expected = model_selection.cross_validate(estimator, FRAME, PRICE, **options)
-        search = grid_search(estimator, FRAME, PRICE, {"lr": ["auto"]}, **options)
-        monkeypatch.delattr(TrainingSet, "train")
-        assert_same_scores(cross_validate(estimator, FRAME, PRICE, **options), expected)
-    assert search.best_score_ == expected["test_score"].mean()
+        assert_folds_as_in_scikit_learn(REGRESSOR, PRICE, **options)
+        search = grid_search(REGRESSOR, FRAME, PRICE, {"lr": ["auto"]}, **options)
+        expected = model_selection.GridSearchCV(REGRESSOR, {"lr": ["auto"]}, cv=GroupKFold(2))
+        expected.fit(FRAME, PRICE, groups=GROUPS)
+    assert_same_scores(search.cv_results_, expected.cv_results_)
+
+
+def test_folds_of_classes_are_stratified() -> None:
+    assert_folds_as_in_scikit_learn(CLASSIFIER, CLASS, cv=2, scoring="neg_log_loss")
 
 
 def test_a_wrong_argument_of_fit_is_named_as_in_scikit_learn() -> None:
     with pytest.raises(ValueError, match=r"fit\(\) got an unexpected keyword argument 'weight'"):
-        cross_validate(TableRegressor(**SMALL), FRAME, PRICE, cv=2, params={"weight": WEIGHT})
-
-
-def test_folds_of_classes_are_stratified_or_grouped() -> None:
-    y, groups = np.where(PRICE > 0.5, "high", "low"), np.arange(ROWS) % 7
-    estimator = TableClassifier(**SMALL, ensemble=1)
-    for options in ({"cv": 3, "scoring": "neg_log_loss"}, {"cv": GroupKFold(3), "groups": groups}):
-        expected = model_selection.cross_validate(estimator, FRAME, y, **options)
-        assert_same_scores(cross_validate(estimator, FRAME, y, **options), expected)
+        cross_validate(REGRESSOR, FRAME, PRICE, cv=2, params={"weight": WEIGHT})
 
 
 def test_candidates_have_the_scores_of_scikit_learn() -> None:
-    estimator, values = TableRegressor(**SMALL, ensemble=1), {"lr": [1e-3, 1e-2], "hidden": [(4,), (8, 4)]}
-    expected = model_selection.GridSearchCV(estimator, values, cv=2).fit(FRAME, PRICE)
-    found = grid_search(estimator, FRAME, PRICE, values, cv=2)
+    values: list[dict[str, list[object]]] = [{"lr": [1e-2]}, {"hidden": [(8, 4)]}]
+    expected = model_selection.GridSearchCV(REGRESSOR, values, cv=2).fit(FRAME, PRICE)
+    found = grid_search(REGRESSOR, FRAME, PRICE, values, cv=2)
     assert_same_scores(found.cv_results_, expected.cv_results_)
     assert found.best_params_ == expected.best_params_
     np.testing.assert_array_equal(found.predict(FRAME), expected.predict(FRAME))
@@ -103,36 +95,31 @@ def test_candidates_have_the_scores_of_scikit_learn() -> None:
 
 def test_a_fold_with_other_columns_trains_apart() -> None:
     frame = FRAME.assign(kind=["rare"] * 9 + [*FRAME["kind"][9:]])  # the first fold lacks a category
-    estimator = TableRegressor(**SMALL, ensemble=1)
-    expected = model_selection.cross_validate(estimator, frame, PRICE, cv=10)
-    assert_same_scores(cross_validate(estimator, frame, PRICE, cv=10), expected)
+    assert_folds_as_in_scikit_learn(REGRESSOR, PRICE, frame, alone=True, cv=3)
 
 
 def test_a_fold_that_cannot_train_fails_as_in_scikit_learn() -> None:
     frame = FRAME.assign(size=[*FRAME["size"][:30], *[1.0] * 60], kind="a")  # constant but for the first fold
     for validate in (model_selection.cross_validate, cross_validate):
         with pytest.warns(match="1 fits failed out of a total of 3"):
-            scores = validate(TableRegressor(**SMALL, ensemble=1), frame, PRICE, cv=3)
+            scores = validate(REGRESSOR, frame, PRICE, cv=3)
         assert np.isnan(scores["test_score"]).tolist() == [True, False, False]
 
 
 def test_a_fold_of_one_class_fails_as_in_scikit_learn() -> None:
     y, cv = ["high"] * 30 + ["low"] * 60, PredefinedSplit([0] * 30 + [1] * 30 + [-1] * 30)
     with pytest.warns(match="1 fits failed out of a total of 2"):
-        scores = cross_validate(TableClassifier(**SMALL, ensemble=1), FRAME, y, cv=cv)
+        scores = cross_validate(CLASSIFIER, FRAME, y, cv=cv)
     assert np.isnan(scores["test_score"]).tolist() == [True, False]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test")
-def test_fits_that_end_before_their_training_make_room_for_others() -> None:
+def test_fits_that_end_before_their_training_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them than wait for each other at most."""
-    wrong = [(f"seed={number}",) for number in range(MOST_FITS)]
-    search = grid_search(
-        TableRegressor(**SMALL, ensemble=1), FRAME, PRICE, {"overrides": [*wrong, ()]}, cv=2, refit=False
-    )
-    scores = search.cv_results_["mean_test_score"]
-    assert np.isnan(scores[:-1]).all()
-    assert np.isfinite(scores[-1])
+    monkeypatch.setattr("mlplab.sklearn.model_selection.MOST_FITS", 8)
+    grid = {"overrides": [*((f"seed={number}",) for number in range(8)), ()]}
+    scores = grid_search(REGRESSOR, FRAME, PRICE, grid, cv=2, refit=False).cv_results_["mean_test_score"]
+    assert np.isnan(scores).tolist() == [True] * 8 + [False]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("of torch")])
@@ -145,7 +132,7 @@ def test_nothing_is_left_of_fits_whose_training_fails(
     monkeypatch.setattr(training_set, "train_in_memory", fail)
     threads, filters = active_count(), [*warnings.filters]
     with pytest.raises(type(error)):
-        cross_validate(TableRegressor(**SMALL), FRAME, PRICE, error_score="raise")
+        cross_validate(REGRESSOR, FRAME, PRICE, error_score="raise")
     assert active_count() == threads
     assert [*warnings.filters] == filters
     assert FIT.get() is None

@@ -194,8 +194,10 @@ class FinishedRun:
             from mlplab.runs.trained.levels import levels_given
 
         rows = self._frame if frame is None else _path_or_frame(frame)
-        levels = levels_given("interval", interval), levels_given("sets", sets)
-        return write_model(self.model, Path(path), rows, *levels).model
+        write_model(
+            self.model, Path(path), rows, levels_given("interval", interval), levels_given("sets", sets)
+        )
+        return Path(path)
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
         """Saves the run as one file, `price.mlplab`, or as a folder if `path` has another ending.
@@ -233,7 +235,6 @@ class FinishedRun:
             return report(Path(folder, "run"), given or Path(REPORT_FILE))
 
     def __repr__(self) -> str:
-        """Scores beside those of the baselines, how good they are, and the folder."""
         from rich.console import Console
 
         from mlplab.commands.train import print_scores
@@ -247,7 +248,6 @@ class FinishedRun:
         return text.getvalue()
 
     def _repr_html_(self) -> str:
-        """What `repr` says, and the learning curves."""
         from html import escape
 
         import vl_convert

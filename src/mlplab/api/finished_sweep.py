@@ -29,10 +29,10 @@ class FinishedSweep:
     Attributes:
         folder: of the sweep, which holds those of its runs.
         frame: the rows, if they are a frame in memory.
+        is_temporary: whether the folder is removed with this object and its best run.
     """
 
     def __init__(self, folder: Path, frame: pl.DataFrame | None = None, is_temporary: bool = False) -> None:
-        """The sweep in a folder; one that is temporary is removed with this object and its best run."""
         self.folder, self.frame, self.is_temporary = folder, frame, is_temporary
         if is_temporary:
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)

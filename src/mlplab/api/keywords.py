@@ -40,14 +40,13 @@ Target = str | Sequence[str] | Any
 Overrides = Sequence[Override]
 """Values of keys and choices of options, as Hydra's objects."""
 
+# Text that is shown without quotes, also in the names of folders.
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
-"""Text that is shown without quotes, also in the names of folders."""
 
+# Arguments of Python's functions that are no keys.
 ARGUMENTS = "target folder resume overrides progress grid seeds trials minutes space".split()  # noqa: SIM905
-"""Arguments of Python's functions that are no keys."""
 
-FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}
-"""Keys that give a folder on the command line."""
+FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}  # keys that give a folder on the command line
 
 
 def read_arguments(

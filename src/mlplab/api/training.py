@@ -29,8 +29,7 @@ from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
 from mlplab.runs.trained.run_files import RunFiles
 
-LOCK = RLock()
-"""Held while anything trains: torch's threads are those of the process."""
+LOCK = RLock()  # held while anything trains: torch's threads are those of the process
 
 log = logging.getLogger(__name__)
 

@@ -24,23 +24,18 @@ from mlplab.data.load_table import allocated, opened_source, table_dtype, table_
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened
 
-MOST_CELLS = 30_000_000
-"""Cells of which the distinct values are counted."""
+MOST_CELLS = 30_000_000  # of which the distinct values are counted
 
-EXAMPLE_ROWS = 10
-"""First rows in which the examples are searched."""
+EXAMPLE_ROWS = 10  # the first ones, in which the examples are searched
 
-MAX_WHOLE = 1e15
-"""Magnitude below which whole numbers are shown with all digits."""
+MAX_WHOLE = 1e15  # magnitude below which whole numbers are shown with all digits
 
+# The most characters of an example, and the fewest for which there is a column of examples.
 LONGEST_EXAMPLE, SHORTEST_EXAMPLE = 24, 6
-"""The most characters of an example, and the fewest for which there is a column of examples."""
 
-LEAST_WIDTHS = {"column": 20, "kind": 11}
-"""The least widths of columns of the grid whose cells may be wrapped."""
+LEAST_WIDTHS = {"column": 20, "kind": 11}  # of columns of the grid whose cells may be wrapped
 
-NUMBERS = ("missing", "distinct", "range")
-"""Columns of the grid that align with numbers."""
+NUMBERS = ("missing", "distinct", "range")  # columns of the grid that align with numbers
 
 log = logging.getLogger(__name__)
 
@@ -169,13 +164,11 @@ def task_lines(description: Description) -> list[str]:
 
 
 def _kind(roles: Sequence[InferredColumn]) -> str:
-    """The kind of a column, and its roles if it is not only an input."""
     names = [column.role for column in roles]
     return roles[0].kind if names == ["input"] else f"{roles[0].kind} ({', '.join(names)})"
 
 
 def _note(roles: Sequence[InferredColumn]) -> str:
-    """Why a column is refused or left out, or what may be wrong with it."""
     if faults := [fault.what for column in roles for fault in column.faults]:
         return f"refused: {'; '.join(faults)}"
     return f"left out: {roles[0].left_out}" if roles[0].left_out else roles[0].note
@@ -189,5 +182,4 @@ def _ends(column: InferredColumn) -> Iterable[str]:
 
 
 def _number(value: float) -> str:
-    """A number; whole ones with all their digits."""
     return f"{value:.0f}" if value.is_integer() and abs(value) < MAX_WHOLE else f"{value:.6g}"

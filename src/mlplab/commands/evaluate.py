@@ -87,7 +87,6 @@ class EvaluationResult:
 
 
 def _mean(scores: Sequence[Scores]) -> Scores:
-    """The means of the scores that all have."""
     names = [name for name in scores[0] if all(name in others for others in scores)]
     return {name: float(np.mean([others[name] for others in scores])) for name in names}
 
@@ -123,42 +122,38 @@ def score(
 ) -> EvaluationResult:
     """Scores runs and their ensemble, as in `evaluate`; also on the rows of a frame."""
     part: Part = "test"
-    runs = ensemble.runs
-    if data is not None:
-        rows, part = rows_of(ensemble, data, include=include)
-        scored = [rows] * len(runs)
-        baseline_scores = _baselines_on_file(runs[0], rows, cache)
+    if data is None:
+        scored, baselines = _own_test_rows(ensemble.runs, cache)
     else:
-        scored, baseline_scores = _own_test_rows(runs, cache)
-    first = scored[0]
+        rows, part = rows_of(ensemble, data, include=include)
+        scored = [rows] * len(ensemble.runs)
+        baselines = _baselines_on_file(ensemble.runs[0], rows, cache)
     columns = compute_importance(ensemble, scored, part) if importance else None
-    with progress_lines(log.info, lambda: f"{first.source}: scoring {len(first.y):,} rows"):
-        return EvaluationResult(ensemble, scored, part, baseline_scores, columns)
+    with progress_lines(log.info, lambda: f"{scored[0].source}: scoring {len(scored[0].y):,} rows"):
+        return EvaluationResult(ensemble, scored, part, baselines, columns)
 
 
 def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Scores | None, Confusion | None]:
     """The scores of an ensemble of several runs, and the confusion matrix of classes."""
-    several, classes, first = len(ensemble.runs) > 1, ensemble.schema.classes, data[0]
+    several, classes, first = len(ensemble.runs) > 1, len(ensemble.schema.classes), data[0]
+    together = confusion = None
     if not all(rows.has_same_rows(first) for rows in data):
         log.warning(
             "no ensemble scores: the runs have different splits, so one run's test rows are another's "
             "training rows; to score the ensemble, use a different file: data.path=…"
         )
-        return None, None
-    if not several and not classes:
-        return None, None
-    predicted, _ = ensemble.predict_features(first.x)
-    together = first.scores(ensemble, predicted) if several else None
-    if not classes:
-        return together, None
-    actual, labels = first.y[:, 0].astype(np.int64), predicted_classes(predicted, ensemble.threshold)
-    return together, confusion_matrix(actual, labels, first.weight, len(classes))
+    elif several or classes:
+        predicted, _ = ensemble.predict_features(first.x)
+        together = first.scores(ensemble, predicted) if several else None
+        if classes:
+            labels = predicted_classes(predicted, ensemble.threshold)
+            confusion = confusion_matrix(first.y[:, 0].astype(np.int64), labels, first.weight, classes)
+    return together, confusion
 
 
 def _own_test_rows(
     runs: Sequence[TrainedRun], cache: DataCache
 ) -> tuple[list[EvaluationRows], dict[str, Scores]]:
-    """The test rows of each run, and the baselines' scores on them (means over runs)."""
     test_rows: dict[RunData, EvaluationRows] = {}
     data, scored = [], []
     for run in runs:

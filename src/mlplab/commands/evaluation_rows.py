@@ -39,8 +39,7 @@ Part = Literal["test", "all", "unchecked"]
 
 IF_ANY_WERE = "if any were in training, these scores are too good"
 
-MOST = 0.05
-"""If a larger share of new rows equals rows of training by chance, such rows are not left out."""
+MOST = 0.05  # if a larger share of new rows equals rows of training by chance, such rows are not left out
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +101,12 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
             what = f"has no target column '{absent[0]}'"
             raise refusal(what, path, "add it, or only predict: mlplab predict")
         check_columns(schema, list(source.schema), path)
-        frame = _read(source)
+        frames = list[pl.DataFrame]()
+        with progress_lines(log.info, lambda: f"reading {path}: {sum(map(len, frames)):,} rows"):
+            frames += source.blocks(BLOCK)
+        if not any(map(len, frames)):
+            raise refusal("has no rows", path, "give it rows of data")
+        frame = pl.concat(frames)
         with progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows"):
             y, weight = _targets_and_weight(first, frame, source)
             transformer = FrameTransformer(schema, path, first.dtype, decimal_comma=source.decimal_comma)
@@ -123,16 +127,6 @@ def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source
     if isinstance(data, pl.DataFrame):
         return nullcontext(Source.of_frame(FRAME, data))
     return opened(data, csv_format(run.config.data))
-
-
-def _read(source: Source) -> pl.DataFrame:
-    """All rows of a file, of which there must be one at least."""
-    frames = list[pl.DataFrame]()
-    with progress_lines(log.info, lambda: f"reading {source.where}: {sum(map(len, frames)):,} rows"):
-        frames += source.blocks(BLOCK)
-    if not any(map(len, frames)):
-        raise refusal("has no rows", source.where, "give it rows of data")
-    return pl.concat(frames)
 
 
 def _targets_and_weight(

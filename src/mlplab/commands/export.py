@@ -3,7 +3,6 @@
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 
@@ -15,8 +14,7 @@ from mlplab.data.load_table import opened_source
 from mlplab.data.new_data import check_columns
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
-from mlplab.onnx.card import model_card
-from mlplab.onnx.check import Check, check_model
+from mlplab.onnx.check import check_model, model_card
 from mlplab.onnx.model import onnx_model
 from mlplab.runs.run_file import is_run_file
 from mlplab.runs.trained.ensemble import Ensemble
@@ -25,41 +23,32 @@ from mlplab.runs.trained.load import load_runs
 
 ONNX = ".onnx"
 
-CHECKED_ROWS = 10_000
-"""The first rows of a table, of which some are checked."""
+CHECKED_ROWS = 10_000  # the first rows of a table, of which some are checked
 
 
-class Exported(NamedTuple):
-    """The files of a model, and how it compares with the networks it was made of."""
-
-    model: Path
-    card: Path
-    check: Check
-
-
-def export(options: Export) -> Exported:
+def export(options: Export) -> tuple[Path, str]:
     """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
 
     Of `price.onnx`, the page is `price.md`.
+
+    Returns:
+        The model, and how it compares with the networks it was made of.
 
     Raises:
         UserError: if there is no finished run or no table, ONNX cannot express the network, or a file would
             be replaced that must not be.
     """
-    run, overwrite = Path(options.run), options.overwrite
-    if options.output:
-        output = Path(options.output)
-    else:
-        output = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
-        overwrite |= not is_run_file(run)
-    check_output(output, overwrite=overwrite)
+    run = Path(options.run)
+    default = run / "model.onnx" if run.is_dir() else run.with_suffix(ONNX)
+    output, is_own = Path(options.output or default), not options.output and not is_run_file(run)
+    check_output(output, overwrite=options.overwrite or is_own)
     ensemble = load_runs(run, options.runs)
-    return write_model(ensemble, output, options.data_path, options.interval, options.sets)
+    return output, write_model(ensemble, output, options.data_path, options.interval, options.sets)
 
 
 def write_model(
     ensemble: Ensemble, output: Path, data: NewRows | None, interval: Levels = (), sets: Levels = ()
-) -> Exported:
+) -> str:
     """Writes the model of an ensemble, as `export`; `data` may be a frame."""
     card = output.with_suffix(".md")
     if output.suffix != ONNX:
@@ -72,12 +61,12 @@ def write_model(
     levels = [*interval, *sets]
     model = onnx_model(ensemble, levels)
     content = model.SerializeToString()
-    check = check_model(content, ensemble, rows, levels, decimal_comma=decimal_comma)
-    page = model_card(output.name, model, ensemble, check).encode()
-    for path, written in ((output, content), (card, page)):
+    check = check_model(content, ensemble, rows, levels, decimal_comma=decimal_comma).sentence
+    page = model_card(output.name, model, ensemble, check)
+    for path, written in ((output, content), (card, page.encode())):
         with replacing(path, synced=False) as partial:
             partial.write_bytes(written)
-    return Exported(output, card, check)
+    return check
 
 
 def _rows_to_check(ensemble: Ensemble, data: NewRows | None) -> tuple[pl.DataFrame, bool]:

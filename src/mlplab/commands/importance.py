@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.commands.verdict import NAMES
+from mlplab.commands.render import NAMES
 from mlplab.config.metrics import metrics_of
 from mlplab.console import print_line
 from mlplab.errors import refusal
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from mlplab.commands.evaluation_rows import EvaluationRows
     from mlplab.runs.trained.ensemble import Ensemble
 
-MAX_SHOWN = 20
-"""The most columns on the terminal."""
+MAX_SHOWN = 20  # columns on the terminal
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,9 @@ from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.levels import check_levels
 from mlplab.runs.trained.load import load_runs
 
-ROWS_IN_MEMORY = 50_000
-"""Rows read, predicted and written at a time."""
+ROWS_IN_MEMORY = 50_000  # that are read, predicted and written at a time
 
-STANDARD = "-"
-"""The name of standard input and output."""
+STANDARD = "-"  # the name of standard input and output
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +75,14 @@ def predict(options: Predict) -> int:
         contexts.enter_context(progress_lines(log.info, lambda: f"predicting: {done:,} rows"))
 
         def written() -> Iterator[FrameAndNumbers]:
-            """The rows with their predictions."""
             nonlocal done
             given = chain([beginning], frames)
             predicted = ensemble.predict_frames(given, where, options.spread, rows.decimal_comma)
             for frame, numbers, of_frame in predicted:
-                added = ensemble.columns(of_frame, threshold, interval, sets)
-                yield frame.with_columns(added), numbers.keys()
+                yield (
+                    frame.with_columns(ensemble.columns(of_frame, threshold, interval, sets)),
+                    numbers.keys(),
+                )
                 done += frame.height
 
         _write(written(), output, escape_formulas=options.escape_formulas)
@@ -92,7 +91,6 @@ def predict(options: Predict) -> int:
 
 
 def _check_writable(rows: Source, added: Collection[str], output: str) -> None:
-    """Checks that the added columns are new, and that the output format supports the others."""
     if taken := [name for name in added if name in rows.schema]:
         raise refusal(f"already has a column '{taken[0]}'", rows.where, "rename or drop it")
     for name, kind in rows.schema.items():
@@ -117,7 +115,7 @@ def _write(predicted: Iterator[FrameAndNumbers], output: str, *, escape_formulas
 
 @contextmanager
 def _spooled(stream: IO[bytes]) -> Iterator[Path]:
-    """Copies a stream to a file, since it is read more than once."""
+    """A copy of a stream as a file, since it is read more than once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "input.csv"
         with path.open("wb") as file:

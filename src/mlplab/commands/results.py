@@ -25,14 +25,12 @@ from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, witho
 from mlplab.runs.discovery import runs_in
 from mlplab.runs.run_file import unpacked
 
-MOST_TRIALS = 20
-"""Trials of a search that are shown, unless all are asked for."""
+MOST_TRIALS = 20  # of a search that are shown, unless all are asked for
 
 SETTINGS = "settings"
 """The column about runs that have a row each."""
 
-MOST_NAMES = 2
-"""Runs of a row that are named."""
+MOST_NAMES = 2  # of the runs in a row
 
 STATISTIC_SUFFIXES = ("", " SD", " SE")
 """Ends of the names of a metric's columns: mean, standard deviation and standard error."""

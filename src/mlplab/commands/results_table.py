@@ -14,17 +14,14 @@ from mlplab.files import Plain
 from mlplab.runs.compare.labels import in_brief, short_keys
 from mlplab.runs.compare.run_result import RUN
 
+# Least widths of columns whose cells may be wrapped: values of a key, runs, words, values of all keys.
 KEY_WIDTH, NAME_WIDTH, WORDS_WIDTH, LABEL_WIDTH = 16, 40, 12, 40
-"""Least widths of columns whose cells may be wrapped: values of a key, runs, words, values of all keys."""
 
-FEWEST_METRICS = 2
-"""Metrics that are shown in any width."""
+FEWEST_METRICS = 2  # that are shown in any width
 
-NULLS = (None, "null", "")
-"""Values of keys that are not set."""
+NULLS = (None, "null", "")  # values of keys that are not set
 
-Row = Plain
-"""A row of `Results.frame`; of a baseline, its `label` and its scores."""
+Row = Plain  # of `Results.frame`; of a baseline, its `label` and its scores
 
 
 class _TableColumn(NamedTuple):
@@ -101,7 +98,6 @@ def _names(runs: Sequence[str | None]) -> list[str]:
 
 
 def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_TableColumn]:
-    """The values of keys, a column each."""
     return [
         _TableColumn(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
         for key, short in zip(keys, short_keys(keys), strict=True)

@@ -32,8 +32,8 @@ from mlplab.training.scoring.mean_predictions import HeldOut, out_of_fold, weigh
 from mlplab.training.scoring.scores import Scores
 from mlplab.typed_commands import inside
 
+# Names of an ensemble chosen on the validation rows, and of the run that is best there.
 ENSEMBLE, BEST_RUN = "chosen ensemble", "best single run"
-"""Names of an ensemble chosen on the validation rows, and of the run that is best there."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from textwrap import fill
 
 from rich.console import Console
 
-from mlplab.commands.render import score_table
-from mlplab.commands.verdict import verdict
+from mlplab.commands.render import score_table, verdict
 from mlplab.config import TrainConfig
 from mlplab.config.metrics import main_scores
 from mlplab.console import print_line

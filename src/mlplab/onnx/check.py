@@ -1,38 +1,35 @@
-"""Compares a model with the networks that it was made of, by onnxruntime on rows of a table."""
+"""A model beside the networks that it was made of: the check on rows of a table, and the page about it."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import onnx
 import onnxruntime
 import polars as pl
 from jaxtyping import Float64
+from onnx import helper
 
 from mlplab.conformal.intervals import Levels, Y
 from mlplab.console import plural, quiet
-from mlplab.data.cells.parse import cells_of, named
-from mlplab.data.schema import Schema
+from mlplab.data.cells.parse import named
 from mlplab.errors import refusal
-from mlplab.onnx.inputs import as_input
-from mlplab.onnx.outputs import probabilities_name
+from mlplab.onnx.inputs import NO_DATE, model_inputs
+from mlplab.onnx.model import probabilities_name
 from mlplab.runs.predictions import column_names
+from mlplab.runs.trained.card import page
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.training.scoring.mean_predictions import Predicted
 
 TOLERANCE = 1e-4
 """The largest difference of a probability, or of a number in units of the target's standard deviation."""
 
-ROUNDING = 4
-"""A difference of this many units in the last place is none: a target may be much larger than it varies."""
+ROUNDING = 4  # units in the last place that are no difference: a target may be much larger than it varies
 
-MOST_ROWS = 1000
-"""Rows that are compared, each a second time without some of its cells."""
+MOST_ROWS = 1000  # that are compared, each a second time without some of its cells
 
-MISSING = 0.1
-"""The share of cells that it lacks then."""
-
-Outputs = Mapping[str, np.ndarray]
-"""By their names."""
+MISSING = 0.1  # the share of cells that it lacks then
 
 
 class Check(NamedTuple):
@@ -40,14 +37,6 @@ class Check(NamedTuple):
 
     difference: float
     sentence: str
-
-
-def model_inputs(schema: Schema, frame: pl.DataFrame, *, decimal_comma: bool) -> dict[str, np.ndarray]:
-    """The rows of a frame as inputs of a model."""
-    return {
-        column.name: as_input(column, cells_of(frame, column.name), schema, decimal_comma=decimal_comma)
-        for column in schema.inputs
-    }
 
 
 def check_model(
@@ -62,7 +51,10 @@ def check_model(
         UserError: if they differ by more than `TOLERANCE`, or the rows do not match the network's columns.
     """
     schema, sample = ensemble.schema, rows.sample(min(MOST_ROWS, rows.height), seed=0)
-    compared = pl.concat([sample, _with_missing_cells(sample)])
+    present = np.random.default_rng(0).random((sample.width, sample.height)) >= MISSING
+    drawn = zip(present, sample.columns, strict=True)
+    with_missing_cells = sample.select(pl.when(pl.Series(column)).then(named(name)) for column, name in drawn)
+    compared = pl.concat([sample, with_missing_cells])
     with quiet("mlplab.data.new_data"):
         [(_, _, (mean, _))] = ensemble.predict_frames([compared], "rows", decimal_comma=decimal_comma)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -80,7 +72,9 @@ def check_model(
     return Check(difference, sentence)
 
 
-def _differences(ensemble: Ensemble, mean: Predicted, outputs: Outputs, levels: Levels) -> Iterator[float]:
+def _differences(
+    ensemble: Ensemble, mean: Predicted, outputs: Mapping[str, np.ndarray], levels: Levels
+) -> Iterator[float]:
     """The largest difference of each output, in units of `target_sd`.
 
     Of classes, that of a probability, and the shares of rows whose label or set contradicts these.
@@ -115,7 +109,33 @@ def target_sd(ensemble: Ensemble, points: Y) -> Float64[np.ndarray, " target"]:
     return np.where(units > 0, units, np.where(size > 0, size, 1))
 
 
-def _with_missing_cells(rows: pl.DataFrame) -> pl.DataFrame:
-    present = np.random.default_rng(0).random((rows.width, rows.height)) >= MISSING
-    drawn = zip(present, rows.columns, strict=True)
-    return rows.select(pl.when(pl.Series(column)).then(named(name)) for column, name in drawn)
+def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: str) -> str:
+    """The page of a model: what goes in, what comes out, how good it is, and how to run it.
+
+    Args:
+        name: of its file.
+        check: how it compares with its networks.
+    """
+    inputs, outputs = model.graph.input, model.graph.output
+    return page(
+        Path(__file__).parent / "template" / "model.md.jinja",
+        ensemble,
+        name=name,
+        kind="model",
+        inputs=map(_described, inputs),
+        outputs=map(_described, outputs),
+        check=check,
+        types=set(map(_type, inputs)),
+        no_date=NO_DATE,
+        first=repr(outputs[0].name),
+    )
+
+
+def _described(value: onnx.ValueInfoProto) -> tuple[str, str, str]:
+    several = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim][1:]
+    return f"`{value.name}`", _type(value) + (f" × {several[0]}" if several else ""), value.doc_string
+
+
+def _type(value: onnx.ValueInfoProto) -> str:
+    # By its name in numpy, where strings are arrays of the type `object`.
+    return helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name.replace("object", "string")

@@ -16,10 +16,9 @@ from mlplab.models.layers.input_scale import InputScale
 from mlplab.models.layers.layer_norm import LayerNorm
 from mlplab.models.layers.linear import Linear
 from mlplab.models.mlp import MLP, HiddenLayer
-from mlplab.onnx.graph import Value
+from mlplab.onnx.graph import Value, concat
 
-END = np.iinfo(np.int64).max
-"""The end of an axis of any size."""
+END = np.iinfo(np.int64).max  # of an axis of any size
 
 
 @singledispatch
@@ -87,7 +86,7 @@ def _(layer: Activation, x: Value) -> Value:
     if len(set(layer.names)) == 1:
         return _activated(layer.names[0], x)
     parts = (_activated(name, x.part(members.start, members.stop, 0)) for name, members in layer.parts())
-    return x.graph.concat([*parts], 0)
+    return concat([*parts], 0)
 
 
 def _activated(name: str, z: Value) -> Value:
@@ -103,23 +102,21 @@ def _(layer: ParametricActivation, x: Value) -> Value:
 @apply.register
 def _(layer: PeriodicFeatures, x: Value) -> Value:
     cosines = _cosines(_by_column(x, layer.numbers), layer.weight, layer.bias) * layer.scale
-    return x.graph.concat([x, _by_row(cosines, len(layer.weight), layer.numbers * layer.width)], 3)
+    return concat([x, _by_row(cosines, len(layer.weight), layer.numbers * layer.width)], 3)
 
 
 @apply.register
 def _(layer: ColumnwiseEmbedding, x: Value) -> Value:
-    weight, width = torch.unflatten(layer.weight, 1, (layer.numbers, -1)), layer.numbers * layer.width
-    embedded = _encoded(layer, _by_column(x, layer.numbers)) @ weight + layer.bias.unsqueeze(2)
-    return x.graph.concat([_by_row(embedded, len(weight), width), x.part(layer.kept, END, 3)], 3)
-
-
-def _encoded(layer: ColumnwiseEmbedding, column: Value) -> Value:
-    """The features of columns: `[member, number, row, feature]`, given `[member, number, row, 1]`."""
+    column, weight = _by_column(x, layer.numbers), torch.unflatten(layer.weight, 1, (layer.numbers, -1))
     if isinstance(layer, PeriodicProjection):
-        return _cosines(column, layer.frequency, layer.phase)
-    assert isinstance(layer, PiecewiseLinear)
-    slope, intercept, lower, upper = layer.terms()
-    return (column * slope + intercept).clamp(lower, upper)
+        encoded = _cosines(column, layer.frequency, layer.phase)
+    else:
+        assert isinstance(layer, PiecewiseLinear)
+        slope, intercept, lower, upper = layer.terms()
+        encoded = (column * slope + intercept).clamp(lower, upper)
+    embedded = encoded @ weight + layer.bias.unsqueeze(2)
+    by_row = _by_row(embedded, len(weight), layer.numbers * layer.width)
+    return concat([by_row, x.part(layer.kept, END, 3)], 3)
 
 
 def _cosines(column: Value, frequency: Tensor, phase: Tensor) -> Value:
@@ -127,9 +124,10 @@ def _cosines(column: Value, frequency: Tensor, phase: Tensor) -> Value:
 
 
 def _by_column(x: Value, numbers: int) -> Value:
-    return x.part(0, numbers, 3).transpose(0, 3, 2, 1)
+    """The numbers of rows, `[member, 1, row, number]`, column by column: `[member, number, row, 1]`."""
+    return x.part(0, numbers, 3).op("Transpose", perm=(0, 3, 2, 1))
 
 
 def _by_row(values: Value, members: int, width: int) -> Value:
     """The values of all columns, `[member, number, row, value]`, side by side: `[member, 1, row, width]`."""
-    return values.transpose(0, 2, 1, 3).op("Reshape", np.array([members, 1, -1, width]))
+    return values.op("Transpose", perm=(0, 2, 1, 3)).op("Reshape", np.array([members, 1, -1, width]))

@@ -16,9 +16,10 @@ from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddin
 from mlplab.models.network import Network
 from mlplab.models.preprocessing import Preprocessing
 from mlplab.models.scaling import Quantile, RobustClip, Scaling, Standard
-from mlplab.onnx.graph import Graph, Value
-from mlplab.onnx.inputs import Features
+from mlplab.onnx.graph import Value, concat
 
+# Coefficients of erf⁻¹(x) / x, to the digits of float32: polynomials in w − 2.5 with w = −ln(1 − x²) up to 5,
+# and in √w − 3 beyond (Giles 2010, "Approximating the erfinv function", table 5).
 ERFINV_CENTRE = (
     *(2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503),
     *(-0.00417768164, 0.246640727, 1.50140941),
@@ -27,14 +28,17 @@ ERFINV_TAILS = (
     *(-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613),
     *(0.00943887047, 1.00167406, 2.83297682),
 )
-"""Coefficients of erf⁻¹(x) / x, to the digits of float32: polynomials in w − 2.5 with w = −ln(1 − x²) up to
-5, and in √w − 3 beyond (Giles 2010, "Approximating the erfinv function", table 5)."""
 
 
-def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Value, Value | None]:
+def preprocess(
+    numbers_of: Sequence[Value], codes_of: Sequence[Value], network: Network
+) -> tuple[Value, Value | None]:
     """What a network's body sees, `[member, row, column]`, and the output of its linear path, if any.
 
     Columns are computed one source after another, and then put in the order of `Preprocessing`.
+
+    Args:
+        numbers_of, codes_of: of the columns, as `features_of` returns them.
     """
     preprocessing, path = network.preprocessing, network.linear_path
     impute_value, sources = preprocessing.impute_value, np.array(preprocessing.columns)
@@ -42,7 +46,7 @@ def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Valu
     scaled, others, places = list[Value](), list[Value](), list(range(len(numeric)))
     imputed, terms, linear = list[Value](), list[Value](), None
     if numeric:
-        numbers = graph.concat(features.numbers, 1).cast(impute_value.numpy().dtype)
+        numbers = concat(numbers_of, 1).cast(impute_value.numpy().dtype)
         missing = numbers.op("IsNaN", dtype=np.bool_).unsqueeze(0)
         imputed = [missing.where(impute_value[..., numeric], numbers)]
         scaled = [scale(preprocessing.scaling, imputed[0])]
@@ -54,18 +58,20 @@ def preprocess(graph: Graph, features: Features, network: Network) -> tuple[Valu
         table, rows = encoded_codes(preprocessing, encoder)
         of_table = np.flatnonzero(np.isin(sources, encoder.columns))
         by_feature = sorted(zip(encoder.columns.tolist(), encoder.counts.tolist(), count(), strict=False))
-        for (feature, codes, column), code in zip(by_feature, features.codes, strict=True):
+        for (feature, codes, column), code in zip(by_feature, codes_of, strict=True):
             own, embedded = sources[of_table] == feature, column - encoder.one_hot_columns
-            others.append(_row_of(table[:, : codes + 1, own], code))
+            others.append(code.graph.constant(table[:, : codes + 1, own]).gather(code, axis=1))
             places += of_table[own].tolist()
             if path is not None and embedded >= 0 and path.category_weight.shape[1]:
-                every = torch.arange(len(rows))[:, None]
-                terms.append(_row_of(path.category_weight[every, rows[:, : codes + 1, embedded]], code))
+                weight = path.category_weight[
+                    torch.arange(len(rows))[:, None], rows[:, : codes + 1, embedded]
+                ]
+                terms.append(code.graph.constant(weight).gather(code, axis=1))
     if path is not None:
         weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))[:, places]
-        unscaled = graph.concat([*imputed, *others], 2).cast(np.float64)
+        unscaled = concat([*imputed, *others], 2).cast(np.float64)
         linear = sum(terms, unscaled @ weight + path.bias).clamp(path.lowest, path.highest)
-    seen = graph.concat([*scaled, *others], 2)
+    seen = concat([*scaled, *others], 2)
     return seen if places == sorted(places) else seen.gather(np.argsort(places), axis=2), linear
 
 
@@ -83,11 +89,6 @@ def encoded_codes(
     flagged = [features.index(each) for each in preprocessing.indicators.tolist() if each in features]
     table = torch.cat([(unseen | is_missing)[..., flagged].to(mode), *encoded], 2)
     return table if encoder.weight is None else append_embeddings(table, encoder.weight, rows), rows
-
-
-def _row_of(table: Tensor, code: Value) -> Value:
-    """The row of a table `[member, code, column]` for each code: `[member, row, column]`."""
-    return code.graph.constant(table).gather(code, axis=1)
 
 
 @singledispatch
@@ -110,8 +111,12 @@ def _(scaling: RobustClip, x: Value) -> Value:
 
 @scale.register
 def _(scaling: Quantile, x: Value) -> Value:
-    """Ranks by binary search: both counts of quantiles, of those below x and of those up to x, bit by bit."""
-    quantiles, last, values = scaling.quantiles, scaling.last, x.transpose(0, 2, 1)
+    """√2 erf⁻¹(p) of ranks p from −1 to 1, within `LIMIT`.
+
+    Ranks are found by binary search: both counts of quantiles, of those below x and of those up to x, bit by
+    bit.
+    """
+    quantiles, last, values = scaling.quantiles, scaling.last, x.op("Transpose", perm=(0, 2, 1))
     steps = [1 << bit for bit in reversed(range(quantiles.shape[2].bit_length()))]
     padding = 2 * steps[0] - 1 - quantiles.shape[2]
     ascending = x.graph.constant(pad(quantiles, (0, padding), value=torch.inf))
@@ -130,15 +135,11 @@ def _(scaling: Quantile, x: Value) -> Value:
     low, high = at(below), at(above)
     fraction = (high > low).where((values - low) / (high - low), 0.5)
     rank = below.cast(x.dtype) + fraction * (above - below).cast(x.dtype)
-    return _normal_quantile(rank * 2 / last.to(quantiles.dtype) - 1, Quantile.LIMIT).transpose(0, 2, 1)
-
-
-def _normal_quantile(x: Value, limit: float) -> Value:
-    """√2 erf⁻¹(x), within these limits."""
-    farthest = -math.log1p(-(math.erf(limit / math.sqrt(2)) ** 2))
-    w = (((x + 1) * (x * -1 + 1)).op("Log") * -1).op("Min", farthest)
+    p = rank * 2 / last.to(quantiles.dtype) - 1
+    farthest = -math.log1p(-(math.erf(Quantile.LIMIT / math.sqrt(2)) ** 2))
+    w = (((p + 1) * (p * -1 + 1)).op("Log") * -1).op("Min", farthest)
     centre, tails = _polynomial(ERFINV_CENTRE, w - 2.5), _polynomial(ERFINV_TAILS, w.op("Sqrt") - 3)
-    return x * (w < 5).where(centre, tails) * math.sqrt(2)
+    return (p * (w < 5).where(centre, tails) * math.sqrt(2)).op("Transpose", perm=(0, 2, 1))
 
 
 def _polynomial(coefficients: Sequence[float], x: Value) -> Value:

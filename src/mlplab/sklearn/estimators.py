@@ -31,9 +31,8 @@ from mlplab.files import Plain
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION
-from mlplab.sklearn.columns import Input, as_columns
-from mlplab.sklearn.lockstep import FIT
-from mlplab.sklearn.training_set import TrainingSet
+from mlplab.sklearn.model_selection import FIT
+from mlplab.sklearn.training_set import Input, TrainingSet, as_columns
 
 E = TypeVar("E", bound="_TableEstimator")
 
@@ -112,7 +111,6 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _keys(self, rows: int) -> Plain:
-        """The keys of the configuration that the arguments stand for."""
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
@@ -136,7 +134,6 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         """The targets of some rows as numbers; sets what is known of them."""
 
     def _predicted(self, X: Input, predict: Callable[[Any, pl.DataFrame], Any]) -> Any:  # noqa: N803
-        """What a method of the trained networks returns for these rows."""
         check_is_fitted(self)
         columns = as_columns(self, X, reset=False)
         if 0 < (rows := len(columns)) < EVALUATION_MULTIPLE:  # or rounding would depend on the number of rows

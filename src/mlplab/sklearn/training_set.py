@@ -1,13 +1,16 @@
-"""What an estimator trains on, and its training, alone or together with others."""
+"""What an estimator trains on: X as columns, y, keys; and its training, alone or together with others."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float64
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from mlplab.api.keywords import compose_run, keywords_of
 from mlplab.api.training import process_as_before
@@ -16,6 +19,7 @@ from mlplab.cli.overrides import key_of, read_overrides
 from mlplab.config import FrameData, TrainConfig
 from mlplab.console import quiet
 from mlplab.data.cache import DataCache, RunData
+from mlplab.data.frames import in_memory, to_polars
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.runs.in_memory import train_alone, train_in_memory
 from mlplab.runs.planned_run import PlannedRun
@@ -25,6 +29,10 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.plan import TrainingCost, cut, stack_key
 
+Input = Any
+"""A frame, an array or a list, as scikit-learn takes them; it has no types."""
+
+# Keys of a run of which only the networks are wanted, trained on all rows.
 NOTHING_BESIDE: Mapping[str, object] = {
     "data.split.test": 0,
     "baselines": [],
@@ -32,7 +40,32 @@ NOTHING_BESIDE: Mapping[str, object] = {
     "logger": [],
     "test_predictions": False,
 }
-"""Keys of a run of which only the networks are wanted, trained on all rows."""
+
+# The configurations of the latest training sets: to compose one takes longer than to train on a small table.
+CONFIGS, MOST_CONFIGS = dict[tuple[str, ...], TrainConfig](), 100
+
+
+def as_columns(estimator: BaseEstimator, X: Input, *, reset: bool) -> pl.DataFrame:  # noqa: N803
+    """The columns of a frame or an array, with their names in `fit`: x0, x1, … if these are not text.
+
+    Args:
+        reset: whether to set the attributes about the columns, as in `fit`, instead of checking them.
+
+    Raises:
+        ValueError: if X is neither a frame nor an array, or has other columns than in `fit`.
+    """
+    X = in_memory(X)  # noqa: N806
+    if is_frame := hasattr(X, "columns"):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    else:
+        X = validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")  # noqa: N806
+    names = [*getattr(estimator, "feature_names_in_", ())]
+    names = names or [f"x{number}" for number in range(estimator.n_features_in_)]
+    if not is_frame:
+        return to_polars(dict(zip(names, X.T, strict=True)), "X")
+    if hasattr(X, "set_axis"):  # pandas' names may be numbers
+        X = X.set_axis(names, axis=1)  # noqa: N806
+    return to_polars(X, "X", names).rename(dict(zip(X.columns, names, strict=True)))
 
 
 class TrainingSet:
@@ -76,7 +109,12 @@ class TrainingSet:
         Raises:
             UserError: if a key is wrong.
         """
-        return compose_run(self._given, [SHIPPED])
+        config = CONFIGS.get(self.overrides)
+        if not config:
+            if len(CONFIGS) >= MOST_CONFIGS:
+                CONFIGS.clear()
+            config = CONFIGS[self.overrides] = compose_run(self._given, [SHIPPED])
+        return config
 
     def train(self) -> Ensemble:
         """Trains the networks of the run.
@@ -124,16 +162,13 @@ def train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
 
 
 def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
-    """The networks of training sets that can be trained with others."""
     frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
-    configs, networks = dict[tuple[str, ...], TrainConfig](), list[Ensemble | None]([None] * len(sets))
+    networks: list[Ensemble | None] = [None] * len(sets)
     with silent_training():
         for number, each in enumerate(sets):
             with suppress(UserError):
-                if each.overrides not in configs:
-                    configs[each.overrides] = each.config()
                 cache = DataCache(each.frame)
-                run = PlannedRun(resolved(configs[each.overrides], cache, alone=True), Path(str(number)))
+                run = PlannedRun(resolved(each.config(), cache, alone=True), Path(str(number)))
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
                 groups.setdefault(stack_key(run, frames), []).append((number, run))
         for group in groups.values():

@@ -4,21 +4,17 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from support import Ended, assert_short_answer, process, train_into, without_notes
+from support import Ended, assert_short_answer, train_into, without_notes
+
+import mlplab
 
 Command = Callable[..., Ended]
 
-SMALL = (
-    "data=csv",
-    "data.path=t.csv",
-    "data.target=y",
-    "trainer.max_epochs=2",
-    "model.hidden=[4]",
-    "baselines=[]",
-)
+SMALL = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=1", "model.hidden=[4]")
 FRAME = pl.DataFrame(
     {
         "x": [None if row % 9 == 4 else row / 8 for row in range(200)],
@@ -37,32 +33,32 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     FRAME.write_csv(folder / "t.csv")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        train_into(folder / "s", [*SMALL, "seed=0"], [*SMALL, "seed=1"])
+        train_into(folder / "s", *([*SMALL, "baselines=[]", "ensemble=1", f"seed={seed}"] for seed in (0, 1)))
     return folder
 
 
-def test_the_page_shows_how_to_use_the_model(trained: Path) -> None:
+def test_the_page_shows_how_to_use_the_model(
+    run_script: Command, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = trained / "s" / "0"
-    script = ["-m", "mlplab", "export", f"run={run}", "interval=0.9"]
-    ended = process(script, trained, COLUMNS="80")
+    monkeypatch.chdir(trained)
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = run_script("export", "run=s/0", "interval=0.9")
     assert (ended.status, without_notes(ended.err)) == (0, "")
-    assert re.search(
-        r"(?s)^model: s/0/model.onnx \(0.02 MB\)\n.*: s/0/model.md\nchecked: on 200 rows", ended.out
-    )
+    said = r"(?s)^model: s/0/model.onnx \(0.02 MB\)\n.*: s/0/model.md\nchecked: on 200 rows"
+    assert re.search(said, ended.out)
     page = (run / "model.md").read_text(encoding="utf-8")
     assert r"| `is \| it?` | float64 | 1 is true, 0 is false; NaN is missing |" in page
     assert "one of 'blue', 'green', 'red'; any other text" in page
     [example] = re.findall(r"(?s)```python\n(.*?)```", page)
     assert example.count("\n") < 20
     assert "mlplab" not in example
-    (run / "new.csv").write_bytes((trained / "t.csv").read_bytes())
-    shown = process(["-c", example + "print(outputs['lower'].shape)"], run)
-    assert shown.err == ""
-    process(["-m", "mlplab", "predict", f"run={run}", "input=t.csv", "output=p.csv"], trained)
-    predicted = pl.read_csv(trained / "p.csv")["prediction"][:3].to_list()
-    numbers, shape = shown.out.splitlines()
-    assert [float(number) for number in numbers.strip("[]").split()] == pytest.approx(predicted, rel=1e-5)
-    assert shape == "(200,)"
+    FRAME.write_csv(run / "new.csv")
+    monkeypatch.chdir(run)
+    exec(example, names := dict[str, Any]())
+    numbers = capsys.readouterr().out.strip("[]\n").split()
+    assert [*map(float, numbers)] == pytest.approx(mlplab.load(run).predict(FRAME[:3]), rel=1e-5)
+    assert names["outputs"]["lower"].shape == (200,)
 
 
 def test_a_sweep_is_one_model(run_script: Command, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,7 @@ def test_long_work_has_lines(run_script: Command, here: Path) -> None:
         assert re.search(rf"{line}, \d s\n", ended.err)
 
 
+@pytest.mark.usefixtures("without_script_of_charts")
 def test_training_rows_that_are_included_are_pointed_out(run_script: Command, here: Path) -> None:
     train_into(here / "own", ("data=csv", *SMALL[2:], "data.path=t.csv", "data.target=target"))
     words = ("run=own", "data.path=t.csv", "training_rows=include", "importance=true")

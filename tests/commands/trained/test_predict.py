@@ -26,7 +26,7 @@ FRAME = pl.DataFrame(
         "z": [float(i % 5) for i in range(60)],
     }
 )
-SMALL = ("model.hidden=[8]", "trainer.max_epochs=2", "name=r")
+SMALL = ("model.hidden=[8]", "trainer.max_epochs=1", "ensemble=1", "baselines=[]", "name=r")
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_row_index_is_written_back_and_changes_no_prediction(
         (tmp_path / f"indexed-{name}.csv").write_text("\n".join(names))
     predicted = []
     for table in ("table", "indexed-table"):
-        train = ("data=csv", f"data.path={table}.csv", "data.target=y", *SMALL[:2], f"name={table}")
+        train = ("data=csv", f"data.path={table}.csv", "data.target=y", *SMALL[:-1], f"name={table}")
         assert run_script("train", *train).status == 0
         for new in ("new", "indexed-new"):
             arguments = (f"run=outputs/{table}", f"input={new}.csv", "output=o.csv", "overwrite=true")

@@ -20,8 +20,7 @@ from support import ROOT, SMALL, Ended, events_of, hparams_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
 
-from mlplab.commands.render import tensorboard_folder
-from mlplab.commands.verdict import verdict
+from mlplab.commands.render import tensorboard_folder, verdict
 from mlplab.typed_commands import tensorboard_command
 
 QUICK = SMALL[:-1]  # without the epochs

@@ -36,9 +36,8 @@ def main(words: Sequence[str]) -> None:
 
         from mlplab.commands.evaluate import evaluate
         from mlplab.commands.importance import print_importance
-        from mlplab.commands.render import confusion_table, score_table
+        from mlplab.commands.render import confusion_table, score_table, verdict
         from mlplab.commands.select_ensemble import print_choice, select_ensemble
-        from mlplab.commands.verdict import verdict
         from mlplab.console import print_line
 
     torch.set_num_threads(1)

@@ -52,11 +52,12 @@ def _onnx(arguments: Export) -> list[str]:
         from mlplab.commands.export import export
 
     torch.set_num_threads(1)
-    exported = export(arguments)
+    model, check = export(arguments)
+    card = inside(model.with_suffix(".md"))
     return [
-        f"model: {_with_size(exported.model)}",
-        f"its inputs and outputs, and an example: {inside(exported.card)}",
-        f"checked: {exported.check.sentence}",
+        f"model: {_with_size(model)}",
+        f"its inputs and outputs, and an example: {card}",
+        f"checked: {check}",
     ]
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from itertools import takewhile
 
-from mlplab.commands.render import format_score
+from mlplab.commands.render import NAMES, format_score, verdict
 from mlplab.commands.report.charts import curves_of, figures_of
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.tables import TextTable, columns_table, importance_in
-from mlplab.commands.verdict import NAMES, verdict
 from mlplab.config.metrics import MAIN, main_scores, metrics_among
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES

@@ -2,13 +2,12 @@
 
 import math
 
-from mlplab.commands.render import NOTHING, format_mean, format_score
+from mlplab.commands.render import NAMES, NOTHING, format_mean, format_score
 from mlplab.commands.report.charts import MOST_RUNS, comparison_charts
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.report.run import RunPart
 from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in
 from mlplab.commands.results import averaged_over, counts_of
-from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural
 from mlplab.runs.compare.labels import in_brief
