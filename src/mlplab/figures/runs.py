@@ -1,48 +1,100 @@
-"""A chart of the runs of a sweep or a search: their score over a key."""
+"""Curves of training: those of one run, and one curve of many runs."""
 
-import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import altair as alt
 
+from mlplab.figures import Curve
 from mlplab.figures.style import (
+    BASELINE,
     FREE,
-    MOST_POINTS,
     NETWORK,
+    REFERENCE,
     Figure,
-    KeyValue,
+    by_series,
+    chart_of,
     framed,
     rounded,
     rows_of,
     spreads_far,
-    x_of_key,
 )
+from mlplab.files import Plain
+
+Curves = Mapping[str, Curve]
+
+LOSSES = ("train/loss", "val/loss")
 
 
-class RunPoint(NamedTuple):
-    """A finished run, its value of a key, and its value of the monitored metric."""
+def _x(curves: Iterable[Curve]) -> alt.X:
+    """The epochs, at whole numbers: Vega keeps `tickMinStep` only if there are no more ticks than steps."""
+    epochs = {epoch for curve in curves for epoch, _ in curve}
+    steps = max(epochs, default=1) - min(epochs, default=1)
+    axis = alt.Axis(format="d", tickCount=min(7, max(1, steps)))
+    return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(zero=False, nice=False))
 
-    run: str
-    value: KeyValue
-    score: float
+
+def _y(title: str, curves: Iterable[Curve]) -> alt.Y:
+    is_log = spreads_far([value for _, value in chain(*curves)])
+    return alt.Y("value:Q", title=title, scale=alt.Scale(type="log", nice=False) if is_log else FREE)
 
 
-def score_over(key: str, runs: Sequence[RunPoint], metric: str, best: str) -> Figure:
-    """The metric of each run over one key. The best run of the best configuration is large."""
-    shown = random.Random(0).sample(runs, min(len(runs), MOST_POINTS))
-    rows = [{**run._asdict(), "score": rounded(run.score), "best": run.run == best} for run in shown]
-    is_log = spreads_far([run.score for run in runs])  # or a few very bad runs would hide the others
-    dots = alt.Chart(rows_of(rows)).mark_point(filled=True, color=NETWORK, opacity=0.8)
-    dots = dots.encode(
-        x_of_key(key, [run.value for run in runs]),
-        alt.Y("score:Q", title=metric, scale=alt.Scale(type="log", nice=False) if is_log else FREE),
-        size=alt.condition("datum.best", alt.value(160), alt.value(45)),
-        tooltip=["run:N", alt.Tooltip("value:N", title=key), alt.Tooltip("score:Q", title=metric)],
-    )
+def _rows(name: str, curves: Mapping[Any, Curve]) -> list[Plain]:
+    return [
+        {name: key, "epoch": epoch, "value": rounded(value)}
+        for key, curve in curves.items()
+        for epoch, value in curve
+    ]
+
+
+def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
+    """The curves of a run in one chart, with the best epoch marked."""
+    [first, *others] = curves
+    title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
+    x = _x(curves.values())
+    lines = alt.Chart(rows_of(_rows("curve", curves))).mark_line(strokeWidth=1.8)
+    lines = lines.encode(x, _y(title, curves.values()), **series)
+    subtitle = f"{' and '.join(curves)} of each epoch" if others else "of each epoch; of ensembles, the mean"
+    marks = []
+    if best_epoch is not None:
+        subtitle += f"; dashed: the best epoch, {best_epoch}"
+        marks = [chart_of(epoch=[best_epoch]).mark_rule(color=REFERENCE, strokeDash=[4, 3]).encode(x)]
     return framed(
-        dots,
-        title=f"{metric} over {key}",
-        subtitle=[f"{len(shown):,} of {len(runs):,} finished runs", "the best one is large"],
-        description=f"Points: {metric} of each finished run over its value of {key}",
+        *marks, lines, title="Loss" if others else first, subtitle=subtitle, description=f"{title} by epoch"
+    )
+
+
+def charts_of_run(curves: Curves, monitor: str, best_epoch: int | None) -> list[Any]:
+    """The losses of a run, and the monitored metric if it is another."""
+    groups = (LOSSES, tuple({monitor} - {*LOSSES}))
+    shown = ({name: curves[name] for name in names if name in curves} for names in groups)
+    return [learning_curves(group, best_epoch) for group in shown if group]
+
+
+def curves_of_runs(
+    metric: str, curves: Curves, best: Sequence[str] = (), pruned: Sequence[str] = ()
+) -> Figure:
+    """One curve of many runs, with those of the best configuration thick and in front."""
+    colours = dict.fromkeys(pruned, BASELINE) | dict.fromkeys(best, NETWORK)
+    names = [
+        {"run": number, "name": name, "colour": colours.get(name, REFERENCE)}
+        for number, name in enumerate(curves)
+    ]
+    rows = _rows("run", dict(enumerate(curves.values())))
+    named = alt.LookupData(rows_of(names), key="run", fields=["name", "colour"])  # or rows would repeat names
+    base = alt.Chart(rows_of(rows)).transform_lookup(lookup="run", from_=named)
+    base = base.encode(_x(curves.values()), _y(metric, curves.values()), alt.Detail("run:N"))
+    base = base.encode(tooltip=[alt.Tooltip("name:N", title="run"), "epoch:Q", "value:Q"])
+    lines = [
+        base.transform_filter(f"datum.colour == '{colour}'").mark_line(color=colour, strokeWidth=width)
+        for colour, width in ((BASELINE, 1), (REFERENCE, 1), (NETWORK, 2))
+        if any(name["colour"] == colour for name in names)  # Vega warns of a layer without rows
+    ]
+    subtitle = "by epoch" + "; pruned runs are orange" * bool(pruned)
+    return framed(
+        *lines,
+        title=f"{metric} of every run",
+        subtitle=subtitle + "; the best configuration is blue" * bool(best),
+        description=f"Curves: {metric} of each run by epoch",
     )
