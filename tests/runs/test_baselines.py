@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from contracts import assert_weight_equals_repetition
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from support import config
@@ -38,7 +38,7 @@ MIXED[::7, 1:] = np.nan
 TWO = np.column_stack([Y[:, 0], GENERATOR.normal(size=60)])
 CLASS = np.digitize(Y, np.quantile(Y, [1 / 3, 2 / 3])).astype(np.float64)
 
-TASKS = pytest.mark.parametrize(("y", "classes"), [(TWO, 0), (CLASS, 3), ((CLASS > 0).astype(float), 2)])
+TASKS = pytest.mark.parametrize(("y", "classes"), [(TWO, 0), (CLASS, 3)])
 
 
 @pytest.fixture(autouse=True)
@@ -115,16 +115,18 @@ def test_the_gradient_of_logistic_regression_is_zero(classes: int) -> None:
 def test_the_unit_of_the_weights_does_not_matter(y: np.ndarray, classes: int) -> None:
     weight = GENERATOR.uniform(0.5, 2, 60)
     one, other = (fitted(MIXED, y, weight * unit, classes=classes) for unit in (1, 1e4))
+    unweighted = fitted(MIXED, y, classes=classes)
     for name in NAMES:
         assert one[name] == pytest.approx(other[name])
-        assert one[name] != fitted(MIXED, y, classes=classes)[name]
+        assert one[name] != unweighted[name]
 
 
-@pytest.mark.parametrize("unit", [1e-6, 1e6])
-def test_the_unit_of_the_targets_does_not_matter(unit: float) -> None:
-    one, other = fitted(MIXED, TWO), fitted(MIXED, TWO * unit + unit)
-    for name in NAMES:
-        assert other[name]["rmse"] == pytest.approx(one[name]["rmse"] * unit)
+def test_the_unit_of_the_targets_does_not_matter() -> None:
+    one = fitted(MIXED, TWO)
+    for unit in (1e-6, 1e6):
+        other = fitted(MIXED, TWO * unit + unit)
+        for name in NAMES:
+            assert other[name]["rmse"] == pytest.approx(one[name]["rmse"] * unit)
 
 
 @TASKS
@@ -165,6 +167,7 @@ def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("classes", [0, 3])
+@settings(max_examples=10)
 @given(st.lists(st.integers(0, 3), min_size=60, max_size=60).filter(lambda each: sum(map(bool, each)) > 1))
 def test_weight_equals_repetition_in_scores_and_constants(classes: int, weights: list[int]) -> None:
     def compute(rows: torch.Tensor, weight: torch.Tensor | None) -> dict[str, torch.Tensor]:

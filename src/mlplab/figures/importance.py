@@ -8,7 +8,6 @@ from mlplab.console import in_digits
 from mlplab.figures.style import NETWORK, REFERENCE, WIDTH, Figure, framed, rows_of
 
 MAX_COLUMNS = 20
-"""The most columns in a figure of importance."""
 
 BAR_PIXELS, NAME_PIXELS = 22, 130
 """Pixels of a bar with its margin, and the most of a column's name beside it."""

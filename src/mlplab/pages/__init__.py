@@ -1,4 +1,4 @@
-"""The HTML of a page: a template, its styles and its scripts."""
+"""What all pages have: their HTML from a template, its styles and its scripts."""
 
 import base64
 import hashlib

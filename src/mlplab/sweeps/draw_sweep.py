@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from mlplab.commands.report.comparison import Comparison
 from mlplab.commands.train import draw_figures
 from mlplab.console import progress_lines
-from mlplab.figures import is_drawn
-from mlplab.figures.failing import warn_if_failing
+from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.runs.discovery import has_test_scores
 from mlplab.sweeps.engines.engine import Engine
 

@@ -11,8 +11,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from mlplab.data.synthetic.scenarios import SCENARIOS
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refusal
 
 X = Float64[np.ndarray, "row feature"]
 Y = Float64[np.ndarray, " row"]
