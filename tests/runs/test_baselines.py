@@ -42,8 +42,10 @@ TASKS = pytest.mark.parametrize(("y", "classes"), [(TWO, 0), (CLASS, 3)])
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Waiting threads take seconds from other tests."""
+def _quick_fits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Few trees where the test is not about them; and waiting threads take seconds from other tests."""
+    if "boosting" not in request.node.name:
+        monkeypatch.setitem(models.BOOSTING, "max_iter", 30)
     with threadpool_limits(1):
         yield
 
@@ -234,10 +236,10 @@ def refit_and_first(data: TrainingData) -> tuple[Baselines, Baselines]:
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_models_are_fitted_again_to_train_and_val_with_what_val_has_chosen(classes: int) -> None:
-    x, y = nonlinear(400, classes)
-    weight = np.random.default_rng(4).uniform(0.5, 2, 400)
+    x, y = nonlinear(200, classes)
+    weight = np.random.default_rng(4).uniform(0.5, 2, 200)
     weight[::9] = 0
-    split = random_split(np.arange(400), val=0.2, test=0.2, seed=0)
+    split = random_split(np.arange(200), val=0.2, test=0.2, seed=0)
     data = data_of(x, y, weight, split, [0, 0, 0], classes)
     refit, first = refit_and_first(data)
     for name in NAMES:
@@ -282,10 +284,7 @@ def test_scores_of_classes_by_hand() -> None:
     assert impossible["log_loss"] == pytest.approx(-np.log(1e-15))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads_are_limited_while_baselines_are_fitted_and_predict(
-    threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_are_limited_while_baselines_are_fitted_and_predict(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     class Counting(Constant):
@@ -299,8 +298,9 @@ def test_threads_are_limited_while_baselines_are_fitted_and_predict(
 
     monkeypatch.setitem(MODELS, "constant", Counting)
     before = threadpool_info()
-    Baselines(data_of(MIXED, TWO), ["constant"], threads).scores(MIXED, TWO, None, ROWS)
-    assert seen == [{threads}, {threads}]
+    for threads in (1, 2):
+        Baselines(data_of(MIXED, TWO), ["constant"], threads).scores(MIXED, TWO, None, ROWS)
+    assert seen == [{1}, {1}, {2}, {2}]
     assert threadpool_info() == before
 
 

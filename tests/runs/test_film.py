@@ -24,7 +24,6 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Interrupted, UserError
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.film.scene import Scene
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
@@ -82,6 +81,7 @@ def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...
     train_into(tmp_path, [*overrides, "trainer.precision=64"])
     run = film_in(tmp_path / "0")
     [network] = run["networks"]
+    assert ("map" in network) == ("axes" in run) == (overrides[0] == ARTICLE[0])  # of two columns of numbers
     layers, steps = network["layers"], network["steps"]
     activations = [layer["activation"] for layer in layers]
     config, cache = resolved(*overrides, "trainer.precision=64"), DataCache()
@@ -304,17 +304,6 @@ def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
     train_into(tmp_path / "1", [*ARTICLE, "data.function=sine"])
     run = film_in(tmp_path / "1" / "0")
     assert run["networks"][0]["map"]["value"].shape == (len(run["networks"][0]["steps"]), 120)
-
-
-def test_scenes_map_one_or_two_complete_columns_of_numbers(tmp_path: Path) -> None:
-    assert len(Scene(*_run("data=synthetic", "data.function=product")).axes) == 2
-    assert not Scene(*_run("data=concrete")).axes
-    assert not Scene(*_run("data=penguins")).axes
-
-
-def _run(*overrides: str) -> Any:
-    config = resolved(*PLAIN, *overrides)
-    return DataCache().data(config), config
 
 
 def test_a_full_disk_takes_only_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,15 +121,6 @@ def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(
     assert drawn == expected
 
 
-def test_of_a_sweep_that_goes_on_another_run_may_be_drawn(command: Command, tmp_path: Path) -> None:
-    sweep = ("-m", *SMALL, "optimizer.lr=1e-6,0.03", "figures=auto", "name=s")
-    assert command(*sweep).status == 0
-    assert drawn(tmp_path / "outputs/s") == {"lr=0.03"}
-    (tmp_path / "outputs/s/report.html").touch()
-    assert command(*sweep, "seed=1,2").status == 0
-    assert len(drawn(tmp_path / "outputs/s")) > 1
-
-
 def drawn(sweep: Path) -> set[str]:
     return {path.parent.name for path in sweep.glob("*/figures")}
 

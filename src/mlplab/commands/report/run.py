@@ -34,6 +34,9 @@ OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
 NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")
 """A cell that aligns with numbers."""
 
+APART = (IMPORTANCE, LEARNING_CURVES)
+"""The figures that the page shows in places of their own."""
+
 STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
 
@@ -62,7 +65,7 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
     before = takewhile(lambda line: not line.startswith("epoch "), lines)
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     weights = [v for k, v in run.config.items() if k.startswith("data.class_weights") and v != "none"]
-    scores, figures = _score_tables(metrics) if run.done else [], figures_of(folder)
+    scores = _score_tables(metrics) if run.done else []
     monitor, epoch = str(run.config.get("monitor")), run.metrics.get("best_epoch")
     curves = read_curves(folder, {*LOSSES, monitor})
     in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
@@ -83,10 +86,7 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
         "validation": _validation(metrics),
         "curves": specifications(charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)),
         "figures": [
-            view
-            for name, views in figures.items()
-            if name not in (IMPORTANCE, LEARNING_CURVES)  # which have places of their own
-            for view in views
+            view for name, views in figures_of(folder).items() if name not in APART for view in views
         ],
         "film": film.relative_to(comparison.root).as_posix() if film.is_file() else "",
         "importance": importance_in(folder) or in_sweep,
