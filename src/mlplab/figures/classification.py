@@ -30,9 +30,6 @@ MOST_CURVES = 8
 CURVE_POINTS = 200
 """Points of a curve at most."""
 
-CELL_PIXELS = 30
-"""The least side of a cell of the confusion matrix."""
-
 LABEL_PIXELS = 110
 """The most pixels of the name of a class beside the confusion matrix."""
 
@@ -69,7 +66,7 @@ def confusion(scored: ScoredRows) -> Figure:
         text="rows:Q", color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black"))
     )
     many = f"the {len(names)} largest of {len(classes)} classes; " * (len(names) < len(classes))
-    size = max(CELL_PIXELS * len(names), HEIGHT)
+    size = max(30 * len(names), HEIGHT)  # numbers fit into the cells
     return framed(
         *(base.mark_rect().encode(color), numbers),
         title="Confusion",

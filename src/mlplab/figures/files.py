@@ -12,9 +12,6 @@ from mlplab.files import Plain, read_json, replacing
 
 IMAGE = ".png"
 
-SCALE = 1.5
-"""Pixels of an image per pixel of a chart."""
-
 
 def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes]:
     """Writes figures to `folder/figures`, and returns the PNG of each by its name.
@@ -47,5 +44,5 @@ def read_figures(folder: Path) -> dict[str, Plain]:
 
 
 def image(specification: Plain) -> bytes:
-    """A PNG of a figure on white paper."""
-    return vl_convert.vegalite_to_png(specification, scale=SCALE, config=CONFIG)
+    """A PNG of a figure on white paper, with 1.5 pixels per pixel of the chart."""
+    return vl_convert.vegalite_to_png(specification, scale=1.5, config=CONFIG)

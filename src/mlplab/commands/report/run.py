@@ -26,8 +26,6 @@ from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import FILM_FILE, read_schema
 from mlplab.runs.loggers.read_curves import read_curves
 
-LONGEST_LOG = 2**20  # bytes
-
 OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
 """The scores of intervals and sets."""
 
@@ -137,10 +135,10 @@ def specifications(charts: Sequence[Figure]) -> list[Plain]:
 
 
 def _log_lines(run: RunResult) -> list[str]:
-    """The lines of a run's train.log without time stamps and repeats; empty if there is none."""
+    """The lines in the first mebibyte of a run's train.log, without time stamps and repeats."""
     try:
         with (run.folder / "train.log").open("rb") as file:
-            text = file.read(LONGEST_LOG).decode(errors="replace")
+            text = file.read(2**20).decode(errors="replace")
     except OSError:
         return []
     return list(dict.fromkeys(filter(None, STAMP.sub("", text).splitlines())))
