@@ -80,7 +80,13 @@ FRAMES = """() => {
 """How many frames there are, and how many of them are different."""
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow(ci=True)] * (name in ("curve", "ensemble")))
+        for name in RUNS
+    ],
+)
 def test_all_frames_are_drawn_and_fit_a_phone(opened: Callable[[str], Page], page: Page, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     opened(name)
