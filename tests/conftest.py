@@ -81,6 +81,15 @@ def full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
+@pytest.fixture(scope="module")
+def quick_images() -> Iterator[None]:
+    """Images of figures have the size 1 × 1: real ones take up to a second each."""
+    header = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + 2 * b"\0\0\0\1" + b"\x08\6\0\0\0"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlplab.figures.files.image", lambda _: header)
+        yield
+
+
 @pytest.fixture
 def line_at_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """All work with lines about its progress prints one when it ends, as if that had taken long."""

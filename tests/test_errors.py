@@ -1,7 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.did_you_mean import did_you_mean, nearest
 from mlplab.errors import (
     MAX_CHARACTERS,
     MAX_FAULTS,
@@ -10,7 +9,9 @@ from mlplab.errors import (
     Interrupted,
     RunFailed,
     UserError,
+    did_you_mean,
     listed,
+    nearest,
     reason_of,
     render,
     within_limits,

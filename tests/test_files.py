@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlplab.files import replacing
+from mlplab.errors import FolderInUse
+from mlplab.files import FolderLock, replacing
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path: Path) -> None:
@@ -39,3 +40,11 @@ def test_the_folder_is_synced_after_the_file_has_its_name(
     with replacing(tmp_path / "file") as partial:
         partial.write_text("new")
     assert synced == ["file", "folder"]
+
+
+def test_one_at_a_time_holds_the_lock_of_a_folder(tmp_path: Path) -> None:
+    with FolderLock(tmp_path), pytest.raises(FolderInUse, match="is in use by another process"):
+        FolderLock(tmp_path).acquire()
+    assert not any(tmp_path.iterdir())
+    with FolderLock(tmp_path):
+        assert (tmp_path / ".lock").exists()

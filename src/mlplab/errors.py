@@ -3,17 +3,12 @@
 import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import groupby
 from typing import TypeGuard
 
-MAX_FAULTS = 10
-"""The largest number of faults that a message shows."""
-
-MAX_LINES, MAX_CHARACTERS = 20, 2000
-"""The largest size of a message."""
-
-MAX_PART = 700
-"""The most characters of a part of a fault."""
+MAX_FAULTS, MAX_LINES, MAX_CHARACTERS, MAX_PART = 10, 20, 2000, 700
+"""The most faults, lines and characters of a message, and characters of a part of a fault."""
 
 
 @dataclass(frozen=True)
@@ -146,3 +141,13 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     """Names joined by commas, cut after `limit`."""
     names = list(names)
     return ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "")
+
+
+def did_you_mean(near: Sequence[str], key: str = "", otherwise: str = "") -> str:
+    """A remedy that suggests the first of the `nearest` names, after `key`; `otherwise` if there is none."""
+    return f"did you mean {key}{near[0]}?" if near else otherwise
+
+
+def nearest(word: str, names: Iterable[str], least: float = 0.6) -> list[str]:
+    """The names closest to a mistyped `word`, best first; empty if none is as similar as `least`, of 1."""
+    return get_close_matches(word, list(names), n=3, cutoff=least)

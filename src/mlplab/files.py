@@ -146,11 +146,9 @@ class FolderLock:
             raise UserError(Fault(f"cannot be written to: {reason}", str(self.folder))) from error
 
     def __enter__(self) -> None:
-        """Holds the lock within a block; raises what `acquire` raises."""
         self.acquire()
 
     def __exit__(self, *error: object) -> None:
-        """Releases it."""
         self.release()
 
     @property

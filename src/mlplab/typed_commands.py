@@ -12,7 +12,6 @@ COMMANDS = ("train", "describe", "evaluate", "predict", "export", "results", "re
 
 PACKAGE = Path(__file__).resolve().parent
 SCRIPTS = PACKAGE.parents[1] / "scripts"
-"""The scripts of a clone."""
 
 UV_RUN = ["uv", "run"] if "UV_RUN_RECURSION_DEPTH" in os.environ else []
 """What has started this process, if uv has."""

@@ -22,9 +22,8 @@ from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
 from mlplab.figures.files import write_figures
 from mlplab.figures.importance import importance
-from mlplab.figures.regression import predicted_vs_actual, residuals
+from mlplab.figures.predictions import THIS, ScoredRows, predicted_vs_actual, residuals
 from mlplab.figures.runs import RunPoint, score_over
-from mlplab.figures.scored_rows import THIS, ScoredRows
 from mlplab.figures.style import Figure
 from mlplab.runs.versions import VERSION
 
@@ -32,29 +31,43 @@ EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
 
 
+pytestmark = pytest.mark.usefixtures("quick_images")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _at_full_speed() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        yield
+
+
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pages about a run with figures, about a sweep, and about a search."""
-    folder = tmp_path_factory.mktemp("trained")
+def sweep(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep whose first run has figures."""
     logging.getLogger("mlplab").setLevel(logging.INFO)
+    folder = tmp_path_factory.mktemp("trained") / "sweep"
     members = [
         [*SMALL, f"optimizer.lr={lr}", f"model.activation={activation}"]
         for lr, activation in ((0.0001, "relu"), (0.001, "relu"), (0.01, "mish"))
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-        train_into(folder / "sweep", *members)
-        best = folder / "search" / train_search(folder / "search")
-    run = folder / "sweep" / "0"
+    train_into(folder, *members)
     evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
     figures = {"predicted_vs_actual": evil, "coverage": facets, "residuals": alt.vconcat(evil, evil)}
-    write_figures(run, figures)
+    write_figures(folder / "0", figures)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def search(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search whose best trial has the importance of its columns."""
+    folder = tmp_path_factory.mktemp("trained") / "search"
+    best = folder / train_search(folder)
     write_figures(best, {"importance": importance([("x1", 0.5, 0.1), ("x2", 0.2, 0.1)], "rmse", [])})
     columns = (ColumnImportance("x1", 0.5, 0.1),)
     found = Importance("x", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, (best.name,))
     (best / "importance.json").write_text(json.dumps(asdict(found)))
-    return {name: report(folder / name) for name in ("sweep", "search")} | {"run": report(run)}
+    return folder
 
 
 @pytest.fixture
@@ -80,11 +93,14 @@ def large_numbers() -> dict[str, Figure]:
 
 
 @pytest.fixture
-def opened(page: Page, pages: dict[str, Path], problems: list[str]) -> Iterator[Callable[[str], Page]]:
+def opened(
+    page: Page, problems: list[str], request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], Page]]:
     """Opens a page and waits for its charts; there must be no error, warning or request."""
 
     def opened(name: str) -> Page:
-        page.goto(pages[name].as_uri())
+        folder = request.getfixturevalue("search" if name == "search" else "sweep")
+        page.goto(report(folder / "0" if name == "run" else folder).as_uri())
         expect(page.locator(".chart:not([data-drawn])")).to_have_count(0)
         return page
 
@@ -92,7 +108,10 @@ def opened(page: Page, pages: dict[str, Path], problems: list[str]) -> Iterator[
     assert [text for text in problems if not text.startswith(("file:", "data:"))] == []
 
 
-@pytest.mark.parametrize(("name", "least"), [("run", 6), ("sweep", 7), ("search", 7)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("run", 6), ("sweep", 7), pytest.param("search", 7, marks=pytest.mark.slow(ci=True))],
+)
 def test_all_charts_are_drawn_and_fit_a_phone(
     opened: Callable[[str], Page], page: Page, name: str, least: int
 ) -> None:
@@ -149,16 +168,15 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     assert not [text for text in texts if re.search(r"\d,\d{3}\.\d|e[+-]?\d", text)]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_readable_in_both_colour_schemes(
-    opened: Callable[[str], Page], page: Page, scheme: Literal["light", "dark"]
-) -> None:
-    page.emulate_media(color_scheme=scheme)
+def test_text_is_readable_in_both_colour_schemes(opened: Callable[[str], Page], page: Page) -> None:
     opened("run")
-    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-    for selector in ("h1", ".quiet", "td", "caption", "summary", ".small", ".chart"):
-        assert contrast(page, selector) >= 4.5, selector
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+        for selector in ("h1", ".quiet", "td", "caption", "summary", ".small", ".chart"):
+            assert contrast(page, selector) >= 4.5, (scheme, selector)
     fill = page.locator(".chart svg text").first.get_attribute("fill")
     assert fill == "currentColor"
 
@@ -178,11 +196,10 @@ WORDS = """() => [...document.querySelectorAll("td, th")].flatMap(cell => {
 """The words and numbers in tables that are broken over lines."""
 
 
-@pytest.mark.parametrize("name", ["run", "sweep"])
 def test_on_paper_columns_are_open_settings_are_left_out_and_words_are_whole(
-    opened: Callable[[str], Page], name: str
+    opened: Callable[[str], Page],
 ) -> None:
-    page = opened(name)
+    page = opened("sweep")
     columns = page.locator("details table", has_text="target")
     expect(columns).to_be_hidden()
     page.emulate_media(media="print", color_scheme="dark")
@@ -201,6 +218,6 @@ def test_the_keyboard_reaches_the_content_first_and_hovering_shows_a_point(
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("#main$"))
-    opened("search").locator(".mark-symbol.role-mark path").first.hover(force=True)
+    opened("sweep").locator(".mark-symbol.role-mark path").first.hover(force=True)
     page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "trial-" in page.locator("#vg-tooltip-element").inner_text()
+    assert "val/mae" in page.locator("#vg-tooltip-element").inner_text()

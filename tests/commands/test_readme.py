@@ -243,6 +243,8 @@ def test_every_path_in_backticks_exists() -> None:
     for page, text in PAGES.items():
         for path in re.findall(r"`(?:uv run )?((?:src|scripts|tests|conf)/[\w/.]*)[^`]*`", text):
             assert (ROOT / path).exists(), f"{page.name}: {path}"
+    for folder in re.findall(r"`(\w[\w/]*/)`", PAGES[ROOT / "docs/architecture.md"]):
+        assert (ROOT / folder).is_dir() or (ROOT / "src/mlplab" / folder).is_dir(), folder
 
 
 def test_the_pages_name_the_keys_that_exist_and_no_others() -> None:

@@ -5,20 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import (
-    average_precision_score,
-    confusion_matrix,
-    roc_auc_score,
-)
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from mlplab.figures.calibration import calibration, coverage
 from mlplab.figures.classification import (
     CURVE_POINTS,
     MOST_CLASSES,
+    calibration,
     confusion,
     roc_and_precision_recall,
 )
-from mlplab.figures.scored_rows import THIS, ScoredRows
+from mlplab.figures.predictions import THIS, ScoredRows
 
 
 def scored_rows(classes: int, rows: int = 300, *, only: int | None = None) -> ScoredRows:
@@ -31,13 +27,17 @@ def scored_rows(classes: int, rows: int = 300, *, only: int | None = None) -> Sc
     return ScoredRows("kind", np.arange(rows) + 1, rows, np.ones(rows), actual, predictions, names)
 
 
-def test_the_confusion_matrix_counts_rows() -> None:
+def test_the_confusion_matrix_counts_rows_by_weight_and_threshold() -> None:
     scored = scored_rows(4)
     cells = confusion(scored).to_dict()["data"]["values"]
     expected = confusion_matrix(scored.actual, scored.predicted.argmax(1))
     assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
     shares = (expected / expected.sum(1, keepdims=True)).ravel()
     assert [cell["share"] for cell in cells] == pytest.approx(shares)
+    scored = replace(scored_rows(2), threshold=0.3, weight=np.tile([1.0, 2.5], 150))
+    cells = confusion(scored).to_dict()["data"]["values"]
+    expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3, sample_weight=scored.weight)
+    assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
     of_many = confusion(scored_rows(40, rows=2000)).to_dict(validate=False)
     assert len(of_many["data"]["values"]) == MOST_CLASSES**2
     assert f"the {MOST_CLASSES} largest of 40 classes" in of_many["title"]["subtitle"]
@@ -50,49 +50,31 @@ def curve(chart: Any, number: int, series: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("rows", [60, 3000])
-def test_the_area_below_the_roc_curve_is_the_auroc(rows: int) -> None:
+def test_areas_below_curves_are_auroc_and_average_precision(rows: int) -> None:
     scored = scored_rows(2, rows)
-    drawn = curve(roc_and_precision_recall(scored), 0, THIS)
-    assert len(drawn) <= CURVE_POINTS
-    x, y = ([point[axis] for point in drawn] for axis in "xy")
-    area = roc_auc_score(scored.actual, scored.predicted[:, 1])
-    assert np.trapezoid(y, x) == pytest.approx(area, abs=0.01)
-    assert drawn[0]["series"].startswith(f"{area:.3f} ")
-
-
-def test_precision_and_recall_stand_beside_the_base_rate() -> None:
-    scored = scored_rows(2)
-    panel = roc_and_precision_recall(scored).to_dict()["vconcat"][1]
-    [rate] = panel["layer"][0]["data"]["values"]
-    assert rate["rate"] == scored.actual.mean()
+    chart, probability = roc_and_precision_recall(scored), scored.predicted[:, 1]
+    left, right = (curve(chart, number, THIS) for number in (0, 1))
+    assert max(len(left), len(right)) <= CURVE_POINTS
+    (x, y), (recall, precision) = (
+        [np.array([point[axis] for point in drawn]) for axis in "xy"] for drawn in (left, right)
+    )
+    auroc, ap = (of(scored.actual, probability) for of in (roc_auc_score, average_precision_score))
+    assert np.trapezoid(y, x) == pytest.approx(auroc, abs=0.01)
+    assert np.diff(recall) @ precision[1:] == pytest.approx(ap, abs=0.01)  # below steps
+    assert left[0]["series"].startswith(f"{auroc:.3f} ")
+    assert right[0]["series"].startswith(f"{ap:.3f} ")
+    panel = chart.to_dict()["vconcat"][1]
+    assert panel["layer"][-1]["mark"]["interpolate"] == "step-before"
+    assert [row["rate"] for row in panel["layer"][0]["data"]["values"]] == [scored.actual.mean()]
     assert f"the base rate, {scored.actual.mean():.1%}" in panel["title"]["subtitle"]
 
 
-def test_the_area_below_the_steps_is_the_average_precision() -> None:
-    scored = scored_rows(2, 60)
-    chart = roc_and_precision_recall(scored)
-    assert chart.to_dict()["vconcat"][1]["layer"][-1]["mark"]["interpolate"] == "step-before"
-    drawn = curve(chart, 1, THIS)
-    x, y = (np.array([point[axis] for point in drawn]) for axis in "xy")
-    area = average_precision_score(scored.actual, scored.predicted[:, 1])
-    assert np.diff(x) @ y[1:] == pytest.approx(area)
-    assert drawn[0]["series"].startswith(f"{area:.3f} ")
-
-
-@pytest.mark.parametrize(
-    ("classes", "slanted"),
-    [
-        (("no", "yes"), False),
-        (("not at all", "now and then"), False),
-        (tuple(f"class {k}" for k in range(9)), True),
-    ],
-)
-def test_names_of_classes_are_slanted_only_where_they_do_not_fit(
-    classes: tuple[str, ...], slanted: bool
-) -> None:
-    scored = replace(scored_rows(len(classes)), classes=classes)
-    axis = confusion(scored).to_dict(validate=False)["layer"][0]["encoding"]["x"]["axis"]
-    assert (axis["labelAngle"] != 0) == slanted
+def test_names_of_classes_are_slanted_only_where_they_do_not_fit() -> None:
+    many = tuple(f"class {k}" for k in range(9))
+    for classes, slanted in ((("no", "yes"), False), (("not at all", "now and then"), False), (many, True)):
+        scored = replace(scored_rows(len(classes)), classes=classes)
+        axis = confusion(scored).to_dict(validate=False)["layer"][0]["encoding"]["x"]["axis"]
+        assert (axis["labelAngle"] != 0) == slanted
 
 
 def test_each_of_several_classes_has_a_curve() -> None:
@@ -115,12 +97,6 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
         assert point["share"] == pytest.approx(point["x"], abs=0.05)
 
 
-def test_coverage_is_drawn_over_the_level() -> None:
-    chart = coverage("intervals", "contain the target", scored_rows(2), [0.5, 0.9], [0.48, 0.95]).to_dict()
-    points = chart["layer"][1]["data"]["values"]
-    assert [(point["x"], point["share"]) for point in points] == [(0.5, 0.48), (0.9, 0.95)]
-
-
 def test_weights_count_as_rows() -> None:
     """A row of weight 2 is drawn as two rows."""
     once, rng = scored_rows(3, 50), np.random.default_rng(0)
@@ -139,10 +115,3 @@ def test_weights_count_as_rows() -> None:
         )
         for axis in "xy":
             assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])
-
-
-def test_the_confusion_matrix_takes_the_networks_threshold() -> None:
-    scored = replace(scored_rows(2), threshold=0.3, weight=np.tile([1.0, 2.5], 150))
-    cells = confusion(scored).to_dict()["data"]["values"]
-    expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3, sample_weight=scored.weight)
-    assert [cell["rows"] for cell in cells] == expected.ravel().tolist()

@@ -8,9 +8,15 @@ import pytest
 import vl_convert
 
 from mlplab.figures.importance import MAX_COLUMNS, importance
-from mlplab.figures.learning_curves import curves_of_runs, learning_curves
-from mlplab.figures.runs import RunPoint, score_over
-from mlplab.figures.style import MOST_POINTS, Figure, spreads_far, x_of_key
+from mlplab.figures.runs import (
+    RunPoint,
+    curves_of_runs,
+    learning_curves,
+    score_over,
+    spreads_far,
+    x_of_key,
+)
+from mlplab.figures.style import MOST_POINTS, Figure
 
 CURVES = {"train/loss": [(1, 4.0), (2, 2.0)], "val/loss": [(1, 5.0), (2, 300.0)]}
 
@@ -22,7 +28,7 @@ def points(count: int) -> list[RunPoint]:
     return [RunPoint(str(k), float(10 ** rng.uniform(-4, -1)), float(scores[k])) for k in range(count)]
 
 
-@pytest.mark.parametrize("epochs", [2, 3, 4, 7, 9, 50])
+@pytest.mark.parametrize("epochs", [2, 4, 9])
 def test_epochs_are_whole_numbers(epochs: int) -> None:
     curves = {"val/loss": [(epoch, 1 / 3) for epoch in range(1, epochs + 1)]}
     for chart in (learning_curves(curves, 1), curves_of_runs("val/loss", curves)):
@@ -90,19 +96,16 @@ def test_importance_of_columns_with_odd_names(count: int) -> None:
     assert vl_convert.vegalite_to_svg(specification).startswith("<svg")
 
 
-@pytest.mark.parametrize(
-    ("values", "scale"),
-    [
+def test_axes_of_sampled_values_are_as_they_were_sampled() -> None:
+    for values, scale in (
         (np.geomspace(1e-5, 1e-1, 64), "log"),
         (np.linspace(0.001, 0.5, 64), "linear"),  # such as dropout: the smallest are near zero
         (np.linspace(0, 100, 64), "linear"),
-    ],
-)
-def test_axes_of_sampled_values_are_as_they_were_sampled(values: np.ndarray, scale: str) -> None:
+    ):
+        axis = x_of_key("lr", values.tolist()).to_dict()
+        assert (axis["type"], axis["scale"]["type"]) == ("quantitative", scale)
     assert spreads_far([1e-4, 1e-2])
     assert not any(map(spreads_far, ([1.0, 29.0], [0.0, 1000.0], [-1.0, 1000.0], [])))
-    axis = x_of_key("lr", values.tolist()).to_dict()
-    assert (axis["type"], axis["scale"]["type"]) == ("quantitative", scale)
     assert x_of_key("lr", [0.001, 0.003, 0.01, 131072.0]).to_dict()["type"] == "nominal"
 
 

@@ -253,10 +253,10 @@ class FinishedRun:
         import vl_convert
 
         from mlplab.figures import LEARNING_CURVES
-        from mlplab.figures.style import ON_PAPER
+        from mlplab.figures.style import CONFIG
 
         figure = self.figures.get(LEARNING_CURVES)
-        picture = vl_convert.vegalite_to_svg(figure.to_dict(), config=ON_PAPER) if figure else ""
+        picture = vl_convert.vegalite_to_svg(figure.to_dict(), config=CONFIG) if figure else ""
         return f'<pre style="font-family: monospace; line-height: 1.2">{escape(repr(self))}</pre>{picture}'
 
 

@@ -27,8 +27,7 @@ from mlplab.config import TrainConfig, parse
 from mlplab.config.data import as_label
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, refusal
+from mlplab.errors import Fault, UserError, did_you_mean, nearest, refusal
 from mlplab.files import Plain
 
 Table = FrameLike | str | PathLike[str] | None

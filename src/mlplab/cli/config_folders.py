@@ -8,8 +8,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from mlplab.cli.hydra_errors import explained
-from mlplab.did_you_mean import nearest
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, listed, nearest
 from mlplab.typed_commands import PACKAGE, inside
 
 CONFIG_NAME = "train"  # the file, without its ending, in which a configuration begins

@@ -9,8 +9,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mlplab.config import unknown_key
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refusal
 
 
 @contextmanager

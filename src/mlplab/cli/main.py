@@ -19,8 +19,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from mlplab.cli.terminal import exit_status, log_to_terminal, print_usage
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, UserError, did_you_mean, nearest
 from mlplab.imports import frozen_objects
 from mlplab.typed_commands import COMMANDS
 

@@ -14,8 +14,7 @@ import polars as pl
 from mlplab.config.metrics import MAIN, sign_of
 from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.labels import labelled
 from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score

@@ -13,8 +13,7 @@ from mlplab.config.metrics import main_scores
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
-from mlplab.figures import is_drawn
-from mlplab.figures.failing import warn_if_failing
+from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder

@@ -13,8 +13,7 @@ from mlplab.config.dotted_keys import is_one_of
 from mlplab.config.run import ResolvedConfig, TrainConfig
 from mlplab.config.sweep import Launcher, Sweep
 from mlplab.config.types import GIVEN, A, Mark
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 
 HIDDEN = ("hidden_layers", "hidden_layer_sizes", "layers", "width", "depth", "max_depth")
 

@@ -6,8 +6,7 @@ from mlplab import config
 from mlplab.config.metrics import DEFAULT_THRESHOLD, metrics_of
 from mlplab.data.class_labels import find_label, weights_by_class
 from mlplab.data.table import Table
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed, refusal, shortened
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refusal, shortened
 
 
 def check_task(run: config.TrainConfig, table: Table) -> None:

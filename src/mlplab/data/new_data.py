@@ -14,8 +14,7 @@ from mlplab.data.frames import FrameLike, in_memory, to_polars
 from mlplab.data.io.dialect import ROW_INDEX
 from mlplab.data.schema import Column, Schema
 from mlplab.data.table import to_matrix
-from mlplab.did_you_mean import nearest
-from mlplab.errors import Fault, UserError, listed, shortened
+from mlplab.errors import Fault, UserError, listed, nearest, shortened
 
 log = logging.getLogger(__name__)
 

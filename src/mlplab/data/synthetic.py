@@ -14,8 +14,7 @@ import polars as pl
 from jaxtyping import Float64, Int64
 from numpy.random import Generator
 
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, UserError, listed, refusal
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refusal
 
 X = Float64[np.ndarray, "row feature"]
 Reals = Float64[np.ndarray, " row"]

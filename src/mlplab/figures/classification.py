@@ -8,7 +8,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
-from mlplab.figures.scored_rows import ScoredRows
+from mlplab.figures.predictions import ScoredRows, shares_chart
 from mlplab.figures.style import (
     HEIGHT,
     REFERENCE,
@@ -30,11 +30,11 @@ MOST_CURVES = 8
 CURVE_POINTS = 200
 """Points of a curve at most."""
 
-CELL_PIXELS = 30
-"""The least side of a cell of the confusion matrix."""
-
 LABEL_PIXELS = 110
 """The most pixels of the name of a class beside the confusion matrix."""
+
+BINS = 10
+"""Bins of a calibration curve, with equally many rows."""
 
 
 def _largest(scored: ScoredRows, count: int) -> list[int]:
@@ -66,11 +66,11 @@ def confusion(scored: ScoredRows) -> Figure:
         text="rows:Q", color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black"))
     )
     many = f"the {len(names)} largest of {len(classes)} classes; " * (len(names) < len(classes))
-    size = max(CELL_PIXELS * len(names), HEIGHT)
+    size = max(30 * len(names), HEIGHT)  # numbers fit into the cells
     return framed(
         *(base.mark_rect().encode(color), numbers),
         title="Confusion",
-        subtitle=f"{many}{scored.count()}; colour: the {title}",
+        subtitle=f"{many}{scored.weighted_count()}; colour: the {title}",
         description=f"Matrix of the number of test rows by actual and predicted {scored.target}",
         size=(size, size),
     )
@@ -115,7 +115,6 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
 
 
 def _curve(series: str, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray, " point"]) -> pl.DataFrame:
-    """Some points of a curve, with their order."""
     frame = pl.DataFrame({"series": series, "x": x, "y": y}).with_row_index("order")
     return frame[np.unique(np.linspace(0, len(frame) - 1, CURVE_POINTS).astype(int))]
 
@@ -137,3 +136,26 @@ def _lines(
         **by_series("series", [curve["series"][0] for curve in curves], "strokeDash", legend),
     )
     return alt.layer(*behind, line, width=HEIGHT * 0.9, height=HEIGHT * 0.9)
+
+
+def calibration(scored: ScoredRows) -> Figure:
+    """How often predictions are correct, over their probability.
+
+    Predictions are the second of two classes, or the most likely of several.
+    """
+    binary = len(scored.classes) == 2
+    points, bins = [], min(BINS, len(scored.rows))
+    for name, predicted in scored.predictions.items():
+        chosen = np.ones(len(predicted), int) if binary else predicted.argmax(1)
+        probability, right = predicted[np.arange(len(predicted)), chosen], scored.actual == chosen
+        for rows in np.array_split(np.argsort(probability, kind="stable"), bins):
+            means = (np.average(values[rows], weights=scored.weight[rows]) for values in (probability, right))
+            points.append((name, *means, len(rows)))
+    of, what = (f"'{scored.classes[1]}'",) * 2 if binary else ("the predicted class", "correct predictions")
+    return shares_chart(
+        pl.DataFrame(points, ["model", "x", "share", "rows"], orient="row"),
+        x=f"probability of {of}",
+        y=f"share of {what}",
+        title="Calibration",
+        subtitle=f"{bins} groups of {scored.weighted_count()}",
+    )

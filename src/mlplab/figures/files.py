@@ -7,14 +7,10 @@ from pathlib import Path
 import vl_convert
 
 from mlplab.figures import FIGURES, SPECIFICATION
-from mlplab.figures.style import ON_PAPER, Figure
+from mlplab.figures.style import CONFIG, Figure
 from mlplab.files import Plain, read_json, replacing
 
 IMAGE = ".png"
-"""How the name of the image of a figure ends."""
-
-SCALE = 1.5
-"""Pixels of an image per pixel of a chart."""
 
 
 def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes]:
@@ -48,5 +44,5 @@ def read_figures(folder: Path) -> dict[str, Plain]:
 
 
 def image(specification: Plain) -> bytes:
-    """A PNG of a figure on white paper."""
-    return vl_convert.vegalite_to_png(specification, scale=SCALE, config=ON_PAPER)
+    """A PNG of a figure on white paper, with 1.5 pixels per pixel of the chart."""
+    return vl_convert.vegalite_to_png(specification, scale=1.5, config=CONFIG)

@@ -8,10 +8,6 @@ from mlplab.console import in_digits
 from mlplab.figures.style import NETWORK, REFERENCE, WIDTH, Figure, framed, rows_of
 
 MAX_COLUMNS = 20
-"""The most columns in a figure of importance."""
-
-BAR_PIXELS, NAME_PIXELS = 22, 130
-"""Pixels of a bar with its margin, and the most of a column's name beside it."""
 
 
 def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: Sequence[str]) -> Figure:
@@ -30,7 +26,7 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: S
     largest = ", ".join(f"{name} {in_digits(mean, 3)}" for name, mean, _ in columns[:3])
     bars = alt.Chart(rows_of(rows)).encode(
         alt.X("mean:Q", title=f"increase of the {error}", scale=alt.Scale(nice=False)),
-        alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=NAME_PIXELS)),
+        alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=130)),
         tooltip=["name:N", "mean:Q", "low:Q", "high:Q"],
     )
     return framed(
@@ -39,5 +35,5 @@ def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: S
         title="Permutation importance",
         subtitle=subtitle,
         description=f"Bars: the increase of the {error} when a column is shuffled. Largest: {largest}.",
-        size=(WIDTH, BAR_PIXELS * len(rows)),  # a step would not do on pages
+        size=(WIDTH, 22 * len(rows)),  # a step would not do on pages
     )

@@ -13,12 +13,10 @@ from mlplab.conformal.intervals import Y
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
-from mlplab.figures.calibration import calibration, coverage
-from mlplab.figures.classification import confusion, roc_and_precision_recall
+from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall
 from mlplab.figures.files import write_figures
-from mlplab.figures.learning_curves import LOSSES, charts_of_run
-from mlplab.figures.regression import predicted_vs_actual, residuals
-from mlplab.figures.scored_rows import THIS, ScoredRows
+from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_actual, residuals
+from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.loggers.files import build_loggers, close_loggers

@@ -14,8 +14,7 @@ from rich.console import Console
 from mlplab.config import TrainConfig
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import RunFailed, refusal
-from mlplab.figures import Curve
-from mlplab.figures.failing import warn_if_failing
+from mlplab.figures import Curve, warn_if_failing
 from mlplab.files import Plain
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.folder import RunFolder

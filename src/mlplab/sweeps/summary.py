@@ -19,8 +19,7 @@ from mlplab.commands.train import draw_figures
 from mlplab.config.metrics import BASELINES
 from mlplab.console import first_few, print_line, progress_lines
 from mlplab.data.cache import DataCache
-from mlplab.figures import is_drawn
-from mlplab.figures.failing import warn_if_failing
+from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.runs.compare.run_result import RunResult, read_run
 from mlplab.runs.compare.same_table import metrics_of_runs, quantiles_of, table_title
 from mlplab.runs.compare.varying_keys import REPEATS, warn_of_ensembles

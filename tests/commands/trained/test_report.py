@@ -18,11 +18,10 @@ from searches import change
 from support import SMALL, Ended, assert_short_answer, train_into, write_config
 
 from mlplab.commands.importance import ColumnImportance, Importance
-from mlplab.commands.report.charts import comparison_charts, figures_of
 from mlplab.commands.report.comparison import compared
-from mlplab.commands.report.page import chart_script
-from mlplab.commands.report.report import report
-from mlplab.commands.report.tables import columns_table
+from mlplab.commands.report.report import chart_script, report
+from mlplab.commands.report.run import columns_table, figures_of
+from mlplab.commands.report.runs import comparison_charts
 from mlplab.data.schema import Schema
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
@@ -32,7 +31,7 @@ from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import runs_below
 from mlplab.typed_commands import commands_as_typed
 
-pytestmark = pytest.mark.usefixtures("without_script_of_charts")
+pytestmark = pytest.mark.usefixtures("without_script_of_charts", "quick_images")
 
 Command = Callable[..., Ended]
 
@@ -87,7 +86,9 @@ def test_a_run_has_all_parts(here: Path) -> None:
         log.write("2026-01-01 00:00:00  warning: watch out\n")
     schema = json.loads((run / "schema.json").read_text())
     (run / "schema.json").write_text(json.dumps(schema | {"left_out": {"id": "is an identifier"}}))
+    (run / "film.html").touch()
     page = page_of(run)
+    assert 'href="film.html"' in page
     head, *_, last = cells_of(page, "7 columns, 1 of them left out")
     assert head == ["column", "role", "kind", "note"]
     assert last == ["id", "left out", "", "is an identifier"]
@@ -102,16 +103,6 @@ def test_a_run_has_all_parts(here: Path) -> None:
         *("git commit", "torch", "seed", "max_epochs: 5"),
     ):
         assert part in text
-
-
-def test_a_report_links_to_the_film_of_a_run(here: Path) -> None:
-    run = here / "sweep/0"
-    assert "film.html" not in page_of(run)
-    (run / "film.html").touch()
-    assert 'href="film.html"' in page_of(run)
-    for other in (here / "sweep").glob("[1-9]*"):
-        shutil.rmtree(other)
-    assert 'href="0/film.html"' in page_of(here / "sweep")
 
 
 def test_many_categories_are_not_named(here: Path) -> None:
@@ -129,6 +120,7 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     change(here / "sweep/2", **{"val/mae": 1.0, "test/rmse": 9.0})
     change(here / "sweep/3", **{"val/mae": 2.0, "test/rmse": 9.0})
     change(here / "sweep/5", **{"val/mae": 0.9, "test/rmse": 0.1})  # alone: its configuration is not the best
+    (here / "sweep/2/film.html").touch()
     html = page_of(here / "sweep")
     text = text_of(html)
     assert "6 runs: 6 done. The best by val/mae is 2 (1), chosen on the validation rows." in text
@@ -137,20 +129,16 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     assert best == ["2", "3"]
     assert "9 ± 0" not in text
     assert "mean ± SD over 2 seeds" in text
-    chart = charts_of(here / "sweep")[0].to_dict()
-    assert [point["run"] for point in chart["data"]["values"] if point["best"]] == ["2"]
+    assert 'href="2/film.html"' in html
+    charts = [chart.to_dict() for chart in charts_of(here / "sweep")]  # validates
+    assert [chart["title"]["text"] for chart in charts] == ["val/mae over lr", "val/mae of every run"]
+    assert [point["run"] for point in charts[0]["data"]["values"] if point["best"]] == ["2"]
+    assert charts_of(here / "sweep/0") == []
 
 
 def charts_of(folder: Path) -> list[Figure]:
     [comparison] = compared(folder, [read_run(run) for run in runs_below(folder)])
     return comparison_charts(comparison)
-
-
-def test_charts_of_a_sweep(here: Path) -> None:
-    charts = charts_of(here / "sweep")
-    titles = [chart.to_dict()["title"]["text"] for chart in charts]  # validates
-    assert titles == ["val/mae over lr", "val/mae of every run"]
-    assert charts_of(here / "sweep/0") == []
 
 
 def test_views_that_a_figure_puts_together_are_drawn_apart(tmp_path: Path) -> None:
@@ -190,7 +178,7 @@ def test_what_comes_from_runs_is_escaped(here: Path) -> None:
 
 
 def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlplab.commands.report.page.chart_script", chart_script)
+    monkeypatch.setattr("mlplab.commands.report.report.chart_script", chart_script)
     html = page_of(here / "sweep")
     assert "default-src 'none'" in html
     assert "window.vegaEmbed=" in html
@@ -257,15 +245,15 @@ def test_mistakes_are_explained(here: Path, run_script: Command) -> None:
 def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlplab.commands.report import charts
+    from mlplab.commands.report import runs
 
     for number in range(230):
         write_run(tmp_path / str(number), seed=number, optimizer={"lr": number + 1})
         change(tmp_path / str(number), **{"val/mae": number + 1, "test/rmse": 1.0})
     read = list[Path]()
-    monkeypatch.setattr(charts, "read_curves", lambda run, *_: read.append(run) or {})
+    monkeypatch.setattr(runs, "read_curves", lambda run, *_: read.append(run) or {})
     html = page_of(tmp_path)
-    assert len(read) == 201  # of the best again for its own part
+    assert len(read) == 200
     assert "curves of the best 200 runs by val/mae" in html
     assert len(re.findall(r"<tr[ >].*?>done</td></tr>", html)) == 230
 

@@ -12,10 +12,13 @@ import numpy as np
 import polars as pl
 import pytest
 from lightning.pytorch.loggers.logger import DummyLogger
-from support import SMALL, Ended, events_of
+from mlplab.sweeps.draw_sweep import draw_sweep
+from support import SMALL, Ended, events_of, write_config
 
+from mlplab.commands.train import draw_figures
 from mlplab.figures import is_drawn
 from mlplab.figures.files import read_figures
+from mlplab.sweeps.summary import results_of
 
 Command = Callable[..., Ended]
 
@@ -24,6 +27,8 @@ OF_NUMBERS = {*OF_ALL, "predicted_vs_actual", "residuals"}
 OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "calibration"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
+
+pytestmark = pytest.mark.usefixtures("quick_images")
 
 
 def table(rows: int = 300) -> pl.DataFrame:
@@ -38,25 +43,17 @@ def table(rows: int = 300) -> pl.DataFrame:
             "sold": start + rng.integers(0, 900, rows).astype("timedelta64[D]"),
             "new": rng.choice([True, False], rows),
             "price": size - 1e6 + (colour == "red") + rng.normal(size=rows),
-            "weight": rng.uniform(1, 2, rows),
+            "weight": np.where(colour == "red", 0, rng.uniform(1, 2, rows)),
             "shade": rng.normal(size=rows),
             "kind": np.where(size > 1e6, "</script>", "two"),
         }
     ).with_columns(pl.col("size [mm]").fill_nan(None))
 
 
-@pytest.fixture
-def quick_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images of the size 1 × 1: real ones take a second each."""
-    header = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + 2 * b"\0\0\0\1" + b"\x08\6\0\0\0"
-    monkeypatch.setattr("mlplab.figures.files.image", lambda _: header)
-
-
-@pytest.mark.usefixtures("quick_images")
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["data.target=price", "data.columns.kind=drop"], OF_NUMBERS),
+        (["data.target=price", "data.columns.kind=drop", "data.weight=weight"], OF_NUMBERS),
         (["data.target=[price,weight]", "data.columns.kind=drop"], OF_NUMBERS),
         (["data.target=kind"], OF_CLASSES),
     ],
@@ -69,7 +66,8 @@ def test_a_run_alone_is_drawn(
     overrides: list[str],
     expected: set[str],
 ) -> None:
-    table().write_csv(tmp_path / "t.csv")
+    frame = table()
+    frame.write_csv(tmp_path / "t.csv")
     ended = command(*QUICK, *PLAIN, *overrides)
     assert ended.status == 0, ended
     assert "no figures" not in ended.out
@@ -84,8 +82,11 @@ def test_a_run_alone_is_drawn(
         assert max(map(int, re.findall(r'"width": (\d+)', json.dumps(figure)))) <= 420
     drawn = json.dumps(figures["learning_curves"])
     assert all(f'"curve": "{name}"' in drawn for name in ("train/loss", "val/loss"))
-    if "data.target=price" in overrides:  # what is drawn are the test predictions
+    if "data.target=price" in overrides:  # what is drawn are the test predictions of rows that have weight
         predicted = pl.read_csv(folder / "test_predictions.csv")
+        has_weight = frame["weight"].gather(predicted["row"] - 1) > 0
+        assert 0 < has_weight.sum() < len(predicted)
+        predicted = predicted.filter(has_weight)
         points = figures["predicted_vs_actual"]["layer"][1]["data"]["values"]
         ours = [point for point in points if point["model"] == "this network"]
         for name, column in (("row", "row"), ("actual", "price"), ("predicted", "prediction")):
@@ -96,24 +97,32 @@ def test_a_run_alone_is_drawn(
     assert (again.status, again.out.splitlines()[0]) == (0, "outputs/r has already finished")
 
 
+@pytest.mark.parametrize(
+    ("figures", "expected"), [("auto", {"best"}), ("all", {"best", "other"}), ("none", set())]
+)
+def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(
+    tmp_path: Path, figures: str, expected: set[str]
+) -> None:
+    for name, score in {"best": 1.0, "other": 2.0, "failed": 0.5, "drawn": 3.0}.items():
+        (tmp_path / name / "figures").mkdir(parents=True)
+        write_config(tmp_path / name, {"monitor": "val/mae", "figures": figures, "optimizer": {"lr": score}})
+        status = "failed" if name == "failed" else "done"
+        metrics = {"status": status, "val/mae": score, "test/rmse": score}
+        (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "drawn/figures/residuals.vl.json").touch()
+    drawn = set[str]()
+
+    class Recorder:
+        def call(self, function: Callable[..., None], folder: Path) -> None:
+            assert function is draw_figures
+            drawn.add(folder.name)
+
+    draw_sweep(results_of(tmp_path), Recorder())
+    assert drawn == expected
+
+
 def drawn(sweep: Path) -> set[str]:
     return {path.parent.name for path in sweep.glob("*/figures")}
-
-
-@pytest.mark.usefixtures("quick_images")
-def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(command: Command, tmp_path: Path) -> None:
-    sweep = ("-m", *SMALL, "optimizer.lr=1e-6,0.03")
-    for figures in ("auto", "all", "none"):
-        assert command(*sweep, f"figures={figures}", f"name={figures}").status == 0
-    outputs = tmp_path / "outputs"
-    files = (outputs / "auto").glob("*/metrics.json")
-    scores = {path.parent.name: json.loads(path.read_text())["val/mae"] for path in files}
-    assert drawn(outputs / "auto") == {min(scores, key=lambda name: scores[name])}
-    assert drawn(outputs / "all") == scores.keys()
-    assert drawn(outputs / "none") == set()
-    (outputs / "auto/report.html").touch()
-    assert command(*sweep, "seed=1,2", "figures=auto", "name=auto").status == 0  # more runs beside the drawn
-    assert len(drawn(outputs / "auto")) > 1
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_warning(
@@ -164,7 +173,6 @@ class Remote(DummyLogger):
         self.made.append(save_dir)
 
 
-@pytest.mark.usefixtures("quick_images")
 def test_other_loggers_are_not_made_again(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "remote.Remote")
     monkeypatch.setitem(sys.modules, "remote", sys.modules[__name__])
@@ -173,7 +181,6 @@ def test_other_loggers_are_not_made_again(command: Command, monkeypatch: pytest.
     assert Remote.made.count("outputs/r") == 1
 
 
-@pytest.mark.usefixtures("quick_images")
 def test_a_run_that_trains_on_is_drawn_again(command: Command, tmp_path: Path) -> None:
     first = (*SMALL[:-1], "scheduler=constant", "trainer.max_epochs=2", "figures=auto", "name=r")
     first = (*first, "model.linear_path=false")
@@ -184,17 +191,6 @@ def test_a_run_that_trains_on_is_drawn_again(command: Command, tmp_path: Path) -
     assert command("resume=outputs/r", "trainer.max_epochs=4").status == 0
     assert read_figures(folder)["predicted_vs_actual"] != before
     assert not (folder / "figures/importance.png").exists()
-
-
-@pytest.mark.usefixtures("quick_images")
-def test_rows_without_weight_are_not_drawn(command: Command, tmp_path: Path) -> None:
-    frame = table().with_columns(weight=pl.when(pl.col("the.colour") == "red").then(0.0).otherwise(1.0))
-    frame.write_csv(tmp_path / "t.csv")
-    words = ("baselines=[]", "ensemble=1", "data.target=price", "data.weight=weight")
-    assert command(*QUICK, *words).status == 0
-    points = read_figures(tmp_path / "outputs/r")["predicted_vs_actual"]["layer"][1]["data"]["values"]
-    assert points
-    assert "red" not in set(frame["the.colour"].gather([point["row"] - 1 for point in points]))
 
 
 def test_the_best_value_of_an_ensemble_is_of_all_its_networks(command: Command, tmp_path: Path) -> None:

@@ -1,28 +1,35 @@
-"""The part of a page about one run."""
+"""What a page shows about one run, and the tables and figures of any part."""
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
 
-from mlplab.commands.render import NAMES, format_score, verdict
-from mlplab.commands.report.charts import curves_of, figures_of
+from mlplab.commands.importance import Importance
+from mlplab.commands.render import NAMES, NOTHING, format_score, verdict
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.tables import TextTable, columns_table, importance_in
 from mlplab.config.metrics import MAIN, main_scores, metrics_among
-from mlplab.data.schema import Schema
+from mlplab.console import in_digits, plural
+from mlplab.data.schema import Schema, column_rows
+from mlplab.errors import listed
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
-from mlplab.files import read_json
+from mlplab.figures.files import read_figures
+from mlplab.figures.runs import LOSSES, charts_of_run
+from mlplab.figures.style import Figure
+from mlplab.files import Plain, read_json
 from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import FILM_FILE, read_schema
-
-LONGEST_LOG = 2**20
-"""Bytes of a log that are read at most."""
+from mlplab.runs.loggers.read_curves import read_curves
 
 OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
 """The scores of intervals and sets."""
+
+NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")
+"""A cell that aligns with numbers."""
 
 APART = (IMPORTANCE, LEARNING_CURVES)
 """The figures that the page shows in places of their own."""
@@ -31,53 +38,106 @@ STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
 
 
-class RunPart:
-    """What the page shows about a run, from the files in its folder.
+class TextTable(NamedTuple):
+    """A table whose first column names its rows; `marked` are the numbers of the rows that stand out."""
 
-    Attributes:
-        log: the first lines of its log, without warnings.
-        verdict: how it compares with its baselines, in a sentence; empty without test scores.
-        scores: the tables of its test scores.
-        validation: its validation scores, in a sentence.
-        curves, figures: charts.
-        columns: those of its table; None if unknown.
-        command: what was typed.
-        film: the path of its film, from the page; empty if there is none.
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    marked: Collection[int] = ()
+
+    @property
+    def text(self) -> list[int]:
+        """The numbers of the columns with text; all others are aligned as numbers."""
+        columns = enumerate(zip(*self.rows, strict=True))
+        return [number for number, cells in columns if not all(map(NUMBER.fullmatch, cells))]
+
+
+def run_part(comparison: Comparison, run: RunResult) -> Plain:
+    """What the page shows about a run, from the files in its folder."""
+    folder, names = run.folder, [comparison.name(each) for each in comparison.runs]
+    environment, film = read_json(folder / "environment.json"), folder / FILM_FILE
+    words = environment.get("command")
+    lines = _log_lines(run)
+    before = takewhile(lambda line: not line.startswith("epoch "), lines)
+    metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
+    weights = [v for k, v in run.config.items() if k.startswith("data.class_weights") and v != "none"]
+    scores = _score_tables(metrics) if run.done else []
+    monitor, epoch = str(run.config.get("monitor")), run.metrics.get("best_epoch")
+    curves = read_curves(folder, {*LOSSES, monitor})
+    in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
+    columns = None
+    with suppress(ValueError):  # it is damaged
+        columns = columns_table(Schema.from_plain(read_schema(folder)))
+    return {
+        "result": run,
+        "name": comparison.name(run),
+        "is_trial": TRIAL.fullmatch(folder.name) is not None,
+        "environment": environment,
+        "command": shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else "",
+        "columns": columns,
+        "warnings": [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)],
+        "log": [line for line in before if not line.startswith(WARNING)],
+        "scores": scores,
+        "verdict": verdict(metrics, has_class_weights=bool(weights)) if scores else "",
+        "validation": _validation(metrics),
+        "curves": specifications(charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)),
+        "figures": [
+            view for name, views in figures_of(folder).items() if name not in APART for view in views
+        ],
+        "film": film.relative_to(comparison.root).as_posix() if film.is_file() else "",
+        "importance": importance_in(folder) or in_sweep,
+        "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
+    }
+
+
+def columns_table(schema: Schema) -> TextTable:
+    """A row for each column: its role, its kind, and what its cells are, or why it is left out."""
+    rows, left_out = list(column_rows(schema)), len(schema.left_out)
+    caption = plural(len(rows), "column") + f", {left_out} of them left out" * (left_out > 0)
+    return TextTable(caption, ("column", "role", "kind", "note"), rows)
+
+
+def importance_in(folder: Path, runs: Collection[str] | None = None) -> Plain | None:
+    """The importance of the columns in the folder of a run or a sweep: its basis, a table, and charts.
+
+    None if there is none, if its file is damaged, or if it is of none of these runs of a sweep.
     """
+    importance = Importance.read(folder)
+    if not importance or (runs is not None and set(runs).isdisjoint(importance.runs)):
+        return None
+    rows = [(column.name, in_digits(column.mean), in_digits(column.sd, 2)) for column in importance.columns]
+    increase = f"Increase of {importance.metric} ({in_digits(importance.error)}) when a column is shuffled"
+    chosen = f"{plural(len(importance.runs), 'run')} ({listed(importance.runs, 5)})"
+    return {
+        "basis": "; ".join([f"Of {chosen}", *importance.basis]) + ".",
+        "table": TextTable(f"{increase}: mean and SD", ("column", "increase", "SD"), rows),
+        "figures": figures_of(folder).get(IMPORTANCE, []),
+    }
 
-    def __init__(self, comparison: Comparison, run: RunResult) -> None:
-        folder, names = run.folder, [comparison.name(run) for run in comparison.runs]
-        self.result, self.name = run, comparison.name(run)
-        self.is_trial = TRIAL.fullmatch(folder.name) is not None
-        self.environment = read_json(folder / "environment.json")
-        words = self.environment.get("command")
-        self.command = shlex.join(["python", *map(str, words)]) if isinstance(words, list) and words else ""
-        lines = _log_lines(run)
-        self.warnings = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
-        before = takewhile(lambda line: not line.startswith("epoch "), lines)
-        self.log = [line for line in before if not line.startswith(WARNING)]
-        metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
-        weights = [v for k, v in run.config.items() if k.startswith("data.class_weights") and v != "none"]
-        self.scores = _score_tables(metrics) if run.done else []
-        self.verdict = verdict(metrics, has_class_weights=bool(weights)) if self.scores else ""
-        self.validation, self.curves = _validation(metrics), curves_of(run)
-        shown = {name: each for name, each in figures_of(folder).items() if name not in APART}
-        self.figures = [chart for charts in shown.values() for chart in charts]
-        in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
-        self.importance = importance_in(folder) or in_sweep
-        self.columns: TextTable | None = None
-        with suppress(ValueError):  # it is damaged
-            self.columns = columns_table(Schema.from_plain(read_schema(folder)))
-        self.config = (folder / "config.yaml").read_text(encoding="utf-8", errors="replace")
-        film = folder / FILM_FILE
-        self.film = film.relative_to(comparison.root).as_posix() if film.is_file() else ""
+
+def figures_of(folder: Path) -> dict[str, list[Plain]]:
+    """The figures in a folder by name, each view apart: together they would be too wide for phones."""
+    figures: dict[str, list[Plain]] = {}
+    for name, figure in read_figures(folder).items():
+        parts = [figure.get(key) for key in ("vconcat", "hconcat", "concat")]
+        views = [view for part in parts if isinstance(part, list) for view in part if isinstance(view, dict)]
+        shared: Plain = {key: figure[key] for key in ("description", "data") if key in figure}
+        title = {"title": name.replace("_", " ").capitalize()}
+        figures[name] = [title | shared | view for view in views or [figure]]
+    return figures
+
+
+def specifications(charts: Sequence[Figure]) -> list[Plain]:
+    """Charts as Vega-Lite."""
+    return [chart.to_dict(validate=False) for chart in charts]
 
 
 def _log_lines(run: RunResult) -> list[str]:
-    """The lines of a run's train.log without time stamps and repeats; empty if there is none."""
+    """The lines in the first mebibyte of a run's train.log, without time stamps and repeats."""
     try:
         with (run.folder / "train.log").open("rb") as file:
-            text = file.read(LONGEST_LOG).decode(errors="replace")
+            text = file.read(2**20).decode(errors="replace")
     except OSError:
         return []
     return list(dict.fromkeys(filter(None, STAMP.sub("", text).splitlines())))
@@ -97,12 +157,11 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
         heads = [*next(iter(rows.values()))]
         cells = [[title, *map(format_score, scores.values(), heads)] for title, scores in rows.items()]
         marked = () if rows is targets else (0,)
-        return TextTable(caption, [noun, *(NAMES.get(name, name) for name in heads)], cells, marked=marked)
+        return TextTable(caption, [noun, *(NAMES.get(name, name) for name in heads)], cells, marked)
 
     tables = [table("Test scores, on rows that took no part in training", "model", main_scores(metrics))]
     tables += [table("Test scores of each target", "target", targets)] if targets else []
-    of_ranges = [name.removeprefix("test/") for name in metrics if OF_RANGES.fullmatch(name)]
-    if of_ranges:
+    if of_ranges := [name.removeprefix("test/") for name in metrics if OF_RANGES.fullmatch(name)]:
         rows = main_scores(metrics, names=of_ranges)
         kind = "prediction sets" if "test/log_loss" in metrics else "intervals"
         tables.append(table(f"Scores of {kind} by their level, on the same rows", "model", rows))
@@ -114,8 +173,10 @@ def _validation(metrics: Mapping[str, float]) -> str:
     if not (names := metrics_among(metrics, "val/")):
         return ""
     kind = "Out-of-fold" if {"oof/rmse", "oof/log_loss"} & metrics.keys() else "Validation"
-    scores = {NAMES.get(name, name): format_score(metrics.get(f"val/{name}"), name) for name in MAIN[names]}
     best, epochs = metrics.get("best_epoch"), metrics.get("epochs", "?")
     epoch = "" if best is None else f" at epoch {best} of {epochs}"
     took = f", after {metrics['seconds']:.3g} s of training" if "seconds" in metrics else ""
-    return f"{kind} scores{epoch}{took}: {', '.join(f'{name} {score}' for name, score in scores.items())}."
+    scores = (
+        f"{NAMES.get(name, name)} {format_score(metrics.get(f'val/{name}'), name)}" for name in MAIN[names]
+    )
+    return f"{kind} scores{epoch}{took}: {', '.join(scores)}."

@@ -1,71 +1,84 @@
-"""The part of a page about several runs: the best of them, a table, charts, and the best run."""
+"""What a page shows about several runs: the best of them, a table, charts, and the best run."""
 
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 
 from mlplab.commands.render import NAMES, NOTHING, format_mean, format_score
-from mlplab.commands.report.charts import MOST_RUNS, comparison_charts
 from mlplab.commands.report.comparison import Comparison
-from mlplab.commands.report.run import RunPart
-from mlplab.commands.report.tables import TextTable, ensembles_of, importance_in
+from mlplab.commands.report.run import TextTable, importance_in, run_part, specifications
 from mlplab.commands.results import averaged_over, counts_of
 from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural
-from mlplab.runs.compare.labels import in_brief
+from mlplab.errors import UserError
+from mlplab.figures.runs import RunPoint, curves_of_runs, score_over
+from mlplab.figures.style import Figure
+from mlplab.files import Plain
+from mlplab.runs.compare.labels import in_brief, labelled, plain_value
 from mlplab.runs.compare.ranking import score
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.compare.varying_keys import REPEATS
+from mlplab.runs.loggers.read_curves import read_curves
+from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
 from mlplab.training.outcome import AS_PLANNED
 
+MOST_RUNS = 200
+"""Runs whose curves are drawn at most: the best by the validation metric."""
 
-class RunsPart:
-    """What the page shows about runs on one table.
+MOST_KEYS = 8
+"""Keys that vary of which there are charts at most."""
 
-    Attributes:
-        score: the validation metric of the best run.
-        most_curves: the number of runs whose curves are drawn, if there are more runs; else 0.
-        best: the best run.
-    """
-
-    def __init__(self, comparison: Comparison) -> None:
-        self.comparison, self.counts = comparison, counts_of(comparison.runs, comparison.noun)
-        best, monitor = next(iter(comparison.best), None), comparison.monitor
-        self.best = RunPart(comparison, best) if best else None
-        self.score = format_score(best.metric(monitor), monitor) if best else ""
-        self.most_curves = MOST_RUNS if sum(run.done for run in comparison.runs) > MOST_RUNS else 0
-        self.configuration, self.scores = _best_configuration(comparison), _best_scores(comparison)
-        self.table = _table(comparison)
-        self.charts = [chart.to_dict(validate=False) for chart in comparison_charts(comparison)]
-        self.importance = importance_in(comparison.root, list(map(comparison.name, comparison.runs)))
+MOST_POINTS = 100
+"""Points of a curve that is one of many."""
 
 
-def _best_configuration(comparison: Comparison) -> TextTable | None:
-    """The values of the keys that vary; None if no run has finished."""
-    if not comparison.best or not comparison.keys:
-        return None
-    values = map(in_brief, comparison.best[0].values(comparison.keys))
-    rows = list(zip(comparison.keys, values, strict=True))
-    return TextTable("The best configuration", ("hyperparameter", "value"), rows)
+def runs_part(comparison: Comparison) -> Plain:
+    """What the page shows about runs on one table."""
+    monitor, best = comparison.monitor, next(iter(comparison.best), None)
+    return {
+        "comparison": comparison,
+        "counts": counts_of(comparison.runs, comparison.noun),
+        "most_curves": MOST_RUNS if sum(run.done for run in comparison.runs) > MOST_RUNS else 0,
+        "best": run_part(comparison, best) if best else None,
+        "score": format_score(best.metric(monitor), monitor) if best else "",
+        "configuration": labelled([*comparison.keys], best.values(comparison.keys)) if best else "",
+        "scores": _best_scores(comparison),
+        "charts": specifications(comparison_charts(comparison)),
+        "table": _table(comparison),
+        "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
+    }
 
 
 def _best_scores(comparison: Comparison) -> TextTable | None:
     """A row each for the best, the chosen ensembles and the baselines; None without scores."""
     best, metrics = comparison.best, comparison.metrics
-    baselines = BASELINES[metrics_among(metrics, "test/")]
 
     def means(title: str, prefix: str = "") -> list[str]:
         scores = {name: score(best, prefix + name) for name in metrics}
         return [title, *(format_mean(found.mean, found.sd, name) for name, found in scores.items())]
 
     rows = [means(f"best {'trial' if comparison.is_search else 'configuration'}")]
-    for name, ensemble in ensembles_of(comparison.runs).items():
+    for name, ensemble in _ensembles_of(comparison.runs).items():
         scores = (format_score(ensemble.scores.get(metric), metric) for metric in metrics)
         rows.append([f"{name} ({plural(len(ensemble.runs), 'run')})", *scores])
-    rows += [means(title, f"{key}/") for key, title in baselines.items()]
+    rows += [means(title, f"{key}/") for key, title in BASELINES[metrics_among(metrics, "test/")].items()]
     shown = [row for row in rows if {*row[1:]} != {NOTHING}]
     over = averaged_over(best)
     caption = "Scores of the best, of ensembles chosen on the validation rows, and of baselines"
     caption += f": mean ± SD over {over}" if over else ""
     return TextTable(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
+
+
+def _ensembles_of(runs: Sequence[RunResult]) -> dict[str, ChosenEnsemble]:
+    """The ensembles that were chosen among some runs, by name; damaged files are left out."""
+    folders, ensembles = {run.folder for run in runs}, {}
+    for sweep in sorted({folder.parent for folder in folders}):
+        for path in sorted(path for path in sweep.iterdir() if ENSEMBLE_FILE.fullmatch(path.name)):
+            with suppress(UserError):
+                ensemble = ChosenEnsemble.read(path)
+                if {sweep / name for name in ensemble.runs} <= folders:
+                    ensembles[path.stem] = ensemble
+    return ensembles
 
 
 def _named(metric: str) -> str:
@@ -90,13 +103,33 @@ def _table(comparison: Comparison) -> TextTable:
             columns[_named(metric)] = [format_score(run.metric(metric), metric) for run in runs]
     if comparison.is_search:
         columns["epochs"] = [str(run.metrics.get("epochs", NOTHING)) for run in runs]
-    columns["status"] = [_status(run) for run in runs]
+    columns["status"] = []
+    for run in runs:
+        status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
+        has_reason = bool(reason) and status not in AS_PLANNED
+        columns["status"].append(f"{status}: {reason}" if has_reason else status)
     caption = f"Best first by {comparison.monitor}; the best configuration is marked"
     marked = [number for number, run in enumerate(runs) if run in comparison.best]
     return TextTable(caption, [*columns], list(zip(*columns.values(), strict=True)), marked)
 
 
-def _status(run: RunResult) -> str:
-    """The status of a run, and the reason why it failed or diverged."""
-    status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
-    return f"{status}: {reason}" if reason and status not in AS_PLANNED else status
+def comparison_charts(comparison: Comparison) -> list[Figure]:
+    """The charts of several runs: the metric over each key that varies, and by epoch."""
+    monitor, best_runs = comparison.monitor, list(map(comparison.name, comparison.best))
+    done = [run for run in comparison.runs if run.done and math.isfinite(run.metric(monitor))]
+    if len(comparison.runs) < 2 or not done:
+        return []
+    charts = list[Figure]()
+    for key, short in list(comparison.keys.items())[:MOST_KEYS]:
+        points = [
+            RunPoint(comparison.name(run), plain_value(run.config[key]), run.metric(monitor))
+            for run in done
+            if key in run.config
+        ]
+        charts += [score_over(short, points, monitor, best_runs[0])] if points else []
+    shown = [run for run in comparison.ranked if run.metrics["status"] in AS_PLANNED][:MOST_RUNS]
+    read = ((comparison.name(run), read_curves(run.folder, [monitor], MOST_POINTS)) for run in shown)
+    if curves := {name: curves[monitor] for name, curves in read if curves}:
+        pruned = [comparison.name(run) for run in shown if not run.done]
+        charts.append(curves_of_runs(monitor, curves, best_runs, pruned))
+    return charts

@@ -15,8 +15,7 @@ from mlplab.data.infer.suspicious_numbers import GENERATED, WORD, counts_rows, n
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.schema import ClassKind
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, listed, shortened
+from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
 
 LARGEST_INTEGER = 2.0**53
 """The largest integer up to which floats represent all."""

@@ -10,8 +10,7 @@ from mlplab.config.dotted_keys import quoted
 from mlplab.data.io.dialect import ROW_INDEX
 from mlplab.data.io.source import Source
 from mlplab.data.schema import Task
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import Fault, listed
+from mlplab.errors import Fault, did_you_mean, listed, nearest
 
 Role = Literal["input", "target", "weight", "group", "time"]
 """What a column is used for; the last two roles are for the split."""

@@ -11,8 +11,7 @@ from mlplab.config import DETECT, CsvFormat
 from mlplab.data.io.csv_file import CsvFile
 from mlplab.data.io.decompression import DECODERS, plain_text
 from mlplab.data.io.source import Scan, Source, first_line
-from mlplab.did_you_mean import did_you_mean, nearest
-from mlplab.errors import refusal
+from mlplab.errors import did_you_mean, nearest, refusal
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")

@@ -23,7 +23,6 @@ MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline
 """The models of the baselines, in the order of results."""
 
 BLOCK_ROWS = 8192
-"""Rows that are predicted at a time."""
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +41,14 @@ class Baselines:
     def __init__(self, data: TrainingData, names: Sequence[str], threads: int, refit: bool = False) -> None:
         self.threads, self.classes, self.quantiles = threads, data.classes, data.quantiles
         self._test_scores: dict[str, Scores] = {}
-        with threadpool_limits(threads), _quiet_products():
+        with threadpool_limits(threads), np.errstate(invalid="ignore"):  # see `predict`
             self.models = {name: _fit(name, data, refit=refit) for name in MODELS if name in names}
 
     def predict(self, name: str, x: X, rows: Rows) -> Float64[np.ndarray, "chosen output"]:
         """What a baseline predicts for rows of a table: targets, probabilities of classes, or quantiles."""
         blocks = [rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS)]
-        with threadpool_limits(self.threads), _quiet_products():
+        # OpenBLAS also reads memory beside a matrix, which may cause warnings of invalid values.
+        with threadpool_limits(self.threads), np.errstate(invalid="ignore"):
             return np.concatenate([self.models[name].predict(x[block]) for block in blocks])
 
     def scores(self, x: X, y: Output, weight: Weights, rows: Rows) -> dict[str, Scores]:
@@ -69,11 +69,6 @@ class Baselines:
         if not self._test_scores:
             self._test_scores = self.scores(table.x, table.y, table.weight, data.split.test)
         return self._test_scores
-
-
-def _quiet_products() -> np.errstate:
-    """No warnings of invalid values: memory beside a matrix, which OpenBLAS reads too, may cause them."""
-    return np.errstate(invalid="ignore")
 
 
 def _fit(name: str, data: TrainingData, *, refit: bool) -> Model:

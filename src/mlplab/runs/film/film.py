@@ -21,7 +21,7 @@ from mlplab.models import MLP
 from mlplab.models.layers.activation import Activation
 from mlplab.models.mlp import HiddenLayer, LayerTrace
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.packing import packed
+from mlplab.runs.film.page import packed
 from mlplab.runs.film.scene import Scene, input_names
 from mlplab.runs.film.size import POINTS
 from mlplab.training.callbacks.stack_callback import Tensors
@@ -33,9 +33,6 @@ from mlplab.training.stack.build import build_stack_network
 
 MOST_SCORED = 2000
 """Validation rows from which the loss of a frame is computed at most."""
-
-NOT_OF_WEIGHTS = ("step", "loss", "lr")
-"""What a frame has besides rows of weights."""
 
 NOT_A_NUMBER = 255
 """The byte on a map for what is none; lower ones are shares of a range."""
@@ -98,11 +95,14 @@ class _FilmedNetwork:
     @torch.no_grad()
     def plain(self) -> Plain:
         """What becomes JSON."""
-        recorded, scene, held_out = self.recorded, self.scene, self.data.split.val
+        recorded, scene, split = self.recorded, self.scene, self.data.split
+        rows, size, per_epoch = len(split.train), self.batch_size, self.steps_per_epoch
+        scored = self._batch(sample_rows(split.val, MOST_SCORED))
+        losses = batch_losses(self.loss, self._scaled(scored.x), scored, self.transform)
         return {
             "steps": self.steps,
             "averaged": self.section.optimizer.weight_averaging,
-            "batch": [self._batch_rows(step) for step in self.steps],
+            "batch": [max(0, min(size, rows - step % per_epoch * size)) for step in self.steps],
             "weighted": self.data.table.weight is not None or self.section.data.class_weights != "none",
             "optimizer": self.section.optimizer.model_dump(),
             "lr": packed(recorded["lr"].numpy()),
@@ -110,29 +110,18 @@ class _FilmedNetwork:
                 **self.section.loss.model_dump(),
                 "unit": float(self.transform.unit[0] ** self.loss.degree),
                 "train": packed(recorded["loss"].numpy()),
-                "val": packed(self._validation_losses()),
+                "val": packed(self.loss.in_target_units(losses, self.transform).numpy()),
             },
-            "held_out": np.isin(scene.worked, held_out).tolist(),
+            "held_out": np.isin(scene.worked, split.val).tolist(),
             **({"map": self._map()} if scene.axes else {"points": self._points()}),
             **self._worked(),
         }
 
-    def _batch_rows(self, step: int) -> int:
-        """The number of rows of the step after so many: the last of an epoch may have fewer."""
-        before = step % self.steps_per_epoch * self.batch_size
-        return max(0, min(self.batch_size, len(self.data.split.train) - before))
-
     def _batch(self, rows: Rows) -> Batch:
-        """Some rows of the table, for each frame."""
         table, count = self.data.table, len(self.steps)
         x, y = (torch.from_numpy(values[rows]).expand(count, -1, -1) for values in (table.x, table.y))
         weight = None if table.weight is None else torch.from_numpy(table.weight[rows])[:, None]
         return Batch(x, y, weight if weight is None else weight.expand(count, -1, -1))
-
-    def _validation_losses(self) -> Float64[np.ndarray, " frame"]:
-        batch = self._batch(sample_rows(self.data.split.val, MOST_SCORED))
-        losses = batch_losses(self.loss, self._scaled(batch.x), batch, self.transform)
-        return self.loss.in_target_units(losses, self.transform).numpy()
 
     def _scaled(self, x: Float[Tensor, "frame row feature"]) -> Float[Tensor, "frame row output"]:
         """Predictions on the scale of the loss."""
@@ -155,11 +144,15 @@ class _FilmedNetwork:
         table, shape = self.data.table, (len(self.steps), *(len(axis) for axis in self.scene.axes))
         x = torch.from_numpy((self.scene.grid - table.schema.offsets).astype(table.x.dtype))
         predicted = self._predicted(x.expand(len(self.steps), -1, -1))
-        plain, values, limits = Plain(), predicted[:, :, 0], self.scene.range
+        plain, values, (low, high) = Plain(), predicted[:, :, 0], self.scene.range
         if table.schema.classes:
             plain["class"] = packed(predicted.argmax(2).astype(np.uint8).reshape(shape))
-            values, limits = predicted.max(2), (0.0, 1.0)
-        return plain | {"value": packed(values if len(shape) == 2 else _bytes(values, limits).reshape(shape))}
+            values, low, high = predicted.max(2), 0.0, 1.0
+        if len(shape) > 2:
+            shares = ((values - low) / (high - low or 1)).clip(0, 1)
+            shares = np.where(np.isnan(shares), NOT_A_NUMBER, (shares * (NOT_A_NUMBER - 1)).round())
+            values = shares.astype(np.uint8).reshape(shape)
+        return plain | {"value": packed(values)}
 
     def _worked(self) -> Plain:
         """The forward and the backward pass of the scene's worked rows, and each layer's weights."""
@@ -173,7 +166,7 @@ class _FilmedNetwork:
 
         a, layers = body.trace(x, lambda z: self.loss.derivative(output(z), y) / y.shape[2])
         names = input_names(self.data.table.schema, self.section.model.preprocessing)
-        recorded = {key: self._unpacked(key) for key in self.recorded if key not in NOT_OF_WEIGHTS}
+        recorded = {key: self._unpacked(key) for key in self.recorded if key not in ("step", "loss", "lr")}
         plain = [self._layer(number, recorded, traced) for number, traced in enumerate(layers)]
         return {
             "inputs": [f"input {k + 1}" for k in range(a.shape[2])] if body.first else names,
@@ -189,13 +182,12 @@ class _FilmedNetwork:
 
     def _layer(self, number: int, recorded: Mapping[str, Tensors], traced: LayerTrace) -> Plain:
         """A layer: z, a and δ of each frame, row and unit, and its parameters."""
-        hidden = self.body.hidden[number] if number < len(self.body.hidden) else None
-        plain: Plain = {
-            "activation": "" if hidden is None else hidden.activation.names[0],
-            "formula": "" if hidden is None else _formula(hidden),
-            **{name: packed(values.numpy()) for name, values in traced._asdict().items()},
-        }
-        path = "body.output" if hidden is None else f"body.hidden.{number}.linear"
+        plain = Plain(activation="", formula="")
+        plain |= {name: packed(values.numpy()) for name, values in traced._asdict().items()}
+        path = "body.output"
+        if number < len(self.body.hidden):
+            hidden, path = self.body.hidden[number], f"body.hidden.{number}.linear"
+            plain |= {"activation": hidden.activation.names[0], "formula": _formula(hidden)}
         for part in ("weight", "bias"):
             name = f"{path}.{part}"
             plain[part] = {key: packed(weights[name].numpy()) for key, weights in recorded.items()}
@@ -208,10 +200,3 @@ def _formula(layer: HiddenLayer) -> str:
     z = "z" if layer.norm is None else "norm(z)"
     a = f"f({z})" if type(layer.activation) is Activation else f"{z} + α(f({z}) − {z})"
     return f"{a} + the layer's input" if layer.residual else a
-
-
-def _bytes(values: Float64[np.ndarray, "frame cell"], limits: Sequence[float]) -> np.ndarray:
-    """Values as shares of a range, in bytes."""
-    low, high = limits
-    shares = ((values - low) / (high - low or 1)).clip(0, 1)
-    return np.where(np.isnan(shares), NOT_A_NUMBER, (shares * (NOT_A_NUMBER - 1)).round()).astype(np.uint8)

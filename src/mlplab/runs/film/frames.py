@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mlplab.figures.failing import warn_if_failing
+from mlplab.figures import warn_if_failing
 from mlplab.runs.film.film import film_of
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.observers.watched_run import WatchedRun

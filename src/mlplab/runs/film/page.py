@@ -1,11 +1,15 @@
-"""The file `film.html` of a run."""
+"""The file `film.html` of a run, and the arrays in it."""
 
+import base64
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
 
 from mlplab.console import plural
 from mlplab.errors import listed
 from mlplab.files import Plain, replacing
-from mlplab.pages.page import rendered
+from mlplab.pages import rendered
 from mlplab.runs.discovery import FILM_FILE
 
 TEMPLATE = Path(__file__).parent / "template" / "film.html"
@@ -29,3 +33,10 @@ def write_film(folder: Path, film: Plain) -> Path:
     with replacing(path, synced=False) as partial:
         partial.write_text(html, encoding="utf-8")
     return path
+
+
+def packed(values: Shaped[np.ndarray, "*shape"]) -> Plain:
+    """An array as JSON: bytes as they are, all other numbers as float32."""
+    kind = "uint8" if values.dtype == np.uint8 else "float32"
+    content = np.ascontiguousarray(values, dtype=kind)
+    return {"shape": values.shape, "type": kind, "data": base64.b64encode(content.tobytes()).decode()}

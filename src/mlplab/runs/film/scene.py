@@ -10,7 +10,7 @@ from mlplab.data.splits.split import sample_rows
 from mlplab.data.synthetic import FUNCTIONS
 from mlplab.files import Plain
 from mlplab.models import FeatureLayout
-from mlplab.runs.film.packing import packed
+from mlplab.runs.film.page import packed
 from mlplab.runs.film.size import CURVE, MAP, POINTS, ROWS
 
 Axes = list[Float64[np.ndarray, " value"]]
@@ -87,7 +87,6 @@ def input_names(schema: Schema, section: config.Preprocessing) -> list[str]:
 
 
 def _feature_names(schema: Schema) -> list[str]:
-    """The names of columns, and of a date's parts."""
     return [f"{column.name} {part}".rstrip() for column, part in schema.features]
 
 

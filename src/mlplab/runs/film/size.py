@@ -22,7 +22,6 @@ MOST_VALUES = 320_000
 """The most numbers that the page of a run contains; with them, it has 1.7 MB."""
 
 FEWEST_FRAMES = 20
-"""The least number of frames of a film."""
 
 VALUES_OF_WEIGHT = 5
 """Numbers of a weight in a frame: before and after the step, the gradient, and two moments."""

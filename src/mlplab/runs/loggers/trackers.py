@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from mlplab.config.trainer import TRACKERS_FILE
 from mlplab.console import quiet
 from mlplab.errors import reason_of, refusal
-from mlplab.figures.failing import warn_if_failing
+from mlplab.figures import warn_if_failing
 from mlplab.files import Plain, read_json, write_json
 from mlplab.imports import check_installed
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from mlplab.data.cache import RunData
 from mlplab.errors import RunFailed, UserError, is_disk_error
-from mlplab.figures.failing import warn_if_failing
+from mlplab.figures import warn_if_failing
 from mlplab.figures.files import figure_images
 from mlplab.files import Plain, write_json
 from mlplab.runs import checkpoint

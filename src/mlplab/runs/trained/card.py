@@ -7,7 +7,7 @@ from pathlib import Path
 from mlplab.config.metrics import main_scores, metrics_among
 from mlplab.console import in_digits, plural
 from mlplab.errors import listed
-from mlplab.pages.page import load_template
+from mlplab.pages import load_template
 from mlplab.runs.trained.ensemble import Ensemble
 
 TEMPLATES = Path(__file__).parent / "template"

@@ -1,8 +1,18 @@
 "use strict";
 
-// Charts: vega-embed draws the specification beside each .chart. Its text takes the page's colour.
+// Charts: vega-embed draws the specification beside each .chart. Text and lines take the page's colour, dark or light.
 
-const config = JSON.parse(document.getElementById("chart-config").textContent);
+const ink = "currentColor"; // which SVG takes from the page around it
+const given = JSON.parse(document.getElementById("chart-config").textContent);
+const config = {
+  ...given,
+  background: null,
+  axis: { ...given.axis, domainColor: ink, tickColor: ink, gridColor: ink, gridOpacity: 0.12, domainOpacity: 0.4, tickOpacity: 0.4 },
+  style: Object.fromEntries(["guide-label", "guide-title", "group-title", "group-subtitle"].map((name) => [name, { fill: ink }])),
+  text: { color: ink },
+  rule: { color: ink },
+  tick: { ...given.tick, color: ink },
+};
 
 async function draw(box) {
   const { title, usermeta, ...chart } = JSON.parse(box.nextElementSibling.textContent);

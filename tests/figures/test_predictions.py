@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlplab.figures.regression import predicted_vs_actual, residuals
-from mlplab.figures.scored_rows import THIS, ScoredRows
+from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_actual, residuals
 from mlplab.figures.style import MOST_POINTS
 
 
@@ -46,3 +45,8 @@ def test_many_rows_are_thinned(rows: int) -> None:
     for point in drawn:
         row = point["row"] - 1
         assert point["residual"] == scored.actual[row] - scored.predicted[row]
+
+
+def test_coverage_is_drawn_over_the_level() -> None:
+    chart = coverage("intervals", "contain the target", scored_rows(9), [0.5, 0.9], [0.48, 0.95])
+    assert [(point["x"], point["share"]) for point in values(chart, 1)] == [(0.5, 0.48), (0.9, 0.95)]
