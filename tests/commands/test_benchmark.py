@@ -48,7 +48,7 @@ def test_help_names_all_questions_and_their_keys(benchmark: Callable[..., Ended]
     assert usage.startswith("Measures mlplab beside its peers")
     ended = benchmark("stak")
     questions = re.findall(r"[a-z]+", ended.err.partition("one of ")[2])
-    assert len(questions) == 13
+    assert len(questions) == 12
     assert_short_answer(ended, ["unknown benchmark", "stak"])
     for question in questions:
         assert f"\n{question} " in usage
