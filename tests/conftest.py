@@ -4,7 +4,7 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -48,13 +48,13 @@ def pytest_configure() -> None:
     """
     compose, composed = hydra.compose, dict[tuple[object, ...], DictConfig]()
 
-    def once(name: str, overrides: list[str], **options: bool) -> DictConfig:
+    def once(name: str, overrides: Sequence[str] = (), **options: bool) -> DictConfig:
         places = GlobalHydra.instance().config_loader().get_search_path().get_path()
         if {place.path for place in places} != {"pkg://hydra.conf", str(ROOT / "conf"), "structured://"}:
-            return compose(name, overrides, **options)
+            return compose(name, [*overrides], **options)
         key = name, *overrides
         if key not in composed:
-            composed[key] = compose(name, overrides, **options)
+            composed[key] = compose(name, [*overrides], **options)
             if not any(word.startswith("figures=") for word in overrides):
                 composed[key].figures = "none"
         cfg = deepcopy(composed[key])
