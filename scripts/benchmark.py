@@ -3,7 +3,7 @@
 python scripts/benchmark.py QUESTION key=value …
 python scripts/benchmark.py startup repeats=5 tree=../before
 
-  of all questions (of ablation: only output; of hashes: tree and output; of warnings: all but tree):
+  of all questions (of hashes: tree and output; of warnings: only output):
     repeats=N      measurements of each contender, in turn with the others
     tree=FOLDER    another checkout of mlplab, which is measured too, with its own source and environment
     clock=cpu      processor time instead of the time that passes: for machines that do other work
@@ -12,10 +12,8 @@ python scripts/benchmark.py startup repeats=5 tree=../before
 
 import ast
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from benchmarks.harness import use_cores
 
@@ -24,16 +22,9 @@ from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
 QUESTIONS = (
-    *("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "film", "estimators"),
-    *("ablation", "chance", "warnings", "hashes"),
+    *("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "estimators"),
+    *("chance", "warnings", "hashes"),
 )
-
-
-def usage() -> str:
-    """The docstrings of this script and of all questions."""
-    files = [Path(__file__).parent / f"benchmarks/{name}.py" for name in QUESTIONS]
-    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
-    return "\n".join([__doc__, *(str(ast.get_docstring(tree, clean=False)) for tree in trees)])
 
 
 def benchmark(words: list[str]) -> None:
@@ -42,14 +33,15 @@ def benchmark(words: list[str]) -> None:
     Raises:
         UserError: if there is no such question, or an argument is wrong.
     """
-    print_usage(words, usage())
+    files = [Path(__file__).parent / f"benchmarks/{name}.py" for name in QUESTIONS]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    print_usage(words, "\n".join([__doc__, *(str(ast.get_docstring(tree, clean=False)) for tree in trees)]))
     name, *rest = words
     if name not in QUESTIONS:
         raise UserError(Fault("unknown benchmark", found=name, expected=f"one of {', '.join(QUESTIONS)}"))
     use_cores(1)  # before numeric libraries count their threads
     module = import_module(f"benchmarks.{name}")
-    measure: Callable[[Any], None] = module.measure
-    measure(read_arguments(rest, getattr(module, name.capitalize())))
+    module.measure(read_arguments(rest, getattr(module, name.capitalize())))
 
 
 if __name__ == "__main__":

@@ -9,87 +9,54 @@ import ast
 import io
 import subprocess
 import tokenize
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_CODE = {
-    tokenize.COMMENT,
-    tokenize.NL,
-    tokenize.NEWLINE,
-    tokenize.INDENT,
-    tokenize.DEDENT,
-    tokenize.ENDMARKER,
-}
+TREES = ("src", "scripts", "tests")
+SPACE = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+NOT_CODE = SPACE | {tokenize.COMMENT, tokenize.ENDMARKER}
 PAGES = {".js", ".html", ".css", ".jinja"}
+COLUMNS = ("lines", "statements", "pages", "all lines")
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def python_size(text: str) -> tuple[int, int]:
-    """Lines of code and statements of a Python file."""
+def size_of(text: str) -> dict[str, int]:
+    """What a Python file counts."""
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
-    left_out = [
-        node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) or _is_docstring(node)
-    ]
-    empty = {line for node in left_out for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    empty = {
+        line
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str))
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     lines = {n for t in tokens if t.type not in NOT_CODE for n in range(t.start[0], t.end[0] + 1)}
-    return len(lines - empty), len(nodes)
-
-
-def _room(path: Path) -> tuple[str, str]:
-    """The tree of a file, and its room there: of a file in a room of its own, its name."""
-    tree, *inner = path.parts
-    inner = inner[1:] if tree == "src" else inner
-    return tree, inner[0] if len(inner) > 1 else "its files"
-
-
-def sizes(paths: list[Path]) -> dict[str, dict[str, list[int]]]:
-    """By tree and room: lines of Python, its statements, lines of pages, all lines of Python."""
-    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0, 0, 0]))
-    for path in paths:
-        tree, room = _room(path)
-        text = (ROOT / path).read_text(encoding="utf-8")
-        size = found[tree][room]
-        if path.suffix == ".py":
-            lines, statements = python_size(text)
-            for column, value in enumerate((lines, statements, 0, len(text.splitlines()))):
-                size[column] += value
-        elif path.suffix in PAGES:
-            size[2] += sum(bool(line.strip()) for line in text.splitlines())
-    return found
+    return {"lines": len(lines - empty), "statements": len(nodes), "all lines": len(text.splitlines())}
 
 
 def main() -> None:
-    """Prints the sizes of src, scripts and tests."""
-    listed = (
-        "git",
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "src",
-        "scripts",
-        "tests",
-    )
+    """Prints the sizes of each tree and its rooms; files outside of rooms count together."""
+    listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *TREES)
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    paths = [Path(name) for name in sorted(set(names)) if name and (ROOT / name).is_file()]
+    sizes: dict[str, dict[str, Counter[str]]] = {tree: {} for tree in TREES}
+    for path in {Path(name) for name in names if (ROOT / name).is_file() and name}:
+        tree, *inner = path.parts
+        inner = inner[1:] if tree == "src" else inner
+        room = sizes[tree].setdefault(inner[0] if len(inner) > 1 else "its files", Counter())
+        text = (ROOT / path).read_text(encoding="utf-8") if path.suffix in PAGES | {".py"} else ""
+        if path.suffix in PAGES:
+            room["pages"] += sum(bool(line.strip()) for line in text.splitlines())
+        else:
+            room.update(size_of(text))
     row = "{:24}{:>8}{:>12}{:>8}{:>11}"
-    print(row.format("", "lines", "statements", "pages", "all lines"))
-    for tree, rooms in sizes([p for p in paths if p.suffix in PAGES | {".py"}]).items():
-        total = [sum(column) for column in zip(*rooms.values(), strict=True)]
-        print(row.format(tree, *(f"{value:,}" for value in total)))
-        for room, size in sorted(rooms.items(), key=lambda each: -each[1][0]):
-            if any(size):
-                print(row.format(f"  {room}", *(f"{value:,}" for value in size)))
+    print(row.format("", *COLUMNS))
+    for tree, rooms in sizes.items():
+        rows = {tree: sum(rooms.values(), Counter[str]())}
+        rows |= {f"  {room}": size for room, size in sorted(rooms.items(), key=lambda of: -of[1]["lines"])}
+        for name, size in rows.items():
+            if size.total():
+                print(row.format(name, *(f"{size[column]:,}" for column in COLUMNS)))
 
 
 if __name__ == "__main__":

@@ -4,18 +4,18 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
+import each_process  # noqa: F401 # before mlplab and torch
+import hydra
 import jaxtyping
 import pytest
 import torch
-from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hypothesis import settings
+from omegaconf import DictConfig, read_write
 from slurm.fake_slurm import FakeSlurm
 from support import ROOT, Ended
 
@@ -41,30 +41,29 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _configuration_files_read_once() -> Iterator[None]:
-    """Hydra reads some twenty files for each command, which takes a third of the time to compose.
+def pytest_configure() -> None:
+    """Lets Hydra compose each choice of mlplab's options once: that takes as long as all else of a small run.
 
-    The figures of a run take a second to draw, so commands in this process draw them only if asked.
+    The figures of a run take twice as long, so commands in this process draw them only if asked.
     """
-    Plugins.instance()  # imports the class once more, so it is not to be imported here
-    source_class = SourcesRegistry.instance().resolve("file")
-    read = source_class.load_config
-    seen: dict[tuple[str, str], ConfigResult] = {}
+    compose, composed = hydra.compose, dict[tuple[object, ...], DictConfig]()
 
-    def load(source: ConfigSource, config_path: str) -> ConfigResult:
-        if Path(source.path) != ROOT / "conf":
-            return read(source, config_path)
-        key = source.provider, config_path
-        if key not in seen:
-            seen[key] = read(source, config_path)
-            if config_path == "train":
-                seen[key].config.figures = "none"
-        return deepcopy(seen[key])
+    def once(name: str, overrides: Sequence[str] = (), **options: bool) -> DictConfig:
+        places = GlobalHydra.instance().config_loader().get_search_path().get_path()
+        if {place.path for place in places} != {"pkg://hydra.conf", str(ROOT / "conf"), "structured://"}:
+            return compose(name, [*overrides], **options)
+        key = name, *overrides
+        if key not in composed:
+            composed[key] = compose(name, [*overrides], **options)
+            if not any(word.startswith("figures=") for word in overrides):
+                composed[key].figures = "none"
+        cfg = deepcopy(composed[key])
+        with read_write(cfg.hydra):
+            cfg.hydra.runtime.cwd = str(Path.cwd())
+        return cfg
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source_class, "load_config", load)
-        yield
+    hydra.compose = once
+    os.fsync = lambda descriptor: None  # no test cuts the power, and disks take their time
 
 
 @pytest.fixture(autouse=True)

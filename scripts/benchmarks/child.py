@@ -91,46 +91,6 @@ def train_by_autograd(*words: str) -> dict[str, Any]:
     return train(*words)
 
 
-def film(*words: str) -> dict[str, Any]:
-    """Runs `scripts/train.py` in the current folder: the seconds of training, those of them in which frames
-    of the film were copied, and those in which its page was written; and until Chromium shows it."""
-    from mlplab.runs.film.film import film_of
-    from mlplab.runs.film.frames import FilmFrames
-    from mlplab.runs.film.page import write_film
-
-    spent = {"copying": 0.0, "page": 0.0}
-
-    def counted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            start = now()
-            result = function(*arguments)
-            spent[name] += now() - start
-            return result
-
-        return call
-
-    with (
-        patch.object(FilmFrames, "on_step", counted(FilmFrames.on_step, "copying")),
-        patch("mlplab.runs.film.frames.film_of", counted(film_of, "page")),
-        patch("mlplab.runs.observers.open_run.write_film", counted(write_film, "page")),
-    ):
-        _train_script((*words, "name=run"))
-    metrics = json.loads(Path("outputs/run/metrics.json").read_text(encoding="utf-8"))
-    page = Path("outputs/run/film.html")
-    return {"seconds": metrics["seconds"], **spent, "paint": _first_paint(page), "bytes": page.stat().st_size}
-
-
-def _first_paint(path: Path) -> float:
-    from chromium import opened_browser
-
-    with opened_browser() as browser:
-        page = browser.new_page()
-        page.goto(path.resolve().as_uri())
-        paints = "performance.getEntriesByName('first-contentful-paint')"
-        page.wait_for_function(f"{paints}.length")
-        return float(page.evaluate(f"{paints}[0].startTime")) / 1000
-
-
 def read(*words: str) -> dict[str, Any]:
     """The seconds and the memory that `scripts/train.py` needs until training starts, which is left out."""
     from lightning.pytorch import Trainer
@@ -157,33 +117,36 @@ def _train_script(words: tuple[str, ...]) -> None:
                 raise
 
 
-def predict(run: str, source: str, output: str, *levels: str) -> dict[str, Any]:
-    """The command predict, with intervals of these levels."""
+def _mlplab() -> Any:
+    """The package, whose predictions take one thread, as those of its commands."""
     import torch
 
+    import mlplab
+
+    torch.set_num_threads(1)
+    return mlplab
+
+
+def predict(run: str, source: str, output: str, *levels: str) -> dict[str, Any]:
+    """The command predict, with intervals of these levels."""
     from mlplab.cli.commands.predict import main
 
     import_module("mlplab.commands.predict")  # which the command would import
-    torch.set_num_threads(1)  # as scripts/predict.py does
+    _mlplab()
     options = [f"interval={','.join(levels)}"] if levels else []
-    return timed(
-        lambda: main([f"run={run}", f"input={source}", f"output={output}", "overwrite=true", *options])
-    )
+    words = [f"run={run}", f"input={source}", f"output={output}", "overwrite=true", *options]
+    return timed(lambda: main(words))
 
 
 def export(folder: str, table: str) -> dict[str, Any]:
     """Exports a run; the predictions of a table, 1,000 rows at a time, and of a row, by model and run."""
     import onnxruntime
     import polars as pl
-    import torch
 
-    import mlplab
     from mlplab.onnx.check import check_model
     from mlplab.onnx.inputs import model_inputs
 
-    torch.set_num_threads(1)
-    run, frame = mlplab.load(folder), pl.read_csv(table)
-    assert isinstance(run, mlplab.FinishedRun)
+    run, frame = _mlplab().load(folder), pl.read_csv(table)
     content = run.export(Path(folder, "model.onnx")).read_bytes()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -205,13 +168,8 @@ def export(folder: str, table: str) -> dict[str, Any]:
 def interval_of_a_row(folder: str, table: str) -> dict[str, Any]:
     """Predicts the interval of a single row of a table, as a program that serves predictions would."""
     import polars as pl
-    import torch
 
-    import mlplab
-
-    torch.set_num_threads(1)
-    run, frame = mlplab.load(folder), pl.read_csv(table)[:1]
-    assert isinstance(run, mlplab.FinishedRun)
+    run, frame = _mlplab().load(folder), pl.read_csv(table)[:1]
     run.predict(frame, interval=0.9)  # loads the network
     answers = [timed(lambda: run.predict(frame, interval=0.9)) for _ in range(20)]
     return sorted(answers, key=lambda answer: answer["seconds"])[len(answers) // 2]
@@ -220,55 +178,39 @@ def interval_of_a_row(folder: str, table: str) -> dict[str, Any]:
 def ensemble(sweep: str, table: str) -> dict[str, Any]:
     """Loads a sweep, and predicts the rows of a table by all its runs, as one stack and run by run."""
     import polars as pl
-    import torch
 
-    import mlplab
-
-    torch.set_num_threads(1)
-    frame = pl.read_csv(table)
+    mlplab, frame = _mlplab(), pl.read_csv(table)
     folders = [path.parent for path in sorted(Path(sweep).glob("*/metrics.json"))]
     mlplab.load(folders[0]).predict(frame[:1])
     before, loaded = memory(), list[Any]()
     answer = {"seconds": timed(lambda: loaded.append(mlplab.load(sweep, "all")))["seconds"]}
-    for name, rows in (("all rows", frame), ("one row", frame[:1])):
-        answer[name] = timed(lambda rows=rows: loaded[0].predict(rows))["seconds"]  # type: ignore[misc]
+
+    def predict(runs: list[Any], suffix: str = "") -> None:
+        for name, rows in (("all rows", frame), ("one row", frame[:1])):
+            work = timed(lambda rows=rows: [run.predict(rows) for run in runs])  # type: ignore[misc]
+            answer[name + suffix] = work["seconds"]
+
+    predict(loaded)
     answer["memory"] = memory() - before
-    loaded = [mlplab.load(folder) for folder in folders]
-    for name, rows in (("all rows", frame), ("one row", frame[:1])):
-        work = timed(lambda rows=rows: [run.predict(rows) for run in loaded])  # type: ignore[misc]
-        answer[f"{name}, run by run"] = work["seconds"]
+    predict([mlplab.load(folder) for folder in folders], ", run by run")
     return answer
 
 
-def rows(folder: str, table: str, output: str) -> dict[str, Any]:
-    """Predicts the rows of a Parquet file: numbers, or probabilities in the order of sorted classes."""
+def rows(folder: str, table: str, output: str, what: str) -> dict[str, Any]:
+    """Predicts the rows of a Parquet file into an array: numbers, or probabilities in the order of sorted
+    classes; of `what="intervals"`, limits `[row, level, limit]`."""
     import numpy as np
     import polars as pl
-    import torch
 
-    import mlplab
-
-    torch.set_num_threads(1)
-    run, frame, predicted = mlplab.load(folder), pl.read_parquet(table), list[Any]()
-    predict = run.predict_proba if len(run.classes) else run.predict
-    answer = timed(lambda: predicted.append(predict(frame)))
-    order = np.argsort(run.classes.astype(str)) if len(run.classes) else slice(None)
-    np.save(output, predicted[0][..., order])
-    return answer
-
-
-def intervals(folder: str, table: str, output: str) -> dict[str, Any]:
-    """Predicts the intervals of the rows of a Parquet file: `[row, level, limit]`."""
-    import numpy as np
-    import polars as pl
-    import torch
-
-    import mlplab
-
-    torch.set_num_threads(1)
-    run, frame, predicted = mlplab.load(folder), pl.read_parquet(table), list[Any]()
-    answer = timed(lambda: predicted.append(run.predict(frame, interval=(0.8, 0.9))))
-    np.save(output, predicted[0].select("^(lower|upper)_.*$").to_numpy().reshape(len(frame), 2, 2))
+    run, frame, predicted = _mlplab().load(folder), pl.read_parquet(table), list[Any]()
+    if what == "intervals":
+        answer = timed(lambda: predicted.append(run.predict(frame, interval=(0.8, 0.9))))
+        predicted[0] = predicted[0].select("^(lower|upper)_.*$").to_numpy().reshape(len(frame), 2, 2)
+    else:
+        predict = run.predict_proba if len(run.classes) else run.predict
+        answer = timed(lambda: predicted.append(predict(frame)))
+        predicted[0] = predicted[0][..., np.argsort(run.classes.astype(str)) if len(run.classes) else ...]
+    np.save(output, predicted[0])
     return answer
 
 
@@ -283,4 +225,4 @@ def main(*functions: Callable[..., dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main(train, train_by_autograd, film, read, predict, export, ensemble, rows, intervals, interval_of_a_row)
+    main(train, train_by_autograd, read, predict, export, ensemble, rows, interval_of_a_row)

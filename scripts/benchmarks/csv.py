@@ -8,7 +8,7 @@ csv       a file to tensors, beside polars and pandas, and its time by rows; wid
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -26,7 +26,7 @@ COLUMNS, WIDE_ROWS, FEW_ROWS = 21, 2000, 100
 NUMBER_BYTES = 4
 """Of a float32."""
 
-POLARS, IN_MEMORY, FROM_FILE = "polars", "table in memory", "table in a file"
+IN_MEMORY, FROM_FILE = "table in memory", "table in a file"
 
 TRAINING = (
     *("data=csv", "data.target=target", "data.split.val=0.1", "data.split.test=0.1", "data.batch_size=256"),
@@ -46,32 +46,31 @@ class Csv(harness.Benchmark):
 def measure(arguments: Csv) -> None:
     """Times everyone's reading of one file, ours of smaller and wide ones, and the two trainings."""
     harness.needs("csv", "pandas")
-    sizes = (arguments.rows // 100, arguments.rows // 10, arguments.rows)
-    size = arguments.rows * COLUMNS * NUMBER_BYTES
-    largest, first = f"{arguments.rows:,} rows", arguments.checkouts[0]
+    sizes = {f"{rows:,} rows": rows for rows in (arguments.rows // 100, arguments.rows // 10, arguments.rows)}
+    size, largest = arguments.rows * COLUMNS * NUMBER_BYTES, [*sizes][-1]
     contenders: dict[harness.Key, harness.Contender] = {}
     epochs: dict[harness.Key, harness.Contender] = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
         few = harness.write_table(folder / "few.csv", FEW_ROWS)
-        files = {f"{rows:,} rows": harness.write_table(folder / f"{rows}.csv", rows) for rows in sizes}
-        by_rows = [*files]
+        files = {case: harness.write_table(folder / f"{rows}.csv", rows) for case, rows in sizes.items()}
         for columns in arguments.columns:
-            wide = harness.write_table(folder / f"wide-{columns}.csv", WIDE_ROWS, columns)
-            files[f"{WIDE_ROWS:,} rows of {columns:,}"] = wide
+            case = f"{WIDE_ROWS:,} rows of {columns:,}"
+            files[case] = harness.write_table(folder / f"wide-{columns}.csv", WIDE_ROWS, columns)
         for checkout in arguments.checkouts:
             starts = [_until_training(checkout, folder, few) for _ in range(arguments.repeats)]
             start = {name: median(answer[name] for answer in starts) for name in ("seconds", "peak")}
-            epoch = partial(_epoch, checkout, folder, files[largest], arguments)
+            epoch = partial(_epoch, checkout, folder, files[largest], arguments.epochs)
             epochs[checkout.name, IN_MEMORY] = epoch
             epochs[checkout.name, FROM_FILE] = partial(epoch, f"data.memory_gib={size / 4 / 2**30}")
             for case, file in files.items():
                 contenders[case, checkout.name] = partial(_read, checkout, folder, file, start)
                 words = ("describe.py", "data=csv", f"data.path={file}", "data.target=target")
-                if case not in by_rows:
-                    describe = case, f"{checkout.name}, describe.py"
-                    contenders[describe] = partial(checkout.run, *words, folder=folder)
-        for peer in (POLARS, "pandas"):
+                if case not in sizes:
+                    describe = partial(checkout.run, *words, folder=folder)
+                    contenders[case, f"{checkout.name}, describe.py"] = describe
+        for peer in ("polars", "pandas"):
+            first = arguments.checkouts[0]
             contenders[largest, peer] = partial(
                 first.ask, f"peers.{peer}", str(files[largest]), folder=folder
             )
@@ -85,7 +84,7 @@ def measure(arguments: Csv) -> None:
     caption = "mlplab: beyond a start with 100 rows, with split and statistics; describe.py: whole processes"
     caption += f"; of tensors: memory, relative to theirs; by rows: {'; '.join(lines)}"
     title, more = f"a CSV file of {COLUMNS} columns to tensors", {"of tensors": of_tensors}
-    reading = harness.comparison(title, times, POLARS, more, caption)
+    reading = harness.comparison(title, times, "polars", more, caption)
     more = {
         "rows a second": lambda key: harness.digits(0.8 * arguments.rows / trainings[key].median()),
         "test RMSE": lambda key: f"{trainings[key].median('rmse'):.4f}",
@@ -94,13 +93,13 @@ def measure(arguments: Csv) -> None:
     title = f"an epoch of training on a table of {harness.digits(size / harness.MEBIBYTE)} MiB, 20-64-64-1"
     caption = f"{FROM_FILE}: a quarter of it in memory; MiB: of the process in the end, without mapped files"
     training = harness.comparison(title, trainings, IN_MEMORY, more, caption)
-    harness.report("csv", arguments, [reading, training], times | trainings)
+    harness.report(arguments, [reading, training], times | trainings)
 
 
-def line_of(times: Mapping[harness.Key, harness.Times], name: str, sizes: Sequence[int]) -> str:
+def line_of(times: Mapping[harness.Key, harness.Times], name: str, sizes: Mapping[str, int]) -> str:
     """The line of least relative squares through seconds by rows."""
-    rows = np.array(sizes, dtype=np.float64)
-    seconds = np.array([times[f"{size:,} rows", name].median() for size in sizes])
+    rows = np.array([*sizes.values()], dtype=np.float64)
+    seconds = np.array([times[case, name].median() for case in sizes])
     a_row, start = np.polyfit(rows, seconds, 1, w=1 / seconds)
     off = np.abs((start + a_row * rows) / seconds - 1).max()
     figures = f"{harness.show_seconds(start)} and {harness.show_seconds(a_row)} a row"
@@ -119,10 +118,10 @@ def _read(checkout: Checkout, folder: Path, file: Path, start: Mapping[str, floa
     return {"seconds": answer["seconds"] - start["seconds"], "memory": answer["peak"] - start["peak"]}
 
 
-def _epoch(checkout: Checkout, folder: Path, file: Path, arguments: Csv, *overrides: str) -> dict[str, float]:
+def _epoch(checkout: Checkout, folder: Path, file: Path, epochs: int, *overrides: str) -> dict[str, float]:
     """The median epoch of a training, and its memory when it has ended, without mapped files."""
     with TemporaryDirectory(dir=folder) as name:
-        words = (*TRAINING, f"trainer.max_epochs={arguments.epochs}", f"data.path={file}", *overrides)
+        words = (*TRAINING, f"trainer.max_epochs={epochs}", f"data.path={file}", *overrides)
         answer = checkout.ask("child.train", *words, f"hydra.run.dir={name}/run", folder=folder)
         rmse = json.loads(Path(name, "run/metrics.json").read_bytes())["test/rmse"]
     return {"seconds": median(answer["epochs"]), "rmse": rmse, "memory": answer["anonymous"]}

@@ -21,16 +21,14 @@ from pydantic import BeforeValidator
 from benchmarks import child, harness
 from mlplab.errors import RunFailed
 
-FIT, CROSS_VALIDATION = "fit", "cross-validation"
-
 REFERENCE = "reference"
 """The base of each case: the command, and scikit-learn's own loop."""
 
 FUNCTIONS = {
-    (FIT, REFERENCE): "as_command",
-    (FIT, "TableRegressor"): "as_estimator",
-    (CROSS_VALIDATION, REFERENCE): "fold_by_fold",
-    (CROSS_VALIDATION, "in lockstep"): "in_lockstep",
+    ("fit", REFERENCE): "as_command",
+    ("fit", "TableRegressor"): "as_estimator",
+    ("cross-validation", REFERENCE): "fold_by_fold",
+    ("cross-validation", "in lockstep"): "in_lockstep",
 }
 
 
@@ -56,8 +54,7 @@ def measure(arguments: Estimators) -> None:
         for hidden in arguments.hidden:
             words = (str(arguments.epochs), str(arguments.folds), hidden)
             for (case, contender), function in FUNCTIONS.items():
-                for number, checkout in enumerate(arguments.checkouts):
-                    title = f"{contender}, {checkout.name}" if number else contender
+                for title, checkout in arguments.titled(contender):
                     ask = partial(checkout.ask, f"estimators.{function}", *words, folder=Path(name))
                     contenders[f"{case}, hidden={hidden}", title] = ask
         times = harness.alternate(contenders, arguments.repeats)
@@ -68,13 +65,11 @@ def measure(arguments: Estimators) -> None:
                 raise RunFailed(f"{case}: the numbers of {contender} differ from those of {REFERENCE}")
     caption = f"{REFERENCE}: the command train, and scikit-learn's cross_validate"
     table = harness.comparison("seconds without imports", times, REFERENCE, caption=caption)
-    harness.report("estimators", arguments, [table], times)
+    harness.report(arguments, [table], times)
 
 
 def as_command(epochs: str, folds: str, hidden: str) -> dict[str, Any]:
     """Trains with the estimator's rows for training and validation, and predicts all rows."""
-    import polars as pl
-
     import mlplab
     from mlplab.data.splits.splitters import random_split
 
@@ -89,7 +84,7 @@ def as_command(epochs: str, folds: str, hidden: str) -> dict[str, Any]:
         split = ("data/split=file", "data.split.path=parts.txt")
         keys = (f"model.hidden={hidden}", f"trainer.max_epochs={epochs}", "ensemble=1")
         run = mlplab.train("table.csv", "target", overrides=[*split, *keys], progress=False)
-        return run.predict(frame.select(pl.exclude("target")))
+        return run.predict(frame.drop("target"))
 
     return _timed(predictions)
 

@@ -14,33 +14,29 @@ from benchmarks import harness
 
 NUMBERS, MIXED = "20 numbers", "and categories, a date"
 
-ALONE = ("data.target=target", "ensemble=1")
+NETWORK = "data.target=target ensemble=1"
 
-KINDS: dict[str, dict[str, tuple[str, ...]]] = {
+KINDS = {
     NUMBERS: {
-        "a network": ALONE,
-        "8 networks": ("data.target=target", "ensemble=8"),
-        "by ranks": (*ALONE, "model/preprocessing=quantile"),
-        "float64": (*ALONE, "trainer.precision=64"),
-        "quantiles": (*ALONE, "loss=quantile"),
-        **{model: (*ALONE, f"model={model}") for model in ("linear", "realmlp", "tabm")},
+        "a network": NETWORK,
+        "8 networks": "data.target=target ensemble=8",
+        "by ranks": f"{NETWORK} model/preprocessing=quantile",
+        "float64": f"{NETWORK} trainer.precision=64",
+        "quantiles": f"{NETWORK} loss=quantile",
+        **{model: f"{NETWORK} model={model}" for model in ("linear", "realmlp", "tabm")},
     },
     MIXED: {
-        "a network": ALONE,
-        "5 classes": ("data.target='colour 0'", "ensemble=1"),
-        **{model: (*ALONE, f"model={model}") for model in ("realmlp", "tabm")},
+        "a network": NETWORK,
+        "5 classes": "data.target=colour-0 ensemble=1",
+        **{model: f"{NETWORK} model={model}" for model in ("realmlp", "tabm")},
     },
 }
 """The overrides of networks that are trained, by table."""
 
-SHORT = (
-    "data=csv",
-    "data.path=trained.csv",
-    "trainer.max_epochs=5",
-    "baselines=[]",
-    "figures=none",
-    "logger=[]",
-)
+PARTS = ("seconds", "predict", "row", "predict a row")
+"""What `child.export` measures: of all rows, and of one; the model and `run.predict`."""
+
+SHORT = "data=csv data.path=trained.csv trainer.max_epochs=5 baselines=[] figures=none logger=[]"
 
 
 class Export(harness.Benchmark):
@@ -53,16 +49,16 @@ def measure(arguments: Export) -> None:
     """Times the predictions of a network of each kind."""
     contenders: dict[harness.Key, harness.Contender] = {}
     with TemporaryDirectory() as name:
-        for number, checkout in enumerate(arguments.checkouts):
-            for case, kinds in KINDS.items():
-                folder = Path(name, checkout.name, case)
-                folder.mkdir(parents=True)
-                for file, rows in (("trained", 1000), ("rows", arguments.rows)):
-                    harness.write_table(folder / f"{file}.csv", rows, mixed=case == MIXED)
-                for kind, words in kinds.items():
-                    train = ("train.py", *SHORT, *words, f"hydra.run.dir={kind}")
-                    checkout.run(*train, folder=folder)
-                    title = f"{kind}, {checkout.name}" if number else kind
+        for case, kinds in KINDS.items():
+            for kind, words in kinds.items():
+                for title, checkout in arguments.titled(kind):
+                    folder = Path(name, checkout.name, case)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    for file, rows in (("trained", 1000), ("rows", arguments.rows)):
+                        if not (folder / f"{file}.csv").exists():
+                            harness.write_table(folder / f"{file}.csv", rows, mixed=case == MIXED)
+                    train = (*SHORT.split(), *words.split(), f"hydra.run.dir={kind}")
+                    checkout.run("train.py", *train, folder=folder)
                     ask = partial(checkout.ask, "child.export", kind, "rows.csv", folder=folder)
                     contenders[case, title] = ask
         times = harness.alternate(contenders, arguments.repeats)
@@ -70,13 +66,10 @@ def measure(arguments: Export) -> None:
         key: [
             f"{measured.median('difference'):.0e}",
             f"{measured.median('bytes') / 1e6:.2f}",
-            *(
-                harness.digits(arguments.rows / measured.median(part) / 1000)
-                for part in ("seconds", "predict")
-            ),
-            *(harness.show_seconds(measured.median(part)) for part in ("row", "predict a row")),
+            *(harness.digits(arguments.rows / measured.median(part) / 1000) for part in PARTS[:2]),
+            *(harness.show_seconds(measured.median(part)) for part in PARTS[2:]),
         ]
         for key, measured in times.items()
     }
     heads = ["differ-\nence", "MB", "1,000\nrows/s", "of\npredict", "a row", "of\npredict"]
-    harness.report("export", arguments, [harness.table_of("ONNX models", heads, rows_of)], times)
+    harness.report(arguments, [harness.table_of("ONNX models", heads, rows_of)], times)

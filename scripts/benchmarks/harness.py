@@ -1,4 +1,4 @@
-"""What all benchmarks share: arguments, times, tables, and the file at the end.
+"""What all benchmarks share: arguments, times, tables, and the files at the end.
 
 Everything runs on one core with one thread unless a benchmark says otherwise. Contenders are measured in
 turn, again and again, so a slow minute of the machine affects all of them.
@@ -86,6 +86,11 @@ class Benchmark(Arguments):
         commit = git(other, "rev-parse", "--short", "HEAD") or other.name
         return [ours, Checkout(f"mlplab {commit}", other, self.clock)]
 
+    def titled(self, contender: str) -> list[tuple[str, Checkout]]:
+        """A contender in each checkout, by its title: of the other one, with the commit."""
+        first, *others = self.checkouts
+        return [(contender, first), *((f"{contender}, {other.name}", other) for other in others)]
+
 
 Key = tuple[str, str]
 """A case, which is a section of the table, and a contender, which is a row."""
@@ -163,12 +168,10 @@ def table_of(
     return table
 
 
-def report(
-    name: str, arguments: Benchmark, tables: Sequence[Table], times: Mapping[Key, Times], **facts: Any
-) -> None:
+def report(arguments: Benchmark, tables: Sequence[Table], times: Mapping[Key, Times], **facts: Any) -> None:
     """Prints the tables, and writes all times and further facts to a file."""
     print_tables(tables)
-    path = Path(arguments.output or f"outputs/benchmarks/{name}.json")
+    path = Path(arguments.output or f"outputs/benchmarks/{type(arguments).__name__.lower()}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         **{"arguments": arguments.model_dump(), **machine(), **facts},
@@ -182,16 +185,45 @@ def report(
 def print_tables(tables: Sequence[Table]) -> None:
     """Prints tables; where there is no terminal, with 80 columns."""
     console = Console(width=None if sys.stdout.isatty() else TERMINAL_COLUMNS)
-    for table in tables:
-        console.print(table)
+    console.print(*tables, sep="\n")
+
+
+class ScoreFile:
+    """Lines of JSON: of what a score is, the score, and the machine; none is measured again.
+
+    Raises:
+        UserError: if a line is not a score.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._machine, self._scores = path, machine(), dict[str, dict[str, Any]]()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else [], 1):
+            try:
+                score = json.loads(line)
+                self._scores[json.dumps(score["of"])] = score["score"]
+            except (ValueError, TypeError, KeyError):
+                remedy = "delete this line, or give another file: output=…"
+                raise UserError(Fault("is not a score", f"{path}, line {number}", remedy=remedy)) from None
+
+    def get(self, of: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The score, if it is known."""
+        return self._scores.get(json.dumps(of))
+
+    def add(self, of: Mapping[str, Any], score: dict[str, Any], shown: str) -> None:
+        """Writes a score, and shows it on stderr."""
+        self._scores[json.dumps(of)] = score
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"of": of, "score": score, "machine": self._machine}) + "\n")
+        print(shown, file=sys.stderr)
 
 
 def show_seconds(seconds: float) -> str:
     """A duration in the unit that suits it: `1.23 ms`."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
-        if abs(seconds) * factor >= 1:
-            return f"{digits(seconds * factor)} {unit}"
-    return f"{digits(seconds * 1e9)} ns"
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
+        if abs(seconds) * factor >= 1 or unit == "ns":
+            break
+    return f"{digits(seconds * factor)} {unit}"
 
 
 def digits(value: float) -> str:
@@ -209,17 +241,13 @@ def write_table(path: Path, rows: int, columns: int = 21, *, mixed: bool = False
         for start in range(0, rows, ROWS_AT_ONCE):
             drawn = np.random.default_rng(start)
             x = drawn.random((min(ROWS_AT_ONCE, rows - start), columns - 1))
-            y = (
-                10 * np.sin(np.pi * x[:, 0] * x[:, 1])
-                + 20 * (x[:, 2] - 0.5) ** 2
-                + 10 * x[:, 3]
-                + 5 * x[:, 4]
-            )
+            y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
+            y += 10 * x[:, 3] + 5 * x[:, 4]
             frame = pl.DataFrame(x, schema=[f"x{number}" for number in range(columns - 1)])
             if mixed:
                 days = np.datetime64("2020-01-01") + drawn.integers(0, 1500, len(x)).astype("timedelta64[D]")
                 colours = drawn.choice(["red", "orange", "green", "blue", "violet"], (5, len(x)))
-                named = [pl.Series(f"colour {number}", colour) for number, colour in enumerate(colours)]
+                named = [pl.Series(f"colour-{number}", colour) for number, colour in enumerate(colours)]
                 frame = frame.with_columns(*named, pl.Series("day", days))
             frame = frame.with_columns(pl.Series("target", y + drawn.normal(size=len(x))))
             frame.write_csv(file, include_header=not start, float_precision=6)

@@ -29,9 +29,16 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 import mlplab
 from benchmarks import child
-from benchmarks.hash_cases import COMMANDS, CONTINUED, RESUMED, SIGNALS, overrides
 from mlplab.models import Linear
 from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search
+
+CASES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("hash_cases.yaml").read_text())
+"""The configurations, by group and name."""
+
+COMMANDS = ("alone", "stacks", "ensembles", "diverged", "searches")
+"""The groups whose configurations are trained by one command each."""
+
+SIGNALS = {"killed": "SIGKILL", "stopped": "SIGTERM"}
 
 OUTPUTS = Path("outputs")
 
@@ -57,23 +64,29 @@ class Wide(torch.nn.Sequential):
 def hashes(*groups: str) -> dict[str, dict[str, str]]:
     """Trains some groups of configurations; of each run's folder, the hash of each result."""
     os.environ["MLPLAB_ALLOWED_CLASSES"] = "benchmarks.hash_child.Wide"
-    for group, cases in COMMANDS.items():
-        for name, case in cases.items():
-            if group in groups:
-                finish(f"name={name}", *overrides(case), status=int(group == "diverged"))
-    if "continued" in groups:
-        for name, (first, more) in CONTINUED.items():
-            finish(f"name={name}", *overrides(first))
-            finish(*again(name, first, more))
-    if "resumed" in groups:
-        for name, case in RESUMED.items():
-            finish(f"name={name}", *overrides(case))
-            for ending, number in SIGNALS.items():
-                stop(f"{name}-{ending}", case, Signals[number])
-                finish(*again(f"{name}-{ending}", case))
-    found = {str(path.relative_to(OUTPUTS)): in_process(of_run, path) for path in runs()}
+    for group in (group for group in COMMANDS if group in groups):
+        for name, case in CASES[group].items():
+            finish(f"name={name}", *overrides(case), status=int(group == "diverged"))
+    for name, (first, more) in CASES["continued"].items() if "continued" in groups else ():
+        finish(f"name={name}", *overrides(first))
+        finish(*again(name, first, more))
+    for name, case in CASES["resumed"].items() if "resumed" in groups else ():
+        finish(f"name={name}", *overrides(case))
+        for ending, number in SIGNALS.items():
+            stop(f"{name}-{ending}", case, Signals[number])
+            finish(*again(f"{name}-{ending}", case))
+    runs = sorted(path.parent for path in OUTPUTS.rglob("metrics.json"))
+    found = {str(path.relative_to(OUTPUTS)): in_process(of_run, path) for path in runs}
     works = (frame, sweep, estimators) if "python" in groups else ()
     return found | {f"python-{work.__name__}": in_process(work) for work in works}
+
+
+def overrides(case: str) -> list[str]:
+    """The words that are typed after `train`."""
+    words = case.split()
+    while any(word in CASES["words"] for word in words):
+        words = [each for word in words for each in CASES["words"].get(word, word).split()]
+    return list({word.partition("=")[0]: word for word in words}.values())
 
 
 def again(name: str, case: str, more: str = "") -> list[str]:
@@ -154,11 +167,6 @@ def in_process(work: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[
     if not content:
         raise RuntimeError(f"{work.__name__} failed: {arguments}")
     return json.loads(content)
-
-
-def runs() -> list[Path]:
-    """The folders of all runs."""
-    return sorted(path.parent for path in OUTPUTS.rglob("metrics.json"))
 
 
 def of_run(folder: Path) -> dict[str, Any]:

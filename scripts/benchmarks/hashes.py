@@ -1,6 +1,6 @@
 """Does a change of the code change any bit of the results?
 
-hashes    trains some 80 configurations (hash_cases.py): alone, in stacks, as ensembles, diverged, pruned,
+hashes    trains some 80 configurations (hash_cases.yaml): alone, in stacks, as ensembles, diverged, pruned,
           with more epochs after their end, killed and resumed, and from Python; hashes each run's weights,
           metrics, curves, film and predictions. With tree=, prints which of them differ between the two
           checkouts, and ends with status 1 if any does; so it does if a run that was killed and resumed
@@ -10,6 +10,7 @@ hashes    trains some 80 configurations (hash_cases.py): alone, in stacks, as en
 """
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,6 @@ from pydantic import BeforeValidator
 
 from benchmarks import harness
 from benchmarks.checkout import ROOT
-from benchmarks.hash_cases import SIGNALS
 from mlplab.console import plural
 from mlplab.errors import RunFailed
 
@@ -33,6 +33,9 @@ Results = Mapping[str, Mapping[str, str]]
 Group = Literal["alone", "stacks", "ensembles", "diverged", "searches", "continued", "resumed", "python"]
 
 ROWS = 320
+
+ENDINGS = "-(killed|stopped)"
+"""Of the names of runs that were resumed."""
 
 
 class Hashes(harness.Benchmark):
@@ -74,10 +77,9 @@ def differing(ours: Results, others: Results) -> Iterator[str]:
 
 def resumed_otherwise(checkout: str, results: Results) -> Iterator[str]:
     """A line for each run that was resumed and differs from the same run without a stop."""
-    for signal in SIGNALS:
-        resumed = {run: found for run, found in results.items() if f"-{signal}" in run}
-        whole = {run: results[run.replace(f"-{signal}", "")] for run in resumed}
-        yield from (f"{checkout}, resumed: {line}" for line in differing(whole, resumed))
+    resumed = {run: found for run, found in results.items() if re.search(ENDINGS, run)}
+    whole = {run: results[re.sub(ENDINGS, "", run)] for run in resumed}
+    yield from (f"{checkout}, resumed: {line}" for line in differing(whole, resumed))
 
 
 def write_tables(folder: Path) -> None:
@@ -89,22 +91,16 @@ def write_tables(folder: Path) -> None:
     towns = drawn.integers(0, 30, ROWS)
     y = 10 + 2 * x[:, 0] + 2 * np.sin(x[:, 1]) + towns % 3 + drawn.normal(size=ROWS) / 2  # above 0
     dates = np.datetime64("2020-01-01") + days.astype("timedelta64[D]")
-    frame = pl.DataFrame(
-        {
-            **{"a": x[:, 0], "b": x[:, 1], "skewed": np.exp(2 * x[:, 2]), "count": days[0] % 5},
-            "colour": drawn.choice(["red", "green", "blue"], ROWS),
-            **{"town": [f"town {town}" for town in towns], "flag": x[:, 3] > 0, "since": dates[0]},
-        }
-    )
-    is_known = [pl.lit(pl.Series(drawn.random(ROWS) > 0.1)) for _ in frame.columns]
-    frame = frame.with_columns(
-        pl.when(known).then(pl.col(name)).alias(name)
-        for name, known in zip(frame.columns, is_known, strict=True)
-    )
+    inputs = {
+        **{"a": x[:, 0], "b": x[:, 1], "skewed": np.exp(2 * x[:, 2]), "count": days[0] % 5},
+        "colour": drawn.choice(["red", "green", "blue"], ROWS),
+        **{"town": [f"town {town}" for town in towns], "flag": x[:, 3] > 0, "since": dates[0]},
+    }
+    known = {name: pl.lit(pl.Series(drawn.random(ROWS) > 0.1)) for name in inputs}
+    frame = pl.DataFrame(inputs).with_columns(pl.when(known[name]).then(name).alias(name) for name in inputs)
     shops = [f"shop {town % 12}" for town in towns]
-    frame = frame.with_columns(
-        pl.Series("day", dates[1]), pl.Series("shop", shops), pl.Series("weight", days[1] % 3)
-    )
+    more = {"day": dates[1], "shop": shops, "weight": days[1] % 3}
+    frame = frame.hstack(pl.DataFrame(more))
     targets = {
         "numbers": {"y": y},
         "targets": {"y": y, "z": x[:, 1] * x[:, 3]},

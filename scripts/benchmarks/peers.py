@@ -6,11 +6,9 @@ python -m benchmarks.peers CLOCK FUNCTION WORD…   (a task is JSON)
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from time import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +16,6 @@ import numpy as np
 from benchmarks import child
 
 Answer = dict[str, Any]
-
-LR, DECAY, DROPOUT, DELTA = (1e-4, 1e-1), (1e-4, 1.0), (0.0, 0.5), (0.1, 3.0)
-"""What a search may choose: the lowest and highest values; all but dropout on a logarithmic scale."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,6 @@ class Task:
     Attributes:
         rows: for training; there are an eighth as many for validation, and for the test.
         runs: how many networks are trained, with different seeds.
-        seed: of a search.
         dropout: of hidden units, in JAX's networks.
     """
 
@@ -40,13 +34,16 @@ class Task:
     rows: int
     epochs: int
     runs: int = 1
-    seed: int = 0
     dropout: float = 0.0
 
     @property
     def steps(self) -> int:
         """Of an epoch."""
         return -(-self.rows // self.batch)
+
+    def json(self) -> str:
+        """What a function in another process is given."""
+        return json.dumps(asdict(self))
 
 
 class Rows(NamedTuple):
@@ -74,15 +71,9 @@ def _regressor(task: Task, epochs: int) -> Any:
     from sklearn.neural_network import MLPRegressor
 
     warnings.simplefilter("ignore", ConvergenceWarning)
-    return MLPRegressor(
-        hidden_layer_sizes=task.hidden,
-        learning_rate_init=0.01,
-        alpha=0.0,
-        batch_size=task.batch,
-        max_iter=epochs,
-        tol=0.0,
-        n_iter_no_change=epochs + 1,
-    )
+    steps = {"batch_size": task.batch, "learning_rate_init": 0.01, "alpha": 0.0}
+    ends = {"max_iter": epochs, "tol": 0.0, "n_iter_no_change": epochs + 1}
+    return MLPRegressor(hidden_layer_sizes=task.hidden, **steps, **ends)
 
 
 def sklearn_step(task: str) -> Answer:
@@ -105,45 +96,6 @@ def sklearn_sweep(task: str) -> Answer:
     search = GridSearchCV(_regressor(of, of.epochs), seeds, cv=fold, refit=False, n_jobs=1)
     search.fit(np.concatenate([rows.x_train, rows.x_val]), np.concatenate([rows.y_train, rows.y_val]))
     return {}
-
-
-def search_until(
-    errors: Callable[[Task, Rows, Any], list[float]], task: str, table: str, split: str, target: str, end: str
-) -> Answer:
-    """Optuna with TPE, one trial at a time: moments when trials ended, and the lowest error until then.
-
-    Args:
-        errors: trains the network of a trial; the RMSE on the standardised validation rows after each epoch.
-        table: a CSV file whose last column is the target.
-        split: a file with a word for each row: train, val or test.
-        target: the RMSE that ends the search.
-        end: the moment that ends it otherwise, in seconds since 1970.
-    """
-    import optuna
-    import polars as pl
-
-    of, curve = Task(**json.loads(task)), list[tuple[float, float]]()
-    values = pl.read_csv(table).to_numpy().astype(np.float64)
-    words = np.array(Path(split).read_text(encoding="utf-8").split())
-    train = values[words == "train"]
-    values, unit = (values - train.mean(0)) / train.std(0), float(train[:, -1].std())
-    parts = [values[words == word].astype(np.float32) for word in ("train", "val", "test")]
-    rows = Rows(*(columns for part in parts for columns in (part[:, :-1], part[:, -1])))
-
-    def ended(study: optuna.Study, _: optuna.trial.FrozenTrial) -> None:
-        if study.best_trials:
-            curve.append((time(), study.best_value))
-        if time() >= float(end) or (curve and curve[-1][1] <= float(target)):
-            study.stop()
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=of.seed))
-
-    def objective(trial: optuna.Trial) -> float:
-        return unit * float(np.nanmin(errors(of, rows, trial)))
-
-    study.optimize(objective, callbacks=[ended], catch=(ValueError,))  # of weights that are no longer finite
-    return {"curve": curve, "trials": len(study.trials)}
 
 
 def copy(source: str, target: str) -> Answer:

@@ -14,8 +14,6 @@ from tempfile import TemporaryDirectory
 from benchmarks import harness
 from benchmarks.checkout import PLAIN
 
-POLARS = "polars"
-
 TABLES = {"20 numbers": False, "and categories, a date": True}
 """Whether the table is mixed, by the name of the case."""
 
@@ -24,9 +22,14 @@ ENSEMBLE_ROWS = 10_000
 PARTS = ("seconds", "all rows", "all rows, run by run", "one row", "one row, run by run")
 """What `child.ensemble` measures; the first is loading the runs."""
 
-SHORT = ("model.hidden=[64,64]", "data.batch_size=256", "trainer.max_epochs=1", "ensemble=1", "baselines=[]")
-TABLE = ("data=csv", "data.path=trained.csv", "data.target=target")
-TRAINING = (*SHORT, *PLAIN, *TABLE, "figures=none", "logger=[]")
+TRAINING = (
+    *("model.hidden=[64,64]", "data.batch_size=256", "trainer.max_epochs=1", "ensemble=1", "baselines=[]"),
+    *(*PLAIN, "data=csv", "data.path=trained.csv", "data.target=target", "figures=none", "logger=[]"),
+)
+
+FILES = ("run", "rows.csv", "predicted.csv")
+
+COMMAND = ("predict.py", "run=run", "output=predicted.csv", "overwrite=true")
 
 
 class Predict(harness.Benchmark):
@@ -45,33 +48,24 @@ def measure(arguments: Predict) -> None:
             for checkout in arguments.checkouts:
                 folder = Path(name, checkout.name, case)
                 folder.mkdir(parents=True)
-                for file, rows in (("trained", 1000), ("rows", arguments.rows), ("one", 1)):
+                sizes = {"trained": 1000, "rows": arguments.rows, "one": 1, "ensemble": ENSEMBLE_ROWS}
+                for file, rows in sizes.items():
                     harness.write_table(folder / f"{file}.csv", rows, mixed=mixed)
                 checkout.run("train.py", *TRAINING, "hydra.run.dir=run", folder=folder)
-                words = ("run", "rows.csv", "predicted.csv")
-                contenders[case, checkout.name] = partial(
-                    checkout.ask, "child.predict", *words, folder=folder
-                )
-                with_intervals = {
-                    "intervals": ("child.predict", *words, "0.9"),
-                    "interval, 1 row": ("child.interval_of_a_row", "run", "one.csv"),
+                ask, run = (partial(how, folder=folder) for how in (checkout.ask, checkout.run))
+                of_checkout: dict[str, harness.Contender] = {
+                    "": partial(ask, "child.predict", *FILES),
+                    ", intervals": partial(ask, "child.predict", *FILES, "0.9"),
+                    ", interval, 1 row": partial(ask, "child.interval_of_a_row", "run", "one.csv"),
+                    ", process": partial(run, *COMMAND, "input=rows.csv"),
+                    ", process, 1 row": partial(run, *COMMAND, "input=one.csv"),
                 }
-                for label, ask_for in with_intervals.items():
-                    contenders[case, f"{checkout.name}, {label}"] = partial(
-                        checkout.ask, *ask_for, folder=folder
-                    )
-                for file, label in (("rows", "process"), ("one", "process, 1 row")):
-                    command = ("run=run", f"input={file}.csv", "output=predicted.csv", "overwrite=true")
-                    process = partial(checkout.run, "predict.py", *command, folder=folder)
-                    contenders[case, f"{checkout.name}, {label}"] = process
+                contenders |= {(case, checkout.name + what): each for what, each in of_checkout.items()}
                 if not mixed:
-                    harness.write_table(folder / "ensemble.csv", ENSEMBLE_ROWS)
                     sweep = ("-m", f"seed=range({arguments.runs})", "hydra.sweep.dir=sweep")
                     checkout.run("train.py", *sweep, *TRAINING, folder=folder)
-                    ask = partial(checkout.ask, "child.ensemble", "sweep", "ensemble.csv", folder=folder)
-                    ensembles["", checkout.name] = ask
-            copy = partial(checkout.ask, "peers.copy", "rows.csv", "predicted.csv", folder=folder)
-            contenders[case, POLARS] = copy
+                    ensembles["", checkout.name] = partial(ask, "child.ensemble", "sweep", "ensemble.csv")
+            contenders[case, "polars"] = partial(ask, "peers.copy", *FILES[1:])
         times = harness.alternate(contenders, arguments.repeats)
         answers = harness.alternate(ensembles, arguments.repeats)
     parts = {
@@ -92,9 +86,8 @@ def measure(arguments: Predict) -> None:
         return harness.digits(measured.median("memory") / harness.MEBIBYTE) if inside else ""
 
     title, more = f"CSV to CSV, {arguments.rows:,} rows", {"rows a second": rate, "MiB": memory}
-    of_files = harness.comparison(title, times, POLARS, more, "MiB: memory beyond the libraries")
+    of_files = harness.comparison(title, times, "polars", more, "MiB: memory beyond the libraries")
     title = f"{arguments.runs} networks of 2 × 64 units as an ensemble, {ENSEMBLE_ROWS:,} rows"
-    of_ensembles = harness.comparison(
-        title, parts, "mlplab", {"MiB": memory}, "MiB: of loading and predicting"
-    )
-    harness.report("predict", arguments, [of_files, of_ensembles], times | parts)
+    caption = "MiB: of loading and predicting"
+    of_ensembles = harness.comparison(title, parts, "mlplab", {"MiB": memory}, caption)
+    harness.report(arguments, [of_files, of_ensembles], times | parts)

@@ -2,44 +2,48 @@
 
 They take a pandas frame of numbers and categories, on one thread. Each gets categories and missing numbers as
 it takes them best: as such, or one-hot encoded and imputed. Their settings are the libraries' defaults, but
-for `-tuned` ones, and for the penalty of linear models: it is chosen by cross-validation, since no single one
-is right for a target that is linear and for one that is mostly noise.
+for the penalty of linear models, chosen by cross-validation: no single one is right for a linear target and
+for one that is mostly noise. Those of intervals are around scikit-learn's gradient boosting.
 """
 # mypy: disable-error-code="import-untyped"
 
 import logging
 import warnings
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.model_selection import cross_val_predict, train_test_split
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from benchmarks.quality_tables import BenchmarkTable
-from benchmarks.quality_tuned import Tuned
 
 PACKAGES = {
-    **{"constant": "sklearn", "mlp": "sklearn", "linear": "sklearn", "boosting": "sklearn"},
-    **{"xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost", "realmlp": "pytabkit"},
-    **{"tabm": "tabm", "lightgbm-tuned": "lightgbm", "catboost-tuned": "catboost"},
+    "predictions": {
+        **{"constant": "sklearn", "mlp": "sklearn", "linear": "sklearn", "boosting": "sklearn"},
+        **{"xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"},
+        **{"realmlp": "pytabkit", "tabm": "pytabkit"},
+    },
+    "intervals": {"mapie": "mapie", "crepes": "crepes"},
 }
-"""What each peer needs."""
+"""What each peer needs, by what is predicted."""
 
-BASE = "mlp"
+BASE = {"predictions": "mlp", "intervals": "mapie"}
 """The peer that all are compared with."""
 
-SLOW = ("tabm", "lightgbm-tuned", "catboost-tuned")
-"""Those that are only fitted if they are asked for: they take minutes."""
+SLOW = ("tabm",)
+"""Only fitted if it is asked for: it takes minutes."""
 
 SEEDED = ("mlp", "realmlp", "tabm")
 """Networks, whose errors depend on the seed; the others are fitted once."""
@@ -53,6 +57,28 @@ INVERSE_PENALTIES = np.logspace(-3, 2, 11)
 MOST_CATEGORIES = 255
 """Categories of a column that scikit-learn's boosting takes at most."""
 
+LEVELS = (0.8, 0.9)
+"""Of intervals."""
+
+FOLDS = 10
+"""Of MAPIE's CV+, whose intervals are the better the more there are."""
+
+CALIBRATION, NEIGHBOURS = 0.2, 25
+"""The share of the rows that crepes calibrates with; of one, those whose residuals are its difficulty."""
+
+Predictor = Callable[[pd.DataFrame], np.ndarray]
+
+
+class Intervals:
+    """Predicts limits, with scikit-learn's methods; fitted by a function of rows and a seed."""
+
+    def __init__(self, fitted: Callable[[pd.DataFrame, np.ndarray, int], Predictor], seed: int) -> None:
+        self.fitted, self.seed = fitted, seed
+
+    def fit(self, x: pd.DataFrame, y: np.ndarray) -> None:
+        """Fits."""
+        self.predict = self.fitted(x, y, self.seed)
+
 
 def fit_peer(
     peer: str, table: BenchmarkTable, test: np.ndarray, seed: int
@@ -60,7 +86,8 @@ def fit_peer(
     """Fits a peer to all rows that are not for testing, and predicts those that are.
 
     Returns:
-        Numbers, or the probability of each class; the seconds of the fit, and of the prediction.
+        Numbers, the probability of each class, or the limits `[row, level, limit]` of intervals; the seconds
+        of the fit, and of the prediction.
     """
     train, y = table.x[~test], table.y[~test]
     seen = np.unique(y)  # XGBoost wants classes without a gap
@@ -68,7 +95,7 @@ def fit_peer(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         y = np.searchsorted(seen, y) if table.classes else y
-        model = model_of(peer, train, y, seed, classes=bool(table.classes))
+        model = _model_of(peer, train, y, seed, classes=bool(table.classes))
         start = perf_counter()
         model.fit(train, y)
         fitted = perf_counter()
@@ -80,80 +107,90 @@ def fit_peer(
     return np.asarray(predicted, np.float64), fitted - start, ended - fitted
 
 
-def model_of(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: bool) -> Any:
+def _model_of(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: bool) -> Any:
     """A model of classes or of numbers for such rows, with scikit-learn's methods."""
-    categories = _categories(x)
+    categories = [str(name) for name in x.select_dtypes("category")]
+    median = SimpleImputer(strategy="median", keep_empty_features=True)
+
+    def library(package: str, name: str) -> Any:
+        """Its class for classes or numbers."""
+        return getattr(__import__(package), name + ("Classifier" if classes else "Regressor"))
+
     match peer:
-        case "mlp" if classes:
-            return make_pipeline(standardised(x), MLPClassifier(random_state=seed))
-        case "mlp":
-            network = make_pipeline(standardised(x), MLPRegressor(random_state=seed))
-            return TransformedTargetRegressor(network, transformer=StandardScaler())
+        case "mapie" | "crepes":
+            return Intervals(_cross_conformal if peer == "mapie" else _normalised, seed)
         case "constant":
             return DummyClassifier(strategy="prior") if classes else DummyRegressor()
+        case "mlp" if classes:
+            return make_pipeline(_standardised(x), MLPClassifier(random_state=seed))
+        case "mlp":
+            network = make_pipeline(_standardised(x), MLPRegressor(random_state=seed))
+            return TransformedTargetRegressor(network, transformer=StandardScaler())
         case "linear" if classes:
             folds = max(2, min(5, np.bincount(y).min()))  # a class in each
             search = {"Cs": INVERSE_PENALTIES, "cv": folds, "scoring": "neg_log_loss", "max_iter": 1000}
-            return make_pipeline(standardised(x), LogisticRegressionCV(**search))
+            return make_pipeline(_standardised(x), LogisticRegressionCV(**search))
         case "linear":
-            return make_pipeline(standardised(x), RidgeCV(RIDGE_PENALTIES))
+            return make_pipeline(_standardised(x), RidgeCV(RIDGE_PENALTIES))
         case "boosting":
             boosting = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
             many = [name for name in categories if len(x[name].cat.categories) > MOST_CATEGORIES]
             return make_pipeline(_coded(many), boosting(random_state=seed))
         case "xgboost":
-            import xgboost
-
-            kind = xgboost.XGBClassifier if classes else xgboost.XGBRegressor
-            return kind(n_jobs=1, enable_categorical=True)
-        case "lightgbm" | "lightgbm-tuned":
-            import lightgbm
-
-            kind = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
-            make = partial(kind, n_jobs=1, verbose=-1)
-            return Tuned("lightgbm", make) if peer == "lightgbm-tuned" else make()
-        case "catboost" | "catboost-tuned":
-            import catboost
-
-            kind = catboost.CatBoostClassifier if classes else catboost.CatBoostRegressor
+            return library("xgboost", "XGB")(n_jobs=1, enable_categorical=True)
+        case "lightgbm":
+            return library("lightgbm", "LGBM")(n_jobs=1, verbose=-1)
+        case "catboost":
             quiet = {"verbose": False, "allow_writing_files": False, "thread_count": 1}
-            make = partial(kind, cat_features=categories, **quiet)
             return make_pipeline(
-                _coded(categories), Tuned("catboost", make) if peer == "catboost-tuned" else make()
+                _coded(categories), library("catboost", "CatBoost")(cat_features=categories, **quiet)
             )
-        case "tabm":
-            from benchmarks.quality_tabm import TabM
-
-            return TabM(seed, classes=classes)
-        case "realmlp":
-            import pytabkit
-
-            kind = pytabkit.RealMLP_TD_Classifier if classes else pytabkit.RealMLP_TD_Regressor
-            network = kind(device="cpu", n_threads=1, random_state=seed)
-            return make_pipeline(_by_kind(categories, "passthrough", _median(), pandas=True), network)
+        case _:
+            of_tabm = {"num_emb_type": "pwl", "weight_decay": 3e-4, "gradient_clipping_norm": 1.0}
+            name, settings = ("TabM_D_", of_tabm) if peer == "tabm" else ("RealMLP_TD_", {})
+            network = library("pytabkit", name)(device="cpu", n_threads=1, random_state=seed, **settings)
+            imputed = ColumnTransformer([("categories", "passthrough", categories)], remainder=median)
+            return make_pipeline(imputed.set_output(transform="pandas"), network)
 
 
-def standardised(x: pd.DataFrame) -> ColumnTransformer:
+def _standardised(x: pd.DataFrame) -> ColumnTransformer:
     """Imputed and standardised numbers, and categories as one-hot codes."""
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return _by_kind(_categories(x), one_hot, make_pipeline(_median(), StandardScaler()))
-
-
-def _categories(x: pd.DataFrame) -> list[str]:
-    return [str(name) for name in x.select_dtypes("category")]
-
-
-def _median() -> SimpleImputer:
-    return SimpleImputer(strategy="median", keep_empty_features=True)
-
-
-def _by_kind(
-    categories: Sequence[str], of_categories: Any, of_numbers: Any, *, pandas: bool = False
-) -> ColumnTransformer:
-    columns = ColumnTransformer([("categories", of_categories, list(categories))], remainder=of_numbers)
-    return columns.set_output(transform="pandas" if pandas else "default")
+    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    categories = [str(name) for name in x.select_dtypes("category")]
+    return ColumnTransformer([("categories", one_hot, categories)], remainder=numbers)
 
 
 def _coded(names: Sequence[str]) -> FunctionTransformer:
     """Whole numbers instead of the categories of these columns."""
     return FunctionTransformer(lambda x: x.assign(**{name: x[name].cat.codes for name in names}))
+
+
+def _cross_conformal(x: pd.DataFrame, y: np.ndarray, seed: int) -> Predictor:
+    """MAPIE's CV+ (Barber et al. 2021)."""
+    from mapie.regression import CrossConformalRegressor
+
+    boosting = _model_of("boosting", x, y, seed, classes=False)
+    model = CrossConformalRegressor(boosting, confidence_level=LEVELS, method="plus", cv=FOLDS)
+    model.fit_conformalize(x, y)
+    return lambda new: model.predict_interval(new)[1].transpose(0, 2, 1)
+
+
+def _normalised(
+    x: pd.DataFrame, y: np.ndarray, seed: int
+) -> Callable[[pd.DataFrame], Float64[np.ndarray, "row level limit"]]:
+    """Split conformal prediction by crepes, wider where the residuals of similar rows are large."""
+    from crepes import WrapRegressor
+    from crepes.extras import DifficultyEstimator
+
+    boosting = _model_of("boosting", x, y, seed, classes=False)
+    train, held_out = train_test_split(np.arange(len(x)), test_size=CALIBRATION, random_state=seed)
+    x_train, y_train = x.iloc[train], y[train]
+    residuals = np.abs(y_train - cross_val_predict(boosting, x_train, y_train))
+    neighbours = make_pipeline(_standardised(x), KNeighborsRegressor(min(NEIGHBOURS, len(train))))
+    neighbours.fit(x_train, residuals)
+    model = WrapRegressor(boosting)
+    model.fit(x_train, y_train)
+    difficulty = DifficultyEstimator().fit(f=neighbours.predict)
+    model.calibrate(x.iloc[held_out], y[held_out], de=difficulty)
+    return lambda new: np.stack([model.predict_int(new, confidence=level) for level in LEVELS], 1)

@@ -25,12 +25,9 @@ COMMANDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "first prediction": ("import torch", 0, ("predict.py", "run=runs/seed=0", "input=rows.csv", "output=-")),
     "results of 8 runs": ("pass", 0, ("results.py", "runs")),
     "import mlplab": ("pass", 0, ("-c", "import mlplab")),
+    "first optimizer step": ("import torch, lightning, hydra, polars", 0, ()),
 }
-"""The imports that each command cannot do without, its exit status, and its words."""
-
-FIRST_STEP = "first optimizer step"
-
-TRAINING_IMPORTS = "import torch, lightning, hydra, polars"
+"""The imports that each command cannot do without, its exit status, and its words; none: `_first_step`."""
 
 SWEEP = (
     *("-m", "seed=range(8)", "trainer.max_epochs=2", "baselines=[]", "figures=none"),
@@ -52,20 +49,17 @@ def measure(arguments: Startup) -> None:
             checkout.run("train.py", *SWEEP, folder=folder)
             lines = (checkout.path / "src/mlplab/data/concrete.csv").read_text(encoding="utf-8").splitlines()
             (folder / "rows.csv").write_text("\n".join(lines[:101]) + "\n", encoding="utf-8")
-        first = next(iter(folders))
+        first = arguments.checkouts[0]
         for case, (imports, status, words) in COMMANDS.items():
             contenders[case, IMPORTS] = partial(first.run, "-c", imports, folder=folders[first])
             for checkout, folder in folders.items():
                 run = partial(checkout.run, *words, folder=folder, status=status)
-                contenders[case, checkout.name] = run
-        contenders[FIRST_STEP, IMPORTS] = partial(first.run, "-c", TRAINING_IMPORTS, folder=folders[first])
-        for checkout, folder in folders.items():
-            contenders[FIRST_STEP, checkout.name] = partial(_first_step, checkout, folder)
+                contenders[case, checkout.name] = run if words else partial(_first_step, checkout, folder)
         times = harness.alternate(contenders, arguments.repeats)
     imported = [f"{case}: {imports}" for case, (imports, *_) in COMMANDS.items()]
-    caption = f"bare imports: {'; '.join(imported)}; {FIRST_STEP}: {TRAINING_IMPORTS}"
+    caption = f"bare imports: {'; '.join(imported)}"
     table = harness.comparison("seconds of a process", times, IMPORTS, caption=caption)
-    harness.report("startup", arguments, [table], times)
+    harness.report(arguments, [table], times)
 
 
 def _first_step(checkout: Checkout, folder: Path) -> float:

@@ -10,9 +10,8 @@ step      one step of one network: alone and in a stack, with and without dropou
   ablation=true  no peers, but mlplab by autograd, with its backward pass written out, and in blocks
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -90,55 +89,41 @@ class Step(harness.Benchmark):
 def measure(arguments: Step) -> None:
     """Times every contender with every shape."""
     ours, more = arguments.checkouts[0].name, dict[str, Callable[[harness.Key], str]]()
-    base = f"{ours}, {next(iter(ABLATION))}" if arguments.ablation else f"{ours}, 1"
-    if arguments.peers and not arguments.ablation:
+    base, with_peers = f"{ours}, 1", arguments.peers and not arguments.ablation
+    if with_peers:
         base = next(iter(PEERS))
         harness.needs("step", "jax")
         more["of JAX"] = lambda key: of_jax(times, key)
-    contenders_of = _ways if arguments.ablation else _peers
+    if arguments.ablation:
+        base = f"{ours}, {next(iter(ABLATION))}"
+    contenders: dict[harness.Key, harness.Contender] = {}
     with TemporaryDirectory() as name:
-        contenders = [contenders_of(arguments, shape, Path(name)) for shape in arguments.shapes]
-        times = harness.alternate({key: each[key] for each in contenders for key in each}, arguments.repeats)
+        folder = Path(name)
+        ask = partial(arguments.checkouts[0].ask, folder=folder)
+        for shape in arguments.shapes:
+            tasks = {  # one network and the stacks, without and with dropout
+                f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
+                for members in dict.fromkeys((1, *arguments.members))
+                for dropout in dict.fromkeys((0.0, arguments.dropout))
+            }
+            for kind, task in tasks.items():
+                for checkout in arguments.checkouts:
+                    step = partial(step_seconds, checkout, folder, task)
+                    if arguments.ablation:
+                        for way, how in ABLATION.items():
+                            case = f"{shape}, {kind}", f"{checkout.name}, {way}"
+                            contenders[case] = partial(step, *how)
+                    else:
+                        contenders[shape, f"{checkout.name}, {kind}"] = step
+            if with_peers:
+                for kind, task in tasks.items():
+                    contenders[shape, f"JAX, {kind}"] = partial(ask, "jax_peers.jax_step", task.json())
+                for peer, function in PEERS.items():
+                    contenders[shape, peer] = partial(ask, function, tasks["1"].json())
+        times = harness.alternate(contenders, arguments.repeats)
     caption = "N: in a stack of N networks"
     table = harness.comparison("seconds of a step of one network", times, base, more, caption)
-    harness.report("step", arguments, [table], times)
-
-
-def _peers(arguments: Step, shape: str, folder: Path) -> dict[harness.Key, harness.Contender]:
-    """This project and its peers; JAX with as many networks, and dropout."""
-    tasks, ask = _tasks(arguments, shape), partial(arguments.checkouts[0].ask, folder=folder)
-    contenders: dict[str, harness.Contender] = {
-        f"{checkout.name}, {kind}": partial(step_seconds, checkout, folder, task)
-        for checkout in arguments.checkouts
-        for kind, task in tasks.items()
-    }
-    if not arguments.peers:
-        return {(shape, name): contender for name, contender in contenders.items()}
-    of_tasks = {kind: json.dumps(asdict(task)) for kind, task in tasks.items()}
-    contenders |= {
-        f"JAX, {kind}": partial(ask, "jax_peers.jax_step", task) for kind, task in of_tasks.items()
-    }
-    contenders |= {peer: partial(ask, function, of_tasks["1"]) for peer, function in PEERS.items()}
-    return {(shape, name): contender for name, contender in contenders.items()}
-
-
-def _ways(arguments: Step, shape: str, folder: Path) -> dict[harness.Key, harness.Contender]:
-    """The ways in which mlplab can make the same steps, for each number of networks."""
-    return {
-        (f"{shape}, {kind}", f"{checkout.name}, {way}"): partial(step_seconds, checkout, folder, task, *how)
-        for kind, task in _tasks(arguments, shape).items()
-        for checkout in arguments.checkouts
-        for way, how in ABLATION.items()
-    }
-
-
-def _tasks(arguments: Step, shape: str) -> dict[str, Task]:
-    """One network and the stacks, without and with dropout, by name."""
-    return {
-        f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
-        for members in dict.fromkeys((1, *arguments.members))
-        for dropout in dict.fromkeys((0.0, arguments.dropout))
-    }
+    harness.report(arguments, [table], times)
 
 
 def of_jax(times: Mapping[harness.Key, harness.Times], key: harness.Key) -> str:

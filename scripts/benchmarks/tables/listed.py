@@ -25,8 +25,8 @@ FEWEST_OF_A_CLASS = 8
 """Rows; those of rarer classes are left out, so that each class is in both parts."""
 
 
-def development_tables(only: Sequence[str] = (), *, large: bool = False) -> Iterator[BenchmarkTable]:
-    """Tables to choose settings on: `only` some, or all that are not large, or `large` ones, too.
+def development_tables(only: Sequence[str] = ()) -> Iterator[BenchmarkTable]:
+    """Tables to choose settings on: `only` some, or all that are not large.
 
     Raises:
         UserError: if one of `only` does not exist.
@@ -35,7 +35,7 @@ def development_tables(only: Sequence[str] = (), *, large: bool = False) -> Iter
     if unknown := [name for name in only if name not in entries]:
         raise UserError(Fault("no such table", "only", listed(unknown), f"some of {listed(entries, 60)}"))
     for name, entry in entries.items():
-        if name in only or (not only and (large or entry["rows"] <= MOST_ROWS)):
+        if name in only or (not only and entry["rows"] <= MOST_ROWS):
             yield _table(name, entry)
 
 
