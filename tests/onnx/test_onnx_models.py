@@ -18,7 +18,7 @@ import mlplab
 from mlplab.data.cells import dates
 from mlplab.models import Linear
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation
-from mlplab.models.scaling import Quantile
+from mlplab.models.preprocessing import Quantile
 from mlplab.onnx.check import check_model, model_inputs
 from mlplab.onnx.dates import date_parts
 from mlplab.onnx.graph import Graph

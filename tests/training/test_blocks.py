@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from support import events_of, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
-from mlplab.training.block_module import BlockModule
+from mlplab.training.stack_module import BlockModule
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

@@ -1,3 +1,5 @@
+"""Steps of each member are those of torch's optimizers with its own settings."""
+
 import math
 from collections.abc import Callable
 
@@ -12,6 +14,8 @@ from mlplab.training.optimization import schedules
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import AVERAGE_EXPONENT as ETA
 from mlplab.training.optimization.updates import clip_by_member
+
+pytestmark = pytest.mark.usefixtures("full_speed")
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]

@@ -11,11 +11,9 @@ from mlplab.training.callbacks.rungs import Bracket
 if TYPE_CHECKING:
     from torch import Tensor
 
-Configs = Sequence[ResolvedConfig]
-"""The configuration of each member of a stack."""
+Configs = Sequence[ResolvedConfig]  # the configuration of each member of a stack
 
-SEEDS = 2**63
-"""Number of seeds."""
+SEEDS = 2**63  # number of seeds
 
 
 @dataclass(frozen=True, eq=False)
