@@ -49,7 +49,7 @@ def drawn_classes(source: np.random.Generator, p: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("rows", "level"), [(19, 0.9), (100, 0.8), (25, 0.5)])
 def test_an_interval_contains_new_targets_with_its_probability(rows: int, level: float) -> None:
     """Errors grow with the prediction, and are skewed. Of few rows, limits are rounded outwards."""
-    source, times = np.random.default_rng(0), 3000
+    source, times = np.random.default_rng(0), 1500
     predicted = source.uniform(0, 10, (times, rows + 1))
     y = predicted + (0.1 + predicted) * source.exponential(size=predicted.shape)
     inside = []
@@ -77,7 +77,7 @@ def test_a_set_has_the_class_of_a_new_row_with_its_probability(rows: int, level:
 def test_the_right_share_of_new_targets_is_below_each_quantile() -> None:
     """Whatever the network predicts: here, quantiles too close to each other, and in a wrong order."""
     source, rows, below = np.random.default_rng(0), 12, []
-    for _ in range(4000):
+    for _ in range(3000):
         y = source.exponential(size=rows + 1)
         predicted = np.array([0.9, 0.7, 0.8]) + 0.1 * source.normal(size=(rows + 1, 3))
         held_out = [residuals(y[:-1], column) for column in predicted[:-1].T]

@@ -160,6 +160,7 @@ def results(
     return found | network.state_dict() | {"gradient": x.grad, "evaluated": network.eval()(x)}
 
 
+@pytest.mark.usefixtures("full_speed")
 @pytest.mark.parametrize("name", LAYERS)
 def test_k_members_are_k_networks_and_the_derivative_is_autograds(name: str) -> None:
     for rows in (5,) if name in (*ACTIVATIONS, *PARAMETRIC) else (1, 5):

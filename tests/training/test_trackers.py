@@ -42,7 +42,7 @@ def test_trackers_get_curves_configuration_figures_and_the_network_of_a_resumed_
     rows = "".join(f"{row % 7},{row % 5},{row % 3}\n" for row in range(60))
     (tmp_path / "t.csv").write_text("größe [%],y: (a),z\n" + rows, encoding="utf-8")
     table = ("data=csv", "data.path=t.csv", "data.target=['y: (a)',z]", "data.columns.größe [%]=categorical")
-    both = ("logger=[tensorboard,wandb,mlflow]", "logger.wandb.offline=true", "figures=all")
+    both = ("logger=[tensorboard,wandb,mlflow]", "logger.wandb.offline=true", "figures=all", "ensemble=1")
     keys = ("optimizer.lr=0.01", "scheduler=constant", "trainer.max_epochs=2", "hydra.run.dir=r")
     scripted(tmp_path, TRAIN, *table, *both, *keys, *SMALL[2:5])
     ids = (tmp_path / "r/trackers.json").read_text()
