@@ -18,9 +18,6 @@ from mlplab.models.preprocessing import Inputs, Preprocessing
 from mlplab.models.targets import ClassProbabilities, Outputs, Prediction
 from mlplab.random_streams import SkipInit
 
-TENSOR_DIMENSIONS = 3
-"""Dimensions of every parameter and buffer of a network: member, row, column."""
-
 
 class Network(nn.Module):
     """Maps centred columns, with NaN for missing values, to targets in their own units, or to probabilities.
@@ -134,7 +131,7 @@ def build_network(plan: NetworkPlan) -> Network:
         body = instantiate(model.class_path, nn.Module, *widths, seeds=plan.seeds, **model.arguments)
     body = body.to(plan.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
-        if tensor.dim() != TENSOR_DIMENSIONS or tensor.shape[0] != members:
+        if tensor.dim() != 3 or tensor.shape[0] != members:
             what, expected = f"its tensor {name} has the shape {tuple(tensor.shape)}", "[member, row, column]"
             remedy = "build it from layers with a member axis, such as those of mlplab.models"
             raise UserError(Fault(what, type(body).__name__, expected=expected, remedy=remedy))

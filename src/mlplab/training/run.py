@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 Configs = Sequence[ResolvedConfig]  # the configuration of each member of a stack
 
-SEEDS = 2**63  # number of seeds
-
 
 @dataclass(frozen=True, eq=False)
 class InitialWeights:
@@ -65,7 +63,7 @@ def member_configs(run: ResolvedConfig) -> list[ResolvedConfig]:
     """
     members, names, configs = run.ensemble, activations(run), list[ResolvedConfig]()
     for member in range(members):
-        seed = (run.seed * members + member) % SEEDS
+        seed = (run.seed * members + member) % 2**63
         model = run.model.model_copy(update={"activation": names[member]}) if names else run.model
         configs.append(run.model_copy(update={"seed": seed, "model": model}))
     return configs

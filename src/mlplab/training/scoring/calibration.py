@@ -55,10 +55,6 @@ class HeldOutOutputs(NamedTuple):
     weight: Float[Tensor, "member row 1"] | None
     rows: Sequence[Int64[Tensor, " _"]]
 
-    def of_members(self, values: Float[Tensor, "member row *column"], members: Sequence[int]) -> Tensor:
-        """The values of the rows of some members, one after another."""
-        return torch.cat([values[member, : len(self.rows[member])] for member in members])
-
 
 @torch.inference_mode()
 def held_out_outputs(network: Network, batches: Iterable[Batch], rows: Sequence[Tensor]) -> HeldOutOutputs:
@@ -133,16 +129,16 @@ def temperatures(
         most: of more rows, every second, third and so on is used.
     """
     weights = torch.ones_like(held_out.y) if held_out.weight is None else held_out.weight.double()
-
-    def fit(members: Sequence[int]) -> float:
-        row = torch.cat([held_out.rows[member] for member in members])
+    found, rows = [], held_out.rows
+    for members in runs:
+        row = torch.cat([rows[member] for member in members])
         used = slice(None, None, 1 if most is None else max(1, ceil(len(row) / most)))
         z, y, weight = (
-            held_out.of_members(each, members)[used] for each in (held_out.z, held_out.y, weights)
+            torch.cat([each[member, : len(rows[member])] for member in members])[used]
+            for each in (held_out.z, held_out.y, weights)
         )
-        return fit_temperature(z, y[:, 0].long(), weight[:, 0], row[used])
-
-    return [*map(fit, runs)]
+        found.append(fit_temperature(z, y[:, 0].long(), weight[:, 0], row[used]))
+    return found
 
 
 @np.errstate(invalid="ignore")  # logits may be infinite
