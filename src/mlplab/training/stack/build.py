@@ -31,8 +31,7 @@ from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
 BLOCK_BYTES = 2**21  # bytes of the rows of a block of steps
 
-MEMMAP_BLOCK = 1024
-"""Consecutive rows of a memory-mapped table that are read together (some tens of kilobytes)."""
+MEMMAP_BLOCK = 1024  # consecutive rows of a memory-mapped table that are read together
 
 OF_TARGET = ("temperature", "class_weight", "minimum", "maximum")
 OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for name in OF_TARGET)]
