@@ -36,7 +36,6 @@ from mlplab.data.io.source import Source
 from mlplab.data.table import Table
 from mlplab.errors import MAX_CHARACTERS
 from mlplab.models import MLP, FeatureLayout, NetworkPlan
-from mlplab.models.mlp import InputColumns
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs import checkpoint, resolve
 from mlplab.runs.versions import VERSION
@@ -250,4 +249,4 @@ def mlp_of(
         for name, rate in zip(names, dropout or [0.0] * len(seeds), strict=True)
     ]
     sources = range(features) if columns is None else columns
-    return MLP(sections, seeds, InputColumns(sources, numeric_features, knots), targets)
+    return MLP(sections, seeds, sources, targets, numeric_features, knots)

@@ -1,25 +1,33 @@
-from pathlib import Path
+"""The laws of residuals, and of the intervals, sets and quantiles that they make."""
+
+from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mean_pinball_loss
-from support import SMALL, train_into
 
-import mlplab
-from mlplab.conformal.intervals import bounds_of, highest_level, interval_scores, mean_scores
-from mlplab.conformal.residuals import MOST_ERRORS, Residuals, residuals_of
-from mlplab.data.cache import DataCache
-from mlplab.errors import UserError
-from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.sklearn import TableRegressor
+from mlplab.conformal.intervals import (
+    Uncertainty,
+    bounds_of,
+    corrected,
+    highest_level,
+    interval_levels,
+    interval_scores,
+    mean_scores,
+)
+from mlplab.conformal.residuals import MOST_ERRORS, Residuals
+from mlplab.data.schema import Schema
+from mlplab.training.scoring.scores import Task, scores
+
+LEVELS = [0.1, 0.5, 0.9]
+CLASSES = tuple("abcde")
 
 
-def residuals(y: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> Residuals:
-    weight = np.ones(len(y)) if weight is None else weight
-    return Residuals.of(y, predicted, weight, len(y))
+def residuals(y: np.ndarray, predicted: np.ndarray | float = 0.0) -> Residuals:
+    """Of rows that weigh the same."""
+    return Residuals.of(y, np.broadcast_to(predicted, y.shape), np.ones(len(y)), len(y))
 
 
 def limits(of_target: Residuals, predicted: np.ndarray, level: float) -> np.ndarray:
@@ -27,18 +35,57 @@ def limits(of_target: Residuals, predicted: np.ndarray, level: float) -> np.ndar
     return bounds_of([of_target], predicted[:, None], level)[:, 0]
 
 
-@pytest.mark.parametrize(("rows", "level"), [(19, 0.9), (39, 0.9), (200, 0.8), (25, 0.5)])
+def sets(probabilities: np.ndarray, y: np.ndarray, new: np.ndarray, level: float) -> np.ndarray:
+    """The sets of new rows, given the probabilities and the classes of rows that were held out."""
+    of_classes = residuals(1 - probabilities[np.arange(len(y)), y])
+    return Uncertainty(Schema((), ("y",), CLASSES), [[of_classes]]).sets(new, level)
+
+
+def drawn_classes(source: np.random.Generator, p: np.ndarray) -> np.ndarray:
+    return (p.cumsum(-1) < source.uniform(size=(*p.shape[:-1], 1))).sum(-1)
+
+
+@pytest.mark.usefixtures("full_speed")
+@pytest.mark.parametrize(("rows", "level"), [(19, 0.9), (100, 0.8), (25, 0.5)])
 def test_an_interval_contains_new_targets_with_its_probability(rows: int, level: float) -> None:
     """Errors grow with the prediction, and are skewed. Of few rows, limits are rounded outwards."""
-    source, times = np.random.default_rng(0), 3000
+    source, times = np.random.default_rng(0), 1500
     predicted = source.uniform(0, 10, (times, rows + 1))
     y = predicted + (0.1 + predicted) * source.exponential(size=predicted.shape)
     inside = []
     for known, target in zip(predicted, y, strict=True):
         lower, upper = limits(residuals(target[:-1], known[:-1]), known[-1:], level)[0]
         inside.append(lower <= target[-1] <= upper)
-    rounded = 2 / (rows + 1)
-    assert level - 0.02 < np.mean(inside) < level + rounded + 0.02
+    assert level - 0.02 < np.mean(inside) < level + 2 / (rows + 1) + 0.02
+
+
+@pytest.mark.usefixtures("full_speed")
+@pytest.mark.parametrize(("rows", "level"), [(9, 0.8), (100, 0.6)])
+def test_a_set_has_the_class_of_a_new_row_with_its_probability(rows: int, level: float) -> None:
+    """Whatever probabilities the network gives: here, far too certain ones."""
+    source, times = np.random.default_rng(0), 3000
+    p = source.dirichlet([0.5] * 4, size=(times, rows + 1))
+    y, certain, inside = drawn_classes(source, p), p**3 / (p**3).sum(2, keepdims=True), []
+    for probabilities, true in zip(certain, y, strict=True):
+        (of_new,) = sets(probabilities[:-1], true[:-1], probabilities[-1:], level)
+        assert of_new[probabilities[-1].argmax()]
+        inside.append(of_new[true[-1]])
+    assert level - 0.02 < np.mean(inside) < level + 1 / (rows + 1) + 0.02
+
+
+@pytest.mark.usefixtures("full_speed")
+def test_the_right_share_of_new_targets_is_below_each_quantile() -> None:
+    """Whatever the network predicts: here, quantiles too close to each other, and in a wrong order."""
+    source, rows, below = np.random.default_rng(0), 12, []
+    for _ in range(3000):
+        y = source.exponential(size=rows + 1)
+        predicted = np.array([0.9, 0.7, 0.8]) + 0.1 * source.normal(size=(rows + 1, 3))
+        held_out = [residuals(y[:-1], column) for column in predicted[:-1].T]
+        below.append(y[-1] <= corrected(held_out, predicted[-1:], LEVELS)[0])
+    lowest, _, highest = np.mean(below, 0)
+    assert 0.1 - 1 / (rows + 1) - 0.01 < lowest < 0.1 + 0.01
+    assert 0.9 - 0.01 < highest < 0.9 + 1 / (rows + 1) + 0.01
+    assert (np.diff(corrected(held_out, np.array([[9.0, 0, 5]]), LEVELS)) > 0).all()
 
 
 def test_the_width_follows_the_size_of_errors_near_a_prediction() -> None:
@@ -50,45 +97,43 @@ def test_the_width_follows_the_size_of_errors_near_a_prediction() -> None:
     assert upper - lower == pytest.approx(2 * 1.645 * 8, rel=0.1)
 
 
-@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5), st.integers(1, 3)), min_size=8, max_size=40))
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5), st.integers(1, 3)), min_size=8, max_size=29))
 def test_a_row_of_weight_2_is_like_two_rows(rows: list[tuple[float, float, int]]) -> None:
+    """In one bin: the limits of several may divide equal rows."""
     y, predicted, weight = np.array(rows).T
     times, count = weight.astype(int), len(rows)
     one = Residuals.of(y, predicted, weight, count)
     other = Residuals.of(y.repeat(times), predicted.repeat(times), np.ones(times.sum()), count)
     at = np.linspace(-6, 6, 5)
-    if count >= 30:  # several bins, whose limits may divide equal rows
-        return
     np.testing.assert_allclose(limits(one, at, 0.7), limits(other, at, 0.7), atol=1e-9)
 
 
 def test_many_rows_are_kept_as_quantiles() -> None:
-    source = np.random.default_rng(0)
-    errors, predicted = source.normal(size=50_000), source.normal(size=50_000)
+    errors, predicted = np.random.default_rng(0).normal(size=(2, 50_000))
     found = residuals(predicted + errors, predicted)
     assert 0.99 * MOST_ERRORS <= len(found.errors) <= MOST_ERRORS
-    (found_limits,) = limits(found, np.zeros(1), 0.9)
-    np.testing.assert_allclose(found_limits, [-1.645, 1.645], rtol=0.03)
-    (found_limits,) = limits(found, np.zeros(1), 0.999)
-    np.testing.assert_allclose(found_limits, [-3.29, 3.29], rtol=0.08)
+    for level, expected, tolerance in ((0.9, 1.645, 0.03), (0.999, 3.29, 0.08)):
+        [found_limits] = limits(found, np.zeros(1), level)
+        np.testing.assert_allclose(found_limits, [-expected, expected], rtol=tolerance)
     again = Residuals.from_arrays(found.arrays())
     np.testing.assert_array_equal(limits(again, predicted, 0.8), limits(found, predicted, 0.8))
 
 
 def test_of_few_rows_only_low_levels_have_finite_limits() -> None:
     y = np.arange(10.0)
-    few = residuals(y, 0 * y)
+    few, exact = residuals(y), residuals(y, y)
     assert highest_level([few]) == pytest.approx(1 - 2 / 11)
     np.testing.assert_allclose(limits(few, np.zeros(1), highest_level([few])), [[0, 9]], atol=1e-9)
-    assert np.isnan(highest_level([]))
-    exact = residuals(y, y)
     np.testing.assert_allclose(limits(exact, y, 0.8), np.column_stack([y, y]), atol=1e-9)
+    assert np.isnan(highest_level([]))
 
 
-@pytest.mark.parametrize(("rows", "level"), [(19, 0.9), (199, 0.99), (9, 0.8)])
-def test_the_fewest_rows_of_a_level(rows: int, level: float) -> None:
+@pytest.mark.parametrize(
+    ("rows", "limits", "level"), [(19, 2, 0.9), (199, 2, 0.99), (9, 2, 0.8), (9, 1, 0.9), (99, 1, 0.99)]
+)
+def test_the_fewest_rows_of_a_level(rows: int, limits: int, level: float) -> None:
     y = np.arange(float(rows))
-    assert highest_level([residuals(y, 0 * y)]) >= level > highest_level([residuals(y[1:], 0 * y[1:])])
+    assert highest_level([residuals(y)], limits) >= level > highest_level([residuals(y[1:])], limits)
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 7)), min_size=10, max_size=40))
@@ -97,6 +142,15 @@ def test_equal_targets_are_inside_whatever_the_rounding(rows: list[tuple[int, in
     y, predicted = np.array(rows, float).T / 7
     lower, upper = limits(residuals(y, predicted), predicted, 0.8).T
     assert np.mean((lower <= y) & (y <= upper)) >= 0.8
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_equal_probabilities_are_in_the_same_sets(seed: int) -> None:
+    """Of inputs that repeat, probabilities do, too; rounding must not leave the class at the limit out."""
+    source = np.random.default_rng(seed)
+    p = source.dirichlet(np.ones(4), size=5)[source.integers(5, size=50)]
+    y = drawn_classes(source, p)
+    assert sets(p, y, p, 0.9)[np.arange(50), y].mean() >= 0.9
 
 
 def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
@@ -113,91 +167,46 @@ def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
     assert found["coverage_0.8"] == pytest.approx(np.average(inside, weights=weight))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ensemble, a run with two targets and groups, two runs of few rows, and one of classes."""
-    folder = tmp_path_factory.mktemp("runs")
-    source, group = np.random.default_rng(0), np.repeat(np.arange(40), [2] * 20 + [13] * 20)
-    frame = pl.DataFrame({"x": source.normal(size=300), "w": 2.0 * (group % 7 > 0)})
-    frame = frame.with_columns(y=pl.col("x") + pl.Series(source.normal(size=300)))
-    frame.write_csv(folder / "one.csv")
-    frame.with_columns(z=-pl.col("y"), g=pl.Series(group)).write_csv(folder / "two.csv")
-    data = ("data=csv", "data.weight=w", *SMALL[2:])
-    train_into(folder / "one", (*data, f"data.path={folder / 'one.csv'}", "data.target=y", "ensemble=3"))
-    split = "data/split=group", "data.split.group=g", "data.split.val=0.4"
-    train_into(folder / "two", (*data, f"data.path={folder / 'two.csv'}", "data.target=[y,z]", *split))
-    train_into(folder / "few", (*SMALL, "data.rows=20"), (*SMALL, "data.rows=20", "seed=1"))
-    train_into(folder / "classes", ("data=penguins", "trainer.max_epochs=1", "baselines=[]"))
-    return folder
+def test_the_pinball_loss_is_scikit_learns() -> None:
+    source = np.random.default_rng(0)
+    y, predicted, weight = source.normal(size=(40, 1)), source.normal(size=(40, 3)), source.uniform(size=40)
+    expected = [
+        mean_pinball_loss(y, predicted[:, k], sample_weight=weight, alpha=level)
+        for k, level in enumerate(LEVELS)
+    ]
+    assert scores(predicted, y, weight, Task(quantiles=LEVELS))["pinball"] == pytest.approx(np.mean(expected))
 
 
-def test_a_run_predicts_with_intervals(folder: Path) -> None:
-    run, frame = mlplab.load(folder / "one/0"), pl.read_csv(folder / "one.csv")
-    found = run.predict(frame, interval=[0.8, 0.9])
-    assert found.columns == ["prediction", "lower_0.8", "upper_0.8", "lower_0.9", "upper_0.9"]
-    np.testing.assert_array_equal(found["prediction"], run.predict(frame))
-    np.testing.assert_array_equal(found["lower_0.8"], run.predict(frame, "0.8")["lower"])
-    assert (found["lower_0.9"] <= found["lower_0.8"]).all()
-    assert (found["upper_0.8"] < found["upper_0.9"]).all()
-    inside = frame["y"].is_between(found["lower_0.9"], found["upper_0.9"])
-    assert 0.85 < inside.cast(pl.Float64).mean() < 0.95  # type: ignore[operator]
-    test = run.test_predictions["row"].to_numpy() - 1
-    bounds = found[test].select("lower_0.9", "upper_0.9").to_numpy()[:, None]
-    by_row = interval_scores(bounds, frame[test]["y"].to_numpy()[:, None], 0.9)
-    scores = mean_scores(by_row, frame[test]["w"].to_numpy(), 0.9)
-    for of_test in (run.metrics, run.evaluate()):
-        assert {name: of_test[f"test/{name}"] for name in scores} == pytest.approx(scores)
+def test_scores_of_sets_are_weighted_means() -> None:
+    """Classes are in a set from the probability ½ on."""
+    even = Uncertainty(Schema((), ("y",), tuple("abc")), [[residuals(np.full(20, 0.5))]])
+    probabilities = np.array([[0.6, 0.1, 0.6], [0.2, 0.7, 0.1], [0.8, 0.8, 0.8]])
+    by_row = even.scores_by_row(probabilities, np.array([[0.0], [2], [1]]), 0.8)
+    found = mean_scores(by_row, np.array([1.0, 2, 1]), 0.8)
+    assert found == pytest.approx({"coverage_0.8": 0.5, "set_size_0.8": (2 + 2 * 1 + 3) / 4})
 
 
-def test_each_group_counts_alike_and_rows_of_weight_0_do_not(folder: Path) -> None:
-    run, source = TrainedRun.read(folder / "two/0"), np.random.default_rng(0)
-    table = DataCache().data(run.config).table
-    predicted = table.y + source.normal(size=table.y.shape)
-    found = residuals_of(table, np.arange(300), predicted)
-    group, weight = table.split_columns["group"].astype(int), table.weight
-    assert weight is not None
-    weights = np.where(weight > 0, 1 / np.bincount(group)[group], 0)
-    used = weights > 0
-    for of_target, column, y in zip(found, predicted.T, table.y.T, strict=True):
-        wanted = Residuals.of(y[used], column[used], weights[used], len({*group[used]}))
-        assert of_target.rows == wanted.rows == 34
-        np.testing.assert_allclose(limits(of_target, column, 0.8), limits(wanted, column, 0.8))
-    assert run.residuals[0].rows < 34
-    columns = mlplab.load(folder / "two/0").predict({"x": [0.0]}, interval=0.5).columns
-    assert columns == ["prediction_y", "prediction_z", "lower_y", "upper_y", "lower_z", "upper_z"]
-
-
-def test_limits_of_several_runs_are_means(folder: Path) -> None:
-    runs, frame = mlplab.load(folder / "few", runs="all"), {f"x{place}": [0.3] for place in range(1, 6)}
-    mean = np.array([[runs.predict(frame)[0]]])
-    alone = [bounds_of(TrainedRun.read(folder / f"few/{place}").residuals, mean, 0.3) for place in (0, 1)]
-    found = runs.predict(frame, 0.3).select("lower", "upper").to_numpy()
-    np.testing.assert_allclose(found, np.mean(alone, 0)[:, 0])
-
-
-def test_an_estimator_predicts_intervals(folder: Path) -> None:
-    frame = pl.read_csv(folder / "one.csv")
-    x, y = frame.select("x"), frame["y"].to_numpy()
-    lower, upper = TableRegressor(max_epochs=3, ensemble=2).fit(x, y).predict_interval(x).T
-    assert 0.85 < np.mean((lower <= y) & (y <= upper)) < 0.97
-    both = TableRegressor(max_epochs=1).fit(x, np.column_stack([y, -y])).predict_interval(x[:7], 0.5)
-    assert both.shape == (7, 2, 2)
+def test_the_coverage_of_a_class_is_scored_where_it_is_far_too_low() -> None:
+    """Of 0: 95 of 100 rows, of 1: 2 of 37, of 2: 7 of 9 (chance), of 3: 1 of 2 (chance), of 4: none."""
+    rows, inside = [100, 37, 9, 2], [95, 2, 7, 1]
+    y = np.repeat([0.0, 1, 2, 3], rows)[:, None]
+    predicted = np.repeat(4, len(y))
+    for number, count in enumerate(inside):
+        predicted[np.flatnonzero(y == number)[:count]] = number
+    uncertainty = Uncertainty(Schema((), ("y",), CLASSES), [[residuals(np.full(20, 0.5))]])
+    for weight in (None, np.full(len(y), 3.0)):
+        found = uncertainty.scores(np.eye(5)[predicted], y, weight)
+        by_class = {name: value for name, value in found.items() if "/" in name}
+        assert by_class == pytest.approx({"coverage_0.9/b": 2 / 37})
+    outweighs = np.where(np.arange(len(y)) == 110, 1e6, 1.0)  # a row of class 1
+    assert not any("/" in name for name in uncertainty.scores(np.eye(5)[predicted], y, outweighs))
 
 
 @pytest.mark.parametrize(
-    ("run", "interval", "message"),
-    [
-        ("one/0", 0, "interval=0: a level is above 0 and below 1, such as 0.9"),
-        ("one/0", 1.0, "interval=1.0: a level is above 0 and below 1, such as 0.9"),
-        ("one/0", 90, "such as 0.9; for 90 % of the rows, give 0.9"),
-        ("one/0", "80%", "such as 0.9; for 80 % of the rows, give 0.8"),
-        ("one/0", [0.5, float("nan")], "interval=.0.5, nan.: a level is above 0"),
-        ("one/0", [], "give a level, such as 0.9"),
-        ("few/0", 0.9, "few/0: held out 3 rows, too few for interval=0.9\n  at most interval=0.5, or"),
-        ("two/0", 0.99, "held out 1[0-9] groups, too few for interval=0.99"),
-        ("classes/0", 0.9, "predicts classes, which have no intervals\n  use sets=0.9"),
-    ],
+    ("levels", "expected"),
+    [(LEVELS, [0.8]), ([0.05, 0.25, 0.5, 0.75, 0.95], [0.9, 0.5]), ([0.3, 0.5, 0.9], []), ([0.5], [])],
 )
-def test_what_has_no_interval(folder: Path, run: str, interval: float | str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        mlplab.load(folder / run).predict({}, interval)
+def test_intervals_lie_between_quantiles_of_equal_distance(
+    levels: Sequence[float], expected: Sequence[float]
+) -> None:
+    assert interval_levels(levels) == expected

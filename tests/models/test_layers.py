@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from mlplab.models import MLP, Dropout, LayerNorm, Linear, embeddings, layers
 from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operation, Workspace
+from mlplab.models.embeddings.columnwise import PiecewiseLinear
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
-from mlplab.models.embeddings.piecewise_linear import PiecewiseLinear
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
-from mlplab.models.layers.input_scale import InputScale
+from mlplab.models.layers.scale import InputScale
 from mlplab.models.mlp import HiddenLayer
 from mlplab.onnx.graph import Graph
 from mlplab.onnx.layers import apply
@@ -160,6 +160,7 @@ def results(
     return found | network.state_dict() | {"gradient": x.grad, "evaluated": network.eval()(x)}
 
 
+@pytest.mark.usefixtures("full_speed")
 @pytest.mark.parametrize("name", LAYERS)
 def test_k_members_are_k_networks_and_the_derivative_is_autograds(name: str) -> None:
     for rows in (5,) if name in (*ACTIVATIONS, *PARAMETRIC) else (1, 5):
@@ -238,8 +239,7 @@ def test_layer_norm_is_torchs() -> None:
     torch.testing.assert_close(LayerNorm(6, members=2)(x), nn.LayerNorm(6)(x))
 
 
-@pytest.mark.parametrize("activation", ["relu", "mish", "tanh"])
-@pytest.mark.parametrize("hidden", [[], [4], [8, 5, 8]])
+@pytest.mark.parametrize(("hidden", "activation"), [([], "relu"), ([4], "tanh"), ([8, 5, 8], "mish")])
 def test_a_member_is_a_network_of_torchs_layers(hidden: list[int], activation: str) -> None:
     stack, x = mlp([0, 0], 3, hidden=hidden, activation=activation, seeds=[0, 1]), torch.randn(2, 5, 3)
     linears = [layer.linear for layer in stack.hidden] + [stack.output]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from contracts import assert_member_independent
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import class_probabilities, config
 
@@ -57,6 +57,7 @@ def test_rows_have_the_weight_of_their_class_times_their_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["standard", "log", "none"])
+@settings(max_examples=10)
 @given(values=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9))
 def test_the_inverse_undoes_the_scaling_of_targets(name: str, values: list[float]) -> None:
     scaling = target_scaling(name, [0, 1], torch.float64)

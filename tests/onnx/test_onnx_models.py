@@ -18,7 +18,7 @@ import mlplab
 from mlplab.data.cells import dates
 from mlplab.models import Linear
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation
-from mlplab.models.scaling import Quantile
+from mlplab.models.preprocessing import Quantile
 from mlplab.onnx.check import check_model
 from mlplab.onnx.graph import Graph, concat
 from mlplab.onnx.inputs import NO_DATE, date_parts, model_inputs

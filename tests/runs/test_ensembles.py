@@ -19,11 +19,9 @@ from mlplab.runs import checkpoint
 from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.training.fit import StackTrainer
-from mlplab.training.members import Members
-from mlplab.training.observer import Observer
-from mlplab.training.progress import Progress
+from mlplab.training.callbacks.stopping import StopOnSignal
+from mlplab.training.fit import Observer, StackTrainer
+from mlplab.training.members import Members, Progress
 from mlplab.training.run import Run, member_configs
 from mlplab.training.scoring.scores import Task, scores
 from mlplab.training.trainer import lightning_quiet

@@ -28,7 +28,7 @@ from mlplab.runs.film.size import film_steps
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.training import step_loop
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack

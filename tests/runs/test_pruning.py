@@ -27,10 +27,10 @@ from mlplab.sweeps.engines.engine import open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
 from mlplab.sweeps.train_stack import PlannedStack
+from mlplab.training.callbacks.best_weights import BEST
 from mlplab.training.callbacks.rungs import Bracket, Rung
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
-from mlplab.training.history import BEST
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.outcome import Metrics, Outcome
 

@@ -21,8 +21,8 @@ from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences, has_ended
 from mlplab.runs.score_finished import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.scoring.evaluation import Evaluation
-from mlplab.training.stack import score_test_rows
+from mlplab.training.scoring.scores import Evaluation
+from mlplab.training.stack import outcomes
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -72,7 +72,7 @@ def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             members.append(len(z))
             super().add(z, batch, transform)
 
-    monkeypatch.setattr(score_test_rows, "Evaluation", Counted)
+    monkeypatch.setattr(outcomes, "Evaluation", Counted)
     return members
 
 

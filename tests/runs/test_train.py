@@ -27,7 +27,7 @@ from mlplab.runs.observers.training_states import resume_groups
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack

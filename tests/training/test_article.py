@@ -64,7 +64,7 @@ def trained(stack: Stack, folder: Path) -> list[float]:
 @pytest.mark.usefixtures("full_speed")
 @pytest.mark.parametrize(
     ("precision", "steps", "tolerance", "written_out"),
-    [(64, 300, 1e-9, True), (64, 50, 1e-9, False), (32, 50, 1e-4, True)],
+    [(64, 100, 1e-9, True), (64, 30, 1e-9, False), (32, 50, 1e-4, True)],
 )
 def test_losses_are_those_of_the_formulas(
     tmp_path: Path, precision: int, steps: int, tolerance: float, written_out: bool

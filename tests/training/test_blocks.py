@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from support import events_of, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
-from mlplab.training.block_module import BlockModule
+from mlplab.training.stack_module import BlockModule
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -43,25 +43,22 @@ def test_callbacks_of_epochs_see_the_same(tmp_path: Path, seen: list[tuple[int, 
     assert seen[3:6] == seen[6:] == seen[:3]
 
 
-def test_a_learning_rate_monitor_logs_the_rates_of_steps(tmp_path: Path) -> None:
-    added = (f"+callbacks.rates._target_={MONITOR}", "+callbacks.rates.logging_interval=step")
-    logged = (
-        "trainer.log_every_n_steps=2",
-        "trainer.max_epochs=2",
-        "optimizer=adam",
-        "optimizer.lr=0.01",
-    )
-    train_into(tmp_path, [*RUN, *added, *logged])
-    rates = {point.step: point.value for point in events_of(tmp_path / "0").Scalars("lr-MemberOptimizer")}
+def test_a_learning_rate_monitor_logs_the_rates_of_steps_or_epochs(tmp_path: Path) -> None:
+    rates = {}
+    for interval in ("step", "epoch"):
+        added = (f"+callbacks.rates._target_={MONITOR}", f"+callbacks.rates.logging_interval={interval}")
+        logged = (
+            "trainer.log_every_n_steps=2",
+            "trainer.max_epochs=2",
+            "optimizer=adam",
+            "optimizer.lr=0.01",
+        )
+        train_into(tmp_path / interval, [*RUN, *added, *logged])
+        points = events_of(tmp_path / interval / "0").Scalars("lr-MemberOptimizer")
+        rates[interval] = {point.step: point.value for point in points}
     cosine = [0.01 * (1 + math.cos(math.pi * step / (2 * STEPS))) / 2 for step in range(2 * STEPS)]
-    assert rates == pytest.approx({step: cosine[step] for step in range(1, 2 * STEPS, 2)})
-
-
-def test_a_learning_rate_monitor_logs_the_rates_of_epochs(tmp_path: Path) -> None:
-    added = (f"+callbacks.rates._target_={MONITOR}", "+callbacks.rates.logging_interval=epoch")
-    train_into(tmp_path, [*RUN, *added, "trainer.max_epochs=3", "optimizer=adam"])
-    logged = [point.value for point in events_of(tmp_path / "0").Scalars("lr-MemberOptimizer")]
-    assert logged == pytest.approx([0.01 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)])
+    assert rates["step"] == pytest.approx({step: cosine[step] for step in range(1, 2 * STEPS, 2)})
+    assert [*rates["epoch"].values()] == pytest.approx(cosine[::STEPS])
 
 
 @pytest.mark.parametrize(("added", "spans"), [((), True), ((f"+callbacks.own._target_={OWN}",), False)])

@@ -13,10 +13,11 @@ from mlplab.runs.in_memory import RunInMemory
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.warm_start import WarmStart
 from mlplab.training import module
-from mlplab.training.fit import StackTrainer, fit
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer, StackTrainer, fit
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
+
+pytestmark = pytest.mark.usefixtures("full_speed")
 
 
 class Outcomes(Observer):
@@ -63,15 +64,14 @@ def trained(*overrides: str, observers: int, seeds: int = 1) -> list[Outcome]:
     return [kept.outcomes[each.run] for each in runs]
 
 
-@pytest.mark.parametrize("more", [[], ["ensemble=2", "model.dropout=0.1"], ["trainer.block=1"]])
+@pytest.mark.parametrize("more", [["ensemble=2", "model.dropout=0.1"], ["trainer.block=1"]])
 def test_observers_change_no_bits(more: list[str]) -> None:
-    alone, *watched = (trained(*more, "callbacks.film=true", observers=count)[0] for count in range(3))
-    for other in watched:
-        assert other.metrics == alone.metrics
-        for name in ("best", "last"):
-            one, two = getattr(alone, name), getattr(other, name)
-            assert one.keys() == two.keys()
-            assert all(torch.equal(one[key], two[key]) for key in one)
+    alone, other = (trained(*more, "callbacks.film=true", observers=count)[0] for count in (0, 2))
+    assert other.metrics == alone.metrics
+    for name in ("best", "last"):
+        one, two = getattr(alone, name), getattr(other, name)
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

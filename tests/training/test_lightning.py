@@ -25,7 +25,9 @@ QUIET: dict[str, Any] = {
     "accelerator": "cpu",
 }
 
-pytestmark = [  # of Lightning's Trainer
+pytestmark = [
+    pytest.mark.usefixtures("full_speed"),
+    # Of Lightning's Trainer:
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
     pytest.mark.filterwarnings("ignore:The dirpath has changed"),
@@ -57,11 +59,10 @@ def different(found: Tensors, expected: Tensors) -> list[str]:
 @pytest.mark.parametrize(
     "keys",
     [
-        {},
         {"optimizer": "sgd", "scheduler": "constant", "loss": "huber"},
         {"model": {"hidden": [16], "dropout": 0.2, "initial_weights": "data"}},
     ],
-    ids=["default", "sgd", "dropout"],
+    ids=["sgd", "dropout"],
 )
 def test_a_bare_trainer_gives_the_bits_of_the_command(houses: Path, keys: dict[str, Any]) -> None:
     data = mlplab.TableDataModule.from_file(houses, "price")

@@ -1,3 +1,7 @@
+"""Losses, against those of torch and scikit-learn, and their laws."""
+
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -32,19 +36,39 @@ def mean_loss(
     return batch_losses(loss, z, Batch(z, y.double(), weight, total), TargetScaling(plan))
 
 
-@pytest.mark.parametrize(
-    ("name", "theirs"), [("mse", nn.MSELoss()), ("mae", nn.L1Loss()), ("huber", nn.HuberLoss(delta=0.7))]
-)
-def test_each_members_loss_is_torchs(name: str, theirs: nn.Module) -> None:
-    section = config(f"loss={name}", *(["loss.delta=0.7"] if name == "huber" else [])).loss
-    loss = build_loss([section, section])
-    predicted, target = torch.randn(2, 3, 9, 1).unbind()
-    predicted, target = predicted[:2], target[:2]
-    expected = torch.stack([theirs(p, t) for p, t in zip(predicted, target, strict=True)])
-    torch.testing.assert_close(mean_loss(loss, predicted, target), expected)
+def quantiles_by_scikit_learn(z: Tensor, y: Tensor) -> Tensor:
+    levels = enumerate((0.1, 0.5, 0.7))
+    return torch.tensor(np.mean([mean_pinball_loss(y, z[:, k], alpha=level) for k, level in levels]))
+
+
+def smooth(z: Tensor, y: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(z, y[:, 0].long(), label_smoothing=0.1)
+
+
+def sharp(z: Tensor, y: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(z, y[:, 0].long())
+
+
+REFERENCES: dict[str, tuple[list[str], Callable[[Tensor, Tensor], Tensor]]] = {
+    "mse": (["loss=mse"], nn.MSELoss()),
+    "mae": (["loss=mae"], nn.L1Loss()),
+    "huber": (["loss=huber", "loss.delta=0.7"], nn.HuberLoss(delta=0.7)),
+    "quantile": (["loss=quantile", "loss.levels=[0.1,0.5,0.7]"], quantiles_by_scikit_learn),
+    "cross_entropy": (["loss=cross_entropy", "loss.label_smoothing=0"], sharp),
+    "cross_entropy, smooth": (["loss=cross_entropy", "loss.label_smoothing=0.1"], smooth),
+}
+
+
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_each_members_loss_is_that_of_torch_or_scikit_learn(kind: str) -> None:
+    overrides, theirs = REFERENCES[kind]
+    loss = build_loss([config(*overrides).loss] * 2)
+    z, y = drawn(kind.partition(",")[0], 2, 9, 1, torch.float64)
+    expected = torch.stack([theirs(*each) for each in zip(z, y, strict=True)])
+    torch.testing.assert_close(mean_loss(loss, z, y), expected)
     # `degree` is the power of the target's unit in a loss; in Huber's, only if delta is scaled, too.
-    if name != "huber":
-        torch.testing.assert_close(mean_loss(loss, 10 * predicted, 10 * target), expected * 10**loss.degree)
+    if kind in ("mse", "mae", "quantile"):
+        torch.testing.assert_close(mean_loss(loss, 10 * z, 10 * y), expected * 10**loss.degree)
 
 
 def test_members_have_their_own_delta_and_label_smoothing() -> None:
@@ -56,30 +80,6 @@ def test_members_have_their_own_delta_and_label_smoothing() -> None:
     log_p = logits[0, 0].log_softmax(0)
     expected = torch.stack([-log_p[0], -0.8 * log_p[0] - 0.2 * log_p.mean()])
     torch.testing.assert_close(mean_loss(build_loss(sections), logits, torch.zeros(2, 1, 1)), expected)
-
-
-def test_the_loss_of_quantiles_is_scikit_learns() -> None:
-    levels = [0.1, 0.5, 0.7]
-    loss = build_loss([config("loss=quantile", f"loss.levels={levels}").loss] * 2)
-    z, y = torch.randn(2, 9, 3, dtype=torch.float64), torch.randn(2, 9, 1, dtype=torch.float64)
-    expected = [
-        np.mean(
-            [mean_pinball_loss(y[member], z[member, :, k], alpha=level) for k, level in enumerate(levels)]
-        )
-        for member in range(2)
-    ]
-    np.testing.assert_allclose(mean_loss(loss, z, y), expected)
-
-
-@pytest.mark.parametrize("smoothing", [0, 0.1])
-@pytest.mark.parametrize("classes", [2, 5])
-def test_cross_entropy_is_torchs(classes: int, smoothing: float) -> None:
-    section = config("loss=cross_entropy", f"loss.label_smoothing={smoothing}").loss
-    logits = torch.randn(2, 9, classes, dtype=torch.float64) * 5
-    target = torch.randint(classes, (2, 9, 1))
-    theirs = nn.CrossEntropyLoss(label_smoothing=smoothing)
-    expected = torch.stack([theirs(z, y[:, 0]) for z, y in zip(logits, target, strict=True)])
-    torch.testing.assert_close(mean_loss(build_loss([section] * 2), logits, target), expected)
 
 
 @pytest.mark.parametrize("weighted", [True, False])

@@ -1,3 +1,5 @@
+"""Steps of each member are those of torch's optimizers with its own settings."""
+
 import math
 from collections.abc import Callable
 
@@ -12,6 +14,8 @@ from mlplab.training.optimization import schedules
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import AVERAGE_EXPONENT as ETA
 from mlplab.training.optimization.updates import clip_by_member
+
+pytestmark = pytest.mark.usefixtures("full_speed")
 
 MEMBERS = 3
 Make = Callable[[list[nn.Parameter], float, float], torch.optim.Optimizer]
@@ -38,33 +42,6 @@ def gradients(parameters: list[nn.Parameter], generator: torch.Generator) -> Non
         parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
 
 
-@pytest.mark.parametrize(("kind", "decay"), [*((kind, 0.1) for kind in KINDS), ("adamw", 0.0)])
-def test_every_step_of_every_member_is_torchs(kind: str, decay: float) -> None:
-    overrides, make = KINDS[kind]
-    rates = [0.1, 0.01, 0.003]
-    shared = (*overrides, f"optimizer.weight_decay={decay}", "optimizer.weight_averaging=false")
-    settings = [resolved(*shared, f"optimizer.lr={lr}").optimizer for lr in rates]
-    generator = torch.Generator().manual_seed(0)
-    shapes = ((MEMBERS, 4, 2), (MEMBERS, 1, 2))
-    ours = [nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in shapes]
-    theirs = [[nn.Parameter(p.detach()[k].clone()) for p in ours] for k in range(MEMBERS)]
-    optimizer = MemberOptimizer(nn.ParameterList(ours), settings)
-    references = [make(p, lr, decay) for p, lr in zip(theirs, rates, strict=True)]
-    for step in range(20):
-        gradients(ours, generator)
-        factor = 0.9**step
-        optimizer.set_factors(torch.full((1, 1, MEMBERS), factor, dtype=torch.float64))
-        optimizer.step()
-        for k, (reference, lr) in enumerate(zip(references, rates, strict=True)):
-            reference.param_groups[0]["lr"] = lr * factor
-            for mine, yours in zip(ours, theirs[k], strict=True):
-                assert mine.grad is not None
-                yours.grad = mine.grad[k].clone()
-            reference.step()
-            for mine, yours in zip(ours, theirs[k], strict=True):
-                torch.testing.assert_close(mine[k], yours, rtol=1e-12, atol=1e-14)
-
-
 GROUPS = {
     "hidden.0.linear.weight": "weights",
     "hidden.0.linear.bias": "biases",
@@ -84,20 +61,24 @@ def network() -> MLP:
 
 @pytest.mark.parametrize("devices", [set(), {"cpu"}], ids=["numbers", "tensors"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_factors_are_those_of_torchs_parameter_groups(
+def test_every_step_of_every_member_is_torchs_with_parameter_groups(
     monkeypatch: pytest.MonkeyPatch, kind: str, devices: set[str]
 ) -> None:
+    """Also those of a schedule, of members with rates of their own."""
     monkeypatch.setattr(schedules, "TENSOR_DEVICES", devices)
-    (overrides, make), ours, decay, lr = KINDS[kind], network(), 0.3, 0.01
-    shared = (*overrides, f"optimizer.weight_decay={decay}", f"optimizer.lr={lr}")
+    (overrides, make), ours, decay, rates = KINDS[kind], network(), 0.3, (0.1, 0.01, 0.003)
+    shared = (*overrides, f"optimizer.weight_decay={decay}")
     factors: list[dict[str, dict[str, float]]] = [
         {},
         {"lr_factors": {"biases": 0.1, "numeric_embeddings": 6}, "weight_decay_factors": {"biases": 0}},
         {"lr_factors": {"weights": 0}, "weight_decay_factors": {"weights": 2}},
     ]
     settings = [
-        resolved(*shared, *(f"optimizer.{key}.{group}={x}" for key in each for group, x in each[key].items()))
-        for each in factors
+        resolved(
+            *(*shared, f"optimizer.lr={lr}"),
+            *(f"optimizer.{key}.{group}={x}" for key in each for group, x in each[key].items()),
+        )
+        for each, lr in zip(factors, rates, strict=True)
     ]
     references = []
     for member, each in enumerate(factors):
@@ -109,10 +90,10 @@ def test_factors_are_those_of_torchs_parameter_groups(
             lr_factor, decay_factor = (
                 each.get(key, {}).get(GROUPS[name], 1) for key in ("lr_factors", "weight_decay_factors")
             )
-            group["lr"], group["decay"] = lr * lr_factor, decay * decay_factor
+            group["base"], group["decay"] = rates[member] * lr_factor, decay * decay_factor
     optimizer, source = MemberOptimizer(ours, [each.optimizer for each in settings]), torch.Generator()
     regularization = torch.linspace(1, 0, 9, dtype=torch.float64)[:, None].expand(-1, MEMBERS)
-    optimizer.set_factors(torch.stack([torch.ones_like(regularization), regularization]))
+    optimizer.set_factors(torch.stack([1 - regularization / 2, regularization]))
     tolerance = {"rtol": 1e-5, "atol": 1e-7} if devices else {"rtol": 1e-12, "atol": 1e-14}
     for factor in regularization[:, 0].tolist():
         gradients(optimizer.parameters, source)
@@ -120,7 +101,7 @@ def test_factors_are_those_of_torchs_parameter_groups(
         optimizer.step()
         for member, reference in enumerate(references):
             for group, gradient in zip(reference.param_groups, drawn, strict=True):
-                group["weight_decay"] = group["decay"] * factor
+                group["lr"], group["weight_decay"] = group["base"] * (1 - factor / 2), group["decay"] * factor
                 group["params"][0].grad = gradient[member].clone()
             reference.step()
             for mine, group in zip(ours.parameters(), reference.param_groups, strict=True):

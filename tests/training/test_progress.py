@@ -16,6 +16,8 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.training.fit import StackTrainer
 
+pytestmark = pytest.mark.usefixtures("full_speed")
+
 
 def lines(folder: Path, *members: Sequence[str], title: str | None = None, resume: bool = False) -> list[str]:
     """The lines that a training prints."""

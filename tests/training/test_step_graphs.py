@@ -1,18 +1,17 @@
-"""Graphs of steps give the bits of the steps. On a CPU, functions that are called again stand for them."""
+"""A graph of steps gives the bits of the steps. On a CPU, a function that is called again stands for it."""
 
 import io
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 from rich.console import Console
-from support import resolved, train_into
+from support import resolved
 from torch import Tensor
 
 from mlplab.data.cache import DataCache
@@ -22,76 +21,51 @@ from mlplab.runs import checkpoint
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.training import step_graphs, step_loop
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.training.fit import StackTrainer
+from mlplab.training.callbacks.stopping import StopOnSignal
+from mlplab.training.fit import Observer, StackTrainer, fit
 from mlplab.training.optimization import schedules
+from mlplab.training.outcome import Outcome
+from mlplab.training.run import Run
+from mlplab.training.step_graphs import StepGraph
 from mlplab.training.step_loop import StepLoop
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-EPOCHS, BATCH, ROWS = 3, 16, 100
+EPOCHS, ROWS = 2, 60
 SHARED = (
-    *(
-        "data=csv",
-        "data.path=rows.csv",
-        "data.target=y",
-        "data.weight=w",
-        f"data.batch_size={BATCH}",
-        "model.hidden=[6,5]",
-    ),
-    *("model.preprocessing.one_hot_max_categories=2", f"trainer.max_epochs={EPOCHS}"),
+    *("data=csv", "data.path=rows.csv", "data.target=y", "data.weight=w", "data.batch_size=16"),
+    *("model.hidden=[6,5]", "model.preprocessing.one_hot_max_categories=2", f"trainer.max_epochs={EPOCHS}"),
     *("logger=[]", "baselines=[]"),
 )
 MEMBERS = (["seed=0", "optimizer.lr=0.01"], ["seed=1", "optimizer.lr=0.003"], ["seed=2", "optimizer.lr=0.01"])
-ONE_HOT = ("model.preprocessing.one_hot_max_categories=16",)
-GPU = ("trainer.accelerator=cuda", *ONE_HOT)
+ONE_HOT = "model.preprocessing.one_hot_max_categories=16"
+AVERAGED = ["optimizer=adamw", "optimizer.weight_averaging=true", "model.linear_path=true"]
 SETTINGS = {
     "adam, clipped": ["optimizer=adam", "trainer.gradient_clip_val=0.1", "optimizer.weight_decay=0.1"],
-    "adamw, averaged": ["optimizer=adamw", "optimizer.weight_averaging=true", "model.linear_path=true"],
+    "adamw, averaged": AVERAGED,
     "momentum": [
-        "model.norm=layer",
-        "optimizer=sgd",
-        "scheduler.warmup=0.5",
-        "loss=huber",
+        *("model.norm=layer", "optimizer=sgd", "scheduler.warmup=0.5", "loss=huber"),
         "optimizer.weight_averaging=true",
     ],
-    "nesterov, 64": ["optimizer=sgd", "optimizer.nesterov=true", "trainer.precision=64", *ONE_HOT],
+    "nesterov, 64": [
+        *("optimizer=sgd", "optimizer.nesterov=true", "trainer.precision=64", ONE_HOT),
+        *("scheduler.regularization=flat_cos", "optimizer.weight_decay=0.1"),
+    ],
     "groups, flat_cos": [
         *("optimizer.lr_factors.biases=0.1", "optimizer.weight_decay_factors.biases=0", "scheduler=coslog"),
         *("scheduler.regularization=flat_cos", "optimizer.lr_by_fan_in=true"),
     ],
-    "flat_cos of gradients": [
-        "optimizer=sgd",
-        "scheduler.regularization=flat_cos",
-        "optimizer.weight_decay=0.1",
-    ],
     "plain sgd": ["optimizer=sgd", "optimizer.momentum=0", "scheduler=constant", "model.hidden=[]"],
 }
-INPUTS = (
-    "x",
-    "rows of embeddings",
-    "y",
-    "weights of rows",
-    "output of the linear path",
-    "number of the step",
-    "share in the average",
-    "lr",
-    "regularization",
-)
+INPUTS = 9  # x, rows of embeddings, y, row weights, linear path; number, average share, lr, regularization
+Capture = tuple[Callable[[], object], Tensor]
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
 
-class Again:
+def again(function: Callable[..., Tensor], arguments: Sequence[Tensor]) -> Capture:
     """Captures by noting the function, and replays by calling it."""
-
-    captures = 0
-
-    def __call__(
-        self, function: Callable[..., Tensor], arguments: Sequence[Tensor]
-    ) -> tuple[Callable[[], object], Tensor]:
-        Again.captures += 1
-        result = function(*arguments).clone()
-        return (lambda: result.copy_(function(*arguments))), result
+    result = function(*arguments).clone()
+    return (lambda: result.copy_(function(*arguments))), result
 
 
 @pytest.fixture(autouse=True)
@@ -99,72 +73,69 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
     x = source.normal(size=(ROWS, 3))
-    pl.DataFrame(
-        {
-            **{f"x{column}": values for column, values in enumerate(x.T)},
-            "category": [f"c{each}" for each in source.integers(0, 9, ROWS)],
-            "w": source.integers(1, 4, ROWS),
-            "y": x[:, 0] + 0.3 * source.normal(size=ROWS),
-        }
-    ).write_csv("rows.csv")
+    columns = {f"x{column}": values for column, values in enumerate(x.T)}
+    columns |= {"w": source.integers(1, 4, ROWS), "y": x[:, 0] + 0.3 * source.normal(size=ROWS)}
+    category = pl.Series("category", [f"c{each}" for each in source.integers(0, 9, ROWS)])
+    pl.DataFrame(columns).with_columns(category).write_csv("rows.csv")
 
 
 @pytest.fixture
-def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps on the CPU get tensors, as on a GPU, and `Again` stands for CUDA graphs."""
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Steps on the CPU get tensors, as on a GPU; the number of tensors of each step that is captured."""
+    counts: list[int] = []
+
+    def counted(function: Callable[..., Tensor], arguments: Sequence[Tensor]) -> Capture:
+        counts.append(len(arguments))
+        return again(function, arguments)
+
     monkeypatch.setattr(linear_path, "EXACT", 10)  # so that it adds to the output in training
-    monkeypatch.setattr(Again, "captures", 0)
-    monkeypatch.setattr(step_graphs, "Capture", Again)
+    monkeypatch.setattr(step_graphs, "capture", counted)
     for module in (schedules, step_loop):
         monkeypatch.setattr(module, "TENSOR_DEVICES", {"cpu"})
+    return counts
 
 
-def states(folder: str, *members: Sequence[str], added: Sequence[str] = ()) -> list[dict[str, Tensor]]:
-    """What the checkpoints of runs that train as one stack hold."""
-    train_into(Path(folder), *([*SHARED, *member, *added] for member in members))
-    return loaded(folder, len(members))
+class Outcomes(Observer):
+    """What runs come to."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[Run, Outcome] = {}
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Keeps it."""
+        self.outcomes[run] = outcome
 
 
-def loaded(folder: str, members: int) -> list[dict[str, Tensor]]:
-    paths = [f"{folder}/{number}/checkpoints" for number in range(members)]
-    return [
-        checkpoint.load(Path(f"{path}/{name}.ckpt"))["state"] for path in paths for name in ("best", "last")
-    ]
+def states(*members: Sequence[str], added: Sequence[str] = ()) -> list[dict[str, Tensor]]:
+    """The best and the last weights of runs that train as one stack."""
+    cache, kept = DataCache(), Outcomes()
+    configs = [resolved(*SHARED, *member, *added, cache=cache) for member in members]
+    fit(runs := [Run(each, cache.data(each)) for each in configs], [kept])
+    return [weights for run in runs for weights in (kept.outcomes[run].best, kept.outcomes[run].last)]
 
 
-def assert_equal(some: Sequence[dict[str, Tensor]], others: Sequence[dict[str, Tensor]]) -> None:
-    for one, other in zip(some, others, strict=True):
+def assert_those_of_the_trainer(found: Sequence[dict[str, Tensor]], *members: Sequence[str]) -> None:
+    for one, other in zip(found, states(*members, added=["trainer.block=1"]), strict=True):
         assert one.keys() == other.keys()
         assert all(torch.equal(values, other[name]) for name, values in one.items())
 
 
-@pytest.mark.usefixtures("no_gpu")
-@pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_graphs_give_the_bits_of_the_trainers_steps(
-    monkeypatch: pytest.MonkeyPatch, settings: str, parts: int
-) -> None:
-    if parts > 1:
-        monkeypatch.setattr(step_loop, "CACHE_BYTES", 1)
-        monkeypatch.setattr(step_loop, "TOGETHER", 3)
-    members = [[*SETTINGS[settings], *member] for member in MEMBERS]
-    by_graphs = states("graphs", *members)
-    assert Again.captures == parts
-    assert_equal(by_graphs, states("steps", *members, added=["trainer.block=1"]))
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_graph_gives_the_bits_of_the_trainers_steps(captures: list[int], settings: list[str]) -> None:
+    members = [[*settings, *member] for member in MEMBERS]
+    found = states(*members)
+    assert captures == [INPUTS if any("flat_cos" in word for word in settings) else INPUTS - 1]
+    assert_those_of_the_trainer(found, *members)
 
 
-@pytest.mark.usefixtures("no_gpu")
-@pytest.mark.parametrize(
-    ("settings", "dropout", "captures"), [("adamw, averaged", 0, 2), ("groups, flat_cos", 0.3, 0)]
-)
-def test_a_resumed_run_gives_the_same_by_graphs(
-    monkeypatch: pytest.MonkeyPatch, settings: str, dropout: float, captures: int
+def test_a_resumed_run_gives_the_same_by_a_graph(
+    monkeypatch: pytest.MonkeyPatch, captures: list[int]
 ) -> None:
-    overrides = [*SHARED, *SETTINGS[settings], *MEMBERS[0], f"model.dropout={dropout}"]
+    overrides = [*SHARED, *AVERAGED, *MEMBERS[0]]
     cache, on_step = DataCache(), StopOnSignal.on_step
 
     def stop(self: StopOnSignal, stack: StackTrainer) -> None:
-        if stack.trainer.global_step == 7:
+        if stack.trainer.global_step == 4:
             self.received = signal.SIGTERM
         on_step(self, stack)
 
@@ -177,94 +148,105 @@ def test_a_resumed_run_gives_the_same_by_graphs(
         with pytest.raises(Interrupted):
             train(resume=False)
     train(resume=True)
-    assert Again.captures == captures
-    assert_equal(loaded("resumed", 1), states("steps", overrides, added=["trainer.block=1"]))
+    assert len(captures) == 2
+    paths = [Path(f"resumed/0/checkpoints/{name}.ckpt") for name in ("best", "last")]
+    assert_those_of_the_trainer([checkpoint.load(path)["state"] for path in paths], overrides)
 
 
-@pytest.mark.usefixtures("no_gpu")
-def test_members_that_no_longer_have_the_same_rates_get_a_new_graph() -> None:
+def test_members_that_no_longer_have_the_same_rates_get_a_new_graph(captures: list[int]) -> None:
     members = [["scheduler=constant"], ["scheduler=step", "scheduler.step_size=1"]]
-    by_graphs = states("graphs", *members)
-    assert Again.captures == 2
-    assert_equal(by_graphs, states("steps", *members, added=["trainer.block=1"]))
+    found = states(*members)
+    assert len(captures) == 2
+    assert_those_of_the_trainer(found, *members)
 
 
-@pytest.mark.usefixtures("no_gpu")
-def test_dropout_is_no_part_of_a_graph() -> None:
-    states("dropout", ["model.dropout=0.1"])
-    assert Again.captures == 0
+def test_there_is_none_of_dropout_and_of_several_parts(
+    monkeypatch: pytest.MonkeyPatch, captures: list[int]
+) -> None:
+    states(["model.dropout=0.1"])
+    monkeypatch.setattr(step_loop, "CACHE_BYTES", 1)
+    states(*MEMBERS)
+    assert captures == []
 
 
-def test_on_a_cpu_there_are_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_on_a_cpu_there_is_none(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "mlplab"):
-        states("steps", MEMBERS[0])  # which could not capture any
+        states(MEMBERS[0])  # which could not capture any
     assert "CUDA" not in caplog.text
 
 
-def assert_falls_back(caplog: pytest.LogCaptureFixture, reason: str) -> None:
-    """A run by such graphs says once that it goes on without them, and gives the bits of the steps."""
-    members = [
-        [*SETTINGS["adamw, averaged"], "scheduler.regularization=flat_cos", *member] for member in MEMBERS
-    ]
-    with caplog.at_level(logging.INFO, "mlplab"):
-        by_graphs = states("graphs", *members)
-    lines = [each.getMessage() for each in caplog.records if "CUDA" in each.getMessage()]
-    assert lines == [f"training goes on without CUDA graphs, with the same results: RuntimeError: {reason}"]
-    assert_equal(by_graphs, states("steps", *members, added=["trainer.block=1"]))
-
-
-@pytest.mark.usefixtures("no_gpu")
-@pytest.mark.parametrize("forgotten", range(len(INPUTS)), ids=INPUTS.__getitem__)
 def test_a_graph_that_misses_an_input_is_not_used(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, forgotten: int
+    monkeypatch: pytest.MonkeyPatch, captures: list[int]
 ) -> None:
-    def call(self: Again, function: Callable[..., Tensor], arguments: Sequence[Tensor]) -> Any:
-        kept = [each.clone() if index == forgotten else each for index, each in enumerate(arguments)]
-        return again(self, function, kept)
+    """Each of the tensors that a step takes."""
+    captured, refused = StepGraph._captured, []
 
-    again = Again.__call__
-    monkeypatch.setattr(Again, "__call__", call)
-    assert_falls_back(caplog, "the steps of a graph give other bits")
+    def tried(self: StepGraph, tensors: Sequence[Tensor]) -> Callable[..., Tensor]:
+        for forgotten in range(len(tensors)):
+
+            def missing(
+                function: Callable[..., Tensor], arguments: Iterable[Tensor], forgotten: int = forgotten
+            ) -> Capture:
+                kept = [each.clone() if n == forgotten else each for n, each in enumerate(arguments)]
+                return again(function, kept)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(step_graphs, "capture", missing)
+                with pytest.raises(RuntimeError, match="the steps of a graph give other bits"):
+                    captured(self, tensors)
+            refused.append(forgotten)
+        return captured(self, tensors)
+
+    monkeypatch.setattr(StepGraph, "_captured", tried)
+    members = [[*AVERAGED, "scheduler.regularization=flat_cos", *member] for member in MEMBERS]
+    found = states(*members)
+    assert refused == [*range(INPUTS)]
+    assert_those_of_the_trainer(found, *members)
 
 
-@pytest.mark.usefixtures("no_gpu")
-@pytest.mark.parametrize("replays", [None, 0, 2, 12])
+@pytest.mark.parametrize("replays", [None, 0, 3, 5])
 def test_after_an_exception_in_a_graph_the_steps_go_on(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, replays: int | None
 ) -> None:
-    """In the capture itself (None), or after so many replays."""
+    """In the capture itself (None), or after so many replays; the first three are trials."""
 
-    def call(self: Again, function: Callable[..., Tensor], arguments: Sequence[Tensor]) -> Any:
-        replay, result = again(self, function, arguments)
+    def limited(function: Callable[..., Tensor], arguments: Sequence[Tensor]) -> Capture:
+        replay, result = again(function, arguments)
         left = iter(range(replays or 0))
 
-        def limited() -> None:
+        def once_more() -> None:
             if next(left, None) is None:
                 raise RuntimeError("operation not permitted\nwhen stream is capturing")
             replay()
 
         if replays is None:
-            try:
-                limited()
-            finally:
-                raise RuntimeError("failed due to a previous error during capture")
-        return limited, result
+            once_more()
+        return once_more, result
 
-    again = Again.__call__
-    monkeypatch.setattr(Again, "__call__", call)
-    assert_falls_back(caplog, "operation not permitted")
+    def step(x: Tensor) -> Tensor:
+        return weight.add_(x).clone()
+
+    monkeypatch.setattr(step_graphs, "capture", limited)
+    weight = torch.zeros(2)
+    graph = StepGraph(step, [weight], lambda: [weight])
+    with caplog.at_level(logging.INFO, "mlplab"):
+        found = [graph(torch.tensor([1.0, number])).tolist() for number in range(5)]
+    assert found == [[1, 0], [2, 1], [3, 3], [4, 6], [5, 10]]
+    [line] = [each.getMessage() for each in caplog.records]
+    reason = "RuntimeError: operation not permitted"
+    assert line == f"training goes on without CUDA graphs, with the same results: {reason}"
 
 
 @needs_gpu
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_cuda_graphs_give_the_bits_of_the_trainers_steps(
-    caplog: pytest.LogCaptureFixture, settings: str
+    caplog: pytest.LogCaptureFixture, settings: list[str]
 ) -> None:
-    members = [[*SETTINGS[settings], *member] for member in MEMBERS]
+    members = [[*settings, *member, "trainer.accelerator=cuda", ONE_HOT] for member in MEMBERS]
     with caplog.at_level(logging.INFO, "mlplab"):
-        by_graphs = states("graphs", *members, added=GPU)
+        found = states(*members)
     assert "without CUDA graphs" not in caplog.text
-    assert_equal(by_graphs, states("steps", *members, added=[*GPU, "trainer.block=1"]))
+    assert_those_of_the_trainer(found, *members)
 
 
 @needs_gpu
@@ -283,6 +265,6 @@ def test_no_step_of_a_block_waits_for_the_gpu(
 
     monkeypatch.setattr(StepLoop, "advance", advance_without_waiting)
     with caplog.at_level(logging.INFO, "mlplab"):
-        states("graphs", *MEMBERS, added=[*GPU, "loss=huber"])
+        states(*MEMBERS, added=["trainer.accelerator=cuda", ONE_HOT, "loss=huber"])
     assert len(steps) > 1
     assert "without CUDA graphs" not in caplog.text

@@ -26,10 +26,9 @@ from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, refusal, shortened
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.scoring.evaluation import Evaluation
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.scoring.mean_predictions import Predicted
-from mlplab.training.scoring.scores import Scores, all_scores
+from mlplab.training.scoring.scores import Evaluation, Scores, all_scores
 
 NewRows = str | pl.DataFrame
 """The path of a file, or a frame."""

@@ -25,8 +25,7 @@ ROWS_OF_BIN, MOST_BINS = 30, 12
 PRIOR_ROWS = 20
 """Rows with errors of the usual size that are added to each bin: the scale of few rows is uncertain."""
 
-ROUNDING = 1e-9
-"""A share of rows that is due to rounding."""
+ROUNDING = 1e-9  # a share of rows that is due to rounding
 
 TIE = 1e-12
 """The distance of equal targets, relative to their size, that is due to rounding."""

@@ -229,7 +229,6 @@ class BackpropagationModule(nn.Module, ABC):
         return torch.cat([self._forward_together(block) for block in torch.split(x, rows, 1)], 1)
 
     def _forward_together(self, x: Input) -> Output:
-        """The output of all rows in one pass."""
         if (workspace := self._take(x)) is None:
             return self.forward_by_autograd(x)
         # With one parameter, autograd calls the backward pass; each further one would cost microseconds.

@@ -30,8 +30,7 @@ FEWEST_LEFT = 0.1
 """Degrees of freedom, as a part of the rows, that ridge regression has to leave over: one that fits all rows
 says nothing about new ones."""
 
-MOST_COLUMNS = 500
-"""Columns of ridge regression, up to which each embedded category is one."""
+MOST_COLUMNS = 500  # columns of ridge regression, up to which each embedded category is one
 
 MARGIN = 1
 """Beyond the range of the targets, as a part of it, that a linear model's output may reach."""

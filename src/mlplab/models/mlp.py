@@ -16,31 +16,15 @@ from mlplab.models.backpropagation import (
     Output,
     Workspace,
 )
-from mlplab.models.data_driven_init import initialize
+from mlplab.models.embeddings.columnwise import Knots, PiecewiseLinear
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
-from mlplab.models.embeddings.piecewise_linear import Knots, PiecewiseLinear
 from mlplab.models.layers.activation import Activation, ParametricActivation
 from mlplab.models.layers.dropout import Dropout
 from mlplab.models.layers.heads import SeparateLinear, SharedLinear, signs_or_normal
-from mlplab.models.layers.input_scale import InputScale
-from mlplab.models.layers.layer_norm import LayerNorm
-from mlplab.models.layers.linear import Linear
+from mlplab.models.layers.linear import Linear, initialize
+from mlplab.models.layers.scale import InputScale, LayerNorm
 
 Mlp = config.Mlp[config.Resolved]
-
-
-class InputColumns(NamedTuple):
-    """The columns that a perceptron sees.
-
-    Args:
-        sources: the number of the column of the table that each comes from.
-        numeric: how many are numeric; they come first.
-        knots: of piecewise-linear embeddings of the numeric columns; None: there are none.
-    """
-
-    sources: Sequence[int]
-    numeric: int = 0
-    knots: Knots | None = None
 
 
 class MLP(BackpropagationModule):
@@ -53,6 +37,9 @@ class MLP(BackpropagationModule):
         sections: of each member; all but `activation` and `dropout` is equal. With `residual`, a hidden
             layer's input is added to its output if both have one width; never for the first layer. With
             `heads`, as many networks share the weights of the hidden layers (see `heads.py`).
+        sources: for each input, the number of the column of the table that it comes from.
+        numbers: how many of the inputs are numeric; they come first.
+        knots: of piecewise-linear embeddings of the numeric columns; None: there are none.
 
     Attributes:
         embeddings: the layers that embed numeric columns.
@@ -60,10 +47,16 @@ class MLP(BackpropagationModule):
     """
 
     def __init__(
-        self, sections: Sequence[Mlp], seeds: Sequence[int], columns: InputColumns, outputs: int
+        self,
+        sections: Sequence[Mlp],
+        seeds: Sequence[int],
+        sources: Sequence[int],
+        outputs: int,
+        numbers: int = 0,
+        knots: Knots | None = None,
     ) -> None:
         super().__init__()
-        shape, (sources, numbers, knots) = sections[0], columns
+        shape = sections[0]
         self.heads = heads = shape.heads
         self.periodic: PeriodicProjection | PeriodicFeatures | None = None
         self.piecewise_linear = None

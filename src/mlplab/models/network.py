@@ -1,7 +1,6 @@
 """A whole network: preprocessing, body, inverse transform of the target."""
 
 from contextlib import nullcontext
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
@@ -13,14 +12,11 @@ from mlplab.errors import Fault, UserError
 from mlplab.models.backpropagation import BackpropagationModule, Input, Output
 from mlplab.models.layers.heads import mean_of_heads
 from mlplab.models.linear_path import LinearPath, build_linear_path
-from mlplab.models.mlp import MLP, InputColumns
+from mlplab.models.mlp import MLP
 from mlplab.models.network_plan import NetworkPlan
 from mlplab.models.preprocessing import Inputs, Preprocessing
 from mlplab.models.targets import ClassProbabilities, Outputs, Prediction
 from mlplab.random_streams import SkipInit
-
-TENSOR_DIMENSIONS = 3
-"""Dimensions of every parameter and buffer of a network: member, row, column."""
 
 
 class Network(nn.Module):
@@ -86,30 +82,19 @@ class Network(nn.Module):
             self.linear_path.shift(member, offset[self.preprocessing.numeric])
 
 
-class ParameterKind(NamedTuple):
-    """What the settings of a parameter in the optimizer depend on.
+def parameter_kinds(network: nn.Module) -> list[tuple[str, int]]:
+    """What the settings of each parameter in the optimizer depend on.
 
-    Args:
-        group: the name of its factors in `config.ParameterFactors`.
-        fan_in: number of inputs of the linear layer of which it is the weight; 1 for all others.
-    """
-
-    group: str
-    fan_in: int
-
-
-def parameter_kinds(network: nn.Module) -> list[ParameterKind]:
-    """The kind of each parameter.
-
-    A layer may name the group of its parameters in an attribute `parameter_group`. In others, `bias` belongs
-    to `biases`, and all else to `weights`. A linear layer has the number of its inputs in `fan_in`.
+    First, the name of its factors in `config.ParameterFactors`: that which its layer has in an attribute
+    `parameter_group`; in others, `bias` belongs to `biases`, and all else to `weights`. Second, the number of
+    inputs of the linear layer of which it is the weight (`fan_in`); 1 for all others.
     """
     kinds = []
     for name, _ in network.named_parameters():
         path, _, leaf = name.rpartition(".")
         layer, by_name = network.get_submodule(path), "biases" if leaf == "bias" else "weights"
         fan_in = getattr(layer, "fan_in", 1) if leaf == "weight" else 1
-        kinds.append(ParameterKind(getattr(layer, "parameter_group", by_name), fan_in))
+        kinds.append((getattr(layer, "parameter_group", by_name), fan_in))
     return kinds
 
 
@@ -139,15 +124,14 @@ def build_network(plan: NetworkPlan) -> Network:
                 knots = torch.zeros(members, bins + 1, numbers)
                 if plan.statistics is not None:
                     knots = preprocessing.scaled(plan.statistics["knots"])
-            columns = InputColumns(preprocessing.columns, numbers, knots)
-            body = MLP(sections, plan.seeds, columns, widths[1])
+            body = MLP(sections, plan.seeds, preprocessing.columns, widths[1], numbers, knots)
             if sections[0].linear_path:
                 linear_path = build_linear_path(preprocessing, members)
     if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=plan.seeds, **model.arguments)
     body = body.to(plan.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
-        if tensor.dim() != TENSOR_DIMENSIONS or tensor.shape[0] != members:
+        if tensor.dim() != 3 or tensor.shape[0] != members:
             what, expected = f"its tensor {name} has the shape {tuple(tensor.shape)}", "[member, row, column]"
             remedy = "build it from layers with a member axis, such as those of mlplab.models"
             raise UserError(Fault(what, type(body).__name__, expected=expected, remedy=remedy))

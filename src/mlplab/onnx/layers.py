@@ -7,14 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from mlplab.errors import refusal
-from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding
+from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding, PiecewiseLinear
 from mlplab.models.embeddings.periodic import TURN, PeriodicFeatures, PeriodicProjection
-from mlplab.models.embeddings.piecewise_linear import PiecewiseLinear
 from mlplab.models.layers.activation import Activation, ParametricActivation
 from mlplab.models.layers.heads import SeparateLinear, SharedLinear
-from mlplab.models.layers.input_scale import InputScale
-from mlplab.models.layers.layer_norm import LayerNorm
 from mlplab.models.layers.linear import Linear
+from mlplab.models.layers.scale import InputScale, LayerNorm
 from mlplab.models.mlp import MLP, HiddenLayer
 from mlplab.onnx.graph import Value, concat
 

@@ -10,8 +10,7 @@ import onnx
 from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
-from mlplab.conformal.intervals import Levels
-from mlplab.conformal.quantiles import nearest
+from mlplab.conformal.intervals import Levels, nearest
 from mlplab.conformal.residuals import Residuals
 from mlplab.data.schema import Schema
 from mlplab.errors import listed

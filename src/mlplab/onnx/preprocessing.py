@@ -14,8 +14,7 @@ from torch.nn.functional import pad
 
 from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
 from mlplab.models.network import Network
-from mlplab.models.preprocessing import Preprocessing
-from mlplab.models.scaling import Quantile, RobustClip, Scaling, Standard
+from mlplab.models.preprocessing import Preprocessing, Quantile, RobustClip, Scaling, Standard
 from mlplab.onnx.graph import Value, concat
 
 # Coefficients of erf⁻¹(x) / x, to the digits of float32: polynomials in w − 2.5 with w = −ln(1 − x²) up to 5,

@@ -9,9 +9,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64, Int64
 
-from mlplab.conformal.intervals import Levels
-from mlplab.conformal.prediction_sets import Sets
-from mlplab.conformal.quantiles import median_of
+from mlplab.conformal.intervals import Levels, Sets, median_of
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.schema import Schema
 from mlplab.files import replacing

@@ -15,8 +15,7 @@ from mlplab.training.outcome import Metrics
 from mlplab.training.run import Run, member_configs
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.stack.build import build_datamodule
-from mlplab.training.stack.calibrate import Calibration
-from mlplab.training.stack.score_test_rows import score_test_rows
+from mlplab.training.stack.outcomes import Calibration, score_test_rows
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,7 @@ from mlplab.runs.observers.watched_run import Endings
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import has_ended
 from mlplab.runs.warm_start import warm_starts
-from mlplab.training.fit import fit
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer, fit
 from mlplab.training.outcome import Metrics
 from mlplab.training.state import StackState, WrongStateError
 

@@ -19,9 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from mlplab.config.types import Auto
-from mlplab.conformal.intervals import LEVEL
-from mlplab.conformal.prediction_sets import Sets
-from mlplab.conformal.uncertainty import Uncertainty
+from mlplab.conformal.intervals import LEVEL, Sets, Uncertainty
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE

@@ -4,24 +4,52 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from types import MappingProxyType
 
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
 from mlplab.cpu_settings import cpu_settings_for_training
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.signals import handle_signals
 from mlplab.training import state as stack_state
-from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
-from mlplab.training.callbacks.early_stopping import EarlyStopping, ShrinkStack
+from mlplab.training.callbacks.best_weights import BestWeights, Curves, History, epoch_voters
 from mlplab.training.callbacks.pruning import Pruning
-from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.callbacks.stage_stopping import StageStopping
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
-from mlplab.training.history import Curves, History
-from mlplab.training.observer import Observer
-from mlplab.training.outcome import Status
+from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
+from mlplab.training.callbacks.stopping import EarlyStopping, ShrinkStack, StageStopping, StopOnSignal
+from mlplab.training.outcome import Outcome, Status
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 from mlplab.training.stack.outcomes import Ending, outcome_of, outcomes
 from mlplab.training.state import StackState
 from mlplab.training.trainer import build_trainer, lightning_quiet
+
+
+class Observer(StackCallback):
+    """Watches a training. Observers are called in order, and change no bits of what is trained.
+
+    Attributes:
+        loggers, folder: what the Trainer gets for custom callbacks.
+        part: the name of the observer's state within the training state; none if it has no state.
+    """
+
+    loggers: Sequence[Logger] = ()
+    folder: str | None = None
+    part = ""
+
+    def on_fit_start(self, stack: "StackTrainer") -> None:
+        """Called once, when the stack was built, before its first step. An error ends the training."""
+
+    def on_stop(self, stack: "StackTrainer") -> None:
+        """Called when the training of runs has ended, before their outcomes are known."""
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Called for each run, when its outcome is known; again, with the error, if an observer fails."""
+
+    def state(self) -> Tensors:
+        """Tensors with a leading member axis, from which the observer goes on when runs are resumed."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over the result of `state`, of the members of a new stack."""
 
 
 def fit(runs: Sequence[Run], observers: Sequence[Observer] = (), state: StackState | None = None) -> None:

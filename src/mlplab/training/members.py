@@ -1,13 +1,36 @@
-"""The state of the members of a stack: which still train, and why the others have stopped."""
+"""How far training has come, which members of a stack still train, and why the others have stopped."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mlplab.training.progress import Progress
-from mlplab.training.scoring.evaluation import Mean
+from mlplab.training.scoring.scores import Mean
+
+
+@dataclass
+class Progress:
+    """The epochs and steps that have been made.
+
+    Args:
+        steps: of an epoch.
+        max_epochs: after which training ends.
+        epoch: number of epochs that have been completed, validation included.
+        step: number of steps that have been made of the next epoch.
+    """
+
+    steps: int
+    max_epochs: int
+    epoch: int = 0
+    step: int = 0
+
+    @property
+    def total(self) -> int:
+        """The number of steps that have been made."""
+        return self.epoch * self.steps + self.step
+
 
 CHECK_EVERY_STEPS = 1000
 """Steps of an epoch after which losses are checked for divergence: a table may be large."""

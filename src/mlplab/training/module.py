@@ -8,15 +8,14 @@ from torch import Tensor
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Dropout, Network
-from mlplab.training.members import CHECK_EVERY_STEPS, Members
+from mlplab.training.members import CHECK_EVERY_STEPS, Members, Progress
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import epoch_factors
 from mlplab.training.private_interfaces import FastAttributes, with_signature
-from mlplab.training.progress import Progress
 from mlplab.training.resumable_module import ResumableModule
 from mlplab.training.run import Configs
-from mlplab.training.scoring.evaluation import Evaluation, Mean, Values, on_cpu
 from mlplab.training.scoring.losses import batch_losses
+from mlplab.training.scoring.scores import Evaluation, Mean, Values, on_cpu
 from mlplab.training.step_loop import set_dropout_rates
 
 

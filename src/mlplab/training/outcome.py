@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
 
-AS_PLANNED = ("done", "pruned")
-"""Statuses of runs that have ended without a failure."""
+AS_PLANNED = ("done", "pruned")  # statuses of runs that have ended without a failure
 
 Metrics = dict[str, Any]
 """Scores such as `val/rmse`, and what else is known of a run, by name: numbers, None and text."""

@@ -9,10 +9,9 @@ from lightning.pytorch import LightningModule
 from mlplab.errors import Fault, UserError
 from mlplab.models import Dropout
 from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.members import Members
+from mlplab.training.members import Members, Progress
 from mlplab.training.optimization.optimizers import MemberOptimizer
-from mlplab.training.progress import Progress
-from mlplab.training.scoring.evaluation import Mean, Values
+from mlplab.training.scoring.scores import Mean, Values
 
 VALIDATES = "each epoch ends with its validation"
 
@@ -25,8 +24,7 @@ NEEDED = {
 }
 """By the attribute of a Trainer: the argument to give, the values that are possible, and why."""
 
-RESUME = "mlplab"
-"""The key of a checkpoint below which is what training is resumed from."""
+RESUME = "mlplab"  # the key of a checkpoint below which is what training is resumed from
 
 
 class ResumableModule(LightningModule):

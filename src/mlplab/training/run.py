@@ -11,11 +11,7 @@ from mlplab.training.callbacks.rungs import Bracket
 if TYPE_CHECKING:
     from torch import Tensor
 
-Configs = Sequence[ResolvedConfig]
-"""The configuration of each member of a stack."""
-
-SEEDS = 2**63
-"""Number of seeds."""
+Configs = Sequence[ResolvedConfig]  # the configuration of each member of a stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +63,7 @@ def member_configs(run: ResolvedConfig) -> list[ResolvedConfig]:
     """
     members, names, configs = run.ensemble, activations(run), list[ResolvedConfig]()
     for member in range(members):
-        seed = (run.seed * members + member) % SEEDS
+        seed = (run.seed * members + member) % 2**63
         model = run.model.model_copy(update={"activation": names[member]}) if names else run.model
         configs.append(run.model_copy(update={"seed": seed, "model": model}))
     return configs

@@ -76,7 +76,6 @@ class StackState:
 
 
 def _mapped(function: Callable[..., Tensor], *parts: Parts) -> dict[str, Tensors]:
-    """A function of the corresponding tensors of states."""
     return {
         part: {name: function(*(state[part][name] for state in parts)) for name in tensors}
         for part, tensors in parts[0].items()

@@ -1,17 +1,16 @@
-"""The steps of a block as CUDA graphs.
+"""The steps of a block as a CUDA graph.
 
 On a GPU, to launch the kernels of a step of a small network takes longer than to run them. A graph launches
 them all at once. It repeats what it has captured: the same kernels on the same memory. So all that changes
 from step to step is copied to where it was when the step was captured, and the result is copied from there.
 
-Before a graph is used, it makes trial steps, which must give the same bits as the steps themselves. If they
-do not, or if a graph cannot be captured, the steps are made one kernel at a time, as ever.
+Before it is used, it makes trial steps, which must give the same bits as the steps themselves. If they do
+not, or if there can be no capture, the steps are made one kernel at a time, as ever.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,38 +23,33 @@ WARM_UP_STEPS = 3
 TRIAL_STEPS = 3
 
 
-class Capture:
-    """Captures functions as CUDA graphs, which share their memory, so that one at a time may be replayed."""
+def capture(
+    function: Callable[..., Tensor], arguments: Sequence[Tensor]
+) -> tuple[Callable[[], object], Tensor]:
+    """Captures a function as a CUDA graph, and changes what the function changes.
 
-    def __init__(self) -> None:
-        self._stream, self._pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
-
-    def __call__(
-        self, function: Callable[..., Tensor], arguments: Sequence[Tensor]
-    ) -> tuple[Callable[[], object], Tensor]:
-        """Returns what replays the function with the arguments' present values, and the result of a replay.
-
-        It changes what the function changes.
-        """
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
-            for _ in range(WARM_UP_STEPS):
-                function(*arguments)
-        torch.cuda.current_stream().wait_stream(self._stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, self._pool, self._stream):  # waits for all streams
-            result = function(*arguments)
-        return graph.replay, result
+    Returns:
+        What replays it with the arguments' present values, and the result of a replay.
+    """
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP_STEPS):
+            function(*arguments)
+    torch.cuda.current_stream().wait_stream(stream)
+    with torch.cuda.graph(graph, stream=stream):  # waits for all streams
+        result = function(*arguments)
+    return graph.replay, result
 
 
-class StepGraphs:
-    """Makes the steps of each part, as graphs if possible.
+class StepGraph:
+    """Makes steps, by a graph if possible.
 
     Args:
-        step: takes a part and tensors, changes `state`, and returns a tensor.
+        step: takes tensors, changes `state`, and returns a tensor.
         state: all that a step changes and that a later step depends on.
-        memory: returns what holds the other tensors that steps use. If that is replaced, the graphs are
-            captured anew.
+        memory: returns what holds the other tensors that steps use. If that is replaced, steps are captured
+            anew.
     """
 
     def __init__(
@@ -63,49 +57,44 @@ class StepGraphs:
     ) -> None:
         self._step, self._state, self._memory = step, list(state), memory
         self._used: Sequence[object] = ()
-        self._graphs: dict[int, Callable[..., Tensor]] = {}
+        self._graph: Callable[..., Tensor] = step
         self._failed = False
 
-    def __call__(self, part: int, *tensors: Tensor) -> Tensor:
-        """A step of a part of the members."""
-        if not self._failed:
-            try:
-                return self._graph(part, tensors)(*tensors)
-            except Exception as error:  # which of them, torch does not say
-                self._failed, self._graphs = True, {}
-                cause: BaseException = error
-                while cause.__context__ is not None:  # a capture that failed fails once more where it ends
-                    cause = cause.__context__
-                reason = f"{type(cause).__name__}: {cause}".partition("\n")[0]
-                log.info("training goes on without CUDA graphs, with the same results: %s", reason)
-        return self._step(part, *tensors)
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        """A step."""
+        memory = self._memory()
+        try:
+            if not self._failed and [*map(id, memory)] != [*map(id, self._used)]:
+                self._used, self._graph = memory, self._captured(tensors)
+            return self._graph(*tensors)
+        except Exception as error:  # which of them, torch does not say
+            if self._failed:
+                raise
+            self._failed, self._graph = True, self._step
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            log.info("training goes on without CUDA graphs, with the same results: %s", reason)
+        return self._step(*tensors)
 
-    def _graph(self, part: int, tensors: Sequence[Tensor]) -> Callable[..., Tensor]:
-        """The graph of a part's step, captured and tried if there is none.
+    def _captured(self, tensors: Sequence[Tensor]) -> Callable[..., Tensor]:
+        """A graph of the step, captured and tried.
 
         Raises:
             RuntimeError: if it gives other bits than the step, or cannot be captured.
         """
-        memory = self._memory()
-        if [*map(id, memory)] != [*map(id, self._used)]:
-            self._used, self._graphs = memory, {}
-            self._capture = Capture()  # as the memory of graphs that are gone cannot be shared
-        if part not in self._graphs:
-            step, arguments = partial(self._step, part), [each.clone() for each in tensors]
-            with self._unchanged():
-                replay, result = self._capture(step, arguments)
+        arguments = [each.clone() for each in tensors]
+        with self._unchanged():
+            replay, result = capture(self._step, arguments)
 
-            def graph(*given: Tensor) -> Tensor:
-                for argument, value in zip(arguments, given, strict=True):
-                    argument.copy_(value)
-                replay()
-                return result.clone()
+        def graph(*given: Tensor) -> Tensor:
+            for argument, value in zip(arguments, given, strict=True):
+                argument.copy_(value)
+            replay()
+            return result.clone()
 
-            bits = ([each.view(torch.uint8) for each in self._trial(one, tensors)] for one in (graph, step))
-            if not all(map(torch.equal, *bits)):
-                raise RuntimeError("the steps of a graph give other bits")
-            self._graphs[part] = graph
-        return self._graphs[part]
+        bits = ([each.view(torch.uint8) for each in self._trial(one, tensors)] for one in (graph, self._step))
+        if not all(map(torch.equal, *bits)):
+            raise RuntimeError("the steps of a graph give other bits")
+        return graph
 
     def _trial(self, step: Callable[..., Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
         """What trial steps return, and what they make of the state. Each has other values in all tensors."""
@@ -115,7 +104,6 @@ class StepGraphs:
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
-        """After this context, the state is as before."""
         before = [each.clone() for each in self._state]
         try:
             yield

@@ -30,9 +30,9 @@ from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
 from mlplab.training.optimization.updates import clip_by_member
 from mlplab.training.run import Configs
-from mlplab.training.scoring.evaluation import Mean
 from mlplab.training.scoring.losses import Terms, build_loss
-from mlplab.training.step_graphs import StepGraphs
+from mlplab.training.scoring.scores import Mean
+from mlplab.training.step_graphs import StepGraph
 
 TOGETHER = 16
 """Steps that a part of the members makes before the others do, where not all fit into the cache."""
@@ -175,28 +175,27 @@ class StepLoop:
         return Workspace(x, self.body.operations, members)
 
     def _build_step(self) -> Callable[[int, StepInputs, StepValues], Tensor]:
-        """`_step`, or graphs of it.
+        """`_step`, or a graph of it on a GPU, where there is one part.
 
         A graph cannot draw the random numbers of dropout. A GPU adds up the gradients of embeddings in any
         order, so a graph of that could not be tried.
         """
         matrices, embeddings = self.optimizer.matrices, self.embeddings
-        is_repeatable = not self.body.with_modes and (embeddings is None or not embeddings.is_cuda)
-        if not is_repeatable or matrices["weights"].device.type not in TENSOR_DEVICES:
+        is_random = self.body.with_modes or (embeddings is not None and embeddings.is_cuda)
+        if is_random or len(self.parts) > 1 or matrices["weights"].device.type not in TENSOR_DEVICES:
             return self._step
         count = len(StepInputs._fields)
 
-        def step(part: int, *tensors: Tensor) -> Tensor:
-            return self._step(part, StepInputs(*tensors[:count]), StepValues(*tensors[count:]))
+        def step(*tensors: Tensor) -> Tensor:
+            return self._step(0, StepInputs(*tensors[:count]), StepValues(*tensors[count:]))
 
         # What holds the other tensors that a step uses is replaced, never changed.
-        graphs = StepGraphs(step, matrices.values(), lambda: (self._workspaces, self.optimizer.groups))
-        return lambda part, inputs, values: graphs(
-            part, *inputs, *(each for each in values if isinstance(each, Tensor))
+        graph = StepGraph(step, matrices.values(), lambda: (self._workspaces, self.optimizer.groups))
+        return lambda _, inputs, values: graph(
+            *inputs, *(each for each in values if isinstance(each, Tensor))
         )
 
     def _step(self, part: int, inputs: StepInputs, values: StepValues) -> Output:
-        """A step of some members; returns their outputs."""
         (x, embedded, y, share, linear), weight = inputs, self.embeddings
         workspace, members = self._workspaces[part], self.parts[part]
         set_dropout_rates(self._dropouts, values, members)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support import Ended, left_behind, status_of
 
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
 
 TRAIN = (

@@ -36,7 +36,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import read_run_config
 from mlplab.runs.train import train_runs
 from mlplab.runs.trained.load import load_runs
-from mlplab.training.callbacks.stop_on_signal import StopOnSignal
+from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
 from mlplab.training.state import StackState
 

@@ -14,11 +14,9 @@ from mlplab.models.layers.activation import elementwise
 from mlplab.models.layers.linear import uniform
 from mlplab.random_streams import generator
 
-TURN = 2 * math.pi
-"""The angle of a whole turn."""
+TURN = 2 * math.pi  # the angle of a whole turn
 
-STD = 0.1
-"""Standard deviation of the initial frequencies (RealMLP, arXiv 2407.04491)."""
+STD = 0.1  # standard deviation of the initial frequencies (RealMLP, arXiv 2407.04491)
 
 
 class PeriodicFeatures(nn.Module):

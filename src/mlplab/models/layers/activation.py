@@ -70,6 +70,7 @@ def _backward(name: str, *constants: object) -> Callable[..., object]:
     return lambda g, known, out: kernel(g, known, *constants, grad_input=out)
 
 
+# Functions for which z may be `out`, as f′ follows from f(z).
 IN_PLACE = {
     "relu": Function(lambda z, out: torch.clamp_min(z, 0, out=out), _backward("threshold", 0)),
     "leaky_relu": Function(aten.leaky_relu.out, _backward("leaky_relu", 0.01, True)),
@@ -78,14 +79,13 @@ IN_PLACE = {
     "tanh": Function(torch.tanh, _backward("tanh")),
     "sigmoid": Function(torch.sigmoid, _backward("sigmoid")),
 }
-"""Functions for which z may be `out`, as f′ follows from f(z)."""
 
+# Functions whose derivative needs z.
 OUT_OF_PLACE = {
     "gelu": Function(aten.gelu.out, _backward("gelu")),
     "silu": Function(aten.silu.out, _backward("silu")),
     "mish": Function(_mish, _mish_derivative, Workspace.new),
 }
-"""Functions whose derivative needs z."""
 
 
 def elementwise(function: Callable[[Tensor], Tensor], x: Input) -> Input:

@@ -1,4 +1,4 @@
-"""The linear layer of all members."""
+"""The linear layer of all members, and initial weights that suit the training rows."""
 
 from collections.abc import Sequence
 
@@ -82,7 +82,6 @@ class Linear(nn.Module):
         return self._products(a, workspace, skip=skip)
 
     def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
-        """An operation of matrix products, with weights padded to multiples of 4 rows and columns."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         members, inputs, outputs = weight.shape
         below, right = -inputs % 4, -outputs % 4
@@ -117,7 +116,6 @@ class Linear(nn.Module):
         return Operation(z, forward, backward)
 
     def _elementwise(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
-        """An operation for a single input or output, where elementwise products are faster."""
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         _, inputs, outputs = weight.shape
         z, products = workspace.new(outputs), workspace.new(max(inputs, outputs)).values
@@ -149,3 +147,30 @@ class Linear(nn.Module):
             return grad_a
 
         return Operation(z, forward, backward)
+
+
+ROWS = 1024
+"""Rows from which weights are scaled: a multiple of `ROW_MULTIPLE`, the same for all members."""
+
+ROWS_PER_BIAS = 5  # rows of which a bias is a convex combination
+
+
+@torch.no_grad()
+def initialize(layer: Linear, a: Float[Tensor, "member row input"], seeds: Sequence[int], index: int) -> None:
+    """Sets the weights and biases of a layer with such inputs.
+
+    Weights are divided so that each unit's output has unit variance. A bias is the negative of a random
+    convex combination of the unit's outputs for five rows, so that a unit's kink lies among the rows.
+    """
+    layer.bias.zero_()
+    z = layer(a)
+    for member, seed in enumerate(seeds):  # one by one: how a sum is rounded could depend on the others
+        values = z[member].clone()
+        std = values.std(0)
+        scale = torch.where(std > 0, 1 / std, 1)
+        source = generator(seed, "initial biases", index)
+        rows = torch.randint(len(values), (ROWS_PER_BIAS, values.shape[1]), generator=source)
+        shares = torch.empty(rows.shape, dtype=z.dtype).exponential_(generator=source)
+        centre = (values.gather(0, rows) * scale * shares / shares.sum(0)).sum(0)
+        layer.weight[member] *= scale
+        layer.bias[member] = -centre

@@ -9,8 +9,7 @@ from jaxtyping import Float64
 from threadpoolctl import threadpool_limits
 
 from mlplab.config import TrainConfig
-from mlplab.conformal.intervals import interval_scores, mean_scores
-from mlplab.conformal.quantiles import bounds_between, interval_levels
+from mlplab.conformal.intervals import bounds_between, interval_levels, interval_scores, mean_scores
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows
 from mlplab.runs.baselines.models import Boosting, Constant, LinearBaseline, Model

@@ -11,8 +11,7 @@ from mlplab.runs.film.film import film_of
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.observers.watched_run import WatchedRun
 from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.fit import StackTrainer
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run

@@ -15,7 +15,7 @@ from mlplab import config
 from mlplab.config import Mark, is_marked
 from mlplab.config.dotted_keys import flat
 from mlplab.runs.loggers.trackers import Tracker
-from mlplab.training.history import BEST
+from mlplab.training.callbacks.best_weights import BEST
 from mlplab.training.private_interfaces import add_summary
 
 IMAGES = "visuals/"

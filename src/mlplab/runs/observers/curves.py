@@ -6,8 +6,7 @@ from torch import Tensor
 
 from mlplab.runs.loggers.points import STEP_LOSS, log_point
 from mlplab.runs.observers.watched_run import WatchedRun
-from mlplab.training.fit import StackTrainer
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer, StackTrainer
 
 Point = Mapping[str, float]
 """Values by the names of their curves."""

@@ -12,8 +12,7 @@ from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.runs.observers.watched_run import WatchedRun
 from mlplab.runs.warm_start import seen_rows_warnings
-from mlplab.training.fit import StackTrainer
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run, activations
 from mlplab.training.state import StackState

@@ -15,8 +15,7 @@ from rich.text import Text
 from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
 from mlplab.runs.observers.messages import in_a_line, short_name
-from mlplab.training.fit import StackTrainer
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer, StackTrainer
 
 REFRESH_SECONDS = 0.1
 

@@ -17,8 +17,7 @@ from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import differences
-from mlplab.training.fit import StackTrainer
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.stack.outcomes import metrics_of, of_members
 from mlplab.training.state import StackState
 

@@ -16,7 +16,7 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart
 from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.observer import Observer
+from mlplab.training.fit import Observer
 from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run
 from mlplab.training.state import StackState

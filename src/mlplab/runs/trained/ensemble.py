@@ -8,9 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Float64, Shaped
 
-from mlplab.conformal.intervals import Levels
-from mlplab.conformal.quantiles import median_of
-from mlplab.conformal.uncertainty import Uncertainty
+from mlplab.conformal.intervals import Levels, Uncertainty, median_of
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes

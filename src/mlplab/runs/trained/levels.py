@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mlplab.config.types import read_levels
-from mlplab.conformal.intervals import Levels
-from mlplab.conformal.quantiles import interval_levels
+from mlplab.conformal.intervals import Levels, interval_levels
 from mlplab.console import plural
 from mlplab.errors import listed, refusal
 from mlplab.runs.trained.trained_run import TrainedRun

@@ -15,8 +15,8 @@ from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, parse
 from mlplab.config.dotted_keys import differing
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.config.parsing import UNKNOWN_KEY
+from mlplab.conformal.intervals import Uncertainty
 from mlplab.conformal.residuals import Residuals
-from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed, refusal

@@ -6,7 +6,6 @@ length, so one that is not pruned trains as if without rungs.
 
 import math
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,29 +51,25 @@ class Pruning(StackCallback):
             if bracket and active[run]:
                 runs_by_rungs.setdefault(bracket.rungs, []).append(run)
         for rungs, runs in runs_by_rungs.items():
-            if number := rung_numbers(rungs, epochs).get(epoch):
-                place = f"rung {number} of {len(rungs)}, after epoch {epoch} of {epochs}"
-                self._compare(runs, rungs[number - 1].earlier, str(number), place, stack)
+            if (number := rung_numbers(rungs, epochs).get(epoch)) is None:
+                continue
+            values, earlier = stack.best.by_run(module), rungs[number - 1].earlier
+            values = values.nan_to_num(torch.inf, torch.inf)
+            place = f"rung {number} of {len(rungs)}, after epoch {epoch} of {epochs}"
+            best = f"the best {places(len(runs) + len(earlier))} of {len(runs) + len(earlier)}"
+            nowhere = torch.full((len(module.members.active),), torch.nan).double()
+            saved = self.values.setdefault(str(number), nowhere)
+            for run, survives in zip(runs, survivors(values[runs].tolist(), earlier), strict=True):
+                members, value = stack.members(run), values[run].item()
+                saved[members] = value
+                if not survives:
+                    shown = f"{module.monitor} {sign_of(module.monitor) * value:.4g}"
+                    reason = f"pruned at {place}: {shown} is not among {best}"
+                    self.reasons.update(dict.fromkeys(members, reason))
+                    stack.stopping.stop(members, module)
         deadline = min((bracket.deadline for bracket in brackets if bracket), default=math.inf)
         self.time_is_over = epoch < epochs and time.time() > deadline
         stack.trainer.should_stop |= self.time_is_over
-
-    def _compare(
-        self, runs: Sequence[int], earlier: Sequence[float], number: str, place: str, stack: "StackTrainer"
-    ) -> None:
-        module = stack.module
-        values = stack.best.by_run(module).nan_to_num(torch.inf, torch.inf)
-        total, sign = len(runs) + len(earlier), sign_of(module.monitor)
-        saved = self.values.setdefault(number, torch.full((len(module.members.active),), torch.nan).double())
-        for run, survives in zip(runs, survivors(values[runs].tolist(), earlier), strict=True):
-            value = values[run].item()
-            members = stack.members(run)
-            saved[members] = value
-            if not survives:
-                shown = f"{module.monitor} {sign * value:.4g}"
-                reason = f"pruned at {place}: {shown} is not among the best {places(total)} of {total}"
-                self.reasons.update(dict.fromkeys(members, reason))
-                stack.stopping.stop(members, module)
 
     def metrics(self, member: int, sign: int) -> dict[str, float | int]:
         """The monitored metric of a member's run at each rung that it has reached, as `rung/NUMBER`; if it

@@ -7,8 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FACTOR = 3
-"""One in this many runs goes on after a rung."""
+FACTOR = 3  # one in this many runs goes on after a rung
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
-Tensors = dict[str, Tensor]
-"""Tensors of members by name, such as those of a network."""
+Tensors = dict[str, Tensor]  # tensors of members by name, such as those of a network
 
 
 class StackCallback:

@@ -17,8 +17,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from mlplab import config
-from mlplab.models import ParameterKind, parameter_kinds
 from mlplab.models.backpropagation import VECTOR_SIZE
+from mlplab.models.network import parameter_kinds
 from mlplab.training.optimization.schedules import StepFactors, StepValues, step_values
 from mlplab.training.optimization.updates import Factors, Settings, Update, clip_by_member, update_of
 from mlplab.training.private_interfaces import unhooked
@@ -81,20 +81,16 @@ class MemberOptimizer(torch.optim.Optimizer):
         if factors is not None:
             self._factors = torch.cat([self._base_lr * factors[:1], factors[1:]])
             self._show_lr()
-            self._group_members()
+            together, rates = [], [each.numpy().tobytes() for each in self._factors.unbind(2)]
+            for part in self.parts:
+                alike = defaultdict[tuple[str, bytes], list[int]](list)
+                for member in range(len(self.settings))[part]:
+                    alike[self._kinds[member], rates[member]].append(member)
+                together.append([*alike.values()])
+            if together != self._together:
+                self._together = together
+                self.groups = [[*chain.from_iterable(map(self._groups_of, part))] for part in together]
         self._step_values = step_values(self._factors, self.steps - done, self.matrices["weights"])
-
-    def _group_members(self) -> None:
-        """Puts together the members of each part that one call updates."""
-        together, rates = [], [each.numpy().tobytes() for each in self._factors.unbind(2)]
-        for part in self.parts:
-            alike = defaultdict[tuple[str, bytes], list[int]](list)
-            for member in range(len(self.settings))[part]:
-                alike[self._kinds[member], rates[member]].append(member)
-            together.append([*alike.values()])
-        if together != self._together:
-            self._together = together
-            self.groups = [[*chain.from_iterable(map(self._groups_of, part))] for part in together]
 
     def _groups_of(self, members: Sequence[int]) -> Iterator[Update]:
         """The groups of members with the same settings: one for each pair of factors of their parameters."""
@@ -218,14 +214,15 @@ def unpacked(rows: Float[Tensor, "member *step weight"], parameters: Sequence[Te
     return [part[..., : each[0].numel()].view(*part.shape[:-1], *each.shape[1:]) for part, each in columns]
 
 
-def parameter_factors(settings: Settings, kind: ParameterKind) -> Factors:
+def parameter_factors(settings: Settings, kind: tuple[str, int]) -> Factors:
     """The factors of a parameter's learning rate and weight decay.
 
     With `lr_by_fan_in`, W = V/√n, and V is updated as usual (see `config.Adam`). Adam adds weight_decay × V
     to the gradient of V, which is that of W over √n. AdamW takes off a share lr × weight_decay of V and of W.
     """
-    group, root = kind.group, kind.fan_in**0.5
+    group, fan_in = kind
+    root = fan_in**0.5
     lr, decay = getattr(settings.lr_factors, group, 1.0), getattr(settings.weight_decay_factors, group, 1.0)
     if isinstance(settings, config.Adam) and settings.lr_by_fan_in and group == "weights":
-        lr, decay = lr / root, decay * (root if settings.name == "adamw" else kind.fan_in)
+        lr, decay = lr / root, decay * (root if settings.name == "adamw" else fan_in)
     return lr, decay

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from mlplab import config
-from mlplab.training.progress import Progress
+from mlplab.training.members import Progress
 
 Done = Float64[Tensor, " step"]
 """Fraction of all steps completed before each step of an epoch."""
@@ -17,8 +17,7 @@ Done = Float64[Tensor, " step"]
 AVERAGE_EXPONENT = 8
 """The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
-STAGES = 6
-"""Stages of training without cycles."""
+STAGES = 6  # stages of training without cycles
 
 StepFactors = Float64[Tensor, "factor step member"]
 """Factors in the steps of an epoch: of each member's learning rate, and, unless it is always 1, of its weight
@@ -71,27 +70,18 @@ def step_factors(schedules: Sequence[config.Schedule], progress: Done, epoch: in
 
 def _lr(schedule: config.Schedule, progress: Done, epoch: int) -> Done:
     match schedule:
-        case config.CosineSchedule():
-            return cosine(progress, schedule.warmup, schedule.final_factor)
-        case config.CoslogSchedule():
-            return coslog(progress, schedule.cycles)
+        case config.CosineSchedule(warmup=warmup, final_factor=final):
+            # Loshchilov & Hutter 2017, equation 5, without restarts, after a linear rise.
+            fall = ((progress - warmup) / (1 - warmup)).clamp(min=0)
+            factors = final + (1 - final) * (1 + torch.cos(math.pi * fall)) / 2
+            return torch.where(progress < warmup, progress / warmup, factors) if warmup else factors
+        case config.CoslogSchedule():  # RealMLP, arXiv 2407.04491, section 3
+            waves = torch.log2(1 + (2**schedule.cycles - 1) * progress)
+            return (1 - torch.cos(2 * math.pi * waves)) / 2
         case config.StepSchedule():
             return torch.full_like(progress, schedule.gamma ** (epoch // schedule.step_size))
         case config.ConstantSchedule():
             return torch.ones_like(progress)
-
-
-def cosine(progress: Done, warmup: float, final: float) -> Done:
-    """A linear rise over the fraction `warmup`, then half a cosine from 1 to `final` (Loshchilov & Hutter
-    2017, equation 5, without restarts)."""
-    fall = ((progress - warmup) / (1 - warmup)).clamp(min=0)
-    factors = final + (1 - final) * (1 + torch.cos(math.pi * fall)) / 2
-    return torch.where(progress < warmup, progress / warmup, factors) if warmup else factors
-
-
-def coslog(progress: Done, cycles: int) -> Done:
-    """½(1 − cos(2π log₂(1 + (2^cycles − 1)t))) (RealMLP, arXiv 2407.04491, section 3)."""
-    return (1 - torch.cos(2 * math.pi * torch.log2(1 + (2**cycles - 1) * progress))) / 2
 
 
 def stage_ends(schedule: config.Schedule, epochs: int) -> list[int]:

@@ -19,14 +19,12 @@ Rows = Mapping[str, list[Tensor]]
 Factors = tuple[float, float]
 """The factor of the learning rate, and that of the weight decay."""
 
-Update = Callable[[StepValues], None]
-"""Updates rows in a step."""
+Update = Callable[[StepValues], None]  # updates rows in a step
 
 
 def update_of(settings: Settings, example: int, factors: Factors, rows: Rows) -> Update:
     """The update of the rows of members with the same settings and rates, of which `example` is one."""
-    kernel = sgd(settings, rows) if isinstance(settings, config.Sgd) else adam(settings, rows)
-    lr_factor, weight_decay = factors[0], settings.weight_decay * factors[1]
+    kernel, lr_factor, weight_decay = _kernel(settings, rows), factors[0], settings.weight_decay * factors[1]
     numbered = 0 if isinstance(settings, config.Sgd) else len(rows["weights"])
 
     def update(values: StepValues) -> None:
@@ -54,25 +52,23 @@ def decay_left(settings: Settings, lr: float | Tensor, decay: float | Tensor, ro
     return 0.0
 
 
-def sgd(settings: config.Sgd, rows: Rows) -> Callable[..., None]:
-    """The kernel of momentum or Nesterov momentum (Sutskever et al. 2013), as `torch.optim.SGD`."""
-    momentum = rows["momentum"] if settings.momentum else []
-    # At the first step, the momentum is 0, which gives the same.
-    fixed = {"dampening": 0.0, "maximize": False, "is_first_step": False}
-    options = {"momentum": settings.momentum, "nesterov": settings.nesterov, **fixed}
-    return partial(fused_sgd, rows["weights"], rows["gradients"], momentum, **options)
+def _kernel(settings: Settings, rows: Rows) -> Callable[..., None]:
+    """The kernel of an optimizer, as in `torch.optim`; Adam's takes the number of the step for each tensor.
 
-
-def adam(settings: config.Adam[config.Resolved], rows: Rows) -> Callable[..., None]:
-    """The kernel of Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019, algorithm 2).
-
-    AdamW decays the weights themselves by lr × weight_decay; Adam adds weight_decay × weight to the gradient.
-    Its first argument is the number of the step, for each tensor.
+    They are SGD, with momentum or Nesterov momentum (Sutskever et al. 2013); Adam (Kingma & Ba 2015,
+    algorithm 1), which adds weight_decay × weight to the gradient; and AdamW (Loshchilov & Hutter 2019,
+    algorithm 2), which decays the weights themselves by lr × weight_decay.
     """
-    beta1, beta2 = settings.betas
-    options = {"beta1": beta1, "beta2": beta2, "eps": settings.eps, "amsgrad": False, "maximize": False}
-    tensors = [*(rows[name] for name in ("weights", "gradients", "mean", "square")), list[Tensor]()]
-    return partial(fused_adamw if settings.name == "adamw" else fused_adam, *tensors, **options)
+    given = rows["weights"], rows["gradients"]
+    if isinstance(settings, config.Sgd):
+        # At the first step, the momentum is 0, which gives the same.
+        fixed = {"dampening": 0.0, "maximize": False, "is_first_step": False}
+        options = {"momentum": settings.momentum, "nesterov": settings.nesterov, **fixed}
+        return partial(fused_sgd, *given, rows["momentum"] if settings.momentum else [], **options)
+    (beta1, beta2), fixed = settings.betas, {"amsgrad": False, "maximize": False}
+    kernel = fused_adamw if settings.name == "adamw" else fused_adam
+    moments = rows["mean"], rows["square"], list[Tensor]()
+    return partial(kernel, *given, *moments, beta1=beta1, beta2=beta2, eps=settings.eps, **fixed)
 
 
 def clip_by_member(gradients: Sequence[Float[Tensor, "member _ _"]], max_norm: float) -> None:

@@ -21,27 +21,23 @@ from mlplab.training.scoring.scores import Weight
 
 RowNumbers = Int64[Tensor, " row"]
 
-SHARES = [step / 20 for step in range(21)]
-"""Candidates for the share of a linear model."""
+SHARES = [step / 20 for step in range(21)]  # candidates for the share of a linear model
 
 WEIGHT_POWER = 4
 """Networks with the error e weigh e⁻⁴. If one half has r times the error of the other, and their errors have
 a correlation of ½, the best weights are as 1 − r/2 to r² − r/2 (Bates & Granger 1969): up to r = 1.5, about
 as 1 to r⁴."""
 
-MOST_ROWS = 10_000
-"""Rows that the temperature is fitted to for each candidate of a share."""
+MOST_ROWS = 10_000  # rows that the temperature is fitted to for each candidate of a share
 
 PRIOR_SCALE = 0.15
 """Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
 LOWEST, HIGHEST = 0.05, 20.0
 """Range of temperatures. The highest leaves little of logits that predict no better than chance."""
 
-ROUNDING = 1e-12
-"""The largest difference of scores that are equal but for rounding."""
+ROUNDING = 1e-12  # the largest difference of scores that are equal but for rounding
 
-_HALVINGS = 24
-"""How often the range of log T is halved: to 4e-7."""
+_HALVINGS = 24  # how often the range of log T is halved: to 4e-7
 
 
 class HeldOutOutputs(NamedTuple):
@@ -58,10 +54,6 @@ class HeldOutOutputs(NamedTuple):
     y: Float64[Tensor, "member row target"]
     weight: Float[Tensor, "member row 1"] | None
     rows: Sequence[Int64[Tensor, " _"]]
-
-    def of_members(self, values: Float[Tensor, "member row *column"], members: Sequence[int]) -> Tensor:
-        """The values of the rows of some members, one after another."""
-        return torch.cat([values[member, : len(self.rows[member])] for member in members])
 
 
 @torch.inference_mode()
@@ -137,16 +129,16 @@ def temperatures(
         most: of more rows, every second, third and so on is used.
     """
     weights = torch.ones_like(held_out.y) if held_out.weight is None else held_out.weight.double()
-
-    def fit(members: Sequence[int]) -> float:
-        row = torch.cat([held_out.rows[member] for member in members])
+    found, rows = [], held_out.rows
+    for members in runs:
+        row = torch.cat([rows[member] for member in members])
         used = slice(None, None, 1 if most is None else max(1, ceil(len(row) / most)))
         z, y, weight = (
-            held_out.of_members(each, members)[used] for each in (held_out.z, held_out.y, weights)
+            torch.cat([each[member, : len(rows[member])] for member in members])[used]
+            for each in (held_out.z, held_out.y, weights)
         )
-        return fit_temperature(z, y[:, 0].long(), weight[:, 0], row[used])
-
-    return [*map(fit, runs)]
+        found.append(fit_temperature(z, y[:, 0].long(), weight[:, 0], row[used]))
+    return found
 
 
 @np.errstate(invalid="ignore")  # logits may be infinite

@@ -42,16 +42,6 @@ class Loss:
         return losses.double() * transform.unit**self.degree
 
 
-def mse(losses: Sequence[config.SimpleLoss]) -> Loss:
-    """e²."""
-    return Loss(lambda z, y: (z - y).square(), lambda z, y: 2 * (z - y), degree=2)
-
-
-def mae(losses: Sequence[config.SimpleLoss]) -> Loss:
-    """|e|."""
-    return Loss(lambda z, y: (z - y).abs(), lambda z, y: (z - y).sign(), degree=1)
-
-
 def huber(losses: Sequence[config.HuberLoss]) -> Loss:
     """½e² up to |e| = δ, and δ(|e| − ½δ) beyond (Huber 1964), with each member's own δ."""
     deltas = _column([loss.delta for loss in losses])
@@ -131,10 +121,14 @@ def _column(values: Sequence[float]) -> Callable[[torch.device, torch.dtype], Fl
     return cache(torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1).to)
 
 
+# By their names in the configuration; each function takes the sections of all members.
 LOSSES: dict[str, Callable[[Any], Loss]] = {
-    loss.__name__: loss for loss in (mse, mae, huber, quantile, cross_entropy)
+    "mse": lambda _: Loss(lambda z, y: (z - y).square(), lambda z, y: 2 * (z - y), degree=2),
+    "mae": lambda _: Loss(lambda z, y: (z - y).abs(), lambda z, y: (z - y).sign(), degree=1),
+    "huber": huber,
+    "quantile": quantile,
+    "cross_entropy": cross_entropy,
 }
-"""By their names in the configuration; each function takes the sections of all members."""
 
 
 def build_loss(losses: Sequence[config.Loss]) -> Loss:
@@ -194,7 +188,6 @@ def batch_losses(loss: Loss, z: Outputs, batch: Batch, transform: TargetTransfor
 
 
 def _without_steps(part: Shaped[Tensor, "member *step batch column"]) -> Shaped[Tensor, "member row column"]:
-    """The rows of all steps of a block as those of one batch."""
     return part.reshape(len(part), -1, part.shape[-1])
 
 

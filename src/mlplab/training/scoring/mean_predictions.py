@@ -16,8 +16,7 @@ Predicted = Float64[np.ndarray, "row output"]
 HeldOut = Float64[np.ndarray, "_ output"]
 """Predictions for the rows that a member holds out."""
 
-OfMembers = Float64[np.ndarray, "member row output"]
-"""Predictions of each member."""
+OfMembers = Float64[np.ndarray, "member row output"]  # predictions of each member
 
 
 def weighted_mean(values: OfMembers, weights: Float64[np.ndarray, " member"]) -> Predicted:

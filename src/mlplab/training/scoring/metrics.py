@@ -14,8 +14,7 @@ from torchmetrics import Metric
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 
-CALIBRATION_BINS = 15
-"""Bins of the calibration error, as in Guo et al. (2017)."""
+CALIBRATION_BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 
 ByTarget = Float64[Tensor, "member target"]
 ByRow = Float64[Tensor, "member row"]

@@ -1,38 +1,37 @@
-"""Builds what the runs of a stack train with: their network and their batches."""
+"""Builds what the runs of a stack train with: their batches, their network, and its initial weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.func import functional_call
 
 from mlplab import config
+from mlplab.cpu_settings import one_thread
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData, in_one_table
 from mlplab.data.class_labels import weights_by_class
 from mlplab.data.schema import Schema
-from mlplab.data.splits.split import Split
+from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.statistics import member_statistics
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
-from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
+from mlplab.models import MLP, FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
+from mlplab.models.layers.linear import ROWS
+from mlplab.models.linear_path import LinearPath, Solution, logistic, ridge
 from mlplab.models.network_plan import ClassWeight
-from mlplab.training.block_module import BlockModule
+from mlplab.random_streams import generator
 from mlplab.training.run import Configs, InitialWeights, Run, member_configs
-from mlplab.training.stack.fit_network import fit_linear_path, initialize_by_data
-from mlplab.training.stack_module import StackModule
+from mlplab.training.stack_module import BlockModule, StackModule
 from mlplab.training.step_loop import Blocks, parts_of
 from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
-DTYPES = {32: torch.float32, 64: torch.float64}
+BLOCK_BYTES = 2**21  # bytes of the rows of a block of steps
 
-BLOCK_BYTES = 2**21
-"""Bytes of the rows of a block of steps."""
-
-MEMMAP_BLOCK = 1024
-"""Consecutive rows of a memory-mapped table that are read together (some tens of kilobytes)."""
-
+MEMMAP_BLOCK = 1024  # consecutive rows of a memory-mapped table that are read together
 
 OF_TARGET = ("temperature", "class_weight", "minimum", "maximum")
 OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for name in OF_TARGET)]
@@ -139,7 +138,7 @@ def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize
         statistics = member_statistics(table, train, quantiles=quantiles, bins=bins, log_target=log_target)
     sizes = len(schema.targets), len(schema.classes), first.quantiles
     layout = FeatureLayout(schema.category_counts, schema.missing, *sizes)
-    models, dtype = [member.model for member in configs], DTYPES[first.trainer.precision]
+    models, dtype = [member.model for member in configs], getattr(torch, f"float{first.trainer.precision}")
     plan = NetworkPlan(models, seeds, layout, dtype, statistics, class_weights(configs, data))
     network = build_network(plan)
     if initialize:
@@ -167,3 +166,85 @@ def class_weights(configs: Configs, data: Sequence[RunData]) -> ClassWeight:
             weights = np.array([*weights_by_class(wanted, classes).values()])
         scaled.append(torch.from_numpy(weights * counts.sum() / (weights * counts).sum()))
     return torch.stack(scaled)[:, None]
+
+
+MOST_VALUES = 2**22
+"""Rows × columns × outputs that a linear model is fitted to, so that this takes seconds at most."""
+
+FEWER_ERRORS = 0.5
+"""The error of ridge regression with weights of categories has to be so much smaller than without them."""
+
+
+@torch.no_grad()
+@one_thread()
+def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> None:
+    """Fits the linear path of a network, if it has one, to (a sample of) each member's training rows.
+
+    Members with the same array of rows get the same map.
+    """
+    path, solutions = network.linear_path, dict[int, Solution]()
+    if path is None:
+        return
+    for member, rows in enumerate(train):
+        if id(rows) not in solutions:
+            solutions[id(rows)] = _linear_model(network, path, table, member, rows)
+        path.set(member, solutions[id(rows)])
+        if path.residual[member].any():  # so that it begins as the linear model
+            assert isinstance(network.body, MLP)
+            for parameter in network.body.output.parameters():
+                parameter[member] = 0
+
+
+def _linear_model(network: Network, path: LinearPath, table: Table, member: int, rows: Rows) -> Solution:
+    """The linear model of a member; embedded categories have a weight if it is exact with them alone."""
+    preprocessing = network.preprocessing
+    members, columns, outputs = path.weight.shape
+    state = {name: each[member : member + 1] for name, each in preprocessing.state_dict().items()}
+
+    def fitted(fit: Callable[..., Solution], categories: int = 0) -> Solution:
+        sample = sample_rows(rows, max(MOST_VALUES // ((columns + categories) * outputs), 1))
+        x, y = torch.from_numpy(table.x[sample])[None], torch.from_numpy(table.y[sample])[None]
+        weight = torch.ones_like(y[..., :1])
+        if table.weight is not None:
+            weight = torch.from_numpy(table.weight[sample])[None, :, None]
+        transform, y = preprocessing.target_transform, y.expand(members, -1, -1)
+        weights = transform.loss_weight(y, weight.expand(members, -1, -1))
+        assert weights is not None
+        inputs = functional_call(preprocessing, state, x)
+        seen = inputs.unscaled[0].double()
+        if categories:
+            one_hot = seen.new_zeros(len(seen), categories).scatter_(1, inputs.embedded_rows[0], 1)
+            seen = torch.cat([seen, one_hot], 1)
+        return fit(seen, transform.transform(y)[member].double(), weights[member])
+
+    if classes := len(table.schema.classes):
+        return fitted(partial(logistic, classes))
+    solution = fitted(ridge)
+    if categories := path.category_weight.shape[1]:
+        more = fitted(ridge, categories)
+        if more.residual.all() and (more.error < FEWER_ERRORS * solution.error).all():
+            return more
+    return solution
+
+
+@torch.no_grad()
+def initialize_by_data(network: Network, table: Table, train: Sequence[Rows], seeds: Sequence[int]) -> None:
+    """Draws the initial weights of a network by training rows of each member.
+
+    They are drawn with replacement, those with a higher weight more often.
+    """
+    sources = [generator(seed, "initial rows") for seed in seeds]
+    drawn = [_draw(rows, table, source) for rows, source in zip(train, sources, strict=True)]
+    x = torch.from_numpy(table.x[np.stack(drawn)])
+    assert isinstance(network.body, MLP)
+    network.eval()  # without dropout
+    network.body.initialize(network.preprocessing.with_embeddings(network.preprocessing(x)), seeds)
+    network.train()
+
+
+def _draw(rows: Rows, table: Table, source: torch.Generator) -> Rows:
+    if table.weight is None:
+        return rows[torch.randint(len(rows), (ROWS,), generator=source).numpy()]
+    below = table.weight[rows].cumsum()
+    shares = torch.rand(ROWS, generator=source).double().numpy()  # of float32: none becomes 1 by rounding
+    return rows[below.searchsorted(shares * below[-1], side="right")]

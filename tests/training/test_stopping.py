@@ -1,0 +1,156 @@
+"""Which members and runs stop, and when; without any training."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from support import config
+from torch import Tensor, nn
+
+from mlplab.training.callbacks.stopping import EarlyStopping, ShrinkStack, StageStopping
+from mlplab.training.members import Members, Progress
+
+pytestmark = pytest.mark.usefixtures("full_speed")  # whose checks would want a whole stack
+
+EPOCHS = 63  # whose stages end after 1, 3, 7, 15, 31 and 63 epochs
+
+
+class Constant(nn.Module):
+    """Predicts a number of each member for all rows."""
+
+    def __init__(self, values: list[float]) -> None:
+        super().__init__()
+        self.values = nn.Buffer(torch.tensor(values, dtype=torch.float64).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.values.expand(-1, x.shape[1], 1)
+
+
+def stack_of(
+    rows: list[Tensor],
+    *,
+    epoch: int = 7,
+    best_epoch: int = 3,
+    ensemble: int = 1,
+    now: float = 0.5,
+    patience: int | str = "auto",
+    weight: Tensor | None = None,
+) -> Any:
+    """Members that hold out these rows, whose targets are −1, and predicted 0 in their best epochs."""
+    members, longest = Members(len(rows), ensemble), max(map(len, rows))
+    network, best = (Constant([value] * len(rows)) for value in (now, 0.0))
+    y = -torch.ones(len(rows), longest, 1, dtype=torch.float64)
+    batch = SimpleNamespace(x=torch.zeros_like(y), y=y, row_weight=weight)
+    callbacks = SimpleNamespace(early_stopping=SimpleNamespace(patience=patience))
+    scheduler = config("scheduler=cosine").scheduler
+    run = SimpleNamespace(config=SimpleNamespace(callbacks=callbacks, scheduler=scheduler))
+    module = SimpleNamespace(
+        progress=Progress(1, EPOCHS, epoch),
+        members=members,
+        network=network,
+        configs=[SimpleNamespace(quantiles=())],
+    )
+    section = config("callbacks.early_stopping.patience=null").callbacks.early_stopping
+    epochs = torch.full((len(rows),), best_epoch)
+    return SimpleNamespace(
+        module=module,
+        runs=[run] * (len(rows) // ensemble),
+        members=lambda run: [*range(run * ensemble, (run + 1) * ensemble)],
+        best=SimpleNamespace(epochs=epochs, network=best.state_dict()),
+        datamodule=SimpleNamespace(val=rows, val_dataloader=lambda: [batch]),
+        trainer=SimpleNamespace(strategy=SimpleNamespace(batch_to_device=lambda each: each)),
+        stopping=EarlyStopping([section] * len(rows)),
+    )
+
+
+def active(stack: Any) -> list[bool]:
+    """Which members are active after the epoch."""
+    StageStopping().on_epoch(stack)
+    found: list[bool] = stack.module.members.active.tolist()
+    return found
+
+
+FIRST, SECOND = torch.arange(40), torch.arange(40, 80)
+
+
+def test_a_run_that_a_stage_has_made_worse_stops_with_its_weights() -> None:
+    stack = stack_of([FIRST, FIRST], patience="auto")
+    stack.best.epochs[1] = 4  # in the stage that ends
+    assert active(stack) == [False, True]
+    assert stack.stopping.network["values"].flatten()[0] == 0.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epoch": 8},  # within a stage
+        {"epoch": 1, "best_epoch": 0},  # the first stage
+        {"epoch": EPOCHS, "best_epoch": 3},  # the last one
+        {"best_epoch": 4},  # its best epoch is in the stage
+        {"now": -0.5},  # it has become better
+        {"patience": 20},
+        {"patience": None},
+    ],
+    ids=str,
+)
+def test_all_other_runs_go_on(changes: dict[str, Any]) -> None:
+    assert active(stack_of([FIRST], **changes)) == [True]
+
+
+def test_a_difference_that_may_be_chance_stops_no_run() -> None:
+    """A row is better or worse by ½: 24 of 40 rows that are worse may be chance, 32 are not."""
+    for worse, stops in ((24, False), (32, True)):
+        stack = stack_of([FIRST])
+        [batch] = stack.datamodule.val_dataloader()
+        batch.y[:, worse:] = 1
+        assert active(stack) == [not stops]
+
+
+def test_few_rows_decide_nothing_and_a_row_of_several_members_counts_once() -> None:
+    assert active(stack_of([FIRST[:29]])) == [True]
+    assert active(stack_of([FIRST[:30]])) == [False]
+    assert active(stack_of([FIRST[:20], FIRST[:20]], ensemble=2)) == [True, True]
+    assert active(stack_of([FIRST[:20], SECOND[:20]], ensemble=2)) == [False, False]
+    weight = (torch.arange(40) < 29).double().view(1, -1, 1)
+    assert active(stack_of([FIRST], weight=weight)) == [True]
+
+
+def test_the_rows_of_a_member_that_has_stopped_do_not_count() -> None:
+    stack = stack_of([FIRST[:20], SECOND[:20]], ensemble=2)
+    stack.module.members.active[0] = False
+    assert active(stack) == [False, True]
+
+
+def test_a_member_stops_when_its_metric_has_not_improved_for_as_long_as_its_patience() -> None:
+    words = (["patience=2"], ["patience=2", "min_delta=0.5"], ["patience=null"])
+    sections = [
+        config(*(f"callbacks.early_stopping.{word}" for word in each)).callbacks.early_stopping
+        for each in words
+    ]
+    stopping, members, stopped = EarlyStopping(sections), Members(3, 1), []
+    for value in (3.0, 2.9, 2.8, 2.8, 2.8, 1.0):
+        network = Constant([value] * 3)
+        module = SimpleNamespace(members=members, network=network, monitored=network.values.flatten())
+        stopping.on_epoch(SimpleNamespace(module=module))  # type: ignore[arg-type]
+        stopped.append([not each for each in members.active.tolist()])
+    assert [each[0] for each in stopped].index(True) == 4
+    assert [each[1] for each in stopped].index(True) == 2
+    assert not stopped[-1][2]
+    assert stopping.last_weights(module)["values"].flatten().tolist() == [2.8, 2.8, 1.0]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("left", "epoch", "stops", "shrinks"),
+    [(3, 5, False, False), (2, 5, True, True), (2, EPOCHS, False, False), (0, 5, True, False)],
+)
+def test_a_stack_shrinks_when_at_most_half_of_its_runs_go_on(
+    left: int, epoch: int, stops: bool, shrinks: bool
+) -> None:
+    """Not after its last epoch."""
+    members, callback = Members(8, 2), ShrinkStack()
+    members.active[2 * left :] = False
+    module = SimpleNamespace(members=members, progress=Progress(1, EPOCHS, epoch))
+    stack: Any = SimpleNamespace(module=module, trainer=SimpleNamespace(should_stop=False))
+    callback.on_epoch(stack)
+    assert (stack.trainer.should_stop, callback.triggered) == (stops, shrinks)
