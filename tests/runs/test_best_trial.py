@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlplab.runs.best_trial import write_best_trial
 from mlplab.runs.compare.run_result import RunResult, trials_in_order
-from mlplab.runs.discovery import BEST_TRIAL_FILE
+from mlplab.runs.discovery import BEST_TRIAL_FILE, write_best_trial
 
 BEST = {
     "trial": "trial-0042",

@@ -16,7 +16,7 @@ from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache, RunData
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
-from mlplab.runs.check_buildable import check_buildable
+from mlplab.runs.train import check_buildable
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
 from mlplab.training.callbacks.stop_on_signal import StopOnSignal

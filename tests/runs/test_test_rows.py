@@ -14,12 +14,12 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.models.targets import TargetTransform
+from mlplab.runs.compare.ranking import varying_keys
 from mlplab.runs.compare.run_result import read_run
-from mlplab.runs.compare.varying_keys import varying_keys
 from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences, has_ended
-from mlplab.runs.score_finished import score_finished_run
+from mlplab.runs.train import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.evaluation import Evaluation
 from mlplab.training.stack import score_test_rows

@@ -7,8 +7,8 @@ from onnx import helper
 
 from mlplab.onnx.check import Check
 from mlplab.onnx.inputs import NO_DATE
-from mlplab.runs.trained.card import page
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.load import page
 
 
 def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: Check) -> str:

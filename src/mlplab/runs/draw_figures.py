@@ -21,10 +21,9 @@ from mlplab.figures.regression import predicted_vs_actual, residuals
 from mlplab.figures.scored_rows import THIS, ScoredRows
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.loggers.files import build_loggers, close_loggers
-from mlplab.runs.loggers.read_curves import read_curves
-from mlplab.runs.loggers.tensorboard import log_images
+from mlplab.runs.observers.loggers import build_loggers, close_loggers, log_images
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.run_files import read_curves
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.mean_predictions import Predicted
 

@@ -14,9 +14,9 @@ from mlplab.commands.results import results_of_table, scores_of
 from mlplab.commands.results_table import results_table
 from mlplab.config.metrics import BASELINES
 from mlplab.console import first_few, print_line
+from mlplab.runs.compare.ranking import warn_of_ensembles
 from mlplab.runs.compare.run_result import RunResult, read_run
 from mlplab.runs.compare.same_table import metrics_of_runs, quantiles_of, table_title
-from mlplab.runs.compare.varying_keys import warn_of_ensembles
 from mlplab.runs.discovery import runs_below
 from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import command_line, inside, tensorboard_command

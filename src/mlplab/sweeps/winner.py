@@ -7,8 +7,8 @@ from hydra.core.override_parser.types import Override
 
 from mlplab.commands.report.comparison import Comparison
 from mlplab.data.cache import DataCache
-from mlplab.runs.compare.varying_keys import REPEATS
-from mlplab.runs.resolve import resolved
+from mlplab.runs.compare.ranking import REPEATS
+from mlplab.runs.planned_run import resolved
 from mlplab.sweeps.checks import ComposeRuns, RefusedRun
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.typed_commands import command_line

@@ -16,7 +16,7 @@ from support import Ended, events_of, train_into
 
 import mlplab
 from mlplab.config.metrics import CLASSIFICATION
-from mlplab.runs.compare.select_runs import select_runs
+from mlplab.runs.compare.ranking import select_runs
 
 Command = Callable[..., Ended]
 ROWS = 240

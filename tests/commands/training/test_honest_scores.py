@@ -13,7 +13,7 @@ from support import Ended, status_of, without_notes
 
 import mlplab
 from mlplab.errors import UserError
-from mlplab.runs.compare.select_runs import select_runs
+from mlplab.runs.compare.ranking import select_runs
 from mlplab.runs.observers.messages import show_warnings
 
 Command = Callable[..., Ended]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import write_config
 
-from mlplab.runs.compare.select_runs import select_runs
+from mlplab.runs.compare.ranking import select_runs
 
 
 @pytest.mark.parametrize(("monitor", "best_first"), [("val/mae", [1, 2, 3]), ("val/accuracy", [3, 2, 1])])

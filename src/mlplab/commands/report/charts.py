@@ -9,9 +9,8 @@ from mlplab.figures.learning_curves import LOSSES, charts_of_run, curves_of_runs
 from mlplab.figures.runs import RunPoint, score_over
 from mlplab.figures.style import Figure
 from mlplab.files import Plain
-from mlplab.runs.compare.labels import plain_value
-from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.loggers.read_curves import read_curves
+from mlplab.runs.compare.run_result import RunResult, plain_value
+from mlplab.runs.trained.run_files import read_curves
 from mlplab.training.outcome import AS_PLANNED
 
 MOST_RUNS = 200

@@ -15,9 +15,8 @@ from mlplab.config.metrics import MAIN, main_scores, metrics_among
 from mlplab.data.schema import Schema
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.files import read_json
-from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.discovery import FILM_FILE, read_schema
+from mlplab.runs.discovery import FILM_FILE, TRIAL, read_schema
 
 LONGEST_LOG = 2**20
 """Bytes of a log that are read at most."""

@@ -11,10 +11,8 @@ from mlplab.commands.results import averaged_over, counts_of
 from mlplab.commands.verdict import NAMES
 from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural
-from mlplab.runs.compare.labels import in_brief
-from mlplab.runs.compare.ranking import score
-from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.compare.varying_keys import REPEATS
+from mlplab.runs.compare.ranking import REPEATS, score
+from mlplab.runs.compare.run_result import RunResult, in_brief
 from mlplab.training.outcome import AS_PLANNED
 
 

@@ -17,8 +17,15 @@ from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import refusal
-from mlplab.runs.predictions import Spread, column_names, prediction_columns, set_column
-from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
+from mlplab.runs.predictions import (
+    AnyLevels,
+    Spread,
+    check_levels,
+    column_names,
+    levels_given,
+    prediction_columns,
+    set_column,
+)
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.mean_predictions import OfMembers, Predicted, weighted_mean
@@ -164,8 +171,8 @@ class Ensemble:
         return pl.DataFrame(spread, column_names(self.schema).spread, orient="row")
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
-        """Saves the runs as one file, `price.mlplab`, as `mlplab.runs.trained.save.save`."""
-        from mlplab.runs.trained.save import save  # it imports this module
+        """Saves the runs as one file, `price.mlplab`, as `mlplab.runs.trained.load.save`."""
+        from mlplab.runs.trained.load import save  # it imports this module
 
         save(self, Path(path), seen=seen)
         return Path(path)

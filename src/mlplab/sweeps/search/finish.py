@@ -9,8 +9,7 @@ from mlplab.commands.train import score_tests
 from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, plural, print_line
 from mlplab.errors import RunFailed
-from mlplab.runs.best_trial import trial_name, write_best_trial
-from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores
+from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores, trial_name, write_best_trial
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.summary import results_of
 from mlplab.sweeps.sweep import SweepLauncher

@@ -10,7 +10,7 @@ from mlplab.config.dotted_keys import flat, is_one_of
 from mlplab.console import quiet
 from mlplab.errors import RunFailed, UserError
 from mlplab.files import Plain
-from mlplab.runs.resolve import resolved
+from mlplab.runs.planned_run import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.search.finish import failures, finish
 from mlplab.sweeps.search.loop import train_trials
