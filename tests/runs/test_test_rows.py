@@ -28,10 +28,12 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 
 BASELINES = "baselines=[constant,linear]"
 KINDS: dict[str, tuple[str, ...]] = {
-    "numbers": (*SMALL, BASELINES),
     "float64": (*SMALL, BASELINES, "trainer.precision=64", "optimizer.weight_averaging=true"),
     "no predictions": (*SMALL, BASELINES, "test_predictions=false"),
-    "ensemble of classes": ("data=penguins", *SMALL[3:], BASELINES, "ensemble=4"),
+    "ensemble of classes": (
+        *("data=synthetic", "data.function=moons", "data.rows=120", *SMALL[2:], BASELINES),
+        *("ensemble=3", "threshold=auto"),
+    ),
 }
 
 

@@ -14,6 +14,8 @@ from mlplab.runs.discovery import read_config
 from mlplab.runs.planned_run import resolved
 from mlplab.runs.trained.trained_run import TrainedRun
 
+pytestmark = pytest.mark.usefixtures("full_speed")
+
 LARGE = ("data=synthetic", "data.rows=40000")
 
 
