@@ -24,10 +24,13 @@ from mlplab.files import replacing
 from mlplab.runs.discovery import TEST_PREDICTIONS
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.run import Run
-from mlplab.training.scoring.mean_predictions import Predicted
+from mlplab.training.scoring.mean_predictions import OfMembers, Predicted, weighted_mean
+
+AnyLevels = float | int | str | Sequence[float | int | str]
+"""One level, such as 0.9, or several: `[0.8, 0.9]` or `0.8,0.9`."""
 
 Spread = Float64[np.ndarray, "row column"]
-"""How far members disagree: the columns of `mlplab.runs.trained.ensemble.spread_of`."""
+"""How far members disagree: the columns of `spread_of`."""
 
 
 class ColumnNames(NamedTuple):
@@ -128,10 +131,6 @@ def write_test_predictions(folder: Path, run: Run, predicted: Predicted, thresho
             test_rows(run, predicted, threshold).write_csv(partial)
 
 
-AnyLevels = float | int | str | Sequence[float | int | str]
-"""One level, such as 0.9, or several: `[0.8, 0.9]` or `0.8,0.9`."""
-
-
 def levels_given(key: str, value: AnyLevels | None) -> tuple[float, ...]:
     """The levels that an argument names; none if it is None.
 
@@ -179,3 +178,24 @@ def _fault(run: TrainedRun, intervals: Sequence[float], sets: Sequence[float]) -
         use = f"at most {key}={most:g}, or " if most else ""
         return f"held out {rows}, too few for {key}={wanted:g}", f"{use}train on more"
     return None
+
+
+def spread_of(values: OfMembers, weights: Float64[np.ndarray, " member"], of_classes: bool) -> Spread:
+    """How far networks disagree about each row: the columns of spread of `column_names`.
+
+    For regression, the standard deviation of the predictions. For classes, the entropy of the mean
+    probabilities in nats, and the part of it that comes from disagreement: that entropy minus the mean
+    entropy of the members, which is the mutual information of the class and the member (Lakshminarayanan et
+    al. 2017; Depeweg et al. 2018). It is 0 if all members predict the same, however uncertain they are. The
+    sum of `weights` is 1.
+    """
+    mean = weighted_mean(values, weights)
+    if not of_classes:
+        return np.sqrt(weighted_mean((values - mean) ** 2, weights))
+    total, member_entropy = _entropy(mean), weighted_mean(_entropy(values)[..., None], weights)[:, 0]
+    return np.column_stack([total, (total - member_entropy).clip(min=0)])
+
+
+def _entropy(probabilities: Float64[np.ndarray, "*rows class"]) -> Float64[np.ndarray, "*rows"]:
+    logarithms = np.log(np.where(probabilities > 0, probabilities, 1))
+    return -(probabilities * logarithms).sum(-1) + 0.0  # turns -0 into 0

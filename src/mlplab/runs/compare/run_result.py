@@ -10,6 +10,9 @@ from mlplab.config.dotted_keys import flat
 from mlplab.files import Plain
 from mlplab.runs.discovery import TRIAL, read_config, read_metrics
 
+FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)")
+"""A number with a point or an exponent."""
+
 RUN = "run"
 """Stands for the folder of a run among the keys of its configuration."""
 
@@ -52,10 +55,6 @@ def trials_in_order(runs: Sequence[RunResult]) -> list[RunResult]:
     if None in names.values() or len({folder.parent for folder in names}) != 1:
         return []
     return sorted(runs, key=lambda run: (len(run.folder.name), run.folder.name))
-
-
-FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)")
-"""A number with a point or an exponent."""
 
 
 def labelled(keys: Sequence[str], values: Sequence[str]) -> str:

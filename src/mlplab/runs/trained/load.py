@@ -20,6 +20,8 @@ from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 
+TEMPLATES = Path(__file__).parent / "template"
+
 
 def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
     """Loads a run's best checkpoint, or those of a sweep's finished runs as an ensemble.
@@ -80,9 +82,6 @@ def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool 
         card = page(template, ensemble, name=path.name, kind="file", seen=seen, rows=rows)
         (root / "model.md").write_text(card, encoding="utf-8")
         pack(root, path)
-
-
-TEMPLATES = Path(__file__).parent / "template"
 
 
 def page(template: Path, ensemble: Ensemble, *, kind: str, seen: bool = False, **values: object) -> str:

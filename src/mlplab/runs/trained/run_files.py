@@ -24,6 +24,9 @@ from mlplab.runs.discovery import TEST_PREDICTIONS, read_config, read_metrics, r
 if TYPE_CHECKING:
     from mlplab.runs.trained.ensemble import Ensemble
 
+MOST_POINTS = 300
+"""Points of a curve that a chart shows at most."""
+
 CURVES = ("train/loss", "train/lr", *METRICS)
 """Names of curves, as TensorBoard shows them."""
 
@@ -67,10 +70,6 @@ class RunFiles:
     def write(self, folder: Path) -> None:
         """Copies the folder."""
         shutil.copytree(self.folder, folder)
-
-
-MOST_POINTS = 300
-"""Points of a curve that a chart shows at most."""
 
 
 def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> dict[str, Curve]:
