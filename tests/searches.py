@@ -7,8 +7,8 @@ from typing import Any
 
 from support import SMALL, train_into
 
-from mlplab.runs.best_trial import write_best_trial
-from mlplab.runs.compare.labels import as_typed
+from mlplab.runs.compare.run_result import as_typed
+from mlplab.runs.discovery import write_best_trial
 
 STATUSES = (*("done", "done", "pruned", "done", "diverged"), *("pruned", "done", "failed", "done"))
 """Of the trials."""

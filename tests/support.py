@@ -37,7 +37,7 @@ from mlplab.data.table import Table
 from mlplab.errors import MAX_CHARACTERS
 from mlplab.models import MLP, FeatureLayout, NetworkPlan
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs import checkpoint, resolve
+from mlplab.runs import checkpoint, planned_run
 from mlplab.runs.versions import VERSION
 from mlplab.training.callbacks.rungs import Bracket
 
@@ -84,7 +84,7 @@ def config(*overrides: str) -> TrainConfig:
 
 def resolved(*overrides: str, cache: DataCache | None = None) -> ResolvedConfig:
     """The same as in the run's folder: with what `auto` stands for, which the table decides."""
-    return resolve.resolved(config(*overrides), cache or DataCache())
+    return planned_run.resolved(config(*overrides), cache or DataCache())
 
 
 def table_of(

@@ -9,8 +9,8 @@ import pytest
 import torch
 from support import class_probabilities
 
+from mlplab.conformal.intervals import Uncertainty
 from mlplab.conformal.residuals import Residuals
-from mlplab.conformal.uncertainty import Uncertainty
 from mlplab.data.schema import Column, Schema
 from mlplab.onnx.graph import Graph
 from mlplab.onnx.model import predictions, write_classes, write_numbers

@@ -22,11 +22,10 @@ from torch.nn import functional
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Interrupted, UserError
-from mlplab.runs.check_buildable import check_buildable
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.train import train_runs
+from mlplab.runs.train import check_buildable, train_runs
 from mlplab.training import step_loop
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer

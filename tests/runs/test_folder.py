@@ -1,9 +1,12 @@
+"""Run folders: who gets one, what is refused, and what is written of a failure."""
+
 import threading
 from pathlib import Path
 
 import pytest
 
 from mlplab.errors import FolderInUse, UserError
+from mlplab.files import FolderLock
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
 
@@ -49,3 +52,11 @@ def test_a_failure_is_recorded_of_a_run_that_was_to_grow(tmp_path: Path) -> None
     for config, status in (({"seed": 1}, "interrupted"), ({"seed": 0}, "failed")):
         record_failure(folder.path, {**config, "trainer": {"max_epochs": 4}}, "its state is damaged")
         assert read_metrics(folder.path)["status"] == status
+
+
+def test_a_run_in_use_is_not_called_failed(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/metrics.json").write_text('{"status": "running"}')
+    with FolderLock(tmp_path / "r"):
+        record_failure(tmp_path / "r", {}, "in use")
+    assert read_metrics(tmp_path / "r")["status"] == "running"

@@ -23,7 +23,7 @@ from mlplab.training.state import StackState
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-LONGEST = 600
+ROWS = 150
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of one column, and tables of all kinds of columns, with missing values and row weights."""
     monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
-    rows = 333
+    rows = ROWS
     x = source.normal(size=(rows, 3)) * [1, 100, 1e-3] + [0, 5000, 0]
     y = np.sin(x[:, 0]) + x[:, 1] / 100 + 0.3 * source.normal(size=rows)
     pl.DataFrame({"x": x[:, 0], "y": y}).write_csv("one.csv")
@@ -91,7 +91,7 @@ def draw(number: int, *, classes: bool = False) -> list[list[str]]:
         features = source.choice([1, 2, 8])
         function = "sine" if features == 1 else "product"
         shared = ["data=synthetic", f"data.function={function}", f"data.features={features}"]
-        shared += [f"data.rows={source.choice([40, 71, 333, LONGEST])}", "data.noise=1"]
+        shared += [f"data.rows={source.choice([40, 71, ROWS, 2 * ROWS])}", "data.noise=1"]
     else:
         shared = ["data=csv", f"data.path={table}"]
         shared.append(f"data.target={'[y,z]' if table == 'all.csv' and source.random() < 0.3 else 'y'}")
@@ -195,9 +195,8 @@ def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:
     assert together.parts["network"]["preprocessing.scaling.last"][:, 0, 0].tolist() == [24, 22, 14]
 
 
-@pytest.mark.parametrize("ensemble", [1, 2])
-def test_tables_with_the_same_columns_share_a_stack(ensemble: int) -> None:
-    frame = pl.read_csv("all.csv").with_columns(w=pl.col("w") + 1)
+def test_tables_with_the_same_columns_share_a_stack() -> None:
+    frame = pl.concat([pl.read_csv("all.csv").with_columns(w=pl.col("w") + 1)] * 3)[:333]
     members = []
     for number, rows in enumerate((frame[:250], frame[60:].with_columns(pl.col("x1") + 1e6), frame[90:330])):
         rows.write_csv(f"{number}.csv")
@@ -208,31 +207,18 @@ def test_tables_with_the_same_columns_share_a_stack(ensemble: int) -> None:
             "data.weight=w",
             f"seed={number}",
         ]
-        words += [
-            "data.batch_size=32",
-            "data.class_weights=none",
-            "model.hidden=[8]",
-            "trainer.max_epochs=3",
-        ]
-        members.append([*words, f"ensemble={ensemble}", "logger=[]", "baselines=[]"])
+        words += ["data.batch_size=32", "data.class_weights=none", "model.hidden=[8]", "trainer.max_epochs=2"]
+        members.append([*words, "ensemble=2", "logger=[]", "baselines=[]"])
     assert_alone_as_in_a_stack(members)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize("number", [0, 1, 2, 6])
-def test_any_configuration(number: int) -> None:
-    assert_alone_as_in_first_stack(draw(number), number)
+FIRST = [(1, False), (2, False), (5, True)]
+MORE = {(number, classes) for number in range(120) for classes in (False, True)} - {*FIRST}
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize("number", [1, 5, 8])
-def test_any_configuration_of_classes(number: int) -> None:
-    assert_alone_as_in_first_stack(draw(number, classes=True), number)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize("classes", [False, True])
-@pytest.mark.parametrize("number", range(120))
-def test_many_configurations(number: int, classes: bool) -> None:
+@pytest.mark.parametrize(
+    ("number", "classes"), [*FIRST, *(pytest.param(*each, marks=pytest.mark.slow) for each in sorted(MORE))]
+)
+def test_any_configuration(number: int, classes: bool) -> None:
     assert_alone_as_in_first_stack(draw(number, classes=classes), number)

@@ -23,7 +23,7 @@ from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.sweeps.engines.engine import open_engine
+from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
 from mlplab.sweeps.train_stack import PlannedStack
@@ -73,10 +73,9 @@ def without_rungs(left: dict[str, Any]) -> dict[str, Any]:
 
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "numbers": ("trainer.precision=64", "optimizer.weight_averaging=true"),
     "ensembles": ("ensemble=2",),
     "ensembles of classes": ("data=penguins", "ensemble=2", "monitor=val/auroc"),
-    "early stopping": ("callbacks.early_stopping.patience=2", "optimizer.weight_averaging=false"),
+    "early stopping": ("callbacks.early_stopping.patience=2", "trainer.precision=64"),
 }
 
 
@@ -87,7 +86,7 @@ def of_kind(kind: str) -> list[tuple[str, ...]]:
     return members
 
 
-@pytest.mark.parametrize("kind", ["numbers", "ensembles of classes", "early stopping"])
+@pytest.mark.parametrize("kind", ["ensembles of classes", "early stopping"])
 def test_runs_are_pruned_by_the_rule_and_the_others_left_alone(tmp_path: Path, kind: str) -> None:
     members = of_kind(kind)
     whole = train_into(tmp_path / "whole", *members)
@@ -188,6 +187,7 @@ def test_stacks_share_the_time_that_is_left_by_what_they_take(
     trained: list[PlannedStack] = []
     monkeypatch.setattr("mlplab.sweeps.train_stack.train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
+    monkeypatch.setattr("mlplab.sweeps.engines.processes.Processes.call", Engine.call)  # in this process
     large = [(*run, "model.hidden=[512,512]") for run in with_rates()[:2]]
     for workers in (1, 2):
         runs = [*with_rates()[2:6], *large]
@@ -274,16 +274,15 @@ MIXED: Sequence[Bracket | None] = (None, bracket(1 / 6, 1 / 2), bracket(1 / 6, 1
 """Brackets of a stack in which one of five runs is pruned, so that it does not shrink at once."""
 
 
-@pytest.mark.parametrize(("kind", "step"), [("numbers", 5), ("ensembles", 11)])
 def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, step: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rungs are after steps 4 and 10 of 18."""
-    members = [(*run, "callbacks.checkpoint.every_minutes=0") for run in of_kind(kind)[: len(MIXED)]]
+    members = [(*run, "callbacks.checkpoint.every_minutes=0") for run in of_kind("ensembles")[: len(MIXED)]]
     on_step = StopOnSignal.on_step
 
     def copied(self: StopOnSignal, stack: StackTrainer) -> None:
-        if stack.trainer.global_step == step and not (tmp_path / "killed").exists():
+        if stack.trainer.global_step == 11 and not (tmp_path / "killed").exists():
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
         on_step(self, stack)
 
@@ -306,48 +305,41 @@ def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
 
 
 def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    run_script: Callable[..., Ended],
 ) -> None:
-    brackets = [THIRDS] * len(RATES)
-
-    end = OpenRun.end
+    """And what has been pruned is no failure, and not trained again."""
+    brackets, end, whole = [THIRDS] * len(RATES), OpenRun.end, tmp_path / "whole"
 
     def copied(run: OpenRun, outcome: Outcome) -> None:
-        ended = [path for path in (tmp_path / "whole").rglob("metrics.json") if "pruned" in path.read_text()]
+        ended = [path for path in whole.rglob("metrics.json") if "pruned" in path.read_text()]
         if len(ended) == 2 and not (tmp_path / "killed").exists():
-            shutil.copytree(tmp_path / "whole", tmp_path / "killed")  # as a kill would leave it
+            shutil.copytree(whole, tmp_path / "killed")  # as a kill would leave it
         end(run, outcome)
 
     monkeypatch.setattr(OpenRun, "end", copied)
-    whole = launched(tmp_path / "whole", with_rates(), brackets)
-    assert Counter(status for status in statuses(whole)) == {"done": 1, "pruned": 6}
+    found = launched(whole, with_rates(), brackets)
+    assert Counter(statuses(found)) == {"done": 1, "pruned": 6}
     assert (tmp_path / "killed").exists()
-    resumed = launched(tmp_path / "killed", with_rates(), brackets)
-    assert statuses(resumed) == statuses(whole)
+    assert statuses(launched(tmp_path / "killed", with_rates(), brackets)) == statuses(found)
     for number in range(len(RATES)):
         one, other = (read_metrics(tmp_path / f"{name}/{number}") for name in ("whole", "killed"))
         assert one | {"seconds": 0} == other | {"seconds": 0}
 
-
-def test_pruned_runs_are_no_failures_and_are_not_repeated(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], run_script: Callable[..., Ended]
-) -> None:
-    sweep = tmp_path / "s"
-    assert Counter(statuses(launched(sweep, with_rates(), [THIRDS] * len(RATES)))) == {"done": 1, "pruned": 6}
-    before = {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")}
-    outcomes = launched(sweep, with_rates(), [bracket(1 / 2, earlier=[1e9] * 9)] * len(RATES))
-    assert Counter(statuses(outcomes)) == {"done": 1, "pruned": 6}
-    assert {path: path.stat().st_mtime_ns for path in sweep.rglob("metrics.json")} == before
-
-    runs = [read_run(sweep / str(number)) for number in range(len(RATES))]
-    assert not summarize(compared(sweep, runs), Console())
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("metrics.json")}
+    again = launched(whole, with_rates(), [bracket(1 / 2, earlier=[1e9] * 9)] * len(RATES))
+    assert statuses(again) == statuses(found)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("metrics.json")} == before
+    runs = [read_run(whole / str(number)) for number in range(len(RATES))]
+    assert not summarize(compared(whole, runs), Console())
     assert "val/mae" in capsys.readouterr().out
-    assert run_script("evaluate", f"run={sweep}", "runs=all").status == 0
     run = next(run for run in runs if run.metrics["status"] == "pruned")
     assert run.metrics["reason"] in (run.folder / "train.log").read_text()
     ended = run_script("train", f"resume={run.folder}")
     assert ended.status == 0, ended.err
-    assert without_notes(ended.out).startswith(f"s/{run.folder.name} was pruned at rung ")
+    assert without_notes(ended.out).startswith(f"whole/{run.folder.name} was pruned at rung ")
     assert f"{run.metrics['val/mae']:.4g}" in ended.out
     ended = run_script("evaluate", f"run={run.folder}")
     assert ended.status == 2

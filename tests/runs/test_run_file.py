@@ -15,6 +15,8 @@ from mlplab.runs import checkpoint
 from mlplab.runs.run_file import unpack
 from mlplab.runs.trained.run_files import RunFiles
 
+pytestmark = pytest.mark.usefixtures("full_speed")
+
 Command = Callable[..., Ended]
 
 SMALL = ("data.split.seed=1", "trainer.max_epochs=3", "baselines=[]", "figures=none", "ensemble=2")

@@ -14,12 +14,12 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.models.targets import TargetTransform
+from mlplab.runs.compare.ranking import varying_keys
 from mlplab.runs.compare.run_result import read_run
-from mlplab.runs.compare.varying_keys import varying_keys
 from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.resume import differences, has_ended
-from mlplab.runs.score_finished import score_finished_run
+from mlplab.runs.train import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.scores import Evaluation
 from mlplab.training.stack import outcomes
@@ -28,10 +28,12 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 
 BASELINES = "baselines=[constant,linear]"
 KINDS: dict[str, tuple[str, ...]] = {
-    "numbers": (*SMALL, BASELINES),
     "float64": (*SMALL, BASELINES, "trainer.precision=64", "optimizer.weight_averaging=true"),
     "no predictions": (*SMALL, BASELINES, "test_predictions=false"),
-    "ensemble of classes": ("data=penguins", *SMALL[3:], BASELINES, "ensemble=4"),
+    "ensemble of classes": (
+        *("data=synthetic", "data.function=moons", "data.rows=120", *SMALL[2:], BASELINES),
+        *("ensemble=3", "threshold=auto"),
+    ),
 }
 
 

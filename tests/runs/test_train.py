@@ -34,19 +34,18 @@ from mlplab.training.stack.build import build_stack
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-NONE = "baselines=[]"
+QUIET = ("logger=[]", "baselines=[]")
 
 
 def trained(folder: Path, *members: Sequence[str]) -> list[dict[str, Any]]:
     """Metrics, and the tensors of both checkpoints, of runs trained as one stack, without baselines."""
-    members = tuple([*(word for word in member if word != NONE), NONE] for member in members)
     return [
         {
             "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
             "best": checkpoint.load(folder / f"{index}/checkpoints/best.ckpt")["state"],
             "last": checkpoint.load(folder / f"{index}/checkpoints/last.ckpt")["state"],
         }
-        for index, metrics in enumerate(train_into(folder, *members))
+        for index, metrics in enumerate(train_into(folder, *([*each, "baselines=[]"] for each in members)))
     ]
 
 
@@ -112,11 +111,11 @@ def test_neither_weights_nor_schema_hold_anything_of_val_and_test_targets(tmp_pa
     split = random_split(np.arange(1030), val=0.15, test=0.15, seed=0)
     elsewhere = np.zeros(1030, dtype=bool)
     elsewhere[split.train] = True
-    runs = []
+    runs, quick = [], ("trainer.max_epochs=2", "model.hidden=[8]", *QUIET)
     for name, shift in (("same", 0.0), ("other", 500.0)):
         target = np.where(elsewhere, frame["target"].to_numpy(), frame["target"].to_numpy() + shift)
         frame.with_columns(target=target).write_csv(tmp_path / f"{name}.csv")
-        data = ("data=csv", f"data.path={tmp_path / name}.csv", "data.target=target", "trainer.max_epochs=2")
+        data = ("data=csv", f"data.path={tmp_path / name}.csv", "data.target=target", *quick)
         train_into(tmp_path / name, data)
         runs.append(checkpoint.load(tmp_path / name / "0/checkpoints/last.ckpt"))
     assert runs[0]["schema"] == runs[1]["schema"]
@@ -144,6 +143,8 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path: Path) ->
     metrics = run["metrics"]
     assert metrics["epochs"] == metrics["best_epoch"] + 4 < 200
     assert not torch.equal(run["best"]["body.output.weight"], run["last"]["body.output.weight"])
+    stopping = ("callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=1e9")
+    assert trained(tmp_path / "delta", (*SMALL, *stopping))[0]["metrics"]["epochs"] == 3
 
 
 def test_a_run_stops_at_the_end_of_a_stage_that_made_it_worse(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_a_run_stops_at_the_end_of_a_stage_that_made_it_worse(tmp_path: Path) ->
     frame = pl.DataFrame(source.normal(size=(600, 8)))
     frame.with_columns(y=source.choice(["a", "b"], 600)).write_csv(path)
     schedule = ("scheduler=coslog", "callbacks.early_stopping.patience=auto", "trainer.max_epochs=30")
-    rest = ("optimizer.lr=0.01", "model.dropout=0", "ensemble=3", "logger=[]", "baselines=[]")
+    rest = ("optimizer.lr=0.01", "model.dropout=0", "ensemble=3", *QUIET)
     rest = (*rest, "model.piecewise_linear_bins=0")
     noise = ("data=csv", f"data.path={path}", "data.target=y")
     smooth = ("data=synthetic", "data.function=friedman1", "data.rows=400")
@@ -162,12 +163,6 @@ def test_a_run_stops_at_the_end_of_a_stage_that_made_it_worse(tmp_path: Path) ->
     assert stopped["best_epoch"] < stopped["epochs"]
     assert stopped["epochs"] in (6, 14)
     assert trained_on["epochs"] == 30
-
-
-def test_min_delta_must_be_exceeded(tmp_path: Path) -> None:
-    stopping = ("callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=1e9")
-    (run,) = trained(tmp_path, (*SMALL, *stopping))
-    assert run["metrics"]["epochs"] == 3
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -181,7 +176,15 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     assert not list((tmp_path / "0/checkpoints").iterdir())
 
 
-@pytest.mark.parametrize(("numbers", "categories", "networks"), [(3, 0, 1), (3, 0, 3), (3, 1, 3), (1, 2, 1)])
+def beside_linear_model(folder: Path, table: pl.DataFrame, *overrides: str) -> dict[str, Any]:
+    """The metrics of a run on this table whose network has a linear model beside it."""
+    table.write_csv(folder / "table.csv")
+    data = ("data=csv", f"data.path={folder / 'table.csv'}", "data.target=y", "model.linear_path=true")
+    [metrics] = train_into(folder, (*data, "trainer.max_epochs=2", *QUIET, *overrides))
+    return metrics
+
+
+@pytest.mark.parametrize(("numbers", "categories", "networks"), [(3, 0, 3), (3, 1, 3), (1, 2, 1)])
 def test_beside_a_linear_model_a_network_is_exact_where_that_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, numbers: int, categories: int, networks: int
 ) -> None:
@@ -191,76 +194,55 @@ def test_beside_a_linear_model_a_network_is_exact_where_that_is(
     values = source.normal(5, [1, 100, 1e4], (400, 3))[:, :numbers]
     codes, effects = source.integers(30, size=(400, categories)), source.normal(size=30)
     y = values.sum(1) + effects[codes].sum(1)
-    table = {f"x{place}": column for place, column in enumerate(values.T)}
-    table |= {f"c{place}": [f"c{code}" for code in column] for place, column in enumerate(codes.T)}
-    pl.DataFrame(table).with_columns(y=y).write_csv(tmp_path / "table.csv")
-    shared = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
+    columns = {f"x{place}": column for place, column in enumerate(values.T)}
+    columns |= {f"c{place}": [f"c{code}" for code in column] for place, column in enumerate(codes.T)}
+    table = pl.DataFrame(columns)
     rest = ("model.hidden=[8]", "trainer.max_epochs=3", "optimizer.lr=0.3", f"ensemble={networks}")
-    (metrics,) = train_into(tmp_path, (*shared, *rest, "logger=[]"))
+    metrics = beside_linear_model(tmp_path, table.with_columns(y=y), *rest)
     assert metrics["linear_share"] == 1
     said = "the prediction is 100% ridge regression: the network adds nothing here"
     assert said in (tmp_path / "0/train.log").read_text()
     assert metrics["test/rmse"] < 1e-6 * y.std()
-    loaded = mlplab.load(tmp_path / "0").predict(pl.DataFrame(table))
-    np.testing.assert_allclose(loaded, y, atol=1e-5 * y.std())
+    np.testing.assert_allclose(mlplab.load(tmp_path / "0").predict(table), y, atol=1e-5 * y.std())
 
 
 def test_embedded_categories_are_in_the_linear_model_only_where_it_is_exact(tmp_path: Path) -> None:
-    source = np.random.default_rng(0)
-    codes, x = source.integers(30, size=300), source.normal(size=300)
-    table = pl.DataFrame({"item": [f"c{code}" for code in codes], "x": x})
-    table.with_columns(y=codes + 3 * x + 9 * source.normal(size=300)).write_csv(tmp_path / "table.csv")
-    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
-    train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
-    path = TrainedRun.read(tmp_path / "0").network.linear_path
-    assert path is not None
-    assert path.category_weight.shape[1:] == (30, 1)
-    assert not path.category_weight.any()
-    assert path.weight.all()
-
-
-def test_a_linear_model_that_is_exact_without_categories_does_not_have_them(tmp_path: Path) -> None:
     """Those of groups would take over what a number says of the groups, and say nothing of new ones."""
     source = np.random.default_rng(0)
+    codes, x = source.integers(30, size=300), source.normal(size=300)
+    noisy = pl.DataFrame({"g": [f"c{code}" for code in codes], "x": x})
+    noisy = noisy.with_columns(y=codes + 3 * x + 9 * source.normal(size=300))
     group, z = np.repeat(np.arange(40), 5), source.normal(size=200)
     x = source.normal(size=40)[group]
-    table = pl.DataFrame({"g": [f"g{number}" for number in group], "x": x, "z": z, "y": 5 * x + z})
-    table.with_columns(pl.col("y") + 0.05 * pl.Series(source.normal(size=200))).write_csv(
-        tmp_path / "table.csv"
-    )
-    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "model.linear_path=true")
-    train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
-    path = TrainedRun.read(tmp_path / "0").network.linear_path
-    assert path is not None
+    known = pl.DataFrame({"g": [f"g{number}" for number in group], "x": x, "z": z, "y": 5 * x + z})
+    known = known.with_columns(pl.col("y") + 0.05 * pl.Series(source.normal(size=200)))
+    for name, table in (("noisy", noisy), ("exact without", known)):
+        (tmp_path / name).mkdir()
+        beside_linear_model(tmp_path / name, table)
+        path = TrainedRun.read(tmp_path / name / "0").network.linear_path
+        assert path is not None
+        assert path.category_weight.shape[1:] == (table["g"].n_unique(), 1)
+        assert not path.category_weight.any()
+        assert path.weight.all()
     assert path.residual.all()
-    assert not path.category_weight.any()
 
 
 def test_embedded_categories_alone_leave_a_linear_model_nothing(tmp_path: Path) -> None:
-    table = pl.DataFrame(
-        {"item": [f"i{row % 30}" for row in range(90)], "y": [row % 7 / 3 for row in range(90)]}
-    )
-    table.write_csv(tmp_path / "table.csv")
-    data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y", "ensemble=2")
-    (metrics,) = train_into(tmp_path, (*data, "trainer.max_epochs=2", "logger=[]"))
+    rows = range(90)
+    table = pl.DataFrame({"item": [f"i{row % 30}" for row in rows], "y": [row % 7 / 3 for row in rows]})
+    metrics = beside_linear_model(tmp_path, table, "model.linear_path=auto", "ensemble=2")
     assert metrics["status"] == "done"
     assert "linear_share" not in metrics
 
 
-def test_a_classifier_beside_a_linear_model_can_be_loaded(tmp_path: Path) -> None:
-    train_into(tmp_path, ("data=penguins", "model.linear_path=true", "trainer.max_epochs=2", "logger=[]"))
-    assert TrainedRun.read(tmp_path / "0").network.linear_path is not None
-
-
 def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) -> None:
     """Of a noisy sum, most of the prediction is that of ridge regression; of a bent function, none."""
-    rest = ("model.linear_path=true", "trainer.max_epochs=30", "ensemble=3", "logger=[]")
     source, shares = np.random.default_rng(0), []
     x = source.normal(size=(300, 6))
     for target in (x.sum(1) + 4 * source.normal(size=300), np.abs(x[:, 0])):
-        pl.DataFrame(x).with_columns(y=target).write_csv(tmp_path / "table.csv")
-        data = ("data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=y")
-        (metrics,) = train_into(tmp_path / str(len(shares)), (*data, *rest))
+        (folder := tmp_path / str(len(shares))).mkdir()
+        rest = ("trainer.max_epochs=20", "ensemble=3", "baselines=[linear]")
+        metrics = beside_linear_model(folder, pl.DataFrame(x).with_columns(y=target), *rest)
         shares.append(metrics["linear_share"])
         found = metrics["test/rmse"] / metrics["linear/test/rmse"]
         assert found < (1.02 if len(shares) == 1 else 0.5)
@@ -302,6 +284,7 @@ def test_a_golden_run_of_classes(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     said = f"(best: {run['metrics']['best_epoch']}); the prediction is 90% logistic regression, 10% network; "
     assert said in caplog.text
     assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-5)
+    assert TrainedRun.read(tmp_path / "0").network.linear_path is not None
 
 
 def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

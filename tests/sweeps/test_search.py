@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 
 from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
-from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.discovery import TRIAL
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials

@@ -5,8 +5,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import TensorBoardLogger
 from support import hparams_of, resolved
 
-from mlplab.runs.loggers.files import close_loggers, truncate_curves
-from mlplab.runs.loggers.tensorboard import log_start
+from mlplab.runs.observers.loggers import close_loggers, log_start, truncate_curves
 
 
 def test_hparams_are_what_changes_something_about_the_network(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from support import ROOT, SMALL, process, train_into
 
 import mlplab
 from mlplab.errors import UserError
-from mlplab.runs.loggers.trackers import BatchedMLFlowLogger, log_configuration
+from mlplab.runs.observers.trackers import BatchedMLFlowLogger, log_configuration
 
 TRAIN = str(ROOT / "scripts/train.py")
 

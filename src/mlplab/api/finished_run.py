@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from mlplab.commands.importance import Importance
     from mlplab.runs.in_memory import RunInMemory
+    from mlplab.runs.predictions import AnyLevels
     from mlplab.runs.trained.ensemble import Ensemble, Predictions
-    from mlplab.runs.trained.levels import AnyLevels
 
 
 class FinishedRun:
@@ -191,7 +191,7 @@ class FinishedRun:
         check_installed("export", "onnx", "onnx", "onnxruntime")
         with heavy_imports():
             from mlplab.commands.export import write_model
-            from mlplab.runs.trained.levels import levels_given
+            from mlplab.runs.predictions import levels_given
 
         rows = self._frame if frame is None else _path_or_frame(frame)
         write_model(

@@ -13,9 +13,8 @@ from mlplab.commands.results import read_runs, results_by_table
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_absent
+from mlplab.runs.compare.ranking import select_runs, varying_keys
 from mlplab.runs.compare.run_result import RUN, trials_in_order
-from mlplab.runs.compare.select_runs import select_runs
-from mlplab.runs.compare.varying_keys import varying_keys
 from mlplab.runs.run_file import SUFFIX
 from mlplab.runs.trained.run_files import RunFiles
 

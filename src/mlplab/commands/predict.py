@@ -24,8 +24,7 @@ from mlplab.data.load_table import csv_format
 from mlplab.data.new_data import check_columns
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
-from mlplab.runs.predictions import column_names
-from mlplab.runs.trained.levels import check_levels
+from mlplab.runs.predictions import check_levels, column_names
 from mlplab.runs.trained.load import load_runs
 
 ROWS_IN_MEMORY = 50_000  # that are read, predicted and written at a time

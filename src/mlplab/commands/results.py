@@ -15,13 +15,17 @@ from mlplab.config.metrics import MAIN, sign_of
 from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
-from mlplab.runs.best_trial import TRIAL
-from mlplab.runs.compare.labels import labelled
-from mlplab.runs.compare.ranking import SPLIT_KEYS, configurations, score
-from mlplab.runs.compare.run_result import RUN, RunResult, read_run, trials_in_order
+from mlplab.runs.compare.ranking import (
+    SPLIT_KEYS,
+    common_monitor,
+    configurations,
+    score,
+    varying_keys,
+    without_repeats,
+)
+from mlplab.runs.compare.run_result import RUN, RunResult, labelled, read_run, trials_in_order
 from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
-from mlplab.runs.compare.varying_keys import common_monitor, varying_keys, without_repeats
-from mlplab.runs.discovery import runs_in
+from mlplab.runs.discovery import TRIAL, runs_in
 from mlplab.runs.run_file import unpacked
 
 MOST_TRIALS = 20  # of a search that are shown, unless all are asked for

@@ -11,8 +11,7 @@ from rich.text import Text
 from mlplab.commands.render import NOTHING, format_mean
 from mlplab.commands.results import SETTINGS, Results
 from mlplab.files import Plain
-from mlplab.runs.compare.labels import in_brief, short_keys
-from mlplab.runs.compare.run_result import RUN
+from mlplab.runs.compare.run_result import RUN, in_brief, short_keys
 
 # Least widths of columns whose cells may be wrapped: values of a key, runs, words, values of all keys.
 KEY_WIDTH, NAME_WIDTH, WORDS_WIDTH, LABEL_WIDTH = 16, 40, 12, 40

@@ -17,8 +17,7 @@ from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.resolve import resolved
+from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.resume import has_ended
 from mlplab.runs.run_file import check_finished
 from mlplab.training.outcome import AS_PLANNED, Metrics
@@ -83,7 +82,7 @@ def draw_if_asked(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataC
 def score_tests(cache: DataCache, folder: Path) -> Metrics:
     """Calls `score_finished_run`, which needs torch."""
     with heavy_imports():
-        from mlplab.runs.score_finished import score_finished_run
+        from mlplab.runs.train import score_finished_run
 
     return score_finished_run(folder, cache)
 

@@ -18,8 +18,8 @@ from mlplab.errors import refusal
 from mlplab.onnx.inputs import NO_DATE, model_inputs
 from mlplab.onnx.model import probabilities_name
 from mlplab.runs.predictions import column_names
-from mlplab.runs.trained.card import page
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.load import page
 from mlplab.training.scoring.mean_predictions import Predicted
 
 TOLERANCE = 1e-4

@@ -1,33 +1,28 @@
-"""Finds run folders and reads their files. Imports no torch."""
+"""Finds run folders, reads their files, and names those of sweeps. Imports no torch."""
 
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from mlplab.errors import Fault, UserError, listed, refusal
-from mlplab.files import Plain, read_json
+from mlplab.files import Plain, read_json, replacing
 from mlplab.runs.versions import check_readable, converted
 
 DEPTH = 3
 """Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""
 
-BEST_TRIAL_FILE = "best.yaml"
-"""The file about a search's best trial."""
+TEST_PREDICTIONS, FILM_FILE = "test_predictions.csv", "film.html"
+"""Files of a run: its test rows with predictions, and the page that shows how its networks learned."""
 
-REPORT_FILE = "report.html"
-"""The page about a folder that the command report writes."""
+REPORT_FILE, BEST_TRIAL_FILE = "report.html", "best.yaml"
+"""Files of a sweep: what the command report writes, and what a search says of its best trial."""
 
-TEST_PREDICTIONS = "test_predictions.csv"
-"""The file of a run's test rows and its predictions for them."""
-
-FILM_FILE = "film.html"
-"""The page that shows how a run's networks learned."""
-
-TRAINED = "give the folder of a run or a sweep that mlplab train wrote, such as outputs/…"
-"""Remedy for a folder without runs."""
+TRIAL = re.compile(r"trial-(\d{4,})")
+"""The name of a trial's folder: its number is the order in which the search asked for the trials."""
 
 LARGEST_YAML = 2**20
 """The largest size of a YAML file in a run's or a sweep's folder, in bytes."""
@@ -66,7 +61,9 @@ def runs_in(folder: Path, depth: int = DEPTH) -> list[Path]:
 def _refused(folder: Path, what: str) -> UserError:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
-    return refusal(what, folder, TRAINED)
+    return refusal(
+        what, folder, "give the folder of a run or a sweep that mlplab train wrote, such as outputs/…"
+    )
 
 
 def read_config(folder: Path) -> Plain:
@@ -169,3 +166,16 @@ def finished_run(folder: Path, key: str) -> Path:
     if finished_runs(folder) != [folder]:
         raise refusal("is the folder of a sweep", f"{key}={folder}", "give the folder of one of its runs")
     return folder
+
+
+def trial_name(number: int) -> str:
+    """The name of a trial's folder."""
+    return f"trial-{number:04d}"
+
+
+def write_best_trial(folder: Path, content: Plain) -> None:
+    """Writes the file about the best trial to a sweep's folder, or replaces it: a line for each key."""
+    options: Any = {"sort_keys": False, "default_flow_style": None, "allow_unicode": True, "width": 2**16}
+    text = yaml.dump(content, Dumper=yaml.CSafeDumper, **options)
+    with replacing(folder / BEST_TRIAL_FILE) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -19,10 +19,9 @@ from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_
 from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.loggers.files import build_loggers, close_loggers
-from mlplab.runs.loggers.read_curves import read_curves
-from mlplab.runs.loggers.tensorboard import log_images
+from mlplab.runs.observers.loggers import build_loggers, close_loggers, log_images
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.run_files import read_curves
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.mean_predictions import Predicted
 

@@ -32,10 +32,6 @@ def write_config(folder: Path, config: Mapping[str, object]) -> None:
         partial.write_text(f"# mlplab {VERSION}\n{text}", encoding="utf-8")
 
 
-WANDB = "wandb"
-"""The folder of W&B within that of a run, where it makes links itself."""
-
-
 class RunFolder:
     """The files in the folder of a run, other than those of its loggers."""
 
@@ -91,7 +87,8 @@ class RunFolder:
             UserError: if it contains links, which might lead out of it.
         """
         links = (path for path in self.path.rglob("*") if path.is_symlink())
-        if link := next((path for path in links if self.path / WANDB not in path.parents), None):
+        # W&B makes links in a folder of its own.
+        if link := next((path for path in links if self.path / "wandb" not in path.parents), None):
             raise refusal("is a symbolic link, which runs never create", link, "remove it")
         for folder in (self.path, self.path / "checkpoints"):
             remove_partial_files(folder)

@@ -18,17 +18,15 @@ from mlplab.figures import Curve, warn_if_failing
 from mlplab.files import Plain
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.loggers.points import log_point
-from mlplab.runs.loggers.read_curves import thinned
+from mlplab.runs.observers.loggers import log_point
 from mlplab.runs.observers.open_run import OpenRun, RunFolders
 from mlplab.runs.observers.watched_run import Endings, WatchedRun
-from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import test_rows
-from mlplab.runs.resolve import resolved
 from mlplab.runs.run_file import check_finished
 from mlplab.runs.train import train_watched
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.run_files import CURVES
+from mlplab.runs.trained.run_files import CURVES, thinned
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart, warm_starts
 from mlplab.training.outcome import Metrics, Outcome
@@ -106,12 +104,12 @@ class RunInMemory(WatchedRun):
         """Its figures by name, in Vega-Lite; none without test scores."""
         from mlplab.runs.draw_figures import run_charts  # Altair takes half a second
 
-        if self.run.config.figures == "none" or not has_test_scores(self.metrics):
-            return {}
-        with warn_if_failing(Path(THIS)):
-            charts = run_charts(self.model.runs[0], self.run.data, thinned(self.curves))
-            return {name: chart.to_dict(validate=False) for name, chart in charts.items()}
-        return {}
+        found = dict[str, Plain]()
+        if self.run.config.figures != "none" and has_test_scores(self.metrics):
+            with warn_if_failing(Path(THIS)):
+                charts = run_charts(self.model.runs[0], self.run.data, thinned(self.curves))
+                found = {name: chart.to_dict(validate=False) for name, chart in charts.items()}
+        return found
 
     def write(self, folder: Path) -> None:
         """Writes what training into this folder would have written, but for curves by step.

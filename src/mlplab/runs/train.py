@@ -1,4 +1,4 @@
-"""Trains runs: into their folders, or with observers of others."""
+"""Trains runs: into their folders, or with observers of others; scores the test rows of finished ones."""
 
 import logging
 from collections.abc import Sequence
@@ -7,24 +7,43 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, FolderInUse, Interrupted, cannot_write, is_disk_error, refusal
-from mlplab.runs.check_buildable import check_buildable
+from mlplab.config import ResolvedConfig
+from mlplab.cpu_settings import cpu_settings_for_training
+from mlplab.data.cache import DataCache, RunData
+from mlplab.errors import (
+    Fault,
+    FolderInUse,
+    Interrupted,
+    UserError,
+    cannot_write,
+    is_disk_error,
+    reason_of,
+    refusal,
+)
+from mlplab.runs.baselines.fit_baselines import baseline_metrics
+from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.film.frames import FilmFrames
+from mlplab.runs.film.size import check_filmable
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.loggers.files import quiet_writer_threads
-from mlplab.runs.observers.curves import Curves
+from mlplab.runs.observers.loggers import build_loggers, quiet_writer_threads
 from mlplab.runs.observers.messages import Messages
 from mlplab.runs.observers.open_run import OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
-from mlplab.runs.observers.training_states import Checkpoints, resume_groups
-from mlplab.runs.observers.watched_run import Endings
+from mlplab.runs.observers.training_states import REMEDY, Checkpoints, resume_groups
+from mlplab.runs.observers.watched_run import Curves, Endings
 from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.resume import has_ended
-from mlplab.runs.warm_start import warm_starts
+from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.runs.warm_start import initial_weights, source, warm_starts
 from mlplab.training.fit import Observer, fit
 from mlplab.training.outcome import Metrics
+from mlplab.training.run import Run, activations, member_configs
+from mlplab.training.scoring.losses import build_loss
+from mlplab.training.stack.build import build_datamodule, build_stack_network, check_equal_rows, start_from
+from mlplab.training.stack.outcomes import Calibration, score_test_rows
 from mlplab.training.state import StackState, WrongStateError
+from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +101,6 @@ def train_runs(
 def _train_in_folders(
     runs: Sequence[OpenRun], console: Console, title: str, state: StackState | None, stack_file: Path | None
 ) -> None:
-    """Trains runs at the same step."""
     try:
         # The last, so that nothing is lost of the steps that are saved.
         with quiet_writer_threads():
@@ -119,3 +137,64 @@ def train_watched(endings: Endings, console: Console | None, title: str = "", *l
         observers.append(Messages(runs, endings.resumed, level))
     with closing(progress), closing(endings):
         fit([run.run for run in runs], [*observers, *last], endings.resumed)
+
+
+def check_buildable(run: ResolvedConfig, data: RunData) -> None:
+    """Checks that everything a run needs can be built, without its statistics and initial weights.
+
+    Raises:
+        UserError: if the device does not exist, a custom class cannot be imported or instantiated, or the run
+            cannot start from `init_from`.
+    """
+    choose_accelerator(run.trainer)
+    check_equal_rows(run, [member.split for member in data.members])
+    try:
+        members, names = member_configs(run), activations(run)
+        numbers = [names.index(name) for name in dict.fromkeys(names)] or [0]  # of different networks
+        different = [members[number] for number in numbers]
+        network = build_stack_network(different, [data] * len(different), initialize=False)
+        check_filmable(run, network)
+        if run.init_from:
+            schema = data.table.schema
+            initial = initial_weights(run, source(run, schema))
+            places = {member: initial.places[number] for member, number in enumerate(numbers)}
+            start_from(network, initial, places, schema)
+        build_custom_callbacks(run)
+        build_loggers(run, Path())
+    except UserError:
+        raise
+    except Exception as error:  # from a custom class
+        raise refusal(f"cannot be built: {reason_of(error)}", "the run") from error
+
+
+def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
+    """Writes what a finished run would have written with `test=true`; returns the content of metrics.json.
+
+    These are its test scores, to the last bit if it was trained on a CPU, those of its baselines, and
+    test_predictions.csv. A run that has test scores, or no test rows, is left as it is.
+
+    Raises:
+        UserError: if the run has not finished, if its table is not available or has changed, or if another
+            process uses its folder.
+    """
+    metrics = read_metrics(finished_run(folder, "run"))
+    if has_test_scores(metrics):
+        return metrics
+    trained, files = TrainedRun.read(folder), RunFolder(folder)
+    data, configs = cache.data(trained.config), member_configs(trained.config)
+    data.check_unchanged(trained.table, REMEDY, order=False)
+    if not len(data.split.test):
+        log.warning("%s has no test rows, so there are no test scores", folder.name)
+        return metrics
+    run, weights = Run(trained.config, data), dict(enumerate(trained.weights.values()))
+    chosen = Calibration(weights, trained.threshold, trained.residuals)
+    with files.lock, cpu_settings_for_training(run.config.threads):
+        networks = [configs[number] for number in trained.weights]
+        splits = [data.members[number].split for number in trained.weights]
+        datamodule = build_datamodule(networks, data.table, splits)
+        loss = build_loss([config.loss for config in networks])
+        [(found, predicted)] = score_test_rows(trained.network, loss, datamodule, [(run, chosen)])
+        metrics |= found | baseline_metrics(run)
+        write_test_predictions(files.path, run, predicted, trained.threshold)
+        seconds = {"seconds": metrics.pop("seconds")}  # the last, as in other runs
+        return files.write_metrics(metrics | seconds)

@@ -26,8 +26,8 @@ from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
+from mlplab.runs.predictions import check_levels, levels_given
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.levels import check_levels, levels_given
 from mlplab.runs.versions import VERSION
 from mlplab.sklearn.model_selection import FIT
 from mlplab.sklearn.training_set import Input, TrainingSet, as_columns

@@ -22,9 +22,8 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.frames import in_memory, to_polars
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.runs.in_memory import train_alone, train_in_memory
-from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import unused_names
-from mlplab.runs.resolve import resolved
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.plan import TrainingCost, cut, stack_key

@@ -9,12 +9,10 @@ from mlplab.config import TrainConfig, flat
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed
-from mlplab.runs.compare.labels import labelled
-from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.compare.ranking import LOSS_KEYS, common_monitor, varying_keys
+from mlplab.runs.compare.run_result import RunResult, labelled
 from mlplab.runs.compare.same_table import by_table
-from mlplab.runs.compare.varying_keys import LOSS_KEYS, common_monitor, varying_keys
-from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.resolve import resolved
+from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.resume import was_started
 from mlplab.runs.run_file import check_finished
 from mlplab.sweeps.grid import Runs

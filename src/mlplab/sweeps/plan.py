@@ -110,7 +110,7 @@ class Plan:
 
 def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:
     with heavy_imports():
-        from mlplab.runs.check_buildable import check_buildable
+        from mlplab.runs.train import check_buildable
 
     check_buildable(run, cache.data(run))
 

@@ -20,11 +20,11 @@ from mlplab.config.metrics import BASELINES
 from mlplab.console import first_few, print_line, progress_lines
 from mlplab.data.cache import DataCache
 from mlplab.figures import is_drawn, warn_if_failing
+from mlplab.runs.compare.ranking import REPEATS, warn_of_ensembles
 from mlplab.runs.compare.run_result import RunResult, read_run
 from mlplab.runs.compare.same_table import metrics_of_runs, quantiles_of, table_title
-from mlplab.runs.compare.varying_keys import REPEATS, warn_of_ensembles
 from mlplab.runs.discovery import has_test_scores, runs_below
-from mlplab.runs.resolve import resolved
+from mlplab.runs.planned_run import resolved
 from mlplab.sweeps.checks import ComposeRuns, RefusedRun
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.grid import Runs, lines_of

@@ -13,8 +13,8 @@ from support import Ended, write_config
 
 from mlplab.commands.results import STATISTIC_SUFFIXES, Results, read_runs, results_by_table, results_of_table
 from mlplab.errors import UserError
-from mlplab.runs.compare.labels import in_brief, short_keys
-from mlplab.runs.compare.select_runs import select_runs
+from mlplab.runs.compare.ranking import select_runs
+from mlplab.runs.compare.run_result import in_brief, short_keys
 
 Command = Callable[..., Ended]
 

@@ -16,7 +16,7 @@ from support import Ended, events_of, train_into
 
 import mlplab
 from mlplab.config.metrics import CLASSIFICATION
-from mlplab.runs.compare.select_runs import select_runs
+from mlplab.runs.compare.ranking import select_runs
 
 Command = Callable[..., Ended]
 ROWS = 240
@@ -138,14 +138,6 @@ def test_the_test_rows_predictions_give_the_scores(here: Path) -> None:
     assert metrics["test/log_loss"] == pytest.approx(loss, rel=1e-6)
 
 
-def test_the_task_is_described(run_script: Command, tmp_path: Path) -> None:
-    FRAME.with_columns(bought=MARKS).write_csv(tmp_path / "t.csv")
-    ended = run_script("describe", *TABLE[:3], "task=multiclass")
-    assert ended.status == 0, ended
-    counts = ", ".join(f"'{mark}' {(mark == MARKS).sum()}" for mark in (1, 2, 3))
-    assert ended.out.splitlines()[-1] == f"task: multiclass; the 3 classes of bought and their rows: {counts}"
-
-
 def test_evaluate_gives_the_figures_of_the_training(run_script: Command, here: Path) -> None:
     ended = run_script("evaluate", "run=r")
     assert ended.status == 0, ended
@@ -173,9 +165,8 @@ def test_rows_without_a_target_and_with_weights_are_evaluated(
     )
     assert ended.status == 0, ended
     frame.filter(rows % 2 == 0).write_csv(tmp_path / "n.csv")
-    for arguments in ((), ("data.path=n.csv", "training_rows=include")):
-        ended = run_script("evaluate", "run=outputs/r", *arguments)
-        assert ended.status == 0, ended
+    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv", "training_rows=include")
+    assert ended.status == 0, ended
     metrics = metrics_of(tmp_path / "outputs/r")
     assert run_script("evaluate", "run=outputs/r").status == 0
     assert scores_of(json.loads((tmp_path / "outputs/r/evaluation.json").read_text())) == scores_of(metrics)
@@ -215,16 +206,10 @@ def test_a_chosen_threshold_decides_everywhere(
     rare = FRAME.with_columns(bought=pl.when(pl.col("size") > 0.8).then("bought").fill_null("no"))
     rare.write_csv(tmp_path / "t.csv")
     words = (*TABLE[:-1], "trainer.max_epochs=4", "baselines=[]", f"ensemble={ensemble}")
-    assert command("-m", *words, "threshold=0.5,auto", "test=false", "name=s").status == 0
+    assert command("-m", *words, "threshold=0.5,auto", "name=s").status == 0
     half, auto = tmp_path / "outputs/s/threshold=0.5", tmp_path / "outputs/s/threshold=auto"
-    for ended in (
-        command(*words, "threshold=auto", "name=r"),
-        *(run_script("train", f"resume={folder}", "test=true") for folder in (half, auto)),
-        run_script("evaluate", f"run={auto}"),
-    ):
-        assert ended.status == 0, ended
-    metrics, before, alone = (metrics_of(folder) for folder in (auto, half, tmp_path / "outputs/r"))
-    assert alone | {"seconds": 0} == metrics | {"seconds": 0}
+    assert run_script("evaluate", f"run={auto}").status == 0
+    metrics, before = metrics_of(auto), metrics_of(half)
     assert metrics["threshold"] != 0.5
     assert f"; threshold {metrics['threshold']:.3g}; " in (auto / "train.log").read_text()
     assert (before["threshold"], metrics["threshold_rows"]) == (0.5, "val" if ensemble == 1 else "oof")
@@ -244,24 +229,14 @@ def test_a_chosen_threshold_decides_everywhere(
     assert mlplab.load(auto.parent, "all").threshold == pytest.approx((0.5 + run.threshold) / 2)
 
 
-def test_noise_is_scored_as_noise(command: Command, tmp_path: Path) -> None:
-    draw = np.random.default_rng(0)
-    noise = {name: draw.normal(size=400) for name in "abc"}
-    pl.DataFrame({**noise, "bought": draw.random(400) < 0.15}).write_csv(tmp_path / "t.csv")
-    words = (*TABLE[:-1], "baselines=[]", "trainer.max_epochs=4", "ensemble=5")
-    assert command(*words, "threshold=auto", "name=r").status == 0
-    assert metrics_of(tmp_path / "outputs/r")["oof/balanced_accuracy"] < 0.51
-
-
 @pytest.mark.parametrize(
     ("frame", "more", "classes", "name"),
     [
         (FRAME.with_columns(bought=(pl.col("bought") == "yes").cast(pl.Int64)), (), [0, 1], "t.csv"),
         (FRAME.with_columns(bought=pl.col("bought") == "yes"), (), [False, True], "t.parquet"),
         (FRAME.with_columns(bought=MARKS), ("task=multiclass",), [1, 2, 3], "t.csv"),
-        (FRAME, ("data.positive=no",), ["yes", "no"], "t.csv"),
     ],
-    ids=["0 and 1", "booleans", "whole numbers", "the other is positive"],
+    ids=["0 and 1", "booleans", "whole numbers"],
 )
 def test_labels_are_those_of_the_training_table(
     command: Command,
@@ -287,8 +262,6 @@ def test_labels_are_those_of_the_training_table(
     rows = (written["row"] - 1).to_list()
     assert written["bought"].cast(frame["bought"].dtype).to_list() == frame["bought"][rows].to_list()
     np.testing.assert_allclose(written[:, 3:].to_numpy(), found[rows, -len(classes) :].to_numpy(), rtol=1e-6)
-    ended = run_script("evaluate", "run=outputs/r", f"data.path={name}", "training_rows=include")
-    assert ended.status == 0, ended
 
 
 UNSEEN = NEW.with_columns(
@@ -331,7 +304,7 @@ def test_a_mistake_gets_a_short_answer(run_script: Command, here: Path, mistake:
 def test_a_threshold_needs_two_classes(command: Command, run_script: Command, tmp_path: Path) -> None:
     for name, task, found in (("n", "regression", "a number as target"), ("m", "multiclass", "3 classes")):
         FRAME.with_columns(bought=MARKS).write_csv(tmp_path / "t.csv")
-        assert command(*SMALL, f"task={task}", f"name={name}").status == 0
+        assert command(*SMALL[:-1], "trainer.max_epochs=1", f"task={task}", f"name={name}").status == 0
         ended = run_script("predict", f"run=outputs/{name}", "input=t.csv", "output=o.csv", "threshold=0.5")
         assert ended.status == 2
         assert f"threshold=0.5: has a meaning only for two classes (found {found})" in ended.err
@@ -340,17 +313,14 @@ def test_a_threshold_needs_two_classes(command: Command, run_script: Command, tm
 
 
 def test_a_class_run_begins_as_another_ended(command: Command, tmp_path: Path) -> None:
-    assert command(*SMALL[:-1], *LONG, "name=a").status == 0
-    frozen = ("optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0", "data.class_weights=balanced")
-    ended = command(*SMALL, *frozen, "init_from=outputs/a", "name=b")
+    assert command(*SMALL, "name=a").status == 0
+    frozen = ("trainer.max_epochs=1", "optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0")
+    frozen = (*frozen, "data.class_weights=balanced")
+    ended = command(*SMALL[:-1], *frozen, "init_from=outputs/a", "name=b")
     assert ended.status == 0, ended
     one, other = (metrics_of(tmp_path / f"outputs/{name}") for name in "ab")
     for name in ("test/accuracy", "test/auroc", "test/log_loss"):
         assert other[name] == pytest.approx(one[name], rel=1e-5)
-    FRAME.with_columns(bought=MARKS).write_csv(tmp_path / "t.csv")
-    refused = command(*SMALL, "task=multiclass", "init_from=outputs/a", "name=c")
-    assert refused.status == 2
-    assert "was trained on different columns" in refused.err
 
 
 def test_a_rare_class_has_a_score_without_prediction_sets(
@@ -401,7 +371,7 @@ def test_a_class_that_the_test_set_lacks_has_no_score(
 
 def test_the_highest_accuracy_is_the_best(command: Command, run_script: Command, tmp_path: Path) -> None:
     words = ("monitor=val/accuracy", "trainer.max_epochs=15", "callbacks.early_stopping.patience=3")
-    sweep = ("-m", *SMALL[:-1], *words, "optimizer.lr=1e-6,0.02", "seed=0,1,2", "name=s")
+    sweep = ("-m", *SMALL[:-1], *words, "optimizer.lr=1e-6,0.02", "seed=0,1", "name=s")
     ended = command(*sweep)
     assert ended.status == 0, ended
     runs = {run.name: run for run in (tmp_path / "outputs/s").glob("lr=*")}

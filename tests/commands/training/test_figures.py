@@ -12,13 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 from lightning.pytorch.loggers.logger import DummyLogger
-from mlplab.sweeps.draw_sweep import draw_sweep
 from support import SMALL, Ended, events_of, write_config
 
 from mlplab.commands.train import draw_figures
 from mlplab.figures import is_drawn
 from mlplab.figures.files import read_figures
-from mlplab.sweeps.summary import results_of
+from mlplab.sweeps.summary import draw_sweep, results_of
 
 Command = Callable[..., Ended]
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from support import Ended, status_of, without_notes
+from runs.untrained import untrained
+from support import Ended, resolved, status_of, without_notes
 
 import mlplab
+from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.runs.compare.select_runs import select_runs
 from mlplab.runs.observers.messages import show_warnings
+from mlplab.runs.trained.ensemble import Ensemble
 
 Command = Callable[..., Ended]
 ROWS = 200
@@ -59,43 +61,38 @@ CHANGES: dict[str, tuple[tuple[str, ...], Callable[[pl.DataFrame], None]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_a_split_that_has_changed_is_refused(
-    command: Command, run_script: Command, frame: pl.DataFrame, change: str
-) -> None:
+def test_a_split_that_has_changed_is_no_longer_that_of_the_run(frame: pl.DataFrame, change: str) -> None:
     split, changes = CHANGES[change]
-    assert command(*QUICK, *split, "name=r").status == 0
-    sweep = ("-m", *QUICK, *split, "seed=0,1", "name=s")
-    assert command(*sweep).status == 0
-    shutil.copytree("outputs/s", "outputs/stopped")
-    shutil.copytree("outputs/r", "outputs/stopped run")
-    for run in (Path("outputs/stopped/seed=1"), Path("outputs/stopped run")):
-        (run / "metrics.json").write_text('{"status": "running"}')
-    assert run_script("evaluate", "run=outputs/s").status == 0
+    run = resolved(*QUICK, *split)
+    before = DataCache().data(run).fingerprint
+    DataCache().data(run).check_unchanged(before, "restore it")
     changes(frame)
-    parts = "the train, val, test rows differ from those used in training"
-    for ended in (
-        run_script("evaluate", "run=outputs/r"),
-        run_script("evaluate", "run=outputs/s"),
-        command("resume=outputs/stopped run"),
-        command(*sweep),
-        command(*sweep[:-1], "name=stopped"),
-    ):
-        assert ended.status == 2, ended
-        assert f"t.csv: {parts}: what splits them" in ended.err
-    assert status_of(Path("outputs/stopped run")) == "running"
+    what = "the train, val, test rows differ from those used in training: what splits them"
+    with pytest.raises(UserError, match=rf"t\.csv: {what}.*\n  restore it"):
+        DataCache().data(run).check_unchanged(before, "restore it")
 
 
-def test_the_training_state_of_a_run_in_a_sweep_knows_the_split_too(command: Command) -> None:
-    """A stack that was stopped before its runs had ended."""
+def test_a_split_that_has_changed_is_refused_by_all_commands(command: Command, run_script: Command) -> None:
+    """Also where a stack was stopped before its runs had ended."""
     sweep = ("-m", *QUICK, *FILE, "seed=0,1", "name=s")
     assert command(*sweep).status == 0
+    shutil.copytree("outputs/s/seed=1", "outputs/stopped")
+    Path("outputs/stopped/metrics.json").write_text('{"status": "running"}')
+    assert run_script("evaluate", "run=outputs/s").status == 0
+    write_parts(1)
+    words = "rows differ from those used in training"
+    for ended in (
+        run_script("evaluate", "run=outputs/s/seed=0"),
+        command("resume=outputs/stopped"),
+        command(*sweep),
+    ):
+        assert (ended.status, words in ended.err) == (2, True), ended
+    assert status_of(Path("outputs/stopped")) == "running"
     for run in Path("outputs/s").glob("seed=*"):
         (run / "metrics.json").write_text('{"status": "running"}')
         (run / "checkpoints/best.ckpt").unlink()
-    write_parts(1)
     ended = command(*sweep)
-    assert ended.status == 1
-    assert "rows differ from those used in training" in ended.err
+    assert (ended.status, words in ended.err) == (1, True), ended
     assert {status_of(run) for run in Path("outputs/s").glob("seed=*")} == {"failed"}
 
 
@@ -151,43 +148,32 @@ def test_new_rows_need_no_baselines(command: Command, run_script: Command, frame
     assert "ridge regression" not in ended.out
 
 
-def test_runs_that_read_a_column_differently_are_not_averaged(command: Command, run_script: Command) -> None:
+def test_runs_that_read_a_column_differently_are_not_averaged() -> None:
     """What a date means decides a split in time, too."""
     days = [f"{1 + i % 12:02}.{1 + i * 5 % 12:02}.2024" for i in range(ROWS)]
     pl.read_csv("t.csv").with_columns(day=pl.Series(days)).write_csv("t.csv")
     split = ("data/split=time", "data.split.time=day")
-    for name, written in {"a": "%d.%m.%Y", "b": "%m.%d.%Y"}.items():
-        folder = f"hydra.run.dir=outputs/s/{name}"
-        assert command(*SMALL, *split, f"data.columns.day={written}", folder).status == 0
-    ended = run_script("evaluate", "run=outputs/s", "runs=all")
-    assert ended.status == 2, ended
-    assert "outputs/s/b: has other columns, classes, quantiles or precision than the first" in ended.err
+    runs = [
+        run
+        for written in ("%d.%m.%Y", "%m.%d.%Y")
+        for run in untrained([*SMALL, *split, f"data.columns.day={written}"])
+    ]
+    with pytest.raises(UserError, match="has other columns, classes, quantiles or precision than the first"):
+        Ensemble(runs)
 
 
 def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
+    """Which rows count is in tests/runs/test_warm_start.py."""
     assert command(*SMALL, "ensemble=1", "name=r").status == 0
-    ended = command(*SMALL, "init_from=outputs/r", "name=same")
-    assert "were in its training" not in ended.out
-    assert "test/coverage_0.9" in json.loads(Path("outputs/same/metrics.json").read_text())
     ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     assert ended.status == 0
-    lines = [line for line in ended.out.splitlines() if line.startswith("warning")]
-    start = "warning: init_from=outputs/r: "
-    tested, held_out = (int(line.removeprefix(start).partition(" ")[0]) for line in lines)
-    assert 15 < min(tested, held_out) <= 30
-    assert f"{tested} of the 30 test rows were in its training or validation, so the test" in lines[0]
-    assert f"{held_out} of the 30 held-out rows were in its training, so validation scores" in lines[1]
+    lines = [line for line in ended.out.splitlines() if line.startswith("warning: init_from=outputs/r: ")]
+    assert "test rows were in its training or validation, so the test" in lines[0]
+    assert "held-out rows were in its training, so validation scores" in lines[1]
     assert f"  {lines[0]}\n" in Path("outputs/other/train.log").read_text()
     assert "test/coverage_0.9" not in json.loads(Path("outputs/other/metrics.json").read_text())
     with pytest.raises(UserError, match="held out were in the training of outputs/r"):
         mlplab.load("outputs/other").predict("t.csv", interval=0.9)
-
-
-def test_a_warm_start_from_an_ensemble_holds_out_what_each_network_held_out(command: Command) -> None:
-    assert command(*SMALL, "ensemble=2", "name=r").status == 0
-    for ensemble in (1, 2):
-        ended = command(*SMALL, "init_from=outputs/r", f"ensemble={ensemble}", f"name=s{ensemble}")
-        assert ("held-out rows were in its training" in ended.out) == (ensemble == 1)
 
 
 def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command) -> None:
@@ -202,7 +188,6 @@ def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command
     table, new = drawn(ROWS), drawn(300)
     table.write_csv("t.csv")
     new.write_csv("n.csv")
-    warm = ("init_from=outputs/r", "name=s")
     run = (
         "data=csv",
         "data.path=t.csv",
@@ -211,9 +196,8 @@ def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command
         "baselines=[]",
         "ensemble=1",
     )
-    for words in (("name=r",), warm):
-        ended = command(*run, *words)
-        assert (ended.status, "warning" in ended.out) == (0, False)
+    ended = command(*run, "name=s")
+    assert (ended.status, "warning" in ended.out) == (0, False)
     ended = run_script("evaluate", "run=outputs/s", "data.path=n.csv")
     assert "n.csv: 300 rows" in ended.out
     assert re.search(r"2\d\d of 300 rows equal a row of training, and about \d\d % of new rows do", ended.err)
@@ -221,19 +205,6 @@ def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command
     ended = run_script("evaluate", "run=outputs/s", "data.path=copies.csv")
     assert "none is left out, or only unusual rows would be scored" in ended.err
     assert "unchecked/accuracy" in json.loads(Path("outputs/s/evaluation.json").read_text())
-
-
-def test_a_warm_start_hands_on_what_was_seen(
-    command: Command, run_script: Command, frame: pl.DataFrame
-) -> None:
-    assert command(*SMALL, "name=r").status == 0
-    shutil.copy("t.csv", "first.csv")
-    frame[:40].with_columns(pl.col("y") + 1).write_csv("t.csv")
-    assert command(*SMALL, "init_from=outputs/r", "name=s", "data.columns.customer=drop").status == 2
-    frame.with_columns(pl.col("y") + 1).write_csv("t.csv")  # the same inputs, centred alike
-    assert command(*SMALL, "init_from=outputs/r", "name=s").status == 0
-    ended = run_script("evaluate", "run=outputs/s", "data.path=first.csv")
-    assert "first.csv: 170 of 200 rows were in training or validation" in ended.err
 
 
 def test_what_was_seen_is_remembered_without_the_source(
@@ -267,7 +238,6 @@ def test_a_column_that_may_contain_the_target_is_named(command: Command, frame: 
     warning = "warning: column 'copy' alone predicts 'y' almost perfectly"
     assert command("name=leak", *SMALL).out.count(warning) == 1
     assert Path("outputs/leak/train.log").read_text().count(warning) == 1
-    assert "predicts" not in command("name=none", "data.columns.copy=drop", *SMALL).out
     sweep = command("-m", "model.norm=none,layer", "name=sweep", *SMALL)
     assert sweep.out.count(warning) == 1  # though there are two stacks
 
@@ -280,42 +250,10 @@ def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.Lo
     assert caplog.messages == warnings[::2]
 
 
-def test_neighbours_in_time_are_named_once(
-    command: Command, run_script: Command, frame: pl.DataFrame
-) -> None:
+def test_neighbours_in_time_are_named(run_script: Command, frame: pl.DataFrame) -> None:
     days = pl.date(2020, 1, 1) + pl.duration(days=pl.int_range(ROWS))
-    frame.with_columns(day=days, y=pl.int_range(ROWS) / 20 % 5 + 0.2 * pl.col("y").cum_sum()).write_csv(
-        "t.csv"
-    )
-    warning = "warning: neighbours in the order of 'day' are similar: a tree explains "
+    y = pl.int_range(ROWS) / 20 % 5 + 0.2 * pl.col("y").cum_sum()
+    frame.with_columns(day=days, y=y).write_csv("t.csv")
     described = run_script("describe", *TABLE).err
-    assert warning in described
+    assert "warning: neighbours in the order of 'day' are similar: a tree explains " in described
     assert described.endswith("to score later rows: data/split=time 'data.split.time=\"day\"'\n")
-    folds = ("data/split=kfold", "data.split.fold=0,1", "name=folds")
-    sweep = command(
-        "-m", *TABLE, *folds, "trainer.max_epochs=1", "baselines=[]", "figures=none", "test=false"
-    )
-    assert sweep.out.count(warning) == 1  # though its figures differ
-
-
-def test_an_ensemble_is_of_the_runs_that_are_best_on_validation(
-    command: Command, run_script: Command, frame: pl.DataFrame
-) -> None:
-    words = ("optimizer.lr=0.1,1e-6", "seed=0,1", "model.linear_path=false", "name=s")
-    assert command("-m", *SMALL, *words).status == 0
-    runs = {
-        path.name: json.loads((path / "metrics.json").read_text()) for path in Path("outputs/s").glob("*=*")
-    }
-    best = [f"lr=0.1,seed={seed}" for seed in (0, 1)]
-    for name, chosen in {"best": best, "3": [*best, "lr=1e-06,seed=0"], "all": list(runs)}.items():
-        found = [path.name for path in select_runs(Path("outputs/s"), name)]
-        ranked = sorted(runs, key=lambda run: runs[run]["val/mae"])
-        assert set(found) == set(ranked[: len(chosen)])
-    ended = run_script("evaluate", "run=outputs/s")
-    assert "outputs/s: 2 of 4 runs, those with lr=0.1: the best of 2 configurations by val/mae" in ended.err
-    assert "mean of 2 networks" in ended.out
-    ended = run_script("predict", "run=outputs/s", "runs=1", "input=t.csv", "output=o.csv")
-    assert "outputs/s: the 1 best of 4 runs by val/mae" in ended.err
-    ended = run_script("evaluate", "run=outputs/s", "runs=some")
-    assert ended.status == 2
-    assert "runs: invalid value (found 'some', expected best, all, or a number of runs)" in ended.err

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 from commands.mistakes import Files, Mistake, assert_refused, each, mistake, write_files
 from support import ROOT, SMALL, Ended, process
@@ -11,7 +12,7 @@ MARKER = {"conf/mlplab.yaml": "# Marks this folder.\n"}
 MINE = {"conf/experiment/mine.yaml": "# @package _global_\nseed: 7\noptimizer: {lr: 0.5}\n"}
 SHADOW = {"conf/optimizer/adam.yaml": (ROOT / "conf/optimizer/adam.yaml").read_text() + "# mine\n"}
 USED = "using conf: experiment/mine.yaml, optimizer/adam.yaml\n"
-QUICK = (*SMALL, "trainer.max_epochs=1")
+QUICK = (*SMALL[:-1], "trainer.max_epochs=1")
 
 
 def test_a_marked_folder_is_in_front_of_mlplabs(command: Callable[..., Ended], tmp_path: Path) -> None:
@@ -22,16 +23,21 @@ def test_a_marked_folder_is_in_front_of_mlplabs(command: Callable[..., Ended], t
     assert "experiment: article, digits, film, forecast, mine, recommend\n" in help_text.out
     assert "using" not in help_text.out
     assert "seed: 7\n" in command("experiment=mine", "--cfg", "job").out
-    info = process(["-m", "mlplab", "train", "experiment=mine", "--info", "defaults"], tmp_path)
-    assert "experiment/mine" in info.out
-    ended = command(*QUICK[:-1], "experiment=mine", "optimizer=adam", "name=one")
+    ended = command(*QUICK, "experiment=mine", "optimizer=adam", "name=one")
     assert ended.status == 0
     assert ended.out.startswith(USED)
     assert yaml.safe_load(Path("outputs/one/config.yaml").read_text())["seed"] == 7
-    sweep = command("-m", *QUICK[:-1], "experiment=mine", "optimizer=adam,sgd", "optimizer.lr=0.1", "name=s")
+    sweep = command("-m", *QUICK, "experiment=mine", "optimizer=adam,sgd", "optimizer.lr=0.1", "name=s")
     assert sweep.out.count(USED) == 1
     values = yaml.safe_load(Path("outputs/s/optimizer=adam/config.yaml").read_text())
     assert (values["seed"], values["optimizer"]["lr"]) == (7, 0.1)
+
+
+@pytest.mark.slow(ci=True)
+def test_hydra_says_where_a_key_comes_from(tmp_path: Path) -> None:
+    write_files(tmp_path, {**MINE, **MARKER})
+    info = process(["-m", "mlplab", "train", "experiment=mine", "--info", "defaults"], tmp_path)
+    assert "experiment/mine" in info.out
 
 
 def test_a_folder_may_be_named_and_replaces_the_marked_one(

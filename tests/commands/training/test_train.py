@@ -1,14 +1,17 @@
 """`train.py` as users run it."""
 
-import contextlib
 import json
+import logging
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from support import ROOT, SMALL, Ended, events_of, hparams_of, process
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.plugins.hparams.api_pb2 import Status
@@ -91,6 +95,7 @@ def test_questions_and_wrong_input_are_answered_without_torch(tmp_path: Path) ->
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.slow(ci=True)
 def test_bash_completes_what_the_script_takes() -> None:
     installed = 'eval "$(python scripts/train.py -sc install=bash)"; hydra_bash_completion; echo $COMPREPLY'
     environment = os.environ | {"COMP_LINE": "python scripts/train.py optimizer=sg", "COMP_CWORD": "2"}
@@ -102,13 +107,19 @@ def test_bash_completes_what_the_script_takes() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
-    """The default network, trained as short as may be, in its own process."""
+    """The default network with its figures, trained as short as may be."""
     folder = tmp_path_factory.mktemp("run")
-    words = ("ensemble=1", "model.linear_path=false", "trainer.max_epochs=4")
-    ended = process([SCRIPT, *words, "name=r"], folder)
-    assert ended.status == 0, ended.err
-    assert ended.err == ""
-    return folder / "outputs/r", ended
+    words = ("ensemble=1", "model.linear_path=false", "trainer.max_epochs=4", "figures=auto", "name=r")
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", [SCRIPT, *words])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(SCRIPT, run_name="__main__")
+    GlobalHydra.instance().clear()
+    logging.getLogger("mlplab").handlers = [logging.NullHandler()]
+    assert (ended.value.code, err.getvalue()) == (0, "")
+    return folder / "outputs/r", Ended(0, out.getvalue(), "")
 
 
 def test_a_run_folder_is_complete(run: tuple[Path, Ended]) -> None:
@@ -236,40 +247,23 @@ def test_callbacks_of_lightnings_see_the_metrics(command: Callable[..., Ended], 
     assert "r: stopped after epoch 2 (best: " in (tmp_path / "outputs/r/train.log").read_text()
 
 
-def in_terminal(here: Path, columns: int, *words: str) -> tuple[int, str]:
-    """The exit code of `train.py` in a terminal, and all that it writes to it."""
-    import pty
-
-    ours, theirs = pty.openpty()
-    running = subprocess.Popen(
-        [sys.executable, SCRIPT, *words],
-        cwd=here,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns)},
-    )
-    os.close(theirs)
-    shown = b""
-    with contextlib.suppress(OSError):  # how Linux says that the other side has closed
-        while piece := os.read(ours, 65536):
-            shown += piece
-    return running.wait(60), shown.decode()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_a_terminal_of_80_columns(tmp_path: Path) -> None:
-    words = ("trainer.max_epochs=2", "baselines=[linear]", "figures=none", "name=r")
-    status, shown = in_terminal(tmp_path, 80, *words)
-    assert status == 0
-    assert 0 <= shown.rfind("\x1b[?25l") < shown.rfind("\x1b[?25h")  # the cursor is back
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.replace("\x1b[2K", "\n"))
+def test_a_terminal_of_80_columns(
+    command: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = command("trainer.max_epochs=2", "baselines=[]", "model.hidden=[8]", "name=r")
+    assert ended.status == 0
+    assert 0 <= ended.out.rfind("\x1b[?25l") < ended.out.rfind("\x1b[?25h")  # the cursor is back
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", ended.out.replace("\x1b[2K", "\n"))
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", text)]
-    assert lines[0] == "loading torch and the table concrete …"
     assert max(map(len, lines)) <= 80
     log = (tmp_path / "outputs/r/train.log").read_text()
     assert max(map(len, log.splitlines())) > 100  # one line each
     said = " ".join(line.strip() for line in lines)
-    assert "(silu or relu), 42,625 weights, beside ridge regression, on cpu" in said
+    assert "(silu or relu), " in said
+    assert "beside ridge regression, on cpu" in said
     assert "ensemble: 8 such networks; each holds out about 109 of the 876 rows" in said
     assert any(
         re.match(r"r: ended after epoch 2 \(mean of the best: \d\)", line) for line in lines
@@ -284,6 +278,7 @@ def test_a_run_that_diverges_ends_with_status_1(command: Callable[..., Ended], t
     assert json.loads((tmp_path / "outputs/r/metrics.json").read_text())["status"] == "diverged"
 
 
+@pytest.mark.slow(ci=True)  # a fast one is in test_resume.py
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_signal_ends_a_run_with_its_checkpoints(tmp_path: Path) -> None:
     number = signal.SIGINT

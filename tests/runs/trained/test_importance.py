@@ -21,7 +21,14 @@ from mlplab.runs.trained.importance import BUDGET, MAX_REPEATS, MAX_ROWS, MIN_RE
 from mlplab.training.scoring.scores import Task, scores
 
 ROWS = 120
-QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")
+QUICK = (
+    "data=csv",
+    "data.path=t.csv",
+    "model.hidden=[8]",
+    "trainer.max_epochs=8",
+    "baselines=[]",
+    "logger=[]",
+)
 NUMBERS = (*QUICK, "data.target=y", *(f"+data.columns.{name}=drop" for name in ("z", "label", "w")))
 CLASSES = (*QUICK, "data.target=label", *(f"+data.columns.{name}=drop" for name in ("y", "z", "w")))
 WEIGHTED = (*QUICK, "data.target=[y,z]", "data.weight=w", "+data.columns.label=drop")
@@ -89,14 +96,15 @@ def rows_tested(ensemble: Ensemble, frame: pl.DataFrame) -> tuple[pl.DataFrame, 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_what_predictions_of_shuffled_frames_say(
-    tmp_path: Path, frame: pl.DataFrame, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frame: pl.DataFrame, kind: str
 ) -> None:
+    monkeypatch.setattr(module, "MAX_REPEATS", repeats := 3)
     ensemble = trained(tmp_path / "s", kind)
     found = importance(ensemble)
     rows, y, weight = rows_tested(ensemble, frame)
     classes = len(ensemble.schema.classes)
     assert found.metric == ("log_loss" if classes else "rmse")
-    assert (found.rows, found.repeats) == (len(y), MAX_REPEATS)
+    assert (found.rows, found.repeats) == (len(y), repeats)
 
     def error(frame: pl.DataFrame) -> float:
         predicted = by_hand(ensemble, frame)
@@ -104,7 +112,7 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
 
     assert found.error == pytest.approx(error(rows), rel=1e-5)
     source = np.random.default_rng(ensemble.config[0].seed)
-    orders = [source.permutation(len(y)) for _ in range(MAX_REPEATS)]
+    orders = [source.permutation(len(y)) for _ in range(repeats)]
     assert {column.name for column in found.columns} == {*ensemble.schema.names}
     for column in found.columns:
         cells = rows[column.name]

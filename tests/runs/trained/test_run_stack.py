@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from runs.untrained import untrained
 from support import SMALL, train_into
 
 import mlplab
@@ -14,38 +15,30 @@ from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.data import synthetic
 from mlplab.runs.trained import ensemble, run_stack
+from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_stack import RunStack, stacked
 from mlplab.runs.trained.trained_run import TrainedRun
+
+pytestmark = pytest.mark.usefixtures("full_speed")
 
 FRAME = synthetic.draw("friedman1", rows=700, features=None, noise=0.0, seed=3)
 CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])
 KINDS = {
-    "numbers": (*SMALL, "model.hidden=[7,5]"),
     "quantiles, periodic features and layer norm": (
-        *SMALL,
-        "model/preprocessing=quantile",
-        "model.norm=layer",
-        "model.periodic_features=3",
+        *(*SMALL, "model/preprocessing=quantile"),
+        *("model.norm=layer", "model.periodic_features=3"),
     ),
     "quantiles, piecewise-linear embeddings": (
-        *SMALL,
-        "model/preprocessing=quantile",
-        "model.piecewise_linear_bins=7",
-        "model.piecewise_linear_width=5",
+        *(*SMALL, "model/preprocessing=quantile", "model.piecewise_linear_bins=7"),
+        *("model.piecewise_linear_width=5", "model.linear_path=true"),
     ),
-    "projected cosines": (*SMALL, "model.periodic_projection=3"),
+    "projected cosines": (*SMALL, "model.periodic_projection=3", "model.hidden=[7,5]"),
     "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
     "ensembles of two activations": (*SMALL, "model.activation=[tanh,relu]", "ensemble=3"),
     "classes": CLASSES,
     "heads": (*SMALL, "model.hidden=[7,5]", "model.heads=3"),
     "heads of classes": (*CLASSES, "model.heads=4"),
 }
-
-
-def trained(folder: Path, *members: tuple[str, ...]) -> list[TrainedRun]:
-    """Runs of one stack, from their folders."""
-    train_into(folder, *members)
-    return [TrainedRun.read(folder / str(index)) for index in range(len(members))]
 
 
 def features(run: TrainedRun, rows: int) -> np.ndarray:
@@ -58,28 +51,28 @@ def features(run: TrainedRun, rows: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None, kind: str
+    monkeypatch: pytest.MonkeyPatch, full_speed: None, kind: str
 ) -> None:
     monkeypatch.setattr(run_stack, "MEMBERS_AT_ONCE", 4)
-    runs = trained(tmp_path, *((*KINDS[kind], f"seed={seed}") for seed in range(5)))
-    for seed, run in enumerate(runs):  # which would be 1 for some: a few epochs learn less than ridge
-        run.state["linear_path.share"][:] = seed / 10
+    monkeypatch.setattr(run_stack, "ROWS_AT_ONCE", 1024)
+    runs = untrained(*([*KINDS[kind], f"seed={seed}"] for seed in range(5)))
+    for seed, run in enumerate(runs):
+        if "linear_path.share" in run.state:
+            run.state["linear_path.share"][:] = seed / 10
     stack = RunStack(runs)
     alone = [RunStack([run]) for run in runs]
-    for rows in (1, 63, 65, 3000):
+    for rows in (1, 63, 65, 1500):
         x = features(runs[0], rows)
         together = stack(x)
         for each, predicted in zip(alone, np.split(together, 5), strict=True):
             np.testing.assert_array_equal(each(x), predicted)
-        if rows == 3000:
-            np.testing.assert_array_equal(stack(x[:700]), together[:, :700])
+    np.testing.assert_array_equal(stack(x[:700]), together[:, :700])
     assert len(np.unique(together[:, 0, 0])) == len(together)
 
 
-def test_runs_share_a_stack_if_only_dropout_differs(tmp_path: Path) -> None:
-    runs = trained(tmp_path, SMALL, (*SMALL, "seed=1", "model.dropout=0.2"))
-    train_into(tmp_path / "wider", [*SMALL, "model.hidden=[8,9]"])
-    wider = TrainedRun.read(tmp_path / "wider/0")
+def test_runs_share_a_stack_if_only_dropout_differs() -> None:
+    runs = untrained(SMALL, [*SMALL, "seed=1", "model.dropout=0.2"])
+    [wider] = untrained([*SMALL, "model.hidden=[8,9]"])
     assert [stack.runs for stack in stacked([runs[0], wider, runs[1]])] == [tuple(runs), (wider,)]
 
 
@@ -117,13 +110,11 @@ def test_the_weighted_mean_prediction_is_evaluated(tmp_path: Path) -> None:
         assert all((scores[name] == trained[f"test/{name}"]) == same for name in ("rmse", "mae", "r2"))
 
 
-def test_an_ensemble_can_be_pickled_after_it_has_predicted(tmp_path: Path) -> None:
-    train_into(tmp_path, *([*SMALL, f"seed={seed}"] for seed in range(2)))
-    loaded = mlplab.load(tmp_path, "all")
+def test_an_ensemble_can_be_pickled_after_it_has_predicted() -> None:
+    loaded = Ensemble(untrained(*([*SMALL, f"seed={seed}"] for seed in range(2))))
     expected = loaded.predict(FRAME)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict(FRAME), expected)
 
 
-def test_a_frame_without_rows_has_no_predictions(tmp_path: Path) -> None:
-    train_into(tmp_path, SMALL)
-    assert mlplab.load(tmp_path / "0").predict(FRAME[:0].cast(pl.Float64)).shape == (0,)
+def test_a_frame_without_rows_has_no_predictions() -> None:
+    assert Ensemble(untrained(SMALL)).predict(FRAME[:0].cast(pl.Float64)).shape == (0,)

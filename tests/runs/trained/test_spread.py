@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.runs.trained.ensemble import spread_of
+from mlplab.runs.predictions import spread_of
 
 
 @st.composite

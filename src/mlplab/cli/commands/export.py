@@ -65,9 +65,7 @@ def _file(arguments: Export) -> list[str]:
     _refuse(arguments, {"interval", "sets", "data_path"}, "ONNX models: output=NAME.onnx")
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
-        from mlplab.runs.trained.card import contained_values
-        from mlplab.runs.trained.load import load_runs
-        from mlplab.runs.trained.save import save
+        from mlplab.runs.trained.load import contained_values, load_runs, save
 
     output, ensemble = Path(str(arguments.output)), load_runs(arguments.run, arguments.runs)
     save(ensemble, output, seen=arguments.seen, overwrite=arguments.overwrite)

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.commands.results import compared_metrics
-from mlplab.runs.compare.labels import short_keys
-from mlplab.runs.compare.ranking import configurations, ranked
-from mlplab.runs.compare.run_result import RunResult, trials_in_order
+from mlplab.runs.compare.ranking import configurations, ranked, varying_keys, without_repeats
+from mlplab.runs.compare.run_result import RunResult, short_keys, trials_in_order
 from mlplab.runs.compare.same_table import by_table
-from mlplab.runs.compare.varying_keys import varying_keys, without_repeats
 
 
 class Comparison:

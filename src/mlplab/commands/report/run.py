@@ -20,10 +20,12 @@ from mlplab.figures.files import read_figures
 from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.style import Figure
 from mlplab.files import Plain, read_json
-from mlplab.runs.best_trial import TRIAL
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.discovery import FILM_FILE, read_schema
-from mlplab.runs.loggers.read_curves import read_curves
+from mlplab.runs.discovery import FILM_FILE, TRIAL, read_schema
+from mlplab.runs.trained.run_files import read_curves
+
+LONGEST_LOG = 2**20
+"""Bytes of a log that are read at most."""
 
 OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
 """The scores of intervals and sets."""

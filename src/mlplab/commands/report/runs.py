@@ -14,12 +14,10 @@ from mlplab.errors import UserError
 from mlplab.figures.runs import RunPoint, curves_of_runs, score_over
 from mlplab.figures.style import Figure
 from mlplab.files import Plain
-from mlplab.runs.compare.labels import in_brief, labelled, plain_value
-from mlplab.runs.compare.ranking import score
-from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.compare.varying_keys import REPEATS
-from mlplab.runs.loggers.read_curves import read_curves
+from mlplab.runs.compare.ranking import REPEATS, score
+from mlplab.runs.compare.run_result import RunResult, in_brief, labelled, plain_value
 from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
+from mlplab.runs.trained.run_files import read_curves
 from mlplab.training.outcome import AS_PLANNED
 
 MOST_RUNS = 200

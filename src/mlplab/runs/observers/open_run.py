@@ -17,14 +17,20 @@ from mlplab.runs import checkpoint
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.loggers.files import build_loggers, close_loggers, truncate_curves
-from mlplab.runs.loggers.tensorboard import hyperparameters, log_end, log_start
-from mlplab.runs.loggers.trackers import finish, log_configuration, log_result, trackers, urls
+from mlplab.runs.observers.loggers import (
+    build_loggers,
+    close_loggers,
+    hyperparameters,
+    log_end,
+    log_start,
+    truncate_curves,
+)
+from mlplab.runs.observers.trackers import finish, log_configuration, log_result, trackers, urls
 from mlplab.runs.observers.watched_run import Endings, WatchedRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.save import save
+from mlplab.runs.trained.load import save
 from mlplab.runs.trained.trained_run import TrainedRun, seen_entry
 from mlplab.runs.warm_start import WarmStart
 from mlplab.training.callbacks.stack_callback import Tensors
@@ -179,7 +185,6 @@ class RunFolders(Endings):
         for run in self._runs:
             self._contexts.callback(run.files.lock.release)
             self._contexts.enter_context(run.files.log())
-        for run in self._runs:
             run.log_start()
 
     def ended(self, run: Run, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""A run while it trains, in a folder or in memory: its log, its loggers, and what becomes of it."""
+"""A run while it trains, in a folder or in memory: its log, its curves, and what becomes of it."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -7,16 +7,18 @@ from dataclasses import replace
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
+from torch import Tensor
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.cache import RunData
 from mlplab.files import Plain
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
+from mlplab.runs.observers.loggers import STEP_LOSS, log_point
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart
 from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.fit import Observer
+from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.outcome import Metrics, Outcome
 from mlplab.training.run import Run
 from mlplab.training.state import StackState
@@ -110,3 +112,32 @@ class Endings(Observer):
 
     def close(self) -> None:
         """Called after training."""
+
+
+class Curves(Observer):
+    """Logs the values of each run after each epoch, counted from 1, with the best monitored one so far.
+
+    Args:
+        every: the training loss is logged at every nth step, too, as `STEP_LOSS`; 0: at none.
+    """
+
+    def __init__(self, runs: Sequence[WatchedRun], every: int) -> None:
+        self._loggers, self._every = {run.run: run.loggers for run in runs}, every
+
+    def on_epoch(self, stack: StackTrainer) -> None:
+        """Logs one point of every curve."""
+        history = stack.history
+        points = [dict(zip(history.names, values, strict=True)) for values in history.values.T.tolist()]
+        self._log(stack, history.active, points, stack.module.progress.epoch)
+
+    def on_step(self, stack: StackTrainer) -> None:
+        """Logs the losses if it is an nth step."""
+        members, step = stack.module.members, stack.trainer.global_step
+        if self._every and step % self._every == 0:
+            points = [{STEP_LOSS: loss} for loss in members.by_run(stack.module.last_losses()).tolist()]
+            self._log(stack, members.active_runs(), points, step)
+
+    def _log(self, stack: StackTrainer, active: Tensor, points: list[dict[str, float]], at: int) -> None:
+        for run, is_active, point in zip(stack.runs, active.tolist(), points, strict=True):
+            if is_active:
+                log_point(point, self._loggers[run], at)

@@ -15,11 +15,19 @@ from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_data import FrameTransformer, as_frame
 from mlplab.errors import refusal
-from mlplab.runs.predictions import Spread, column_names, prediction_columns, set_column
-from mlplab.runs.trained.levels import AnyLevels, check_levels, levels_given
+from mlplab.runs.predictions import (
+    AnyLevels,
+    Spread,
+    check_levels,
+    column_names,
+    levels_given,
+    prediction_columns,
+    set_column,
+    spread_of,
+)
 from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.scoring.mean_predictions import OfMembers, Predicted, weighted_mean
+from mlplab.training.scoring.mean_predictions import Predicted, weighted_mean
 
 BLOCK_VALUES = 2**21
 """The most predictions of members in memory at a time: 16 MiB."""
@@ -162,8 +170,8 @@ class Ensemble:
         return pl.DataFrame(spread, column_names(self.schema).spread, orient="row")
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
-        """Saves the runs as one file, `price.mlplab`, as `mlplab.runs.trained.save.save`."""
-        from mlplab.runs.trained.save import save  # it imports this module
+        """Saves the runs as one file, `price.mlplab`, as `mlplab.runs.trained.load.save`."""
+        from mlplab.runs.trained.load import save  # it imports this module
 
         save(self, Path(path), seen=seen)
         return Path(path)
@@ -245,24 +253,3 @@ def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
     columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
     parsed = ((name, plain_floats(cells)) for name, cells in columns)
     return {name: values for name, values in parsed if values is not None}
-
-
-def spread_of(values: OfMembers, weights: Float64[np.ndarray, " member"], of_classes: bool) -> Spread:
-    """How far networks disagree about each row: the columns of spread of `column_names`.
-
-    For regression, the standard deviation of the predictions. For classes, the entropy of the mean
-    probabilities in nats, and the part of it that comes from disagreement: that entropy minus the mean
-    entropy of the members, which is the mutual information of the class and the member (Lakshminarayanan et
-    al. 2017; Depeweg et al. 2018). It is 0 if all members predict the same, however uncertain they are. The
-    sum of `weights` is 1.
-    """
-    mean = weighted_mean(values, weights)
-    if not of_classes:
-        return np.sqrt(weighted_mean((values - mean) ** 2, weights))
-    total, member_entropy = _entropy(mean), weighted_mean(_entropy(values)[..., None], weights)[:, 0]
-    return np.column_stack([total, (total - member_entropy).clip(min=0)])
-
-
-def _entropy(probabilities: Float64[np.ndarray, "*rows class"]) -> Float64[np.ndarray, "*rows"]:
-    logarithms = np.log(np.where(probabilities > 0, probabilities, 1))
-    return -(probabilities * logarithms).sum(-1) + 0.0  # turns -0 into 0

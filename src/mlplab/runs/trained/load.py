@@ -1,13 +1,26 @@
-"""Loads trained runs: of a run, a sweep, a chosen ensemble, or a file of runs."""
+"""Loads trained runs: of a run, a sweep, a chosen ensemble, or a file; saves them as one file with a page."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from mlplab.runs.compare.select_runs import select_runs
-from mlplab.runs.run_file import is_run_file, unpacked
+from mlplab.config.metrics import main_scores, metrics_among
+from mlplab.console import in_digits, plural
+from mlplab.data.schema import column_rows
+from mlplab.errors import listed, refusal
+from mlplab.files import check_output, write_json
+from mlplab.pages import load_template
+from mlplab.runs import checkpoint
+from mlplab.runs.compare.ranking import select_runs
+from mlplab.runs.folder import write_config
+from mlplab.runs.run_file import is_run_file, pack, unpacked
 from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
+
+TEMPLATES = Path(__file__).parent / "template"
 
 
 def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
@@ -34,3 +47,78 @@ def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
         if is_run_file(path):  # whose folders go
             loaded = [replace(run, folder=path) for run in loaded]
         return Ensemble(loaded, weights)
+
+
+def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool = True) -> None:
+    """Writes a file that `mlplab.load` and all commands take; it contains no rows of the table, and no code.
+
+    Args:
+        seen: whether it has hashes of the rows in training and validation. Without them, `evaluate` cannot
+            leave out such rows of other tables.
+        overwrite: whether the file may exist.
+
+    Raises:
+        UserError: if the file cannot be written, or the hashes are unknown.
+    """
+    check_output(path, overwrite=overwrite)
+    several = len(ensemble.runs) > 1
+    with TemporaryDirectory(prefix="mlplab-") as temporary:
+        root = Path(temporary)
+        for number, run in enumerate(ensemble.runs):
+            folder = root / str(number) if several else root
+            (folder / "checkpoints").mkdir(parents=True)
+            if seen and run.seen is None:
+                what = "was saved without the hashes of rows in training"
+                raise refusal(what, run.folder, "save the run from its own folder")
+            content = run.content(seen=seen)
+            write_config(folder, content["config"])
+            write_json(folder / "metrics.json", run.metrics, synced=False)
+            write_json(folder / "schema.json", content["schema"], synced=False)
+            checkpoint.save(folder / "checkpoints" / "best.ckpt", content)
+        if several:
+            weights = {str(number): weight for number, weight in enumerate(ensemble.weights.tolist())}
+            ChosenEnsemble(weights, {}).write(root / f"ensemble-{len(weights)}.json")
+        template, rows = TEMPLATES / "file.md.jinja", column_rows(ensemble.schema)
+        card = page(template, ensemble, name=path.name, kind="file", seen=seen, rows=rows)
+        (root / "model.md").write_text(card, encoding="utf-8")
+        pack(root, path)
+
+
+def page(template: Path, ensemble: Ensemble, *, kind: str, seen: bool = False, **values: object) -> str:
+    """A page in Markdown, whose template extends `card.md.jinja`.
+
+    Args:
+        kind, seen: as in `contained_values`.
+        values: of the template.
+    """
+    return load_template(template, TEMPLATES).render(
+        **values,
+        kind=kind,
+        contained=contained_values(ensemble, kind=kind, seen=seen),
+        targets=listed(ensemble.schema.targets),
+        columns=plural(len(ensemble.schema.inputs), "column"),
+        networks=plural(ensemble.networks, "network"),
+        version=version("mlplab"),
+        scores=_test_scores(ensemble),
+    )
+
+
+def contained_values(ensemble: Ensemble, *, kind: str, seen: bool) -> list[str]:
+    """What a `model` contains of the table: what networks know; or a `file`: also what commands need.
+
+    Args:
+        seen: whether a file has hashes of the rows in training and validation.
+    """
+    template = load_template(TEMPLATES / "contained.jinja", TEMPLATES)
+    return template.render(ensemble=ensemble, kind=kind, seen=seen, listed=listed).splitlines()
+
+
+def _test_scores(ensemble: Ensemble) -> tuple[Sequence[str], list[Sequence[str]]] | None:
+    """The test scores of a run and of its baselines as a table; None of several runs, or without a test."""
+    metrics, *others = ensemble.metrics
+    if others or not (names := metrics_among(metrics, "test/")):
+        return None
+    return ("", *names), [
+        (title, *("–" if value is None else in_digits(value) for value in scores.values()))
+        for title, scores in main_scores(metrics).items()
+    ]

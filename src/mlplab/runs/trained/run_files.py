@@ -1,11 +1,17 @@
-"""A run that has ended, as its folder holds it."""
+"""A run that has ended, as its folder holds it; its curves, from the event files that TensorBoard reads."""
 
+import math
 import shutil
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
 
 from mlplab.config.run import METRICS
 from mlplab.data.schema import Schema
@@ -14,10 +20,12 @@ from mlplab.figures.files import read_figures
 from mlplab.files import Plain
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import TEST_PREDICTIONS, read_config, read_metrics, read_schema
-from mlplab.runs.loggers.read_curves import read_curves
 
 if TYPE_CHECKING:
     from mlplab.runs.trained.ensemble import Ensemble
+
+MOST_POINTS = 300
+"""Points of a curve that a chart shows at most."""
 
 CURVES = ("train/loss", "train/lr", *METRICS)
 """Names of curves, as TensorBoard shows them."""
@@ -62,3 +70,33 @@ class RunFiles:
     def write(self, folder: Path) -> None:
         """Copies the folder."""
         shutil.copytree(self.folder, folder)
+
+
+def read_curves(run: Path, names: Collection[str], most: int = MOST_POINTS) -> dict[str, Curve]:
+    """The finite points of some curves by epoch, at most `most` of each; empty curves are left out.
+
+    A run that was resumed has several files; of points of the same epoch, the last counts. What follows
+    damage in a file is left out.
+    """
+    points: dict[str, dict[int, float]] = {name: {} for name in names}
+    tags = [name.encode() for name in names]
+    for path in sorted(run.rglob("events.out.tfevents.*")):
+        with suppress(Exception):  # a damaged file may raise anything; what was read before is shown
+            for record in RawEventFileLoader(str(path)).Load():
+                if any(tag in record for tag in tags):  # parsing takes longer than reading
+                    _add(Event.FromString(record), points)
+    return thinned({name: sorted(curve.items()) for name, curve in points.items()}, most)
+
+
+def thinned(curves: Mapping[str, Curve], most: int = MOST_POINTS) -> dict[str, Curve]:
+    """At most `most` points of each curve, evenly spaced, with the first and the last; none of empty ones."""
+    counts = {name: len(curve) for name, curve in curves.items() if curve}
+    places = {name: np.linspace(0, count - 1, min(most, count)).round() for name, count in counts.items()}
+    return {name: [curves[name][int(place)] for place in places[name]] for name in counts}
+
+
+def _add(event: Event, points: dict[str, dict[int, float]]) -> None:
+    for value in event.summary.value:
+        is_point = value.tag in points and value.HasField("simple_value") and event.step > 0
+        if is_point and math.isfinite(value.simple_value):
+            points[value.tag][event.step] = value.simple_value

@@ -81,7 +81,11 @@ class TrainedRun:
         configs = member_configs(self.config)
         self.quantiles = self.config.quantiles
         self.outputs = len(self.quantiles) or self.schema.outputs
-        self.models = [_for_predictions(configs[member].model) for member in self.weights]
+        models = (configs[member].model for member in self.weights)
+        without_dropout = {"dropout": 0.0}  # which does not act in predictions
+        self.models = [
+            model.model_copy(update=without_dropout) if isinstance(model, Mlp) else model for model in models
+        ]
         self.member_weights: Float64[np.ndarray, " member"] = np.array([*self.weights.values()], np.float64)
         self.dtype = np.float64 if self.state[IMPUTE_VALUE].dtype == torch.float64 else np.float32
 
@@ -217,8 +221,3 @@ def seen_of(content: Plain) -> list[SeenRows] | None:
 
 def _arrays(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, np.ndarray]]:
     return [{name: tensor.numpy() for name, tensor in part.items()} for part in parts]
-
-
-def _for_predictions(model: ResolvedModel) -> ResolvedModel:
-    """A network without dropout, which does not act in predictions."""
-    return model.model_copy(update={"dropout": 0.0}) if isinstance(model, Mlp) else model

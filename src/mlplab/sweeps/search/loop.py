@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial
 
 from mlplab.config import Mark, is_marked
 from mlplab.errors import UserError, reason_of
-from mlplab.runs.best_trial import trial_name
 from mlplab.runs.compare.run_result import RunResult
+from mlplab.runs.discovery import trial_name
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.search.space import Params
 from mlplab.sweeps.search.study import SearchStudy

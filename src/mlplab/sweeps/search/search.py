@@ -13,9 +13,8 @@ from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, plural, print_line, quiet
 from mlplab.errors import RunFailed, UserError
 from mlplab.files import Plain
-from mlplab.runs.best_trial import trial_name, write_best_trial
-from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores
-from mlplab.runs.resolve import resolved
+from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores, trial_name, write_best_trial
+from mlplab.runs.planned_run import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.plan import TrainingCost
 from mlplab.sweeps.search.loop import train_trials

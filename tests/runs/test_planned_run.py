@@ -11,8 +11,10 @@ from mlplab.data.cache import DataCache
 from mlplab.data.defaults import BINS, HIDDEN
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config
-from mlplab.runs.resolve import resolved
+from mlplab.runs.planned_run import resolved
 from mlplab.runs.trained.trained_run import TrainedRun
+
+pytestmark = pytest.mark.usefixtures("full_speed")
 
 LARGE = ("data=synthetic", "data.rows=40000")
 

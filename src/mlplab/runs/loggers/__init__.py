@@ -1,1 +1,0 @@
-"""Loggers: curves during training, and what TensorBoard shows beside them."""

@@ -1,0 +1,159 @@
+"""Builds and closes loggers, logs points, and what TensorBoard shows beside the curves."""
+
+import re
+import struct
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from mlplab import config
+from mlplab.config import Mark, is_marked
+from mlplab.config.allowed_classes import import_class, instantiate
+from mlplab.config.dotted_keys import flat
+from mlplab.errors import is_disk_error
+from mlplab.files import replacing
+from mlplab.runs.observers.trackers import Tracker, default_arguments
+from mlplab.training.callbacks.best_weights import BEST
+from mlplab.training.private_interfaces import add_summary, forget_anonymous
+
+OURS: dict[type[Logger], str] = {MLFlowLogger: "mlplab.runs.observers.trackers.BatchedMLFlowLogger"}
+"""What is used instead of loggers of Lightning."""
+
+STEP_LOSS = "train/loss_step"
+"""The only curve with one point per step instead of per epoch."""
+
+IMAGES = "visuals/"
+"""The group of images. TensorBoard sorts groups by name, and curves are to come first."""
+
+
+def build_loggers(run: config.TrainConfig, folder: Path, kind: type[Logger] = Logger) -> list[Logger]:
+    """The loggers of a run that are of this kind, with its folder as their `save_dir`.
+
+    Raises:
+        UserError: if one cannot be built.
+    """
+    loggers = []
+    for section in run.logger.values():
+        if issubclass(found := import_class(section.class_path, Logger), kind):  # type: ignore[type-abstract]
+            arguments = {**default_arguments(found, folder), **section.arguments}
+            path = OURS.get(found, section.class_path)
+            loggers.append(instantiate(path, kind, save_dir=str(folder), **arguments))
+            if isinstance(loggers[-1], WandbLogger):
+                forget_anonymous(loggers[-1])
+    return loggers
+
+
+@contextmanager
+def quiet_writer_threads() -> Iterator[None]:
+    """Silences TensorBoard's writer thread when the disk is full, which the run itself reports."""
+    previous = threading.excepthook
+
+    def hook(raised: threading.ExceptHookArgs) -> None:
+        if raised.exc_value is None or not is_disk_error(raised.exc_value):
+            previous(raised)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = previous
+
+
+def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
+    """Removes the points after an epoch and a step, which a resumed run logs again.
+
+    TensorBoard's `purge_step` cannot do that: it hides points of all curves from one number on, but our
+    curves count epochs or steps. Besides, points removed here are removed for all readers of the files.
+    """
+    folders = [logger.log_dir for logger in loggers if isinstance(logger, TensorBoardLogger)]
+    for path in (path for folder in folders for path in Path(folder).glob("events.out.tfevents.*")):
+        with replacing(path) as partial, partial.open("wb") as file:
+            writer = RecordWriter(file)
+            for record in RawEventFileLoader(str(path)).Load():  # but for an incomplete one at the end
+                event = Event.FromString(record)
+                tags = [value.tag for value in event.summary.value]
+                # Our curves are by epoch but for one; those of custom callbacks are by step.
+                by_epoch = all(tag.startswith(("train/", "val/")) and tag != STEP_LOSS for tag in tags)
+                # What is at step 0 is written again.
+                if not tags or 0 < event.step <= (epoch if by_epoch else step):
+                    writer.write(record)
+            writer.flush()
+
+
+def close_loggers(loggers: Sequence[Logger], *, success: bool) -> None:
+    """Closes the loggers of a run but trackers, which get its result later."""
+    for logger in loggers:
+        if isinstance(logger, Tracker):
+            continue
+        logger.finalize("success" if success else "failed")
+        if isinstance(logger, TensorBoardLogger):  # the same as the run's config.yaml, or nothing
+            (Path(logger.log_dir) / logger.NAME_HPARAMS_FILE).unlink(missing_ok=True)
+
+
+def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) -> None:
+    """Logs a point of each curve.
+
+    TensorBoard gets one event for all curves. Lightning would write one for each, which takes as long as an
+    epoch of a small network.
+    """
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            values = [Summary.Value(tag=name, simple_value=value) for name, value in point.items()]
+            add_summary(logger.experiment, Summary(value=values), step)
+        else:
+            logger.log_metrics(dict(point), step)
+
+
+def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
+    """Logs what is known before training.
+
+    The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
+    TensorBoard lists the hyperparameters in which runs differ first, and takes the last point of every curve
+    as a metric. Other loggers only get the hyperparameters, and trackers those of `log_configuration`.
+    """
+    values = hyperparameters(run)
+    for logger in loggers:
+        if not isinstance(logger, TensorBoardLogger | Tracker):
+            logger.log_hyperparams(dict(values))
+    for writer in writers_of(loggers):
+        _, started, _ = hparams(dict(values), {})  # type: ignore[no-untyped-call]
+        add_summary(writer, started, 0)
+        charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
+        writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
+
+
+def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
+    """The values that change something about the network; lists and null as text."""
+    values = [(key, value) for key, value in flat(run.plain()) if not is_marked(key, Mark.COSMETIC)]
+    texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
+    return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
+
+
+def log_end(loggers: Sequence[Logger]) -> None:
+    """Logs that a run has ended."""
+    for writer in writers_of(loggers):
+        _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
+        add_summary(writer, ended, 0)
+
+
+def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
+    """Logs PNG images by name."""
+    for writer in writers_of(loggers):
+        for name, png in images.items():
+            width, height = struct.unpack(">II", png[16:24])
+            image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+            add_summary(writer, Summary(value=[Summary.Value(tag=IMAGES + name, image=image)]), 0)
+
+
+def writers_of(loggers: Sequence[Logger]) -> list[SummaryWriter]:
+    """The writers of the loggers for TensorBoard."""
+    return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]

@@ -1,0 +1,160 @@
+"""What a run takes from the one that it starts from: which weights, and which rows that one has seen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from runs.untrained import untrained
+from support import SMALL, resolved
+
+from mlplab.config import ResolvedConfig
+from mlplab.data.cache import DataCache, RunData
+from mlplab.errors import UserError
+from mlplab.runs import checkpoint, warm_start
+from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.trained.trained_run import TrainedRun, seen_entry
+from mlplab.runs.warm_start import WarmStart, initial_weights, seen_rows_warnings, warm_starts
+
+pytestmark = pytest.mark.usefixtures("full_speed")
+
+ONE, TWO = "model.activation=relu", "model.activation=[tanh,relu]"
+
+
+def source(*overrides: str) -> TrainedRun:
+    [trained] = untrained([*SMALL, *overrides])
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("trained", "run", "expected"),
+    [
+        ([ONE, "ensemble=4"], [ONE, "ensemble=3"], [0, 1, 2]),
+        ([ONE, "ensemble=2"], [ONE, "ensemble=5"], [0, 1, 0, 1, 0]),
+        (["ensemble=4", TWO], ["ensemble=4", "model.activation=[tanh,relu,tanh]"], [0, 1, 2, 1]),
+        (["ensemble=1"], ["ensemble=1", "model.dropout=0.5"], [0]),
+    ],
+)
+def test_a_network_gets_the_weights_of_that_with_its_number_or_else_its_architecture(
+    trained: list[str], run: list[str], expected: list[int]
+) -> None:
+    of = source(*trained)
+    found = initial_weights(resolved(*SMALL, *run), of)
+    assert found.places == expected
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in of.state.items())
+    assert found.offsets == of.schema.offsets
+
+
+def test_of_members_that_diverged_others_give_the_weights() -> None:
+    trained = source(ONE, "ensemble=4")
+    state = {name: tensor[[0, 2, 3]] for name, tensor in trained.state.items()}
+    trained = replace(trained, weights={0: 0.5, 2: 0.25, 3: 0.25}, state=state)
+    assert initial_weights(trained.config, trained).places == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("run", "said"), [("model.hidden=[8]", "hidden"), ("model.activation=elu", "activation")]
+)
+def test_another_architecture_is_refused_with_its_keys(run: str, said: str) -> None:
+    with pytest.raises(UserError, match=rf"init_from=r0: has a different architecture: model\.{said}"):
+        initial_weights(resolved(*SMALL, ONE, run), source(TWO, "ensemble=2"))
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ResolvedConfig, RunData, WarmStart]]:
+    """What a run with these overrides gets from a trained one, with the rows of its table and its split."""
+
+    def starts(trained: TrainedRun, *overrides: str) -> tuple[ResolvedConfig, RunData, WarmStart]:
+        monkeypatch.setattr(warm_start, "source", lambda *_: trained)
+        run = resolved(*SMALL, "init_from=r", *overrides, cache=(cache := DataCache()))
+        [(_, data, found)] = warm_starts([PlannedRun(run, Path("s"))], cache)
+        return run, data, found
+
+    return starts
+
+
+Start = Callable[..., tuple[ResolvedConfig, RunData, WarmStart]]
+OTHER = "data.split.seed=1"
+
+
+def overlap(rows: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> int:
+    return len(np.intersect1d(np.concatenate(rows), np.concatenate(others)))
+
+
+def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Start) -> None:
+    for ensemble in ("ensemble=1", "ensemble=2"):
+        run, data, found = start(source(ensemble), ensemble)
+        assert (found.inherited, found.trained_before) == ([], 0)
+        assert seen_rows_warnings(run, data, found) == []
+
+
+def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
+    trained = source("ensemble=1")
+    before = DataCache().data(trained.config).split
+    run, data, found = start(trained, OTHER, "ensemble=1")
+    now = data.split
+    assert found.inherited == trained.seen
+    assert found.trained_before == overlap([now.val], [before.train]) > 0
+    tested, held_out = seen_rows_warnings(run, data, found)
+    count = overlap([now.test], [before.train, before.val])
+    assert f"init_from=r: {count} of the 9 test rows were in its training or validation, so" in tested
+    assert f"{found.trained_before} of the 9 held-out rows were in its training, so" in held_out
+    assert "there are no intervals or sets; use data.split and ensemble=… of that run" in held_out
+
+
+def test_other_networks_have_seen_what_one_holds_out(start: Start) -> None:
+    trained = source("ensemble=2")
+    run, data, found = start(trained, "ensemble=1")
+    assert found.inherited == trained.seen
+    assert found.trained_before == len(data.split.val)
+    [warning] = seen_rows_warnings(run, data, found)
+    assert "held-out rows were in its training" in warning
+
+
+def test_rows_equal_by_chance_were_not_seen(start: Start) -> None:
+    trained = source("ensemble=1")
+    assert trained.seen
+    chance = replace(trained.seen[0], by_chance=np.array([10, 10]))
+    _, _, found = start(replace(trained, seen=[chance]), OTHER, "ensemble=1")
+    assert found.trained_before == 0
+
+
+def test_what_a_run_of_1_0_did_not_count_is_counted_on_this_table(start: Start) -> None:
+    trained = source("ensemble=1")
+    assert trained.seen
+    uncounted = replace(trained.seen[0], by_chance=np.zeros(2, np.int64))
+    _, data, found = start(replace(trained, seen=[uncounted]), OTHER, "ensemble=1")
+    assert found.inherited
+    assert found.inherited[0].by_chance.tolist() == data.seen.by_chance.tolist()
+
+
+def test_unknown_rows_stay_unknown(start: Start) -> None:
+    run, data, found = start(replace(source("ensemble=1"), seen=None), "ensemble=1")
+    assert (found.inherited, found.trained_before) == (None, 0)
+    [warning] = seen_rows_warnings(run, data, found)
+    assert "which rows were in its training cannot be told" in warning
+
+
+def test_a_resumed_run_reads_what_it_inherited_in_its_own_folder(tmp_path: Path) -> None:
+    cache = DataCache()
+    seen = source("ensemble=1").seen
+    plan = PlannedRun(resolved(*SMALL, "init_from=gone", "ensemble=1", OTHER, cache=cache), tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    for inherited in (seen, None):
+        checkpoint.save(path := tmp_path / "checkpoints/source.ckpt", seen_entry(inherited))
+        [(_, _, found)] = warm_starts([plan], cache, resumed=True)
+        assert found.initial is None
+        digests = [rows.digest for rows in found.inherited or ()]
+        assert digests == [rows.digest for rows in inherited or ()]
+        assert (found.trained_before > 0) == bool(inherited)
+    path.unlink()
+    [(_, _, found)] = warm_starts([plan], cache, resumed=True)
+    assert found.inherited is None
+
+
+def test_a_run_that_starts_from_none_inherits_none() -> None:
+    cache = DataCache()
+    [(_, _, found)] = warm_starts([PlannedRun(resolved(*SMALL, cache=cache), Path("s"))], cache)
+    assert (found.initial, found.inherited, found.trained_before) == (None, (), 0)
