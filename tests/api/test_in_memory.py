@@ -100,7 +100,7 @@ def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_report_is_written_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mlplab.commands.report.page.chart_script", lambda: "")  # takes a second to make
+    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")  # takes a second to make
     run = mlplab.train(FRAME, "y", **SMALL)
     assert not [*tmp_path.iterdir()]
     assert run.report() == Path("report.html")

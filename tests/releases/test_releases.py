@@ -51,7 +51,7 @@ def test_examples_are_read(
         predicted = run.predict(pl.read_csv("table.csv"), interval=0.9)
         assert isinstance(predicted, pl.DataFrame)
         np.testing.assert_allclose(predicted.to_numpy(), expected.to_numpy(), rtol=1e-5)
-    monkeypatch.setattr("mlplab.commands.report.page.chart_script", lambda: "")  # which takes a second
+    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")  # which takes a second
     for words in (
         ["evaluate", "run=run.mlplab", "data.path=table.csv"],
         ["results", "run"],
