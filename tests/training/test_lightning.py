@@ -90,6 +90,11 @@ def test_a_bare_trainer_gives_the_bits_of_the_command(houses: Path, keys: dict[s
     assert scores["test/mae"] == pytest.approx(np.abs(error).mean())
     [of_best] = trainer.validate(module, data, ckpt_path="best", verbose=False)
     assert np.float32(of_best["val/mae"]) == np.float32(saved.best_model_score)
+    trainer.save_checkpoint("validated.ckpt")
+    with pytest.raises(
+        UserError, match=r"has no training state\n  use one that"
+    ):
+        lightning.Trainer(max_epochs=4, **QUIET).fit(module, data, ckpt_path="validated.ckpt")
 
 
 @pytest.mark.parametrize("steps", [3, 2], ids=["after an epoch", "within an epoch"])
