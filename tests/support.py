@@ -174,7 +174,7 @@ def write_config(run: Path, values: Mapping[str, Any]) -> None:
 
 
 def metrics_of(run: Path, file: str = "metrics") -> dict[str, Any]:
-    """What a run's metrics.json contains, or its evaluation.json."""
+    """What a run's metrics.json contains, or another such file."""
     return dict(json.loads((run / f"{file}.json").read_text()))
 
 
