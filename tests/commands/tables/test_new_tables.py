@@ -2,15 +2,12 @@
 
 import datetime as dt
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from commands.mistakes import Files, Mistake, assert_refused, each, mistake
-from support import Ended, assert_short_answer, train_into, without_notes
-
-Command = Callable[..., Ended]
+from commands.mistakes import Command, Files, Mistake, assert_refused, each, mistake
+from support import assert_short_answer, train_into, without_notes
 
 COLUMNS = "a,c,d,f,m"
 ROW = "1.5,red,2024-02-03,true,7"
@@ -56,17 +53,14 @@ REFUSED = [
     mistake("41 renamed", new(ROW, header="aa,c,d,f,m"), PREDICT, "lacks the column a | rename 'aa' → 'a'?"),
     mistake("42 word", new(ROW, f"x{ROW}"), PREDICT, "data row 2: is not a finite number | 'x1.5'"),
     mistake("42 late", new(*[ROW] * 66_000, f"x{ROW}"), PREDICT, "column 'a', data row 66001 | 'x1.5'"),
-    mistake("42 date", new("1,red,03.02.2024,true,7"), PREDICT, "'d', data row 1: is not a date | 2024-01"),
     mistake("42 truth value", new("1,red,2024-02-03,yes,7"), PREDICT, "'f', data row 1 | 'yes' | true or"),
     mistake("45 zero rows", new(), PREDICT, "n.csv: has no rows to predict | give it rows"),
-    mistake("45 empty lines", new("", ""), PREDICT, "n.csv: has no rows to predict"),
     mistake("46 no target", new(ROW), EVALUATE, "n.csv: has no target column 'y' | scripts/predict.py"),
     mistake("46 missing", new(f"{ROW},", header=HELD), EVALUATE, "column 'y', line 2 | a value is missing"),
     mistake("47 file", new(ROW), (*PREDICT[:3], "output=n.csv"), "n.csv: already exists | overwrite=true"),
     mistake("47 folder", new(ROW), (*PREDICT[:3], "output=r", "overwrite=true"), "already exists | give a"),
     mistake("48 no folder", new(ROW), (*PREDICT[:3], "output=no/o.csv"), "folder no does not exist | create"),
     mistake("9 short row", new(ROW, "1,red"), PREDICT, "n.csv, line 3: the line has 2 fields"),
-    mistake("81 name", new(f"{ROW},1", header=f"{COLUMNS},prediction"), PREDICT, "has a column 'prediction'"),
 ]
 
 UNKNOWN = "n.csv, column 'c': categories not seen in training are treated as missing: 'pink' (1)"
@@ -79,7 +73,6 @@ TAKEN: list[tuple[str, str, tuple[str, ...], str]] = [
     ("43 category", rows(ROW, ROW.replace("red", "pink")), PREDICT, UNKNOWN),
     ("42 numbers", rows("1,3,2024-02-03,true,7"), PREDICT, UNKNOWN.replace("pink", "3")),
     ("44 missing values", rows(ROW, ",red,2024-02-03,true,NA"), PREDICT, IMPUTED),
-    ("44 as in training", rows("1.5,red,2024-02-03,true,"), PREDICT, ""),
     ("the target", rows(f"{ROW},9", header=HELD), PREDICT, ""),
     ("42 numbers as text", rows('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ""),
     ("70 index", rows(f"9,{ROW}", header=f",{COLUMNS}"), PREDICT, ""),
@@ -102,18 +95,10 @@ def test_oddities_are_predicted_with_a_warning(
     assert without_notes(ended.err).splitlines() == ([f"warning: {warned}"] if warned else [])
 
 
-def test_columns_are_found_by_name_and_unknown_categories_are_missing(
-    run_script: Command, here: Path
-) -> None:
-    predictions = []
-    for text in (rows(ROW), rows("7,true,2024-02-03,red,1.5", header="m,f,d,c,a")):
-        (here / "n.csv").write_text(text)
-        assert run_script(*PREDICT, "overwrite=true").status == 0
-        predictions.append(pl.read_csv(here / "o.csv")["prediction"].to_list())
+def test_unknown_categories_are_missing(run_script: Command, here: Path) -> None:
     (here / "n.csv").write_text(rows(ROW.replace("red", "pink"), ROW.replace("red", "")))
-    assert run_script(*PREDICT, "overwrite=true").status == 0
+    assert run_script(*PREDICT).status == 0
     unknown, missing = pl.read_csv(here / "o.csv")["prediction"]
-    assert predictions[0] == predictions[1]
     assert unknown == missing
 
 

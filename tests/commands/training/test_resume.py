@@ -155,20 +155,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
     assert not list(stopped.rglob("*.part"))
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
-    command: Command, trained: Path, stopped: Path
-) -> None:
-    last = stopped / "checkpoints/last.ckpt"
-    shutil.copy(last, checkpoint.previous(last))
-    last.write_bytes(last.read_bytes()[:1000])
-    ended = command("resume=outputs/r")
-    assert ended.status == 0, ended.err
-    assert "warning: outputs/r/checkpoints/last.ckpt: is damaged" in ended.out
-    assert "using the previous checkpoint" in ended.out
-    assert results_of(stopped) == results_of(trained)
-    interrupt(stopped)
-    last.write_text("text")
-    assert_short_answer(command("resume=outputs/r"), ["last.ckpt: is damaged"])
+def damaged(here: Path) -> None:
+    (here / "outputs/r/checkpoints/last.ckpt").write_text("text")
 
 
 def edited(old: str, new: str) -> Callable[[Path], None]:
@@ -205,6 +193,7 @@ MISTAKES = [
     mistake("an unknown key", {}, f"{R} sed=2", "sed=2: cannot be set for a resumed run"),
     mistake("a key in a number", {}, f"{R} seed.x=1", "seed.x=1: cannot be set"),
     mistake("another network", other_state, R, "last.ckpt: contains the state of a different network"),
+    mistake("damaged", damaged, R, "last.ckpt: is damaged"),
     mistake("twice", {}, f"{R} resume=outputs/s", "resume: is given twice"),
     mistake("not ended", {}, (*SMALL, "init_from=outputs/r"), "outputs/r: contains no finished run"),
     mistake("columns", DONE, (*SMALL, "init_from=outputs/r", "data.features=6"), "trained on different col"),
