@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import time
 from pathlib import Path
 
 import polars as pl
@@ -156,17 +155,3 @@ def test_distinct_values_and_examples_are_of_cells_that_are_not_missing() -> Non
     description = Description(config("data=frame", "data.target=k"), frame)
     assert description.distinct == {"x0": "2", "x3": "3", "d": "3", "k": "4"}
     assert description.examples == {"x0": "0.5", "x3": "3", "d": "2024-01-05", "k": "a"}
-
-
-@pytest.mark.slow
-def test_time_grows_linearly_with_columns(tmp_path: Path) -> None:
-    seconds = []
-    for columns in (100, 600):
-        rows = [[(row * 48_271 + x) % 65_537 * 10**11 for x in range(columns)] for row in range(2000)]
-        path = tmp_path / f"{columns}.csv"  # its numbers are distinct, as identifiers are
-        pl.DataFrame(rows, [f"x{column}" for column in range(columns)], orient="row").write_csv(path)
-        given = config("data=csv", f"data.path={path}", "data.target=x0")
-        started = time.process_time()
-        assert len(Description(given).columns) == columns
-        seconds.append(time.process_time() - started)
-    assert seconds[1] < 12 * seconds[0]
