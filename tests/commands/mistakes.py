@@ -16,12 +16,7 @@ Files = Mapping[str, str | bytes | pl.DataFrame]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A command that is refused.
-
-    Attributes:
-        prepare: the files that the command finds, or what makes them.
-        said: what the message must contain.
-    """
+    """A command that is refused: the files that it finds, or what makes them, and parts of the message."""
 
     name: str
     prepare: Files | Callable[[Path], object]

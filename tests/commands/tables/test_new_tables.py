@@ -1,13 +1,17 @@
-"""New data for a trained run: what is refused, and what is predicted with a warning."""
+"""A table of all kinds of columns, and new data for a trained run: what is refused, or warned of."""
 
 import datetime as dt
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
-from commands.mistakes import Command, Files, Mistake, assert_refused, each, mistake
-from support import assert_short_answer, train_into, without_notes
+from commands.mistakes import Command, Files, Mistake, assert_refused, each, mistake, write_files
+from commands.people import people
+from support import assert_short_answer, metrics_of, train_into, without_notes
+
+import mlplab
 
 COLUMNS = "a,c,d,f,m"
 ROW = "1.5,red,2024-02-03,true,7"
@@ -35,13 +39,9 @@ def here(trained: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rows(*rows: str, header: str = COLUMNS) -> str:
-    return "\n".join([header, *rows]) + "\n"
-
-
 def new(*lines: str, header: str = COLUMNS) -> Files:
     """The new file, with these rows."""
-    return {"n.csv": rows(*lines, header=header)}
+    return {"n.csv": "\n".join([header, *lines]) + "\n"}
 
 
 PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
@@ -68,15 +68,15 @@ EXTRA = "n.csv: ignoring columns not seen in training: z"
 IMPUTED = "n.csv: imputed missing values (median or mode) in columns that had none in training: a (1)"
 
 # What is odd, the new file, the command, and the warning.
-TAKEN: list[tuple[str, str, tuple[str, ...], str]] = [
-    ("40 extra", rows(f"{ROW},x", header=f"{COLUMNS},z"), PREDICT, EXTRA),
-    ("43 category", rows(ROW, ROW.replace("red", "pink")), PREDICT, UNKNOWN),
-    ("42 numbers", rows("1,3,2024-02-03,true,7"), PREDICT, UNKNOWN.replace("pink", "3")),
-    ("44 missing values", rows(ROW, ",red,2024-02-03,true,NA"), PREDICT, IMPUTED),
-    ("the target", rows(f"{ROW},9", header=HELD), PREDICT, ""),
-    ("42 numbers as text", rows('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ""),
-    ("70 index", rows(f"9,{ROW}", header=f",{COLUMNS}"), PREDICT, ""),
-    ("70 index and target", rows(f"1,{ROW},9", f"2,{ROW},8", header=f",{HELD}"), EVALUATE, ""),
+TAKEN: list[tuple[str, Files, tuple[str, ...], str]] = [
+    ("40 extra", new(f"{ROW},x", header=f"{COLUMNS},z"), PREDICT, EXTRA),
+    ("43 category", new(ROW, ROW.replace("red", "pink")), PREDICT, UNKNOWN),
+    ("42 numbers", new("1,3,2024-02-03,true,7"), PREDICT, UNKNOWN.replace("pink", "3")),
+    ("44 missing values", new(ROW, ",red,2024-02-03,true,NA"), PREDICT, IMPUTED),
+    ("the target", new(f"{ROW},9", header=HELD), PREDICT, ""),
+    ("42 numbers as text", new('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ""),
+    ("70 index", new(f"9,{ROW}", header=f",{COLUMNS}"), PREDICT, ""),
+    ("70 index and target", new(f"1,{ROW},9", f"2,{ROW},8", header=f",{HELD}"), EVALUATE, ""),
 ]
 
 
@@ -85,18 +85,18 @@ def test_a_mistake_gets_a_short_answer(run_script: Command, here: Path, mistake:
     assert_refused(mistake, here, run_script)
 
 
-@pytest.mark.parametrize(("row", "text", "arguments", "warned"), TAKEN, ids=[case[0] for case in TAKEN])
+@pytest.mark.parametrize(("row", "files", "arguments", "warned"), TAKEN, ids=[case[0] for case in TAKEN])
 def test_oddities_are_predicted_with_a_warning(
-    run_script: Command, here: Path, row: str, text: str, arguments: tuple[str, ...], warned: str
+    run_script: Command, here: Path, row: str, files: Files, arguments: tuple[str, ...], warned: str
 ) -> None:
-    (here / "n.csv").write_text(text, encoding="utf-8")
+    write_files(here, files)
     ended = run_script(*arguments)
     assert ended.status == 0, ended
     assert without_notes(ended.err).splitlines() == ([f"warning: {warned}"] if warned else [])
 
 
 def test_unknown_categories_are_missing(run_script: Command, here: Path) -> None:
-    (here / "n.csv").write_text(rows(ROW.replace("red", "pink"), ROW.replace("red", "")))
+    write_files(here, new(ROW.replace("red", "pink"), ROW.replace("red", "")))
     assert run_script(*PREDICT).status == 0
     unknown, missing = pl.read_csv(here / "o.csv")["prediction"]
     assert unknown == missing
@@ -113,3 +113,38 @@ def test_types_that_training_or_csv_do_not_support_are_refused(run_script: Comma
     frame.with_columns(a="d").write_parquet(here / "n.parquet")
     said = ("n.parquet, column 'a': has type Date", "a number such as 1176.2")
     assert_short_answer(run_script(*predict, "output=p.parquet"), said)
+
+
+NETWORK = ("data=csv", "data.path=t.csv", "model.hidden=[16,16]", "baselines=[]", "data.batch_size=50")
+TRAIN = (*NETWORK, "trainer.max_epochs=40", "optimizer.lr=0.02", "data.target=[price,staff]")
+
+
+def test_several_targets_are_trained_scored_and_predicted(
+    command: Command, run_script: Command, tmp_path: Path
+) -> None:
+    dropped = "data.columns.bought=drop"
+    frame = people(rows=150).with_columns(staff=3 - pl.col("size").fill_null(0))
+    frame.write_csv(tmp_path / "t.csv")
+    ended = command(*TRAIN, "data.weight=weight", dropped, "name=run")
+    assert ended.status == 0, ended
+    assert "5 columns → price, staff" in ended.out
+    run = tmp_path / "outputs/run"
+    scores, schema = metrics_of(run), metrics_of(run, "schema")
+    for name in ("rmse", "mae", "r2"):
+        each = [scores[f"test/{name}/{target}"] for target in ("price", "staff")]
+        assert scores[f"test/{name}"] == pytest.approx(np.mean(each))
+    assert min(scores["test/r2/price"], scores["test/r2/staff"]) > 0.3
+    kinds = [(column["name"], column["kind"]) for column in schema["inputs"]]
+    assert kinds[:3] == [("size", "numeric"), ("colour", "categorical"), ("day", "date")]
+    assert kinds[3:] == [("member", "boolean"), ("shop", "categorical")]
+    assert schema["left_out"] == {"bought": "as declared in data.columns"}
+    assert run_script("evaluate", "run=outputs/run").status == 0
+    again = metrics_of(run, "evaluation")
+    assert all(scores[name] == value for name, value in again.items() if name.startswith("test/"))
+    assert run_script("predict", "run=outputs/run", "input=t.csv", "output=p.csv").status == 0
+    predicted = pl.read_csv(tmp_path / "p.csv")
+    assert predicted.columns[-2:] == ["prediction_price", "prediction_staff"]
+    np.testing.assert_allclose(mlplab.load(run).predict(frame), predicted[:, -2:].to_numpy(), rtol=1e-12)
+    refused = command("resume=outputs/run", "data.columns.bought=categorical")
+    assert refused.status == 2
+    assert "data.columns.bought: differs from the resumed run (found 'categorical'" in refused.err

@@ -4,16 +4,14 @@ The numbers are those of the list of bad input.
 """
 
 import datetime as dt
-import io
 import logging
 import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -42,26 +40,14 @@ def table(cells: Callable[[int], str], header: str = "a,b,y", rows: int = 40) ->
     return "\n".join([header, *(cells(i) for i in range(rows))]) + "\n"
 
 
-def column(cell: Callable[[int], object], name: str = "b") -> str:
+def column(cell: Callable[[int], object]) -> str:
     """A good table but for its second column."""
-    return table(lambda i: f"{i % 13},{cell(i)},{i / 2}", f"a,{name},y")
+    return table(lambda i: f"{i % 13},{cell(i)},{i / 2}")
 
 
 def target(cell: Callable[[int], object], rows: int = 40) -> str:
     """A good table but for its target."""
     return table(lambda i: f"{i / 3},{i * i % 7},{cell(i)}", rows=rows)
-
-
-def beginning(frame: pl.DataFrame, length: int) -> bytes:
-    """Of a Parquet file."""
-    file = io.BytesIO()
-    frame.write_parquet(file)
-    return file.getvalue()[:length]
-
-
-def typed_column(values: Sequence[object], dtype: Any = None) -> Files:
-    """A Parquet file with this as its second column."""
-    return {"t.parquet": FRAME.with_columns(b=pl.Series(values, dtype=dtype))}
 
 
 GOOD = column(lambda i: i * i % 7)
@@ -87,7 +73,7 @@ REFUSED = [
     mistake("18 several", GOOD + "-,x,3\n", "", "'a', line 42 | [\"-\",\"x\"]' (in all | 'b', line 42"),
     mistake("21 long integer", GOOD + f"1,{2**64},3\n", "", "line 42 | more than 64 bits | columns.b=drop"),
     mistake("21 target", target(lambda i: 2**64 + i % 3), "", "64 bits | data.columns.y=categorical keeps"),
-    mistake("24 truncated Parquet", {"t.parquet": beginning(FRAME, 300)}, PARQUET, "as Parquet | copy it"),
+    mistake("24 truncated Parquet", {"t.parquet": b"PAR1" + bytes(300)}, PARQUET, "as Parquet | copy it"),
     mistake("25 target", GOOD, "data.target=yy", "no column 'yy'; its columns are y, a, b | data.target=y?"),
     mistake("27 missing targets", GOOD + "1,2,\n1,2,NA\n", "", "line 42 | 2 such rows | missing_target=drop"),
     mistake("32 no inputs", table(lambda i: f"id{i},,{i}"), "", f"{LEFT_OUT} | 'a': an identifier | 'b'"),
@@ -100,7 +86,12 @@ REFUSED = [
     mistake("target left out", GOOD, "data.columns.y=drop", "data.columns.y=drop: contradicts data.target=y"),
     mistake("no weights", column(lambda i: 0), "data.weight=b", "all weights are 0"),
     mistake("odd names", NAMES, "", "column 'it's 🙂', line 42 | column 'x=y.z', line 42 | data.columns.it"),
-    mistake("lists", typed_column([[1]] * 40), PARQUET, "'b': has type List(Int64) | data.columns.b=drop"),
+    mistake(
+        "lists",
+        {"t.parquet": FRAME.with_columns(b=pl.lit([1]))},
+        PARQUET,
+        "'b': has type List(Int64) | data.columns.b=drop",
+    ),
     mistake("date target", {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))}, PARQUET, "has type Date"),
     mistake("no columns", {"t.parquet": pl.DataFrame()}, PARQUET, "has no column 'y'; its columns are none"),
     mistake("no such column", GOOD, "data.columns.bb=drop", "'bb' | data.columns.b"),
@@ -125,7 +116,7 @@ TAKEN: list[tuple[str, str | Files, str, str]] = [
     ("31 an identifier", column(lambda i: f"id{i}"), "", f"leaving out column 'b': {IDENTIFIER}"),
     ("a class of one row", target(lambda i: "rare" if i == 7 else "ab"[i % 2], rows=60), "", ""),
     ("79 200 classes", target(lambda i: f"c{i % 200:03}", rows=2000), "", ""),
-    ("categories", typed_column([f"c{i % 3}" for i in range(40)], pl.Categorical), PARQUET, ""),
+    ("categories", {"t.parquet": FRAME.with_columns(b=pl.lit("c", pl.Categorical))}, PARQUET, ""),
     ("a folder", PARTS, "data.path=d", ""),
 ]
 

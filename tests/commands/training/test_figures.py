@@ -69,8 +69,6 @@ def test_a_run_alone_is_drawn(
     for figure in figures.values():  # TensorBoard shrinks wider images, and their texts, to 350 pixels
         assert not {"hconcat", "concat"} & figure.keys()
         assert max(map(int, re.findall(r'"width": (\d+)', json.dumps(figure)))) <= 420
-    drawn = json.dumps(figures["learning_curves"])
-    assert all(f'"curve": "{name}"' in drawn for name in ("train/loss", "val/loss"))
     if "data.target=price" in overrides:  # what is drawn are the test predictions of rows that have weight
         predicted = pl.read_csv(folder / "test_predictions.csv")
         has_weight = frame["weight"].gather(predicted["row"] - 1) > 0
@@ -151,9 +149,8 @@ def test_other_loggers_are_not_made_again(command: Command, monkeypatch: pytest.
 
 
 def test_a_run_that_trains_on_is_drawn_again(command: Command, tmp_path: Path) -> None:
-    first = (*SMALL[:-1], "scheduler=constant", "trainer.max_epochs=2", "figures=auto", "name=r")
-    first = (*first, "model.linear_path=false")
-    assert command(*first).status == 0
+    words = ("scheduler=constant", "model.linear_path=false", "figures=auto", "name=r")
+    assert command(*SMALL[:-1], *words, "trainer.max_epochs=2").status == 0
     folder = tmp_path / "outputs/r"
     (folder / "figures/importance.png").write_bytes(b"of the network so far")
     before = read_figures(folder)["predicted_vs_actual"]
