@@ -71,7 +71,6 @@ IMPUTED = "n.csv: imputed missing values (median or mode) in columns that had no
 TAKEN: list[tuple[str, Files, tuple[str, ...], str]] = [
     ("40 extra", new(f"{ROW},x", header=f"{COLUMNS},z"), PREDICT, EXTRA),
     ("43 category", new(ROW, ROW.replace("red", "pink")), PREDICT, UNKNOWN),
-    ("42 numbers", new("1,3,2024-02-03,true,7"), PREDICT, UNKNOWN.replace("pink", "3")),
     ("44 missing values", new(ROW, ",red,2024-02-03,true,NA"), PREDICT, IMPUTED),
     ("the target", new(f"{ROW},9", header=HELD), PREDICT, ""),
     ("42 numbers as text", new('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ""),

@@ -54,6 +54,7 @@ GOOD = column(lambda i: i * i % 7)
 THOUSANDS = column(lambda i: f'"{i + 1},{i + 100}"')
 READ = "column 'b': read as numbers written like 1,234.5: '1,100' is 1100"
 FRAME = pl.DataFrame({"a": [i % 13 for i in range(40)], "y": [i / 2 for i in range(40)]})
+CATEGORY = pl.col("a").cast(pl.String).cast(pl.Categorical)
 DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
 DAYS = column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")
 OTHER = {"d/1.csv": GOOD, "d/2.csv": GOOD.replace("b", "c", 1)}
@@ -116,7 +117,7 @@ TAKEN: list[tuple[str, str | Files, str, str]] = [
     ("31 an identifier", column(lambda i: f"id{i}"), "", f"leaving out column 'b': {IDENTIFIER}"),
     ("a class of one row", target(lambda i: "rare" if i == 7 else "ab"[i % 2], rows=60), "", ""),
     ("79 200 classes", target(lambda i: f"c{i % 200:03}", rows=2000), "", ""),
-    ("categories", {"t.parquet": FRAME.with_columns(b=pl.lit("c", pl.Categorical))}, PARQUET, ""),
+    ("categories", {"t.parquet": FRAME.with_columns(b=CATEGORY)}, PARQUET, ""),
     ("a folder", PARTS, "data.path=d", ""),
 ]
 
