@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from commands.mistakes import Mistake, assert_refused, each
-from support import SMALL, Ended, train_into
+from support import SMALL, Ended, assert_short_answer, train_into
 
 import mlplab
 from mlplab.commands.arguments import Evaluate
@@ -19,6 +18,7 @@ from mlplab.config.metrics import sign_of
 from mlplab.data import synthetic
 from mlplab.data.cache import DataCache
 from mlplab.data.class_labels import predicted_classes
+from mlplab.runs.discovery import read_metrics
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 
@@ -44,34 +44,24 @@ def here(trained: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def mean_of(sweep: Path, weights: dict[str, float], frame: pl.DataFrame) -> np.ndarray:
-    """The mean of the runs' predictions, by hand."""
-    predictions = []
-    for name, weight in weights.items():
-        run = load_runs(sweep / name)
-        predictions.append(weight * (run.predict_proba(frame) if run.schema.classes else run.predict(frame)))
-    return np.sum(predictions, axis=0)
-
-
 def test_a_chosen_ensemble_is_used_like_a_run(run_script: Command, here: Path) -> None:
     (here / "s/ensemble-5.json").write_text("an earlier choice")
     before = {path.name for path in (here / "s").iterdir()}
     ended = run_script("evaluate", "run=s", "select=5")
     assert ended.status == 0, ended.err
-    for words in ("chosen run", "weight", "best single run", "validation", "ensemble: s/ensemble-5.json"):
-        assert words in ended.out
+    assert "ensemble: s/ensemble-5.json" in ended.out
     assert {path.name for path in (here / "s").iterdir()} == before
     written = json.loads((here / "s/ensemble-5.json").read_text())
     weights = written["runs"]
     assert sum(weights.values()) == pytest.approx(1)
-    expected = mean_of(here / "s", weights, FRAME)
+    each = [mlplab.load(here / "s" / name).predict(FRAME) for name in weights]
+    expected = np.average(each, axis=0, weights=[*weights.values()])
     np.testing.assert_allclose(mlplab.load("s/ensemble-5.json").predict(FRAME), expected, rtol=1e-12)
     assert run_script("predict", "run=s/ensemble-5.json", "input=t.csv", "output=o.csv").status == 0
     np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], expected, rtol=1e-12)
     ended = run_script("evaluate", "run=s/ensemble-5.json", "importance=true")
     assert ended.status == 0
-    for words in (f"{written['scores']['test/rmse']:.4g}", "increase of rmse"):
-        assert words in ended.out
+    assert f"{written['scores']['test/rmse']:.4g}" in ended.out
     assert {path.name for path in (here / "s").iterdir()} == before
 
 
@@ -93,7 +83,7 @@ def test_the_validation_metric_that_the_runs_monitor_chooses(
     train_into(tmp_path / "s", *([*kind, f"seed={seed}"] for seed in range(3)))
     choice = select_ensemble(tmp_path / "s", 3)
     data = DataCache().data(TrainedRun.read(tmp_path / "s/0").config)
-    metrics = [json.loads((tmp_path / f"s/{run}/metrics.json").read_text()) for run in range(3)]
+    metrics = [read_metrics(tmp_path / f"s/{run}") for run in range(3)]
     best = next(iter(choice.weights))
     sign = sign_of(metric)
     assert choice.metric == metric
@@ -139,52 +129,24 @@ def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tm
 
 
 def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command) -> None:
-    sweep = ("-m", *SMALL, "optimizer.lr=0.1", "name=s")
+    sweep = ("-m", *SMALL, "name=s")
     assert command(*sweep, "seed=0,1").status == 0
     select_ensemble(Path("outputs/s"), 2)
-    Path("outputs/s/plan.json").unlink()  # a killed sweep may have none
     assert command(*sweep, "seed=0,1,2").status == 0
     assert len(mlplab.load("outputs/s", "all").runs) == 3
     assert Path("outputs/s/ensemble-2.json").is_file()
 
 
-def test_a_sweep_that_chooses_an_ensemble_reads_its_table_once(command: Command, tmp_path: Path) -> None:
-    FRAME.with_row_index("id").write_csv(tmp_path / "t.csv")
-    table = ("data=csv", "data.path=t.csv", "data.target=target", *SMALL[2:])
-    search = ("optimizer.lr=interval(0.01,0.1)", "sweep.trials=2", "sweep.ensemble=2")
-    ended = command("-m", *table, *search)
-    assert ended.status == 0, ended
-    assert (ended.out + ended.err).count("leaving out column 'id'") == 1
-
-
-def other_table(here: Path) -> None:
-    train_into(here / "s/more", [*SMALL, "data.noise=1"])
-    shutil.move(here / "s/more/0", here / "s/noisy")
-
-
-def changed_table(here: Path) -> None:
+def test_mistakes(here: Path, run_script: Command) -> None:
+    (here / "u").mkdir()
     for name, rows in (("before", FRAME), ("after", FRAME[1:])):
         rows.write_csv(here / "u.csv")
-        table = ("data=csv", "data.path=u.csv", "data.target=target", *SMALL[2:])
-        train_into(here / "s/more", [*table, f"seed={len(rows)}"])
-        shutil.move(here / "s/more/0", here / f"u/{name}")
-    shutil.rmtree(here / "s")
-    shutil.move(here / "u", here / "s")
-
-
-SELECT = ("evaluate", "run=s", "select=2")
-ANOTHER = ("evaluate", "run=s/ensemble-2.json")
-OTHER_SPLITS = ("splits/0 and 1: the runs have different train, val, test rows", "run=splits runs=all")
-MISTAKES: list[Mistake] = [
-    Mistake("a run", {}, ("evaluate", "run=s/0", "select=2"), ("s/0: has no runs to choose from", "sweep")),
-    Mistake("another file", {}, (*SELECT, "data.path=t.csv"), ("select=2: takes no key but run=",)),
-    Mistake("different splits", {}, ("evaluate", "run=splits", "select=2"), OTHER_SPLITS),
-    Mistake("different tables", other_table, SELECT, ("s: contains runs of different tables", "noisy")),
-    Mistake("a changed table", changed_table, SELECT, ("the runs have different tables",)),
-    Mistake("damaged", {"s/ensemble-2.json": "{"}, ANOTHER, ("is not the file of a chosen ensemble",)),
-]
-
-
-@each(MISTAKES)
-def test_mistakes(mistake: Mistake, here: Path, run_script: Command) -> None:
-    assert_refused(mistake, here, run_script)
+        train_into(here / name, ("data=csv", "data.path=u.csv", "data.target=target", *SMALL[2:]))
+        shutil.move(here / name / "0", here / "u" / name)
+    for words, said in (
+        (["run=s/0"], ["s/0: has no runs to choose from", "sweep"]),
+        (["run=s", "data.path=t.csv"], ["select=2: takes no key but run="]),
+        (["run=splits"], ["splits/0 and 1: the runs have different train, val, test rows", "runs=all"]),
+        (["run=u"], ["the runs have different tables"]),
+    ):
+        assert_short_answer(run_script("evaluate", *words, "select=2"), said)
