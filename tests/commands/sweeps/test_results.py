@@ -79,13 +79,15 @@ def test_keys_of_one_option_only_differ_within_it(tmp_path: Path) -> None:
     assert results([tmp_path]).by == ("run", "loss.name", "loss.delta", "more.key")
 
 
-def test_what_a_refused_run_left_open_is_no_difference(sweep: Path) -> None:
-    loss, auto = {"name": "huber", "delta": 1.0}, {"monitor": "auto", "loss": {"name": "auto"}}
+def test_a_refused_run_is_with_the_runs_of_its_sweep_and_no_difference(tmp_path: Path) -> None:
+    known = {"loss": {"name": "cross_entropy", "delta": 1.0}, "scores": {"val/log_loss": 0.3}}
     for seed in (0, 1):
-        write(sweep / f"t/{seed}", 0.1, seed, 5.0, monitor="val/mae", loss=loss)
-    write(sweep / "t/refused", "auto", -1, None, status="failed", **auto)
-    found = results([sweep / "t"])
-    assert (found.by, found.metrics[0]) == (("run",), "val/mae")
+        write(tmp_path / f"{seed}", 0.1, seed, None, monitor="val/log_loss", **known)
+    auto = {"monitor": "auto", "loss": {"name": "auto"}}
+    write(tmp_path / "refused", "auto", -1, None, status="failed", **auto)
+    [found] = results_by_table(read_runs([tmp_path]))
+    assert (found.title, found.by) == ("table → target (classes)", ("run",))
+    assert found.metrics[0] == "val/log_loss"
     assert found.frame.select("runs", "not done").rows() == [(2, "1 failed")]
 
 
@@ -206,17 +208,6 @@ def test_mistakes_are_reported(sweep: Path) -> None:
     (sweep / "s/lr=0.1,seed=0/metrics.json").write_text("{")
     with pytest.raises(UserError, match=r"metrics.json: is damaged"):
         read_runs([sweep / "s/lr=0.1,seed=0"])
-
-
-def test_a_refused_run_is_with_the_runs_of_its_sweep(tmp_path: Path) -> None:
-    classes = {"loss": {"name": "cross_entropy"}, "scores": {"val/log_loss": 0.3}}
-    write(tmp_path / "done", 0.1, 0, None, **classes)
-    write(tmp_path / "refused", "auto", 0, None, status="failed", loss={"name": "auto"})
-    [found] = results_by_table(read_runs([tmp_path]))
-    assert found.title == "table → target (classes)"
-    assert found.frame["not done"].drop_nulls().to_list() == ["1 failed"]
-    [found] = results_by_table(read_runs([tmp_path / "refused"]))
-    assert found.title == "table → target (numbers)"
 
 
 def test_a_folder_has_a_line_for_each_run_and_each_sweep(on_terminal: Terminal, search: Path) -> None:

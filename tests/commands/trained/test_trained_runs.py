@@ -9,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,20 @@ import pytest
 import torch
 import yaml
 from commands.mistakes import Mistake, assert_refused, each, mistake
-from polars.testing import assert_frame_equal
 from support import ROOT, SMALL, Ended, assert_short_answer, train_into, without_notes, write_config
 
 import mlplab
+from mlplab.commands.arguments import Evaluate
+from mlplab.commands.evaluate import evaluate
 from mlplab.commands.importance import Importance
 from mlplab.commands.render import verdict
 from mlplab.commands.report.report import report
+from mlplab.commands.select_ensemble import select_ensemble
+from mlplab.config.metrics import sign_of
 from mlplab.data import synthetic
+from mlplab.data.cache import DataCache
+from mlplab.runs.discovery import read_metrics
+from mlplab.runs.trained.trained_run import TrainedRun
 
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
 COLUMNS = "x1,x2,x3,x4,x5"
@@ -35,24 +40,6 @@ NUMBERS = "0.1,0.2,0.3,0.4,0.5"
 Command = Callable[..., Ended]
 
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=1", "ensemble=1", "baselines=[]", "name=p")
-TEXTS = ["red", 'a "b", c', "two\nlines", "é;|\t"]
-KINDS = pl.DataFrame(
-    {
-        "row": range(60),
-        "^x.*$": [None if i % 9 == 4 else i / 8 for i in range(60)],
-        "a, b": [None if i % 7 == 3 else i % 2 == 0 for i in range(60)],
-        "*": [None if i % 8 == 5 else TEXTS[i % 4] for i in range(60)],
-        "day": [datetime(2024, 1, 31).date() + timedelta(days=11 * i) for i in range(60)],
-        "moment": [datetime(2024, 1, 31) + timedelta(hours=7.25 * i) for i in range(60)],
-        "y": [float(i) ** 1.5 for i in range(60)],
-        "z": [float(i % 5) for i in range(60)],
-    }
-)
-
-
-def write(frame: pl.DataFrame, path: Path) -> None:
-    """As CSV or Parquet, by its ending."""
-    frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
 
 
 @pytest.fixture(scope="module")
@@ -119,30 +106,6 @@ def test_rows_keep_their_order_over_batches(run_script: Command, here: Path) -> 
     (here / "n.csv").write_text(f"id,{COLUMNS}\n{rows[-1]}\n")
     assert run_script(*PREDICT, "overwrite=true").status == 0
     np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], last["prediction"], rtol=1e-6)
-
-
-@pytest.mark.parametrize("trained_on", ["u.csv", "u.parquet"])
-def test_rows_of_any_kind_are_predicted_in_their_order(
-    run_script: Command, tmp_path: Path, trained_on: str
-) -> None:
-    for name in ("u.csv", "u.parquet"):
-        write(KINDS, tmp_path / name)
-    ended = run_script("train", f"data.path={trained_on}", "data.target=[y,z]", *QUICK)
-    assert ended.status == 0, ended.err
-    new = KINDS.drop("y", "z")[np.random.default_rng(0).permutation(60)]
-    predicted = []
-    for name in ("n.csv", "n.parquet"):
-        write(new, tmp_path / name)
-        ended = run_script("predict", "run=outputs/p", f"input={name}", f"output=o-{name}")
-        assert (ended.status, without_notes(ended.err)) == (0, "")
-        path = tmp_path / f"o-{name}"
-        is_csv = path.suffix == ".csv"
-        back = pl.read_csv(path, schema_overrides=new.schema) if is_csv else pl.read_parquet(path)
-        assert back.columns == [*new.columns, "prediction_y", "prediction_z"]
-        assert_frame_equal(back.select(pl.nth(range(6))), new)
-        predicted.append(back.select("prediction_y", "prediction_z").to_numpy())
-    np.testing.assert_array_equal(predicted[0], predicted[1])
-    assert len(np.unique(predicted[0][:, 0])) == 60
 
 
 @pytest.mark.parametrize(("header", "index"), [("", ""), ('"",', '"r ""0""",')])
@@ -269,8 +232,9 @@ CHECKPOINT = "r/checkpoints/best.ckpt"
 KNOWN = "predict run=r input=t.csv output=o.csv"
 UNFINISHED = {"r/metrics.json": '{"status": "diverged"}'}
 NO_SPREAD = "r: is a single network: there is no spread | give a sweep and runs=all | ensemble=8"
+NAMED = {"n.csv": f"{COLUMNS},prediction\n{NUMBERS},1\n"}
 SPLITS = "importance=true: the runs have different splits | data.path=…"
-FAR = "a value is too large for the network; 40 such rows | correct it, or drop the row"
+FAR = "data row 1: a value is too large for the network; 40 such rows | correct it, or drop the row"
 DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "best.ckpt: is damaged: an entry is missing": lambda known: known.update(state={}),
     "contains weights that are not finite": lambda known: known["state"]["body.output.bias"].fill_(torch.nan),
@@ -283,7 +247,10 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
 MISTAKES: list[Mistake] = [
     mistake("no spread", {}, f"{KNOWN} spread=true", NO_SPREAD),
     mistake("splits", different_splits, "evaluate run=splits runs=all importance=true", SPLITS),
-    mistake("far", {"f.parquet": FRAME.with_columns(x1=1e300)}, "evaluate run=r data.path=f.parquet", FAR),
+    mistake(
+        "far", {"f.parquet": FRAME.with_columns(x1=1e300)}, "predict run=r input=f.parquet output=o.csv", FAR
+    ),
+    mistake("name", NAMED, "predict run=r input=n.csv output=o.csv", "already has a column 'prediction'"),
     mistake("missing key", {}, "predict run=r", "input: is missing | output: is missing"),
     mistake("no key", {}, "evaluate r", "r: is not an argument | key=value | type run=r"),
     mistake("no folder", {}, "evaluate run=nowhere", "nowhere: no such folder"),
@@ -323,3 +290,101 @@ def test_a_column_called_prediction_stays(run_script: Command, here: Path, name:
 def test_every_script_prints_its_version(run_script: Command, script: str) -> None:
     ended = run_script(script, "--version")
     assert (ended.status, ended.out) == (0, f"mlplab {version('mlplab')}\n")
+
+
+CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])
+WEIGHTED = ("data=csv", *SMALL[2:], "data.path=weighted.csv", "data.target=[target,x5]", "data.weight=w")
+
+
+def test_a_chosen_ensemble_is_used_like_a_run(run_script: Command, here: Path) -> None:
+    (here / "s/ensemble-5.json").write_text("an earlier choice")
+    before = {path.name for path in (here / "s").iterdir()}
+    ended = run_script("evaluate", "run=s", "select=5")
+    assert ended.status == 0, ended.err
+    assert "ensemble: s/ensemble-5.json" in ended.out
+    assert {path.name for path in (here / "s").iterdir()} == before
+    written = json.loads((here / "s/ensemble-5.json").read_text())
+    weights = written["runs"]
+    assert sum(weights.values()) == pytest.approx(1)
+    each = [mlplab.load(here / "s" / name).predict(FRAME) for name in weights]
+    expected = np.average(each, axis=0, weights=[*weights.values()])
+    np.testing.assert_allclose(mlplab.load("s/ensemble-5.json").predict(FRAME), expected, rtol=1e-12)
+    assert run_script("predict", "run=s/ensemble-5.json", "input=t.csv", "output=o.csv").status == 0
+    np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], expected, rtol=1e-12)
+    ended = run_script("evaluate", "run=s/ensemble-5.json", "importance=true")
+    assert ended.status == 0
+    assert f"{written['scores']['test/rmse']:.4g}" in ended.out
+    assert {path.name for path in (here / "s").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [
+        (SMALL, "mae"),
+        (CLASSES, "log_loss"),
+        ((*CLASSES, "monitor=val/accuracy", "threshold=0.2"), "accuracy"),
+        ((*WEIGHTED, "monitor=val/loss"), "standardised_rmse"),
+    ],
+    ids=["numbers", "classes", "accuracy", "weights and targets in their own units"],
+)
+def test_the_validation_metric_that_the_runs_monitor_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Sequence[str], metric: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    FRAME.with_columns(w=np.arange(1, 41)).write_csv("weighted.csv")
+    train_into(tmp_path / "s", *([*kind, f"seed={seed}"] for seed in range(3)))
+    choice = select_ensemble(tmp_path / "s", 3)
+    data = DataCache().data(TrainedRun.read(tmp_path / "s/0").config)
+    metrics = [read_metrics(tmp_path / f"s/{run}") for run in range(3)]
+    best = next(iter(choice.weights))
+    sign = sign_of(metric)
+    assert choice.metric == metric
+    if metric != "standardised_rmse":
+        values = [run[f"val/{metric}"] for run in metrics]
+        assert best == str(np.argmin([sign * value for value in values]))
+        if metric != "log_loss":  # of calibrated probabilities, unlike val/log_loss
+            assert choice.best == pytest.approx(sign * min(sign * value for value in values), rel=1e-6)
+    if metric != "accuracy":  # it is not convex
+        assert sign * choice.chosen <= sign * choice.best + 1e-12
+    error = "log_loss" if "data.function=moons" in kind else "rmse"
+    assert choice.result.runs[0][error] == metrics[int(best)][f"test/{error}"]
+    assert choice.result.rows == len(data.split.test)
+    assert evaluate(Evaluate(run=str(choice.file))).ensemble == choice.result.ensemble
+
+
+def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tmp_path: Path) -> None:
+    train_into(tmp_path / "a", SMALL, [*SMALL, "seed=1"])
+    for members in (2, 3):
+        train_into(tmp_path / f"b{members}", [*SMALL, f"ensemble={members}"])
+        shutil.move(tmp_path / f"b{members}/0", tmp_path / f"a/of{members}")
+    choice = select_ensemble(tmp_path / "a", 4)
+    assert choice.chosen <= choice.best * (1 + 1e-12)
+    scores = evaluate(Evaluate(run=str(tmp_path / "a"), runs="all"))
+    assert scores.model.networks == 7
+    assert "loss" not in scores.models()["runs/"][1]
+
+
+def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command) -> None:
+    sweep = ("-m", *SMALL, "name=s")
+    assert command(*sweep, "seed=0,1").status == 0
+    select_ensemble(Path("outputs/s"), 2)
+    assert command(*sweep, "seed=0,1,2").status == 0
+    assert len(mlplab.load("outputs/s", "all").runs) == 3
+    assert Path("outputs/s/ensemble-2.json").is_file()
+
+
+def test_choices_that_cannot_be_made(here: Path, run_script: Command) -> None:
+    different_splits(here)
+    (here / "u").mkdir()
+    for name, rows in (("before", FRAME), ("after", FRAME[1:])):
+        rows.write_csv(here / "u.csv")
+        table = ("data.path=u.csv", "data.target=target", *SMALL[2:])
+        train_into(here / name, ("data=csv", f"seed={len(rows)}", *table))
+        shutil.move(here / name / "0", here / "u" / name)
+    for words, said in (
+        (["run=s/0"], ["s/0: has no runs to choose from", "sweep"]),
+        (["run=s", "data.path=t.csv"], ["select=2: takes no key but run="]),
+        (["run=splits"], ["splits/0 and 1: the runs have different train, val, test rows", "runs=all"]),
+        (["run=u"], ["the runs have different tables"]),
+    ):
+        assert_short_answer(run_script("evaluate", *words, "select=2"), said)
