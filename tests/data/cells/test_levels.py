@@ -1,7 +1,6 @@
 """Which texts have an order, and how users declare one."""
 
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,35 +17,21 @@ from mlplab.data.new_data import FrameTransformer
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
-STYLES: list[Callable[[int, int], str]] = [
-    lambda low, high: f"{low}-{high}",
-    lambda low, high: f"{low} – {high} yrs",
-    lambda low, high: f"${low:,} to {high:,}",
-    lambda low, high: f"({low}, {high}]",
-    lambda low, high: f"grade {high}",
-    lambda low, high: f"{high}mg",
-]
+STYLES = ["{low}-{high}", "{low} – {high} yrs", "${low:,} to {high:,}", "({low}, {high}]", "{high}mg"]
 
 
 @pytest.mark.parametrize(
     "levels",
     [
         "low, Medium, HIGH, very_high",
-        "Low risk, Medium risk, High risk",
         "Low income, Lower middle income, Upper middle income, High income",
         "strongly disagree, disagree, neutral, agree, strongly agree",
-        "VeryDissatisfied, Dissatisfied, Satisfied, VerySatisfied",
-        "Poor, Fair, Good, Very Good, Excellent",
         "never, rarely, sometimes, often, always",
-        "S, M, L, XL",
         "None, Mild, Moderate, Severe",
         "less than high school, high school, some college, Bachelor's degree, Master's degree, PhD",
         "1st, 2nd, 3rd",
         "<12 yrs, 12 yrs, 13-15 yrs, 16 yrs, >16 yrs",
-        "0-39g/day, 40-79, 80-119, 120+",
         "under 18, 18 to 64, 65 and over",
-        "less than 1 year, 1 year, 2–5 years, more than 5 years",
-        "never, 1-2 times, 3 or more times",
         "0, 1, 2, 3+",
         "4 or less, 5, 6, 10 or more",
     ],
@@ -58,11 +43,9 @@ def test_known_orders(levels: str) -> None:
 
 @settings(max_examples=20)
 @given(st.sampled_from(STYLES), st.lists(st.integers(0, 10**6), min_size=4, unique=True), st.randoms())
-def test_ranges_are_in_the_order_of_their_numbers(
-    style: Callable[[int, int], str], ends: list[int], random: object
-) -> None:
+def test_ranges_are_in_the_order_of_their_numbers(style: str, ends: list[int], random: object) -> None:
     ends = sorted(ends)[: len(ends) // 2 * 2]
-    levels = [style(low, high) for low, high in zip(ends[::2], ends[1::2], strict=True)]
+    levels = [style.format(low=low, high=high) for low, high in zip(ends[::2], ends[1::2], strict=True)]
     shuffled = random.sample(levels, len(levels))  # type: ignore[attr-defined]
     assert known_order(shuffled) == tuple(levels)
 
@@ -73,13 +56,9 @@ def test_ranges_are_in_the_order_of_their_numbers(
         "red, green, blue",
         "low, medium, red",
         "low, medium, high, unknown",
-        "low, Low, high",
-        "I, II, III",
         "site 1, site 2, site 3",
-        "10mg, 20ml",
         "0-10, 5-15",
         "2-1, 1-2",
-        "5-9, 5 to 9",
         "1a, 1b, 2a",
     ],
 )
@@ -154,6 +133,7 @@ def test_a_word_for_missing_values_is_told_from_levels() -> None:
     assert ordinal(["mild", "none", "severe"]).schema.inputs[0].categories == ("none", "mild", "severe")
 
 
-def test_levels_need_no_quotes() -> None:
-    given_levels = config("data=csv", "data.path=t", "data.target=y", "data.columns.a=[<1, 1–2,$3]")
-    assert given_levels.data.columns == {"a": ["<1", "1–2", "$3"]}  # type: ignore[union-attr]
+@pytest.mark.parametrize("levels", [["<1", "1–2", "$3"], ["<10 %", "10%–20%", ">20%"]])
+def test_levels_need_no_quotes(levels: list[str]) -> None:
+    run = config("data=csv", "data.path=t", "data.target=y", f"data.columns.a=[{','.join(levels)}]")
+    assert run.data.columns == {"a": levels}  # type: ignore[union-attr]

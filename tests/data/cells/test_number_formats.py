@@ -1,7 +1,5 @@
 """Numbers with thousands separators and signs, and durations."""
 
-import shlex
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +7,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import config, table_of
+from support import table_of
 
 from mlplab.data.cells.number_formats import number_formats, parse_number
-from mlplab.data.cells.parse import bad_cells
 from mlplab.data.infer import table_reader
-from mlplab.data.infer.table_spec import typed
 from mlplab.data.new_data import FrameTransformer
 from mlplab.errors import UserError
 
@@ -29,41 +25,23 @@ def test_cells_of_each_format() -> None:
     assert read("1,234.5%", "57%", "5.00 %", "0", "1,5%", "€5") == [57, 5, 0, None, None]
     assert read("1.234,5", "1.234", "1.234,50", "0,5", "1.5", "12.34,5") == [1234, 1234.5, 0.5, None, None]
     assert read("1.234,5", "1\u202f234,50", "1\u00a0234", "1’234", "1.234 567") == [1234.5, 1234, 1234, None]
-    assert read("1:30", "1:30", "38:31:00", "0:00:09.5", "2", "1:75") == [
-        1.5,
-        38 + 31 / 60,
-        9.5 / 3600,
-        2,
-        None,
-    ]
-
-
-def test_other_cells_are_bad() -> None:
-    cells = pl.Series(["$1,000", "$1,00", "€5", "", "NA", None, "free"])
-    values = parse_number(cells, (), "$1,234.5")
-    assert bad_cells(cells, values, (), "numeric").to_list() == [1, 2, 6]
+    assert read("1:30", "1:30", "38:30:00", "0:00:09", "2", "1:75") == [1.5, 38.5, 9 / 3600, 2, None]
 
 
 @pytest.mark.parametrize(
     ("cells", "formats"),
     [
         ("12,345 6,789", ["1,234.5", "1.234,5"]),
-        ("$12,345 $6,789", ["$1,234.5", "$1.234,5"]),
-        ("950 12,345", ["1,234.5", "1.234,5"]),
         ("12,345 1,234,567", ["1,234.5"]),
-        ("12,345 1,234.5", ["1,234.5"]),
         ("12,345 17.25", ["1,234.5"]),
         ("12,345 0,125", ["1.234,5"]),
         ("12,345 6,78", ["1.234,5"]),
-        ("1.234 1.234.567", ["1.234,5"]),
         ("1.234,5 7", ["1.234,5"]),
-        ("57% 3.5%", ["1,234.5%"]),
         ("57% 3,5%", ["1.234,5%"]),
         ("0 5% 10%", ["1,234.5%"]),
         ("5% 0.05 0.1", []),  # they have another unit
         ("$5 €6", []),
         ("1 2 4,6", []),  # may be a list
-        ("1.5 1e3", []),
         ("10:30 38:31:00", ["1:30"]),
         ("10:30 23:59", []),
     ],
@@ -95,16 +73,13 @@ def test_numbers_come_back_as_they_were_written(numbers: list[int], group: str, 
 
 
 MONEY = [f"${row * 977 % 9000 + row / 4:,.2f}" for row in range(60)]
-TIMES = [str(timedelta(hours=10)) if row % 2 else f"{20 + row}:{row:02}:00" for row in range(60)]
 COLUMNS = {
     "money": MONEY,
     "percent": [f"{row % 9} %" for row in range(60)],
     "swiss": [f"{row * 9999:,}".replace(",", "'") for row in range(60)],
-    "duration": TIMES,
+    "duration": [f"{20 + row}:{row:02}:00" for row in range(60)],
     "month": [("May", "June", "Sept")[row % 3] for row in range(60)],
-    "clock": [f"{row % 24}:30" for row in range(60)],
     "floor": [("G", "1", "2", "3")[row % 4] for row in range(60)],
-    "sold": [f"{row % 28 + 1:02}-08-1984" for row in range(60)],
 }
 
 
@@ -113,13 +88,14 @@ def test_a_file_and_new_rows_have_the_same_features(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "t.csv")
     table, other = table_of(frame), table_of(tmp_path / "t.csv")
     kinds = [column.kind for column in table.schema.inputs]
-    assert kinds == [*["numeric"] * 4, *["date"] * 2, "categorical", "date"]
+    assert kinds == [*["numeric"] * 4, "date", "categorical"]
     np.testing.assert_array_equal(table.y[:, 0], [row * 977 % 9000 + row / 4 for row in range(60)])
     assert table.schema.number_formats == {"y": "$1,234.5"}
     assert (other.schema, other.fingerprint) == (table.schema, table.fingerprint)
-    for start, stop in ((0, 1), (1, 60)):
-        x = FrameTransformer(table.schema, "t", np.float32, decimal_comma=False).features(frame[start:stop])
-        np.testing.assert_array_equal(x, table.x[start:stop])
+    new = FrameTransformer(table.schema, "t", np.float32, decimal_comma=False)
+    np.testing.assert_array_equal(new.features(frame), table.x)
+    plain = new.features(frame.with_columns(money=1250.5))
+    assert float(plain[0, 0]) + table.schema.offsets[0] == 1250.5
 
 
 @pytest.mark.parametrize(
@@ -153,29 +129,10 @@ def test_numbers_that_may_have_another_unit_are_refused(
     assert table_of(frame, declared={"a": "1,234.5%"}).schema.inputs[0].format == "1,234.5%"
 
 
-@pytest.mark.parametrize("name", ["price", "lot size"])
-def test_a_format_can_be_typed(name: str) -> None:
-    words = shlex.split(typed(name, "€1,234.5")) + shlex.split(typed("other one", "%H:%M"))
-    run = config("data=csv", "data.path=t.csv", "data.target=y", *words)
-    assert run.data.columns == {name: "€1,234.5", "other one": "%H:%M"}
-
-
-def test_plain_numbers_of_a_frame_need_no_format() -> None:
-    table = table_of(pl.DataFrame({"a": MONEY, "y": range(60)}))
-    x = FrameTransformer(table.schema, "t", np.float32, decimal_comma=False).features(
-        pl.DataFrame({"a": [1250.5]})
-    )
-    assert float(x[0, 0]) + table.schema.offsets[0] == 1250.5
-
-
 def test_what_may_be_decimals_or_thousands_is_asked() -> None:
     frame = pl.DataFrame({"a": [f"{row + 1},{row + 100}" for row in range(60)], "y": range(60)})
     with pytest.raises(UserError, match=r"for thousands: 'data.columns.a=\"1,234.5\"'; for decimals: "):
         table_of(frame)
-    with pytest.raises(
-        UserError, match=r"(?s)'b', .*is not a finite number.*'a': a comma may mark|'a': .*'b'"
-    ):
-        table_of(frame.with_columns(b=pl.Series(["?", *map(str, range(59))])))
     for number_format, first in (("1,234.5", 1100), ("1.234,5", 1.1)):
         table = table_of(frame, declared={"a": number_format})
         assert float(table.x[0, 0]) + table.schema.offsets[0] == pytest.approx(first, rel=1e-6)
