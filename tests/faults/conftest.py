@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-from faults.engines import Site, outcomes, start
+from faults.campaign import outcomes
+from faults.engines import start
 
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a sweep leaves that trains undisturbed in one process."""
-    sweep = start(tmp_path_factory.mktemp("whole"), Site([]))
+    sweep = start(tmp_path_factory.mktemp("whole"), [])
     assert sweep.end()[0] == 0
     return outcomes(sweep.folder)

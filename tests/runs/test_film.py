@@ -99,10 +99,10 @@ def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...
 
     assert steps[:3] == [0, 1, 2]
     for frame, step in enumerate(steps):
-        outputs = forward(leaves(frame), activations, torch.from_numpy(network["x"][0]).double())
+        outputs = forward(leaves(frame), activations, torch.tensor(network["x"][0]).double())
         for z, _ in outputs:
             z.retain_grad()
-        losses = by_row(outputs[-1][0], torch.from_numpy(network["y"]).double())
+        losses = by_row(outputs[-1][0], torch.tensor(network["y"]).double())
         losses.sum().backward()
         assert_close(network["losses"][frame], losses, f"losses at {step}")
         for layer, (z, a) in zip(layers, outputs, strict=True):
