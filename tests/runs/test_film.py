@@ -2,7 +2,6 @@
 
 import errno
 import re
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,19 @@ import torch
 from films import film_in
 from numpy.typing import NDArray
 from rich.console import Console
+from runs.stopped import train_until
 from support import resolved, train_into
 from torch import Tensor
 from torch.nn import functional
 
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
-from mlplab.errors import CannotWrite, Interrupted, UserError
+from mlplab.errors import CannotWrite, UserError
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.film.size import film_steps
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import check_buildable, train_runs
 from mlplab.training import step_loop
-from mlplab.training.callbacks.stopping import StopOnSignal
-from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 
@@ -153,18 +151,9 @@ def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
         patch.setattr(step_loop, "CACHE_BYTES", 1)  # each member is a part, and makes several steps at a time
         train_into(tmp_path / "parts", [*run, "seed=3"], run)
 
-    cache, on_step = DataCache(), StopOnSignal.on_step
+    cache = DataCache()
     config, folder = resolved(*run, cache=cache), tmp_path / "resumed/0"
-
-    def stop(self: StopOnSignal, stack: StackTrainer) -> None:
-        if stack.trainer.global_step == 17:  # between two frames
-            self.received = signal.SIGTERM
-        on_step(self, stack)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StopOnSignal, "on_step", stop)
-        with pytest.raises(Interrupted):
-            train_runs([PlannedRun(config, folder)], cache, Console(quiet=True))
+    train_until(17, [PlannedRun(config, folder)], cache)  # between two frames
     assert not (folder / "film.html").exists()
     train_runs([PlannedRun(config, folder, resume=True)], cache, Console(quiet=True))
     expected = film_in(tmp_path / "auto/0")

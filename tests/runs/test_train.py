@@ -1,9 +1,8 @@
 """The script train, on stacks of one and of several."""
 
-import io
 import logging
 import re
-import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,19 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from rich.console import Console
+from runs.stopped import train_until
 from support import CONCRETE, SMALL, resolved, train_into
 
 import mlplab
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.data.splits.splitters import random_split
-from mlplab.errors import Interrupted, UserError
+from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.training_states import resume_groups
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.callbacks.stopping import StopOnSignal
-from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 
@@ -249,29 +245,17 @@ def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, shared: str) -> None:
         assert one | {"seconds": 0} == pytest.approx(other | {"seconds": 0}, rel=1e-4)
 
 
-def test_runs_that_train_apart_keep_the_states_of_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_that_train_apart_keep_the_states_of_the_others(tmp_path: Path) -> None:
     """The first is ahead, so it trains alone; the state of the second is only in the file of their stack."""
     (tmp_path / "stacks").mkdir()
-    cache, file, on_step = DataCache(), tmp_path / "stacks/s.ckpt", StopOnSignal.on_step
+    cache, file = DataCache(), tmp_path / "stacks/s.ckpt"
     configs = [resolved(*SMALL, f"seed={seed}", cache=cache) for seed in range(2)]
-
-    def train_to(step: int, *numbers: int, resume: bool = True) -> list[PlannedRun]:
-        def stop(self: StopOnSignal, stack: StackTrainer) -> None:
-            if stack.trainer.global_step == step:
-                self.received = signal.SIGTERM
-            on_step(self, stack)
-
-        monkeypatch.setattr(StopOnSignal, "on_step", stop)
-        runs = [PlannedRun(configs[number], tmp_path / str(number), resume=resume) for number in numbers]
-        with pytest.raises(Interrupted):
-            train_runs(runs, cache, Console(file=io.StringIO()), title="s ", stack_file=file)
-        return runs
-
-    for run in train_to(3, 0, 1, resume=False):
+    runs = [PlannedRun(each, tmp_path / str(seed)) for seed, each in enumerate(configs)]
+    train_until(3, runs, cache, file)
+    for run in runs:
         RunFolder(run.folder).last.unlink()  # as after a kill
-    train_to(5, 0)
-    runs = train_to(7, 0, 1)
+    runs = [replace(run, resume=True) for run in runs]
+    train_until(5, runs[:1], cache, file)
+    train_until(7, runs, cache, file)
     states = [state for _, state in resume_groups(runs, cache, file)]
     assert [state and state.step for state in states] == [7, 3]
