@@ -27,30 +27,46 @@ ROWS = 150
 
 
 @pytest.fixture(autouse=True)
+def small_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every second configuration, only one member fits into the cache, and linear models are exact."""
+    if "number" in request.fixturenames and request.getfixturevalue("number") % 2:
+        monkeypatch.setattr(step_loop, "CACHE_BYTES", 1)
+        monkeypatch.setattr(step_loop, "TOGETHER", 3)
+        monkeypatch.setattr(linear_path, "EXACT", 10)  # so that networks learn what it leaves over
+
+
+@pytest.fixture(autouse=True)
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of one column, and tables of all kinds of columns, with missing values and row weights."""
     monkeypatch.chdir(tmp_path)
-    source, rows = np.random.default_rng(0), ROWS
+    source = np.random.default_rng(0)
+    rows = ROWS
     x = source.normal(size=(rows, 3)) * [1, 100, 1e-3] + [0, 5000, 0]
     y = np.sin(x[:, 0]) + x[:, 1] / 100 + 0.3 * source.normal(size=rows)
     pl.DataFrame({"x": x[:, 0], "y": y}).write_csv("one.csv")
-    columns = {
-        **{f"x{column}": values for column, values in enumerate(x.T)},
-        "few": np.array(["p", "q", "r"])[source.integers(0, 3, rows)],
-        "many": [f"m{each}" for each in source.integers(0, 30, rows)],
-        "group": [f"g{each}" for each in source.integers(0, 40, rows)],
-        "part": np.array(["s", "t"])[source.integers(0, 2, rows)],
-        "day": np.datetime64("2024-01-01") + source.integers(0, 90, rows).astype("timedelta64[D]"),
-        "w": source.integers(0, 3, rows),
-        "y": np.exp(y / 100),
-        "z": x[:, 2] * 1e3 + source.normal(size=rows),
-    }
-    row = pl.int_range(pl.len())
-    gaps = {name: pl.when(row % every > 0).then(name) for name, every in (("x1", 7), ("few", 11))}
-    frame = pl.DataFrame(columns).with_columns(**gaps)
+    frame = pl.DataFrame(
+        {
+            **{f"x{column}": values for column, values in enumerate(x.T)},
+            "few": np.array(["p", "q", "r"])[source.integers(0, 3, rows)],
+            "many": [f"m{each}" for each in source.integers(0, 30, rows)],
+            "group": [f"g{each}" for each in source.integers(0, 40, rows)],
+            "part": np.array(["s", "t"])[source.integers(0, 2, rows)],
+            "day": np.datetime64("2024-01-01") + source.integers(0, 90, rows).astype("timedelta64[D]"),
+            "w": source.integers(0, 3, rows),
+            "y": np.exp(y / 100),
+            "z": x[:, 2] * 1e3 + source.normal(size=rows),
+        }
+    )
+    missing = pl.int_range(pl.len())
+    frame = frame.with_columns(
+        x1=pl.when(missing % 7 > 0).then("x1"), few=pl.when(missing % 11 > 0).then("few")
+    )
     frame.write_csv("all.csv")
-    three = np.array(["low", "middle", "high"])[np.digitize(y, np.quantile(y, [0.2, 0.6]))]
-    for name, target in (("two", np.where(y > np.median(y), "yes", "no")), ("three", three)):
+    classes = {
+        "two": np.where(y > np.median(y), "yes", "no"),
+        "three": np.array(["low", "middle", "high"])[np.digitize(y, np.quantile(y, [0.2, 0.6]))],
+    }
+    for name, target in classes.items():
         frame.with_columns(y=target, z=None).write_csv(f"{name}.csv")
 
 
@@ -182,12 +198,8 @@ MORE = {(number, classes) for number in range(120) for classes in (False, True)}
 @pytest.mark.parametrize(
     ("number", "classes"), [*FIRST, *(pytest.param(*each, marks=pytest.mark.slow) for each in sorted(MORE))]
 )
-def test_any_configuration(monkeypatch: pytest.MonkeyPatch, number: int, classes: bool) -> None:
+def test_any_configuration(number: int, classes: bool) -> None:
     """Of those that may share a stack with the first: folds of groups may need more or fewer batches."""
-    if number % 2:
-        monkeypatch.setattr(step_loop, "CACHE_BYTES", 1)  # only one member fits
-        monkeypatch.setattr(step_loop, "TOGETHER", 3)
-        monkeypatch.setattr(linear_path, "EXACT", 10)  # so that networks learn what it leaves over
     members, cache = draw(number, classes=classes), DataCache()
     keys = [stack_key(PlannedRun(resolved(*each, cache=cache), Path("run")), cache) for each in members]
     together = [each for each, key in zip(members, keys, strict=True) if key == keys[0]]

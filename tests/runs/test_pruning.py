@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,10 @@ from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.sweeps.engines.engine import PlannedStack, open_engine
-from mlplab.sweeps.launch import _share_time as share_time
+from mlplab.sweeps.engines.engine import Engine, open_engine
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
+from mlplab.sweeps.train_stack import PlannedStack
 from mlplab.training.callbacks.best_weights import BEST
 from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stopping import StopOnSignal
@@ -155,26 +154,30 @@ def test_runs_whose_time_is_over_are_done_and_can_go_on(
     assert without_rungs(left_behind(folder)) == without_rungs(whole)
 
 
-def test_stacks_share_the_time_that_is_left_by_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stacks_share_the_time_that_is_left_by_what_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The small networks train fast, and leave their time to the large ones; two workers, all of it."""
-    cache = DataCache()
-    small, large = (resolved(*RUN, f"model.hidden=[{width}]", cache=cache) for width in (8, 4096))
-    run = PlannedRun(small, Path("r"), bracket=Bracket((), deadline=1400.0))
-    stacks = [PlannedStack("", [replace(run, config=config)], Path("f")) for config in (small, small, large)]
-    engine: Any = SimpleNamespace(call=lambda function, config: function(cache, config))
-    one, two = (share_time(stacks, workers, engine) for workers in (1, 2))
+    trained: list[PlannedStack] = []
+    monkeypatch.setattr("mlplab.sweeps.train_stack.train_stack", lambda stack, *_: trained.append(stack))
+    monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
+    monkeypatch.setattr("mlplab.sweeps.engines.processes.Processes.call", Engine.call)  # in this process
+    large = [(*run, "model.hidden=[512,512]") for run in with_rates()[:2]]
+    for workers in (1, 2):
+        runs = [*with_rates()[2:6], *large]
+        launched(tmp_path / str(workers), runs, [THIRDS] * 6, max_members=2, workers=workers)
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    one, two = trained[:3], trained[3:]
     assert one[1].share == pytest.approx(one[0].share / (1 - one[0].share))
     assert 0 < one[0].share < 0.2
     assert one[2].share == two[2].share == 1
     assert two[0].share == two[1].share == pytest.approx(2 * one[0].share)
-    monkeypatch.setattr("time.time", lambda: 1000.0)
-    for bracket, expected in (
-        (run.bracket, 1000 + 400 * one[0].share),
-        (Bracket(()), math.inf),
-        (None, None),
-    ):
-        timed = replace(one[0], runs=[replace(run, bracket=bracket)]).beginning_now()
-        assert [each.bracket and each.bracket.deadline for each in timed] == [expected]
+    for deadline, expected in ((1400.0, 1000 + 400 * one[0].share), (math.inf, math.inf)):
+        runs = [replace(run, bracket=Bracket((), deadline)) for run in one[0].runs]
+        timed = replace(one[0], runs=runs).beginning_now()
+        assert [run.bracket and run.bracket.deadline for run in timed] == [expected] * 2
+    untimed = replace(one[0], runs=[replace(run, bracket=None) for run in one[0].runs])
+    assert untimed.beginning_now() == untimed.runs
 
 
 def test_what_has_stopped_already_is_not_compared(tmp_path: Path) -> None:
@@ -201,14 +204,16 @@ def test_networks_that_have_stopped_keep_their_weights(tmp_path: Path) -> None:
     assert equal == {True, False}  # some had stopped before the rung
 
 
-def launched(root: Path, members: Sequence[Sequence[str]], brackets: Sequence[Bracket | None]) -> list[str]:
+def launched(
+    root: Path, members: Sequence[Sequence[str]], brackets: Sequence[Bracket | None], **more: Any
+) -> list[str]:
     """The statuses of a sweep's runs, which are called 0, 1, …."""
     cache = DataCache()
     runs = [
         PlannedRun(resolved(*member, cache=cache), root / str(number), bracket=each)
         for number, (member, each) in enumerate(zip(members, brackets, strict=True))
     ]
-    section = {"max_members": None, "workers": 1, "engine": {"name": "local"}}
+    section = {"max_members": None, "workers": 1, "engine": {"name": "local"}} | more
     engine = open_engine(Launcher.model_validate(section), root, cache, "cpu")
     results = launch(runs, [], engine, Console(quiet=True))
     engine.close()
