@@ -24,7 +24,7 @@ if __name__ == "__main__":  # as pytest sets it for the tests
     sys.path[:0] = [str(Path(__file__).parents[1])]
 
 import torch
-from faults.processes import Command, run, start
+from faults.processes import run, start
 from rich.console import Console
 from rich.table import Table
 from support import left_behind, status_of
@@ -45,7 +45,6 @@ STACK = (
     *("data.split.fold=range(4)", "trainer.max_epochs=25", "callbacks.early_stopping.patience=4"),
     *("callbacks.checkpoint.every_minutes=0", "name=s"),
 )
-SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 
 
 def as_bits(value: Any) -> Any:
@@ -65,22 +64,9 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
-def outcomes(sweep: Path) -> dict[str, dict[str, Any]]:
-    """The same of the runs of a sweep."""
-    return {run.parent.name: outcome(run.parent) for run in sorted(sweep.glob("*/config.yaml"))}
-
-
 def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
     """The parts in which two outcomes differ."""
     return ", ".join(part for part in one if one[part] != other[part])
-
-
-def killed(command: Command, ready: Callable[[], bool], after: float, number: signal.Signals) -> int:
-    """Sends a command a signal some time after it is ready; its status."""
-    _wait(ready, command)
-    time.sleep(after)
-    command.kill(number)
-    return command.wait()
 
 
 def kills(tries: int, folder: Path, chance: random.Random, further: Sequence[str] = ()) -> list[str]:
@@ -90,27 +76,31 @@ def kills(tries: int, folder: Path, chance: random.Random, further: Sequence[str
     whole = outcome(folder / "whole/outputs/r")
     lasts = max(0.5, json.loads((folder / "whole/outputs/r/metrics.json").read_text())["seconds"])
     failures: list[str] = []
-    ended_early = number = 0
-    while ended_early < tries:
+    killed = number = 0
+    while killed < tries:
         number += 1
         here = folder / f"killed{number}"
-        log, words = here / "outputs/r/train.log", ["train", *solo]
+        words = ["train", *solo]
         for _ in range(4):
             command = start(words, here)
-            status = killed(command, log.exists, chance.uniform(0, lasts), chance.choice(SIGNALS))
+            path = here / "outputs/r/train.log"
+            _wait(lambda path=path: path.exists(), command)  # type: ignore[misc]
+            time.sleep(chance.uniform(0, lasts))
+            command.kill(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+            status = command.wait()
             if status == 0:
                 break
-            ended_early += 1
-            ended = log.exists() and status_of(log.parent) == "done"
+            killed += 1
+            ended = path.exists() and status_of(here / "outputs/r") == "done"
             is_loading = all(line.startswith("loading torch") for line in command.output().splitlines())
             outside = status == -15 and (ended or is_loading)  # before or after training heeds it
             if status not in (-9, 143) and not outside:
                 failures.append(f"{number}: status {status}: {command.output()[-300:]}")
-            words = ["train", "resume=outputs/r"] if (log.parent / "config.yaml").exists() else words
+            words = ["train", "resume=outputs/r"] if (here / "outputs/r/config.yaml").exists() else words
         status, printed = run(["train", "resume=outputs/r"], here)
         if status:
             failures.append(f"{number}: resumed with status {status}: {printed[-300:]}")
-        elif differs := differing(whole, outcome(log.parent)):
+        elif differs := differing(whole, outcome(here / "outputs/r")):
             failures.append(f"{number}: other {differs}")
         else:
             shutil.rmtree(here)
@@ -124,58 +114,61 @@ def ensemble_kills(tries: int, folder: Path, chance: random.Random) -> list[str]
 
 def stack_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """A stack of 16, killed at random moments and resumed by the same command."""
-    return _killed_sweeps(tries, folder, chance, times=1, signals=SIGNALS, workers=())
-
-
-def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
-    """A sweep of several stacks, in two processes and in one, killed at random moments."""
-    return _killed_sweeps(tries, folder, chance, times=3, signals=SIGNALS[:1], workers=(1, 2))
-
-
-def _killed_sweeps(
-    tries: int,
-    folder: Path,
-    chance: random.Random,
-    times: int,
-    signals: Sequence[signal.Signals],
-    workers: Sequence[int],
-) -> list[str]:
     assert run(["train", *STACK], folder / "whole")[0] == 0
-    whole = outcomes(folder / "whole/outputs/s")
-    assert len(whole) == 16
+    runs = sorted(path.name for path in (folder / "whole/outputs/s").glob("*=*"))
+    assert len(runs) == 16
+    whole = {name: outcome(folder / "whole/outputs/s" / name) for name in runs}
     failures = []
     for number in range(tries):
-        here, words, ended = folder / f"killed{number}", ["train", *STACK], dict[str, int | None]()
-        sweep = here / "outputs/s"
-        begun = sweep / ("plan.json" if workers else "stacks")
-        if workers:
-            words += ["hydra.launcher.max_members=4", f"hydra.launcher.workers={chance.choice(workers)}"]
-        for _ in range(times):
-            after = chance.uniform(0.1, 4 if workers else 2.5)
-            if killed(start(words, here), begun.exists, after, chance.choice(signals)) == 0:
-                break
-            deadline = time.monotonic() + 60
-            while workers and _has_workers(sweep) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            ended = {name: _written(sweep / name) for name in whole}
-        status, printed = run(words, here)
-        found = {} if status else outcomes(sweep)
-        if status or found.keys() != whole.keys():
-            failures.append(f"{number}: status {status}, {len(found)} runs: {printed[-300:]}")
-        for name in found:
-            if differs := differing(whole[name], found[name]):
+        here = folder / f"killed{number}"
+        command = start(["train", *STACK], here)
+        _wait(lambda: (here / "outputs/s/stacks").is_dir(), command)  # noqa: B023 - used at once
+        time.sleep(chance.uniform(0.1, 2.5))
+        command.kill(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        command.wait()
+        ended = {name: _written(here / "outputs/s" / name) for name in runs}
+        status, printed = run(["train", *STACK], here)
+        again = {name: _written(here / "outputs/s" / name) for name in runs}
+        if status:
+            failures.append(f"{number}: status {status}: {printed[-300:]}")
+        for name in runs:
+            if differs := differing(whole[name], outcome(here / "outputs/s" / name)):
                 failures.append(f"{number}: {name}: other {differs}")
-            if ended.get(name) not in (None, _written(sweep / name)):
+            if ended[name] and ended[name] != again[name]:
                 failures.append(f"{number}: {name} was trained again")
         if not failures:
             shutil.rmtree(here)
     return failures
 
 
-def _has_workers(sweep: Path) -> bool:
-    """Whether workers of a killed sweep may still hold their runs."""
-    found = subprocess.run(["pgrep", "-f", "spawn_main"], capture_output=True, check=False)
-    return found.returncode == 0 and any(sweep.glob("*/.lock"))
+def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
+    """A sweep of several stacks, in two processes and in one, killed at random moments."""
+    sweep = [*STACK, "hydra.launcher.max_members=4"]
+    failures = []
+    for number in range(tries):
+        here = folder / f"killed{number}"
+        words = ["train", *sweep, f"hydra.launcher.workers={chance.choice([1, 2])}"]
+        for _ in range(3):
+            command = start(words, here)
+            _wait(lambda: (here / "outputs/s/plan.json").exists(), command)  # noqa: B023
+            time.sleep(chance.uniform(0.1, 4))
+            command.kill()
+            if command.wait() == 0:
+                break
+            _wait_for_orphans(here / "outputs/s")
+            ended = {
+                path.parent.name: _written(path.parent) for path in here.glob("outputs/s/*/metrics.json")
+            }
+        status, printed = run(words, here)
+        again = {path.parent.name: _written(path.parent) for path in here.glob("outputs/s/*/metrics.json")}
+        if status or len(again) != 16 or not all(again.values()):
+            failures.append(f"{number}: status {status}, {len(again)} runs: {printed[-300:]}")
+        failures += [
+            f"{number}: {name} was trained again" for name in ended if ended[name] not in (None, again[name])
+        ]
+        if not failures:
+            shutil.rmtree(here)
+    return failures
 
 
 def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
@@ -185,7 +178,11 @@ def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
     words, failures, step = ["train", *wide, *keep, "name=r", "logger=[]"], [], 0
     last = folder / "outputs/r/checkpoints/last.ckpt"
     for number in range(tries):
-        killed(start(words, folder), last.exists, chance.uniform(0.3, 0.8), signal.SIGKILL)
+        command = start(words, folder)
+        _wait(lambda: last.exists(), command)
+        time.sleep(chance.uniform(0.3, 0.8))
+        command.kill()
+        command.wait()
         try:
             content = checkpoint.load_newest(last)
             if last.exists():
@@ -198,8 +195,9 @@ def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
             failures.append(f"{number}: {error}")
         words = ["train", "resume=outputs/r"]
     command = start(words, folder)  # which cleans up what kills have left
-    status = killed(command, lambda: "resumes after" in command.output(), 0, signal.SIGTERM)
-    leftovers = [path.name for path in folder.rglob("*.part")]
+    _wait(lambda: command.printed.exists() and "resumes after" in command.output(), command)
+    command.kill(signal.SIGTERM)
+    status, leftovers = command.wait(), [path.name for path in folder.rglob("*.part")]
     failures += [f"{leftovers} are left"] if leftovers else []
     return failures + ([f"status {status} in the end: {command.output()[-300:]}"] if status != 143 else [])
 
@@ -210,21 +208,27 @@ def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
     whole, failures = outcome(folder / "whole/outputs/r"), []
     for number in range(tries):
         with small_disk(folder / f"disk{number}", kilobytes=4096) as here:
-            command, trained = start(["train", *SOLO], here / "work"), here / "work/outputs/r"
-            _wait((trained / "checkpoints/last.ckpt").exists, command)
+            command = start(["train", *SOLO], here / "work")
+            last = here / "work/outputs/r/checkpoints/last.ckpt"
+            _wait(lambda: last.exists(), command)  # noqa: B023
             time.sleep(chance.uniform(0, 1))
-            fill(here / "filler", leave=chance.randrange(0, 60_000))
-            status, printed = command.wait(), command.output()
-            (here / "filler").unlink()
-            if status == 0 and not differing(whole, outcome(trained)):
+            filler = here / "filler"
+            fill(filler, leave=chance.randrange(0, 60_000))
+            status = command.wait()
+            printed = command.output()
+            filler.unlink()
+            if status == 0 and not differing(whole, outcome(here / "work/outputs/r")):
                 continue  # it had ended before
-            said = "cannot be written: No space left on device" in printed
-            if (status, said, "Traceback" in printed) != (1, True, False):
+            if (
+                status != 1
+                or "cannot be written: No space left on device" not in printed
+                or "Traceback" in printed
+            ):
                 failures.append(f"{number}: status {status}: {printed[-1500:]}")
-            if checkpoint.load_newest(trained / "checkpoints/last.ckpt") is None:
+            if checkpoint.load_newest(last) is None:
                 failures.append(f"{number}: no checkpoint is left")
             status, printed = run(["train", "resume=outputs/r"], here / "work")
-            differs = differing(whole, outcome(trained)) if status == 0 else ""
+            differs = differing(whole, outcome(here / "work/outputs/r")) if status == 0 else ""
             if status or differs:
                 failures.append(f"{number}: resumed with status {status}, other {differs}: {printed[-300:]}")
     return failures
@@ -233,10 +237,13 @@ def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
 def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """Damaged checkpoints of a finished run: named, or read with equal contents."""
     brief = [*SOLO[:-1], "trainer.max_epochs=2"]
-    for more in ([], ["model.hidden=[8]", "name=o"]):
-        assert run(["train", *brief, *more], folder)[0] == 0
-    path, another = (folder / f"outputs/{name}/checkpoints/best.ckpt" for name in "ro")
+    assert run(["train", *brief], folder)[0] == 0
+    path = folder / "outputs/r/checkpoints/best.ckpt"
     whole, good = path.read_bytes(), _contents(path)
+    changed = {"model.hidden=[16,16]": "model.hidden=[8]", "name=r": "name=o"}
+    other = [changed.get(word, word) for word in brief]
+    assert run(["train", *other], folder)[0] == 0
+    another = (folder / "outputs/o/checkpoints/best.ckpt").read_bytes()
     failures = []
     for number in range(tries):
         kind = ("cut", "bit", "bit", "bit", "empty", "text", "other")[number % 7]
@@ -245,14 +252,18 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
             del damaged[chance.randrange(1, len(whole)) :]
         elif kind == "bit":
             damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
-        else:  # a whole checkpoint of another run does not say what its run's configuration says
-            text = b"all work and no play\n" * 100
-            damaged = bytearray({"empty": b"", "text": text, "other": another.read_bytes()}[kind])
+        elif kind in ("empty", "text"):
+            damaged = bytearray(b"" if kind == "empty" else b"all work and no play\n" * 100)
+        else:
+            damaged = bytearray(another)
         path.write_bytes(damaged)
         try:
             TrainedRun.read(folder / "outputs/r")
             if kind != "bit" or _contents(path) != good:
-                failures.append(f"{number}: {kind} was not seen")
+                if kind == "other":  # it is a whole checkpoint of another run: what it says must be its own
+                    failures.append(f"{number}: another run's checkpoint was used for this one")
+                else:
+                    failures.append(f"{number}: {kind} was not seen")
         except UserError as error:
             if "best.ckpt" not in str(error):
                 failures.append(f"{number}: {kind}: {error}")
@@ -265,9 +276,11 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
 def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """Sweeps of 20 in which half of the runs raise, exit or diverge: together, alone, and in processes."""
     failures = []
-    cases = itertools.product(("max_members=20", "max_members=1", "workers=2"), ("raise", "exit", "lost"))
+    cases = list(
+        itertools.product(("max_members=20", "max_members=1", "workers=2"), ("raise", "exit", "lost"))
+    )
     allow = {"MLPLAB_ALLOWED_CLASSES": "troubled.Troubled", "PYTHONPATH": os.fspath(Path(__file__).parent)}
-    for launcher, trouble in itertools.islice(cases, tries):
+    for launcher, trouble in cases[:tries]:
         words = [
             *("train", "-m", "data=synthetic", "data.rows=60", "trainer.max_epochs=2", "model=custom"),
             *("model._target_=troubled.Troubled", f"+model.trouble=none,{trouble}", "seed=range(10)"),
@@ -278,9 +291,12 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
         statuses = {
             path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")
         }
-        expected = {f"trouble=none,seed={seed}": "done" for seed in range(10)}
         bad = "diverged" if trouble == "lost" else "failed"
-        expected |= {f"trouble={trouble},seed={seed}": bad for seed in range(10)}
+        expected = {
+            f"trouble={each},seed={seed}": "done" if each == "none" else bad
+            for seed in range(10)
+            for each in ("none", trouble)
+        }
         if status != 1 or statuses != expected or "10 of 20 runs failed" not in printed:
             failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {printed[-500:]}")
     return failures
@@ -327,11 +343,25 @@ def _contents(path: Path) -> Any:
     return content, tensors
 
 
-def _wait(condition: Callable[[], bool], command: Command, timeout: float = 60) -> None:
+def _wait(condition: Callable[[], bool], command: Any, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition() and command.process.is_alive():
         assert time.monotonic() < deadline, command.output()
         time.sleep(0.005)
+
+
+def _wait_for_orphans(sweep: Path) -> None:
+    """Until the workers of a killed sweep have let go of their runs."""
+    deadline = time.monotonic() + 60
+    while list(sweep.glob("*/.lock")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        if not _workers():
+            return
+
+
+def _workers() -> bool:
+    found = subprocess.run(["pgrep", "-f", "spawn_main"], capture_output=True, check=False)
+    return found.returncode == 0
 
 
 def can_mount() -> bool:

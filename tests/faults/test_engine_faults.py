@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.campaign import outcomes
-from faults.engines import SWEEP, start
+from faults.engines import SWEEP, Site, outcomes, start
+from slurm.fake_slurm import FakeSlurm
 from support import ROOT, process
 
 pytestmark = pytest.mark.slow
@@ -25,19 +25,32 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture(params=["processes", "slurm", "ray"])
-def engine(request: pytest.FixtureRequest) -> list[str]:
-    """Overrides for each engine with two workers."""
-    if request.param == "slurm":
-        request.getfixturevalue("slurm")
-        return ["hydra/launcher/engine=slurm"]
-    two = ["hydra.launcher.workers=2"]
+def site(request: pytest.FixtureRequest) -> Site:
+    """Each engine with two workers."""
+    two = "hydra.launcher.workers=2"
     if request.param == "processes":
-        return two
-    address = request.getfixturevalue("cluster").address
-    return [*two, "hydra/launcher/engine=ray", f"hydra.launcher.engine.address={address}"]
+        return Site([two])
+    if request.param == "slurm":
+        slurm = request.getfixturevalue("slurm")
+        return Site(["hydra/launcher/engine=slurm"], lambda: slurm.lose_node(node_of_job(slurm)))
+    cluster = request.getfixturevalue("cluster")
+    address = f"hydra.launcher.engine.address={cluster.address}"
+    return Site([two, "hydra/launcher/engine=ray", address], lambda: lose_ray_node(cluster))
 
 
-def test_searches_and_folds_and_ensembles_train_there_too(engine: list[str], tmp_path: Path) -> None:
+def node_of_job(slurm: FakeSlurm) -> str:
+    """The node of the first job that trains."""
+    return next(job for job in slurm.jobs() if job.state == "RUNNING").nodes[-1]
+
+
+def lose_ray_node(cluster: Any) -> None:
+    """Kills the node that is not the head; another comes later."""
+    (lost,) = (node for node in cluster.list_all_nodes() if not node.head)
+    cluster.remove_node(lost, allow_graceful=False)
+    cluster.add_node(num_cpus=1)
+
+
+def test_searches_and_folds_and_ensembles_train_there_too(site: Site, tmp_path: Path) -> None:
     searched = (
         *("-m", *SWEEP[1:-3], "trainer.max_epochs=9", "ensemble=2", "data/split=kfold", "data.split.folds=3"),
         *("optimizer.lr=interval(0.001,0.1)", "sweep.trials=6", "sweep.batch=4", "sweep.pruning=halving"),
@@ -45,7 +58,7 @@ def test_searches_and_folds_and_ensembles_train_there_too(engine: list[str], tmp
     )
     script = os.fspath(ROOT / "scripts/train.py")
     one = process([script, *searched, "name=one"], tmp_path)
-    other = process([script, *searched, "name=s", *engine], tmp_path)
+    other = process([script, *searched, "name=s", *site.words], tmp_path)
     assert (one.status, other.status) == (0, 0), (one, other)
     found = outcomes(tmp_path / "outputs/s")
     assert len(found) == 6
@@ -56,44 +69,51 @@ def test_searches_and_folds_and_ensembles_train_there_too(engine: list[str], tmp
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_is_killed_or_stopped_is_replaced(
-    engine: list[str], whole: dict[str, Any], tmp_path: Path, number: signal.Signals
+    site: Site, whole: dict[str, Any], tmp_path: Path, number: signal.Signals
 ) -> None:
-    sweep = start(tmp_path, engine)
+    sweep = start(tmp_path, site)
     sweep.wait_for_epoch(0, 20)
     sweep.worker(0).send_signal(number)
-    assert "another worker continues" in sweep.assert_ends_like(whole)
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert "another worker continues" in printed
+    assert outcomes(sweep.folder) == whole
     _, resumed, after = (sweep.run(0) / "train.log").read_text().partition("resumes after epoch")
     assert resumed
     assert "epoch 1/" not in after
 
 
-def test_what_trains_the_runs_is_replaced_when_it_is_lost(
-    request: pytest.FixtureRequest, engine: list[str], whole: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize("site", ["processes"], indirect=True)
+def test_the_process_from_which_workers_are_forked_is_replaced(
+    site: Site, whole: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The process from which workers are forked, or a node."""
-    sweep = start(tmp_path, engine)
+    sweep = start(tmp_path, site)
     sweep.wait_until_all_train()
-    if "slurm" in engine[0]:
-        slurm = request.getfixturevalue("slurm")
-        slurm.lose_node(next(job for job in slurm.jobs() if job.state == "RUNNING").nodes[-1])
-    elif len(engine) > 1:
-        cluster = request.getfixturevalue("cluster")
-        [lost] = (node for node in cluster.list_all_nodes() if not node.head)
-        cluster.remove_node(lost, allow_graceful=False)
-        cluster.add_node(num_cpus=1)
-    else:
-        server = sweep.worker(0).parent()
-        assert server
-        assert server.pid != sweep.process.pid
-        server.kill()
-    sweep.assert_ends_like(whole)
+    server = sweep.worker(0).parent()
+    assert server
+    assert server.pid != sweep.process.pid
+    server.kill()
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
+
+
+@pytest.mark.parametrize("site", ["slurm", "ray"], indirect=True)
+def test_a_node_that_is_lost_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    sweep = start(tmp_path, site)
+    sweep.wait_until_all_train()
+    assert site.lose_node
+    site.lose_node()
+    status, printed = sweep.end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_command_that_is_killed_or_stopped_is_given_again(
-    engine: list[str], whole: dict[str, Any], tmp_path: Path, number: signal.Signals
+    site: Site, whole: dict[str, Any], tmp_path: Path, number: signal.Signals
 ) -> None:
-    sweep = start(tmp_path, engine)
+    sweep = start(tmp_path, site)
     sweep.wait_until_all_train()
     if number == signal.SIGINT:
         os.killpg(sweep.process.pid, number)
@@ -102,4 +122,6 @@ def test_a_command_that_is_killed_or_stopped_is_given_again(
     status, printed = sweep.end()
     if number == signal.SIGINT:
         assert (status, "Traceback" in printed, "stopped by SIGINT" in printed) == (130, False, True), printed
-    start(tmp_path, engine).assert_ends_like(whole)
+    status, printed = start(tmp_path, site).end()
+    assert status == 0, printed
+    assert outcomes(sweep.folder) == whole
