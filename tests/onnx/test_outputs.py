@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from mlplab.conformal.intervals import Uncertainty
 from mlplab.conformal.residuals import Residuals
@@ -32,12 +33,13 @@ def results_of(graph: Graph, *values: np.ndarray) -> dict[str, np.ndarray]:
 def test_the_linear_path_has_its_share(share: float, residual: float, of_linear: float) -> None:
     z, linear = DRAWN.normal(size=(1, 1, 5, 3)), DRAWN.normal(size=(1, 5, 3))
     graph, path = Graph(), SimpleNamespace(share=share, residual=residual)
-    unlimited = {"quantiles": (), "log": False, "minimum": None, "maximum": None, "outputs": 3}
-    transform = SimpleNamespace(std=1.0, mean=0.0, **unlimited)
+    limits = {"minimum": torch.tensor([[[-1.0]]]).double(), "maximum": torch.tensor([[[1.0]]]).double()}
+    transform = SimpleNamespace(std=1.0, mean=0.0, quantiles=LEVELS, log=False, outputs=3, **limits)
     preprocessing = SimpleNamespace(target_transform=transform)
     network: Any = SimpleNamespace(linear_path=path, heads=1, preprocessing=preprocessing)
     graph.output("y", predictions(graph.constant(z), graph.constant(linear), network), "")
-    np.testing.assert_allclose(results_of(graph)["y"], z[:, 0] * (1 - share) + linear * of_linear)
+    expected = np.sort(z[:, 0] * (1 - share) + linear * of_linear, 2).clip(-1, 1)  # as quantiles and limits
+    np.testing.assert_allclose(results_of(graph)["y"], expected)
 
 
 def residuals(seed: int) -> Residuals:

@@ -71,7 +71,7 @@ def test_a_bare_trainer_gives_the_bits_of_the_command(houses: Path, keys: dict[s
     assert np.float32(validated["val/mae"]) == run.history["val/mae"][-1]
     predicted = trainer.predict(module, data)
     assert predicted is not None
-    error = (predicted[0][0][0, :, 0].numpy() - data.table.y[:, 0])[data.splits[0].test]
+    error = (predicted[0][0, :, 0].numpy() - data.table.y[:, 0])[data.splits[0].test]
     assert scores["test/mae"] == pytest.approx(np.abs(error).mean())
     [of_best] = trainer.validate(module, data, ckpt_path="best", verbose=False)
     assert np.float32(of_best["val/mae"]) == np.float32(saved.best_model_score)
