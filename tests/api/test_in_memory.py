@@ -75,13 +75,6 @@ def test_a_saved_run_is_what_its_folder_would_be(tmp_path: Path, more: dict[str,
     assert saved | {"log": []} == trained | {"log": []}
 
 
-def test_a_saved_run_can_be_trained_for_longer(tmp_path: Path) -> None:
-    short = {**SMALL, "scheduler": "constant", "callbacks": {"early_stopping": {"patience": None}}}
-    mlplab.train(FRAME, "y", **short).save(tmp_path / "r")
-    longer = mlplab.train(FRAME, resume=tmp_path / "r", trainer={"max_epochs": 6}, progress=False)
-    assert longer.metrics["epochs"] == 6
-
-
 def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, folder = mlplab.train(FRAME, "y", **SMALL), tmp_path / "run"
     full = Mock(side_effect=OSError(errno.ENOSPC, "full"))
