@@ -60,8 +60,8 @@ def test_a_resolved_run_has_values_in_place_of_auto() -> None:
 
 def test_keys_and_values_of_others_mean_what_those_did() -> None:
     """Of earlier versions, and of Lightning."""
-    run = config("trainer.accelerator=cuda")
-    values = config("trainer.accelerator=gpu").plain()
+    run = config("trainer.accelerator=cuda", "name=a")
+    values = config("trainer.accelerator=gpu", "name=a").plain()
     for key in ("lr_factors", "weight_decay_factors", "lr_by_fan_in"):
         del values["optimizer"][key]
     del values["scheduler"]["regularization"]
@@ -154,7 +154,7 @@ def test_classes_outside_the_allowlist_are_refused_and_the_users_allowed_by_name
         for section in ("callbacks", "logger", "model"):
             values = config().plain()
             added = {"_target_": target, "width": 3, "preprocessing": values["model"]["preprocessing"]}
-            values[section] = added if section == "model" else {"added": added}
+            values[section] = added if section == "model" else values[section] | {"added": added}
             if target == "mine.Net" and section == "model":
                 assert parse(values).plain()["model"] == added
             else:
