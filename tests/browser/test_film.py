@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 from films import DATA, film_in
@@ -43,9 +42,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     @cache
     def film(name: str) -> Path:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-            train_into(folder / name, RUNS[name])
+        train_into(folder / name, RUNS[name])
         return folder / name / "0" / "film.html"
 
     return film

@@ -3,12 +3,11 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import altair as alt
-import jaxtyping
 import numpy as np
 import pytest
 from pages import assert_readable
@@ -23,20 +22,12 @@ from mlplab.figures.files import write_figures
 from mlplab.figures.importance import importance
 from mlplab.figures.predictions import THIS, ScoredRows, predicted_vs_actual, residuals
 from mlplab.figures.runs import RunPoint, score_over
-from mlplab.figures.style import Figure
 
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
 
 
 pytestmark = pytest.mark.usefixtures("quick_images")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _at_full_speed() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +57,6 @@ def search(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     found = Importance("x", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, (best.name,))
     (best / "importance.json").write_text(json.dumps(asdict(found)))
     return folder
-
-
-@pytest.fixture
-def large_numbers() -> dict[str, Figure]:
-    """Figures of large numbers, of years, of long names and of many classes."""
-    rng = np.random.default_rng(0)
-    actual, years = rng.lognormal(19, 1, 200), 2019 + rng.uniform(0, 1, 200)
-    names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
-    scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
-    classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
-    points = [RunPoint(str(k), float(years[k] / 1e5), float(actual[k])) for k in range(6)]
-    charts = {
-        "predicted_vs_actual": predicted_vs_actual(scored),
-        "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),
-        "confusion": confusion(replace(scored, actual=classes, predictions={THIS: shares}, classes=names)),
-        "yes": confusion(
-            replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))
-        ),
-        "score_over_lr": score_over("lr", points, "val/mae", "0"),
-        "columns": importance([(name, 1e9, 2e8) for name in names], "RMSE in units of price", ["rows"]),
-    }
-    return {name: chart for name, chart in charts.items() if chart}
 
 
 @pytest.fixture
@@ -139,14 +108,31 @@ TEXTS = """() => [...document.querySelectorAll(".chart.fits svg")].flatMap(svg =
 
 @pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_texts_in_charts_are_whole_and_do_not_cross(
-    page: Page, drawn: Callable[[Path], None], tmp_path: Path, large_numbers: dict[str, Figure], width: int
+    page: Page, drawn: Callable[[Path], None], tmp_path: Path, width: int
 ) -> None:
+    """Of large numbers, of years, of long names and of many classes."""
+    rng = np.random.default_rng(0)
+    actual, years = rng.lognormal(19, 1, 200), 2019 + rng.uniform(0, 1, 200)
+    names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
+    scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
+    classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
+    points = [RunPoint(str(k), float(years[k] / 1e5), float(actual[k])) for k in range(6)]
+    charts = {
+        "predicted_vs_actual": predicted_vs_actual(scored),
+        "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),
+        "confusion": confusion(replace(scored, actual=classes, predictions={THIS: shares}, classes=names)),
+        "yes": confusion(
+            replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))
+        ),
+        "score_over_lr": score_over("lr", points, "val/mae", "0"),
+        "columns": importance([(name, 1e9, 2e8) for name in names], "RMSE in units of price", ["rows"]),
+    }
     write_config(tmp_path, {"name": "x", "seed": 0, "data": {"name": "concrete"}})
     (tmp_path / "metrics.json").write_text('{"status": "done"}')
-    write_figures(tmp_path, large_numbers)
+    write_figures(tmp_path, {name: chart for name, chart in charts.items() if chart})
     page.set_viewport_size({"width": width, "height": 900})
     drawn(report(tmp_path))
-    assert page.locator(".chart.fits svg").count() == len(large_numbers)
+    assert page.locator(".chart.fits svg").count() == len(charts)
     assert page.evaluate(TEXTS) == []
     texts = page.locator(".chart svg text").all_text_contents()
     assert not [text for text in texts if re.search(r"\d,\d{3}\.\d|e[+-]?\d", text)]

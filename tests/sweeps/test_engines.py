@@ -404,7 +404,7 @@ def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
     slurm_jobs(sweep).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
     assert [job.state for job in slurm.jobs()] == ["CANCELLED", "CANCELLED", "PENDING", "PENDING"]
     for record in ('{"a": 1, "b": "--user=root"}', "?", None):  # of which job is whose
-        root = sweep / f"with {len(record or "")}"
+        root = sweep / f"with {len(record or '')}"
         slurm_jobs(root).submit([b, c])
         [file] = root.glob("slurm/*/jobs.json")
         file.unlink() if record is None else file.write_text(record)
