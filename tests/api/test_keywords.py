@@ -26,8 +26,6 @@ def composed(keys: dict[str, Any], *overrides: str) -> TrainConfig:
 
 
 NESTED = {
-    "seed=3 threads=2": {"seed": 3, "threads": 2},
-    "model=linear": {"model": "linear"},
     "model=linear model/preprocessing=quantile": {"model": {"name": "linear", "preprocessing": "quantile"}},
     "optimizer=sgd optimizer.lr=0.001": {"optimizer": {"name": "sgd", "lr": 1e-3}},
     "data/split=kfold data.split.fold=2": {"data": {"split": {"name": "kfold", "fold": 2}}},
@@ -38,20 +36,13 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("lines", NESTED)
-def test_nested_keywords_are_shown_as_overrides(lines: str) -> None:
-    assert lines_of(keywords_of(NESTED[lines])) == lines.split()
+def test_nested_keywords_are_shown_as_overrides() -> None:
+    assert {" ".join(lines_of(keywords_of(keys))): keys for keys in NESTED.values()} == NESTED
 
 
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(min_size=1),
-    lambda values: st.lists(values, max_size=3),
-    max_leaves=5,
-)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+ATOMS = st.none() | st.booleans() | st.integers() | FLOATS | st.text(min_size=1)
+VALUES = st.recursive(ATOMS, lambda values: st.lists(values, max_size=3), max_leaves=5)
 
 
 @settings(max_examples=20)
@@ -134,13 +125,12 @@ def test_keywords_and_overrides_go_together_and_a_grid_needs_lists() -> None:
 @pytest.mark.parametrize(
     ("values", "names"),
     [
-        (np.arange(60.0), ["target_"]),
         (np.ones((60, 2)), ["target_0", "target_1"]),
         (pl.Series("y", range(60)), ["y"]),
         (pl.DataFrame({"y": range(60), "z": range(60)}), ["y", "z"]),
         (["a", "b", "c"] * 20, ["target_"]),
     ],
-    ids=["array", "matrix", "series", "frame", "list of text"],
+    ids=["matrix", "series", "frame", "list of text"],
 )
 def test_values_of_targets_are_columns_with_names_of_their_own(values: object, names: list[str]) -> None:
     frame = pl.DataFrame({"x": range(60), "target": range(60)})

@@ -159,12 +159,17 @@ def test_the_first_use_in_a_process_leaves_its_random_numbers(tmp_path: Path, us
 
 
 @pytest.mark.usefixtures("unusual_process")
-def test_within_another_program_of_hydra_the_process_stays_as_it_was(tmp_path: Path) -> None:
+def test_within_another_program_of_hydra_the_process_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlplab.commands.results.MOST_TRIALS", 1)  # a search lists all
     (tmp_path / "own.yaml").write_text("answer: 42")
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         before = state_of_the_process()
         mlplab.train(FRAME, "target", **SMALL | {"threads": torch.get_num_threads() + 1}).evaluate()
-        mlplab.search(FRAME, "target", trials=2, space={"optimizer.lr": "interval(0.001,0.1)"}, **SMALL)
+        space = {"optimizer.lr": "interval(0.001,0.1)"}
+        found = mlplab.search(FRAME, "target", trials=2, space=space, **SMALL)
+        assert ("test/rmse" in found.best.metrics, found.results.height) == (True, 2)
         assert state_of_the_process() == before
         assert compose("own").answer == 42
 
@@ -250,14 +255,6 @@ def test_a_sweep_has_results_a_best_run_and_ensembles(tmp_path: Path) -> None:
         mlplab.sweep(FRAME, "target", **keys | {"grid": {"seed": [1, 2]}, "seeds": np.int64(2)})
 
 
-def test_a_search_tests_its_best_trial_and_lists_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlplab.commands.results.MOST_TRIALS", 2)
-    space = {"optimizer.lr": "interval(0.001,0.1)"}
-    found = mlplab.search(FRAME, "target", trials=3, space=space, overrides=["sweep.batch=3"], **SMALL)
-    assert "test/rmse" in found.best.metrics
-    assert found.results.height == 3
-
-
 @pytest.mark.parametrize(
     ("table", "keys", "message"),
     [
@@ -268,6 +265,7 @@ def test_a_search_tests_its_best_trial_and_lists_all(monkeypatch: pytest.MonkeyP
         (FRAME, {"folder": ROOT}, "exists and is not empty"),
         (FRAME, {"traget": "target"}, "did you mean target="),
         (FRAME, {"name": "a"}, "use folder="),
+        (FRAME, {"logger": "wandb"}, "logger=wandb: needs a folder"),
         (FRAME, {"overrides": "seed=1"}, r"write overrides=\['seed=1'\]"),
         ("t.csv", {"target": [1, 2]}, "is given as values, and the table as a path"),
         (FRAME, {"data": {"target": "y"}}, r"found .*data\.target=target and .*data\.target=y"),

@@ -78,11 +78,6 @@ def test_groups_are_routed_to_the_folds() -> None:
     assert_same_scores(search.cv_results_, expected.cv_results_)
 
 
-def test_a_wrong_argument_of_fit_is_named_as_in_scikit_learn() -> None:
-    with pytest.raises(ValueError, match=r"fit\(\) got an unexpected keyword argument 'weight'"):
-        cross_validate(REGRESSOR, FRAME, PRICE, cv=2, params={"weight": WEIGHT})
-
-
 def test_candidates_have_the_scores_of_scikit_learn() -> None:
     values: list[dict[str, list[object]]] = [{"lr": [1e-2]}, {"hidden": [(8, 4)]}]
     expected = model_selection.GridSearchCV(REGRESSOR, values, cv=2).fit(FRAME, PRICE)
@@ -102,6 +97,8 @@ def test_a_fold_that_cannot_train_fails_as_in_scikit_learn() -> None:
         with pytest.warns(match=f"1 fits failed out of a total of {len(failed)}"):
             scores = cross_validate(*given, cv=3 if len(failed) == 3 else cv)
         assert np.isnan(scores["test_score"]).tolist() == failed
+    with pytest.raises(ValueError, match=r"fit\(\) got an unexpected keyword argument 'weight'"):
+        cross_validate(REGRESSOR, FRAME, PRICE, cv=2, params={"weight": WEIGHT})
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test")
