@@ -91,7 +91,11 @@ def test_any_text_arrives_as_it_is_in_a_sweep(tmp_path: Path) -> None:
 
 
 def test_values_of_numpy_paths_ranges_and_numbers_as_names_are_plain_values() -> None:
-    values = {"model.hidden": np.array([8, 4]), "optimizer.lr": np.float32(0.5), "seed": np.int64(3)}
+    values: dict[str, Any] = {
+        "model.hidden": np.array([8, 4]),
+        "optimizer.lr": np.float32(0.5),
+        "seed": np.int64(3),
+    }
     values |= {"data.batch_size": None, "init_from": Path("a/b"), "optimizer.betas": (0.5, np.float64(0.9))}
     values["loss"] = {"name": "quantile", "levels": [np.float64(0.25), 0.5]}
     values["data.class_weights"] = {0: 1, True: 2, 0.5: 3, np.int64(7): 4}

@@ -275,7 +275,7 @@ def test_a_sweep_has_results_a_best_run_and_ensembles(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_explained(table: Any, keys: dict[str, Any], message: str) -> None:
-    keys = {"progress": False} | ({} if "traget" in keys else {"target": "target"}) | keys
+    keys = {"progress": False, **({} if "traget" in keys else {"target": "target"}), **keys}
     with pytest.raises(mlplab.UserError, match=message) as error:
         mlplab.train(table, **keys)
     assert isinstance(error.value, ValueError)

@@ -99,7 +99,8 @@ def test_frames_of_all_libraries_give_the_same_predictions(fitted: TableRegresso
         def __arrow_c_stream__(self, requested_schema: object = None) -> object:
             return columns.__arrow_c_stream__(requested_schema)
 
-    for frame in (columns, Arrow()):
+    frames: list[Any] = [columns, Arrow()]
+    for frame in frames:
         found = regressor().fit(frame, PRICE.to_numpy())
         np.testing.assert_array_equal(found.predict(frame), fitted.predict(FRAME))
     of_polars = regressor().fit(columns, PRICE.to_numpy())
@@ -110,7 +111,7 @@ def test_frames_of_all_libraries_give_the_same_predictions(fitted: TableRegresso
 
 
 def test_arguments_are_keys() -> None:
-    keys = {"lr": np.float64(0.02), "dropout": 0.1, "batch_size": None, "patience": 2}
+    keys: dict[str, Any] = {"lr": np.float64(0.02), "dropout": 0.1, "batch_size": None, "patience": 2}
     keys |= {"hidden": np.array([8]), "val": 0.2, "random_state": np.random.RandomState(1)}
     further = ("model.activation=gelu", "data.class_weights=none")
     (config,) = regressor(**keys, overrides=further).fit(FRAME, PRICE).ensemble_.config
@@ -187,6 +188,7 @@ def test_wrong_input_has_a_short_message(change: dict[str, Any], message: str) -
 def test_predicting_needs_the_columns_of_fit_and_classes_need_few_values(fitted: TableRegressor) -> None:
     with pytest.raises(ValueError, match=r"feature names should match(.|\n)*- old"):
         fitted.predict(FRAME.drop(columns="old"))
-    for y, message in ((["x"] * ROWS, "'x'"), (np.arange(ROWS) // 2, r"40 different (.|\n)*TableRegressor")):
+    wrong: dict[str, Any] = {"'x'": ["x"] * ROWS, r"40 different (.|\n)*TableReg": np.arange(ROWS) // 2}
+    for message, y in wrong.items():
         with pytest.raises(mlplab.UserError, match=f"y: .*{message}"):
             classifier().fit(FRAME, y)

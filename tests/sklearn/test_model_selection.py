@@ -90,10 +90,11 @@ def test_candidates_have_the_scores_of_scikit_learn() -> None:
 def test_a_fold_that_cannot_train_fails_as_in_scikit_learn() -> None:
     constant = FRAME.assign(size=[*FRAME["size"][:30], *[1.0] * 60], kind="a")  # but for the first fold
     one_class, cv = ["high"] * 30 + ["low"] * 60, PredefinedSplit([0] * 30 + [1] * 30 + [-1] * 30)
-    for given, failed in (
+    cases: list[tuple[Any, list[bool]]] = [
         ((REGRESSOR, constant, PRICE), [True, False, False]),
         ((CLASSIFIER, FRAME, one_class), [True, False]),
-    ):
+    ]
+    for given, failed in cases:
         with pytest.warns(match=f"1 fits failed out of a total of {len(failed)}"):
             scores = cross_validate(*given, cv=3 if len(failed) == 3 else cv)
         assert np.isnan(scores["test_score"]).tolist() == failed
