@@ -232,6 +232,51 @@ def encoding(x: float, edges: Sequence[float]) -> list[float]:
     return [min(max((x - low) / (high - low), 0), 1) for low, high in pairwise(edges)]
 
 
+def test_layer_norm_is_torchs() -> None:
+    x = torch.randn(2, 5, 6) * 3 + 1
+    torch.testing.assert_close(LayerNorm(6, members=2)(x), nn.LayerNorm(6)(x))
+
+
+def test_a_network_is_torchs_layers_with_a_residual_between_equal_widths() -> None:
+    stack, x = (
+        mlp([0, 1], 3, hidden=[8, 8, 4], activation="tanh", residual=True, dropout=[]),
+        torch.randn(2, 5, 3),
+    )
+    for member, a in enumerate(x):
+        for index, layer in enumerate([*(hidden.linear for hidden in stack.hidden), stack.output]):
+            z = nn.functional.linear(a, layer.weight[member].T, layer.bias[member, 0])
+            a = z if index == 3 else torch.tanh(z) + (a if index == 1 else 0)
+        torch.testing.assert_close(stack(x)[member], a)
+
+
+def test_alpha_mixes_the_function_and_its_input() -> None:
+    layer, z = ParametricActivation(["relu"] * 2, 6), torch.randn(2, 5, 6)
+    assert torch.equal(layer(z), torch.relu(z))
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([0.75, 0]).view(2, 1, 1))
+    torch.testing.assert_close(layer(z)[0], nn.functional.leaky_relu(z[0], 0.25))
+    assert torch.equal(layer(z)[1], z[1])
+
+
+def test_periodic_embeddings_are_cosines_of_the_numeric_columns() -> None:
+    x, features, projection = (
+        torch.randn(2, 5, 3),
+        PeriodicFeatures(2, 3, [0, 1]),
+        PeriodicProjection(2, 16, 3, [0, 1]),
+    )
+    cosines, projected = [x], []
+    for number in range(2):
+        turns = x[..., number, None] * features.weight[:, None, number] + features.bias[:, None, number]
+        cosines.append((2 / 3) ** 0.5 * torch.cos(2 * torch.pi * turns))
+        turns = (
+            x[..., number, None] * projection.frequency[:, None, number] + projection.phase[:, None, number]
+        )
+        weight = projection.weight[:, 16 * number : 16 * (number + 1)]
+        projected.append(torch.cos(2 * torch.pi * turns) @ weight + projection.bias[:, None, number])
+    torch.testing.assert_close(features(x), torch.cat(cosines, 2))
+    torch.testing.assert_close(projection(x), torch.cat([*projected, x], 2))
+
+
 def test_piecewise_linear_embeddings_are_those_of_equation_1() -> None:
     """Also beyond the knots; equal ones are merged, and a constant column has no bin."""
     given = torch.tensor([[0.0, 0, 1, 3, 3, 7], [-2, -1, 0, 1, 2, 3], [0, 0, 0, 0, 0, 1], [5.0] * 6]).mT[None]
