@@ -64,12 +64,11 @@ def measure(arguments: Export) -> None:
         times = harness.alternate(contenders, arguments.repeats)
     rows_of = {
         key: [
-            f"{measured.median('difference'):.0e}",
             f"{measured.median('bytes') / 1e6:.2f}",
             *(harness.digits(arguments.rows / measured.median(part) / 1000) for part in PARTS[:2]),
             *(harness.show_seconds(measured.median(part)) for part in PARTS[2:]),
         ]
         for key, measured in times.items()
     }
-    heads = ["differ-\nence", "MB", "1,000\nrows/s", "of\npredict", "a row", "of\npredict"]
+    heads = ["MB", "1,000\nrows/s", "of\npredict", "a row", "of\npredict"]
     harness.report(arguments, [harness.table_of("ONNX models", heads, rows_of)], times)
