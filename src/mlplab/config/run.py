@@ -43,7 +43,7 @@ class TrainConfig(Section, Generic[A]):
     seed: Annotated[Seed, Mark.PER_MEMBER]
     ensemble: OrAuto[EnsembleSize, A]
     init_from: Annotated[Text | None, Mark.PER_MEMBER]
-    threads: Annotated[int, Field(ge=1, le=1024), Mark.COSMETIC]
+    threads: Annotated[int, Field(ge=1, le=1024)]
     task: Literal["auto", "regression", "binary", "multiclass"]
     monitor: OrAuto[Metric, A]
     threshold: Annotated[OrAuto[Fraction, Auto], Mark.PER_MEMBER]
@@ -65,7 +65,7 @@ class TrainConfig(Section, Generic[A]):
     test_predictions: Annotated[bool, Mark.PER_MEMBER, Mark.COSMETIC]
     figures: Annotated[Literal["auto", "all", "none"], Mark.COSMETIC]
     # Hydra composes logger=[] to no key at all.
-    logger: Annotated[dict[str, LoggerConfig], Mark.COSMETIC] = Field(default_factory=dict)
+    logger: dict[str, LoggerConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_a_network_for_each_activation(self) -> "TrainConfig[A]":

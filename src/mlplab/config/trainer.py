@@ -85,7 +85,7 @@ class Callbacks(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, CustomCallback]
 
-    checkpoint: Annotated[Checkpoint, Mark.COSMETIC]
+    checkpoint: Checkpoint
     early_stopping: Annotated[EarlyStopping, Mark.PER_MEMBER]
     film: bool = False
 

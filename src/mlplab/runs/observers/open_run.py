@@ -182,8 +182,9 @@ class RunFolders(Endings):
                 run.log_configuration(self.resumed)
             created.pop_all()
         self._are_open = True
-        for run in self._runs:
+        for run in self._runs:  # those after one whose logger fails, too
             self._contexts.callback(run.files.lock.release)
+        for run in self._runs:
             self._contexts.enter_context(run.files.log())
             run.log_start()
 
