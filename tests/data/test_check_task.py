@@ -8,8 +8,7 @@ import pytest
 from commands.mistakes import message_of
 from support import config, table_of
 
-from mlplab.data.check_task import check_split, check_task
-from mlplab.data.class_labels import find_label, parse_target
+from mlplab.data.class_labels import check_split, check_task, find_label, parse_target
 from mlplab.data.schema import ClassKind, Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support import table_of
 
-from mlplab.data.io.discovery import opened
+from mlplab.data.io.source import opened
 from mlplab.data.new_data import FrameTransformer
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")

@@ -15,7 +15,7 @@ from mlplab.data import load_table
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.discovery import opened
+from mlplab.data.io.source import opened
 from mlplab.data.load_table import FOLDER, TARGET, allocated, opened_source
 from mlplab.data.table import Table
 from mlplab.errors import UserError

@@ -16,7 +16,7 @@ from mlplab.config import TrainConfig
 from mlplab.console import wrapped
 from mlplab.data.cache import RunData
 from mlplab.data.cells.parse import parse_str
-from mlplab.data.check_task import check_split, check_task
+from mlplab.data.class_labels import check_split, check_task
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table, infer_columns
 from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader

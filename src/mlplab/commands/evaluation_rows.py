@@ -16,8 +16,7 @@ from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPL
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.class_labels import parse_target
 from mlplab.data.frames import FRAME
-from mlplab.data.io.discovery import opened
-from mlplab.data.io.source import Source
+from mlplab.data.io.source import Source, opened
 from mlplab.data.leaks.row_keys import TableValues
 from mlplab.data.load_table import csv_format, table_spec
 from mlplab.data.new_data import FrameTransformer, check_columns

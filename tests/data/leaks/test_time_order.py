@@ -8,7 +8,7 @@ import pytest
 from support import table_of
 
 from mlplab.data.cache import RunData
-from mlplab.data.leaks.time_order import time_order
+from mlplab.data.leaks.target_leaks import time_order
 from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 

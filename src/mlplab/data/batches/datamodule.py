@@ -15,7 +15,7 @@ from mlplab.data.defaults import batch_rows, sizes_for, typical_train_rows
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.discovery import opened
+from mlplab.data.io.source import opened
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table

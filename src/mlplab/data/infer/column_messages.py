@@ -17,19 +17,23 @@ from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED, parse_number
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
+from mlplab.data.class_labels import find_label
 from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
-from mlplab.data.infer.infer_task import whole_target_note
-from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.suspicious_numbers import compact_date_note, sentinel_note
+from mlplab.data.infer.inferred_column import Classes, InferredColumn
+from mlplab.data.infer.suspicious_numbers import (
+    MAX_CLASSES,
+    MAX_CLASSES_SHARE,
+    compact_date_note,
+    sentinel_note,
+    whole_target_note,
+)
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
-from mlplab.errors import Fault, listed, shortened
+from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
 
-MAGNITUDES = (1e-30, 1e30)  # bounds of the largest magnitude in a column, whose square float32 can represent
-
-MIN_LEVELS, MAX_LEVELS = 3, 100
-"""Numbers of levels whose order is offered: that of two does not matter, and more take long to compare."""
+LARGEST_INTEGER = 2.0**53
+"""The largest integer up to which floats represent all."""
 
 
 def check_cells(reader: TableReader) -> None:
@@ -43,7 +47,6 @@ def check_cells(reader: TableReader) -> None:
 
 
 def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReader) -> Iterator[str]:
-    """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
     name, role, is_input, text = column.name, column.role, column.role == "input", column.bad_texts[0]
     alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
     categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
@@ -85,8 +88,8 @@ def column_note(column: InferredColumn, likely: Iterable[str], reader: TableRead
     """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is."""
     if column.sentinels:
         return sentinel_note(column, likely, reader)
-    if column.texts is not None:
-        return "; ".join(filter(None, _text_notes(column, column.texts, reader)))
+    if (texts := column.texts) is not None:
+        return "; ".join(filter(None, _text_notes(column, texts, reader)))
     if column.kind == "numeric" and column.definition.format and not column.faults:
         return _number_format_note(column, reader)
     if column.role == "target" and not column.classes and not column.faults:
@@ -102,11 +105,18 @@ def column_note(column: InferredColumn, likely: Iterable[str], reader: TableRead
 
 def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -> Iterator[str]:
     if column.kind == "categorical":
-        yield similar_labels_note(texts, "classes" if column.classes else "categories")
-        yield _odd_texts_note(column, reader)
+        noun = "classes" if column.classes else "categories"
+        yield similar_labels_note(texts, noun)
+        odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
+        must_be_classes = column.role == "target" and reader.spec.asks_for_classes
+        if not (column.declared or must_be_classes) and 0 < 2 * len(odd) < len(texts):
+            missing = reader.spec.typed_missing(odd, column.role)
+            numbers = f"; to read numbers instead, and such cells as missing: {missing}"
+            why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
+            yield f"read as {noun}, {why}{numbers if can_be_typed(odd) else ''}"
     if column.is_input and column.name not in reader.spec.declared:
-        levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
-        if levels:
+        # The order of two does not matter, and more than 100 take long to compare.
+        if levels := known_order(texts.to_list()) if 3 <= len(texts) <= 100 else ():
             shown, ordinal = listed(map(shortened, levels)), typed(column.name, "ordinal")
             yield f"its values have an order: {shown}; to use it: {ordinal}"
         yield mixed_dates_note(column.name, texts)
@@ -115,24 +125,9 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
 def _number_format_note(column: InferredColumn, reader: TableReader) -> str:
     texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
     values = parse_number(texts, (), column.definition.format)
-    read = texts.is_not_null() & values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
+    read = values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
     examples = (f": {shortened(texts[row])} is {values[row]:.10g}" for row in read.arg_true().head(1))
     return f"read as numbers written like {column.definition.format}{next(examples, '')}"
-
-
-def _odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
-    texts = column.texts
-    if texts is None or column.declared or column.must_be_classes:
-        return ""
-    odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
-    if not 0 < 2 * len(odd) < len(texts):
-        return ""
-    what = f"read as {'classes' if column.classes else 'categories'}"
-    why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
-    if not can_be_typed(odd):
-        return f"{what}, {why}"
-    missing = reader.spec.typed_missing(odd, column.role)
-    return f"{what}, {why}; to read numbers instead, and such cells as missing: {missing}"
 
 
 def similar_labels_note(labels: pl.Series, noun: str) -> str:
@@ -148,6 +143,34 @@ def mixed_dates_note(name: str, texts: pl.Series) -> str:
     """A note that offers to read a column's texts as dates in several formats; empty if they are not."""
     formats = mixed_formats(texts)
     return f"dates in several formats; to read them: {typed_formats(name, formats)}" if formats else ""
+
+
+def class_fault(classes: Classes, column: InferredColumn, reader: TableReader) -> Fault | None:
+    """Why these classes cannot be predicted."""
+    where, spec, labels = reader.where(column), reader.spec, list(classes.counts)
+    count, examples = len(labels), listed(map(shortened, labels[:3]))
+    found = f"{count:,} classes: {listed(map(shortened, labels), 5)}"
+    if count == 1:
+        return constant_fault(shortened(labels[0]), where)
+    if classes.kind == "number" and max(abs(column.low[0]), abs(column.high[0])) > LARGEST_INTEGER:
+        remedy = f"keep all their digits: {typed(column.name, 'categorical')}"
+        return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
+    if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * column.filled):
+        what = f"has {count:,} different values in {column.filled:,} rows, too many to be classes"
+        remedy = "if it is a number: task=regression" if classes.kind == "number" else "choose another target"
+        return Fault(what, where, examples, remedy=remedy)
+    if spec.task == "binary" and count > 2:
+        return Fault("task=binary needs two classes", where, found, remedy="use task=multiclass")
+    if spec.positive is not None and (count > 2 or find_label(spec.positive, labels) is None):
+        what, key = f"must be one of two classes of column '{column.name}'", "data.positive="
+        near = nearest(spec.positive, labels) if count == 2 else []
+        return Fault(what, key + spec.positive, found, remedy=did_you_mean(near, key, "remove it"))
+    return None
+
+
+def constant_fault(value: str, where: str) -> Fault:
+    """A target with a single value."""
+    return Fault(f"all values are {value}", where, remedy="choose a different data.target, or give more rows")
 
 
 def weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
@@ -181,7 +204,7 @@ def row_faults(
 
 def magnitude_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
     """Values whose square float32 cannot represent."""
-    smallest, greatest = MAGNITUDES
+    smallest, greatest = 1e-30, 1e30
     largest = max(column.high[0], -column.low[0])
     if largest and not smallest <= largest <= greatest:
         what = "the values are too small or too large for float32"

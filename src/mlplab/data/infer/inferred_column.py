@@ -21,7 +21,7 @@ from mlplab.data.cells.parse import (
     has_nan,
     parse_str,
 )
-from mlplab.data.infer.infer_kind import InferredKind, infer_kind
+from mlplab.data.infer.infer_kind import InferredKind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.schema import ClassKind, Column
 from mlplab.errors import Fault
@@ -44,7 +44,6 @@ class InferredColumn:
         definition: how its cells are read, text as categories; once inferred, an input of the schema.
         declared: whether the user, the type or the role decides the kind.
         certain: whether cells of a different kind are mistakes, rather than a sign that the kind is wrong.
-        must_be_classes: whether it must be classes.
         location: the position of its features in the matrix that it is read into.
         filled: number of cells of the kind.
         missing: number of empty cells.
@@ -67,10 +66,8 @@ class InferredColumn:
     name: str
     role: Role
     kind: InferredKind
-    definition: Column
     declared: bool = True
     certain: bool = True
-    must_be_classes: bool = False
     location: slice = field(default_factory=lambda: slice(0))
     filled: int = 0
     missing: int = 0
@@ -88,22 +85,14 @@ class InferredColumn:
     note: str = ""
     classes: Classes | None = None
 
+    def __post_init__(self) -> None:
+        self.definition = Column(self.name, "categorical")
+
     def read_as(self, kind: Kind, cell_format: str = "") -> None:
         """Sets how the cells are read."""
         self.kind, offset = kind, self.definition.offset
         parts = parts_of(cell_format) if kind == "date" else ()
         self.definition = Column(self.name, kind, offset=offset, format=cell_format, parts=parts)
-
-    def kind_of(self, texts: pl.Series, filled: int, rows: int) -> InferredKind:
-        """The kind of a column with these texts (see `infer_kind`); a target is numeric or categorical.
-
-        If it must be classes, text such as `3+` is one beside numbers.
-        """
-        kind = infer_kind(texts, filled, rows)
-        if self.role != "target":
-            return kind
-        all_numbers = texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
-        return "numeric" if kind == "numeric" and (all_numbers or not self.must_be_classes) else "categorical"
 
     def use_as(self, kind: Kind, categories: Iterable[str] = ()) -> None:
         """Makes a column of text an input of this kind."""

@@ -1,33 +1,37 @@
 """Reads a source into a table: infers its columns, drops those that are not inputs, sorts categories."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mlplab.config.data import number_label
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.parse import MISSING
+from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
 from mlplab.data.infer.column_messages import (
+    LARGEST_INTEGER,
     century_faults,
     check_cells,
+    class_fault,
     column_note,
+    constant_fault,
     magnitude_faults,
     mixed_dates_note,
     row_faults,
     sign_faults,
     weight_faults,
 )
-from mlplab.data.infer.infer_kind import can_be_typed
-from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
+from mlplab.data.infer.infer_kind import InferredKind, can_be_typed
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import titled, typed
 from mlplab.data.io.dialect import ROW_INDEX
-from mlplab.data.schema import Column, Schema
+from mlplab.data.schema import ClassKind, Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed, refusal, shortened
 
@@ -44,9 +48,14 @@ def read_table(reader: TableReader) -> Table:
     """
     columns = infer_columns(reader.read())
     table = build_table(reader, columns)
-    left_out, where = table.schema.left_out.items(), table.source
-    _warn({name: why for name, why in left_out if name not in reader.spec.left_out}, where, "leaving out ")
-    _warn({column.name: column.note for column in columns if column.note}, where)
+    left_out, asked = table.schema.left_out.items(), reader.spec.left_out
+    unasked = [(name, why) for name, why in left_out if name not in asked]
+    notes = [*{column.name: column.note for column in columns if column.note}.items()]
+    for action, messages in (("leaving out ", unasked), ("", notes)):
+        for name, why in messages[:MAX_WARNINGS]:
+            log.warning("%s: %s%s: %s", table.source, action, titled(name), why)
+        if more := [name for name, _ in messages[MAX_WARNINGS:]]:
+            log.warning("%s: %s%s more such columns: %s", table.source, action, len(more), listed(more))
     return table
 
 
@@ -70,7 +79,12 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     likely = [text for column in reader.columns for text in column.sentinels]
     for column in reader.columns:
         column.note = "; ".join(filter(None, (column.note, column_note(column, likely, reader))))
-    return [*reader.columns, *_unread(reader)]
+    unread: list[tuple[str, InferredKind, str]]
+    unread = [(name, "drop", "as declared in data.columns") for name in reader.spec.left_out]
+    if ROW_INDEX in reader.source.schema:
+        unread.append((ROW_INDEX, "row index", "the row index; to use it, give it a name in the header"))
+    columns = [InferredColumn(name, "input", kind, left_out=why) for name, kind, why in unread]
+    return [*reader.columns, *columns]
 
 
 def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
@@ -111,15 +125,6 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     weight, y = others.pop("weight", None), reader.others[:, : len(schema.targets)]
     rows = np.flatnonzero(np.isfinite(y).all(1))
     return Table(where, schema, _compacted(reader.features, keep), y, weight, others, rows)
-
-
-def _unread(reader: TableReader) -> Iterator[InferredColumn]:
-    for name in reader.spec.left_out:
-        why = "as declared in data.columns"
-        yield InferredColumn(name, "input", "drop", Column(name, "categorical"), left_out=why)
-    if ROW_INDEX in reader.source.schema:
-        why = "the row index; to use it, give it a name in the header"
-        yield InferredColumn(ROW_INDEX, "input", "row index", Column(ROW_INDEX, "categorical"), left_out=why)
 
 
 def _infer_input(column: InferredColumn, reader: TableReader) -> None:
@@ -190,7 +195,7 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
     if not column.filled:
         yield Fault("all values are missing", where, remedy="choose a different data.target")
         return
-    column.classes = find_classes(column, reader)
+    column.classes = _find_classes(column, reader)
     if column.classes:
         if fault := class_fault(column.classes, column, reader):
             yield fault
@@ -200,11 +205,33 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
         yield from magnitude_faults(column, reader)
 
 
-def _warn(columns: Mapping[str, str], where: str, action: str = "") -> None:
-    for name, why in list(columns.items())[:MAX_WARNINGS]:
-        log.warning("%s: %s%s: %s", where, action, titled(name), why)
-    if more := list(columns)[MAX_WARNINGS:]:
-        log.warning("%s: %s%s more such columns: %s", where, action, len(more), listed(more))
+def _find_classes(column: InferredColumn, reader: TableReader) -> Classes | None:
+    """The classes of a target, whose values become their numbers; None if they are numbers."""
+    spec, values = reader.spec, reader.values(column)
+    is_number = spec.asks_for_numbers or spec.declared.get(column.name) == "numeric"
+    if is_number and not spec.asks_for_classes:
+        return None
+    present = ~np.isnan(values)
+    known, low, high = values[present], column.low[0], column.high[0]
+    has_two_values = low < high and ((known == low) | (known == high)).all()
+    if column.texts is not None:
+        kind: ClassKind = "text"
+        labels, codes = column.texts.to_list(), known.astype(np.int64)
+    elif column.kind == "boolean" or spec.asks_for_classes or has_two_values:
+        kind = "boolean" if column.kind == "boolean" else "number"
+        distinct, codes = np.unique(known, return_inverse=True)
+        labels = [
+            BOOLEAN_LABELS[int(value)] if kind == "boolean" else number_label(value)
+            for value in distinct.tolist()
+        ]
+    else:
+        return None
+    order = np.argsort(labels) if kind == "text" else np.arange(len(labels))
+    if len(labels) == 2 and find_label(spec.positive or "", labels) == labels[order[0]]:
+        order = order[::-1]
+    counts = np.bincount(codes, minlength=len(labels))
+    values[present] = np.argsort(order)[codes]
+    return Classes(kind, {labels[place]: int(counts[place]) for place in order})
 
 
 def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:

@@ -8,14 +8,20 @@ import numpy as np
 from numpy.random import Generator
 
 from mlplab import config
-from mlplab.data.splits.partition import (
+from mlplab.data.splits.split import (
+    NO_KEYS,
+    Codes,
+    Flags,
+    Rows,
+    Split,
+    SplitKeys,
+    Times,
     balance_groups,
     number_groups,
     pool_rare,
     random_parts,
     time_parts,
 )
-from mlplab.data.splits.split import NO_KEYS, Codes, Flags, Rows, Split, SplitKeys, Times
 from mlplab.data.splits.splitters import file_split, group_split, kfold_split, random_split, time_split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError

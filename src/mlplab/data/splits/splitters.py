@@ -10,7 +10,15 @@ import numpy as np
 from numpy.random import Generator
 
 from mlplab.console import plural
-from mlplab.data.splits.partition import (
+from mlplab.data.splits.split import (
+    NO_KEYS,
+    NO_ROWS,
+    PARTS,
+    Codes,
+    Rows,
+    Split,
+    SplitKeys,
+    Times,
     balance_groups,
     choose_groups,
     number_groups,
@@ -18,7 +26,6 @@ from mlplab.data.splits.partition import (
     random_parts,
     time_parts,
 )
-from mlplab.data.splits.split import NO_KEYS, NO_ROWS, PARTS, Codes, Rows, Split, SplitKeys, Times
 from mlplab.errors import Fault, UserError, listed, refusal
 
 LEAST_OF_TWO_FOLDS = 5
