@@ -17,8 +17,6 @@ from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refus
 
 BOOLEAN_LABELS = ("false", "true")
 
-INT64_DIGITS = 19  # digits of the largest integer of 64 bits
-
 
 def find_label(wanted: str, labels: Sequence[str]) -> str | None:
     """The label that is meant: the same, or the only one that differs by case (as `True` and `true`)."""
@@ -30,7 +28,7 @@ def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:
     """Labels as the values that a table holds: text, whole numbers, floats or booleans."""
     texts = pl.Series(labels, dtype=pl.String)
     if kind == "number":
-        is_whole = all(label.lstrip("-").isdigit() and len(label) < INT64_DIGITS for label in labels)
+        is_whole = all(label.lstrip("-").isdigit() and len(label) < 19 for label in labels)  # 64 bits
         return texts.cast(pl.Int64 if is_whole else pl.Float64)
     return texts if kind == "text" else texts == BOOLEAN_LABELS[1]
 

@@ -10,11 +10,9 @@ import polars as pl
 
 from mlplab.errors import listed, refusal
 
-FrameLike = Any
-"""A polars, pandas or Arrow frame, or a dict of columns."""
+FrameLike = Any  # a polars, pandas or Arrow frame, or a dict of columns
 
-FRAME = "the frame"
-"""How messages refer to a frame in memory."""
+FRAME = "the frame"  # how messages refer to a frame in memory
 
 log = logging.getLogger(__name__)
 

@@ -18,10 +18,6 @@ from mlplab.errors import Fault, UserError, listed, nearest, shortened
 
 log = logging.getLogger(__name__)
 
-NO_NUMBERS: Mapping[str, pl.Series] = {}
-
-MAX_SHOWN = 3  # the largest number of a column's unknown categories that a warning shows
-
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
     """Warns about columns that were not in training, except a row index, which has no name.
@@ -56,7 +52,7 @@ class FrameTransformer:
         self._unknown: dict[str, Counter[str]] = {}
 
     def features(
-        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] = NO_NUMBERS
+        self, frame: pl.DataFrame, numbers: Mapping[str, pl.Series] | None = None
     ) -> Float[np.ndarray, "row feature"]:
         """The features of the frame's rows; NaN where a value is missing or a category is unknown.
 
@@ -70,7 +66,7 @@ class FrameTransformer:
         for column in self.schema.inputs:
             where, cells = f"{self.where}, column '{column.name}'", cells_of(frame, column.name)
             if column.kind == "numeric" and not column.format and not self.decimal_comma:
-                cells = numbers.get(column.name, cells)
+                cells = (numbers or {}).get(column.name, cells)
             if not _fits(column, cells):
                 what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
                 faults.append(Fault(what, where, "", column.expected, remedy))
@@ -95,7 +91,7 @@ class FrameTransformer:
         for name, values in self._unknown.items():
             texts = (f"{shortened(text)} ({count:,})" for text, count in values.most_common())
             what = "%s, column '%s': categories not seen in training are treated as missing: %s"
-            log.warning(what, self.where, name, listed(texts, MAX_SHOWN))
+            log.warning(what, self.where, name, listed(texts, 3))
         if missing := [f"{name} ({count:,})" for name, count in self._missing.items()]:
             what = "%s: imputed missing values (median or mode) in columns that had none in training: %s"
             log.warning(what, self.where, listed(missing))

@@ -17,9 +17,6 @@ from mlplab.errors import Fault, listed, shortened
 Task = Literal["regression", "binary", "multiclass"]
 """What is predicted: numbers, one of two classes, or one of more classes."""
 
-MOST_LABELS = 20
-"""Categories that pages show of a column at most: more of them may be names, of people for instance."""
-
 ClassKind = Literal["text", "number", "boolean"]
 """What classes are in a table: text, numbers, or values of a boolean column."""
 
@@ -194,5 +191,5 @@ def column_rows(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _labels(what: str, labels: tuple[str, ...]) -> str:
-    named = f": {listed(labels)}" if len(labels) <= MOST_LABELS else ""
+    named = f": {listed(labels)}" if len(labels) <= 20 else ""  # more of them may be names, as of people
     return f"{len(labels):,} {what}{named}" if labels else ""

@@ -21,9 +21,6 @@ from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.errors import refusal
 
-SHARE_OF_FREE_MEMORY = 0.5
-"""A table is moved to the GPU if it takes at most this share of the free memory there."""
-
 
 class TableDataModule(LightningDataModule):
     """Batches of a table for K members, each with its own split and seed.
@@ -109,12 +106,12 @@ class TableDataModule(LightningDataModule):
             self.epochs = range(epoch, self.epochs.stop)
 
     def setup(self, stage: str) -> None:
-        """Moves a table in memory to the GPU if it fits, and leaves it there."""
+        """Moves a table in memory to the GPU, if that has twice as much free memory, and leaves it there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.file_block is None and device.type == "cuda" and self.x.device != device:
             free, _ = torch.cuda.mem_get_info(device)
             size = sum(part.nbytes for part in (self.x, self.y, self.row_weight) if part is not None)
-            if size <= SHARE_OF_FREE_MEMORY * free:
+            if size <= free / 2:
                 self.x, self.y = self.x.to(device), self.y.to(device)
                 self.row_weight = None if self.row_weight is None else self.row_weight.to(device)
 

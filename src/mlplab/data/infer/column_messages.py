@@ -32,8 +32,7 @@ from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
 from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
 
-LARGEST_INTEGER = 2.0**53
-"""The largest integer up to which floats represent all."""
+LARGEST_INTEGER = 2.0**53  # the largest integer up to which floats represent all
 
 
 def check_cells(reader: TableReader) -> None:

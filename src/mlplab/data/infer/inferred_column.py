@@ -12,7 +12,6 @@ from jaxtyping import Float
 from mlplab.data.cells.dates import parts_of
 from mlplab.data.cells.number_formats import count_unsigned
 from mlplab.data.cells.parse import (
-    INT64_LIMIT,
     NO_ROWS,
     Kind,
     bad_cells,
@@ -99,10 +98,6 @@ class InferredColumn:
         self.kind = kind
         self.definition = Column(self.name, kind, self.missing > 0, categories=tuple(categories))
 
-    def leave_out(self, kind: InferredKind, why: str) -> None:
-        """Excludes the column from the inputs, with its kind and the reason."""
-        self.kind, self.left_out = kind, why
-
     @property
     def is_input(self) -> bool:
         """Whether the column is an input of the network."""
@@ -129,11 +124,6 @@ class InferredColumn:
         with np.errstate(over="ignore"):
             return np.array([self.low, self.high]).astype(dtype)
 
-    def are_whole(self, values: Float[np.ndarray, " value"]) -> bool:
-        """Whether values, in the column's units, are whole numbers, but for their rounding."""
-        in_units = values.astype(np.float64) + self.definition.offset
-        return not (np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(values))).any()
-
     def reset(self, start: int) -> int:
         """Prepares for reading from the first row into the columns of a matrix; returns where these end."""
         width = 1 if self.role == "time" else self.definition.width
@@ -141,8 +131,9 @@ class InferredColumn:
         self.filled = self.missing = self.bad = self.unsigned = 0
         self.bad_texts = self.bad_texts.clear()
         self.low, self.high = [inf] * width, [-inf] * width
-        is_text = self.definition.kind == "categorical"
-        self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random())) if is_text else None
+        self.codes = None
+        if self.definition.kind == "categorical":
+            self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random()))
         return self.location.stop
 
     def read(
@@ -179,9 +170,3 @@ class InferredColumn:
             self.bad += len(bad)
             features[0] = features[0].scatter(bad, inf)
         return features
-
-    @property
-    def may_lose_digits(self) -> bool:
-        """Whether numbers are so large that digits may be lost if they are integers in the file."""
-        low, high = self.range or (0, 0)
-        return self.definition.kind == "numeric" and max(-low, high) >= INT64_LIMIT / 2

@@ -25,7 +25,7 @@ from mlplab.data.infer.column_messages import (
     sign_faults,
     weight_faults,
 )
-from mlplab.data.infer.infer_kind import InferredKind, can_be_typed
+from mlplab.data.infer.infer_kind import can_be_typed
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
@@ -48,8 +48,8 @@ def read_table(reader: TableReader) -> Table:
     """
     columns = infer_columns(reader.read())
     table = build_table(reader, columns)
-    left_out, asked = table.schema.left_out.items(), reader.spec.left_out
-    unasked = [(name, why) for name, why in left_out if name not in asked]
+    asked = reader.spec.left_out
+    unasked = [(name, why) for name, why in table.schema.left_out.items() if name not in asked]
     notes = [*{column.name: column.note for column in columns if column.note}.items()]
     for action, messages in (("leaving out ", unasked), ("", notes)):
         for name, why in messages[:MAX_WARNINGS]:
@@ -79,12 +79,12 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     likely = [text for column in reader.columns for text in column.sentinels]
     for column in reader.columns:
         column.note = "; ".join(filter(None, (column.note, column_note(column, likely, reader))))
-    unread: list[tuple[str, InferredKind, str]]
-    unread = [(name, "drop", "as declared in data.columns") for name in reader.spec.left_out]
+    why = "as declared in data.columns"
+    unread = [InferredColumn(name, "input", "drop", left_out=why) for name in reader.spec.left_out]
     if ROW_INDEX in reader.source.schema:
-        unread.append((ROW_INDEX, "row index", "the row index; to use it, give it a name in the header"))
-    columns = [InferredColumn(name, "input", kind, left_out=why) for name, kind, why in unread]
-    return [*reader.columns, *columns]
+        why = "the row index; to use it, give it a name in the header"
+        unread.append(InferredColumn(ROW_INDEX, "input", "row index", left_out=why))
+    return [*reader.columns, *unread]
 
 
 def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
@@ -130,7 +130,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
 def _infer_input(column: InferredColumn, reader: TableReader) -> None:
     name, texts = column.name, column.texts
     if not column.filled:
-        column.leave_out("empty", "all values are missing")
+        column.kind, column.left_out = "empty", "all values are missing"
     elif texts is None:
         _infer_numbers(column, reader)
     elif reader.spec.declared.get(name) == "ordinal":
@@ -138,13 +138,13 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
     elif (known := reader.spec.levels.get(name, ())) and {*texts} <= {*known}:
         column.use_as("categorical", known)
     elif column.kind == "constant":
-        column.leave_out("constant", f"all values are {shortened(texts[0])}")
+        column.left_out = f"all values are {shortened(texts[0])}"
     elif column.kind in ("identifier", "text"):
         what, remedy = "an identifier", typed(name, "categorical")
         if column.kind == "text":
             what, remedy = "free text, which is not read", "add columns for what it says"
         found = f"{what}: {len(texts):,} different texts in {column.filled:,} rows; to use it: {remedy}"
-        column.leave_out(column.kind, mixed_dates_note(name, texts) or found)
+        column.left_out = mixed_dates_note(name, texts) or found
     elif column.kind == "boolean":
         column.use_as("boolean")
     else:
@@ -178,7 +178,8 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
     if not column.keep:
         value = column.low[0] + column.definition.offset
         what = f"all values are {'about ' * (abs(value) > LARGEST_INTEGER)}{value:g}"
-        column.leave_out("constant", "all dates have the same day and hour" if is_date else what)
+        column.kind = "constant"
+        column.left_out = "all dates have the same day and hour" if is_date else what
         return
     parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)

@@ -26,18 +26,10 @@ ROW = "row|rec|record|obs|observation|case|line|entry|instance|sample|example|se
 GENERATED = re.compile(r"column_\d+|Unnamed: \d+|\.\.\.\d+|_c\d+|V\d+|__index_level_\d+__")
 """Names that polars, pandas, readr, Spark and R give to columns that have none."""
 
-MAX_CLASSES = 20
-"""Largest number of classes that any table may have."""
+MAX_CLASSES, MAX_CLASSES_SHARE = 20, 0.1
+"""Largest number of classes that any table may have; and, relative to the rows, if there are more."""
 
-MAX_CLASSES_SHARE = 0.1
-"""Largest number of classes, relative to the rows, if there are more than `MAX_CLASSES`."""
-
-NAMED = "|".join(
-    (
-        *Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split(),
-        ".*(category|class|classification|cluster|code|group|region|species|status|type)",
-    )
-)
+NAMED = "|".join(Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split())
 """Last words of names for what numbers stand for: `region`, `statecode`. What is counted has a plural
 (`sites`), and what is measured another last word (`group_size`)."""
 
@@ -50,23 +42,23 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     exempt = {*reader.spec.declared, *(name for name, _ in reader.spec.roles)}
     inputs = [column for column in reader.columns if column.is_input]
     complete = [c for c in inputs if c.kind == "numeric" and not c.missing and c.name not in exempt]
-    row_numbers = [column for column in complete if _is_row_number(column, reader.values(column))]
+    row_numbers = []
+    for column in complete:
+        low, high = column.range or (0.5, 0.5)
+        is_whole = low.is_integer() and ((high - low) / max(1, reader.rows - 1)).is_integer()
+        ends = column.low[0], column.high[0]
+        if is_whole and names_row_number(column.name) and counts_rows(reader.values(column), *ends):
+            row_numbers.append(column)
     if len(row_numbers) == len(inputs):
         return
     for column in row_numbers:
         keep = f"{typed(column.name, 'numeric')} keeps it"
-        column.leave_out("row number", f"a row number, which is useless for new rows; {keep}")
+        column.kind = "row number"
+        column.left_out = f"a row number, which is useless for new rows; {keep}"
     for column in complete:
         if column.is_input and _may_identify(column, reader):
             drop = typed(column.name, "drop")
             column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
-
-
-def _is_row_number(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
-    low, high = column.range or (0.5, 0.5)
-    step = (high - low) / max(1, len(values) - 1)
-    may_count = names_row_number(column.name) and low.is_integer() and step.is_integer()
-    return may_count and counts_rows(values, column.low[0], column.high[0])
 
 
 def names_row_number(name: str) -> bool:
@@ -97,7 +89,9 @@ def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
     values, largest = reader.values(column), max(map(abs, (column.low[0], column.high[0])))
     if reader.rows < 100 or high - low < reader.rows - 1 or _has_range_of_dates(column):
         return False
-    if not (dtype.is_integer() or is_text(dtype)) or not column.are_whole(values):
+    in_units = values.astype(np.float64) + column.definition.offset
+    is_fraction = np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(values))
+    if not (dtype.is_integer() or is_text(dtype)) or is_fraction.any():
         return False
     return np.spacing(values.dtype.type(largest)) <= 0.5 and len(np.unique(values)) == len(values)
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64
 from mlplab.config.data import is_number_format
 from mlplab.console import progress_lines
 from mlplab.data.cells.dates import is_datetime
-from mlplab.data.cells.parse import Kind, cells_of, parse_str, plain_floats
+from mlplab.data.cells.parse import INT64_LIMIT, Kind, cells_of, parse_str, plain_floats
 from mlplab.data.infer.infer_kind import InferredKind, are_categories, format_of, infer_kind, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import Role, TableSpec, key_of, titled, typed
@@ -60,7 +60,17 @@ class TableReader:
             self.sample = source.rows.head(SAMPLE_ROWS).collect().rechunk()
         except pl.exceptions.PolarsError as error:
             source.explain(error)
-        self.columns = self._first_columns()
+        self.columns = list[InferredColumn]()
+        others = {name for name, role in spec.roles if role in ("target", "weight")}
+        others |= {*spec.left_out, *(name for name in spec.named("group") if name not in spec.declared)}
+        inputs: list[tuple[str, Role]] = [(name, "input") for name in source.names if name not in others]
+        for name, role in (*inputs, *spec.roles):
+            try:
+                self.columns.append(self._first_column(name, role))
+            except UserError as error:
+                faults += error.faults
+        if faults:
+            raise UserError(*faults)
 
     def read(self) -> "TableReader":
         """Reads all rows. Bad cells are counted, and read as missing. Logs how many rows have been read.
@@ -85,8 +95,9 @@ class TableReader:
                 texts = [column.texts for column in self.columns if column.texts is not None]
                 if any(text.str.contains("\0", literal=True).any() for text in texts):
                     self.source.check_lines()
-                if floats and any(column.bad or column.may_lose_digits for column in self.columns):
-                    floats = set()  # to read the cells as they are
+                largest = (max(map(abs, column.range or (0,))) for column in self.columns)
+                if floats and (any(column.bad for column in self.columns) or max(largest) >= INT64_LIMIT / 2):
+                    floats = set()  # to read the cells as they are: large integers may lose digits
                 elif corrected := {column.name for column in self.columns if self._is_corrected(column)}:
                     floats -= corrected
                 else:
@@ -146,30 +157,11 @@ class TableReader:
         may_be_numbers = all_numbers or not self.spec.asks_for_classes
         return "numeric" if kind == "numeric" and may_be_numbers else "categorical"
 
-    def _first_columns(self) -> list[InferredColumn]:
-        """The columns as their first rows suggest to read them.
-
-        Raises:
-            UserError: with all columns that cannot be read.
-        """
-        spec, columns, faults = self.spec, list[InferredColumn](), list[Fault]()
-        others = {name for name, role in spec.roles if role in ("target", "weight")}
-        others |= {*spec.left_out, *(name for name in spec.named("group") if name not in spec.declared)}
-        inputs: list[tuple[str, Role]] = [(name, "input") for name in self.source.names if name not in others]
-        for name, role in (*inputs, *spec.roles):
-            try:
-                columns.append(self._first_column(name, role))
-            except UserError as error:
-                faults += error.faults
-        if faults:
-            raise UserError(*faults)
-        return columns
-
     def _first_column(self, name: str, role: Role) -> InferredColumn:
+        """A column as its first rows suggest to read it."""
         spec, dtype, cells = self.spec, self.source.schema[name], cells_of(self.sample, name)
-        numeric_target = role == "target" and spec.asks_for_numbers
-        declared = spec.declared.get(name, "numeric" if numeric_target else "")
-        declared = {"weight": "numeric", "group": "categorical"}.get(role, declared)
+        of_role = "numeric" if role == "weight" or (role == "target" and spec.asks_for_numbers) else ""
+        declared = "categorical" if role == "group" else spec.declared.get(name, of_role)
         is_number = role == "target" or declared in ("numeric", "boolean") or is_number_format(declared)
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
         is_unreadable = dtype.is_nested() or dtype in (pl.Binary, pl.Duration, pl.Object)

@@ -26,9 +26,6 @@ from mlplab.data.splits.splitters import file_split, group_split, kfold_split, r
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 
-MIN_FOLDS, MAX_FOLDS = 5, 10
-"""With fewer folds, members would train on too few rows; with more, choose their epoch by too few."""
-
 
 def make_split(section: config.Split, table: Table) -> Split:
     """The split of a table.
@@ -69,9 +66,10 @@ def make_member_splits(section: config.Split, table: Table, split: Split, member
 def folds_of(members: int) -> int:
     """The number of folds of an ensemble: as many as members, if that is 5 to 10.
 
-    More members than that take several divisions into folds; fewer leave some folds in training always.
+    With fewer folds, members would train on too few rows; with more, choose their epoch by too few. More
+    members take several divisions into folds; fewer leave some folds in training always.
     """
-    return max(MIN_FOLDS, ceil(members / ceil(members / MAX_FOLDS)))
+    return max(5, ceil(members / ceil(members / 10)))
 
 
 def bagged_splits(

@@ -13,8 +13,7 @@ from mlplab.errors import Fault, UserError
 
 PARTS = ("train", "val", "test")
 
-Rows = Int64[np.ndarray, " _"]
-"""Row numbers of a table."""
+Rows = Int64[np.ndarray, " _"]  # row numbers of a table
 
 Ints = Int64[np.ndarray, " _"]
 
@@ -23,11 +22,9 @@ NO_ROWS: Rows = np.empty(0, np.int64)
 Codes = Int64[np.ndarray, " row"]
 """Class or group of each row of a table, counted from 0; negative if missing."""
 
-Flags = Bool[np.ndarray, " row"]
-"""Whether something is true of each row of a table."""
+Flags = Bool[np.ndarray, " row"]  # whether something is true of each row of a table
 
-Times = Float64[np.ndarray, " row"]
-"""Time of each row of a table, in any unit; NaN if missing."""
+Times = Float64[np.ndarray, " row"]  # time of each row of a table, in any unit; NaN if missing
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,6 @@ from mlplab.data.splits.split import (
 )
 from mlplab.errors import Fault, UserError, listed, refusal
 
-LEAST_OF_TWO_FOLDS = 5
-"""Fewest rows of a class with two folds: if one fold has three, train and val get one each of the others."""
-
 
 def random_split(rows: Rows, keys: SplitKeys = NO_KEYS, *, val: float, test: float, seed: int) -> Split:
     """Assigns `rows` at random; `val` and `test` are fractions of them, rounded to whole rows.
@@ -103,7 +100,8 @@ def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: floa
         val_groups = choose_groups(rest, sizes, val * sizes[rest].sum(), leave=1)
         split = _split_of_groups(rows, group_of, val_groups, np.flatnonzero(fold_of == fold))
     else:
-        classes = pool_rare(keys.classes, rows, folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS)
+        # Of two folds, one may have three of five rows; train and val get one each of the others.
+        classes = pool_rare(keys.classes, rows, folds if folds >= len(PARTS) else 5)
         lengths = [(len(rows) + folds - 1 - number) // folds for number in range(folds)]
         parts = random_parts(rows, lengths, np.random.default_rng(seed), classes)
         test_rows = parts.pop(fold)
