@@ -96,7 +96,6 @@ class Residuals:
 
 
 def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[Bins, Bins]:
-    """The mean predictions in bins of equal weight, and the mean size of errors there."""
     bins = int(np.clip(rows // 30, 1, 12))
     usual = np.average(size, weights=weight) or 1.0
     order = np.argsort(predicted, kind="stable")

@@ -57,22 +57,18 @@ def in_memory(frame: FrameLike) -> FrameLike:
 
 
 def _column(column: Any, name: str) -> pl.Series:
-    """A column as a series; pandas' various missing values become null."""
     if isinstance(column, pl.Series):
         return column.alias(name)
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "biufM":
-        return pl.Series(name, np.asarray(column, _of_polars(dtype)), nan_to_null=True)
+        plain = np.dtype(np.float64) if dtype.char == "g" else dtype.newbyteorder("=")
+        if dtype.kind == "M" and np.datetime_data(dtype)[0] not in ("D", "ms", "us", "ns"):
+            plain = np.dtype("M8[us]")
+        return pl.Series(name, np.asarray(column, plain), nan_to_null=True)
     values = [None if _is_missing(cell) else cell for cell in column]
     if any(isinstance(value, str) for value in values):
         values = [None if value is None else str(value) for value in values]
     return pl.Series(name, values, strict=False)
-
-
-def _of_polars(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    if dtype.kind == "M" and np.datetime_data(dtype)[0] not in ("D", "ms", "us", "ns"):
-        return np.dtype("M8[us]")
-    return np.dtype(np.float64) if dtype.char == "g" else dtype.newbyteorder("=")
 
 
 def _is_missing(cell: object) -> bool:

@@ -105,7 +105,6 @@ class FrameTransformer:
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:
-    """Whether cells of this type can be of the same kind as in training."""
     dtype = cells.dtype
     if column.categories:
         return not (dtype.is_nested() or dtype == pl.Object)

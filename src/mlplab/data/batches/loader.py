@@ -163,7 +163,6 @@ class Loader:
             first = 0
 
     def _batches(self, epochs: Sequence[int], first: int) -> Iterator[Batch]:
-        """Batches of epochs that are given together, from position `first` on."""
         batches = self._gathered(epochs, first)
         for start in range(first, len(epochs) * self.length, self._size):
             x, y, *weights = next(batches)

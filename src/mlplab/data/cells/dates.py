@@ -118,7 +118,6 @@ def mixed_formats(text: pl.Series, known: str = "") -> list[str]:
 
 
 def _best_formats(text: pl.Series, more_than: int) -> list[str]:
-    """The formats that parse the most of these texts, if they parse more than a number of them."""
     counts = {}
     for date_format, pattern in FULL_FORMATS.items():
         matching = text.filter(text.str.contains(pattern))

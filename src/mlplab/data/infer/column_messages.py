@@ -24,7 +24,6 @@ from mlplab.data.infer.suspicious_numbers import (
     MAX_CLASSES,
     MAX_CLASSES_SHARE,
     compact_date_note,
-    sentinel_note,
     whole_target_note,
 )
 from mlplab.data.infer.table_reader import TableReader
@@ -84,13 +83,22 @@ def _missing_texts(column: InferredColumn) -> list[str]:
 
 
 def column_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
-    """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is."""
+    """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is.
+
+    The sentinels of all columns are `likely` to be typed.
+    """
     if column.sentinels:
-        return sentinel_note(column, likely, reader)
+        cells = listed(f"{text} in {count:,} cells" for text, count in column.sentinels.items())
+        missing = reader.spec.typed_missing(likely, column.role)
+        return f"{cells} may stand for a missing value; if so: {missing}"
     if (texts := column.texts) is not None:
         return "; ".join(filter(None, _text_notes(column, texts, reader)))
     if column.kind == "numeric" and column.definition.format and not column.faults:
-        return _number_format_note(column, reader)
+        texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
+        values = parse_number(texts, (), column.definition.format)
+        read = values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
+        examples = (f": {shortened(texts[row])} is {values[row]:.10g}" for row in read.arg_true().head(1))
+        return f"read as numbers written like {column.definition.format}{next(examples, '')}"
     if column.role == "target" and not column.classes and not column.faults:
         return whole_target_note(column, reader)
     if column.is_input and column.kind == "numeric":
@@ -119,14 +127,6 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
             shown, ordinal = listed(map(shortened, levels)), typed(column.name, "ordinal")
             yield f"its values have an order: {shown}; to use it: {ordinal}"
         yield mixed_dates_note(column.name, texts)
-
-
-def _number_format_note(column: InferredColumn, reader: TableReader) -> str:
-    texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
-    values = parse_number(texts, (), column.definition.format)
-    read = values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
-    examples = (f": {shortened(texts[row])} is {values[row]:.10g}" for row in read.arg_true().head(1))
-    return f"read as numbers written like {column.definition.format}{next(examples, '')}"
 
 
 def similar_labels_note(labels: pl.Series, noun: str) -> str:
@@ -172,26 +172,6 @@ def constant_fault(value: str, where: str) -> Fault:
     return Fault(f"all values are {value}", where, remedy="choose a different data.target, or give more rows")
 
 
-def weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Weights that are missing or negative, or all 0."""
-    values = reader.values(column)
-    if not values.any():
-        yield Fault("all weights are 0", reader.where(column), remedy="remove data.weight")
-        return
-    is_bad = np.isnan(values) | (values < 0)
-    remedy = "give each row a weight of 0 or more, or remove data.weight"
-    yield from row_faults(is_bad, "is missing or negative", remedy, column, reader)
-
-
-def sign_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Numbers that lack the sign of their format: they may have another unit."""
-    written = column.definition.format
-    if column.unsigned > (1 - MIN_SIGNED) * column.filled and not column.declared:
-        what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
-        remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
-        yield Fault(what, reader.where(column), remedy=remedy)
-
-
 def row_faults(
     is_bad: Bool[np.ndarray, " row"], what: str, remedy: str, column: InferredColumn, reader: TableReader
 ) -> Iterator[Fault]:
@@ -201,20 +181,32 @@ def row_faults(
         yield Fault(what, reader.place(int(is_bad.argmax()), column), remedy=remedy)
 
 
-def magnitude_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Values whose square float32 cannot represent."""
-    smallest, greatest = 1e-30, 1e30
-    largest = max(column.high[0], -column.low[0])
-    if largest and not smallest <= largest <= greatest:
-        what = "the values are too small or too large for float32"
-        found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
-        yield Fault(what, reader.where(column), found, expected, "convert them to a different unit")
-
-
-def century_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Two-digit years that seem to belong to more than one century."""
+def value_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Weights that are missing, negative or all 0; numbers that are beyond float32 or lack the sign of their
+    format; ambiguous years."""
+    where, written = reader.where(column), column.definition.format
+    if column.role == "weight":
+        values = reader.values(column)
+        if values.any():
+            remedy = "give each row a weight of 0 or more, or remove data.weight"
+            is_bad = np.isnan(values) | (values < 0)
+            yield from row_faults(is_bad, "is missing or negative", remedy, column, reader)
+        else:
+            yield Fault("all weights are 0", where, remedy="remove data.weight")
+    is_target = column.role == "target" and not column.classes and column.low != column.high
+    if column.kind == "numeric" and column.filled and not column.bad and (column.is_input or is_target):
+        largest = max(column.high[0], -column.low[0])
+        if largest and not 1e-30 <= largest <= 1e30:  # float32 has the squares of these
+            what = "the values are too small or too large for float32"
+            expected = "a largest magnitude between 1e-30 and 1e+30"
+            yield Fault(what, where, f"{largest:.3g}", expected, "convert them to a different unit")
     first, last = column.range or (0, 0)
-    if "%y" in column.definition.format and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
+    if column.is_input and "%y" in written and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
         found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
         remedy = f"use four-digit years; or {typed(column.name, 'drop')} leaves it out"
-        yield Fault("two-digit years are ambiguous", reader.where(column), found, remedy=remedy)
+        yield Fault("two-digit years are ambiguous", where, found, remedy=remedy)
+    may_be_other_units = column.unsigned > (1 - MIN_SIGNED) * column.filled
+    if may_be_other_units and not column.declared:
+        what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
+        remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
+        yield Fault(what, where, remedy=remedy)

@@ -14,16 +14,13 @@ from mlplab.data.cells.parse import MISSING
 from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
 from mlplab.data.infer.column_messages import (
     LARGEST_INTEGER,
-    century_faults,
     check_cells,
     class_fault,
     column_note,
     constant_fault,
-    magnitude_faults,
     mixed_dates_note,
     row_faults,
-    sign_faults,
-    weight_faults,
+    value_faults,
 )
 from mlplab.data.infer.infer_kind import can_be_typed
 from mlplab.data.infer.inferred_column import Classes, InferredColumn
@@ -63,14 +60,11 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     """Completes the columns of a reader; returns them and the columns that are left out unread."""
     check_cells(reader)
     for column in reader.columns:
-        match column.role:
-            case "target" if not column.faults or column.bad:
-                column.faults += _target_faults(column, reader)
-            case "weight":
-                column.faults += weight_faults(column, reader)
-            case "input" if not column.bad:
-                _infer_input(column, reader)
-        column.faults += sign_faults(column, reader)
+        if column.role == "target" and (not column.faults or column.bad):
+            column.faults += _target_faults(column, reader)
+        elif column.role == "input" and not column.bad:
+            _infer_input(column, reader)
+        column.faults += value_faults(column, reader)
         is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
         is_plain = is_number and not column.definition.format
         if is_plain and column.range and not column.faults:
@@ -171,7 +165,6 @@ def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader)
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
-    """Keeps the features that vary, or that are missing in some rows."""
     low, high = column.rounded(reader.dtype)
     is_date = column.definition.kind == "date"
     column.keep = np.flatnonzero((low < high) | (column.missing > 0 and not is_date)).tolist()
@@ -183,7 +176,6 @@ def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
         return
     parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
-    column.faults = [*(century_faults if is_date else magnitude_faults)(column, reader)]
 
 
 def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
@@ -202,8 +194,6 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
             yield fault
     elif column.low == column.high:
         yield constant_fault(f"{column.low[0]:g}", where)
-    else:
-        yield from magnitude_faults(column, reader)
 
 
 def _find_classes(column: InferredColumn, reader: TableReader) -> Classes | None:

@@ -5,7 +5,6 @@ that counts the rows may also be an age, a rank or a time: its name decides.
 """
 
 import re
-from collections.abc import Iterable
 from math import ceil, log10
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
-from mlplab.errors import listed
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
 
@@ -84,7 +82,6 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
 
 
 def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
-    """Whether a column has distinct whole numbers, as far as its type can tell, and they are no dates."""
     dtype, (low, high) = reader.source.schema[column.name], column.range or (0, 0)
     values, largest = reader.values(column), max(map(abs, (column.low[0], column.high[0])))
     if reader.rows < 100 or high - low < reader.rows - 1 or _has_range_of_dates(column):
@@ -130,12 +127,6 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
             for value, count in zip(distinct[block].tolist(), counts[block].tolist(), strict=True):
                 likely[_number_text(value, offset)] = count
     return likely
-
-
-def sentinel_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
-    """A note about a column's sentinels; `likely` are those of all columns."""
-    cells = listed(f"{text} in {count:,} cells" for text, count in column.sentinels.items())
-    return f"{cells} may stand for a missing value; if so: {reader.spec.typed_missing(likely, column.role)}"
 
 
 def compact_date_note(column: InferredColumn, reader: TableReader) -> str:

@@ -158,7 +158,6 @@ class TableReader:
         return "numeric" if kind == "numeric" and may_be_numbers else "categorical"
 
     def _first_column(self, name: str, role: Role) -> InferredColumn:
-        """A column as its first rows suggest to read it."""
         spec, dtype, cells = self.spec, self.source.schema[name], cells_of(self.sample, name)
         of_role = "numeric" if role == "weight" or (role == "target" and spec.asks_for_numbers) else ""
         declared = "categorical" if role == "group" else spec.declared.get(name, of_role)

@@ -120,8 +120,6 @@ def column_names(first_row: Row, dialect: Dialect, where: str) -> list[str]:
 def _check_first_row(
     parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvFormat, where: str
 ) -> None:
-    """Checks that there is no better delimiter, no line above the header, as some spreadsheets write them,
-    and no number instead of names."""
     first, *_ = rows = parsed[delimiter]
     is_number, expected = re.compile(rf"[+-]?\d+([eE][+-]?\d+)?|{POINT}|{COMMA}").fullmatch, "column names"
     is_title = len(first) == 1 < median_low(map(len, rows)) or first[0].startswith("sep=")

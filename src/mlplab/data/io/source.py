@@ -88,7 +88,6 @@ class Source:
             self.explain(error)
 
     def _without_blank_lines(self, frame: pl.DataFrame, start: int) -> pl.DataFrame:
-        """The rows of a frame, scanned from row `start`, that are not blank lines of CSV."""
         empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
         if not empty.any():  # finding blank lines reads the files again
             return frame
@@ -141,17 +140,13 @@ def is_parquet(path: Path | str) -> bool:
 
 
 def _parquet_scan(where: str, path: Path) -> Scan:
-    """The rows of a Parquet file.
-
-    Raises:
-        UserError: if it cannot be read, or is a bomb: a small file that expands to fill the memory.
-    """
     try:
         scan = Scan(where, pl.scan_parquet(path, glob=False))
         expanded, size = 8 * len(scan.schema) * scan.height, path.stat().st_size
     except (pl.exceptions.PolarsError, OSError) as error:
         what = f"cannot be read as Parquet: {first_line(error)}"
         raise refusal(what, where, "copy it again; if it is CSV, let it end in .csv") from error
+    # A bomb is a small file that expands to fill the memory.
     if expanded > max(MAX_PARQUET_BYTES, 200 * size):
         what = f"expands from {size:,} bytes to about {expanded / 2**30:,.0f} GiB"
         raise refusal(what, where, "split it into several files, or save it as CSV")
@@ -159,7 +154,6 @@ def _parquet_scan(where: str, path: Path) -> Scan:
 
 
 def _files(path: Path) -> list[Path]:
-    """Finds the files that a path names, sorted by name."""
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.name.lower().endswith(TABLES)]
         what, remedy = "is a folder without CSV or Parquet files", "give a file, or a folder with such files"

@@ -123,7 +123,6 @@ def _loss(x: X, y: Encoded, x_val: X, y_val: Encoded, leaves: int) -> float:
 
 
 def _summands(table: Table, x: X, y: Y, x_val: X, y_val: Y) -> list[str]:
-    """The columns of which a target is a weighted sum; none if it is not one, up to rounding."""
     from sklearn.linear_model import RidgeCV
     from sklearn.metrics import r2_score
 
@@ -172,9 +171,8 @@ def _orders(table: Table, rows: Rows) -> Iterator[tuple[str, Rows]]:
 
 
 def _is_series(y: Float64[np.ndarray, "_ target"]) -> bool:
-    """Whether targets change gradually from row to row, up and down, unlike in a table that is sorted."""
     near, far = (np.square(y[lag:] - y[:-lag]).mean(0) for lag in (1, min(20, 1 + len(y) // 10)))
-    signs = np.sign(np.diff(y, axis=0))
+    signs = np.sign(np.diff(y, axis=0))  # up and down, unlike in a table that is sorted
     is_gradual = (near <= 0.2 * far) & (np.abs(signs).mean(0) >= 0.9)
     return bool((is_gradual & (np.abs(signs.mean(0)) <= 0.8)).any())
 

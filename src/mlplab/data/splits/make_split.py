@@ -15,7 +15,6 @@ from mlplab.data.splits.split import (
     Rows,
     Split,
     SplitKeys,
-    Times,
     balance_groups,
     number_groups,
     pool_rare,
@@ -92,8 +91,14 @@ def bagged_splits(
     """
     folds = folds_of(members)
     if keys.times is not None:
-        periods = _periods(split, keys.times, counts, min(members, folds))
-        return [periods[member % len(periods)] for member in range(members)]
+        val = split.val[counts[split.val]]
+        count = min(members, folds, len(np.unique(keys.times[val])))
+        periods = time_parts(val, keys.times, [len(val) * period / count for period in range(1, count)])
+        by_period = [
+            Split(np.sort(np.concatenate([split.train, *periods[:number]])), np.sort(held_out), split.test)
+            for number, held_out in enumerate(periods)
+        ]
+        return [by_period[member % count] for member in range(members)]
     rows = np.sort(np.concatenate([split.train, split.val]))
     splits = (
         Split(np.setdiff1d(rows, held_out, assume_unique=True), np.sort(held_out), split.test)
@@ -115,7 +120,6 @@ def _codes(numbers: np.ndarray) -> Codes:
 
 
 def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> list[Rows]:
-    """The rows of each fold: as many folds as there are rows or groups for."""
     if keys.groups is not None:
         group_of, sizes = number_groups(keys.groups[rows], 2)
         fold_of = balance_groups(generator.permutation(len(sizes)), sizes, min(folds, len(sizes)))
@@ -124,14 +128,3 @@ def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> lis
     size, left_over = divmod(len(rows), folds)
     classes = pool_rare(keys.classes, rows, folds)
     return random_parts(rows, [size] * folds + [left_over] * bool(left_over), generator, classes)[:folds]
-
-
-def _periods(split: Split, times: Times, counts: Flags, folds: int) -> list[Split]:
-    """A split for each of the periods of val, or of as many as val has times."""
-    val = split.val[counts[split.val]]
-    count = min(folds, len(np.unique(times[val])))
-    periods = time_parts(val, times, [len(val) * period / count for period in range(1, count)])
-    return [
-        Split(np.sort(np.concatenate([split.train, *periods[:number]])), np.sort(held_out), split.test)
-        for number, held_out in enumerate(periods)
-    ]

@@ -167,7 +167,6 @@ def time_parts(rows: Ints, times: Times, wanted: Sequence[float | int]) -> list[
 
 
 def _check_column(where: str, missing: Bool[np.ndarray, " _"], what: str, count: int, least: int) -> None:
-    """Checks that the column of a key has a value in each row, and at least so many different ones."""
     if missing.any():
         what = f"{missing.sum()} of {len(missing)} rows have no value in this column"
         remedy = f"fill in the column, or choose a different one: {where}=…"
