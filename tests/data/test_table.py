@@ -12,12 +12,12 @@ from commands.mistakes import message_of
 from support import CONCRETE, config, table_of
 
 from mlplab.data import load_table
+from mlplab.data.frames import FrameTransformer
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import opened
 from mlplab.data.load_table import FOLDER, TARGET, allocated, opened_source
-from mlplab.data.new_data import FrameTransformer
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 

@@ -24,11 +24,11 @@ Levels = Sequence[float]  # the levels of intervals, sets or quantiles
 
 Y = Float64[np.ndarray, "row target"]
 
+# Values of targets, the probability of each class, or quantiles of a target.
 Outputs = Float64[np.ndarray, "row output"]
-"""Values of targets, the probability of each class, or quantiles of a target."""
 
+# The lower and the upper limit of each target, in its own units.
 Bounds = Float64[np.ndarray, "row target limit"]
-"""The lower and the upper limit of each target, in its own units."""
 
 Sets = Bool[np.ndarray, "row class"]
 

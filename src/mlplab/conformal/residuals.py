@@ -16,8 +16,8 @@ from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.effective_rows import effective_rows
 
+# Errors that are kept, so that a run does not grow with its table; half are the lowest and the highest.
 MOST_ERRORS = 1000
-"""Errors that are kept, so that a run does not grow with its table; half are the lowest and the highest."""
 
 ROUNDING = 1e-9  # a share of rows that is due to rounding
 

@@ -21,8 +21,8 @@ from mlplab.errors import listed, refusal
 
 HELD_OUT = "held-out"  # key of a fingerprint: a hash of the rows that each member of an ensemble holds out
 
+# Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows.
 MEMMAPPED = "memmapped"
-"""Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ from mlplab.data.cells.dates import (
     parse_datetime,
     parts_of,
 )
+from mlplab.data.frames import FrameTransformer
 from mlplab.data.infer.infer_kind import infer_kind, known_kind
-from mlplab.data.new_data import FrameTransformer
 from mlplab.data.schema import Schema
 from mlplab.data.table import Table
 from mlplab.errors import UserError

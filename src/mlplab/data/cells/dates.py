@@ -22,11 +22,11 @@ DATE_PARTS: tuple[DatePart, ...] = get_args(DatePart)
 
 ISO = "%Y-%m-%d"
 
+# Formats that are tried, each with or without a time of day.
 DATE_FORMATS = (
     *(ISO, "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y"),
     *("%m-%d-%Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y"),
 )
-"""Formats that are tried, each with or without a time of day."""
 
 CLOCK_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M %p", "%I:%M:%S %p")  # of times of day
 
@@ -47,17 +47,17 @@ def _pattern(date_format: str) -> str:
     return f"^{pattern}" + (r"(?:\b|T)" if date_format in DATE_FORMATS else "$")
 
 
+# Formats of places in a year, a week or a day, in no certain one, and patterns of matching text.
 REPEATING_FORMATS = NAME_FORMATS | {name: _pattern(name) for name in CLOCK_FORMATS}
-"""Formats of places in a year, a week or a day, in no certain one, and patterns of matching text."""
 
 PERIODS = ("%Y %b", "%Y Q%q", "%G W%V", "%b-%Y", "%b-%y", "%B %Y")
+# All others, and patterns of matching text. Months, quarters and ISO weeks are read as their first day.
 FULL_FORMATS = {name: _pattern(name) for name in (*DATE_FORMATS, *PERIODS)}
-"""All others, and patterns of matching text. Months, quarters and ISO weeks are read as their first day."""
 
 ANY_FORMAT = "|".join(f"({pattern})" for pattern in (FULL_FORMATS | REPEATING_FORMATS).values())
 
+# Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser.
 TIMES = ("", *(f"{mark}{clock}" for mark in " T" for clock in (*CLOCK_FORMATS, "%H:%M:%S%.f", "%H:%M:%SZ")))
-"""Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
 
 FIRST_YEAR, LAST_YEAR = 1930, 2029
 """The first and the last of the years as which two-digit years are read, as in spreadsheets."""

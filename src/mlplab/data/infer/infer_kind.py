@@ -22,8 +22,8 @@ from mlplab.errors import Fault, UserError, refusal, shortened
 InferredKind = Literal[Kind, "identifier", "text", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first five kinds are inputs."""
 
+# Largest number of distinct texts that are categories even if most rows have different texts.
 MAX_CATEGORIES = 20
-"""Largest number of distinct texts that are categories even if most rows have different texts."""
 
 NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"  # a number that cannot be read, which is no category
 

@@ -21,15 +21,15 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
 
 ROW = "row|rec|record|obs|observation|case|line|entry|instance|sample|example|serial|seq|sequence"
 
+# Names that polars, pandas, readr, Spark and R give to columns that have none.
 GENERATED = re.compile(r"column_\d+|Unnamed: \d+|\.\.\.\d+|_c\d+|V\d+|__index_level_\d+__")
-"""Names that polars, pandas, readr, Spark and R give to columns that have none."""
 
 MAX_CLASSES, MAX_CLASSES_SHARE = 20, 0.1
 """Largest number of classes that any table may have; and, relative to the rows, if there are more."""
 
+# Last words of names for what numbers stand for: `region`, `statecode`. What is counted has a plural
+# (`sites`), and what is measured another last word (`group_size`).
 NAMED = "|".join(Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split())
-"""Last words of names for what numbers stand for: `region`, `statecode`. What is counted has a plural
-(`sites`), and what is measured another last word (`group_size`)."""
 
 
 def leave_out_row_numbers(reader: TableReader) -> None:

@@ -25,6 +25,7 @@ DECODERS: Mapping[str, Callable[[], Any]] = {
 }
 """What decodes one stream of a compressed file, which may have several, by the suffix of its name."""
 
+# Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy.
 FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"\x1f\x8b": ("a gzip archive", ".gz", "rename it to end in .gz"),
     b"\x28\xb5\x2f\xfd": ("a Zstandard archive", ".zst", "rename it to end in .zst"),
@@ -33,7 +34,6 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"BZh": ("a bzip2 archive", None, "unpack it first"),
     b"PAR1": ("a Parquet file", None, "rename it to end in .parquet"),
 }
-"""Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
 
 
 @contextmanager

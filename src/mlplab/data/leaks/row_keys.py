@@ -18,11 +18,11 @@ DIGITS = (6, 7, 10, 14)
 With 7, copies in float32 are still recognised, with 14 only those that were written with 15 or more.
 """
 
+# Numbers that a row's columns are summed up in: two random rows agree in one about once in 10⁵ pairs.
 PROJECTIONS = 4
-"""Numbers that a row's columns are summed up in: two random rows agree in one about once in 10⁵ pairs."""
 
+# 2⁶⁴ over the golden ratio, rounded to an odd number, so that products of different factors differ.
 MULTIPLIER = np.int64(0x9E3779B97F4A7C15 - 2**64)
-"""2⁶⁴ over the golden ratio, rounded to an odd number, so that products of different factors differ."""
 
 CELL_MULTIPLIERS = np.cumprod(np.full(PROJECTIONS, MULTIPLIER))
 

@@ -23,11 +23,11 @@ from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table
 from mlplab.errors import listed
 
+# Largest loss of a tree of one column that may contain the target, relative to that of a constant; of which
+# cells are missing, if that is all it knows. The loss is the RMSE of ranks, since a tree approximates the
+# tails of a target badly, or the Brier score of classes. It counts on training rows, too: few validation rows
+# may all be predicted well by chance.
 LOSS, LOSS_IF_MISSING = 0.1, 0.2
-"""Largest loss of a tree of one column that may contain the target, relative to that of a constant; of which
-cells are missing, if that is all it knows. The loss is the RMSE of ranks, since a tree approximates the tails
-of a target badly, or the Brier score of classes. It counts on training rows, too: few validation rows may all
-be predicted well by chance."""
 
 SHOWN = 5  # warnings, or summands in one
 
