@@ -156,7 +156,7 @@ def task_lines(description: Description) -> list[str]:
         return []
     if not (classes := targets[0].classes):
         return [f"task: regression of {', '.join(column.name for column in targets)}"]
-    counts = [f"{shortened(label)} {count:,}" for label, count in classes.counts.items()]
+    counts = [f"{shortened(label)} {count:,}" for label, count in classes.items()]
     if len(counts) == 1:
         return [f"task: none, as {targets[0].name} has a single class: {counts[0]}"]
     task = "binary" if len(counts) == 2 else "multiclass"

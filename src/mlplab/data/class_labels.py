@@ -86,7 +86,7 @@ def check_task(run: config.TrainConfig, table: Table) -> None:
         UserError: with all keys that do not.
     """
     is_class = bool(table.schema.classes)
-    faults = list(_classification_faults(run, table) if is_class else _regression_faults(run, table))
+    faults = [*(_classification_faults if is_class else _regression_faults)(run, table)]
     known = ("loss", *metrics_of(table.schema.classes))
     if run.monitor.removeprefix("val/") not in ("auto", *known):
         what = f"is not a metric of {'classes' if is_class else 'numbers'}"

@@ -19,7 +19,7 @@ from mlplab.data.cells.number_formats import MIN_SIGNED, parse_number
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
 from mlplab.data.class_labels import find_label
 from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
-from mlplab.data.infer.inferred_column import Classes, InferredColumn
+from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import (
     MAX_CLASSES,
     MAX_CLASSES_SHARE,
@@ -144,19 +144,20 @@ def mixed_dates_note(name: str, texts: pl.Series) -> str:
     return f"dates in several formats; to read them: {typed_formats(name, formats)}" if formats else ""
 
 
-def class_fault(classes: Classes, column: InferredColumn, reader: TableReader) -> Fault | None:
-    """Why these classes cannot be predicted."""
-    where, spec, labels = reader.where(column), reader.spec, list(classes.counts)
+def class_fault(column: InferredColumn, reader: TableReader) -> Fault | None:
+    """Why the classes of a target cannot be predicted."""
+    where, spec, labels = reader.where(column), reader.spec, list(column.classes)
+    is_number = column.class_kind == "number"
     count, examples = len(labels), listed(map(shortened, labels[:3]))
     found = f"{count:,} classes: {listed(map(shortened, labels), 5)}"
     if count == 1:
         return constant_fault(shortened(labels[0]), where)
-    if classes.kind == "number" and max(abs(column.low[0]), abs(column.high[0])) > LARGEST_INTEGER:
+    if is_number and max(abs(column.low[0]), abs(column.high[0])) > LARGEST_INTEGER:
         remedy = f"keep all their digits: {typed(column.name, 'categorical')}"
         return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
     if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * column.filled):
         what = f"has {count:,} different values in {column.filled:,} rows, too many to be classes"
-        remedy = "if it is a number: task=regression" if classes.kind == "number" else "choose another target"
+        remedy = "if it is a number: task=regression" if is_number else "choose another target"
         return Fault(what, where, examples, remedy=remedy)
     if spec.task == "binary" and count > 2:
         return Fault("task=binary needs two classes", where, found, remedy="use task=multiclass")

@@ -26,14 +26,6 @@ from mlplab.data.schema import ClassKind, Column
 from mlplab.errors import Fault
 
 
-@dataclass(frozen=True)
-class Classes:
-    """The classes of a target: what they are in the table, and the number of rows of each, in order."""
-
-    kind: ClassKind
-    counts: Mapping[str, int]
-
-
 @dataclass
 class InferredColumn:
     """A column in a role. An input that the split also needs has two of these.
@@ -59,7 +51,8 @@ class InferredColumn:
         faults: why training refuses it.
         sentinels: numbers that may stand for missing values, with their counts.
         note: what may be wrong with it.
-        classes: the classes of a target; None if it is numbers.
+        classes: the classes of a target in order, and the number of rows of each; none if it is numbers.
+        class_kind: what the classes are in the table.
     """
 
     name: str
@@ -82,7 +75,8 @@ class InferredColumn:
     faults: list[Fault] = field(default_factory=list)
     sentinels: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
-    classes: Classes | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    class_kind: ClassKind = "text"
 
     def __post_init__(self) -> None:
         self.definition = Column(self.name, "categorical")

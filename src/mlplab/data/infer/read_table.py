@@ -23,12 +23,12 @@ from mlplab.data.infer.column_messages import (
     value_faults,
 )
 from mlplab.data.infer.infer_kind import can_be_typed
-from mlplab.data.infer.inferred_column import Classes, InferredColumn
+from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import titled, typed
 from mlplab.data.io.dialect import ROW_INDEX
-from mlplab.data.schema import ClassKind, Schema
+from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed, refusal, shortened
 
@@ -103,12 +103,12 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         if column.texts is not None and (column.is_input or column.role == "group"):
             _recode(reader.values(column), column, column.texts)
     numbers = [column for column in columns if column.role in ("target", "weight")]
-    classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
+    classified = next((column for column in columns if column.classes), columns[0])
     schema = Schema(
         tuple(column.definition for column in inputs),
         tuple(spec.named("target")),
-        classes=tuple(classes.counts),
-        class_kind=classes.kind,
+        classes=tuple(classified.classes),
+        class_kind=classified.class_kind,
         weight=next(iter(spec.named("weight")), None),
         na_values=spec.na_values,
         number_formats={of.name: of.definition.format for of in numbers if of.definition.format},
@@ -188,41 +188,40 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
     if not column.filled:
         yield Fault("all values are missing", where, remedy="choose a different data.target")
         return
-    column.classes = _find_classes(column, reader)
+    _find_classes(column, reader)
     if column.classes:
-        if fault := class_fault(column.classes, column, reader):
+        if fault := class_fault(column, reader):
             yield fault
     elif column.low == column.high:
         yield constant_fault(f"{column.low[0]:g}", where)
 
 
-def _find_classes(column: InferredColumn, reader: TableReader) -> Classes | None:
-    """The classes of a target, whose values become their numbers; None if they are numbers."""
+def _find_classes(column: InferredColumn, reader: TableReader) -> None:
+    """Finds the classes of a target, whose values become their numbers, unless they are numbers."""
     spec, values = reader.spec, reader.values(column)
     is_number = spec.asks_for_numbers or spec.declared.get(column.name) == "numeric"
     if is_number and not spec.asks_for_classes:
-        return None
+        return
     present = ~np.isnan(values)
     known, low, high = values[present], column.low[0], column.high[0]
     has_two_values = low < high and ((known == low) | (known == high)).all()
     if column.texts is not None:
-        kind: ClassKind = "text"
         labels, codes = column.texts.to_list(), known.astype(np.int64)
     elif column.kind == "boolean" or spec.asks_for_classes or has_two_values:
-        kind = "boolean" if column.kind == "boolean" else "number"
+        column.class_kind = kind = "boolean" if column.kind == "boolean" else "number"
         distinct, codes = np.unique(known, return_inverse=True)
         labels = [
             BOOLEAN_LABELS[int(value)] if kind == "boolean" else number_label(value)
             for value in distinct.tolist()
         ]
     else:
-        return None
-    order = np.argsort(labels) if kind == "text" else np.arange(len(labels))
+        return
+    order = np.argsort(labels) if column.class_kind == "text" else np.arange(len(labels))
     if len(labels) == 2 and find_label(spec.positive or "", labels) == labels[order[0]]:
         order = order[::-1]
     counts = np.bincount(codes, minlength=len(labels))
     values[present] = np.argsort(order)[codes]
-    return Classes(kind, {labels[place]: int(counts[place]) for place in order})
+    column.classes = {labels[place]: int(counts[place]) for place in order}
 
 
 def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:

@@ -91,7 +91,12 @@ def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: floa
     if folds > len(rows):
         raise UserError(Fault("more folds than rows", "data.split.folds", f"{folds}", f"at most {len(rows)}"))
     if keys.times is not None:
-        return _chronological_fold(rows, keys.times, folds, fold, val)
+        length = len(rows) // (folds + 1)
+        starts = [len(rows) - length * number for number in range(folds, 0, -1)]
+        # The extra boundary leaves a time for train and one for val even before the first fold.
+        *before, test_rows = time_parts(rows, keys.times, [(1 - val) * starts[0], *starts])[: fold + 3]
+        earlier = time_split(np.concatenate(before), keys.times, val=val, test=0.0)
+        return replace(earlier, test=np.sort(test_rows))
     rest_generator = np.random.default_rng([seed, fold])
     if keys.groups is not None:
         group_of, sizes = number_groups(keys.groups[rows], max(folds, len(PARTS)))
@@ -150,15 +155,6 @@ def _ascending(train: Rows, val: Rows, test: Rows = NO_ROWS) -> Split:
 def _split_of_groups(rows: Rows, group_of: Rows, val_groups: Rows, test_groups: Rows) -> Split:
     in_val, in_test = np.isin(group_of, val_groups), np.isin(group_of, test_groups)
     return Split(rows[~in_val & ~in_test], rows[in_val], rows[in_test])
-
-
-def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: float) -> Split:
-    length = len(rows) // (folds + 1)
-    starts = [len(rows) - length * number for number in range(folds, 0, -1)]
-    # The extra boundary leaves a time for train and one for val even before the first fold.
-    *parts, test_rows = time_parts(rows, times, [(1 - val) * starts[0], *starts])[: fold + 3]
-    rest = time_split(np.concatenate(parts), times, val=val, test=0.0)
-    return replace(rest, test=np.sort(test_rows))
 
 
 def _not_empty(split: Split, where: str, remedy: str, *, has_test: bool = True) -> Split:
