@@ -132,25 +132,21 @@ def _model(model: Model, table: Table, defaults: Mapping[str, object], rows: int
     is_small = table.schema.classes and rows < FEW_ROWS
     is_projected, numbers = model.periodic_projection > 0, table.schema.category_counts.count(0)
     has_layers = model.hidden != []
+    activation = smooth = defaults["activation"]
+    if rows > SMOOTH_ROWS or smooth == "relu":
+        activation = "relu"
+    elif members > 1 and has_layers:
+        activation = [smooth, "relu"]
     return _filled(
         model,
         hidden=HIDDEN,
-        activation=_activation(model, defaults, rows, members),
+        activation=defaults["parametric_activation"] if model.parametric_activation else activation,
         dropout=FEW_ROWS_DROPOUT if is_small else defaults["dropout"],
         periodic_features=PROJECTED_FEATURES if is_projected else 0,
         piecewise_linear_bins=BINS if has_layers and not is_projected and numbers <= MOST_NUMBERS else 0,
         piecewise_linear_width=EMBEDDING_WIDTH,
         linear_path=has_layers,
     )
-
-
-def _activation(model: config.Mlp, defaults: Mapping[str, object], rows: int, members: int) -> object:
-    smooth = defaults["activation"]
-    if model.parametric_activation:
-        return defaults["parametric_activation"]
-    if rows > SMOOTH_ROWS or smooth == "relu":
-        return "relu"
-    return [smooth, "relu"] if members > 1 and model.hidden != [] else smooth
 
 
 def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:

@@ -74,15 +74,14 @@ def _column(column: Any, name: str) -> pl.Series:
         if dtype.kind == "M" and np.datetime_data(dtype)[0] not in ("D", "ms", "us", "ns"):
             plain = np.dtype("M8[us]")
         return pl.Series(name, np.asarray(column, plain), nan_to_null=True)
-    values = [None if _is_missing(cell) else cell for cell in column]
+    # None, NaN, NaT, or pandas' NA, of which a comparison is NA again.
+    values = [
+        None if cell is None or type(cell).__name__ == "NAType" or bool(cell != cell) else cell
+        for cell in column
+    ]
     if any(isinstance(value, str) for value in values):
         values = [None if value is None else str(value) for value in values]
     return pl.Series(name, values, strict=False)
-
-
-def _is_missing(cell: object) -> bool:
-    """Whether it is None, NaN, NaT or pandas' NA, of which a comparison is NA again."""
-    return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)
 
 
 def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
@@ -148,8 +147,13 @@ class FrameTransformer:
         self.rows += frame.height
         x = to_matrix(features, self.dtype, writable=True)
         for column, part in zip(self.schema.inputs, self.schema.feature_slices, strict=True):
-            if (missing := np.isnan(x[:, part.start])).any():
-                self._count(column, cells_of(frame, column.name).filter(pl.Series(missing)))
+            if not (is_nan := np.isnan(x[:, part.start])).any():
+                continue
+            texts = parse_str(cells_of(frame, column.name).filter(pl.Series(is_nan)), na_values)
+            if not column.missing and (missing := texts.null_count()):
+                self._missing[column.name] += missing
+            if column.categories and (unknown := Counter(texts.drop_nulls().to_list())):
+                self._unknown.setdefault(column.name, Counter()).update(unknown)
         return x
 
     def warn(self) -> None:
@@ -161,13 +165,6 @@ class FrameTransformer:
         if missing := [f"{name} ({count:,})" for name, count in self._missing.items()]:
             what = "%s: imputed missing values (median or mode) in columns that had none in training: %s"
             log.warning(what, self.where, listed(missing))
-
-    def _count(self, column: Column, cells: pl.Series) -> None:
-        texts = parse_str(cells, self.schema.na_values)
-        if not column.missing and (missing := texts.null_count()):
-            self._missing[column.name] += missing
-        if column.categories and (unknown := Counter(texts.drop_nulls().to_list())):
-            self._unknown.setdefault(column.name, Counter()).update(unknown)
 
 
 def _fits(column: Column, cells: pl.Series) -> bool:

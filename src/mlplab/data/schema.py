@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import BAD_CELLS, Kind, by_distinct, codes_of, fault_of, parse_bool
+from mlplab.data.cells.parse import BAD_CELLS, Kind, codes_of, fault_of, parse_bool
 from mlplab.errors import Fault, listed, shortened
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -55,8 +54,7 @@ class Column:
             case "date":
                 return parse_datetime(cells, na_values, self.format)
             case "categorical" | "ordinal":
-                codes = partial(codes_of, na_values=na_values, dtype=pl.Enum(self.categories))
-                return by_distinct(codes, cells)
+                return codes_of(cells, na_values, pl.Enum(self.categories))
 
     def features(self, parsed: pl.Series) -> list[pl.Series]:
         """The features of parsed cells as Float64; null or NaN is missing."""

@@ -94,12 +94,6 @@ def test_each_row_is_in_one_part(way: str, has_test: bool, val: float, test: flo
         np.testing.assert_array_equal(split.val, random_split(rows, val=val, test=0.2, seed=seed).val)
 
 
-def test_two_groups_or_times_are_enough_without_test_rows() -> None:
-    for way in ("groups", "times"):
-        split = WAYS[way](np.arange(3), np.array([0, 0, 1]), val=0.3, test=0.0, seed=0)
-        assert parts_of(split) == [[0, 1], [2], []]
-
-
 @pytest.mark.parametrize("grouped", [False, True])
 @few_examples
 @given(st.integers(2, 9), FRACTIONS, SEEDS)
@@ -113,11 +107,14 @@ def test_each_row_is_tested_in_one_fold(grouped: bool, folds: int, val: float, s
         assert_apart(split, groups)
 
 
-def test_groups_come_as_near_to_the_fractions_as_possible() -> None:
+def test_groups_come_as_near_to_the_fractions_as_possible_and_two_are_enough_without_test_rows() -> None:
     groups = np.repeat(np.arange(41), [600] + [10] * 40)  # the first would be too much for val and for test
     for seed in range(9):
         split = group_split(np.arange(1000), groups, val=0.15, test=0.2, seed=seed)
         assert (len(split.val), len(split.test)) == (150, 200)
+    for way in ("groups", "times"):
+        split = WAYS[way](np.arange(3), np.array([0, 0, 1]), val=0.3, test=0.0, seed=0)
+        assert parts_of(split) == [[0, 1], [2], []]
 
 
 def test_time_is_cut_nearest_to_the_fractions_and_its_folds_as_by_scikit_learn() -> None:

@@ -75,9 +75,13 @@ def parse_str(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
     return by_distinct(parse, cells)
 
 
-def codes_of(text: pl.Series, na_values: Collection[str], dtype: DataType) -> pl.Series:
+def codes_of(cells: pl.Series, na_values: Collection[str], dtype: DataType) -> pl.Series:
     """The codes of text as Float64, by a type of categories that has them; null if missing or unknown."""
-    return parse_str(text, na_values).cast(dtype, strict=False).to_physical().cast(pl.Float64)
+
+    def codes(text: pl.Series) -> pl.Series:
+        return parse_str(text, na_values).cast(dtype, strict=False).to_physical().cast(pl.Float64)
+
+    return by_distinct(codes, cells)
 
 
 def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False) -> pl.Series:

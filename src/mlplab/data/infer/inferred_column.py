@@ -15,7 +15,6 @@ from mlplab.data.cells.parse import (
     NO_ROWS,
     Kind,
     bad_cells,
-    by_distinct,
     codes_of,
     has_nan,
     parse_str,
@@ -139,7 +138,7 @@ class InferredColumn:
         """
         bad, definition = NO_ROWS, self.definition
         if self.codes is not None:
-            features = [by_distinct(partial(codes_of, na_values=na_values, dtype=self.codes.dtype), cells)]
+            features = [codes_of(cells, na_values, self.codes.dtype)]
         else:
             values = definition.parse(cells, na_values, decimal_comma=decimal_comma)
             bad = bad_cells(cells, values, na_values, definition.kind)

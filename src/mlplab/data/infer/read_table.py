@@ -100,8 +100,15 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         what = f"has no column that can be an input ({reasons or 'there is no other'})"
         raise refusal(what, where, "add an input, or declare a kind, as in data.columns.NAME=categorical")
     for column in columns:
-        if column.texts is not None and (column.is_input or column.role == "group"):
-            _recode(reader.values(column), column, column.texts)
+        if (texts := column.texts) is not None and (column.is_input or column.role == "group"):
+            definition, codes = column.definition, reader.values(column)
+            if column.role == "group":
+                definition = replace(definition, categories=tuple(texts.sort()))
+            # The codes of texts while reading become those in order, or 0 and 1; NaN stays.
+            final = np.array([*definition.parse(texts, (), decimal_comma=False), np.nan], codes.dtype)
+            for start in range(0, len(codes), BLOCK):
+                block = codes[start : start + BLOCK]
+                block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]
     numbers = [column for column in columns if column.role in ("target", "weight")]
     classified = next((column for column in columns if column.classes), columns[0])
     schema = Schema(
@@ -222,17 +229,6 @@ def _find_classes(column: InferredColumn, reader: TableReader) -> None:
     counts = np.bincount(codes, minlength=len(labels))
     values[present] = np.argsort(order)[codes]
     column.classes = {labels[place]: int(counts[place]) for place in order}
-
-
-def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
-    """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    definition = column.definition
-    if column.role == "group":
-        definition = replace(definition, categories=tuple(texts.sort()))
-    final = np.array([*definition.parse(texts, (), decimal_comma=False), np.nan], codes.dtype)
-    for start in range(0, len(codes), BLOCK):
-        block = codes[start : start + BLOCK]
-        block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]
 
 
 def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:

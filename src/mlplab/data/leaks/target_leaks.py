@@ -166,15 +166,14 @@ def _orders(table: Table, rows: Rows) -> Iterator[tuple[str, Rows]]:
             # Times may repeat. A table is sorted by other columns that never fall, but repeat.
             is_time = steps.all() or re.search("(?i)year|date|time|month|week|day", column.name)
             (times if is_time else others).append(column.name)
-    if (times or not others) and not table.schema.classes and _is_series(table.y[rows]):
-        yield next(iter(times), ""), rows
-
-
-def _is_series(y: Float64[np.ndarray, "_ target"]) -> bool:
+    if (others and not times) or table.schema.classes:
+        return
+    y = table.y[rows]
     near, far = (np.square(y[lag:] - y[:-lag]).mean(0) for lag in (1, min(20, 1 + len(y) // 10)))
     signs = np.sign(np.diff(y, axis=0))  # up and down, unlike in a table that is sorted
     is_gradual = (near <= 0.2 * far) & (np.abs(signs).mean(0) >= 0.9)
-    return bool((is_gradual & (np.abs(signs.mean(0)) <= 0.8)).any())
+    if (is_gradual & (np.abs(signs.mean(0)) <= 0.8)).any():
+        yield next(iter(times), ""), rows
 
 
 def _explained(table: Table, rows: Rows, *, of_period: bool) -> float:
