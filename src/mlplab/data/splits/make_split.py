@@ -21,7 +21,7 @@ from mlplab.data.splits.split import (
     random_parts,
     time_parts,
 )
-from mlplab.data.splits.splitters import file_split, group_split, kfold_split, random_split, time_split
+from mlplab.data.splits.splitters import file_split, kfold_split, random_split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
 
@@ -33,18 +33,14 @@ def make_split(section: config.Split, table: Table) -> Split:
         UserError: if a set has no row, or no row with a weight above 0.
     """
     rows, keys = table.rows, _split_keys(table, stratify=getattr(section, "stratify", None) is not None)
+    seed = 0 if isinstance(section, config.TimeSplit) else section.seed
     match section:
-        case config.RandomSplit():
-            split = random_split(rows, keys, val=section.val, test=section.test, seed=section.seed)
-        case config.GroupSplit():
-            groups = _codes(table.split_columns["group"])
-            split = group_split(rows, groups, val=section.val, test=section.test, seed=section.seed)
-        case config.TimeSplit():
-            split = time_split(rows, table.split_columns["time"], val=section.val, test=section.test)
+        case config.RandomSplit() | config.GroupSplit() | config.TimeSplit():
+            split = random_split(rows, keys, val=section.val, test=section.test, seed=seed)
         case config.FileSplit():
-            split = file_split(rows, len(table.x), section.path, val=section.val, seed=section.seed)
+            split = file_split(rows, len(table.x), section.path, val=section.val, seed=seed)
         case config.KFoldSplit(folds=folds, fold=fold):
-            split = kfold_split(rows, keys, folds=folds, fold=fold, val=section.val, seed=section.seed)
+            split = kfold_split(rows, keys, folds=folds, fold=fold, val=section.val, seed=seed)
     if table.weight is not None:
         for part, in_part in split.parts().items():
             if len(in_part) and not table.weight[in_part].any():
