@@ -31,8 +31,7 @@ from mlplab.data.cache import DataCache
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
-from mlplab.data.io.discovery import opened
-from mlplab.data.io.source import Source
+from mlplab.data.io.source import Source, opened
 from mlplab.data.table import Table
 from mlplab.errors import MAX_CHARACTERS
 from mlplab.models import MLP, FeatureLayout, NetworkPlan

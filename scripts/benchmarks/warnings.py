@@ -26,8 +26,7 @@ from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
-from mlplab.data.leaks.target_leaks import target_leaks
-from mlplab.data.leaks.time_order import time_order
+from mlplab.data.leaks.target_leaks import target_leaks, time_order
 from mlplab.data.splits.split import Split, SplitKeys
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table

@@ -45,8 +45,8 @@ def split(train: int) -> Split:
     return Split(rows, rows, rows)
 
 
+# With such a split, the rule uses the actual number of training rows.
 BY_FILE = ("data/split=file", "data.split.path=split.txt")
-"""With such a split, the rule uses the actual number of training rows."""
 
 
 composed = cache(config)

@@ -53,15 +53,12 @@ def test_noise_is_the_innovations_of_the_error(name: str, features: int | None, 
     assert noisy.select(known).equals(clean.select(known))
 
 
-def test_demand_knows_earlier_hours_and_no_later_ones() -> None:
-    frame = draw("demand", rows=400, features=None, noise=2.0, seed=0)
-    assert frame.columns == ["time", "temperature", "lag_1", "lag_2", "lag_24", "lag_168", "target"]
-    assert (frame["time"].diff().drop_nulls().dt.total_seconds() == 3600).all()
+def test_demand_has_its_known_values_and_those_of_earlier_hours() -> None:
+    noisy = draw("demand", rows=400, features=None, noise=2.0, seed=0)
+    assert noisy.columns == ["time", "temperature", *(f"lag_{lag}" for lag in LAGS), "target"]
+    assert (noisy["time"].diff().drop_nulls().dt.total_seconds() == 3600).all()
     for lag in LAGS:
-        assert frame[f"lag_{lag}"][lag:].equals(frame["target"][:-lag], check_names=False)
-
-
-def test_demand_has_its_known_values() -> None:
+        assert noisy[f"lag_{lag}"][lag:].equals(noisy["target"][:-lag], check_names=False)
     frame = draw("demand", rows=6 * 24, features=None, noise=0.0, seed=0)
     at_work, at_home = 25.0, 12.0
     for row, added in {3: 0.0, 12: at_work, 20: at_home, 5 * 24 + 12: 0.0}.items():  # the last on a Saturday
@@ -72,27 +69,19 @@ def test_demand_has_its_known_values() -> None:
 
 @pytest.mark.parametrize(("name", "classes"), [("moons", "ab"), ("blobs", "abc")])
 def test_noise_moves_the_inputs_of_balanced_classes(name: str, classes: str) -> None:
-    clean, noisy = (draw(name, rows=4000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
+    clean, noisy = (draw(name, rows=9000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
     assert clean.columns == ["x1", "x2", "target"]
     assert noisy["target"].equals(clean["target"])
-    moved = noisy[:, :2].to_numpy() - clean[:, :2].to_numpy()
-    np.testing.assert_allclose(moved.std(0), 0.5, rtol=0.05)
-    counts = [clean["target"].to_list().count(label) for label in classes]
-    assert sum(counts) == 4000
-    assert max(counts) - min(counts) <= 1
-
-
-def test_moons_are_half_circles() -> None:
-    frame = draw("moons", rows=500, features=None, noise=0.0, seed=0)
-    x1, x2, is_b = frame["x1"].to_numpy(), frame["x2"].to_numpy(), (frame["target"] == "b").to_numpy()
-    np.testing.assert_allclose(np.hypot(x1 - is_b, x2 - is_b / 2), 1)
-    assert (x2[~is_b] >= 0).all()
-    assert (x2[is_b] <= 0.5).all()
-
-
-def test_blobs_are_normal_with_means_4_apart() -> None:
-    frame = draw("blobs", rows=9000, features=None, noise=0.0, seed=0)
-    x, y = frame.drop("target").to_numpy(), frame["target"].to_numpy()
-    means = np.array([x[y == name].mean(0) for name in "abc"])
-    np.testing.assert_allclose(np.linalg.norm(means - np.roll(means, 1, 0), axis=1), 4, rtol=0.03)
-    np.testing.assert_allclose([x[y == name].std(0) for name in "abc"], 1, rtol=0.05)
+    x, y = clean[:, :2].to_numpy(), clean["target"].to_numpy()
+    np.testing.assert_allclose((noisy[:, :2].to_numpy() - x).std(0), 0.5, rtol=0.05)
+    counts = [np.sum(y == label) for label in classes]
+    assert (sum(counts), np.ptp(counts)) == (9000, 0)
+    if name == "moons":  # half circles
+        is_b = y == "b"
+        np.testing.assert_allclose(np.hypot(x[:, 0] - is_b, x[:, 1] - is_b / 2), 1)
+        assert x[~is_b, 1].min() >= 0
+        assert x[is_b, 1].max() <= 0.5
+    else:  # normal, with means 4 apart
+        means = np.array([x[y == label].mean(0) for label in classes])
+        np.testing.assert_allclose(np.linalg.norm(means - np.roll(means, 1, 0), axis=1), 4, rtol=0.03)
+        np.testing.assert_allclose([x[y == label].std(0) for label in classes], 1, rtol=0.05)

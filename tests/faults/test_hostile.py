@@ -15,7 +15,7 @@ import torch
 import yaml
 from support import SMALL, Ended, train_into, write_config
 
-from mlplab.data.io import discovery
+from mlplab.data.io import source
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
@@ -184,9 +184,9 @@ def test_a_configuration_does_not_expand(run_script: Command, run: Path) -> None
 
 
 def test_a_parquet_file_does_not_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "MAX_PARQUET_BYTES", 2**20)  # a gibibyte would take a while to make
+    monkeypatch.setattr(source, "MAX_PARQUET_BYTES", 2**20)  # a gibibyte would take a while to make
     pl.select(x=pl.repeat(1.0, 3_000_000)).write_parquet(tmp_path / "t.parquet")
-    with pytest.raises(UserError, match="expands from"), discovery.opened(tmp_path / "t.parquet"):
+    with pytest.raises(UserError, match="expands from"), source.opened(tmp_path / "t.parquet"):
         pass
 
 

@@ -16,7 +16,7 @@ from mlplab.config import TrainConfig
 from mlplab.console import wrapped
 from mlplab.data.cache import RunData
 from mlplab.data.cells.parse import parse_str
-from mlplab.data.check_task import check_split, check_task
+from mlplab.data.class_labels import check_split, check_task
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.read_table import build_table, infer_columns
 from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
@@ -156,7 +156,7 @@ def task_lines(description: Description) -> list[str]:
         return []
     if not (classes := targets[0].classes):
         return [f"task: regression of {', '.join(column.name for column in targets)}"]
-    counts = [f"{shortened(label)} {count:,}" for label, count in classes.counts.items()]
+    counts = [f"{shortened(label)} {count:,}" for label, count in classes.items()]
     if len(counts) == 1:
         return [f"task: none, as {targets[0].name} has a single class: {counts[0]}"]
     task = "binary" if len(counts) == 2 else "multiclass"

@@ -16,12 +16,11 @@ from polars.io.plugins import register_io_source
 
 from mlplab.commands.arguments import Predict
 from mlplab.console import progress_lines
-from mlplab.data.check_task import threshold_fault
+from mlplab.data.class_labels import threshold_fault
+from mlplab.data.frames import check_columns
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
-from mlplab.data.io.discovery import is_parquet, opened
-from mlplab.data.io.source import Source
+from mlplab.data.io.source import Source, is_parquet, opened
 from mlplab.data.load_table import csv_format
-from mlplab.data.new_data import check_columns
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import check_levels, column_names

@@ -24,16 +24,13 @@ Levels = Sequence[float]  # the levels of intervals, sets or quantiles
 
 Y = Float64[np.ndarray, "row target"]
 
+# Values of targets, the probability of each class, or quantiles of a target.
 Outputs = Float64[np.ndarray, "row output"]
-"""Values of targets, the probability of each class, or quantiles of a target."""
 
+# The lower and the upper limit of each target, in its own units.
 Bounds = Float64[np.ndarray, "row target limit"]
-"""The lower and the upper limit of each target, in its own units."""
 
 Sets = Bool[np.ndarray, "row class"]
-
-STANDARD_ERRORS = 5
-"""How far below the level the coverage of a class must be, so that chance is no reason even for few rows."""
 
 
 def highest_level(residuals: Sequence[Residuals], limits: int = 2) -> float:
@@ -78,7 +75,7 @@ def rarely_covered(covered: Column, y: Y, weight: Column | None, level: float) -
     rows, squares, inside = (np.bincount(numbers, each) for each in (weight, weight**2, weight * covered))
     with np.errstate(invalid="ignore"):  # of classes without rows
         share, error = inside / rows, np.sqrt(level * (1 - level) * squares) / rows
-    far = level - share >= np.maximum(1 - level, STANDARD_ERRORS * error)
+    far = level - share >= np.maximum(1 - level, 5 * error)  # so that chance is no reason, even for few rows
     return {number: float(share[number]) for number in np.flatnonzero(far).tolist()}
 
 

@@ -16,19 +16,12 @@ from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.effective_rows import effective_rows
 
+# Errors that are kept, so that a run does not grow with its table; half are the lowest and the highest.
 MOST_ERRORS = 1000
-"""Errors that are kept, so that a run does not grow with its table; half are the lowest and the highest."""
-
-ROWS_OF_BIN, MOST_BINS = 30, 12
-"""Rows between two values of the scale, and the most such values."""
-
-PRIOR_ROWS = 20
-"""Rows with errors of the usual size that are added to each bin: the scale of few rows is uncertain."""
 
 ROUNDING = 1e-9  # a share of rows that is due to rounding
 
-TIE = 1e-12
-"""The distance of equal targets, relative to their size, that is due to rounding."""
+TIE = 1e-12  # the distance of equal targets, relative to their size, that is due to rounding
 
 Column = Float64[np.ndarray, " row"]
 
@@ -103,8 +96,7 @@ class Residuals:
 
 
 def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[Bins, Bins]:
-    """The mean predictions in bins of equal weight, and the mean size of errors there."""
-    bins = int(np.clip(rows // ROWS_OF_BIN, 1, MOST_BINS))
+    bins = int(np.clip(rows // 30, 1, 12))
     usual = np.average(size, weights=weight) or 1.0
     order = np.argsort(predicted, kind="stable")
     weight, middle = weight[order], weight[order].cumsum() - weight[order] / 2
@@ -112,7 +104,7 @@ def _scale(predicted: Column, size: Column, weight: Column, rows: int) -> tuple[
     total = np.bincount(bin_of, weight, bins)
     used = total > 0
     near = np.bincount(bin_of, weight * predicted[order], bins)[used] / total[used]
-    prior = PRIOR_ROWS * weight.sum() / rows
+    prior = 20 * weight.sum() / rows  # rows of the usual size, since the scale of few rows is uncertain
     summed = np.bincount(bin_of, weight * size[order], bins)[used]
     return near, (summed + prior * usual) / (total[used] + prior)
 

@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 
 from mlplab import config
-from mlplab.data.check_task import check_split, check_task
+from mlplab.data.class_labels import check_split, check_task
 from mlplab.data.leaks.seen_rows import SeenRows, seen_rows
-from mlplab.data.leaks.target_leaks import target_leaks
-from mlplab.data.leaks.time_order import time_order
+from mlplab.data.leaks.target_leaks import target_leaks, time_order
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split
@@ -22,8 +21,8 @@ from mlplab.errors import listed, refusal
 
 HELD_OUT = "held-out"  # key of a fingerprint: a hash of the rows that each member of an ensemble holds out
 
+# Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows.
 MEMMAPPED = "memmapped"
-"""Key of a fingerprint: whether the table was memory-mapped, which changes the order of rows."""
 
 
 @dataclass(frozen=True, eq=False)

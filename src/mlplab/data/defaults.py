@@ -15,6 +15,8 @@ from mlplab.data.splits.make_split import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 
+# Training rows, and for tables of up to so many, the batch size and the number of epochs. From 300 rows to
+# six million, there are 2,000 to 20,000 steps, so a million rows take minutes.
 SIZES_BY_ROWS = (
     (300, 32, 400),
     (1_500, 64, 400),
@@ -26,22 +28,22 @@ SIZES_BY_ROWS = (
     (6_000_000, 2048, 6),
     (math.inf, 4096, 3),
 )
-"""Training rows, and for tables of up to so many, the batch size and the number of epochs. From 300 rows to
-six million, there are 2,000 to 20,000 steps, so a million rows take minutes."""
 
 HIDDEN = [128, 128, 128]  # wider layers need fewer epochs for the same time, and were no better
 
+# Training rows up to which the activation for numbers is smooth, in ensembles that of one half. With more,
+# that is worse: the more rows there are, the finer are the details that they show.
 SMOOTH_ROWS = 6_000
-"""Training rows up to which the activation for numbers is smooth, in ensembles that of one half. With more,
-that is worse: the more rows there are, the finer are the details that they show."""
 
+# Of piecewise-linear embeddings; tables with more numeric columns get none, which would cost too much.
 BINS, EMBEDDING_WIDTH, MOST_NUMBERS = 16, 8, 150
-"""Of piecewise-linear embeddings; tables with more numeric columns get none, which would cost too much."""
 
+# Periodic features of each numeric column if they are projected (RealMLP, arXiv 2407.04491).
 PROJECTED_FEATURES = 16
-"""Periodic features of each numeric column if they are projected (RealMLP, arXiv 2407.04491)."""
 
 
+# Defaults by name: for numbers, and for classes. `activation` is that for up to `SMOOTH_ROWS` training rows:
+# of one network, or of half an ensemble, whose other half has relu.
 DEFAULTS: Mapping[str, tuple[object, object]] = {
     "loss": (SimpleLoss(name="mse"), CrossEntropyLoss(name="cross_entropy", label_smoothing=0.03)),
     "monitor": ("val/mae", "val/log_loss"),
@@ -52,14 +54,9 @@ DEFAULTS: Mapping[str, tuple[object, object]] = {
     "weight_decay": (0.2, 1.0),
     "dropout": (0.0, 0.3),
 }
-"""Defaults by name: for numbers, and for classes.
 
-`activation` is that for up to `SMOOTH_ROWS` training rows: of one network, or of half an ensemble, whose
-other half has relu.
-"""
-
+# Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns.
 ENSEMBLE_SIZE, MOST_CELLS = 8, 20_000_000
-"""Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns."""
 
 FEW_ROWS, FEW_ROWS_DROPOUT = 420, 0.5  # the dropout of classifiers with fewer training rows
 
@@ -135,25 +132,21 @@ def _model(model: Model, table: Table, defaults: Mapping[str, object], rows: int
     is_small = table.schema.classes and rows < FEW_ROWS
     is_projected, numbers = model.periodic_projection > 0, table.schema.category_counts.count(0)
     has_layers = model.hidden != []
+    activation = smooth = defaults["activation"]
+    if rows > SMOOTH_ROWS or smooth == "relu":
+        activation = "relu"
+    elif members > 1 and has_layers:
+        activation = [smooth, "relu"]
     return _filled(
         model,
         hidden=HIDDEN,
-        activation=_activation(model, defaults, rows, members),
+        activation=defaults["parametric_activation"] if model.parametric_activation else activation,
         dropout=FEW_ROWS_DROPOUT if is_small else defaults["dropout"],
         periodic_features=PROJECTED_FEATURES if is_projected else 0,
         piecewise_linear_bins=BINS if has_layers and not is_projected and numbers <= MOST_NUMBERS else 0,
         piecewise_linear_width=EMBEDDING_WIDTH,
         linear_path=has_layers,
     )
-
-
-def _activation(model: config.Mlp, defaults: Mapping[str, object], rows: int, members: int) -> object:
-    smooth = defaults["activation"]
-    if model.parametric_activation:
-        return defaults["parametric_activation"]
-    if rows > SMOOTH_ROWS or smooth == "relu":
-        return "relu"
-    return [smooth, "relu"] if members > 1 and model.hidden != [] else smooth
 
 
 def _filled(section: BaseModel, **defaults: object) -> dict[str, object]:

@@ -23,8 +23,7 @@ from mlplab.data.frames import FRAME
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import Role, TableSpec
-from mlplab.data.io.discovery import opened
-from mlplab.data.io.source import Source
+from mlplab.data.io.source import Source, opened
 from mlplab.data.table import Table
 from mlplab.errors import refusal
 
@@ -32,17 +31,8 @@ Data = config.BundledData | config.CsvData | config.FrameData | config.Synthetic
 
 log = logging.getLogger(__name__)
 
-TARGET = "target"
-"""The target column of tables that ship with the package."""
-
-FOLDER = Path("outputs")
-"""The folder of temporary files. They have no name, and are gone when the process ends."""
-
-SHARE_OF_FREE_MEMORY = 0.5
-"""The share of the free memory that a matrix may use, unless `data.memory_gib` sets a limit."""
-
-GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Files with the memory limit of a group of processes (cgroup), on Linux."""
+TARGET = "target"  # the target column of tables that ship with the package
+FOLDER = Path("outputs")  # of temporary files, which have no name, and are gone when the process ends
 
 
 def table_key(run: config.TrainConfig) -> tuple[object, ...]:
@@ -78,9 +68,8 @@ def opened_source(data: Data, frame: pl.DataFrame | None = None) -> Iterator[Sou
     match data:
         case config.FrameData():
             if frame is None:
-                raise refusal(
-                    "is a frame in memory", "data=frame", "pass it from Python, or a file: data.path=…"
-                )
+                remedy = "pass it from Python, or a file: data.path=…"
+                raise refusal("is a frame in memory", "data=frame", remedy)
             yield Source.of_frame(FRAME, frame)
         case config.BundledData(name="digits"):
             from sklearn.datasets import load_digits  # imported here since it takes a second
@@ -141,7 +130,7 @@ def allocated(
 
     The limit is half of the free memory by default.
     """
-    limit = SHARE_OF_FREE_MEMORY * free_memory() if limit is None else limit
+    limit = free_memory() / 2 if limit is None else limit
     if prod(shape) * np.dtype(dtype).itemsize <= limit:
         return np.empty(shape, dtype)
     FOLDER.mkdir(exist_ok=True)
@@ -152,7 +141,8 @@ def allocated(
 def free_memory() -> int:
     """Free bytes of the machine, or within the limit of this process's group if that is less."""
     limits = []
-    for path in GROUP_LIMITS:
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of Linux's cgroups
         with suppress(OSError, ValueError):
-            limits.append(int(Path(path).read_text(encoding="ascii")) - psutil.Process().memory_info().rss)
+            limit = int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii"))
+            limits.append(limit - psutil.Process().memory_info().rss)
     return max(0, min([psutil.virtual_memory().available, *limits]))

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -11,14 +10,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mlplab.data.cells.dates import ISO, DatePart, date_parts, parse_datetime
 from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import BAD_CELLS, Kind, by_distinct, codes_of, fault_of, parse_bool
+from mlplab.data.cells.parse import BAD_CELLS, Kind, codes_of, fault_of, parse_bool
 from mlplab.errors import Fault, listed, shortened
 
 Task = Literal["regression", "binary", "multiclass"]
 """What is predicted: numbers, one of two classes, or one of more classes."""
-
-MOST_LABELS = 20
-"""Categories that pages show of a column at most: more of them may be names, of people for instance."""
 
 ClassKind = Literal["text", "number", "boolean"]
 """What classes are in a table: text, numbers, or values of a boolean column."""
@@ -58,8 +54,7 @@ class Column:
             case "date":
                 return parse_datetime(cells, na_values, self.format)
             case "categorical" | "ordinal":
-                codes = partial(codes_of, na_values=na_values, dtype=pl.Enum(self.categories))
-                return by_distinct(codes, cells)
+                return codes_of(cells, na_values, pl.Enum(self.categories))
 
     def features(self, parsed: pl.Series) -> list[pl.Series]:
         """The features of parsed cells as Float64; null or NaN is missing."""
@@ -194,5 +189,5 @@ def column_rows(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _labels(what: str, labels: tuple[str, ...]) -> str:
-    named = f": {listed(labels)}" if len(labels) <= MOST_LABELS else ""
+    named = f": {listed(labels)}" if len(labels) <= 20 else ""  # more of them may be names, as of people
     return f"{len(labels):,} {what}{named}" if labels else ""

@@ -14,8 +14,8 @@ Weights = Float64[np.ndarray, "row 1"] | np.float64  # weights of rows, or that 
 
 SAMPLE = 200_000  # medians and quantiles are computed from at most this many rows, drawn at random
 
+# Smallest and largest number of quantiles per feature; in between, one per 30 training rows (as in TabM).
 QUANTILES = (10, 1000)
-"""Smallest and largest number of quantiles per feature; in between, one per 30 training rows (as in TabM)."""
 
 EPSILON = 1e-12  # relative rounding error of sums of weights
 

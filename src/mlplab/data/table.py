@@ -13,11 +13,9 @@ from mlplab.data.leaks.row_keys import Keys, RowHasher, TableValues
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 
-FloatType = type[np.floating]
-"""The type of a matrix's numbers: NumPy's float32 or float64."""
+FloatType = type[np.floating]  # the type of a matrix's numbers: NumPy's float32 or float64
 
-BLOCK = 65_536
-"""Rows that are read or converted at a time."""
+BLOCK = 65_536  # rows that are read or converted at a time
 
 
 @dataclass(frozen=True, eq=False)

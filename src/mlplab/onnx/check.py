@@ -55,7 +55,7 @@ def check_model(
     drawn = zip(present, sample.columns, strict=True)
     with_missing_cells = sample.select(pl.when(pl.Series(column)).then(named(name)) for column, name in drawn)
     compared = pl.concat([sample, with_missing_cells])
-    with quiet("mlplab.data.new_data"):
+    with quiet("mlplab.data.frames"):
         [(_, _, (mean, _))] = ensemble.predict_frames([compared], "rows", decimal_comma=decimal_comma)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     inputs = model_inputs(schema, compared, decimal_comma=decimal_comma)

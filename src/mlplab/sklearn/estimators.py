@@ -22,7 +22,7 @@ from mlplab.config.types import Auto
 from mlplab.conformal.intervals import LEVEL, Sets, Uncertainty
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
-from mlplab.data.infer.infer_task import MAX_CLASSES, MAX_CLASSES_SHARE
+from mlplab.data.infer.suspicious_numbers import MAX_CLASSES, MAX_CLASSES_SHARE
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain

@@ -11,7 +11,7 @@ from support import table_of
 
 from mlplab.data.class_labels import label_values
 from mlplab.data.infer.column_messages import similar_labels_note
-from mlplab.data.infer.infer_task import stands_for_names
+from mlplab.data.infer.suspicious_numbers import stands_for_names
 from mlplab.data.schema import ClassKind
 from mlplab.data.table import Table
 from mlplab.errors import UserError

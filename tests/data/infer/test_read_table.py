@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from support import table_of
 
+from mlplab.data.frames import FrameTransformer
 from mlplab.data.infer import table_reader
-from mlplab.data.new_data import FrameTransformer
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 

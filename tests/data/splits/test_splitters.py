@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlplab.data.splits.split import NO_KEYS, Rows, Split, SplitKeys
-from mlplab.data.splits.splitters import file_split, group_split, kfold_split, random_split, time_split
+from mlplab.data.splits.splitters import file_split, kfold_split, random_split
 from mlplab.errors import UserError
 
 SEEDS = st.integers(0, 2**63 - 1)
@@ -65,12 +65,11 @@ def test_splits_of_earlier_versions_are_reproduced(tmp_path: Path) -> None:
     assert parts_of(by_file) == [[1, 3, 4, 5, 6, 8], [0, 2, 7], [9, 10, 11]]
 
 
-Way = Callable[..., Split]
-WAYS: dict[str, Way] = {
-    "random": lambda rows, _, **given: random_split(rows, **given),
-    "classes": lambda rows, keys, **given: random_split(rows, SplitKeys(classes=keys), **given),
-    "groups": group_split,
-    "times": lambda rows, keys, *, seed, **given: time_split(rows, keys / 4, **given),
+WAYS: dict[str, Callable[[np.ndarray], SplitKeys]] = {
+    "random": lambda _: NO_KEYS,
+    "classes": lambda keys: SplitKeys(classes=keys),
+    "groups": SplitKeys,
+    "times": lambda keys: SplitKeys(times=keys / 4),
 }
 
 
@@ -80,7 +79,7 @@ WAYS: dict[str, Way] = {
 @given(FRACTIONS, FRACTIONS, SEEDS)
 def test_each_row_is_in_one_part(way: str, has_test: bool, val: float, test: float, seed: int) -> None:
     rows, keys = drawn(seed)
-    split = WAYS[way](rows, keys, val=val, test=test * has_test, seed=seed)
+    split = random_split(rows, WAYS[way](keys), val=val, test=test * has_test, seed=seed)
     assert_parts_of(split, rows, has_test=has_test)
     if way in ("random", "classes"):
         assert len(split.val) == round(val * len(rows))
@@ -92,12 +91,6 @@ def test_each_row_is_in_one_part(way: str, has_test: bool, val: float, test: flo
         assert not has_test or keys[split.val].max() < keys[split.test].min()
     if way == "random" and not has_test:
         np.testing.assert_array_equal(split.val, random_split(rows, val=val, test=0.2, seed=seed).val)
-
-
-def test_two_groups_or_times_are_enough_without_test_rows() -> None:
-    for way in ("groups", "times"):
-        split = WAYS[way](np.arange(3), np.array([0, 0, 1]), val=0.3, test=0.0, seed=0)
-        assert parts_of(split) == [[0, 1], [2], []]
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -113,16 +106,19 @@ def test_each_row_is_tested_in_one_fold(grouped: bool, folds: int, val: float, s
         assert_apart(split, groups)
 
 
-def test_groups_come_as_near_to_the_fractions_as_possible() -> None:
+def test_groups_come_as_near_to_the_fractions_as_possible_and_two_are_enough_without_test_rows() -> None:
     groups = np.repeat(np.arange(41), [600] + [10] * 40)  # the first would be too much for val and for test
     for seed in range(9):
-        split = group_split(np.arange(1000), groups, val=0.15, test=0.2, seed=seed)
+        split = random_split(np.arange(1000), SplitKeys(groups), val=0.15, test=0.2, seed=seed)
         assert (len(split.val), len(split.test)) == (150, 200)
+    for way in ("groups", "times"):
+        split = random_split(np.arange(3), WAYS[way](np.array([0, 0, 1])), val=0.3, test=0.0, seed=0)
+        assert parts_of(split) == [[0, 1], [2], []]
 
 
 def test_time_is_cut_nearest_to_the_fractions_and_its_folds_as_by_scikit_learn() -> None:
     times = np.repeat([5.0, 1.0, 3.0, 2.0, 4.0], [3, 5, 1, 2, 2])  # in order of time: 5, 2, 1, 2, 3 rows
-    split = time_split(np.arange(13), times, val=0.2, test=0.3)
+    split = random_split(np.arange(13), SplitKeys(times=times), val=0.2, test=0.3, seed=0)
     assert parts_of(split) == [[3, 4, 5, 6, 7, 9, 10], [8, 11, 12], [0, 1, 2]]
     keys = SplitKeys(times=np.arange(11.0))
     split = kfold_split(np.arange(11), keys, folds=3, fold=1, val=0.2, seed=0)
@@ -195,14 +191,11 @@ def test_each_fold_has_the_shares_of_the_classes(sizes: list[int], folds: int, v
 KEYS = np.arange(100) % 20
 
 
-@pytest.mark.parametrize(
-    ("way", "keys"),
-    [("groups", SplitKeys(KEYS)), ("classes", SplitKeys(classes=KEYS)), ("random", NO_KEYS)],
-)
-def test_the_seed_decides(way: str, keys: SplitKeys) -> None:
+@pytest.mark.parametrize("keys", [SplitKeys(KEYS), SplitKeys(classes=KEYS), NO_KEYS], ids=range(3))
+def test_the_seed_decides(keys: SplitKeys) -> None:
     rows = np.arange(100)
     one, again, other = (
-        parts_of(WAYS[way](rows, KEYS, val=0.2, test=0.2, seed=seed))
+        parts_of(random_split(rows, keys, val=0.2, test=0.2, seed=seed))
         + parts_of(kfold_split(rows, keys, folds=3, fold=0, val=0.2, seed=seed))
         for seed in (0, 0, 1)
     )
@@ -217,6 +210,10 @@ TIMES = np.where(HOLES < 0, np.nan, HOLES)
 NO_VALUE = "4 of 12 rows have no value in this column"
 
 
+def at_random(keys: SplitKeys, val: float = 0.2) -> Split:
+    return random_split(TWELVE, keys, val=val, test=0.2, seed=0)
+
+
 def in_folds(keys: SplitKeys, folds: int, fold: int = 0) -> Split:
     return kfold_split(TWELVE, keys, folds=folds, fold=fold, val=0.2, seed=0)
 
@@ -224,13 +221,13 @@ def in_folds(keys: SplitKeys, folds: int, fold: int = 0) -> Split:
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (lambda: WAYS["groups"](TWELVE, FEW, val=0.2, test=0.2, seed=0), "has too few groups (found 2"),
+        (lambda: at_random(SplitKeys(FEW)), "has too few groups (found 2"),
         (lambda: in_folds(SplitKeys(TWELVE % 4), 5), "group: has too few groups (found 4, expected 5"),
         (lambda: in_folds(SplitKeys(np.repeat([0, 1, 2], [8, 2, 2])), 2, 1), "the train set is empty"),
-        (lambda: time_split(TWELVE, FEW / 2, val=0.2, test=0.2), "time: has too few distinct times (found 2"),
-        (lambda: time_split(TWELVE, TIMES, val=0.2, test=0.2), f"time: {NO_VALUE}"),
+        (lambda: at_random(SplitKeys(times=FEW / 2)), "time: has too few distinct times (found 2"),
+        (lambda: at_random(SplitKeys(times=TIMES)), f"time: {NO_VALUE}"),
         (lambda: in_folds(SplitKeys(times=TWELVE % 4 / 2), 3), "time: has too few distinct times (found 4"),
-        (lambda: random_split(TWELVE, val=0.01, test=0.2, seed=0), "data.split: the val set is empty"),
+        (lambda: at_random(NO_KEYS, val=0.01), "data.split: the val set is empty"),
     ],
 )
 def test_wrong_keys_are_refused(split: Callable[[], Split], message: str) -> None:

@@ -15,14 +15,11 @@ from mlplab.data.defaults import batch_rows, sizes_for, typical_train_rows
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.discovery import opened
+from mlplab.data.io.source import opened
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import PARTS, Split
 from mlplab.data.table import Table
 from mlplab.errors import refusal
-
-SHARE_OF_FREE_MEMORY = 0.5
-"""A table is moved to the GPU if it takes at most this share of the free memory there."""
 
 
 class TableDataModule(LightningDataModule):
@@ -109,12 +106,12 @@ class TableDataModule(LightningDataModule):
             self.epochs = range(epoch, self.epochs.stop)
 
     def setup(self, stage: str) -> None:
-        """Moves a table in memory to the GPU if it fits, and leaves it there."""
+        """Moves a table in memory to the GPU, if that has twice as much free memory, and leaves it there."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.file_block is None and device.type == "cuda" and self.x.device != device:
             free, _ = torch.cuda.mem_get_info(device)
             size = sum(part.nbytes for part in (self.x, self.y, self.row_weight) if part is not None)
-            if size <= SHARE_OF_FREE_MEMORY * free:
+            if size <= free / 2:
                 self.x, self.y = self.x.to(device), self.y.to(device)
                 self.row_weight = None if self.row_weight is None else self.row_weight.to(device)
 

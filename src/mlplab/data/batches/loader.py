@@ -18,14 +18,7 @@ EVALUATION_MULTIPLE = 64
 """Validation and test rows are padded to a multiple of this. Matrix products of few rows take different code
 paths and round differently, so a member's last bits could depend on the row counts of its neighbours."""
 
-GATHERED_BYTES = 2**17
-"""Bytes of the batches that are gathered together: few enough to stay in the processor's cache."""
-
-CACHED_BYTES = 2**24
-"""Bytes of batches that are cached for all epochs."""
-
-WINDOW = 64
-"""Blocks whose rows are shuffled together."""
+WINDOW = 64  # blocks whose rows are shuffled together
 
 
 class Batch(NamedTuple):
@@ -145,7 +138,7 @@ class Loader:
 
     def cached(self) -> "Loader | list[Batch]":
         """The batches, if they always are the same and take little memory; otherwise the loader."""
-        is_small = self.seeds is None and self.length * self._row_bytes <= CACHED_BYTES
+        is_small = self.seeds is None and self.length * self._row_bytes <= 2**24
         return list(self) if is_small else self
 
     def order(self, epochs: Sequence[int] | None = None) -> Int64[Tensor, "member row"]:
@@ -170,7 +163,6 @@ class Loader:
             first = 0
 
     def _batches(self, epochs: Sequence[int], first: int) -> Iterator[Batch]:
-        """Batches of epochs that are given together, from position `first` on."""
         batches = self._gathered(epochs, first)
         for start in range(first, len(epochs) * self.length, self._size):
             x, y, *weights = next(batches)
@@ -223,7 +215,8 @@ class Loader:
 
     def _gathered(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` on, as `[member, batch, …]`."""
-        together = max(1, GATHERED_BYTES // (self._row_bytes * self._size)) * self._size
+        # So few bytes stay in the processor's cache.
+        together = max(1, 2**17 // (self._row_bytes * self._size)) * self._size
         for order in self._orders(epochs, first, together):
             whole = order.shape[1] // self._size * self._size
             for rows in filter(torch.numel, (order[:, :whole], order[:, whole:])):

@@ -22,27 +22,19 @@ DATE_PARTS: tuple[DatePart, ...] = get_args(DatePart)
 
 ISO = "%Y-%m-%d"
 
+# Formats that are tried, each with or without a time of day.
 DATE_FORMATS = (
     *(ISO, "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y"),
     *("%m-%d-%Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y"),
 )
-"""Formats that are tried, each with or without a time of day."""
 
-PERIOD_FORMATS = ("%Y %b", "%Y Q%q", "%G W%V", "%b-%Y", "%b-%y", "%B %Y")
-"""Formats of months, quarters and ISO weeks, which are read as their first day."""
+CLOCK_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M %p", "%I:%M:%S %p")  # of times of day
 
-CLOCK_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M %p", "%I:%M:%S %p")
-"""Formats of times of day."""
-
-_MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?"
-NAME_FORMATS = {
-    "%B": rf"(?i)^({_MONTHS}|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?)\.?$",
+NAME_FORMATS = {  # of months and of days of the week, in full or abbreviated
+    "%B": r"(?i)^(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?"
+    r"|nov(ember)?|dec(ember)?)\.?$",
     "%A": r"(?i)^(mon|tues?|wed(nes)?|thu(rs?)?|fri|sat(ur)?|sun)(day)?\.?$",
 }
-"""Names of months and of days of the week, in full or abbreviated."""
-
-MIN_NAMES = 3
-"""Number of different names from which their order matters. May and June, or Sat and Sun, may be anything."""
 
 _CODES = {
     **{"%Y": r"\d{4}", "%G": r"\d{4}", "%y": r"\d\d", "%B": "[A-Za-z]{3,9}", "%b": "[A-Za-z]{3}", ".": r"\."},
@@ -55,32 +47,20 @@ def _pattern(date_format: str) -> str:
     return f"^{pattern}" + (r"(?:\b|T)" if date_format in DATE_FORMATS else "$")
 
 
+# Formats of places in a year, a week or a day, in no certain one, and patterns of matching text.
 REPEATING_FORMATS = NAME_FORMATS | {name: _pattern(name) for name in CLOCK_FORMATS}
-"""Formats of places in a year, a week or a day, in no certain one, and patterns of matching text."""
 
-FULL_FORMATS = {name: _pattern(name) for name in (*DATE_FORMATS, *PERIOD_FORMATS)}
-"""All others, and patterns of matching text."""
+PERIODS = ("%Y %b", "%Y Q%q", "%G W%V", "%b-%Y", "%b-%y", "%B %Y")
+# All others, and patterns of matching text. Months, quarters and ISO weeks are read as their first day.
+FULL_FORMATS = {name: _pattern(name) for name in (*DATE_FORMATS, *PERIODS)}
 
 ANY_FORMAT = "|".join(f"({pattern})" for pattern in (FULL_FORMATS | REPEATING_FORMATS).values())
 
-CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%I:%M %p", "%I:%M:%S %p")
-
-TIMES = ("", *(f"{separator}{clock}" for separator in " T" for clock in CLOCKS))
-"""Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser."""
-
-ZONED_TIMES = ("T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", "T%H:%M%#z", " %H:%M%#z")
-"""Times with a zone such as +02:00, -0330, +02 or Z, which only polars' slow parser reads."""
+# Times of day after a date. A literal Z, unlike %z, keeps polars' fast parser.
+TIMES = ("", *(f"{mark}{clock}" for mark in " T" for clock in (*CLOCK_FORMATS, "%H:%M:%S%.f", "%H:%M:%SZ")))
 
 FIRST_YEAR, LAST_YEAR = 1930, 2029
 """The first and the last of the years as which two-digit years are read, as in spreadsheets."""
-
-FIRST, LAST = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
-"""Bounds of dates with four-digit years; polars' %Y accepts fewer digits."""
-
-MAX_OTHER_SHARE = 0.05
-"""The largest share of texts that no format needs to read: mistakes for the user to correct."""
-
-QUARTERS = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
 
 
 def parse_datetime(cells: pl.Series, na_values: Collection[str], date_format: str) -> pl.Series:
@@ -114,7 +94,8 @@ def date_formats(text: pl.Series) -> list[str]:
     for date_format, pattern in REPEATING_FORMATS.items():
         is_clock = date_format in CLOCK_FORMATS
         known = text.filter(~text.str.contains(MISSING)) if is_clock else text
-        if len(known) >= (1 if is_clock else MIN_NAMES) and known.str.contains(pattern).all():
+        # May and June, or Sat and Sun, may be anything.
+        if len(known) >= (1 if is_clock else 3) and known.str.contains(pattern).all():
             return [] if parse_datetime(known, (), date_format).has_nulls() else [date_format]
     return _best_formats(text, len(text) // 2)
 
@@ -125,7 +106,7 @@ def mixed_formats(text: pl.Series, known: str = "") -> list[str]:
     There are two if no text distinguishes day from month, and none if both orders occur.
     """
     text = text.filter(~text.str.contains(MISSING))
-    enough, found = (1 - MAX_OTHER_SHARE) * len(text), list[str]()
+    enough, found = 0.95 * len(text), list[str]()  # the others are mistakes for the user to correct
     best = _best_formats(text, 0) if text.str.contains(ANY_FORMAT).sum() >= enough else []
     for date_format in best:
         swapped = date_format.translate({ord("d"): "m", ord("m"): "d"})
@@ -137,7 +118,6 @@ def mixed_formats(text: pl.Series, known: str = "") -> list[str]:
 
 
 def _best_formats(text: pl.Series, more_than: int) -> list[str]:
-    """The formats that parse the most of these texts, if they parse more than a number of them."""
     counts = {}
     for date_format, pattern in FULL_FORMATS.items():
         matching = text.filter(text.str.contains(pattern))
@@ -176,7 +156,9 @@ def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> li
 
 
 def _parse(text: pl.Series, na_values: Collection[str], formats: Sequence[str]) -> pl.Series:
-    zoned = [f"{formats[0]}{time}" for time in ZONED_TIMES] if len(formats) > 1 else []
+    # A zone such as +02:00, -0330, +02 or Z is read by polars' slow parser only.
+    times = ("T%H:%M:%S%.f%#z", " %H:%M:%S%.f%#z", "T%H:%M%#z", " %H:%M%#z") if len(formats) > 1 else ()
+    zoned = [f"{formats[0]}{time}" for time in times]
 
     def parse(text: pl.Series) -> pl.Series:
         text = parse_str(text, na_values).str.replace(r"UTC$", "Z")
@@ -203,7 +185,8 @@ def _strptime(text: pl.Series, whole_format: str) -> pl.Series:
     """Null where the text does not match the format."""
     has_long_year, has_short_year = "%Y" in whole_format or "%G" in whole_format, "%y" in whole_format
     if "%q" in whole_format:  # polars has no code for quarters, and needs a day in a week
-        text, whole_format = text.str.replace_many(QUARTERS), whole_format.replace("Q%q", "%m")
+        months = {f"Q{quarter}": f"{3 * quarter - 2:02}" for quarter in range(1, 5)}
+        text, whole_format = text.str.replace_many(months), whole_format.replace("Q%q", "%m")
     elif pattern := NAME_FORMATS.get(whole_format):
         text = text.set(~text.str.contains(pattern), None).str.slice(0, 3)
         text, whole_format = text + " 1 2001", "%B %d %Y" if whole_format == "%B" else "%A %V %G"
@@ -214,7 +197,8 @@ def _strptime(text: pl.Series, whole_format: str) -> pl.Series:
     parsed = text.str.to_datetime(whole_format, time_unit="us", strict=False, cache=False)
     parsed = parsed.dt.replace_time_zone(None)  # it is in UTC
     if has_long_year and len(parsed):
-        parsed = parsed.set(~parsed.is_between(FIRST, LAST), None)
+        first, last = datetime(1000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)  # %Y accepts fewer digits
+        parsed = parsed.set(~parsed.is_between(first, last), None)
     if has_short_year:
         later = parsed.dt.year() > LAST_YEAR
         parsed = parsed.zip_with(~later.fill_null(value=False), parsed.dt.offset_by("-100y"))

@@ -6,9 +6,6 @@ from functools import cache
 from math import inf
 from pathlib import Path
 
-LABEL = "(age|day|degree|grade|level|month|phase|quintile|rank|round|stage|tier|week|year)s?[^a-z]"
-"""A word before a number that counts or ranks. The numbers of plots and sites have no order."""
-
 NUMBER = r"((?:(?:^|(?<=[<>=≤≥])|(?<=to ))-)?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+|inf\b)(?:\.\d+)?)(?:st|nd|rd|th)?"
 
 BELOW = r"[<≤]|\b(?:under|below|lt|less|fewer|younger|up to|at most|(?:no|not) more)\b"
@@ -26,19 +23,15 @@ def known_order(texts: Collection[str]) -> tuple[str, ...]:
     """
     if not texts:
         return ()
-    words = [_words(text) for text in texts]
+    # `Very_Good`, `very good` and `VeryGood` have the same words, and apostrophes none.
+    plain = (re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", re.sub("['’]", "", text)) for text in texts)
+    words = [text.lower().split() for text in plain]
     common = set.intersection(*map(set, words))
     differing = [[word for word in level if word not in common] for level in words]
     for keys in (_places(words), _places(differing), _bounds(texts)):
         if keys and len(set(keys)) == len(texts):
             return tuple(text for _, text in sorted(zip(keys, texts, strict=True)))
     return ()
-
-
-def _words(text: str) -> list[str]:
-    """The words of `Very_Good`, `very good` and `VeryGood` alike, without apostrophes."""
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", re.sub("['’]", "", text))
-    return text.lower().split()
 
 
 @cache
@@ -72,7 +65,9 @@ def _bounds(texts: Collection[str]) -> list[tuple[float, float]]:
         rest = re.sub(NUMBER, " ", text)
         if len(numbers) == 1:
             is_below, is_above = (re.search(signs, rest) is not None for signs in (BELOW, ABOVE))
-            if not (is_below or is_above or re.match(LABEL, text)) and not re.match(r"[-\d$€£]", text):
+            # The numbers of plots and sites have no order.
+            ranks = "age|day|degree|grade|level|month|phase|quintile|rank|round|stage|tier|week|year"
+            if not (is_below or is_above or re.match(rf"({ranks})s?[^a-z]|[-\d$€£]", text)):
                 return []
             numbers = [-inf if is_below else numbers[0], inf if is_above and not is_below else numbers[0]]
         if len(numbers) != 2:

@@ -18,10 +18,10 @@ MIN_SIGNED = 0.95
 """Smallest share of numbers but 0 with the sign of a format. If more lack it, they may have another unit:
 0.57 among percents."""
 
+# A number in any of the formats but a duration.
 FORMATTED = (
     rf"^\(?[+−-]?\s?{SIGN}?\s?[+−-]?(?:[1-9]\d{{0,2}}(?:[.,'’\s]\d{{3}})+|\d+)(?:[.,]\d+)?\s?{SIGN}?\)?$"
 )
-"""A number in any of the formats but a duration."""
 
 
 def parse_number(
@@ -59,8 +59,11 @@ def number_formats(texts: pl.Series, decimal: str | None, *, decimal_comma: bool
     plain = parse_float(texts, (), decimal_comma=decimal_comma).count()
     if plain == len(texts):
         return []
-    sign, decimal = _common_sign(texts), decimal or ("," if decimal_comma else None)
-    marks = {".": [DECIMAL_POINT], ",": [DECIMAL_COMMA]}.get(decimal or "", [DECIMAL_POINT, DECIMAL_COMMA])
+    signs = texts.filter(texts.str.contains("[1-9]")).str.extract(f"({SIGN})")
+    common = signs.drop_nulls().mode().sort().head(1)
+    sign = common[0] if len(common) and (signs == common[0]).sum() >= MIN_SIGNED * len(signs) else ""
+    decimal = decimal or ("," if decimal_comma else "")
+    marks = {".": [DECIMAL_POINT], ",": [DECIMAL_COMMA]}.get(decimal, [DECIMAL_POINT, DECIMAL_COMMA])
     formats = [f"{mark}%" if sign == "%" else f"{sign}{mark}" for mark in marks]
     formats += [DURATION] if are_durations(texts) else []
     values = {name: _parse(texts, name) for name in formats}
@@ -85,12 +88,6 @@ def are_durations(texts: pl.Series) -> bool:
 
 def _sign_of(number_format: str) -> str:
     return "".join(re.findall(r"[^\d.,:]", number_format))
-
-
-def _common_sign(texts: pl.Series) -> str:
-    signs = texts.filter(texts.str.contains("[1-9]")).str.extract(f"({SIGN})")
-    common = signs.drop_nulls().mode().sort().head(1)
-    return common[0] if len(common) and (signs == common[0]).sum() >= MIN_SIGNED * len(signs) else ""
 
 
 def _parse(text: pl.Series, number_format: str) -> pl.Series:

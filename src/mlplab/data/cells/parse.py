@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 else:
     DataType = object  # the run-time type checker does not understand polars' class
 
-NA_VALUES = ("", "nan", "-nan", "+nan", "na", "n/a", "null")
-"""Cells that count as missing in every table, in lower, upper or mixed case."""
-
-Kind = Literal["numeric", "boolean", "categorical", "ordinal", "date"]
-"""The kind of an input column."""
+Kind = Literal["numeric", "boolean", "categorical", "ordinal", "date"]  # the kind of an input column
 
 BAD_CELLS: dict[Kind, tuple[str, str]] = {
     "numeric": ("is not a finite number", "a number such as 1176.2"),
@@ -39,11 +35,10 @@ LONG_INTEGER = r"^[+-]?\d{19,}$"
 """An integer that may need more than 64 bits: usually an identifier, and a float would lose its digits."""
 
 INFINITE = r"[+-]?(inf|infinity|\d[\d.]*e\+?\d{3,})"
-_WORDS = (
-    r"n/a|na|n\.a|n/d|nd|nan|nat|nil|none|null|\\n|div/0"
-    "|missing|unknown|undefined|not available|not applicable"
+MISSING = (
+    rf"(?i)^([^\p{{L}}\p{{N}}]*|{INFINITE}|[#<>()\[\]!. ]*(n/a|na|n\.a|n/d|nd|nan|nat|nil|none|null|\\n|div/0"
+    r"|missing|unknown|undefined|not available|not applicable)[#<>()\[\]!. ]*)$"
 )
-MISSING = rf"(?i)^([^\p{{L}}\p{{N}}]*|[#<>()\[\]!. ]*({_WORDS})[#<>()\[\]!. ]*|{INFINITE})$"
 """A sign or a word for a missing value, or an infinite number, or one too large for a float."""
 
 INT64_LIMIT = 2.0**63
@@ -80,9 +75,13 @@ def parse_str(cells: pl.Series, na_values: Collection[str]) -> pl.Series:
     return by_distinct(parse, cells)
 
 
-def codes_of(text: pl.Series, na_values: Collection[str], dtype: DataType) -> pl.Series:
+def codes_of(cells: pl.Series, na_values: Collection[str], dtype: DataType) -> pl.Series:
     """The codes of text as Float64, by a type of categories that has them; null if missing or unknown."""
-    return parse_str(text, na_values).cast(dtype, strict=False).to_physical().cast(pl.Float64)
+
+    def codes(text: pl.Series) -> pl.Series:
+        return parse_str(text, na_values).cast(dtype, strict=False).to_physical().cast(pl.Float64)
+
+    return by_distinct(codes, cells)
 
 
 def parse_float(cells: pl.Series, na_values: Collection[str], *, decimal_comma: bool = False) -> pl.Series:
@@ -185,7 +184,7 @@ def _within_int64(values: pl.Series) -> bool:
 def strip(text: pl.Series, na_values: Collection[str]) -> pl.Series:
     """Text without surrounding spaces, null for a missing value."""
     text = text.str.strip_chars()
-    missing = text.str.to_lowercase().is_in(NA_VALUES)
+    missing = text.str.to_lowercase().is_in(("", "nan", "-nan", "+nan", "na", "n/a", "null"))
     if na_values:
         numbers = text.cast(pl.Float64, strict=False).is_in(numbers_among(na_values))
         missing |= text.is_in([*na_values]) | numbers.fill_null(value=False)

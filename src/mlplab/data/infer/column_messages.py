@@ -17,19 +17,21 @@ from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED, parse_number
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
+from mlplab.data.class_labels import find_label
 from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
-from mlplab.data.infer.infer_task import whole_target_note
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.suspicious_numbers import compact_date_note, sentinel_note
+from mlplab.data.infer.suspicious_numbers import (
+    MAX_CLASSES,
+    MAX_CLASSES_SHARE,
+    compact_date_note,
+    whole_target_note,
+)
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
-from mlplab.errors import Fault, listed, shortened
+from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
 
-MAGNITUDES = (1e-30, 1e30)  # bounds of the largest magnitude in a column, whose square float32 can represent
-
-MIN_LEVELS, MAX_LEVELS = 3, 100
-"""Numbers of levels whose order is offered: that of two does not matter, and more take long to compare."""
+LARGEST_INTEGER = 2.0**53  # the largest integer up to which floats represent all
 
 
 def check_cells(reader: TableReader) -> None:
@@ -43,7 +45,6 @@ def check_cells(reader: TableReader) -> None:
 
 
 def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReader) -> Iterator[str]:
-    """What to do: declare categories, declare missing values, correct the cells, leave the column out."""
     name, role, is_input, text = column.name, column.role, column.role == "input", column.bad_texts[0]
     alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
     categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
@@ -82,13 +83,22 @@ def _missing_texts(column: InferredColumn) -> list[str]:
 
 
 def column_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
-    """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is."""
+    """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is.
+
+    The sentinels of all columns are `likely` to be typed.
+    """
     if column.sentinels:
-        return sentinel_note(column, likely, reader)
-    if column.texts is not None:
-        return "; ".join(filter(None, _text_notes(column, column.texts, reader)))
+        cells = listed(f"{text} in {count:,} cells" for text, count in column.sentinels.items())
+        missing = reader.spec.typed_missing(likely, column.role)
+        return f"{cells} may stand for a missing value; if so: {missing}"
+    if (texts := column.texts) is not None:
+        return "; ".join(filter(None, _text_notes(column, texts, reader)))
     if column.kind == "numeric" and column.definition.format and not column.faults:
-        return _number_format_note(column, reader)
+        texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
+        values = parse_number(texts, (), column.definition.format)
+        read = values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
+        examples = (f": {shortened(texts[row])} is {values[row]:.10g}" for row in read.arg_true().head(1))
+        return f"read as numbers written like {column.definition.format}{next(examples, '')}"
     if column.role == "target" and not column.classes and not column.faults:
         return whole_target_note(column, reader)
     if column.is_input and column.kind == "numeric":
@@ -102,37 +112,21 @@ def column_note(column: InferredColumn, likely: Iterable[str], reader: TableRead
 
 def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -> Iterator[str]:
     if column.kind == "categorical":
-        yield similar_labels_note(texts, "classes" if column.classes else "categories")
-        yield _odd_texts_note(column, reader)
+        noun = "classes" if column.classes else "categories"
+        yield similar_labels_note(texts, noun)
+        odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
+        must_be_classes = column.role == "target" and reader.spec.asks_for_classes
+        if not (column.declared or must_be_classes) and 0 < 2 * len(odd) < len(texts):
+            missing = reader.spec.typed_missing(odd, column.role)
+            numbers = f"; to read numbers instead, and such cells as missing: {missing}"
+            why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
+            yield f"read as {noun}, {why}{numbers if can_be_typed(odd) else ''}"
     if column.is_input and column.name not in reader.spec.declared:
-        levels = known_order(texts.to_list()) if MIN_LEVELS <= len(texts) <= MAX_LEVELS else ()
-        if levels:
+        # The order of two does not matter, and more than 100 take long to compare.
+        if levels := known_order(texts.to_list()) if 3 <= len(texts) <= 100 else ():
             shown, ordinal = listed(map(shortened, levels)), typed(column.name, "ordinal")
             yield f"its values have an order: {shown}; to use it: {ordinal}"
         yield mixed_dates_note(column.name, texts)
-
-
-def _number_format_note(column: InferredColumn, reader: TableReader) -> str:
-    texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
-    values = parse_number(texts, (), column.definition.format)
-    read = texts.is_not_null() & values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
-    examples = (f": {shortened(texts[row])} is {values[row]:.10g}" for row in read.arg_true().head(1))
-    return f"read as numbers written like {column.definition.format}{next(examples, '')}"
-
-
-def _odd_texts_note(column: InferredColumn, reader: TableReader) -> str:
-    texts = column.texts
-    if texts is None or column.declared or column.must_be_classes:
-        return ""
-    odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
-    if not 0 < 2 * len(odd) < len(texts):
-        return ""
-    what = f"read as {'classes' if column.classes else 'categories'}"
-    why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
-    if not can_be_typed(odd):
-        return f"{what}, {why}"
-    missing = reader.spec.typed_missing(odd, column.role)
-    return f"{what}, {why}; to read numbers instead, and such cells as missing: {missing}"
 
 
 def similar_labels_note(labels: pl.Series, noun: str) -> str:
@@ -150,24 +144,33 @@ def mixed_dates_note(name: str, texts: pl.Series) -> str:
     return f"dates in several formats; to read them: {typed_formats(name, formats)}" if formats else ""
 
 
-def weight_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Weights that are missing or negative, or all 0."""
-    values = reader.values(column)
-    if not values.any():
-        yield Fault("all weights are 0", reader.where(column), remedy="remove data.weight")
-        return
-    is_bad = np.isnan(values) | (values < 0)
-    remedy = "give each row a weight of 0 or more, or remove data.weight"
-    yield from row_faults(is_bad, "is missing or negative", remedy, column, reader)
+def class_fault(column: InferredColumn, reader: TableReader) -> Fault | None:
+    """Why the classes of a target cannot be predicted."""
+    where, spec, labels = reader.where(column), reader.spec, list(column.classes)
+    is_number = column.class_kind == "number"
+    count, examples = len(labels), listed(map(shortened, labels[:3]))
+    found = f"{count:,} classes: {listed(map(shortened, labels), 5)}"
+    if count == 1:
+        return constant_fault(shortened(labels[0]), where)
+    if is_number and max(abs(column.low[0]), abs(column.high[0])) > LARGEST_INTEGER:
+        remedy = f"keep all their digits: {typed(column.name, 'categorical')}"
+        return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
+    if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * column.filled):
+        what = f"has {count:,} different values in {column.filled:,} rows, too many to be classes"
+        remedy = "if it is a number: task=regression" if is_number else "choose another target"
+        return Fault(what, where, examples, remedy=remedy)
+    if spec.task == "binary" and count > 2:
+        return Fault("task=binary needs two classes", where, found, remedy="use task=multiclass")
+    if spec.positive is not None and (count > 2 or find_label(spec.positive, labels) is None):
+        what, key = f"must be one of two classes of column '{column.name}'", "data.positive="
+        near = nearest(spec.positive, labels) if count == 2 else []
+        return Fault(what, key + spec.positive, found, remedy=did_you_mean(near, key, "remove it"))
+    return None
 
 
-def sign_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Numbers that lack the sign of their format: they may have another unit."""
-    written = column.definition.format
-    if column.unsigned > (1 - MIN_SIGNED) * column.filled and not column.declared:
-        what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
-        remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
-        yield Fault(what, reader.where(column), remedy=remedy)
+def constant_fault(value: str, where: str) -> Fault:
+    """A target with a single value."""
+    return Fault(f"all values are {value}", where, remedy="choose a different data.target, or give more rows")
 
 
 def row_faults(
@@ -179,20 +182,32 @@ def row_faults(
         yield Fault(what, reader.place(int(is_bad.argmax()), column), remedy=remedy)
 
 
-def magnitude_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Values whose square float32 cannot represent."""
-    smallest, greatest = MAGNITUDES
-    largest = max(column.high[0], -column.low[0])
-    if largest and not smallest <= largest <= greatest:
-        what = "the values are too small or too large for float32"
-        found, expected = f"{largest:.3g}", f"a largest magnitude between {smallest:g} and {greatest:g}"
-        yield Fault(what, reader.where(column), found, expected, "convert them to a different unit")
-
-
-def century_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
-    """Two-digit years that seem to belong to more than one century."""
+def value_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
+    """Weights that are missing, negative or all 0; numbers that are beyond float32 or lack the sign of their
+    format; ambiguous years."""
+    where, written = reader.where(column), column.definition.format
+    if column.role == "weight":
+        values = reader.values(column)
+        if values.any():
+            remedy = "give each row a weight of 0 or more, or remove data.weight"
+            is_bad = np.isnan(values) | (values < 0)
+            yield from row_faults(is_bad, "is missing or negative", remedy, column, reader)
+        else:
+            yield Fault("all weights are 0", where, remedy="remove data.weight")
+    is_target = column.role == "target" and not column.classes and column.low != column.high
+    if column.kind == "numeric" and column.filled and not column.bad and (column.is_input or is_target):
+        largest = max(column.high[0], -column.low[0])
+        if largest and not 1e-30 <= largest <= 1e30:  # float32 has the squares of these
+            what = "the values are too small or too large for float32"
+            expected = "a largest magnitude between 1e-30 and 1e+30"
+            yield Fault(what, where, f"{largest:.3g}", expected, "convert them to a different unit")
     first, last = column.range or (0, 0)
-    if "%y" in column.definition.format and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
+    if column.is_input and "%y" in written and first < FIRST_YEAR + 1 and last >= LAST_YEAR:
         found = f"both {LAST_YEAR % 100} and {FIRST_YEAR % 100}, which would be {LAST_YEAR} and {FIRST_YEAR}"
         remedy = f"use four-digit years; or {typed(column.name, 'drop')} leaves it out"
-        yield Fault("two-digit years are ambiguous", reader.where(column), found, remedy=remedy)
+        yield Fault("two-digit years are ambiguous", where, found, remedy=remedy)
+    may_be_other_units = column.unsigned > (1 - MIN_SIGNED) * column.filled
+    if may_be_other_units and not column.declared:
+        what = f"{column.unsigned:,} of {column.filled:,} numbers are not written like {written}"
+        remedy = f"if they have the same unit: {typed(column.name, written)}; else convert them"
+        yield Fault(what, where, remedy=remedy)

@@ -22,30 +22,10 @@ from mlplab.errors import Fault, UserError, refusal, shortened
 InferredKind = Literal[Kind, "identifier", "text", "constant", "empty", "row number", "row index", "drop"]
 """The kind that users see. Only the first five kinds are inputs."""
 
-MIN_WORDS = 5  # the mean number of words from which texts that hardly repeat are free text
-
+# Largest number of distinct texts that are categories even if most rows have different texts.
 MAX_CATEGORIES = 20
-"""Largest number of distinct texts that are categories even if most rows have different texts."""
-
 
 NUMBER = rf"(?i){FORMATTED}|{LONG_INTEGER}|^{INFINITE}$"  # a number that cannot be read, which is no category
-
-CODE = r"^(\d+\p{L}|\p{L}\d+)$"
-"""A number with a letter. Among many numbers, `5 kg` would be no category, and neither would `<0.5`."""
-
-CAPPED = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$"  # a capped count, which is a category even if it occurs once
-
-WORD = r"^\p{L}{3,}$"
-
-MIN_WORD_SHARE = 0.01
-"""The smallest share of cells from which a word that occurs once is no mistake: `rotary` in 90 rows."""
-
-MAX_MISSING_SHARE = 0.05
-"""The largest share of cells with words of unknown meaning that may be missing values."""
-
-TYPEABLE = r"^[^\p{C}\p{Zl}\p{Zp}]{1,200}$"
-
-MAX_NAMED = 10  # the largest number of texts that a message asks to type
 
 
 def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind | None, str]:
@@ -68,9 +48,9 @@ def known_kind(name: str, declared: str, dtype: DataType) -> tuple[Kind | None, 
             raise refusal(what, typed(name, declared), "use codes of strptime, as in %Y-%m-%d") from error
         return "date", declared
     match declared:
-        case "numeric" | "boolean" | "categorical":
+        case "numeric" | "boolean":
             return declared, ""
-        case "ordinal":  # as text, until all its levels are known
+        case "categorical" | "ordinal":  # as text, until all levels are known
             return "categorical", ""
     if declared == "date" or is_datetime(dtype):
         return "date", ISO if is_datetime(dtype) else ""
@@ -101,7 +81,7 @@ def infer_kind(texts: pl.Series, filled: int, rows: int) -> InferredKind:
         return "boolean"
     if distinct == filled > 1 or (distinct > MAX_CATEGORIES and 2 * distinct > filled):
         words = texts.str.count_matches(r"\S+").sum()
-        return "text" if words >= MIN_WORDS * distinct else "identifier"
+        return "text" if words >= 5 * distinct else "identifier"
     return "categorical"
 
 
@@ -111,17 +91,22 @@ def format_of(kind: Kind, texts: pl.Series, source: Source, name: str) -> str:
     Raises:
         UserError: if no known format matches, or several do.
     """
+    where = f"{source.where}, column '{name}'"
     if kind == "date":
-        return _date_format_of(texts, source.where, name)
-    return _number_format_of(texts, source, name) if kind == "numeric" else ""
-
-
-def _number_format_of(texts: pl.Series, source: Source, name: str) -> str:
+        formats, example = date_formats(texts), shortened(texts[0]) if len(texts) else "nothing"
+        if len(formats) == 1:
+            return formats[0]
+        what, mixed = "contains no dates of a known format", mixed_formats(texts) or formats
+        remedy = f"declare their format, as in {typed(name, '%d.%m.%Y')}, or write them as 2024-01-31"
+        if mixed:
+            what = "day and month cannot be distinguished" if formats else "contains dates in several formats"
+            remedy = f"declare {typed_formats(name, mixed)}"
+        raise UserError(Fault(what, where, example, remedy=remedy))
     decimal = source.dialect.options.decimal if source.dialect else None
-    formats = number_formats(texts, decimal, decimal_comma=source.decimal_comma)
-    if len(formats) < 2:
-        return next(iter(formats), "")
-    point, comma = (typed(name, number_format) for number_format in formats)
+    marks = number_formats(texts, decimal, decimal_comma=source.decimal_comma) if kind == "numeric" else ()
+    if len(marks) < 2:
+        return next(iter(marks), "")
+    point, comma = (typed(name, number_format) for number_format in marks)
     example = texts.filter(texts.str.contains(r"[.,]\d{3}\D*$"))[0]
     mark, thousands, decimals, everywhere = "point", comma, point, "'data.decimal=\",\"'"
     if "," in example:
@@ -130,19 +115,7 @@ def _number_format_of(texts: pl.Series, source: Source, name: str) -> str:
     more = f", or {everywhere} for all columns" if source.dialect else ""
     remedy = f"for thousands: {thousands}{more}; for decimals: {decimals}"
     remedy += f"; if these are no numbers: {typed(name, 'categorical')}"
-    raise UserError(Fault(what, f"{source.where}, column '{name}'", shortened(example), remedy=remedy))
-
-
-def _date_format_of(texts: pl.Series, where: str, name: str) -> str:
-    formats, example = date_formats(texts), shortened(texts[0]) if len(texts) else "nothing"
-    if len(formats) == 1:
-        return formats[0]
-    what, mixed = "contains no dates of a known format", mixed_formats(texts) or formats
-    remedy = f"declare their format, as in {typed(name, '%d.%m.%Y')}, or write them as 2024-01-31"
-    if mixed:
-        what = "day and month cannot be distinguished" if formats else "contains dates in several formats"
-        remedy = f"declare {typed_formats(name, mixed)}"
-    raise UserError(Fault(what, f"{where}, column '{name}'", example, remedy=remedy))
+    raise UserError(Fault(what, where, shortened(example), remedy=remedy))
 
 
 def typed_formats(name: str, formats: Sequence[str]) -> str:
@@ -152,12 +125,12 @@ def typed_formats(name: str, formats: Sequence[str]) -> str:
 
 def can_be_typed(texts: pl.Series) -> bool:
     """Whether a message can ask to type these texts."""
-    return len(texts) <= MAX_NAMED and bool(texts.str.join().str.contains(TYPEABLE).all())
+    return len(texts) <= 10 and bool(texts.str.join().str.contains(r"^[^\p{C}\p{Zl}\p{Zp}]{1,200}$").all())
 
 
 def is_rare(cells: int, rows: int) -> bool:
     """Whether so few cells may be missing values, whatever word stands there."""
-    return cells <= max(1, MAX_MISSING_SHARE * rows)
+    return cells <= max(1, 0.05 * rows)
 
 
 def may_be_categories(texts: pl.Series, values: Float[np.ndarray, " row"]) -> bool:
@@ -190,7 +163,9 @@ def are_categories(texts: pl.Series, codes: Float[np.ndarray, " row"]) -> bool:
         texts = texts.filter(texts.str.to_lowercase() != "none")
     if texts.str.contains(MISSING).any() or texts.str.contains(NUMBER).any() or 2 * distinct > cells:
         return False
-    known = f"{CAPPED}|{WORD}" if odd >= MIN_WORD_SHARE * cells else CAPPED
+    # A capped count is a category even if it occurs once, and so is a word among few cells: `rotary` in 90.
+    known = r"^([<>≤≥]=? ?\d+|\d+ ?\+)$" + r"|^\p{L}{3,}$" * (odd >= 0.01 * cells)
     if odd < 2 * len(texts) and not texts.str.contains(known).all():
         return False
-    return distinct <= MAX_CATEGORIES or bool(texts.str.contains(CODE).all())
+    # Among many numbers, `5 kg` would be no category, and neither would `<0.5`.
+    return distinct <= MAX_CATEGORIES or bool(texts.str.contains(r"^(\d+\p{L}|\p{L}\d+)$").all())

@@ -12,27 +12,17 @@ from jaxtyping import Float
 from mlplab.data.cells.dates import parts_of
 from mlplab.data.cells.number_formats import count_unsigned
 from mlplab.data.cells.parse import (
-    INT64_LIMIT,
     NO_ROWS,
     Kind,
     bad_cells,
-    by_distinct,
     codes_of,
     has_nan,
     parse_str,
 )
-from mlplab.data.infer.infer_kind import InferredKind, infer_kind
+from mlplab.data.infer.infer_kind import InferredKind
 from mlplab.data.infer.table_spec import Role
 from mlplab.data.schema import ClassKind, Column
 from mlplab.errors import Fault
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The classes of a target: what they are in the table, and the number of rows of each, in order."""
-
-    kind: ClassKind
-    counts: Mapping[str, int]
 
 
 @dataclass
@@ -44,7 +34,6 @@ class InferredColumn:
         definition: how its cells are read, text as categories; once inferred, an input of the schema.
         declared: whether the user, the type or the role decides the kind.
         certain: whether cells of a different kind are mistakes, rather than a sign that the kind is wrong.
-        must_be_classes: whether it must be classes.
         location: the position of its features in the matrix that it is read into.
         filled: number of cells of the kind.
         missing: number of empty cells.
@@ -61,16 +50,15 @@ class InferredColumn:
         faults: why training refuses it.
         sentinels: numbers that may stand for missing values, with their counts.
         note: what may be wrong with it.
-        classes: the classes of a target; None if it is numbers.
+        classes: the classes of a target in order, and the number of rows of each; none if it is numbers.
+        class_kind: what the classes are in the table.
     """
 
     name: str
     role: Role
     kind: InferredKind
-    definition: Column
     declared: bool = True
     certain: bool = True
-    must_be_classes: bool = False
     location: slice = field(default_factory=lambda: slice(0))
     filled: int = 0
     missing: int = 0
@@ -86,7 +74,11 @@ class InferredColumn:
     faults: list[Fault] = field(default_factory=list)
     sentinels: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
-    classes: Classes | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    class_kind: ClassKind = "text"
+
+    def __post_init__(self) -> None:
+        self.definition = Column(self.name, "categorical")
 
     def read_as(self, kind: Kind, cell_format: str = "") -> None:
         """Sets how the cells are read."""
@@ -94,25 +86,10 @@ class InferredColumn:
         parts = parts_of(cell_format) if kind == "date" else ()
         self.definition = Column(self.name, kind, offset=offset, format=cell_format, parts=parts)
 
-    def kind_of(self, texts: pl.Series, filled: int, rows: int) -> InferredKind:
-        """The kind of a column with these texts (see `infer_kind`); a target is numeric or categorical.
-
-        If it must be classes, text such as `3+` is one beside numbers.
-        """
-        kind = infer_kind(texts, filled, rows)
-        if self.role != "target":
-            return kind
-        all_numbers = texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
-        return "numeric" if kind == "numeric" and (all_numbers or not self.must_be_classes) else "categorical"
-
     def use_as(self, kind: Kind, categories: Iterable[str] = ()) -> None:
         """Makes a column of text an input of this kind."""
         self.kind = kind
         self.definition = Column(self.name, kind, self.missing > 0, categories=tuple(categories))
-
-    def leave_out(self, kind: InferredKind, why: str) -> None:
-        """Excludes the column from the inputs, with its kind and the reason."""
-        self.kind, self.left_out = kind, why
 
     @property
     def is_input(self) -> bool:
@@ -140,11 +117,6 @@ class InferredColumn:
         with np.errstate(over="ignore"):
             return np.array([self.low, self.high]).astype(dtype)
 
-    def are_whole(self, values: Float[np.ndarray, " value"]) -> bool:
-        """Whether values, in the column's units, are whole numbers, but for their rounding."""
-        in_units = values.astype(np.float64) + self.definition.offset
-        return not (np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(values))).any()
-
     def reset(self, start: int) -> int:
         """Prepares for reading from the first row into the columns of a matrix; returns where these end."""
         width = 1 if self.role == "time" else self.definition.width
@@ -152,8 +124,9 @@ class InferredColumn:
         self.filled = self.missing = self.bad = self.unsigned = 0
         self.bad_texts = self.bad_texts.clear()
         self.low, self.high = [inf] * width, [-inf] * width
-        is_text = self.definition.kind == "categorical"
-        self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random())) if is_text else None
+        self.codes = None
+        if self.definition.kind == "categorical":
+            self.codes = pl.Series(dtype=pl.Categorical(pl.Categories.random()))
         return self.location.stop
 
     def read(
@@ -165,7 +138,7 @@ class InferredColumn:
         """
         bad, definition = NO_ROWS, self.definition
         if self.codes is not None:
-            features = [by_distinct(partial(codes_of, na_values=na_values, dtype=self.codes.dtype), cells)]
+            features = [codes_of(cells, na_values, self.codes.dtype)]
         else:
             values = definition.parse(cells, na_values, decimal_comma=decimal_comma)
             bad = bad_cells(cells, values, na_values, definition.kind)
@@ -190,9 +163,3 @@ class InferredColumn:
             self.bad += len(bad)
             features[0] = features[0].scatter(bad, inf)
         return features
-
-    @property
-    def may_lose_digits(self) -> bool:
-        """Whether numbers are so large that digits may be lost if they are integers in the file."""
-        low, high = self.range or (0, 0)
-        return self.definition.kind == "numeric" and max(-low, high) >= INT64_LIMIT / 2

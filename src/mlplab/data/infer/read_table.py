@@ -1,33 +1,34 @@
 """Reads a source into a table: infers its columns, drops those that are not inputs, sorts categories."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mlplab.config.data import number_label
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.parse import MISSING
+from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
 from mlplab.data.infer.column_messages import (
-    century_faults,
+    LARGEST_INTEGER,
     check_cells,
+    class_fault,
     column_note,
-    magnitude_faults,
+    constant_fault,
     mixed_dates_note,
     row_faults,
-    sign_faults,
-    weight_faults,
+    value_faults,
 )
 from mlplab.data.infer.infer_kind import can_be_typed
-from mlplab.data.infer.infer_task import LARGEST_INTEGER, class_fault, constant_fault, find_classes
-from mlplab.data.infer.inferred_column import Classes, InferredColumn
+from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import titled, typed
 from mlplab.data.io.dialect import ROW_INDEX
-from mlplab.data.schema import Column, Schema
+from mlplab.data.schema import Schema
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import Fault, UserError, listed, refusal, shortened
 
@@ -44,9 +45,14 @@ def read_table(reader: TableReader) -> Table:
     """
     columns = infer_columns(reader.read())
     table = build_table(reader, columns)
-    left_out, where = table.schema.left_out.items(), table.source
-    _warn({name: why for name, why in left_out if name not in reader.spec.left_out}, where, "leaving out ")
-    _warn({column.name: column.note for column in columns if column.note}, where)
+    asked = reader.spec.left_out
+    unasked = [(name, why) for name, why in table.schema.left_out.items() if name not in asked]
+    notes = [*{column.name: column.note for column in columns if column.note}.items()]
+    for action, messages in (("leaving out ", unasked), ("", notes)):
+        for name, why in messages[:MAX_WARNINGS]:
+            log.warning("%s: %s%s: %s", table.source, action, titled(name), why)
+        if more := [name for name, _ in messages[MAX_WARNINGS:]]:
+            log.warning("%s: %s%s more such columns: %s", table.source, action, len(more), listed(more))
     return table
 
 
@@ -54,14 +60,11 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     """Completes the columns of a reader; returns them and the columns that are left out unread."""
     check_cells(reader)
     for column in reader.columns:
-        match column.role:
-            case "target" if not column.faults or column.bad:
-                column.faults += _target_faults(column, reader)
-            case "weight":
-                column.faults += weight_faults(column, reader)
-            case "input" if not column.bad:
-                _infer_input(column, reader)
-        column.faults += sign_faults(column, reader)
+        if column.role == "target" and (not column.faults or column.bad):
+            column.faults += _target_faults(column, reader)
+        elif column.role == "input" and not column.bad:
+            _infer_input(column, reader)
+        column.faults += value_faults(column, reader)
         is_number = column.role in ("input", "target") and column.kind == "numeric" and not column.classes
         is_plain = is_number and not column.definition.format
         if is_plain and column.range and not column.faults:
@@ -70,7 +73,12 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
     likely = [text for column in reader.columns for text in column.sentinels]
     for column in reader.columns:
         column.note = "; ".join(filter(None, (column.note, column_note(column, likely, reader))))
-    return [*reader.columns, *_unread(reader)]
+    why = "as declared in data.columns"
+    unread = [InferredColumn(name, "input", "drop", left_out=why) for name in reader.spec.left_out]
+    if ROW_INDEX in reader.source.schema:
+        why = "the row index; to use it, give it a name in the header"
+        unread.append(InferredColumn(ROW_INDEX, "input", "row index", left_out=why))
+    return [*reader.columns, *unread]
 
 
 def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table:
@@ -92,15 +100,22 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         what = f"has no column that can be an input ({reasons or 'there is no other'})"
         raise refusal(what, where, "add an input, or declare a kind, as in data.columns.NAME=categorical")
     for column in columns:
-        if column.texts is not None and (column.is_input or column.role == "group"):
-            _recode(reader.values(column), column, column.texts)
+        if (texts := column.texts) is not None and (column.is_input or column.role == "group"):
+            definition, codes = column.definition, reader.values(column)
+            if column.role == "group":
+                definition = replace(definition, categories=tuple(texts.sort()))
+            # The codes of texts while reading become those in order, or 0 and 1; NaN stays.
+            final = np.array([*definition.parse(texts, (), decimal_comma=False), np.nan], codes.dtype)
+            for start in range(0, len(codes), BLOCK):
+                block = codes[start : start + BLOCK]
+                block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]
     numbers = [column for column in columns if column.role in ("target", "weight")]
-    classes = next((column.classes for column in columns if column.classes), Classes("text", {}))
+    classified = next((column for column in columns if column.classes), columns[0])
     schema = Schema(
         tuple(column.definition for column in inputs),
         tuple(spec.named("target")),
-        classes=tuple(classes.counts),
-        class_kind=classes.kind,
+        classes=tuple(classified.classes),
+        class_kind=classified.class_kind,
         weight=next(iter(spec.named("weight")), None),
         na_values=spec.na_values,
         number_formats={of.name: of.definition.format for of in numbers if of.definition.format},
@@ -113,19 +128,10 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
     return Table(where, schema, _compacted(reader.features, keep), y, weight, others, rows)
 
 
-def _unread(reader: TableReader) -> Iterator[InferredColumn]:
-    for name in reader.spec.left_out:
-        why = "as declared in data.columns"
-        yield InferredColumn(name, "input", "drop", Column(name, "categorical"), left_out=why)
-    if ROW_INDEX in reader.source.schema:
-        why = "the row index; to use it, give it a name in the header"
-        yield InferredColumn(ROW_INDEX, "input", "row index", Column(ROW_INDEX, "categorical"), left_out=why)
-
-
 def _infer_input(column: InferredColumn, reader: TableReader) -> None:
     name, texts = column.name, column.texts
     if not column.filled:
-        column.leave_out("empty", "all values are missing")
+        column.kind, column.left_out = "empty", "all values are missing"
     elif texts is None:
         _infer_numbers(column, reader)
     elif reader.spec.declared.get(name) == "ordinal":
@@ -133,13 +139,13 @@ def _infer_input(column: InferredColumn, reader: TableReader) -> None:
     elif (known := reader.spec.levels.get(name, ())) and {*texts} <= {*known}:
         column.use_as("categorical", known)
     elif column.kind == "constant":
-        column.leave_out("constant", f"all values are {shortened(texts[0])}")
+        column.left_out = f"all values are {shortened(texts[0])}"
     elif column.kind in ("identifier", "text"):
         what, remedy = "an identifier", typed(name, "categorical")
         if column.kind == "text":
             what, remedy = "free text, which is not read", "add columns for what it says"
         found = f"{what}: {len(texts):,} different texts in {column.filled:,} rows; to use it: {remedy}"
-        column.leave_out(column.kind, mixed_dates_note(name, texts) or found)
+        column.left_out = mixed_dates_note(name, texts) or found
     elif column.kind == "boolean":
         column.use_as("boolean")
     else:
@@ -166,18 +172,17 @@ def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader)
 
 
 def _infer_numbers(column: InferredColumn, reader: TableReader) -> None:
-    """Keeps the features that vary, or that are missing in some rows."""
     low, high = column.rounded(reader.dtype)
     is_date = column.definition.kind == "date"
     column.keep = np.flatnonzero((low < high) | (column.missing > 0 and not is_date)).tolist()
     if not column.keep:
         value = column.low[0] + column.definition.offset
         what = f"all values are {'about ' * (abs(value) > LARGEST_INTEGER)}{value:g}"
-        column.leave_out("constant", "all dates have the same day and hour" if is_date else what)
+        column.kind = "constant"
+        column.left_out = "all dates have the same day and hour" if is_date else what
         return
     parts = tuple(column.definition.parts[part] for part in column.keep) if is_date else ()
     column.definition = replace(column.definition, missing=column.missing > 0, parts=parts)
-    column.faults = [*(century_faults if is_date else magnitude_faults)(column, reader)]
 
 
 def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Fault]:
@@ -190,32 +195,40 @@ def _target_faults(column: InferredColumn, reader: TableReader) -> Iterator[Faul
     if not column.filled:
         yield Fault("all values are missing", where, remedy="choose a different data.target")
         return
-    column.classes = find_classes(column, reader)
+    _find_classes(column, reader)
     if column.classes:
-        if fault := class_fault(column.classes, column, reader):
+        if fault := class_fault(column, reader):
             yield fault
     elif column.low == column.high:
         yield constant_fault(f"{column.low[0]:g}", where)
+
+
+def _find_classes(column: InferredColumn, reader: TableReader) -> None:
+    """Finds the classes of a target, whose values become their numbers, unless they are numbers."""
+    spec, values = reader.spec, reader.values(column)
+    is_number = spec.asks_for_numbers or spec.declared.get(column.name) == "numeric"
+    if is_number and not spec.asks_for_classes:
+        return
+    present = ~np.isnan(values)
+    known, low, high = values[present], column.low[0], column.high[0]
+    has_two_values = low < high and ((known == low) | (known == high)).all()
+    if column.texts is not None:
+        labels, codes = column.texts.to_list(), known.astype(np.int64)
+    elif column.kind == "boolean" or spec.asks_for_classes or has_two_values:
+        column.class_kind = kind = "boolean" if column.kind == "boolean" else "number"
+        distinct, codes = np.unique(known, return_inverse=True)
+        labels = [
+            BOOLEAN_LABELS[int(value)] if kind == "boolean" else number_label(value)
+            for value in distinct.tolist()
+        ]
     else:
-        yield from magnitude_faults(column, reader)
-
-
-def _warn(columns: Mapping[str, str], where: str, action: str = "") -> None:
-    for name, why in list(columns.items())[:MAX_WARNINGS]:
-        log.warning("%s: %s%s: %s", where, action, titled(name), why)
-    if more := list(columns)[MAX_WARNINGS:]:
-        log.warning("%s: %s%s more such columns: %s", where, action, len(more), listed(more))
-
-
-def _recode(codes: Float[np.ndarray, " row"], column: InferredColumn, texts: pl.Series) -> None:
-    """Replaces the codes of texts while reading by those in order, or by 0 and 1, in place; NaN stays."""
-    definition = column.definition
-    if column.role == "group":
-        definition = replace(definition, categories=tuple(texts.sort()))
-    final = np.array([*definition.parse(texts, (), decimal_comma=False), np.nan], codes.dtype)
-    for start in range(0, len(codes), BLOCK):
-        block = codes[start : start + BLOCK]
-        block[:] = final[np.where(np.isnan(block), len(texts), block).astype(np.int64)]
+        return
+    order = np.argsort(labels) if column.class_kind == "text" else np.arange(len(labels))
+    if len(labels) == 2 and find_label(spec.positive or "", labels) == labels[order[0]]:
+        order = order[::-1]
+    counts = np.bincount(codes, minlength=len(labels))
+    values[present] = np.argsort(order)[codes]
+    column.classes = {labels[place]: int(counts[place]) for place in order}
 
 
 def _compacted(matrix: Float[np.ndarray, "row column"], keep: Sequence[int]) -> Float[np.ndarray, "row kept"]:

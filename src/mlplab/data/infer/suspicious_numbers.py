@@ -1,12 +1,12 @@
-"""Numbers that are no measurements: row numbers, identifiers, sentinels such as -999, and dates.
+"""Numbers that are no measurements: row numbers, identifiers, sentinels such as -999, dates, codes of names.
 
 A row number is a perfect input if the table is sorted by its target, but worthless for new rows. A column
 that counts the rows may also be an age, a rank or a time: its name decides.
 """
 
 import re
-from collections.abc import Iterable
 from math import ceil, log10
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -16,33 +16,20 @@ from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
-from mlplab.errors import listed
-
-MIN_IDENTIFIERS = 100  # number of rows below which distinct whole numbers are not suspicious
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
 
-IDENTIFIERS = {"id", "uid", "identifier"}
+ROW = "row|rec|record|obs|observation|case|line|entry|instance|sample|example|serial|seq|sequence"
 
-_ROW = "row|rec|record|obs|observation|case|line|entry|instance|sample|example|serial|seq|sequence"
-ROW_NUMBER = re.compile(rf"({_ROW})s?(id|names?)?|({_ROW}|s|sl|sr|lfd)?(no|nr|num|number|index|idx|#)")
-"""Words that together say row number, in lower case and without what separates them: Row_Number, S.No, #."""
-
+# Names that polars, pandas, readr, Spark and R give to columns that have none.
 GENERATED = re.compile(r"column_\d+|Unnamed: \d+|\.\.\.\d+|_c\d+|V\d+|__index_level_\d+__")
-"""Names that polars, pandas, readr, Spark and R give to columns that have none."""
 
-NINES = re.compile(r"-9|-?9[9.]*9")
-"""Typical numbers for missing values, including -99.9; a single 9 is too common as a count."""
+MAX_CLASSES, MAX_CLASSES_SHARE = 20, 0.1
+"""Largest number of classes that any table may have; and, relative to the rows, if there are more."""
 
-MIN_OTHERS = 3
-"""Number of other values besides sentinels; otherwise a column may contain codes such as -1, 0 and 1."""
-
-MIN_GAP_RATIO = 3  # smallest ratio of the gap next to a sentinel to the largest gap between the other values
-
-MAX_DISTANCE = 2.5
-"""Largest distance of additional sentinels (for different reasons: 97, 98) from 99 and the like."""
-
-COMPACT = "%Y%m%d"  # the format of dates written as whole numbers
+# Last words of names for what numbers stand for: `region`, `statecode`. What is counted has a plural
+# (`sites`), and what is measured another last word (`group_size`).
+NAMED = "|".join(Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split())
 
 
 def leave_out_row_numbers(reader: TableReader) -> None:
@@ -53,29 +40,31 @@ def leave_out_row_numbers(reader: TableReader) -> None:
     exempt = {*reader.spec.declared, *(name for name, _ in reader.spec.roles)}
     inputs = [column for column in reader.columns if column.is_input]
     complete = [c for c in inputs if c.kind == "numeric" and not c.missing and c.name not in exempt]
-    row_numbers = [column for column in complete if _is_row_number(column, reader.values(column))]
+    row_numbers = []
+    for column in complete:
+        low, high = column.range or (0.5, 0.5)
+        is_whole = low.is_integer() and ((high - low) / max(1, reader.rows - 1)).is_integer()
+        ends = column.low[0], column.high[0]
+        if is_whole and names_row_number(column.name) and counts_rows(reader.values(column), *ends):
+            row_numbers.append(column)
     if len(row_numbers) == len(inputs):
         return
     for column in row_numbers:
         keep = f"{typed(column.name, 'numeric')} keeps it"
-        column.leave_out("row number", f"a row number, which is useless for new rows; {keep}")
+        column.kind = "row number"
+        column.left_out = f"a row number, which is useless for new rows; {keep}"
     for column in complete:
         if column.is_input and _may_identify(column, reader):
             drop = typed(column.name, "drop")
             column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 
 
-def _is_row_number(column: InferredColumn, values: Float[np.ndarray, " row"]) -> bool:
-    low, high = column.range or (0.5, 0.5)
-    step = (high - low) / max(1, len(values) - 1)
-    may_count = names_row_number(column.name) and low.is_integer() and step.is_integer()
-    return may_count and counts_rows(values, column.low[0], column.high[0])
-
-
 def names_row_number(name: str) -> bool:
     """Whether a column's name says that it numbers or identifies rows, or is none that a person gave."""
     words = [word.lower() for word in WORD.findall(name)]
-    return bool(IDENTIFIERS & set(words) or ROW_NUMBER.fullmatch("".join(words)) or GENERATED.fullmatch(name))
+    row_number = rf"({ROW})s?(id|names?)?|({ROW}|s|sl|sr|lfd)?(no|nr|num|number|index|idx|#)"
+    says_so = {"id", "uid", "identifier"} & {*words} or re.fullmatch(row_number, "".join(words))
+    return bool(says_so or GENERATED.fullmatch(name))
 
 
 def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> bool:
@@ -93,12 +82,13 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
 
 
 def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
-    """Whether a column has distinct whole numbers, as far as its type can tell, and they are no dates."""
     dtype, (low, high) = reader.source.schema[column.name], column.range or (0, 0)
     values, largest = reader.values(column), max(map(abs, (column.low[0], column.high[0])))
-    if reader.rows < MIN_IDENTIFIERS or high - low < reader.rows - 1 or _has_range_of_dates(column):
+    if reader.rows < 100 or high - low < reader.rows - 1 or _has_range_of_dates(column):
         return False
-    if not (dtype.is_integer() or is_text(dtype)) or not column.are_whole(values):
+    in_units = values.astype(np.float64) + column.definition.offset
+    is_fraction = np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(values))
+    if not (dtype.is_integer() or is_text(dtype)) or is_fraction.any():
         return False
     return np.spacing(values.dtype.type(largest)) <= 0.5 and len(np.unique(values)) == len(values)
 
@@ -112,21 +102,23 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
     The values are without their offset, their bounds `low` and `high` with it; NaN is missing.
     """
     texts = {end: _number_text(end, offset) for end in (low, high)}
-    ends = [end for end, text in texts.items() if text == "-1" or NINES.fullmatch(text)]
+    # A single 9 is too common as a count; -99.9 is typical, too.
+    ends = [end for end, text in texts.items() if re.fullmatch(r"-1|-9|-?9[9.]*9", text)]
     if not ends:  # nearly always, and nothing needs sorting
         return {}
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     distinct = distinct.astype(np.float64) + offset
-    blocks = [np.abs(distinct - end) < (MAX_DISTANCE if abs(end) > 9 else 1e-3) for end in ends]
+    # Near 99 and the like may be others, for different reasons: 97, 98.
+    blocks = [np.abs(distinct - end) < (2.5 if abs(end) > 9 else 1e-3) for end in ends]
     others = ~np.any(blocks, axis=0)
-    if others.sum() < MIN_OTHERS:
+    if others.sum() < 3:  # codes such as -1, 0 and 1
         return {}
     likely: dict[str, int] = {}
     for end, block in zip(ends, blocks, strict=True):
         nearest = np.abs(np.where(others, distinct, np.inf) - end).argmin()
         gap = np.abs(distinct[block] - distinct[nearest]).min()
         span, widest = np.ptp(distinct[others]), np.diff(distinct[others]).max()
-        is_apart = gap >= MIN_GAP_RATIO * widest
+        is_apart = gap >= 3 * widest
         if end < 0 and end == low:
             is_likely = distinct[nearest] >= 0 or is_apart
         else:
@@ -137,20 +129,14 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
     return likely
 
 
-def sentinel_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
-    """A note about a column's sentinels; `likely` are those of all columns."""
-    cells = listed(f"{text} in {count:,} cells" for text, count in column.sentinels.items())
-    return f"{cells} may stand for a missing value; if so: {reader.spec.typed_missing(likely, column.role)}"
-
-
 def compact_date_note(column: InferredColumn, reader: TableReader) -> str:
     """A note about numbers that look like dates, such as 19750103."""
     if column.name in reader.spec.declared or not _has_range_of_dates(column):
         return ""
     text = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
-    if not len(text) or parse_datetime(text, (), COMPACT).null_count():
+    if not len(text) or parse_datetime(text, (), "%Y%m%d").null_count():
         return ""
-    return f"its numbers look like dates, such as {text[0]}; if they are: {typed(column.name, COMPACT)}"
+    return f"its numbers look like dates, such as {text[0]}; if they are: {typed(column.name, '%Y%m%d')}"
 
 
 def _has_range_of_dates(column: InferredColumn) -> bool:
@@ -161,3 +147,36 @@ def _number_text(value: float, offset: float) -> str:
     """A number with only the digits that float32 keeps without the offset."""
     digits = -ceil(log10(4 * np.spacing(np.float32(abs(value - offset)))))
     return f"{round(value, digits):.7g}"
+
+
+def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
+    """A warning about a target that identifies rows, or an offer to predict its numbers as classes.
+
+    Of 900 columns of up to 30 whole numbers in R's tables, 66 stand for names. Their own names say so of 39,
+    and of 3 others.
+    """
+    spec, values = reader.spec, reader.values(column)
+    if spec.task != "auto" or spec.asks_for_numbers or column.name in spec.declared:
+        return ""
+    values = values[~np.isnan(values)]
+    if (values != np.floor(values)).any():
+        return ""
+    distinct = np.unique(values)
+    silenced = "(task=regression removes this line)"
+    is_identifier = names_row_number(column.name) and not GENERATED.fullmatch(column.name)
+    if (is_identifier and len(distinct) == len(values)) or counts_rows(values, column.low[0], column.high[0]):
+        what = "a different whole number in each row, like a row number or an identifier"
+        return f"{what}; if it is one, choose a different data.target {silenced}"
+    most = min(30, len(values) / 2, max(MAX_CLASSES, MAX_CLASSES_SHARE * len(values)))
+    if len(distinct) > most or not stands_for_names(column.name):
+        return ""
+    what = f"its {len(distinct)} whole values are predicted as numbers"
+    return f"{what}; if they are classes: task=multiclass {silenced}"
+
+
+def stands_for_names(name: str) -> bool:
+    """Whether a column's name says that its whole numbers may stand for names."""
+    words = [word.lower() for word in WORD.findall(name)]
+    while words and re.fullmatch("no|nr|num|number|#|[0-9]+", words[-1]):  # as in `plot_no`
+        words.pop()
+    return bool(words) and re.fullmatch(NAMED, words[-1]) is not None

@@ -4,8 +4,9 @@ How a column is read is inferred from the first rows. If later rows contradict t
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import polars as pl
@@ -14,25 +15,17 @@ from jaxtyping import Float, Float64
 from mlplab.config.data import is_number_format
 from mlplab.console import progress_lines
 from mlplab.data.cells.dates import is_datetime
-from mlplab.data.cells.parse import Kind, cells_of, parse_str, plain_floats
-from mlplab.data.infer.infer_kind import are_categories, format_of, known_kind
+from mlplab.data.cells.parse import INT64_LIMIT, Kind, cells_of, parse_str, plain_floats
+from mlplab.data.infer.infer_kind import InferredKind, are_categories, format_of, infer_kind, known_kind
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import Role, TableSpec, key_of, titled, typed
 from mlplab.data.io.source import Source
-from mlplab.data.schema import Column
 from mlplab.data.table import BLOCK, FloatType, to_matrix
 from mlplab.errors import Fault, UserError
 
 log = logging.getLogger(__name__)
 
-SAMPLE_ROWS = 4096
-"""The number of first rows."""
-
-UNREADABLE = (pl.Binary, pl.Duration, pl.Object)  # types that no kind of column has, besides nested ones
-FAR = 1000  # distance of a column's values from 0, relative to their spread, above which float32 loses digits
-
-Allocate = Callable[[tuple[int, int], FloatType], np.ndarray]
-"""Allocates a matrix, by its rows and columns, and the type of its numbers."""
+SAMPLE_ROWS = 4096  # the number of first rows
 
 
 class TableReader:
@@ -53,7 +46,11 @@ class TableReader:
     others: Float64[np.ndarray, "row other"]
 
     def __init__(
-        self, source: Source, spec: TableSpec, dtype: FloatType = np.float32, allocate: Allocate = np.empty
+        self,
+        source: Source,
+        spec: TableSpec,
+        dtype: FloatType = np.float32,
+        allocate: Callable[[tuple[int, int], FloatType], np.ndarray] = np.empty,
     ) -> None:
         self.source, self.spec, self.dtype, self._allocate = source, spec, dtype, allocate
         self.rows = 0
@@ -63,7 +60,17 @@ class TableReader:
             self.sample = source.rows.head(SAMPLE_ROWS).collect().rechunk()
         except pl.exceptions.PolarsError as error:
             source.explain(error)
-        self.columns = self._first_columns()
+        self.columns = list[InferredColumn]()
+        others = {name for name, role in spec.roles if role in ("target", "weight")}
+        others |= {*spec.left_out, *(name for name in spec.named("group") if name not in spec.declared)}
+        inputs: list[tuple[str, Role]] = [(name, "input") for name in source.names if name not in others]
+        for name, role in (*inputs, *spec.roles):
+            try:
+                self.columns.append(self._first_column(name, role))
+            except UserError as error:
+                faults += error.faults
+        if faults:
+            raise UserError(*faults)
 
     def read(self) -> "TableReader":
         """Reads all rows. Bad cells are counted, and read as missing. Logs how many rows have been read.
@@ -71,7 +78,12 @@ class TableReader:
         Raises:
             UserError: with all faults of the text.
         """
-        floats = self._float_columns()
+        floats = set[str]()  # columns of text that are plain numbers in the sample
+        if not self.source.decimal_comma:  # with it, polars would also accept decimal points
+            definitions = [column.definition for column in self.columns]
+            others = {column.name for column in definitions if column.kind != "numeric" or column.format}
+            names = {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
+            floats = {name for name in names if plain_floats(cells_of(self.sample, name)) is not None}
         reading = f"reading {self.source.where} and inferring its columns"
         with progress_lines(log.info, lambda: f"{reading}: {self.rows:,} rows"):
             while True:
@@ -83,8 +95,9 @@ class TableReader:
                 texts = [column.texts for column in self.columns if column.texts is not None]
                 if any(text.str.contains("\0", literal=True).any() for text in texts):
                     self.source.check_lines()
-                if floats and any(column.bad or column.may_lose_digits for column in self.columns):
-                    floats = set()  # to read the cells as they are
+                largest = (max(map(abs, column.range or (0,))) for column in self.columns)
+                if floats and (any(column.bad for column in self.columns) or max(largest) >= INT64_LIMIT / 2):
+                    floats = set()  # to read the cells as they are: large integers may lose digits
                 elif corrected := {column.name for column in self.columns if self._is_corrected(column)}:
                     floats -= corrected
                 else:
@@ -107,69 +120,57 @@ class TableReader:
         return self.source.location(row, titled(column.name, column.role))
 
     def _is_corrected(self, column: InferredColumn) -> bool:
-        """Whether all rows contradict how a column was read, so that it must be read again."""
-        definition = column.definition
-        try:
-            self._correct(column)
-        except UserError as error:  # dates in no known format, or ambiguous dates or numbers
-            column.faults, column.certain = [*error.faults], True
-        return column.definition is not definition
+        """Whether all rows contradict how a column was read, so that it must be read again.
 
-    def _correct(self, column: InferredColumn) -> None:
-        """Changes how a column is read, if its cells require it, and infers the kind of text."""
+        Infers the kind of a column of text.
+        """
         definition, texts = column.definition, column.texts
         if column.bad and not column.certain:
             column.read_as("categorical")  # all its texts decide
         elif texts is not None and not column.certain:
-            kind = column.kind_of(texts, column.filled, rows=column.filled + column.missing)
+            kind = self._kind_of(column, texts, column.filled, column.filled + column.missing)
             if kind in ("numeric", "date"):
-                cell_format, column.certain = format_of(kind, texts, self.source, column.name), True
-                is_plain = kind == "numeric" and not cell_format
-                if is_plain and are_categories(texts, self.values(column)):
+                column.certain = True
+                try:
+                    cell_format = format_of(kind, texts, self.source, column.name)
+                except UserError as error:  # dates in no known format, or ambiguous dates or numbers
+                    column.faults = [*error.faults]
+                    return False
+                if kind == "numeric" and not cell_format and are_categories(texts, self.values(column)):
                     kind = "categorical"
                 else:
                     column.read_as(kind, cell_format)
             column.kind = kind
         elif definition.kind == "numeric" and column.role == "input" and column.filled and not self.spec.raw:
             [low], [high] = column.rounded(self.dtype).tolist()
-            if max(low, -high) > FAR * (high - low):  # or all are equal, but rounded
+            # So far from 0, relative to their spread, float32 loses digits; or all are equal, but rounded.
+            if max(low, -high) > 1000 * (high - low):
                 column.definition = replace(definition, offset=definition.offset + low)
+        return column.definition is not definition
 
-    def _first_columns(self) -> list[InferredColumn]:
-        """The columns as their first rows suggest to read them.
-
-        Raises:
-            UserError: with all columns that cannot be read.
-        """
-        spec, columns, faults = self.spec, list[InferredColumn](), list[Fault]()
-        others = {name for name, role in spec.roles if role in ("target", "weight")}
-        others |= {*spec.left_out, *(name for name in spec.named("group") if name not in spec.declared)}
-        inputs: list[tuple[str, Role]] = [(name, "input") for name in self.source.names if name not in others]
-        for name, role in (*inputs, *spec.roles):
-            try:
-                columns.append(self._first_column(name, role))
-            except UserError as error:
-                faults += error.faults
-        if faults:
-            raise UserError(*faults)
-        return columns
+    def _kind_of(self, column: InferredColumn, texts: pl.Series, filled: int, rows: int) -> InferredKind:
+        kind = infer_kind(texts, filled, rows)
+        if column.role != "target":
+            return kind
+        # If the target must be classes, text such as `3+` is one beside numbers.
+        all_numbers = texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False).all()
+        may_be_numbers = all_numbers or not self.spec.asks_for_classes
+        return "numeric" if kind == "numeric" and may_be_numbers else "categorical"
 
     def _first_column(self, name: str, role: Role) -> InferredColumn:
         spec, dtype, cells = self.spec, self.source.schema[name], cells_of(self.sample, name)
-        numeric_target = role == "target" and spec.asks_for_numbers
-        declared = spec.declared.get(name, "numeric" if numeric_target else "")
-        declared = {"weight": "numeric", "group": "categorical"}.get(role, declared)
+        of_role = "numeric" if role == "weight" or (role == "target" and spec.asks_for_numbers) else ""
+        declared = "categorical" if role == "group" else spec.declared.get(name, of_role)
         is_number = role == "target" or declared in ("numeric", "boolean") or is_number_format(declared)
         is_class = role == "target" and dtype == pl.Boolean and len(spec.named("target")) > 1
-        if dtype.is_nested() or dtype in UNREADABLE or is_class or (is_number and is_datetime(dtype)):
+        is_unreadable = dtype.is_nested() or dtype in (pl.Binary, pl.Duration, pl.Object)
+        if is_unreadable or is_class or (is_number and is_datetime(dtype)):
             remedy = typed(name, "drop") if role == "input" else f"choose a different {key_of(role)}"
             what = f"has type {dtype}, which cannot be read as {declared or role}"
             raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
         kind, cell_format = known_kind(name, declared, dtype)
         certain = kind is not None or role == "time"
-        must_be_classes = role == "target" and spec.asks_for_classes
-        definition = Column(name, "categorical")
-        column = InferredColumn(name, role, "categorical", definition, certain, certain, must_be_classes)
+        column = InferredColumn(name, role, "categorical", certain, certain)
         has_text = dtype == pl.String and cells.null_count() < len(cells)
         is_plain = dtype.is_numeric() or (has_text and plain_floats(cells) is not None)
         if kind in (None, "numeric") and is_plain:  # for speed in wide tables
@@ -191,7 +192,7 @@ class TableReader:
         distinct = texts.unique(maintain_order=True)
         if kind is None:
             plain = distinct.str.replace(",", ".", literal=True) if self.source.decimal_comma else distinct
-            by_texts = column.kind_of(plain, len(texts), len(cells))
+            by_texts = self._kind_of(column, plain, len(texts), len(cells))
             otherwise: Kind = "date" if column.role == "time" else "categorical"
             kind = by_texts if by_texts in ("numeric", "date") else otherwise
         try:
@@ -205,22 +206,13 @@ class TableReader:
         cells, comma = cells_of(frame, column.name), self.source.decimal_comma
         return column.read(cells, start, self.spec.na_values, decimal_comma=comma)
 
-    def _float_columns(self) -> set[str]:
-        """Columns of text that are plain numbers in the sample.
-
-        With a decimal comma, none: polars would also accept decimal points.
-        """
-        definitions = [] if self.source.decimal_comma else [column.definition for column in self.columns]
-        others = {column.name for column in definitions if column.kind != "numeric" or column.format}
-        names = {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
-        return {name for name in names if plain_floats(cells_of(self.sample, name)) is not None}
-
     def _read_once(self, floats: Collection[str]) -> None:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
-        self.features = self._allocate((height, _locate(inputs)), self.dtype)
-        self.others = self._allocate((height, _locate(others)), np.float64)
+        widths = [reduce(lambda end, column: column.reset(end), columns, 0) for columns in (inputs, others)]
+        self.features = self._allocate((height, widths[0]), self.dtype)
+        self.others = self._allocate((height, widths[1]), np.float64)
         for frame in self.source.blocks(BLOCK, (column.name for column in self.columns), floats):
             start, self.rows = self.rows, self.rows + frame.height
             for matrix, columns in ((self.features, inputs), (self.others, others)):
@@ -228,11 +220,3 @@ class TableReader:
                 if features:
                     matrix[start : self.rows] = to_matrix(features, matrix.dtype.type)
         self.features, self.others = self.features[: self.rows], self.others[: self.rows]
-
-
-def _locate(columns: Iterable[InferredColumn]) -> int:
-    """Prepares columns for reading side by side into a matrix; returns its width."""
-    end = 0
-    for column in columns:
-        end = column.reset(end)
-    return end

@@ -1,9 +1,10 @@
-"""Rows of a CSV file: polars reads them; Python's csv module says where they begin, and which are faulty."""
+"""Rows of one frame or file. polars reads them; of CSV, Python's csv module says where they begin, and which
+are faulty."""
 
 import csv
 import os
 from array import array
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from jaxtyping import Int64
 
 from mlplab.config import CsvFormat
 from mlplab.console import plural
+from mlplab.data.cells.parse import DataType
 from mlplab.data.io.decompression import check_utf8
 from mlplab.data.io.dialect import (
     NO_QUOTE,
@@ -23,12 +25,53 @@ from mlplab.data.io.dialect import (
     parse_rows,
     read_beginning,
 )
-from mlplab.data.io.source import Scan
 from mlplab.errors import Fault, UserError
 
 # Bytes of text that polars parses at a time. There is no argument for it; polars reads the variable at each
 # scan. Its own choice takes 150 MB more for a large file, and half as long again.
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", "1000000")
+
+
+class Scan:
+    """The rows of a frame or a Parquet file. `CsvFile` reads CSV.
+
+    Attributes:
+        where: the name in messages.
+        rows: to be scanned.
+        schema: types by column; all columns of CSV are strings.
+        dialect: the format of CSV; None if it is not CSV.
+    """
+
+    dialect: Dialect | None = None
+
+    def __init__(self, where: str, rows: pl.LazyFrame) -> None:
+        self.where, self.rows = where, rows
+        self.schema: Mapping[str, DataType] = rows.collect_schema()
+
+    def with_floats(self, names: Collection[str]) -> pl.LazyFrame:
+        """The rows; of CSV, with these columns as Float64, which is faster than as text."""
+        return self.rows
+
+    @cached_property
+    def height(self) -> int:
+        """The number of scanned rows, blank lines of CSV included."""
+        return int(self.rows.select(pl.len()).collect().item())
+
+    @cached_property
+    def blank_rows(self) -> Int64[np.ndarray, " blank"]:
+        """The scanned rows that are blank lines of CSV, which polars reads as rows of nulls."""
+        return np.empty(0, dtype=np.int64)
+
+    def check_lines(self) -> None:
+        """Checks the lines of CSV.
+
+        Raises:
+            UserError: if some are not UTF-8, do not close a quote, or have too many or too few fields.
+        """
+
+    def location(self, row: int, column: str) -> str:
+        """How messages refer to a cell; rows are counted from 0, without blank lines."""
+        return f"{self.where}, {column}, data row {row + 1}"
 
 
 class CsvFile(Scan):

@@ -13,12 +13,8 @@ from typing_extensions import Buffer
 
 from mlplab.data.cells.parse import cells_of, is_text
 
-_BEGINS = r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]"
-_NUMBER = r"^\s*[+\-]?((\d+([.,]\d*)*|[.,]\d+)([eE][+\-]?\d+)?%?|[iI]nf(inity)?|[nN]a[nN])?\s*$"
-
-
+# A frame, and the names of its text columns of plain numbers, which need no quotes.
 FrameAndNumbers = tuple[pl.DataFrame, Collection[str]]
-"""A frame, and the names of its text columns of plain numbers, which need no quotes."""
 
 
 def write_csv(
@@ -40,5 +36,6 @@ def write_csv(
 
 def _escape(cells: pl.Series) -> pl.Series:
     text = cells.cast(pl.String)
-    is_formula = text.str.contains(_BEGINS) & ~text.str.contains(_NUMBER)
+    number = r"^\s*[+\-]?((\d+([.,]\d*)*|[.,]\d+)([eE][+\-]?\d+)?%?|[iI]nf(inity)?|[nN]a[nN])?\s*$"
+    is_formula = text.str.contains(r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]") & ~text.str.contains(number)
     return text.zip_with(~is_formula.fill_null(value=False), "'" + text)

@@ -17,10 +17,7 @@ from mlplab.errors import refusal
 
 BLOCK_BYTES = 2**20
 
-COMPRESSED_BLOCK_BYTES = 2**12  # bytes that are decompressed at once; they expand to at most 128 MiB
-MAX_EXPANDED_BYTES = 2**28  # bytes to which any compressed file may expand
-MAX_EXPANDED_RATIO = 100  # factor by which a larger file may expand
-
+MAX_EXPANDED_BYTES = 2**28  # bytes to which any compressed file may expand; larger ones a hundredfold
 
 DECODERS: Mapping[str, Callable[[], Any]] = {
     ".gz": partial(zlib.decompressobj, wbits=31),
@@ -28,6 +25,7 @@ DECODERS: Mapping[str, Callable[[], Any]] = {
 }
 """What decodes one stream of a compressed file, which may have several, by the suffix of its name."""
 
+# Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy.
 FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"\x1f\x8b": ("a gzip archive", ".gz", "rename it to end in .gz"),
     b"\x28\xb5\x2f\xfd": ("a Zstandard archive", ".zst", "rename it to end in .zst"),
@@ -36,7 +34,6 @@ FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"BZh": ("a bzip2 archive", None, "unpack it first"),
     b"PAR1": ("a Parquet file", None, "rename it to end in .parquet"),
 }
-"""Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy."""
 
 
 @contextmanager
@@ -50,10 +47,20 @@ def plain_text(path: Path, encoding: str | None, where: str) -> Iterator[Path]:
         UserError: if the file cannot be decompressed or decoded. Of plain UTF-8, only the beginning is
             checked here.
     """
-    encoding = _python_name(encoding, where) if encoding else None
+    if encoding:
+        try:
+            "".encode(encoding)  # raises also for codecs that do not encode text, such as base64
+            encoding = codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
+        except (LookupError, ValueError):
+            what = f"there is no text encoding '{encoding}' in Python"
+            raise refusal(what, where, "data.encoding=cp1252, for example") from None
     with path.open("rb") as file:
         suffix = path.suffix.lower() if path.suffix.lower() in DECODERS else ""
-        _check_format(file.peek(), suffix, where)
+        text_named = (f"not compressed, but named {suffix}", "", "rename it, or compress it")
+        formats = (format_ for magic, format_ in FORMATS.items() if file.peek().startswith(magic))
+        what, needed, remedy = next(formats, text_named)
+        if needed != suffix:
+            raise refusal(f"is {what}", where, remedy)
         chunks = _decompressed(file, suffix, where) if suffix else iter(partial(file.read, BLOCK_BYTES), b"")
         head = next(chunks, b"")
         is_utf_16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -82,30 +89,12 @@ def check_utf8(path: Path, where: str) -> None:
             pass
 
 
-def _python_name(encoding: str, where: str) -> str:
-    try:
-        "".encode(encoding)  # raises also for codecs that do not encode text, such as base64
-        return codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
-    except (LookupError, ValueError):
-        what = f"there is no text encoding '{encoding}' in Python"
-        raise refusal(what, where, "data.encoding=cp1252, for example") from None
-
-
-def _check_format(head: bytes, suffix: str, where: str) -> None:
-    """Refuses a file whose content is not text, or not compressed as the suffix of its name says."""
-    text = (f"not compressed, but named {suffix}", "", "rename it, or compress it")
-    formats = (format_ for magic, format_ in FORMATS.items() if head.startswith(magic))
-    what, accepted, remedy = next(formats, text)
-    if accepted != suffix:
-        raise refusal(f"is {what}", where, remedy)
-
-
 def _decompressed(file: BinaryIO, suffix: str, where: str) -> Iterator[bytes]:
     size = os.fstat(file.fileno()).st_size
-    limit, expanded = max(MAX_EXPANDED_BYTES, MAX_EXPANDED_RATIO * size), 0
+    limit, expanded = max(MAX_EXPANDED_BYTES, 100 * size), 0
     decoder = DECODERS[suffix]()
     try:
-        while data := file.read(COMPRESSED_BLOCK_BYTES):
+        while data := file.read(2**12):  # expands to at most 128 MiB
             while data:
                 if decoder.eof:
                     decoder = DECODERS[suffix]()

@@ -17,26 +17,17 @@ from mlplab.errors import Fault, UserError, listed, shortened
 
 log = logging.getLogger(__name__)
 
-BEGINNING_BYTES = 2**16  # bytes from which the dialect is detected
-DELIMITERS = ",;\t|"  # candidates, most likely first
-
 COMMA = r"[+-]?\d+,\d+([eE][+-]?\d+)?"
 POINT = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?"
-INTEGER = r"[+-]?\d+([eE][+-]?\d+)?"
-THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
-NO_QUOTE = "\0"
-"""A quote that no text contains."""
+NO_QUOTE = "\0"  # a quote that no text contains
 
 ROW_INDEX = ""
 """The name of a first column without a name: the row index of pandas and R, which is not an input."""
 
 Row = Sequence[str]
 
-LONGEST_CELL = 2**25
-"""Characters of the longest cell. Python's own limit, 131,072, is less than some cells hold."""
-
-csv.field_size_limit(LONGEST_CELL)
+csv.field_size_limit(2**25)  # characters; Python's own limit, 131,072, is less than some cells hold
 
 
 @dataclass(frozen=True)
@@ -58,9 +49,9 @@ class Dialect:
 
 
 def read_beginning(path: Path) -> str:
-    """Reads whole lines: the first one, which may be long, and then a little more than `BEGINNING_BYTES`."""
+    """Reads whole lines: the first one, which may be long, and then a little more than 64 KiB."""
     with path.open("rb") as file:
-        content = file.readline() + file.read(BEGINNING_BYTES) + file.readline()
+        content = file.readline() + file.read(2**16) + file.readline()
     return content.decode("utf-8-sig", errors="replace")  # `check_lines` reports what is not UTF-8
 
 
@@ -78,14 +69,22 @@ def detect_dialect(text: str, options: CsvFormat, where: str) -> Dialect:
         UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
     """
     quote = '"' if options.quote is None else options.quote or None
-    marks = dict.fromkeys([*(mark for mark in DELIMITERS if mark in text), options.delimiter or ","])
+    likely = (mark for mark in ",;\t|" if mark in text)
+    marks = dict.fromkeys([*likely, options.delimiter or ","])
     parsed = {mark: list(parse_rows(text, mark, quote)) for mark in marks}
     best = max(parsed, key=lambda mark: _fit(parsed[mark]))
     delimiter = options.delimiter or best
     rows, header = parsed[delimiter], options.header is not False
     if rows:
         _check_first_row(parsed, delimiter, best, options, where)
-    decimal = options.decimal or _detect_decimal(rows[header:])
+    decimal = options.decimal
+    if decimal is None:  # a comma if numbers have it and none has a point
+        cells = [cell.strip() for row in rows[header:] for cell in row]
+        has_points = any(re.fullmatch(POINT, cell) for cell in cells)
+        commas = [cell for cell in cells if re.fullmatch(COMMA, cell)]
+        # If all may mark thousands, each column decides.
+        may_be_thousands = all(re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell) for cell in commas)
+        decimal = "." if has_points or may_be_thousands else ","
     return Dialect(delimiter, quote, decimal, header, header and _has_short_header(rows), options)
 
 
@@ -121,10 +120,8 @@ def column_names(first_row: Row, dialect: Dialect, where: str) -> list[str]:
 def _check_first_row(
     parsed: Mapping[str, Sequence[Row]], delimiter: str, best: str, options: CsvFormat, where: str
 ) -> None:
-    """Checks that there is no better delimiter, no line above the header, as some spreadsheets write them,
-    and no number instead of names."""
     first, *_ = rows = parsed[delimiter]
-    is_number, expected = re.compile(f"{INTEGER}|{POINT}|{COMMA}").fullmatch, "column names"
+    is_number, expected = re.compile(rf"[+-]?\d+([eE][+-]?\d+)?|{POINT}|{COMMA}").fullmatch, "column names"
     is_title = len(first) == 1 < median_low(map(len, rows)) or first[0].startswith("sep=")
     if len(first) == 1 < _fit(parsed[best])[1]:
         what, expected = f"the columns seem to be separated by {best!r}", ""
@@ -137,15 +134,6 @@ def _check_first_row(
     else:
         return
     raise UserError(Fault(what, where, shortened(delimiter.join(first)), expected, remedy))
-
-
-def _detect_decimal(rows: Sequence[Row]) -> Literal[".", ","]:
-    """A comma if numbers have it and none has a point. If all may mark thousands, each column decides."""
-    cells = [cell.strip() for row in rows for cell in row]
-    commas = [cell for cell in cells if re.fullmatch(COMMA, cell)]
-    has_points = any(re.fullmatch(POINT, cell) for cell in cells)
-    may_be_thousands = all(re.fullmatch(THOUSANDS, cell) for cell in commas)
-    return "." if has_points or may_be_thousands else ","
 
 
 def _fit(rows: Sequence[Row]) -> tuple[bool, int, int]:

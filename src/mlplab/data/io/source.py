@@ -1,59 +1,26 @@
-"""The rows of a table, scanned block by block: of a frame, or of one or several files."""
+"""The rows of a table, scanned block by block: of a frame, or of the files that a path names."""
 
+import glob
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int64
 
+from mlplab.config import DETECT, CsvFormat
 from mlplab.data.cells.parse import DataType, named
-from mlplab.data.io.dialect import ROW_INDEX, Dialect
-from mlplab.errors import Fault, UserError, listed
+from mlplab.data.io.csv_file import CsvFile, Scan
+from mlplab.data.io.decompression import DECODERS, plain_text
+from mlplab.data.io.dialect import ROW_INDEX
+from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refusal
 
+PARQUET = (".parquet", ".pq")
+CSV = (".csv", ".tsv", ".txt")
+TABLES = (*PARQUET, *CSV, *(f"{suffix}{packed}" for suffix in CSV for packed in DECODERS))
 
-class Scan:
-    """The rows of a frame or a Parquet file. `CsvFile` reads CSV.
-
-    Attributes:
-        where: the name in messages.
-        rows: to be scanned.
-        schema: types by column; all columns of CSV are strings.
-        dialect: the format of CSV; None if it is not CSV.
-    """
-
-    dialect: Dialect | None = None
-
-    def __init__(self, where: str, rows: pl.LazyFrame) -> None:
-        self.where, self.rows = where, rows
-        self.schema: Mapping[str, DataType] = rows.collect_schema()
-
-    def with_floats(self, names: Collection[str]) -> pl.LazyFrame:
-        """The rows; of CSV, with these columns as Float64, which is faster than as text."""
-        return self.rows
-
-    @cached_property
-    def height(self) -> int:
-        """The number of scanned rows, blank lines of CSV included."""
-        return int(self.rows.select(pl.len()).collect().item())
-
-    @cached_property
-    def blank_rows(self) -> Int64[np.ndarray, " blank"]:
-        """The scanned rows that are blank lines of CSV, which polars reads as rows of nulls."""
-        return np.empty(0, dtype=np.int64)
-
-    def check_lines(self) -> None:
-        """Checks the lines of CSV.
-
-        Raises:
-            UserError: if some are not UTF-8, do not close a quote, or have too many or too few fields.
-        """
-
-    def location(self, row: int, column: str) -> str:
-        """How messages refer to a cell; rows are counted from 0, without blank lines."""
-        return f"{self.where}, {column}, data row {row + 1}"
+MAX_PARQUET_BYTES = 2**30  # bytes to which any Parquet file may expand; larger ones 200-fold
 
 
 class Source:
@@ -121,7 +88,6 @@ class Source:
             self.explain(error)
 
     def _without_blank_lines(self, frame: pl.DataFrame, start: int) -> pl.DataFrame:
-        """The rows of a frame, scanned from row `start`, that are not blank lines of CSV."""
         empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
         if not empty.any():  # finding blank lines reads the files again
             return frame
@@ -145,6 +111,65 @@ class Source:
         while rest and row >= (height := scan.height - len(scan.blank_rows)):
             row, (scan, *rest) = row - height, rest
         return scan.location(row, column)
+
+
+@contextmanager
+def opened(path: str | Path, options: CsvFormat = DETECT, where: str = "") -> Iterator[Source]:
+    """Opens a CSV or Parquet file, a folder of such files, or all files that match `part-*.csv` or the like.
+
+    Raises:
+        UserError: if there is no such file, its beginning cannot be read, or the files differ in columns.
+    """
+    paths = _files(Path(path))
+    where = where or str(path)
+    with ExitStack() as files:
+        scans: list[Scan] = []
+        for file in paths:
+            title = where if len(paths) == 1 else str(file)
+            if is_parquet(file):
+                scans.append(_parquet_scan(title, file))
+            else:
+                text = files.enter_context(plain_text(file, options.encoding, title))
+                scans.append(CsvFile(title, text, options, scans[0].dialect if scans else None))
+        yield Source(where, scans, paths)
+
+
+def is_parquet(path: Path | str) -> bool:
+    """Whether a file's name has the suffix of a Parquet file."""
+    return Path(path).suffix.lower() in PARQUET
+
+
+def _parquet_scan(where: str, path: Path) -> Scan:
+    try:
+        scan = Scan(where, pl.scan_parquet(path, glob=False))
+        expanded, size = 8 * len(scan.schema) * scan.height, path.stat().st_size
+    except (pl.exceptions.PolarsError, OSError) as error:
+        what = f"cannot be read as Parquet: {first_line(error)}"
+        raise refusal(what, where, "copy it again; if it is CSV, let it end in .csv") from error
+    # A bomb is a small file that expands to fill the memory.
+    if expanded > max(MAX_PARQUET_BYTES, 200 * size):
+        what = f"expands from {size:,} bytes to about {expanded / 2**30:,.0f} GiB"
+        raise refusal(what, where, "split it into several files, or save it as CSV")
+    return scan
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.name.lower().endswith(TABLES)]
+        what, remedy = "is a folder without CSV or Parquet files", "give a file, or a folder with such files"
+    elif path.exists():
+        files = [path] if path.is_file() else []
+        what, remedy = "is not a regular file", "save it as a file first"  # a pipe cannot be read twice
+    elif files := [Path(name) for name in sorted(glob.glob(str(path))) if Path(name).is_file()]:  # noqa: PTH207 - may be absolute
+        what = remedy = ""
+    else:
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = [str(folder / name) for name in nearest(path.name, [file.name for file in folder.iterdir()])]
+        remedy = did_you_mean(near, otherwise=f"relative paths start at {Path.cwd()}")
+        what = "no such file"
+    if not files:
+        raise refusal(what, path, remedy)
+    return files
 
 
 def first_line(error: Exception) -> str:

@@ -10,10 +10,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 
 from mlplab.data.splits.split import NO_ROWS, Rows, sample_rows
 
-BLOCK, VALUES = 16_384, 2**21
-"""At most this many rows and values are in memory at a time, in several copies."""
-
-SAMPLE = 20_000  # the scales of columns are computed from at most this many rows, drawn at random
+BLOCK, VALUES = 16_384, 2**21  # at most this many rows and values are in memory at a time, in several copies
 
 DIGITS = (6, 7, 10, 14)
 """The significant digits, or decimals, that copies have at least: the fewest that distinguish a table's rows.
@@ -21,33 +18,17 @@ DIGITS = (6, 7, 10, 14)
 With 7, copies in float32 are still recognised, with 14 only those that were written with 15 or more.
 """
 
-MAX_ERROR = 1e-3
-"""The largest error of a copy with 6 digits, in spreads of a column, unless float32 has a larger one."""
-
-COARSE = 1e-2
-"""If float32 has an error of more spreads than this, a column is compared exactly, but in float32."""
-
-DATE_STEP = 1e-5  # how exactly dates are compared: their features are years, sines and cosines
-
+# Numbers that a row's columns are summed up in: two random rows agree in one about once in 10⁵ pairs.
 PROJECTIONS = 4
-"""Numbers that a row's columns are summed up in: two random rows agree in one about once in 10⁵ pairs."""
 
-DEVIATIONS = 4  # half the width of a cell, in standard deviations of the largest errors of a copy
-
+# 2⁶⁴ over the golden ratio, rounded to an odd number, so that products of different factors differ.
 MULTIPLIER = np.int64(0x9E3779B97F4A7C15 - 2**64)
-"""2⁶⁴ over the golden ratio, rounded to an odd number, so that products of different factors differ."""
 
 CELL_MULTIPLIERS = np.cumprod(np.full(PROJECTIONS, MULTIPLIER))
 
-NEIGHBOURS = np.array([*product((0, 1), repeat=PROJECTIONS)]).T
-"""The projections in which the nearest neighbouring cell is probed."""
 
-
-Keys = Int64[np.ndarray, " row"]
-"""Equal for equal rows, and hardly ever for others."""
-
-Cells = Float64[np.ndarray, "row projection"]
-"""The location of each row in each projection, in widths of a cell."""
+Keys = Int64[np.ndarray, " row"]  # equal for equal rows, and hardly ever for others
+Cells = Float64[np.ndarray, "row projection"]  # the location of each row, in widths of a cell
 
 
 @dataclass(frozen=True)
@@ -94,21 +75,22 @@ class RowHasher:
             dates: whether each feature is of a date.
             digits: one of `DIGITS`.
         """
-        rows = sample_rows(np.arange(len(values.x)), min(SAMPLE, VALUES // values.x.shape[1]))
+        rows = sample_rows(np.arange(len(values.x)), min(20_000, VALUES // values.x.shape[1]))
         centre, spread, step = np.array([_scale(column) for column in values.of(rows).T]).T
-        step[: len(dates)][np.array(dates, np.bool_)] = DATE_STEP
+        step[: len(dates)][np.array(dates, np.bool_)] = 1e-5  # of years, sines and cosines
         with np.errstate(over="ignore"):
             magnitude = 1 + abs(centre) / spread
-            error = np.minimum(5e-6 * np.maximum(magnitude, 0.1 / spread), MAX_ERROR) * 10.0 ** (6 - digits)
+            # Of a copy, in spreads, unless float32 has a larger one.
+            error = np.minimum(5e-6 * np.maximum(magnitude, 0.1 / spread), 1e-3) * 10.0 ** (6 - digits)
         features, float32 = len(dates), np.finfo(np.float32).eps / 2
         if digits <= 7:
-            step[np.isinf(step) & (float32 * magnitude > COARSE)] = 0
+            step[np.isinf(step) & (float32 * magnitude > 1e-2)] = 0  # compared exactly, but in float32
             error = np.maximum(error, float32 * magnitude)
         error[:features] = np.maximum(error[:features], np.finfo(values.x.dtype).eps)
         generator = np.random.default_rng(0)
         weights = generator.uniform(1, 2, (len(step), PROJECTIONS))
         weights *= generator.choice((-1, 1), weights.shape) * np.isinf(step)[:, None]
-        width = 2 * DEVIATIONS * np.sqrt((weights**2).sum(0) / 3)  # of uniform errors
+        width = 8 * np.sqrt((weights**2).sum(0) / 3)  # of cells, four standard deviations of errors each way
         return cls(centre, spread, step, weights / error[:, None] / np.where(width > 0, width, 1))
 
     @property
@@ -127,7 +109,8 @@ class RowHasher:
         for hashes, cells in self._hashes_and_cells(values, rows):
             lower = np.floor(cells)
             sides = np.where(cells - lower < 0.5, -1, 1) * CELL_MULTIPLIERS
-            probes = _keys(hashes, lower)[:, None] + sides @ NEIGHBOURS
+            neighbours = np.array([*product((0, 1), repeat=PROJECTIONS)]).T  # in these projections
+            probes = _keys(hashes, lower)[:, None] + sides @ neighbours
             is_known = pl.Series(probes.ravel()).is_in(known_keys).to_numpy()
             parts.append(np.any(is_known.reshape(probes.shape), 1))
         return np.concatenate([np.empty(0, np.bool_), *parts])

@@ -13,15 +13,6 @@ from mlplab.data.leaks.row_keys import DIGITS, VALUES, RowHasher, TableValues
 from mlplab.data.splits.split import Rows, Split, sample_rows
 from mlplab.data.table import Table
 
-TEST_SAMPLE = 10_000  # at most this many test rows are compared with the rows in training and validation
-MAX_FALSE = 1e-3  # the largest share of test rows that may be mistaken for rows in training or validation
-
-MOST_TARGETS, OTHER_TARGETS = 50, 0.1
-"""Rows are equal by chance only if there are so few different targets, and of rows with equal inputs, this
-share or more has several."""
-
-STANDARD_ERRORS = 3  # so many standard errors above what is expected by chance are still taken for chance
-
 Recognised = Bool[np.ndarray, " some"]
 
 
@@ -44,7 +35,7 @@ class SeenRows:
         """The rows of train and val, by so many digits; test rows show chance, or these themselves."""
         hasher, keys = table.row_keys(digits)
         train, val = np.unique(keys[split.train]), np.unique(keys[split.val])
-        others = sample_rows(split.test, TEST_SAMPLE)
+        others = sample_rows(split.test, 10_000)
         equal = hasher.recognised(table.values, others, np.union1d(train, val)).sum()
         if not len(others):
             others = np.concatenate([split.train, split.val])
@@ -84,17 +75,17 @@ class SeenRows:
             return not count[1]
         rows, share = (count + equal)[0], (count + equal)[1] / (count + equal)[0]
         error = np.sqrt(share * (1 - share) * rows / (count[0] * equal[0]))
-        return bool(count[1] / count[0] - equal[1] / equal[0] <= STANDARD_ERRORS * error)
+        return bool(count[1] / count[0] - equal[1] / equal[0] <= 3 * error)
 
 
 def seen_rows(table: Table, split: Split) -> SeenRows:
-    """The rows of train and val, by as few digits as distinguish the test rows from them."""
+    """The rows of train and val, by as few digits as distinguish all but 0.1% of the test rows from them."""
     for digits in DIGITS:
         seen = SeenRows.of(table, split, digits)
         others, recognised = seen.by_chance
         if recognised and not seen.hasher.is_exact:
             recognised -= SeenRows.of(table, split, DIGITS[-1]).by_chance[1]
-        if seen.hasher.is_exact or recognised <= MAX_FALSE * others:
+        if seen.hasher.is_exact or recognised <= 1e-3 * others:
             break
     if seen.by_chance[1] and _are_copies(table, np.concatenate([*split.parts().values()])):
         return replace(seen, by_chance=seen.by_chance * np.array([1, 0]))
@@ -104,14 +95,15 @@ def seen_rows(table: Table, split: Split) -> SeenRows:
 def _are_copies(table: Table, rows: Rows) -> bool:
     """Whether rows that equal others in all columns are copies: equal inputs hardly ever have other targets.
 
-    In tables of few categories, where rows are equal by chance, they do, unless inputs determine the target.
+    In tables of few categories, where rows are equal by chance, a tenth or more of them do, unless inputs
+    determine the target; and there are few different targets.
     """
     rows = sample_rows(rows, VALUES // table.x.shape[1])
-    if max(len(np.unique(target)) for target in table.y[rows].T) > MOST_TARGETS:
+    if max(len(np.unique(target)) for target in table.y[rows].T) > 50:
         return True
     x = pl.DataFrame(table.x[rows])
     frame = x.with_columns(y=pl.DataFrame(table.y[rows]).to_struct())
     groups = frame.group_by(x.columns).agg(rows=pl.len(), targets=pl.col("y").n_unique())
     several = groups.filter(pl.col("rows") > 1)
     share = several.select(pl.col("rows").filter(pl.col("targets") > 1).sum() / pl.col("rows").sum()).item()
-    return not share >= OTHER_TARGETS  # or NaN
+    return not share >= 0.1  # or NaN

@@ -8,20 +8,22 @@ import numpy as np
 from numpy.random import Generator
 
 from mlplab import config
-from mlplab.data.splits.partition import (
+from mlplab.data.splits.split import (
+    NO_KEYS,
+    Codes,
+    Flags,
+    Rows,
+    Split,
+    SplitKeys,
     balance_groups,
     number_groups,
     pool_rare,
     random_parts,
     time_parts,
 )
-from mlplab.data.splits.split import NO_KEYS, Codes, Flags, Rows, Split, SplitKeys, Times
-from mlplab.data.splits.splitters import file_split, group_split, kfold_split, random_split, time_split
+from mlplab.data.splits.splitters import file_split, kfold_split, random_split
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError
-
-MIN_FOLDS, MAX_FOLDS = 5, 10
-"""With fewer folds, members would train on too few rows; with more, choose their epoch by too few."""
 
 
 def make_split(section: config.Split, table: Table) -> Split:
@@ -31,18 +33,14 @@ def make_split(section: config.Split, table: Table) -> Split:
         UserError: if a set has no row, or no row with a weight above 0.
     """
     rows, keys = table.rows, _split_keys(table, stratify=getattr(section, "stratify", None) is not None)
+    seed = 0 if isinstance(section, config.TimeSplit) else section.seed
     match section:
-        case config.RandomSplit():
-            split = random_split(rows, keys, val=section.val, test=section.test, seed=section.seed)
-        case config.GroupSplit():
-            groups = _codes(table.split_columns["group"])
-            split = group_split(rows, groups, val=section.val, test=section.test, seed=section.seed)
-        case config.TimeSplit():
-            split = time_split(rows, table.split_columns["time"], val=section.val, test=section.test)
+        case config.RandomSplit() | config.GroupSplit() | config.TimeSplit():
+            split = random_split(rows, keys, val=section.val, test=section.test, seed=seed)
         case config.FileSplit():
-            split = file_split(rows, len(table.x), section.path, val=section.val, seed=section.seed)
+            split = file_split(rows, len(table.x), section.path, val=section.val, seed=seed)
         case config.KFoldSplit(folds=folds, fold=fold):
-            split = kfold_split(rows, keys, folds=folds, fold=fold, val=section.val, seed=section.seed)
+            split = kfold_split(rows, keys, folds=folds, fold=fold, val=section.val, seed=seed)
     if table.weight is not None:
         for part, in_part in split.parts().items():
             if len(in_part) and not table.weight[in_part].any():
@@ -63,9 +61,10 @@ def make_member_splits(section: config.Split, table: Table, split: Split, member
 def folds_of(members: int) -> int:
     """The number of folds of an ensemble: as many as members, if that is 5 to 10.
 
-    More members than that take several divisions into folds; fewer leave some folds in training always.
+    With fewer folds, members would train on too few rows; with more, choose their epoch by too few. More
+    members take several divisions into folds; fewer leave some folds in training always.
     """
-    return max(MIN_FOLDS, ceil(members / ceil(members / MAX_FOLDS)))
+    return max(5, ceil(members / ceil(members / 10)))
 
 
 def bagged_splits(
@@ -88,8 +87,14 @@ def bagged_splits(
     """
     folds = folds_of(members)
     if keys.times is not None:
-        periods = _periods(split, keys.times, counts, min(members, folds))
-        return [periods[member % len(periods)] for member in range(members)]
+        val = split.val[counts[split.val]]
+        count = min(members, folds, len(np.unique(keys.times[val])))
+        periods = time_parts(val, keys.times, [len(val) * period / count for period in range(1, count)])
+        by_period = [
+            Split(np.sort(np.concatenate([split.train, *periods[:number]])), np.sort(held_out), split.test)
+            for number, held_out in enumerate(periods)
+        ]
+        return [by_period[member % count] for member in range(members)]
     rows = np.sort(np.concatenate([split.train, split.val]))
     splits = (
         Split(np.setdiff1d(rows, held_out, assume_unique=True), np.sort(held_out), split.test)
@@ -111,7 +116,6 @@ def _codes(numbers: np.ndarray) -> Codes:
 
 
 def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> list[Rows]:
-    """The rows of each fold: as many folds as there are rows or groups for."""
     if keys.groups is not None:
         group_of, sizes = number_groups(keys.groups[rows], 2)
         fold_of = balance_groups(generator.permutation(len(sizes)), sizes, min(folds, len(sizes)))
@@ -120,14 +124,3 @@ def _folds(rows: Rows, folds: int, generator: Generator, keys: SplitKeys) -> lis
     size, left_over = divmod(len(rows), folds)
     classes = pool_rare(keys.classes, rows, folds)
     return random_parts(rows, [size] * folds + [left_over] * bool(left_over), generator, classes)[:folds]
-
-
-def _periods(split: Split, times: Times, counts: Flags, folds: int) -> list[Split]:
-    """A split for each of the periods of val, or of as many as val has times."""
-    val = split.val[counts[split.val]]
-    count = min(folds, len(np.unique(times[val])))
-    periods = time_parts(val, times, [len(val) * period / count for period in range(1, count)])
-    return [
-        Split(np.sort(np.concatenate([split.train, *periods[:number]])), np.sort(held_out), split.test)
-        for number, held_out in enumerate(periods)
-    ]

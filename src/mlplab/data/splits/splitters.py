@@ -10,7 +10,14 @@ import numpy as np
 from numpy.random import Generator
 
 from mlplab.console import plural
-from mlplab.data.splits.partition import (
+from mlplab.data.splits.split import (
+    NO_KEYS,
+    NO_ROWS,
+    PARTS,
+    Codes,
+    Rows,
+    Split,
+    SplitKeys,
     balance_groups,
     choose_groups,
     number_groups,
@@ -18,55 +25,40 @@ from mlplab.data.splits.partition import (
     random_parts,
     time_parts,
 )
-from mlplab.data.splits.split import NO_KEYS, NO_ROWS, PARTS, Codes, Rows, Split, SplitKeys, Times
 from mlplab.errors import Fault, UserError, listed, refusal
-
-LEAST_OF_TWO_FOLDS = 5
-"""Fewest rows of a class with two folds: if one fold has three, train and val get one each of the others."""
 
 
 def random_split(rows: Rows, keys: SplitKeys = NO_KEYS, *, val: float, test: float, seed: int) -> Split:
-    """Assigns `rows` at random; `val` and `test` are fractions of them, rounded to whole rows.
+    """Assigns `rows` at random; `val` and `test` are fractions of them, rounded to whole rows. With
 
-    With classes, the sets are stratified (`stratified_counts`); too rare are those with fewer rows than there
-    are sets. If `test` is 0, the test set is empty; likewise in `group_split` and `time_split`.
+    - groups, whole groups are assigned, to test and then to val, each up to its fraction of `rows`. A group
+      that would take a set further from its fraction is skipped. Each set gets at least one group;
+    - times, nothing is random: the latest rows are test, those before them val, and the earliest train. Each
+      set begins with a new time, as near as possible to its fraction;
+    - classes, the sets are stratified (`stratified_counts`); too rare are those with fewer rows than there
+      are sets.
+
+    If `test` is 0, the test set is empty.
 
     Raises:
-        UserError: if a set is empty.
+        UserError: if a set is empty; if there are fewer groups or times than sets, or a row has none.
     """
-    sizes = [round(share * len(rows)) for share in ([val, test] if test else [val])]
-    classes = pool_rare(keys.classes, rows, len(sizes) + 1)
-    sizes.append(len(rows) - sum(sizes))
-    val_rows, *test_rows, train_rows = random_parts(rows, sizes, np.random.default_rng(seed), classes)
+    if keys.times is not None:
+        before = [1 - val - test, 1 - test] if test else [1 - val]
+        return _ascending(*time_parts(rows, keys.times, [share * len(rows) for share in before]))
+    generator = np.random.default_rng(seed)
+    if keys.groups is not None:
+        group_of, sizes = number_groups(keys.groups[rows], len(PARTS) if test else len(PARTS) - 1)
+        order = generator.permutation(len(sizes))
+        test_groups = choose_groups(order, sizes, test * len(rows), leave=2) if test else order[:0]
+        val_groups = choose_groups(order[~np.isin(order, test_groups)], sizes, val * len(rows), leave=1)
+        return _split_of_groups(rows, group_of, val_groups, test_groups)
+    sizes_of = [round(share * len(rows)) for share in ([val, test] if test else [val])]
+    classes = pool_rare(keys.classes, rows, len(sizes_of) + 1)
+    sizes_of.append(len(rows) - sum(sizes_of))
+    val_rows, *test_rows, train_rows = random_parts(rows, sizes_of, generator, classes)
     remedy = "give the table more rows, or change data.split.val and data.split.test"
     return _not_empty(_ascending(train_rows, val_rows, *test_rows), "data.split", remedy, has_test=test > 0)
-
-
-def group_split(rows: Rows, groups: Codes, *, val: float, test: float, seed: int) -> Split:
-    """Assigns whole groups, in random order, to test and then to val, each up to its fraction of `rows`.
-
-    A group that would take a set further from its fraction is skipped. Each set gets at least one group.
-
-    Raises:
-        UserError: if there are fewer groups than sets, or a row has no group.
-    """
-    group_of, sizes = number_groups(groups[rows], len(PARTS) if test else len(PARTS) - 1)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    test_groups = choose_groups(order, sizes, test * len(rows), leave=2) if test else order[:0]
-    val_groups = choose_groups(order[~np.isin(order, test_groups)], sizes, val * len(rows), leave=1)
-    return _split_of_groups(rows, group_of, val_groups, test_groups)
-
-
-def time_split(rows: Rows, times: Times, *, val: float, test: float) -> Split:
-    """Assigns the latest `rows` to test, those before them to val, and the earliest to train.
-
-    Each set begins with a new time, as near as possible to its fraction of `rows`.
-
-    Raises:
-        UserError: if there are fewer times than sets, or a row has no time.
-    """
-    before = [1 - val - test, 1 - test] if test else [1 - val]
-    return _ascending(*time_parts(rows, times, [share * len(rows) for share in before]))
 
 
 def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: float, seed: int) -> Split:
@@ -87,7 +79,12 @@ def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: floa
     if folds > len(rows):
         raise UserError(Fault("more folds than rows", "data.split.folds", f"{folds}", f"at most {len(rows)}"))
     if keys.times is not None:
-        return _chronological_fold(rows, keys.times, folds, fold, val)
+        length = len(rows) // (folds + 1)
+        starts = [len(rows) - length * number for number in range(folds, 0, -1)]
+        # The extra boundary leaves a time for train and one for val even before the first fold.
+        *before, test_rows = time_parts(rows, keys.times, [(1 - val) * starts[0], *starts])[: fold + 3]
+        earlier = random_split(np.concatenate(before), keys, val=val, test=0.0, seed=seed)
+        return replace(earlier, test=np.sort(test_rows))
     rest_generator = np.random.default_rng([seed, fold])
     if keys.groups is not None:
         group_of, sizes = number_groups(keys.groups[rows], max(folds, len(PARTS)))
@@ -96,7 +93,8 @@ def kfold_split(rows: Rows, keys: SplitKeys, *, folds: int, fold: int, val: floa
         val_groups = choose_groups(rest, sizes, val * sizes[rest].sum(), leave=1)
         split = _split_of_groups(rows, group_of, val_groups, np.flatnonzero(fold_of == fold))
     else:
-        classes = pool_rare(keys.classes, rows, folds if folds >= len(PARTS) else LEAST_OF_TWO_FOLDS)
+        # Of two folds, one may have three of five rows; train and val get one each of the others.
+        classes = pool_rare(keys.classes, rows, folds if folds >= len(PARTS) else 5)
         lengths = [(len(rows) + folds - 1 - number) // folds for number in range(folds)]
         parts = random_parts(rows, lengths, np.random.default_rng(seed), classes)
         test_rows = parts.pop(fold)
@@ -145,15 +143,6 @@ def _ascending(train: Rows, val: Rows, test: Rows = NO_ROWS) -> Split:
 def _split_of_groups(rows: Rows, group_of: Rows, val_groups: Rows, test_groups: Rows) -> Split:
     in_val, in_test = np.isin(group_of, val_groups), np.isin(group_of, test_groups)
     return Split(rows[~in_val & ~in_test], rows[in_val], rows[in_test])
-
-
-def _chronological_fold(rows: Rows, times: Times, folds: int, fold: int, val: float) -> Split:
-    length = len(rows) // (folds + 1)
-    starts = [len(rows) - length * number for number in range(folds, 0, -1)]
-    # The extra boundary leaves a time for train and one for val even before the first fold.
-    *parts, test_rows = time_parts(rows, times, [(1 - val) * starts[0], *starts])[: fold + 3]
-    rest = time_split(np.concatenate(parts), times, val=val, test=0.0)
-    return replace(rest, test=np.sort(test_rows))
 
 
 def _not_empty(split: Split, where: str, remedy: str, *, has_test: bool = True) -> Split:

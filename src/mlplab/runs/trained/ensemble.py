@@ -12,8 +12,7 @@ from mlplab.conformal.intervals import Levels, Uncertainty, median_of
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
-from mlplab.data.frames import FRAME, FrameLike
-from mlplab.data.new_data import FrameTransformer, as_frame
+from mlplab.data.frames import FRAME, FrameLike, FrameTransformer, as_frame
 from mlplab.errors import refusal
 from mlplab.runs.predictions import (
     AnyLevels,

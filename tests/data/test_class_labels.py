@@ -8,8 +8,7 @@ import pytest
 from commands.mistakes import message_of
 from support import config, table_of
 
-from mlplab.data.check_task import check_split, check_task
-from mlplab.data.class_labels import find_label, parse_target
+from mlplab.data.class_labels import check_split, check_task, find_label, parse_target
 from mlplab.data.schema import ClassKind, Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
@@ -35,14 +34,11 @@ def test_other_cells_have_no_number(
     assert parse_target(schema, "y", pl.Series(cells)).to_list() == numbers
 
 
-def test_missing_values_and_decimal_commas_are_those_of_the_table() -> None:
+def test_missing_values_decimal_commas_and_letters_are_those_of_the_table() -> None:
     words = Schema((), ("y",), ("?", "a"), na_values=("?",))
     assert parse_target(words, "y", pl.Series(["?", "a"])).to_list() == [None, 1]
     numbers, cells = Schema((), ("y",), ("0.5", "1"), "number"), pl.Series(["0,5", "1"])
     assert parse_target(numbers, "y", cells, decimal_comma=True).to_list() == [0, 1]
-
-
-def test_a_label_is_found_by_its_letters_if_only_one_has_them() -> None:
     assert find_label("true", ["False", "True"]) == "True"
     assert find_label("Yes", ["yes", "YES"]) is None
     assert find_label("YES", ["yes", "YES"]) == "YES"
