@@ -26,7 +26,6 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(params=["processes", "slurm", "ray"])
 def site(request: pytest.FixtureRequest) -> Site:
-    """Each engine with two workers."""
     two = "hydra.launcher.workers=2"
     if request.param == "processes":
         return Site([two])
@@ -39,7 +38,6 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 
 def node_of_job(slurm: FakeSlurm) -> str:
-    """The node of the first job that trains."""
     return next(job for job in slurm.jobs() if job.state == "RUNNING").nodes[-1]
 
 

@@ -11,8 +11,7 @@ from support import SMALL, status_of
 TRIES = {
     "kills": 1,
     "ensemble_kills": 1,
-    "stack_kills": 1,
-    "sweep_kills": 1,
+    "sweep_kills": 2,
     "write_kills": 2,
     "full_disks": 1,
     "damages": 14,

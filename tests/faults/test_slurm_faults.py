@@ -15,7 +15,6 @@ SLURM = Site(["hydra/launcher/engine=slurm"])
 
 @pytest.fixture
 def sweep(slurm: FakeSlurm, tmp_path: Path) -> Sweep:
-    """A sweep whose stacks both train."""
     sweep = start(tmp_path, SLURM)
     sweep.wait_until_all_train()
     return sweep

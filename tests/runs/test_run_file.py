@@ -106,7 +106,6 @@ def test_mistakes_name_the_file(folder: Path, run_script: Command) -> None:
 
 
 def rewritten(path: Path, compression: int = zipfile.ZIP_STORED, **added: str) -> None:
-    """The same archive, but compressed or with more files."""
     with zipfile.ZipFile(path) as source:
         content = {name: source.read(name) for name in source.namelist()}
     with zipfile.ZipFile(path, "w", compression) as target:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs.untrained import untrained
+from runs.unfinished import untrained
 from support import SMALL, resolved
 
 from mlplab.config import ResolvedConfig

@@ -29,9 +29,6 @@ from mlplab.files import Plain, check_archive, replacing
 FORMAT = 12
 """The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
 
-MAX_PARTS = 1_000_000
-"""Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
-
 log = logging.getLogger(__name__)
 
 
@@ -116,7 +113,7 @@ def _check_size(content: object) -> None:
             raise ValueError("a tensor is larger than its storage")
         if isinstance(part, Mapping | list | tuple | set):
             left += part.values() if isinstance(part, Mapping) else part
-        if count + len(left) > MAX_PARTS:
+        if count + len(left) > 1_000_000:  # that of a stack has tens of thousands
             raise ValueError("it claims to contain more than the file does")
 
 

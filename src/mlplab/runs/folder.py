@@ -20,7 +20,7 @@ from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
-from mlplab.runs.resume import MAY_GROW, OTHER_FOLDER, was_started
+from mlplab.runs.planned_run import MAY_GROW, OTHER_FOLDER, was_started
 from mlplab.runs.versions import VERSION
 from mlplab.training.outcome import Metrics
 

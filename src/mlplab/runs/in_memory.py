@@ -19,8 +19,7 @@ from mlplab.files import Plain
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.loggers import log_point
-from mlplab.runs.observers.open_run import OpenRun, RunFolders
-from mlplab.runs.observers.watched_run import Endings, WatchedRun
+from mlplab.runs.observers.open_run import Endings, OpenRun, RunFolders, WatchedRun
 from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import test_rows
 from mlplab.runs.run_file import check_finished

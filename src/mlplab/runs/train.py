@@ -22,18 +22,15 @@ from mlplab.errors import (
 )
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
-from mlplab.runs.film.frames import FilmFrames
-from mlplab.runs.film.size import check_filmable
+from mlplab.runs.film.frames import FilmFrames, check_filmable
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.observers.loggers import build_loggers, quiet_writer_threads
+from mlplab.runs.observers.loggers import Curves, build_loggers, quiet_writer_threads
 from mlplab.runs.observers.messages import Messages
-from mlplab.runs.observers.open_run import OpenRun, RunFolders
+from mlplab.runs.observers.open_run import Endings, OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.observers.training_states import REMEDY, Checkpoints, resume_groups
-from mlplab.runs.observers.watched_run import Curves, Endings
-from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.planned_run import PlannedRun, has_ended
 from mlplab.runs.predictions import write_test_predictions
-from mlplab.runs.resume import has_ended
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import initial_weights, source, warm_starts
 from mlplab.training.fit import Observer, fit
@@ -42,7 +39,7 @@ from mlplab.training.run import Run, activations, member_configs
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.stack.build import build_datamodule, build_stack_network, check_equal_rows, start_from
 from mlplab.training.stack.outcomes import Calibration, score_test_rows
-from mlplab.training.state import StackState, WrongStateError
+from mlplab.training.state import WrongStateError
 from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
 
 log = logging.getLogger(__name__)
@@ -93,27 +90,22 @@ def train_runs(
             opened = [OpenRun(*start, files[start[0].folder], alone=title is None) for start in starts]
             # None of several groups replaces what another has saved in the file.
             together = len(runs) > 1 and len(groups) == 1
-            _train_in_folders(opened, console, title or "", state, stack_file if together else None)
+            file = stack_file if together else None
+            try:
+                # The last, so that nothing is lost of the steps that are saved.
+                with quiet_writer_threads():
+                    train_watched(RunFolders(opened, state), console, title or "", Checkpoints(opened, file))
+            except WrongStateError as error:
+                what, where = "contains the state of a different network", file or opened[0].files.last
+                raise refusal(what, where, "start a new run") from error
+            except Interrupted as error:
+                raise Interrupted(f"{error}; everything is saved", error.number) from error
+            except BaseException as error:
+                if is_disk_error(error):
+                    raise cannot_write(error) from error
+                raise
             metrics |= {run.plan.folder: run.metrics for run in opened if run.metrics}
     return [metrics[run.folder] for run in runs]
-
-
-def _train_in_folders(
-    runs: Sequence[OpenRun], console: Console, title: str, state: StackState | None, stack_file: Path | None
-) -> None:
-    try:
-        # The last, so that nothing is lost of the steps that are saved.
-        with quiet_writer_threads():
-            train_watched(RunFolders(runs, state), console, title, Checkpoints(runs, stack_file))
-    except WrongStateError as error:
-        where = stack_file or runs[0].files.last
-        raise refusal("contains the state of a different network", where, "start a new run") from error
-    except Interrupted as error:
-        raise Interrupted(f"{error}; everything is saved", error.number) from error
-    except BaseException as error:
-        if is_disk_error(error):
-            raise cannot_write(error) from error
-        raise
 
 
 def train_watched(endings: Endings, console: Console | None, title: str = "", *last: Observer) -> None:
@@ -131,7 +123,8 @@ def train_watched(endings: Endings, console: Console | None, title: str = "", *l
         check_buildable(config, runs[0].run.data)  # before a folder is created
         observers.append(FilmFrames(runs))
     if any(run.loggers for run in runs):
-        observers.append(Curves(runs, config.trainer.log_every_n_steps or 0))
+        loggers = {run.run: run.loggers for run in runs}
+        observers.append(Curves(loggers, config.trainer.log_every_n_steps or 0))
     if console:
         level = logging.DEBUG if console.is_terminal else logging.INFO
         observers.append(Messages(runs, endings.resumed, level))

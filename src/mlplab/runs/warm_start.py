@@ -22,9 +22,6 @@ from mlplab.runs.run_file import unpacked
 from mlplab.runs.trained.trained_run import TrainedRun, seen_of
 from mlplab.training.run import InitialWeights, member_configs
 
-MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
-"""Keys of the model that are not about its weights."""
-
 
 @dataclass(frozen=True)
 class WarmStart:
@@ -107,8 +104,10 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
         UserError: if no network there has the architecture of `run`.
     """
     own, able, differs = run.model.model_dump(), [], list[str]()
+    not_about_weights = ("dropout", "preprocessing.clip_predictions")
     for place, model in enumerate(trained.models):
-        if not (differs := [key for key in differing(own, model.model_dump()) if key not in MAY_DIFFER]):
+        changed = differing(own, model.model_dump())
+        if not (differs := [key for key in changed if key not in not_about_weights]):
             able.append(place)
     if not able:
         listing = listed(f"model.{key}" for key in differs)

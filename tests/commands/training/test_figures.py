@@ -22,7 +22,7 @@ from mlplab.figures.files import read_figures
 from mlplab.sweeps.summary import draw_sweep, results_of
 
 OF_ALL = {"learning_curves", "coverage"}
-OF_NUMBERS = {*OF_ALL, "predicted_vs_actual", "residuals"}
+OF_NUMBERS = {*OF_ALL, "predicted_vs_actual"}
 OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "calibration"}
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
 PLAIN = ("baselines=[linear]", "ensemble=1")
@@ -94,7 +94,7 @@ def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(
         status = "failed" if name == "failed" else "done"
         metrics = {"status": status, "val/mae": score, "test/rmse": score}
         (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
-    (tmp_path / "drawn/figures/residuals.vl.json").touch()
+    (tmp_path / "drawn/figures/coverage.vl.json").touch()
     drawn = set[str]()
 
     class Recorder:

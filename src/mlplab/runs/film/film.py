@@ -21,9 +21,7 @@ from mlplab.models import MLP
 from mlplab.models.layers.activation import Activation
 from mlplab.models.mlp import HiddenLayer, LayerTrace
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.page import packed
-from mlplab.runs.film.scene import Scene, input_names
-from mlplab.runs.film.size import POINTS
+from mlplab.runs.film.scene import POINTS, Scene, input_names, packed
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import StackTrainer
 from mlplab.training.optimization.optimizers import unpacked
@@ -31,11 +29,7 @@ from mlplab.training.run import member_configs
 from mlplab.training.scoring.losses import batch_losses, build_loss
 from mlplab.training.stack.build import build_stack_network
 
-MOST_SCORED = 2000
-"""Validation rows from which the loss of a frame is computed at most."""
-
-NOT_A_NUMBER = 255
-"""The byte on a map for what is none; lower ones are shares of a range."""
+NOT_A_NUMBER = 255  # the byte on a map for what is none; lower ones are shares of a range
 
 
 def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain:
@@ -97,7 +91,7 @@ class _FilmedNetwork:
         """What becomes JSON."""
         recorded, scene, split = self.recorded, self.scene, self.data.split
         rows, size, per_epoch = len(split.train), self.batch_size, self.steps_per_epoch
-        scored = self._batch(sample_rows(split.val, MOST_SCORED))
+        scored = self._batch(sample_rows(split.val, 2000))
         losses = batch_losses(self.loss, self._scaled(scored.x), scored, self.transform)
         return {
             "steps": self.steps,

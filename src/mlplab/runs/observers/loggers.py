@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -23,16 +24,12 @@ from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.runs.observers.trackers import Tracker, default_arguments
 from mlplab.training.callbacks.best_weights import BEST
+from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.private_interfaces import add_summary, forget_anonymous
-
-OURS: dict[type[Logger], str] = {MLFlowLogger: "mlplab.runs.observers.trackers.BatchedMLFlowLogger"}
-"""What is used instead of loggers of Lightning."""
+from mlplab.training.run import Run
 
 STEP_LOSS = "train/loss_step"
 """The only curve with one point per step instead of per epoch."""
-
-IMAGES = "visuals/"
-"""The group of images. TensorBoard sorts groups by name, and curves are to come first."""
 
 
 def build_loggers(run: config.TrainConfig, folder: Path, kind: type[Logger] = Logger) -> list[Logger]:
@@ -45,7 +42,8 @@ def build_loggers(run: config.TrainConfig, folder: Path, kind: type[Logger] = Lo
     for section in run.logger.values():
         if issubclass(found := import_class(section.class_path, Logger), kind):  # type: ignore[type-abstract]
             arguments = {**default_arguments(found, folder), **section.arguments}
-            path = OURS.get(found, section.class_path)
+            is_mlflow = found is MLFlowLogger
+            path = "mlplab.runs.observers.trackers.BatchedMLFlowLogger" if is_mlflow else section.class_path
             loggers.append(instantiate(path, kind, save_dir=str(folder), **arguments))
             if isinstance(loggers[-1], WandbLogger):
                 forget_anonymous(loggers[-1])
@@ -124,7 +122,7 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
     for logger in loggers:
         if not isinstance(logger, TensorBoardLogger | Tracker):
             logger.log_hyperparams(dict(values))
-    for writer in writers_of(loggers):
+    for writer in _writers(loggers):
         _, started, _ = hparams(dict(values), {})  # type: ignore[no-untyped-call]
         add_summary(writer, started, 0)
         charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
@@ -140,20 +138,50 @@ def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bo
 
 def log_end(loggers: Sequence[Logger]) -> None:
     """Logs that a run has ended."""
-    for writer in writers_of(loggers):
+    for writer in _writers(loggers):
         _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
         add_summary(writer, ended, 0)
 
 
 def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
     """Logs PNG images by name."""
-    for writer in writers_of(loggers):
+    for writer in _writers(loggers):
         for name, png in images.items():
             width, height = struct.unpack(">II", png[16:24])
             image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
-            add_summary(writer, Summary(value=[Summary.Value(tag=IMAGES + name, image=image)]), 0)
+            # TensorBoard sorts groups by name, and curves are to come first.
+            add_summary(writer, Summary(value=[Summary.Value(tag=f"visuals/{name}", image=image)]), 0)
 
 
-def writers_of(loggers: Sequence[Logger]) -> list[SummaryWriter]:
-    """The writers of the loggers for TensorBoard."""
+def _writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:
     return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]
+
+
+class Curves(Observer):
+    """Logs the values of each run after each epoch, counted from 1, with the best monitored one so far.
+
+    Args:
+        loggers: of each run.
+        every: the training loss is logged at every nth step, too, as `STEP_LOSS`; 0: at none.
+    """
+
+    def __init__(self, loggers: Mapping[Run, Sequence[Logger]], every: int) -> None:
+        self._loggers, self._every = loggers, every
+
+    def on_epoch(self, stack: StackTrainer) -> None:
+        """Logs one point of every curve."""
+        history = stack.history
+        points = [dict(zip(history.names, values, strict=True)) for values in history.values.T.tolist()]
+        self._log(stack, history.active, points, stack.module.progress.epoch)
+
+    def on_step(self, stack: StackTrainer) -> None:
+        """Logs the losses if it is an nth step."""
+        members, step = stack.module.members, stack.trainer.global_step
+        if self._every and step % self._every == 0:
+            points = [{STEP_LOSS: loss} for loss in members.by_run(stack.module.last_losses()).tolist()]
+            self._log(stack, members.active_runs(), points, step)
+
+    def _log(self, stack: StackTrainer, active: Tensor, points: list[dict[str, float]], at: int) -> None:
+        for run, is_active, point in zip(stack.runs, active.tolist(), points, strict=True):
+            if is_active:
+                log_point(point, self._loggers[run], at)

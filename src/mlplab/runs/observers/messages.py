@@ -10,22 +10,15 @@ from mlplab.config.metrics import metrics_of
 from mlplab.conformal.residuals import ROUNDING
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
-from mlplab.runs.observers.watched_run import WatchedRun
+from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import Observer, StackTrainer
-from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
+from mlplab.training.outcome import AS_PLANNED, Outcome
 from mlplab.training.run import Run, activations
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
 
-MANY_REPEATED = 0.05
-"""If more than this share of the test rows repeat training rows, there is a warning."""
-
-MAX_LINES = 10
-"""Approximate number of lines about epochs in the log of a run."""
-
-FIGURE = re.compile(r"""('.*?'|".*?")|\b\d+%|\b0\.\d+""")
-"""What differs between warnings about the same thing, or a name in quotes, in a group."""
+MAX_LINES = 10  # approximate number of lines about epochs in the log of a run
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +67,10 @@ class Messages(Observer):
         if outcome.status == "done":
             for line in end_lines(to.name, run, outcome):
                 to.log(line)
-            to.note(scores_line(run, outcome.metrics))
+            metrics, part = outcome.metrics, "test" if run.config.test else "val"
+            names = metrics_of(run.data.table.schema.classes, run.config.quantiles)
+            scored = (name for name in names if f"{part}/{name}" in metrics)
+            to.note(f"{part} " + ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in scored))
 
 
 def in_a_line(stack: StackTrainer, names: Sequence[str], run: int = 0) -> str:
@@ -128,7 +124,9 @@ def _body(run: ResolvedConfig) -> str:
 def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:
     """Shows warnings on the terminal, each once for a table, though figures differ between folds."""
     for warning in warnings:
-        if (what := FIGURE.sub(r"\1", warning)) not in shown:
+        # Without the figures in which warnings about the same thing differ, but for those in quoted names.
+        what = re.sub(r"""('.*?'|".*?")|\b\d+%|\b0\.\d+""", r"\1", warning)
+        if what not in shown:
             shown.add(what)
             log.warning("%s", warning)
 
@@ -144,7 +142,7 @@ def row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
     if run.config.init_from and not resumed:
         warnings += seen_rows_warnings(run.config, data, watched.warm_start)
     repeated, test = data.repeated_test_rows, len(data.split.test)
-    if repeated > MANY_REPEATED * test:
+    if repeated > 0.05 * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val"
         what += " in all columns; if they are copies, the test scores are too optimistic"
         warnings.append(f"{what}: remove the copies")
@@ -176,11 +174,3 @@ def end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
 
 def _linear_model(run: Run) -> str:
     return "logistic regression" if run.data.table.schema.classes else "ridge regression"
-
-
-def scores_line(run: Run, metrics: Metrics) -> str:
-    """The scores on the test rows, or else on the validation rows."""
-    part = "test" if run.config.test else "val"
-    names = metrics_of(run.data.table.schema.classes, run.config.quantiles)
-    scores = {name: metrics[f"{part}/{name}"] for name in names if f"{part}/{name}" in metrics}
-    return f"{part} " + ", ".join(f"{name} {value}" for name, value in scores.items())

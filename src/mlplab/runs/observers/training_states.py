@@ -15,8 +15,7 @@ from mlplab.files import Plain
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.open_run import OpenRun
-from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.resume import differences
+from mlplab.runs.planned_run import PlannedRun, differences
 from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.stack.outcomes import metrics_of, of_members
 from mlplab.training.state import StackState

@@ -15,8 +15,7 @@ from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.scoring.mean_predictions import OfMembers
 
-MEMBERS_AT_ONCE = 16
-"""The most members of a forward pass, which bounds the memory of the network."""
+MEMBERS_AT_ONCE = 16  # the most members of a forward pass, which bounds the memory of the network
 
 ROWS_AT_ONCE = 8192
 """Rows of a forward pass, those of all members together: enough to be fast. (A network of hidden layers cuts
@@ -49,7 +48,11 @@ class RunStack:
 
     def __call__(self, x: Float[np.ndarray, "row feature"]) -> OfMembers:
         """Each member's predictions of rows of features, computed by the schema; NaN is a missing value."""
-        rows = _padded(torch.from_numpy(x))
+        rows, lacking = torch.from_numpy(x), -len(x) % EVALUATION_MULTIPLE
+        # Otherwise the rounding of the last rows would depend on how passes are cut, and so on the number of
+        # members. Fewer rows are never cut.
+        if len(x) > EVALUATION_MULTIPLE and lacking:
+            rows = torch.cat([rows, rows[-1:].expand(lacking, -1)])
         with self._lock, torch.inference_mode():
             return np.concatenate([_predicted(network, rows)[:, : len(x)] for network in self._networks])
 
@@ -64,23 +67,10 @@ class RunStack:
 
 
 def _predicted(network: Network, rows: Float[Tensor, "row feature"]) -> OfMembers:
-    """The predictions of a network, block by block of rows."""
     members = len(network.preprocessing.impute_value)
     at_once = ROWS_AT_ONCE // members // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE
     blocks = (network(block.expand(members, -1, -1)) for block in torch.split(rows, at_once))
     return torch.cat([*blocks], 1).double().numpy()
-
-
-def _padded(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "padded feature"]:
-    """The rows, and the last one repeated up to a multiple of `EVALUATION_MULTIPLE`.
-
-    Otherwise the rounding of the last rows would depend on how passes are cut, and so on the number of
-    members. Fewer rows are never cut.
-    """
-    lacking = -len(rows) % EVALUATION_MULTIPLE
-    if len(rows) < EVALUATION_MULTIPLE or not lacking:
-        return rows
-    return torch.cat([rows, rows[-1:].expand(lacking, -1)])
 
 
 def stacked(runs: Sequence[TrainedRun]) -> list[RunStack]:

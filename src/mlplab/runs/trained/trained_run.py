@@ -30,8 +30,7 @@ from mlplab.training.run import member_configs
 
 BEST = Path("checkpoints", "best.ckpt")
 
-IMPUTE_VALUE = "preprocessing.impute_value"
-"""The tensor that every network has, of the type of the features."""
+IMPUTE_VALUE = "preprocessing.impute_value"  # the tensor that every network has, of the type of the features
 
 ENTRIES = {
     *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),
