@@ -68,11 +68,9 @@ def test_a_figure_is_an_image_and_a_specification(tmp_path: Path) -> None:
     assert read_figures(tmp_path) == {}
     write_figures(tmp_path, {"importance": chart(1)})
     assert not is_drawn(tmp_path)
-    images = write_figures(tmp_path, {"one": chart(1), "two": chart(2)})
+    write_figures(tmp_path, {"one": chart(1), "two": chart(2)})
     assert is_drawn(tmp_path)
-    for name, png in images.items():
-        assert (tmp_path / f"figures/{name}.png").read_bytes() == png
-        assert png.startswith(b"\x89PNG")
+    assert (tmp_path / "figures/two.png").read_bytes().startswith(b"\x89PNG")
     bad = alt.Chart(rows_of([])).mark_point().encode(x="a")  # no type
     with pytest.raises(TypeError):
         write_figures(tmp_path, {"three": chart(3), "bad": bad})

@@ -29,7 +29,6 @@ CURVE_POINTS = 200  # points of a curve at most
 
 
 def _largest(scored: ScoredRows, count: int) -> list[int]:
-    """The numbers of the classes with the most rows, in the order of classes."""
     rows = np.bincount(scored.actual.astype(np.int64), minlength=len(scored.classes))
     return sorted(np.argsort(-rows, kind="stable")[:count].tolist())
 

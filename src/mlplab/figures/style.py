@@ -20,7 +20,7 @@ SERIES = (NETWORK, BASELINE, "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f0
 """Colours of several series; these also differ in shape or dash."""
 
 WIDTH, HEIGHT = 420, 300
-"""Pixels of a figure without its axes: TensorBoard shrinks wider images, and their texts, to 350 pixels."""
+"""Pixels of a figure without its axes."""
 
 MOST_POINTS = 1000
 """Points that a figure shows at most: more take longer to draw than to understand."""

@@ -105,7 +105,6 @@ def load(path: Path) -> Plain:
 
 
 def _check_size(content: object) -> None:
-    """Refuses content that repeats itself by references, and tensors larger than their storage."""
     count, left = 0, [content]
     while left:
         count, part = count + 1, left.pop()

@@ -1,11 +1,10 @@
-"""Draws the figures of a trained run: into its folder, and for TensorBoard."""
+"""Draws the figures of a trained run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import altair as alt
 import numpy as np
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.conformal.intervals import Y
@@ -18,7 +17,6 @@ from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_
 from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.observers.loggers import build_loggers, close_loggers, log_images
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_files import read_curves
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -33,10 +31,7 @@ LEVELS = [round(step / 20, 2) for step in range(1, 20)]
 def draw(run: TrainedRun, data: RunData) -> None:
     """Draws the figures of a finished run."""
     curves = read_curves(run.folder, {*LOSSES, run.config.monitor})
-    images = write_figures(run.folder, run_charts(run, data, curves))
-    loggers = build_loggers(run.config, run.folder, TensorBoardLogger)  # the others have been closed
-    log_images(loggers, images)
-    close_loggers(loggers, success=True)
+    write_figures(run.folder, run_charts(run, data, curves))
 
 
 def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> dict[str, Figure]:
@@ -83,7 +78,6 @@ def _coverage(ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y) 
 
 
 def _together(charts: Sequence[Any], scales: Literal["shared", "independent"] = "shared") -> Figure | None:
-    """Charts, one below the other, as one; None if there are none."""
     if len(charts) < 2:
         return next(iter(charts), None)
     description = "; ".join(chart.description for chart in charts)

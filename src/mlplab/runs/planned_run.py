@@ -75,7 +75,6 @@ def resolved(
 
 
 def _with_architecture(run: TrainConfig, other: ResolvedConfig) -> TrainConfig:
-    """The run in which the values of another run replace `auto`."""
     model, trained = run.model, other.model
     if not (isinstance(model, Mlp) and isinstance(trained, Mlp)):
         return run

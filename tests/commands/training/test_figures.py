@@ -66,7 +66,7 @@ def test_a_run_alone_is_drawn(
     assert figures.keys() == expected
     assert {path.stem for path in (folder / "figures").glob("*.png")} == expected
     assert all(figure["description"] for figure in figures.values())
-    for figure in figures.values():  # TensorBoard shrinks wider images, and their texts, to 350 pixels
+    for figure in figures.values():  # they fit beside text, and on a phone
         assert not {"hconcat", "concat"} & figure.keys()
         assert max(map(int, re.findall(r'"width": (\d+)', json.dumps(figure)))) <= 420
     if "data.target=price" in overrides:  # what is drawn are the test predictions of rows that have weight

@@ -1,7 +1,6 @@
 """Builds and closes loggers, logs points, and what TensorBoard shows beside the curves."""
 
 import re
-import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,21 +31,21 @@ STEP_LOSS = "train/loss_step"
 """The only curve with one point per step instead of per epoch."""
 
 
-def build_loggers(run: config.TrainConfig, folder: Path, kind: type[Logger] = Logger) -> list[Logger]:
-    """The loggers of a run that are of this kind, with its folder as their `save_dir`.
+def build_loggers(run: config.TrainConfig, folder: Path) -> list[Logger]:
+    """The loggers of a run, with its folder as their `save_dir`.
 
     Raises:
         UserError: if one cannot be built.
     """
     loggers = []
     for section in run.logger.values():
-        if issubclass(found := import_class(section.class_path, Logger), kind):  # type: ignore[type-abstract]
-            arguments = {**default_arguments(found, folder), **section.arguments}
-            is_mlflow = found is MLFlowLogger
-            path = "mlplab.runs.observers.trackers.BatchedMLFlowLogger" if is_mlflow else section.class_path
-            loggers.append(instantiate(path, kind, save_dir=str(folder), **arguments))
-            if isinstance(loggers[-1], WandbLogger):
-                forget_anonymous(loggers[-1])
+        kind = import_class(section.class_path, Logger)  # type: ignore[type-abstract]
+        is_mlflow = kind is MLFlowLogger
+        path = "mlplab.runs.observers.trackers.BatchedMLFlowLogger" if is_mlflow else section.class_path
+        arguments = {**default_arguments(kind, folder), **section.arguments}
+        loggers.append(instantiate(path, Logger, save_dir=str(folder), **arguments))  # type: ignore[type-abstract]
+        if isinstance(loggers[-1], WandbLogger):
+            forget_anonymous(loggers[-1])
     return loggers
 
 
@@ -141,16 +140,6 @@ def log_end(loggers: Sequence[Logger]) -> None:
     for writer in _writers(loggers):
         _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
         add_summary(writer, ended, 0)
-
-
-def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
-    """Logs PNG images by name."""
-    for writer in _writers(loggers):
-        for name, png in images.items():
-            width, height = struct.unpack(">II", png[16:24])
-            image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
-            # TensorBoard sorts groups by name, and curves are to come first.
-            add_summary(writer, Summary(value=[Summary.Value(tag=f"visuals/{name}", image=image)]), 0)
 
 
 def _writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:

@@ -33,14 +33,14 @@ class Messages(Observer):
 
     def __init__(self, runs: Sequence[WatchedRun], state: StackState | None, epoch_level: int) -> None:
         self._runs, self._state, self._epoch_level = {run.run: run for run in runs}, state, epoch_level
-        self._warnings = {run.run: row_warnings(run, resumed=state is not None) for run in runs}
+        self._warnings = {run.run: _row_warnings(run, resumed=state is not None) for run in runs}
         for run, warnings in self._warnings.items():  # now: later, each open log would have those of all runs
             show_warnings(run.data.table.warned, warnings)
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Writes what is known before training."""
         for run in stack.runs:
-            for line in header_lines(run, stack, self._state):
+            for line in _header_lines(run, stack, self._state):
                 self._runs[run].log(line)
             for warning in self._warnings[run]:
                 self._runs[run].note(f"warning: {warning}")
@@ -65,7 +65,7 @@ class Messages(Observer):
             planned = outcome.status in AS_PLANNED
             to.log(outcome.reason if planned else f"{outcome.status}: {outcome.reason}")
         if outcome.status == "done":
-            for line in end_lines(to.name, run, outcome):
+            for line in _end_lines(to.name, run, outcome):
                 to.log(line)
             metrics, part = outcome.metrics, "test" if run.config.test else "val"
             names = metrics_of(run.data.table.schema.classes, run.config.quantiles)
@@ -84,8 +84,7 @@ def short_name(name: str) -> str:
     return name.removesuffix("/loss") if name.endswith("/loss") else name.removeprefix("val/")
 
 
-def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Iterator[str]:
-    """What is known before training: table, network, optimizer, ensemble."""
+def _header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Iterator[str]:
     table, split, config, schema = run.data.table, run.data.split, run.config, run.data.table.schema
     network, optimizer, epochs = stack.module.network, config.optimizer, config.trainer.max_epochs
     dropped = len(table.x) - len(table.rows)
@@ -111,7 +110,6 @@ def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Ite
 
 
 def _body(run: ResolvedConfig) -> str:
-    """The hidden layers, such as `3 × 128 units (relu)`, or what the network is."""
     model = run.model
     if not isinstance(model, Mlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
@@ -131,7 +129,7 @@ def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:
             log.warning("%s", warning)
 
 
-def row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
+def _row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
     """Warnings about classes that a set lacks, and about what makes scores too good."""
     run, data, warnings = watched.run, watched.run.data, []
     for part, absent in data.absent_classes.items():
@@ -149,7 +147,7 @@ def row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
     return warnings
 
 
-def end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
+def _end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
     """What is said of a run when it has ended: its best epoch, what was chosen afterwards, and how long it
     took; networks that diverged, and quantiles for which too few rows were held out."""
     metrics, lost, config = outcome.metrics, outcome.diverged, run.config

@@ -151,7 +151,6 @@ def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> d
 
 
 def _name(path: Path, run: PlannedRun) -> str:
-    """The name of a run in the file of its stack."""
     return os.path.relpath(run.folder, path.parents[1])
 
 
