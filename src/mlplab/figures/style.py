@@ -16,8 +16,8 @@ NETWORK, BASELINE, REFERENCE = "#2f74c0", "#d9822b", "#8a8a8a"
 """Colours of the network, of a baseline beside it, and of lines that guide the eye. All three stand out from
 white and from black."""
 
+# Colours of several series; these also differ in shape or dash.
 SERIES = (NETWORK, BASELINE, "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f00", "#1aa6b7")
-"""Colours of several series; these also differ in shape or dash."""
 
 WIDTH, HEIGHT = 420, 300
 """Pixels of a figure without its axes."""

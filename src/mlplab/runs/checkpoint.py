@@ -26,8 +26,8 @@ from torch import Tensor
 from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, check_archive, replacing
 
+# The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`.
 FORMAT = 12
-"""The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from mlplab.training.scoring.mean_predictions import Predicted
 
 MOST_ROWS = 20_000  # test rows that are drawn at most, chosen at random
 
+# Levels of intervals and sets whose coverage is drawn.
 LEVELS = [round(step / 20, 2) for step in range(1, 20)]
-"""Levels of intervals and sets whose coverage is drawn."""
 
 
 def draw(run: TrainedRun, data: RunData) -> None:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from mlplab.config import Mark, is_marked
-from mlplab.config.dotted_keys import differing
+from mlplab.config import Mark, differing, is_marked
 from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json

@@ -13,11 +13,12 @@ from mlplab.config import (
     ResolvedConfig,
     TrainConfig,
     UserTable,
+    differing,
+    flat,
     is_marked,
     parse,
     parse_resolved,
 )
-from mlplab.config.dotted_keys import differing, flat
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import LOCK, PART
 from mlplab.runs.discovery import read_config, read_metrics, read_schema, read_version

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlplab.config import ResolvedConfig
-from mlplab.config.dotted_keys import differing
+from mlplab.config import ResolvedConfig, differing
 from mlplab.conformal.intervals import Levels
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.leaks.seen_rows import SeenRows

@@ -3,17 +3,14 @@
 import errno
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import polars as pl
 import pytest
 from commands.mistakes import Command
 from commands.people import people
-from lightning.pytorch.loggers.logger import DummyLogger
 from support import SMALL, status_of, write_config
 
 from mlplab.commands.train import draw_figures
@@ -129,23 +126,6 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning_unless_the_disk_is_full(
     assert is_drawn(folder)
     assert command(*words["s"], "name=s").status == 0
     assert len([*tmp_path.glob("outputs/s/*/figures")]) == 1
-
-
-def test_other_loggers_are_not_made_again(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-
-    class Remote(DummyLogger):
-        """A logger that would start a run elsewhere when it is made."""
-
-        def __init__(self, save_dir: str) -> None:
-            super().__init__()
-            made.append(save_dir)
-
-    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "remote.Remote")
-    monkeypatch.setitem(sys.modules, "remote", SimpleNamespace(Remote=Remote))
-    custom = "+logger.remote._target_=remote.Remote"
-    assert command(*SMALL, "figures=auto", "name=r", custom).status == 0
-    assert made.count("outputs/r") == 1
 
 
 def test_a_run_that_trains_on_is_drawn_again(command: Command, tmp_path: Path) -> None:

@@ -28,19 +28,19 @@ from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.scores import Scores, Task, scores
 
+# The models of the baselines, in the order of results.
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline, "constant": Constant}
-"""The models of the baselines, in the order of results."""
 
+# Smallest and largest number of training rows for linear models; of more, a random sample is used. In between,
+# their work (rows × columns² for ridge, 100 × rows × columns × classes for logistic regression) stays below
+# `FITTED_WORK`, which takes a second or two.
 FITTED_ROWS = (2000, 100_000)
-"""Smallest and largest number of training rows for linear models. In between, their work (rows × columns² for
-ridge, 100 × rows × columns × classes for logistic regression) stays below `FITTED_WORK`, which takes a second
-or two. If there are more rows, a random sample is used."""
 
 FITTED_WORK = 5e9
 
+# Largest number of training rows × features × outputs for gradient boosting, which takes up to half a minute
+# of one core; and the least number of rows in the random sample that is used if there are more.
 BOOSTED_VALUES, FEWEST_BOOSTED = 10**7, 2000
-"""Largest number of training rows × features × outputs for gradient boosting, which takes up to half a minute
-of one core; and the least number of rows in the random sample that is used if there are more."""
 
 BLOCK_ROWS = 8192
 

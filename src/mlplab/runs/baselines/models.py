@@ -19,16 +19,18 @@ from mlplab.data.splits.split import Rows
 from mlplab.data.table import Table
 from mlplab.files import Plain
 
+# Candidate penalties of ridge regression, for standardized numbers and weights with mean 1.
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
-"""Candidate penalties of ridge regression, for standardized numbers and weights with mean 1."""
 
+# Candidates for scikit-learn's `C` of logistic regression. With larger values, classes that a few validation
+# rows do not tell apart get probabilities so close to 0 and 1 that a single error ruins the log loss.
 INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
-"""Candidates for scikit-learn's `C` of logistic regression. With larger values, classes that a few validation
-rows do not tell apart get probabilities so close to 0 and 1 that a single error ruins the log loss."""
 
 MAX_CATEGORIES = 500
 """Number of most frequent categories of a feature that get their own column; the others share a column."""
 
+# Settings of gradient boosting: smaller leaves than scikit-learn's for small tables, and a penalty and
+# random features against overfitting.
 BOOSTING = {
     "learning_rate": 0.1,
     "max_iter": 500,
@@ -37,8 +39,6 @@ BOOSTING = {
     "l2_regularization": 1.0,
     "max_features": 0.5,
 }
-"""Settings of gradient boosting: smaller leaves than scikit-learn's for small tables, and a penalty and
-random features against overfitting."""
 
 
 X = Float[np.ndarray, "row feature"]

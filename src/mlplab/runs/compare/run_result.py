@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlplab.config.dotted_keys import flat
+from mlplab.config import flat
 from mlplab.config.metrics import metrics_of
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import Plain
@@ -109,12 +109,12 @@ def _rounded(match: re.Match[str]) -> str:
     return f"{number:.4g}" if abs(number) < 1e4 or "e" in match[0] else f"{number:.0f}"
 
 
+# Keys of the table and its target, beside the absolute `data.path`. Other keys of `data`, such as its rows,
+# may vary within a ranking.
 TABLE = ("data.name", "data.function", "data.target")
-"""Keys of the table and its target, beside the absolute `data.path`. Other keys of `data`, such as its rows,
-may vary within a ranking."""
 
+# Keys of the rows of a synthetic table. A list may have runs that differ in them, but none is the best.
 DRAWN = ("data.rows", "data.features", "data.noise", "data.seed")
-"""Keys of the rows of a synthetic table. A list may have runs that differ in them, but none is the best."""
 
 
 def by_table(runs: Sequence[RunResult], keys: Sequence[str] = TABLE) -> list[list[RunResult]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mlplab import config
+from mlplab.config import ResolvedConfig
 from mlplab.console import plural
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.figures import warn_if_failing
@@ -25,16 +25,16 @@ MOST_VALUES = 320_000  # the most numbers that the page of a run contains; with 
 
 FEWEST_FRAMES = 20
 
+# The steps at which there are frames between two powers of ten, as multiples of the lower one: the first row
+# whose frames fit into the page is used.
 MANTISSAS = (
     (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9),
     (1, 1.5, 2, 3, 4, 6, 8),
     (1, 2, 5),
 )
-"""The steps at which there are frames between two powers of ten, as multiples of the lower one: the first row
-whose frames fit into the page is used."""
 
 
-def check_filmable(run: config.ResolvedConfig, network: Network) -> None:
+def check_filmable(run: ResolvedConfig, network: Network) -> None:
     """Checks that a film can show a run's networks, if it is to be filmed.
 
     Raises:
@@ -66,7 +66,7 @@ def _values_of_frame(network: Network) -> int:
     return 5 * _weights(network) + ROWS * (3 * units + network.preprocessing.width) + predictions
 
 
-def film_steps(run: config.ResolvedConfig, network: Network, total: int) -> list[int]:
+def film_steps(run: ResolvedConfig, network: Network, total: int) -> list[int]:
     """The numbers of steps made at each frame, 0 among them.
 
     There are equally many between two powers of ten: a network learns more in its first steps.

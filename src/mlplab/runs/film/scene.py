@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-from mlplab import config
+from mlplab.config import Preprocessing, ResolvedConfig
 from mlplab.console import plural
 from mlplab.data.cache import RunData
 from mlplab.data.schema import Column, Schema
@@ -40,7 +40,7 @@ class Scene:
             there is no map, unless of one or two columns of numbers; of classes, of two.
     """
 
-    def __init__(self, data: RunData, run: config.ResolvedConfig) -> None:
+    def __init__(self, data: RunData, run: ResolvedConfig) -> None:
         self.run, self.data = run, data
         self.axes: list[Float64[np.ndarray, " value"]] = []
         table, schema, train = data.table, data.table.schema, data.split.train
@@ -87,7 +87,7 @@ class Scene:
         return scene
 
 
-def input_names(schema: Schema, section: config.Preprocessing) -> list[str]:
+def input_names(schema: Schema, section: Preprocessing) -> list[str]:
     """Names of what preprocessing makes of the columns, in its order."""
     layout, names = FeatureLayout(schema.category_counts, schema.missing), _feature_names(schema)
     one_hot, embedded = layout.categorical(section)
@@ -117,8 +117,8 @@ def _text(column: Column, value: float) -> str:
 
 TEMPLATE = Path(__file__).parent / "template" / "film.html"
 
+# The scripts beside the template that its own needs, in their order.
 SCRIPTS = ("data", "text", "graph", "canvas", "learned", "losses", "worked")
-"""The scripts beside the template that its own needs, in their order."""
 
 
 def write_film(folder: Path, film: Plain) -> Path:

@@ -15,10 +15,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from mlplab import config
-from mlplab.config import Mark, is_marked
+from mlplab.config import Mark, TrainConfig, flat, is_marked
 from mlplab.config.allowed_classes import import_class, instantiate
-from mlplab.config.dotted_keys import flat
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.runs.observers.trackers import Tracker, default_arguments
@@ -27,11 +25,11 @@ from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.private_interfaces import add_summary, forget_anonymous
 from mlplab.training.run import Run
 
+# The only curve with one point per step instead of per epoch.
 STEP_LOSS = "train/loss_step"
-"""The only curve with one point per step instead of per epoch."""
 
 
-def build_loggers(run: config.TrainConfig, folder: Path) -> list[Logger]:
+def build_loggers(run: TrainConfig, folder: Path) -> list[Logger]:
     """The loggers of a run, with its folder as their `save_dir`.
 
     Raises:
@@ -110,7 +108,7 @@ def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) 
             logger.log_metrics(dict(point), step)
 
 
-def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
+def log_start(loggers: Sequence[Logger], run: TrainConfig) -> None:
     """Logs what is known before training.
 
     The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
@@ -128,7 +126,7 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
         writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
 
 
-def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
+def hyperparameters(run: TrainConfig) -> dict[str, str | float | int | bool]:
     """The values that change something about the network; lists and null as text."""
     values = [(key, value) for key, value in flat(run.plain()) if not is_marked(key, Mark.COSMETIC)]
     texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}

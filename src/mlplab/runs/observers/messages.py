@@ -18,8 +18,6 @@ from mlplab.training.run import Run, activations
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
 
-MAX_LINES = 10  # approximate number of lines about epochs in the log of a run
-
 log = logging.getLogger(__name__)
 
 
@@ -46,10 +44,10 @@ class Messages(Observer):
                 self._runs[run].note(f"warning: {warning}")
 
     def on_epoch(self, stack: StackTrainer) -> None:
-        """Writes the values of the first epoch, the last, and about `MAX_LINES` in between."""
+        """Writes the values of the first epoch, the last, and about ten in between."""
         module = stack.module
         epoch, epochs = module.progress.epoch, module.progress.max_epochs
-        if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
+        if epoch in (1, epochs) or epoch % max(1, epochs // 10) == 0:
             main = "val/accuracy" if module.schema.classes else "val/rmse"
             for place, run in enumerate(stack.runs):
                 if stack.history.active[place]:

@@ -16,14 +16,14 @@ from mlplab.figures import warn_if_failing
 from mlplab.files import Plain, read_json, write_json
 from mlplab.imports import check_installed
 
+# Variables of the environment without which trackers write to the terminal, or copy what others write.
 QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-"""Variables of the environment without which trackers write to the terminal, or copy what others write."""
 
 CURVES = ("train/", "val/")
 """How the names of curves begin."""
 
+# What MLflow calls the statuses of runs. All others have failed.
 ENDINGS = {"done": "success", "pruned": "KILLED", "interrupted": "KILLED"}
-"""What MLflow calls the statuses of runs. All others have failed."""
 
 
 class BatchedMLFlowLogger(MLFlowLogger):

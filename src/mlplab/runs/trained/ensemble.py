@@ -33,12 +33,12 @@ BLOCK_VALUES = 2**21  # the most predictions of members in memory at a time: 16 
 
 Features = Float[np.ndarray, "row feature"]
 
+# The targets in their own units, the probability of each class, or quantiles; and the columns of spread.
 MeanAndSpread = tuple[Predicted, Spread]
-"""The targets in their own units, the probability of each class, or quantiles; and the columns of spread."""
 
 
+# A frame, its text columns that contain only plain numbers, parsed, and the predictions of its rows.
 PredictedFrame = tuple[pl.DataFrame, Mapping[str, pl.Series], MeanAndSpread]
-"""A frame, its text columns that contain only plain numbers, parsed, and the predictions of its rows."""
 
 Predictions = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
 """Predicted targets in their own units, or classes."""

@@ -17,9 +17,9 @@ from mlplab.training.scoring.mean_predictions import OfMembers
 
 MEMBERS_AT_ONCE = 16  # the most members of a forward pass, which bounds the memory of the network
 
+# Rows of a forward pass, those of all members together: enough to be fast. (A network of hidden layers cuts
+# them once more, to fit the processor's cache.)
 ROWS_AT_ONCE = 8192
-"""Rows of a forward pass, those of all members together: enough to be fast. (A network of hidden layers cuts
-them once more, to fit the processor's cache.)"""
 
 
 class RunStack:

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, parse_resolved
-from mlplab.config.dotted_keys import differing
+from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, differing, parse_resolved
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.config.parsing import UNKNOWN_KEY
 from mlplab.conformal.intervals import Uncertainty
@@ -32,11 +31,11 @@ BEST = Path("checkpoints", "best.ckpt")
 
 IMPUTE_VALUE = "preprocessing.impute_value"  # the tensor that every network has, of the type of the features
 
+# What a checkpoint of a run may contain. A later version may add what predictions depend on.
 ENTRIES = {
     *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),
     *("residuals", "seen", "training"),
 }
-"""What a checkpoint of a run may contain. A later version may add what predictions depend on."""
 
 
 @dataclass(eq=False)
