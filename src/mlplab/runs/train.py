@@ -20,6 +20,7 @@ from mlplab.errors import (
     reason_of,
     refusal,
 )
+from mlplab.files import Plain
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.film.frames import FilmFrames, check_filmable
@@ -34,7 +35,6 @@ from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import initial_weights, source, warm_starts
 from mlplab.training.fit import Observer, fit
-from mlplab.training.outcome import Metrics
 from mlplab.training.run import Run, activations, member_configs
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.stack.build import build_datamodule, build_stack_network, check_equal_rows, start_from
@@ -52,7 +52,7 @@ def train_runs(
     *,
     title: str | None = None,
     stack_file: Path | None = None,
-) -> list[Metrics]:
+) -> list[Plain]:
     """Trains runs that share a table and a network shape, tests their best weights, and fills their folders.
 
     Runs that resume after different steps train one after another.
@@ -73,7 +73,7 @@ def train_runs(
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
         CannotWrite: if the disk is full.
     """
-    metrics: dict[Path, Metrics] = {}
+    metrics: dict[Path, Plain] = {}
     files = {run.folder: RunFolder(run.folder) for run in runs}
     with ExitStack() as locks:
         for run in runs:
@@ -160,7 +160,7 @@ def check_buildable(run: ResolvedConfig, data: RunData) -> None:
         raise refusal(f"cannot be built: {reason_of(error)}", "the run") from error
 
 
-def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
+def score_finished_run(folder: Path, cache: DataCache) -> Plain:
     """Writes what a finished run would have written with `test=true`; returns the content of metrics.json.
 
     These are its test scores, to the last bit if it was trained on a CPU, those of its baselines, and

@@ -102,14 +102,14 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
     Raises:
         UserError: if no network there has the architecture of `run`.
     """
-    own, able, differs = run.model.model_dump(), [], list[str]()
-    not_about_weights = ("dropout", "preprocessing.clip_predictions")
+    own, able, differs = run.model.model_dump(), [], set[str]()
     for place, model in enumerate(trained.models):
-        changed = differing(own, model.model_dump())
-        if not (differs := [key for key in changed if key not in not_about_weights]):
+        # These keys are not about weights.
+        differs = {*differing(own, model.model_dump())} - {"dropout", "preprocessing.clip_predictions"}
+        if not differs:
             able.append(place)
     if not able:
-        listing = listed(f"model.{key}" for key in differs)
+        listing = listed(f"model.{key}" for key in sorted(differs))
         what, where = f"has a different architecture: {listing}", f"init_from={trained.folder}"
         raise refusal(what, where, "use the same values of model.* in this run")
     by_number = {member: place for place, member in enumerate(trained.weights) if place in able}

@@ -31,8 +31,8 @@ from mlplab.training.scoring.scores import Scores, Task, scores
 # The models of the baselines, in the order of results.
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline, "constant": Constant}
 
-# Smallest and largest number of training rows for linear models; of more, a random sample is used. In between,
-# their work (rows × columns² for ridge, 100 × rows × columns × classes for logistic regression) stays below
+# Smallest and largest number of training rows for linear models; of more, a sample is used. In between, their
+# work (rows × columns² for ridge, 100 × rows × columns × classes for logistic regression) stays below
 # `FITTED_WORK`, which takes a second or two.
 FITTED_ROWS = (2000, 100_000)
 

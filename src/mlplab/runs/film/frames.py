@@ -15,7 +15,6 @@ from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.film.film import film_of
 from mlplab.runs.film.scene import MAP, POINTS, ROWS
 from mlplab.runs.observers.open_run import WatchedRun
-from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.outcome import Outcome
@@ -141,7 +140,7 @@ class FilmFrames(Observer):
     def _append(self, name: str, values: Tensor) -> None:
         self.frames[name].append(values.detach().to("cpu", copy=True))
 
-    def state(self) -> Tensors:
+    def state(self) -> dict[str, Tensor]:
         """The frames as tensors `[member, frame, …]`."""
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 

@@ -31,7 +31,7 @@ from mlplab.runs.observers.loggers import (
     log_start,
     truncate_curves,
 )
-from mlplab.runs.observers.trackers import finish, log_configuration, log_result, trackers
+from mlplab.runs.observers.trackers import Tracker, finish, log_configuration, log_result
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.trained.ensemble import Ensemble
@@ -130,6 +130,7 @@ class OpenRun(WatchedRun):
         super().__init__(plan, data, warm_start)
         self.name, self.files, self.alone = plan.folder.name, files, alone
         self.loggers = build_loggers(plan.config, plan.folder)
+        self.trackers = [logger for logger in self.loggers if isinstance(logger, Tracker)]
 
     def log(self, line: str, level: int = logging.INFO) -> None:
         """Writes a line to train.log, and shows it if the run is of no sweep."""
@@ -146,7 +147,7 @@ class OpenRun(WatchedRun):
         """Removes the folder, which it has created, after an error."""
         with suppress(Exception):  # which would hide the error
             close_loggers(self.loggers, success=False)
-        finish(self.loggers, self.files.path, "failed")
+        finish(self.trackers, self.files.path, "failed")
         self.files.discard()
 
     def end(self, outcome: Outcome) -> None:
@@ -178,9 +179,9 @@ class OpenRun(WatchedRun):
             log_end(self.loggers)
         close_loggers(self.loggers, success=ended)
         self.metrics = files.write_metrics(metrics)
-        if best and outcome.status == "done" and trackers(self.loggers):
+        if best and outcome.status == "done" and self.trackers:
             self._publish(replace(best, metrics=metrics))
-        finish(self.loggers, files.path, outcome.status)
+        finish(self.trackers, files.path, outcome.status)
 
     def save_last(
         self, metrics: Metrics, weights: Mapping[int, float], network: Tensors, state: StackState | None
@@ -205,7 +206,7 @@ class OpenRun(WatchedRun):
                 draw(trained, run.data)
             model = Path(temporary, "model.mlplab")
             save(Ensemble([trained]), model)
-            log_result(self.loggers, metrics, figure_images(folder), model)
+            log_result(self.trackers, metrics, figure_images(folder), model)
 
     def film(self, page: Plain) -> None:
         """Writes its film."""
@@ -257,7 +258,7 @@ class RunFolders(Endings):
             for run in self._runs:
                 if run.run.config.init_from and not state:  # for when it is resumed
                     checkpoint.save(run.files.source, seen_entry(run.warm_start.inherited))
-                log_configuration(run.loggers, run.plan.folder, hyperparameters(run.run.config))
+                log_configuration(run.trackers, run.plan.folder, hyperparameters(run.run.config))
             created.pop_all()
         self._are_open = True
         for run in self._runs:
@@ -267,7 +268,7 @@ class RunFolders(Endings):
             schema = run.run.data.table.schema.plain()
             write_json(run.plan.folder / "schema.json", schema, synced=False)  # for people
             log_start(run.loggers, run.run.config)
-            for tracker in run.loggers:
+            for tracker in run.trackers:
                 if isinstance(tracker, WandbLogger) and tracker.experiment.url:  # it is online
                     run.log(tracker.experiment.url)
 

@@ -85,19 +85,14 @@ def default_arguments(kind: type[Logger], folder: Path) -> Plain:
     return {"run_name": folder.name, "run_id": ids.get("mlflow"), "tracking_uri": uri}
 
 
-def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
-    """The trackers among loggers."""
-    return [logger for logger in loggers if isinstance(logger, Tracker)]
-
-
-def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, object]) -> None:
+def log_configuration(trackers: Sequence[Tracker], folder: Path, values: Mapping[str, object]) -> None:
     """Logs the hyperparameters of the run in a folder, unless it is resumed.
 
     Raises:
         UserError: if a tracker cannot be started.
     """
     ids = read_json(folder / TRACKERS_FILE)
-    for tracker in trackers(loggers):
+    for tracker in trackers:
         name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
         if name not in ids:
             try:
@@ -112,11 +107,11 @@ def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[s
             write_json(folder / TRACKERS_FILE, ids, synced=False)
 
 
-def log_result(loggers: Sequence[Logger], metrics: Plain, figures: Mapping[str, Path], model: Path) -> None:
+def log_result(trackers: Sequence[Tracker], metrics: Plain, figures: Mapping[str, Path], model: Path) -> None:
     """Logs the scores of a finished run, its figures by name, and the file of its network."""
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     scores = {name: value for name, value in numbers.items() if not name.startswith(CURVES)}
-    for tracker in trackers(loggers):
+    for tracker in trackers:
         if isinstance(tracker, WandbLogger):
             import wandb
 
@@ -131,9 +126,9 @@ def log_result(loggers: Sequence[Logger], metrics: Plain, figures: Mapping[str, 
             tracker.experiment.log_artifact(tracker.run_id, os.fspath(model))
 
 
-def finish(loggers: Sequence[Logger], folder: Path, status: str) -> None:
+def finish(trackers: Sequence[Tracker], folder: Path, status: str) -> None:
     """Ends the run in a folder for its trackers, if it was started there."""
-    for tracker in trackers(loggers) if (folder / TRACKERS_FILE).exists() else ():
+    for tracker in trackers if (folder / TRACKERS_FILE).exists() else ():
         with warn_if_failing(folder, "end for a tracker"):
             tracker.finalize(ENDINGS.get(status, "failed"))
             if isinstance(tracker, WandbLogger):  # which Lightning leaves open

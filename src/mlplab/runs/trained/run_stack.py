@@ -12,7 +12,6 @@ from mlplab.config import ResolvedModel
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.models import Network
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.scoring.mean_predictions import OfMembers
 
 MEMBERS_AT_ONCE = 16  # the most members of a forward pass, which bounds the memory of the network
@@ -34,7 +33,7 @@ class RunStack:
     def __init__(self, runs: Sequence[TrainedRun]) -> None:
         self.runs = tuple(runs)
         self._lock = Lock()  # of the networks, for programs that predict in several threads
-        self._members: list[tuple[ResolvedModel, Tensors]] = [
+        self._members: list[tuple[ResolvedModel, dict[str, Tensor]]] = [
             (model, {name: tensor[place : place + 1] for name, tensor in run.state.items()})
             for run in runs
             for place, model in enumerate(run.models)
@@ -56,7 +55,7 @@ class RunStack:
         with self._lock, torch.inference_mode():
             return np.concatenate([_predicted(network, rows)[:, : len(x)] for network in self._networks])
 
-    def _network(self, members: Sequence[tuple[ResolvedModel, Tensors]]) -> Network:
+    def _network(self, members: Sequence[tuple[ResolvedModel, dict[str, Tensor]]]) -> Network:
         models, states = zip(*members, strict=True)
         state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
         return self.runs[0].network_of(models, state)

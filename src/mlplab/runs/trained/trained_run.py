@@ -24,7 +24,6 @@ from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
 from mlplab.runs.versions import converted, unreadable
-from mlplab.training.outcome import Metrics
 from mlplab.training.run import member_configs
 
 BEST = Path("checkpoints", "best.ckpt")
@@ -67,7 +66,7 @@ class TrainedRun:
     schema: Schema
     table: Mapping[str, int | str]
     epoch: int
-    metrics: Metrics
+    metrics: Plain
     threshold: float
     weights: Mapping[int, float]
     state: Mapping[str, Tensor]
