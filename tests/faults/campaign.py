@@ -269,11 +269,11 @@ def starts(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """Runs that are started at once, with names by default, and as many with the same."""
     quick = ("data=synthetic", "data.rows=40", "trainer.max_epochs=1", "logger=[]")
     commands = [start(["train", *quick], folder / "apart") for _ in range(tries)]
-    failed = [command.output() for command in commands if command.wait(600)]
+    failed = [command.output() for command in commands if command.wait()]
     folders = list((folder / "apart/outputs").iterdir())
     failures = failed if len(folders) == tries else [f"{len(folders)} folders", *failed]
     commands = [start(["train", *quick, "name=r"], folder / "same") for _ in range(tries)]
-    statuses = sorted(command.wait(600) for command in commands)
+    statuses = sorted(command.wait() for command in commands)
     return failures + ([] if statuses == [0, *[2] * (tries - 1)] else [f"statuses {statuses}"])
 
 

@@ -26,7 +26,7 @@ class Command:
     process: ForkServerProcess
     printed: Path
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = 600) -> int:
         """Its status when it has ended; minus the signal that killed it."""
         self.process.join(timeout)
         assert self.process.exitcode is not None, self.output()

@@ -87,7 +87,7 @@ def train_runs(
             if title is None and group[0].resume and not state:
                 log.info("%s: no saved training state: starting from the beginning", group[0].folder.name)
             starts = warm_starts(group, cache, resumed=state is not None)
-            opened = [OpenRun(*start, files[start[0].folder], alone=title is None) for start in starts]
+            opened = [OpenRun(start, files[start.plan.folder], alone=title is None) for start in starts]
             # None of several groups replaces what another has saved in the file.
             together = len(runs) > 1 and len(groups) == 1
             file = stack_file if together else None

@@ -24,7 +24,7 @@ from mlplab.training.run import InitialWeights, member_configs
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a run gets from the run that it starts from, if there is one.
+    """A run with its data, and what it gets from the run that it starts from, if there is one.
 
     Args:
         initial: its weights; None if training goes on from a later state.
@@ -33,15 +33,15 @@ class WarmStart:
             temperature and the threshold badly, and their errors are too small.
     """
 
+    plan: PlannedRun
+    data: RunData
     initial: InitialWeights | None = None
     inherited: Sequence[SeenRows] | None = ()
     trained_before: int = 0
 
 
-def warm_starts(
-    plans: Sequence[PlannedRun], cache: DataCache, *, resumed: bool = False
-) -> list[tuple[PlannedRun, RunData, WarmStart]]:
-    """Runs of a stack with their data, and what they get from `init_from`. That is read once, when training
+def warm_starts(plans: Sequence[PlannedRun], cache: DataCache, *, resumed: bool = False) -> list[WarmStart]:
+    """The runs of a stack with what they get from `init_from`. That is read once, when training
     starts: later, that run may be gone, or trained anew.
 
     Args:
@@ -50,7 +50,7 @@ def warm_starts(
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
     """
-    sources, starts = dict[str, TrainedRun](), list[tuple[PlannedRun, RunData, WarmStart]]()
+    sources, starts = dict[str, TrainedRun](), list[WarmStart]()
     for plan in plans:
         run, data = plan.config, cache.data(plan.config)
         initial: InitialWeights | None = None
@@ -64,7 +64,7 @@ def warm_starts(
             initial = initial_weights(run, sources[run.init_from])
             inherited = _inherited(run, data, sources[run.init_from], initial.places)
         before = _seen_before(data, inherited, _held_out(data), in_training=True) if run.init_from else 0
-        starts.append((plan, data, WarmStart(initial, inherited, before)))
+        starts.append(WarmStart(plan, data, initial, inherited, before))
     return starts
 
 
@@ -131,8 +131,9 @@ def _inherited(
     return seen
 
 
-def seen_rows_warnings(run: ResolvedConfig, data: RunData, start: WarmStart) -> list[str]:
-    """Warnings that rows by which this run is judged were in the training of `init_from`."""
+def seen_rows_warnings(start: WarmStart) -> list[str]:
+    """Warnings that rows by which a run is judged were in the training of `init_from`."""
+    run, data = start.plan.config, start.data
     where, test = f"init_from={run.init_from}", data.split.test
     if start.inherited is None:
         what = "which rows were in its training cannot be told, because it was saved without their hashes"

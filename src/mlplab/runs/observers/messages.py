@@ -136,7 +136,7 @@ def _row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
     warnings += [*data.target_leaks, *data.time_order] if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
-        warnings += seen_rows_warnings(run.config, data, watched.warm_start)
+        warnings += seen_rows_warnings(watched.warm_start)
     repeated, test = data.repeated_test_rows, len(data.split.test)
     if repeated > 0.05 * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val"

@@ -2,7 +2,6 @@
 
 import logging
 import traceback
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -13,7 +12,6 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
-from mlplab.data.cache import RunData
 from mlplab.errors import RunFailed, UserError, is_disk_error
 from mlplab.figures import warn_if_failing
 from mlplab.figures.files import figure_images
@@ -32,7 +30,6 @@ from mlplab.runs.observers.loggers import (
     truncate_curves,
 )
 from mlplab.runs.observers.trackers import Tracker, finish, log_configuration, log_result
-from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.predictions import write_test_predictions
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import save
@@ -45,46 +42,53 @@ from mlplab.training.run import Run
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
 
+THIS = "this run"
+"""What messages call a run without a folder."""
+
 log = logging.getLogger(__name__)
 
 
-class WatchedRun(ABC):
-    """What observers get of a run.
-
-    Args:
-        data: its table and split.
-        warm_start: what it gets from the run that it starts from.
+class WatchedRun:
+    """What observers get of a run; it keeps in memory what it comes to.
 
     Attributes:
         name: what lines call it.
         loggers: what its curves are logged to.
+        outcome: what it has come to.
         metrics: the content of its metrics.json, once it has ended.
+        lines: what its log would hold; none if nobody is to read it.
+        page: what the page of its film would show, if it was filmed.
     """
 
-    name: str
+    name = THIS
     loggers: Sequence[Logger] = ()
+    outcome: Outcome
     metrics: Metrics | None = None
+    page: Plain | None = None
 
-    def __init__(self, plan: PlannedRun, data: RunData, warm_start: WarmStart) -> None:
-        self.plan, self.warm_start = plan, warm_start
-        is_new = not warm_start.trained_before
-        self.run = Run(plan.config, data, plan.bracket, warm_start.initial, is_new)
+    def __init__(self, start: WarmStart) -> None:
+        self.plan, self.warm_start, self.lines = start.plan, start, list[str]()
+        is_new = not start.trained_before
+        self.run = Run(self.plan.config, start.data, self.plan.bracket, start.initial, is_new)
 
-    @abstractmethod
     def note(self, line: str) -> None:
         """Adds a line to its log."""
+        self.lines.append(line)
 
-    @abstractmethod
     def log(self, line: str, level: int = logging.INFO) -> None:
-        """Adds a line, and shows it unless the run is of a sweep."""
+        """Adds a line, and shows it."""
+        self.note(line)
+        log.log(level, "%s", line)
 
-    @abstractmethod
     def end(self, outcome: Outcome) -> None:
-        """Writes or keeps what it has come to; again, with the error, if an observer fails."""
+        """Keeps the outcome, with the scores of the baselines; called again, with the error, if an observer
+        fails."""
+        if not outcome.error:  # which is raised
+            self.outcome, self.metrics = outcome, self.final_metrics(outcome)
 
-    @abstractmethod
     def film(self, page: Plain) -> None:
-        """Writes or keeps what the page of its film shows."""
+        """Keeps what the page of its film shows."""
+        self.page = page
 
     def trained(
         self, epoch: int, metrics: Metrics, weights: Mapping[int, float], state: Tensors
@@ -124,12 +128,10 @@ class OpenRun(WatchedRun):
         alone: whether it is of no sweep. Then it logs to the terminal, too.
     """
 
-    def __init__(
-        self, plan: PlannedRun, data: RunData, warm_start: WarmStart, files: RunFolder, *, alone: bool
-    ) -> None:
-        super().__init__(plan, data, warm_start)
-        self.name, self.files, self.alone = plan.folder.name, files, alone
-        self.loggers = build_loggers(plan.config, plan.folder)
+    def __init__(self, start: WarmStart, files: RunFolder, *, alone: bool) -> None:
+        super().__init__(start)
+        self.name, self.files, self.alone = files.path.name, files, alone
+        self.loggers = build_loggers(self.plan.config, files.path)
         self.trackers = [logger for logger in self.loggers if isinstance(logger, Tracker)]
 
     def log(self, line: str, level: int = logging.INFO) -> None:
