@@ -12,7 +12,6 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from mlplab.config import Mark, TrainConfig, flat, is_marked
@@ -85,10 +84,13 @@ def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
 
 
 def close_loggers(loggers: Sequence[Logger], *, success: bool) -> None:
-    """Closes the loggers of a run but trackers, which get its result later."""
+    """Closes the loggers of a run but trackers, which get its result later; says if it has ended well."""
     for logger in loggers:
         if isinstance(logger, Tracker):
             continue
+        if success and isinstance(logger, TensorBoardLogger):
+            _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
+            add_summary(logger.experiment, ended, 0)
         logger.finalize("success" if success else "failed")
         if isinstance(logger, TensorBoardLogger):  # the same as the run's config.yaml, or nothing
             (Path(logger.log_dir) / logger.NAME_HPARAMS_FILE).unlink(missing_ok=True)
@@ -116,14 +118,15 @@ def log_start(loggers: Sequence[Logger], run: TrainConfig) -> None:
     as a metric. Other loggers only get the hyperparameters, and trackers those of `log_configuration`.
     """
     values = hyperparameters(run)
+    charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
+    curves = {"curves": {name: ["Multiline", tags] for name, tags in charts.items()}}
     for logger in loggers:
-        if not isinstance(logger, TensorBoardLogger | Tracker):
+        if isinstance(logger, TensorBoardLogger):
+            _, started, _ = hparams(dict(values), {})  # type: ignore[no-untyped-call]
+            add_summary(logger.experiment, started, 0)
+            logger.experiment.add_custom_scalars(curves)
+        elif not isinstance(logger, Tracker):
             logger.log_hyperparams(dict(values))
-    for writer in _writers(loggers):
-        _, started, _ = hparams(dict(values), {})  # type: ignore[no-untyped-call]
-        add_summary(writer, started, 0)
-        charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
-        writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
 
 
 def hyperparameters(run: TrainConfig) -> dict[str, str | float | int | bool]:
@@ -131,17 +134,6 @@ def hyperparameters(run: TrainConfig) -> dict[str, str | float | int | bool]:
     values = [(key, value) for key, value in flat(run.plain()) if not is_marked(key, Mark.COSMETIC)]
     texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
-
-
-def log_end(loggers: Sequence[Logger]) -> None:
-    """Logs that a run has ended."""
-    for writer in _writers(loggers):
-        _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
-        add_summary(writer, ended, 0)
-
-
-def _writers(loggers: Sequence[Logger]) -> list[SummaryWriter]:
-    return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]
 
 
 class Curves(Observer):

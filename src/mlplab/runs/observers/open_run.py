@@ -25,7 +25,6 @@ from mlplab.runs.observers.loggers import (
     build_loggers,
     close_loggers,
     hyperparameters,
-    log_end,
     log_start,
     truncate_curves,
 )
@@ -178,7 +177,6 @@ class OpenRun(WatchedRun):
                 checkpoint.previous(path).unlink(missing_ok=True)
             if best and outcome.test_predictions is not None:
                 write_test_predictions(files.path, run, outcome.test_predictions, best.threshold)
-            log_end(self.loggers)
         close_loggers(self.loggers, success=ended)
         self.metrics = files.write_metrics(metrics)
         if best and outcome.status == "done" and self.trackers:
