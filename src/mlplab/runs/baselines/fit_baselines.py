@@ -31,12 +31,8 @@ from mlplab.training.scoring.scores import Scores, Task, scores
 # The models of the baselines, in the order of results.
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline, "constant": Constant}
 
-# Smallest and largest number of training rows for linear models; of more, a sample is used. In between, their
-# work (rows × columns² for ridge, 100 × rows × columns × classes for logistic regression) stays below
-# `FITTED_WORK`, which takes a second or two.
+# Smallest and largest number of training rows for linear models; of more, a sample is used.
 FITTED_ROWS = (2000, 100_000)
-
-FITTED_WORK = 5e9
 
 # Largest number of training rows × features × outputs for gradient boosting, which takes up to half a minute
 # of one core; and the least number of rows in the random sample that is used if there are more.
@@ -124,8 +120,10 @@ def _most_rows(name: str, data: TrainingData) -> int:
     categories = data.table.schema.category_counts
     if name == "linear":  # a number may get an indicator column
         columns = sum(min(size, MAX_CATEGORIES) if size else 2 for size in categories)
+        # In between, rows × columns² for ridge, and 100 × rows × columns × classes for logistic regression,
+        # stay below 5e9, which takes a second or two.
         work = columns * (100 * data.classes or columns)
-        return int(np.clip(FITTED_WORK / work, *FITTED_ROWS))
+        return int(np.clip(5e9 / work, *FITTED_ROWS))
     if name == "boosting":
         outputs = data.classes if data.classes > 2 else len(data.quantiles) or data.table.y.shape[1]
         return max(FEWEST_BOOSTED, BOOSTED_VALUES // (len(categories) * outputs))

@@ -22,8 +22,6 @@ from mlplab.training.run import Run
 
 MOST_VALUES = 320_000  # the most numbers that the page of a run contains; with them, it has 1.7 MB
 
-FEWEST_FRAMES = 20
-
 # The steps at which there are frames between two powers of ten, as multiples of the lower one: the first row
 # whose frames fit into the page is used.
 MANTISSAS = (
@@ -45,7 +43,7 @@ def check_filmable(run: ResolvedConfig, network: Network) -> None:
     if not isinstance(network.body, MLP) or network.heads > 1:
         what = "a film shows networks of hidden layers, with heads=1"
         raise refusal(what, "callbacks.film", f"use model=mlp model.heads=1, {otherwise}")
-    if run.ensemble * _values_of_frame(network) > MOST_VALUES // FEWEST_FRAMES:
+    if run.ensemble * _values_of_frame(network) > MOST_VALUES // 20:  # frames are the fewest
         found = f"{plural(run.ensemble, 'network')} of {_weights(network):,} weights"
         remedy = f"use ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0, {otherwise}"
         raise UserError(Fault("too large for a film", "the run", found, remedy=remedy))

@@ -24,8 +24,6 @@ ROWS = 5
 MAP = 40
 """Values of each of two columns at which a film shows what a network has learned."""
 
-CURVE = 120  # values of a single column at which it shows that
-
 POINTS = 150
 """Rows that it shows beside that; where there is no map, validation rows with their predictions."""
 
@@ -51,7 +49,7 @@ class Scene:
         is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
         x = table.x[train].astype(np.float64) + schema.offsets
         if is_mapped and not np.isnan(x).any():
-            count = CURVE if len(schema.inputs) == 1 else MAP
+            count = 120 if len(schema.inputs) == 1 else MAP
             self.axes = [*np.linspace(x.min(0), x.max(0), count).T]
 
     @property
