@@ -46,7 +46,7 @@ TRAININGS: dict[str, Sequence[str]] = {
 }
 """The arguments of train.py by the name of a picture."""
 
-TENSORBOARD = {"time-series": "timeseries", "hparams": "hparams", "images": "images"}
+TENSORBOARD = {"time-series": "timeseries", "hparams": "hparams"}
 """The tabs of TensorBoard by the name of a picture."""
 
 NOISY = ("data.rows=80", "data.noise=0.3", "data.split.val=0.4", "model.hidden=[40,30]")

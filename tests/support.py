@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import torch
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import SCALARS, TENSORS, EventAccumulator
 from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
@@ -184,7 +184,7 @@ def status_of(run: Path) -> str:
 
 def events_of(folder: Path) -> EventAccumulator:
     """What TensorBoard reads from a run's folder."""
-    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0, TENSORS: 0, IMAGES: 0})
+    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0, TENSORS: 0})
     if any(folder.glob("events.out.tfevents.*")):  # not where a run has no such logger
         events.Reload()
     return events

@@ -78,7 +78,7 @@ def test_a_saved_run_is_what_its_folder_would_be(tmp_path: Path, more: dict[str,
 def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, folder = mlplab.train(FRAME, "y", **SMALL), tmp_path / "run"
     full = Mock(side_effect=OSError(errno.ENOSPC, "full"))
-    for place in ("urls", "log_end"):  # the last at the start, and one at the end
+    for place in ("log_start", "close_loggers"):  # the last at the start, and one at the end
         with monkeypatch.context() as patch:
             patch.setattr(open_run, place, full)
             with pytest.raises(OSError, match="full"):

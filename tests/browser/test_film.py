@@ -12,7 +12,7 @@ from pages import assert_readable
 from playwright.sync_api import Page, expect
 from support import train_into
 
-from mlplab.runs.film.page import write_film
+from mlplab.runs.film.scene import write_film
 
 EVIL = "</script><script>document.title = 'evil'</script>"
 
@@ -50,7 +50,6 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def opened(page: Page, film: Callable[[str], Path], drawn: Callable[[Path], None]) -> Callable[[str], None]:
-    """Opens the page about one of the runs."""
     return lambda name: drawn(film(name))
 
 

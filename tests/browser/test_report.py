@@ -19,8 +19,7 @@ from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
 from mlplab.figures.files import write_figures
-from mlplab.figures.importance import importance
-from mlplab.figures.predictions import THIS, ScoredRows, predicted_vs_actual, residuals
+from mlplab.figures.predictions import THIS, ScoredRows, importance, predicted_vs_actual
 from mlplab.figures.runs import RunPoint, score_over
 
 EVIL = "</script><script>document.title = 'evil'</script><b>"
@@ -42,7 +41,7 @@ def sweep(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_into(folder, *members)
     evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
-    figures = {"predicted_vs_actual": evil, "coverage": facets, "residuals": alt.vconcat(evil, evil)}
+    figures = {"predicted_vs_actual": evil, "coverage": facets, "calibration": alt.vconcat(evil, evil)}
     write_figures(folder / "0", figures)
     return folder
 
@@ -63,8 +62,6 @@ def search(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path
 def opened(
     page: Page, drawn: Callable[[Path], None], request: pytest.FixtureRequest
 ) -> Callable[[str], Page]:
-    """Opens the report on a run, a sweep or a search."""
-
     def opened(name: str) -> Page:
         folder = request.getfixturevalue("search" if name == "search" else "sweep")
         drawn(report(folder / "0" if name == "run" else folder))
@@ -119,7 +116,7 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     points = [RunPoint(str(k), float(years[k] / 1e5), float(actual[k])) for k in range(6)]
     charts = {
         "predicted_vs_actual": predicted_vs_actual(scored),
-        "years": residuals(replace(scored, predictions={THIS: years}, actual=years)),
+        "years": predicted_vs_actual(replace(scored, predictions={THIS: years}, actual=years)),
         "confusion": confusion(replace(scored, actual=classes, predictions={THIS: shares}, classes=names)),
         "yes": confusion(
             replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))

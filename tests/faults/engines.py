@@ -44,27 +44,21 @@ class Site:
 
 @dataclass
 class Sweep:
-    """A sweep that trains."""
-
     process: subprocess.Popen[str]
     folder: Path
 
     def run(self, seed: int) -> Path:
-        """The folder of a run."""
         return self.folder / f"seed={seed}"
 
     def wait_for_epoch(self, seed: int, epoch: int) -> None:
-        """Until a run has logged that epoch."""
         log = self.run(seed) / "train.log"
         self.wait_until(lambda: log.exists() and f"epoch {epoch}/" in log.read_text())
 
     def wait_until_all_train(self) -> None:
-        """Until both stacks have trained for a while."""
         for seed in (0, 2):
             self.wait_for_epoch(seed, 20)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 120) -> None:
-        """Until a condition holds while the sweep trains."""
         deadline = time.monotonic() + timeout
         while not condition():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -82,13 +76,11 @@ class Sweep:
         raise AssertionError(f"nobody holds {lock}")
 
     def end(self, timeout: float = 180) -> tuple[int, str]:
-        """Its status and what it printed, when it has ended."""
         out, err = self.process.communicate(timeout=timeout)
         return self.process.returncode, out + err
 
 
 def start(here: Path, site: Site, *words: str) -> Sweep:
-    """Starts the sweep at a site."""
     here.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
         [sys.executable, os.fspath(SCRIPT), *SWEEP, EPOCHS, *site.words, *words],
@@ -102,5 +94,4 @@ def start(here: Path, site: Site, *words: str) -> Sweep:
 
 
 def outcomes(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the runs of a sweep have left, but not when."""
     return {run.parent.name: campaign.outcome(run.parent) for run in sorted(folder.glob("*/config.yaml"))}

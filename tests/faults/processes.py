@@ -16,7 +16,7 @@ from support import ROOT
 
 HERE = Path(__file__).parent
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mlplab.runs.train", "mlplab.sweeps.launch", "mlplab.cli.train_command"])
+CONTEXT.set_forkserver_preload(["mlplab.runs.train", "mlplab.sweeps.launch", "mlplab.cli.commands.train"])
 
 
 @dataclass
@@ -26,20 +26,18 @@ class Command:
     process: ForkServerProcess
     printed: Path
 
-    def wait(self, timeout: float = 120) -> int:
+    def wait(self, timeout: float = 600) -> int:
         """Its status when it has ended; minus the signal that killed it."""
         self.process.join(timeout)
         assert self.process.exitcode is not None, self.output()
         return self.process.exitcode
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Sends it a signal, if it is still there."""
         assert self.process.pid is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
     def output(self) -> str:
-        """What it has printed."""
         return self.printed.read_text(encoding="utf-8")
 
 
@@ -54,7 +52,6 @@ def start(words: Sequence[str], cwd: Path, **environment: str) -> Command:
 
 
 def run(words: Sequence[str], cwd: Path, **environment: str) -> tuple[int, str]:
-    """Its status, and what it printed."""
     command = start(words, cwd, **environment)
     return command.wait(), command.output()
 

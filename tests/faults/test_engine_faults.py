@@ -2,16 +2,24 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.engines import SWEEP, Site, outcomes, start
+from faults.engines import SWEEP, Site, Sweep, outcomes, start
 from slurm.fake_slurm import FakeSlurm
 from support import ROOT, process
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a sweep leaves that trains undisturbed in one process."""
+    sweep = start(tmp_path_factory.mktemp("whole"), Site([]))
+    assert sweep.end()[0] == 0
+    return outcomes(sweep.folder)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +34,6 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(params=["processes", "slurm", "ray"])
 def site(request: pytest.FixtureRequest) -> Site:
-    """Each engine with two workers."""
     two = "hydra.launcher.workers=2"
     if request.param == "processes":
         return Site([two])
@@ -39,7 +46,6 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 
 def node_of_job(slurm: FakeSlurm) -> str:
-    """The node of the first job that trains."""
     return next(job for job in slurm.jobs() if job.state == "RUNNING").nodes[-1]
 
 
@@ -83,27 +89,17 @@ def test_a_worker_that_is_killed_or_stopped_is_replaced(
     assert "epoch 1/" not in after
 
 
-@pytest.mark.parametrize("site", ["processes"], indirect=True)
-def test_the_process_from_which_workers_are_forked_is_replaced(
-    site: Site, whole: dict[str, Any], tmp_path: Path
-) -> None:
+def test_what_workers_run_on_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
+    """A node that is lost, or the process from which workers are forked."""
     sweep = start(tmp_path, site)
     sweep.wait_until_all_train()
-    server = sweep.worker(0).parent()
-    assert server
-    assert server.pid != sweep.process.pid
-    server.kill()
-    status, printed = sweep.end()
-    assert status == 0, printed
-    assert outcomes(sweep.folder) == whole
-
-
-@pytest.mark.parametrize("site", ["slurm", "ray"], indirect=True)
-def test_a_node_that_is_lost_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path) -> None:
-    sweep = start(tmp_path, site)
-    sweep.wait_until_all_train()
-    assert site.lose_node
-    site.lose_node()
+    if site.lose_node:
+        site.lose_node()
+    else:
+        server = sweep.worker(0).parent()
+        assert server
+        assert server.pid != sweep.process.pid
+        server.kill()
     status, printed = sweep.end()
     assert status == 0, printed
     assert outcomes(sweep.folder) == whole
@@ -125,3 +121,66 @@ def test_a_command_that_is_killed_or_stopped_is_given_again(
     status, printed = start(tmp_path, site).end()
     assert status == 0, printed
     assert outcomes(sweep.folder) == whole
+
+
+# What only Slurm does to jobs: time limits, preemption, and a queue that outlives the command.
+
+SLURM = Site(["hydra/launcher/engine=slurm"])
+
+
+@pytest.fixture
+def on_slurm(slurm: FakeSlurm, tmp_path: Path) -> Sweep:
+    sweep = start(tmp_path, SLURM)
+    sweep.wait_until_all_train()
+    return sweep
+
+
+def assert_done(sweep: Sweep, whole: dict[str, Any], slurm: FakeSlurm) -> None:
+    """Checks that the sweep ends well, with the two jobs that it has submitted at first."""
+    status, printed = sweep.end()
+    assert (status, "another" in printed) == (0, False), printed
+    assert outcomes(sweep.folder) == whole
+    assert len(slurm.jobs()) == 2
+    assert not (sweep.folder / "slurm").exists()
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda slurm, job: slurm.time_out(job),
+        lambda slurm, job: slurm.preempt(job, send_user_signal=False),
+        lambda slurm, job: slurm.preempt(job, send_user_signal=True),
+    ],
+    ids=["time limit", "preempted", "preempted with its signal"],
+)
+def test_a_job_that_is_requeued_continues(
+    slurm: FakeSlurm, on_slurm: Sweep, whole: dict[str, Any], happens: Callable[[FakeSlurm, str], None]
+) -> None:
+    first = slurm.jobs()[0].name
+    happens(slurm, first)
+    assert_done(on_slurm, whole, slurm)
+    assert [job.ends for job in slurm.finished_jobs() if job.name == first] == [["REQUEUED", "COMPLETED"]]
+
+
+def test_jobs_go_on_without_the_command_which_finds_them_again(
+    slurm: FakeSlurm, on_slurm: Sweep, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    on_slurm.process.terminate()
+    status, printed = on_slurm.end()
+    assert status == 143
+    assert "jobs that go on in Slurm: 2" in printed
+    assert start(tmp_path, SLURM, "optimizer.lr=0.5").end()[0] == 2  # a mistake, which changes nothing
+    assert_done(start(tmp_path, SLURM), whole, slurm)
+    assert [job.ends for job in slurm.finished_jobs()] == [["COMPLETED"]] * 2
+
+
+def test_jobs_are_not_lost_if_slurm_does_not_answer(
+    slurm: FakeSlurm, on_slurm: Sweep, whole: dict[str, Any]
+) -> None:
+    answers = (slurm.bin / "sacct").rename(slurm.bin / "sacct.away")
+    (slurm.bin / "sacct").write_text("#!/bin/sh\nexit 1\n")
+    (slurm.bin / "sacct").chmod(0o755)
+    on_slurm.wait_for_epoch(0, 100)
+    answers.replace(slurm.bin / "sacct")
+    assert_done(on_slurm, whole, slurm)
+    assert [len(job.ends) for job in slurm.finished_jobs()] == [1, 1]

@@ -19,7 +19,7 @@ from mlplab.data.io import source
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.resume import read_run_config
+from mlplab.runs.planned_run import read_run_config
 from mlplab.runs.versions import VERSION
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -28,8 +28,6 @@ Command = Callable[..., Ended]
 
 
 class Code:
-    """What runs when it is unpickled."""
-
     def __reduce__(self) -> Any:
         return os.system, ("touch run_by_a_file",)
 
@@ -88,7 +86,6 @@ def test_no_value_in_a_resumed_configuration_leaves_its_folder_or_runs_code(run:
 
 
 def with_entry(path: Path, **entries: object) -> None:
-    """A checkpoint with other content."""
     torch.save(torch.load(path, weights_only=True) | entries, path)
 
 

@@ -13,10 +13,9 @@ from mlplab.data.splits.split import Split
 from mlplab.data.splits.splitters import random_split
 from mlplab.data.table import Table
 from mlplab.runs.baselines import fit_baselines as module
-from mlplab.runs.baselines import models, training_data
+from mlplab.runs.baselines import models
 from mlplab.runs.baselines.fit_baselines import MODELS, Baselines, fit_baselines
-from mlplab.runs.baselines.models import Constant
-from mlplab.runs.baselines.training_data import TrainingData
+from mlplab.runs.baselines.models import Constant, TrainingData
 from mlplab.training.scoring.scores import Scores
 
 NAMES = ("constant", "linear", "boosting")
@@ -141,9 +140,9 @@ def test_boosting_tells_254_categories_apart(classes: int) -> None:
 
 @TASKS
 def test_many_rows_are_sampled(monkeypatch: pytest.MonkeyPatch, y: np.ndarray, classes: int) -> None:
-    monkeypatch.setattr(training_data, "FITTED_ROWS", (20, 20))
-    monkeypatch.setattr(training_data, "BOOSTED_VALUES", 0)
-    monkeypatch.setattr(training_data, "FEWEST_BOOSTED", 7)
+    monkeypatch.setattr(module, "FITTED_ROWS", (20, 20))
+    monkeypatch.setattr(module, "BOOSTED_VALUES", 0)
+    monkeypatch.setattr(module, "FEWEST_BOOSTED", 7)
     monkeypatch.setattr(module, "BLOCK_ROWS", 3)
     for each in refit_and_first(data_of(X, y, categories=[0, 0, 0], classes=classes)):
         assert each.models["linear"].columns.named_transformers_["pipeline"][1].n_samples_seen_ == 20
@@ -199,7 +198,7 @@ def test_models_are_fitted_again_to_train_and_val_with_what_val_has_chosen(class
     data = data_of(x, y, weight, split, [0, 0, 0], classes)
     refit, first = refit_and_first(data)
     for name in NAMES:
-        again = MODELS[name](data.joined.usable(name), first.models[name].chosen)
+        again = MODELS[name](module._usable(data.joined, 200), first.models[name].chosen)
         predicted = refit.models[name].predict(x)
         np.testing.assert_array_equal(predicted, again.predict(x))
         assert not np.array_equal(predicted, first.models[name].predict(x))

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from support import resolved, train_into
+from support import ROOT, resolved, train_into
 
 from mlplab.config import Mlp
 from mlplab.config.allowed_classes import VARIABLE
@@ -162,27 +162,13 @@ def test_members_that_hold_out_the_same_rows_do_not_choose_each_others_epoch() -
     assert epoch_voters(held_out, 1) is None
 
 
-@pytest.fixture
-def diverging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Overrides of a network whose weights are not finite for some seeds: those of `lost`."""
-    (tmp_path / "spoiled.py").write_text(
-        "import torch\n"
-        "from mlplab.models import Linear\n"
-        "class Spoiled(Linear):\n"
-        "    def __init__(self, in_features, out_features, seeds, lost):\n"
-        "        super().__init__(in_features, out_features, seeds, 0)\n"
-        "        for member, seed in enumerate(seeds):\n"
-        "            if seed in lost:\n"
-        "                torch.nn.init.constant_(self.bias[member], float('nan'))\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv(VARIABLE, "spoiled.Spoiled")
-    return ["data=synthetic", "data.rows=60", *RUN[2:], "model=custom", "model._target_=spoiled.Spoiled"]
-
-
 def test_members_that_diverge_are_left_out(
-    tmp_path: Path, diverging: list[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tests/faults")
+    monkeypatch.setenv(VARIABLE, "troubled.Troubled")
+    diverging = ["data=synthetic", "data.rows=60", *RUN[2:]]
+    diverging += ["model=custom", "model._target_=troubled.Troubled"]
     caplog.set_level(logging.INFO, "mlplab")
     train_into(tmp_path, [*diverging, "ensemble=4", "+model.lost=[13,14]"])  # the seeds are 12, …, 15
     trained = TrainedRun.read(tmp_path / "0")

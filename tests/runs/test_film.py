@@ -13,7 +13,7 @@ import torch
 from films import film_in
 from numpy.typing import NDArray
 from rich.console import Console
-from runs.stopped import train_until
+from runs.unfinished import train_until
 from support import resolved, train_into
 from torch import Tensor
 from torch.nn import functional
@@ -22,7 +22,7 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, UserError
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.film.size import film_steps
+from mlplab.runs.film.frames import film_steps
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import check_buildable, train_runs
 from mlplab.training import step_loop
@@ -43,7 +43,6 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 
 
 def forward(weights: Weights, activations: Sequence[str], a: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """z and a of each layer."""
     outputs = []
     for (weight, bias), name in zip(weights, activations, strict=True):
         z = a @ weight + bias

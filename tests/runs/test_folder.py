@@ -1,5 +1,7 @@
 """Run folders: who gets one, those of other versions, what is written of a failure; the files of a search."""
 
+import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -11,8 +13,16 @@ from support import write_config
 from mlplab.commands.results import read_runs
 from mlplab.errors import FolderInUse, UserError
 from mlplab.files import FolderLock
+from mlplab.runs.compare.ranking import select_runs
 from mlplab.runs.compare.run_result import RunResult, trials_in_order
-from mlplab.runs.discovery import BEST_TRIAL_FILE, read_config, read_metrics, write_best_trial
+from mlplab.runs.discovery import (
+    BEST_TRIAL_FILE,
+    ChosenEnsemble,
+    is_written_later,
+    read_config,
+    read_metrics,
+    write_best_trial,
+)
 from mlplab.runs.folder import RunFolder, record_failure
 
 
@@ -113,3 +123,64 @@ def test_trials_are_in_their_order_and_apart_from_other_runs() -> None:
     assert ordered("trial-12345", "trial-0042", "trial-9999") == ["trial-0042", "trial-9999", "trial-12345"]
     for other in ("trial-42", "lr=0.1", "trial-0042,x", "a-trial-0042"):
         assert ordered("trial-0001", other) == []
+
+
+CHOSEN = ChosenEnsemble({"a": 0.75, "b": 0.25}, {"val/mae": 1.5, "test/r2": None})
+HALVES = '{"runs": {"a": 0.5, "%s": 0.5}, "scores": {}}'
+NO_FILE, NO_SUM, NOT_BESIDE = "is not the file of a chosen", "no weights with the sum 1", "not beside it"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    for run in ("s/a", "s/b", "elsewhere"):
+        (tmp_path / run / "checkpoints").mkdir(parents=True)
+        (tmp_path / run / "config.yaml").touch()
+    return tmp_path / "s/ensemble-2.json"
+
+
+def test_it_is_read_as_written(path: Path) -> None:
+    for ensemble in (ChosenEnsemble({"a": 1.0}, {}), CHOSEN):  # the second replaces the first
+        ensemble.write(path)
+        assert ChosenEnsemble.read(path) == ensemble
+    assert is_written_later(path.name)
+    assert not is_written_later("ensemble-2.json.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        *((content, NO_FILE) for content in ("", "{", "[]", "[" * 100_000, " " * 2**21, HALVES[:-1] % "b")),
+        *((HALVES.replace("0.5,", weight) % "b", NO_FILE) for weight in ("NaN,", "1e999,", '"x",', "[],")),
+        *((HALVES.replace("0.5,", weight) % "b", NO_SUM) for weight in ("0,", "-0.5,", "1.5,", "2e300,")),
+        *((HALVES % name, NOT_BESIDE) for name in ("c", "../elsewhere", "", ".", "b/checkpoints", "b/../b")),
+    ],
+)
+def test_hostile_files_are_refused(path: Path, content: str, message: str) -> None:
+    path.write_text(content)
+    with pytest.raises(UserError, match=f"ensemble-2.json: .*{message}.*\n.*choose again"):
+        ChosenEnsemble.read(path)
+
+
+@pytest.mark.parametrize(("monitor", "best_first"), [("val/mae", [1, 2, 3]), ("val/accuracy", [3, 2, 1])])
+def test_runs_are_chosen_by_their_validation_metric_and_never_by_the_test(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monitor: str, best_first: Sequence[int]
+) -> None:
+    caplog.set_level("INFO", "mlplab")
+    for place, value in enumerate(best_first):
+        run = tmp_path / f"lr={place}"
+        run.mkdir()
+        write_config(run, {"seed": 0, "monitor": monitor, "optimizer": {"lr": place}})
+        metrics = {"status": "done", monitor: value, monitor.replace("val", "test"): -value}
+        (run / "metrics.json").write_text(json.dumps(metrics))
+    assert [run.name for run in select_runs(tmp_path, "best")] == ["lr=0"]
+    assert [run.name for run in select_runs(tmp_path, 2)] == ["lr=0", "lr=1"]
+    assert {run.name for run in select_runs(tmp_path, "all")} == {"lr=0", "lr=1", "lr=2"}
+    assert select_runs(tmp_path / "lr=2") == [tmp_path / "lr=2"]
+    assert caplog.messages == [
+        f"{tmp_path}: 1 of 3 runs, those with lr=0: the best of 3 configurations by {monitor}",
+        f"{tmp_path}: the 2 best of 3 runs by {monitor}",
+        f"{tmp_path}: all 3 runs",
+    ]
+    expected = "expected best, all, or a number of runs"
+    with pytest.raises(UserError, match=rf"runs: invalid value \(found 'some', {expected}\)"):
+        select_runs(tmp_path, "some")

@@ -32,7 +32,6 @@ SPLITS = {
 
 
 def changed(data: RunData, rows: np.ndarray) -> RunData:
-    """The same with other values in these rows."""
     table = data.table
     x, y = table.x.copy(), table.y.copy()
     x[rows] = np.where(np.array(table.schema.category_counts) > 0, 0, 1e9)

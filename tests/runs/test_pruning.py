@@ -45,7 +45,6 @@ RATES = (0.3, 0.0001, 0.01, 0.03, 0.001, 0.1, 0.003)
 
 
 def with_rates(*overrides: str, run: Sequence[str] = RUN) -> list[tuple[str, ...]]:
-    """Runs with different learning rates."""
     rates = enumerate(RATES)
     return [(*run, *overrides, f"optimizer.lr={rate}", f"seed={seed}") for seed, rate in rates]
 

@@ -1,6 +1,5 @@
 """Runs as one file: what it holds, what it leaves out, and files that mlplab has not written."""
 
-import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from faults.test_hostile import said_to_be_encrypted
 from support import Ended, assert_short_answer, without_notes
 
 import mlplab
@@ -106,7 +106,6 @@ def test_mistakes_name_the_file(folder: Path, run_script: Command) -> None:
 
 
 def rewritten(path: Path, compression: int = zipfile.ZIP_STORED, **added: str) -> None:
-    """The same archive, but compressed or with more files."""
     with zipfile.ZipFile(path) as source:
         content = {name: source.read(name) for name in source.namelist()}
     with zipfile.ZipFile(path, "w", compression) as target:
@@ -114,19 +113,11 @@ def rewritten(path: Path, compression: int = zipfile.ZIP_STORED, **added: str) -
             target.writestr(name, text)
 
 
-def encrypted(path: Path) -> None:
-    """As its directory says, bit 0 of each entry's flags."""
-    content = bytearray(path.read_bytes())
-    for match in re.finditer(b"PK\x01\x02", content):
-        content[match.start() + 8] |= 1
-    path.write_bytes(content)
-
-
 BROKEN: dict[str, Callable[[Path], object]] = {
     "text": lambda path: path.write_text("no archive"),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-500]),
     "compressed": lambda path: rewritten(path, zipfile.ZIP_DEFLATED),
-    "encrypted": encrypted,
+    "encrypted": said_to_be_encrypted,
     "up": lambda path: rewritten(path, **{"../evil.txt": "x"}),
     "other": lambda path: rewritten(path, **{"code.py": "x"}),
     "twice": lambda path: rewritten(path, **{"metrics.json": "{}"}),

@@ -18,7 +18,7 @@ from mlplab.runs.compare.ranking import varying_keys
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.resume import differences, has_ended
+from mlplab.runs.planned_run import differences, has_ended
 from mlplab.runs.train import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.scores import Evaluation
@@ -38,7 +38,6 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 def written(run: Path) -> dict[str, Any]:
-    """What a run wrote about its test, and what it had before."""
     predictions = run / "test_predictions.csv"
     return {
         "metrics": json.loads((run / "metrics.json").read_text()) | {"seconds": 0},

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs.untrained import untrained
+from runs.unfinished import untrained
 from support import SMALL, resolved
 
-from mlplab.config import ResolvedConfig
-from mlplab.data.cache import DataCache, RunData
+from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint, warm_start
 from mlplab.runs.planned_run import PlannedRun
@@ -61,18 +60,17 @@ def test_another_architecture_is_refused_with_its_keys(run: str, said: str) -> N
         initial_weights(resolved(*SMALL, ONE, run), source(TWO, "ensemble=2"))
 
 
-Start = Callable[..., tuple[ResolvedConfig, RunData, WarmStart]]
+Start = Callable[..., WarmStart]
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     """What a run with these overrides gets from a trained one, with the rows of its table and its split."""
 
-    def starts(trained: TrainedRun, *overrides: str) -> tuple[ResolvedConfig, RunData, WarmStart]:
+    def starts(trained: TrainedRun, *overrides: str) -> WarmStart:
         monkeypatch.setattr(warm_start, "source", lambda *_: trained)
         run = resolved(*SMALL, "init_from=r", *overrides, cache=(cache := DataCache()))
-        [(_, data, found)] = warm_starts([PlannedRun(run, Path("s"))], cache)
-        return run, data, found
+        return warm_starts([PlannedRun(run, Path("s"))], cache)[0]
 
     return starts
 
@@ -86,23 +84,23 @@ def overlap(rows: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> int:
 
 def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Start) -> None:
     for ensemble in ("ensemble=1", "ensemble=2"):
-        run, data, found = start(source(ensemble), ensemble)
+        found = start(source(ensemble), ensemble)
         assert (found.inherited, found.trained_before) == ([], 0)
-        assert seen_rows_warnings(run, data, found) == []
-    run, data, found = start(trained := source("ensemble=2"), "ensemble=1")  # other networks have seen them
-    assert (found.inherited, found.trained_before) == (trained.seen, len(data.split.val))
-    [warning] = seen_rows_warnings(run, data, found)
+        assert seen_rows_warnings(found) == []
+    found = start(trained := source("ensemble=2"), "ensemble=1")  # other networks have seen them
+    assert (found.inherited, found.trained_before) == (trained.seen, len(found.data.split.val))
+    [warning] = seen_rows_warnings(found)
     assert "held-out rows were in its training" in warning
 
 
 def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
     trained = source("ensemble=1")
     before = DataCache().data(trained.config).split
-    run, data, found = start(trained, OTHER, "ensemble=1")
-    now = data.split
+    found = start(trained, OTHER, "ensemble=1")
+    now = found.data.split
     assert found.inherited == trained.seen
     assert found.trained_before == overlap([now.val], [before.train]) > 0
-    tested, held_out = seen_rows_warnings(run, data, found)
+    tested, held_out = seen_rows_warnings(found)
     count = overlap([now.test], [before.train, before.val])
     assert f"init_from=r: {count} of the 9 test rows were in its training or validation, so" in tested
     assert f"{found.trained_before} of the 9 held-out rows were in its training, so" in held_out
@@ -110,15 +108,15 @@ def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
 
     assert trained.seen
     by_chance = replace(trained.seen[0], by_chance=np.array([10, 10]))  # rows that are equal by chance
-    assert start(replace(trained, seen=[by_chance]), OTHER, "ensemble=1")[2].trained_before == 0
+    assert start(replace(trained, seen=[by_chance]), OTHER, "ensemble=1").trained_before == 0
     uncounted = replace(trained.seen[0], by_chance=np.zeros(2, np.int64))  # as in runs of 1.0
-    inherited = start(replace(trained, seen=[uncounted]), OTHER, "ensemble=1")[2].inherited
+    inherited = start(replace(trained, seen=[uncounted]), OTHER, "ensemble=1").inherited
     assert inherited
-    assert inherited[0].by_chance.tolist() == data.seen.by_chance.tolist()
+    assert inherited[0].by_chance.tolist() == found.data.seen.by_chance.tolist()
 
-    run, data, found = start(replace(trained, seen=None), "ensemble=1")
+    found = start(replace(trained, seen=None), "ensemble=1")
     assert (found.inherited, found.trained_before) == (None, 0)
-    [warning] = seen_rows_warnings(run, data, found)
+    [warning] = seen_rows_warnings(found)
     assert "which rows were in its training cannot be told" in warning
 
 
@@ -129,12 +127,12 @@ def test_a_resumed_run_reads_what_it_inherited_in_its_own_folder(tmp_path: Path)
     (tmp_path / "checkpoints").mkdir()
     for inherited in (seen, None):
         checkpoint.save(path := tmp_path / "checkpoints/source.ckpt", seen_entry(inherited))
-        [(_, _, found)] = warm_starts([plan], cache, resumed=True)
+        [found] = warm_starts([plan], cache, resumed=True)
         assert found.initial is None
         digests = [rows.digest for rows in found.inherited or ()]
         assert digests == [rows.digest for rows in inherited or ()]
         assert (found.trained_before > 0) == bool(inherited)
     path.unlink()
-    assert warm_starts([plan], cache, resumed=True)[0][2].inherited is None
-    [(_, _, found)] = warm_starts([PlannedRun(resolved(*SMALL, cache=cache), Path("s"))], cache)
+    assert warm_starts([plan], cache, resumed=True)[0].inherited is None
+    [found] = warm_starts([PlannedRun(resolved(*SMALL, cache=cache), Path("s"))], cache)
     assert (found.initial, found.inherited, found.trained_before) == (None, (), 0)  # it starts from none

@@ -51,7 +51,7 @@ def trained(*overrides: str, observers: int, seeds: int = 1) -> list[Outcome]:
     cache, kept = DataCache(), Outcomes()
     configs = [resolved(*SMALL, *overrides, f"seed={seed}", cache=cache) for seed in range(seeds)]
     plans = [PlannedRun(config, Path("run")) for config in configs]
-    runs = [RunInMemory(plan, cache.data(plan.config), WarmStart()) for plan in plans]
+    runs = [RunInMemory(WarmStart(plan, cache.data(plan.config))) for plan in plans]
     fit([each.run for each in runs], [kept, Curious(), FilmFrames(runs)][: 1 + observers])
     return [kept.outcomes[each.run] for each in runs]
 

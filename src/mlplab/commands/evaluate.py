@@ -18,7 +18,7 @@ from mlplab.data.class_labels import confusion_matrix, predicted_classes
 from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
+from mlplab.runs.discovery import EVALUATION_FILE
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun

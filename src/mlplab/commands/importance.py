@@ -18,7 +18,7 @@ from mlplab.config.metrics import metrics_of
 from mlplab.console import print_line
 from mlplab.errors import refusal
 from mlplab.files import write_json
-from mlplab.runs.trained.chosen_ensemble import IMPORTANCE_FILE
+from mlplab.runs.discovery import IMPORTANCE_FILE
 
 if TYPE_CHECKING:
     from mlplab.commands.evaluation_rows import EvaluationRows
@@ -118,8 +118,8 @@ def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], p
 
 def write_importance(folder: Path, importance: Importance, ensemble: "Ensemble") -> None:
     """Writes `importance.json` and a figure to the folder of a run or a sweep that contains the ensemble."""
-    from mlplab.figures import importance as figures  # Altair takes most of a second to import
     from mlplab.figures.files import write_figures
+    from mlplab.figures.predictions import importance as figure  # Altair takes most of a second to import
 
     runs = (run.folder for run in ensemble.runs)  # as the report names them
     names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
@@ -128,7 +128,7 @@ def write_importance(folder: Path, importance: Importance, ensemble: "Ensemble")
     unit = "nats" if ensemble.schema.classes else f"units of {targets[0]}"
     error = f"{metric} in {unit}" if len(targets) == 1 else f"mean {metric} of {len(targets)} targets"
     columns = [(column.name, column.mean, column.sd) for column in importance.columns]
-    write_figures(folder, {"importance": figures.importance(columns, error, importance.basis)})
+    write_figures(folder, {"importance": figure(columns, error, importance.basis)})
 
 
 def print_importance(importance: Importance, console: Console) -> None:

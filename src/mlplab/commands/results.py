@@ -23,8 +23,16 @@ from mlplab.runs.compare.ranking import (
     varying_keys,
     without_repeats,
 )
-from mlplab.runs.compare.run_result import RUN, RunResult, labelled, read_run, trials_in_order
-from mlplab.runs.compare.same_table import by_table, metrics_of_runs, table_title
+from mlplab.runs.compare.run_result import (
+    RUN,
+    RunResult,
+    by_table,
+    labelled,
+    metrics_of_runs,
+    read_run,
+    table_title,
+    trials_in_order,
+)
 from mlplab.runs.discovery import TRIAL, runs_in
 from mlplab.runs.run_file import unpacked
 

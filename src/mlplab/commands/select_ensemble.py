@@ -19,10 +19,8 @@ from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import PARTS, Rows
 from mlplab.errors import listed, refusal
 from mlplab.runs.compare.ranking import common_monitor, without_repeats
-from mlplab.runs.compare.run_result import read_run
-from mlplab.runs.compare.same_table import check_one_table
-from mlplab.runs.discovery import finished_runs
-from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
+from mlplab.runs.compare.run_result import check_one_table, read_run
+from mlplab.runs.discovery import ChosenEnsemble, finished_runs
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.greedy_selection import STANDARDISED_RMSE, error_of, greedy_selection
 from mlplab.runs.trained.run_stack import RunStack

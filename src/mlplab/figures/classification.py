@@ -21,24 +21,14 @@ from mlplab.figures.style import (
     label_angle,
 )
 
-MOST_CLASSES = 20
-"""Classes in a confusion matrix: those with the most rows."""
+MOST_CLASSES = 20  # classes in a confusion matrix: those with the most rows
 
-MOST_CURVES = 8
-"""Classes with a curve of their own: those with the most rows."""
+MOST_CURVES = 8  # classes with a curve of their own: those with the most rows
 
-CURVE_POINTS = 200
-"""Points of a curve at most."""
-
-LABEL_PIXELS = 110
-"""The most pixels of the name of a class beside the confusion matrix."""
-
-BINS = 10
-"""Bins of a calibration curve, with equally many rows."""
+CURVE_POINTS = 200  # points of a curve at most
 
 
 def _largest(scored: ScoredRows, count: int) -> list[int]:
-    """The numbers of the classes with the most rows, in the order of classes."""
     rows = np.bincount(scored.actual.astype(np.int64), minlength=len(scored.classes))
     return sorted(np.argsort(-rows, kind="stable")[:count].tolist())
 
@@ -49,8 +39,7 @@ def confusion(scored: ScoredRows) -> Figure:
     predicted = predicted_classes(scored.predicted, scored.threshold)
     counts = confusion_matrix(scored.actual, predicted, scored.weight, len(classes))[chosen]
     names, title = [classes[k] for k in chosen], "share of the actual class"
-    below = alt.Axis(labelAngle=label_angle(names), labelLimit=LABEL_PIXELS)
-    beside = alt.Axis(labelLimit=LABEL_PIXELS)
+    below = alt.Axis(labelAngle=label_angle(names), labelLimit=110)  # pixels
     base = chart_of(
         actual=[name for name in names for _ in names],
         predicted=names * len(names),
@@ -58,7 +47,7 @@ def confusion(scored: ScoredRows) -> Figure:
         share=(counts[:, chosen] / counts.sum(1, keepdims=True).clip(min=1e-9)).ravel(),
     ).encode(
         x=alt.X("predicted:N", sort=None, title=f"predicted {scored.target}", axis=below),
-        y=alt.Y("actual:N", sort=None, title=f"actual {scored.target}", axis=beside),
+        y=alt.Y("actual:N", sort=None, title=f"actual {scored.target}", axis=alt.Axis(labelLimit=110)),
         tooltip=["actual:N", "predicted:N", "rows:Q", alt.Tooltip("share:Q", title=title, format=".1%")],
     )
     color = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
@@ -144,7 +133,7 @@ def calibration(scored: ScoredRows) -> Figure:
     Predictions are the second of two classes, or the most likely of several.
     """
     binary = len(scored.classes) == 2
-    points, bins = [], min(BINS, len(scored.rows))
+    points, bins = [], min(10, len(scored.rows))
     for name, predicted in scored.predictions.items():
         chosen = np.ones(len(predicted), int) if binary else predicted.argmax(1)
         probability, right = predicted[np.arange(len(predicted)), chosen], scored.actual == chosen

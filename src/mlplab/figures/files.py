@@ -13,22 +13,17 @@ from mlplab.files import Plain, read_json, replacing
 IMAGE = ".png"
 
 
-def write_figures(folder: Path, charts: Mapping[str, Figure]) -> dict[str, bytes]:
-    """Writes figures to `folder/figures`, and returns the PNG of each by its name.
-
-    All are drawn, which takes time, before any is written.
-    """
-    # The tests validate; here it would take half the time.
-    specifications = {name: chart.to_dict(validate=False) for name, chart in charts.items()}
-    images = {name: image(specification) for name, specification in specifications.items()}
-    figures = folder / FIGURES
-    figures.mkdir(exist_ok=True)
-    for name, specification in specifications.items():
-        text = json.dumps(specification, separators=(",", ":"))
-        for ending, content in ((SPECIFICATION, text.encode()), (IMAGE, images[name])):
-            with replacing(figures / f"{name}{ending}", synced=False) as partial:
-                partial.write_bytes(content)
-    return images
+def write_figures(folder: Path, charts: Mapping[str, Figure]) -> None:
+    """Writes figures to `folder/figures`. All are drawn, which takes time, before any is written."""
+    files = dict[str, bytes]()
+    for name, chart in charts.items():
+        specification = chart.to_dict(validate=False)  # which would take half the time; the tests validate
+        files[f"{name}{SPECIFICATION}"] = json.dumps(specification, separators=(",", ":")).encode()
+        files[f"{name}{IMAGE}"] = image(specification)
+    (folder / FIGURES).mkdir(exist_ok=True)
+    for name, content in files.items():
+        with replacing(folder / FIGURES / name, synced=False) as partial:
+            partial.write_bytes(content)
 
 
 def figure_images(folder: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Float64, Int64
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD
-from mlplab.console import plural
+from mlplab.console import in_digits, plural
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures.style import (
     FREE,
@@ -19,11 +19,13 @@ from mlplab.figures.style import (
     NETWORK,
     REFERENCE,
     UNIT,
+    WIDTH,
     Figure,
     by_series,
     chart_of,
     diagonal,
     framed,
+    rows_of,
 )
 
 THIS = "this network"
@@ -57,10 +59,6 @@ class ScoredRows:
         """The predictions of the network."""
         return self.predictions[THIS]
 
-    def shown(self) -> Int64[np.ndarray, " shown"]:
-        """The positions of the rows that are shown as points."""
-        return sample_rows(np.arange(len(self.rows)), MOST_POINTS)
-
     def count(self, shown: int) -> str:
         """How many of the test rows a figure shows."""
         rows = plural(self.total, "test row")
@@ -74,7 +72,8 @@ class ScoredRows:
 
 def predicted_vs_actual(scored: ScoredRows) -> Figure:
     """A point for each row; on the diagonal, predictions are right. The network is in front."""
-    target, shown, names = scored.target, scored.shown(), list(scored.predictions)
+    target, names = scored.target, list(scored.predictions)
+    shown = sample_rows(np.arange(len(scored.rows)), MOST_POINTS)
     rows = {"row": scored.rows[shown], "actual": scored.actual[shown]}
     frame = pl.concat(
         pl.DataFrame({**rows, "model": name, "predicted": scored.predictions[name][shown]})
@@ -93,25 +92,6 @@ def predicted_vs_actual(scored: ScoredRows) -> Figure:
         title=f"Predicted and actual {target}",
         subtitle=scored.count(len(shown)),
         description=f"Scatter plot of predicted over actual {target}; on the diagonal, they are equal",
-    )
-
-
-def residuals(scored: ScoredRows) -> Figure:
-    """Residuals over the prediction."""
-    target, shown = scored.target, scored.shown()
-    predicted = scored.predicted[shown]
-    dots = chart_of(row=scored.rows[shown], predicted=predicted, residual=scored.actual[shown] - predicted)
-    dots = dots.mark_point(size=28, color=NETWORK, opacity=0.7).encode(
-        x=alt.X("predicted:Q", title=f"predicted {target}", scale=FREE),
-        y=alt.Y("residual:Q", title=f"actual − predicted {target}"),
-        tooltip=["row:N", "predicted:Q", "residual:Q"],
-    )
-    zero = chart_of(zero=[0]).mark_rule(color=REFERENCE, strokeDash=[5, 4]).encode(y="zero:Q")
-    return framed(
-        *(zero, dots),
-        title=f"Residuals of {target}",
-        subtitle=scored.count(len(shown)),
-        description=f"Scatter plot of actual minus predicted {target} over the prediction",
     )
 
 
@@ -146,4 +126,36 @@ def shares_chart(points: pl.DataFrame, x: str, y: str, **words: Any) -> Figure:
         description=f"{y} over {x}; on the diagonal, the two are equal",
         size=(HEIGHT, HEIGHT),
         **words,
+    )
+
+
+MAX_COLUMNS = 20
+
+
+def importance(columns: Sequence[tuple[str, float, float]], error: str, basis: Sequence[str]) -> Figure:
+    """Bars of the increase of the error, with whiskers of a standard deviation.
+
+    Args:
+        columns: name, mean and standard deviation, the most important first.
+        error: the name of the error, with its unit.
+        basis: rows and shuffles in words, and further notes: a line each.
+    """
+    shown = columns[:MAX_COLUMNS]
+    rows = [{"name": name, "mean": mean, "low": mean - sd, "high": mean + sd} for name, mean, sd in shown]
+    subtitle = ["when the values of a column are shuffled: mean ± SD", *basis]
+    if len(columns) > MAX_COLUMNS:
+        subtitle.append(f"the first {MAX_COLUMNS} of {len(columns):,} columns")
+    largest = ", ".join(f"{name} {in_digits(mean, 3)}" for name, mean, _ in columns[:3])
+    bars = alt.Chart(rows_of(rows)).encode(
+        alt.X("mean:Q", title=f"increase of the {error}", scale=alt.Scale(nice=False)),
+        alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=130)),
+        tooltip=["name:N", "mean:Q", "low:Q", "high:Q"],
+    )
+    return framed(
+        bars.mark_bar(color=NETWORK),
+        bars.mark_rule(color=REFERENCE, strokeWidth=3).encode(x="low:Q", x2="high:Q"),
+        title="Permutation importance",
+        subtitle=subtitle,
+        description=f"Bars: the increase of the {error} when a column is shuffled. Largest: {largest}.",
+        size=(WIDTH, 22 * len(rows)),  # a step would not do on pages
     )

@@ -31,9 +31,6 @@ LOSSES = ("train/loss", "val/loss")
 FAR = 30
 """The ratio of the largest to the smallest value from which an axis is logarithmic."""
 
-FEW = 8
-"""Different values up to which an axis names each: they are likely to have been typed, not sampled."""
-
 
 class RunPoint(NamedTuple):
     """A finished run, its value of a key, and its value of the monitored metric."""
@@ -156,7 +153,8 @@ def x_of_key(key: str, values: Sequence[float | int | str]) -> alt.X:
     """
     distinct = set(values)
     numbers = [float(value) for value in distinct if not isinstance(value, str)]
-    if len(numbers) > FEW and len(numbers) == len(distinct):
+    # Up to eight values are likely to have been typed, not sampled.
+    if len(numbers) > 8 and len(numbers) == len(distinct):
         # The median of numbers from a linear scale is in the middle, even if the smallest is near zero.
         is_log = spreads_far(numbers) and median(numbers) < (min(numbers) + max(numbers)) / 4
         kind: Plain = {"type": "log"} if is_log else {"type": "linear", "zero": False}

@@ -16,28 +16,16 @@ NETWORK, BASELINE, REFERENCE = "#2f74c0", "#d9822b", "#8a8a8a"
 """Colours of the network, of a baseline beside it, and of lines that guide the eye. All three stand out from
 white and from black."""
 
+# Colours of several series; these also differ in shape or dash.
 SERIES = (NETWORK, BASELINE, "#3a9a6b", "#b05cc6", "#c44e52", "#7f7f7f", "#b59f00", "#1aa6b7")
-"""Colours of several series; these also differ in shape or dash."""
 
 WIDTH, HEIGHT = 420, 300
-"""Pixels of a figure without its axes: TensorBoard shrinks wider images, and their texts, to 350 pixels."""
+"""Pixels of a figure without its axes."""
 
 MOST_POINTS = 1000
 """Points that a figure shows at most: more take longer to draw than to understand."""
 
 FREE, UNIT = alt.Scale(zero=False), alt.Scale(domain=[0, 1])
-
-LETTER_PIXELS, NARROW = 6.2, 260
-"""Width of a letter of an axis, and of a figure on a phone, without its axes."""
-
-ON_TOP = alt.Legend(orient="top", title=None)
-"""A legend that leaves a figure its width."""
-
-SHORT_LABELS = (
-    "abs(datum.value) < 1e4 ? replace(datum.label, ',', '')"
-    " : abs(datum.value) < 1e12 ? replace(format(datum.value, '~s'), 'G', 'B') : format(datum.value, '~e')"
-)
-"""Labels of numbers: 2019, 15k, 1.2M, 3B, 1e+15. An expression of Vega's."""
 
 _TEXT: Plain = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500}
 
@@ -47,7 +35,11 @@ CONFIG: Plain = {
     "title": {"fontSize": 14, "anchor": "start", "fontWeight": 600, "subtitleFontSize": 11, "offset": 10},
     "axis": {**_TEXT, "gridOpacity": 0.35, "titlePadding": 8},
     "axisXQuantitative": {"tickCount": 7, "labelSeparation": 4, "labelBound": True},
-    "axisQuantitative": {"labelExpr": SHORT_LABELS},
+    "axisQuantitative": {  # 2019, 15k, 1.2M, 3B, 1e+15
+        "labelExpr": "abs(datum.value) < 1e4 ? replace(datum.label, ',', '')"
+        " : abs(datum.value) < 1e12 ? replace(format(datum.value, '~s'), 'G', 'B')"
+        " : format(datum.value, '~e')"
+    },
     "legend": _TEXT,
     "view": {"stroke": None},
     "tick": {"color": "black", "opacity": 1},
@@ -82,11 +74,13 @@ def framed(
 def label_angle(names: Iterable[object]) -> int:
     """The angle of the labels of an axis: slanted if they would not fit side by side on a phone."""
     lengths = [len(str(name)) for name in names]
-    return -45 if LETTER_PIXELS * max(lengths, default=0) * len(lengths) > NARROW else 0
+    # A letter is 6.2 pixels wide, a figure without its axes 260.
+    return -45 if 6.2 * max(lengths, default=0) * len(lengths) > 260 else 0
 
 
-def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = ON_TOP) -> Plain:
+def by_series(field: str, names: Sequence[str], mark: str = "shape", legend: Any = None) -> Plain:
     """Channels that tell series apart by colour, and by `shape` or `strokeDash`; of one, without a legend."""
+    legend = legend or alt.Legend(orient="top", title=None)  # which leaves a figure its width
     same: Plain = {"scale": alt.Scale(domain=list(names)), "legend": legend if len(names) > 1 else None}
     other: Any = {"shape": alt.Shape, "strokeDash": alt.StrokeDash}[mark]
     return {"color": alt.Color(f"{field}:N", **same), mark: other(f"{field}:N", **same)}

@@ -26,11 +26,8 @@ from torch import Tensor
 from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, check_archive, replacing
 
+# The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`.
 FORMAT = 12
-"""The format of all versions since 0.12. What is in it is converted by `mlplab.runs.versions`."""
-
-MAX_PARTS = 1_000_000
-"""Largest number of values and tensors in a checkpoint; a stack's has tens of thousands."""
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +105,6 @@ def load(path: Path) -> Plain:
 
 
 def _check_size(content: object) -> None:
-    """Refuses content that repeats itself by references, and tensors larger than their storage."""
     count, left = 0, [content]
     while left:
         count, part = count + 1, left.pop()
@@ -116,7 +112,7 @@ def _check_size(content: object) -> None:
             raise ValueError("a tensor is larger than its storage")
         if isinstance(part, Mapping | list | tuple | set):
             left += part.values() if isinstance(part, Mapping) else part
-        if count + len(left) > MAX_PARTS:
+        if count + len(left) > 1_000_000:  # that of a stack has tens of thousands
             raise ValueError("it claims to contain more than the file does")
 
 

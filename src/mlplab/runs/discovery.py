@@ -1,15 +1,19 @@
-"""Finds run folders, reads their files, and names those of sweeps. Imports no torch."""
+"""Finds run folders, and reads their files and those of sweeps, which it names. Imports no torch."""
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from mlplab.errors import Fault, UserError, listed, refusal
-from mlplab.files import Plain, read_json, replacing
+from mlplab.figures import FIGURES
+from mlplab.files import Plain, read_json, replacing, write_json
 from mlplab.runs.versions import check_readable, converted
 
 DEPTH = 3
@@ -21,11 +25,15 @@ TEST_PREDICTIONS, FILM_FILE = "test_predictions.csv", "film.html"
 REPORT_FILE, BEST_TRIAL_FILE = "report.html", "best.yaml"
 """Files of a sweep: what the command report writes, and what a search says of its best trial."""
 
+ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
+"""The name of the file: its number is that of the steps in which the ensemble was chosen."""
+
+EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
+
+CHOOSE_AGAIN = "choose again: mlplab evaluate run=SWEEP select=N"
+
 TRIAL = re.compile(r"trial-(\d{4,})")
 """The name of a trial's folder: its number is the order in which the search asked for the trials."""
-
-LARGEST_YAML = 2**20
-"""The largest size of a YAML file in a run's or a sweep's folder, in bytes."""
 
 
 def is_run(folder: Path) -> bool:
@@ -39,12 +47,10 @@ def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
     """The run folders in a folder, at most `depth` levels down and sorted by name; or the folder itself."""
     if is_run(folder):
         yield folder
-        return
-    if depth == 0:
-        return
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield from runs_below(Path(entry.path), depth - 1)
+    elif depth:
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield from runs_below(Path(entry.path), depth - 1)
 
 
 def runs_in(folder: Path, depth: int = DEPTH) -> list[Path]:
@@ -72,8 +78,18 @@ def read_config(folder: Path) -> Plain:
     Raises:
         UserError: if the folder is not a run's, this version cannot read it, or the file is damaged.
     """
-    path = folder / "config.yaml"
-    content, version = parse_yaml(_config_text(folder), path), read_version(folder)
+    path, text = folder / "config.yaml", _config_text(folder)
+    try:  # it may come from a stranger
+        events = yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else ()
+        if len(text) > 2**20 or any(isinstance(event, yaml.AliasEvent) for event in events):
+            raise ValueError("it is too large, or has aliases, which may expand a short text to a huge one")
+        content = yaml.load(text, Loader=yaml.CSafeLoader)
+        if not isinstance(content, dict):
+            raise ValueError("it has no keys")
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
+        raise refusal(f"is damaged: {reason}", path) from error
+    version = read_version(folder)
     check_readable(version, str(path))
     return converted({"config": content}, version)["config"]
 
@@ -103,25 +119,6 @@ def _config_text(folder: Path) -> bytes:
         return (folder / "config.yaml").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise _refused(folder, "is not a run folder") from None
-
-
-def parse_yaml(text: bytes, path: Path) -> Plain:
-    """The content of the YAML file at `path` in a run's or a sweep's folder, which may come from a stranger.
-
-    Raises:
-        UserError: if mlplab cannot have written it.
-    """
-    try:
-        events = yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else ()
-        if len(text) > LARGEST_YAML or any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise ValueError("it is too large, or has aliases, which may expand a short text to a huge one")
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
-        if not isinstance(content, dict):
-            raise ValueError("it has no keys")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
-        raise refusal(f"is damaged: {reason}", path) from error
-    return content
 
 
 def read_metrics(folder: Path) -> Plain:
@@ -166,6 +163,50 @@ def finished_run(folder: Path, key: str) -> Path:
     if finished_runs(folder) != [folder]:
         raise refusal("is the folder of a sweep", f"{key}={folder}", "give the folder of one of its runs")
     return folder
+
+
+def is_written_later(name: str) -> bool:
+    """Whether commands add a file or folder of this name to the folder of several runs."""
+    is_known = name in (EVALUATION_FILE, IMPORTANCE_FILE, REPORT_FILE, FIGURES)
+    is_model = re.fullmatch(r"(model|ensemble-\d+)\.(onnx|md)", name)  # of the command export
+    return is_known or bool(is_model or ENSEMBLE_FILE.fullmatch(name))
+
+
+@dataclass(frozen=True)
+class ChosenEnsemble:
+    """Runs of a sweep that predict together.
+
+    Attributes:
+        runs: the weight of each run, by the name of its folder; their sum is 1.
+        scores: by metric, such as `val/mae` and `test/rmse`; None if one is not finite.
+    """
+
+    runs: Mapping[str, FiniteFloat]
+    scores: Mapping[str, FiniteFloat | None]
+
+    @classmethod
+    def read(cls, path: Path) -> "ChosenEnsemble":
+        """Reads the file of a chosen ensemble, which may come from a stranger.
+
+        Raises:
+            UserError: if it is damaged, or names other folders than those of runs beside it.
+        """
+        try:
+            ensemble = TypeAdapter(cls).validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise refusal("is not the file of a chosen ensemble", path, CHOOSE_AGAIN) from error
+        weights = ensemble.runs.values()
+        if not all(weight > 0 for weight in weights) or not math.isclose(sum(weights), 1, rel_tol=1e-6):
+            raise refusal("is damaged: it has no weights with the sum 1", path, CHOOSE_AGAIN)
+        beside = {run.name for run in runs_below(path.parent, depth=1)}
+        if missing := [name for name in ensemble.runs if name not in beside]:
+            what, found = "names runs that are not beside it", listed(missing, 3)
+            raise UserError(Fault(what, str(path), found, remedy=f"put them there, or {CHOOSE_AGAIN}"))
+        return ensemble
+
+    def write(self, path: Path) -> None:
+        """Writes the file, or replaces an earlier one."""
+        write_json(path, asdict(self))
 
 
 def trial_name(number: int) -> str:

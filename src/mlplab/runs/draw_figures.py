@@ -1,12 +1,10 @@
-"""Draws the figures of a trained run: into its folder, and for TensorBoard."""
+"""Draws the figures of a trained run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import altair as alt
 import numpy as np
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from mlplab.config.metrics import BASELINES, metrics_of
 from mlplab.conformal.intervals import Y
@@ -15,36 +13,25 @@ from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall
 from mlplab.figures.files import write_figures
-from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_actual, residuals
+from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_actual
 from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.style import Figure
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.observers.loggers import build_loggers, close_loggers, log_images
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_files import read_curves
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.mean_predictions import Predicted
 
-MOST_ROWS = 20_000
-"""Test rows that are drawn at most, chosen at random."""
+MOST_ROWS = 20_000  # test rows that are drawn at most, chosen at random
 
+# Levels of intervals and sets whose coverage is drawn.
 LEVELS = [round(step / 20, 2) for step in range(1, 20)]
-"""Levels of intervals and sets whose coverage is drawn."""
-
-MOST_TARGETS = 4
-"""Targets that are drawn at most."""
-
-BESIDE = ("boosting", "linear")
-"""The baselines that may be drawn beside a network: the one with the better test score."""
 
 
 def draw(run: TrainedRun, data: RunData) -> None:
     """Draws the figures of a finished run."""
     curves = read_curves(run.folder, {*LOSSES, run.config.monitor})
-    images = write_figures(run.folder, run_charts(run, data, curves))
-    loggers = build_loggers(run.config, run.folder, TensorBoardLogger)  # the others have been closed
-    log_images(loggers, images)
-    close_loggers(loggers, success=True)
+    write_figures(run.folder, run_charts(run, data, curves))
 
 
 def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> dict[str, Figure]:
@@ -59,17 +46,17 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
     predictions = {THIS: ensemble.points(outputs)}
     models = fit_baselines(data, run.config)
     names = metrics_of(schema.classes, run.quantiles)
-    if known := [name for name in BESIDE if name in models.models]:
+    # Beside the network, the better of two baselines.
+    if known := [name for name in ("boosting", "linear") if name in models.models]:
         beside = min(known, key=lambda name: models.test_scores(data)[name][names[0]])
         predictions[BASELINES[names][beside]] = ensemble.points(models.predict(beside, table.x, rows))
     actual = y.astype(np.int64) if schema.classes else y
-    of_rows = ScoredRows("", rows + 1, total, weight[rows], actual[:, 0], {}, schema.classes, run.threshold)
-    scored = list[ScoredRows]()
-    for k, target in enumerate(schema.targets[:MOST_TARGETS]):
+    numbers, chosen, scored = rows + 1, (schema.classes, run.threshold), list[ScoredRows]()
+    for k, target in enumerate(schema.targets[:4]):
         of_target = {model: each if schema.classes else each[:, k] for model, each in predictions.items()}
-        scored.append(replace(of_rows, target=target, actual=actual[:, k], predictions=of_target))
+        scored.append(ScoredRows(target, numbers, total, weight[rows], actual[:, k], of_target, *chosen))
     of_classes = confusion, roc_and_precision_recall, calibration
-    drawn = of_classes if schema.classes else (predicted_vs_actual, residuals)
+    drawn = of_classes if schema.classes else (predicted_vs_actual,)
     charts: dict[str, Figure | None] = {kind.__name__: _together([*map(kind, scored)]) for kind in drawn}
     by_epoch = charts_of_run(curves, run.config.monitor, run.metrics.get("best_epoch"))
     charts[LEARNING_CURVES] = _together(by_epoch, "independent")
@@ -91,7 +78,6 @@ def _coverage(ensemble: Ensemble, scored: ScoredRows, outputs: Predicted, y: Y) 
 
 
 def _together(charts: Sequence[Any], scales: Literal["shared", "independent"] = "shared") -> Figure | None:
-    """Charts, one below the other, as one; None if there are none."""
     if len(charts) < 2:
         return next(iter(charts), None)
     description = "; ".join(chart.description for chart in charts)

@@ -14,15 +14,13 @@ from pathlib import Path
 
 import yaml
 
-from mlplab.config import Mark, is_marked
-from mlplab.config.dotted_keys import differing
+from mlplab.config import Mark, differing, is_marked
 from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
-from mlplab.files import LOCK, FolderLock, remove_partial_files, replacing, write_json
+from mlplab.files import LOCK, FolderLock, Plain, remove_partial_files, replacing, write_json
 from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
-from mlplab.runs.resume import MAY_GROW, OTHER_FOLDER, was_started
+from mlplab.runs.planned_run import MAY_GROW, OTHER_FOLDER, was_started
 from mlplab.runs.versions import VERSION
-from mlplab.training.outcome import Metrics
 
 
 def write_config(folder: Path, config: Mapping[str, object]) -> None:
@@ -117,7 +115,7 @@ class RunFolder:
         with suppress(OSError):
             self.path.rmdir()
 
-    def write_metrics(self, content: Metrics) -> Metrics:
+    def write_metrics(self, content: Plain) -> Plain:
         """Writes `metrics.json`, and returns its content."""
         write_json(self.path / "metrics.json", content, synced=content["status"] != "running")
         return content

@@ -1,6 +1,5 @@
 """Trains runs in memory: nothing is written to the disk, unless a run is asked to."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -12,15 +11,14 @@ import polars as pl
 from rich.console import Console
 
 from mlplab.config import TrainConfig
-from mlplab.data.cache import DataCache, RunData
+from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed, refusal
 from mlplab.figures import Curve, warn_if_failing
 from mlplab.files import Plain
 from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.loggers import log_point
-from mlplab.runs.observers.open_run import OpenRun, RunFolders
-from mlplab.runs.observers.watched_run import Endings, WatchedRun
+from mlplab.runs.observers.open_run import THIS, Endings, OpenRun, RunFolders, WatchedRun
 from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import test_rows
 from mlplab.runs.run_file import check_finished
@@ -29,12 +27,7 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_files import CURVES, thinned
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import WarmStart, warm_starts
-from mlplab.training.outcome import Metrics, Outcome
-
-log = logging.getLogger(__name__)
-
-THIS = "this run"
-"""What messages call a run without a folder."""
+from mlplab.training.outcome import Metrics
 
 
 class RunInMemory(WatchedRun):
@@ -43,38 +36,13 @@ class RunInMemory(WatchedRun):
     Attributes:
         config: the whole configuration, nested.
         schema: the columns.
-        outcome: what it has come to.
-        lines: what its log would hold; none if nobody is to read it.
-        page: what the page of its film would show, if it was filmed.
     """
 
-    name = THIS
-    outcome: Outcome
     metrics: Metrics
-    page: Plain | None = None
 
-    def __init__(self, plan: PlannedRun, data: RunData, warm_start: WarmStart) -> None:
-        super().__init__(plan, data, warm_start)
-        self.lines = list[str]()
-        self.config, self.schema = plan.config.plain(), data.table.schema
-
-    def log(self, line: str, level: int = logging.INFO) -> None:
-        """Keeps a line, and shows it."""
-        self.note(line)
-        log.log(level, "%s", line)
-
-    def note(self, line: str) -> None:
-        """Keeps a line."""
-        self.lines.append(line)
-
-    def end(self, outcome: Outcome) -> None:
-        """Keeps the outcome, with the scores of the baselines."""
-        if not outcome.error:  # which is raised
-            self.outcome, self.metrics = outcome, self.final_metrics(outcome)
-
-    def film(self, page: Plain) -> None:
-        """Keeps what the page shows."""
-        self.page = page
+    def __init__(self, start: WarmStart) -> None:
+        super().__init__(start)
+        self.config, self.schema = self.plan.config.plain(), start.data.table.schema
 
     @cached_property
     def model(self) -> Ensemble:
@@ -117,8 +85,8 @@ class RunInMemory(WatchedRun):
         Raises:
             UserError: if the folder is not empty.
         """
-        plan = replace(self.plan, folder=folder)
-        opened = OpenRun(plan, self.run.data, self.warm_start, RunFolder(folder), alone=False)
+        start = replace(self.warm_start, plan=replace(self.plan, folder=folder))
+        opened = OpenRun(start, RunFolder(folder), alone=False)
         opened.metrics, folders = self.metrics, RunFolders([opened])
         with closing(folders):
             try:
@@ -159,7 +127,7 @@ def train_in_memory(
         for name, section in plan.config.logger.items():
             if not section.class_path.endswith(".TensorBoardLogger"):  # which writes files, and nothing else
                 raise refusal("needs a folder", f"logger={name}", "give it: folder=…")
-    runs = [RunInMemory(*start) for start in warm_starts(plans, cache)]
+    runs = [*map(RunInMemory, warm_starts(plans, cache))]
     train_watched(Endings(runs), console)
     return runs
 

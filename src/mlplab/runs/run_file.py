@@ -14,10 +14,10 @@ from mlplab.runs.discovery import finished_run
 
 SUFFIX = ".mlplab"
 
+# The names in an archive: of a run, or with a number of each run of an ensemble.
 MEMBERS = re.compile(
     r"(\d+/)?(config\.yaml|metrics\.json|schema\.json|checkpoints/best\.ckpt)|ensemble-\d+\.json|model\.md"
 )
-"""The names in an archive: of a run, or with a number of each run of an ensemble."""
 
 REMEDY = "copy the file again from an intact one, or save the run again"
 

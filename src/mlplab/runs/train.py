@@ -20,29 +20,26 @@ from mlplab.errors import (
     reason_of,
     refusal,
 )
+from mlplab.files import Plain
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
-from mlplab.runs.film.frames import FilmFrames
-from mlplab.runs.film.size import check_filmable
+from mlplab.runs.film.frames import FilmFrames, check_filmable
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.observers.loggers import build_loggers, quiet_writer_threads
+from mlplab.runs.observers.loggers import Curves, build_loggers, quiet_writer_threads
 from mlplab.runs.observers.messages import Messages
-from mlplab.runs.observers.open_run import OpenRun, RunFolders
+from mlplab.runs.observers.open_run import Endings, OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.observers.training_states import REMEDY, Checkpoints, resume_groups
-from mlplab.runs.observers.watched_run import Curves, Endings
-from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.planned_run import PlannedRun, has_ended
 from mlplab.runs.predictions import write_test_predictions
-from mlplab.runs.resume import has_ended
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import initial_weights, source, warm_starts
 from mlplab.training.fit import Observer, fit
-from mlplab.training.outcome import Metrics
 from mlplab.training.run import Run, activations, member_configs
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.stack.build import build_datamodule, build_stack_network, check_equal_rows, start_from
 from mlplab.training.stack.outcomes import Calibration, score_test_rows
-from mlplab.training.state import StackState, WrongStateError
+from mlplab.training.state import WrongStateError
 from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
 
 log = logging.getLogger(__name__)
@@ -55,7 +52,7 @@ def train_runs(
     *,
     title: str | None = None,
     stack_file: Path | None = None,
-) -> list[Metrics]:
+) -> list[Plain]:
     """Trains runs that share a table and a network shape, tests their best weights, and fills their folders.
 
     Runs that resume after different steps train one after another.
@@ -76,7 +73,7 @@ def train_runs(
         Interrupted: after SIGINT or SIGTERM, with the training state saved.
         CannotWrite: if the disk is full.
     """
-    metrics: dict[Path, Metrics] = {}
+    metrics: dict[Path, Plain] = {}
     files = {run.folder: RunFolder(run.folder) for run in runs}
     with ExitStack() as locks:
         for run in runs:
@@ -90,30 +87,25 @@ def train_runs(
             if title is None and group[0].resume and not state:
                 log.info("%s: no saved training state: starting from the beginning", group[0].folder.name)
             starts = warm_starts(group, cache, resumed=state is not None)
-            opened = [OpenRun(*start, files[start[0].folder], alone=title is None) for start in starts]
+            opened = [OpenRun(start, files[start.plan.folder], alone=title is None) for start in starts]
             # None of several groups replaces what another has saved in the file.
             together = len(runs) > 1 and len(groups) == 1
-            _train_in_folders(opened, console, title or "", state, stack_file if together else None)
+            file = stack_file if together else None
+            try:
+                # The last, so that nothing is lost of the steps that are saved.
+                with quiet_writer_threads():
+                    train_watched(RunFolders(opened, state), console, title or "", Checkpoints(opened, file))
+            except WrongStateError as error:
+                what, where = "contains the state of a different network", file or opened[0].files.last
+                raise refusal(what, where, "start a new run") from error
+            except Interrupted as error:
+                raise Interrupted(f"{error}; everything is saved", error.number) from error
+            except BaseException as error:
+                if is_disk_error(error):
+                    raise cannot_write(error) from error
+                raise
             metrics |= {run.plan.folder: run.metrics for run in opened if run.metrics}
     return [metrics[run.folder] for run in runs]
-
-
-def _train_in_folders(
-    runs: Sequence[OpenRun], console: Console, title: str, state: StackState | None, stack_file: Path | None
-) -> None:
-    try:
-        # The last, so that nothing is lost of the steps that are saved.
-        with quiet_writer_threads():
-            train_watched(RunFolders(runs, state), console, title, Checkpoints(runs, stack_file))
-    except WrongStateError as error:
-        where = stack_file or runs[0].files.last
-        raise refusal("contains the state of a different network", where, "start a new run") from error
-    except Interrupted as error:
-        raise Interrupted(f"{error}; everything is saved", error.number) from error
-    except BaseException as error:
-        if is_disk_error(error):
-            raise cannot_write(error) from error
-        raise
 
 
 def train_watched(endings: Endings, console: Console | None, title: str = "", *last: Observer) -> None:
@@ -131,7 +123,8 @@ def train_watched(endings: Endings, console: Console | None, title: str = "", *l
         check_buildable(config, runs[0].run.data)  # before a folder is created
         observers.append(FilmFrames(runs))
     if any(run.loggers for run in runs):
-        observers.append(Curves(runs, config.trainer.log_every_n_steps or 0))
+        loggers = {run.run: run.loggers for run in runs}
+        observers.append(Curves(loggers, config.trainer.log_every_n_steps or 0))
     if console:
         level = logging.DEBUG if console.is_terminal else logging.INFO
         observers.append(Messages(runs, endings.resumed, level))
@@ -167,7 +160,7 @@ def check_buildable(run: ResolvedConfig, data: RunData) -> None:
         raise refusal(f"cannot be built: {reason_of(error)}", "the run") from error
 
 
-def score_finished_run(folder: Path, cache: DataCache) -> Metrics:
+def score_finished_run(folder: Path, cache: DataCache) -> Plain:
     """Writes what a finished run would have written with `test=true`; returns the content of metrics.json.
 
     These are its test scores, to the last bit if it was trained on a CPU, those of its baselines, and

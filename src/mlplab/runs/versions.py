@@ -14,25 +14,22 @@ from mlplab.files import Plain
 VERSION = "1.1"
 """The version of mlplab (major, minor), which it writes into the files of runs."""
 
+# The first version whose runs can be read. The versions up to 1.0 wrote it, too.
 OLDEST = "0.12"
-"""The first version whose runs can be read. The versions up to 1.0 wrote it, too."""
-
-Content = Plain
-"""What is known of a run: its `config`, `schema`, `state` (tensors), `metrics`; or a part of these."""
 
 
-def _to_1_1(content: Content) -> None:
+def _to_1_1(content: Plain) -> None:
     """Rows in training and validation have keys apart, and chance is counted; neither is known of them."""
     for rows in content.get("seen", ()):
         keys = rows.pop("keys")
         rows |= {"train": keys, "val": keys[:0], "by_chance": keys.new_zeros(2)}
 
 
-CONVERSIONS: dict[str, Callable[[Content], None]] = {"1.1": _to_1_1}
-"""What changes, in place, the content that releases before this one wrote; in the order of the releases.
-
-Each must do without any part of the content: commands that do not predict read the configuration and the
-schema alone."""
+# What changes, in place, the content that releases before this one wrote; in the order of the releases.
+#
+# Each must do without any part of the content: commands that do not predict read the configuration and the
+# schema alone.
+CONVERSIONS: dict[str, Callable[[Plain], None]] = {"1.1": _to_1_1}
 
 
 def check_readable(version: str, where: str) -> None:
@@ -59,8 +56,11 @@ def check_resumable(version: str, where: str) -> None:
         raise refusal(what, where, remedy)
 
 
-def converted(content: Content, version: str) -> Content:
-    """What an earlier version wrote, as this one would have written it; changed in place."""
+def converted(content: Plain, version: str) -> Plain:
+    """What an earlier version wrote, as this one would have written it; changed in place.
+
+    It is the `config`, `schema`, `state` (tensors) and `metrics` of a run, or a part of these.
+    """
     for release, convert in CONVERSIONS.items():
         if numbers(version) < numbers(release):
             convert(content)

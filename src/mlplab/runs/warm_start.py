@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlplab.config import ResolvedConfig
-from mlplab.config.dotted_keys import differing
+from mlplab.config import ResolvedConfig, differing
 from mlplab.conformal.intervals import Levels
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.leaks.seen_rows import SeenRows
@@ -22,13 +21,10 @@ from mlplab.runs.run_file import unpacked
 from mlplab.runs.trained.trained_run import TrainedRun, seen_of
 from mlplab.training.run import InitialWeights, member_configs
 
-MAY_DIFFER = ("dropout", "preprocessing.clip_predictions")
-"""Keys of the model that are not about its weights."""
-
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a run gets from the run that it starts from, if there is one.
+    """A run with its data, and what it gets from the run that it starts from, if there is one.
 
     Args:
         initial: its weights; None if training goes on from a later state.
@@ -37,15 +33,15 @@ class WarmStart:
             temperature and the threshold badly, and their errors are too small.
     """
 
+    plan: PlannedRun
+    data: RunData
     initial: InitialWeights | None = None
     inherited: Sequence[SeenRows] | None = ()
     trained_before: int = 0
 
 
-def warm_starts(
-    plans: Sequence[PlannedRun], cache: DataCache, *, resumed: bool = False
-) -> list[tuple[PlannedRun, RunData, WarmStart]]:
-    """Runs of a stack with their data, and what they get from `init_from`. That is read once, when training
+def warm_starts(plans: Sequence[PlannedRun], cache: DataCache, *, resumed: bool = False) -> list[WarmStart]:
+    """The runs of a stack with what they get from `init_from`. That is read once, when training
     starts: later, that run may be gone, or trained anew.
 
     Args:
@@ -54,7 +50,7 @@ def warm_starts(
     Raises:
         UserError: if that is not a trained run, or its columns or architecture differ.
     """
-    sources, starts = dict[str, TrainedRun](), list[tuple[PlannedRun, RunData, WarmStart]]()
+    sources, starts = dict[str, TrainedRun](), list[WarmStart]()
     for plan in plans:
         run, data = plan.config, cache.data(plan.config)
         initial: InitialWeights | None = None
@@ -68,7 +64,7 @@ def warm_starts(
             initial = initial_weights(run, sources[run.init_from])
             inherited = _inherited(run, data, sources[run.init_from], initial.places)
         before = _seen_before(data, inherited, _held_out(data), in_training=True) if run.init_from else 0
-        starts.append((plan, data, WarmStart(initial, inherited, before)))
+        starts.append(WarmStart(plan, data, initial, inherited, before))
     return starts
 
 
@@ -106,12 +102,14 @@ def _place(run: ResolvedConfig, number: int, trained: TrainedRun) -> int:
     Raises:
         UserError: if no network there has the architecture of `run`.
     """
-    own, able, differs = run.model.model_dump(), [], list[str]()
+    own, able, differs = run.model.model_dump(), [], set[str]()
     for place, model in enumerate(trained.models):
-        if not (differs := [key for key in differing(own, model.model_dump()) if key not in MAY_DIFFER]):
+        # These keys are not about weights.
+        differs = {*differing(own, model.model_dump())} - {"dropout", "preprocessing.clip_predictions"}
+        if not differs:
             able.append(place)
     if not able:
-        listing = listed(f"model.{key}" for key in differs)
+        listing = listed(f"model.{key}" for key in sorted(differs))
         what, where = f"has a different architecture: {listing}", f"init_from={trained.folder}"
         raise refusal(what, where, "use the same values of model.* in this run")
     by_number = {member: place for place, member in enumerate(trained.weights) if place in able}
@@ -133,8 +131,9 @@ def _inherited(
     return seen
 
 
-def seen_rows_warnings(run: ResolvedConfig, data: RunData, start: WarmStart) -> list[str]:
-    """Warnings that rows by which this run is judged were in the training of `init_from`."""
+def seen_rows_warnings(start: WarmStart) -> list[str]:
+    """Warnings that rows by which a run is judged were in the training of `init_from`."""
+    run, data = start.plan.config, start.data
     where, test = f"init_from={run.init_from}", data.split.test
     if start.inherited is None:
         what = "which rows were in its training cannot be told, because it was saved without their hashes"

@@ -10,10 +10,8 @@ from mlplab.data.cache import DataCache
 from mlplab.data.load_table import table_key
 from mlplab.errors import Fault, UserError, listed
 from mlplab.runs.compare.ranking import LOSS_KEYS, common_monitor, varying_keys
-from mlplab.runs.compare.run_result import RunResult, labelled
-from mlplab.runs.compare.same_table import by_table
-from mlplab.runs.planned_run import PlannedRun, resolved
-from mlplab.runs.resume import was_started
+from mlplab.runs.compare.run_result import RunResult, by_table, labelled
+from mlplab.runs.planned_run import PlannedRun, resolved, was_started
 from mlplab.runs.run_file import check_finished
 from mlplab.sweeps.grid import Runs
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from mlplab.errors import refusal
 from mlplab.files import LOCK, PART, read_json
-from mlplab.runs.discovery import DEPTH, runs_below
-from mlplab.runs.resume import OTHER_FOLDER, is_incomplete
-from mlplab.runs.trained.chosen_ensemble import is_written_later
+from mlplab.runs.discovery import DEPTH, is_written_later, runs_below
+from mlplab.runs.planned_run import OTHER_FOLDER, is_incomplete
 
 PLAN_FILE = "plan.json"  # the runs of each stack
 

@@ -20,8 +20,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
-from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
+from mlplab.runs.planned_run import FINAL, PlannedRun, check_same_config, has_ended, was_started
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack

@@ -21,8 +21,7 @@ from mlplab.console import first_few, print_line, progress_lines
 from mlplab.data.cache import DataCache
 from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.runs.compare.ranking import REPEATS, warn_of_ensembles
-from mlplab.runs.compare.run_result import RunResult, read_run
-from mlplab.runs.compare.same_table import metrics_of_runs, quantiles_of, table_title
+from mlplab.runs.compare.run_result import RunResult, metrics_of_runs, quantiles_of, read_run, table_title
 from mlplab.runs.discovery import has_test_scores, runs_below
 from mlplab.runs.planned_run import resolved
 from mlplab.sweeps.checks import ComposeRuns, RefusedRun

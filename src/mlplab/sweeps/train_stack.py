@@ -11,7 +11,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, FolderInUse, Interrupted, UserError, reason_of
 from mlplab.runs import checkpoint
 from mlplab.runs.observers.training_states import can_resume
-from mlplab.runs.resume import has_ended, was_started
+from mlplab.runs.planned_run import has_ended, was_started
 from mlplab.runs.train import train_runs
 from mlplab.sweeps.engines.engine import PlannedStack, record_error
 

@@ -67,7 +67,7 @@ def write_importance(folder: Path, *runs: str) -> None:
 
 def test_a_run_has_all_parts(here: Path) -> None:
     run = here / "sweep/0"
-    charts = {name: alt.Chart({"values": []}).mark_point() for name in ("other", "residuals")}
+    charts = {name: alt.Chart({"values": []}).mark_point() for name in ("other", "predicted_vs_actual")}
     write_figures(run, charts)
     write_importance(run, "0")
     change(run, **{"constant/test/rmse": 1e9, "linear/test/rmse": 1e-9})

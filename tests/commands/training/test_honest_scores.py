@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from commands.mistakes import Command
-from runs.untrained import untrained
+from runs.unfinished import untrained
 from support import assert_short_answer, metrics_of, resolved, status_of, without_notes
 
 import mlplab

@@ -128,9 +128,9 @@ def assert_complete(run: Path, config: dict[str, Any], metrics: dict[str, Any]) 
 
 
 def assert_shown_in_tensorboard(run: Path, metrics: dict[str, Any]) -> None:
-    """Curves, hyperparameters and figures."""
+    """Curves and hyperparameters."""
     events = events_of(run)
-    scalars, images = events.Tags()["scalars"], events.Tags()["images"]
+    scalars = events.Tags()["scalars"]
     assert {"train/loss", "train/lr", "val/loss", "val/rmse"} <= set(scalars)
     assert sorted(scalars)[0] == "train/loss"  # TensorBoard shows them in this order
     assert min(tag for tag in scalars if tag.startswith("val/")) == "val/loss"
@@ -148,8 +148,6 @@ def assert_shown_in_tensorboard(run: Path, metrics: dict[str, Any]) -> None:
     data.ParseFromString(events.SummaryMetadata("_hparams_/session_end_info").plugin_data.content)
     assert data.session_end_info.status == Status.STATUS_SUCCESS
     assert "_hparams_/experiment" not in events.Tags()["tensors"]  # it would hide which values differ
-    drawn = {f"visuals/{path.stem}": path.read_bytes() for path in (run / "figures").glob("*.png")}
-    assert {tag: events.Images(tag)[0].encoded_image_string for tag in images} == drawn
 
 
 def test_tensorboard_is_not_told_to_search_the_current_folder_or_others(

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from runs.untrained import untrained
+from runs.unfinished import untrained
 from support import SMALL, train_into
 
 import mlplab

@@ -42,8 +42,7 @@ def main(words: Sequence[str]) -> None:
         results_of_search,
     )
     from mlplab.commands.results_table import results_table
-    from mlplab.runs.compare.run_result import trials_in_order
-    from mlplab.runs.compare.same_table import by_table
+    from mlplab.runs.compare.run_result import by_table, trials_in_order
 
     console = Console()
     by = [key for key in arguments.by.split(",") if key] if arguments.by else None

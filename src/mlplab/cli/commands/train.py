@@ -17,7 +17,7 @@ from mlplab.config import TrainConfig, flat, parse
 from mlplab.errors import Fault, Interrupted, UserError, refusal
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import FILM_FILE
-from mlplab.runs.resume import differences, read_run_config
+from mlplab.runs.planned_run import differences, read_run_config
 from mlplab.sweeps.folder import PLAN_FILE
 from mlplab.typed_commands import inside, tensorboard_command
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from mlplab.commands.results import compared_metrics
 from mlplab.runs.compare.ranking import configurations, ranked, varying_keys, without_repeats
-from mlplab.runs.compare.run_result import RunResult, short_keys, trials_in_order
-from mlplab.runs.compare.same_table import by_table
+from mlplab.runs.compare.run_result import RunResult, by_table, short_keys, trials_in_order
 
 
 class Comparison:

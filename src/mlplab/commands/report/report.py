@@ -56,7 +56,7 @@ def page(folder: Path, runs: Sequence[Path]) -> str:
         from mlplab.commands.results import read_all
         from mlplab.figures.style import CONFIG
         from mlplab.pages import rendered
-        from mlplab.runs.compare.same_table import table_title
+        from mlplab.runs.compare.run_result import table_title
 
     readable, notes = read_all(runs)
     parts: list[Plain] = [

@@ -16,7 +16,7 @@ from mlplab.figures.style import Figure
 from mlplab.files import Plain
 from mlplab.runs.compare.ranking import REPEATS, score
 from mlplab.runs.compare.run_result import RunResult, in_brief, labelled, plain_value
-from mlplab.runs.trained.chosen_ensemble import ENSEMBLE_FILE, ChosenEnsemble
+from mlplab.runs.discovery import ENSEMBLE_FILE, ChosenEnsemble
 from mlplab.runs.trained.run_files import read_curves
 from mlplab.training.outcome import AS_PLANNED
 

@@ -1,7 +1,8 @@
-"""Fits the baselines of a run to its rows: a constant, a linear model and boosting."""
+"""Fits the baselines of a run (a constant, a linear model, boosting) to its rows, or to a sample of many."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,15 +12,31 @@ from threadpoolctl import threadpool_limits
 from mlplab.config import TrainConfig
 from mlplab.conformal.intervals import bounds_between, interval_levels, interval_scores, mean_scores
 from mlplab.data.cache import RunData
-from mlplab.data.splits.split import Rows
-from mlplab.runs.baselines.models import Boosting, Constant, LinearBaseline, Model
-from mlplab.runs.baselines.training_data import Output, TrainingData, Weights, X
+from mlplab.data.splits.split import Rows, sample_rows
+from mlplab.runs.baselines.models import (
+    MAX_CATEGORIES,
+    Boosting,
+    Constant,
+    LinearBaseline,
+    Model,
+    Output,
+    TrainingData,
+    Weights,
+    X,
+)
 from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.scores import Scores, Task, scores
 
+# The models of the baselines, in the order of results.
 MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline, "constant": Constant}
-"""The models of the baselines, in the order of results."""
+
+# Smallest and largest number of training rows for linear models; of more, a sample is used.
+FITTED_ROWS = (2000, 100_000)
+
+# Largest number of training rows × features × outputs for gradient boosting, which takes up to half a minute
+# of one core; and the least number of rows in the random sample that is used if there are more.
+BOOSTED_VALUES, FEWEST_BOOSTED = 10**7, 2000
 
 BLOCK_ROWS = 8192
 
@@ -72,14 +89,45 @@ class Baselines:
 
 def _fit(name: str, data: TrainingData, *, refit: bool) -> Model:
     """A fitted baseline; the constant one if train has a single class, which scikit-learn refuses."""
-    usable = data.usable(name)
-    if len(data.train) > data.most_rows(name):
+    most = _most_rows(name, data)
+    usable = _usable(data, most)
+    if len(data.train) > most:
         log.info("baseline %s learns from %s of the training rows", name, f"{len(usable.train):,}")
     y = data.table.y[usable.train]
     only_one = data.classes and (y == y[0]).all()
     kind: type[Model] = MODELS["constant" if only_one else name]
     model = kind(usable)
-    return kind(data.joined.usable(name), model.chosen) if refit else model
+    return kind(_usable(data.joined, most), model.chosen) if refit else model
+
+
+def _usable(data: TrainingData, most: int) -> TrainingData:
+    """A sample if there are too many rows, and none with weight 0.
+
+    Validation rows of classes that no training row has are left out. If none is left, the training rows
+    take their place.
+    """
+    y, weight = data.table.y, data.table.weight
+    train, val = (
+        sample_rows(rows if weight is None else rows[weight[rows] > 0], most)
+        for rows in (data.train, data.val)
+    )
+    if data.classes:
+        val = val[np.isin(y[val, 0], y[train, 0])]
+    return replace(data, train=train, val=val if len(val) else train)
+
+
+def _most_rows(name: str, data: TrainingData) -> int:
+    categories = data.table.schema.category_counts
+    if name == "linear":  # a number may get an indicator column
+        columns = sum(min(size, MAX_CATEGORIES) if size else 2 for size in categories)
+        # In between, rows × columns² for ridge, and 100 × rows × columns × classes for logistic regression,
+        # stay below 5e9, which takes a second or two.
+        work = columns * (100 * data.classes or columns)
+        return int(np.clip(5e9 / work, *FITTED_ROWS))
+    if name == "boosting":
+        outputs = data.classes if data.classes > 2 else len(data.quantiles) or data.table.y.shape[1]
+        return max(FEWEST_BOOSTED, BOOSTED_VALUES // (len(categories) * outputs))
+    return len(data.table.x)
 
 
 def fit_baselines(data: RunData, run: TrainConfig) -> Baselines:

@@ -7,27 +7,30 @@ what boosting learns with a model for each.
 import warnings
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from mlplab.conformal.intervals import Levels
+from mlplab.data.splits.split import Rows
+from mlplab.data.table import Table
 from mlplab.files import Plain
-from mlplab.runs.baselines.training_data import MAX_CATEGORIES, Output, TrainingData, Weights, X
 
+# Candidate penalties of ridge regression, for standardized numbers and weights with mean 1.
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 6))
-"""Candidate penalties of ridge regression, for standardized numbers and weights with mean 1."""
 
+# Candidates for scikit-learn's `C` of logistic regression. With larger values, classes that a few validation
+# rows do not tell apart get probabilities so close to 0 and 1 that a single error ruins the log loss.
 INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
-"""Candidates for scikit-learn's `C` of logistic regression. With larger values, classes that a few validation
-rows do not tell apart get probabilities so close to 0 and 1 that a single error ruins the log loss."""
 
-MAX_CODES = 255
-"""Largest number of codes of a feature that gradient boosting can use: of more categories, the 254 most
-frequent keep their own, and the others share one."""
+MAX_CATEGORIES = 500
+"""Number of most frequent categories of a feature that get their own column; the others share a column."""
 
+# Settings of gradient boosting: smaller leaves than scikit-learn's for small tables, and a penalty and
+# random features against overfitting.
 BOOSTING = {
     "learning_rate": 0.1,
     "max_iter": 500,
@@ -36,12 +39,51 @@ BOOSTING = {
     "l2_regularization": 1.0,
     "max_features": 0.5,
 }
-"""Settings of gradient boosting: smaller leaves than scikit-learn's for small tables, and a penalty and
-random features against overfitting."""
 
-TOLERANCES = (1e-7, 1e-4)
-"""Smallest decrease of the validation loss that counts for early stopping: half the squared error of targets
-with standard deviation 1, and log loss."""
+
+X = Float[np.ndarray, "row feature"]
+Output = Float64[np.ndarray, "row output"]
+Weights = Float64[np.ndarray, " row"] | None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows of a table that baselines are fitted to, and rows by which hyperparameters are chosen.
+
+    Attributes:
+        quantiles: the levels of the quantiles that are predicted; none: the targets, or classes.
+    """
+
+    table: Table
+    train: Rows
+    val: Rows
+    quantiles: Levels = ()
+
+    @property
+    def classes(self) -> int:
+        """The number of classes; 0 for regression."""
+        return len(self.table.schema.classes)
+
+    @property
+    def joined(self) -> "TrainingData":
+        """All rows of train and val to train on, and none to choose by."""
+        return replace(self, train=np.sort(np.concatenate([self.train, self.val])), val=self.val[:0])
+
+    def part(self, rows: Rows) -> tuple[X, Output, Weights]:
+        """The features, targets (or numbers of classes) and weights of some rows.
+
+        The mean weight is 1, so that penalties do not depend on the unit of weights.
+        """
+        table, weights = self.table, None
+        if table.weight is not None:
+            weights = table.weight[rows].astype(np.float64)
+            weights /= weights.mean()
+        return table.x[rows], table.y[rows], weights
+
+    def features(self, *, coded: bool) -> list[int]:
+        """The features that are categories, or those that are numbers."""
+        sizes = self.table.schema.category_counts
+        return [feature for feature, size in enumerate(sizes) if bool(size) == coded]
 
 
 class Constant:
@@ -155,7 +197,7 @@ class Boosting:
             handle_unknown="use_encoded_value",
             unknown_value=np.nan,
             encoded_missing_value=np.nan,
-            max_categories=MAX_CODES,
+            max_categories=255,  # the most that it can use: 254 keep their own code, the others share one
         )
         self.codes = make_column_transformer((encoder, coded), remainder="passthrough")
         x, y, weights = data.part(data.train)
@@ -178,7 +220,8 @@ class Boosting:
             settings = BOOSTING | loss | ({"max_iter": chosen[number]} if chosen else {})
             model = kind(
                 **settings,
-                tol=TOLERANCES[bool(data.classes)],
+                # the decrease that counts: of log loss, or half the squared error of targets with SD 1
+                tol=1e-4 if data.classes else 1e-7,
                 categorical_features=list(range(len(coded))) or None,
                 early_stopping=not chosen,
                 random_state=0,

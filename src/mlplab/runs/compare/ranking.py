@@ -10,8 +10,15 @@ from typing import NamedTuple
 from mlplab.config import MAY_BE_AUTO, Mark, is_marked
 from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError
-from mlplab.runs.compare.run_result import RunResult, as_typed, labelled, plain_value, read_run
-from mlplab.runs.compare.same_table import check_one_table, is_classification
+from mlplab.runs.compare.run_result import (
+    RunResult,
+    as_typed,
+    check_one_table,
+    is_classification,
+    labelled,
+    plain_value,
+    read_run,
+)
 from mlplab.runs.discovery import finished_runs
 
 SPLIT_KEYS = ("data.split.seed", "data.split.fold")
@@ -20,14 +27,10 @@ SPLIT_KEYS = ("data.split.seed", "data.split.fold")
 REPEATS = ("seed", *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
-COMMON_METRICS = ("val/log_loss", "val/rmse")
-"""The metrics that compare runs which monitor different metrics: of classes and of numbers."""
-
 LOSS_KEYS = ("loss.", "data.class_weights", "model.preprocessing.target")
 """Keys that define the loss: runs that differ in them cannot be compared by `val/loss`."""
 
-Groups = dict[tuple[str, ...], list[RunResult]]
-"""Runs by values of keys."""
+Groups = dict[tuple[str, ...], list[RunResult]]  # runs by values of keys
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ def common_monitor(runs: Sequence[RunResult]) -> str:
     losses_differ = monitors == {"val/loss"} and any(key.startswith(LOSS_KEYS) for key in varying_keys(runs))
     if len(monitors) == 1 and not losses_differ:
         return monitors.pop()
-    return COMMON_METRICS[0 if is_classification(runs) else 1]
+    return "val/log_loss" if is_classification(runs) else "val/rmse"
 
 
 def warn_of_ensembles(keys: Sequence[str]) -> None:

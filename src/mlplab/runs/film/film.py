@@ -21,9 +21,7 @@ from mlplab.models import MLP
 from mlplab.models.layers.activation import Activation
 from mlplab.models.mlp import HiddenLayer, LayerTrace
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.page import packed
-from mlplab.runs.film.scene import Scene, input_names
-from mlplab.runs.film.size import POINTS
+from mlplab.runs.film.scene import POINTS, Scene, input_names, packed
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import StackTrainer
 from mlplab.training.optimization.optimizers import unpacked
@@ -31,11 +29,7 @@ from mlplab.training.run import member_configs
 from mlplab.training.scoring.losses import batch_losses, build_loss
 from mlplab.training.stack.build import build_stack_network
 
-MOST_SCORED = 2000
-"""Validation rows from which the loss of a frame is computed at most."""
-
-NOT_A_NUMBER = 255
-"""The byte on a map for what is none; lower ones are shares of a range."""
+NOT_A_NUMBER = 255  # the byte on a map for what is none; lower ones are shares of a range
 
 
 def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain:
@@ -97,7 +91,7 @@ class _FilmedNetwork:
         """What becomes JSON."""
         recorded, scene, split = self.recorded, self.scene, self.data.split
         rows, size, per_epoch = len(split.train), self.batch_size, self.steps_per_epoch
-        scored = self._batch(sample_rows(split.val, MOST_SCORED))
+        scored = self._batch(sample_rows(split.val, 2000))
         losses = batch_losses(self.loss, self._scaled(scored.x), scored, self.transform)
         return {
             "steps": self.steps,
@@ -124,7 +118,6 @@ class _FilmedNetwork:
         return Batch(x, y, weight if weight is None else weight.expand(count, -1, -1))
 
     def _scaled(self, x: Float[Tensor, "frame row feature"]) -> Float[Tensor, "frame row output"]:
-        """Predictions on the scale of the loss."""
         return self.network.forward_scaled(self.network.preprocessing.impute(x))
 
     def _predicted(self, x: Float[Tensor, "frame row feature"]) -> Float64[np.ndarray, "frame row output"]:
@@ -133,7 +126,6 @@ class _FilmedNetwork:
         return (self.transform.inverse_transform(z) if is_class else self.transform.scored(z)).numpy()
 
     def _points(self) -> Plain:
-        """Targets and predictions of rows that the network holds out, or the probability of their class."""
         rows = sample_rows(self.data.split.val, POINTS)
         predicted, actual = self._predicted(self._batch(rows).x), self.data.table.y[rows, 0]
         output = actual.astype(int) if self.data.table.schema.classes else 0
@@ -155,7 +147,6 @@ class _FilmedNetwork:
         return plain | {"value": packed(values)}
 
     def _worked(self) -> Plain:
-        """The forward and the backward pass of the scene's worked rows, and each layer's weights."""
         network, body, batch = self.network, self.body, self._batch(self.scene.worked)
         inputs = network.preprocessing(network.preprocessing.impute(batch.x))
         x, y = network.preprocessing.with_embeddings(inputs), self.transform.transform(batch.y)
@@ -181,7 +172,6 @@ class _FilmedNetwork:
         }
 
     def _layer(self, number: int, recorded: Mapping[str, Tensors], traced: LayerTrace) -> Plain:
-        """A layer: z, a and δ of each frame, row and unit, and its parameters."""
         plain = Plain(activation="", formula="")
         plain |= {name: packed(values.numpy()) for name, values in traced._asdict().items()}
         path = "body.output"
@@ -196,7 +186,6 @@ class _FilmedNetwork:
 
 
 def _formula(layer: HiddenLayer) -> str:
-    """What a hidden layer passes on, without dropout."""
     z = "z" if layer.norm is None else "norm(z)"
     a = f"f({z})" if type(layer.activation) is Activation else f"{z} + α(f({z}) − {z})"
     return f"{a} + the layer's input" if layer.residual else a

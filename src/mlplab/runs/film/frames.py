@@ -1,4 +1,4 @@
-"""Copies what a stack is at some steps, for the film of each run."""
+"""Which networks a film can show, and at which steps; copies what a stack is at these."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,15 +6,79 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mlplab.config import ResolvedConfig
+from mlplab.console import plural
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.figures import warn_if_failing
+from mlplab.models import MLP, Linear, Network
+from mlplab.models.targets import ClassProbabilities
 from mlplab.runs.film.film import film_of
-from mlplab.runs.film.size import film_steps
-from mlplab.runs.observers.watched_run import WatchedRun
-from mlplab.training.callbacks.stack_callback import Tensors
+from mlplab.runs.film.scene import MAP, POINTS, ROWS
+from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.optimization.optimizers import MemberOptimizer
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
+
+MOST_VALUES = 320_000  # the most numbers that the page of a run contains; with them, it has 1.7 MB
+
+# The steps at which there are frames between two powers of ten, as multiples of the lower one: the first row
+# whose frames fit into the page is used.
+MANTISSAS = (
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9),
+    (1, 1.5, 2, 3, 4, 6, 8),
+    (1, 2, 5),
+)
+
+
+def check_filmable(run: ResolvedConfig, network: Network) -> None:
+    """Checks that a film can show a run's networks, if it is to be filmed.
+
+    Raises:
+        UserError: if they are too large or too many, or no plain MLP.
+    """
+    if not run.callbacks.film:
+        return
+    otherwise = "or leave it out: callbacks.film=false"
+    if not isinstance(network.body, MLP) or network.heads > 1:
+        what = "a film shows networks of hidden layers, with heads=1"
+        raise refusal(what, "callbacks.film", f"use model=mlp model.heads=1, {otherwise}")
+    if run.ensemble * _values_of_frame(network) > MOST_VALUES // 20:  # frames are the fewest
+        found = f"{plural(run.ensemble, 'network')} of {_weights(network):,} weights"
+        remedy = f"use ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0, {otherwise}"
+        raise UserError(Fault("too large for a film", "the run", found, remedy=remedy))
+
+
+def _weights(network: Network) -> int:
+    return sum(parameter[0].numel() for parameter in network.parameters())
+
+
+def _values_of_frame(network: Network) -> int:
+    units = sum(layer.weight.shape[2] for layer in network.body.modules() if isinstance(layer, Linear))
+    bytes_of_cell = 2 if isinstance(network.preprocessing.target_transform, ClassProbabilities) else 1
+    # Four bytes of a map take the room of a number.
+    predictions = max(MAP * MAP * bytes_of_cell // 4, 2 * POINTS)
+    # Weights before and after the step, their gradients, and two moments; z, a and δ of each unit, and what
+    # the first layer gets.
+    return 5 * _weights(network) + ROWS * (3 * units + network.preprocessing.width) + predictions
+
+
+def film_steps(run: ResolvedConfig, network: Network, total: int) -> list[int]:
+    """The numbers of steps made at each frame, 0 among them.
+
+    There are equally many between two powers of ten: a network learns more in its first steps.
+
+    Args:
+        total: the number of steps that the run makes.
+    """
+    most = MOST_VALUES // (run.ensemble * _values_of_frame(network))
+    for mantissas in MANTISSAS:
+        powers = [10**exponent for exponent in range(len(str(total)))]
+        between = {round(mantissa * power) for power in powers for mantissa in mantissas}
+        steps = {0, total, *(step for step in between if step < total)}
+        if len(steps) <= most:
+            break
+    return sorted(steps)
 
 
 class FilmFrames(Observer):
@@ -74,7 +138,7 @@ class FilmFrames(Observer):
     def _append(self, name: str, values: Tensor) -> None:
         self.frames[name].append(values.detach().to("cpu", copy=True))
 
-    def state(self) -> Tensors:
+    def state(self) -> dict[str, Tensor]:
         """The frames as tensors `[member, frame, …]`."""
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 

@@ -1,19 +1,31 @@
-"""The rows and values of a table for which a film shows what its networks predict."""
+"""The page of a film, `film.html` of a run, and what of the table it shows."""
+
+import base64
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Shaped
 
-from mlplab import config
+from mlplab.config import Preprocessing, ResolvedConfig
+from mlplab.console import plural
 from mlplab.data.cache import RunData
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import sample_rows
 from mlplab.data.synthetic import FUNCTIONS
-from mlplab.files import Plain
+from mlplab.errors import listed
+from mlplab.files import Plain, replacing
 from mlplab.models import FeatureLayout
-from mlplab.runs.film.page import packed
-from mlplab.runs.film.size import CURVE, MAP, POINTS, ROWS
+from mlplab.pages import rendered
+from mlplab.runs.discovery import FILM_FILE
 
-Axes = list[Float64[np.ndarray, " value"]]
+ROWS = 5
+"""Training rows of which a film shows all activations."""
+
+MAP = 40
+"""Values of each of two columns at which a film shows what a network has learned."""
+
+POINTS = 150
+"""Rows that it shows beside that; where there is no map, validation rows with their predictions."""
 
 
 class Scene:
@@ -26,8 +38,9 @@ class Scene:
             there is no map, unless of one or two columns of numbers; of classes, of two.
     """
 
-    def __init__(self, data: RunData, run: config.ResolvedConfig) -> None:
-        self.run, self.data, self.axes = run, data, Axes()
+    def __init__(self, data: RunData, run: ResolvedConfig) -> None:
+        self.run, self.data = run, data
+        self.axes: list[Float64[np.ndarray, " value"]] = []
         table, schema, train = data.table, data.table.schema, data.split.train
         y = table.y[train, 0]
         by_target, self.range = train[np.argsort(y, kind="stable")], (float(y.min()), float(y.max()))
@@ -36,7 +49,7 @@ class Scene:
         is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
         x = table.x[train].astype(np.float64) + schema.offsets
         if is_mapped and not np.isnan(x).any():
-            count = CURVE if len(schema.inputs) == 1 else MAP
+            count = 120 if len(schema.inputs) == 1 else MAP
             self.axes = [*np.linspace(x.min(0), x.max(0), count).T]
 
     @property
@@ -55,7 +68,10 @@ class Scene:
             "outputs": schema.classes or levels or schema.targets,
             "classes": schema.classes,
             "rows": (self.worked + 1).tolist(),
-            "cells": [self._texts(row) for row in self.worked.tolist()],
+            "cells": [
+                [_text(column, value) for (column, _), value in zip(schema.features, row, strict=True)]
+                for row in table.x[self.worked].astype(np.float64) + schema.offsets
+            ],
             "targets": packed(table.y[self.worked]),
             "range": self.range,
         }
@@ -68,13 +84,8 @@ class Scene:
             scene["true"] = packed(function.values(self.grid)) if function else None
         return scene
 
-    def _texts(self, row: int) -> list[str]:
-        schema, x = self.data.table.schema, self.data.table.x[row].astype(np.float64)
-        values = zip(schema.features, x + schema.offsets, strict=True)
-        return [_text(column, value) for (column, _), value in values]
 
-
-def input_names(schema: Schema, section: config.Preprocessing) -> list[str]:
+def input_names(schema: Schema, section: Preprocessing) -> list[str]:
     """Names of what preprocessing makes of the columns, in its order."""
     layout, names = FeatureLayout(schema.category_counts, schema.missing), _feature_names(schema)
     one_hot, embedded = layout.categorical(section)
@@ -100,3 +111,33 @@ def _text(column: Column, value: float) -> str:
     if column.kind == "date":
         value = round(value, 6)  # the sine of a month may be nearly 0
     return f"{value:.0f}" if value == round(value) else f"{value:.6g}"
+
+
+TEMPLATE = Path(__file__).parent / "template" / "film.html"
+
+# The scripts beside the template that its own needs, in their order.
+SCRIPTS = ("data", "text", "graph", "canvas", "learned", "losses", "worked")
+
+
+def write_film(folder: Path, film: Plain) -> Path:
+    """Writes the film of a run to its folder; returns its path."""
+    count = len(film["networks"])
+    networks = "a network" if count == 1 else plural(count, "network")
+    html = rendered(
+        TEMPLATE,
+        scripts=[TEMPLATE.with_name(f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS],
+        title=f"How {networks} learned {film['target']} from {listed(film['columns'], 3)} ({film['table']})",
+        name=folder.resolve().name,
+        film=film,
+    )
+    path = folder / FILM_FILE
+    with replacing(path, synced=False) as partial:
+        partial.write_text(html, encoding="utf-8")
+    return path
+
+
+def packed(values: Shaped[np.ndarray, "*shape"]) -> Plain:
+    """An array as JSON: bytes as they are, all other numbers as float32."""
+    kind = "uint8" if values.dtype == np.uint8 else "float32"
+    content = np.ascontiguousarray(values, dtype=kind)
+    return {"shape": values.shape, "type": kind, "data": base64.b64encode(content.tobytes()).decode()}

@@ -1,7 +1,6 @@
 """Builds and closes loggers, logs points, and what TensorBoard shows beside the curves."""
 
 import re
-import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,43 +11,38 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
-from mlplab import config
-from mlplab.config import Mark, is_marked
+from mlplab.config import Mark, TrainConfig, flat, is_marked
 from mlplab.config.allowed_classes import import_class, instantiate
-from mlplab.config.dotted_keys import flat
 from mlplab.errors import is_disk_error
 from mlplab.files import replacing
 from mlplab.runs.observers.trackers import Tracker, default_arguments
 from mlplab.training.callbacks.best_weights import BEST
+from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.private_interfaces import add_summary, forget_anonymous
+from mlplab.training.run import Run
 
-OURS: dict[type[Logger], str] = {MLFlowLogger: "mlplab.runs.observers.trackers.BatchedMLFlowLogger"}
-"""What is used instead of loggers of Lightning."""
-
+# The only curve with one point per step instead of per epoch.
 STEP_LOSS = "train/loss_step"
-"""The only curve with one point per step instead of per epoch."""
-
-IMAGES = "visuals/"
-"""The group of images. TensorBoard sorts groups by name, and curves are to come first."""
 
 
-def build_loggers(run: config.TrainConfig, folder: Path, kind: type[Logger] = Logger) -> list[Logger]:
-    """The loggers of a run that are of this kind, with its folder as their `save_dir`.
+def build_loggers(run: TrainConfig, folder: Path) -> list[Logger]:
+    """The loggers of a run, with its folder as their `save_dir`.
 
     Raises:
         UserError: if one cannot be built.
     """
     loggers = []
     for section in run.logger.values():
-        if issubclass(found := import_class(section.class_path, Logger), kind):  # type: ignore[type-abstract]
-            arguments = {**default_arguments(found, folder), **section.arguments}
-            path = OURS.get(found, section.class_path)
-            loggers.append(instantiate(path, kind, save_dir=str(folder), **arguments))
-            if isinstance(loggers[-1], WandbLogger):
-                forget_anonymous(loggers[-1])
+        kind = import_class(section.class_path, Logger)  # type: ignore[type-abstract]
+        is_mlflow = kind is MLFlowLogger
+        path = "mlplab.runs.observers.trackers.BatchedMLFlowLogger" if is_mlflow else section.class_path
+        arguments = {**default_arguments(kind, folder), **section.arguments}
+        loggers.append(instantiate(path, Logger, save_dir=str(folder), **arguments))  # type: ignore[type-abstract]
+        if isinstance(loggers[-1], WandbLogger):
+            forget_anonymous(loggers[-1])
     return loggers
 
 
@@ -90,10 +84,13 @@ def truncate_curves(loggers: Sequence[Logger], epoch: int, step: int) -> None:
 
 
 def close_loggers(loggers: Sequence[Logger], *, success: bool) -> None:
-    """Closes the loggers of a run but trackers, which get its result later."""
+    """Closes the loggers of a run but trackers, which get its result later; says if it has ended well."""
     for logger in loggers:
         if isinstance(logger, Tracker):
             continue
+        if success and isinstance(logger, TensorBoardLogger):
+            _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
+            add_summary(logger.experiment, ended, 0)
         logger.finalize("success" if success else "failed")
         if isinstance(logger, TensorBoardLogger):  # the same as the run's config.yaml, or nothing
             (Path(logger.log_dir) / logger.NAME_HPARAMS_FILE).unlink(missing_ok=True)
@@ -113,7 +110,7 @@ def log_point(point: Mapping[str, float], loggers: Sequence[Logger], step: int) 
             logger.log_metrics(dict(point), step)
 
 
-def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
+def log_start(loggers: Sequence[Logger], run: TrainConfig) -> None:
     """Logs what is known before training.
 
     The HParams tab gets no description of the experiment, as torch's `add_hparams` writes it: without one,
@@ -121,39 +118,49 @@ def log_start(loggers: Sequence[Logger], run: config.TrainConfig) -> None:
     as a metric. Other loggers only get the hyperparameters, and trackers those of `log_configuration`.
     """
     values = hyperparameters(run)
+    charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
+    curves = {"curves": {name: ["Multiline", tags] for name, tags in charts.items()}}
     for logger in loggers:
-        if not isinstance(logger, TensorBoardLogger | Tracker):
+        if isinstance(logger, TensorBoardLogger):
+            _, started, _ = hparams(dict(values), {})  # type: ignore[no-untyped-call]
+            add_summary(logger.experiment, started, 0)
+            logger.experiment.add_custom_scalars(curves)
+        elif not isinstance(logger, Tracker):
             logger.log_hyperparams(dict(values))
-    for writer in writers_of(loggers):
-        _, started, _ = hparams(dict(values), {})  # type: ignore[no-untyped-call]
-        add_summary(writer, started, 0)
-        charts = {"loss": ["train/loss", "val/loss"], run.monitor: [run.monitor, run.monitor + BEST]}
-        writer.add_custom_scalars({"curves": {name: ["Multiline", tags] for name, tags in charts.items()}})
 
 
-def hyperparameters(run: config.TrainConfig) -> dict[str, str | float | int | bool]:
+def hyperparameters(run: TrainConfig) -> dict[str, str | float | int | bool]:
     """The values that change something about the network; lists and null as text."""
     values = [(key, value) for key, value in flat(run.plain()) if not is_marked(key, Mark.COSMETIC)]
     texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
 
 
-def log_end(loggers: Sequence[Logger]) -> None:
-    """Logs that a run has ended."""
-    for writer in writers_of(loggers):
-        _, _, ended = hparams({}, {})  # type: ignore[no-untyped-call]
-        add_summary(writer, ended, 0)
+class Curves(Observer):
+    """Logs the values of each run after each epoch, counted from 1, with the best monitored one so far.
 
+    Args:
+        loggers: of each run.
+        every: the training loss is logged at every nth step, too, as `STEP_LOSS`; 0: at none.
+    """
 
-def log_images(loggers: Sequence[Logger], images: Mapping[str, bytes]) -> None:
-    """Logs PNG images by name."""
-    for writer in writers_of(loggers):
-        for name, png in images.items():
-            width, height = struct.unpack(">II", png[16:24])
-            image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
-            add_summary(writer, Summary(value=[Summary.Value(tag=IMAGES + name, image=image)]), 0)
+    def __init__(self, loggers: Mapping[Run, Sequence[Logger]], every: int) -> None:
+        self._loggers, self._every = loggers, every
 
+    def on_epoch(self, stack: StackTrainer) -> None:
+        """Logs one point of every curve."""
+        history = stack.history
+        points = [dict(zip(history.names, values, strict=True)) for values in history.values.T.tolist()]
+        self._log(stack, history.active, points, stack.module.progress.epoch)
 
-def writers_of(loggers: Sequence[Logger]) -> list[SummaryWriter]:
-    """The writers of the loggers for TensorBoard."""
-    return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]
+    def on_step(self, stack: StackTrainer) -> None:
+        """Logs the losses if it is an nth step."""
+        members, step = stack.module.members, stack.trainer.global_step
+        if self._every and step % self._every == 0:
+            points = [{STEP_LOSS: loss} for loss in members.by_run(stack.module.last_losses()).tolist()]
+            self._log(stack, members.active_runs(), points, step)
+
+    def _log(self, stack: StackTrainer, active: Tensor, points: list[dict[str, float]], at: int) -> None:
+        for run, is_active, point in zip(stack.runs, active.tolist(), points, strict=True):
+            if is_active:
+                log_point(point, self._loggers[run], at)

@@ -10,22 +10,13 @@ from mlplab.config.metrics import metrics_of
 from mlplab.conformal.residuals import ROUNDING
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
-from mlplab.runs.observers.watched_run import WatchedRun
+from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import Observer, StackTrainer
-from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
+from mlplab.training.outcome import AS_PLANNED, Outcome
 from mlplab.training.run import Run, activations
 from mlplab.training.state import StackState
 from mlplab.training.trainer import device_name
-
-MANY_REPEATED = 0.05
-"""If more than this share of the test rows repeat training rows, there is a warning."""
-
-MAX_LINES = 10
-"""Approximate number of lines about epochs in the log of a run."""
-
-FIGURE = re.compile(r"""('.*?'|".*?")|\b\d+%|\b0\.\d+""")
-"""What differs between warnings about the same thing, or a name in quotes, in a group."""
 
 log = logging.getLogger(__name__)
 
@@ -40,23 +31,23 @@ class Messages(Observer):
 
     def __init__(self, runs: Sequence[WatchedRun], state: StackState | None, epoch_level: int) -> None:
         self._runs, self._state, self._epoch_level = {run.run: run for run in runs}, state, epoch_level
-        self._warnings = {run.run: row_warnings(run, resumed=state is not None) for run in runs}
+        self._warnings = {run.run: _row_warnings(run, resumed=state is not None) for run in runs}
         for run, warnings in self._warnings.items():  # now: later, each open log would have those of all runs
             show_warnings(run.data.table.warned, warnings)
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Writes what is known before training."""
         for run in stack.runs:
-            for line in header_lines(run, stack, self._state):
+            for line in _header_lines(run, stack, self._state):
                 self._runs[run].log(line)
             for warning in self._warnings[run]:
                 self._runs[run].note(f"warning: {warning}")
 
     def on_epoch(self, stack: StackTrainer) -> None:
-        """Writes the values of the first epoch, the last, and about `MAX_LINES` in between."""
+        """Writes the values of the first epoch, the last, and about ten in between."""
         module = stack.module
         epoch, epochs = module.progress.epoch, module.progress.max_epochs
-        if epoch in (1, epochs) or epoch % max(1, epochs // MAX_LINES) == 0:
+        if epoch in (1, epochs) or epoch % max(1, epochs // 10) == 0:
             main = "val/accuracy" if module.schema.classes else "val/rmse"
             for place, run in enumerate(stack.runs):
                 if stack.history.active[place]:
@@ -72,9 +63,12 @@ class Messages(Observer):
             planned = outcome.status in AS_PLANNED
             to.log(outcome.reason if planned else f"{outcome.status}: {outcome.reason}")
         if outcome.status == "done":
-            for line in end_lines(to.name, run, outcome):
+            for line in _end_lines(to.name, run, outcome):
                 to.log(line)
-            to.note(scores_line(run, outcome.metrics))
+            metrics, part = outcome.metrics, "test" if run.config.test else "val"
+            names = metrics_of(run.data.table.schema.classes, run.config.quantiles)
+            scored = (name for name in names if f"{part}/{name}" in metrics)
+            to.note(f"{part} " + ", ".join(f"{name} {metrics[f'{part}/{name}']}" for name in scored))
 
 
 def in_a_line(stack: StackTrainer, names: Sequence[str], run: int = 0) -> str:
@@ -88,8 +82,7 @@ def short_name(name: str) -> str:
     return name.removesuffix("/loss") if name.endswith("/loss") else name.removeprefix("val/")
 
 
-def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Iterator[str]:
-    """What is known before training: table, network, optimizer, ensemble."""
+def _header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Iterator[str]:
     table, split, config, schema = run.data.table, run.data.split, run.config, run.data.table.schema
     network, optimizer, epochs = stack.module.network, config.optimizer, config.trainer.max_epochs
     dropped = len(table.x) - len(table.rows)
@@ -115,7 +108,6 @@ def header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> Ite
 
 
 def _body(run: ResolvedConfig) -> str:
-    """The hidden layers, such as `3 × 128 units (relu)`, or what the network is."""
     model = run.model
     if not isinstance(model, Mlp):
         return model.class_path if isinstance(model, CustomModel) else model.name
@@ -128,12 +120,14 @@ def _body(run: ResolvedConfig) -> str:
 def show_warnings(shown: set[str], warnings: Sequence[str]) -> None:
     """Shows warnings on the terminal, each once for a table, though figures differ between folds."""
     for warning in warnings:
-        if (what := FIGURE.sub(r"\1", warning)) not in shown:
+        # Without the figures in which warnings about the same thing differ, but for those in quoted names.
+        what = re.sub(r"""('.*?'|".*?")|\b\d+%|\b0\.\d+""", r"\1", warning)
+        if what not in shown:
             shown.add(what)
             log.warning("%s", warning)
 
 
-def row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
+def _row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
     """Warnings about classes that a set lacks, and about what makes scores too good."""
     run, data, warnings = watched.run, watched.run.data, []
     for part, absent in data.absent_classes.items():
@@ -142,16 +136,16 @@ def row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
     warnings += [*data.target_leaks, *data.time_order] if isinstance(run.config.data, UserTable) else []
     if run.config.init_from and not resumed:
-        warnings += seen_rows_warnings(run.config, data, watched.warm_start)
+        warnings += seen_rows_warnings(watched.warm_start)
     repeated, test = data.repeated_test_rows, len(data.split.test)
-    if repeated > MANY_REPEATED * test:
+    if repeated > 0.05 * test:
         what = f"{repeated:,} of the {test:,} test rows equal a row of train or val"
         what += " in all columns; if they are copies, the test scores are too optimistic"
         warnings.append(f"{what}: remove the copies")
     return warnings
 
 
-def end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
+def _end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
     """What is said of a run when it has ended: its best epoch, what was chosen afterwards, and how long it
     took; networks that diverged, and quantiles for which too few rows were held out."""
     metrics, lost, config = outcome.metrics, outcome.diverged, run.config
@@ -176,11 +170,3 @@ def end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
 
 def _linear_model(run: Run) -> str:
     return "logistic regression" if run.data.table.schema.classes else "ridge regression"
-
-
-def scores_line(run: Run, metrics: Metrics) -> str:
-    """The scores on the test rows, or else on the validation rows."""
-    part = "test" if run.config.test else "val"
-    names = metrics_of(run.data.table.schema.classes, run.config.quantiles)
-    scores = {name: metrics[f"{part}/{name}"] for name in names if f"{part}/{name}" in metrics}
-    return f"{part} " + ", ".join(f"{name} {value}" for name, value in scores.items())

@@ -19,9 +19,6 @@ from mlplab.training.fit import Observer, StackTrainer
 
 REFRESH_SECONDS = 0.1
 
-BAR_WIDTH = 40
-"""Largest width of the bar in characters. It is shorter where the rest of the line needs the room."""
-
 
 class TrainingProgress(Observer):
     """Shows the progress over all steps, and the last values of a single run or the best of several.
@@ -36,7 +33,8 @@ class TrainingProgress(Observer):
         self.line, self.values, self.last_refresh = f"{title}starting", "", 0.0
         self.bar = Progress(
             TextColumn("{task.description}epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=BAR_WIDTH)),
+            # It is shorter where the rest of the line needs the room.
+            BarColumn(bar_width=None, table_column=Column(ratio=1, max_width=40)),
             TimeColumn(Column(no_wrap=True)),
             TextColumn("{task.fields[values]}"),
             console=console,

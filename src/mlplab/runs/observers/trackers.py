@@ -16,25 +16,14 @@ from mlplab.figures import warn_if_failing
 from mlplab.files import Plain, read_json, write_json
 from mlplab.imports import check_installed
 
-DATABASE = "sqlite:///mlflow.db"
-"""Where `mlflow ui` looks by default, too."""
-
+# Variables of the environment without which trackers write to the terminal, or copy what others write.
 QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-"""Variables of the environment without which trackers write to the terminal, or copy what others write."""
 
 CURVES = ("train/", "val/")
 """How the names of curves begin."""
 
-MOST_POINTS = 1000
-"""Of a request to MLflow."""
-
+# What MLflow calls the statuses of runs. All others have failed.
 ENDINGS = {"done": "success", "pruned": "KILLED", "interrupted": "KILLED"}
-"""What MLflow calls the statuses of runs. All others have failed."""
-
-REMEDIES = {
-    "wandb": "log in, or write files to upload later: logger.wandb.offline=true",
-    "mlflow": "check MLFLOW_TRACKING_URI, or unset it for a local database",
-}
 
 
 class BatchedMLFlowLogger(MLFlowLogger):
@@ -59,8 +48,8 @@ class BatchedMLFlowLogger(MLFlowLogger):
     def save(self) -> None:
         """Sends the values; if that fails, warns, and sends them later."""
         with warn_if_failing(Path(self._run_name or ""), "new points of curves in MLflow"):
-            for start in range(0, len(self._points), MOST_POINTS):
-                self.experiment.log_batch(self.run_id, metrics=self._points[start : start + MOST_POINTS])
+            for start in range(0, len(self._points), 1000):  # the most of a request
+                self.experiment.log_batch(self.run_id, metrics=self._points[start : start + 1000])
             self._points.clear()
 
     def finalize(self, status: str = "success") -> None:
@@ -92,46 +81,37 @@ def default_arguments(kind: type[Logger], folder: Path) -> Plain:
         check_installed("logger=wandb", "wandb", "wandb")
         return {"name": folder.name, "id": ids.get("wandb"), "reinit": "create_new"}
     check_installed("logger=mlflow", "mlflow", "mlflow")
-    uri = os.environ.get("MLFLOW_TRACKING_URI", DATABASE)
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")  # where `mlflow ui` looks, too
     return {"run_name": folder.name, "run_id": ids.get("mlflow"), "tracking_uri": uri}
 
 
-def trackers(loggers: Sequence[Logger]) -> list[Tracker]:
-    """The trackers among loggers."""
-    return [logger for logger in loggers if isinstance(logger, Tracker)]
-
-
-def log_configuration(loggers: Sequence[Logger], folder: Path, values: Mapping[str, object]) -> None:
+def log_configuration(trackers: Sequence[Tracker], folder: Path, values: Mapping[str, object]) -> None:
     """Logs the hyperparameters of the run in a folder, unless it is resumed.
 
     Raises:
         UserError: if a tracker cannot be started.
     """
     ids = read_json(folder / TRACKERS_FILE)
-    for tracker in trackers(loggers):
+    for tracker in trackers:
         name = "wandb" if isinstance(tracker, WandbLogger) else "mlflow"
         if name not in ids:
             try:
                 with quiet("lightning.pytorch.loggers.mlflow"):  # which warns of a new experiment
                     tracker.log_hyperparams(dict(values))
             except Exception as error:  # of many kinds
-                what = f"cannot be started: {reason_of(error)}"
-                raise refusal(what, f"logger={name}", REMEDIES[name]) from error
+                remedy = "check MLFLOW_TRACKING_URI, or unset it for a local database"
+                if name == "wandb":
+                    remedy = "log in, or write files to upload later: logger.wandb.offline=true"
+                raise refusal(f"cannot be started: {reason_of(error)}", f"logger={name}", remedy) from error
             ids[name] = tracker.version
             write_json(folder / TRACKERS_FILE, ids, synced=False)
 
 
-def urls(loggers: Sequence[Logger]) -> list[str]:
-    """The pages of a run in W&B, if it is online."""
-    pages = (tracker.experiment.url for tracker in loggers if isinstance(tracker, WandbLogger))
-    return [page for page in pages if page]
-
-
-def log_result(loggers: Sequence[Logger], metrics: Plain, figures: Mapping[str, Path], model: Path) -> None:
+def log_result(trackers: Sequence[Tracker], metrics: Plain, figures: Mapping[str, Path], model: Path) -> None:
     """Logs the scores of a finished run, its figures by name, and the file of its network."""
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     scores = {name: value for name, value in numbers.items() if not name.startswith(CURVES)}
-    for tracker in trackers(loggers):
+    for tracker in trackers:
         if isinstance(tracker, WandbLogger):
             import wandb
 
@@ -146,9 +126,9 @@ def log_result(loggers: Sequence[Logger], metrics: Plain, figures: Mapping[str, 
             tracker.experiment.log_artifact(tracker.run_id, os.fspath(model))
 
 
-def finish(loggers: Sequence[Logger], folder: Path, status: str) -> None:
+def finish(trackers: Sequence[Tracker], folder: Path, status: str) -> None:
     """Ends the run in a folder for its trackers, if it was started there."""
-    for tracker in trackers(loggers) if (folder / TRACKERS_FILE).exists() else ():
+    for tracker in trackers if (folder / TRACKERS_FILE).exists() else ():
         with warn_if_failing(folder, "end for a tracker"):
             tracker.finalize(ENDINGS.get(status, "failed"))
             if isinstance(tracker, WandbLogger):  # which Lightning leaves open

@@ -15,8 +15,7 @@ from mlplab.files import Plain
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.open_run import OpenRun
-from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.resume import differences
+from mlplab.runs.planned_run import PlannedRun, differences
 from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.stack.outcomes import metrics_of, of_members
 from mlplab.training.state import StackState
@@ -152,7 +151,6 @@ def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> d
 
 
 def _name(path: Path, run: PlannedRun) -> str:
-    """The name of a run in the file of its stack."""
     return os.path.relpath(run.folder, path.parents[1])
 
 

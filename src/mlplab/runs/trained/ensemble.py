@@ -28,17 +28,16 @@ from mlplab.runs.trained.run_stack import stacked
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.mean_predictions import Predicted, weighted_mean
 
-BLOCK_VALUES = 2**21
-"""The most predictions of members in memory at a time: 16 MiB."""
+BLOCK_VALUES = 2**21  # the most predictions of members in memory at a time: 16 MiB
 
 Features = Float[np.ndarray, "row feature"]
 
+# The targets in their own units, the probability of each class, or quantiles; and the columns of spread.
 MeanAndSpread = tuple[Predicted, Spread]
-"""The targets in their own units, the probability of each class, or quantiles; and the columns of spread."""
 
 
+# A frame, its text columns that contain only plain numbers, parsed, and the predictions of its rows.
 PredictedFrame = tuple[pl.DataFrame, Mapping[str, pl.Series], MeanAndSpread]
-"""A frame, its text columns that contain only plain numbers, parsed, and the predictions of its rows."""
 
 Predictions = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
 """Predicted targets in their own units, or classes."""
@@ -214,7 +213,10 @@ class Ensemble:
         """
         transformer = FrameTransformer(self.schema, where, self.runs[0].dtype, decimal_comma=decimal_comma)
         for frame in frames:
-            numbers, before = _plain_numbers(frame), transformer.rows
+            texts = (name for name, kind in frame.schema.items() if kind == pl.String)
+            parsed = ((name, plain_floats(cells_of(frame, name))) for name in texts)
+            numbers = {name: values for name, values in parsed if values is not None}
+            before = transformer.rows
             x = transformer.features(frame, numbers)
             predicted = self.predict_features(x, with_spread=spread, rows_before=before)
             yield frame, numbers, predicted
@@ -246,9 +248,3 @@ class Ensemble:
             what = f"a value is too large for the network{more}"
             raise refusal(what, where, "it is far outside the training range; correct it, or drop the row")
         return mean, spread
-
-
-def _plain_numbers(frame: pl.DataFrame) -> dict[str, pl.Series]:
-    columns = ((name, cells_of(frame, name)) for name, kind in frame.schema.items() if kind == pl.String)
-    parsed = ((name, plain_floats(cells)) for name, cells in columns)
-    return {name: values for name, values in parsed if values is not None}

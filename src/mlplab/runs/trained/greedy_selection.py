@@ -6,7 +6,7 @@ import numpy as np
 
 from mlplab.config.metrics import sign_of
 from mlplab.conformal.intervals import Levels, Y
-from mlplab.runs.baselines.training_data import Weights
+from mlplab.runs.baselines.models import Weights
 from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
 from mlplab.training.scoring.scores import Task, scores
 

@@ -14,14 +14,12 @@ from mlplab.runs.trained.greedy_selection import Error
 
 log = logging.getLogger(__name__)
 
-MAX_ROWS, MIN_ROWS = 10_000, 200
-"""The most rows that are used, and the fewest that a budget leaves."""
+MAX_ROWS, MIN_ROWS = 10_000, 200  # the most rows that are used, and the fewest that a budget leaves
 
-MAX_REPEATS, MIN_REPEATS = 10, 3
-"""The most shuffles of a column, and the fewest that a budget leaves."""
+MAX_REPEATS, MIN_REPEATS = 10, 3  # the most shuffles of a column, and the fewest that a budget leaves
 
+# Multiplications of weights that all shuffles may take together: about ten seconds of one core.
 BUDGET = 4 * 10**11
-"""Multiplications of weights that all shuffles may take together: about ten seconds of one core."""
 
 
 def affordable(rows: int, columns: int, weights: int) -> tuple[int, int]:

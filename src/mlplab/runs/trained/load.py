@@ -14,9 +14,9 @@ from mlplab.files import check_output, write_json
 from mlplab.pages import load_template
 from mlplab.runs import checkpoint
 from mlplab.runs.compare.ranking import select_runs
+from mlplab.runs.discovery import ChosenEnsemble
 from mlplab.runs.folder import write_config
 from mlplab.runs.run_file import is_run_file, pack, unpacked
-from mlplab.runs.trained.chosen_ensemble import ChosenEnsemble
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 

@@ -12,15 +12,13 @@ from mlplab.config import ResolvedModel
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.models import Network
 from mlplab.runs.trained.trained_run import TrainedRun
-from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.scoring.mean_predictions import OfMembers
 
-MEMBERS_AT_ONCE = 16
-"""The most members of a forward pass, which bounds the memory of the network."""
+MEMBERS_AT_ONCE = 16  # the most members of a forward pass, which bounds the memory of the network
 
+# Rows of a forward pass, those of all members together: enough to be fast. (A network of hidden layers cuts
+# them once more, to fit the processor's cache.)
 ROWS_AT_ONCE = 8192
-"""Rows of a forward pass, those of all members together: enough to be fast. (A network of hidden layers cuts
-them once more, to fit the processor's cache.)"""
 
 
 class RunStack:
@@ -35,7 +33,7 @@ class RunStack:
     def __init__(self, runs: Sequence[TrainedRun]) -> None:
         self.runs = tuple(runs)
         self._lock = Lock()  # of the networks, for programs that predict in several threads
-        self._members: list[tuple[ResolvedModel, Tensors]] = [
+        self._members: list[tuple[ResolvedModel, dict[str, Tensor]]] = [
             (model, {name: tensor[place : place + 1] for name, tensor in run.state.items()})
             for run in runs
             for place, model in enumerate(run.models)
@@ -49,11 +47,15 @@ class RunStack:
 
     def __call__(self, x: Float[np.ndarray, "row feature"]) -> OfMembers:
         """Each member's predictions of rows of features, computed by the schema; NaN is a missing value."""
-        rows = _padded(torch.from_numpy(x))
+        rows, lacking = torch.from_numpy(x), -len(x) % EVALUATION_MULTIPLE
+        # Otherwise the rounding of the last rows would depend on how passes are cut, and so on the number of
+        # members. Fewer rows are never cut.
+        if len(x) > EVALUATION_MULTIPLE and lacking:
+            rows = torch.cat([rows, rows[-1:].expand(lacking, -1)])
         with self._lock, torch.inference_mode():
             return np.concatenate([_predicted(network, rows)[:, : len(x)] for network in self._networks])
 
-    def _network(self, members: Sequence[tuple[ResolvedModel, Tensors]]) -> Network:
+    def _network(self, members: Sequence[tuple[ResolvedModel, dict[str, Tensor]]]) -> Network:
         models, states = zip(*members, strict=True)
         state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
         return self.runs[0].network_of(models, state)
@@ -64,23 +66,10 @@ class RunStack:
 
 
 def _predicted(network: Network, rows: Float[Tensor, "row feature"]) -> OfMembers:
-    """The predictions of a network, block by block of rows."""
     members = len(network.preprocessing.impute_value)
     at_once = ROWS_AT_ONCE // members // EVALUATION_MULTIPLE * EVALUATION_MULTIPLE
     blocks = (network(block.expand(members, -1, -1)) for block in torch.split(rows, at_once))
     return torch.cat([*blocks], 1).double().numpy()
-
-
-def _padded(rows: Float[Tensor, "row feature"]) -> Float[Tensor, "padded feature"]:
-    """The rows, and the last one repeated up to a multiple of `EVALUATION_MULTIPLE`.
-
-    Otherwise the rounding of the last rows would depend on how passes are cut, and so on the number of
-    members. Fewer rows are never cut.
-    """
-    lacking = -len(rows) % EVALUATION_MULTIPLE
-    if len(rows) < EVALUATION_MULTIPLE or not lacking:
-        return rows
-    return torch.cat([rows, rows[-1:].expand(lacking, -1)])
 
 
 def stacked(runs: Sequence[TrainedRun]) -> list[RunStack]:

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, parse_resolved
-from mlplab.config.dotted_keys import differing
+from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, differing, parse_resolved
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.config.parsing import UNKNOWN_KEY
 from mlplab.conformal.intervals import Uncertainty
@@ -25,19 +24,17 @@ from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config, read_metrics, read_version
 from mlplab.runs.versions import converted, unreadable
-from mlplab.training.outcome import Metrics
 from mlplab.training.run import member_configs
 
 BEST = Path("checkpoints", "best.ckpt")
 
-IMPUTE_VALUE = "preprocessing.impute_value"
-"""The tensor that every network has, of the type of the features."""
+IMPUTE_VALUE = "preprocessing.impute_value"  # the tensor that every network has, of the type of the features
 
+# What a checkpoint of a run may contain. A later version may add what predictions depend on.
 ENTRIES = {
     *("format", "epoch", "metrics", "config", "schema", "table", "member_weights", "state"),
     *("residuals", "seen", "training"),
 }
-"""What a checkpoint of a run may contain. A later version may add what predictions depend on."""
 
 
 @dataclass(eq=False)
@@ -69,7 +66,7 @@ class TrainedRun:
     schema: Schema
     table: Mapping[str, int | str]
     epoch: int
-    metrics: Metrics
+    metrics: Plain
     threshold: float
     weights: Mapping[int, float]
     state: Mapping[str, Tensor]

@@ -15,8 +15,7 @@ from mlplab.errors import reason_of
 from mlplab.imports import check_installed
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
-from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.resume import FINAL, has_ended
+from mlplab.runs.planned_run import FINAL, PlannedRun, has_ended
 from mlplab.training.callbacks.rungs import Bracket
 
 T = TypeVar("T")

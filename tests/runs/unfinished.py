@@ -1,12 +1,20 @@
-"""Runs as after training, with the weights with which training begins."""
+"""Runs with the weights with which training begins, and runs that a signal stops."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+from rich.console import Console
 from support import resolved
 
 from mlplab.data.cache import DataCache
+from mlplab.errors import Interrupted
+from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.train import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.training.callbacks.stopping import StopOnSignal
+from mlplab.training.fit import StackTrainer
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 
@@ -35,3 +43,17 @@ def untrained(*members: Sequence[str]) -> list[TrainedRun]:
             )
         )
     return found
+
+
+def train_until(step: int, runs: Sequence[PlannedRun], cache: DataCache, file: Path | None = None) -> None:
+    on_step = StopOnSignal.on_step
+
+    def stop(self: StopOnSignal, stack: StackTrainer) -> None:
+        if stack.trainer.global_step == step:
+            self.received = signal.SIGTERM
+        on_step(self, stack)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StopOnSignal, "on_step", stop)
+        with pytest.raises(Interrupted):
+            train_runs(runs, cache, Console(quiet=True), stack_file=file)

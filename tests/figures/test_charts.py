@@ -1,12 +1,24 @@
-"""Charts of the runs of sweeps and searches, and their axes."""
+"""Charts of numbers, and of the runs of sweeps and searches; their axes, and their files."""
 
 import re
+from pathlib import Path
+from typing import Any
 
+import altair as alt
 import numpy as np
 import pytest
 import vl_convert
 
-from mlplab.figures.importance import MAX_COLUMNS, importance
+from mlplab.figures import is_drawn
+from mlplab.figures.files import read_figures, write_figures
+from mlplab.figures.predictions import (
+    MAX_COLUMNS,
+    THIS,
+    ScoredRows,
+    coverage,
+    importance,
+    predicted_vs_actual,
+)
 from mlplab.figures.runs import (
     RunPoint,
     curves_of_runs,
@@ -15,13 +27,64 @@ from mlplab.figures.runs import (
     spreads_far,
     x_of_key,
 )
-from mlplab.figures.style import MOST_POINTS, Figure
+from mlplab.figures.style import MOST_POINTS, Figure, rows_of
+
+
+def scored_rows(rows: int) -> ScoredRows:
+    rng = np.random.default_rng(0)
+    actual = rng.normal(size=rows)
+    predictions = {THIS: actual + rng.normal(size=rows), "ridge": actual * 0.5}
+    return ScoredRows("price", np.arange(rows) + 1, rows, np.ones(rows), actual, predictions)
+
+
+def values(chart: Any, layer: int) -> list[dict[str, Any]]:
+    drawn: list[dict[str, Any]] = chart.to_dict(validate=False)["layer"][layer]["data"]["values"]
+    return drawn
+
+
+@pytest.mark.parametrize("rows", [1, 20, 2 * MOST_POINTS])
+def test_each_row_is_a_point_of_each_model_and_many_are_thinned(rows: int) -> None:
+    scored, shown = scored_rows(rows), min(rows, MOST_POINTS)
+    chart = predicted_vs_actual(scored)
+    drawn = values(chart, 1)
+    assert [point["model"] for point in drawn] == ["ridge"] * shown + [THIS] * shown  # in front
+    assert f"{rows:,} test row" in chart.to_dict()["title"]["subtitle"]
+    for point in drawn:
+        row = point["row"] - 1
+        predicted = scored.predictions[point["model"]][row]
+        assert (point["actual"], point["predicted"]) == (scored.actual[row], predicted)
+
+
+def test_coverage_is_drawn_over_the_level() -> None:
+    chart = coverage("intervals", "contain the target", scored_rows(9), [0.5, 0.9], [0.48, 0.95])
+    assert [(point["x"], point["share"]) for point in values(chart, 1)] == [(0.5, 0.48), (0.9, 0.95)]
+
+
+def chart(value: float) -> alt.Chart:
+    return alt.Chart(rows_of([{"a": value}])).mark_point().encode(x="a:Q")
+
+
+def test_a_figure_is_an_image_and_a_specification(tmp_path: Path) -> None:
+    assert read_figures(tmp_path) == {}
+    write_figures(tmp_path, {"importance": chart(1)})
+    assert not is_drawn(tmp_path)
+    write_figures(tmp_path, {"one": chart(1), "two": chart(2)})
+    assert is_drawn(tmp_path)
+    assert (tmp_path / "figures/two.png").read_bytes().startswith(b"\x89PNG")
+    bad = alt.Chart(rows_of([])).mark_point().encode(x="a")  # no type
+    with pytest.raises(TypeError):
+        write_figures(tmp_path, {"three": chart(3), "bad": bad})
+    write_figures(tmp_path, {"two": chart(4)})
+    (tmp_path / "figures/torn.vl.json").write_text('{"mark": "poi')
+    (tmp_path / "figures/list.vl.json").write_text("[]")
+    found = {name: figure["data"]["values"][0]["a"] for name, figure in read_figures(tmp_path).items()}
+    assert found == {"importance": 1, "one": 1, "two": 4}
+
 
 CURVES = {"train/loss": [(1, 4.0), (2, 2.0)], "val/loss": [(1, 5.0), (2, 300.0)]}
 
 
 def points(count: int) -> list[RunPoint]:
-    """Finished runs with a few outliers."""
     rng = np.random.default_rng(0)
     scores = 3 + rng.exponential(size=count) * np.where(rng.uniform(size=count) < 0.02, 1e5, 1)
     return [RunPoint(str(k), float(10 ** rng.uniform(-4, -1)), float(scores[k])) for k in range(count)]
