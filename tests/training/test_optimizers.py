@@ -13,9 +13,8 @@ from support import mlp_of, resolved
 from torch import Tensor, nn
 
 from mlplab.models import MLP
-from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.optimization.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.optimization.schedules import AVERAGE_EXPONENT as ETA
-from mlplab.training.optimization.updates import clip_by_member
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

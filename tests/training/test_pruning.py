@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlplab.training.callbacks.rungs import Rung, rung_numbers, survivors
+from mlplab.training.callbacks.pruning import rung_numbers, survivors
+from mlplab.training.run import Rung
 
 values = st.sampled_from([0.0, 1.0, 2.5, 7.0, math.inf]) | st.floats(allow_nan=False)  # many are equal
 

@@ -53,8 +53,8 @@ class FeatureLayout:
 
 ClassWeight = Float64[Tensor, "member 1 class"] | None
 
+# What scalings of inputs need to know, each some of it; the last two only `Quantile`.
 STATISTICS = ("mean", "std", "median", "q25", "q75", "minimum", "maximum", "quantiles", "quantile_count")
-"""What scalings of inputs need to know, each some of it; the last two only `Quantile`."""
 
 OF_TARGET = ("y_mean", "y_std", "y_minimum", "y_maximum")
 

@@ -22,8 +22,8 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import page
 from mlplab.training.scoring.mean_predictions import Predicted
 
+# The largest difference of a probability, or of a number in units of the target's standard deviation.
 TOLERANCE = 1e-4
-"""The largest difference of a probability, or of a number in units of the target's standard deviation."""
 
 ROUNDING = 4  # units in the last place that are no difference: a target may be much larger than it varies
 

@@ -17,8 +17,8 @@ from mlplab.data.schema import Column, Schema
 from mlplab.errors import listed, shortened
 from mlplab.onnx.graph import DType, Graph, Value
 
+# A missing date: the integer that numpy has for NaT.
 NO_DATE = np.iinfo(np.int64).min
-"""A missing date: the integer that numpy has for NaT."""
 
 EPOCH = "1970-01-01 00:00 (UTC, if there are time zones)"
 

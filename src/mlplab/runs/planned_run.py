@@ -11,7 +11,7 @@ from mlplab.data.schema import Schema
 from mlplab.errors import UserError
 from mlplab.runs.discovery import read_config, read_schema
 from mlplab.runs.run_file import unpacked
-from mlplab.training.callbacks.rungs import Bracket
+from mlplab.training.run import Bracket
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ class Progress:
         return self.epoch * self.steps + self.step
 
 
+# Steps of an epoch after which losses are checked for divergence: a table may be large.
 CHECK_EVERY_STEPS = 1000
-"""Steps of an epoch after which losses are checked for divergence: a table may be large."""
 
 REMEDY = "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
 

@@ -13,8 +13,8 @@ from mlplab.models.backpropagation import VECTOR_SIZE, Buffer, Input, Operation,
 aten = torch.ops.aten
 
 
+# mish(z) equals z to all digits of float64 from here on. e⁸⁰ fits into float32.
 LARGEST_POWER = 40
-"""mish(z) equals z to all digits of float64 from here on. e⁸⁰ fits into float32."""
 
 
 class Function(NamedTuple):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
 from mlplab.random_streams import generator
 
+# Random bits of the steps that are drawn at once, in bytes: few enough to stay in the processor's cache.
 DRAWN_BYTES = 2**20
-"""Random bits of the steps that are drawn at once, in bytes: few enough to stay in the processor's cache."""
 
 
 class Dropout(nn.Module):

@@ -149,8 +149,8 @@ class Linear(nn.Module):
         return Operation(z, forward, backward)
 
 
+# Rows from which weights are scaled: a multiple of `ROW_MULTIPLE`, the same for all members.
 ROWS = 1024
-"""Rows from which weights are scaled: a multiple of `ROW_MULTIPLE`, the same for all members."""
 
 ROWS_PER_BIAS = 5  # rows of which a bias is a convex combination
 

@@ -17,7 +17,7 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, has_ended
-from mlplab.training.callbacks.rungs import Bracket
+from mlplab.training.run import Bracket
 
 T = TypeVar("T")
 

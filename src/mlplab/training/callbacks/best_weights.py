@@ -87,11 +87,11 @@ def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run o
     return disjoint
 
 
+# What follows the monitored metric in the name of the curve of its best value so far.
 BEST = "_best"
-"""What follows the monitored metric in the name of the curve of its best value so far."""
 
+# Values by name, such as `train/loss`, after each epoch in which a run has trained.
 Curves = Mapping[str, Float32[np.ndarray, " epoch"]]
-"""Values by name, such as `train/loss`, after each epoch in which a run has trained."""
 
 
 class History(StackCallback):

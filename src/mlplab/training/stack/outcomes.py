@@ -29,11 +29,11 @@ from mlplab.training.scoring.scores import Evaluation, Task, all_scores, scores
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
+# The name of a tensor in a network's state.
 TEMPERATURE, LINEAR_SHARE = "preprocessing.target_transform.temperature", "linear_path.share"
-"""The name of a tensor in a network's state."""
 
+# Prefix of metrics: how much the networks with an activation weigh in the mean prediction.
 WEIGHT = "weight/"
-"""Prefix of metrics: how much the networks with an activation weigh in the mean prediction."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def _weights(stack: "StackTrainer", index: int, names: Sequence[str]) -> Sequenc
     return mean_weights(errors.double().cpu().numpy(), names)
 
 
+# The scores of a run on its test rows, and its mean predictions for them.
 Scored = tuple[Metrics, Predicted]
-"""The scores of a run on its test rows, and its mean predictions for them."""
 
 
 def score_test_rows(
