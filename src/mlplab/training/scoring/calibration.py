@@ -37,8 +37,6 @@ LOWEST, HIGHEST = 0.05, 20.0
 
 ROUNDING = 1e-12  # the largest difference of scores that are equal but for rounding
 
-_HALVINGS = 24  # how often the range of log T is halved: to 4e-7
-
 
 class HeldOutOutputs(NamedTuple):
     """What the members of a network output for the rows that they hold out, on the scale of the loss.
@@ -167,7 +165,7 @@ def fit_temperature(
     share *= effective_rows(of_rows) / share.sum()
     below = margins - margins.max(0)
     low, high = -np.log(HIGHEST), -np.log(LOWEST)  # of log β, with β = 1 / T
-    for _ in range(_HALVINGS):
+    for _ in range(24):  # to 4e-7 of log T
         log_beta = (low + high) / 2
         probability = np.exp(np.exp(log_beta) * below)
         mean = (probability * margins).sum(0) / probability.sum(0)

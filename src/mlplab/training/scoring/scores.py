@@ -45,11 +45,8 @@ class Task(NamedTuple):
         return cls(len(schema.classes), schema.targets, quantiles)
 
 
-ONE_TARGET = Task()
-
-
 def scores(
-    predicted: Predicted, y: Y, weight: Weight, task: Task = ONE_TARGET, threshold: float = DEFAULT_THRESHOLD
+    predicted: Predicted, y: Y, weight: Weight, task: Task, threshold: float = DEFAULT_THRESHOLD
 ) -> Scores:
     """The metrics of predictions.
 

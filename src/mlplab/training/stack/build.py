@@ -30,8 +30,6 @@ from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
 BLOCK_BYTES = 2**21  # bytes of the rows of a block of steps
 
-MEMMAP_BLOCK = 1024  # consecutive rows of a memory-mapped table that are read together
-
 # What a run computes itself: linear share, temperature, class weights, the range of its targets.
 OF_TARGET = ("temperature", "class_weight", "minimum", "maximum")
 OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for name in OF_TARGET)]
@@ -68,8 +66,9 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackM
 def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
     first, seeds = configs[0], [member.seed for member in configs]
-    fill, block = not isinstance(first.model, config.CustomModel), MEMMAP_BLOCK if table.memmapped else None
-    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, file_block=block)
+    fill = not isinstance(first.model, config.CustomModel)
+    together = 1024 if table.memmapped else None  # consecutive rows that are read together
+    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, file_block=together)
 
 
 @torch.no_grad()
