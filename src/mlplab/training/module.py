@@ -8,17 +8,18 @@ from jaxtyping import Float, Float64
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
 from mlplab.models import Dropout, Network
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.members import CHECK_EVERY_STEPS, Members, Progress
-from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.optimization.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.optimization.schedules import step_factors
 from mlplab.training.private_interfaces import FastAttributes, with_signature
 from mlplab.training.run import Configs
-from mlplab.training.scoring.losses import batch_losses
+from mlplab.training.scoring.losses import batch_losses, build_loss
 from mlplab.training.scoring.scores import Evaluation, Mean, Values, on_cpu
 from mlplab.training.step_loop import set_dropout_rates
 
@@ -55,7 +56,12 @@ class MLPModule(FastAttributes, LightningModule):
     def __init__(self, network: Network, configs: Configs, data: TableDataModule) -> None:
         super().__init__()
         self.network, self.configs, self.schema = network, list(configs), data.table.schema
-        self.val, self.test = (Evaluation.of(configs, rows, self.schema) for rows in (data.val, data.test))
+        loss = build_loss([run.loss for run in configs])
+        # One that is to be chosen after training is 0.5 until then.
+        thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
+        self.val, self.test = (
+            Evaluation(loss, rows, self.schema, thresholds) for rows in (data.val, data.test)
+        )
         self.dropouts = {name: each for name, each in network.named_modules() if isinstance(each, Dropout)}
         self.progress = Progress(data.steps, configs[0].trainer.max_epochs)
         self.members = Members(len(configs), configs[0].ensemble)
@@ -186,7 +192,9 @@ class MLPModule(FastAttributes, LightningModule):
         self, optimizer: object, gradient_clip_val: float | None = None, *_: object, **__: object
     ) -> None:
         """Clips the norm of each member's gradient to `gradient_clip_val` (Pascanu et al. 2013)."""
-        self.optimizer.clip(gradient_clip_val)
+        if gradient_clip_val is not None:
+            gradients = [each.grad for each in self.optimizer.parameters if each.grad is not None]
+            clip_by_member(gradients, gradient_clip_val)
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         """Stops training if all members have diverged."""

@@ -158,11 +158,6 @@ class MemberOptimizer(torch.optim.Optimizer):
         self.steps += steps
         self._next += steps
 
-    def clip(self, max_norm: float | None) -> None:
-        """Clips the norm of each member's gradient to this one; None: not at all."""
-        if max_norm is not None:
-            clip_by_member([each.grad for each in self.parameters if each.grad is not None], max_norm)
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients to zero; torch's own method takes longer than an update of a small network."""
         self.matrices["gradients"].zero_()
