@@ -60,7 +60,6 @@ class BestWeights(StackCallback):
         return module.members.by_run(self.lowest, module.members.not_diverged())
 
     def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
-        """The metric that decides about each member: the mean of its voters that have not diverged."""
         monitored = module.monitored
         if self.epoch_voters is None:
             return monitored
