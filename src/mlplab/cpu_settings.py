@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 
 import torch
 
+# glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes: it keeps a gibibyte of freed memory. By
+# default, it returns freed tensors of a few hundred kilobytes to the system, which allocates and zeroes their
+# pages again at every step.
 MALLOPT = {-3: 2**25, -1: 2**30, -2: 2**25}
-"""glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes: it keeps a gibibyte of freed memory.
-By default, it returns freed tensors of a few hundred kilobytes to the system, which allocates and zeroes
-their pages again at every step."""
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjecti
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
 from mlplab.models.layers.scale import InputScale
 from mlplab.onnx.graph import Graph
-from mlplab.onnx.layers import apply
+from mlplab.onnx.network import apply
 
 RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)
 
@@ -60,9 +60,8 @@ def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: 
 
 def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
     """Of columns of normal numbers; two of the bins of each column are empty."""
-    drawn = [
-        torch.randn(bins + 1, numbers, generator=torch.Generator().manual_seed(each)) for each in members
-    ]
+    sources = [torch.Generator().manual_seed(member) for member in members]
+    drawn = [torch.randn(bins + 1, numbers, generator=source) for source in sources]
     ascending = torch.stack(drawn).sort(1).values
     ascending[:, 3:5] = ascending[:, 2:3]
     return ascending
@@ -259,18 +258,14 @@ def test_alpha_mixes_the_function_and_its_input() -> None:
 
 
 def test_periodic_embeddings_are_cosines_of_the_numeric_columns() -> None:
-    x, features, projection = (
-        torch.randn(2, 5, 3),
-        PeriodicFeatures(2, 3, [0, 1]),
-        PeriodicProjection(2, 16, 3, [0, 1]),
-    )
+    x, features = torch.randn(2, 5, 3), PeriodicFeatures(2, 3, [0, 1])
+    projection = PeriodicProjection(2, 16, 3, [0, 1])
     cosines, projected = [x], []
     for number in range(2):
-        turns = x[..., number, None] * features.weight[:, None, number] + features.bias[:, None, number]
+        column = x[..., number, None]
+        turns = column * features.weight[:, None, number] + features.bias[:, None, number]
         cosines.append((2 / 3) ** 0.5 * torch.cos(2 * torch.pi * turns))
-        turns = (
-            x[..., number, None] * projection.frequency[:, None, number] + projection.phase[:, None, number]
-        )
+        turns = column * projection.frequency[:, None, number] + projection.phase[:, None, number]
         weight = projection.weight[:, 16 * number : 16 * (number + 1)]
         projected.append(torch.cos(2 * torch.pi * turns) @ weight + projection.bias[:, None, number])
     torch.testing.assert_close(features(x), torch.cat(cosines, 2))

@@ -156,10 +156,8 @@ def test_a_member_does_not_depend_on_the_others(name: str) -> None:
     slopes = torch.randn(2, 37, 11, generator=torch.Generator().manual_seed(1))
 
     def compute(members: list[int]) -> dict[str, Tensor]:
-        statistics, seeds = (
-            {key: values[members] for key, values in mixed().items()},
-            [SEEDS[each] for each in members],
-        )
+        statistics = {key: values[members] for key, values in mixed().items()}
+        seeds = [SEEDS[each] for each in members]
         preprocessing = made(section(name), statistics, torch.float32, LAYOUT, seeds)
         transformed, weight = columns_of(preprocessing, x[members]), embeddings_of(preprocessing)
         (transformed * slopes[members]).sum().backward()

@@ -80,9 +80,9 @@ def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...
     layers, steps = network["layers"], network["steps"]
     activations = [layer["activation"] for layer in layers]
     config, cache = resolved(*overrides, "trainer.precision=64"), DataCache()
-    stack = build_stack([Run(config, cache.data(config))])
-    preprocessing = stack.module.network.preprocessing
-    batches = [batch for block in stack.datamodule.train_dataloader() for batch in steps_of(block)]
+    module, datamodule = build_stack([Run(config, cache.data(config))])
+    preprocessing = module.network.preprocessing
+    batches = [batch for block in datamodule.train_dataloader() for batch in steps_of(block)]
 
     def by_row(z: Tensor, y: Tensor) -> Tensor:
         if not run["classes"]:
@@ -113,7 +113,7 @@ def test_numbers_are_those_of_autograd(tmp_path: Path, overrides: tuple[str, ...
         loss = by_row(z, targets) @ row_weight / row_weight.sum()
         loss.backward()
         assert network["batch"][frame] == row_weight.sum()
-        unit = preprocessing.target_transform.unit.item() ** stack.module.val.loss.degree
+        unit = preprocessing.target_transform.unit.item() ** module.val.loss.degree
         assert network["loss"]["train"][frame] == pytest.approx(loss.item() * unit, rel=1e-5)
         parts = [layer[name] for layer in layers for name in ("weight", "bias")]
         gradients = torch.cat([part.grad.flatten() for pair in weights for part in pair])  # type: ignore[union-attr]
@@ -186,7 +186,7 @@ def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:
 
 def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
     run = resolved("experiment=article")
-    network = build_stack([Run(run, DataCache().data(run))]).module.network
+    network = build_stack([Run(run, DataCache().data(run))])[0].network
     steps = film_steps(run, network, 1000)
     assert steps[:12] == [*range(10), 10, 12]
     assert steps[-2:] == [900, 1000]

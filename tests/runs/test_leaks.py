@@ -79,7 +79,7 @@ def test_nothing_is_learned_of_other_rows(table: pl.DataFrame, split: str, words
         assert train.max() < val.min() <= val.max() < test.min()
     others = changed(data, np.setdiff1d(np.arange(ROWS), data.split.train))
     state, other = (
-        build_stack([Run(run, each)]).module.network.preprocessing.state_dict() for each in (data, others)
+        build_stack([Run(run, each)])[0].network.preprocessing.state_dict() for each in (data, others)
     )
     assert state.keys() == other.keys()
     for name, tensor in state.items():

@@ -28,10 +28,10 @@ from mlplab.sweeps.launch import launch
 from mlplab.sweeps.summary import summarize
 from mlplab.sweeps.train_stack import PlannedStack
 from mlplab.training.callbacks.best_weights import BEST
-from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
 from mlplab.training.outcome import Outcome
+from mlplab.training.run import Bracket, Rung
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

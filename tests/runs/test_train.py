@@ -56,14 +56,14 @@ def test_the_test_is_that_of_the_best_weights_in_target_units(tmp_path: Path) ->
     assert saved["epoch"] == run["metrics"]["best_epoch"] < 12
 
     run_config = resolved(*overrides)
-    stack = build_stack([Run(run_config, DataCache().data(run_config))])
-    stack.module.network.load_state_dict(run["best"])
+    module, _ = build_stack([Run(run_config, DataCache().data(run_config))])
+    module.network.load_state_dict(run["best"])
     frame = pl.read_csv(CONCRETE)
     x = frame.select([column["name"] for column in saved["schema"]["inputs"]]).to_numpy()
     x = x - [column["offset"] for column in saved["schema"]["inputs"]]
     y = frame["target"].to_numpy()
     with torch.no_grad():
-        predicted = stack.module.network(torch.from_numpy(x).float().unsqueeze(0))[0, :, 0].double().numpy()
+        predicted = module.network(torch.from_numpy(x).float().unsqueeze(0))[0, :, 0].double().numpy()
     error = predicted - y
     split = random_split(np.arange(1030), val=0.15, test=0.15, seed=0)
     for part, rows in (("val", split.val), ("test", split.test)):
@@ -78,7 +78,7 @@ def test_each_bin_of_an_embedding_has_the_same_share_of_the_training_rows() -> N
         data = ("data=synthetic", "data.function=friedman1", "data.rows=500", "data.split.val=0.1")
         run_config = resolved(*data, f"model/preprocessing={name}", "model.piecewise_linear_bins=7")
         run = DataCache().data(run_config)
-        network = build_stack([Run(run_config, run)]).module.network
+        network = build_stack([Run(run_config, run)])[0].network
         x = torch.from_numpy(run.table.x[run.split.train]).float()[None]
         embedding = network.body.piecewise_linear
         slope, intercept, _, _ = embedding.pieces[0, :, None, 1:].chunk(4)

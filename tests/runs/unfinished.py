@@ -24,7 +24,7 @@ def untrained(*members: Sequence[str]) -> list[TrainedRun]:
     cache, found = DataCache(), list[TrainedRun]()
     configs = [resolved(*overrides, cache=cache) for overrides in members]
     runs = [Run(config, cache.data(config)) for config in configs]
-    state = build_stack(runs).module.network.state_dict()
+    state = build_stack(runs)[0].network.state_dict()
     for place, run in enumerate(runs):
         size, data = run.config.ensemble, run.data
         own = {name: tensor[place * size :][:size] for name, tensor in state.items()}

@@ -43,7 +43,7 @@ from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import AS_STACK, run_job, write_job
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.train_stack import train_stack
-from mlplab.training.callbacks.rungs import Bracket, Rung
+from mlplab.training.run import Bracket, Rung
 
 Train = Callable[..., object]
 """What a worker does with the file of a stack."""

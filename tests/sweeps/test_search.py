@@ -24,7 +24,7 @@ from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials
 from mlplab.sweeps.search.space import Space, is_search
 from mlplab.sweeps.search.study import SearchStudy, status_of
-from mlplab.training.callbacks.rungs import Bracket
+from mlplab.training.run import Bracket
 
 SPACE = Space(
     [],

@@ -1,20 +1,19 @@
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from contracts import assert_member_independent
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.metrics import balanced_accuracy_score, f1_score
-from support import config
-from torch import Tensor
+from support import class_probabilities
+from torch import Tensor, nn
 
 from mlplab.config.metrics import ThresholdMetric
-from mlplab.data.batches.loader import Loader
-from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
 from mlplab.models.linear_path import LinearPath
 from mlplab.training.scoring.calibration import (
     HIGHEST,
@@ -23,7 +22,6 @@ from mlplab.training.scoring.calibration import (
     HeldOutOutputs,
     best_threshold,
     fit_temperature,
-    held_out_outputs,
     linear_shares,
     mean_weights,
     temperatures,
@@ -115,11 +113,10 @@ def test_without_rows_or_information_logits_stay() -> None:
 
 
 CLASSES = 3
-COUNTS = (150, 19, 90)
 SOURCE = torch.Generator().manual_seed(0)
-X = torch.randn(200, 2, generator=SOURCE)
-ROWS = [torch.randperm(200, generator=SOURCE)[:count] for count in COUNTS]
+ROWS = [torch.randperm(200, generator=SOURCE)[:count] for count in (150, 19, 90)]
 WEIGHT = torch.rand(200, 1, generator=SOURCE)
+LOGITS, TARGET = drawn(200, CLASSES, 5)  # too sure of themselves
 
 
 def test_rows_of_weight_0_do_not_count() -> None:
@@ -132,65 +129,33 @@ def test_rows_of_weight_0_do_not_count() -> None:
     assert temperature_of(unusable, target, 1e-6 * weight * counts) == pytest.approx(expected, rel=1e-9)
 
 
-def network(members: Sequence[int], linear_path: LinearPath | None = None) -> Network:
-    """Members that are too sure of themselves."""
-    models = [config("model=linear", "model/preprocessing=none").model] * len(members)
-    layout = FeatureLayout((0, 0), (False, False), 1, CLASSES)
-    preprocessing = Preprocessing(NetworkPlan(models, members, layout, torch.float32))
-    body = Linear(2, CLASSES, seeds=members)
-    with torch.no_grad():
-        body.weight.mul_(20)
-    return Network(preprocessing, body, linear_path)
-
-
-def logits_of(member: int, rows: Tensor | None = None) -> Tensor:
-    with torch.no_grad():
-        return network([member]).forward_scaled(X[ROWS[member] if rows is None else rows].unsqueeze(0))[0]
-
-
-def targets() -> torch.Tensor:
-    """Drawn from the first member's probabilities at temperature 5."""
-    p = torch.softmax(logits_of(0, torch.arange(200)) / 5, 1)
-    return torch.multinomial(p, 1, generator=torch.Generator().manual_seed(0)).double()
-
-
-Y = targets()
-
-
-def chosen(
-    members: Sequence[int],
-    weight: torch.Tensor | None,
-    batch: int = 4096,
-    runs: Sequence[Sequence[int]] | None = None,
-) -> torch.Tensor:
+def held_out(members: Sequence[int], weight: Tensor | None = None) -> HeldOutOutputs:
+    """The outputs of members for their own rows, padded; each is surer than the one before."""
     rows = [ROWS[member] for member in members]
-    loader = Loader(X, Y, rows, batch, multiple=64, row_weight=weight)
-    held_out = held_out_outputs(network(members), loader, rows)
-    found = temperatures(held_out, runs or [[place] for place in range(len(members))])
-    return torch.tensor(found, dtype=torch.float64)
+    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    z = torch.stack([(1 + member) * LOGITS[own] for member, own in zip(members, padded, strict=True)])
+    weights = None if weight is None else weight[padded]
+    return HeldOutOutputs(z, None, TARGET[padded, None].double(), weights, rows)
 
 
-@pytest.mark.parametrize("batch", [4096, 50])
 @pytest.mark.parametrize("weight", [None, WEIGHT])
-def test_each_members_temperature_is_that_of_its_own_rows(weight: torch.Tensor | None, batch: int) -> None:
-    found = chosen(range(3), weight, batch)
+def test_each_members_temperature_is_that_of_its_own_rows(weight: Tensor | None) -> None:
+    found = temperatures(held_out(range(3), weight), [[0], [1], [2]])
     for member, rows in enumerate(ROWS):
         own = None if weight is None else weight[rows, 0]
-        expected = temperature_of(logits_of(member), Y[rows, 0].long(), own)
-        assert found[member].item() == pytest.approx(expected, rel=1e-5)
-    assert found[0].item() == pytest.approx(5, rel=0.3)
-    assert_member_independent(lambda members: {"temperature": chosen(members, weight)}, 3)
+        assert found[member] == temperature_of((1 + member) * LOGITS[rows], TARGET[rows], own)
 
 
 def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
-    logits, rows = torch.cat([logits_of(0), logits_of(2)]), torch.cat([ROWS[0], ROWS[2]])
-    y = Y[rows, 0].long()
-    expected = temperature_of(logits, y, None, rows)
-    assert expected != pytest.approx(temperature_of(logits, y, None), rel=1e-4)
-    found = chosen(range(3), None, runs=[[0, 2], [1]])
-    assert found[0].item() == pytest.approx(expected, rel=1e-5)
+    rows = torch.cat([ROWS[0], ROWS[2]])
+    logits = torch.cat([LOGITS[ROWS[0]], 3 * LOGITS[ROWS[2]]])
+    expected = temperature_of(logits, TARGET[rows], None, rows)
+    assert expected != pytest.approx(temperature_of(logits, TARGET[rows], None), rel=1e-4)
+    found, _ = temperatures(held_out(range(3)), [[0, 2], [1]])
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.usefixtures("full_speed")
 def test_a_body_that_is_too_unsure_has_the_share_of_what_it_knows() -> None:
     """A linear model that is noisier, and as sure as it should be, does not gain a share by that."""
     logits, target = drawn(600, CLASSES, temperature=1)
@@ -201,8 +166,9 @@ def test_a_body_that_is_too_unsure_has_the_share_of_what_it_knows() -> None:
     z = torch.stack([unsure[rows[0]], unsure[rows[1]], noisy[rows[2]]])
     u = torch.stack([noisy[rows[0]], noisy[rows[1]], unsure[rows[2]]])
     y = torch.stack([target[place] for place in rows])[..., None].double()
-    path = network(range(3), LinearPath(2, CLASSES, 3))
-    first, last = linear_shares(path, HeldOutOutputs(z, u, y, None, rows), [[0, 1], [2]])
+    last_layer = SimpleNamespace(target_transform=class_probabilities(CLASSES, 3))
+    network: Any = SimpleNamespace(linear_path=LinearPath(2, CLASSES, 3), preprocessing=last_layer)
+    first, last = linear_shares(network, HeldOutOutputs(z, u, y, None, rows), [[0, 1], [2]])
     assert first <= 0.1
     assert last >= 0.9
 

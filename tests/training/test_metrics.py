@@ -100,7 +100,7 @@ def test_weight_equals_repetition(task: str, weights: list[int], batch: int) -> 
 @pytest.mark.parametrize(
     ("task", "bad"), [("regression", 1e9), *product(["binary", "multiclass"], [1e9, -math.inf, math.nan])]
 )
-def test_rows_of_weight_0_do_not_count(task: str, bad: float) -> None:
+def test_rows_of_weight_0_do_not_count_and_what_is_undefined_is_nan(task: str, bad: float) -> None:
     predicted, target = drawn(task, 2, 40)
     weight = torch.ones(2, 40, 1)
     weight[0, :5] = 0
@@ -111,15 +111,8 @@ def test_rows_of_weight_0_do_not_count(task: str, bad: float) -> None:
             torch.testing.assert_close(value, expected[name])
             assert value.isfinite().all()
     weight[0] = 0  # no rows
-    for value in scores(task, predicted, target, weight).values():
-        assert value.isnan()[:, 0].tolist() == [True, False]
-
-
-@pytest.mark.parametrize("task", ["binary", "multiclass"])
-def test_what_is_undefined_is_nan(task: str) -> None:
-    log_probabilities, target = drawn(task, 2, 40)
-    log_probabilities[0, 7] = math.nan
-    for value in scores(task, log_probabilities, target).values():
+    of_no_rows, of_bad_rows = scores(task, predicted, target, weight), scores(task, predicted, target)
+    for value in [*of_no_rows.values(), *(of_bad_rows.values() if math.isnan(bad) else ())]:
         assert value.isnan()[:, 0].tolist() == [True, False]
 
 

@@ -13,9 +13,8 @@ from support import mlp_of, resolved
 from torch import Tensor, nn
 
 from mlplab.models import MLP
-from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.optimization.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.optimization.schedules import AVERAGE_EXPONENT as ETA
-from mlplab.training.optimization.updates import clip_by_member
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -36,18 +35,6 @@ def gradients(parameters: list[nn.Parameter], generator: torch.Generator) -> Non
         parameter.grad = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
 
 
-GROUPS = {
-    "hidden.0.linear.weight": "weights",
-    "hidden.0.linear.bias": "biases",
-    "hidden.0.norm.weight": "weights",
-    "hidden.0.norm.bias": "biases",
-    "output.weight": "weights",
-    "output.bias": "biases",
-    "periodic.weight": "numeric_embeddings",
-    "periodic.bias": "numeric_embeddings",
-}
-
-
 def network() -> MLP:
     shape = {"hidden": [5], "norm": "layer", "numeric_features": 2, "periodic_features": 3}
     return mlp_of(3, 2, seeds=range(MEMBERS), **shape).double()  # type: ignore[arg-type]
@@ -64,16 +51,18 @@ def test_every_step_of_every_member_is_torchs_with_parameter_groups(kind: str) -
     ]
     settings, references = [], []
     for member, (each, lr) in enumerate(zip(factors, rates, strict=True)):
-        words = [f"optimizer.{key}.{group}={x}" for key in each for group, x in each[key].items()]
+        words = [f"optimizer.{key}.{name}={x}" for key in each for name, x in each[key].items()]
         shared = f"optimizer.weight_decay={decay}", f"optimizer.lr={lr}"
         settings.append(resolved(*overrides, *shared, *words))
         groups = []
         for name, parameter in ours.named_parameters():
+            of_layer = "biases" if name.endswith("bias") else "weights"
+            group = "numeric_embeddings" if name.startswith("periodic") else of_layer
             lr_factor, decay_factor = (
-                each.get(key, {}).get(GROUPS[name], 1) for key in ("lr_factors", "weight_decay_factors")
+                each.get(key, {}).get(group, 1) for key in ("lr_factors", "weight_decay_factors")
             )
-            own = {"base": lr * lr_factor, "decay": decay * decay_factor}
-            groups.append({"params": [nn.Parameter(parameter.detach()[member].clone())], **own})
+            scaled = {"base": lr * lr_factor, "decay": decay * decay_factor}
+            groups.append({"params": [nn.Parameter(parameter.detach()[member].clone())], **scaled})
         references.append(make(groups, lr=1))
     regularization = torch.linspace(1, 0, 9, dtype=torch.float64)[:, None].expand(-1, MEMBERS)
     both = torch.stack([1 - regularization / 2, regularization])
@@ -83,12 +72,12 @@ def test_every_step_of_every_member_is_torchs_with_parameter_groups(kind: str) -
         drawn = [p.grad for p in optimizer.parameters if p.grad is not None]
         optimizer.step()
         for member, reference in enumerate(references):
-            for group, gradient in zip(reference.param_groups, drawn, strict=True):
-                group["lr"], group["weight_decay"] = group["base"] * (1 - factor / 2), group["decay"] * factor
-                group["params"][0].grad = gradient[member].clone()
+            for own, gradient in zip(reference.param_groups, drawn, strict=True):
+                own["lr"], own["weight_decay"] = own["base"] * (1 - factor / 2), own["decay"] * factor
+                own["params"][0].grad = gradient[member].clone()
             reference.step()
-            for mine, group in zip(ours.parameters(), reference.param_groups, strict=True):
-                torch.testing.assert_close(mine[member], group["params"][0], rtol=1e-12, atol=1e-14)
+            for mine, own in zip(ours.parameters(), reference.param_groups, strict=True):
+                torch.testing.assert_close(mine[member], own["params"][0], rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])

@@ -55,11 +55,7 @@ def test_stages_end_in_whole_epochs() -> None:
 
 def test_a_warmup_is_linear_the_cosine_spans_the_rest_and_steps_count_epochs() -> None:
     ours = schedules(["scheduler=cosine", "scheduler.warmup=0.2"], ["scheduler=cosine"])
-    for progress, expected in (
-        (0.0, [0, 1]),
-        (0.1, [0.5, 0.97553]),
-        (0.6, [0.5, 0.34549]),
-    ):
+    for progress, expected in ((0.0, [0, 1]), (0.1, [0.5, 0.97553]), (0.6, [0.5, 0.34549])):
         assert at(progress, ours) == pytest.approx(expected, abs=1e-5)
     steps = schedules(["scheduler=step", "scheduler.step_size=2", "scheduler.gamma=0.5"])
     assert [at(0.0, steps, epoch) for epoch in range(5)] == [[1], [1], [0.5], [0.5], [0.25]]

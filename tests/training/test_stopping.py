@@ -1,15 +1,20 @@
 """Which members and runs stop, and when; without any training."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from support import config
 from torch import Tensor, nn
 
+from mlplab.training.callbacks.pruning import rung_numbers, survivors
 from mlplab.training.callbacks.stopping import EarlyStopping, ShrinkStack, StageStopping
 from mlplab.training.members import Members, Progress
+from mlplab.training.run import Rung
 
 pytestmark = pytest.mark.usefixtures("full_speed")  # whose checks would want a whole stack
 
@@ -144,3 +149,25 @@ def test_few_rows_or_chance_decide_nothing_and_a_row_of_several_members_counts_o
         [batch] = stack.datamodule.val_dataloader()
         batch.y[:, worse:] = 1
         assert active(stack) == [not stops]
+
+
+values = st.sampled_from([0.0, 1.0, 2.5, 7.0, math.inf]) | st.floats(allow_nan=False)  # many are equal
+
+
+@given(st.lists(values, min_size=1, max_size=20), st.lists(values, max_size=20))
+def test_those_with_fewer_better_values_than_places_go_on(now: list[float], earlier: list[float]) -> None:
+    everything = now + earlier
+    kept = max(1, len(everything) // 3)
+    expected = [sum(other < value for other in everything) < kept for value in now]
+    assert survivors(now, earlier) == expected
+
+
+def test_the_later_of_two_rungs_at_one_epoch_counts_and_none_at_the_last() -> None:
+    """Shares are not rounded up by their last bits."""
+    assert 0.07 * 100 > 7
+    for shares, epochs, expected in (
+        ((0.07, 1 / 9, 1 / 3), 100, {7: 1, 12: 2, 34: 3}),
+        ((0.01, 0.2, 0.5, 0.9), 5, {1: 2, 3: 3}),
+        ((0.01, 0.2, 0.5, 0.9), 1, {}),
+    ):
+        assert rung_numbers([Rung(share, ()) for share in shares], epochs) == expected

@@ -18,17 +18,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+# Upper bound on the values that vectorised code of any processor computes at a time.
 VECTOR_SIZE = 32
-"""Upper bound on the values that vectorised code of any processor computes at a time."""
 
+# How a matrix product rounds a row does not depend on the number of rows if that is a multiple of this.
 ROW_MULTIPLE = 64
-"""How a matrix product rounds a row does not depend on the number of rows if that is a multiple of this."""
 
+# Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache.
 CACHED_ROWS, FEWEST_ROWS = 1024, 256
-"""Rows of all members, and fewest of each, in an evaluation pass, which fit into the processor's cache."""
 
+# Workspaces kept for the next batches: of whole and of last batches, in training and in evaluation.
 MAX_FREE = 4
-"""Workspaces kept for the next batches: of whole and of last batches, in training and in evaluation."""
 
 Input = Float[Tensor, "member batch feature"]
 Output = Float[Tensor, "member row target"]

@@ -16,24 +16,24 @@ Columns = Float64[Tensor, "row column"]
 Targets = Float64[Tensor, "row target"]
 Weight = Float64[Tensor, "row 1"]
 
+# Candidates of ridge regression's penalty, for columns and rows of mean square 1.
 PENALTIES = torch.logspace(-12, 3, 31, dtype=torch.float64)
-"""Candidates of ridge regression's penalty, for columns and rows of mean square 1."""
 
+# Error of ridge regression, relative to the target's standard deviation, below which the body learns what it
+# leaves over.
 EXACT = 0.1
-"""Error of ridge regression, relative to the target's standard deviation, below which the body learns what it
-leaves over."""
 
+# Standard deviation of a constant, relative to its size, that is due to rounding.
 ROUNDING = 1e-12
-"""Standard deviation of a constant, relative to its size, that is due to rounding."""
 
+# Degrees of freedom, as a part of the rows, that ridge regression has to leave over: one that fits all rows
+# says nothing about new ones.
 FEWEST_LEFT = 0.1
-"""Degrees of freedom, as a part of the rows, that ridge regression has to leave over: one that fits all rows
-says nothing about new ones."""
 
 MOST_COLUMNS = 500  # columns of ridge regression, up to which each embedded category is one
 
+# Beyond the range of the targets, as a part of it, that a linear model's output may reach.
 MARGIN = 1
-"""Beyond the range of the targets, as a part of it, that a linear model's output may reach."""
 
 
 class Solution(NamedTuple):

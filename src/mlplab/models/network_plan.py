@@ -53,10 +53,8 @@ class FeatureLayout:
 
 ClassWeight = Float64[Tensor, "member 1 class"] | None
 
+# What scalings of inputs need to know, each some of it; the last two only `Quantile`.
 STATISTICS = ("mean", "std", "median", "q25", "q75", "minimum", "maximum", "quantiles", "quantile_count")
-"""What scalings of inputs need to know, each some of it; the last two only `Quantile`."""
-
-OF_TARGET = ("y_mean", "y_std", "y_minimum", "y_maximum")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,5 +89,6 @@ class NetworkPlan:
         layout, members = self.layout, len(self.seeds)
         row = torch.zeros(members, 1, len(layout.category_counts), dtype=torch.float64)
         present = torch.ones(members, 1, sum(layout.category_counts), dtype=torch.bool)
-        target = dict.fromkeys(OF_TARGET, row.new_zeros(members, 1, layout.targets))
+        names = "y_mean", "y_std", "y_minimum", "y_maximum"
+        target = dict.fromkeys(names, row.new_zeros(members, 1, layout.targets))
         return dict.fromkeys((*STATISTICS, "mode"), row) | target | {"present": present}

@@ -20,8 +20,8 @@ Row = Float[Tensor, "member 1 number"]
 class Scaling(nn.Module):
     """Returns numbers of this dtype unchanged; base class of the others."""
 
+    # The statistic that shifts along with the numbers, if there is one.
     LOCATION: str | None = None
-    """The statistic that shifts along with the numbers, if there is one."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class RobustClip(Scaling):
 
     LOCATION = "median"
 
+    # Values beyond this are clipped to ±3 to all digits; its square fits into float32.
     FAR = 1e9
-    """Values beyond this are clipped to ±3 to all digits; its square fits into float32."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
@@ -87,8 +87,8 @@ class Quantile(Scaling):
         last: index of each member's last quantile.
     """
 
+    # Output beyond the outermost quantiles; the normal quantile of about 1 − 1e-7.
     LIMIT = 5.2
-    """Output beyond the outermost quantiles; the normal quantile of about 1 − 1e-7."""
 
     def __init__(self, statistics: Statistics, dtype: torch.dtype) -> None:
         super().__init__(statistics, dtype)
@@ -121,8 +121,8 @@ class Quantile(Scaling):
             self.quantiles = self.quantiles.new_empty(*self.quantiles.shape[:2], *saved.shape[2:3])
 
 
+# By their names in the configuration.
 SCALINGS = {"standard": Standard, "robust_clip": RobustClip, "quantile": Quantile, "none": Scaling}
-"""By their names in the configuration."""
 
 
 class Inputs(NamedTuple):

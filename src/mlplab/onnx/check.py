@@ -8,10 +8,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import polars as pl
-from jaxtyping import Float64
 from onnx import helper
 
-from mlplab.conformal.intervals import Levels, Y
+from mlplab.conformal.intervals import Levels
 from mlplab.console import plural, quiet
 from mlplab.data.cells.parse import named
 from mlplab.errors import refusal
@@ -22,8 +21,8 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import page
 from mlplab.training.scoring.mean_predictions import Predicted
 
+# The largest difference of a probability, or of a number in units of the target's standard deviation.
 TOLERANCE = 1e-4
-"""The largest difference of a probability, or of a number in units of the target's standard deviation."""
 
 ROUNDING = 4  # units in the last place that are no difference: a target may be much larger than it varies
 
@@ -75,7 +74,7 @@ def check_model(
 def _differences(
     ensemble: Ensemble, mean: Predicted, outputs: Mapping[str, np.ndarray], levels: Levels
 ) -> Iterator[float]:
-    """The largest difference of each output, in units of `target_sd`.
+    """The largest difference of each output, in units of its target's standard deviation.
 
     Of classes, that of a probability, and the shares of rows whose label or set contradicts these.
     """
@@ -87,26 +86,19 @@ def _differences(
         for name, level in zip(column_names(ensemble.schema, sets=levels).sets, levels, strict=True):
             yield float(np.mean(outputs[name] != ensemble.uncertainty.sets(probabilities, level)))
         return
-    units = target_sd(ensemble, ensemble.points(mean))
+    # In training, or of these predictions, if it is larger. The network knows the first, of a log target as a
+    # part of its size.
+    points, first = ensemble.points(mean), ensemble.runs[0]
+    sd, size = first.state["preprocessing.target_transform.std"][0, 0].numpy(), np.abs(points).mean(0)
+    known = {"standard": sd, "log": sd * size, "none": np.zeros_like(sd)}
+    units = np.maximum(points.std(0), known[first.models[0].preprocessing.target])
+    units = np.where(units > 0, units, np.where(size > 0, size, 1))
     of_points, of_limits = len(units) + len(ensemble.quantiles), np.tile(units.repeat(2), len(levels))
     columns = ensemble.columns((mean, mean[:, :0]), ensemble.threshold, levels)
     for column, unit in zip(columns, [*np.resize(units, of_points), *of_limits], strict=True):
         expected = column.to_numpy()
         difference = np.abs(outputs[column.name] - expected) - ROUNDING * np.spacing(np.abs(expected))
         yield float(difference.clip(min=0).max() / unit)
-
-
-def target_sd(ensemble: Ensemble, points: Y) -> Float64[np.ndarray, " target"]:
-    """The standard deviation of each target in training, or of these predictions, if it is larger.
-
-    The network knows the first; of a log target, as a part of its size.
-    """
-    first = ensemble.runs[0]
-    kind = first.models[0].preprocessing.target
-    sd, size = first.state["preprocessing.target_transform.std"][0, 0].numpy(), np.abs(points).mean(0)
-    known = {"standard": sd, "log": sd * size, "none": np.zeros_like(sd)}[kind]
-    units = np.maximum(points.std(0), known)
-    return np.where(units > 0, units, np.where(size > 0, size, 1))
 
 
 def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: str) -> str:

@@ -16,8 +16,8 @@ OPSET, ML_OPSET = 20, 3
 # Operators that onnxruntime does not have in float64.
 FLOAT32_ONLY = {"Elu", "Gelu", "LeakyRelu", "Mish", "Selu"}
 
+# The type of values; that of strings is `object`.
 DType = np.dtype[Any] | type[Any]
-"""The type of values; that of strings is `object`."""
 
 
 class Value:

@@ -17,10 +17,8 @@ from mlplab.data.schema import Column, Schema
 from mlplab.errors import listed, shortened
 from mlplab.onnx.graph import DType, Graph, Value
 
+# A missing date: the integer that numpy has for NaT.
 NO_DATE = np.iinfo(np.int64).min
-"""A missing date: the integer that numpy has for NaT."""
-
-EPOCH = "1970-01-01 00:00 (UTC, if there are time zones)"
 
 SECOND, DAY = 1_000_000, 86_400_000_000  # in microseconds
 
@@ -66,7 +64,8 @@ def meaning_of(column: Column) -> str:
         case "date" if column.format in NAME_FORMATS:
             return f"a {OF_NAMES[column.format]} in English; any other text is missing"
         case "date":
-            since = "midnight" if column.format in CLOCK_FORMATS else EPOCH
+            epoch = "1970-01-01 00:00 (UTC, if there are time zones)"
+            since = "midnight" if column.format in CLOCK_FORMATS else epoch
             table = f", in the table written as {column.format}" if column.format else ""
             return f"microseconds since {since}{table}; {NO_DATE} is missing"
 

@@ -18,8 +18,7 @@ from mlplab.models.network import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.onnx.graph import Graph, Value, concat
 from mlplab.onnx.inputs import features_of
-from mlplab.onnx.layers import apply
-from mlplab.onnx.preprocessing import preprocess
+from mlplab.onnx.network import apply, preprocess
 from mlplab.runs.predictions import column_names, known_names, unused_names
 from mlplab.runs.trained.ensemble import Ensemble
 

@@ -30,7 +30,7 @@ from mlplab.sweeps.summary import (
     winner,
     with_introduction,
 )
-from mlplab.training.callbacks.rungs import Bracket
+from mlplab.training.run import Bracket
 
 # If nothing else varies, that is a cross-validation of the network that a run alone trains.
 FOLD = "data.split.fold"

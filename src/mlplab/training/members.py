@@ -32,10 +32,8 @@ class Progress:
         return self.epoch * self.steps + self.step
 
 
+# Steps of an epoch after which losses are checked for divergence: a table may be large.
 CHECK_EVERY_STEPS = 1000
-"""Steps of an epoch after which losses are checked for divergence: a table may be large."""
-
-REMEDY = "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
 
 
 class Members:
@@ -77,7 +75,8 @@ class Members:
     def _diverge(self, member: int, reason: str, progress: Progress) -> None:
         if self.active[member]:
             self.active[member] = False
-            self.diverged[member] = f"{reason}, in epoch {progress.epoch + 1}; {REMEDY}"
+            remedy = "try a lower optimizer.lr, or trainer.gradient_clip_val=1"
+            self.diverged[member] = f"{reason}, in epoch {progress.epoch + 1}; {remedy}"
 
     def not_diverged(self) -> Bool[Tensor, " member"]:
         """Which members have not diverged."""

@@ -19,8 +19,8 @@ Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned
 
 AS_PLANNED = ("done", "pruned")  # statuses of runs that have ended without a failure
 
+# Scores such as `val/rmse`, and what else is known of a run, by name: numbers, None and text.
 Metrics = dict[str, Any]
-"""Scores such as `val/rmse`, and what else is known of a run, by name: numbers, None and text."""
 
 
 @dataclass(frozen=True, eq=False)

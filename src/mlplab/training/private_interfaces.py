@@ -12,9 +12,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
+# The kernels of torch's fused optimizers, which themselves take several times as long to get there as an
+# update of a small network takes.
 fused_sgd, fused_adam, fused_adamw = torch._fused_sgd_, torch._fused_adam_, torch._fused_adamw_
-"""The kernels of torch's fused optimizers, which themselves take several times as long to get there as an
-update of a small network takes."""
 
 
 F = TypeVar("F", bound=Callable[..., object])

@@ -1,4 +1,4 @@
-"""The modules of a stack, whose callbacks watch and may stop training: step by step, or block by block."""
+"""The module of a stack, whose callbacks watch and may stop training: step by step, or block by block."""
 
 import math
 import sys
@@ -27,13 +27,18 @@ if TYPE_CHECKING:
 class StackModule(MLPModule):
     """Calls the callbacks of a stack, which are not those of the Trainer.
 
+    With blocks, it makes many optimizer steps in a `training_step`, without autograd; the result is the same
+    to the bit.
+
+    Args:
+        blocks: how steps are divided into blocks, each of which is one batch for the Trainer; None: a batch
+            is one step.
+
     Attributes:
         stack: what the callbacks get. `stack.on_end` is called when training ends: after that, the Trainer
             moves the network to the CPU, and its parameters are no longer the optimizer's.
         stack_callbacks: called in this order.
         is_interrupted: whether training stops after this step, without validation.
-        blocks: how steps are divided into blocks, each of which is one batch for the Trainer; None: a batch
-            is one step.
         spans_epochs: whether the Trainer sees all epochs as one.
     """
 
@@ -41,8 +46,15 @@ class StackModule(MLPModule):
     stack_callbacks: Sequence[StackCallback] = ()
     step_callbacks: Sequence[StackCallback] = ()
     is_interrupted = False
-    blocks: Blocks | None = None
-    spans_epochs = False
+    _next_stop = 0
+
+    def __init__(
+        self, network: Network, configs: Configs, data: TableDataModule, blocks: Blocks | None
+    ) -> None:
+        super().__init__(network, configs, data)
+        self.blocks, self.automatic_optimization = blocks, blocks is None
+        self.spans_epochs = blocks is not None and blocks.span_epochs
+        self.parts = self.parts if blocks is None else blocks.parts
 
     @property
     def monitor(self) -> str:
@@ -67,7 +79,10 @@ class StackModule(MLPModule):
         """Does nothing: `StackTrainer` has begun or resumed."""
 
     def on_train_start(self) -> None:
-        """Calls `on_start` of the callbacks, and begins the first epoch."""
+        """Prepares the loop of steps, calls `on_start` of the callbacks, and begins the first epoch."""
+        if self.blocks:
+            self.step_loop = StepLoop(self.network, self.configs, self.optimizer)
+            self._val_batches: Iterable[Batch] = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
         for callback in self.stack_callbacks:
             callback.on_start(self.stack)
         none = StackCallback.on_step
@@ -103,45 +118,29 @@ class StackModule(MLPModule):
         """Ends the training of the stack."""
         self.stack.on_end()
 
-
-class BlockModule(StackModule):
-    """Makes many optimizer steps in a `training_step`, without autograd; the result is the same to the bit.
-
-    Args:
-        blocks: how training is divided.
-    """
-
-    _next_stop = 0
-
-    def __init__(self, blocks: Blocks, network: Network, configs: Configs, data: TableDataModule) -> None:
-        super().__init__(network, configs, data)
-        self.blocks, self.parts, self.spans_epochs = blocks, blocks.parts, blocks.span_epochs
-        self.automatic_optimization = False
-
     def losses_so_far(self) -> Mean:
         """The losses of the epoch's steps; takes those of the present block from its loop."""
         if "step_loop" in self.__dict__:
             self.step_loop.take_losses(self.train_losses)
         return self.train_losses
 
-    def on_train_start(self) -> None:
-        """Prepares the loop of steps."""
-        self.step_loop = StepLoop(self.network, self.configs, self.optimizer)
-        self._val_batches: Iterable[Batch] = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
-        super().on_train_start()
-
     @with_signature
-    @torch.no_grad()
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Makes the steps of a block, until training is to stop; validates where an epoch ends in between.
+        """Makes a step, or those of a block until training is to stop; validates where epochs end in it."""
+        if not self.blocks:
+            return super().training_step(batch, batch_idx)
+        with torch.no_grad():
+            self._make_block(batch)
+        return None
 
-        The steps write the gradients and update the weights themselves: see `StepLoop`.
-        """
-        loop, progress = self.step_loop, self.progress
+    def _make_block(self, batch: Batch) -> None:
+        loop, progress, left = self.step_loop, self.progress, batch.x.shape[1]
         loop.load(batch)
-        left = batch.x.shape[1]
         while left and not self.is_interrupted and not self.trainer.should_stop:
-            made = loop.advance(min(left, progress.steps - progress.step, self._until_stop()))
+            if (done := progress.total) >= self._next_stop:  # at which a callback has to see the network
+                stops = [callback.next_stop(done) for callback in self.step_callbacks]
+                self._next_stop = min(stops, default=sys.maxsize)
+            made = loop.advance(min(left, progress.steps - progress.step, self._next_stop - done))
             left -= made
             progress.step += made
             count_steps(self.trainer, made)
@@ -150,15 +149,6 @@ class BlockModule(StackModule):
             if self.spans_epochs and is_epoch_over and not self.is_interrupted:
                 self._validate()
         loop.take_losses(self.train_losses)
-        return None
-
-    def _until_stop(self) -> int:
-        """The number of steps until a callback has to see the network."""
-        done = self.progress.total
-        if done >= self._next_stop:
-            stops = [callback.next_stop(done) for callback in self.step_callbacks]
-            self._next_stop = min(stops, default=sys.maxsize)
-        return self._next_stop - done
 
     def _validate(self) -> None:
         """Validates without the Trainer's loop, which takes several times as long as a small epoch."""

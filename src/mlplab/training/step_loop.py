@@ -26,18 +26,17 @@ from mlplab.data.batches.loader import Batch
 from mlplab.models import Dropout, Linear, Network
 from mlplab.models.backpropagation import BackpropagationModule, Output, Workspace
 from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
-from mlplab.training.optimization.optimizers import MemberOptimizer
+from mlplab.training.optimization.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.optimization.schedules import StepValues
-from mlplab.training.optimization.updates import clip_by_member
 from mlplab.training.run import Configs
 from mlplab.training.scoring.losses import Terms, build_loss
 from mlplab.training.scoring.scores import Mean
 
+# Steps that a part of the members makes before the others do, where not all fit into the cache.
 TOGETHER = 16
-"""Steps that a part of the members makes before the others do, where not all fit into the cache."""
 
+# Bytes that a step of a part should use. With more, a step of a member takes up to a third longer.
 CACHE_BYTES = 2**22
-"""Bytes that a step of a part should use. With more, a step of a member takes up to a third longer."""
 
 
 class Blocks(NamedTuple):

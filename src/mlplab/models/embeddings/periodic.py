@@ -16,8 +16,6 @@ from mlplab.random_streams import generator
 
 TURN = 2 * math.pi  # the angle of a whole turn
 
-STD = 0.1  # standard deviation of the initial frequencies (RealMLP, arXiv 2407.04491)
-
 
 class PeriodicFeatures(nn.Module):
     """Appends √(2/count) · cos(2π(wx + b)) to its input, for each numeric column x.
@@ -128,7 +126,7 @@ class PeriodicProjection(ColumnwiseEmbedding):
 
 
 def draw(numbers: int, count: int, seeds: Sequence[int]) -> tuple[nn.Parameter, nn.Parameter]:
-    """Initial frequencies and phases of each column: `[member, number, count]`."""
+    """Initial frequencies, from N(0, 0.1²), and phases of each column: `[member, number, count]`."""
     sources = [generator(seed, "frequencies") for seed in seeds]
-    weights = [torch.empty(numbers, count).normal_(0, STD, generator=source) for source in sources]
+    weights = [torch.empty(numbers, count).normal_(0, 0.1, generator=source) for source in sources]
     return nn.Parameter(torch.stack(weights)), nn.Parameter(uniform((numbers, count), 0.5, sources))

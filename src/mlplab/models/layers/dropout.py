@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from mlplab.models.backpropagation import Buffer, Input, Operation, Workspace
 from mlplab.random_streams import generator
 
+# Random bits of the steps that are drawn at once, in bytes: few enough to stay in the processor's cache.
 DRAWN_BYTES = 2**20
-"""Random bits of the steps that are drawn at once, in bytes: few enough to stay in the processor's cache."""
 
 
 class Dropout(nn.Module):
@@ -66,23 +66,6 @@ class Dropout(nn.Module):
             return output
 
         return Operation(output, forward, backward)
-
-    def operation_with_relu(self, z: Buffer, workspace: Workspace) -> Operation:
-        """relu(z) ∘ mask, in place: the gradient is 0 where the result is, so the mask is used once."""
-        mask = workspace.gradient(z.width)  # not in use during the forward pass
-        masks, scale = Masks(self, mask.values, workspace.members), self.scale[workspace.members]
-
-        def forward() -> None:
-            masks.fill(workspace.steps_left)
-            torch.relu_(z.flat)
-            z.values.mul_(mask.values)
-
-        def backward(gradient: Buffer) -> Buffer:
-            torch.ops.aten.threshold_backward.grad_input(gradient.flat, z.flat, 0, grad_input=z.flat)
-            z.values.mul_(scale)
-            return z
-
-        return Operation(z, forward, backward)
 
     def generators(self, device: torch.device) -> list[torch.Generator]:
         """The generator of each member, in its current state."""

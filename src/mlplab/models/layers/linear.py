@@ -79,9 +79,6 @@ class Linear(nn.Module):
         """
         if 1 in self.weight.shape[1:]:
             return self._elementwise(a, workspace, skip=skip)
-        return self._products(a, workspace, skip=skip)
-
-    def _products(self, a: Buffer, workspace: Workspace, *, skip: bool) -> Operation:
         (weight, grad_weight), (bias, grad_bias) = workspace.parameters_of(self, "weight", "bias")
         members, inputs, outputs = weight.shape
         below, right = -inputs % 4, -outputs % 4
@@ -149,10 +146,8 @@ class Linear(nn.Module):
         return Operation(z, forward, backward)
 
 
+# Rows from which weights are scaled: a multiple of `ROW_MULTIPLE`, the same for all members.
 ROWS = 1024
-"""Rows from which weights are scaled: a multiple of `ROW_MULTIPLE`, the same for all members."""
-
-ROWS_PER_BIAS = 5  # rows of which a bias is a convex combination
 
 
 @torch.no_grad()
@@ -169,7 +164,7 @@ def initialize(layer: Linear, a: Float[Tensor, "member row input"], seeds: Seque
         std = values.std(0)
         scale = torch.where(std > 0, 1 / std, 1)
         source = generator(seed, "initial biases", index)
-        rows = torch.randint(len(values), (ROWS_PER_BIAS, values.shape[1]), generator=source)
+        rows = torch.randint(len(values), (5, values.shape[1]), generator=source)
         shares = torch.empty(rows.shape, dtype=z.dtype).exponential_(generator=source)
         centre = (values.gather(0, rows) * scale * shares / shares.sum(0)).sum(0)
         layer.weight[member] *= scale

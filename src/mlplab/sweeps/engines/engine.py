@@ -16,7 +16,7 @@ from mlplab.imports import check_installed
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
 from mlplab.runs.planned_run import FINAL, PlannedRun, has_ended
-from mlplab.training.callbacks.rungs import Bracket
+from mlplab.training.run import Bracket
 
 T = TypeVar("T")
 

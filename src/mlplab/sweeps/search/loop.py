@@ -15,7 +15,7 @@ from mlplab.runs.discovery import trial_name
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.search.space import Params
 from mlplab.sweeps.search.study import SearchStudy
-from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
+from mlplab.training.run import FACTOR, Bracket, Rung
 
 # Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little. With
 # little time, the first batch has so many.

@@ -60,7 +60,6 @@ class BestWeights(StackCallback):
         return module.members.by_run(self.lowest, module.members.not_diverged())
 
     def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
-        """The metric that decides about each member: the mean of its voters that have not diverged."""
         monitored = module.monitored
         if self.epoch_voters is None:
             return monitored
@@ -87,11 +86,11 @@ def epoch_voters(held_out: Sequence[Rows], ensemble: int) -> Bool[Tensor, "run o
     return disjoint
 
 
+# What follows the monitored metric in the name of the curve of its best value so far.
 BEST = "_best"
-"""What follows the monitored metric in the name of the curve of its best value so far."""
 
+# Values by name, such as `train/loss`, after each epoch in which a run has trained.
 Curves = Mapping[str, Float32[np.ndarray, " epoch"]]
-"""Values by name, such as `train/loss`, after each epoch in which a run has trained."""
 
 
 class History(StackCallback):

@@ -88,8 +88,8 @@ class ShrinkStack(StackCallback):
             self.triggered = trainer.should_stop = True
 
 
+# How many standard errors better the best epochs must be, and on how many validation rows at least.
 STANDARD_ERRORS, FEWEST_ROWS = 3, 30
-"""How many standard errors better the best epochs must be, and on how many validation rows at least."""
 
 ByRow = Float64[Tensor, "member row"]
 

@@ -9,19 +9,18 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from mlplab import config
-from mlplab.training.members import Progress
 
+# Fraction of all steps completed before each step of an epoch.
 Done = Float64[Tensor, " step"]
-"""Fraction of all steps completed before each step of an epoch."""
 
+# The exponent η of the weight average: a step counts by about the η-th power of its number.
 AVERAGE_EXPONENT = 8
-"""The exponent η of the weight average: a step counts by about the η-th power of its number."""
 
 STAGES = 6  # stages of training without cycles
 
+# Factors in the steps of an epoch: of each member's learning rate, and, unless it is always 1, of its weight
+# decay and dropout rate.
 StepFactors = Float64[Tensor, "factor step member"]
-"""Factors in the steps of an epoch: of each member's learning rate, and, unless it is always 1, of its weight
-decay and dropout rate."""
 
 
 class StepValues(NamedTuple):
@@ -40,25 +39,19 @@ class StepValues(NamedTuple):
     regularization: Sequence[float] | None = None
 
 
-def epoch_factors(
-    schedules: Sequence[config.Schedule], progress: Progress, *, anew: bool
-) -> StepFactors | None:
-    """The factors of the next epoch's steps; None if they stay those of the epoch before, unless `anew`."""
-    is_constant = (each.name == "constant" and each.regularization == "constant" for each in schedules)
-    if not anew and all(is_constant):
-        return None
-    done = progress.epoch * progress.steps + torch.arange(progress.steps, dtype=torch.float64)
-    return step_factors(schedules, done / (progress.max_epochs * progress.steps), progress.epoch)
-
-
 def step_factors(schedules: Sequence[config.Schedule], progress: Done, epoch: int) -> StepFactors:
     """The factors of each member's schedule for the steps of an epoch, which is counted from 0."""
     distinct = dict.fromkeys(schedules)
     changes = any(schedule.regularization != "constant" for schedule in distinct)
 
     def factors(schedule: config.Schedule) -> Float64[Tensor, "factor step"]:
-        lr = _lr(schedule, progress, epoch)
-        return torch.stack([lr, _regularization(schedule, progress)] if changes else [lr])
+        rows = [_lr(schedule, progress, epoch)]
+        if schedule.regularization == "flat_cos":
+            # ½(1 + cos(π(max(1, 2t) − 1))) of the progress t (RealMLP, arXiv 2407.04491, section 3)
+            rows.append((1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2)
+        elif changes:
+            rows.append(torch.ones_like(progress))
+        return torch.stack(rows)
 
     # Each schedule by itself: the last bit of a cosine may depend on its position in a tensor.
     by_schedule = {schedule: factors(schedule) for schedule in distinct}
@@ -91,18 +84,6 @@ def stage_ends(schedule: config.Schedule, epochs: int) -> list[int]:
     return sorted({-(-epochs * (2**stage - 1) // (2**stages - 1)) for stage in range(1, stages + 1)})
 
 
-def _regularization(schedule: config.Schedule, progress: Done) -> Done:
-    """Constant, or flat_cos(t) = ½(1 + cos(π(max(1, 2t) − 1))) (RealMLP, arXiv 2407.04491, section 3)."""
-    if schedule.regularization == "constant":
-        return torch.ones_like(progress)
-    return (1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2
-
-
-def average_share(number: int) -> float:
-    """The share of the weights after a step in their average, by the number of the step."""
-    return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
-
-
 def step_values(factors: StepFactors, before: int, device: torch.device) -> list[StepValues]:
     """The values of an epoch's steps.
 
@@ -113,5 +94,5 @@ def step_values(factors: StepFactors, before: int, device: torch.device) -> list
     """
     numbers = torch.arange(before + 1, before + 1 + factors.shape[1])
     # Of numbers, whose quotients are rounded once; torch multiplies by the reciprocal.
-    shares = map(average_share, numbers.tolist())
+    shares = ((AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT) for number in numbers.tolist())
     return [*map(StepValues, numbers.float().to(device), shares, *factors.tolist())]

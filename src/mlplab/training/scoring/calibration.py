@@ -23,21 +23,19 @@ RowNumbers = Int64[Tensor, " row"]
 
 SHARES = [step / 20 for step in range(21)]  # candidates for the share of a linear model
 
+# Networks with the error e weigh e⁻⁴. If one half has r times the error of the other, and their errors have a
+# correlation of ½, the best weights are as 1 − r/2 to r² − r/2 (Bates & Granger 1969): up to r = 1.5, about
+# as 1 to r⁴.
 WEIGHT_POWER = 4
-"""Networks with the error e weigh e⁻⁴. If one half has r times the error of the other, and their errors have
-a correlation of ½, the best weights are as 1 − r/2 to r² − r/2 (Bates & Granger 1969): up to r = 1.5, about
-as 1 to r⁴."""
 
 MOST_ROWS = 10_000  # rows that the temperature is fitted to for each candidate of a share
 
+# Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows.
 PRIOR_SCALE = 0.15
-"""Scale of the Cauchy prior of log T, which keeps T near 1 if there are few rows."""
+# Range of temperatures. The highest leaves little of logits that predict no better than chance.
 LOWEST, HIGHEST = 0.05, 20.0
-"""Range of temperatures. The highest leaves little of logits that predict no better than chance."""
 
 ROUNDING = 1e-12  # the largest difference of scores that are equal but for rounding
-
-_HALVINGS = 24  # how often the range of log T is halved: to 4e-7
 
 
 class HeldOutOutputs(NamedTuple):
@@ -167,7 +165,7 @@ def fit_temperature(
     share *= effective_rows(of_rows) / share.sum()
     below = margins - margins.max(0)
     low, high = -np.log(HIGHEST), -np.log(LOWEST)  # of log β, with β = 1 / T
-    for _ in range(_HALVINGS):
+    for _ in range(24):  # to 4e-7 of log T
         log_beta = (low + high) / 2
         probability = np.exp(np.exp(log_beta) * below)
         mean = (probability * margins).sum(0) / probability.sum(0)

@@ -7,14 +7,14 @@ from jaxtyping import Float64
 
 from mlplab.data.splits.split import Rows
 
+# Smallest probability of a class, so that its logarithm is finite.
 SMALLEST_PROBABILITY = 1e-15
-"""Smallest probability of a class, so that its logarithm is finite."""
 
+# Values of targets in their own units, the probability of each class, or quantiles of a target.
 Predicted = Float64[np.ndarray, "row output"]
-"""Values of targets in their own units, the probability of each class, or quantiles of a target."""
 
+# Predictions for the rows that a member holds out.
 HeldOut = Float64[np.ndarray, "_ output"]
-"""Predictions for the rows that a member holds out."""
 
 OfMembers = Float64[np.ndarray, "member row output"]  # predictions of each member
 

@@ -12,8 +12,6 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from mlplab.config.metrics import DEFAULT_THRESHOLD
-
 CALIBRATION_BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 
 ByTarget = Float64[Tensor, "member target"]
@@ -90,7 +88,7 @@ class ClassificationMetrics(Metric):
     true: list[Int64[Tensor, "member row 1"]]
     weights: list[Float64[Tensor, "member row 1"]]
 
-    def __init__(self, thresholds: Sequence[float] = (DEFAULT_THRESHOLD,)) -> None:
+    def __init__(self, thresholds: Sequence[float]) -> None:
         super().__init__()
         logarithms = torch.tensor([*map(math.log, thresholds)], dtype=torch.float64)[:, None, None]
         self.log_threshold: Float64[Tensor, "member 1 1"] = nn.Buffer(logarithms, persistent=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,27 +24,18 @@ from mlplab.models.linear_path import LinearPath, Solution, logistic, ridge
 from mlplab.models.network_plan import ClassWeight
 from mlplab.random_streams import generator
 from mlplab.training.run import Configs, InitialWeights, Run, member_configs
-from mlplab.training.stack_module import BlockModule, StackModule
+from mlplab.training.stack_module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
 from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
 BLOCK_BYTES = 2**21  # bytes of the rows of a block of steps
 
-MEMMAP_BLOCK = 1024  # consecutive rows of a memory-mapped table that are read together
-
+# What a run computes itself: linear share, temperature, class weights, the range of its targets.
 OF_TARGET = ("temperature", "class_weight", "minimum", "maximum")
 OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for name in OF_TARGET)]
-"""What a run computes itself: linear share, temperature, class weights, the range of its targets."""
 
 
-class Stack(NamedTuple):
-    """The network and the batches of runs that share a network shape and the columns of their tables."""
-
-    module: StackModule
-    datamodule: TableDataModule
-
-
-def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
+def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackModule, TableDataModule]:
     """Builds the network and the batches of runs with ensembles of equal size.
 
     Their tables may differ in rows and offsets. Then the stack trains on a table with the rows of all.
@@ -67,19 +57,18 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> Stack:
             if run.initial:
                 places = dict(enumerate(run.initial.places, number * first.ensemble))
                 start_from(network, run.initial, places, table.schema)
-    blocks = _blocks(first, network, datamodule)
-    if blocks:
+    if blocks := _blocks(first, network, datamodule):
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
-    arguments = network, configs, datamodule
-    return Stack(BlockModule(blocks, *arguments) if blocks else StackModule(*arguments), datamodule)
+    return StackModule(network, configs, datamodule, blocks), datamodule
 
 
 def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:
     """The batches of networks with these configurations and splits."""
     first, seeds = configs[0], [member.seed for member in configs]
-    fill, block = not isinstance(first.model, config.CustomModel), MEMMAP_BLOCK if table.memmapped else None
-    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, file_block=block)
+    fill = not isinstance(first.model, config.CustomModel)
+    together = 1024 if table.memmapped else None  # consecutive rows that are read together
+    return TableDataModule(table, splits, seeds, first.data.batch_size, fill=fill, file_block=together)
 
 
 @torch.no_grad()
@@ -168,11 +157,11 @@ def class_weights(configs: Configs, data: Sequence[RunData]) -> ClassWeight:
     return torch.stack(scaled)[:, None]
 
 
+# Rows × columns × outputs that a linear model is fitted to, so that this takes seconds at most.
 MOST_VALUES = 2**22
-"""Rows × columns × outputs that a linear model is fitted to, so that this takes seconds at most."""
 
+# The error of ridge regression with weights of categories has to be so much smaller than without them.
 FEWER_ERRORS = 0.5
-"""The error of ridge regression with weights of categories has to be so much smaller than without them."""
 
 
 @torch.no_grad()

@@ -29,12 +29,6 @@ from mlplab.training.scoring.scores import Evaluation, Task, all_scores, scores
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
-TEMPERATURE, LINEAR_SHARE = "preprocessing.target_transform.temperature", "linear_path.share"
-"""The name of a tensor in a network's state."""
-
-WEIGHT = "weight/"
-"""Prefix of metrics: how much the networks with an activation weigh in the mean prediction."""
-
 
 @dataclass(frozen=True)
 class Calibration:
@@ -97,14 +91,15 @@ def _calibrated(stack: "StackTrainer", index: int, predicted: OfMembers) -> Cali
         metrics |= {f"{part}/{name}": value for part in ("oof", "val") for name, value in found.items()}
         metrics["members"] = len(members)
     if module.network.linear_path is not None:
-        metrics["linear_share"] = best.network[LINEAR_SHARE][members[0]].item()
+        metrics["linear_share"] = best.network["linear_path.share"][members[0]].item()
     names = activations(run.config)
     names = [names[member % module.members.ensemble] for member in members] if names else []
     weights = _weights(stack, index, names)
     for name, weight in zip(names, weights, strict=False):
-        metrics[WEIGHT + name] = metrics.get(WEIGHT + name, 0) + weight
+        metrics[f"weight/{name}"] = metrics.get(f"weight/{name}", 0) + weight
     if classes:
-        metrics["temperature"] = best.network[TEMPERATURE][members[0]].item()
+        temperature = best.network["preprocessing.target_transform.temperature"]
+        metrics["temperature"] = temperature[members[0]].item()
     if len(classes) == 2:
         metrics["threshold"] = threshold
     if is_chosen:
@@ -127,8 +122,8 @@ def _weights(stack: "StackTrainer", index: int, names: Sequence[str]) -> Sequenc
     return mean_weights(errors.double().cpu().numpy(), names)
 
 
+# The scores of a run on its test rows, and its mean predictions for them.
 Scored = tuple[Metrics, Predicted]
-"""The scores of a run on its test rows, and its mean predictions for them."""
 
 
 def score_test_rows(
