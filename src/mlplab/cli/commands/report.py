@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlplab.cli.terminal import print_usage
+from mlplab.imports import heavy_imports
 from mlplab.typed_commands import command_line, inside
 
 
@@ -20,7 +21,8 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     arguments = parser.parse_args(words)
 
-    from mlplab.commands.report.report import report
+    with heavy_imports():
+        from mlplab.commands.report.report import report
 
     path = report(arguments.folder)
     print(f"{inside(path)} ({path.stat().st_size / 1e6:.1f} MB)")

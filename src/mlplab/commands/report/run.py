@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,23 +18,14 @@ from mlplab.errors import listed
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.figures.files import read_figures
 from mlplab.figures.runs import LOSSES, charts_of_run
-from mlplab.figures.style import Figure
 from mlplab.files import Plain, read_json
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import FILM_FILE, TRIAL, read_schema
 from mlplab.runs.trained.run_files import read_curves
 
-LONGEST_LOG = 2**20
-"""Bytes of a log that are read at most."""
+OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")  # scores of intervals and sets
 
-OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
-"""The scores of intervals and sets."""
-
-NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")
-"""A cell that aligns with numbers."""
-
-APART = (IMPORTANCE, LEARNING_CURVES)
-"""The figures that the page shows in places of their own."""
+NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")  # a cell that aligns with numbers
 
 STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
@@ -67,10 +58,16 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
     scores = _score_tables(metrics) if run.done else []
     monitor, epoch = str(run.config.get("monitor")), run.metrics.get("best_epoch")
     curves = read_curves(folder, {*LOSSES, monitor})
+    charts = charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)
+    figures = figures_of(folder).items()
+    shown = [views for name, views in figures if name not in (IMPORTANCE, LEARNING_CURVES)]
     in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
     columns = None
     with suppress(ValueError):  # it is damaged
-        columns = columns_table(Schema.from_plain(read_schema(folder)))
+        schema = Schema.from_plain(read_schema(folder))
+        rows, left_out = list(column_rows(schema)), len(schema.left_out)
+        caption = plural(len(rows), "column") + f", {left_out} of them left out" * (left_out > 0)
+        columns = TextTable(caption, ("column", "role", "kind", "note"), rows)
     return {
         "result": run,
         "name": comparison.name(run),
@@ -83,21 +80,12 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
         "scores": scores,
         "verdict": verdict(metrics, has_class_weights=bool(weights)) if scores else "",
         "validation": _validation(metrics),
-        "curves": specifications(charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)),
-        "figures": [
-            view for name, views in figures_of(folder).items() if name not in APART for view in views
-        ],
+        "curves": [chart.to_dict(validate=False) for chart in charts],
+        "figures": [*chain(*shown)],
         "film": film.relative_to(comparison.root).as_posix() if film.is_file() else "",
         "importance": importance_in(folder) or in_sweep,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
     }
-
-
-def columns_table(schema: Schema) -> TextTable:
-    """A row for each column: its role, its kind, and what its cells are, or why it is left out."""
-    rows, left_out = list(column_rows(schema)), len(schema.left_out)
-    caption = plural(len(rows), "column") + f", {left_out} of them left out" * (left_out > 0)
-    return TextTable(caption, ("column", "role", "kind", "note"), rows)
 
 
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> Plain | None:
@@ -128,11 +116,6 @@ def figures_of(folder: Path) -> dict[str, list[Plain]]:
         title = {"title": name.replace("_", " ").capitalize()}
         figures[name] = [title | shared | view for view in views or [figure]]
     return figures
-
-
-def specifications(charts: Sequence[Figure]) -> list[Plain]:
-    """Charts as Vega-Lite."""
-    return [chart.to_dict(validate=False) for chart in charts]
 
 
 def _log_lines(run: RunResult) -> list[str]:
