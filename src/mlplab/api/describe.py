@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlplab.api.keywords import Table, Target, read_arguments
-from mlplab.cli.commands.describe import without_target
 from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
+from mlplab.cli.training import without_target
 from mlplab.commands.describe import Description, column_cells
 
 

@@ -49,7 +49,7 @@ OPTIONS = ("--config-dir -cd", "--package -p")
 
 
 def read_command_line(
-    words: Sequence[str], shipped: Path, usage: str = ""
+    words: Sequence[str], shipped: Path, usage: str | None = None
 ) -> tuple[list[str], bool, list[Path]]:
     """Overrides, whether they are of a sweep, and the folders of the configuration.
 
@@ -57,7 +57,7 @@ def read_command_line(
 
     Args:
         shipped: as for `config_folders`.
-        usage: the help text; if empty, the text in `conf/hydra/help`.
+        usage: the help text; None: the text in `conf/hydra/help`.
 
     Raises:
         UserError: if the user's folder of configuration files is wrong.

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from inspect import cleandoc
 from shutil import get_terminal_size
 from typing import Literal
 
@@ -35,13 +36,13 @@ Stream = Literal["stdout", "stderr"]
 log = logging.getLogger(__name__)
 
 
-def print_usage(words: Sequence[str], usage: str) -> None:
+def print_usage(words: Sequence[str], usage: str | None) -> None:
     """Prints the version or the usage, and exits, if the command line requests it or is empty."""
     if VERSION in words:
         print(f"mlplab {version('mlplab')}")
         sys.exit(0)
     if not words or {"-h", "--help"} & set(words):
-        print(commands_as_typed(usage.strip()))
+        print(commands_as_typed(cleandoc(usage or "")))
         sys.exit(0 if words else 2)
 
 

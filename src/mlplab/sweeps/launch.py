@@ -25,6 +25,7 @@ from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
 from mlplab.sweeps.checks import RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack
+from mlplab.sweeps.engines.worker import train_stack
 from mlplab.sweeps.folder import STACKS
 from mlplab.sweeps.plan import Plan, TrainingCost
 from mlplab.training.outcome import Metrics
@@ -66,9 +67,6 @@ def launch(
         stacks = _share_time(stacks, plan.workers, engine)
     is_here = plan.workers == 1 or engine.cache.frame is not None  # other processes cannot see a frame
     if is_here and not engine.is_remote:
-        with heavy_imports():
-            from mlplab.sweeps.train_stack import train_stack
-
         for stack in stacks:
             train_stack(stack, progress, engine.cache)
             if len(stacks) > 1 and not progress.is_terminal:
