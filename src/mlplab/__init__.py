@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mlplab.imports import heavy_imports
+
 if TYPE_CHECKING:
     from mlplab.api.describe import describe as describe
     from mlplab.api.finished_run import FinishedRun as FinishedRun
@@ -33,7 +35,8 @@ def __getattr__(name: str) -> Any:
     """Imports a name when it is first used: torch takes seconds, and `--help` should not wait for it."""
     for module, names in _NAMES.items():
         if name in names:
-            return getattr(import_module(f"mlplab.{module}"), name)
+            with heavy_imports():
+                return getattr(import_module(f"mlplab.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -13,6 +13,7 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from mlplab.api.finished_run import FinishedRun
@@ -25,8 +26,9 @@ from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of, refusal
-from mlplab.imports import frozen_objects, heavy_imports
+from mlplab.imports import frozen_objects
 from mlplab.runs.discovery import read_metrics, runs_below
+from mlplab.runs.in_memory import train_alone
 from mlplab.runs.trained.run_files import RunFiles
 
 LOCK = RLock()  # held while anything trains: torch's threads are those of the process
@@ -41,9 +43,6 @@ def process_as_before() -> Iterator[None]:
     A signal that ended training is passed on to the user's handler, and raises a KeyboardInterrupt.
     """
     with LOCK, frozen_objects():
-        with heavy_imports():
-            import torch
-
         threads = torch.get_num_threads()
         try:
             yield
@@ -101,8 +100,6 @@ def train(
         run = compose_run(given)
     with process_as_before():
         if not path:
-            from mlplab.runs.in_memory import train_alone
-
             return FinishedRun(train_alone(run, cache, console), frame)
         metrics = train_run(run, Path(path), cache, console, resume=resume is not None)
         draw_if_asked(run, Path(path), metrics, cache)

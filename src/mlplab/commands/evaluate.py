@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +10,19 @@ from jaxtyping import Float64
 
 from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
-from mlplab.commands.importance import Importance, compute_importance, write_importance
-from mlplab.config.metrics import network_name
+from mlplab.commands.importance import ColumnImportance, Importance
+from mlplab.commands.render import NAMES
+from mlplab.config.metrics import metrics_of, network_name
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
 from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE
+from mlplab.runs.trained.chosen_ensemble import EVALUATION_FILE, IMPORTANCE_FILE
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.greedy_selection import error_of
+from mlplab.runs.trained.importance import affordable, permutation_importance
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
@@ -199,3 +202,55 @@ def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) 
     with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
         every = np.arange(len(rows.y))
         return fit_baselines(data, run.config).scores(rows.x, rows.y, rows.weight, every)
+
+
+def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part: str) -> Importance:
+    """The importance of each column for an ensemble.
+
+    Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
+
+    Raises:
+        UserError: if the runs have different rows, if all rows have weight 0, or a prediction is not finite.
+    """
+    schema, first = ensemble.schema, data[0]
+    if not all(rows.has_same_rows(first) for rows in data):
+        what = "the runs have different splits, so one run's test rows are another's training rows"
+        remedy = "give one run, or a file with rows that are new to all: data.path=…"
+        raise refusal(what, "importance=true", remedy)
+    rows = np.arange(len(first.y)) if first.weight is None else np.flatnonzero(first.weight > 0)
+    if not len(rows):
+        raise refusal("all rows have weight 0", first.source, "give rows with a weight above 0: data.path=…")
+    network_weights = sum(tensor.numel() for run in ensemble.runs for tensor in run.state.values())
+    count, repeats = affordable(len(rows), len(schema.inputs), network_weights)
+    source = np.random.default_rng(ensemble.config[0].seed)
+    rows = np.sort(source.choice(rows, count, replace=False))
+    weight = None if first.weight is None else first.weight[rows]
+    metric, *_ = metrics_of(schema.classes, ensemble.quantiles)
+    error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)
+    base, columns = permutation_importance(ensemble, first.x[rows], error, repeats)
+    return Importance(
+        source=first.source,
+        part=part,
+        targets=schema.targets,
+        metric=metric,
+        error=base,
+        rows=count,
+        all_rows=len(first.y),
+        repeats=repeats,
+        columns=tuple(ColumnImportance(*column) for column in columns),
+    )
+
+
+def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -> None:
+    """Writes `importance.json` and a figure to the folder of a run or a sweep that contains the ensemble."""
+    from mlplab.figures import importance as figures  # Altair takes most of a second to import
+    from mlplab.figures.files import write_figures
+
+    runs = (run.folder for run in ensemble.runs)  # as the report names them
+    names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
+    write_json(folder / IMPORTANCE_FILE, asdict(replace(importance, runs=tuple(names))))
+    targets, metric = importance.targets, NAMES[importance.metric]
+    unit = "nats" if ensemble.schema.classes else f"units of {targets[0]}"
+    error = f"{metric} in {unit}" if len(targets) == 1 else f"mean {metric} of {len(targets)} targets"
+    columns = [(column.name, column.mean, column.sd) for column in importance.columns]
+    write_figures(folder, {"importance": figures.importance(columns, error, importance.basis)})
