@@ -29,8 +29,6 @@ from mlplab.typed_commands import commands_as_typed
 
 VERSION = "--version"
 
-PREFIX = "error: "  # how messages of errors begin
-
 Stream = Literal["stdout", "stderr"]
 
 log = logging.getLogger(__name__)
@@ -75,13 +73,12 @@ def exit_status(work: Callable[[], None]) -> int:
 
 def print_error(error: UserError | RunFailed) -> int:
     """Prints an error to stderr and returns its exit code. To be stopped is none."""
-    prefix = "" if isinstance(error, Interrupted) else PREFIX
+    prefix = "" if isinstance(error, Interrupted) else "error: "
     _print("stderr", render(error.faults, prefix) if isinstance(error, UserError) else f"{prefix}{error}")
     return error.status
 
 
 def _print(stream: Stream, text: str) -> None:
-    """Prints a message at once; on a terminal, long lines are wrapped."""
     text = within_limits(commands_as_typed(text))
     file = getattr(sys, stream)  # which a progress bar replaces while it is shown
     shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text

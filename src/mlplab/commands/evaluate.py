@@ -28,8 +28,6 @@ from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
 from mlplab.training.scoring.scores import Scores
 
-Confusion = Float64[np.ndarray, "true predicted"]
-
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +54,20 @@ class EvaluationResult:
     ) -> None:
         self.model, self.part, self.baselines, self.importance = model, part, baselines, importance
         self.source, self.rows = scored[0].source, len(scored[0].y)
-        self.ensemble, self.confusion = _together(model, scored)
+        several, classes, first = len(model.runs) > 1, len(model.schema.classes), scored[0]
+        self.ensemble: Scores | None = None
+        self.confusion: Float64[np.ndarray, "true predicted"] | None = None
+        if not all(rows.has_same_rows(first) for rows in scored):
+            log.warning(
+                "no ensemble scores: the runs have different splits, so one run's test rows are another's "
+                "training rows; to score the ensemble, use a different file: data.path=…"
+            )
+        elif several or classes:
+            predicted, _ = model.predict_features(first.x)
+            self.ensemble = first.scores(model, predicted) if several else None
+            if classes:
+                true, labels = first.y[:, 0].astype(np.int64), predicted_classes(predicted, model.threshold)
+                self.confusion = confusion_matrix(true, labels, first.weight, classes)
         self.runs = [run_scores(run, rows) for run, rows in zip(model.runs, scored, strict=True)]
 
     def models(self) -> dict[str, tuple[str, Scores]]:
@@ -134,24 +145,6 @@ def score(
     columns = compute_importance(ensemble, scored, part) if importance else None
     with progress_lines(log.info, lambda: f"{scored[0].source}: scoring {len(scored[0].y):,} rows"):
         return EvaluationResult(ensemble, scored, part, baselines, columns)
-
-
-def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Scores | None, Confusion | None]:
-    """The scores of an ensemble of several runs, and the confusion matrix of classes."""
-    several, classes, first = len(ensemble.runs) > 1, len(ensemble.schema.classes), data[0]
-    together = confusion = None
-    if not all(rows.has_same_rows(first) for rows in data):
-        log.warning(
-            "no ensemble scores: the runs have different splits, so one run's test rows are another's "
-            "training rows; to score the ensemble, use a different file: data.path=…"
-        )
-    elif several or classes:
-        predicted, _ = ensemble.predict_features(first.x)
-        together = first.scores(ensemble, predicted) if several else None
-        if classes:
-            labels = predicted_classes(predicted, ensemble.threshold)
-            confusion = confusion_matrix(first.y[:, 0].astype(np.int64), labels, first.weight, classes)
-    return together, confusion
 
 
 def _own_test_rows(

@@ -30,15 +30,12 @@ from mlplab.training.scoring.losses import build_loss
 from mlplab.training.scoring.mean_predictions import Predicted
 from mlplab.training.scoring.scores import Evaluation, Scores, all_scores
 
-NewRows = str | pl.DataFrame
-"""The path of a file, or a frame."""
+NewRows = str | pl.DataFrame  # the path of a file, or a frame
 
+# Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell.
 Part = Literal["test", "all", "unchecked"]
-"""Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
 
 IF_ANY_WERE = "if any were in training, these scores are too good"
-
-MOST = 0.05  # if a larger share of new rows equals rows of training by chance, such rows are not left out
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +189,7 @@ def _not_seen(
     if include:
         log.warning("%s were in training or validation: these scores are not test scores", shown)
         return rows, "all"
-    if chance > MOST:
+    if chance > 0.05:
         what = f"{by_chance}, or only unusual rows would be scored; {IF_ANY_WERE}"
         log.warning(what, shown, 100 * chance)
         return rows, "unchecked"

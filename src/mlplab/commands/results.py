@@ -30,13 +30,10 @@ from mlplab.runs.run_file import unpacked
 
 MOST_TRIALS = 20  # of a search that are shown, unless all are asked for
 
-SETTINGS = "settings"
-"""The column about runs that have a row each."""
+SETTINGS = "settings"  # the column about runs that have a row each
 
-MOST_NAMES = 2  # of the runs in a row
-
+# Ends of the names of a metric's columns: mean, standard deviation and standard error.
 STATISTIC_SUFFIXES = ("", " SD", " SE")
-"""Ends of the names of a metric's columns: mean, standard deviation and standard error."""
 
 log = logging.getLogger(__name__)
 
@@ -233,9 +230,8 @@ def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "
 
 
 def _names(runs: Sequence[RunResult]) -> str | None:
-    """The names of a few runs; of runs that are named by their keys, that of their sweep."""
-    names = {folder.name for folder in by_folder(runs)}
-    return ", ".join(sorted(names)) if len(names) <= MOST_NAMES else None
+    names = {folder.name for folder in by_folder(runs)}  # of runs that are named by their keys, their sweep's
+    return ", ".join(sorted(names)) if len(names) <= 2 else None
 
 
 def averaged_over(runs: Sequence[RunResult]) -> str | None:

@@ -28,20 +28,10 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.plan import TrainingCost, cut, stack_key
 
-Input = Any
-"""A frame, an array or a list, as scikit-learn takes them; it has no types."""
-
-# Keys of a run of which only the networks are wanted, trained on all rows.
-NOTHING_BESIDE: Mapping[str, object] = {
-    "data.split.test": 0,
-    "baselines": [],
-    "figures": "none",
-    "logger": [],
-    "test_predictions": False,
-}
+Input = Any  # a frame, an array or a list, as scikit-learn takes them; it has no types
 
 # The configurations of the latest training sets: to compose one takes longer than to train on a small table.
-CONFIGS, MOST_CONFIGS = dict[tuple[str, ...], TrainConfig](), 100
+CONFIGS = dict[tuple[str, ...], TrainConfig]()
 
 
 def as_columns(estimator: BaseEstimator, X: Input, *, reset: bool) -> pl.DataFrame:  # noqa: N803
@@ -94,7 +84,9 @@ class TrainingSet:
         named = dict(zip(names, targets.T, strict=True)) | ({} if weight is None else {weight_name: weight})
         self.frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
         data = {"data": "frame", "data.target": names, "data.weight": None if weight is None else weight_name}
-        own = {**data, **NOTHING_BESIDE, **keys}
+        # Only the networks are wanted, trained on all rows.
+        beside = {"baselines": [], "figures": "none", "logger": [], "test_predictions": False}
+        own = {**data, "data.split.test": 0, **beside, **keys}
         further = [overrides] if isinstance(overrides, str) else overrides
         if taken := [word for word in further if key_of(word) in (*own, "data.path", "data/split")]:
             remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
@@ -108,12 +100,11 @@ class TrainingSet:
         Raises:
             UserError: if a key is wrong.
         """
-        config = CONFIGS.get(self.overrides)
-        if not config:
-            if len(CONFIGS) >= MOST_CONFIGS:
+        if self.overrides not in CONFIGS:
+            if len(CONFIGS) >= 100:
                 CONFIGS.clear()
-            config = CONFIGS[self.overrides] = compose_run(self._given, [SHIPPED])
-        return config
+            CONFIGS[self.overrides] = compose_run(self._given, [SHIPPED])
+        return CONFIGS[self.overrides]
 
     def train(self) -> Ensemble:
         """Trains the networks of the run.

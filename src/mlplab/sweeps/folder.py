@@ -28,9 +28,12 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
         raise refusal("is a symbolic link, which sweeps never create", links[0], "remove it")
     names = {entry.name for entry in entries if not entry.name.endswith(PART)}
     known = {STACKS, SLURM, LOCK, *filter(is_written_later, names)}
-    is_sweep = names & {PLAN_FILE, STUDY_FILE} or all(_is_of_a_run(root / name) for name in names - known)
+    others = [root / name for name in names - known]  # runs, perhaps killed at their start
+    are_runs = all(
+        folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1))) for folder in others
+    )
     what, has_study = "", STUDY_FILE in names
-    if root.is_file() or not is_sweep:
+    if root.is_file() or not (are_runs or names & {PLAN_FILE, STUDY_FILE}):
         what = "exists and is not empty"
     elif has_study and not searches:
         what = "is the folder of a search"
@@ -38,11 +41,6 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
         what = "contains runs that are not of a search"
     if what:
         raise refusal(what, root, OTHER_FOLDER)
-
-
-def _is_of_a_run(folder: Path) -> bool:
-    """Whether a folder is a run's, perhaps one that was killed while creating it, or has runs below it."""
-    return folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1)))
 
 
 def read_stacks(root: Path) -> list[list[Path]]:

@@ -64,7 +64,15 @@ def launch(
         stacks.append(PlannedStack(f"stack {number} of {len(plan.stacks)}", members, file))
     stacks = [stack for stack in stacks if any(run.folder not in ended for run in stack.runs)]
     if any(run.bracket for run in runs):
-        stacks = _share_time(stacks, plan.workers, engine)
+        # Stacks share the time that is left by what they take. So neither the first uses that of the others,
+        # nor are large networks cut off if there is time for all.
+        sizes = [engine.call(TrainingCost, stack.runs[0].config) for stack in stacks]
+        seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
+        left, workers = [*accumulate(reversed(seconds))][::-1], plan.workers  # of a stack and all after it
+        stacks = [
+            replace(stack, share=min(1.0, workers * seconds[number] / left[number - number % workers]))
+            for number, stack in enumerate(stacks)
+        ]
     is_here = plan.workers == 1 or engine.cache.frame is not None  # other processes cannot see a frame
     if is_here and not engine.is_remote:
         for stack in stacks:
@@ -82,20 +90,6 @@ def launch(
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
     return {result.folder: result for result in results}
-
-
-def _share_time(stacks: Sequence[PlannedStack], workers: int, engine: Engine) -> list[PlannedStack]:
-    """The stacks with their shares of the time that is left when they begin, by estimates of what they take.
-
-    So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
-    """
-    sizes = (engine.call(TrainingCost, stack.runs[0].config) for stack in stacks)
-    seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
-    left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
-    return [
-        replace(stack, share=min(1.0, workers * seconds[number] / left[number - number % workers]))
-        for number, stack in enumerate(stacks)
-    ]
 
 
 def _outcome(run: PlannedRun) -> Metrics:

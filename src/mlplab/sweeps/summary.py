@@ -31,11 +31,6 @@ from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import command_line, inside, tensorboard_command
 
-BEST = 5  # the largest number of configurations in the table
-
-# Keys that commands for the best configuration do not repeat.
-NOT_OF_A_RUN = re.compile(r"[+~]*(name|sweep|ensemble)\b")
-
 log = logging.getLogger(__name__)
 
 
@@ -102,7 +97,7 @@ def best_configurations(comparison: Comparison, width: int, title: str | None = 
             if not math.isnan(scores[results.metrics[1]]):
                 baselines.append({"label": name, **scores})
     label = f"best of {len(frame)} configurations" if len(frame) > 1 else "configuration"
-    shown = replace(results, frame=frame.head(BEST))
+    shown = replace(results, frame=frame.head(5))
     return results_table(shown, width, title, label=label, baselines=baselines)
 
 
@@ -131,7 +126,7 @@ def training_commands(compose: ComposeRuns, overrides: Sequence[Override], cache
     if isinstance(run, RefusedRun):
         return []
     sizes = [resolved(run.config, cache, alone=alone).ensemble for alone in (False, True)]
-    lines = [line for line in lines_of(overrides) if not NOT_OF_A_RUN.match(line)]
+    lines = [line for line in lines_of(overrides) if not re.match(r"[+~]*(name|sweep|ensemble)\b", line)]
     return [command_line("train", *lines, f"ensemble={size}") for size in dict.fromkeys(sizes)]
 
 

@@ -32,9 +32,6 @@ from mlplab.sweeps.summary import (
 )
 from mlplab.training.callbacks.rungs import Bracket
 
-# If nothing else varies, that is a cross-validation of the network that a run alone trains.
-FOLD = "data.split.fold"
-
 
 @dataclass(frozen=True)
 class ComposedSweep:
@@ -74,7 +71,14 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
 
                 search(launcher)
             else:
-                _train_grid(launcher, grid(composed.overrides))
+                # If only the fold varies, that is a cross-validation of the network that a run alone trains.
+                alone = varying(composed.overrides) == {"data.split.fold"}
+                runs = grid(composed.overrides)
+                comparisons = results_of(root, launcher.launch(runs, {}, alone=alone))
+                best = () if alone or cache.frame is not None else winner(comparisons, runs)
+                commands = training_commands(composed.compose, best, cache) if best else []
+                if failures := launcher.finish(comparisons, with_introduction(commands)):
+                    raise RunFailed(failures)
     finally:
         for folder in created:
             with suppress(OSError):  # it is not empty
@@ -142,14 +146,3 @@ class SweepLauncher:
             torch.set_num_threads(1)
             print_choice(select_ensemble(root, ensemble, self.cache), self.console)
         return failures
-
-
-def _train_grid(launcher: SweepLauncher, runs: Runs) -> None:
-    """Trains all runs of a grid, and says which networks were scored if a run alone would be another."""
-    composed, cache = launcher.composed, launcher.cache
-    alone = varying(composed.overrides) == {FOLD}
-    comparisons = results_of(composed.root, launcher.launch(runs, {}, alone=alone))
-    best = () if alone or cache.frame is not None else winner(comparisons, runs)
-    commands = training_commands(composed.compose, best, cache) if best else []
-    if failures := launcher.finish(comparisons, with_introduction(commands)):
-        raise RunFailed(failures)

@@ -16,7 +16,6 @@ from mlplab.config import Mark, TrainConfig, flat, is_marked, is_one_of
 from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, plural, print_line, quiet
 from mlplab.errors import RunFailed, UserError, reason_of
-from mlplab.files import Plain
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores, trial_name, write_best_trial
 from mlplab.runs.planned_run import resolved
@@ -40,9 +39,6 @@ SHARES = (FACTOR**-2, FACTOR**-1)
 # Only the best trial is tested, at the end.
 UNTESTED = Override(OverrideType.CHANGE, "test", ValueType.ELEMENT, False, input_line="test=false")
 
-# Trains runs, given their overrides and brackets by the names of their folders.
-Launch = Callable[[Runs, Mapping[str, Bracket]], Sequence[RunResult]]
-
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +57,11 @@ def search(launcher: SweepLauncher) -> None:
     run = resolved(common, cache)
     data = cache.data(run)
     study = SearchStudy(composed.root, space, run.monitor, settings, run.seed)
-    table = study.check_same(_comparable(common, space), data.fingerprint)
+    # The space, as typed, and what all trials have in common: a resumed search must have both, too.
+    typed = {key: dimension.override.get_value_string() for key, dimension in space.dimensions.items()}
+    values = {key: value for key, value in flat(common.plain()) if not is_marked(key, Mark.COSMETIC)}
+    shared = {key: value for key, value in values.items() if not is_one_of(key, typed)}
+    table = study.check_same(typed | shared, data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
     size = launcher.engine.call(TrainingCost, run)
     seconds = size.seconds(settings.batch, 1) / settings.batch
@@ -97,13 +97,6 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
     return without.config
 
 
-def _comparable(common: TrainConfig, space: Space) -> Plain:
-    """The space, as typed, and what all trials have in common: a resumed search must have both, too."""
-    typed = {key: dimension.override.get_value_string() for key, dimension in space.dimensions.items()}
-    values = {key: value for key, value in flat(common.plain()) if not is_marked(key, Mark.COSMETIC)}
-    return typed | {key: value for key, value in values.items() if not is_one_of(key, typed)}
-
-
 def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, Param]:
     """The values of the configuration without the search, as far as the space contains them.
 
@@ -118,7 +111,12 @@ def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, 
     return defaults
 
 
-def train_trials(launch: Launch, study: SearchStudy, defaults: Params, seconds_per_trial: float) -> None:
+def train_trials(
+    launch: Callable[[Runs, Mapping[str, Bracket]], Sequence[RunResult]],
+    study: SearchStudy,
+    defaults: Params,
+    seconds_per_trial: float,
+) -> None:
     """Trains trials until there are as many as asked for, or the time is over.
 
     Trials that a killed process has left are trained first, in their folders. The first trial, the
