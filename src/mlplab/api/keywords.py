@@ -125,7 +125,6 @@ def _text(name: object) -> str:
 
 
 def _element(value: object) -> ParsedElementType:
-    """A value as plain data. Hydra writes a `QuotedString` with quotes, where people read it."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -135,7 +134,7 @@ def _element(value: object) -> ParsedElementType:
     if value is None or isinstance(value, bool | int | float):
         return value
     text = fspath(value) if isinstance(value, PathLike) else str(value)
-    return text if WORD.fullmatch(text) else QuotedString(text, Quote.single)
+    return text if WORD.fullmatch(text) else QuotedString(text, Quote.single)  # which is shown with quotes
 
 
 def compose_run(overrides: Overrides, folders: Sequence[Path] | None = None) -> TrainConfig:
@@ -149,7 +148,6 @@ def compose_run(overrides: Overrides, folders: Sequence[Path] | None = None) -> 
 
 
 def _is_named(target: Target, frame: pl.DataFrame | None = None) -> bool:
-    """Whether a target is given by names, if at all, and not by a value for each row of a frame."""
     names = target if isinstance(target, list | tuple) else [target]
     is_text = all(isinstance(name, str | None) for name in names)
     return is_text and (frame is None or len(names) != len(frame) or {*names} <= {*frame.columns})

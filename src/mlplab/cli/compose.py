@@ -137,8 +137,7 @@ def composing(folders: Sequence[Path]) -> Iterator[Compose]:
             hydra.initialize_config_dir(str(main), version_base="1.3")
         loader: Any = GlobalHydra.instance().config_loader()
         for folder in others:  # as Hydra does for --config-dir
-            end = SearchPathQuery(provider="schema")
-            loader.get_search_path().prepend("mlplab", f"file://{folder}", end)
+            loader.get_search_path().prepend("mlplab", f"file://{folder}", SearchPathQuery(provider="schema"))
         loader.repository.initialize_sources(loader.get_search_path())
         yield compose
 
@@ -177,7 +176,6 @@ def _verbatim(value: object) -> object:
 
 
 def _changed(value: object, change: Callable[[object], object]) -> object:
-    """A value in which a function changes everything but lists and mappings."""
     if isinstance(value, dict):
         return {key: _changed(item, change) for key, item in value.items()}
     return [_changed(item, change) for item in value] if isinstance(value, list) else change(value)

@@ -18,7 +18,6 @@ from mlplab.typed_commands import inside
 
 @contextmanager
 def _loading(arguments: OfRuns) -> Iterator[None]:
-    """Around the imports of a command that computes with one thread."""
     log_loading(f"torch and {arguments.run}")
     with heavy_imports():
         import torch
@@ -127,10 +126,9 @@ def _onnx(arguments: Export) -> list[str]:
         from mlplab.commands.export import export
 
     model, check = export(arguments)
-    card = inside(model.with_suffix(".md"))
     return [
         f"model: {_with_size(model)}",
-        f"its inputs and outputs, and an example: {card}",
+        f"its inputs and outputs, and an example: {inside(model.with_suffix('.md'))}",
         f"checked: {check}",
     ]
 

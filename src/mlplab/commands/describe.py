@@ -156,7 +156,6 @@ def task_lines(description: Description) -> list[str]:
 
 
 def _ends(column: InferredColumn) -> Iterable[str]:
-    """The smallest and the largest number, or the lowest and the highest level."""
     if column.kind == "ordinal" and (levels := column.definition.categories):
         return (shortened(level, LONGEST_EXAMPLE // 2)[1:-1] for level in (levels[0], levels[-1]))
     return (

@@ -185,7 +185,6 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
 
 
 def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) -> dict[str, Scores]:
-    """The scores on these rows of the baselines of a run's table; none if that table has changed."""
     try:
         data = own_data(run, cache)
     except UserError as error:
@@ -193,8 +192,7 @@ def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) 
         log.warning(what, error.faults[0].sentence())
         return {}
     with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
-        every = np.arange(len(rows.y))
-        return fit_baselines(data, run.config).scores(rows.x, rows.y, rows.weight, every)
+        return fit_baselines(data, run.config).scores(rows.x, rows.y, rows.weight, np.arange(len(rows.y)))
 
 
 def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part: str) -> Importance:
@@ -215,8 +213,7 @@ def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part:
         raise refusal("all rows have weight 0", first.source, "give rows with a weight above 0: data.path=…")
     network_weights = sum(tensor.numel() for run in ensemble.runs for tensor in run.state.values())
     count, repeats = affordable(len(rows), len(schema.inputs), network_weights)
-    source = np.random.default_rng(ensemble.config[0].seed)
-    rows = np.sort(source.choice(rows, count, replace=False))
+    rows = np.sort(np.random.default_rng(ensemble.config[0].seed).choice(rows, count, replace=False))
     weight = None if first.weight is None else first.weight[rows]
     metric, *_ = metrics_of(schema.classes, ensemble.quantiles)
     error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)

@@ -157,8 +157,7 @@ def _targets_and_weight(
             expected = f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number"
             raise UserError(Fault(what, where, found, expected, remedy))
         columns.append(values.to_numpy(writable=True))
-    targets = len(schema.targets)
-    return np.column_stack(columns[:targets]), columns[-1] if weights else None
+    return np.column_stack(columns[: len(schema.targets)]), columns[-1] if weights else None
 
 
 def _not_seen(

@@ -54,8 +54,7 @@ def tensorboard_folder(run: Path) -> Path:
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
     """A row of scores for each name; a dash if a score is not finite."""
     metrics = metrics_among(next(iter(rows.values())))
-    heads = (SHORT.get(name, name).replace("_", "\n") for name in metrics)
-    table = RichTable(title, *heads)
+    table = RichTable(title, *(SHORT.get(name, name).replace("_", "\n") for name in metrics))
     for name, scores in rows.items():
         cells = (format_score(scores[metric], metric) for metric in metrics)
         table.add_row(BASELINES[metrics].get(name, name), *cells)

@@ -147,8 +147,7 @@ def results_of_table(runs: Sequence[RunResult], by: Sequence[str] | None, sort: 
     columns = keys if by is not None else [RUN, *keys]
     texts = dict.fromkeys([*columns, "runs", "over", "not done"], pl.String())
     numbers = {name + part: pl.Float64() for name in metrics for part in STATISTIC_SUFFIXES}
-    schema = {**texts, "runs": pl.Int64(), **numbers}
-    frame = pl.DataFrame(rows, schema).fill_nan(None)
+    frame = pl.DataFrame(rows, {**texts, "runs": pl.Int64(), **numbers}).fill_nan(None)
     if sort in keys:
         frame = frame.sort(pl.col(sort).cast(pl.Float64, strict=False), sort, nulls_last=True)
     return Results(table_title(runs), tuple(columns), metrics, frame)
@@ -216,8 +215,7 @@ def _statuses(runs: Sequence[RunResult]) -> str:
 
 def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
     """The validation metric by which runs are compared, and the test metrics in tables."""
-    names = MAIN[metrics_of_runs(runs)]
-    return common_monitor(runs), *(f"test/{name}" for name in names)
+    return common_monitor(runs), *(f"test/{name}" for name in MAIN[metrics_of_runs(runs)])
 
 
 def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "") -> dict[str, float]:

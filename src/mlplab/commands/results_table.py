@@ -23,11 +23,9 @@ Row = Plain  # of `Results.frame`; of a baseline, its `label` and its scores
 
 
 class _TableColumn(NamedTuple):
-    """A column of a table; cells that are longer than the least width, if there is one, may be wrapped."""
-
     header: str
     cells: list[str]
-    least: int | None = None
+    least: int | None = None  # the width above which cells may be wrapped
 
     @property
     def width(self) -> int:

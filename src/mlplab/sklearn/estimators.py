@@ -4,7 +4,7 @@ import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -31,8 +31,6 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.versions import VERSION
 from mlplab.sklearn.model_selection import FIT
 from mlplab.sklearn.training_set import Input, TrainingSet, as_columns
-
-E = TypeVar("E", bound="_TableEstimator")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)  # whose `__init__` is as scikit-learn wants it
@@ -74,7 +72,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
         cls.__doc__ = f"{cls.__doc__}{gap}{common}"
 
-    def fit(self: E, X: Input, y: Input, sample_weight: Input = None) -> E:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Input, y: Input, sample_weight: Input = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Trains on all rows.
 
         Args:
@@ -133,7 +131,6 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         return predict(self.ensemble_, columns)[:rows]
 
     def _around(self, X: Input, level: float, of: Callable[..., Any], **levels: Sequence[float]) -> Any:  # noqa: N803
-        """What a method of `Uncertainty` gives around the predictions of these rows."""
         if len(levels_given("level", level)) != 1 or not isinstance(level, float):
             raise UserError(Fault("is no single number", "level", str(level), "such as 0.9"))
 

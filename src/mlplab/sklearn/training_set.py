@@ -125,8 +125,6 @@ def silent_training() -> Iterator[None]:
 
 
 class _Frames(DataCache):
-    """The tables of several frames, by their fingerprints."""
-
     def __init__(self) -> None:
         super().__init__()
         self.caches: dict[str, DataCache] = {}
@@ -162,8 +160,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
                 groups.setdefault(stack_key(run, frames), []).append((number, run))
         for group in groups.values():
-            first = group[0][1].config
-            size = TrainingCost(frames, first).runs(None)
+            size = TrainingCost(frames, group[0][1].config).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
                     ended = train_in_memory([run for _, run in stack], frames)

@@ -81,10 +81,9 @@ class Plan:
 
     def summary(self, finished: int = 0, place: str = "") -> str:
         """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused."""
-        sizes = Counter(map(len, self.stacks))
         parts = [
             f"{plural(count, 'stack')} of {size}" if size > 1 else f"{count} alone"
-            for size, count in sorted(sizes.items(), reverse=True)
+            for size, count in sorted(Counter(map(len, self.stacks)).items(), reverse=True)
         ]
         parts += [f"{len(self.refused)} refused"] if self.refused else []
         further = [place, f"{finished} finished earlier" if finished else ""]

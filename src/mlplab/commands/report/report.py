@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,7 @@ from mlplab.figures.style import CONFIG
 from mlplab.files import Plain, replacing
 from mlplab.pages import rendered
 from mlplab.runs.compare.ranking import REPEATS, score
-from mlplab.runs.compare.run_result import RunResult, in_brief, labelled
+from mlplab.runs.compare.run_result import in_brief, labelled
 from mlplab.runs.compare.same_table import table_title
 from mlplab.runs.discovery import REPORT_FILE, runs_in
 from mlplab.runs.run_file import is_run_file, unpacked
@@ -98,7 +97,6 @@ def runs_part(comparison: Comparison) -> Plain:
 
 
 def _best_scores(comparison: Comparison) -> TextTable | None:
-    """A row each for the best, the chosen ensembles and the baselines; None without scores."""
     best, metrics = comparison.best, comparison.metrics
 
     def means(title: str, prefix: str = "") -> list[str]:
@@ -106,9 +104,14 @@ def _best_scores(comparison: Comparison) -> TextTable | None:
         return [title, *(format_mean(found.mean, found.sd, name) for name, found in scores.items())]
 
     rows = [means(f"best {'trial' if comparison.is_search else 'configuration'}")]
-    for name, ensemble in _ensembles_of(comparison.runs).items():
-        scores = (format_score(ensemble.scores.get(metric), metric) for metric in metrics)
-        rows.append([f"{name} ({plural(len(ensemble.runs), 'run')})", *scores])
+    folders = {run.folder for run in comparison.runs}
+    for sweep in sorted({folder.parent for folder in folders}):
+        for path in sorted(path for path in sweep.iterdir() if ENSEMBLE_FILE.fullmatch(path.name)):
+            with suppress(UserError):  # it is damaged
+                ensemble = ChosenEnsemble.read(path)
+                if {sweep / name for name in ensemble.runs} <= folders:
+                    scores = (format_score(ensemble.scores.get(metric), metric) for metric in metrics)
+                    rows.append([f"{path.stem} ({plural(len(ensemble.runs), 'run')})", *scores])
     rows += [means(title, f"{key}/") for key, title in BASELINES[metrics_among(metrics, "test/")].items()]
     shown = [row for row in rows if {*row[1:]} != {NOTHING}]
     over = averaged_over(best)
@@ -117,20 +120,7 @@ def _best_scores(comparison: Comparison) -> TextTable | None:
     return TextTable(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
 
 
-def _ensembles_of(runs: Sequence[RunResult]) -> dict[str, ChosenEnsemble]:
-    """The ensembles that were chosen among some runs, by name; damaged files are left out."""
-    folders, ensembles = {run.folder for run in runs}, {}
-    for sweep in sorted({folder.parent for folder in folders}):
-        for path in sorted(path for path in sweep.iterdir() if ENSEMBLE_FILE.fullmatch(path.name)):
-            with suppress(UserError):
-                ensemble = ChosenEnsemble.read(path)
-                if {sweep / name for name in ensemble.runs} <= folders:
-                    ensembles[path.stem] = ensemble
-    return ensembles
-
-
 def _named(metric: str) -> str:
-    """`test/rmse` as `test RMSE`."""
     part, _, name = metric.partition("/")
     return f"{part} {NAMES.get(name, name)}"
 

@@ -51,7 +51,10 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
     folder, names = run.folder, [comparison.name(each) for each in comparison.runs]
     environment, film = read_json(folder / "environment.json"), folder / FILM_FILE
     words = environment.get("command")
-    lines = _log_lines(run)
+    text = b""
+    with suppress(OSError), (folder / "train.log").open("rb") as file:
+        text = file.read(2**20)
+    lines = list(dict.fromkeys(filter(None, STAMP.sub("", text.decode(errors="replace")).splitlines())))
     before = takewhile(lambda line: not line.startswith("epoch "), lines)
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     weights = [v for k, v in run.config.items() if k.startswith("data.class_weights") and v != "none"]
@@ -118,18 +121,7 @@ def figures_of(folder: Path) -> dict[str, list[Plain]]:
     return figures
 
 
-def _log_lines(run: RunResult) -> list[str]:
-    """The lines in the first mebibyte of a run's train.log, without time stamps and repeats."""
-    try:
-        with (run.folder / "train.log").open("rb") as file:
-            text = file.read(2**20).decode(errors="replace")
-    except OSError:
-        return []
-    return list(dict.fromkeys(filter(None, STAMP.sub("", text).splitlines())))
-
-
 def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
-    """The test scores of a run beside those of its baselines, and of each of several targets."""
     if not (names := metrics_among(metrics, "test/")):
         return []
     before = f"test/{names[0]}/"
@@ -154,7 +146,6 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
 
 
 def _validation(metrics: Mapping[str, float]) -> str:
-    """The validation scores, the best epoch and the time, in a sentence; empty if there are none."""
     if not (names := metrics_among(metrics, "val/")):
         return ""
     kind = "Out-of-fold" if {"oof/rmse", "oof/log_loss"} & metrics.keys() else "Validation"

@@ -139,8 +139,7 @@ def _count_gpus() -> int:
 
 @cache
 def _context() -> BaseContext:
-    """How processes start: forked from one that has imported torch, where libraries survive a fork."""
-    if sys.platform != "linux":  # macOS's own do not; Windows has no fork
+    if sys.platform != "linux":  # macOS's libraries do not survive a fork; Windows has none
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload(["mlplab.sweeps.engines.preload"])

@@ -76,7 +76,6 @@ class RayCluster(Engine):
 
 
 def _connect(address: str) -> None:
-    """Connects to a cluster, or raises `UserError` if there is none."""
     # Else Ray gives workers of a command of `uv run` a copy of the working directory.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     on_sigterm = signal.getsignal(signal.SIGTERM)

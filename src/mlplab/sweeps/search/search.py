@@ -63,14 +63,12 @@ def search(launcher: SweepLauncher) -> None:
     shared = {key: value for key, value in values.items() if not is_one_of(key, typed)}
     table = study.check_same(typed | shared, data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
-    size = launcher.engine.call(TrainingCost, run)
-    seconds = size.seconds(settings.batch, 1) / settings.batch
+    seconds = launcher.engine.call(TrainingCost, run).seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, defaults, seconds)
     if study.best is None:
         raise RunFailed(failures(study))
-    overrides = space.overrides(study.best.params)
-    commands = training_commands(composed.compose, overrides, cache)
+    commands = training_commands(composed.compose, space.overrides(study.best.params), cache)
     assert commands  # as it has been trained
     finish(study, study.best, commands, launcher)
 
@@ -98,13 +96,8 @@ def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
 
 
 def _defaults(space: Space, *configurations: Mapping[str, object]) -> dict[str, Param]:
-    """The values of the configuration without the search, as far as the space contains them.
-
-    Args:
-        configurations: values by key, of which the last counts: those of the table, `auto`, and options.
-    """
     defaults: dict[str, Param] = {}
-    for values in configurations:
+    for values in configurations:  # the last counts: of the table, of `auto`, of options
         for key, dimension in space.dimensions.items():
             if key in values and (value := dimension.matching_value(values[key])) is not None:
                 defaults[key] = value

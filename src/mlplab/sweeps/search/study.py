@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
+from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -106,7 +106,15 @@ class SearchStudy:
     def ask(self, fixed: Params) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
         number = len(self.trials)
-        self.study.sampler = build_sampler(self.settings.sampler, self.seed, number, fixed)
+        # The sampler depends on the earlier trials, the seed and the trial's number only. So a search that is
+        # killed and resumed chooses the same values as one that is not.
+        seed = int(np.random.SeedSequence(self.seed, spawn_key=(number,)).generate_state(1)[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # Running trials count as bad ones (constant liar), so that a batch spreads out.
+            is_random = self.settings.sampler == "random"
+            sampler = RandomSampler(seed) if is_random else TPESampler(seed=seed, constant_liar=True)
+            self.study.sampler = PartialFixedSampler(dict(fixed), sampler) if fixed else sampler
         self.study.ask({key: dimension.distribution for key, dimension in self.space.dimensions.items()})
         trial = self.trials[number]
         self._stored.add_trial(trial)
@@ -141,19 +149,3 @@ class SearchStudy:
 def status_of(trial: FrozenTrial) -> str:
     """How a trial has ended."""
     return "done" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get("status", "failed"))
-
-
-def build_sampler(name: str, seed: int, number: int, fixed: Params) -> BaseSampler:
-    """The sampler for one trial.
-
-    It depends on the earlier trials, the seed and the trial's number only. So a search that was killed and
-    resumed chooses the same values as one that was not.
-    """
-    trial_seed = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "random":
-            sampler: BaseSampler = RandomSampler(seed=trial_seed)
-        else:  # running trials count as bad ones (constant liar), so that a batch spreads out
-            sampler = TPESampler(seed=trial_seed, constant_liar=True)
-        return PartialFixedSampler(dict(fixed), sampler) if fixed else sampler
