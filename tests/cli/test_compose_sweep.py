@@ -27,17 +27,14 @@ def compose() -> Iterator[Compose]:
 
 
 def parsed(*overrides: str) -> list[Override]:
-    """Overrides of a sweep."""
     return read_overrides(overrides, multirun=True)
 
 
 def composed(*overrides: str) -> ComposedSweep:
-    """A sweep."""
     return compose_sweep(parsed(*overrides), [ROOT / "conf"])
 
 
 def runs_of(*overrides: str) -> Sequence[ComposedRun | RefusedRun]:
-    """The runs of a sweep."""
     sweep = composed("name=s", *overrides)
     return sweep.compose(grid(sweep.overrides))
 

@@ -43,8 +43,7 @@ from mlplab.sweeps.engines.worker import AS_STACK, run_job, train_stack, write_j
 from mlplab.sweeps.launch import launch
 from mlplab.training.callbacks.rungs import Bracket, Rung
 
-Train = Callable[..., object]
-"""What a worker does with the file of a stack."""
+Train = Callable[..., object]  # what a worker does with the file of a stack
 
 DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
 
@@ -57,7 +56,6 @@ def launcher(engine: dict[str, object] | None = None, **section: object) -> conf
 
 
 def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
-    """A stack of one run."""
     (root / "stacks").mkdir(parents=True, exist_ok=True)
     section = resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides)
     return PlannedStack(f"stack {name}", [PlannedRun(section, root / name)], root / f"stacks/{name}.ckpt")
@@ -370,7 +368,6 @@ def test_engines_that_are_not_here(
 
 @pytest.fixture
 def sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slurm's command seems to be installed."""
     monkeypatch.setattr("shutil.which", lambda name: name)
 
 

@@ -46,7 +46,6 @@ class KilledError(BaseException):
 
 
 def error_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """The metrics of a run, by its overrides."""
     values = dict(line.split("=", 1) for line in overrides)
     lr = float(values["optimizer.lr"])
     if lr > 0.02:
@@ -268,7 +267,6 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
 def parsed(*overrides: str) -> list[Override]:
-    """Overrides of a search."""
     return read_overrides(overrides, multirun=True)
 
 

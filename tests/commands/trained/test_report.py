@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from html import unescape
 from itertools import pairwise
@@ -15,9 +14,10 @@ from unittest.mock import Mock
 import altair as alt
 import pytest
 import yaml
+from commands.mistakes import Command
 from pages import cells_of, page_of, text_of
 from searches import STATUSES, change, train_search
-from support import SMALL, Ended, train_into, write_config
+from support import SMALL, train_into, write_config
 
 from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.comparison import compared
@@ -31,8 +31,6 @@ from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
 from mlplab.typed_commands import commands_as_typed
 
 pytestmark = pytest.mark.usefixtures("without_script_of_charts", "quick_images")
-
-Command = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path) -> Path:
-    """A folder with a sweep and a run of classes."""
     return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))
 
 
@@ -241,7 +238,6 @@ def search(searched: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def best(search: Path) -> dict[str, Any]:
-    """What the search's file says of its best trial."""
     read: dict[str, Any] = yaml.safe_load((search / BEST_TRIAL_FILE).read_text())
     return read
 
