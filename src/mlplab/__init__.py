@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlplab.api.finished_run import FinishedRun as FinishedRun
     from mlplab.api.finished_run import load as load
     from mlplab.api.finished_sweep import FinishedSweep as FinishedSweep
-    from mlplab.api.module import lightning_module as lightning_module
+    from mlplab.api.training import lightning_module as lightning_module
     from mlplab.api.training import search as search
     from mlplab.api.training import sweep as sweep
     from mlplab.api.training import train as train
@@ -22,8 +22,7 @@ _NAMES = {
     "api.describe": ["describe"],
     "api.finished_run": ["FinishedRun", "load"],
     "api.finished_sweep": ["FinishedSweep"],
-    "api.module": ["lightning_module"],
-    "api.training": ["search", "sweep", "train"],
+    "api.training": ["lightning_module", "search", "sweep", "train"],
     "data.batches.datamodule": ["TableDataModule"],
     "errors": ["RunFailed", "UserError"],
 }

@@ -19,7 +19,7 @@ from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import TRIAL
-from mlplab.sweeps.folder import check_sweep_folder
+from mlplab.sweeps.checks import check_sweep_folder
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.search import FEWEST_MEMBERS, next_bracket, train_trials
 from mlplab.sweeps.search.space import Space, is_search

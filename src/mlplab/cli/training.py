@@ -19,7 +19,6 @@ from mlplab.errors import Fault, Interrupted, UserError, refusal
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import FILM_FILE
 from mlplab.runs.resume import differences, read_run_config
-from mlplab.sweeps.folder import PLAN_FILE
 from mlplab.typed_commands import inside, tensorboard_command
 
 
@@ -81,6 +80,8 @@ def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = Fal
     Raises:
         UserError: if they do, or it is not the folder of one run.
     """
+    from mlplab.sweeps.checks import PLAN_FILE  # it imports polars
+
     if multirun or (folder / PLAN_FILE).is_file():
         what = "resumes one run, not several"
         remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"

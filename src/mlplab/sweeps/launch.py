@@ -22,11 +22,10 @@ from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
-from mlplab.sweeps.checks import RefusedRun
+from mlplab.sweeps.checks import STACKS, RefusedRun
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack
 from mlplab.sweeps.engines.worker import train_stack
-from mlplab.sweeps.folder import STACKS
 from mlplab.sweeps.plan import Plan, TrainingCost
 from mlplab.training.outcome import Metrics
 

@@ -19,9 +19,8 @@ from mlplab.errors import reason_of
 from mlplab.files import Plain, write_json
 from mlplab.imports import heavy_imports
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.sweeps.checks import RefusedRun, initial_run, sift
+from mlplab.sweeps.checks import PLAN_FILE, RefusedRun, initial_run, read_stacks, sift
 from mlplab.sweeps.engines.engine import Engine
-from mlplab.sweeps.folder import PLAN_FILE, read_stacks
 from mlplab.training.run import activations
 
 T = TypeVar("T")

@@ -16,9 +16,8 @@ from mlplab.errors import RunFailed
 from mlplab.files import FolderLock
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.sweeps.checks import ComposeRuns, check_runs
+from mlplab.sweeps.checks import ComposeRuns, check_runs, check_sweep_folder
 from mlplab.sweeps.engines.engine import Engine, open_engine
-from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import Runs, grid, varying
 from mlplab.sweeps.launch import launch
 from mlplab.sweeps.search.space import is_search
