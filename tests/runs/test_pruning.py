@@ -25,7 +25,7 @@ from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
 from mlplab.sweeps.launch import launch
-from mlplab.sweeps.summary import summarize
+from mlplab.sweeps.sweep import summarize
 from mlplab.training.callbacks.best_weights import BEST
 from mlplab.training.callbacks.rungs import Bracket, Rung
 from mlplab.training.callbacks.stopping import StopOnSignal

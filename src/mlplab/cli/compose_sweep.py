@@ -23,7 +23,7 @@ from mlplab.errors import UserError
 from mlplab.files import Plain
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import Runs
-from mlplab.sweeps.sweep import ComposedSweep
+from mlplab.sweeps.launch import ComposedSweep
 
 
 def compose_sweep(

@@ -1,16 +1,19 @@
-"""Trains the runs of a sweep: makes a plan, then trains its stacks here or by an engine."""
+"""Composes, checks and trains runs of a sweep: makes a plan, then trains its stacks here or by an engine."""
 
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
+from hydra.core.override_parser.types import Override
 from rich.console import Console
 
+from mlplab import config
 from mlplab.commands.train import score_tests
 from mlplab.config import flat
 from mlplab.data.cache import DataCache
@@ -22,14 +25,74 @@ from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import FINAL, check_same_config, has_ended, was_started
-from mlplab.sweeps.checks import STACKS, RefusedRun
+from mlplab.sweeps.checks import STACKS, ComposeRuns, RefusedRun, check_runs
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine, PlannedStack
+from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
 from mlplab.sweeps.engines.worker import train_stack
+from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.plan import Plan, TrainingCost
+from mlplab.training.callbacks.rungs import Bracket
 from mlplab.training.outcome import Metrics
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ComposedSweep:
+    """What a command line, or a call in Python, says of a sweep.
+
+    Attributes:
+        choices: the option of each group.
+        accelerator: of the runs that do not vary it.
+        compose: the runs with these overrides, by the names of their folders.
+    """
+
+    root: Path
+    overrides: Sequence[Override]
+    choices: Mapping[str, object]
+    settings: config.Sweep
+    launcher: config.Launcher
+    accelerator: str
+    compose: ComposeRuns
+
+
+@dataclass
+class SweepLauncher:
+    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
+
+    composed: ComposedSweep
+    cache: DataCache
+    console: Console
+    progress: Console
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where stacks train. It is opened when it is needed first: when runs have been checked."""
+        composed = self.composed
+        return open_engine(composed.launcher, composed.root, self.cache, composed.accelerator)
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if "engine" in vars(self):
+            self.engine.close()
+
+    def launch(
+        self, overrides: Runs, brackets: Mapping[str, Bracket], *, alone: bool = False
+    ) -> list[RunResult]:
+        """Trains runs, given by the names of their folders; returns the results of all, in order.
+
+        Args:
+            alone: whether `auto` stands for what it does in a run alone.
+
+        Raises:
+            UserError: if none of the runs can be trained.
+            Interrupted: after SIGINT or SIGTERM, with the training states saved.
+        """
+        composed = self.composed.compose(overrides)
+        runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
+        runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
+        results = launch(runs, refused, self.engine, self.progress)
+        return [results[run.folder] for run in composed]
 
 
 def launch(

@@ -21,11 +21,11 @@ from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores, trial_name, 
 from mlplab.runs.planned_run import resolved
 from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.grid import Runs
+from mlplab.sweeps.launch import ComposedSweep, SweepLauncher
 from mlplab.sweeps.plan import TrainingCost
 from mlplab.sweeps.search.space import Param, Params, Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
-from mlplab.sweeps.summary import results_of, training_commands, with_introduction
-from mlplab.sweeps.sweep import ComposedSweep, SweepLauncher
+from mlplab.sweeps.sweep import conclude, results_of, training_commands, with_introduction
 from mlplab.training.callbacks.rungs import FACTOR, Bracket, Rung
 from mlplab.typed_commands import inside
 
@@ -212,7 +212,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
     lines = [f"the best configuration: {inside(root / BEST_TRIAL_FILE)} (of {folder.name})"]
     if "reason" in metrics:
         lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-    launcher.finish(results_of(root), [*lines, *(with_introduction(commands) or commands)])
+    conclude(launcher, results_of(root), [*lines, *(with_introduction(commands) or commands)])
     if counts["failed"]:
         raise RunFailed(failures(study))
 
