@@ -160,10 +160,7 @@ def test_a_stack_is_handed_over_until_it_has_ended(
         (lambda path: run_job(path.with_name("other")), "is not seen by the worker .*"),
         (lambda path: None, "run: a worker's results are not seen here"),
         (with_patch(FolderLock, "acquire", raises(UserError(Fault("no file locks")))), "no file locks"),
-        (
-            with_patch(worker, "train_stack", raises(DISK_IS_FULL)),
-            "checkpoints: cannot be written: No space",
-        ),
+        (with_patch(worker, "train_stack", raises(DISK_IS_FULL)), "checkpoints: cannot be written: No space"),
     ],
     ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
 )

@@ -1,8 +1,8 @@
 """What an estimator trains on: X as columns, y, keys; and its training, alone or together with others."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,15 +113,8 @@ class TrainingSet:
             UserError: if a key or the table is wrong.
             RunFailed: if the loss becomes non-finite.
         """
-        with silent_training():
+        with process_as_before(), quiet("mlplab"):
             return train_alone(self.config(), DataCache(self.frame)).model
-
-
-@contextmanager
-def silent_training() -> Iterator[None]:
-    """Within the block, training leaves torch as it is, and says nothing about the table."""
-    with process_as_before(), quiet("mlplab"):
-        yield
 
 
 class _Frames(DataCache):
@@ -152,7 +145,7 @@ def train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
 def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
     frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
     networks: list[Ensemble | None] = [None] * len(sets)
-    with silent_training():
+    with process_as_before(), quiet("mlplab"):
         for number, each in enumerate(sets):
             with suppress(UserError):
                 cache = DataCache(each.frame)

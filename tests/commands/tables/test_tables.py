@@ -15,16 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from commands.mistakes import (
-    Command,
-    Files,
-    Mistake,
-    assert_refused,
-    each,
-    message_of,
-    mistake,
-    write_files,
-)
+from commands.mistakes import Command, Files, Mistake, assert_refused, each, message_of, mistake, write_files
 from support import Ended, assert_short_answer, values
 
 from mlplab.commands.describe import Description
