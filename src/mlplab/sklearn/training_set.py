@@ -143,7 +143,7 @@ def train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
 
 
 def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
-    frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
+    frames, groups = _Frames(), dict[str, list[PlannedRun]]()
     networks: list[Ensemble | None] = [None] * len(sets)
     with process_as_before(), quiet("mlplab"):
         for number, each in enumerate(sets):
@@ -151,12 +151,12 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
                 cache = DataCache(each.frame)
                 run = PlannedRun(resolved(each.config(), cache, alone=True), Path(str(number)))
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
-                groups.setdefault(stack_key(run, frames), []).append((number, run))
+                groups.setdefault(stack_key(run, frames), []).append(run)
         for group in groups.values():
-            size = TrainingCost(frames, group[0][1].config).runs(None)
+            size = TrainingCost(frames, group[0].config).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
-                    ended = train_in_memory([run for _, run in stack], frames)
-                    for (number, _), each_run in zip(stack, ended, strict=True):
-                        networks[number] = each_run.model if each_run.outcome.status == "done" else None
+                    for run, ended in zip(stack, train_in_memory(stack, frames), strict=True):
+                        is_done = ended.outcome.status == "done"
+                        networks[int(run.folder.name)] = ended.model if is_done else None
     return networks
