@@ -53,9 +53,9 @@ def test_what_is_not_needed_is_not_imported() -> None:
     """Of one process, which imports more and more."""
     absent = {
         "mlplab.cli.main": "torch lightning polars hydra pydantic",
-        "mlplab.cli.commands.train, mlplab.cli.commands.describe": "torch lightning polars",
+        "mlplab.cli.training": "torch lightning polars",
         "mlplab.data.cache, mlplab.commands.results, mlplab.sweeps.search.search": "torch lightning altair",
-        "mlplab.commands.report.runs": "torch lightning",
+        "mlplab.commands.report.report": "torch lightning",
     }
     code = "import sys"
     for modules, names in absent.items():

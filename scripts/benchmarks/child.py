@@ -129,7 +129,10 @@ def _mlplab() -> Any:
 
 def predict(run: str, source: str, output: str, *levels: str) -> dict[str, Any]:
     """The command predict, with intervals of these levels."""
-    from mlplab.cli.commands.predict import main
+    try:
+        from mlplab.cli.trained import predict as main
+    except ImportError:  # in an older checkout
+        main = import_module("mlplab.cli.commands.predict").main
 
     import_module("mlplab.commands.predict")  # which the command would import
     _mlplab()

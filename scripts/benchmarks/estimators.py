@@ -84,7 +84,7 @@ def as_command(epochs: str, folds: str, hidden: str) -> dict[str, Any]:
         split = ("data/split=file", "data.split.path=parts.txt")
         keys = (f"model.hidden={hidden}", f"trainer.max_epochs={epochs}", "ensemble=1")
         run = mlplab.train("table.csv", "target", overrides=[*split, *keys], progress=False)
-        return run.predict(frame.drop("target"))
+        return np.asarray(run.predict(frame.drop("target")))
 
     return _timed(predictions)
 

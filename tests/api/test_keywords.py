@@ -21,7 +21,6 @@ from mlplab.sweeps.grid import grid, lines_of
 
 
 def composed(keys: dict[str, Any], *overrides: str) -> TrainConfig:
-    """The configuration of these keywords and overrides."""
     return compose_run(read_overrides(overrides, keywords=[*keywords_of(keys)]))
 
 

@@ -20,7 +20,6 @@ from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
 from mlplab.figures.files import write_figures
 from mlplab.figures.predictions import THIS, ScoredRows, importance, predicted_vs_actual
-from mlplab.figures.runs import RunPoint, score_over
 
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
@@ -113,7 +112,6 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
     scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
     classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
-    points = [RunPoint(str(k), float(years[k] / 1e5), float(actual[k])) for k in range(6)]
     charts = {
         "predicted_vs_actual": predicted_vs_actual(scored),
         "years": predicted_vs_actual(replace(scored, predictions={THIS: years}, actual=years)),
@@ -121,7 +119,6 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
         "yes": confusion(
             replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))
         ),
-        "score_over_lr": score_over("lr", points, "val/mae", "0"),
         "columns": importance([(name, 1e9, 2e8) for name in names], "RMSE in units of price", ["rows"]),
     }
     write_config(tmp_path, {"name": "x", "seed": 0, "data": {"name": "concrete"}})

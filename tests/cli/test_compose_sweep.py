@@ -16,8 +16,8 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import folder_name, grid, lines_of
-from mlplab.sweeps.summary import training_commands, with_introduction
-from mlplab.sweeps.sweep import ComposedSweep
+from mlplab.sweeps.launch import ComposedSweep
+from mlplab.sweeps.sweep import training_commands, with_introduction
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,17 +27,14 @@ def compose() -> Iterator[Compose]:
 
 
 def parsed(*overrides: str) -> list[Override]:
-    """Overrides of a sweep."""
     return read_overrides(overrides, multirun=True)
 
 
 def composed(*overrides: str) -> ComposedSweep:
-    """A sweep."""
     return compose_sweep(parsed(*overrides), [ROOT / "conf"])
 
 
 def runs_of(*overrides: str) -> Sequence[ComposedRun | RefusedRun]:
-    """The runs of a sweep."""
     sweep = composed("name=s", *overrides)
     return sweep.compose(grid(sweep.overrides))
 

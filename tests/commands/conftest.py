@@ -15,5 +15,4 @@ def _at_full_speed() -> Iterator[None]:
 
 @pytest.fixture
 def without_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out of reports the script that draws their charts: it takes a second to make."""
     monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")

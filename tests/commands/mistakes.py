@@ -37,12 +37,10 @@ def mistake(
 
 
 def each(mistakes: Sequence[Mistake]) -> pytest.MarkDecorator:
-    """Runs a test with each of the mistakes."""
     return pytest.mark.parametrize("mistake", mistakes, ids=lambda mistake: mistake.name)
 
 
 def write_files(folder: Path, files: Files) -> None:
-    """Writes files, and the folders they are in; frames as Parquet."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +69,6 @@ def assert_refused(mistake: Mistake, folder: Path, run: Command) -> Ended:
 
 
 def message_of(work: Callable[[], object]) -> str:
-    """The message of the mistake that a function finds."""
     with pytest.raises(UserError) as error:
         work()
     message = str(error.value)

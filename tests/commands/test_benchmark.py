@@ -38,7 +38,6 @@ def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def benchmark(run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """Runs `benchmark.py` in this process, which stays on its cores."""
     monkeypatch.setattr(harness, "use_cores", lambda count: None)
     return lambda *words: run_script("benchmark", *words)
 
@@ -114,7 +113,6 @@ def test_runs_whose_results_differ_are_listed() -> None:
 
 
 def scores_of(errors: dict[str, dict[str, float]]) -> pl.DataFrame:
-    """Scores of contenders on tables of numbers."""
     none = {"task": "numbers", "accuracy": None, "calibration": None, "fit": 3.0, "predict": 1.0}
     scores = [
         {"table": table, "contender": name, "error": float(error), **none}

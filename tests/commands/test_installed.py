@@ -15,7 +15,6 @@ from support import ROOT, SMALL
 pytestmark = pytest.mark.skipif(not shutil.which("uv"), reason="wheels are built by uv")
 
 Mlplab = Callable[..., str]
-"""Runs a command in a folder, and returns what it prints."""
 
 
 def uv(*arguments: object) -> None:
@@ -25,7 +24,6 @@ def uv(*arguments: object) -> None:
 
 
 def program(path: Path, here: Path, **environment: str) -> Mlplab:
-    """The command `mlplab` of some environment."""
     without = {name: value for name, value in os.environ.items() if name != "UV_RUN_RECURSION_DEPTH"}
 
     def run(*arguments: str, status: int = 0) -> str:
@@ -73,7 +71,6 @@ def test_the_wheel_has_all_files_of_the_package_and_conf(wheel: Path) -> None:
 
 
 def own_experiment(here: Path) -> None:
-    """A folder conf of the user's, which says that it is one of mlplab."""
     (here / "conf/experiment").mkdir(parents=True)
     (here / "conf/mlplab.yaml").touch()
     (here / "conf/experiment/mine.yaml").write_text("# @package _global_\nname: mine\nseed: 7\n")

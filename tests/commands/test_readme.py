@@ -53,7 +53,6 @@ pytestmark = [
 
 
 def write_houses(path: Path, rows: int) -> None:
-    """The table that the pages describe and train on."""
     lines = ["id,size,rooms,kind,sold,price"]
     for row in range(rows):
         size, rooms, kind = 40 + row * 53 % 181, 1 + row * 7 % 8, ("flat", "house", "studio")[row % 5 % 3]
@@ -91,7 +90,6 @@ def run(
 
 
 def shortened(command: str) -> str:
-    """The command, with little to train."""
     if "train.py" not in command or re.search("--|resume=", command):
         return command
     return f"{re.sub(' trainer.max_epochs=[0-9]+', '', command)} {SHORT}"

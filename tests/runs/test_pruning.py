@@ -23,10 +23,9 @@ from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.sweeps.engines.engine import Engine, open_engine
+from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
 from mlplab.sweeps.launch import launch
-from mlplab.sweeps.summary import summarize
-from mlplab.sweeps.train_stack import PlannedStack
+from mlplab.sweeps.sweep import summarize
 from mlplab.training.callbacks.best_weights import BEST
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
@@ -158,7 +157,7 @@ def test_stacks_share_the_time_that_is_left_by_what_they_take(
 ) -> None:
     """The small networks train fast, and leave their time to the large ones; two workers, all of it."""
     trained: list[PlannedStack] = []
-    monkeypatch.setattr("mlplab.sweeps.train_stack.train_stack", lambda stack, *_: trained.append(stack))
+    monkeypatch.setattr("mlplab.sweeps.launch.train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
     monkeypatch.setattr("mlplab.sweeps.engines.processes.Processes.call", Engine.call)  # in this process
     large = [(*run, "model.hidden=[512,512]") for run in with_rates()[:2]]

@@ -20,12 +20,10 @@ from threading import Event, RLock, Thread
 from typing import Any, Self
 
 COMMANDS = ("sbatch", "scancel", "scontrol", "srun", "sacct")
-KILL_WAIT = 1.0
-"""Seconds between SIGTERM and SIGKILL; 30 in Slurm."""
+KILL_WAIT = 1.0  # seconds between SIGTERM and SIGKILL; 30 in Slurm
 
 
-class RefusedError(Exception):
-    """What a command prints to stderr before it ends with status 1."""
+class RefusedError(Exception): ...
 
 
 @dataclass
@@ -50,7 +48,6 @@ class Job:
     is_preempted: bool = False
 
     def path(self, pattern: str) -> Path:
-        """The file that a pattern of --output stands for."""
         array, _, task = self.name.partition("_")
         values = {"A": array, "a": task, "j": self.id, "t": 0}
         return Path(self.folder, re.sub("%(.)", lambda match: str(values[match[1]]), pattern))
@@ -63,7 +60,6 @@ class Job:
                     os.killpg(group, number)
 
     def start(self, node: str) -> None:
-        """Runs the batch script."""
         self.state, self.end_at = "RUNNING", time.time() + 60 * float(self.options["time"])
         self.warn_at = self.end_at - float(self.options["signal"].partition("@")[2])
         self.nodes.append(node)
@@ -86,7 +82,6 @@ class Job:
             )
 
     def terminate(self, outcome: str) -> None:
-        """Asks its steps to end; SIGKILL follows."""
         if not self.outcome:
             self.kill_at = time.time() + KILL_WAIT
             self.signal_steps(signal.SIGCONT, signal.SIGTERM)
@@ -184,7 +179,6 @@ class FakeSlurm:
             job.start(node)
 
     def _sbatch(self, request: dict[str, Any]) -> str:
-        """Puts a script into the queue."""
         script = Path(request["folder"], *request["arguments"]).read_text()
         words = [shlex.split(line)[1] for line in script.splitlines() if line.startswith("#SBATCH --")]
         options = {
@@ -213,14 +207,12 @@ class FakeSlurm:
         return {"run": words[words.index("--error") + 2 :], "paths": paths}
 
     def _sacct(self, request: dict[str, Any]) -> str:
-        """The state of jobs."""
         wanted = request["arguments"][request["arguments"].index("-j") :]
         known = [job for job in self._jobs if job.name.partition("_")[0] in wanted]
         lines = [f"{job.name}|{job.state}|{job.nodes[-1] if job.process else ''}" for job in known]
         return "\n".join(["JobID|State|NodeList", *lines, ""])
 
     def _scancel(self, request: dict[str, Any]) -> str:
-        """Ends the jobs with a name, or those of them with some ids."""
         word, *ids = request["arguments"]
         for job in self._jobs:
             if word == f"--name={job.options['job-name']}" and (not ids or job.name in ids):
@@ -231,22 +223,18 @@ class FakeSlurm:
         return ""
 
     def _scontrol(self, request: dict[str, Any]) -> str:
-        """Requeues a job."""
         action, name = request["arguments"]
         assert action == "requeue"
         self._job(name).terminate("REQUEUED")
         return ""
 
     def hold(self) -> None:
-        """No job starts from now on."""
         self._held = True
 
     def refuse(self, *answers: str) -> None:
-        """Answers the next calls of sbatch in this way, one after the other."""
         self._refusals += answers
 
     def jobs(self) -> list[Job]:
-        """All jobs ever submitted, each task of an array by itself."""
         with self._lock:
             return [*self._jobs]
 
@@ -281,7 +269,6 @@ class FakeSlurm:
                     job.finish()
 
     def until(self, condition: Callable[[], bool], message: str, timeout: float = 120) -> None:
-        """Waits for anything else."""
         end = time.monotonic() + timeout
         while not condition():
             assert self._thread.is_alive(), "the controller has failed"

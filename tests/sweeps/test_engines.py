@@ -32,7 +32,6 @@ from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
-from mlplab.sweeps import train_stack as training
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import processes, worker
 from mlplab.sweeps.engines import slurm as slurm_engine
@@ -40,13 +39,11 @@ from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.slurm import SlurmJobs
-from mlplab.sweeps.engines.worker import AS_STACK, run_job, write_job
+from mlplab.sweeps.engines.worker import AS_STACK, run_job, train_stack, write_job
 from mlplab.sweeps.launch import launch
-from mlplab.sweeps.train_stack import train_stack
 from mlplab.training.run import Bracket, Rung
 
-Train = Callable[..., object]
-"""What a worker does with the file of a stack."""
+Train = Callable[..., object]  # what a worker does with the file of a stack
 
 DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
 
@@ -59,7 +56,6 @@ def launcher(engine: dict[str, object] | None = None, **section: object) -> conf
 
 
 def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
-    """A stack of one run."""
     (root / "stacks").mkdir(parents=True, exist_ok=True)
     section = resolved(*SMALL, "figures=none", "baselines=[]", "scheduler=constant", *overrides)
     return PlannedStack(f"stack {name}", [PlannedRun(section, root / name)], root / f"stacks/{name}.ckpt")
@@ -164,10 +160,7 @@ def test_a_stack_is_handed_over_until_it_has_ended(
         (lambda path: run_job(path.with_name("other")), "is not seen by the worker .*"),
         (lambda path: None, "run: a worker's results are not seen here"),
         (with_patch(FolderLock, "acquire", raises(UserError(Fault("no file locks")))), "no file locks"),
-        (
-            with_patch(training, "train_stack", raises(DISK_IS_FULL)),
-            "checkpoints: cannot be written: No space",
-        ),
+        (with_patch(worker, "train_stack", raises(DISK_IS_FULL)), "checkpoints: cannot be written: No space"),
     ],
     ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
 )
@@ -199,7 +192,7 @@ def test_results_that_are_seen_late_are_waited_for(stack: PlannedStack) -> None:
 def test_a_stack_in_use_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(training, "MAX_WAIT_SECONDS", 0)
+    monkeypatch.setattr(worker, "MAX_WAIT_SECONDS", 0)
     monkeypatch.setattr("time.sleep", lambda _: None)
     used, free = (planned(tmp_path, name) for name in ("used", "free"))
     ends_as("running")(write_job(used))
@@ -223,7 +216,7 @@ def test_a_worker_trains_the_stack_that_was_written(
     stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trained: list[PlannedStack] = []
-    monkeypatch.setattr(training, "train_stack", lambda stack, *_: trained.append(stack))
+    monkeypatch.setattr(worker, "train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [replace(run, bracket=each) for run in stack.runs for each in (bracket, None)]
@@ -248,7 +241,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
         trained.append([run.folder.name for run in runs])
         return train_runs(runs, *arguments, **named)
 
-    monkeypatch.setattr(training, "train_runs", train)
+    monkeypatch.setattr("mlplab.runs.train.train_runs", train)
     train_stack(PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt"), QUIET, cache)
     assert trained == [["a", "b", "c"], ["b"], ["a", "c"]]
     outcomes = [read_metrics(tmp_path / name) for name in names]
@@ -303,7 +296,7 @@ import gc, os, signal, sys
 import mlplab.sweeps.engines.preload
 threads = len(os.listdir("/proc/self/task"))
 before = set(sys.modules)
-import mlplab.sweeps.train_stack
+import mlplab.runs.train
 import torch
 later = {name.partition(".")[0] for name in set(sys.modules) - before}
 ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
@@ -372,7 +365,6 @@ def test_engines_that_are_not_here(
 
 @pytest.fixture
 def sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slurm's command seems to be installed."""
     monkeypatch.setattr("shutil.which", lambda name: name)
 
 

@@ -32,7 +32,6 @@ def plan(*runs: Sequence[str], **limits: int) -> Plan:
 
 
 def stacks(made: Plan) -> list[list[int]]:
-    """The numbers of the runs of each stack."""
     return [[int(run.folder.name) for run in stack] for stack in made.stacks]
 
 

@@ -19,9 +19,9 @@ from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import TRIAL
-from mlplab.sweeps.folder import check_sweep_folder
+from mlplab.sweeps.checks import check_sweep_folder
 from mlplab.sweeps.grid import Runs, lines_of
-from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials
+from mlplab.sweeps.search.search import FEWEST_MEMBERS, next_bracket, train_trials
 from mlplab.sweeps.search.space import Space, is_search
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.training.run import Bracket
@@ -46,7 +46,6 @@ class KilledError(BaseException):
 
 
 def error_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """The metrics of a run, by its overrides."""
     values = dict(line.split("=", 1) for line in overrides)
     lr = float(values["optimizer.lr"])
     if lr > 0.02:
@@ -278,7 +277,6 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
 def parsed(*overrides: str) -> list[Override]:
-    """Overrides of a search."""
     return read_overrides(overrides, multirun=True)
 
 

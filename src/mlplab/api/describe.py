@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlplab.api.keywords import Table, Target, read_arguments
-from mlplab.cli.commands.describe import without_target
 from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
-from mlplab.commands.describe import Description, column_cells
+from mlplab.cli.training import without_target
+from mlplab.commands.describe import Description, column_rows
 
 
 def describe(
@@ -25,4 +25,4 @@ def describe(
     frame, given = read_arguments(table, target, keys, overrides)
     with composing(config_folders()) as compose:
         config = without_target(compose(given))
-    return pl.DataFrame(column_cells(Description(config, frame)))
+    return pl.DataFrame([*column_rows(Description(config, frame))], infer_schema_length=None)

@@ -30,22 +30,18 @@ from mlplab.data.load_table import TARGET
 from mlplab.errors import Fault, UserError, did_you_mean, nearest, refusal
 from mlplab.files import Plain
 
+# A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's.
 Table = FrameLike | str | PathLike[str] | None
-"""A polars, pandas or Arrow frame, a dict of columns, or the path of a file; None: the configuration's."""
 
-Target = str | Sequence[str] | Any
-"""The name of a column, names of several, or the values themselves: a series or an array."""
+Target = str | Sequence[str] | Any  # the name of a column, names of several, or the values themselves
 
-Overrides = Sequence[Override]
-"""Values of keys and choices of options, as Hydra's objects."""
+Overrides = Sequence[Override]  # values of keys and choices of options
 
 # Text that is shown without quotes, also in the names of folders.
 WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][A-Za-z_0-9]*", re.IGNORECASE)
 
 # Arguments of Python's functions that are no keys.
 ARGUMENTS = "target folder resume overrides progress grid seeds trials minutes space".split()  # noqa: SIM905
-
-FOLDERS = {"name", "hydra.run.dir", "hydra.sweep.dir"}  # keys that give a folder on the command line
 
 
 def read_arguments(
@@ -84,7 +80,7 @@ def read_arguments(
         data["target"] = target
     keywords = [*keywords_of({"data": data}), *keywords_of(keys), *(varying or ())]
     given = read_overrides(words, multirun=varying is not None, keywords=keywords)
-    if folders := FOLDERS & keys_of(given):
+    if folders := {"name", "hydra.run.dir", "hydra.sweep.dir"} & keys_of(given):
         raise refusal("has no effect in Python", folders.pop(), "use folder=…")
     return frame, given
 
@@ -125,12 +121,10 @@ def setting(key: str, *values: object) -> Override:
 
 
 def _text(name: object) -> str:
-    """The name of a key as text: that of a column may be a number, and that of a class a boolean."""
     return str(as_label(name.item() if isinstance(name, np.generic) else name))
 
 
 def _element(value: object) -> ParsedElementType:
-    """A value as plain data. Hydra writes a `QuotedString` with quotes, where people read it."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -140,7 +134,7 @@ def _element(value: object) -> ParsedElementType:
     if value is None or isinstance(value, bool | int | float):
         return value
     text = fspath(value) if isinstance(value, PathLike) else str(value)
-    return text if WORD.fullmatch(text) else QuotedString(text, Quote.single)
+    return text if WORD.fullmatch(text) else QuotedString(text, Quote.single)  # which is shown with quotes
 
 
 def compose_run(overrides: Overrides, folders: Sequence[Path] | None = None) -> TrainConfig:
@@ -154,7 +148,6 @@ def compose_run(overrides: Overrides, folders: Sequence[Path] | None = None) -> 
 
 
 def _is_named(target: Target, frame: pl.DataFrame | None = None) -> bool:
-    """Whether a target is given by names, if at all, and not by a value for each row of a frame."""
     names = target if isinstance(target, list | tuple) else [target]
     is_text = all(isinstance(name, str | None) for name in names)
     return is_text and (frame is None or len(names) != len(frame) or {*names} <= {*frame.columns})

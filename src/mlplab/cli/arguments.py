@@ -11,7 +11,7 @@ from mlplab.errors import Fault, UserError, refusal
 A = TypeVar("A", bound=Arguments)
 
 
-def read_arguments(words: Sequence[str], arguments: type[A], usage: str = "") -> A:
+def read_arguments(words: Sequence[str], arguments: type[A], usage: str | None = None) -> A:
     """Parses `key=value` words. Values are text, not YAML: a file may be called `null`, `1e3` or `-`.
 
     Args:

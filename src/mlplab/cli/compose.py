@@ -41,15 +41,9 @@ OUTPUTS = "outputs"
 
 SWEEP = "sweep"  # the section of the configuration that describes a sweep, not its runs
 
-# Hydra's flags without a value.
-SWITCHES = ("--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc")
-
-# Hydra's flags with a value, but those for another primary configuration.
-OPTIONS = ("--config-dir -cd", "--package -p")
-
 
 def read_command_line(
-    words: Sequence[str], shipped: Path, usage: str = ""
+    words: Sequence[str], shipped: Path, usage: str | None = None
 ) -> tuple[list[str], bool, list[Path]]:
     """Overrides, whether they are of a sweep, and the folders of the configuration.
 
@@ -57,7 +51,7 @@ def read_command_line(
 
     Args:
         shipped: as for `config_folders`.
-        usage: the help text; if empty, the text in `conf/hydra/help`.
+        usage: the help text; None: the text in `conf/hydra/help`.
 
     Raises:
         UserError: if the user's folder of configuration files is wrong.
@@ -66,29 +60,29 @@ def read_command_line(
         print_usage(words, usage)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
-    for names in SWITCHES:
+    switches = "--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc"
+    for names in switches:
         parser.add_argument(*names.split(), action="store_true")
-    for names in OPTIONS:
-        parser.add_argument(*names.split())
+    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--package", "-p")
     parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
     parser.add_argument("--info", "-i", nargs="?", const="all")
     read = parser.parse_intermixed_args(words)
     folders = config_folders(read.config_dir, shipped)
     if read.cfg:
-        print_config(read, folders)
+        _print_config(read, folders)
         sys.exit(0)
     if read.help or read.hydra_help or read.info or read.shell_completion:
         flags = [word for word in words if word not in read.overrides]
         given = [
             each for each in read_overrides(read.overrides, multirun=True) if not isinstance(each, Keyword)
         ]
-        ask_hydra([*flags, *lines_of(given)], folders)
+        _ask_hydra([*flags, *lines_of(given)], folders)
         sys.exit(0)
     return read.overrides, read.multirun, folders
 
 
-def print_config(read: argparse.Namespace, folders: Sequence[Path]) -> None:
-    """Prints what `--cfg job` asks for: the composed configuration, of which `--package` is a section."""
+def _print_config(read: argparse.Namespace, folders: Sequence[Path]) -> None:
     with composing(folders) as compose, explained():
         cfg = compose(read_overrides(read.overrides))
         shown = [str(key) for key in cfg if read.cfg == "all" or (key == "hydra") == (read.cfg == "hydra")]
@@ -96,8 +90,7 @@ def print_config(read: argparse.Namespace, folders: Sequence[Path]) -> None:
         print(OmegaConf.to_yaml(section, resolve=read.resolve), end="")
 
 
-def ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:
-    """Lets Hydra print what a command line asks for, such as `--help`."""
+def _ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:
     main, *others = folders
     further = [each for folder in others for each in ("--config-dir", str(folder))]  # searched after `main`
     sys.argv[1:] = [*words, *further]  # Hydra takes the last of several folders
@@ -144,8 +137,7 @@ def composing(folders: Sequence[Path]) -> Iterator[Compose]:
             hydra.initialize_config_dir(str(main), version_base="1.3")
         loader: Any = GlobalHydra.instance().config_loader()
         for folder in others:  # as Hydra does for --config-dir
-            end = SearchPathQuery(provider="schema")
-            loader.get_search_path().prepend("mlplab", f"file://{folder}", end)
+            loader.get_search_path().prepend("mlplab", f"file://{folder}", SearchPathQuery(provider="schema"))
         loader.repository.initialize_sources(loader.get_search_path())
         yield compose
 
@@ -184,7 +176,6 @@ def _verbatim(value: object) -> object:
 
 
 def _changed(value: object, change: Callable[[object], object]) -> object:
-    """A value in which a function changes everything but lists and mappings."""
     if isinstance(value, dict):
         return {key: _changed(item, change) for key, item in value.items()}
     return [_changed(item, change) for item in value] if isinstance(value, list) else change(value)

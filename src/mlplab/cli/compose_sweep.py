@@ -8,22 +8,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from mlplab.cli.compose import (
-    SWEEP,
-    composing,
-    current_state,
-    folder_of,
-    hydra_state,
-    plain,
-    plain_section,
-)
+from mlplab.cli.compose import SWEEP, composing, current_state, folder_of, hydra_state, plain, plain_section
 from mlplab.cli.overrides import Keyword, keys_of
 from mlplab.config import Launcher, Sweep, parse, validated
 from mlplab.errors import UserError
 from mlplab.files import Plain
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import Runs
-from mlplab.sweeps.sweep import ComposedSweep
+from mlplab.sweeps.launch import ComposedSweep
 
 
 def compose_sweep(

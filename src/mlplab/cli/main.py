@@ -40,7 +40,12 @@ def run(name: str, words: Sequence[str], **options: Any) -> NoReturn:
     after the others have trained; 128 + n on signal n.
     """
     log_to_terminal("stdout" if name == "train" else "stderr")
-    sys.exit(exit_status(lambda: import_module(f"mlplab.cli.commands.{name}").main(words, **options)))
+    module = {"train": "training", "describe": "training", "results": "compared", "report": "compared"}
+
+    def work() -> None:
+        getattr(import_module(f"mlplab.cli.{module.get(name, 'trained')}"), name)(words, **options)
+
+    sys.exit(exit_status(work))
 
 
 def _explain(name: str) -> None:

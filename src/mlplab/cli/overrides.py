@@ -22,8 +22,6 @@ COLUMN_KIND = re.compile(r"\+*(data\.columns\..*?)=(\[.*\]|[^=]*)", re.DOTALL)
 
 PATH, TABLE = "data.path", "data=csv"
 
-TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")
-
 # A key that ends with the name of a column or class, which may contain any character.
 NAMED = re.compile(r"(data)\.(columns|class_weights)\.(.*)", re.DOTALL)
 
@@ -70,7 +68,7 @@ def _parsed(word: str) -> Override:
     parser, (key, equals, value) = OverridesParser.create(), word.partition("=")
     path = value if key == "data" else "" if equals else word
     exists = path and not (equals and path.isidentifier()) and Path(path).exists()
-    if exists or path.lower().endswith(TABLE_ENDINGS):
+    if exists or path.lower().endswith((".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")):
         return Keyword.of(PATH, path, word)
     is_resumed = key == RESUME and value[:1] not in ("'", '"')
     if value and (is_resumed or (key == "init_from" and Path(value).is_dir())):

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from inspect import cleandoc
 from shutil import get_terminal_size
 from typing import Literal
 
@@ -28,20 +29,18 @@ from mlplab.typed_commands import commands_as_typed
 
 VERSION = "--version"
 
-PREFIX = "error: "  # how messages of errors begin
-
 Stream = Literal["stdout", "stderr"]
 
 log = logging.getLogger(__name__)
 
 
-def print_usage(words: Sequence[str], usage: str) -> None:
+def print_usage(words: Sequence[str], usage: str | None) -> None:
     """Prints the version or the usage, and exits, if the command line requests it or is empty."""
     if VERSION in words:
         print(f"mlplab {version('mlplab')}")
         sys.exit(0)
     if not words or {"-h", "--help"} & set(words):
-        print(commands_as_typed(usage.strip()))
+        print(commands_as_typed(cleandoc(usage or "")))
         sys.exit(0 if words else 2)
 
 
@@ -74,13 +73,12 @@ def exit_status(work: Callable[[], None]) -> int:
 
 def print_error(error: UserError | RunFailed) -> int:
     """Prints an error to stderr and returns its exit code. To be stopped is none."""
-    prefix = "" if isinstance(error, Interrupted) else PREFIX
+    prefix = "" if isinstance(error, Interrupted) else "error: "
     _print("stderr", render(error.faults, prefix) if isinstance(error, UserError) else f"{prefix}{error}")
     return error.status
 
 
 def _print(stream: Stream, text: str) -> None:
-    """Prints a message at once; on a terminal, long lines are wrapped."""
     text = within_limits(commands_as_typed(text))
     file = getattr(sys, stream)  # which a progress bar replaces while it is shown
     shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text

@@ -1,7 +1,7 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -26,16 +26,9 @@ from mlplab.errors import Fault, UserError, listed, shortened
 
 MOST_CELLS = 30_000_000  # of which the distinct values are counted
 
-EXAMPLE_ROWS = 10  # the first ones, in which the examples are searched
-
-MAX_WHOLE = 1e15  # magnitude below which whole numbers are shown with all digits
-
-# The most characters of an example, and the fewest for which there is a column of examples.
-LONGEST_EXAMPLE, SHORTEST_EXAMPLE = 24, 6
+LONGEST_EXAMPLE = 24  # characters
 
 LEAST_WIDTHS = {"column": 20, "kind": 11}  # of columns of the grid whose cells may be wrapped
-
-NUMBERS = ("missing", "distinct", "range")  # columns of the grid that align with numbers
 
 log = logging.getLogger(__name__)
 
@@ -68,21 +61,16 @@ class Description:
             self.columns = {name: roles for name, roles in by_name.items() if roles}
             self.distinct = {name: _distinct(reader, roles[0]) for name, roles in self.columns.items()}
             self.examples = _examples(reader.sample, spec.na_values)
-            self.faults = _faults(config, reader, columns)
-
-
-def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[InferredColumn]) -> tuple[Fault, ...]:
-    """Why training would refuse a table that can be read; warns if its split should be by time."""
-    try:
-        table = build_table(reader, columns)
-        check_task(config, table)
-        data = RunData(table, make_split(config.data.split, table))
-        check_split(config, table.schema.classes, data.absent_classes)
-        for warning in data.time_order if table.schema.targets else ():
-            log.warning("%s", warning)
-    except UserError as error:
-        return error.faults
-    return ()
+            self.faults: tuple[Fault, ...] = ()
+            try:
+                table = build_table(reader, columns)
+                check_task(config, table)
+                data = RunData(table, make_split(config.data.split, table))
+                check_split(config, table.schema.classes, data.absent_classes)
+                for warning in data.time_order if table.schema.targets else ():
+                    log.warning("%s", warning)
+            except UserError as error:
+                self.faults = error.faults
 
 
 def _distinct(reader: TableReader, column: InferredColumn) -> str:
@@ -99,25 +87,28 @@ def _distinct(reader: TableReader, column: InferredColumn) -> str:
 def _examples(sample: pl.DataFrame, na_values: Sequence[str]) -> dict[str, str]:
     """The first value of each column in a few rows, which are parsed one by one: a table may be wide."""
     examples = dict[str, str]()
-    for row in sample.head(EXAMPLE_ROWS).iter_rows(named=True):
+    for row in sample.head(10).iter_rows(named=True):
         cells = (None if cell is None else str(cell) for cell in row.values())
         parsed = parse_str(pl.Series(cells, dtype=pl.String), na_values)
         examples = {name: cell for name, cell in zip(row, parsed, strict=True) if cell} | examples
     return examples
 
 
-def column_cells(description: Description) -> dict[str, list[Any]]:
-    """A table of the columns: name, kind, number of missing and distinct values, range, example and note."""
-    columns = description.columns.items()
-    return {
-        "column": [name or "(no name)" for name, _ in columns],
-        "kind": [_kind(roles) for _, roles in columns],
-        "missing": [roles[0].missing for _, roles in columns],
-        "distinct": [description.distinct[name] for name, _ in columns],
-        "range": [" … ".join(_ends(roles[0])) for _, roles in columns],
-        "example": [description.examples.get(name, "") for name, _ in columns],
-        "note": [_note(roles) for _, roles in columns],
-    }
+def column_rows(description: Description) -> Iterator[dict[str, Any]]:
+    """Name, kind, number of missing and distinct values, range, example and note of each column."""
+    for name, roles in description.columns.items():
+        first, others = roles[0], [column.role for column in roles]
+        faults = [fault.what for column in roles for fault in column.faults]
+        note = f"left out: {first.left_out}" if first.left_out else first.note
+        yield {
+            "column": name or "(no name)",
+            "kind": first.kind if others == ["input"] else f"{first.kind} ({', '.join(others)})",
+            "missing": first.missing,
+            "distinct": description.distinct[name],
+            "range": " … ".join(_ends(first)),
+            "example": description.examples.get(name, ""),
+            "note": f"refused: {'; '.join(faults)}" if faults else note,
+        }
 
 
 def description_grid(description: Description, width: int) -> RenderableType:
@@ -125,7 +116,8 @@ def description_grid(description: Description, width: int) -> RenderableType:
 
     Examples have the room that the other cells leave.
     """
-    cells = column_cells(description)
+    rows = [*column_rows(description)]
+    cells = {header: [row[header] for row in rows] for header in rows[0]}
     examples, notes = cells.pop("example"), zip(cells["column"], cells.pop("note"), strict=True)
     cells["missing"] = [
         f"{missing:,} ({missing / description.rows:.1%})" if missing else "" for missing in cells["missing"]
@@ -136,14 +128,14 @@ def description_grid(description: Description, width: int) -> RenderableType:
         for header, texts in cells.items()
     )
     room = min(LONGEST_EXAMPLE, width - sum(used + 3 for used in widths) - 6)
-    if room >= SHORTEST_EXAMPLE and any(examples):
+    if room >= 6 and any(examples):
         cells["example"] = [shortened(example, room)[1:-1] for example in examples]
     grid = RichTable()
     for header in cells:
-        justify: JustifyMethod = "right" if header in NUMBERS else "left"
+        justify: JustifyMethod = "right" if header in ("missing", "distinct", "range") else "left"
         grid.add_column(header, justify=justify, overflow="fold", no_wrap=header not in LEAST_WIDTHS)
-    for row in zip(*cells.values(), strict=True):
-        grid.add_row(*map(Text, row))
+    for texts in zip(*cells.values(), strict=True):
+        grid.add_row(*map(Text, texts))
     lines = (f"{name}: {note}" for name, note in notes if note)
     return Group(grid, *(Text(wrapped(line, width)) for line in lines))
 
@@ -163,23 +155,9 @@ def task_lines(description: Description) -> list[str]:
     return [f"task: {task}; the {len(counts)} classes of {targets[0].name} and their rows: {listed(counts)}"]
 
 
-def _kind(roles: Sequence[InferredColumn]) -> str:
-    names = [column.role for column in roles]
-    return roles[0].kind if names == ["input"] else f"{roles[0].kind} ({', '.join(names)})"
-
-
-def _note(roles: Sequence[InferredColumn]) -> str:
-    if faults := [fault.what for column in roles for fault in column.faults]:
-        return f"refused: {'; '.join(faults)}"
-    return f"left out: {roles[0].left_out}" if roles[0].left_out else roles[0].note
-
-
 def _ends(column: InferredColumn) -> Iterable[str]:
-    """The smallest and the largest number, or the lowest and the highest level."""
     if column.kind == "ordinal" and (levels := column.definition.categories):
         return (shortened(level, LONGEST_EXAMPLE // 2)[1:-1] for level in (levels[0], levels[-1]))
-    return map(_number, column.range or ())
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value.is_integer() and abs(value) < MAX_WHOLE else f"{value:.6g}"
+    return (
+        f"{end:.0f}" if end.is_integer() and abs(end) < 1e15 else f"{end:.6g}" for end in column.range or ()
+    )

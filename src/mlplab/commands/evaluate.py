@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +10,23 @@ from jaxtyping import Float64
 
 from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
-from mlplab.commands.importance import Importance, compute_importance, write_importance
-from mlplab.config.metrics import network_name
+from mlplab.commands.importance import ColumnImportance, Importance
+from mlplab.commands.render import NAMES
+from mlplab.config.metrics import metrics_of, network_name
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
 from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
-from mlplab.runs.discovery import EVALUATION_FILE
+from mlplab.runs.discovery import EVALUATION_FILE, IMPORTANCE_FILE
 from mlplab.runs.trained.ensemble import Ensemble
+from mlplab.runs.trained.greedy_selection import error_of
+from mlplab.runs.trained.importance import affordable, permutation_importance
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
 from mlplab.training.scoring.scores import Scores
-
-Confusion = Float64[np.ndarray, "true predicted"]
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,20 @@ class EvaluationResult:
     ) -> None:
         self.model, self.part, self.baselines, self.importance = model, part, baselines, importance
         self.source, self.rows = scored[0].source, len(scored[0].y)
-        self.ensemble, self.confusion = _together(model, scored)
+        several, classes, first = len(model.runs) > 1, len(model.schema.classes), scored[0]
+        self.ensemble: Scores | None = None
+        self.confusion: Float64[np.ndarray, "true predicted"] | None = None
+        if not all(rows.has_same_rows(first) for rows in scored):
+            log.warning(
+                "no ensemble scores: the runs have different splits, so one run's test rows are another's "
+                "training rows; to score the ensemble, use a different file: data.path=…"
+            )
+        elif several or classes:
+            predicted, _ = model.predict_features(first.x)
+            self.ensemble = first.scores(model, predicted) if several else None
+            if classes:
+                true, labels = first.y[:, 0].astype(np.int64), predicted_classes(predicted, model.threshold)
+                self.confusion = confusion_matrix(true, labels, first.weight, classes)
         self.runs = [run_scores(run, rows) for run, rows in zip(model.runs, scored, strict=True)]
 
     def models(self) -> dict[str, tuple[str, Scores]]:
@@ -133,24 +147,6 @@ def score(
         return EvaluationResult(ensemble, scored, part, baselines, columns)
 
 
-def _together(ensemble: Ensemble, data: Sequence[EvaluationRows]) -> tuple[Scores | None, Confusion | None]:
-    """The scores of an ensemble of several runs, and the confusion matrix of classes."""
-    several, classes, first = len(ensemble.runs) > 1, len(ensemble.schema.classes), data[0]
-    together = confusion = None
-    if not all(rows.has_same_rows(first) for rows in data):
-        log.warning(
-            "no ensemble scores: the runs have different splits, so one run's test rows are another's "
-            "training rows; to score the ensemble, use a different file: data.path=…"
-        )
-    elif several or classes:
-        predicted, _ = ensemble.predict_features(first.x)
-        together = first.scores(ensemble, predicted) if several else None
-        if classes:
-            labels = predicted_classes(predicted, ensemble.threshold)
-            confusion = confusion_matrix(first.y[:, 0].astype(np.int64), labels, first.weight, classes)
-    return together, confusion
-
-
 def _own_test_rows(
     runs: Sequence[TrainedRun], cache: DataCache
 ) -> tuple[list[EvaluationRows], dict[str, Scores]]:
@@ -189,7 +185,6 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
 
 
 def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) -> dict[str, Scores]:
-    """The scores on these rows of the baselines of a run's table; none if that table has changed."""
     try:
         data = own_data(run, cache)
     except UserError as error:
@@ -197,5 +192,55 @@ def _baselines_on_file(run: TrainedRun, rows: EvaluationRows, cache: DataCache) 
         log.warning(what, error.faults[0].sentence())
         return {}
     with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
-        every = np.arange(len(rows.y))
-        return fit_baselines(data, run.config).scores(rows.x, rows.y, rows.weight, every)
+        return fit_baselines(data, run.config).scores(rows.x, rows.y, rows.weight, np.arange(len(rows.y)))
+
+
+def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part: str) -> Importance:
+    """The importance of each column for an ensemble.
+
+    Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
+
+    Raises:
+        UserError: if the runs have different rows, if all rows have weight 0, or a prediction is not finite.
+    """
+    schema, first = ensemble.schema, data[0]
+    if not all(rows.has_same_rows(first) for rows in data):
+        what = "the runs have different splits, so one run's test rows are another's training rows"
+        remedy = "give one run, or a file with rows that are new to all: data.path=…"
+        raise refusal(what, "importance=true", remedy)
+    rows = np.arange(len(first.y)) if first.weight is None else np.flatnonzero(first.weight > 0)
+    if not len(rows):
+        raise refusal("all rows have weight 0", first.source, "give rows with a weight above 0: data.path=…")
+    network_weights = sum(tensor.numel() for run in ensemble.runs for tensor in run.state.values())
+    count, repeats = affordable(len(rows), len(schema.inputs), network_weights)
+    rows = np.sort(np.random.default_rng(ensemble.config[0].seed).choice(rows, count, replace=False))
+    weight = None if first.weight is None else first.weight[rows]
+    metric, *_ = metrics_of(schema.classes, ensemble.quantiles)
+    error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)
+    base, columns = permutation_importance(ensemble, first.x[rows], error, repeats)
+    return Importance(
+        source=first.source,
+        part=part,
+        targets=schema.targets,
+        metric=metric,
+        error=base,
+        rows=count,
+        all_rows=len(first.y),
+        repeats=repeats,
+        columns=tuple(ColumnImportance(*column) for column in columns),
+    )
+
+
+def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -> None:
+    """Writes `importance.json` and a figure to the folder of a run or a sweep that contains the ensemble."""
+    from mlplab.figures import predictions as figures  # Altair takes most of a second to import
+    from mlplab.figures.files import write_figures
+
+    runs = (run.folder for run in ensemble.runs)  # as the report names them
+    names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
+    write_json(folder / IMPORTANCE_FILE, asdict(replace(importance, runs=tuple(names))))
+    targets, metric = importance.targets, NAMES[importance.metric]
+    unit = "nats" if ensemble.schema.classes else f"units of {targets[0]}"
+    error = f"{metric} in {unit}" if len(targets) == 1 else f"mean {metric} of {len(targets)} targets"
+    columns = [(column.name, column.mean, column.sd) for column in importance.columns]
+    write_figures(folder, {"importance": figures.importance(columns, error, importance.basis)})

@@ -28,15 +28,12 @@ from mlplab.training.scoring.losses import build_loss
 from mlplab.training.scoring.mean_predictions import Predicted
 from mlplab.training.scoring.scores import Evaluation, Scores, all_scores
 
-NewRows = str | pl.DataFrame
-"""The path of a file, or a frame."""
+NewRows = str | pl.DataFrame  # the path of a file, or a frame
 
+# Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell.
 Part = Literal["test", "all", "unchecked"]
-"""Rows that took no part in training or validation; all, of which some did; rows of which nobody can tell."""
 
 IF_ANY_WERE = "if any were in training, these scores are too good"
-
-MOST = 0.05  # if a larger share of new rows equals rows of training by chance, such rows are not left out
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +155,7 @@ def _targets_and_weight(
             expected = f"one of {listed(map(shortened, schema.classes), 5)}" if is_class else "a number"
             raise UserError(Fault(what, where, found, expected, remedy))
         columns.append(values.to_numpy(writable=True))
-    targets = len(schema.targets)
-    return np.column_stack(columns[:targets]), columns[-1] if weights else None
+    return np.column_stack(columns[: len(schema.targets)]), columns[-1] if weights else None
 
 
 def _not_seen(
@@ -190,7 +186,7 @@ def _not_seen(
     if include:
         log.warning("%s were in training or validation: these scores are not test scores", shown)
         return rows, "all"
-    if chance > MOST:
+    if chance > 0.05:
         what = f"{by_chance}, or only unusual rows would be scored; {IF_ANY_WERE}"
         log.warning(what, shown, 100 * chance)
         return rows, "unchecked"

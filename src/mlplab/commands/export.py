@@ -23,8 +23,6 @@ from mlplab.runs.trained.load import load_runs
 
 ONNX = ".onnx"
 
-CHECKED_ROWS = 10_000  # the first rows of a table, of which some are checked
-
 
 def export(options: Export) -> tuple[Path, str]:
     """Writes a model that takes the columns of a table and predicts as `predict` does, and a page about it.
@@ -82,7 +80,7 @@ def _rows_to_check(ensemble: Ensemble, data: NewRows | None) -> tuple[pl.DataFra
                 remedy = "give other rows on which to check the model: data.path=…"
                 raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
         check_columns(ensemble.schema, list(source.schema), source.where)
-        rows = next(source.blocks(CHECKED_ROWS, names), pl.DataFrame())
+        rows = next(source.blocks(10_000, names), pl.DataFrame())
         if not rows.height:
             raise refusal("has no rows", source.where, "give it rows of data")
         return rows.select(map(named, names)), source.decimal_comma

@@ -1,30 +1,16 @@
-"""The command evaluate with `importance=true`: which columns matter for predictions. Imports no torch yet."""
+"""The importance of columns, which evaluate computes with `importance=true`, as others read it."""
 
-import math
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.commands.render import NAMES
-from mlplab.config.metrics import metrics_of
-from mlplab.console import print_line
-from mlplab.errors import refusal
-from mlplab.files import write_json
+from mlplab.console import in_digits, print_line
 from mlplab.runs.discovery import IMPORTANCE_FILE
-
-if TYPE_CHECKING:
-    from mlplab.commands.evaluation_rows import EvaluationRows
-    from mlplab.runs.trained.ensemble import Ensemble
-
-MAX_SHOWN = 20  # columns on the terminal
 
 
 @dataclass(frozen=True)
@@ -76,61 +62,6 @@ class Importance:
         return [*basis, *notes.get(self.part, [])]
 
 
-def compute_importance(ensemble: "Ensemble", data: Sequence["EvaluationRows"], part: str) -> Importance:
-    """The importance of each column for an ensemble.
-
-    Rows with weight 0 are left out. Rows are drawn, and columns shuffled, by the seed of the first run.
-
-    Raises:
-        UserError: if the runs have different rows, if all rows have weight 0, or a prediction is not finite.
-    """
-    from mlplab.runs.trained.greedy_selection import error_of
-    from mlplab.runs.trained.importance import affordable, permutation_importance
-
-    schema, first = ensemble.schema, data[0]
-    if not all(rows.has_same_rows(first) for rows in data):
-        what = "the runs have different splits, so one run's test rows are another's training rows"
-        remedy = "give one run, or a file with rows that are new to all: data.path=…"
-        raise refusal(what, "importance=true", remedy)
-    rows = np.arange(len(first.y)) if first.weight is None else np.flatnonzero(first.weight > 0)
-    if not len(rows):
-        raise refusal("all rows have weight 0", first.source, "give rows with a weight above 0: data.path=…")
-    network_weights = sum(tensor.numel() for run in ensemble.runs for tensor in run.state.values())
-    count, repeats = affordable(len(rows), len(schema.inputs), network_weights)
-    source = np.random.default_rng(ensemble.config[0].seed)
-    rows = np.sort(source.choice(rows, count, replace=False))
-    weight = None if first.weight is None else first.weight[rows]
-    metric, *_ = metrics_of(schema.classes, ensemble.quantiles)
-    error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)
-    base, columns = permutation_importance(ensemble, first.x[rows], error, repeats)
-    return Importance(
-        source=first.source,
-        part=part,
-        targets=schema.targets,
-        metric=metric,
-        error=base,
-        rows=count,
-        all_rows=len(first.y),
-        repeats=repeats,
-        columns=tuple(ColumnImportance(*column) for column in columns),
-    )
-
-
-def write_importance(folder: Path, importance: Importance, ensemble: "Ensemble") -> None:
-    """Writes `importance.json` and a figure to the folder of a run or a sweep that contains the ensemble."""
-    from mlplab.figures.files import write_figures
-    from mlplab.figures.predictions import importance as figure  # Altair takes most of a second to import
-
-    runs = (run.folder for run in ensemble.runs)  # as the report names them
-    names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)
-    write_json(folder / IMPORTANCE_FILE, asdict(replace(importance, runs=tuple(names))))
-    targets, metric = importance.targets, NAMES[importance.metric]
-    unit = "nats" if ensemble.schema.classes else f"units of {targets[0]}"
-    error = f"{metric} in {unit}" if len(targets) == 1 else f"mean {metric} of {len(targets)} targets"
-    columns = [(column.name, column.mean, column.sd) for column in importance.columns]
-    write_figures(folder, {"importance": figure(columns, error, importance.basis)})
-
-
 def print_importance(importance: Importance, console: Console) -> None:
     """Prints a table with the increase of the error for each of the most important columns."""
     for line in importance.basis:
@@ -138,11 +69,8 @@ def print_importance(importance: Importance, console: Console) -> None:
     table = RichTable()
     table.add_column("column", overflow="fold")
     table.add_column(f"increase of {importance.metric} (mean ± SD)", justify="right")
-    shown = importance.columns[:MAX_SHOWN]
-    largest = max(abs(value) for column in shown for value in (column.mean, column.sd))
-    digits = max(0, 3 - math.floor(math.log10(largest))) if largest else 3
-    for column in shown:
-        table.add_row(Text(column.name), f"{column.mean:z,.{digits}f} ± {column.sd:,.{digits}f}")
+    for column in importance.columns[:20]:
+        table.add_row(Text(column.name), f"{in_digits(column.mean)} ± {in_digits(column.sd, 2)}")
     console.print(table)
-    if remaining := len(importance.columns) - len(shown):
+    if (remaining := len(importance.columns) - 20) > 0:
         print_line(console, f"… and {remaining:,} less important columns")

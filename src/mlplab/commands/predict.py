@@ -3,13 +3,12 @@
 import logging
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from tempfile import TemporaryDirectory
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -19,14 +18,12 @@ from mlplab.console import progress_lines
 from mlplab.data.class_labels import threshold_fault
 from mlplab.data.frames import check_columns
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
-from mlplab.data.io.source import Source, is_parquet, opened
+from mlplab.data.io.source import is_parquet, opened
 from mlplab.data.load_table import csv_format
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import check_levels, column_names
 from mlplab.runs.trained.load import load_runs
-
-ROWS_IN_MEMORY = 50_000  # that are read, predicted and written at a time
 
 STANDARD = "-"  # the name of standard input and output
 
@@ -61,12 +58,20 @@ def predict(options: Predict) -> int:
         raise UserError(threshold_fault(f"threshold={threshold:g}", schema.classes))
     threshold = ensemble.threshold if threshold is None else threshold
     with ExitStack() as contexts:
-        path = contexts.enter_context(_spooled(sys.stdin.buffer)) if source == STANDARD else Path(source)
-        where = "standard input" if source == STANDARD else source
+        path, where = Path(source), source
+        if source == STANDARD:  # it is read more than once
+            path, where = Path(contexts.enter_context(TemporaryDirectory()), "input.csv"), "standard input"
+            with path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
         rows = contexts.enter_context(opened(path, csv_format(ensemble.config[0].data), where))
         check_columns(schema, list(rows.schema), where)
-        _check_writable(rows, columns, output)
-        frames = (frame for frame in rows.blocks(ROWS_IN_MEMORY) if frame.height)
+        if taken := [name for name in columns if name in rows.schema]:
+            raise refusal(f"already has a column '{taken[0]}'", where, "rename or drop it")
+        for name, kind in rows.schema.items():
+            if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
+                what = f"has type {kind}, which CSV does not support"
+                raise refusal(what, f"{where}, column '{name}'", "write Parquet: output=<name>.parquet")
+        frames = (frame for frame in rows.blocks(50_000) if frame.height)
         if (beginning := next(frames, None)) is None:
             raise refusal("has no rows to predict", where, "give it rows of data")
         done = 0
@@ -88,15 +93,6 @@ def predict(options: Predict) -> int:
     return done
 
 
-def _check_writable(rows: Source, added: Collection[str], output: str) -> None:
-    if taken := [name for name in added if name in rows.schema]:
-        raise refusal(f"already has a column '{taken[0]}'", rows.where, "rename or drop it")
-    for name, kind in rows.schema.items():
-        if not is_parquet(output) and (kind.is_nested() or kind in (pl.Binary, pl.Object)):
-            what, where = f"has type {kind}, which CSV does not support", f"{rows.where}, column '{name}'"
-            raise refusal(what, where, "write Parquet: output=<name>.parquet")
-
-
 def _write(predicted: Iterator[FrameAndNumbers], output: str, *, escape_formulas: bool) -> None:
     if output == STANDARD:
         write_csv(predicted, sys.stdout.buffer.write, escape_formulas=escape_formulas)
@@ -109,13 +105,3 @@ def _write(predicted: Iterator[FrameAndNumbers], output: str, *, escape_formulas
         else:
             with partial.open("wb") as file:
                 write_csv(predicted, file.write, escape_formulas=escape_formulas)
-
-
-@contextmanager
-def _spooled(stream: IO[bytes]) -> Iterator[Path]:
-    """A copy of a stream as a file, since it is read more than once."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "input.csv"
-        with path.open("wb") as file:
-            shutil.copyfileobj(stream, file)
-        yield path

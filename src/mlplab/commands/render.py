@@ -29,25 +29,16 @@ SHORT = {
     "calibration_error": "calib._error",
 }
 
+# Names of metrics in text, where they differ from those in `metrics.json`.
 NAMES = {
     **{"rmse": "RMSE", "mae": "MAE", "r2": "R²", "log_loss": "log loss", "auroc": "AUROC"},
     **{"pinball": "pinball loss", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"},
     **{"average_precision": "average precision", "calibration_error": "calibration error"},
 }
-"""Names of metrics in text, where they differ from those in `metrics.json`."""
 
-NOTHING = "–"
-"""Stands for a number that there is not."""
-
-MAX_CONFUSION = 12  # classes for which the numbers of rows by predicted class are shown
+NOTHING = "–"  # stands for a number that there is not
 
 REMEDY = "train longer (trainer.max_epochs=…), or check whether the columns say anything about the target"
-
-# The share of test rows whose target is in its interval, or whose class is in its set; by the level.
-COVERAGE = re.compile(r"test/coverage_([^/]+)")
-
-# The balanced accuracy below which, and the AUROC above which, another threshold would be better.
-HARDLY_FOUND, RANKED_WELL = 0.6, 0.75
 
 
 def tensorboard_folder(run: Path) -> Path:
@@ -63,8 +54,7 @@ def tensorboard_folder(run: Path) -> Path:
 def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "test") -> RichTable:
     """A row of scores for each name; a dash if a score is not finite."""
     metrics = metrics_among(next(iter(rows.values())))
-    heads = (SHORT.get(name, name).replace("_", "\n") for name in metrics)
-    table = RichTable(title, *heads)
+    table = RichTable(title, *(SHORT.get(name, name).replace("_", "\n") for name in metrics))
     for name, scores in rows.items():
         cells = (format_score(scores[metric], metric) for metric in metrics)
         table.add_row(BASELINES[metrics].get(name, name), *cells)
@@ -73,7 +63,7 @@ def score_table(rows: Mapping[str, Mapping[str, float | None]], title: str = "te
 
 def confusion_table(classes: Sequence[str], confusion: Sequence[Sequence[float]]) -> RichTable:
     """A row for each true class: its rows by predicted class, its precision, recall and support."""
-    numbers = len(classes) <= MAX_CONFUSION
+    numbers = len(classes) <= 12
     table = RichTable(title="rows by true (down) and predicted class" if numbers else None)
     table.add_column("true", overflow="fold")
     for label in classes if numbers else ():
@@ -120,7 +110,8 @@ def verdict(metrics: Plain, *, has_class_weights: bool = False) -> str:
 
 
 def _coverage(metrics: Plain) -> str:
-    level = next((found[1] for found in map(COVERAGE.fullmatch, metrics) if found), None)
+    levels = (found[1] for name in metrics if (found := re.fullmatch("test/coverage_([^/]+)", name)))
+    level = next(levels, None)
     share, size, width = (metrics.get(f"test/{name}_{level}") for name in ("coverage", "set_size", "width"))
     if share is not None and size is not None:
         what = f"Sets of level {level} contain the class of {share:.1%} of the test rows"
@@ -144,7 +135,7 @@ def _rare_class(metrics: Plain) -> Iterator[str]:
     """That a rare class is hardly found though rows are ranked well; and its own average precision."""
     found, ranked = (metrics.get(f"test/{name}") or 0 for name in ("balanced_accuracy", "auroc"))
     is_default = metrics.get("threshold") == DEFAULT_THRESHOLD and "threshold_rows" not in metrics
-    if is_default and found < HARDLY_FOUND and ranked > RANKED_WELL:
+    if is_default and found < 0.6 and ranked > 0.75:
         what = f"The rarer class is hardly found (balanced accuracy {found:.2f})"
         yield f"{what}, though rows are ranked well (AUROC {ranked:.2f}): threshold=auto finds more of it."
     for label, precision in _by_class(metrics, "average_precision").items():

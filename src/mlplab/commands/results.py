@@ -38,13 +38,10 @@ from mlplab.runs.run_file import unpacked
 
 MOST_TRIALS = 20  # of a search that are shown, unless all are asked for
 
-SETTINGS = "settings"
-"""The column about runs that have a row each."""
+SETTINGS = "settings"  # the column about runs that have a row each
 
-MOST_NAMES = 2  # of the runs in a row
-
+# Ends of the names of a metric's columns: mean, standard deviation and standard error.
 STATISTIC_SUFFIXES = ("", " SD", " SE")
-"""Ends of the names of a metric's columns: mean, standard deviation and standard error."""
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +155,7 @@ def results_of_table(runs: Sequence[RunResult], by: Sequence[str] | None, sort: 
     columns = keys if by is not None else [RUN, *keys]
     texts = dict.fromkeys([*columns, "runs", "over", "not done"], pl.String())
     numbers = {name + part: pl.Float64() for name in metrics for part in STATISTIC_SUFFIXES}
-    schema = {**texts, "runs": pl.Int64(), **numbers}
-    frame = pl.DataFrame(rows, schema).fill_nan(None)
+    frame = pl.DataFrame(rows, {**texts, "runs": pl.Int64(), **numbers}).fill_nan(None)
     if sort in keys:
         frame = frame.sort(pl.col(sort).cast(pl.Float64, strict=False), sort, nulls_last=True)
     return Results(table_title(runs), tuple(columns), metrics, frame)
@@ -227,8 +223,7 @@ def _statuses(runs: Sequence[RunResult]) -> str:
 
 def compared_metrics(runs: Sequence[RunResult]) -> tuple[str, ...]:
     """The validation metric by which runs are compared, and the test metrics in tables."""
-    names = MAIN[metrics_of_runs(runs)]
-    return common_monitor(runs), *(f"test/{name}" for name in names)
+    return common_monitor(runs), *(f"test/{name}" for name in MAIN[metrics_of_runs(runs)])
 
 
 def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "") -> dict[str, float]:
@@ -241,9 +236,8 @@ def scores_of(runs: Sequence[RunResult], metrics: Sequence[str], prefix: str = "
 
 
 def _names(runs: Sequence[RunResult]) -> str | None:
-    """The names of a few runs; of runs that are named by their keys, that of their sweep."""
-    names = {folder.name for folder in by_folder(runs)}
-    return ", ".join(sorted(names)) if len(names) <= MOST_NAMES else None
+    names = {folder.name for folder in by_folder(runs)}  # of runs that are named by their keys, their sweep's
+    return ", ".join(sorted(names)) if len(names) <= 2 else None
 
 
 def averaged_over(runs: Sequence[RunResult]) -> str | None:

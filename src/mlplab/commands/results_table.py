@@ -13,22 +13,19 @@ from mlplab.commands.results import SETTINGS, Results
 from mlplab.files import Plain
 from mlplab.runs.compare.run_result import RUN, in_brief, short_keys
 
-# Least widths of columns whose cells may be wrapped: values of a key, runs, words, values of all keys.
-KEY_WIDTH, NAME_WIDTH, WORDS_WIDTH, LABEL_WIDTH = 16, 40, 12, 40
+WORDS_WIDTH = 12  # the least of columns of words, whose cells may be wrapped
 
 FEWEST_METRICS = 2  # that are shown in any width
 
-NULLS = (None, "null", "")  # values of keys that are not set
+NULLS = {None, "null", ""}  # values of keys that are not set
 
 Row = Plain  # of `Results.frame`; of a baseline, its `label` and its scores
 
 
 class _TableColumn(NamedTuple):
-    """A column of a table; cells that are longer than the least width, if there is one, may be wrapped."""
-
     header: str
     cells: list[str]
-    least: int | None = None
+    least: int | None = None  # the width above which cells may be wrapped
 
     @property
     def width(self) -> int:
@@ -49,28 +46,44 @@ def results_table(
     is_cut = SETTINGS in results.by
     configurations = results.frame.to_dicts()
     rows = [*configurations, *baselines]
-    by = [name for name in results.by if _differs([row[name] for row in configurations])]
+    by = []
+    for name in results.by:  # what tells rows apart, or says something about the only one
+        values = {row[name] for row in configurations}
+        if not values <= NULLS and (len(values) > 1 or len(configurations) == 1):
+            by.append(name)
     overs = {row.get("over") for row in configurations}
     has_over = len(overs) > 1 or not by
+    names = [row[RUN] or "" for row in configurations] if RUN in by else []
+    last_parts = [Path(name).name for name in names]
+    shown = last_parts if len({*last_parts}) == len({*names}) else names
+    first = [_TableColumn(RUN, shown, None if is_cut else 40)] if shown else []
+    of_keys, keys = [key for key in by if key != RUN], []
+    for key, short in zip(of_keys, short_keys(of_keys), strict=True):
+        cells = [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in configurations]
+        keys.append(_TableColumn(short, cells, 16))
+    over = [
+        "" if "label" in row else row["over"] or ("1 run" if row["runs"] else NOTHING)
+        for row in (rows if has_over else ())
+    ]
     unfinished = [row.get("not done") or "" for row in rows]
-    least = None if is_cut else NAME_WIDTH
-    names = [_TableColumn(RUN, _names([row[RUN] for row in configurations]), least)] if RUN in by else []
-    keys = _keys(configurations, [key for key in by if key != RUN])
-    over = [_TableColumn("over", list(map(_over, rows)), WORDS_WIDTH)] if has_over else []
+    averaged = [_TableColumn("over", over, WORDS_WIDTH)] if has_over else []
     last = [_TableColumn("not done", unfinished, WORDS_WIDTH)] if any(unfinished) else []
     metrics = [name for name in results.metrics if any(row[name] is not None for row in configurations)]
     scores = [_scores(rows, name) for name in metrics]
 
     def fits(*columns: _TableColumn) -> bool:
-        return 1 + sum(column.width for column in (*names, *over, *last, *columns)) <= width
+        return 1 + sum(column.width for column in (*first, *averaged, *last, *columns)) <= width
 
     if label or not (is_cut or fits(*keys, *scores[:FEWEST_METRICS])):
-        cells = [_label(keys, number) for number in range(len(configurations))]
+        cells = []
+        for number in range(len(configurations)):
+            known = {key.header: key.cells[number] for key in keys if key.cells[number] != NOTHING}
+            cells.append(", ".join(f"{key}={value}" for key, value in known.items()) or "all runs")
         cells += [row["label"] for row in baselines]
-        keys = [_TableColumn(label or "configuration", cells, LABEL_WIDTH)]
+        keys = [_TableColumn(label or "configuration", cells, 40)]
     while len(scores) > FEWEST_METRICS and not fits(*keys, *scores):
         scores.pop()
-    columns = [*names, *keys, *over, *scores, *last]
+    columns = [*first, *keys, *averaged, *scores, *last]
     common = "" if has_over else overs.pop()
     notes = [*([f"mean ± SD over {common}"] if common else []), *results.notes]
     table = RichTable(
@@ -82,35 +95,6 @@ def results_table(
         line = [Text(text, no_wrap=is_cut, overflow="ellipsis" if is_cut else None) for text in texts]
         table.add_row(*line, end_section=bool(baselines) and number == len(configurations))
     return table
-
-
-def _differs(values: Sequence[str | None]) -> bool:
-    """Whether the values of a key tell rows apart, or say something about the only one."""
-    return not set(values) <= {*NULLS} and (len(set(values)) > 1 or len(values) == 1)
-
-
-def _names(runs: Sequence[str | None]) -> list[str]:
-    """The names of runs: of folders, the last part if they differ in it."""
-    names = [run or "" for run in runs]
-    short = [Path(name).name for name in names]
-    return short if len(set(short)) == len(set(names)) else names
-
-
-def _keys(rows: Sequence[Row], keys: Sequence[str]) -> list[_TableColumn]:
-    return [
-        _TableColumn(short, [NOTHING if row[key] in NULLS else in_brief(row[key]) for row in rows], KEY_WIDTH)
-        for key, short in zip(keys, short_keys(keys), strict=True)
-    ]
-
-
-def _label(keys: Sequence[_TableColumn], row: int) -> str:
-    """The values of all keys in a row: `lr=0.1, hidden=[8]`."""
-    values = {column.header: column.cells[row] for column in keys}
-    return ", ".join(f"{key}={value}" for key, value in values.items() if value != NOTHING) or "all runs"
-
-
-def _over(row: Row) -> str:
-    return "" if "label" in row else row["over"] or ("1 run" if row["runs"] else NOTHING)
 
 
 def _scores(rows: Sequence[Row], metric: str) -> _TableColumn:

@@ -124,7 +124,6 @@ def print_choice(choice: Choice, console: Console) -> None:
 
 
 def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
-    """Raises `UserError`, with the first difference, unless all have the same table, split and quantiles."""
     first = runs[0]
     for run in runs[1:]:
         where = f"{first.folder} and {run.folder.name}"

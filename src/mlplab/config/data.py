@@ -170,8 +170,6 @@ Split = Annotated[RandomSplit | GroupSplit | TimeSplit | FileSplit | KFoldSplit,
 
 
 class _Table(Section, Generic[A]):
-    """Keys of every table."""
-
     batch_size: OrAuto[Count | None, A]
     class_weights: ClassWeights
     split: Annotated[Split, Mark.PER_MEMBER]

@@ -32,8 +32,6 @@ BASELINES: dict[tuple[str, ...], dict[str, str]] = {
     )
 }
 
-HIGHEST_IS_BEST = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"}
-
 
 def metrics_of(classes: object, quantiles: object = ()) -> tuple[str, ...]:
     """The metrics of a run, given the classes of its target, and the quantiles that it predicts, if any."""
@@ -48,7 +46,8 @@ def metrics_among(scores: Container[str], prefix: str = "") -> tuple[str, ...]:
 
 def sign_of(metric: str) -> int:
     """−1 if the highest value of a metric such as `val/r2` is the best, else 1."""
-    return -1 if set(metric.split("/")) & HIGHEST_IS_BEST else 1
+    highest_is_best = {"r2", "accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"}
+    return -1 if highest_is_best.intersection(metric.split("/")) else 1
 
 
 def network_name(members: int) -> str:

@@ -146,7 +146,6 @@ def is_marked(key: str, mark: Mark) -> bool:
 def _fault(
     error: ErrorDetails, values: object, model: type[BaseModel], section: Sequence[str], root: type[BaseModel]
 ) -> Fault:
-    """Turns one of pydantic's error details into a fault with the key as users type it."""
     kind, value, message = error["type"], repr(error["input"]), error["msg"]
     key = ".".join(filter(None, (*section, _dotted(error["loc"], values, absent=kind == "missing"))))
     if kind == "extra_forbidden":

@@ -7,8 +7,6 @@ from pydantic import Field
 
 from mlplab.config.types import Auto, Count, NotNegative, NotNegativeCount, OrAuto, Positive, Section, Text
 
-TRIALS = 64  # trials of a search that gives neither their number nor a time
-
 
 class Sweep(Section):
     """A search for good values of keys. A grid of given values has only `ensemble`."""
@@ -26,7 +24,7 @@ class Sweep(Section):
         """The number of trials; None: as many as there is time for."""
         if self.trials != "auto":
             return self.trials
-        return None if self.minutes else TRIALS
+        return None if self.minutes else 64
 
 
 class LocalEngine(Section):

@@ -22,9 +22,6 @@ from mlplab.config.types import (
     leads_out,
 )
 
-# `gpu`, Lightning's name, means `cuda`.
-GPU_IS_CUDA = BeforeValidator(lambda value: "cuda" if value == "gpu" else value)
-
 # Ends of the names of callbacks of Lightning that would fail.
 REFUSED_CALLBACKS = (
     *("Checkpoint", "ProgressBar", "WeightAveraging", "GradientAccumulationScheduler", "BatchSizeFinder"),
@@ -36,7 +33,10 @@ class Trainer(Section, Generic[A]):
     """Arguments of the Trainer. If `log_every_n_steps` is null, values are logged once per epoch."""
 
     max_epochs: OrAuto[Count, A]
-    accelerator: Annotated[Literal["auto", "cpu", "cuda"], GPU_IS_CUDA]
+    accelerator: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        BeforeValidator(lambda value: "cuda" if value == "gpu" else value),  # Lightning's name
+    ]
     precision: Literal[32, 64]
     gradient_clip_val: Positive | None
     fast_dev_run: bool
@@ -95,13 +95,6 @@ class Callbacks(Section):
         return self.__pydantic_extra__
 
 
-# A URI of MLflow's. Without %, since %2e is a dot.
-SERVER = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"
-
-# Arguments of loggers that cannot be set, and why.
-FIXED = {"save_dir": "is always the run folder", "prefix": "would rename the curves"}
-
-
 # In a run's folder: the numbers under which W&B and MLflow know the run, also when it is resumed.
 TRACKERS_FILE = "trackers.json"
 
@@ -113,11 +106,13 @@ class LoggerConfig(ClassSection):
 
     @model_validator(mode="after")
     def _stays_in_the_run_folder(self) -> "LoggerConfig":
-        for key, reason in FIXED.items():
+        fixed = {"save_dir": "is always the run folder", "prefix": "would rename the curves"}
+        for key, reason in fixed.items():
             if key in self.arguments:
                 raise ValueError(f"{key} {reason}; remove it")
         for text in filter(None, _strings(self.arguments)):
-            if leads_out(text) and not re.fullmatch(SERVER, text):
+            uri = r"https?://[\w.\-]+(:\d+)?(/[\w\-]+)*/?"  # MLflow's; without %, since %2e is a dot
+            if leads_out(text) and not re.fullmatch(uri, text):
                 remedy = f"{STAYS_BELOW}; set URIs but https://HOST in MLFLOW_TRACKING_URI"
                 raise ValueError(f"'{text}' may lead out of outputs/: {remedy}")
         return self

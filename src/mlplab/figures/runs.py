@@ -1,10 +1,8 @@
-"""Figures of runs: the curves of one, and of many a curve and their score over a key."""
+"""Figures of runs: the curves of one, and a curve of each of many."""
 
-import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
 
@@ -12,14 +10,12 @@ from mlplab.figures import Curve
 from mlplab.figures.style import (
     BASELINE,
     FREE,
-    MOST_POINTS,
     NETWORK,
     REFERENCE,
     Figure,
     by_series,
     chart_of,
     framed,
-    label_angle,
     rows_of,
 )
 from mlplab.files import Plain
@@ -30,14 +26,6 @@ LOSSES = ("train/loss", "val/loss")
 
 FAR = 30
 """The ratio of the largest to the smallest value from which an axis is logarithmic."""
-
-
-class RunPoint(NamedTuple):
-    """A finished run, its value of a key, and its value of the monitored metric."""
-
-    run: str
-    value: float | int | str
-    score: float
 
 
 def spreads_far(values: Collection[float]) -> bool:
@@ -125,42 +113,3 @@ def curves_of_runs(
         subtitle=subtitle + "; the best configuration is blue" * bool(best),
         description=f"Curves: {metric} of each run by epoch",
     )
-
-
-def score_over(key: str, runs: Sequence[RunPoint], metric: str, best: str) -> Figure:
-    """The metric of each run over one key. The best run of the best configuration is large."""
-    shown = random.Random(0).sample(runs, min(len(runs), MOST_POINTS))
-    rows = [{**run._asdict(), "score": _rounded(run.score), "best": run.run == best} for run in shown]
-    dots = alt.Chart(rows_of(rows)).mark_point(filled=True, color=NETWORK, opacity=0.8)
-    dots = dots.encode(
-        x_of_key(key, [run.value for run in runs]),
-        _y("score", metric, [run.score for run in runs]),  # a few very bad runs would hide the others
-        size=alt.condition("datum.best", alt.value(160), alt.value(45)),
-        tooltip=["run:N", alt.Tooltip("value:N", title=key), alt.Tooltip("score:Q", title=metric)],
-    )
-    return framed(
-        dots,
-        title=f"{metric} over {key}",
-        subtitle=[f"{len(shown):,} of {len(runs):,} finished runs", "the best one is large"],
-        description=f"Points: {metric} of each finished run over its value of {key}",
-    )
-
-
-def x_of_key(key: str, values: Sequence[float | int | str]) -> alt.X:
-    """The horizontal axis of the field `value`: of numbers, or with a name for each value in order.
-
-    It is of numbers if there are many.
-    """
-    distinct = set(values)
-    numbers = [float(value) for value in distinct if not isinstance(value, str)]
-    # Up to eight values are likely to have been typed, not sampled.
-    if len(numbers) > 8 and len(numbers) == len(distinct):
-        # The median of numbers from a linear scale is in the middle, even if the smallest is near zero.
-        is_log = spreads_far(numbers) and median(numbers) < (min(numbers) + max(numbers)) / 4
-        kind: Plain = {"type": "log"} if is_log else {"type": "linear", "zero": False}
-        scale = alt.Scale(**kind, nice=False, padding=15)
-        return alt.X("value:Q", title=key, axis=alt.Axis(format=".6~g", tickCount=5), scale=scale)
-    texts = sorted((text for text in distinct if isinstance(text, str)), key=lambda text: (len(text), text))
-    order: list[Any] = [*sorted(numbers), *texts]
-    scale = alt.Scale(domain=order)  # sort= takes either numbers or text
-    return alt.X("value:N", title=key, scale=scale, axis=alt.Axis(labelAngle=label_angle(order)))

@@ -4,7 +4,7 @@ import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -12,11 +12,7 @@ from jaxtyping import Float64, Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from mlplab.config.types import Auto
 from mlplab.conformal.intervals import LEVEL, Sets, Uncertainty
@@ -31,10 +27,6 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.versions import VERSION
 from mlplab.sklearn.model_selection import FIT
 from mlplab.sklearn.training_set import Input, TrainingSet, as_columns
-
-E = TypeVar("E", bound="_TableEstimator")
-
-LEAST_ROWS = 2
 
 
 @dataclass(kw_only=True, eq=False, repr=False)  # whose `__init__` is as scikit-learn wants it
@@ -72,12 +64,11 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     _task: ClassVar[str]
 
     def __init_subclass__(cls, **keywords: object) -> None:
-        """Adds arguments and attributes to the docstring, for `help()` and notebooks."""
         super().__init_subclass__(**keywords)
         _, gap, common = (_TableEstimator.__doc__ or "").partition("\n\n")
         cls.__doc__ = f"{cls.__doc__}{gap}{common}"
 
-    def fit(self: E, X: Input, y: Input, sample_weight: Input = None) -> E:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Input, y: Input, sample_weight: Input = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Trains on all rows.
 
         Args:
@@ -97,26 +88,19 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             assert_all_finite(weights := column_or_1d(sample_weight, dtype=np.float64))
             used = np.flatnonzero(weights)
             weight = weights[used]
-        if len(used) < LEAST_ROWS:
+        if len(used) < 2:
             what = "has too few rows" if weight is None else "has too few rows whose weight is not zero"
-            raise UserError(Fault(what, "X", plural(len(used), "sample"), f"{LEAST_ROWS} or more"))
+            raise UserError(Fault(what, "X", plural(len(used), "sample"), "2 or more"))
         target = self._target(y, used)  # first, since it forgets the names of columns
         columns = as_columns(self, X, reset=True)[used]
-        given = self._keys(len(columns)).items()
-        keys = {key: value for key, value in given if np.ndim(value) or value != "auto"}
-        training_set, fit = TrainingSet(columns, target, weight, keys, self.overrides), FIT.get()
-        self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
-        return self
-
-    def _keys(self, rows: int) -> Plain:
-        seed = self.random_state
+        seed, fit = self.random_state, FIT.get()
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
-        return {
+        keys: Plain = {
             "task": self._task,
             "seed": seed,
             "data.split.seed": seed,
-            "data.split.val": max(self.val, 1 / rows),
+            "data.split.val": max(self.val, 1 / len(columns)),
             "callbacks.early_stopping.patience": self.patience,
             "model.hidden": self.hidden,
             "model.dropout": self.dropout,
@@ -126,6 +110,10 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             "trainer.max_epochs": self.max_epochs,
             "ensemble": self.ensemble,
         }
+        given = {key: value for key, value in keys.items() if np.ndim(value) or value != "auto"}
+        training_set = TrainingSet(columns, target, weight, given, self.overrides)
+        self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
+        return self
 
     @abstractmethod
     def _target(self, y: Input, used: Rows) -> Float64[np.ndarray, " *row_and_target"]:
@@ -139,7 +127,6 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         return predict(self.ensemble_, columns)[:rows]
 
     def _around(self, X: Input, level: float, of: Callable[..., Any], **levels: Sequence[float]) -> Any:  # noqa: N803
-        """What a method of `Uncertainty` gives around the predictions of these rows."""
         if len(levels_given("level", level)) != 1 or not isinstance(level, float):
             raise UserError(Fault("is no single number", "level", str(level), "such as 0.9"))
 
@@ -158,18 +145,13 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
     def __getstate__(self) -> Plain:
-        """For pickle. The networks are bytes, which another version refuses before it reads them."""
+        # The networks are bytes, which another version refuses before it reads them.
         state = dict(super().__getstate__())
         if "ensemble_" in state:
             state |= {"ensemble_": pickle.dumps(state["ensemble_"]), "_mlplab_version": VERSION}
         return state
 
     def __setstate__(self, state: Plain) -> None:
-        """For pickle.
-
-        Raises:
-            UserError: if another version has fitted the estimator.
-        """
         state = dict(state)
         if (version := state.pop("_mlplab_version", VERSION)) != VERSION:
             what = f"was fitted by mlplab {version}, which this version ({VERSION}) cannot read"

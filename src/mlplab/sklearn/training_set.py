@@ -1,8 +1,8 @@
 """What an estimator trains on: X as columns, y, keys; and its training, alone or together with others."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,10 @@ from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
 from mlplab.sweeps.plan import TrainingCost, cut, stack_key
 
-Input = Any
-"""A frame, an array or a list, as scikit-learn takes them; it has no types."""
-
-# Keys of a run of which only the networks are wanted, trained on all rows.
-NOTHING_BESIDE: Mapping[str, object] = {
-    "data.split.test": 0,
-    "baselines": [],
-    "figures": "none",
-    "logger": [],
-    "test_predictions": False,
-}
+Input = Any  # a frame, an array or a list, as scikit-learn takes them; it has no types
 
 # The configurations of the latest training sets: to compose one takes longer than to train on a small table.
-CONFIGS, MOST_CONFIGS = dict[tuple[str, ...], TrainConfig](), 100
+CONFIGS = dict[tuple[str, ...], TrainConfig]()
 
 
 def as_columns(estimator: BaseEstimator, X: Input, *, reset: bool) -> pl.DataFrame:  # noqa: N803
@@ -94,7 +84,9 @@ class TrainingSet:
         named = dict(zip(names, targets.T, strict=True)) | ({} if weight is None else {weight_name: weight})
         self.frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
         data = {"data": "frame", "data.target": names, "data.weight": None if weight is None else weight_name}
-        own = {**data, **NOTHING_BESIDE, **keys}
+        # Only the networks are wanted, trained on all rows.
+        beside = {"baselines": [], "figures": "none", "logger": [], "test_predictions": False}
+        own = {**data, "data.split.test": 0, **beside, **keys}
         further = [overrides] if isinstance(overrides, str) else overrides
         if taken := [word for word in further if key_of(word) in (*own, "data.path", "data/split")]:
             remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
@@ -108,12 +100,11 @@ class TrainingSet:
         Raises:
             UserError: if a key is wrong.
         """
-        config = CONFIGS.get(self.overrides)
-        if not config:
-            if len(CONFIGS) >= MOST_CONFIGS:
+        if self.overrides not in CONFIGS:
+            if len(CONFIGS) >= 100:
                 CONFIGS.clear()
-            config = CONFIGS[self.overrides] = compose_run(self._given, [SHIPPED])
-        return config
+            CONFIGS[self.overrides] = compose_run(self._given, [SHIPPED])
+        return CONFIGS[self.overrides]
 
     def train(self) -> Ensemble:
         """Trains the networks of the run.
@@ -122,20 +113,11 @@ class TrainingSet:
             UserError: if a key or the table is wrong.
             RunFailed: if the loss becomes non-finite.
         """
-        with silent_training():
+        with process_as_before(), quiet("mlplab"):
             return train_alone(self.config(), DataCache(self.frame)).model
 
 
-@contextmanager
-def silent_training() -> Iterator[None]:
-    """Within the block, training leaves torch as it is, and says nothing about the table."""
-    with process_as_before(), quiet("mlplab"):
-        yield
-
-
 class _Frames(DataCache):
-    """The tables of several frames, by their fingerprints."""
-
     def __init__(self) -> None:
         super().__init__()
         self.caches: dict[str, DataCache] = {}
@@ -161,21 +143,20 @@ def train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:
 
 
 def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
-    frames, groups = _Frames(), dict[str, list[tuple[int, PlannedRun]]]()
+    frames, groups = _Frames(), dict[str, list[PlannedRun]]()
     networks: list[Ensemble | None] = [None] * len(sets)
-    with silent_training():
+    with process_as_before(), quiet("mlplab"):
         for number, each in enumerate(sets):
             with suppress(UserError):
                 cache = DataCache(each.frame)
                 run = PlannedRun(resolved(each.config(), cache, alone=True), Path(str(number)))
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
-                groups.setdefault(stack_key(run, frames), []).append((number, run))
+                groups.setdefault(stack_key(run, frames), []).append(run)
         for group in groups.values():
-            first = group[0][1].config
-            size = TrainingCost(frames, first).runs(None)
+            size = TrainingCost(frames, group[0].config).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
-                    ended = train_in_memory([run for _, run in stack], frames)
-                    for (number, _), each_run in zip(stack, ended, strict=True):
-                        networks[number] = each_run.model if each_run.outcome.status == "done" else None
+                    for run, ended in zip(stack, train_in_memory(stack, frames), strict=True):
+                        is_done = ended.outcome.status == "done"
+                        networks[int(run.folder.name)] = ended.model if is_done else None
     return networks

@@ -1,16 +1,19 @@
-"""Trains the runs of a sweep: makes a plan, then trains its stacks here or by an engine."""
+"""Composes, checks and trains runs of a sweep: makes a plan, then trains its stacks here or by an engine."""
 
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
+from hydra.core.override_parser.types import Override
 from rich.console import Console
 
+from mlplab import config
 from mlplab.commands.train import score_tests
 from mlplab.config import flat
 from mlplab.data.cache import DataCache
@@ -21,14 +24,74 @@ from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.planned_run import FINAL, PlannedRun, check_same_config, has_ended, was_started
-from mlplab.sweeps.checks import RefusedRun
+from mlplab.sweeps.checks import STACKS, ComposeRuns, RefusedRun, check_runs
 from mlplab.sweeps.engines.drive import drive
-from mlplab.sweeps.engines.engine import Engine, PlannedStack
-from mlplab.sweeps.folder import STACKS
+from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
+from mlplab.sweeps.engines.worker import train_stack
+from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.plan import Plan, TrainingCost
 from mlplab.training.outcome import Metrics
+from mlplab.training.run import Bracket
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ComposedSweep:
+    """What a command line, or a call in Python, says of a sweep.
+
+    Attributes:
+        choices: the option of each group.
+        accelerator: of the runs that do not vary it.
+        compose: the runs with these overrides, by the names of their folders.
+    """
+
+    root: Path
+    overrides: Sequence[Override]
+    choices: Mapping[str, object]
+    settings: config.Sweep
+    launcher: config.Launcher
+    accelerator: str
+    compose: ComposeRuns
+
+
+@dataclass
+class SweepLauncher:
+    """Composes, checks and trains runs of a sweep: those of a grid at once, those of a search in batches."""
+
+    composed: ComposedSweep
+    cache: DataCache
+    console: Console
+    progress: Console
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where stacks train. It is opened when it is needed first: when runs have been checked."""
+        composed = self.composed
+        return open_engine(composed.launcher, composed.root, self.cache, composed.accelerator)
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if "engine" in vars(self):
+            self.engine.close()
+
+    def launch(
+        self, overrides: Runs, brackets: Mapping[str, Bracket], *, alone: bool = False
+    ) -> list[RunResult]:
+        """Trains runs, given by the names of their folders; returns the results of all, in order.
+
+        Args:
+            alone: whether `auto` stands for what it does in a run alone.
+
+        Raises:
+            UserError: if none of the runs can be trained.
+            Interrupted: after SIGINT or SIGTERM, with the training states saved.
+        """
+        composed = self.composed.compose(overrides)
+        runs, refused = check_runs(composed, self.cache, alone=alone)  # before torch is imported
+        runs = [replace(run, bracket=brackets.get(run.folder.name)) for run in runs]
+        results = launch(runs, refused, self.engine, self.progress)
+        return [results[run.folder] for run in composed]
 
 
 def launch(
@@ -62,12 +125,17 @@ def launch(
         stacks.append(PlannedStack(f"stack {number} of {len(plan.stacks)}", members, file))
     stacks = [stack for stack in stacks if any(run.folder not in ended for run in stack.runs)]
     if any(run.bracket for run in runs):
-        stacks = _share_time(stacks, plan.workers, engine)
+        # Stacks share the time that is left by what they take. So neither the first uses that of the others,
+        # nor are large networks cut off if there is time for all.
+        sizes = [engine.call(TrainingCost, stack.runs[0].config) for stack in stacks]
+        seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
+        left, workers = [*accumulate(reversed(seconds))][::-1], plan.workers  # of a stack and all after it
+        stacks = [
+            replace(stack, share=min(1.0, workers * seconds[number] / left[number - number % workers]))
+            for number, stack in enumerate(stacks)
+        ]
     is_here = plan.workers == 1 or engine.cache.frame is not None  # other processes cannot see a frame
     if is_here and not engine.is_remote:
-        with heavy_imports():
-            from mlplab.sweeps.train_stack import train_stack
-
         for stack in stacks:
             train_stack(stack, progress, engine.cache)
             if len(stacks) > 1 and not progress.is_terminal:
@@ -83,20 +151,6 @@ def launch(
     with suppress(OSError):  # not empty if a stack has not ended
         (root / STACKS).rmdir()
     return {result.folder: result for result in results}
-
-
-def _share_time(stacks: Sequence[PlannedStack], workers: int, engine: Engine) -> list[PlannedStack]:
-    """The stacks with their shares of the time that is left when they begin, by estimates of what they take.
-
-    So neither the first uses the time of the others, nor are large networks cut off if there is time for all.
-    """
-    sizes = (engine.call(TrainingCost, stack.runs[0].config) for stack in stacks)
-    seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
-    left = [*accumulate(reversed(seconds))][::-1]  # of a stack and all after it
-    return [
-        replace(stack, share=min(1.0, workers * seconds[number] / left[number - number % workers]))
-        for number, stack in enumerate(stacks)
-    ]
 
 
 def _outcome(run: PlannedRun) -> Metrics:

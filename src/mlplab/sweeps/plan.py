@@ -19,18 +19,12 @@ from mlplab.errors import reason_of
 from mlplab.files import Plain, write_json
 from mlplab.imports import heavy_imports
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.sweeps.checks import RefusedRun, initial_run, sift
+from mlplab.sweeps.checks import PLAN_FILE, RefusedRun, initial_run, read_stacks, sift
 from mlplab.sweeps.engines.engine import Engine
-from mlplab.sweeps.folder import PLAN_FILE, read_stacks
 from mlplab.training.run import activations
 
 T = TypeVar("T")
 
-WORTH_A_PROCESS = 60  # seconds of training above which it is worth starting more processes
-FLOPS = 40e9  # floating-point operations a second of one core, for estimates
-STEP_SECONDS = 4e-4  # fixed cost of a step, for estimates
-CUSTOM_WIDTHS = (128, 128)  # assumed hidden layers of a network class of the user's
-MAX_MEMBERS = 128  # members of a stack; more gain little
 MEMORY = 4 * 2**30  # bytes that a stack may use
 # Bytes that a step of a stack should use, fitted to `scripts/benchmark.py step`. With more, the time of a
 # member rises or stays the same; with less, members share too little of a step's fixed cost.
@@ -53,8 +47,7 @@ class Plan:
                 changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
             engine.call(_check_buildable, run.config.model_copy(update=changed))
 
-        def start(run: PlannedRun) -> object:
-            """Returns what differs between the checks of runs that may share a stack."""
+        def start(run: PlannedRun) -> object:  # what the checks of runs that may share a stack differ in
             init_from = initial_run(run)
             return init_from and (init_from, *activations(run.config))
 
@@ -79,7 +72,7 @@ class Plan:
                 members = size.runs(engine.launcher.max_members)
                 cuts.append((list(left.values()), math.ceil(len(left) / members)))
                 seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
-        workers = engine.launcher.workers or (engine.slots if seconds > WORTH_A_PROCESS else 1)
+        workers = engine.launcher.workers or (engine.slots if seconds > 60 else 1)
         too_few = sum(count for _, count in cuts) < workers
         for rest, count in cuts:
             self.stacks += cut(rest, max(count, min(workers, len(rest))) if too_few else count)
@@ -87,10 +80,9 @@ class Plan:
 
     def summary(self, finished: int = 0, place: str = "") -> str:
         """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused."""
-        sizes = Counter(map(len, self.stacks))
         parts = [
             f"{plural(count, 'stack')} of {size}" if size > 1 else f"{count} alone"
-            for size, count in sorted(sizes.items(), reverse=True)
+            for size, count in sorted(Counter(map(len, self.stacks)).items(), reverse=True)
         ]
         parts += [f"{len(self.refused)} refused"] if self.refused else []
         further = [place, f"{finished} finished earlier" if finished else ""]
@@ -148,7 +140,7 @@ class TrainingCost:
         schema = data.table.schema
         layout = FeatureLayout(schema.category_counts, schema.missing)
         inputs = len(layout.columns(run.model.preprocessing))
-        hidden: Sequence[int] = CUSTOM_WIDTHS
+        hidden: Sequence[int] = (128, 128)  # what is assumed of a network class of the user's
         bins, heads = 0, 1
         if isinstance(run.model, config.Mlp):
             hidden, heads = run.model.hidden, run.model.heads
@@ -173,13 +165,14 @@ class TrainingCost:
         None: so many that a step uses about `WORKING_SET` bytes; at least two networks if `MEMORY` allows.
         """
         most = MEMORY // self.step_bytes
-        members = max_members or min(MAX_MEMBERS, max(2, WORKING_SET // self.step_bytes), most)
+        members = max_members or min(128, max(2, WORKING_SET // self.step_bytes), most)  # more gain little
         return max(1, members // self.ensemble)
 
     def seconds(self, runs: int, stacks: int) -> float:
         """Estimated seconds of training on one core."""
         operations = 6 * self.batch * self.weights * self.ensemble
-        return self.steps * (runs * operations / FLOPS + stacks * STEP_SECONDS)
+        # A core makes about 40e9 operations a second, and each step has a fixed cost.
+        return self.steps * (runs * operations / 40e9 + stacks * 4e-4)
 
 
 def batches(run: config.ResolvedConfig, data: RunData) -> tuple[int, int]:

@@ -8,15 +8,14 @@ from statistics import mean, stdev
 from typing import Any
 
 import pytest
+from commands.mistakes import Command
 from searches import change
-from support import Ended, write_config
+from support import write_config
 
 from mlplab.commands.results import STATISTIC_SUFFIXES, Results, read_runs, results_by_table, results_of_table
 from mlplab.errors import UserError
 from mlplab.runs.compare.ranking import select_runs
 from mlplab.runs.compare.run_result import in_brief, short_keys
-
-Command = Callable[..., Ended]
 
 Terminal = Callable[..., list[str]]
 
@@ -123,7 +122,6 @@ def test_losses_that_differ_do_not_rank_runs(tmp_path: Path, other: dict[str, An
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
-    """Runs of two tables and of a sweep."""
     csv = {"name": "csv", "path": "houses.csv", "target": ["price"], "na_values": [], "delimiter": None}
     for folder, lr, data in (
         ("first", 0.1, {"name": "concrete"}),

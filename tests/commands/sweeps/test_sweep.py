@@ -1,24 +1,23 @@
 """`train.py -m` as users run it, with a grid or a search."""
 
 import json
+import os
 import re
 import shlex
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from commands.mistakes import Mistake, assert_refused, each, mistake
+from commands.mistakes import Command, Mistake, assert_refused, each, mistake
 from optuna.trial import TrialState
-from support import SMALL, Ended, left_behind, status_of, without_notes
+from slurm.fake_slurm import FakeSlurm
+from support import ROOT, SMALL, left_behind, process, status_of, without_notes
 
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import BEST_TRIAL_FILE, read_metrics
 from mlplab.training.stack_module import StackModule
-
-Command = Callable[..., Ended]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -77,7 +76,6 @@ WRONG = [
     ("-m model.periodic_features=interval(1,8)", "write int(interval(LOW,HIGH))"),
     ("sweep=mlp", "scripts/train.py -m sweep=mlp"),
 ]
-"""More of them are in `tests/cli/test_compose_sweep.py`."""
 
 
 @each([mistake(words, {}, words, said) for words, said in WRONG])
@@ -267,3 +265,26 @@ def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_pat
     assert all(re.match("the time was over after epoch .* of 10000000", each) for each in reasons.values())
     best = yaml.safe_load((root / BEST_TRIAL_FILE).read_text())["trial"]
     assert f"{best}: {reasons[best]}; to train it in full:" in ended.out
+
+
+@pytest.mark.slow(ci=True)
+def test_slurm(command: Command, slurm: FakeSlurm, tmp_path: Path) -> None:
+    """`tests/faults` tries what can go wrong there, and Ray."""
+    sweep = ("-m", *SMALL, "seed=0", "figures=none")
+    words = (
+        *("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low"),
+        *("cpus=2", "setup=['export A=1']"),
+    )
+    engine = [f"hydra.launcher.engine.{word}" for word in words]
+    engine += ["hydra/launcher/engine=slurm", "+hydra.launcher.engine.sbatch.constraint=a100"]
+    assert command(*sweep, "name=one").status == 0
+    ended = process([os.fspath(ROOT / "scripts/train.py"), *sweep, "name=s", *engine], tmp_path)
+    assert ended.status == 0, ended
+    assert left_behind(tmp_path / "outputs/one/run") == left_behind(tmp_path / "outputs/s/run")
+    assert "1 run: 1 alone; Slurm jobs\n" in ended.out
+    assert not (tmp_path / "outputs/s/slurm").exists()
+    [job] = slurm.finished_jobs()
+    assert job.ends == ["COMPLETED"]
+    options = {"partition": "gpu", "time": "30", "gpus-per-node": "1", "mem": "2048M", "account": "physics"}
+    options |= {"qos": "low", "cpus-per-task": "2", "constraint": "a100"}
+    assert {key: job.options.get(key) for key in options} == options

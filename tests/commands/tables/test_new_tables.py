@@ -20,7 +20,6 @@ TRAINED = f"{COLUMNS},y\n" + "".join(
     f"{'true' if i % 2 else 'false'},{'' if i == 5 else i % 6},{i}\n"
     for i in range(40)
 )
-"""Numbers, words, dates, truth values and numbers of which one is missing."""
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +33,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path) -> Path:
-    """A folder with a run."""
     shutil.copytree(trained, tmp_path / "r")
     return tmp_path
 
 
 def new(*lines: str, header: str = COLUMNS) -> Files:
-    """The new file, with these rows."""
     return {"n.csv": "\n".join([header, *lines]) + "\n"}
 
 

@@ -15,16 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from commands.mistakes import (
-    Command,
-    Files,
-    Mistake,
-    assert_refused,
-    each,
-    message_of,
-    mistake,
-    write_files,
-)
+from commands.mistakes import Command, Files, Mistake, assert_refused, each, message_of, mistake, write_files
 from support import Ended, assert_short_answer, values
 
 from mlplab.commands.describe import Description
@@ -36,17 +27,14 @@ TRAIN = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "traine
 
 
 def table(cells: Callable[[int], str], header: str = "a,b,y", rows: int = 40) -> str:
-    """A CSV file with a row for each number."""
     return "\n".join([header, *(cells(i) for i in range(rows))]) + "\n"
 
 
 def column(cell: Callable[[int], object]) -> str:
-    """A good table but for its second column."""
     return table(lambda i: f"{i % 13},{cell(i)},{i / 2}")
 
 
 def target(cell: Callable[[int], object], rows: int = 40) -> str:
-    """A good table but for its target."""
     return table(lambda i: f"{i / 3},{i * i % 7},{cell(i)}", rows=rows)
 
 
@@ -124,12 +112,10 @@ TAKEN: list[tuple[str, str | Files, str, str]] = [
 
 @cache
 def run_of(*arguments: str) -> TrainConfig:
-    """The run of a command line."""
     return parse(values(*TRAIN, *arguments))
 
 
 def describe(run: TrainConfig) -> None:
-    """Describes a run's table, or ends with the error of `describe.py`."""
     if faults := Description(run).faults:
         raise UserError(*faults)
 

@@ -2,17 +2,15 @@
 
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from support import Ended, assert_short_answer, train_into, without_notes
+from commands.mistakes import Command
+from support import assert_short_answer, train_into, without_notes
 
 import mlplab
-
-Command = Callable[..., Ended]
 
 SMALL = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=1", "model.hidden=[4]")
 FRAME = pl.DataFrame(
@@ -28,7 +26,6 @@ FRAME = pl.DataFrame(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a table, and a sweep of two runs."""
     folder = tmp_path_factory.mktemp("trained")
     FRAME.write_csv(folder / "t.csv")
     with pytest.MonkeyPatch.context() as patch:

@@ -40,7 +40,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
 
 
 def left_to_test(run: Ensemble, path: Path) -> int:
-    """How many rows of a file are taken for new ones."""
     data, _ = rows_of(run, str(path), include=False)
     return len(data.y)
 

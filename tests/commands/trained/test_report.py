@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from html import unescape
 from itertools import pairwise
@@ -15,25 +14,23 @@ from unittest.mock import Mock
 import altair as alt
 import pytest
 import yaml
+from commands.mistakes import Command
 from pages import cells_of, page_of, text_of
 from searches import STATUSES, change, train_search
-from support import SMALL, Ended, train_into, write_config
+from support import SMALL, train_into, write_config
 
 from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.comparison import compared
-from mlplab.commands.report.report import chart_script, report
-from mlplab.commands.report.runs import comparison_charts
+from mlplab.commands.report.report import chart_script, curves_chart, report
 from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
-from mlplab.figures.style import BASELINE
+from mlplab.figures.style import BASELINE, NETWORK
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
 from mlplab.typed_commands import commands_as_typed
 
 pytestmark = pytest.mark.usefixtures("without_script_of_charts", "quick_images")
-
-Command = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path) -> Path:
-    """A folder with a sweep and a run of classes."""
     return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))
 
 
@@ -107,10 +103,6 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     assert "9 ± 0" not in text
     assert "mean ± SD over 2 seeds" in text
     assert 'href="2/film.html"' in html
-    [comparison] = compared(here / "sweep", [read_run(run) for run in runs_below(here / "sweep")])
-    charts = [chart.to_dict() for chart in comparison_charts(comparison)]  # validates
-    assert [chart["title"]["text"] for chart in charts] == ["val/mae over lr", "val/mae of every run"]
-    assert [point["run"] for point in charts[0]["data"]["values"] if point["best"]] == ["2"]
 
 
 def test_runs_on_different_tables_are_different_parts(here: Path) -> None:
@@ -215,15 +207,14 @@ def test_mistakes_are_explained(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlplab.commands.report import runs
-
     for number in range(230):
         run = tmp_path / str(number)
         run.mkdir()
         write_config(run, {"name": "x", "seed": number, "data": {"name": "t"}, "monitor": "val/mae"})
         (run / "metrics.json").write_text(json.dumps({"status": "done", "val/mae": number + 1}))
     read = list[Path]()
-    monkeypatch.setattr(runs, "read_curves", lambda run, *_: read.append(run) or {})
+    curves = "mlplab.commands.report.report.read_curves"
+    monkeypatch.setattr(curves, lambda run, *_: read.append(run) or {})
     html = page_of(tmp_path)
     assert len(read) == 200
     assert "curves of the best 200 runs by val/mae" in html
@@ -247,7 +238,6 @@ def search(searched: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def best(search: Path) -> dict[str, Any]:
-    """What the search's file says of its best trial."""
     read: dict[str, Any] = yaml.safe_load((search / BEST_TRIAL_FILE).read_text())
     return read
 
@@ -260,7 +250,7 @@ def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path, be
         f"The best by val/mae is {best['trial']} ({best['value']:.4g}), chosen on the validation rows. "
         "The search used the test rows once, to score it."
     )
-    assert re.findall(r"<figcaption><strong>(.*?)</strong>", html)[0] == "val/mae over dropout"
+    assert re.findall(r"<figcaption><strong>(.*?)</strong>", html)[0] == "val/mae of every run"
     assert f"The best trial: {best['trial']}" in text
     assert re.search(f"Its configuration: .*lr={best['configuration']['optimizer.lr']:.4g}", text)
     head, first, *others = cells_of(html, "Scores of the best")
@@ -276,17 +266,13 @@ def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path, be
     assert scores == sorted(scores)
 
 
-def test_charts_of_a_search(search: Path, best: dict[str, Any]) -> None:
+def test_curves_of_a_search(search: Path, best: dict[str, Any]) -> None:
     [comparison] = compared(search, [read_run(run) for run in runs_below(search)])
-    drawn = [chart.to_dict() for chart in comparison_charts(comparison)]  # validates
-    charts = {chart["title"]["text"]: chart for chart in drawn}
-    over = [f"val/mae over {key}" for key in ("dropout", "lr", "weight_decay")]
-    assert list(charts) == [*over, "val/mae of every run"]
-    dots = {**charts["val/mae over lr"], **charts["val/mae over lr"]["layer"][0]}["data"]["values"]
-    assert {row["run"] for row in dots} == {*DONE}
-    assert [row["run"] for row in dots if row["best"]] == [best["trial"]]
-    curves = charts["val/mae of every run"]["layer"][0]["transform"][0]["from"]["data"]["values"]
-    faint = {run["name"] for run in curves if run["colour"] == BASELINE}
+    [chart] = curves_chart(comparison)
+    curves = chart["layer"][0]["transform"][0]["from"]["data"]["values"]
+    colours = {run["name"]: run["colour"] for run in curves}
+    assert {name for name, colour in colours.items() if colour == NETWORK} == {best["trial"]}
+    faint = {name for name, colour in colours.items() if colour == BASELINE}
     assert faint == {f"trial-{n:04d}" for n, status in enumerate(STATUSES) if status == "pruned"}
 
 

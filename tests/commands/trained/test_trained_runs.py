@@ -18,8 +18,8 @@ import polars as pl
 import pytest
 import torch
 import yaml
-from commands.mistakes import Mistake, assert_refused, each, mistake
-from support import ROOT, SMALL, Ended, assert_short_answer, train_into, without_notes, write_config
+from commands.mistakes import Command, Mistake, assert_refused, each, mistake
+from support import ROOT, SMALL, assert_short_answer, train_into, without_notes, write_config
 
 import mlplab
 from mlplab.commands.arguments import Evaluate
@@ -37,8 +37,6 @@ from mlplab.runs.trained.trained_run import TrainedRun
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
 COLUMNS = "x1,x2,x3,x4,x5"
 NUMBERS = "0.1,0.2,0.3,0.4,0.5"
-Command = Callable[..., Ended]
-
 QUICK = ("model.hidden=[8]", "trainer.max_epochs=1", "ensemble=1", "baselines=[]", "name=p")
 
 
@@ -51,7 +49,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path) -> Path:
-    """A folder with a run, a sweep and a table."""
     shutil.copytree(trained, tmp_path / "s")
     shutil.copytree(trained / "0", tmp_path / "r")
     FRAME.write_csv(tmp_path / "t.csv")
@@ -193,7 +190,6 @@ PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
 
 
 def flip(here: Path) -> None:
-    """One bit of the largest entry of a checkpoint."""
     path = here / CHECKPOINT
     with zipfile.ZipFile(path) as archive:
         largest = max(archive.infolist(), key=lambda info: info.file_size)

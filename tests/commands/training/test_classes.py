@@ -24,7 +24,6 @@ SMALL = (*TABLE, "baselines=[]", "trainer.max_epochs=4")
 COLUMNS = ("size", "colour", "day", "member", "bought")
 FRAME = people().select(COLUMNS)
 MARKS = np.digitize(np.nan_to_num(FRAME["size"].to_numpy()), [-0.8, 0.6]) + 1
-"""1, 2 or 3."""
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,6 @@ OUTSIDE = "is outside outputs/"
 
 
 def own(files: Files, said: str, arguments: str = "") -> Mistake:
-    """A mistake in configuration files of the user's."""
     return mistake(said, {**MARKER, **files}, arguments, said)
 
 
@@ -108,7 +107,6 @@ seed=${nope} | 'nope' not found
 seed | seed: cannot be read as an override
 +callbacks.x._target_=lightning.pytorch.callbacks.ModelCheckpoint | mlplab does this by keys of its own
 """
-"""Overrides, and parts of the message."""
 
 
 @pytest.mark.parametrize("row", VALUES.strip().splitlines())

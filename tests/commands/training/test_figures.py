@@ -16,7 +16,7 @@ from support import SMALL, status_of, write_config
 from mlplab.commands.train import draw_figures
 from mlplab.figures import is_drawn
 from mlplab.figures.files import read_figures
-from mlplab.sweeps.summary import draw_sweep, results_of
+from mlplab.sweeps.sweep import draw_sweep, results_of
 
 OF_ALL = {"learning_curves", "coverage"}
 OF_NUMBERS = {*OF_ALL, "predicted_vs_actual"}

@@ -139,7 +139,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stopped(trained: Path, tmp_path: Path) -> Path:
-    """A run that was stopped after its last epoch, in `outputs/r`."""
     shutil.copytree(trained, tmp_path / "outputs/r")
     interrupt(tmp_path / "outputs/r")
     return tmp_path / "outputs/r"
@@ -157,8 +156,6 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
 
 
 def edited(old: str, new: str) -> Callable[[Path], None]:
-    """Changes the configuration of the stopped run."""
-
     def edit(here: Path) -> None:
         path = here / "outputs/r/config.yaml"
         path.write_text(path.read_text().replace(old, new))

@@ -104,7 +104,6 @@ def test_a_run_leaves_and_says_what_is_promised(command: Command, tmp_path: Path
 
 
 def assert_complete(run: Path, config: dict[str, Any], metrics: dict[str, Any]) -> None:
-    """A run's folder has the files that are promised."""
     chosen = (config["loss"]["name"], config["monitor"], config["optimizer"]["lr"])
     assert (*chosen, config["data"]["batch_size"]) == ("mse", "val/mae", 0.005, 64)  # not `auto`
     assert metrics["status"] == "done"
@@ -128,7 +127,6 @@ def assert_complete(run: Path, config: dict[str, Any], metrics: dict[str, Any]) 
 
 
 def assert_shown_in_tensorboard(run: Path, metrics: dict[str, Any]) -> None:
-    """Curves and hyperparameters."""
     events = events_of(run)
     scalars = events.Tags()["scalars"]
     assert {"train/loss", "train/lr", "val/loss", "val/rmse"} <= set(scalars)

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from support import train_into
 
 import mlplab
-from mlplab.commands.evaluate import score
+from mlplab.commands.evaluate import compute_importance, score
 from mlplab.commands.evaluation_rows import EvaluationRows
-from mlplab.commands.importance import compute_importance
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.trained import importance as module

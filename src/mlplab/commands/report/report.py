@@ -1,19 +1,33 @@
-"""The command report: one page about a run, a sweep, or a folder of them."""
+"""The command report: one page about a run, a sweep, or a folder of them. Imports Altair, but not torch."""
 
 import logging
-from collections.abc import Sequence
+import math
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import vl_convert
+
+from mlplab.commands.render import NAMES, NOTHING, format_mean, format_score
+from mlplab.commands.report.comparison import Comparison, compared
+from mlplab.commands.report.run import TextTable, importance_in, run_part
+from mlplab.commands.results import averaged_over, counts_of, read_all
+from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural, progress_lines
-from mlplab.errors import refusal
+from mlplab.errors import UserError, refusal
+from mlplab.figures.runs import curves_of_runs
+from mlplab.figures.style import CONFIG
 from mlplab.files import Plain, replacing
-from mlplab.imports import heavy_imports
-from mlplab.runs.discovery import REPORT_FILE, runs_in
+from mlplab.pages import rendered
+from mlplab.runs.compare.ranking import REPEATS, score
+from mlplab.runs.compare.run_result import in_brief, labelled, table_title
+from mlplab.runs.discovery import ENSEMBLE_FILE, REPORT_FILE, ChosenEnsemble, runs_in
 from mlplab.runs.run_file import is_run_file, unpacked
+from mlplab.runs.trained.run_files import read_curves
+from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import commands_as_typed
 
-TEMPLATE = Path(__file__).parent / "template" / "page.html"
+MOST_RUNS = 200  # whose curves are drawn: the best by the validation metric
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +46,21 @@ def report(folder: Path, path: Path | None = None) -> Path:
     runs = list[Path]()
     with progress_lines(log.info, lambda: f"reading {plural(len(runs), 'run')}"), unpacked(folder) as inner:
         runs += runs_in(inner)
-        html = page(inner, runs)
+        readable, notes = read_all(runs)
+        parts: list[Plain] = [
+            {"title": table_title(table.runs)}
+            | ({"runs": runs_part(table)} if len(table.runs) > 1 else {"run": run_part(table, table.runs[0])})
+            for table in compared(inner, readable)
+        ]
+        html = rendered(
+            Path(__file__).parent / "template" / "page.html",
+            scripts=[chart_script()],
+            title=inner.resolve().name,
+            parts=parts,
+            notes=notes,
+            chart_config=CONFIG,
+            commands_as_typed=commands_as_typed,
+        )
     if path is None:
         path = folder.with_suffix(".report.html") if is_run_file(folder) else folder / REPORT_FILE
     try:
@@ -43,41 +71,90 @@ def report(folder: Path, path: Path | None = None) -> Path:
     return path
 
 
-def page(folder: Path, runs: Sequence[Path]) -> str:
-    """The HTML of the page about the runs that were found in a folder: a part for each table.
-
-    Raises:
-        UserError: if none of the runs can be read.
-    """
-    with heavy_imports():  # Altair takes most of a second to import
-        from mlplab.commands.report.comparison import compared
-        from mlplab.commands.report.run import run_part
-        from mlplab.commands.report.runs import runs_part
-        from mlplab.commands.results import read_all
-        from mlplab.figures.style import CONFIG
-        from mlplab.pages import rendered
-        from mlplab.runs.compare.run_result import table_title
-
-    readable, notes = read_all(runs)
-    parts: list[Plain] = [
-        {"title": table_title(table.runs)}
-        | ({"runs": runs_part(table)} if len(table.runs) > 1 else {"run": run_part(table, table.runs[0])})
-        for table in compared(folder, readable)
-    ]
-    return rendered(
-        TEMPLATE,
-        scripts=[chart_script()],
-        title=folder.resolve().name,
-        parts=parts,
-        notes=notes,
-        chart_config=CONFIG,
-        commands_as_typed=commands_as_typed,
-    )
-
-
 @cache
 def chart_script() -> str:
     """Vega-Embed and what it needs, as one script, which takes a second to make."""
-    import vl_convert
-
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed"))
+
+
+def runs_part(comparison: Comparison) -> Plain:
+    """What the page shows about runs on one table."""
+    monitor, best = comparison.monitor, next(iter(comparison.best), None)
+    return {
+        "comparison": comparison,
+        "counts": counts_of(comparison.runs, comparison.noun),
+        "most_curves": MOST_RUNS if sum(run.done for run in comparison.runs) > MOST_RUNS else 0,
+        "best": run_part(comparison, best) if best else None,
+        "score": format_score(best.metric(monitor), monitor) if best else "",
+        "configuration": labelled([*comparison.keys], best.values(comparison.keys)) if best else "",
+        "scores": _best_scores(comparison),
+        "charts": curves_chart(comparison),
+        "table": _table(comparison),
+        "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
+    }
+
+
+def _best_scores(comparison: Comparison) -> TextTable | None:
+    best, metrics = comparison.best, comparison.metrics
+
+    def means(title: str, prefix: str = "") -> list[str]:
+        scores = {name: score(best, prefix + name) for name in metrics}
+        return [title, *(format_mean(found.mean, found.sd, name) for name, found in scores.items())]
+
+    rows = [means(f"best {'trial' if comparison.is_search else 'configuration'}")]
+    folders = {run.folder for run in comparison.runs}
+    for sweep in sorted({folder.parent for folder in folders}):
+        for path in sorted(path for path in sweep.iterdir() if ENSEMBLE_FILE.fullmatch(path.name)):
+            with suppress(UserError):  # it is damaged
+                ensemble = ChosenEnsemble.read(path)
+                if {sweep / name for name in ensemble.runs} <= folders:
+                    scores = (format_score(ensemble.scores.get(metric), metric) for metric in metrics)
+                    rows.append([f"{path.stem} ({plural(len(ensemble.runs), 'run')})", *scores])
+    rows += [means(title, f"{key}/") for key, title in BASELINES[metrics_among(metrics, "test/")].items()]
+    shown = [row for row in rows if {*row[1:]} != {NOTHING}]
+    over = averaged_over(best)
+    caption = "Scores of the best, of ensembles chosen on the validation rows, and of baselines"
+    caption += f": mean ± SD over {over}" if over else ""
+    return TextTable(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
+
+
+def _named(metric: str) -> str:
+    part, _, name = metric.partition("/")
+    return f"{part} {NAMES.get(name, name)}"
+
+
+def _table(comparison: Comparison) -> TextTable:
+    """A row for each run, best first, with the metrics that any of them has.
+
+    Of a search, only the best trial has test scores, so they are left out; the others may have fewer epochs.
+    """
+    runs, known = comparison.ranked, comparison.metrics[: 1 if comparison.is_search else None]
+    repeats = [key for key in REPEATS if len({run.values([key]) for run in runs}) > 1]
+    keys = comparison.keys | {key: key.removeprefix("data.") for key in repeats}
+    columns = {comparison.noun: list(map(comparison.name, runs))}
+    for key, short in keys.items():
+        columns[short] = [in_brief(*run.values([key])) for run in runs]
+    for metric in known:
+        if any(math.isfinite(run.metric(metric)) for run in runs):
+            columns[_named(metric)] = [format_score(run.metric(metric), metric) for run in runs]
+    if comparison.is_search:
+        columns["epochs"] = [str(run.metrics.get("epochs", NOTHING)) for run in runs]
+    columns["status"] = []
+    for run in runs:
+        status, reason = (str(run.metrics.get(key, "")) for key in ("status", "reason"))
+        has_reason = bool(reason) and status not in AS_PLANNED
+        columns["status"].append(f"{status}: {reason}" if has_reason else status)
+    caption = f"Best first by {comparison.monitor}; the best configuration is marked"
+    marked = [number for number, run in enumerate(runs) if run in comparison.best]
+    return TextTable(caption, [*columns], list(zip(*columns.values(), strict=True)), marked)
+
+
+def curves_chart(comparison: Comparison) -> list[Plain]:
+    """The monitored metric of the best runs by epoch, as Vega-Lite; empty if no run has finished."""
+    monitor, best = comparison.monitor, list(map(comparison.name, comparison.best))
+    shown = [run for run in comparison.ranked if run.metrics["status"] in AS_PLANNED][:MOST_RUNS]
+    read = ((comparison.name(run), read_curves(run.folder, [monitor], 100)) for run in shown)
+    curves = {name: curves[monitor] for name, curves in read if curves}
+    pruned = [comparison.name(run) for run in shown if not run.done]
+    charts = [curves_of_runs(monitor, curves, best, pruned)] if best and curves else []
+    return [chart.to_dict(validate=False) for chart in charts]

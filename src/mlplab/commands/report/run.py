@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,23 +18,14 @@ from mlplab.errors import listed
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
 from mlplab.figures.files import read_figures
 from mlplab.figures.runs import LOSSES, charts_of_run
-from mlplab.figures.style import Figure
 from mlplab.files import Plain, read_json
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import FILM_FILE, TRIAL, read_schema
 from mlplab.runs.trained.run_files import read_curves
 
-LONGEST_LOG = 2**20
-"""Bytes of a log that are read at most."""
+OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")  # scores of intervals and sets
 
-OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")
-"""The scores of intervals and sets."""
-
-NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")
-"""A cell that aligns with numbers."""
-
-APART = (IMPORTANCE, LEARNING_CURVES)
-"""The figures that the page shows in places of their own."""
+NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")  # a cell that aligns with numbers
 
 STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
@@ -60,17 +51,26 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
     folder, names = run.folder, [comparison.name(each) for each in comparison.runs]
     environment, film = read_json(folder / "environment.json"), folder / FILM_FILE
     words = environment.get("command")
-    lines = _log_lines(run)
+    text = b""
+    with suppress(OSError), (folder / "train.log").open("rb") as file:
+        text = file.read(2**20)
+    lines = list(dict.fromkeys(filter(None, STAMP.sub("", text.decode(errors="replace")).splitlines())))
     before = takewhile(lambda line: not line.startswith("epoch "), lines)
     metrics = {name: value for name, value in run.metrics.items() if isinstance(value, int | float)}
     weights = [v for k, v in run.config.items() if k.startswith("data.class_weights") and v != "none"]
     scores = _score_tables(metrics) if run.done else []
     monitor, epoch = str(run.config.get("monitor")), run.metrics.get("best_epoch")
     curves = read_curves(folder, {*LOSSES, monitor})
+    charts = charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)
+    figures = figures_of(folder).items()
+    shown = [views for name, views in figures if name not in (IMPORTANCE, LEARNING_CURVES)]
     in_sweep = importance_in(comparison.root, names) if len(names) == 1 else None
     columns = None
     with suppress(ValueError):  # it is damaged
-        columns = columns_table(Schema.from_plain(read_schema(folder)))
+        schema = Schema.from_plain(read_schema(folder))
+        rows, left_out = list(column_rows(schema)), len(schema.left_out)
+        caption = plural(len(rows), "column") + f", {left_out} of them left out" * (left_out > 0)
+        columns = TextTable(caption, ("column", "role", "kind", "note"), rows)
     return {
         "result": run,
         "name": comparison.name(run),
@@ -83,21 +83,12 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
         "scores": scores,
         "verdict": verdict(metrics, has_class_weights=bool(weights)) if scores else "",
         "validation": _validation(metrics),
-        "curves": specifications(charts_of_run(curves, monitor, epoch if isinstance(epoch, int) else None)),
-        "figures": [
-            view for name, views in figures_of(folder).items() if name not in APART for view in views
-        ],
+        "curves": [chart.to_dict(validate=False) for chart in charts],
+        "figures": [*chain(*shown)],
         "film": film.relative_to(comparison.root).as_posix() if film.is_file() else "",
         "importance": importance_in(folder) or in_sweep,
         "config": (folder / "config.yaml").read_text(encoding="utf-8", errors="replace"),
     }
-
-
-def columns_table(schema: Schema) -> TextTable:
-    """A row for each column: its role, its kind, and what its cells are, or why it is left out."""
-    rows, left_out = list(column_rows(schema)), len(schema.left_out)
-    caption = plural(len(rows), "column") + f", {left_out} of them left out" * (left_out > 0)
-    return TextTable(caption, ("column", "role", "kind", "note"), rows)
 
 
 def importance_in(folder: Path, runs: Collection[str] | None = None) -> Plain | None:
@@ -130,23 +121,7 @@ def figures_of(folder: Path) -> dict[str, list[Plain]]:
     return figures
 
 
-def specifications(charts: Sequence[Figure]) -> list[Plain]:
-    """Charts as Vega-Lite."""
-    return [chart.to_dict(validate=False) for chart in charts]
-
-
-def _log_lines(run: RunResult) -> list[str]:
-    """The lines in the first mebibyte of a run's train.log, without time stamps and repeats."""
-    try:
-        with (run.folder / "train.log").open("rb") as file:
-            text = file.read(2**20).decode(errors="replace")
-    except OSError:
-        return []
-    return list(dict.fromkeys(filter(None, STAMP.sub("", text).splitlines())))
-
-
 def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
-    """The test scores of a run beside those of its baselines, and of each of several targets."""
     if not (names := metrics_among(metrics, "test/")):
         return []
     before = f"test/{names[0]}/"
@@ -171,7 +146,6 @@ def _score_tables(metrics: Mapping[str, float]) -> list[TextTable]:
 
 
 def _validation(metrics: Mapping[str, float]) -> str:
-    """The validation scores, the best epoch and the time, in a sentence; empty if there are none."""
     if not (names := metrics_among(metrics, "val/")):
         return ""
     kind = "Out-of-fold" if {"oof/rmse", "oof/log_loss"} & metrics.keys() else "Validation"

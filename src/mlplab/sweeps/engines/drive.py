@@ -37,16 +37,13 @@ def drive(stacks: Sequence[PlannedStack], engine: Engine, workers: int) -> None:
         Interrupted: after SIGINT or SIGTERM.
         CannotWrite: if the disk is full.
     """
-    waiting, working = list(stacks), dict[Hashable, PlannedStack]()
+    waiting, working, total = list(stacks), dict[Hashable, PlannedStack](), len(stacks)
     tries = Counter[tuple[str, str]]()  # by the stack's title and how they ended
     received: list[signal.Signals] = []
 
-    def progress() -> str:
-        return f"{len(stacks) - len(waiting) - len(working)} of {len(stacks)} stacks finished"
-
     with (
         handle_signals(lambda number, _: received.append(signal.Signals(number))),
-        progress_lines(log.info, progress),
+        progress_lines(log.info, lambda: f"{total - len(waiting) - len(working)} of {total} stacks finished"),
     ):
         try:
             while (working or waiting) and not received:

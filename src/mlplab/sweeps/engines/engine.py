@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, TypeVar
 
 from mlplab import config
@@ -16,7 +17,6 @@ from mlplab.imports import check_installed
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
 from mlplab.runs.planned_run import FINAL, PlannedRun, has_ended
-from mlplab.training.run import Bracket
 
 T = TypeVar("T")
 
@@ -49,11 +49,11 @@ class PlannedStack:
     def beginning_now(self) -> list[PlannedRun]:
         """The runs, with the deadline of their stack if it begins now."""
         now = time.time()
-
-        def timed(bracket: Bracket) -> Bracket:
-            return replace(bracket, deadline=now + self.share * (bracket.deadline - now))
-
-        return [replace(run, bracket=run.bracket and timed(run.bracket)) for run in self.runs]
+        brackets = (
+            each.bracket and replace(each.bracket, deadline=now + self.share * (each.bracket.deadline - now))
+            for each in self.runs
+        )
+        return [replace(run, bracket=bracket) for run, bracket in zip(self.runs, brackets, strict=True)]
 
 
 def record_error(run: PlannedRun, error: Exception) -> list[Exception]:
@@ -131,18 +131,12 @@ def open_engine(launcher: config.Launcher, root: Path, cache: DataCache, acceler
     Raises:
         UserError: if its package is not installed, or the cluster cannot be reached.
     """
-    name, packages = launcher.engine.name, {"local": (), "slurm": ("submitit",), "ray": ("ray",)}
-    check_installed(f"hydra/launcher/engine={name}", name, *packages[name])
-    match name:
-        case "slurm":
-            from mlplab.sweeps.engines.slurm import SlurmJobs
-
-            return SlurmJobs(launcher, root, cache, accelerator)
-        case "ray":
-            from mlplab.sweeps.engines.ray_cluster import RayCluster
-
-            return RayCluster(launcher, root, cache, accelerator)
-        case "local":
-            from mlplab.sweeps.engines.processes import Processes
-
-            return Processes(launcher, root, cache, accelerator)
+    name = launcher.engine.name
+    path, *packages = {
+        "local": ("processes:Processes",),
+        "slurm": ("slurm:SlurmJobs", "submitit"),
+        "ray": ("ray_cluster:RayCluster", "ray"),
+    }[name]
+    check_installed(f"hydra/launcher/engine={name}", name, *packages)
+    kind: type[Engine] = resolve_name(f"mlplab.sweeps.engines.{path}")
+    return kind(launcher, root, cache, accelerator)

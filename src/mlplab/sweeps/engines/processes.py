@@ -17,6 +17,8 @@ from multiprocessing.context import BaseContext
 from threading import Thread
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from mlplab.imports import heavy_imports
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost
 from mlplab.sweeps.engines.worker import call_with_tables, run_job, write_job
@@ -59,8 +61,8 @@ class Processes(Engine):
         visible = os.environ.get(VISIBLE_DEVICES) or ",".join(map(str, range(gpus)))
         return [*visible.split(",")[:gpus]] or [None]
 
+    @override
     def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[bool]]:
-        """Hands stacks to idle processes, and to new ones if there are too few."""
         jobs = zip(self._idle(len(stacks)), map(write_job, stacks), strict=True)
         return [worker.submit(run_job, job) for worker, job in jobs]
 
@@ -89,19 +91,19 @@ class Processes(Engine):
                 raise
         return super().call(function, *arguments)
 
+    @override
     def error(self, job: Future[bool]) -> BaseException | None:
-        """What the process has raised."""
         lost = isinstance(error := job.exception(), BrokenProcessPool)
         return WorkerLost("the process that trained it was killed") if lost else error
 
+    @override
     def stop(self, *, at_once: bool = False) -> str:
-        """Sends SIGTERM to the processes, or SIGKILL."""
         for child in active_children():
             child.kill() if at_once else child.terminate()
         return ""
 
+    @override
     def close(self) -> None:
-        """Ends the processes."""
         for worker in self._workers:
             worker.pool.shutdown()
 
@@ -137,8 +139,7 @@ def _count_gpus() -> int:
 
 @cache
 def _context() -> BaseContext:
-    """How processes start: forked from one that has imported torch, where libraries survive a fork."""
-    if sys.platform != "linux":  # macOS's own do not; Windows has no fork
+    if sys.platform != "linux":  # macOS's libraries do not survive a fork; Windows has none
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload(["mlplab.sweeps.engines.preload"])

@@ -11,13 +11,12 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from typing_extensions import override
 
 from mlplab import config
 from mlplab.errors import refusal
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost
 from mlplab.sweeps.engines.worker import run_job, write_job
-
-CONNECT_SECONDS = 10
 
 
 class RayCluster(Engine):
@@ -48,15 +47,15 @@ class RayCluster(Engine):
         self._task: Any = stack_task(run_job)
         self._tasks: dict[Future[bool], ray.ObjectRef[bool]] = {}
 
+    @override
     def submit(self, stacks: Sequence[PlannedStack]) -> list[Future[bool]]:
-        """Starts a task for each stack."""
         tasks = [self._task.remote(write_job(stack)) for stack in stacks]
         futures: list[Future[bool]] = [task.future() for task in tasks]
         self._tasks |= zip(futures, tasks, strict=True)
         return futures
 
+    @override
     def error(self, job: Future[bool]) -> BaseException | None:
-        """What the task has raised."""
         self._tasks.pop(job, None)
         match error := job.exception():
             case RayTaskError():
@@ -65,19 +64,18 @@ class RayCluster(Engine):
                 return WorkerLost(f"its worker was lost ({type(error).__name__})")
         return error
 
+    @override
     def stop(self, *, at_once: bool = False) -> str:
-        """Interrupts the tasks."""
         for task in self._tasks.values():
             ray.cancel(task, force=at_once)
         return ""
 
+    @override
     def close(self) -> None:
-        """Leaves the cluster."""
         ray.shutdown()
 
 
 def _connect(address: str) -> None:
-    """Connects to a cluster, or raises `UserError` if there is none."""
     # Else Ray gives workers of a command of `uv run` a copy of the working directory.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -87,7 +85,7 @@ def _connect(address: str) -> None:
         warnings.simplefilter("ignore")  # of Ray's dependencies
         try:
             if separator and port.isdigit():  # if nothing answers there, Ray would try for minutes
-                socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(address, namespace="mlplab", log_to_driver=False, configure_logging=False)
         except (OSError, RuntimeError, ValueError) as error:
             what, where = "no Ray cluster can be reached", f"hydra.launcher.engine.address={address}"

@@ -32,20 +32,16 @@ import submitit
 from mlplab import config
 from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError, refusal
 from mlplab.files import read_json, write_json
+from mlplab.sweeps.checks import SLURM
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, PlannedStack, WorkerLost
 from mlplab.sweeps.engines.worker import run_job, versions, write_job
-from mlplab.sweeps.folder import SLURM
 
 JOBS_FILE = "jobs.json"  # the jobs of an array by the hashes of their stacks
 
 # Jobs that are submitted together. Slurm's limit is 1001 if nobody changed it.
 MAX_ARRAY = 1000
 
-# Answers of a busy Slurm, which is asked again; none if Ctrl-C has ended sbatch. If it has submitted jobs
-# nevertheless, they end: submitit has not written what they do.
-TRANSIENT = re.compile("^$|timed out|unable to contact|temporarily|connection|zero bytes", re.IGNORECASE)
-
-RETRY_SECONDS = (5.0, 20.0, 60.0, 0.0)  # the pauses after such answers; none after the last
+RETRY_SECONDS = (5.0, 20.0, 60.0, 0.0)  # the pauses after answers of a busy Slurm; none after the last
 
 SlurmJob = submitit.Job[None]
 
@@ -75,7 +71,8 @@ class Task(submitit.helpers.Checkpointable):
             traceback.print_exc()
             if isinstance(error, UserError | CannotWrite):
                 parts = [*map(astuple, error.faults)] if isinstance(error, UserError) else [str(error)]
-                write_json(_error_file(submitit.JobEnvironment().paths), [type(error).__name__, parts])
+                file = submitit.JobEnvironment().paths.result_pickle.with_suffix(".json")
+                write_json(file, [type(error).__name__, parts])
             sys.exit(1)  # without a result
         if not ended and is_at_limit.is_set():
             requeue(number, None)
@@ -128,25 +125,8 @@ class SlurmJobs(Engine):
         self._jobs |= adopted
 
     def _submit_array(self, paths: Mapping[str, Path]) -> dict[str, SlurmJob]:
-        folder = self.folder / f"mlplab-{uuid.uuid4().hex[:12]}"
+        section, folder = self.section, self.folder / f"mlplab-{uuid.uuid4().hex[:12]}"
         folder.mkdir(parents=True)
-        for pause in RETRY_SECONDS:
-            try:
-                submitted = self._executor(folder).map_array(Task(), paths.values())  # type: ignore[no-untyped-call]
-                break
-            except submitit.core.utils.FailedJobError as error:
-                message = str(error).strip().rpartition("\n")[2]
-                if not pause or not TRANSIENT.search(message):
-                    what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
-                    raise refusal(what, "hydra.launcher.engine", remedy) from error
-                log.warning("%s; trying again in %.0f seconds", message, pause)
-                time.sleep(pause)
-        jobs = dict(zip(paths, submitted, strict=True))
-        write_json(folder / JOBS_FILE, {stack: job.job_id for stack, job in jobs.items()})
-        return jobs
-
-    def _executor(self, folder: Path) -> submitit.SlurmExecutor:
-        section = self.section
         # Each time limit continues from where the last one stopped.
         executor = submitit.SlurmExecutor(folder, max_num_timeout=10_000)
         executor.update_parameters(
@@ -160,7 +140,23 @@ class SlurmJobs(Engine):
             array_parallelism=self.launcher.workers or MAX_ARRAY,
             additional_parameters=dict(section.sbatch),
         )
-        return executor
+        for pause in RETRY_SECONDS:
+            try:
+                submitted = executor.map_array(Task(), paths.values())  # type: ignore[no-untyped-call]
+                break
+            except submitit.core.utils.FailedJobError as error:
+                message = str(error).strip().rpartition("\n")[2]
+                # It is empty if Ctrl-C has ended sbatch. If that has submitted jobs nevertheless, they end:
+                # submitit has not written what they do.
+                busy = "^$|timed out|unable to contact|temporarily|connection|zero bytes"
+                if not pause or not re.search(busy, message, re.IGNORECASE):
+                    what, remedy = f"Slurm refuses the jobs: {message}", "correct its keys, such as partition"
+                    raise refusal(what, "hydra.launcher.engine", remedy) from error
+                log.warning("%s; trying again in %.0f seconds", message, pause)
+                time.sleep(pause)
+        jobs = dict(zip(paths, submitted, strict=True))
+        write_json(folder / JOBS_FILE, {stack: job.job_id for stack, job in jobs.items()})
+        return jobs
 
     def ended(self, jobs: Iterable[SlurmJob]) -> list[SlurmJob]:
         """The jobs that have left a result, or of which `sacct` says that they have ended.
@@ -184,7 +180,7 @@ class SlurmJobs(Engine):
             return None
         self.keeps_files, log_file = True, job.paths.stderr.relative_to(self.folder.parent)
         lost = WorkerLost(f"job {job.job_id} ended without a result (see {log_file})")
-        if not (file := _error_file(job.paths)).exists():
+        if not (file := job.paths.result_pickle.with_suffix(".json")).exists():
             return lost
         name, parts = json.loads(file.read_text(encoding="utf-8"))
         if name == CannotWrite.__name__:
@@ -221,8 +217,3 @@ def _read_jobs(folder: Path) -> dict[str, SlurmJob]:
     return {
         key: submitit.SlurmJob(folder, job) for key, job in jobs.items() if re.fullmatch(r"\d+(_\d+)?", job)
     }
-
-
-def _error_file(paths: submitit.core.utils.JobPaths) -> Path:
-    """Where a job leaves an error that other workers would meet, too."""
-    return paths.result_pickle.with_suffix(".json")

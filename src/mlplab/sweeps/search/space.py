@@ -26,9 +26,6 @@ SEARCHABLE = (
 )
 
 
-Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
-
-
 class Dimension:
     """A key with its values.
 
@@ -113,7 +110,7 @@ def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
     return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in overrides)
 
 
-def _distribution(override: Override) -> Distribution:
+def _distribution(override: Override) -> CategoricalDistribution | FloatDistribution | IntDistribution:
     sweep = override.value()
     if not isinstance(sweep, Sweep):
         return CategoricalDistribution([str(sweep)])

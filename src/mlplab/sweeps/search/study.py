@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
+from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -19,18 +19,12 @@ from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
 from mlplab.runs.versions import VERSION
-from mlplab.sweeps.folder import STUDY_FILE
+from mlplab.sweeps.checks import STUDY_FILE
 from mlplab.sweeps.search.space import Params, Space
 
 STUDY = "search"  # the name of the study in its journal
 
-LOCK_SECONDS = 5  # age of a lock at which its process must have been killed: writing takes milliseconds
-
 ABSENT = "no such key"
-
-# How Optuna counts trials, by status; others have failed. Samplers would not avoid the values of diverged
-# trials if those had failed, too.
-STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.PRUNED}
 
 RUNG = "rung/"  # how the names of values at rungs begin in metrics.json
 
@@ -51,10 +45,14 @@ class SearchStudy:
         self.root, self.path, self.space, self.monitor = root, root / STUDY_FILE, space, monitor
         self.sign, self.settings, self.seed = sign_of(monitor), settings, seed
         direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
-        _remove_torn_line(self.path)
+        content = self.path.read_bytes() if self.path.exists() else b""
+        if content and not content.endswith(b"\n"):  # a process was killed while writing it
+            with self.path.open("rb+") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+            log.warning("%s: removed an unfinished last line", self.path)
         self._memory = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
-        lock = JournalFileOpenLock(str(self.path), LOCK_SECONDS)
+        lock = JournalFileOpenLock(str(self.path), 5)  # seconds: a process that holds it longer was killed
         try:
             self._journal = JournalStorage(JournalFileBackend(str(self.path), lock))
             self._stored = optuna.create_study(
@@ -108,7 +106,15 @@ class SearchStudy:
     def ask(self, fixed: Params) -> FrozenTrial:
         """Starts the next trial; the sampler chooses the values that are not fixed."""
         number = len(self.trials)
-        self.study.sampler = build_sampler(self.settings.sampler, self.seed, number, fixed)
+        # The sampler depends on the earlier trials, the seed and the trial's number only. So a search that is
+        # killed and resumed chooses the same values as one that is not.
+        seed = int(np.random.SeedSequence(self.seed, spawn_key=(number,)).generate_state(1)[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # Running trials count as bad ones (constant liar), so that a batch spreads out.
+            is_random = self.settings.sampler == "random"
+            sampler = RandomSampler(seed) if is_random else TPESampler(seed=seed, constant_liar=True)
+            self.study.sampler = PartialFixedSampler(dict(fixed), sampler) if fixed else sampler
         self.study.ask({key: dimension.distribution for key, dimension in self.space.dimensions.items()})
         trial = self.trials[number]
         self._stored.add_trial(trial)
@@ -125,7 +131,9 @@ class SearchStudy:
         rungs = {name.removeprefix(RUNG): at for name, at in metrics.items() if name.startswith(RUNG)}
         if status == "done" and value is None:
             status, reason, rungs = "failed", f"{self.monitor} is not defined", {}
-        state = STATES.get(status, TrialState.FAIL)
+        # Samplers would not avoid the values of diverged trials if those had failed.
+        states = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.PRUNED}
+        state = states.get(status, TrialState.FAIL)
         for study, storage in ((self._stored, self._journal), (self.study, self._memory)):
             study_id = storage.get_study_id_from_name(STUDY)
             trial = storage.get_trial_id_from_study_id_trial_number(study_id, number)
@@ -141,28 +149,3 @@ class SearchStudy:
 def status_of(trial: FrozenTrial) -> str:
     """How a trial has ended."""
     return "done" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get("status", "failed"))
-
-
-def build_sampler(name: str, seed: int, number: int, fixed: Params) -> BaseSampler:
-    """The sampler for one trial.
-
-    It depends on the earlier trials, the seed and the trial's number only. So a search that was killed and
-    resumed chooses the same values as one that was not.
-    """
-    trial_seed = int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "random":
-            sampler: BaseSampler = RandomSampler(seed=trial_seed)
-        else:  # running trials count as bad ones (constant liar), so that a batch spreads out
-            sampler = TPESampler(seed=trial_seed, constant_liar=True)
-        return PartialFixedSampler(dict(fixed), sampler) if fixed else sampler
-
-
-def _remove_torn_line(path: Path) -> None:
-    """Removes an unfinished last line, which a process killed while writing has left."""
-    content = path.read_bytes() if path.exists() else b""
-    if content and not content.endswith(b"\n"):
-        with path.open("rb+") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-        log.warning("%s: removed an unfinished last line", path)

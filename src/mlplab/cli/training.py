@@ -1,4 +1,4 @@
-"""The command line of train: a run, a resumed run, or a sweep."""
+"""The commands that read a table: train, of a run, a resumed run or a sweep; and describe."""
 
 import shlex
 import signal
@@ -8,6 +8,7 @@ from functools import reduce
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
 
 from mlplab.cli.compose import composing, folder_of, plain, read_command_line
 from mlplab.cli.config_folders import SHIPPED
@@ -18,11 +19,10 @@ from mlplab.errors import Fault, Interrupted, UserError, refusal
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import FILM_FILE
 from mlplab.runs.planned_run import differences, read_run_config
-from mlplab.sweeps.folder import PLAN_FILE
 from mlplab.typed_commands import inside, tensorboard_command
 
 
-def main(words: Sequence[str], conf: Path = SHIPPED) -> None:
+def train(words: Sequence[str], conf: Path = SHIPPED) -> None:
     """Composes a configuration from mlplab's folder `conf`, the user's and the command line, and trains."""
     words, multirun, folders = read_command_line(words, conf)
     overrides = read_overrides(words, multirun=multirun)
@@ -80,6 +80,8 @@ def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = Fal
     Raises:
         UserError: if they do, or it is not the folder of one run.
     """
+    from mlplab.sweeps.checks import PLAN_FILE  # it imports polars
+
     if multirun or (folder / PLAN_FILE).is_file():
         what = "resumes one run, not several"
         remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"
@@ -96,3 +98,42 @@ def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = Fal
     if faults := differences(run, saved, str(folder)):
         raise UserError(*faults)
     return run
+
+
+def describe(words: Sequence[str], conf: Path = SHIPPED) -> None:
+    """Shows how training would read the columns of a table, without training.
+
+    mlplab describe data.path=my.csv [data.target=price] [data.columns.zip=categorical]
+
+      data.path=PATH          a CSV (also .gz or .zst) or Parquet file, a folder of such files, or a pattern
+      task=TASK               regression, binary or multiclass, instead of the task that the target suggests
+      data.columns.NAME=KIND  numeric, boolean, categorical, date, a date format like %d.%m.%Y, or drop
+      data/split=OPTION       and all other keys of training
+
+    The exit code is 2 if training would refuse the table or its split.
+    """
+    words, _, folders = read_command_line(words, conf, describe.__doc__)
+    overrides = read_overrides(words)
+    with composing(folders) as compose:
+        config = without_target(compose(overrides))
+    with heavy_imports():
+        from rich.console import Console
+
+        from mlplab.commands.describe import Description, description_grid, task_lines
+
+    description, console = Description(config), Console()
+    if not console.is_terminal:  # then lines need no wrapping
+        console.width = 10_000
+    console.print(f"{description.source}: {description.rows:,} rows", highlight=False, markup=False)
+    console.print(description_grid(description, console.width))
+    for line in task_lines(description):
+        console.print(line, highlight=False, markup=False)
+    if description.faults:
+        raise UserError(*description.faults)
+
+
+def without_target(cfg: DictConfig) -> TrainConfig:
+    """A composed configuration, which needs no target."""
+    if OmegaConf.is_missing(cfg.data, "target"):
+        cfg.data.target = []
+    return parse(plain(cfg))

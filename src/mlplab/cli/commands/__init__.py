@@ -1,1 +1,0 @@
-"""A file for each command: its usage, its arguments, and what it prints."""
