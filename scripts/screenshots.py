@@ -8,22 +8,19 @@ It takes some minutes, and needs Chromium and what `uv sync` installs.
 """
 
 import os
-import pty
-import struct
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from fcntl import ioctl
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from termios import TIOCSWINSZ
 from typing import TYPE_CHECKING
 
 import pyte
 from chromium import HEIGHT, WIDTH, opened_browser, tensorboard
+from pyte.screens import Char
 
 from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
@@ -32,12 +29,10 @@ from mlplab.config.types import Text
 from mlplab.errors import RunFailed
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
-
-COLUMNS, LINES = 80, 60
-"""Of the terminal."""
+COLUMNS, LINES = 80, 60  # of the terminal
 
 TRAININGS: dict[str, Sequence[str]] = {
     "run": ("name=run",),
@@ -60,9 +55,7 @@ FILMS: dict[str, Sequence[str]] = {
 }
 """What is changed of `experiment=article`, by the name of a film."""
 
-SURFACES = (0, 20, 100, 1000)
-"""Steps whose surfaces are shown."""
-
+SURFACES = (0, 20, 100, 1000)  # steps whose surfaces are shown
 STYLE = """
 body { margin: 0; background: #1d1f21 }
 pre { display: inline-block; margin: 0; padding: 16px 20px; color: #d5d8d6; background: #1d1f21;
@@ -92,26 +85,27 @@ def screenshots(arguments: Screenshots) -> None:
         terminal_image(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
         _shown(here, "evaluate", "run=outputs/run", "importance=true")
         with tensorboard(here / "outputs/sweep") as address:
-            for name, tab in TENSORBOARD.items():
-                page = _page(browser)
-                page.goto(f"{address}/#{tab}")
-                page.wait_for_timeout(8000)  # it draws when it has read the files, and says not when
-                page.screenshot(path=output / f"tensorboard-{name}.png")
-                page.close()
+            for name, tab in TENSORBOARD.items():  # it draws when it has read the files, and says not when
+                _page_image(browser, f"{address}/#{tab}", 8, HEIGHT, output / f"tensorboard-{name}.png")
         for name in TRAININGS:
             _shown(here, "report", f"outputs/{name}")
-            page = _page(browser)
-            page.goto((here / f"outputs/{name}/report.html").as_uri())
-            page.wait_for_timeout(3000)
-            page.set_viewport_size({"width": WIDTH, "height": 2 * HEIGHT})
-            page.screenshot(path=output / f"report-{name}.png")
-            page.close()
+            report = (here / f"outputs/{name}/report.html").as_uri()
+            _page_image(browser, report, 3, 2 * HEIGHT, output / f"report-{name}.png")
         for name, words in FILMS.items():
-            _shown(
-                here, "train", f"name={name}", "experiment=article", "figures=none", "baselines=[]", *words
-            )
+            article = ("experiment=article", "figures=none", "baselines=[]")
+            _shown(here, "train", f"name={name}", *article, *words)
             _film(browser, here / f"outputs/{name}/film.html", name, output)
     print(output)
+
+
+def _page_image(browser: "Browser", address: str, seconds: int, height: int, path: Path) -> None:
+    """A picture of a page, some seconds after it was opened."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    page.goto(address)
+    page.wait_for_timeout(1000 * seconds)
+    page.set_viewport_size({"width": WIDTH, "height": height})
+    page.screenshot(path=path)
+    page.close()
 
 
 def _film(browser: "Browser", path: Path, name: str, output: Path) -> None:
@@ -140,51 +134,39 @@ def _film(browser: "Browser", path: Path, name: str, output: Path) -> None:
     page.close()
 
 
-def _page(browser: "Browser") -> "Page":
-    return browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-
-
 def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
-    """What a command shows in a terminal when it has ended.
-
-    Raises:
-        RunFailed: if it fails.
-    """
-    screen = pyte.Screen(COLUMNS, LINES)
-    stream = pyte.ByteStream(screen)
-    terminal, inside = pty.openpty()
-    ioctl(inside, TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    arguments = [sys.executable, f"scripts/{script}.py", *words]
+    """What a command shows in a terminal when it has ended; raises RunFailed if it fails."""
+    typed = ["python", f"scripts/{script}.py", *words]
+    run = f"stty cols {COLUMNS} rows {LINES}; exec {shlex.join([sys.executable, *typed[1:]])}"
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
-    typed = " ".join(["python", f"scripts/{script}.py", *words])
-    stream.feed(f"$ {typed}\r\n".encode())
-    with subprocess.Popen(arguments, cwd=here, stdout=inside, stderr=inside, env=environment) as process:
-        os.close(inside)
-        with suppress(OSError):  # how Linux tells that the other end has been closed
-            while read := os.read(terminal, 65536):
-                stream.feed(read)
-    os.close(terminal)
-    if process.returncode:
-        raise RunFailed(f"{typed} ended with status {process.returncode}:\n" + "\n".join(screen.display))
+    command = ["script", "--quiet", "--return", "--command", run, os.devnull]  # gives it a terminal
+    ended = subprocess.run(command, cwd=here, stdout=subprocess.PIPE, env=environment, check=False)
+    pyte.ByteStream(screen := pyte.Screen(COLUMNS, LINES)).feed(
+        f"$ {' '.join(typed)}\r\n".encode() + ended.stdout
+    )
+    if ended.returncode:
+        raise RunFailed(
+            f"{' '.join(typed)} ended with status {ended.returncode}:\n" + "\n".join(screen.display)
+        )
     return screen
 
 
 def terminal_image(browser: "Browser", screen: pyte.Screen, path: Path) -> None:
     """Draws the lines of a terminal."""
-    lines = [_line(screen, number) for number in range(screen.cursor.y + 1)]
-    page = _page(browser)
+    lines = [_line(screen.buffer[number]) for number in range(screen.cursor.y + 1)]
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
     page.set_content(f"<style>{STYLE}</style><pre>{chr(10).join(lines).rstrip()}</pre>")
     page.locator("pre").screenshot(path=path)
     page.close()
 
 
-def _line(screen: pyte.Screen, number: int) -> str:
+def _line(characters: Mapping[int, Char]) -> str:
     """A line as HTML."""
-    characters = [screen.buffer[number][column] for column in range(COLUMNS)]
+    parts = groupby(map(characters.__getitem__, range(COLUMNS)), lambda each: (each.fg, each.bold))
     return "".join(
         f'<span style="color:{COLOURS.get(colour, f"#{colour}")};font-weight:{700 if bold else 400}">'
         f"{escape(''.join(character.data for character in run))}</span>"
-        for (colour, bold), run in groupby(characters, lambda character: (character.fg, character.bold))
+        for (colour, bold), run in parts
     )
 
 

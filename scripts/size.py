@@ -22,14 +22,11 @@ COLUMNS = ("lines", "statements", "pages", "all lines")
 
 def size_of(text: str) -> dict[str, int]:
     """What a Python file counts."""
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
-    empty = {
-        line
-        for node in nodes
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        or (isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str))
-        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
-    }
+    nodes, empty = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)], set[int]()
+    for node in nodes:
+        is_text = isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+        if is_text or isinstance(node, ast.Import | ast.ImportFrom):
+            empty.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     lines = {n for t in tokens if t.type not in NOT_CODE for n in range(t.start[0], t.end[0] + 1)}
     return {"lines": len(lines - empty), "statements": len(nodes), "all lines": len(text.splitlines())}
@@ -40,15 +37,13 @@ def main() -> None:
     listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *TREES)
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     sizes: dict[str, dict[str, Counter[str]]] = {tree: {} for tree in TREES}
-    for path in {Path(name) for name in names if (ROOT / name).is_file() and name}:
+    for path in {Path(name) for name in names if Path(name).suffix in PAGES | {".py"}}:
         tree, *inner = path.parts
-        inner = inner[1:] if tree == "src" else inner
+        inner = inner[tree == "src" :]
         room = sizes[tree].setdefault(inner[0] if len(inner) > 1 else "its files", Counter())
-        text = (ROOT / path).read_text(encoding="utf-8") if path.suffix in PAGES | {".py"} else ""
-        if path.suffix in PAGES:
-            room["pages"] += sum(bool(line.strip()) for line in text.splitlines())
-        else:
-            room.update(size_of(text))
+        text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else ""
+        pages = {"pages": sum(bool(line.strip()) for line in text.splitlines())}
+        room.update(pages if path.suffix in PAGES else size_of(text))
     row = "{:24}{:>8}{:>12}{:>8}{:>11}"
     print(row.format("", *COLUMNS))
     for tree, rooms in sizes.items():

@@ -17,15 +17,13 @@ from mlplab.errors import RunFailed
 ADOPT_ORPHANS = 36
 """Linux's PR_SET_CHILD_SUBREAPER: this process becomes the parent of processes whose own has ended."""
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The repository."""
-
+ROOT = Path(__file__).resolve().parents[2]  # the repository
 
 PLAIN = (
     *("model.activation=relu", "model.periodic_features=0", "model.piecewise_linear_bins=0"),
     *("model.linear_path=false", "callbacks.early_stopping.patience=null"),
 )
-"""Hidden layers alone, trained to the end. Checkouts that lack a key do not get its override."""
+"""Hidden layers alone, trained to the end."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,7 @@ class Checkout:
     clock: Literal["wall", "cpu"]
 
     def run(self, *words: str, folder: Path, status: int = 0) -> float:
-        """The seconds of a Python process.
-
-        Args:
-            words: the command line after `python`; `train.py` is a script of this checkout.
-
-        Raises:
-            RunFailed: if the process ends with another status.
-        """
+        """The seconds of `python WORD…`, where `train.py` is a script of this checkout."""
         start, others = self.now(), _children()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
@@ -55,17 +46,12 @@ class Checkout:
         return self.now() - start
 
     def ask(self, function: str, *words: str, folder: Path) -> dict[str, Any]:
-        """What a function such as `child.train` returns in a process with the source of this checkout.
+        """What a function such as `child.train` returns in a process with the source of this checkout."""
+        return json.loads(self._output(self.asking(function, *words), folder).splitlines()[-1])
 
-        Args:
-            words: the arguments of the function.
-
-        Raises:
-            RunFailed: if the process fails.
-        """
-        module, name = function.split(".")
-        command = ("-m", f"benchmarks.{module}", self.clock, name, *words)
-        return json.loads(self._output(command, folder).splitlines()[-1])
+    def asking(self, function: str, *words: str) -> tuple[str, ...]:
+        """The words of a process that calls a function."""
+        return ("-c", "from benchmarks import child; child.main()", self.clock, function, *words)
 
     def now(self) -> float:
         """The moment, or the processor time of all processes that have ended, in seconds."""
@@ -86,18 +72,10 @@ class Checkout:
         """The environment variables of a Python process."""
         return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
 
-    def _has(self, key: str) -> bool:
-        """Whether a key such as `model.activation` is in a configuration file of its group."""
-        group, *_, name = key.split(".")
-        files = (self.path / "conf" / group).glob("*.yaml")
-        return any(f"\n{name}:" in text or f" {name}:" in text for text in map(Path.read_text, files))
-
     def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
-        known = [word for word in words if word not in PLAIN or self._has(word.partition("=")[0])]
-        command, environment = self.command(*known), self.environment
-        ended = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        """What a process prints; raises RunFailed if it ends with another status."""
+        how: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+        ended = subprocess.run(self.command(*words), cwd=folder, env=self.environment, **how)
         if ended.returncode != status:
             what = f"{self.name}: {' '.join(words)} ended with status {ended.returncode}"
             raise RunFailed(f"{what}:\n{ended.stderr.strip()}")

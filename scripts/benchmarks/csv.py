@@ -1,7 +1,6 @@
 """What does a table in a CSV file cost?
 
-csv       a file to tensors, beside polars and pandas, and its time by rows; wide tables; and training from a
-          file, with a quarter of the table in memory, in a process that could not hold all of it
+csv       a file to tensors, beside polars and pandas; wide tables; training with a quarter of it in memory
   rows=1000000           of the file of 21 numbers
   columns=250,1000,3000  of the wide tables, which have 2,000 rows
   epochs=1               of the trainings
@@ -22,10 +21,6 @@ from benchmarks import harness
 from benchmarks.checkout import PLAIN, Checkout
 
 COLUMNS, WIDE_ROWS, FEW_ROWS = 21, 2000, 100
-
-NUMBER_BYTES = 4
-"""Of a float32."""
-
 IN_MEMORY, FROM_FILE = "table in memory", "table in a file"
 
 TRAINING = (
@@ -45,11 +40,11 @@ class Csv(harness.Benchmark):
 
 def measure(arguments: Csv) -> None:
     """Times everyone's reading of one file, ours of smaller and wide ones, and the two trainings."""
-    harness.needs("csv", "pandas")
+    harness.needs("pandas")
     sizes = {f"{rows:,} rows": rows for rows in (arguments.rows // 100, arguments.rows // 10, arguments.rows)}
-    size, largest = arguments.rows * COLUMNS * NUMBER_BYTES, [*sizes][-1]
-    contenders: dict[harness.Key, harness.Contender] = {}
-    epochs: dict[harness.Key, harness.Contender] = {}
+    size, largest = 4 * arguments.rows * COLUMNS, [*sizes][-1]
+    contenders: harness.Contenders = {}
+    epochs: harness.Contenders = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
         few = harness.write_table(folder / "few.csv", FEW_ROWS)
@@ -69,11 +64,9 @@ def measure(arguments: Csv) -> None:
                 if case not in sizes:
                     describe = partial(checkout.run, *words, folder=folder)
                     contenders[case, f"{checkout.name}, describe.py"] = describe
+        ask = partial(arguments.checkouts[0].ask, folder=folder)
         for peer in ("polars", "pandas"):
-            first = arguments.checkouts[0]
-            contenders[largest, peer] = partial(
-                first.ask, f"peers.{peer}", str(files[largest]), folder=folder
-            )
+            contenders[largest, peer] = partial(ask, f"peers.{peer}", str(files[largest]))
         times = harness.alternate(contenders, arguments.repeats)
         trainings = harness.alternate(epochs, arguments.repeats)
 
@@ -83,8 +76,8 @@ def measure(arguments: Csv) -> None:
     lines = [line_of(times, checkout.name, sizes) for checkout in arguments.checkouts]
     caption = "mlplab: beyond a start with 100 rows, with split and statistics; describe.py: whole processes"
     caption += f"; of tensors: memory, relative to theirs; by rows: {'; '.join(lines)}"
-    title, more = f"a CSV file of {COLUMNS} columns to tensors", {"of tensors": of_tensors}
-    reading = harness.comparison(title, times, "polars", more, caption)
+    title = f"a CSV file of {COLUMNS} columns to tensors"
+    reading = harness.comparison(title, times, "polars", caption, **{"of tensors": of_tensors})
     more = {
         "rows a second": lambda key: harness.digits(0.8 * arguments.rows / trainings[key].median()),
         "test RMSE": lambda key: f"{trainings[key].median('rmse'):.4f}",
@@ -92,8 +85,8 @@ def measure(arguments: Csv) -> None:
     }
     title = f"an epoch of training on a table of {harness.digits(size / harness.MEBIBYTE)} MiB, 20-64-64-1"
     caption = f"{FROM_FILE}: a quarter of it in memory; MiB: of the process in the end, without mapped files"
-    training = harness.comparison(title, trainings, IN_MEMORY, more, caption)
-    harness.report(arguments, [reading, training], times | trainings)
+    training = harness.comparison(title, trainings, IN_MEMORY, caption, **more)
+    harness.report(arguments, times | trainings, reading, training)
 
 
 def line_of(times: Mapping[harness.Key, harness.Times], name: str, sizes: Mapping[str, int]) -> str:

@@ -7,15 +7,15 @@ turn, again and again, so a slow minute of the machine affects all of them.
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -30,12 +30,7 @@ from mlplab.config.types import Text
 from mlplab.console import print_line
 from mlplab.errors import Fault, UserError
 
-TERMINAL_COLUMNS = 80
-
 MEBIBYTE = 2**20
-
-ROWS_AT_ONCE = 100_000
-"""Rows of a table that are drawn at a time."""
 
 Count = Annotated[int, Field(gt=0)]
 
@@ -72,11 +67,7 @@ class Benchmark(Arguments):
 
     @property
     def checkouts(self) -> list[Checkout]:
-        """This checkout, and the one it is compared with.
-
-        Raises:
-            UserError: if the other is none.
-        """
+        """This checkout, and the one it is compared with; raises UserError if the other is none."""
         ours = Checkout("mlplab", ROOT, self.clock)
         if not self.tree:
             return [ours]
@@ -86,18 +77,26 @@ class Benchmark(Arguments):
         commit = git(other, "rev-parse", "--short", "HEAD") or other.name
         return [ours, Checkout(f"mlplab {commit}", other, self.clock)]
 
-    def titled(self, contender: str) -> list[tuple[str, Checkout]]:
-        """A contender in each checkout, by its title: of the other one, with the commit."""
-        first, *others = self.checkouts
-        return [(contender, first), *((f"{contender}, {other.name}", other) for other in others)]
+    def file(self, suffix: str = "json") -> Path:
+        """Where results are written, in a folder that exists."""
+        path = Path(self.output or f"outputs/benchmarks/{type(self).__name__.lower()}.{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, content: object) -> Path:
+        """Writes results as JSON."""
+        (path := self.file()).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        return path
+
+    def title(self, contender: str, checkout: Checkout) -> str:
+        """A contender in a checkout: of the other one, with the commit."""
+        return contender if checkout == self.checkouts[0] else f"{contender}, {checkout.name}"
 
 
-Key = tuple[str, str]
-"""A case, which is a section of the table, and a contender, which is a row."""
+Key = tuple[str, str]  # A case, which is a section of the table, and a contender, which is a row
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(NamedTuple):
     """Repeated measurements of one thing: `seconds`, and whatever else was measured with them."""
 
     answers: Sequence[Mapping[str, float]]
@@ -105,6 +104,10 @@ class Times:
     def median(self, name: str = "seconds") -> float:
         """The median of what was measured."""
         return median(answer[name] for answer in self.answers)
+
+    def ratio(self, base: "Times | None") -> str:
+        """The median relative to another one, for a table."""
+        return f"{digits(self.median() / base.median())}×" if base else ""
 
     @property
     def spread(self) -> str:
@@ -116,6 +119,8 @@ class Times:
 
 Contender = Callable[[], float | Mapping[str, float]]
 """Returns its seconds, alone or with other measurements."""
+
+Contenders = dict[Key, Contender]
 
 
 def alternate(contenders: Mapping[Key, Contender], repeats: int) -> dict[Key, Times]:
@@ -134,21 +139,15 @@ def comparison(
     title: str,
     times: Mapping[Key, Times],
     base: str,
-    more: Mapping[str, Callable[[Key], str]] | None = None,
     caption: str | None = None,
+    **more: Callable[[Key], str],
 ) -> Table:
-    """Medians, spreads, and ratios to the contender `base` of the same case.
-
-    Args:
-        more: further columns by their headers, as functions of the key of the row.
-    """
+    """Medians, spreads, ratios to the contender `base` of the same case, and more columns, by row's keys."""
     rows = {}
     for key, measured in times.items():
-        of_base = times.get((key[0], base))
-        ratio = f"{digits(measured.median() / of_base.median())}×" if of_base else ""
-        further = [function(key) for function in (more or {}).values()]
+        ratio, further = measured.ratio(times.get((key[0], base))), [each(key) for each in more.values()]
         rows[key] = [show_seconds(measured.median()), measured.spread, ratio, *further]
-    return table_of(title, ["median", "min–max", f"of {base}", *(more or {})], rows, caption)
+    return table_of(title, ["median", "min–max", f"of {base}", *more], rows, caption)
 
 
 def table_of(
@@ -168,61 +167,25 @@ def table_of(
     return table
 
 
-def report(arguments: Benchmark, tables: Sequence[Table], times: Mapping[Key, Times], **facts: Any) -> None:
-    """Prints the tables, and writes all times and further facts to a file."""
-    print_tables(tables)
-    path = Path(arguments.output or f"outputs/benchmarks/{type(arguments).__name__.lower()}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        **{"arguments": arguments.model_dump(), **machine(), **facts},
-        "packages": {package.name: package.version for package in distributions()},
-        "times": [{"of": key, "answers": measured.answers} for key, measured in times.items()],
-    }
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print_line(Console(), f"all times: {path}")
+def report(arguments: Benchmark, times: Mapping[Key, Times], *tables: Table) -> None:
+    """Prints the tables, and writes all times to a file."""
+    print_tables(*tables)
+    packages = {package.name: package.version for package in distributions()}
+    of_times = [{"of": key, "answers": measured.answers} for key, measured in times.items()]
+    facts = {"arguments": arguments.model_dump(), **machine(), "packages": packages, "times": of_times}
+    print_line(Console(), f"all times: {arguments.write(facts)}")
 
 
-def print_tables(tables: Sequence[Table]) -> None:
+def print_tables(*tables: Table) -> None:
     """Prints tables; where there is no terminal, with 80 columns."""
-    console = Console(width=None if sys.stdout.isatty() else TERMINAL_COLUMNS)
+    console = Console(width=None if sys.stdout.isatty() else 80)
     console.print(*tables, sep="\n")
-
-
-class ScoreFile:
-    """Lines of JSON: of what a score is, the score, and the machine; none is measured again.
-
-    Raises:
-        UserError: if a line is not a score.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._machine, self._scores = path, machine(), dict[str, dict[str, Any]]()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else [], 1):
-            try:
-                score = json.loads(line)
-                self._scores[json.dumps(score["of"])] = score["score"]
-            except (ValueError, TypeError, KeyError):
-                remedy = "delete this line, or give another file: output=…"
-                raise UserError(Fault("is not a score", f"{path}, line {number}", remedy=remedy)) from None
-
-    def get(self, of: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The score, if it is known."""
-        return self._scores.get(json.dumps(of))
-
-    def add(self, of: Mapping[str, Any], score: dict[str, Any], shown: str) -> None:
-        """Writes a score, and shows it on stderr."""
-        self._scores[json.dumps(of)] = score
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"of": of, "score": score, "machine": self._machine}) + "\n")
-        print(shown, file=sys.stderr)
 
 
 def show_seconds(seconds: float) -> str:
     """A duration in the unit that suits it: `1.23 ms`."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
-        if abs(seconds) * factor >= 1 or unit == "ns":
-            break
+    units = (("s", 1.0), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9))
+    unit, factor = next((each for each in units if abs(seconds) * each[1] >= 1), units[-1])
     return f"{digits(seconds * factor)} {unit}"
 
 
@@ -232,58 +195,48 @@ def digits(value: float) -> str:
 
 
 def write_table(path: Path, rows: int, columns: int = 21, *, mixed: bool = False) -> Path:
-    """Writes a CSV file of numbers; the last column is Friedman's first function of others, with noise.
-
-    Args:
-        mixed: adds five columns of categories, and a date.
-    """
+    """Writes a CSV file of numbers, the last Friedman's first function; mixed: with categories and a date."""
+    drawn = np.random.default_rng(0)
+    x = drawn.random((rows, columns - 1))
+    y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+    frame = pl.DataFrame(x, schema=[f"x{number}" for number in range(columns - 1)])
+    if mixed:
+        days = np.datetime64("2020-01-01") + drawn.integers(0, 1500, rows).astype("timedelta64[D]")
+        colours = drawn.choice(["red", "orange", "green", "blue", "violet"], (5, rows))
+        named = [pl.Series(f"colour-{number}", colour) for number, colour in enumerate(colours)]
+        frame = frame.with_columns(*named, pl.Series("day", days))
     with path.open("wb") as file:
-        for start in range(0, rows, ROWS_AT_ONCE):
-            drawn = np.random.default_rng(start)
-            x = drawn.random((min(ROWS_AT_ONCE, rows - start), columns - 1))
-            y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
-            y += 10 * x[:, 3] + 5 * x[:, 4]
-            frame = pl.DataFrame(x, schema=[f"x{number}" for number in range(columns - 1)])
-            if mixed:
-                days = np.datetime64("2020-01-01") + drawn.integers(0, 1500, len(x)).astype("timedelta64[D]")
-                colours = drawn.choice(["red", "orange", "green", "blue", "violet"], (5, len(x)))
-                named = [pl.Series(f"colour-{number}", colour) for number, colour in enumerate(colours)]
-                frame = frame.with_columns(*named, pl.Series("day", days))
-            frame = frame.with_columns(pl.Series("target", y + drawn.normal(size=len(x))))
-            frame.write_csv(file, include_header=not start, float_precision=6)
+        frame.with_columns(target=y + drawn.normal(size=rows)).write_csv(file, float_precision=6)
         os.fsync(file.fileno())  # or it would be written while others are timed
     return path
 
 
-def needs(name: str, *packages: str) -> None:
+def needs(*packages: str) -> None:
     """Raises UserError if a package of the extra `bench` is not installed."""
     if missing := [package for package in packages if not find_spec(package)]:
-        raise UserError(Fault(f"needs {missing[0]}: uv run --extra bench scripts/benchmark.py {name}"))
+        raise UserError(Fault(f"needs {missing[0]}: uv run --extra bench scripts/benchmark.py …"))
 
 
 def use_cores(count: int) -> None:
-    """Binds this process, and those that it starts from now on, to the first cores; with one thread each.
-
-    Raises:
-        UserError: if there are fewer cores.
-    """
+    """Binds this process and what it starts to the first cores, with one thread each; or raises UserError."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that is timed would compile its modules
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = "1"
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    cores = range(os.cpu_count() or 1)
-    if len(cores) < count:
-        raise UserError(Fault("needs more cores", found=str(len(cores)), expected=str(count)))
+    cores = os.cpu_count() or 1
+    if cores < count:
+        raise UserError(Fault("needs more cores", found=str(cores), expected=str(count)))
     if sys.platform == "linux":
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, range(cores))
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
 def machine() -> dict[str, Any]:
     """Where and when something is measured, and the commit."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = re.search(
+        r"^model name\s*:\s*(.*)", info.read_text("utf-8") if info.exists() else "", re.MULTILINE
+    )
     commit, changed = git(ROOT, "rev-parse", "HEAD"), bool(git(ROOT, "status", "--porcelain"))
-    cpu, now = next(iter(models), platform.machine()), datetime.now(UTC).isoformat(timespec="seconds")
+    cpu, now = model[1] if model else platform.machine(), datetime.now(UTC).isoformat(timespec="seconds")
     return {"date": now, "commit": commit, "changed": changed, "cpu": cpu}

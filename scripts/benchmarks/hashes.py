@@ -1,15 +1,11 @@
 """Does a change of the code change any bit of the results?
 
-hashes    trains some 80 configurations (hash_cases.yaml): alone, in stacks, as ensembles, diverged, pruned,
-          with more epochs after their end, killed and resumed, and from Python; hashes each run's weights,
-          metrics, curves, film and predictions. With tree=, prints which of them differ between the two
-          checkouts, and ends with status 1 if any does; so it does if a run that was killed and resumed
-          differs from one that was not
+hashes    of some 80 configurations (hash_cases.yaml): alone, in stacks, killed and resumed …: of weights,
+          metrics, curves, films and predictions; with tree=, which differ: status 1 if any does, or if a run
+          that was resumed differs from one that was not
   only=alone,stacks,ensembles,diverged,searches,continued,resumed,python   groups of them
-  output=FILE    for the hashes; default: outputs/benchmarks/hashes.json
 """
 
-import json
 import re
 import shutil
 import sys
@@ -27,15 +23,12 @@ from benchmarks.checkout import ROOT
 from mlplab.console import plural
 from mlplab.errors import RunFailed
 
-Results = Mapping[str, Mapping[str, str]]
-"""Of each run, the hash of each result by its name."""
+Results = Mapping[str, Mapping[str, str]]  # of each run, the hash of each result by its name
 
 Group = Literal["alone", "stacks", "ensembles", "diverged", "searches", "continued", "resumed", "python"]
 
 ROWS = 320
-
-ENDINGS = "-(killed|stopped)"
-"""Of the names of runs that were resumed."""
+ENDINGS = "-(killed|stopped)"  # of the names of runs that were resumed
 
 
 class Hashes(harness.Benchmark):
@@ -45,24 +38,17 @@ class Hashes(harness.Benchmark):
 
 
 def measure(arguments: Hashes) -> None:
-    """Hashes the results of each checkout, writes the file, and prints what differs.
-
-    Raises:
-        RunFailed: if anything does.
-    """
+    """Hashes the results of each checkout, and prints what differs; raises RunFailed if anything does."""
     found: dict[str, Results] = {}
     for checkout in arguments.checkouts:
         print(f"{checkout.name}: trains for some minutes …", file=sys.stderr)
         with TemporaryDirectory() as name:
             write_tables(Path(name))
             found[checkout.name] = checkout.ask("hash_child.hashes", *arguments.only, folder=Path(name))
-    path = Path(arguments.output or "outputs/benchmarks/hashes.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    (ours, *others) = found.values()
+    ours, *others = found.values()
     lines = [line for name, results in found.items() for line in resumed_otherwise(name, results)]
     lines += [line for other in others for line in differing(ours, other)]
-    print("\n".join([*lines, f"{plural(len(ours), 'run')}; all hashes: {path}"]))
+    print("\n".join([*lines, f"{plural(len(ours), 'run')}; all hashes: {arguments.write(found)}"]))
     if lines:
         raise RunFailed(f"{plural(len(lines), 'run')} differ")
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float64
 
 from benchmarks import harness
 from benchmarks.quality_peers import LEVELS
@@ -18,15 +17,12 @@ POINTS, ERRORS = 0.02, 2
 """By how much the coverage of a table may be below the level; or by how many standard errors, if more."""
 
 
-def metrics_of(
-    table: BenchmarkTable, y: np.ndarray, bounds: Float64[np.ndarray, "row level limit"]
-) -> dict[str, Any]:
-    """Coverage, mean width and Winkler score of each level."""
-    of_levels = [
-        mean_scores(interval_scores(bounds[:, place, None], y[:, None], level), None, level)
-        for place, level in enumerate(LEVELS)
-    ]
-    return of_levels[0] | of_levels[1]
+def metrics_of(table: BenchmarkTable, y: np.ndarray, bounds: np.ndarray) -> dict[str, Any]:
+    """Coverage, mean width and Winkler score of each level, of bounds `[row, level, limit]`."""
+    scores: dict[str, Any] = {}
+    for place, level in enumerate(LEVELS):
+        scores |= mean_scores(interval_scores(bounds[:, place, None], y[:, None], level), None, level)
+    return scores
 
 
 def summaries_of(scores: pl.DataFrame, base: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -35,23 +31,20 @@ def summaries_of(scores: pl.DataFrame, base: str) -> tuple[pl.DataFrame, pl.Data
     `low` is the number of tables whose mean coverage over splits is below the level by more than `POINTS`,
     and by more than `ERRORS` standard errors.
     """
-    names, seconds = (
-        [f"{name}_{level:g}" for name, level in product(SCORES, LEVELS)],
-        pl.col("fit", "predict"),
-    )
-    low = []
+    names, low = [f"{name}_{level:g}" for name, level in product(SCORES, LEVELS)], list[pl.Expr]()
     for level in LEVELS:
         coverage = pl.col(f"coverage_{level:g}")
         error = (coverage.std() / pl.len().sqrt()).fill_null(0)
         short = level - coverage.mean() > pl.max_horizontal(POINTS, ERRORS * error)
         low.append(short.alias(f"low_{level:g}"))
     groups = scores.group_by("table", "contender", maintain_order=True)
-    means = groups.agg(pl.col(names).mean(), *low, seconds.mean())
-    of_base = means.filter(contender=base).select("table", *names[2:])
-    joined = means.join(of_base, on="table", suffix=" of base", maintain_order="left")
-    ratios = [(pl.col(name) / pl.col(f"{name} of base")).log().mean().exp().alias(name) for name in names[2:]]
-    over_tables = joined.group_by("contender", maintain_order=True)
-    return means, over_tables.agg(pl.col(names[:2]).mean(), pl.col("^low_.*$").sum(), *ratios, seconds.mean())
+    means = groups.agg(pl.col(*names, "fit", "predict").mean(), *low)
+    of_base = pl.col(names[2:]).filter(contender=base).first().over("table")
+    over_tables = means.with_columns((pl.col(names[2:]) / of_base).log()).group_by(
+        "contender", maintain_order=True
+    )
+    averages = pl.col(*names[:2], "fit", "predict").mean(), pl.col(names[2:]).mean().exp()
+    return means, over_tables.agg(*averages, pl.col("^low_.*$").sum())
 
 
 def show(scores: pl.DataFrame, base: str) -> None:
@@ -67,7 +60,7 @@ def show(scores: pl.DataFrame, base: str) -> None:
         (row["table"], f"{row['contender']}, {level:g}"): cells(row, level, of_tables)
         for row, level in product(means.iter_rows(named=True), LEVELS)
     }
-    harness.print_tables([harness.table_of("intervals", ["coverage", "width", "Winkler", "fit"], by_table)])
+    harness.print_tables(harness.table_of("intervals", ["coverage", "width", "Winkler", "fit"], by_table))
     of_all = {"coverage": "{:.3f}", "low": f"{{}} of {means['table'].n_unique()}"}
     of_all |= {"width": "{:.3f}×", "winkler": "{:.3f}×"}
     summary = {
@@ -77,4 +70,4 @@ def show(scores: pl.DataFrame, base: str) -> None:
     title = f"over tables: mean coverage, widths and Winkler scores relative to {base}'s (geometric means)"
     caption = "low: tables with a coverage of 2 points, and two standard errors, below the level"
     headers = ["coverage", "low", "width", "Winkler", "fit"]
-    harness.print_tables([harness.table_of(title, headers, summary, caption)])
+    harness.print_tables(harness.table_of(title, headers, summary, caption))

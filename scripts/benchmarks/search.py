@@ -1,7 +1,6 @@
 """How long does a hyperparameter search take, and what does it find?
 
-search    searches of a network of 2 × 64 units for the table concrete, with another seed in each repeat: in
-          lockstep, one trial at a time, and pruned
+search    for the table concrete, another seed each time: in lockstep, one trial at a time, and pruned
   trials=64 batch=16 epochs=400   of a search, and of a trial
   searches=lockstep,single,halving
   widths=true    searches the widths of layers too, so that a batch is several stacks
@@ -9,10 +8,10 @@ search    searches of a network of 2 × 64 units for the table concrete, with an
 
 import json
 from functools import partial
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -45,8 +44,8 @@ class Search(harness.Benchmark):
     trials: harness.Count = 64
     batch: harness.Count = 16
     epochs: harness.Count = 400
-    searches: Annotated[tuple[Kind, ...], BeforeValidator(harness.split), Field(min_length=1)] = (
-        *("lockstep", "single", "halving"),
+    searches: Annotated[tuple[Kind, ...], BeforeValidator(harness.split), Field(min_length=1)] = get_args(
+        Kind
     )
     widths: bool = False
 
@@ -54,13 +53,12 @@ class Search(harness.Benchmark):
 def measure(arguments: Search) -> None:
     """Times each kind of search of each checkout."""
     case = f"{arguments.trials} trials of up to {arguments.epochs} epochs"
-    contenders: dict[harness.Key, harness.Contender] = {}
+    contenders: harness.Contenders = {}
     with TemporaryDirectory() as name:
         _write_split(Path(name, "split.txt"))
-        for checkout in arguments.checkouts:
-            for kind in arguments.searches:
-                searched = partial(_searched, arguments, checkout, kind, Path(name), count())
-                contenders[case, f"{checkout.name}, {kind}"] = searched
+        for checkout, kind in product(arguments.checkouts, arguments.searches):
+            searched = partial(_searched, arguments, checkout, kind, Path(name), count())
+            contenders[case, f"{checkout.name}, {kind}"] = searched
         times = harness.alternate(contenders, arguments.repeats)
     base = f"{arguments.checkouts[0].name}, {arguments.searches[0]}"
     more = {
@@ -69,8 +67,8 @@ def measure(arguments: Search) -> None:
         "a trial": lambda key: harness.show_seconds(times[key].median() / times[key].median("trials")),
     }
     caption = f"whole processes; best: lowest {MONITOR}"
-    table = harness.comparison("searches for the table concrete", times, base, more, caption)
-    harness.report(arguments, [table], times)
+    table = harness.comparison("searches for the table concrete", times, base, caption, **more)
+    harness.report(arguments, times, table)
 
 
 def _searched(
@@ -94,7 +92,6 @@ def _searched(
 def _write_split(path: Path) -> None:
     """70 % of the rows for training, and 15 % each for validation and the test."""
     rows = len(TABLE.read_text(encoding="utf-8").splitlines()) - 1
-    words = np.full(rows, "train")
-    order = np.random.default_rng(0).permutation(rows)
+    words, order = np.full(rows, "train"), np.random.default_rng(0).permutation(rows)
     words[order[: 15 * rows // 100]], words[order[-15 * rows // 100 :]] = "val", "test"
     path.write_text("\n".join(words) + "\n", encoding="utf-8")

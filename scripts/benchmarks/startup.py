@@ -1,7 +1,6 @@
 """How long do users wait before anything happens?
 
-startup   `train.py --help`, two mistakes, `train.py` until its first optimizer step, `predict.py` with a file
-          of 100 rows, and `results.py`: whole processes, beside the imports that such a command needs
+startup   whole commands until they end, or until the first step, beside the imports that they need
 """
 
 import subprocess
@@ -9,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import sleep
+from typing import Any
 
 from benchmarks import harness
 from benchmarks.checkout import ROOT, Checkout
 from mlplab.errors import RunFailed
 
 IMPORTS = "bare imports"
-
 TABLE = ("data=csv", f"data.path={ROOT / 'src/mlplab/data/concrete.csv'}")
 
 COMMANDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
@@ -30,7 +29,11 @@ COMMANDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
 """The imports that each command cannot do without, its exit status, and its words; none: `_first_step`."""
 
 SWEEP = (
-    *("-m", "seed=range(8)", "trainer.max_epochs=2", "baselines=[]", "figures=none"),
+    "-m",
+    "seed=range(8)",
+    "trainer.max_epochs=2",
+    "baselines=[]",
+    "figures=none",
     "hydra.sweep.dir=runs",
 )
 
@@ -41,7 +44,7 @@ class Startup(harness.Benchmark):
 
 def measure(arguments: Startup) -> None:
     """Times each command of each checkout."""
-    contenders: dict[harness.Key, harness.Contender] = {}
+    contenders: harness.Contenders = {}
     with TemporaryDirectory() as name:
         folders = {checkout: Path(name, checkout.name) for checkout in arguments.checkouts}
         for checkout, folder in folders.items():
@@ -58,23 +61,17 @@ def measure(arguments: Startup) -> None:
         times = harness.alternate(contenders, arguments.repeats)
     imported = [f"{case}: {imports}" for case, (imports, *_) in COMMANDS.items()]
     caption = f"bare imports: {'; '.join(imported)}"
-    table = harness.comparison("seconds of a process", times, IMPORTS, caption=caption)
-    harness.report(arguments, [table], times)
+    harness.report(arguments, times, harness.comparison("seconds of a process", times, IMPORTS, caption))
 
 
 def _first_step(checkout: Checkout, folder: Path) -> float:
-    """Until the training state after the first step is saved.
-
-    Raises:
-        RunFailed: if it does not come to that.
-    """
+    """Until the training state after the first step is saved; raises RunFailed if it never is."""
     start = checkout.now()
     with TemporaryDirectory(dir=folder) as name:
         words = ("train.py", "callbacks.checkpoint.every_minutes=0", f"hydra.run.dir={name}/run")
-        command, nowhere = checkout.command(*words), subprocess.DEVNULL
-        with subprocess.Popen(
-            command, cwd=folder, env=checkout.environment, stdout=nowhere, stderr=nowhere
-        ) as process:
+        nowhere: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command, environment = checkout.command(*words), checkout.environment
+        with subprocess.Popen(command, cwd=folder, env=environment, **nowhere) as process:
             while not Path(name, "run/checkpoints/last.ckpt").exists():
                 if process.poll() is not None:
                     raise RunFailed(f"{checkout.name}: train.py ended with status {process.returncode}")

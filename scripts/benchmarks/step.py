@@ -1,8 +1,6 @@
 """What does an optimizer step cost?
 
-step      one step of one network: alone and in a stack, with and without dropout, beside a plain PyTorch
-          loop, Lightning as usually written, JAX, scikit-learn, and the matrix products alone at the core's
-          best rate
+step      of a network, alone and in a stack; beside PyTorch, Lightning, JAX, scikit-learn and bare products
   shapes=2-4-1@1000/1000,8-64-64-1@100/10000   layers, rows of a step, and training rows
   members=64     numbers of networks in the stacks
   dropout=0.1    0: without these
@@ -10,8 +8,7 @@ step      one step of one network: alone and in a stack, with and without dropou
   ablation=true  no peers, but mlplab by autograd, with its backward pass written out, and in blocks
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -54,9 +51,9 @@ def task_of(shape: str, runs: int = 1, dropout: float = 0.0) -> Task:
     batch, rows = map(int, sizes.split("/"))
     if outputs != 1 or not hidden:
         raise ValueError(f"a shape has hidden layers and one output, as 8-64-64-1@100/10000 (found {shape})")
-    task = Task(features, hidden, batch, rows, 0, runs, dropout=dropout)
     least, most, steps = (5, 100, 300) if runs == 1 else (2, 20, 60)
-    return replace(task, epochs=1 + max(least, min(most, steps // task.steps)))
+    epochs = 1 + max(least, min(most, steps // -(-rows // batch)))
+    return Task(features, hidden, batch, rows, epochs, runs, dropout)
 
 
 def overrides_of(task: Task) -> tuple[str, ...]:
@@ -75,10 +72,7 @@ class Step(harness.Benchmark):
     """The arguments of this benchmark."""
 
     shapes: Annotated[tuple[Shape, ...], BeforeValidator(harness.split)] = (
-        "2-4-1@1000/1000",
-        "8-64-64-1@100/10000",
-        "8-128-128-128-1@32/10000",
-        "8-256-256-256-1@256/10000",
+        *("2-4-1@1000/1000", "8-64-64-1@100/10000", "8-128-128-128-1@32/10000", "8-256-256-256-1@256/10000"),
     )
     members: harness.Counts = (64,)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -88,18 +82,17 @@ class Step(harness.Benchmark):
 
 def measure(arguments: Step) -> None:
     """Times every contender with every shape."""
-    ours, more = arguments.checkouts[0].name, dict[str, Callable[[harness.Key], str]]()
-    base, with_peers = f"{ours}, 1", arguments.peers and not arguments.ablation
-    if with_peers:
-        base = next(iter(PEERS))
-        harness.needs("step", "jax")
-        more["of JAX"] = lambda key: of_jax(times, key)
-    if arguments.ablation:
-        base = f"{ours}, {next(iter(ABLATION))}"
-    contenders: dict[harness.Key, harness.Contender] = {}
+    first, peers = arguments.checkouts[0], arguments.peers and not arguments.ablation
+    base, more = f"{first.name}, 1", dict[str, Callable[[harness.Key], str]]()
+    if peers:
+        harness.needs("jax")
+        base, more = next(iter(PEERS)), {"of JAX": lambda key: times[key].ratio(times.get(_jax_of(key)))}
+    elif arguments.ablation:
+        base = f"{first.name}, {next(iter(ABLATION))}"
+    contenders: harness.Contenders = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        ask = partial(arguments.checkouts[0].ask, folder=folder)
+        ask = partial(first.ask, folder=folder)
         for shape in arguments.shapes:
             tasks = {  # one network and the stacks, without and with dropout
                 f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
@@ -109,28 +102,23 @@ def measure(arguments: Step) -> None:
             for kind, task in tasks.items():
                 for checkout in arguments.checkouts:
                     step = partial(step_seconds, checkout, folder, task)
-                    if arguments.ablation:
-                        for way, how in ABLATION.items():
-                            case = f"{shape}, {kind}", f"{checkout.name}, {way}"
-                            contenders[case] = partial(step, *how)
-                    else:
+                    for way, how in ABLATION.items() if arguments.ablation else ():
+                        contenders[f"{shape}, {kind}", f"{checkout.name}, {way}"] = partial(step, *how)
+                    if not arguments.ablation:
                         contenders[shape, f"{checkout.name}, {kind}"] = step
-            if with_peers:
-                for kind, task in tasks.items():
-                    contenders[shape, f"JAX, {kind}"] = partial(ask, "jax_peers.jax_step", task.json())
-                for peer, function in PEERS.items():
-                    contenders[shape, peer] = partial(ask, function, tasks["1"].json())
+            for kind, task in tasks.items() if peers else ():
+                contenders[shape, f"JAX, {kind}"] = partial(ask, "jax_peers.jax_step", task.json())
+            for peer, function in PEERS.items() if peers else ():
+                contenders[shape, peer] = partial(ask, function, tasks["1"].json())
         times = harness.alternate(contenders, arguments.repeats)
     caption = "N: in a stack of N networks"
-    table = harness.comparison("seconds of a step of one network", times, base, more, caption)
-    harness.report(arguments, [table], times)
+    table = harness.comparison("seconds of a step of one network", times, base, caption, **more)
+    harness.report(arguments, times, table)
 
 
-def of_jax(times: Mapping[harness.Key, harness.Times], key: harness.Key) -> str:
-    """The ratio to JAX's time with as many networks; nothing for peers."""
-    shape, (name, _, kind) = key[0], key[1].partition(", ")
-    jax = times.get((shape, f"JAX, {kind}"))
-    return f"{harness.digits(times[key].median() / jax.median())}×" if jax and name != "JAX" else ""
+def _jax_of(key: harness.Key) -> harness.Key:
+    """JAX with as many networks."""
+    return key[0], f"JAX, {key[1].partition(', ')[2]}" if not key[1].startswith("JAX") else ""
 
 
 def step_seconds(
