@@ -1,12 +1,13 @@
 """Commands in this process, and how property tests draw."""
 
-import importlib.util
 import logging
 import os
+import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
+from threading import Event
 
 import each_process  # noqa: F401 # before mlplab and torch
 import hydra
@@ -93,24 +94,14 @@ def quick_images() -> Iterator[None]:
 def line_at_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """All work with lines about its progress prints one when it ends, as if that had taken long."""
 
-    class AtEnd:
-        """Stands for the thread that prints and for the event that ends it."""
+    class AtEnd(Event):
+        is_printed = False
 
-        def __init__(self, target: Callable[[], None] | None = None, **_: object) -> None:
-            self.target, self.waits = target, [False, True]
+        def wait(self, timeout: float | None = None) -> bool:
+            super().wait()
+            was_printed, self.is_printed = self.is_printed, True
+            return was_printed
 
-        def wait(self, _: float) -> bool:
-            return self.waits.pop(0)
-
-        def join(self) -> None:
-            if self.target:
-                self.target()
-
-        def start(self) -> None: ...
-
-        def set(self) -> None: ...
-
-    monkeypatch.setattr(console, "Thread", AtEnd)
     monkeypatch.setattr(console, "Event", AtEnd)
 
 
@@ -125,11 +116,8 @@ def run_script(
     def run(name: str, *arguments: str) -> Ended:
         path = ROOT / "scripts" / f"{name}.py"
         monkeypatch.setattr(sys, "argv", [str(path), *arguments])
-        spec = importlib.util.spec_from_file_location("__main__", path)
-        assert spec is not None
-        assert spec.loader is not None
         with pytest.raises(SystemExit) as ended:
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+            runpy.run_path(str(path), run_name="__main__")
         GlobalHydra.instance().clear()
         logging.getLogger("mlplab").handlers = [logging.NullHandler()]  # what tests do next is not printed
         captured = capsys.readouterr()

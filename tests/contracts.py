@@ -15,11 +15,7 @@ def assert_member_independent(compute: Callable[[list[int]], Results], members: 
     """
     stack = compute(list(range(members)))
     for chosen in ([*reversed(range(members))], *([member] for member in range(members))):
-        results = compute(chosen)
-        assert results.keys() == stack.keys()
-        for name, values in results.items():
-            for value, member in zip(values, chosen, strict=True):
-                assert_same_bits(value, stack[name][member], f"{name} of member {member} of {chosen}")
+        assert_close(compute(chosen), {name: values[chosen] for name, values in stack.items()}, 0)
 
 
 def assert_weight_equals_repetition(
@@ -52,29 +48,16 @@ def assert_equal_weights_are_none(
 ) -> None:
     """Rows of equal weights give the bits that they give without weights."""
     numbers = torch.arange(rows)
-    expected = compute(numbers, None)
     found = compute(numbers, torch.full((rows,), weight, dtype=torch.float64))
-    assert found.keys() == expected.keys()
-    for name, value in found.items():
-        assert_same_bits(value, expected[name], name)
+    assert_close(found, compute(numbers, None), 0)
+
+
+def assert_close(found: Results, expected: Results, tolerance: float = 1e-9) -> None:
+    """The same values to rounding, NaN included."""
+    found, expected = dict(found), dict(expected)
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 def assert_same_bits(found: Tensor, expected: Tensor, what: str) -> None:
     """The same values, NaN included."""
-    torch.testing.assert_close(
-        found, expected, rtol=0, atol=0, equal_nan=True, msg=lambda text: f"{what}: {text}"
-    )
-
-
-def assert_close(found: Results, expected: Results) -> None:
-    """The same values to rounding, NaN included."""
-    assert found.keys() == expected.keys()
-    for name, value in found.items():
-        torch.testing.assert_close(
-            value,
-            expected[name],
-            rtol=1e-9,
-            atol=1e-9,
-            equal_nan=True,
-            msg=lambda text, name=name: f"{name}: {text}",
-        )
+    assert_close({what: found}, {what: expected}, 0)

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,53 +99,39 @@ def _status(root: Path, tests: Sequence[str]) -> int | None:
     return process.exitcode
 
 
-def _status_with(mutant: Mutant, root: Path) -> int | None:
-    """The same with a fault in the copy, which is taken out again."""
-    path = root / mutant.file
-    text = path.read_text(encoding="utf-8")
-
-    def write(content: str) -> None:
-        path.write_text(content, encoding="utf-8")
-        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):  # which may be as old and as long
-            compiled.unlink()
-
-    write(text.replace(mutant.old, mutant.new))
-    try:
-        return _status(root, [mutant.tests])
-    finally:
-        write(text)
+def _write(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):  # which may be as old and as long
+        compiled.unlink()
 
 
 def main(parts: Sequence[str]) -> int:
     """Runs the mutants with one of these parts in their names, or all; the exit status."""
     chosen = [each for each in mutants() if not parts or any(part in each.name for part in parts)]
-    placed = [each for each in chosen if each.places() == 1]
-    for each in chosen:
-        if each not in placed:
-            print(f"{each.name}: its text is {each.places()} times in {each.file}")
     PROCESSES.set_forkserver_preload(list(PRELOADED))
     with TemporaryDirectory() as folder, ThreadPoolExecutor(AT_A_TIME) as pool:
-        copies: SimpleQueue[Path] = SimpleQueue()
         roots = [_copy(Path(folder).resolve() / str(number)) for number in range(AT_A_TIME)]
-        tests = list(dict.fromkeys(each.tests for each in placed))
+        tests = list(dict.fromkeys(each.tests for each in chosen))
         shares = [tests[number::AT_A_TIME] for number in range(min(AT_A_TIME, len(tests)))]
         for root, status in zip(roots, pool.map(_status, roots, shares), strict=False):
             if status != PASSED:
                 print((root / OUTPUT).read_text(errors="replace"))
                 print("the tests fail without any fault")
                 return 1
-        for root in roots:
-            copies.put(root)
 
         def is_caught(mutant: Mutant) -> bool:
-            root, started = copies.get(), time.monotonic()
-            status = _status_with(mutant, root)
-            copies.put(root)
+            root, started = roots.pop(), time.monotonic()
+            path = root / mutant.file
+            text = path.read_text(encoding="utf-8")
+            _write(path, text.replace(mutant.old, mutant.new))
+            status = _status(root, [mutant.tests]) if mutant.places() == 1 else None
+            _write(path, text)
+            roots.append(root)
             result = {FAILED: "caught", PASSED: "SURVIVED"}.get(status or 0, "NOT RUN")
             print(f"{time.monotonic() - started:5.1f} s  {mutant.name}: {result}", flush=True)
             return status == FAILED
 
-        caught = sum(pool.map(is_caught, placed))
+        caught = sum(pool.map(is_caught, chosen))
     print(f"{caught} of {len(chosen)} faults are caught")
     return int(caught < len(chosen))
 

@@ -18,23 +18,23 @@ def train_search(folder: Path) -> str:
     """Trains trials and writes the file about the best of them, which alone has test scores; its name."""
     rng = random.Random(0)
     sampled = [
-        {
-            "optimizer.lr": 10 ** rng.uniform(-4, -1),
-            "model.dropout": rng.uniform(0, 0.5),
-            "model.hidden": [8, 8],
-            "optimizer.weight_decay": rng.choice([0.01, 0.1]),
-        }
+        {"optimizer.lr": 10 ** rng.uniform(-4, -1), "model.dropout": rng.uniform(0, 0.5)}
+        | {"model.hidden": [8, 8], "optimizer.weight_decay": rng.choice([0.01, 0.1])}
         for _ in STATUSES
     ]
     typed = [[f"{key}={as_typed(value)}" for key, value in values.items()] for values in sampled]
-    common = [word for word in SMALL if not word.startswith(("baselines", "model.hidden"))]
-    trained = train_into(folder, *([*common, "baselines=[linear]", *overrides] for overrides in typed))
+    trained = train_into(folder, *([*SMALL, "baselines=[linear]", *words] for words in typed))
     done = [metrics["val/mae"] for metrics, status in zip(trained, STATUSES, strict=True) if status == "done"]
     number = next(place for place, metrics in enumerate(trained) if metrics["val/mae"] == min(done))
     for other, (status, metrics) in enumerate(zip(STATUSES, trained, strict=True)):
         run = (folder / str(other)).rename(folder / f"trial-{other:04d}")
         if status != "done":
-            (run / "metrics.json").write_text(json.dumps(_unfinished(status, metrics)))
+            unfinished: dict[str, Any] = {"status": status, "reason": f"it has {status}"}
+            if status == "pruned":
+                unfinished |= {name: value for name, value in metrics.items() if name.startswith("val/")}
+                unfinished |= {"rung": 1, "rung/1": metrics["val/mae"], "epochs": 2}
+                unfinished["reason"] = "rung 1: 3 of 6 trials go on"
+            (run / "metrics.json").write_text(json.dumps(unfinished))
             (run / "test_predictions.csv").unlink()
         elif other != number:
             change(run, "test/")
@@ -44,21 +44,11 @@ def train_search(folder: Path) -> str:
     return name
 
 
-def _unfinished(status: str, metrics: dict[str, Any]) -> dict[str, Any]:
-    """What the metrics.json of a trial holds that has not finished."""
-    if status != "pruned":
-        return {"status": status, "reason": f"it has {status}"}
-    scores = {name: value for name, value in metrics.items() if name.startswith("val/")}
-    rung = {"rung": 1, "rung/1": metrics["val/mae"], **scores, "epochs": 2}
-    return {"status": status, "reason": "rung 1: 3 of 6 trials go on", **rung}
-
-
 def change(run: Path, without: str = "", **metrics: Any) -> None:
     """Adds to a run's metrics.json, and removes what has a text in its name."""
     path = run / "metrics.json"
     content = json.loads(path.read_text()) | metrics
-    path.write_text(
-        json.dumps({name: content[name] for name in content if not without or without not in name})
-    )
+    left = {name: value for name, value in content.items() if not without or without not in name}
+    path.write_text(json.dumps(left))
     if without:
         (run / "test_predictions.csv").unlink(missing_ok=True)

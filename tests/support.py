@@ -173,9 +173,14 @@ def write_config(run: Path, values: Mapping[str, Any]) -> None:
     (run / "config.yaml").write_text(text, encoding="utf-8")
 
 
+def metrics_of(run: Path, file: str = "metrics") -> dict[str, Any]:
+    """What a run's metrics.json contains, or another such file."""
+    return dict(json.loads((run / f"{file}.json").read_text()))
+
+
 def status_of(run: Path) -> str:
     """What a run's metrics.json says of it."""
-    return str(json.loads((run / "metrics.json").read_text())["status"])
+    return str(metrics_of(run)["status"])
 
 
 def events_of(folder: Path) -> EventAccumulator:

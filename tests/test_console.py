@@ -16,9 +16,6 @@ def test_numbers_have_so_many_digits_and_no_exponent(value: float, digits: int, 
     assert "e" not in text
     assert float(text.replace(",", "")) == float(f"{sign * value:.{digits}g}")
     assert ("," in text) == (float(f"{value:.{digits}g}") >= 10_000)
-
-
-def test_zero_has_no_sign() -> None:
     assert in_digits(-0.0) == "0"
 
 

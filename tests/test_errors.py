@@ -44,34 +44,16 @@ def test_no_message_is_long(parts: list[tuple[str, ...]]) -> None:
     assert within_limits(str(error)) == str(error)
 
 
-def test_neighbours_share_a_remedy() -> None:
-    faults = [
-        Fault("x", remedy="mend it"),
-        Fault("y", remedy="mend it"),
-        Fault("z", remedy="end it"),
-        Fault("w"),
-    ]
-    assert render(faults, "error: ") == ("error: x\nerror: y\n  mend it\nerror: z\n  end it\nerror: w")
-    assert str(UserError(*faults)) == "x\ny\n  mend it\nz\n  end it\nw"
-
-
-def test_a_message_names_thing_value_choices_and_remedy() -> None:
-    fault = Fault("unknown option", "optimizer", "'adm'", "one of adam, sgd", "did you mean optimizer=adam?")
-    assert str(UserError(fault)) == (
-        "optimizer: unknown option (found 'adm', expected one of adam, sgd)\n  did you mean optimizer=adam?"
-    )
-
-
-def test_statuses() -> None:
-    assert UserError(Fault("x")).status == 2
-    assert RunFailed("x").status == 1
-    assert Interrupted("x", 15).status == 143
-    assert str(RunFailed("it broke")) == "it broke"
+def test_a_message_names_thing_value_choices_and_remedy_which_neighbours_share() -> None:
+    whole = Fault("unknown option", "optimizer", "'adm'", "one of adam, sgd", "mend it")
+    error = UserError(whole, Fault("y", remedy="mend it"), Fault("z", remedy="end it"), Fault("w"))
+    said = "optimizer: unknown option (found 'adm', expected one of adam, sgd)\ny\n  mend it\nz\n  end it\nw"
+    assert str(error) == said
+    statuses = [each.status for each in (error, RunFailed("x"), Interrupted("x", 15))]
+    assert statuses == [2, 1, 143]
 
 
 def test_names() -> None:
     assert listed(["a", "b", "c"], limit=2) == "a, b, … (3 in all)"
-    assert nearest("sed", ["lr", "seed"]) == ["seed"]
-    assert nearest("zzz", ["lr", "seed"]) == []
     assert did_you_mean(nearest("sed", ["lr", "seed"]), "data.") == "did you mean data.seed?"
-    assert did_you_mean([], "data.", otherwise="name one") == "name one"
+    assert did_you_mean(nearest("zzz", ["lr", "seed"]), "data.", otherwise="name one") == "name one"

@@ -1,7 +1,6 @@
 """Commands in messages are those that the user would type."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,9 @@ WAYS = [
     ("scripts/train.py", True, True, "uv run scripts/results.py s"),
     (INSTALLED, False, True, "mlplab results s"),
     (INSTALLED, True, True, "uv run mlplab results s"),
-    ("other/bin/mlplab", False, True, "other/bin/mlplab results s"),
     ("other/bin/mlplab", False, False, "other/bin/mlplab results s"),
     (str(PACKAGE / "__main__.py"), False, True, "mlplab results s"),
     (str(PACKAGE / "__main__.py"), False, False, f"{sys.executable} -m mlplab results s"),
-    (str(PACKAGE / "__main__.py"), True, True, "uv run mlplab results s"),
     (NOTEBOOK, False, True, "mlplab results s"),
     (NOTEBOOK, False, False, f"{sys.executable} -m mlplab results s"),
     ("/a/users/scripts/train.py", False, True, "mlplab results s"),
@@ -28,42 +25,19 @@ WAYS = [
 """What was called, whether by uv, whether the environment is activated, and the command that is shown."""
 
 
-@pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool, bool], None]:
-    """Pretends that this process was started in some way, from the root of the clone."""
-
-    def pretend(argument: str, by_uv: bool, activated: bool) -> None:
-        monkeypatch.chdir(SCRIPTS.parent)
-        monkeypatch.setattr(sys, "argv", [argument])
-        monkeypatch.setattr(sys, "orig_argv", ["python3", argument])
-        monkeypatch.setattr(typed_commands, "which", lambda name: f"/env/bin/{name}" if activated else None)
-        monkeypatch.setattr(typed_commands, "UV_RUN", ["uv", "run"] if by_uv else [])
-
-    return pretend
-
-
 @pytest.mark.parametrize(("argument", "by_uv", "activated", "expected"), WAYS)
 def test_commands_are_shown_as_the_user_types_them(
-    called: Callable[[str, bool, bool], None], argument: str, by_uv: bool, activated: bool, expected: str
+    monkeypatch: pytest.MonkeyPatch, argument: str, by_uv: bool, activated: bool, expected: str
 ) -> None:
-    called(argument, by_uv, activated)
+    monkeypatch.chdir(SCRIPTS.parent)
+    monkeypatch.setattr(sys, "argv", [argument])
+    monkeypatch.setattr(sys, "orig_argv", ["python3", argument])
+    monkeypatch.setattr(typed_commands, "which", lambda name: f"/env/bin/{name}" if activated else None)
+    monkeypatch.setattr(typed_commands, "UV_RUN", ["uv", "run"] if by_uv else [])
+    program = f"{sys.executable} -m tensorboard.main" if not activated else "tensorboard"
+    assert tensorboard_command(Path("s")) == f"{'uv run ' if by_uv else ''}{program} --logdir s"
     assert command_line("results", Path.cwd() / "s") == expected
     assert commands_as_typed("try mlplab results s, not mlplab trian") == f"try {expected}, not mlplab trian"
-
-
-@pytest.mark.parametrize(
-    ("by_uv", "activated", "program"),
-    [
-        (True, True, "uv run tensorboard"),
-        (False, True, "tensorboard"),
-        (False, False, f"{sys.executable} -m tensorboard.main"),
-    ],
-)
-def test_tensorboard(
-    called: Callable[[str, bool, bool], None], by_uv: bool, activated: bool, program: str
-) -> None:
-    called(INSTALLED, by_uv, activated)
-    assert tensorboard_command(Path("s")) == f"{program} --logdir s"
 
 
 @pytest.mark.parametrize(

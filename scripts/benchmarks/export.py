@@ -1,6 +1,6 @@
-"""How fast are exported networks, and how close?
+"""How fast are exported networks?
 
-export    ONNX Runtime, 1,000 rows at a time, beside `run.predict`: difference, size, speed, and a single row
+export    ONNX Runtime, 1,000 rows at a time, beside `run.predict`: size, speed, and a single row
   rows=50000   that are predicted
 """
 
@@ -61,12 +61,11 @@ def measure(arguments: Export) -> None:
         times = harness.alternate(contenders, arguments.repeats)
     rows_of = {
         key: [
-            f"{measured.median('difference'):.0e}",
             f"{measured.median('bytes') / 1e6:.2f}",
             *(harness.digits(arguments.rows / measured.median(part) / 1000) for part in PARTS[:2]),
             *(harness.show_seconds(measured.median(part)) for part in PARTS[2:]),
         ]
         for key, measured in times.items()
     }
-    heads = ["differ-\nence", "MB", "1,000\nrows/s", "of\npredict", "a row", "of\npredict"]
+    heads = ["MB", "1,000\nrows/s", "of\npredict", "a row", "of\npredict"]
     harness.report(arguments, times, harness.table_of("ONNX models", heads, rows_of))

@@ -75,13 +75,6 @@ def test_a_saved_run_is_what_its_folder_would_be(tmp_path: Path, more: dict[str,
     assert saved | {"log": []} == trained | {"log": []}
 
 
-def test_a_saved_run_can_be_trained_for_longer(tmp_path: Path) -> None:
-    short = {**SMALL, "scheduler": "constant", "callbacks": {"early_stopping": {"patience": None}}}
-    mlplab.train(FRAME, "y", **short).save(tmp_path / "r")
-    longer = mlplab.train(FRAME, resume=tmp_path / "r", trainer={"max_epochs": 6}, progress=False)
-    assert longer.metrics["epochs"] == 6
-
-
 def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, folder = mlplab.train(FRAME, "y", **SMALL), tmp_path / "run"
     full = Mock(side_effect=OSError(errno.ENOSPC, "full"))
@@ -98,28 +91,19 @@ def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     assert left_behind(folder) == before
 
 
-def test_a_report_is_written_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_and_callbacks_of_lightning_need_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even a callback that needs a logger; and figures that cannot be drawn take nothing else with them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")  # takes a second to make
-    run = mlplab.train(FRAME, "y", **SMALL)
+    monitor = {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor"}
+    run = mlplab.train(FRAME, "y", callbacks={"lr": monitor}, figures="all", **SMALL)
     assert not [*tmp_path.iterdir()]
     assert run.report() == Path("report.html")
     page = run.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "logistic regression" in page
-    assert "By test log loss" in page
-
-
-def test_a_tracker_needs_a_folder() -> None:
-    with pytest.raises(mlplab.UserError, match="logger=wandb: needs a folder"):
-        mlplab.train(FRAME, "y", logger="wandb", **SMALL)
-
-
-def test_a_callback_of_lightning_works_without_a_folder(caplog: pytest.LogCaptureFixture) -> None:
-    """Even one that needs a logger; and figures that cannot be drawn take nothing else with them."""
-    monitor = {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor"}
-    run = mlplab.train(FRAME, "y", callbacks={"lr": monitor}, figures="all", **SMALL)
-    assert run.metrics["status"] == "done"
-    with pytest.MonkeyPatch.context() as patch:
+    with monkeypatch.context() as patch:
         patch.setattr(draw_figures, "run_charts", lambda *_: 1 / 0)
-        assert run.figures == {}
+        assert mlplab.train(FRAME, "y", figures="all", **SMALL).figures == {}
     assert "no figures of this run: ZeroDivisionError" in caplog.text

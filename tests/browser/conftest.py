@@ -1,10 +1,12 @@
 """A page in a real browser. Without one, these tests are skipped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import jaxtyping
 import pytest
 from chromium import CHROMIUM, HEIGHT, WIDTH, opened_browser
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +17,13 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _at_full_speed() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        yield
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
@@ -23,10 +32,17 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def problems(page: Page) -> list[str]:
-    """What the page's console says, its errors, and the addresses that it asks for."""
+def drawn(page: Page) -> Iterator[Callable[[Path], None]]:
+    """Opens a page that draws itself; there must be no error, warning or request."""
     seen = list[str]()
     page.on("console", lambda message: seen.append(message.text))
     page.on("pageerror", lambda error: seen.append(str(error)))
     page.on("request", lambda request: seen.append(request.url))
-    return seen
+
+    def drawn(path: Path) -> None:
+        page.goto(path.as_uri())
+        expect(page.locator("body[data-drawn], .chart[data-drawn]").first).to_be_visible()
+        expect(page.locator(".chart:not([data-drawn])")).to_have_count(0)
+
+    yield drawn
+    assert [text for text in seen if not text.startswith(("file:", "data:"))] == []

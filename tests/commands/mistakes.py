@@ -10,17 +10,13 @@ from support import Ended, assert_short_answer
 
 from mlplab.errors import MAX_CHARACTERS, MAX_LINES, UserError
 
+Command = Callable[..., Ended]
 Files = Mapping[str, str | bytes | pl.DataFrame]
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A command that is refused.
-
-    Attributes:
-        prepare: the files that the command finds, or what makes them.
-        said: what the message must contain.
-    """
+    """A command that is refused: the files that it finds, or what makes them, and parts of the message."""
 
     name: str
     prepare: Files | Callable[[Path], object]
@@ -61,17 +57,12 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-def prepare(mistake: Mistake, folder: Path) -> None:
-    """Makes the files that the command finds."""
+def assert_refused(mistake: Mistake, folder: Path, run: Command) -> Ended:
+    """A command gets a short answer with status 2, and changes no file."""
     if callable(mistake.prepare):
         mistake.prepare(folder)
     else:
         write_files(folder, mistake.prepare)
-
-
-def assert_refused(mistake: Mistake, folder: Path, run: Callable[..., Ended]) -> Ended:
-    """A command gets a short answer with status 2, and changes no file."""
-    prepare(mistake, folder)
     before = contents(folder)
     ended = run(*mistake.arguments)
     assert_short_answer(ended, mistake.said)

@@ -17,8 +17,6 @@ pytestmark = pytest.mark.skipif(not shutil.which("uv"), reason="wheels are built
 Mlplab = Callable[..., str]
 """Runs a command in a folder, and returns what it prints."""
 
-SWEEP = ("-m", *SMALL, "figures=none", "seed=1,2")
-
 
 def uv(*arguments: object) -> None:
     words = list(map(str, arguments))
@@ -28,13 +26,14 @@ def uv(*arguments: object) -> None:
 
 def program(path: Path, here: Path, **environment: str) -> Mlplab:
     """The command `mlplab` of some environment."""
+    without = {name: value for name, value in os.environ.items() if name != "UV_RUN_RECURSION_DEPTH"}
 
     def run(*arguments: str, status: int = 0) -> str:
         folders = os.pathsep.join([str(path.parent), os.environ["PATH"]])
         done = subprocess.run(
             ["mlplab", *arguments],
             cwd=here,
-            env={**os.environ, "PATH": folders, **environment},
+            env={**without, "PATH": folders, **environment},
             capture_output=True,
             text=True,
             timeout=200,
@@ -55,12 +54,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def beside_torch(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mlplab:
+def beside_torch(wheel: Path, tmp_path: Path) -> Mlplab:
     """The wheel in a folder of its own, with the packages of this environment."""
     target, here = tmp_path / "target", tmp_path / "here"
     here.mkdir()
     uv("pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", target, wheel)
-    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
     return program(target / "bin/mlplab", here, PYTHONPATH=str(target))
 
 
@@ -89,48 +87,41 @@ def test_a_wheel_composes_its_own_conf_and_the_users(beside_torch: Mlplab, tmp_p
     assert "add -m: mlplab train -m seed=1,2;" in beside_torch("train", "seed=1,2", status=2)
 
 
-def use_all_commands(mlplab: Mlplab, here: Path) -> None:
-    """All commands, on a table whose columns need every data file of the package."""
+@pytest.mark.slow
+@pytest.mark.parametrize("editable", [True, False])
+def test_all_commands_in_another_folder(wheel: Path, tmp_path: Path, editable: bool) -> None:
+    """On a table whose columns need every data file of the package."""
+    python, here = Path(sys.executable), tmp_path / "here"
+    if not editable:  # in an empty environment
+        python = tmp_path / "env/bin/python"
+        uv("venv", "--quiet", "--python", sys.executable, python.parents[1])
+        uv("pip", "install", "--quiet", "--python", python, wheel)
+    own_experiment(here)
+    mlplab = program(python.with_name("mlplab"), here, PYTHONPATH="")
     rows = [f"{row},{('low', 'medium', 'high')[row % 3]},{2 * row + row % 3}" for row in range(60)]
     (here / "t.csv").write_text("\n".join(["id,level,y", *rows]))
-    own_experiment(here)
     quick = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=2", "ensemble=1")
-    assert "to use it: data.columns.level=ordinal" in mlplab("describe", *quick[:3])
-    assert "run folder: outputs/mine" in mlplab("train", *quick, "experiment=mine")
-    assert "2 runs: " in mlplab("train", "-m", *quick, "seed=1,2", "name=s", "hydra.launcher.workers=2")
-    assert "rmse" in mlplab("evaluate", "run=outputs/s", "importance=true")
-    mlplab("predict", "run=outputs/mine", "input=t.csv", "output=p.csv")
+    for words, said in (
+        (("describe", *quick[:3]), "to use it: data.columns.level=ordinal"),
+        (("train", *quick, "experiment=mine"), "run folder: outputs/mine"),
+        (("train", "-m", *quick, "seed=1,2", "name=s", "hydra.launcher.workers=2"), "2 runs: "),
+        (("evaluate", "run=outputs/s", "importance=true"), "rmse"),
+        (("predict", "run=outputs/mine", "input=t.csv", "output=p.csv"), ""),
+        (("results", "outputs"), "seed"),
+        (("report", "outputs/s"), "outputs/s/report.html"),
+        (("train", "--help"), "== Groups"),
+        (("--version",), "mlplab "),
+        (("train", "data=penguins", "trainer.fast_dev_run=true"), ""),
+        (("describe", "data=digits"), "1,797 rows"),
+    ):
+        assert said in mlplab(*words)
     assert len((here / "p.csv").read_text().splitlines()) == 61
-    assert "seed" in mlplab("results", "outputs")
-    assert "outputs/s/report.html" in mlplab("report", "outputs/s")
-    assert "== Groups" in mlplab("train", "--help")
-    assert mlplab("--version").startswith("mlplab ")
-    mlplab("train", "data=penguins", "trainer.fast_dev_run=true")
-    assert "1,797 rows" in mlplab("describe", "data=digits")
-
-
-@pytest.mark.slow
-def test_a_wheel_in_an_empty_environment(
-    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    python = tmp_path / "env/bin/python"
-    uv("venv", "--quiet", "--python", sys.executable, python.parents[1])
-    uv("pip", "install", "--quiet", "--python", python, wheel)
-    here = tmp_path / "here"
-    here.mkdir()
-    use_all_commands(program(python.with_name("mlplab"), here), here)
-
-
-@pytest.mark.slow
-def test_an_editable_install_from_another_folder(tmp_path: Path) -> None:
-    use_all_commands(program(Path(sys.executable).with_name("mlplab"), tmp_path), tmp_path)
 
 
 @pytest.mark.slow
 def test_slurm_jobs_of_a_wheel(beside_torch: Mlplab, slurm: FakeSlurm) -> None:
-    printed = beside_torch("train", *SWEEP, "name=s", "hydra/launcher/engine=slurm")
+    sweep = ("train", "-m", *SMALL, "figures=none", "seed=1,2")
+    printed = beside_torch(*sweep, "name=s", "hydra/launcher/engine=slurm")
     assert "Slurm jobs\n" in printed
     assert "\nmlplab results outputs/s\ntensorboard --logdir outputs/s\n" in printed
     assert [job.ends for job in slurm.finished_jobs()] == [["COMPLETED"]]

@@ -36,7 +36,6 @@ def commands_in(text: str) -> list[str]:
 
 
 COMMANDS, OF_README = commands_in(TEXT), commands_in(README)
-FIRST = COMMANDS[0]
 OF_NAMED_RUNS = [command for command in COMMANDS if re.search("outputs| name=", command)]
 OF_NAMED_RUNS.sort(key=lambda command: " name=" not in command)  # stable: runs before their uses
 OTHERS = [command for command in COMMANDS[1:] if command not in OF_NAMED_RUNS]
@@ -98,34 +97,24 @@ def shortened(command: str) -> str:
     return f"{re.sub(' trainer.max_epochs=[0-9]+', '', command)} {SHORT}"
 
 
-as_written_if_slow = pytest.mark.parametrize(
-    "as_written",
-    [pytest.param(False, marks=pytest.mark.slow(ci=True)), pytest.param(True, marks=pytest.mark.slow)],
-)
-
-
 def test_the_readme_begins_with_the_two_commands() -> None:
     assert README.index("```sh\nuv run scripts/train.py") < README.index("uv run pytest")
     assert len(README.splitlines()) <= 160
     assert len(COMMANDS) >= 30
 
 
-@as_written_if_slow
-def test_the_first_command_works_in_a_clone(tmp_path: Path, as_written: bool) -> None:
+@pytest.mark.slow(ci=True)
+def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
     for name in ("conf", "scripts", "src"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / name)
     here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1", "UV_FROZEN": "1"}
-    command = FIRST if as_written else shortened(FIRST)
     shell = {"shell": True, "cwd": tmp_path, "env": {**os.environ, **here}, "timeout": 150}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **shell)
+    done = subprocess.run(shortened(COMMANDS[0]), capture_output=True, text=True, check=False, **shell)
     assert done.returncode == 0, done.stderr
     assert re.search("ensemble of 8(.*\n){2}.*gradient boosting.*\n.*ridge regression.*\n.*mean", done.stdout)
     assert done.stdout.splitlines()[-1].endswith("tensorboard --logdir outputs")
-
-
-LINEAR = ("linear", "constant")
 
 
 @pytest.mark.parametrize("command", TRAINING)
@@ -163,11 +152,15 @@ def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, c
             assert metrics["test/accuracy"] > max(0.975, metrics["boosting/test/accuracy"])
             assert metrics["test/log_loss"] < 0.8 * metrics["boosting/test/log_loss"]
         else:
-            assert metrics["test/rmse"] < metrics["boosting/test/rmse"]
-            assert metrics["test/rmse"] < 0.6 * min(metrics[f"{name}/test/rmse"] for name in LINEAR)
+            others = {name: metrics[f"{name}/test/rmse"] for name in ("boosting", "linear", "constant")}
+            assert metrics["test/rmse"] < others.pop("boosting")
+            assert metrics["test/rmse"] < 0.6 * min(others.values())
 
 
-@as_written_if_slow
+@pytest.mark.parametrize(
+    "as_written",
+    [pytest.param(False, marks=pytest.mark.slow(ci=True)), pytest.param(True, marks=pytest.mark.slow)],
+)
 def test_named_runs_and_the_commands_that_use_them(
     run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str], as_written: bool
 ) -> None:
@@ -249,29 +242,18 @@ def test_every_path_in_backticks_exists() -> None:
 
 
 def test_the_pages_name_the_keys_that_exist_and_no_others() -> None:
-    groups = {
-        path: path.relative_to(ROOT / "conf").parent.as_posix()
-        for path in (ROOT / "conf").rglob("*/*.yaml")
-        if not path.read_text(encoding="utf-8").startswith("# @package _global_")
-    }
-    keys = {
-        f"{group.replace('/', '.')}.{key}"
-        for path, group in groups.items()
-        if group not in ("experiment", "hydra/help", "logger")
-        for key, _ in flat(yaml.safe_load(path.read_text(encoding="utf-8")))
-        if group != "sweep" or not key.startswith(("defaults", "space."))  # keys of runs
-    } | {"data.columns", "sweep.space", "hydra.launcher.engine.sbatch"}
+    keys = {"data.columns", "sweep.space", "hydra.launcher.engine.sbatch"}
+    for path in (ROOT / "conf").rglob("*/*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        group = ".".join(path.relative_to(ROOT / "conf").parent.parts)
+        if group not in ("experiment", "hydra.help", "logger") and "# @package _global_" not in text:
+            names = [key for key, _ in flat(yaml.safe_load(text))]
+            of_runs = ("defaults", "space.") if group == "sweep" else ()
+            keys |= {f"{group}.{key}" for key in names if not key.startswith(of_runs)}
     keys = {re.sub(r"(_factors)\.\w+", r"\1", key) for key in keys}  # whose groups are listed once
-    choices = {
-        key for key in keys if key.endswith((".name", "._target_", "._recursive_", ".defaults"))
-    }  # by group=option
-    named = set(
-        re.findall(
-            r"`((?:data|model|loss|optimizer|scheduler|trainer|callbacks|sweep|hydra\.launcher)\.\w[\w.]*)",
-            TEXT,
-        )
-    )
-    assert not {key for key in keys - choices if key not in named}
-    named -= {"model.md", "model.onnx"}  # files
-    open_ended = ("data.columns.", "optimizer.lr_factors.")
-    assert not {key for key in named if key not in keys and not key.startswith(open_ended)}
+    choices = (".name", "._target_", "._recursive_", ".defaults")  # by group=option
+    sections = "data|model|loss|optimizer|scheduler|trainer|callbacks|sweep|hydra\\.launcher"
+    named = {*re.findall(rf"`((?:{sections})\.\w[\w.]*)", TEXT)}
+    assert not {key for key in keys - named if not key.endswith(choices)}
+    open_ended = ("data.columns.", "optimizer.lr_factors.", "model.md", "model.onnx")  # the last are files
+    assert not {key for key in named - keys if not key.startswith(open_ended)}

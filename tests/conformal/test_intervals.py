@@ -119,21 +119,16 @@ def test_many_rows_are_kept_as_quantiles() -> None:
     np.testing.assert_array_equal(limits(again, predicted, 0.8), limits(found, predicted, 0.8))
 
 
-def test_of_few_rows_only_low_levels_have_finite_limits() -> None:
-    y = np.arange(10.0)
-    few, exact = residuals(y), residuals(y, y)
-    assert highest_level([few]) == pytest.approx(1 - 2 / 11)
-    np.testing.assert_allclose(limits(few, np.zeros(1), highest_level([few])), [[0, 9]], atol=1e-9)
-    np.testing.assert_allclose(limits(exact, y, 0.8), np.column_stack([y, y]), atol=1e-9)
-    assert np.isnan(highest_level([]))
-
-
-@pytest.mark.parametrize(
-    ("rows", "limits", "level"), [(19, 2, 0.9), (199, 2, 0.99), (9, 2, 0.8), (9, 1, 0.9), (99, 1, 0.99)]
-)
-def test_the_fewest_rows_of_a_level(rows: int, limits: int, level: float) -> None:
+@pytest.mark.parametrize(("rows", "sides", "level"), [(19, 2, 0.9), (9, 2, 0.8), (9, 1, 0.9), (99, 1, 0.99)])
+def test_the_fewest_rows_of_a_level(rows: int, sides: int, level: float) -> None:
+    """Whose limits are the outermost targets; exact predictions are limits of themselves."""
     y = np.arange(float(rows))
-    assert highest_level([residuals(y)], limits) >= level > highest_level([residuals(y[1:])], limits)
+    fewest = residuals(y)
+    assert highest_level([fewest], sides) >= level > highest_level([residuals(y[1:])], sides)
+    outermost = limits(fewest, np.zeros(1), highest_level([fewest]))
+    np.testing.assert_allclose(outermost, [[0, rows - 1]], atol=1e-9)
+    np.testing.assert_allclose(limits(residuals(y, y), y, 0.8), np.column_stack([y, y]), atol=1e-9)
+    assert np.isnan(highest_level([]))
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 7)), min_size=10, max_size=40))
@@ -144,37 +139,21 @@ def test_equal_targets_are_inside_whatever_the_rounding(rows: list[tuple[int, in
     assert np.mean((lower <= y) & (y <= upper)) >= 0.8
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_equal_probabilities_are_in_the_same_sets(seed: int) -> None:
-    """Of inputs that repeat, probabilities do, too; rounding must not leave the class at the limit out."""
-    source = np.random.default_rng(seed)
-    p = source.dirichlet(np.ones(4), size=5)[source.integers(5, size=50)]
-    y = drawn_classes(source, p)
-    assert sets(p, y, p, 0.9)[np.arange(50), y].mean() >= 0.9
-
-
 def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
     source = np.random.default_rng(0)
     y, weight = source.normal(size=(50, 2)), source.uniform(size=50)
     bounds = np.sort(source.normal(size=(50, 2, 2)), 2)
     found = mean_scores(interval_scores(bounds, y, 0.8), weight, 0.8)
     losses = [
-        mean_pinball_loss(y, bounds[..., limit], sample_weight=weight, alpha=alpha)
+        mean_pinball_loss(y, bounds[..., limit], sample_weight=weight, alpha=alpha, multioutput="raw_values")
         for limit, alpha in ((0, 0.1), (1, 0.9))
     ]
-    assert found["winkler_0.8"] == pytest.approx(2 / 0.2 * sum(losses))
+    assert found["winkler_0.8"] == pytest.approx(2 / 0.2 * np.sum(losses, 0).mean())
     inside = ((bounds[..., 0] <= y) & (y <= bounds[..., 1])).mean(1)
     assert found["coverage_0.8"] == pytest.approx(np.average(inside, weights=weight))
-
-
-def test_the_pinball_loss_is_scikit_learns() -> None:
-    source = np.random.default_rng(0)
-    y, predicted, weight = source.normal(size=(40, 1)), source.normal(size=(40, 3)), source.uniform(size=40)
-    expected = [
-        mean_pinball_loss(y, predicted[:, k], sample_weight=weight, alpha=level)
-        for k, level in enumerate(LEVELS)
-    ]
-    assert scores(predicted, y, weight, Task(quantiles=LEVELS))["pinball"] == pytest.approx(np.mean(expected))
+    of_quantiles = np.insert(bounds[:, 0], 1, y[:, 0], axis=1)  # of which the median is exact
+    found = scores(of_quantiles, y[:, :1], weight, Task(quantiles=LEVELS))
+    assert found["pinball"] == pytest.approx(np.sum(losses, 0)[0] / 3)
 
 
 def test_scores_of_sets_are_weighted_means() -> None:
@@ -188,11 +167,8 @@ def test_scores_of_sets_are_weighted_means() -> None:
 
 def test_the_coverage_of_a_class_is_scored_where_it_is_far_too_low() -> None:
     """Of 0: 95 of 100 rows, of 1: 2 of 37, of 2: 7 of 9 (chance), of 3: 1 of 2 (chance), of 4: none."""
-    rows, inside = [100, 37, 9, 2], [95, 2, 7, 1]
-    y = np.repeat([0.0, 1, 2, 3], rows)[:, None]
-    predicted = np.repeat(4, len(y))
-    for number, count in enumerate(inside):
-        predicted[np.flatnonzero(y == number)[:count]] = number
+    y = np.repeat([0.0, 1, 2, 3], [100, 37, 9, 2])[:, None]
+    predicted = np.repeat([0, 4, 1, 4, 2, 4, 3, 4], [95, 5, 2, 35, 7, 2, 1, 1])
     uncertainty = Uncertainty(Schema((), ("y",), CLASSES), [[residuals(np.full(20, 0.5))]])
     for weight in (None, np.full(len(y), 3.0)):
         found = uncertainty.scores(np.eye(5)[predicted], y, weight)

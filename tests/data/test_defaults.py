@@ -62,9 +62,9 @@ def mlp(run: sections.ResolvedConfig) -> sections.Mlp[sections.Resolved]:
 
 
 def test_the_task_decides_loss_and_monitor() -> None:
-    numbers, classes = (resolved(of=table(each)) for each in (NUMBERS, WORDS))
-    assert (numbers.loss.name, numbers.monitor) == ("mse", "val/mae")
-    assert (classes.loss.name, classes.monitor) == ("cross_entropy", "val/log_loss")
+    for target, expected in ((NUMBERS, ("mse", "val/mae")), (WORDS, ("cross_entropy", "val/log_loss"))):
+        run = resolved(of=table(target))
+        assert (run.loss.name, run.monitor) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,7 @@ def test_all_keys_that_may_be_auto_are_known_to_summaries() -> None:
 
 
 def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_epochs() -> None:
-    for (most, *smaller), (more, *larger) in pairwise(SIZES_BY_ROWS):
-        assert most < more
+    for (most, *smaller), (_, *larger) in pairwise(SIZES_BY_ROWS):
         assert smaller[0] <= larger[0]
         assert smaller[1] >= larger[1]
         for rows, size in ((int(most), smaller), (int(most) + 1, larger)):
@@ -107,16 +106,8 @@ def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
 
 def test_each_activation_has_a_network() -> None:
     assert resolved("model.activation=[tanh,elu]", of=table(NUMBERS)).ensemble == 2
-    assert resolved("model.activation=[tanh,elu]", "ensemble=3", of=table(NUMBERS)).ensemble == 3
     with pytest.raises(UserError, match=r"takes 2 networks or more, but ensemble=1; use ensemble=2"):
         resolved("model.activation=[tanh,elu]", "ensemble=1", of=table(NUMBERS))
-
-
-@pytest.mark.parametrize("rows", [10**2, 10**3, 10**4, 10**5, 10**6, 10**7])
-def test_steps_are_bounded(rows: int) -> None:
-    run = resolved(of=table(NUMBERS), train=rows)
-    steps = rows / (run.data.batch_size or 1) * run.trainer.max_epochs
-    assert 500 < steps < 20_000
 
 
 def test_classes_with_few_rows_get_more_dropout() -> None:
@@ -129,43 +120,20 @@ def test_classes_with_few_rows_get_more_dropout() -> None:
 
 @pytest.mark.parametrize("target", [NUMBERS, WORDS])
 @pytest.mark.parametrize(
-    ("word", "numbers", "bins", "periodic", "linear_path"),
+    ("word", "numbers", "shape"),
     [
-        ("model=mlp", 1, BINS, 0, True),
-        ("model=mlp", 2, BINS, 0, True),
-        ("model=mlp", 3, 0, 0, True),  # too many
-        ("model.periodic_projection=3", 1, 0, PROJECTED_FEATURES, True),
-        ("model.hidden=[]", 1, 0, 0, False),  # a single affine layer
+        ("model=mlp", 2, (BINS, 0, True)),
+        ("model=mlp", 3, (0, 0, True)),  # too many
+        ("model.periodic_projection=3", 1, (0, PROJECTED_FEATURES, True)),
+        ("model.hidden=[]", 1, (0, 0, False)),  # a single affine layer
     ],
 )
 def test_numbers_are_embedded_where_there_are_hidden_layers(
-    monkeypatch: pytest.MonkeyPatch,
-    target: Target,
-    word: str,
-    numbers: int,
-    bins: int,
-    periodic: int,
-    linear_path: bool,
+    monkeypatch: pytest.MonkeyPatch, target: Target, word: str, numbers: int, shape: tuple[int, int, bool]
 ) -> None:
     monkeypatch.setattr(defaults, "MOST_NUMBERS", 2)
     found = mlp(resolved(word, of=table(target, numbers=numbers)))
-    shape = found.piecewise_linear_bins, found.periodic_features, found.linear_path
-    assert shape == (bins, periodic, linear_path)
-
-
-def test_what_is_given_stays() -> None:
-    own = (
-        *("optimizer.lr=0.1", "optimizer.weight_decay=0.3", "optimizer.weight_averaging=false"),
-        *("model.hidden=[7]", "model.activation=tanh", "model.dropout=0.5", "model.periodic_features=2"),
-        *("model.piecewise_linear_bins=3", "model.piecewise_linear_width=2", "model.linear_path=false"),
-        *("data.batch_size=null", "trainer.max_epochs=3", "ensemble=2"),
-    )
-    for target, more in (
-        (NUMBERS, ("loss=huber", "monitor=val/r2")),
-        (WORDS, ("loss=cross_entropy", "monitor=val/auroc")),
-    ):
-        given = config(*own, *more)
-        assert resolve_auto(given, table(target), split(40)).plain() == given.plain()
+    assert (found.piecewise_linear_bins, found.periodic_features, found.linear_path) == shape
 
 
 def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
@@ -182,28 +150,23 @@ def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["data/split=random", "data.split.seed={}"],
         ["data/split=random", "data.split.test=0.6", "data.split.seed={}"],
         ["data/split=kfold", "data.split.folds=7", "data.split.fold={}"],
     ],
 )
 def test_folds_and_seeds_have_the_same_typical_training_rows(overrides: list[str]) -> None:
     of = table(NUMBERS, rows=101)
-    typical, actual = set(), []
+    found = set()
     for number in range(7):
         section = config(*(each.format(number) for each in overrides)).data.split
         made = make_split(section, of)
-        typical.add(typical_train_rows(section, of, made))
-        actual.append(len(made.train))
-    [rows] = typical
-    assert min(actual) - 1 <= rows <= max(actual) + 1
+        found.add(typical_train_rows(section, of, made))
+        assert len(made.train) == pytest.approx(max(found), abs=1)
+    assert len(found) == 1
 
 
 def test_folds_in_time_have_the_same_defaults() -> None:
-    frame = pl.DataFrame({"x": np.arange(60) / 7, "t": np.arange(60), "y": np.arange(60) / 3})
-    of = table_of(frame)
-    for fold, train in ((0, 12), (1, 25), (2, 40)):
-        section = config(
-            "data/split=kfold", "data.split.folds=3", "data.split.time=t", f"data.split.fold={fold}"
-        ).data.split
-        assert typical_train_rows(section, of, split(train)) == round(60 * 0.5 * 0.85)
+    words = ("data/split=kfold", "data.split.folds=3", "data.split.time=t")
+    for fold, train in ((0, 12), (2, 40)):
+        section = config(*words, f"data.split.fold={fold}").data.split
+        assert typical_train_rows(section, table(NUMBERS), split(train)) == round(60 * 0.5 * 0.85)

@@ -1,19 +1,16 @@
-"""Any table that can be written comes back from a file: its rows, in their order, and their predictions."""
+"""Any table that can be written comes back from a file: its rows, in their order."""
 
 from datetime import date, datetime, time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from support import resolved, table_of
+from support import table_of
 
 from mlplab.data.io.discovery import opened
 from mlplab.data.new_data import FrameTransformer
-from mlplab.data.schema import Schema
-from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 
 PRINTED = st.characters(codec="utf-8", exclude_characters="\0")
 ONE_LINE = st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"])
@@ -25,17 +22,13 @@ MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
 NUMBERS = st.integers(-(10**9), 10**9).map(lambda value: value / 8)
 CELLS: dict[type[pl.DataType], st.SearchStrategy[object]] = {
     pl.Float64: NUMBERS,
-    pl.Float32: st.integers(-1000, 1000).map(lambda value: value / 8),
     pl.Int64: st.integers(-(10**15), 10**15),
-    pl.UInt8: st.integers(0, 255),
     pl.Boolean: st.booleans(),
     pl.String: TEXTS,
     pl.Categorical: TEXTS,
     pl.Date: DAYS,
     pl.Datetime: MOMENTS,
 }
-
-MODEL = resolved().model
 
 
 @st.composite
@@ -54,22 +47,6 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame([*columns, pl.Series("y", range(height), dtype=pl.Float64)])
 
 
-def network_of(schema: Schema) -> Network:
-    """One of random weights that takes such columns."""
-    layout = FeatureLayout(schema.category_counts, schema.missing, len(schema.targets))
-    network = build_network(NetworkPlan([MODEL], [0], layout, torch.float32))
-    network.preprocessing.scaling.std.fill_(1)
-    for index, parameter in enumerate(network.parameters()):
-        parameter.data.normal_(generator=torch.Generator().manual_seed(index))
-    return network.eval()
-
-
-def declared(frame: pl.DataFrame) -> dict[str, str]:
-    """Texts are categories, even if there are as many as rows, and the rows' numbers are an input."""
-    texts = (name for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical))
-    return {"row": "numeric", **dict.fromkeys(texts, "categorical")}
-
-
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     max_examples=5,
@@ -77,25 +54,21 @@ def declared(frame: pl.DataFrame) -> dict[str, str]:
 )
 @given(frames())
 def test_tables_that_polars_writes_come_back(tmp_path: Path, frame: pl.DataFrame) -> None:
+    """Texts are categories, even if there are as many as rows, and the rows' numbers are an input."""
     frame.write_csv(tmp_path / "t.csv")
     frame.write_parquet(tmp_path / "t.parquet")
-    whole = table_of(frame, declared=declared(frame))
-    network = network_of(whole.schema)
-    predicted = network(torch.from_numpy(whole.x)[None])[0]
-    assert predicted.isfinite().all()
-    assert predicted.shape == (frame.height, 1)
+    texts = (name for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical))
+    declared = {"row": "numeric", **dict.fromkeys(texts, "categorical")}
+    whole = table_of(frame, declared=declared)
+    new = FrameTransformer(whole.schema, "t", np.float32, decimal_comma=False)
     for path in (tmp_path / "t.csv", tmp_path / "t.parquet"):
-        table = table_of(path, declared=declared(frame))
+        table = table_of(path, declared=declared)
         np.testing.assert_array_equal(table.x, whole.x)
         assert table.fingerprint == whole.fingerprint
         with opened(path) as source:
             rows = source.rows.collect()
         for start, stop in ((0, 1), (1, frame.height)):
-            x = FrameTransformer(whole.schema, "t", np.float32, decimal_comma=False).features(
-                rows[start:stop]
-            )
-            np.testing.assert_array_equal(x, whole.x[start:stop])
-            assert torch.equal(network(torch.from_numpy(x)[None])[0], predicted[start:stop])
+            np.testing.assert_array_equal(new.features(rows[start:stop]), whole.x[start:stop])
     order = whole.x[:, whole.schema.names.index("row")] + whole.schema.inputs[0].offset
     assert order.tolist() == frame["row"].to_list()
 

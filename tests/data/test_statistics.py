@@ -41,12 +41,8 @@ def statistics_of(
     return member_statistics(table, train, **settings)
 
 
-def of(x: np.ndarray = X, y: np.ndarray = Y, **settings: Any) -> dict[str, Tensor]:
-    return statistics_of(x, y, TRAIN, **settings)
-
-
 def test_statistics_are_those_of_each_members_training_rows() -> None:
-    found = of()
+    found, log = (statistics_of(X, Y, TRAIN, log_target=each) for each in (False, True))
     numbers = [0, 1, 4]
     expected = {
         "mean": [[4, 3, 7], [62 / 3, 0, 22 / 3]],
@@ -65,13 +61,9 @@ def test_statistics_are_those_of_each_members_training_rows() -> None:
     assert found["y_minimum"].flatten().tolist() == [1, 1]
     assert found["y_maximum"].flatten().tolist() == [np.e**2, 5]
     assert all(values.isfinite().all() for values in found.values())
-
-
-def test_a_log_target_has_the_moments_of_its_logarithm() -> None:
-    found = of(log_target=True)
-    assert found["y_mean"][0].item() == pytest.approx(0.75)
-    assert found["y_std"][0].item() == pytest.approx(0.6875**0.5)
-    assert found["y_maximum"][0].item() == np.e**2
+    assert log["y_mean"][0].item() == pytest.approx(0.75)
+    assert log["y_std"][0].item() == pytest.approx(0.6875**0.5)
+    assert log["y_maximum"][0].item() == np.e**2
 
 
 def test_no_statistic_comes_from_other_rows() -> None:
@@ -80,21 +72,8 @@ def test_no_statistic_comes_from_other_rows() -> None:
         x, y = X.copy(), Y.copy()
         x[others], y[others] = 1e9, 1e9
         x[np.ix_(others, [2, 3])] = 1  # an existing code
-        before = statistics_of(X, Y, [rows], categories=CATEGORIES, quantiles=True)
-        after = statistics_of(x, y, [rows], categories=CATEGORIES, quantiles=True)
-        assert before.keys() == after.keys()
-        for name, values in before.items():
-            assert torch.equal(values, after[name]), name
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_one_block_gives_the_bits_of_numpy(order: str) -> None:
-    x = np.asarray(np.random.default_rng(0).lognormal(size=(1001, 5)), order=order)  # type: ignore[call-overload]
-    rows = np.arange(0, 1001, 3)
-    found = statistics_of(x, x[:, :1], [rows], categories=(0,) * 5)
-    assert found["mean"][0, 0].tolist() == x[rows].mean(0).tolist()
-    assert found["std"][0, 0].tolist() == x[rows].std(0).tolist()
-    assert found["median"][0, 0].tolist() == np.median(x[rows], 0).tolist()
+        before, after = (statistics_of(*each, [rows], quantiles=True) for each in ((X, Y), (x, y)))
+        assert_close(after, before)
 
 
 @settings(max_examples=15)
@@ -149,36 +128,12 @@ def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -
     def compute(rows: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
         assert weight is not None
         of_row = weight.new_zeros(23).index_put((rows,), weight).numpy()
+        made = statistics_of(x, y, [rows.numpy()], categories=(0, 4), bins=5, weight=of_row)
+        return {name: values for name, values in made.items() if not (tie and name == "mode")}
 
-        def found() -> dict[str, Tensor]:
-            made = statistics_of(x, y, [rows.numpy()], categories=(0, 4), bins=5, weight=of_row)
-            return {name: values for name, values in made.items() if not (tie and name == "mode")}
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(statistics, "BLOCK", block)
-            by_block = found()
-        whole = found()
-        assert_close(by_block, whole)
-        return whole
-
-    assert_weight_equals_repetition(compute, [*weights, 4], unit=unit, repeat_last=False)
-
-
-def test_rows_of_weight_0_do_not_count_and_equal_weights_are_none() -> None:
-    x, y = X.copy(), Y.copy()
-    x[3], y[3] = [1e9, 1e9, 1, 0, 1e9], 1e9
-    weight = np.array([7.0, 7, 7, 0, 7])
-    found = statistics_of(x, y, [np.arange(5)], categories=CATEGORIES, weight=weight, quantiles=True)
-    without = statistics_of(X, Y, [np.array([0, 1, 2, 4])], categories=CATEGORIES, quantiles=True)
-    for name, values in found.items():
-        assert torch.equal(values, without[name]), name
-
-
-def test_the_number_of_quantiles_depends_on_the_members_rows() -> None:
-    x = np.random.default_rng(0).normal(size=(900, 1))
-    train = [np.arange(900), np.arange(400), np.arange(30)]
-    together = statistics_of(x, x, train, categories=(0,), quantiles=True)
-    assert together["quantile_count"].flatten().tolist() == [30, 13, 10]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "BLOCK", block)
+        assert_weight_equals_repetition(compute, [*weights, 4], unit=unit, repeat_last=False)
 
 
 @pytest.mark.parametrize("weight", [None, np.random.default_rng(1).integers(0, 3, 900).astype(float)])

@@ -26,20 +26,10 @@ def test_a_table_holds_the_functions_known_values(name: str) -> None:
     np.testing.assert_allclose(frame["target"].to_numpy(), values(x))
 
 
-def test_noise_and_further_features() -> None:
-    clean, noisy = (draw("sine", rows=4000, features=3, noise=noise, seed=0) for noise in (0.0, 0.5))
-    assert clean.columns == ["x1", "x2", "x3", "target"]
-    assert (noisy["target"] - clean["target"]).std() == pytest.approx(0.5, rel=0.05)
-    assert noisy["x3"].equals(clean["x3"])
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("friedman1", r"friedman1 uses 5 inputs \(found 4"), ("demand", "fixed set of inputs")],
-)
-def test_features_that_do_not_fit_are_refused(name: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        draw(name, rows=9, features=4, noise=0.0, seed=0)
+def test_features_that_do_not_fit_are_refused() -> None:
+    for name, message in (("friedman1", r"uses 5 inputs \(found 4"), ("demand", "fixed set of inputs")):
+        with pytest.raises(UserError, match=message):
+            draw(name, rows=9, features=4, noise=0.0, seed=0)
 
 
 @pytest.mark.parametrize("name", ["sine", *SCENARIOS])
@@ -50,9 +40,11 @@ def test_the_seed_decides(name: str) -> None:
     assert not first.equals(other)
 
 
-@pytest.mark.parametrize(("name", "coefficient"), [("demand", 0.7), ("ratings", 0.0)])
-def test_a_scenarios_noise_is_the_innovations_of_its_error(name: str, coefficient: float) -> None:
-    clean, noisy = (draw(name, rows=4000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
+@pytest.mark.parametrize(
+    ("name", "features", "coefficient"), [("demand", None, 0.7), ("ratings", None, 0), ("sine", 3, 0)]
+)
+def test_noise_is_the_innovations_of_the_error(name: str, features: int | None, coefficient: float) -> None:
+    clean, noisy = (draw(name, rows=4000, features=features, noise=noise, seed=0) for noise in (0.0, 0.5))
     error = (noisy["target"] - clean["target"]).to_numpy()
     innovations = error[1:] - coefficient * error[:-1]
     assert innovations.std() == pytest.approx(0.5, rel=0.05)
@@ -78,22 +70,16 @@ def test_demand_has_its_known_values() -> None:
         assert frame["target"][row] == pytest.approx(80 + 4 * row / 8766 + 1.5 * cold + added)
 
 
-def test_no_pair_is_rated_twice() -> None:
-    frame = draw("ratings", rows=3000, features=None, noise=0.0, seed=0)
-    assert frame.select("user", "item").is_unique().all()
-    assert frame["user"].n_unique() * frame["item"].n_unique() > 4 * frame.height
-
-
 @pytest.mark.parametrize(("name", "classes"), [("moons", "ab"), ("blobs", "abc")])
 def test_noise_moves_the_inputs_of_balanced_classes(name: str, classes: str) -> None:
     clean, noisy = (draw(name, rows=4000, features=None, noise=noise, seed=0) for noise in (0.0, 0.5))
     assert clean.columns == ["x1", "x2", "target"]
     assert noisy["target"].equals(clean["target"])
-    for x in ("x1", "x2"):
-        assert (noisy[x] - clean[x]).std() == pytest.approx(0.5, rel=0.05)
-    counts = dict(clean["target"].value_counts().iter_rows())
-    assert sorted(counts) == list(classes)
-    assert max(counts.values()) - min(counts.values()) <= 1
+    moved = noisy[:, :2].to_numpy() - clean[:, :2].to_numpy()
+    np.testing.assert_allclose(moved.std(0), 0.5, rtol=0.05)
+    counts = [clean["target"].to_list().count(label) for label in classes]
+    assert sum(counts) == 4000
+    assert max(counts) - min(counts) <= 1
 
 
 def test_moons_are_half_circles() -> None:
@@ -110,5 +96,3 @@ def test_blobs_are_normal_with_means_4_apart() -> None:
     means = np.array([x[y == name].mean(0) for name in "abc"])
     np.testing.assert_allclose(np.linalg.norm(means - np.roll(means, 1, 0), axis=1), 4, rtol=0.03)
     np.testing.assert_allclose([x[y == name].std(0) for name in "abc"], 1, rtol=0.05)
-    nearest = np.linalg.norm(x[:, None] - means, axis=2).argmin(1)
-    assert (np.array(list("abc"))[nearest] == y).mean() == pytest.approx(0.959, abs=0.005)

@@ -2,15 +2,22 @@
 
 import gzip
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from support import CONCRETE, table_of
+from commands.mistakes import message_of
+from support import CONCRETE, config, table_of
 
+from mlplab.data import load_table
+from mlplab.data.infer.read_table import read_table
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import TableSpec
+from mlplab.data.io.discovery import opened
+from mlplab.data.load_table import FOLDER, TARGET, allocated, opened_source
+from mlplab.data.table import Table
 from mlplab.errors import UserError
 
 FRAME = pl.DataFrame(
@@ -33,32 +40,10 @@ def write(folder: Path, text: str, name: str = "t.csv") -> Path:
     return path
 
 
-def refusal(path: Path, target: str = "y") -> str:
-    with pytest.raises(UserError) as raised:
-        table_of(path, target)
-    return str(raised.value)
-
-
 def test_the_table_of_the_package() -> None:
     table = table_of(CONCRETE, "target", dtype=np.float64, raw=True)
     frame = pl.read_csv(CONCRETE)
-    assert table.x.shape == (1030, 8)
-    assert table.schema.names[0] == "cement"
-    np.testing.assert_array_equal(table.x, frame.drop("target").to_numpy())
-    np.testing.assert_array_equal(table.y, frame.select("target").to_numpy())
-    assert table.y.mean() == pytest.approx(35.818, abs=1e-3)
-
-
-reasonable = st.floats(-1e20, 1e20).filter(lambda value: value == 0 or abs(value) > 1e-20)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5)
-@given(st.lists(st.tuples(*[reasonable] * 3), min_size=1, max_size=20))
-def test_numbers_that_polars_writes_come_back(tmp_path: Path, rows: list[tuple[float, ...]]) -> None:
-    edge = [(1.0, 2.0, 3.0), (2.0, 3.0, 5.0)]  # columns must vary
-    frame = pl.DataFrame([*edge, *rows], schema=["a", "b", "y"], orient="row")
-    frame.write_csv(tmp_path / "t.csv")
-    table = table_of(tmp_path / "t.csv", dtype=np.float64, raw=True)
+    assert frame.shape == (1030, 9)
     np.testing.assert_array_equal(np.hstack([table.x, table.y]), frame.to_numpy())
 
 
@@ -70,11 +55,10 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress((tmp_path / "t.csv").read_bytes()))
     (tmp_path / "utf16.csv").write_text((tmp_path / "t.csv").read_text("utf-8"), encoding="utf-16")
     frame = table_of(FRAME, weight="w")
-    names = ["t.csv", "tabs.tsv", "comma.csv", "t.parquet", "t.csv.gz", "utf16.csv"]
-    for name in names:
-        table = table_of(tmp_path / name, weight="w")
-        np.testing.assert_array_equal(table.x, frame.x, name)
-        assert table.fingerprint == frame.fingerprint, name
+    for path in [*tmp_path.iterdir()]:
+        table = table_of(path, weight="w")
+        np.testing.assert_array_equal(table.x, frame.x, path.name)
+        assert table.fingerprint == frame.fingerprint, path.name
         assert table.schema.category_counts == frame.schema.category_counts
     assert frame.schema.names == FRAME.columns[:-2]
     assert frame.weight is not None
@@ -82,30 +66,29 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
-    first = table_of(FRAME, weight="w").fingerprint
-    cell = FRAME["number"].to_list()
     others = [
-        table_of(FRAME.rename({"number": "n"}), weight="w"),
-        table_of(FRAME.with_columns(number=pl.Series([*cell[:-1], 5.0])), weight="w"),
-        table_of(FRAME.with_columns(pl.col("y") + 1), weight="w"),
-        table_of(FRAME.with_columns(pl.col("w") + 1), weight="w"),
-        table_of(FRAME.drop("w")),
+        FRAME,
+        FRAME.rename({"number": "n"}),
+        FRAME.with_columns(pl.col("number") ** 2),
+        FRAME.with_columns(pl.col("y") + 1),
+        FRAME.with_columns(pl.col("w") + 1),
     ]
-    assert len({str(each.fingerprint) for each in others} | {str(first)}) == 6
-    assert first["rows"] == 40
+    found = [table_of(frame, weight="w").fingerprint for frame in others]
+    found.append(table_of(FRAME.drop("w")).fingerprint)
+    assert len({*map(str, found)}) == 6
+    assert found[0]["rows"] == 40
 
 
-@pytest.mark.parametrize("how", ["folder", "pattern", "parquet"])
+@pytest.mark.parametrize("how", ["", "part-*.csv", "parquet"])
 def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
-    whole = table_of(FRAME, weight="w")
-    for number, start in enumerate(range(0, 40, 15)):
-        part = FRAME[start : start + 15]
+    for start in range(0, 40, 15):
+        part, name = FRAME[start : start + 15], tmp_path / f"part-{start:02}"
         if how == "parquet":
-            part.write_parquet(tmp_path / f"part-{number}.parquet")
+            part.write_parquet(f"{name}.parquet")
         else:
-            part.write_csv(tmp_path / f"part-{number}.csv")
-    path = tmp_path / "part-*.csv" if how == "pattern" else tmp_path
-    assert table_of(path, weight="w").fingerprint == whole.fingerprint
+            part.write_csv(f"{name}.csv")
+    path = tmp_path / how if "*" in how else tmp_path
+    assert table_of(path, weight="w").fingerprint == table_of(FRAME, weight="w").fingerprint
 
 
 @pytest.mark.parametrize("header", [",a,y", '"","a","y"'])
@@ -118,39 +101,83 @@ def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
     assert indexed.fingerprint == plain.fingerprint
     assert list(indexed.schema.left_out) == [""]
     write(tmp_path, f"{header}\nr0,0,1\nr1,1,1\n\nr2,x,3\n", "part-2.csv")
-    assert "part-2.csv, column 'a', line 5, data row 3" in refusal(tmp_path / "part-*.csv")
+    assert "part-2.csv, column 'a', line 5, data row 3" in message_of(
+        lambda: table_of(tmp_path / "part-*.csv")
+    )
 
 
 def test_rows_without_a_target_are_refused_or_belong_to_no_part() -> None:
     frame = pl.DataFrame({"a": range(5), "y": [1, None, 3, 4, 5], "z": [1.0, 2, None, 4, float("nan")]})
-    with pytest.raises(UserError) as raised:
-        table_of(frame, ["y", "z"], drop_missing_targets=False)
-    assert "target column 'y', data row 2: a value is missing" in str(raised.value)
-    assert "target column 'z', data row 3: a value is missing; 2 such rows" in str(raised.value)
+    message = message_of(lambda: table_of(frame, ["y", "z"]))
+    assert "target column 'y', data row 2: a value is missing" in message
+    assert "target column 'z', data row 3: a value is missing; 2 such rows" in message
     assert table_of(frame, ["y", "z"], drop_missing_targets=True).rows.tolist() == [0, 3]
 
 
-def test_empty_lines_are_not_rows(tmp_path: Path) -> None:
-    table = table_of(write(tmp_path, "a,y\n\n1,2\n\n3,4\n\n"), raw=True, task="regression")
-    assert table.x[:, 0].tolist() == [1, 3]
-    assert table.y[:, 0].tolist() == [2, 4]
-    assert table.rows.tolist() == [0, 1]
-
-
-def test_lines_of_delimiters_only_are_rows(tmp_path: Path) -> None:
-    table = table_of(write(tmp_path, "a,y\n1,2\n,\n3,4\n"), raw=True, drop_missing_targets=True)
+def test_empty_lines_are_not_rows_but_lines_of_delimiters_only_are(tmp_path: Path) -> None:
+    table = table_of(write(tmp_path, "a,y\n\n1,2\n\n,\n3,4\n\n"), raw=True, drop_missing_targets=True)
     np.testing.assert_array_equal(table.x[:, 0], [1, np.nan, 3])
     assert table.rows.tolist() == [0, 2]
 
 
 def test_a_fault_names_the_line_where_its_row_begins(tmp_path: Path) -> None:
-    message = refusal(write(tmp_path, 'a,b,y\n\n1,2,3\n"4\n\n",5,6\n7,?,9\n8,1,1\n'))
+    path = write(tmp_path, 'a,b,y\n\n1,2,3\n"4\n\n",5,6\n7,?,9\n8,1,1\n')
+    message = message_of(lambda: table_of(path))
     assert "column 'a'" not in message  # "4" and two line ends are a number
     assert "column 'b', line 7, data row 3: is not a finite number" in message
 
 
-def test_a_long_cell_is_shortened(tmp_path: Path) -> None:
-    message = refusal(write(tmp_path, 'a,y\n1,2\n3,4\n"' + "x\n" * 5000 + '",2\n'))
-    assert "column 'a', line 4, data row 3: is not a finite number" in message
-    assert len(message) < 600
-    assert len(message.splitlines()) <= 5
+@pytest.mark.parametrize(("name", "shape"), [("digits", (1797, 65)), ("penguins", (344, 8))])
+def test_tables_of_the_package(name: str, shape: tuple[int, int]) -> None:
+    with opened_source(config(f"data={name}").data) as source:
+        frame = source.rows.collect()
+    assert frame.shape == shape
+    assert frame[TARGET].n_unique() == (10 if name == "digits" else 3)
+
+
+SPEC = TableSpec((("y", "target"), ("w", "weight"), ("g", "group")))
+ROWS = 40_000  # more than a block
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    number = np.arange(ROWS)
+    columns = {
+        "a": np.where(number % 10 > 0, number * 1e-3, np.nan),
+        "same": ["x"] * ROWS,
+        "c": [f"c{each % 7}" for each in number],
+        "y": number % 101,
+        "w": 1 + number % 3,
+        "g": [f"g{each % 5}" for each in number],
+    }
+    pl.DataFrame(columns).fill_nan(None).write_csv("t.csv")
+    return Path("t.csv")
+
+
+def read(path: Path, limit: float | None = None) -> Table:
+    with opened(path) as source:
+        return read_table(TableReader(source, SPEC, allocate=partial(allocated, limit=limit)))
+
+
+def test_a_memmapped_table_equals_one_in_memory(path: Path) -> None:
+    in_memory = [read(path, limit) for limit in (None, 1e9, 5e5)]
+    assert not any(table.memmapped for table in in_memory)
+    table = read(path, limit=1e3)
+    assert table.memmapped
+    assert list(FOLDER.iterdir()) == []  # the file has no name
+    np.testing.assert_array_equal(table.x, in_memory[0].x)
+    np.testing.assert_array_equal(table.split_columns["group"], in_memory[0].split_columns["group"])
+    assert (table.schema, table.fingerprint) == (in_memory[0].schema, in_memory[0].fingerprint)
+
+
+def test_the_limit_is_a_share_of_the_free_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_table, "free_memory", lambda: 1000)
+    assert read(path).memmapped
+
+
+def test_a_refused_table_leaves_no_files(path: Path) -> None:
+    path.write_text(path.read_text() + "1,x,c0,oops,1,g0\n")
+    with pytest.raises(UserError, match=rf"line {ROWS + 2}, data row {ROWS + 1}: is a text, not a number"):
+        read(path, limit=1e3)
+    assert list(FOLDER.iterdir()) == []

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -52,27 +53,7 @@ def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def nothing_happened(folder: Path) -> None:
     assert not (folder / "run_by_a_file").exists()
     assert {path.name for path in folder.iterdir()} <= {"r", "new.csv", "outputs", "elsewhere"}
-    if (folder / "elsewhere").is_dir():
-        assert not list((folder / "elsewhere").iterdir())
-
-
-def changed(run: Path, key: Sequence[str], value: object) -> None:
-    """Writes a value into a run's configuration."""
-    values = yaml.safe_load((run / "config.yaml").read_text())
-    *sections, last = key
-    node = values
-    for section in sections:
-        node = node.setdefault(section, {})
-    node[last] = value
-    write_config(run, values)
-
-
-def test_no_target_in_a_resumed_configuration_is_called(run_script: Command, run: Path) -> None:
-    """Which targets are refused, and where, is in tests/test_config.py."""
-    changed(run, ["callbacks", "x"], {"_target_": "os.system", "command": "touch run_by_a_file"})
-    ended = run_script("train", "resume=r")
-    assert (ended.status, "not allowed" in ended.err) == (2, True), ended
-    nothing_happened(run.parent)
+    assert not list(folder.glob("elsewhere/*"))
 
 
 NAMES = {
@@ -87,57 +68,34 @@ NAMES = {
         "_target_": "lightning.pytorch.callbacks.SpikeDetection",
         "exclude_batches_path": "elsewhere/x.json",
     },
+    "callbacks.y": {"_target_": "os.system", "command": "touch run_by_a_file"},
     "name": "../elsewhere",
 }
 
 
 @pytest.mark.parametrize("key", NAMES)
-def test_no_name_in_a_resumed_configuration_leaves_its_folder(run: Path, key: str) -> None:
-    changed(run, key.split("."), NAMES[key])
+def test_no_value_in_a_resumed_configuration_leaves_its_folder_or_runs_code(run: Path, key: str) -> None:
+    """Which targets are refused, and where, is in tests/test_config.py."""
+    node = values = yaml.safe_load((run / "config.yaml").read_text())
+    *sections, last = key.split(".")
+    for section in sections:
+        node = node.setdefault(section, {})
+    node[last] = NAMES[key]
+    write_config(run, values)
     with pytest.raises(UserError):
         read_run_config(run)
+    nothing_happened(run.parent)
 
 
-def code_in_an_archive(path: Path) -> None:
-    torch.save({"format": 1, "state": Code()}, path)
+def with_entry(path: Path, **entries: object) -> None:
+    """A checkpoint with other content."""
+    torch.save(torch.load(path, weights_only=True) | entries, path)
 
 
-def code_in_a_bare_pickle(path: Path) -> None:
-    path.write_bytes(pickle.dumps(Code()))
-
-
-def code_beside_the_weights(path: Path) -> None:
-    content = torch.load(path, weights_only=True)
-    torch.save({**content, "training": Code()}, path)
-
-
-def an_archive_that_expands(path: Path) -> None:
+def with_file(path: Path, name: str, content: str | bytes) -> None:
+    """An archive of a compressed file."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("best/data.pkl", bytes(50_000_000))
-
-
-def names_that_leave(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("../../run_by_a_file", "x")
-
-
-def a_tensor_larger_than_its_storage(path: Path) -> None:
-    content = torch.load(path, weights_only=True)
-    torch.save({**content, "training": {"huge": torch.zeros(1).expand(10**13)}}, path)
-
-
-def parts_that_refer_to_each_other(path: Path) -> None:
-    content = torch.load(path, weights_only=True)
-    part: list[Any] = []
-    for _ in range(30):
-        part = [part, part]
-    torch.save({**content, "config": {"x": part}}, path)
-
-
-def a_part_that_holds_itself(path: Path) -> None:
-    content = torch.load(path, weights_only=True)
-    content["metrics"]["x"] = content["metrics"]
-    torch.save(content, path)
+        archive.writestr(name, content)
 
 
 def said_to_be_encrypted(path: Path) -> None:
@@ -148,17 +106,25 @@ def said_to_be_encrypted(path: Path) -> None:
     path.write_bytes(whole)
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        *(a_tensor_larger_than_its_storage, parts_that_refer_to_each_other, a_part_that_holds_itself),
-        *(said_to_be_encrypted, code_in_an_archive, code_in_a_bare_pickle, code_beside_the_weights),
-        *(an_archive_that_expands, names_that_leave),
-    ],
-)
-def test_no_checkpoint_runs_code_or_expands(run: Path, harm: Callable[[Path], None]) -> None:
-    path = run / "checkpoints/best.ckpt"
-    harm(path)
+NESTED: Any = reduce(lambda part, _: [part, part], range(30), [])
+ROUND: dict[str, Any] = {}
+ROUND["x"] = ROUND
+
+HARMS: dict[str, Callable[[Path], object]] = {
+    "a tensor larger than its storage": lambda path: with_entry(path, x=torch.zeros(1).expand(10**13)),
+    "parts that refer to each other": lambda path: with_entry(path, config={"x": NESTED}),
+    "a part that holds itself": lambda path: with_entry(path, metrics=ROUND),
+    "said to be encrypted": said_to_be_encrypted,
+    "code beside the weights": lambda path: with_entry(path, training=Code()),
+    "code in a bare pickle": lambda path: path.write_bytes(pickle.dumps(Code())),
+    "an archive that expands": lambda path: with_file(path, "best/data.pkl", bytes(50_000_000)),
+    "a name that leaves": lambda path: with_file(path, "../../run_by_a_file", "x"),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_no_checkpoint_runs_code_or_expands(run: Path, harm: str) -> None:
+    HARMS[harm](path := run / "checkpoints/best.ckpt")
     with pytest.raises(UserError, match=r"best\.ckpt: "):
         checkpoint.load(path)
     nothing_happened(run.parent)
@@ -179,7 +145,7 @@ def test_no_command_runs_the_code_in_a_checkpoint(
     (run.parent / "new.csv").write_text("x1,x2,x3,x4,x5\n1,2,3,4,5\n")
     if name == "best":
         (run / "metrics.json").write_text('{"status": "done"}')
-    code_beside_the_weights(run / f"checkpoints/{name}.ckpt")
+    with_entry(run / f"checkpoints/{name}.ckpt", training=Code())
     ended = run_script(*words)
     assert (ended.status, f"{name}.ckpt: " in ended.err) == (2, True), ended
     nothing_happened(run.parent)
@@ -187,10 +153,9 @@ def test_no_command_runs_the_code_in_a_checkpoint(
 
 @pytest.mark.parametrize("name", ["multirun.yaml", "stacks", ".lock"])
 def test_no_link_in_a_sweeps_folder_is_followed(run_script: Command, tmp_path: Path, name: str) -> None:
-    mine = tmp_path / "elsewhere"
-    mine.mkdir()
-    (tmp_path / "outputs/s").mkdir(parents=True)
-    (tmp_path / "outputs/s" / name).symlink_to(mine)
+    for folder in ("elsewhere", "outputs/s"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "outputs/s" / name).symlink_to(tmp_path / "elsewhere")
     ended = run_script("train", "-m", *SMALL, "seed=1,2", "name=s")
     assert ended.status == 2, ended
     assert "is a symbolic link, which sweeps never create" in ended.err
@@ -231,9 +196,6 @@ def test_no_text_becomes_a_formula_if_asked(run_script: Command, run: Path) -> N
     predict = ("predict", "run=r", "input=new.csv", "output=-")
     for words, line in (((), "=1+1,-1,2,"), (("escape_formulas=true",), "'=1+1,-1,2,")):
         assert run_script(*predict, *words).out.splitlines()[1].startswith(line)
-
-
-def test_a_folder_with_a_formula_for_a_name_is_no_formula_in_a_table(run_script: Command, run: Path) -> None:
     run.rename(run.parent / "=1+1")
     ended = run_script("results", "=1+1", "--by", "run", "--format", "csv")
     assert ended.out.splitlines()[1].startswith("'=1+1,")

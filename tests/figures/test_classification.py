@@ -1,6 +1,7 @@
 """Figures of classes, against scikit-learn."""
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,12 @@ def scored_rows(classes: int, rows: int = 300, *, only: int | None = None) -> Sc
 
 
 def test_the_confusion_matrix_counts_rows_by_weight_and_threshold() -> None:
-    scored = scored_rows(4)
-    cells = confusion(scored).to_dict()["data"]["values"]
-    expected = confusion_matrix(scored.actual, scored.predicted.argmax(1))
-    assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
-    shares = (expected / expected.sum(1, keepdims=True)).ravel()
-    assert [cell["share"] for cell in cells] == pytest.approx(shares)
     scored = replace(scored_rows(2), threshold=0.3, weight=np.tile([1.0, 2.5], 150))
     cells = confusion(scored).to_dict()["data"]["values"]
     expected = confusion_matrix(scored.actual, scored.predicted[:, 1] >= 0.3, sample_weight=scored.weight)
     assert [cell["rows"] for cell in cells] == expected.ravel().tolist()
+    shares = (expected / expected.sum(1, keepdims=True)).ravel()
+    assert [cell["share"] for cell in cells] == pytest.approx(shares)
     of_many = confusion(scored_rows(40, rows=2000)).to_dict(validate=False)
     assert len(of_many["data"]["values"]) == MOST_CLASSES**2
     assert f"the {MOST_CLASSES} largest of 40 classes" in of_many["title"]["subtitle"]
@@ -53,35 +50,15 @@ def curve(chart: Any, number: int, series: str) -> list[dict[str, Any]]:
 def test_areas_below_curves_are_auroc_and_average_precision(rows: int) -> None:
     scored = scored_rows(2, rows)
     chart, probability = roc_and_precision_recall(scored), scored.predicted[:, 1]
-    left, right = (curve(chart, number, THIS) for number in (0, 1))
-    assert max(len(left), len(right)) <= CURVE_POINTS
-    (x, y), (recall, precision) = (
-        [np.array([point[axis] for point in drawn]) for axis in "xy"] for drawn in (left, right)
-    )
-    auroc, ap = (of(scored.actual, probability) for of in (roc_auc_score, average_precision_score))
-    assert np.trapezoid(y, x) == pytest.approx(auroc, abs=0.01)
-    assert np.diff(recall) @ precision[1:] == pytest.approx(ap, abs=0.01)  # below steps
-    assert left[0]["series"].startswith(f"{auroc:.3f} ")
-    assert right[0]["series"].startswith(f"{ap:.3f} ")
+    for number, of in enumerate((roc_auc_score, average_precision_score)):
+        drawn, score = curve(chart, number, THIS), of(scored.actual, probability)
+        x, y = (np.array([point[axis] for point in drawn]) for axis in "xy")
+        area = np.diff(x) @ y[1:] if number else np.trapezoid(y, x)  # below steps
+        assert area == pytest.approx(score, abs=0.01)
+        assert len(drawn) <= CURVE_POINTS
+        assert drawn[0]["series"].startswith(f"{score:.3f} ")
     panel = chart.to_dict()["vconcat"][1]
-    assert panel["layer"][-1]["mark"]["interpolate"] == "step-before"
     assert [row["rate"] for row in panel["layer"][0]["data"]["values"]] == [scored.actual.mean()]
-    assert f"the base rate, {scored.actual.mean():.1%}" in panel["title"]["subtitle"]
-
-
-def test_names_of_classes_are_slanted_only_where_they_do_not_fit() -> None:
-    many = tuple(f"class {k}" for k in range(9))
-    for classes, slanted in ((("no", "yes"), False), (("not at all", "now and then"), False), (many, True)):
-        scored = replace(scored_rows(len(classes)), classes=classes)
-        axis = confusion(scored).to_dict(validate=False)["layer"][0]["encoding"]["x"]["axis"]
-        assert (axis["labelAngle"] != 0) == slanted
-
-
-def test_each_of_several_classes_has_a_curve() -> None:
-    chart = roc_and_precision_recall(scored_rows(3))
-    for name in ("class 0", "class 1", "class 2"):
-        assert curve(chart, 0, name)[-1]["y"] == 1
-        assert curve(chart, 1, name)[-1]["x"] == 1
     assert roc_and_precision_recall(scored_rows(2, only=1)) is None
 
 
@@ -99,19 +76,13 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
 
 def test_weights_count_as_rows() -> None:
     """A row of weight 2 is drawn as two rows."""
-    once, rng = scored_rows(3, 50), np.random.default_rng(0)
-    weight = rng.integers(1, 3, 50)
+    once, weight = scored_rows(3, 50), np.random.default_rng(0).integers(1, 3, 50)
     again = np.repeat(np.arange(50), weight)
-    twice = ScoredRows(
-        *("kind", again + 1, len(again), np.ones(len(again)), once.actual[again]),
-        {THIS: once.predicted[again]},
-        once.classes,
-    )
+    rows = again + 1, len(again), np.ones(len(again)), once.actual[again]
+    twice = ScoredRows("kind", *rows, {THIS: once.predicted[again]}, once.classes)
     weighted = replace(once, weight=weight.astype(float))
     assert confusion(weighted).to_dict()["data"] == confusion(twice).to_dict()["data"]
-    for number in (0, 1):
-        ours, theirs = (
-            curve(roc_and_precision_recall(scored), number, "class 1") for scored in (weighted, twice)
-        )
+    for number, name in product((0, 1), once.classes):
+        ours, theirs = (curve(roc_and_precision_recall(each), number, name) for each in (weighted, twice))
         for axis in "xy":
             assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])

@@ -1,7 +1,6 @@
 """Charts of the runs of sweeps and searches, and their axes."""
 
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,54 +27,6 @@ def points(count: int) -> list[RunPoint]:
     return [RunPoint(str(k), float(10 ** rng.uniform(-4, -1)), float(scores[k])) for k in range(count)]
 
 
-@pytest.mark.parametrize("epochs", [2, 4, 9])
-def test_epochs_are_whole_numbers(epochs: int) -> None:
-    curves = {"val/loss": [(epoch, 1 / 3) for epoch in range(1, epochs + 1)]}
-    for chart in (learning_curves(curves, 1), curves_of_runs("val/loss", curves)):
-        labels = re.findall(r">(\d+)</text>", vl_convert.vegalite_to_svg(chart.to_dict()))
-        assert len(labels) > 1
-        assert len({*labels}) == len(labels)
-
-
-def contrast(first: np.ndarray, second: np.ndarray) -> float:
-    """The contrast of two colours, as WCAG defines it."""
-    linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in (first, second)]
-    dark, light = sorted(float(each @ [0.2126, 0.7152, 0.0722]) for each in linear)
-    return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("page", ["#ffffff", "#14181d"])  # of pages/base.css
-def test_curves_of_many_runs_stand_out_from_the_page(page: str) -> None:
-    curves = dict.fromkeys(("best", "pruned", "other"), CURVES["val/loss"])
-    drawn = layers(curves_of_runs("val/loss", curves, ["best"], ["pruned"]))
-    assert len(drawn) == 3
-    for mark in (layer["mark"] for layer in drawn):
-        paper, ink = (np.array([*bytes.fromhex(text[1:])]) / 255 for text in (page, mark["color"]))
-        opacity = mark.get("opacity", 1)
-        assert contrast(opacity * ink + (1 - opacity) * paper, paper) > 2.8, mark
-
-
-def layers(chart: Figure) -> list[dict[str, Any]]:
-    """The layers of a valid chart."""
-    specification = chart.to_dict(validate=True)
-    shared = {"data": specification.get("data"), "title": specification["title"]}
-    return [shared | layer for layer in specification["layer"]]
-
-
-@pytest.mark.parametrize(
-    "chart",
-    [
-        learning_curves(CURVES, best_epoch=2),
-        learning_curves({"val/mae": CURVES["val/loss"]}),
-        curves_of_runs("val/mae", CURVES, best=["val/loss"], pruned=["train/loss"]),
-        score_over("lr", points(40), "val/mae", "0"),
-        score_over("width", [RunPoint(str(k), (8, "auto")[k % 2], k - 3.0) for k in range(9)], "val/r2", "8"),
-    ],
-)
-def test_charts_are_valid_and_draw(chart: Figure) -> None:
-    assert vl_convert.vegalite_to_svg(chart.to_dict(validate=True)).startswith("<svg")
-
-
 def test_the_best_run_is_large_and_many_runs_are_sampled() -> None:
     chart = score_over("lr", points(2 * MOST_POINTS), "val/mae", "0").to_dict()
     [layer] = chart["layer"]
@@ -97,22 +48,33 @@ def test_importance_of_columns_with_odd_names(count: int) -> None:
 
 
 def test_axes_of_sampled_values_are_as_they_were_sampled() -> None:
-    for values, scale in (
-        (np.geomspace(1e-5, 1e-1, 64), "log"),
-        (np.linspace(0.001, 0.5, 64), "linear"),  # such as dropout: the smallest are near zero
-        (np.linspace(0, 100, 64), "linear"),
-    ):
+    for values, scale in ((np.geomspace(1e-5, 1e-1, 64), "log"), (np.linspace(0.001, 0.5, 64), "linear")):
         axis = x_of_key("lr", values.tolist()).to_dict()
         assert (axis["type"], axis["scale"]["type"]) == ("quantitative", scale)
-    assert spreads_far([1e-4, 1e-2])
     assert not any(map(spreads_far, ([1.0, 29.0], [0.0, 1000.0], [-1.0, 1000.0], [])))
     assert x_of_key("lr", [0.001, 0.003, 0.01, 131072.0]).to_dict()["type"] == "nominal"
-
-
-def test_an_axis_names_a_few_values_in_order_and_slants_long_ones() -> None:
     axis = x_of_key("k", ["[16]", "[8,8]", "null", 0.1, 1e-5, 0.1]).to_dict()
-    assert axis["type"] == "nominal"
+    assert (axis["type"], axis["axis"]["labelAngle"]) == ("nominal", 0)
     assert axis["scale"]["domain"] == [1e-5, 0.1, "[16]", "null", "[8,8]"]
-    assert axis["axis"]["labelAngle"] == 0
     names = [f"[{width},{width},{width},{width}]" for width in range(128, 134)]
     assert x_of_key("hidden", names).to_dict()["axis"]["labelAngle"] < 0
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        learning_curves(CURVES, best_epoch=2),
+        curves_of_runs("val/mae", CURVES, best=["val/loss"], pruned=["train/loss"]),
+        score_over("width", [RunPoint(str(k), (8, "auto")[k % 2], k - 3.0) for k in range(9)], "val/r2", "8"),
+    ],
+)
+def test_charts_are_valid_and_draw(chart: Figure) -> None:
+    assert vl_convert.vegalite_to_svg(chart.to_dict(validate=True)).startswith("<svg")
+
+
+@pytest.mark.parametrize("epochs", [2, 9])
+def test_epochs_are_whole_numbers(epochs: int) -> None:
+    curves = {"val/loss": [(epoch, 1 / 3) for epoch in range(1, epochs + 1)]}
+    for chart in (learning_curves(curves, 1), curves_of_runs("val/loss", curves)):
+        labels = re.findall(r">(\d+)</text>", vl_convert.vegalite_to_svg(chart.to_dict()))
+        assert len({*labels}) == len(labels) > 1

@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -20,7 +21,6 @@ from mlplab.models.embeddings.columnwise import PiecewiseLinear
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
 from mlplab.models.layers.scale import InputScale
-from mlplab.models.mlp import HiddenLayer
 from mlplab.onnx.graph import Graph
 from mlplab.onnx.layers import apply
 
@@ -51,11 +51,10 @@ def copied(x: Buffer, workspace: Workspace) -> Operation:
 
 
 def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: object) -> MLP:
-    settings: dict[str, object] = {"hidden": [8, 5], "activation": "mish", "norm": "none", "residual": False}
-    settings |= {"dropout": [RATES[member] for member in members], "seeds": [SEEDS[each] for each in members]}
-    settings |= changes
-    if isinstance(name := settings["activation"], str):
-        settings["activation"] = [name] * len(members)
+    settings: dict[str, object] = {"hidden": [8, 5], "activation": "mish", "seeds": seeds(members)}
+    settings |= {"dropout": [RATES[member] for member in members], **changes}
+    if settings["activation"] == "various":
+        settings["activation"] = [("relu", "relu", "silu")[member] for member in members]
     return mlp_of(features, targets, **settings)  # type: ignore[arg-type]
 
 
@@ -67,18 +66,6 @@ def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
     ascending = torch.stack(drawn).sort(1).values
     ascending[:, 3:5] = ascending[:, 2:3]
     return ascending
-
-
-def various(members: Sequence[int]) -> list[str]:
-    return [("relu", "relu", "silu")[member] for member in members]
-
-
-def piecewise_linear(members: Sequence[int], numbers: int = 5, width: int = 3) -> PiecewiseLinear:
-    layer = PiecewiseLinear(knots(members, numbers), width, seeds(members))
-    with torch.no_grad():  # as after some steps
-        for member, weight in zip(members, layer.weight, strict=True):
-            weight.normal_(generator=torch.Generator().manual_seed(member))
-    return layer
 
 
 def seeds(members: Sequence[int]) -> list[int]:
@@ -95,6 +82,16 @@ def learned(layer: nn.Module, members: Sequence[int]) -> OneLayer:
 
 ACTIVATIONS = (*IN_PLACE, *OUT_OF_PLACE)
 PARAMETRIC = {f"parametric {name}": name for name in ACTIVATIONS}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "mlp": {},
+    "without hidden layers": {"hidden": []},
+    "layer norm, residual": {"norm": "layer", "hidden": [8, 8], "residual": True},
+    "periodic features, scaled": {"numeric_features": 5, "periodic_features": 3, "input_scale": True},
+    "heads": {"heads": 3, "hidden": [8, 5, 5], "residual": True, "targets": 1},
+    "heads of widths 1": {"heads": 2, "hidden": [1, 1, 4], "activation": "relu"},
+    "various": {"activation": "various"},
+    "various parametric": {"activation": "various", "parametric_activation": True},
+}
 LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "linear": lambda members: OneLayer(Linear(6, 7, seeds(members), index=2)),
     "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
@@ -103,7 +100,9 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "dropout": lambda members: OneLayer(Dropout([RATES[each] for each in members], seeds(members))),
     "periodic features": lambda members: OneLayer(PeriodicFeatures(5, 3, seeds(members))),
     "periodic projection": lambda members: OneLayer(PeriodicProjection(5, 6, 3, seeds(members))),
-    "piecewise-linear embeddings": lambda members: OneLayer(piecewise_linear(members)),
+    "piecewise-linear embeddings": lambda members: learned(
+        PiecewiseLinear(knots(members), 3, seeds(members)), members
+    ),
     **{
         name: lambda members, name=name: OneLayer(Activation([name] * len(members)))  # type: ignore[misc]
         for name in ACTIVATIONS
@@ -115,27 +114,15 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
         for parametric, name in PARAMETRIC.items()
     },
     "input scale": lambda members: learned(InputScale(6, len(members)), members),
-    "mlp": mlp,
-    "mlp without hidden layers": lambda members: mlp(members, hidden=[]),
-    "mlp with relu and dropout": lambda members: mlp(members, activation="relu"),
-    "mlp with layer norm": lambda members: mlp(members, norm="layer", hidden=[8, 8], residual=True),
-    "mlp with periodic features": lambda members: mlp(members, numeric_features=5, periodic_features=3),
-    "mlp with heads": lambda members: mlp(members, heads=3, hidden=[8, 5, 5], residual=True, targets=1),
-    "mlp with heads of widths 1": lambda members: mlp(members, heads=2, hidden=[1, 1, 4], activation="relu"),
-    "mlp with input scale": lambda members: mlp(members, input_scale=True, numeric_features=5),
-    "mlp with parametric relu": lambda members: mlp(
-        members, activation="relu", parametric_activation=True, hidden=[8, 8], residual=True
-    ),
-    "mlp with an activation for each member": lambda members: mlp(members, activation=various(members)),
-    "mlp with a parametric one for each member": lambda members: mlp(
-        members, activation=various(members), parametric_activation=True
-    ),
-    "mlp with numeric embeddings": lambda members: mlp(
+    "numeric embeddings": lambda members: mlp(
         *(members, 6, 2),
         **{"numeric_features": 5, "periodic_features": 4, "periodic_projection": 2},
         **{"knots": knots(members), "piecewise_linear_width": 8},
     ),
-    "mlp of widths 1": lambda members: mlp(members, hidden=[1, 1, 4], residual=True),
+    **{
+        name: lambda members, shape=shape: mlp(members, **shape)  # type: ignore[misc]
+        for name, shape in NETWORKS.items()
+    },
 }
 
 
@@ -211,56 +198,16 @@ def test_linear_is_initialised_as_torchs() -> None:
     assert not torch.equal(Linear(3, 2, [8]).weight, Linear(3, 2, [8], index=1).weight)
 
 
-def test_scaled_dropout_rates_are_those_of_a_layer_with_them() -> None:
-    rates, factors = (0.8, 0.5, 0.3, 0.7), (1.0, 0.37, 0.0, 0.5)
-    layer, x = Dropout(rates, seeds=range(4)), torch.ones(4, 20, 30)
-    for members in (slice(2), slice(2, 4)):
-        layer.scale_rates(factors[members], members)
-    scaled = Dropout([rate * factor for rate, factor in zip(rates, factors, strict=True)], seeds=range(4))
-    assert_same_bits(layer(x), scaled(x), "rates")
-    layer.scale_rates([1.0] * 4, slice(None))
-    again = Dropout(rates, seeds=range(4))
-    again(x)
-    assert_same_bits(layer(x), again(x), "rates as they were")
-
-
 def test_dropout_drops_each_members_share_and_keeps_the_mean() -> None:
-    layer = Dropout([0.0, 0.25, 0.8], seeds=[0, 1, 2])
+    layer, scaled = Dropout([0.0, 0.25, 0.8], [0, 1, 2]), Dropout([0.5, 0.5, 0.8], [0, 1, 2])
+    scaled.scale_rates([0.0, 0.5], slice(2))
     x = torch.ones(3, 200, 100)
     dropped = layer(x)
+    assert_same_bits(dropped, scaled(x), "scaled rates")
     assert (dropped == 0).float().mean((1, 2)).tolist() == pytest.approx([0, 0.25, 0.8], abs=0.01)
     assert dropped.mean((1, 2)).tolist() == pytest.approx([1, 1, 1], abs=0.03)
     assert dropped[2].unique().tolist() == pytest.approx([0, 5], rel=2e-5)  # rates are rounded to 2⁻¹⁶
     assert torch.equal(layer.eval()(x), x)
-
-
-def test_layer_norm_is_torchs() -> None:
-    x = torch.randn(2, 5, 6) * 3 + 1
-    torch.testing.assert_close(LayerNorm(6, members=2)(x), nn.LayerNorm(6)(x))
-
-
-@pytest.mark.parametrize(("hidden", "activation"), [([], "relu"), ([4], "tanh"), ([8, 5, 8], "mish")])
-def test_a_member_is_a_network_of_torchs_layers(hidden: list[int], activation: str) -> None:
-    stack, x = mlp([0, 0], 3, hidden=hidden, activation=activation, seeds=[0, 1]), torch.randn(2, 5, 3)
-    linears = [layer.linear for layer in stack.hidden] + [stack.output]
-    for member, a in enumerate(x):
-        for index, layer in enumerate(linears):
-            a = nn.functional.linear(a, layer.weight[member].T, layer.bias[member, 0])
-            a = getattr(nn.functional, activation)(a) if index < len(hidden) else a
-        torch.testing.assert_close(stack(x)[member], a)
-
-
-def test_periodic_features_are_cosines_of_the_numeric_columns() -> None:
-    x, layer = torch.randn(2, 5, 3), PeriodicFeatures(2, 3, [0, 1])
-    expected = [x]
-    for number in range(2):
-        for count in range(3):
-            turns = x[..., number] * layer.weight[:, number, count, None] + layer.bias[:, number, count, None]
-            expected.append((2 / 3) ** 0.5 * torch.cos(2 * torch.pi * turns).unsqueeze(2))
-    torch.testing.assert_close(layer(x), torch.cat(expected, 2))
-    assert mlp([0], 3, numeric_features=2, periodic_features=3).hidden[0].linear.weight.shape == (1, 3 + 6, 8)
-    for without in ({"periodic_features": 3}, {"numeric_features": 2}):
-        assert mlp([0], **without).periodic is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -270,14 +217,36 @@ def test_an_activation_and_its_derivative_are_torchs_far_from_0_as_well(
 ) -> None:
     far = torch.tensor([0.0, 1e-9, 20, 39, 41, 60, 88, 90, 1e3, 1e30])
     z = torch.cat([-far, far, torch.linspace(-9, 9, 101)]).to(dtype).view(1, 1, -1)
-    found, expected = (OneLayer(Activation([name])), OneLayer(Activation([name])))
-    expected.written_out = False
-    for network in (found, expected):
-        network.x = z.clone().requires_grad_()
-        network.y = network(network.x)
-        network.y.sum().backward()
-    torch.testing.assert_close(found.y, expected.y, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(found.x.grad, expected.x.grad, rtol=1e-6, atol=2e-6)
+    both = []
+    for written_out in (True, False):
+        network, x = OneLayer(Activation([name])), z.clone().requires_grad_()
+        network.written_out = written_out
+        y = network(x)
+        y.sum().backward()
+        both.append((y, x.grad))
+    torch.testing.assert_close(*both, rtol=1e-6, atol=2e-6)
+
+
+def encoding(x: float, edges: Sequence[float]) -> list[float]:
+    """Of a column without repeated edges: 1 below x's bin, its share of that bin, 0 above."""
+    return [min(max((x - low) / (high - low), 0), 1) for low, high in pairwise(edges)]
+
+
+def test_layer_norm_is_torchs() -> None:
+    x = torch.randn(2, 5, 6) * 3 + 1
+    torch.testing.assert_close(LayerNorm(6, members=2)(x), nn.LayerNorm(6)(x))
+
+
+def test_a_network_is_torchs_layers_with_a_residual_between_equal_widths() -> None:
+    stack, x = (
+        mlp([0, 1], 3, hidden=[8, 8, 4], activation="tanh", residual=True, dropout=[]),
+        torch.randn(2, 5, 3),
+    )
+    for member, a in enumerate(x):
+        for index, layer in enumerate([*(hidden.linear for hidden in stack.hidden), stack.output]):
+            z = nn.functional.linear(a, layer.weight[member].T, layer.bias[member, 0])
+            a = z if index == 3 else torch.tanh(z) + (a if index == 1 else 0)
+        torch.testing.assert_close(stack(x)[member], a)
 
 
 def test_alpha_mixes_the_function_and_its_input() -> None:
@@ -289,32 +258,23 @@ def test_alpha_mixes_the_function_and_its_input() -> None:
     assert torch.equal(layer(z)[1], z[1])
 
 
-def test_input_scale_multiplies_rows_of_the_first_weights() -> None:
-    network = mlp([0, 1], input_scale=True, numeric_features=2, periodic_features=3, dropout=[])
-    x = torch.randn(2, 5, 6)
-    before, first = network(x), network.hidden[0].linear.weight
-    assert network.input_scale.weight.shape == (2, 1, 6 + 2 * 3)
-    with torch.no_grad():
-        factors = network.input_scale.weight.uniform_(0.5, 2)
-        first.div_(factors.mT)
-    torch.testing.assert_close(network(x), before)
-
-
-def test_a_projection_is_an_affine_map_of_the_cosines_of_each_column() -> None:
-    x, layer, expected = torch.randn(2, 5, 3), PeriodicProjection(2, 16, 3, [0, 1]), []
+def test_periodic_embeddings_are_cosines_of_the_numeric_columns() -> None:
+    x, features, projection = (
+        torch.randn(2, 5, 3),
+        PeriodicFeatures(2, 3, [0, 1]),
+        PeriodicProjection(2, 16, 3, [0, 1]),
+    )
+    cosines, projected = [x], []
     for number in range(2):
-        turns = x[..., number, None] * layer.frequency[:, None, number] + layer.phase[:, None, number]
-        weight = layer.weight[:, 16 * number : 16 * (number + 1)]
-        expected.append(torch.cos(2 * torch.pi * turns) @ weight + layer.bias[:, None, number])
-    torch.testing.assert_close(layer(x), torch.cat([*expected, x], 2))
-    for drawn in (layer.weight, layer.bias):
-        assert 0.15 < drawn.abs().max() <= 16**-0.5
-    assert layer.frequency.std().item() == pytest.approx(0.1, rel=0.3)
-
-
-def encoding(x: float, edges: Sequence[float]) -> list[float]:
-    """Of a column without repeated edges: 1 below x's bin, its share of that bin, 0 above."""
-    return [min(max((x - low) / (high - low), 0), 1) for low, high in pairwise(edges)]
+        turns = x[..., number, None] * features.weight[:, None, number] + features.bias[:, None, number]
+        cosines.append((2 / 3) ** 0.5 * torch.cos(2 * torch.pi * turns))
+        turns = (
+            x[..., number, None] * projection.frequency[:, None, number] + projection.phase[:, None, number]
+        )
+        weight = projection.weight[:, 16 * number : 16 * (number + 1)]
+        projected.append(torch.cos(2 * torch.pi * turns) @ weight + projection.bias[:, None, number])
+    torch.testing.assert_close(features(x), torch.cat(cosines, 2))
+    torch.testing.assert_close(projection(x), torch.cat([*projected, x], 2))
 
 
 def test_piecewise_linear_embeddings_are_those_of_equation_1() -> None:
@@ -335,21 +295,17 @@ def test_piecewise_linear_embeddings_are_those_of_equation_1() -> None:
         assert found[8:].tolist() == [value]
 
 
-def test_piecewise_linear_embeddings_are_linear_at_first() -> None:
+def test_embeddings_are_of_numeric_columns_and_begin_as_they_should() -> None:
+    """Piecewise-linear ones with a linear map, and projections with small numbers."""
+    for without in ({"periodic_features": 3}, {"numeric_features": 2}):
+        assert mlp([0], **without).periodic is None  # type: ignore[arg-type]
+    assert mlp([0], knots=knots([0])).piecewise_linear is None
+    network = mlp([0], numeric_features=5, knots=knots([0]))
+    assert network.hidden[0].linear.weight.shape == (1, 5 * 16 + 1, 8)
     layer, x = PiecewiseLinear(knots([0, 1]), 4, [3, 4]), torch.randn(2, 9, 7)
     a, b = x[:, :4], x[:, 4:8]
     torch.testing.assert_close(layer((a + b) / 2), (layer(a) + layer(b)) / 2)
-    assert mlp([0], numeric_features=5, knots=knots([0])).hidden[0].linear.weight.shape == (
-        1,
-        5 * 16 + 1,
-        8,
-    )
-    assert mlp([0], knots=knots([0])).piecewise_linear is None
-
-
-def test_residual_adds_the_input_between_equal_widths() -> None:
-    stack, x = mlp([0, 0], hidden=[8, 8, 4], residual=True, activation="relu"), torch.randn(2, 5, 8)
-    assert [layer.residual for layer in stack.hidden] == [False, True, False]
-    layer = stack.hidden[1]
-    assert isinstance(layer, HiddenLayer)
-    torch.testing.assert_close(layer(x), x + torch.relu(layer.linear(x)))
+    projection = PeriodicProjection(2, 16, 3, [0, 1])
+    for drawn in (projection.weight, projection.bias):
+        assert 0.15 < drawn.abs().max() <= 16**-0.5
+    assert projection.frequency.std().item() == pytest.approx(0.1, rel=0.3)

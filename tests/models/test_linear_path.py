@@ -21,10 +21,10 @@ def inputs(x: Tensor, members: int = 2) -> Inputs:
 
 
 def predicted(x: Tensor, solution: Solution) -> Tensor:
-    path = LinearPath(3, len(solution.bias), 2)
-    path.set(1, solution)
-    shifted = LinearPath(3, len(solution.bias), 2)
-    shifted.set(1, solution)
+    """Also with all columns and the linear model shifted."""
+    path, shifted = (LinearPath(3, len(solution.bias), 2) for _ in range(2))
+    for each in (path, shifted):
+        each.set(1, solution)
     offset = torch.tensor([3.0, -2, 1]).double()
     shifted.shift(1, offset)
     torch.testing.assert_close(shifted(inputs(x + offset)), path(inputs(x)))
@@ -96,13 +96,11 @@ def test_the_output_is_a_mixture_of_the_body_and_the_linear_model() -> None:
 
 def test_logistic_regression_is_scikit_learns() -> None:
     x, y, weight = drawn()
-    classes = torch.bucketize(
-        y[:, :1].contiguous(), y[:, 0].quantile(torch.tensor([0.3, 0.6]).double())
-    ).double()
-    sizes = (weight / weight.mean())[:, 0].numpy()
-    mean = np.average(x, 0, sizes)
-    z = (x.numpy() - mean) / np.sqrt(np.average((x.numpy() - mean) ** 2, 0, sizes))
+    limits = y[:, 0].quantile(torch.tensor([0.3, 0.6]).double())
+    classes, sizes = torch.bucketize(y[:, :1].contiguous(), limits), (weight / weight.mean())[:, 0].numpy()
+    z = x.numpy() - np.average(x, 0, sizes)
+    z /= np.sqrt(np.average(z**2, 0, sizes))
     model = LogisticRegression(tol=1e-8, max_iter=1000).fit(z, classes[:, 0].numpy(), sizes)
-    logits = predicted(x, logistic(3, x, classes, weight))
+    logits = predicted(x, logistic(3, x, classes.double(), weight))
     probabilities = torch.from_numpy(model.predict_proba(z))
     torch.testing.assert_close(logits.softmax(1), probabilities, rtol=1e-3, atol=1e-4)

@@ -1,5 +1,5 @@
-import io
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -18,8 +18,7 @@ SEEDS = [3, 4]
 
 def section(name: str = "standard", **changes: object) -> config.Preprocessing:
     settings = {"name": name, "target": "standard", "one_hot_max_categories": 4, "embedding_dim": 2}
-    settings |= {"clip_predictions": False}
-    return config.Preprocessing.model_validate(settings | changes)
+    return config.Preprocessing.model_validate(settings | {"clip_predictions": False} | changes)
 
 
 def row(*members: list[float]) -> Tensor:
@@ -49,6 +48,8 @@ def numbers(*columns: list[float]) -> dict[str, Tensor]:
 
 def mixed() -> dict[str, Tensor]:
     """Statistics of two members for `LAYOUT`."""
+    # of feature 1, of 3, of 4
+    present = [1, 0, 1, *(0, 1, 0, 1, 1), 1, 1], [1, 1, 1, *(0, 1, 0, 0, 0), 0, 1]
     return {
         "mean": row([1, 0, -1, 0, 0], [2, 0, 0, 0, 0]),
         "std": row([2, 1, 4, 1, 1], [1, 1, 3, 1, 1]),
@@ -60,50 +61,27 @@ def mixed() -> dict[str, Tensor]:
         "quantiles": torch.linspace(-9, 9, 10).double().view(1, -1, 1).repeat(2, 1, 5),
         "quantile_count": row([10] * 5, [10] * 5),
         "mode": row([0, 2, 0, 4, 0], [0, 0, 0, 1, 1]),
-        # of feature 1, of 3, of 4
-        "present": torch.tensor(
-            [[[1, 0, 1, *(0, 1, 0, 1, 1), 1, 1]], [[1, 1, 1, *(0, 1, 0, 0, 0), 0, 1]]], dtype=torch.bool
-        ),
+        "present": torch.tensor(present, dtype=torch.bool).unsqueeze(1),
         "y_mean": row([1], [2]),
         "y_std": row([3], [4]),
     }
 
 
-def plan(
-    preprocessing: config.Preprocessing,
-    layout: FeatureLayout,
-    seeds: list[int],
-    dtype: torch.dtype,
-    statistics: dict[str, Tensor] | None = None,
-) -> NetworkPlan:
-    models = [config.Linear(name="linear", preprocessing=preprocessing)] * len(seeds)
-    return NetworkPlan(models, seeds, layout, dtype, statistics)
-
-
-def build(
-    name: str = "standard",
-    statistics: dict[str, Tensor] | None = None,
-    dtype: torch.dtype = torch.float32,
-    **changes: object,
-) -> Preprocessing:
-    return Preprocessing(plan(section(name, **changes), LAYOUT, SEEDS, dtype, statistics or mixed()))
+def build(name: str = "standard", dtype: torch.dtype = torch.float32, **changes: object) -> Preprocessing:
+    return made(section(name, **changes), mixed(), dtype, LAYOUT, SEEDS)
 
 
 def rows(members: int = 2, count: int = 37) -> Tensor:
     source = torch.Generator().manual_seed(0)
+    shape, sizes = (members, count), LAYOUT.category_counts
+    numbers = [3 * torch.randn(shape, generator=source) for _ in sizes]
     columns = [
-        torch.randint(size, (members, count), generator=source).float()
-        if size
-        else 3 * torch.randn(members, count, generator=source)
-        for size in LAYOUT.category_counts
+        torch.randint(size, shape, generator=source).float() if size else column
+        for size, column in zip(sizes, numbers, strict=True)
     ]
     x = torch.stack(columns, 2)
     x[..., :2][torch.rand(members, count, 2, generator=source) < 0.3] = NAN
     return x
-
-
-def of_numbers(name: str, *columns: list[float], dtype: torch.dtype = torch.float64) -> Preprocessing:
-    return Preprocessing(plan(section(name), NUMBERS, [0], dtype, numbers(*columns)))
 
 
 def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
@@ -111,33 +89,29 @@ def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
 
 
 def test_standard_subtracts_the_mean_and_divides_by_the_standard_deviation() -> None:
-    columns, x = ([1, 2, 6], [4, 4, 4], [0, 5, -1]), torch.randn(1, 7, 3).double()
-    statistics = numbers(*columns)
+    x, statistics = torch.randn(1, 7, 3).double(), numbers([1, 2, 6], [4, 4, 4], [0, 5, -1])
     expected = (x - statistics["mean"]) / statistics["std"]
-    assert torch.equal(columns_of(of_numbers("standard", *columns), x), expected)
-    raw = Preprocessing(plan(section("none", target="none"), NUMBERS, [0], torch.float64, statistics))
+    assert torch.equal(columns_of(made(section(), statistics), x), expected)
+    raw = made(section("none", target="none"), statistics)
     assert columns_of(raw, x) is x
     assert raw.target_transform.inverse_transform(x[..., :1]).equal(x[..., :1])
 
 
 def test_robust_clip_scales_by_quartiles_and_clips_outliers() -> None:
-    columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 0, 8], [7.0] * 5
-    preprocessing = of_numbers("robust_clip", *columns, dtype=torch.float32)
-    found = columns_of(preprocessing, torch.tensor([[[4.0, 8, 7], [2, 0, 9], [1e30, -1e30, 0]]]))
+    statistics = numbers([0.0, 1, 2, 3, 4], [0.0, 0, 0, 0, 8], [7.0] * 5)
+    x = torch.tensor([[[4.0, 8, 7], [2, 0, 9], [1e30, -1e30, 0]]])
+    found = columns_of(made(section("robust_clip"), statistics, torch.float32), x)
     z1, z2 = (4 - 2) / 2, 2 * 8 / 8
     expected = [[z1 / (1 + (z1 / 3) ** 2) ** 0.5, z2 / (1 + (z2 / 3) ** 2) ** 0.5, 0], [0, 0, 0], [3, -3, 0]]
     torch.testing.assert_close(found[0], torch.tensor(expected))
 
 
 def test_quantile_makes_numbers_normal_by_their_rank() -> None:
-    columns = [0.0, 1, 2, 3, 4], [0.0, 0, 0, 1, 9], [7.0] * 5
-    preprocessing = of_numbers("quantile", *columns)
-    found = columns_of(
-        preprocessing, torch.tensor([[[1.0, 0, 7], [2.5, 5, 7], [-3, 10, 7], [4, -1, 9]]]).double()
-    )
-    normal = torch.distributions.Normal(0, 1)
+    preprocessing = made(section("quantile"), numbers([0.0, 1, 2, 3, 4], [0.0, 0, 0, 1, 9], [7.0] * 5))
+    x = torch.tensor([[[1.0, 0, 7], [2.5, 5, 7], [-3, 10, 7], [4, -1, 9]]]).double()
+    found = columns_of(preprocessing, x)
     shares = torch.tensor([[0.25, 0.25], [0.625, 0.875]]).double()  # of three equal ones, the middle
-    torch.testing.assert_close(found[0, :2, :2], normal.icdf(shares))
+    torch.testing.assert_close(found[0, :2, :2], torch.distributions.Normal(0, 1).icdf(shares))
     assert found[0, 2:, :2].tolist() == [[-5.2, 5.2], [5.2, -5.2]]
     assert found[0, :3, 2].tolist() == [0, 0, 0]
 
@@ -146,8 +120,7 @@ def test_missing_and_unseen_values_are_imputed_and_indicated() -> None:
     preprocessing = build()
     assert preprocessing.width == 2 + 2 + 5 + 2
     member = [[3.0, 2, 3, 4, 0], [NAN, NAN, -1, 0, 1], [1, 1, -1, 2, 1]]
-    x = torch.tensor([member, member])
-    found = columns_of(preprocessing, x)
+    found = columns_of(preprocessing, torch.tensor([member, member]))
     assert found[0, :, :9].tolist() == [
         # numbers, indicators, category of feature 1, of feature 4
         [1, 1, 0, 0, 0, 0, 1, 1, 0],
@@ -159,9 +132,7 @@ def test_missing_and_unseen_values_are_imputed_and_indicated() -> None:
         [1, 1, 1, 0, 0, 0, 1],
         [0, 0, 0, 1, 0, 0, 1],
     ]
-    assert preprocessing.category_encoder is not None
-    weight = preprocessing.category_encoder.weight
-    assert weight is not None
+    weight = embeddings_of(preprocessing)
     assert weight.shape == (2, 5, 2)
     assert torch.equal(found[0, :, 9:], weight[0, 4].expand(3, 2))  # 0 and 2 do not occur in training
     assert torch.equal(found[1, :, 9:], weight[1, 1].expand(3, 2))
@@ -176,53 +147,28 @@ def test_impute_handles_what_transform_does_not(name: str) -> None:
     assert imputed[:, 0, 2:].tolist() == [[-2, 4, 0], [0, 1, 1]]
     assert columns_of(preprocessing, imputed).isfinite().all()
     assert preprocessing.impute(imputed).isnan().equal(imputed.isnan())
-    body = Linear(preprocessing.width, 1, SEEDS)
-    assert Network(preprocessing, body)(x).isfinite().all()
+    assert Network(preprocessing, Linear(preprocessing.width, 1, SEEDS))(x).isfinite().all()
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("count", [1, 37])
-def test_a_member_does_not_depend_on_the_others(name: str, count: int) -> None:
-    x = rows(count=count)
-    slopes = torch.randn(2, count, 11, generator=torch.Generator().manual_seed(1))
+def test_a_member_does_not_depend_on_the_others(name: str) -> None:
+    x = rows()
+    slopes = torch.randn(2, 37, 11, generator=torch.Generator().manual_seed(1))
 
     def compute(members: list[int]) -> dict[str, Tensor]:
-        statistics = {key: values[members] for key, values in mixed().items()}
-        seeds = [SEEDS[member] for member in members]
-        preprocessing = Preprocessing(plan(section(name), LAYOUT, seeds, torch.float32, statistics))
-        transformed = columns_of(preprocessing, x[members])
+        statistics, seeds = (
+            {key: values[members] for key, values in mixed().items()},
+            [SEEDS[each] for each in members],
+        )
+        preprocessing = made(section(name), statistics, torch.float32, LAYOUT, seeds)
+        transformed, weight = columns_of(preprocessing, x[members]), embeddings_of(preprocessing)
         (transformed * slopes[members]).sum().backward()
-        assert preprocessing.category_encoder is not None
-        weight = preprocessing.category_encoder.weight
-        assert weight is not None
         assert weight.grad is not None
         assert all(gradient.any() for gradient in weight.grad)
-        return {
-            "inputs": transformed,
-            "imputed": preprocessing.impute(x[members]),
-            "embeddings": weight,
-            "gradient": weight.grad,
-        }
+        results = {"inputs": transformed, "embeddings": weight, "gradient": weight.grad}
+        return results | {"imputed": preprocessing.impute(x[members])}
 
     assert_member_independent(compute, 2)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_members_part_of_the_state_is_a_preprocessing(name: str) -> None:
-    stack, x = build(name, target="log"), rows()
-    file = io.BytesIO()
-    torch.save(stack.state_dict(), file)
-    file.seek(0)
-    state = torch.load(file, weights_only=True)
-    assert all(tensor.dim() == 3 and len(tensor) == 2 for tensor in state.values())
-    for member in (0, 1):
-        one = slice(member, member + 1)
-        alone = Preprocessing(plan(section(name, target="log"), LAYOUT, [9], torch.float32))
-        alone.load_state_dict({key: tensor[one] for key, tensor in state.items()})
-        assert torch.equal(columns_of(alone, x[one]), columns_of(stack, x)[one])
-        assert torch.equal(alone.impute(x[one]).nan_to_num(), stack.impute(x)[one].nan_to_num())
-        z, transforms = torch.randn(2, 5, 1), (alone.target_transform, stack.target_transform)
-        assert torch.equal(transforms[0].inverse_transform(z[one]), transforms[1].inverse_transform(z)[one])
 
 
 @pytest.mark.parametrize("name", ["standard", "robust_clip", "quantile"])
@@ -233,3 +179,20 @@ def test_a_shifted_member_takes_columns_with_another_centre(name: str) -> None:
     preprocessing.shift(1, offset)
     after = columns_of(preprocessing, torch.stack([x[0], x[1] + offset]))
     torch.testing.assert_close(after, before)
+
+
+def made(
+    preprocessing: config.Preprocessing,
+    statistics: dict[str, Tensor] | None,
+    dtype: torch.dtype = torch.float64,
+    layout: FeatureLayout = NUMBERS,
+    seeds: Sequence[int] = (0,),
+) -> Preprocessing:
+    models = [config.Linear(name="linear", preprocessing=preprocessing)] * len(seeds)
+    return Preprocessing(NetworkPlan(models, seeds, layout, dtype, statistics))
+
+
+def embeddings_of(preprocessing: Preprocessing) -> Tensor:
+    assert preprocessing.category_encoder is not None
+    assert preprocessing.category_encoder.weight is not None
+    return preprocessing.category_encoder.weight

@@ -17,14 +17,11 @@ from torch import nn
 import mlplab
 from mlplab.data.cells import dates
 from mlplab.models import Linear
-from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation
-from mlplab.models.preprocessing import Quantile
 from mlplab.onnx.check import check_model
 from mlplab.onnx.graph import Graph, concat
 from mlplab.onnx.inputs import NO_DATE, date_parts, model_inputs
 from mlplab.onnx.layers import apply
 from mlplab.onnx.model import onnx_model
-from mlplab.onnx.preprocessing import scale
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -134,33 +131,19 @@ def results_of(graph: Graph, **inputs: np.ndarray) -> list[np.ndarray]:
     return [*map(np.asarray, results)]
 
 
-def test_all_activations_in_float64() -> None:
-    layer = Activation([*(IN_PLACE | OUT_OF_PLACE)])
-    z = np.linspace(-30, 30, 301)
-    graph = Graph()
-    rows = graph.input("z", np.float64, "").op("Expand", np.array([len(layer.names), 1, 1]))
-    graph.output("y", apply(layer, rows), "", 1, 301)
-    [found] = results_of(graph, z=z)
-    expected = layer(torch.from_numpy(z).expand(len(layer.names), 1, -1))
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-6)
-
-
-class Doubled(nn.Sequential):
-    """A network of a user's, with code of its own."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return 2 * super().forward(x)
-
-
 def test_custom_networks_may_be_sequences_of_layers() -> None:
-    layers = [Linear(1, 4, [0], 0), nn.Tanh(), Linear(4, 1, [0], 1)]
-    graph = Graph()
-    x = graph.input("x", np.float32, "").unsqueeze(0, 1, 3)
-    graph.output("y", apply(nn.Sequential(*layers), x).squeeze(0, 1, 3), "")
-    rows = np.linspace(-2, 2, 50, dtype=np.float32)
+    class Doubled(nn.Sequential):
+        """A network of a user's, with code of its own."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(x)
+
+    layers, graph = [Linear(1, 4, [0], 0), nn.Tanh(), Linear(4, 1, [0], 1)], Graph()
+    x = graph.input("x", np.float64, "").unsqueeze(0, 1, 3)
+    network, rows = nn.Sequential(*layers).double(), np.linspace(-2, 2, 50)
+    graph.output("y", apply(network, x).squeeze(0, 1, 3), "")
     [y] = results_of(graph, x=rows)
-    expected = nn.Sequential(*layers)(torch.from_numpy(rows)[None, :, None])
-    np.testing.assert_allclose(y, expected.detach().numpy().ravel(), rtol=1e-5)
+    np.testing.assert_allclose(y, network(torch.from_numpy(rows)[None, :, None]).detach().numpy().ravel())
     with pytest.raises(mlplab.UserError, match="Doubled: is a layer that cannot be exported"):
         apply(Doubled(*layers), x)
 
@@ -180,19 +163,3 @@ def test_parts_of_dates(days: list[datetime]) -> None:
     assert np.isnan(values[-1]).all()
     expected = pl.DataFrame(dates.date_parts(series, dates.DATE_PARTS, 1990.5)).to_numpy()
     np.testing.assert_allclose(values[:-1], expected, atol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_ranks_of_repeated_and_of_farther_values(dtype: torch.dtype) -> None:
-    drawn = np.random.default_rng(0)
-    rows = np.sort(np.round(drawn.normal(size=(100, 2)), 1), 0)
-    quantiles = torch.from_numpy(np.concatenate([rows, np.repeat(rows[-1:], 7, 0)]))[None]
-    statistics = {"quantiles": quantiles, "quantile_count": torch.full((1, 1, 2), 100.0)}
-    scaling = Quantile(statistics, dtype)
-    x = np.concatenate([rows[:, 0], drawn.normal(size=50), [-9.0, 9.0]])
-    column = torch.from_numpy(x).to(dtype)
-    graph = Graph()
-    value = graph.input("x", column.numpy().dtype, "").unsqueeze(0, 2)
-    graph.output("z", scale(scaling, concat([value, value], 2)).squeeze(0), "", 2)
-    [z] = results_of(graph, x=column.numpy())
-    np.testing.assert_allclose(z, scaling(column[None, :, None].expand(1, -1, 2))[0].numpy(), atol=2e-6)

@@ -7,7 +7,6 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from support import class_probabilities
 
 from mlplab.conformal.intervals import Uncertainty
 from mlplab.conformal.residuals import Residuals
@@ -28,52 +27,19 @@ def results_of(graph: Graph, *values: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip([each.name for each in graph.outputs], session.run(None, inputs), strict=True))
 
 
-def predicted(z: np.ndarray, linear: np.ndarray | None, **network: Any) -> np.ndarray:
-    """What `predictions` makes of the output of a body, `[member, head, row, output]`."""
-    graph = Graph()
-    of_linear = None if linear is None else graph.constant(linear)
-    value = predictions(graph.constant(z), of_linear, SimpleNamespace(linear_path=None, **network))  # type: ignore[arg-type]
-    graph.output("y", value, "")
-    return results_of(graph)["y"]
-
-
-def of_numbers(**changes: Any) -> SimpleNamespace:
-    plain = {"std": torch.tensor([[[2.0, 3.0, 4.0]]]).double(), "mean": torch.tensor([[[1.0]]]).double()}
-    limits = {"quantiles": (), "log": False, "minimum": None, "maximum": None, "outputs": 3}
-    return SimpleNamespace(target_transform=SimpleNamespace(**plain | limits | changes))
-
-
-def test_numbers_are_scaled_back_then_sorted_exponentiated_and_clipped() -> None:
-    z = DRAWN.normal(size=(2, 4, 5, 3)).astype(np.float32)
-    expected = z.mean(1, dtype=np.float64) * [2, 3, 4] + 1
-    found = predicted(z, None, heads=4, preprocessing=of_numbers())
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    found = predicted(z, None, heads=4, preprocessing=of_numbers(quantiles=LEVELS, log=True))
-    np.testing.assert_allclose(found, np.exp(np.sort(expected, 2)), rtol=1e-4)
-    limits = {"minimum": torch.tensor([[[0.5]]]).double(), "maximum": torch.tensor([[[2.5]]]).double()}
-    found = predicted(z, None, heads=4, preprocessing=of_numbers(**limits))
-    np.testing.assert_allclose(found, expected.clip(0.5, 2.5), rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("share", "residual", "of_linear"), [(0.0, 1.0, 1.0), (0.25, 0.0, 0.25), (0.25, 1.0, 1.0)]
 )
 def test_the_linear_path_has_its_share(share: float, residual: float, of_linear: float) -> None:
     z, linear = DRAWN.normal(size=(1, 1, 5, 3)), DRAWN.normal(size=(1, 5, 3))
     graph, path = Graph(), SimpleNamespace(share=share, residual=residual)
-    network: Any = SimpleNamespace(linear_path=path, heads=1, preprocessing=of_numbers(std=1.0, mean=0.0))
+    limits = {"minimum": torch.tensor([[[-1.0]]]).double(), "maximum": torch.tensor([[[1.0]]]).double()}
+    transform = SimpleNamespace(std=1.0, mean=0.0, quantiles=LEVELS, log=False, outputs=3, **limits)
+    preprocessing = SimpleNamespace(target_transform=transform)
+    network: Any = SimpleNamespace(linear_path=path, heads=1, preprocessing=preprocessing)
     graph.output("y", predictions(graph.constant(z), graph.constant(linear), network), "")
-    np.testing.assert_allclose(results_of(graph)["y"], z[:, 0] * (1 - share) + linear * of_linear)
-
-
-def test_probabilities_are_means_of_heads_at_the_temperature() -> None:
-    transform = class_probabilities(3, 2)
-    transform.temperature.copy_(torch.tensor([0.5, 3.0]).view(2, 1, 1))
-    z = DRAWN.normal(size=(2, 4, 5, 3))
-    found = predicted(z, None, heads=4, preprocessing=SimpleNamespace(target_transform=transform))
-    of_heads = torch.from_numpy(z).softmax(3).mean(1).log().numpy()
-    expected = np.exp(of_heads / np.array([0.5, 3.0])[:, None, None])
-    np.testing.assert_allclose(found, expected / expected.sum(2, keepdims=True), rtol=1e-9)
+    expected = np.sort(z[:, 0] * (1 - share) + linear * of_linear, 2).clip(-1, 1)  # as quantiles and limits
+    np.testing.assert_allclose(results_of(graph)["y"], expected)
 
 
 def residuals(seed: int) -> Residuals:
@@ -93,13 +59,11 @@ def ensemble(schema: Schema, of_runs: list[list[Residuals]], quantiles: tuple[fl
 def test_limits_are_means_of_those_of_runs() -> None:
     of_runs, mean = [[residuals(1), residuals(2)], [residuals(3), residuals(4)]], DRAWN.normal(size=(20, 2))
     model, graph = ensemble(Schema(INPUTS, ("a", "b")), of_runs), Graph()
-    write_numbers(graph, model, graph.constant(mean), [0.8, 0.9])
+    write_numbers(graph, model, graph.constant(mean), [0.8])
     found = results_of(graph)
     np.testing.assert_array_equal(np.stack([found["prediction_a"], found["prediction_b"]], 1), mean)
-    for level in (0.8, 0.9):
-        names = [[f"{side}_{target}_{level}" for side in ("lower", "upper")] for target in "ab"]
-        limits = np.array([[found[name] for name in of_target] for of_target in names])
-        np.testing.assert_allclose(limits.transpose(2, 0, 1), model.uncertainty.bounds(mean, level))
+    limits = [[found[f"{side}_{target}"] for side in ("lower", "upper")] for target in "ab"]
+    np.testing.assert_allclose(np.transpose(limits, (2, 0, 1)), model.uncertainty.bounds(mean, 0.8))
 
 
 @pytest.mark.parametrize("is_corrected", [True, False])
@@ -115,14 +79,6 @@ def test_quantiles_are_corrected_and_do_not_cross(is_corrected: bool) -> None:
         np.testing.assert_array_equal(found[name], found[names[same]])
 
 
-def test_the_second_of_two_classes_has_a_threshold() -> None:
-    model, graph = ensemble(Schema(INPUTS, ("y",), classes=("no", "yes")), [[residuals(1)]] * 2), Graph()
-    write_classes(graph, model, graph.constant(np.array([[0.8, 0.2], [0.75, 0.25], [0.4, 0.6]])), [])
-    found = results_of(graph)
-    assert [*found["prediction"]] == ["no", "yes", "yes"]
-    assert found["probabilities"].shape == (3, 2)
-
-
 def test_sets_have_the_most_likely_class_and_all_that_are_probable_enough() -> None:
     of_runs = [[Residuals.of(error, 0 * error, np.ones(9), 9)] for error in (np.linspace(0.1, 0.5, 9),) * 2]
     model, graph = ensemble(Schema(INPUTS, ("y",), classes=tuple("abc")), of_runs), Graph()
@@ -132,3 +88,6 @@ def test_sets_have_the_most_likely_class_and_all_that_are_probable_enough() -> N
     assert [*found["prediction"]] == ["a", "b", "c"]  # the first of equally likely ones
     for level in (0.5, 0.8):
         np.testing.assert_array_equal(found[f"set_{level}"], model.uncertainty.sets(mean, level))
+    model, graph = ensemble(Schema(INPUTS, ("y",), classes=("no", "yes")), of_runs), Graph()
+    write_classes(graph, model, graph.constant(np.array([[0.8, 0.2], [0.75, 0.25]])), [])
+    assert [*results_of(graph)["prediction"]] == ["no", "yes"]  # from the threshold on

@@ -18,13 +18,8 @@ from mlplab.runs.versions import VERSION
 ROWS = 200
 SETTINGS = (
     *("data=csv", "data.path=table.csv", "data.target=price", "ensemble=2", "model.hidden=[8]", "logger=[]"),
-    *(
-        "model.activation=[silu,relu]",
-        "trainer.max_epochs=20",
-        "figures=none",
-        "seed=7",
-        "data.columns.state=ordinal",
-    ),
+    *("model.activation=[silu,relu]", "trainer.max_epochs=20", "figures=none", "seed=7"),
+    "data.columns.state=ordinal",
 )
 
 
@@ -32,20 +27,18 @@ def table() -> pl.DataFrame:
     """Numbers, text, true or false, levels, dates, and missing values."""
     drawn = np.random.default_rng(7)
     size, kind = drawn.normal(80, 20, ROWS), drawn.choice(["studio", "flat", "house"], ROWS)
-    frame = pl.DataFrame(
-        {
-            "size": size.round(1),
-            "kind": kind,
-            "town": [f"town {number}" for number in drawn.integers(0, 12, ROWS)],
-            "garden": drawn.random(ROWS) > 0.5,
-            "state": drawn.choice(["low", "medium", "high"], ROWS),
-            "sold": [f"2023-{month:02}-{1 + 2 * month:02}" for month in drawn.integers(1, 13, ROWS)],
-        }
-    )
+    columns = {
+        "size": size.round(1),
+        "kind": kind,
+        "town": [f"town {number}" for number in drawn.integers(0, 12, ROWS)],
+        "garden": drawn.random(ROWS) > 0.5,
+        "state": drawn.choice(["low", "medium", "high"], ROWS),
+        "sold": [f"2023-{month:02}-{1 + 2 * month:02}" for month in drawn.integers(1, 13, ROWS)],
+    }
     empty = {name: pl.Series(drawn.random(ROWS) < 0.1) for name in ("size", "kind", "garden", "sold")}
     missing = [pl.when(~lacks).then(pl.col(name)).alias(name) for name, lacks in empty.items()]
     price = 2 * size + 50 * (kind == "house") + drawn.normal(0, 5, ROWS)
-    return frame.with_columns(missing).with_columns(price=price.round(2))
+    return pl.DataFrame(columns).with_columns(missing).with_columns(price=price.round(2))
 
 
 def main() -> None:

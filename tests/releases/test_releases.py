@@ -24,9 +24,7 @@ Command = Callable[..., Ended]
 
 NEXT = f"{numbers(VERSION)[0]}.{numbers(VERSION)[1] + 1}"
 
-RELEASES = sorted(
-    path.name for path in Path(__file__).parent.iterdir() if re.fullmatch(r"\d+\.\d+", path.name)
-)
+RELEASES = sorted(path.parent.name for path in Path(__file__).parent.glob("*/table.csv"))
 
 
 def example(release: str, folder: Path) -> Path:
@@ -53,49 +51,43 @@ def test_examples_are_read(
         np.testing.assert_allclose(predicted.to_numpy(), expected.to_numpy(), rtol=1e-5)
     monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")  # which takes a second
     for words in (
-        ["evaluate", "run=run.mlplab", "data.path=table.csv"],
-        ["results", "run"],
-        ["report", "run"],
-        ["export", "run=run", "interval=0.9"],
+        "evaluate run=run.mlplab data.path=table.csv",
+        "results run",
+        "report run",
+        "export run=run",
     ):
-        assert run_script(*words).status == 0
+        assert run_script(*words.split()).status == 0
     assert f"{run.metrics['test/rmse']:.4g}" in run_script("evaluate", "run=run").out
     assert Path("run/report.html").exists()
 
 
-@pytest.fixture
-def next_release(tmp_path: Path) -> Callable[..., Ended]:
-    """As the next release might be: `threshold_metric` is `threshold_score`, and there is a key more."""
-    tree = tmp_path / "next"
-    shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "conf", tree / "conf")
-    for path in [*tree.rglob("*.py"), *tree.rglob("*.yaml")]:
+@pytest.mark.slow(ci=True)
+def test_the_next_release_reads_this_one(tmp_path: Path) -> None:
+    """In it, `threshold_metric` might be `threshold_score`, and there might be a key more."""
+    for name in ("src", "conf"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [*tmp_path.rglob("*.py"), *tmp_path.rglob("*.yaml")]:
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace("threshold_metric", "threshold_score"), encoding="utf-8")
+    conversions = "CONVERSIONS: dict[str, Callable[[Content], None]] = {"
+    to_next = (
+        "def to_next(content: Content) -> None:\n"
+        "    if config := content.get('config'):\n"
+        "        config.update(note='old', threshold_score=config.pop('threshold_metric'))\n\n\n"
+    )
     for name, old, new in (
         ("conf/train.yaml", "threshold_score:", "note: new\nthreshold_score:"),
         ("src/mlplab/config/run.py", "    threshold_score:", "    note: str\n    threshold_score:"),
         ("src/mlplab/runs/versions.py", f'VERSION = "{VERSION}"', f'VERSION = "{NEXT}"'),
-        (
-            "src/mlplab/runs/versions.py",
-            "CONVERSIONS: dict[str, Callable[[Content], None]] = {",
-            "def to_next(content: Content) -> None:\n"
-            "    if config := content.get('config'):\n"
-            "        config['threshold_score'] = config.pop('threshold_metric')\n"
-            "        config['note'] = 'old'\n\n\n"
-            f"CONVERSIONS: dict[str, Callable[[Content], None]] = {{'{NEXT}': to_next, ",
-        ),
+        ("src/mlplab/runs/versions.py", conversions, f"{to_next}{conversions}'{NEXT}': to_next, "),
     ):
-        path = tree / name
-        text = path.read_text(encoding="utf-8")
+        text = (tmp_path / name).read_text(encoding="utf-8")
         assert text.count(old) == 1
-        path.write_text(text.replace(old, new), encoding="utf-8")
-    path = os.fspath(tree / "src")
-    return lambda *words: process(["-m", "mlplab", *words], tmp_path, PYTHONPATH=path)
+        (tmp_path / name).write_text(text.replace(old, new), encoding="utf-8")
 
+    def next_release(*words: str) -> Ended:
+        return process(["-m", "mlplab", *words], tmp_path, PYTHONPATH=os.fspath(tmp_path / "src"))
 
-@pytest.mark.slow(ci=True)
-def test_the_next_release_reads_this_one(tmp_path: Path, next_release: Callable[..., Ended]) -> None:
     folder = example(VERSION, tmp_path).rename(tmp_path / "this")
     expected = pl.read_csv(folder / "predicted.csv")["prediction"]
     for name in ("run", "run.mlplab"):
@@ -105,9 +97,8 @@ def test_the_next_release_reads_this_one(tmp_path: Path, next_release: Callable[
         np.testing.assert_allclose(predicted, expected, rtol=1e-5)
     ended = next_release("results", "this/run", "--by", "threshold_score,note")
     assert (ended.status, "old" in ended.out) == (0, True)
-    assert_short_answer(
-        next_release("train", "resume=this/run"), ["begun by another version of mlplab", "init_from="]
-    )
+    refused = next_release("train", "resume=this/run")
+    assert_short_answer(refused, ["begun by another version of mlplab", "init_from="])
 
 
 def test_this_release_says_what_it_does_not_know(
@@ -125,7 +116,7 @@ def test_this_release_says_what_it_does_not_know(
     assert run_script("results", "run").status == 0
 
 
-@pytest.mark.parametrize("version", ["0.1", "0.8", "0.11", "2.0"])
+@pytest.mark.parametrize("version", ["0.11", "2.0"])
 def test_other_versions(tmp_path: Path, version: str) -> None:
     config = (run := example("1.0", tmp_path) / "run") / "config.yaml"
     text = config.read_text(encoding="utf-8")

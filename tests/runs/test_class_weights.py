@@ -8,63 +8,50 @@ import pytest
 import torch
 from support import resolved
 
-from mlplab.config import ResolvedConfig
-from mlplab.data.cache import DataCache, RunData
+from mlplab.data.cache import DataCache
 from mlplab.training.stack.build import class_weights
 
-ROWS = 120
-LABELS = np.array(["often"] * 80 + ["seldom"] * 30 + ["rare"] * 10)
-CLASSES = ("often", "rare", "seldom")
-WEIGHT = np.arange(ROWS) % 3
+CLASSES = np.array(["often"] * 80 + ["seldom"] * 30 + ["rare"] * 10)
 
 
 @pytest.fixture(autouse=True)
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    pl.DataFrame({"x": np.arange(ROWS) / 7, "w": WEIGHT, "y": LABELS}).write_csv("t.csv")
-
-
-def run_of(*overrides: str) -> tuple[ResolvedConfig, RunData]:
-    run = resolved("data=csv", "data.path=t.csv", "data.target=y", *overrides)
-    return run, DataCache().data(run)
+    rows = np.arange(120)
+    pl.DataFrame({"x": rows / 7, "w": rows % 3, "y": CLASSES}).write_csv("t.csv")
+    Path("parts.txt").write_text("\n".join(["train"] * 60 + ["val"] * 25 + ["test"] * 35))
 
 
 def weights_of(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
-    """The weights, and the weighted number of training rows of each class."""
-    run, data = run_of(*overrides)
-    found = class_weights([run], [data])
+    """The weights, and the weighted number of training rows of each class: often, rare, seldom."""
+    run = resolved("data=csv", "data.path=t.csv", "data.target=y", *overrides)
+    found = class_weights([run], [data := DataCache().data(run)])
     assert found is not None
-    rows = data.split.train
-    row_weight = None if data.table.weight is None else data.table.weight[rows]
-    return found[0, 0].numpy(), np.bincount(data.table.y[rows, 0].astype(int), row_weight, minlength=3)
+    rows, weight = data.split.train, data.table.weight
+    counts = np.bincount(data.table.y[rows, 0].astype(int), None if weight is None else weight[rows], 3)
+    return found[0, 0].numpy(), counts
 
 
 @pytest.mark.parametrize("of_rows", [(), ("data.weight=w",)], ids=["", "with row weights"])
-def test_balanced_classes_have_the_same_total_weight(of_rows: tuple[str, ...]) -> None:
+def test_balanced_classes_have_the_same_total_weight_and_given_ones_mean_1(of_rows: tuple[str, ...]) -> None:
     weights, counts = weights_of("data.class_weights=balanced", *of_rows)
     np.testing.assert_allclose(weights * counts, counts.sum() / 3)
-
-
-@pytest.mark.parametrize("of_rows", [(), ("data.weight=w",)], ids=["", "with row weights"])
-def test_given_weights_keep_their_ratios_and_have_mean_1(of_rows: tuple[str, ...]) -> None:
     weights, counts = weights_of("data.class_weights={rare: 8, seldom: 0}", *of_rows)
     np.testing.assert_allclose(weights / weights[0], [1, 8, 0])
     assert np.average(weights, weights=counts) == pytest.approx(1)
 
 
 def test_a_class_without_training_rows_has_no_weight() -> None:
-    Path("parts.txt").write_text("\n".join(["train"] * 60 + ["val"] * 25 + ["test"] * 35))
-    split = ("data/split=file", "data.split.path=parts.txt")
-    weights, counts = weights_of("data.class_weights=balanced", *split)
-    assert counts.tolist() == [60, 0, 0]
+    weights, _ = weights_of("data.class_weights=balanced", "data/split=file", "data.split.path=parts.txt")
     assert weights.tolist() == [1, 0, 0]
 
 
 def test_members_have_their_own_and_others_none() -> None:
-    runs = [run_of(f"data.split.seed={seed}", "data.class_weights=balanced") for seed in (0, 1)]
-    found = class_weights(*zip(*runs, strict=True))
+    table = ("data=csv", "data.path=t.csv", "data.target=y")
+    runs = [resolved(*table, f"data.split.seed={seed}", "data.class_weights=balanced") for seed in (0, 1)]
+    data = [DataCache().data(run) for run in runs]
+    alone = [class_weights([run], [rows]) for run, rows in zip(runs, data, strict=True)]
+    found = class_weights(runs, data)
     assert found is not None
-    assert found.shape == (2, 1, 3)
-    for member, (run, data) in enumerate(runs):
-        assert torch.equal(found[member : member + 1], class_weights([run], [data]))  # type: ignore[arg-type]
-    assert class_weights(*map(list, zip(run_of(), strict=True))) is None
+    assert torch.equal(found, torch.cat([weights for weights in alone if weights is not None]))
+    assert class_weights([resolved(*table)], data[:1]) is None

@@ -13,7 +13,7 @@ from support import resolved, train_into
 
 from mlplab.config import Mlp
 from mlplab.config.allowed_classes import VARIABLE
-from mlplab.data.cache import DataCache, RunData
+from mlplab.data.cache import DataCache
 from mlplab.runs import checkpoint
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.best_weights import BestWeights, epoch_voters
@@ -26,35 +26,19 @@ from mlplab.training.trainer import lightning_quiet
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-RUN = [
-    "model.hidden=[8,8]",
-    "model.dropout=0.1",
-    "trainer.max_epochs=4",
-    "logger=[]",
-    "baselines=[]",
-    "seed=3",
-]
+RUN = ["model.hidden=[8,8]", "model.dropout=0.1", "trainer.max_epochs=4"]
+RUN += ["logger=[]", "baselines=[]", "seed=3"]
 NUMBERS = ["data=synthetic", "data.rows=90", "data.noise=1", "data.batch_size=16", *RUN]
 CLASSES = ["data=penguins", *RUN]
 SEVERAL = "model.activation=[tanh,relu]"
 
 
-def data_of(overrides: list[str]) -> RunData:
-    cache = DataCache()
-    return cache.data(resolved(*overrides, cache=cache))
-
-
-def network_of(folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors at the end of training: which epoch is the best is another matter."""
-    state: dict[str, torch.Tensor] = checkpoint.load(folder / "checkpoints/last.ckpt")["state"]
-    return state
-
-
 @pytest.mark.parametrize("run", [NUMBERS, CLASSES], ids=["numbers", "classes"])
 def test_a_member_trains_as_that_network_alone_with_the_same_rows(tmp_path: Path, run: list[str]) -> None:
-    overrides = [*run, "ensemble=4"]
+    """At the end of training: which epoch is the best is another matter."""
+    cache, overrides = DataCache(), [*run, "ensemble=4"]
     train_into(tmp_path / "ensemble", overrides)
-    cache = DataCache()
+    together = checkpoint.load(tmp_path / "ensemble/0/checkpoints/last.ckpt")["state"]
     ensemble = resolved(*overrides, cache=cache)
     for number, (of_member, data) in enumerate(
         zip(member_configs(ensemble), cache.data(ensemble).members, strict=True)
@@ -62,14 +46,11 @@ def test_a_member_trains_as_that_network_alone_with_the_same_rows(tmp_path: Path
         words = np.full(len(data.table.x), "train", dtype=object)
         words[data.split.val], words[data.split.test] = "val", "test"
         (tmp_path / "split.txt").write_text("\n".join(words))
-        alone = ["data/split=file", f"data.split.path={tmp_path / 'split.txt'}", f"seed={of_member.seed}"]
         assert isinstance(of_member.model, Mlp)
-        activation = f"model.activation={of_member.model.activation}"
-        typed = [f"data.batch_size={ensemble.data.batch_size}", activation]
-        train_into(
-            tmp_path / f"alone{number}", [*(word for word in run if "seed=" not in word), *alone, *typed]
-        )
-        together, own = (network_of(tmp_path / each) for each in ("ensemble/0", f"alone{number}/0"))
+        alone = [f"data.split.path={tmp_path / 'split.txt'}", f"data.batch_size={ensemble.data.batch_size}"]
+        alone += [f"seed={of_member.seed}", f"model.activation={of_member.model.activation}"]
+        train_into(tmp_path / f"{number}", [*run, "data/split=file", *alone])
+        own = checkpoint.load(tmp_path / f"{number}/0/checkpoints/last.ckpt")["state"]
         for key in own:
             assert torch.equal(together[key][number], own[key][0]), key
 
@@ -80,34 +61,21 @@ def test_one_network_is_no_ensemble(tmp_path: Path) -> None:
     assert "oof/rmse" not in one
 
 
-def by_hand(folder: Path, data: RunData) -> tuple[np.ndarray, np.ndarray]:
-    """The predictions of a checkpoint's members for all rows of the table, and their rows held out."""
-    trained = TrainedRun.read(folder)
-    with torch.inference_mode():
-        x = torch.from_numpy(data.table.x).expand(len(trained.member_weights), -1, -1)
-        predicted = trained.network(x).numpy()
-    held_out = np.zeros(predicted.shape[:2], bool)
-    for member, of_member in enumerate(data.members):
-        held_out[member, of_member.split.val] = True
-    return predicted, held_out
-
-
 @pytest.mark.parametrize(
     ("run", "members"),  # fewer than folds, and two divisions into folds
-    [
-        ([*NUMBERS, "model.activation=silu"], 3),
-        ([*NUMBERS, SEVERAL], 3),
-        ([*CLASSES, SEVERAL], 3),
-        ([*NUMBERS, SEVERAL], 13),
-    ],
-    ids=["one kind", "two kinds", "classes", "two kinds and divisions"],
+    [([*NUMBERS, "model.activation=silu"], 3), ([*CLASSES, SEVERAL], 3), ([*NUMBERS, SEVERAL], 13)],
+    ids=["one kind", "classes", "two kinds and divisions"],
 )
 def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str], members: int) -> None:
     overrides = [*run, f"ensemble={members}"]
     [metrics] = train_into(tmp_path, overrides)
-    data = data_of(overrides)
+    data, trained = DataCache().data(resolved(*overrides)), TrainedRun.read(tmp_path / "0")
     table, test, classes = data.table, data.split.test, len(data.table.schema.classes)
-    predicted, held_out = by_hand(tmp_path / "0", data)
+    with torch.inference_mode():
+        predicted = trained.network(torch.from_numpy(table.x).expand(members, -1, -1)).numpy()
+    held_out = np.zeros(predicted.shape[:2], bool)
+    for member, of_member in enumerate(data.members):
+        held_out[member, of_member.split.val] = True
     weights = np.ones(members)
     if SEVERAL in run and not classes:
         errors = [np.abs(each - table.y)[rows].mean() for each, rows in zip(predicted, held_out, strict=True)]
@@ -116,76 +84,54 @@ def test_the_scores_are_those_of_mean_predictions(tmp_path: Path, run: list[str]
             weights[group] = np.mean(np.array(errors)[group]) ** -4 / group.sum()
         for group, name in ((first, "tanh"), (~first, "relu")):
             assert metrics[f"weight/{name}"] == pytest.approx(weights[group].sum() / weights.sum(), rel=1e-6)
-    mean, tolerance = np.average(predicted[:, test], 0, weights), 1e-6 if SEVERAL in run else 1e-9
-    expected = scores(mean, table.y[test], None, Task(classes))
+    mean, task = np.average(predicted[:, test], 0, weights), Task(classes)
     rows = np.flatnonzero(held_out.any(0))
     assert not held_out[:, test].any()
     of_rows = np.stack([predicted[held_out[:, row], row].mean(0) for row in rows])
-    out_of_fold = scores(of_rows, table.y[rows], None, Task(classes))
-    each = [scores(of_member[test], table.y[test], None, Task(classes)) for of_member in predicted]
-    for name in expected:
-        assert metrics[f"test/{name}"] == pytest.approx(expected[name], rel=tolerance)
-        assert metrics[f"oof/{name}"] == pytest.approx(out_of_fold[name], rel=1e-9)
-        assert metrics[f"val/{name}"] == metrics[f"oof/{name}"]
+    out_of_fold = scores(of_rows, table.y[rows], None, task)
+    each = [scores(of_member[test], table.y[test], None, task) for of_member in predicted]
+    for name, expected in scores(mean, table.y[test], None, task).items():
+        assert metrics[f"test/{name}"] == pytest.approx(expected, rel=1e-6)
+        assert metrics[f"val/{name}"] == metrics[f"oof/{name}"] == pytest.approx(out_of_fold[name], rel=1e-9)
         assert metrics[f"members/test/{name}"] == pytest.approx(np.mean([s[name] for s in each]), rel=1e-5)
-    assert metrics["members"] == members
     written = pl.read_csv(tmp_path / "0/test_predictions.csv")
     column = "probability_Adelie" if classes else "prediction"
-    np.testing.assert_allclose(written[column], mean[:, 0], rtol=tolerance)
+    np.testing.assert_allclose(written[column], mean[:, 0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("split", ["time", "group"])
-def test_errors_of_groups_and_periods_are_not_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    rows = np.arange(90)
-    pl.DataFrame({"x": np.sin(rows), "part": rows // 4, "y": np.sin(rows) + rows % 3}).write_csv("t.csv")
-    table = [
-        "data=csv",
-        "data.path=t.csv",
-        "data.target=y",
-        f"data/split={split}",
-        f"data.split.{split}=part",
-    ]
-    [metrics] = train_into(tmp_path / "run", [*table, *RUN, SEVERAL, "ensemble=4"])
-    assert not any(name.startswith("weight/") for name in metrics)
-    assert set(TrainedRun.read(tmp_path / "run/0").member_weights) == {0.25}
+def test_errors_of_groups_and_periods_are_not_compared(tmp_path: Path, split: str) -> None:
+    rows, path = np.arange(90), tmp_path / "t.csv"
+    pl.DataFrame({"x": np.sin(rows), "part": rows // 4, "y": np.sin(rows) + rows % 3}).write_csv(path)
+    table = ["data=csv", f"data.path={path}", "data.target=y", f"data/split={split}"]
+    train_into(tmp_path, [*table, f"data.split.{split}=part", *RUN, SEVERAL, "ensemble=4"])
+    assert set(TrainedRun.read(tmp_path / "0").member_weights) == {0.25}
 
 
-def test_several_targets_have_scores_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    x = np.random.default_rng(0).normal(size=(80, 2))
-    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x.sum(1), "z": 9 * x[:, 0]}).write_csv("two.csv")
+def test_several_targets_have_scores_of_their_own(tmp_path: Path) -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 80))
+    pl.DataFrame({"a": a, "b": b, "y": a + b, "z": 9 * a}).write_csv(path := tmp_path / "two.csv")
     [metrics] = train_into(
-        tmp_path / "run", ["data=csv", "data.path=two.csv", "data.target=[y,z]", *RUN, "ensemble=2"]
+        tmp_path, ["data=csv", f"data.path={path}", "data.target=[y,z]", *RUN, "ensemble=2"]
     )
-    both = [metrics[f"test/rmse/{target}"] for target in "yz"]
-    assert metrics["test/rmse"] == pytest.approx(np.mean(both))
+    assert metrics["test/rmse"] == pytest.approx((metrics["test/rmse/y"] + metrics["test/rmse/z"]) / 2)
     assert metrics["oof/mae/z"] > 0
-
-
-class Curves(Observer):
-    """The monitored metric of each member after each epoch."""
-
-    def __init__(self) -> None:
-        self.monitored: list[np.ndarray] = []
-
-    def on_epoch(self, stack: StackTrainer) -> None:
-        """Adds those of an epoch."""
-        self.monitored.append(stack.module.monitored.double().numpy())
 
 
 @pytest.mark.parametrize("patience", ["null", "4"])
 def test_the_others_choose_the_epoch_of_a_member(patience: str) -> None:
-    cache = DataCache()
+    cache, curves = DataCache(), list[np.ndarray]()
     stopping = f"callbacks.early_stopping.patience={patience}"
     run = resolved(*NUMBERS, "ensemble=4", "trainer.max_epochs=30", "optimizer.lr=0.1", stopping, cache=cache)
-    curves = Curves()
+
+    class Curves(Observer):
+        def on_epoch(self, stack: StackTrainer) -> None:
+            curves.append(stack.module.monitored.double().numpy())
+
     with lightning_quiet():
-        trainer = StackTrainer([Run(run, cache.data(run))], [curves], StopOnSignal())
+        trainer = StackTrainer([Run(run, cache.data(run))], [Curves()], StopOnSignal())
         trainer.fit()
-    monitored = np.array(curves.monitored)
+    monitored = np.array(curves)
     of_others = (monitored.sum(1, keepdims=True) - monitored) / 3
     for member, epochs in enumerate(trainer.module.members.epochs.tolist()):
         assert trainer.best.epochs[member] == of_others[:epochs, member].argmin() + 1
@@ -238,34 +184,24 @@ def test_members_that_diverge_are_left_out(
     tmp_path: Path, diverging: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "mlplab")
-    overrides = [*diverging, "ensemble=4", "+model.lost=[13,14]"]  # the seeds are 12, …, 15
-    [metrics] = train_into(tmp_path, overrides)
-    assert metrics["status"] == "done"
-    assert metrics["members"] == 2
-    logged = (tmp_path / "0/train.log").read_text()
-    assert "warning: 2 of the 4 networks diverged; the ensemble is made of the others" in logged
+    train_into(tmp_path, [*diverging, "ensemble=4", "+model.lost=[13,14]"])  # the seeds are 12, …, 15
     trained = TrainedRun.read(tmp_path / "0")
+    assert (trained.metrics["status"], trained.metrics["members"]) == ("done", 2)
+    assert "2 of the 4 networks diverged; the ensemble is made of the others" in caplog.text
     assert trained.member_weights.tolist() == [0.5, 0.5]
-    assert np.isfinite([metrics["oof/rmse"], metrics["test/rmse"]]).all()
+    assert np.isfinite([trained.metrics["oof/rmse"], trained.metrics["test/rmse"]]).all()
+    [one] = train_into(tmp_path / "one", [*diverging, "ensemble=2", "+model.lost=[7]"])
+    assert one["members"] == 1
+    assert not any(name.startswith("members/sd/") for name in one)
+    [none] = train_into(tmp_path / "none", [*diverging, "ensemble=2", "+model.lost=[6,7]"])
+    assert none["status"] == "diverged"
+    assert "the loss became nan" in none["reason"]
 
 
-def test_one_member_that_is_left_has_no_standard_deviation(tmp_path: Path, diverging: list[str]) -> None:
-    [metrics] = train_into(tmp_path, [*diverging, "ensemble=2", "+model.lost=[7]"])
-    assert metrics["members"] == 1
-    assert not any(name.startswith("members/sd/") for name in metrics)
-
-
-def test_rows_without_weight_spoil_no_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    rows = np.arange(90)
+def test_rows_without_weight_spoil_no_member(tmp_path: Path) -> None:
+    rows, path = np.arange(90), tmp_path / "t.csv"
     frame = pl.DataFrame({"x": rows % 7, "g": rows % 9, "w": (rows % 9 > 2) * 1, "y": rows % 7 + rows % 2})
-    frame.write_csv("t.csv")
-    table = ["data=csv", "data.path=t.csv", "data.target=y", "data.weight=w", *RUN, "ensemble=8"]
-    [metrics] = train_into(tmp_path / "run", [*table, "data/split=group", "data.split.group=g"])
+    frame.write_csv(path)
+    table = ["data=csv", f"data.path={path}", "data.target=y", "data.weight=w", *RUN, "ensemble=8"]
+    [metrics] = train_into(tmp_path, [*table, "data/split=group", "data.split.group=g"])
     assert (metrics["status"], metrics["members"]) == ("done", 8)
-
-
-def test_without_a_member_left_the_run_has_diverged(tmp_path: Path, diverging: list[str]) -> None:
-    [metrics] = train_into(tmp_path, [*diverging, "ensemble=2", "+model.lost=[6,7]"])
-    assert metrics["status"] == "diverged"
-    assert "the loss became nan" in metrics["reason"]

@@ -54,19 +54,16 @@ def test_a_finished_run_is_tested_as_at_its_end(tmp_path: Path, kind: str) -> No
     train_into(tmp_path / "sweep", (*untested, "seed=1"), untested)  # the run is one of a stack
     run, expected = tmp_path / "sweep/1", written(tmp_path / "tested/0")
     found = written(run)
-    assert found["predictions"] is None
-    assert found["weights"] == expected["weights"]
-    assert found["metrics"] == {
-        name: value for name, value in expected["metrics"].items() if "test/" not in name
-    }
+    before = {name: value for name, value in expected["metrics"].items() if "test/" not in name}
+    assert found == {"metrics": before, "predictions": None, "weights": expected["weights"]}
     metrics = score_finished_run(run, DataCache())
     assert written(run) == expected
     assert metrics == json.loads((run / "metrics.json").read_text())
 
 
-@pytest.fixture
-def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of members in each batch of test rows that a network sees."""
+def test_the_network_sees_the_test_rows_when_it_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     members: list[int] = []
 
     class Counted(Evaluation):
@@ -75,51 +72,35 @@ def tested_members(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             super().add(z, batch, transform)
 
     monkeypatch.setattr(outcomes, "Evaluation", Counted)
-    return members
-
-
-def test_the_network_does_not_see_the_test_rows(tmp_path: Path, tested_members: list[int]) -> None:
-    train_into(tmp_path, (*SMALL, "test=false"), (*SMALL, "seed=1", "test=false"))
-    assert tested_members == []
-    score_finished_run(tmp_path / "1", DataCache())
-    assert tested_members == [1]
-    score_finished_run(tmp_path / "1", DataCache())
-    assert tested_members == [1]  # it has its scores
-
-
-def test_runs_of_a_stack_are_tested_if_they_are_to_be(tmp_path: Path, tested_members: list[int]) -> None:
-    runs = train_into(tmp_path, (*SMALL, "test=false"), (*SMALL, "seed=1"))
-    assert tested_members == [2]
-    assert [has_test_scores(metrics) for metrics in runs] == [False, True]
-    assert [(tmp_path / name / "test_predictions.csv").exists() for name in "01"] == [False, True]
-
-
-def test_only_finished_runs_are_tested(tmp_path: Path) -> None:
     train_into(tmp_path, (*SMALL, "test=false"))
+    assert members == []
+    for _ in range(2):  # then it has its scores
+        score_finished_run(tmp_path / "0", DataCache())
+        assert members == [1]
+    runs = train_into(tmp_path / "stack", (*SMALL, "test=false"), (*SMALL, "seed=1"))
+    assert members == [1, 2]
+    assert [has_test_scores(metrics) for metrics in runs] == [False, True]
+    folders = [tmp_path / "stack" / name for name in "01"]
+    assert [(folder / "test_predictions.csv").exists() for folder in folders] == [False, True]
+    assert varying_keys([read_run(folder) for folder in folders]) == []  # `test` is no part of a run
+    assert differences(resolved(*SMALL), read_config(folders[0]), "") == []
+    assert has_ended(folders[0], resolved(*SMALL))
+
+
+def test_only_finished_runs_on_the_same_table_are_tested(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    (frame := pl.DataFrame({"x": range(60), "y": np.arange(60) % 7})).write_csv(table)
+    train_into(tmp_path, ("data=csv", f"data.path={table}", "data.target=y", *SMALL[2:], "test=false"))
     run = RunFolder(tmp_path / "0")
+    before = (run.path / "metrics.json").read_bytes()
+    frame.with_columns(pl.col("y") + 1).write_csv(table)
+    with pytest.raises(UserError, match="has changed since training"):
+        score_finished_run(run.path, DataCache())
+    assert (run.path / "metrics.json").read_bytes() == before
+    assert not (run.path / ".lock").exists()
+    frame.write_csv(table)
     with run.lock, pytest.raises(UserError, match="in use by another process"):
         score_finished_run(run.path, DataCache())
     run.write_metrics({"status": "interrupted"})
     with pytest.raises(UserError, match="contains no finished run"):
         score_finished_run(run.path, DataCache())
-
-
-def test_a_changed_table_is_not_tested(tmp_path: Path) -> None:
-    table = tmp_path / "t.csv"
-    frame = pl.DataFrame({"x": range(60), "y": np.arange(60) % 7})
-    frame.write_csv(table)
-    run = ("data=csv", f"data.path={table}", "data.target=y", *SMALL[2:], "test=false")
-    train_into(tmp_path / "runs", run)
-    before = (tmp_path / "runs/0/metrics.json").read_bytes()
-    frame.with_columns(pl.col("y") + 1).write_csv(table)
-    with pytest.raises(UserError, match="has changed since training"):
-        score_finished_run(tmp_path / "runs/0", DataCache())
-    assert (tmp_path / "runs/0/metrics.json").read_bytes() == before
-    assert not (tmp_path / "runs/0/.lock").exists()
-
-
-def test_it_is_no_part_of_the_configuration(tmp_path: Path) -> None:
-    train_into(tmp_path, (*SMALL, "test=false"), (*SMALL, "seed=1"))
-    assert varying_keys([read_run(tmp_path / name) for name in "01"]) == []
-    assert differences(resolved(*SMALL), read_config(tmp_path / "0"), "") == []
-    assert has_ended(tmp_path / "0", resolved(*SMALL))

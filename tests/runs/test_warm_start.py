@@ -31,7 +31,6 @@ def source(*overrides: str) -> TrainedRun:
 @pytest.mark.parametrize(
     ("trained", "run", "expected"),
     [
-        ([ONE, "ensemble=4"], [ONE, "ensemble=3"], [0, 1, 2]),
         ([ONE, "ensemble=2"], [ONE, "ensemble=5"], [0, 1, 0, 1, 0]),
         (["ensemble=4", TWO], ["ensemble=4", "model.activation=[tanh,relu,tanh]"], [0, 1, 2, 1]),
         (["ensemble=1"], ["ensemble=1", "model.dropout=0.5"], [0]),
@@ -62,8 +61,11 @@ def test_another_architecture_is_refused_with_its_keys(run: str, said: str) -> N
         initial_weights(resolved(*SMALL, ONE, run), source(TWO, "ensemble=2"))
 
 
+Start = Callable[..., tuple[ResolvedConfig, RunData, WarmStart]]
+
+
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ResolvedConfig, RunData, WarmStart]]:
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     """What a run with these overrides gets from a trained one, with the rows of its table and its split."""
 
     def starts(trained: TrainedRun, *overrides: str) -> tuple[ResolvedConfig, RunData, WarmStart]:
@@ -75,7 +77,6 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ResolvedConfig
     return starts
 
 
-Start = Callable[..., tuple[ResolvedConfig, RunData, WarmStart]]
 OTHER = "data.split.seed=1"
 
 
@@ -88,6 +89,10 @@ def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Start) -> No
         run, data, found = start(source(ensemble), ensemble)
         assert (found.inherited, found.trained_before) == ([], 0)
         assert seen_rows_warnings(run, data, found) == []
+    run, data, found = start(trained := source("ensemble=2"), "ensemble=1")  # other networks have seen them
+    assert (found.inherited, found.trained_before) == (trained.seen, len(data.split.val))
+    [warning] = seen_rows_warnings(run, data, found)
+    assert "held-out rows were in its training" in warning
 
 
 def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
@@ -103,35 +108,15 @@ def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
     assert f"{found.trained_before} of the 9 held-out rows were in its training, so" in held_out
     assert "there are no intervals or sets; use data.split and ensemble=… of that run" in held_out
 
-
-def test_other_networks_have_seen_what_one_holds_out(start: Start) -> None:
-    trained = source("ensemble=2")
-    run, data, found = start(trained, "ensemble=1")
-    assert found.inherited == trained.seen
-    assert found.trained_before == len(data.split.val)
-    [warning] = seen_rows_warnings(run, data, found)
-    assert "held-out rows were in its training" in warning
-
-
-def test_rows_equal_by_chance_were_not_seen(start: Start) -> None:
-    trained = source("ensemble=1")
     assert trained.seen
-    chance = replace(trained.seen[0], by_chance=np.array([10, 10]))
-    _, _, found = start(replace(trained, seen=[chance]), OTHER, "ensemble=1")
-    assert found.trained_before == 0
+    by_chance = replace(trained.seen[0], by_chance=np.array([10, 10]))  # rows that are equal by chance
+    assert start(replace(trained, seen=[by_chance]), OTHER, "ensemble=1")[2].trained_before == 0
+    uncounted = replace(trained.seen[0], by_chance=np.zeros(2, np.int64))  # as in runs of 1.0
+    inherited = start(replace(trained, seen=[uncounted]), OTHER, "ensemble=1")[2].inherited
+    assert inherited
+    assert inherited[0].by_chance.tolist() == data.seen.by_chance.tolist()
 
-
-def test_what_a_run_of_1_0_did_not_count_is_counted_on_this_table(start: Start) -> None:
-    trained = source("ensemble=1")
-    assert trained.seen
-    uncounted = replace(trained.seen[0], by_chance=np.zeros(2, np.int64))
-    _, data, found = start(replace(trained, seen=[uncounted]), OTHER, "ensemble=1")
-    assert found.inherited
-    assert found.inherited[0].by_chance.tolist() == data.seen.by_chance.tolist()
-
-
-def test_unknown_rows_stay_unknown(start: Start) -> None:
-    run, data, found = start(replace(source("ensemble=1"), seen=None), "ensemble=1")
+    run, data, found = start(replace(trained, seen=None), "ensemble=1")
     assert (found.inherited, found.trained_before) == (None, 0)
     [warning] = seen_rows_warnings(run, data, found)
     assert "which rows were in its training cannot be told" in warning
@@ -150,11 +135,6 @@ def test_a_resumed_run_reads_what_it_inherited_in_its_own_folder(tmp_path: Path)
         assert digests == [rows.digest for rows in inherited or ()]
         assert (found.trained_before > 0) == bool(inherited)
     path.unlink()
-    [(_, _, found)] = warm_starts([plan], cache, resumed=True)
-    assert found.inherited is None
-
-
-def test_a_run_that_starts_from_none_inherits_none() -> None:
-    cache = DataCache()
+    assert warm_starts([plan], cache, resumed=True)[0][2].inherited is None
     [(_, _, found)] = warm_starts([PlannedRun(resolved(*SMALL, cache=cache), Path("s"))], cache)
-    assert (found.initial, found.inherited, found.trained_before) == (None, (), 0)
+    assert (found.initial, found.inherited, found.trained_before) == (None, (), 0)  # it starts from none

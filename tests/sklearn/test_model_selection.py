@@ -58,11 +58,14 @@ def test_folds_have_the_scores_of_scikit_learn() -> None:
     assert_folds_as_in_scikit_learn(TableRegressor(**SMALL | {"ensemble": 2}), PRICE, **options)
 
 
-@pytest.mark.parametrize("seed", [None, np.random.RandomState(3)])
-def test_a_pipeline_with_any_seed_trains_in_lockstep(seed: np.random.RandomState | None) -> None:
-    pipeline = make_pipeline(FunctionTransformer(), TableRegressor(**SMALL, random_state=seed))
-    weighted = {"tableregressor__sample_weight": WEIGHT}
-    assert_folds_as_in_scikit_learn(pipeline, PRICE, cv=KFold(2, shuffle=True), params=weighted)
+def test_pipelines_with_any_seed_and_folds_of_classes_train_in_lockstep() -> None:
+    for seed in (None, np.random.RandomState(3)):
+        pipeline = make_pipeline(FunctionTransformer(), TableRegressor(**SMALL, random_state=seed))
+        weighted = {"tableregressor__sample_weight": WEIGHT}
+        assert_folds_as_in_scikit_learn(pipeline, PRICE, cv=KFold(2, shuffle=True), params=weighted)
+    assert_folds_as_in_scikit_learn(CLASSIFIER, CLASS, cv=2, scoring="neg_log_loss")
+    frame = FRAME.assign(kind=["rare"] * 9 + [*FRAME["kind"][9:]])  # the first fold lacks a category
+    assert_folds_as_in_scikit_learn(REGRESSOR, PRICE, frame, alone=True, cv=3)
 
 
 def test_groups_are_routed_to_the_folds() -> None:
@@ -75,15 +78,6 @@ def test_groups_are_routed_to_the_folds() -> None:
     assert_same_scores(search.cv_results_, expected.cv_results_)
 
 
-def test_folds_of_classes_are_stratified() -> None:
-    assert_folds_as_in_scikit_learn(CLASSIFIER, CLASS, cv=2, scoring="neg_log_loss")
-
-
-def test_a_wrong_argument_of_fit_is_named_as_in_scikit_learn() -> None:
-    with pytest.raises(ValueError, match=r"fit\(\) got an unexpected keyword argument 'weight'"):
-        cross_validate(REGRESSOR, FRAME, PRICE, cv=2, params={"weight": WEIGHT})
-
-
 def test_candidates_have_the_scores_of_scikit_learn() -> None:
     values: list[dict[str, list[object]]] = [{"lr": [1e-2]}, {"hidden": [(8, 4)]}]
     expected = model_selection.GridSearchCV(REGRESSOR, values, cv=2).fit(FRAME, PRICE)
@@ -93,24 +87,19 @@ def test_candidates_have_the_scores_of_scikit_learn() -> None:
     np.testing.assert_array_equal(found.predict(FRAME), expected.predict(FRAME))
 
 
-def test_a_fold_with_other_columns_trains_apart() -> None:
-    frame = FRAME.assign(kind=["rare"] * 9 + [*FRAME["kind"][9:]])  # the first fold lacks a category
-    assert_folds_as_in_scikit_learn(REGRESSOR, PRICE, frame, alone=True, cv=3)
-
-
 def test_a_fold_that_cannot_train_fails_as_in_scikit_learn() -> None:
-    frame = FRAME.assign(size=[*FRAME["size"][:30], *[1.0] * 60], kind="a")  # constant but for the first fold
-    for validate in (model_selection.cross_validate, cross_validate):
-        with pytest.warns(match="1 fits failed out of a total of 3"):
-            scores = validate(REGRESSOR, frame, PRICE, cv=3)
-        assert np.isnan(scores["test_score"]).tolist() == [True, False, False]
-
-
-def test_a_fold_of_one_class_fails_as_in_scikit_learn() -> None:
-    y, cv = ["high"] * 30 + ["low"] * 60, PredefinedSplit([0] * 30 + [1] * 30 + [-1] * 30)
-    with pytest.warns(match="1 fits failed out of a total of 2"):
-        scores = cross_validate(CLASSIFIER, FRAME, y, cv=cv)
-    assert np.isnan(scores["test_score"]).tolist() == [True, False]
+    constant = FRAME.assign(size=[*FRAME["size"][:30], *[1.0] * 60], kind="a")  # but for the first fold
+    one_class, cv = ["high"] * 30 + ["low"] * 60, PredefinedSplit([0] * 30 + [1] * 30 + [-1] * 30)
+    cases: list[tuple[Any, list[bool]]] = [
+        ((REGRESSOR, constant, PRICE), [True, False, False]),
+        ((CLASSIFIER, FRAME, one_class), [True, False]),
+    ]
+    for given, failed in cases:
+        with pytest.warns(match=f"1 fits failed out of a total of {len(failed)}"):
+            scores = cross_validate(*given, cv=3 if len(failed) == 3 else cv)
+        assert np.isnan(scores["test_score"]).tolist() == failed
+    with pytest.raises(ValueError, match=r"fit\(\) got an unexpected keyword argument 'weight'"):
+        cross_validate(REGRESSOR, FRAME, PRICE, cv=2, params={"weight": WEIGHT})
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test")

@@ -7,18 +7,21 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Timer
 from typing import Any
 from unittest.mock import Mock
 
+import polars as pl
 import pytest
 import submitit
 import torch
 from rich.console import Console
 from slurm.fake_slurm import FakeSlurm
-from support import SMALL, resolved
+from support import SMALL, process, resolved
 
 from mlplab import config
 from mlplab.config import Launcher, validated
@@ -31,8 +34,8 @@ from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import train_runs
 from mlplab.sweeps import train_stack as training
 from mlplab.sweeps.engines import drive as driving
+from mlplab.sweeps.engines import processes, worker
 from mlplab.sweeps.engines import slurm as slurm_engine
-from mlplab.sweeps.engines import worker
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
@@ -44,8 +47,6 @@ from mlplab.training.callbacks.rungs import Bracket, Rung
 
 Train = Callable[..., object]
 """What a worker does with the file of a stack."""
-
-VERSIONS = worker.versions()
 
 DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
 
@@ -159,19 +160,13 @@ def test_a_stack_is_handed_over_until_it_has_ended(
 @pytest.mark.parametrize(
     ("way", "message"),
     [
-        (
-            with_patch(worker, "versions", lambda: {"torch": "1.0"}),
-            f"worker .*found .*lab None, torch 1.0, .* torch {VERSIONS['torch']}",
-        ),
+        (with_patch(worker, "versions", lambda: {"torch": "1.0"}), r"worker .*found .*torch 1.0"),
         (lambda path: run_job(path.with_name("other")), "is not seen by the worker .*"),
         (lambda path: None, "run: a worker's results are not seen here"),
-        (
-            with_patch(FolderLock, "acquire", raises(UserError(Fault("it has no file locks")))),
-            "it has no file locks",
-        ),
+        (with_patch(FolderLock, "acquire", raises(UserError(Fault("no file locks")))), "no file locks"),
         (
             with_patch(training, "train_stack", raises(DISK_IS_FULL)),
-            "checkpoints: cannot be written: No space left",
+            "checkpoints: cannot be written: No space",
         ),
     ],
     ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
@@ -257,11 +252,8 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
     train_stack(PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt"), QUIET, cache)
     assert trained == [["a", "b", "c"], ["b"], ["a", "c"]]
     outcomes = [read_metrics(tmp_path / name) for name in names]
-    assert [(outcome["status"], outcome.get("epochs")) for outcome in outcomes] == [
-        ("done", 2),
-        ("failed", None),
-        ("done", 2),
-    ]
+    assert [each["status"] for each in outcomes] == ["done", "failed", "done"]
+    assert [each.get("epochs") for each in outcomes] == [2, None, 2]
 
 
 def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
@@ -295,6 +287,57 @@ def test_each_process_gets_a_gpu(
     engine.submit([PlannedStack("", [], tmp_path / "s.ckpt")] * 3)
     assert [call.args[0] for call in worker_class.call_args_list] == expected
     assert [engine.slots, other.slots] == [gpus or cores, cores]
+
+
+COMMAND = """
+import sys
+from mlplab.cli.main import run
+try:
+    run("train", sys.argv[1:])
+finally:
+    print("torch" in sys.modules)
+"""
+
+REPORT = """
+import gc, os, signal, sys
+import mlplab.sweeps.engines.preload
+threads = len(os.listdir("/proc/self/task"))
+before = set(sys.modules)
+import mlplab.sweeps.train_stack
+import torch
+later = {name.partition(".")[0] for name in set(sys.modules) - before}
+ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+print(threads, torch.cuda.is_initialized(), ignored, gc.get_freeze_count() > 100_000)
+print(*later & {"torch", "lightning", "scipy", "sklearn"}, flush=True)  # nothing is flushed at the end
+"""
+
+
+@pytest.mark.slow(ci=True)
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, each worker imports its own packages")
+def test_all_that_workers_import_is_there_without_threads_or_devices(tmp_path: Path) -> None:
+    (tmp_path / "lightning.py").write_text("raise SystemExit('of the user')")
+    done = process(["-c", REPORT], tmp_path, OPENBLAS_NUM_THREADS="1")  # its threads end before a fork
+    assert (done.status, done.out.splitlines()) == (0, ["1 False True True", ""]), done
+
+
+@pytest.mark.slow(ci=True)
+def test_a_search_in_processes_leaves_torch_to_them(tmp_path: Path) -> None:
+    """Also its test and its figures; so do two processes cost little more than one, even on one core."""
+    quick = ("data=synthetic", "data.rows=60", "model.hidden=[4]", "trainer.max_epochs=2", "baselines=[]")
+    searched = ("optimizer.lr=interval(0.001,0.1)", "sweep.trials=2", "name=s", "hydra.launcher.workers=2")
+    done = process(["-c", COMMAND, "-m", *quick, *searched], tmp_path)
+    assert (done.status, done.out.splitlines()[-1]) == (0, "False"), done
+    assert list(tmp_path.glob("outputs/s/*/figures"))
+    assert "rmse" in (tmp_path / "outputs/s/best.yaml").read_text()
+
+
+@pytest.mark.parametrize("frame", [None, pl.DataFrame({"a": [1]})], ids=["files", "frame"])
+def test_what_needs_torch_is_asked_of_a_process_unless_only_this_one_has_the_rows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, frame: pl.DataFrame | None
+) -> None:
+    monkeypatch.setattr(processes, "_context", lambda: get_context("spawn"))  # which starts without torch
+    with closing(Processes(launcher(workers=2), tmp_path, DataCache(frame), "cpu")) as engine:
+        assert (engine.call(id) == id(engine.cache)) == (frame is not None)
 
 
 SLURM: dict[str, Any] = {
@@ -360,19 +403,13 @@ def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
     assert engine.stop().splitlines() == ["jobs that go on in Slurm: 2", "  to end them: scancel 1 4"]
     slurm_jobs(sweep).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
     assert [job.state for job in slurm.jobs()] == ["CANCELLED", "CANCELLED", "PENDING", "PENDING"]
-
-
-@pytest.mark.parametrize("record", [None, '{"a": 1, "b": "--user=root"}', "?"])
-def test_jobs_of_an_earlier_command_without_a_record_are_cancelled(
-    slurm: FakeSlurm, sweep: Path, record: str | None
-) -> None:
-    slurm.hold()
-    stacks = [planned(sweep, name) for name in ("a", "b")]
-    slurm_jobs(sweep).submit(stacks)
-    [file] = sweep.glob("slurm/*/jobs.json")
-    file.unlink() if record is None else file.write_text(record)
-    slurm_jobs(sweep).submit(stacks)
-    assert [job.state for job in slurm.jobs()] == ["CANCELLED"] * 2 + ["PENDING"] * 2
+    for record in ('{"a": 1, "b": "--user=root"}', "?", None):  # of which job is whose
+        root = sweep / f"with {len(record or '')}"
+        slurm_jobs(root).submit([b, c])
+        [file] = root.glob("slurm/*/jobs.json")
+        file.unlink() if record is None else file.write_text(record)
+        slurm_jobs(root).submit([b, c])
+        assert [job.state for job in slurm.jobs()][-4:] == ["CANCELLED"] * 2 + ["PENDING"] * 2
 
 
 def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(

@@ -26,14 +26,9 @@ def engine(root: Path, members: int | None = None, workers: int | None = None, c
     return made
 
 
-def plan(
-    *runs: Sequence[str], members: int | None = None, workers: int | None = None, cores: int = 2
-) -> Plan:
-    composed = [
-        ComposedRun(config(*DATA, *overrides), Path(str(number))) for number, overrides in enumerate(runs)
-    ]
-    processes = engine(Path("none"), members, workers, cores)
-    return Plan(*check_runs(composed, processes.cache), processes)
+def plan(*runs: Sequence[str], **limits: int) -> Plan:
+    composed = [ComposedRun(config(*DATA, *words), Path(str(number))) for number, words in enumerate(runs)]
+    return Plan(*check_runs(composed, DataCache()), engine(Path("none"), **limits))
 
 
 def stacks(made: Plan) -> list[list[int]]:
@@ -41,8 +36,8 @@ def stacks(made: Plan) -> list[list[int]]:
     return [[int(run.folder.name) for run in stack] for stack in made.stacks]
 
 
-def sizes(made: Plan) -> list[int]:
-    return list(map(len, made.stacks))
+def sizes(*runs: Sequence[str], **limits: int) -> list[int]:
+    return [*map(len, plan(*runs, **limits).stacks)]
 
 
 ALIKE = [
@@ -72,17 +67,19 @@ def test_runs_of_classes_share_a_stack_unless_their_class_weights_differ() -> No
     assert stacks(made) == [[0, 1, 2], [3, 4], [5]]
 
 
-def test_folds_share_a_stack_but_where_a_short_batch_would_matter() -> None:
+def test_folds_share_a_stack_but_where_a_short_batch_or_a_callback_of_the_users_would_matter() -> None:
     folds = [["data/split=kfold", "data.split.folds=5", f"data.split.fold={fold}"] for fold in range(5)]
-    assert sizes(plan(*folds)) == [5]
+    assert sizes(*folds) == [5]
     whole = "data.batch_size=null"  # 101 rows: one test part has a row more
-    assert sizes(plan(*([*fold, whole] for fold in folds))) == [1, 4]
+    assert sizes(*([*fold, whole] for fold in folds)) == [1, 4]
+    timer = "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer"
+    assert sizes(["seed=1", timer], ["seed=2", timer], ["seed=3"], ["seed=4"]) == [1, 1, 2]
 
 
 def test_members_and_workers() -> None:
     seeds = [[f"seed={seed}"] for seed in range(10)]
-    assert sizes(plan(*seeds)) == [10]
-    assert sizes(plan(*seeds, members=4)) == [3, 3, 4]
+    assert sizes(*seeds) == [10]
+    assert sizes(*seeds, members=4) == [3, 3, 4]
     assert plan(*seeds, members=5).summary() == "10 runs: 2 stacks of 5"
     assert 1 < len(plan(*([*seed, "model.hidden=[512,512]"] for seed in seeds)).stacks) < 10
     made = plan(*seeds, workers=3)
@@ -90,11 +87,6 @@ def test_members_and_workers() -> None:
     long = [[*seed, "trainer.max_epochs=100000"] for seed in seeds]
     assert [plan(*seeds).workers, plan(*long).workers, plan(*long, cores=1).workers] == [1, 2, 1]
     assert plan(*seeds[:1], members=1).summary() == "1 run: 1 alone"
-
-
-def test_runs_with_callbacks_of_the_users_train_alone() -> None:
-    timer = "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer"
-    assert sizes(plan(["seed=1", timer], ["seed=2", timer], ["seed=3"], ["seed=4"])) == [1, 1, 2]
 
 
 def test_what_cannot_train_is_refused(tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
-"""The loop of a search, with a launcher that trains nothing."""
+"""The loop of a search, with a launcher that trains nothing; and spaces, as Optuna's distributions."""
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import optuna
 import pytest
+from hydra.core.override_parser.types import Override
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
+from mlplab.cli.overrides import read_overrides
 from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.compare.run_result import RunResult
@@ -18,7 +22,7 @@ from mlplab.runs.discovery import TRIAL
 from mlplab.sweeps.folder import check_sweep_folder
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.loop import FEWEST_MEMBERS, next_bracket, train_trials
-from mlplab.sweeps.search.space import Space
+from mlplab.sweeps.search.space import Space, is_search
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.training.callbacks.rungs import Bracket
 
@@ -53,17 +57,11 @@ def error_of(overrides: Sequence[str]) -> dict[str, Any]:
 class FakeLauncher:
     """Writes metrics.json in place of training, and remembers the batches.
 
-    Args:
-        kill_after: the number of runs after which the process is killed.
-        refused: numbers of the first trials of batches that cannot be trained.
+    After some runs it is killed, and batches with some first trials cannot be trained.
     """
 
     def __init__(
-        self,
-        root: Path,
-        kill_after: int = 10**9,
-        refused: Sequence[int] = (),
-        metrics: Callable[[Sequence[str]], dict[str, Any]] = error_of,
+        self, root: Path, kill_after: int = 10**9, refused: Sequence[int] = (), metrics: Any = None
     ) -> None:
         self.root, self.left, self.refused, self.metrics = root, kill_after, refused, metrics
         self.batches: list[list[int]] = []
@@ -77,8 +75,7 @@ class FakeLauncher:
         assert not brackets.get("trial-0000", Bracket(())).rungs
         launched: list[RunResult] = []
         for name, of_run in overrides.items():
-            lines = lines_of(of_run)
-            folder, metrics = self.root / name, self.metrics(lines)
+            folder, metrics = self.root / name, self.metrics or error_of(lines_of(of_run))
             if not folder.exists():
                 if self.left == 0:
                     raise KilledError
@@ -123,23 +120,14 @@ def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(tmp_path: Path) -> 
 
 def test_a_trial_is_stored_in_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = settings(sampler="random", trials=12, batch=4)
-    whole = values_of(search_in(tmp_path / "whole", asked))
-    append = JournalFileBackend.append_logs
+    whole, append = values_of(search_in(tmp_path / "whole", asked)), JournalFileBackend.append_logs
     for writes in (2, 12, 22):
-        root, left = tmp_path / str(writes), writes
-
-        def append_or_die(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
-            nonlocal left
-            if left == 0:
-                raise KilledError
-            left -= 1
-            append(self, logs)
-
-        monkeypatch.setattr(JournalFileBackend, "append_logs", append_or_die)
+        killed = Mock(side_effect=[None] * writes + [KilledError])
+        monkeypatch.setattr(JournalFileBackend, "append_logs", lambda *each: killed() or append(*each))  # noqa: B023
         with pytest.raises(KilledError):
-            search_in(root, asked)
+            search_in(tmp_path / str(writes), asked)
         monkeypatch.setattr(JournalFileBackend, "append_logs", append)
-        assert values_of(search_in(root, asked)) == whole
+        assert values_of(search_in(tmp_path / str(writes), asked)) == whole
 
 
 def test_a_batch_has_few_shapes_so_that_stacks_are_worth_it(tmp_path: Path) -> None:
@@ -193,13 +181,13 @@ def test_a_search_ends_if_its_first_or_two_batches_in_a_row_cannot_be_trained(
 
 def test_metrics_that_are_not_defined_are_the_worst(tmp_path: Path) -> None:
     undefined = {"status": "done", "val/mae": None, "rung/1": None, "rung/2": 4.0, "rung": 2}
-    launcher = FakeLauncher(tmp_path, metrics=lambda _: undefined)
+    launcher = FakeLauncher(tmp_path, metrics=undefined)
     study = search_in(tmp_path, settings(trials=8, pruning="halving"), launcher)
     assert {trial.state for trial in study.trials} == {TrialState.FAIL}
     assert {trial.user_attrs["reason"] for trial in study.trials} == {"val/mae is not defined"}
 
     pruned = {"status": "pruned", "reason": "", "rung/1": None, "rung/2": 4.0, "rung": 2}
-    launcher = FakeLauncher(tmp_path, metrics=lambda _: pruned)
+    launcher = FakeLauncher(tmp_path, metrics=pruned)
     study = search_in(tmp_path, settings(trials=16, pruning="halving"), launcher)
     assert [trial.value for trial in study.trials[8:]] == [4.0] * 8
     bracket = next_bracket(study, math.inf)
@@ -244,16 +232,6 @@ def test_a_search_and_a_grid_do_not_share_a_folder(tmp_path: Path) -> None:
         check_sweep_folder(tmp_path / "grid", searches=False)
 
 
-@pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small")
-def test_a_lock_that_a_killed_process_has_left_is_taken_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 1)
-    study = search_in(tmp_path, settings(trials=2))
-    study.path.with_name(f"{study.path.name}.lock").touch()
-    assert len(search_in(tmp_path, settings(trials=3)).trials) == 3
-
-
 def test_what_a_search_is_does_not_change(tmp_path: Path) -> None:
     keys = {"a": "0 to 1", "seed": 0, "task": "auto"}
     study = study_in(tmp_path)
@@ -284,3 +262,92 @@ def test_trials_are_compared_with_those_that_have_ended(tmp_path: Path) -> None:
     assert [rung.earlier for rung in bracket.rungs] == [(-0.1, -0.5, -0.3), (-0.7, -0.4)]  # low is good
     assert [rung.share for rung in bracket.rungs] == pytest.approx([1 / 9, 1 / 3])
     assert next_bracket(study_in(tmp_path, "val/r2"), 5.0) == Bracket((), 5.0)
+
+
+LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+
+
+def parsed(*overrides: str) -> list[Override]:
+    """Overrides of a search."""
+    return read_overrides(overrides, multirun=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "distribution"),
+    [
+        ("optimizer.lr", "tag(log,interval(1e-4,1e-1))", FloatDistribution(1e-4, 0.1, log=True)),
+        ("model.dropout", "interval(0,0.5)", FloatDistribution(0, 0.5)),
+        ("model.width", "tag(log,int(interval(16,256)))", IntDistribution(16, 256, log=True)),
+        ("model.dropout", "range(0.1,1,0.3)", FloatDistribution(0.1, 1.0, step=0.3)),
+        ("model.width", "range(1,100000000000)", IntDistribution(1, 99_999_999_999)),
+        ("model.hidden", "[64,64],[8]", CategoricalDistribution(["[64,64]", "[8]"])),
+        ("model/preprocessing", "choice(standard,none)", CategoricalDistribution(["standard", "none"])),
+    ],
+)
+def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
+    space = Space(parsed(f"+{key}={text}", "seed=3"), {})
+    assert {name: each.distribution for name, each in space.dimensions.items()} == {key: distribution}
+    assert space.dimensions[key].override.get_value_string() == text
+    value = getattr(distribution, "choices", [0.1 / 3])[0]
+    assert lines_of(space.overrides({key: value})) == ["seed=3", f"+{key}={value}"]
+
+
+def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> None:
+    configured = {"optimizer.lr": "interval(0.1,0.2)", "model.dropout": "choice(0.0,0.1)"}
+    configured["model.norm"] = "none,layer"
+    space = Space(parsed(LR, "model.dropout=0.3"), configured)
+    texts = {key: each.override.get_value_string() for key, each in space.dimensions.items()}
+    assert texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
+    assert lines_of(space.fixed) == ["model.dropout=0.3"]
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "expected"),
+    [
+        (LR, 0.005, 0.005),
+        (LR, 5, None),
+        ("model.hidden=auto,[8]", [8], "[8]"),
+        ("model.hidden=auto,[8]", [9], None),
+        ("model.dropout=0,0.1", 0.0, "0"),
+        ("model.periodic_features=range(0,17,8)", 9, None),
+        ("model.dropout=range(0,0.5,0.1)", 0.3, 0.3),
+        ("data.batch_size=null,16,32", None, "null"),
+    ],
+)
+def test_a_value_of_the_configuration_in_the_space(line: str, value: object, expected: object) -> None:
+    (dimension,) = Space(parsed(line), {}).dimensions.values()
+    assert dimension.matching_value(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "searches"),
+    [
+        (["optimizer.lr=0.1,0.2", "seed=range(4)"], False),
+        (["optimizer.lr=interval(0.1,0.2)"], True),
+        (["optimizer.lr=0.1,0.2", "sweep.trials=4"], True),
+        (["sweep=mlp"], True),
+        (["name=sweep", "sweep.ensemble=3"], False),
+    ],
+)
+def test_what_asks_for_a_search(overrides: list[str], searches: bool) -> None:
+    assert is_search(parsed(*overrides), settings(trials="auto")) == searches
+    assert is_search(parsed(*overrides), settings(minutes=3.0))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("optimizer.lr=interval(0.1,0.01)", r"`low <= high` must hold, .*low=0.1, high=0.01\) \(found"),
+        ("optimizer.lr=tag(log,interval(0,1))", "`low > 0` must hold for `log=True`"),
+        ("optimizer.lr=interval(0.1,0.1)", "has one value, so there is nothing to search"),
+        ("optimizer.lr=range(0,0)", "has no values"),
+        ("optimizer.lr=tag(log,range(0.1,0.9,0.1))", r"tag\(…\) has no meaning here"),
+        ("seed=range(4)", "cannot be searched"),
+        ("seed=1", "there is no key to search"),
+    ],
+)
+def test_spaces_that_are_refused(line: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Space(parsed(line), {})
+    with pytest.raises(UserError, match="has one value"):
+        Space([], {"optimizer.lr": "0.1"})

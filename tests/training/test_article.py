@@ -1,9 +1,6 @@
 """The article's network against its formulas written out by hand in NumPy."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -13,18 +10,27 @@ from support import resolved
 from mlplab.data.cache import DataCache
 from mlplab.data.load_table import opened_source
 from mlplab.models import MLP
-from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.fit import StackTrainer
+from mlplab.training.fit import Observer, StackTrainer, fit
 from mlplab.training.run import Run
-from mlplab.training.stack.build import Stack, build_stack
-from mlplab.training.trainer import build_trainer, lightning_quiet
 
 Array = NDArray[np.float64]
 
 
-class Losses(StackCallback):
-    def __init__(self) -> None:
-        self.seen: list[float] = []
+class Losses(Observer):
+    """The losses of all steps, of a network that begins with these parameters."""
+
+    def __init__(self, *, written_out: bool) -> None:
+        self.written_out, self.seen = written_out, list[float]()
+
+    def on_fit_start(self, stack: StackTrainer) -> None:
+        body = stack.module.network.body
+        assert isinstance(body, MLP)
+        assert body.written_out
+        body.written_out = self.written_out
+        self.start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]
+
+    def next_stop(self, step: int) -> int:
+        return step + 1
 
     def on_step(self, stack: StackTrainer) -> None:
         self.seen.append(stack.module.last_losses().item())
@@ -50,41 +56,22 @@ def adam_losses(x: Array, y: Array, parameters: list[Array], steps: int) -> Iter
             p -= lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps)
 
 
-def trained(stack: Stack, folder: Path) -> list[float]:
-    """The losses of a training as the script sets it up."""
-    losses = Losses()
-    with lightning_quiet():
-        trained_stack = SimpleNamespace(**stack._asdict(), on_end=lambda: None)
-        stack.module.stack, stack.module.stack_callbacks = cast(StackTrainer, trained_stack), [losses]
-        trainer = build_trainer(stack.module, [], str(folder))
-        trainer.fit(stack.module, datamodule=stack.datamodule)
-    return losses.seen
-
-
 @pytest.mark.usefixtures("full_speed")
 @pytest.mark.parametrize(
     ("precision", "steps", "tolerance", "written_out"),
     [(64, 100, 1e-9, True), (64, 30, 1e-9, False), (32, 50, 1e-4, True)],
 )
 def test_losses_are_those_of_the_formulas(
-    tmp_path: Path, precision: int, steps: int, tolerance: float, written_out: bool
+    precision: int, steps: int, tolerance: float, written_out: bool
 ) -> None:
     run = resolved("experiment=article", f"trainer.precision={precision}", f"trainer.max_epochs={steps}")
-    data = DataCache().data(run)
-    stack = build_stack([Run(run, data)])
-    body = stack.module.network.body
-    assert isinstance(body, MLP)
-    assert body.written_out
-    body.written_out = written_out
-    assert [tuple(p.shape) for p in body.parameters()] == [(1, 2, 4), (1, 1, 4), (1, 4, 1), (1, 1, 1)]
-    start = [parameter.detach()[0].double().clone().numpy() for parameter in body.parameters()]
+    data, losses = DataCache().data(run), Losses(written_out=written_out)
+    fit([Run(run, data)], [losses])
+    assert [each.shape for each in losses.start] == [(2, 4), (1, 4), (4, 1), (1, 1)]
     rows = data.split.train
     with opened_source(run.data) as source:
         frame = source.rows.collect()
     x, y = frame.select("x1", "x2").to_numpy()[rows], frame.select("target").to_numpy()[rows]
     np.testing.assert_allclose(y[:, 0], x[:, 0] * x[:, 1] + x[:, 0])
-
-    losses = trained(stack, tmp_path)
-
-    np.testing.assert_allclose(losses, list(adam_losses(x, y, start, steps)), rtol=tolerance)
-    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(losses.seen, list(adam_losses(x, y, losses.start, steps)), rtol=tolerance)
+    assert losses.seen[-1] < losses.seen[0]

@@ -44,16 +44,10 @@ def test_callbacks_of_epochs_see_the_same(tmp_path: Path, seen: list[tuple[int, 
 
 
 def test_a_learning_rate_monitor_logs_the_rates_of_steps_or_epochs(tmp_path: Path) -> None:
-    rates = {}
+    rates, logged = {}, ("trainer.log_every_n_steps=2", "trainer.max_epochs=2", "optimizer.lr=0.01")
     for interval in ("step", "epoch"):
         added = (f"+callbacks.rates._target_={MONITOR}", f"+callbacks.rates.logging_interval={interval}")
-        logged = (
-            "trainer.log_every_n_steps=2",
-            "trainer.max_epochs=2",
-            "optimizer=adam",
-            "optimizer.lr=0.01",
-        )
-        train_into(tmp_path / interval, [*RUN, *added, *logged])
+        train_into(tmp_path / interval, [*RUN, *added, *logged, "optimizer=adam"])
         points = events_of(tmp_path / interval / "0").Scalars("lr-MemberOptimizer")
         rates[interval] = {point.step: point.value for point in points}
     cosine = [0.01 * (1 + math.cos(math.pi * step / (2 * STEPS))) / 2 for step in range(2 * STEPS)]
@@ -62,11 +56,11 @@ def test_a_learning_rate_monitor_logs_the_rates_of_steps_or_epochs(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("added", "spans"), [((), True), ((f"+callbacks.own._target_={OWN}",), False)])
+@pytest.mark.usefixtures("seen")
 def test_blocks_span_epochs_if_no_callback_sees_these(
-    tmp_path: Path, seen: object, monkeypatch: pytest.MonkeyPatch, added: tuple[str, ...], *, spans: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added: tuple[str, ...], *, spans: bool
 ) -> None:
-    blocks: list[int] = []
-    step = BlockModule.training_step
+    step, blocks = BlockModule.training_step, list[int]()
 
     def training_step(module: BlockModule, batch: Any, batch_idx: int) -> Any:
         blocks.append(batch.x.shape[1])

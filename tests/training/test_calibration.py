@@ -96,11 +96,14 @@ def penalized_optimum(logits: Tensor, target: Tensor, weight: Tensor | None, row
 def test_the_temperature_minimises_the_log_loss_and_the_priors(
     weighted: bool, temperature: float, classes: int
 ) -> None:
+    """Rows of weight 0 do not count, whatever their logits, nor does the unit of weights."""
     logits, target = drawn(200, classes, temperature)
     weight = weights(200) if weighted else torch.ones(200, dtype=torch.float64)
     effective = (weight.sum() ** 2 / (weight**2).sum()).item()
-    expected = penalized_optimum(logits, target, weight, effective)
-    assert temperature_of(logits, target, weight if weighted else None) == pytest.approx(expected, rel=1e-5)
+    expected = pytest.approx(penalized_optimum(logits, target, weight, effective), rel=1e-5)
+    assert temperature_of(logits, target, weight if weighted else None) == expected
+    more, zeros = torch.cat([logits, torch.nan * logits]), torch.cat([1e-6 * weight, 0 * weight])
+    assert temperature_of(more, target.repeat(2), zeros) == expected
 
 
 def test_without_rows_or_information_logits_stay() -> None:
@@ -109,16 +112,6 @@ def test_without_rows_or_information_logits_stay() -> None:
     assert temperature_of(logits, target, torch.zeros(20)) == 1.0
     for value in (0.0, torch.nan, torch.inf):
         assert temperature_of(torch.full((100, 3), value), torch.arange(100) % 3, None) == 1.0
-
-
-def test_rows_of_weight_0_do_not_count() -> None:
-    logits, target = drawn(300, 3, 3.0)
-    weight, counts = weights(300), torch.arange(300) % 3 > 0
-    expected = temperature_of(logits[counts], target[counts], weight[counts])
-    unusable = torch.where(counts.unsqueeze(1), logits, torch.nan)
-    assert expected != 1.0
-    assert temperature_of(unusable, target, weight * counts) == expected
-    assert temperature_of(unusable, target, 1e-6 * weight * counts) == pytest.approx(expected, rel=1e-9)
 
 
 CLASSES = 3
@@ -140,12 +133,15 @@ def network(members: Sequence[int], linear_path: LinearPath | None = None) -> Ne
     return Network(preprocessing, body, linear_path)
 
 
+def logits_of(member: int, rows: Tensor | None = None) -> Tensor:
+    with torch.no_grad():
+        return network([member]).forward_scaled(X[ROWS[member] if rows is None else rows].unsqueeze(0))[0]
+
+
 def targets() -> torch.Tensor:
     """Drawn from the first member's probabilities at temperature 5."""
-    with torch.no_grad():
-        logits = network([0]).forward_scaled(X.unsqueeze(0))[0]
-    source = torch.Generator().manual_seed(0)
-    return torch.multinomial(torch.softmax(logits / 5, 1), 1, generator=source).double()
+    p = torch.softmax(logits_of(0, torch.arange(200)) / 5, 1)
+    return torch.multinomial(p, 1, generator=torch.Generator().manual_seed(0)).double()
 
 
 Y = targets()
@@ -157,8 +153,8 @@ def chosen(
     batch: int = 4096,
     runs: Sequence[Sequence[int]] | None = None,
 ) -> torch.Tensor:
-    loader = Loader(X, Y, [ROWS[member] for member in members], batch, multiple=64, row_weight=weight)
     rows = [ROWS[member] for member in members]
+    loader = Loader(X, Y, rows, batch, multiple=64, row_weight=weight)
     held_out = held_out_outputs(network(members), loader, rows)
     found = temperatures(held_out, runs or [[place] for place in range(len(members))])
     return torch.tensor(found, dtype=torch.float64)
@@ -168,22 +164,19 @@ def chosen(
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_each_members_temperature_is_that_of_its_own_rows(weight: torch.Tensor | None, batch: int) -> None:
     found = chosen(range(3), weight, batch)
-    assert (found.shape, found.dtype) == ((3,), torch.float64)
     for member, rows in enumerate(ROWS):
-        with torch.no_grad():
-            logits = network([member]).forward_scaled(X[rows].unsqueeze(0))[0]
         own = None if weight is None else weight[rows, 0]
-        assert found[member].item() == pytest.approx(temperature_of(logits, Y[rows, 0].long(), own), rel=1e-5)
+        expected = temperature_of(logits_of(member), Y[rows, 0].long(), own)
+        assert found[member].item() == pytest.approx(expected, rel=1e-5)
     assert found[0].item() == pytest.approx(5, rel=0.3)
+    assert_member_independent(lambda members: {"temperature": chosen(members, weight)}, 3)
 
 
 def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
-    with torch.no_grad():
-        logits = [network([member]).forward_scaled(X[ROWS[member]].unsqueeze(0))[0] for member in (0, 2)]
-    y = torch.cat([Y[ROWS[member], 0] for member in (0, 2)]).long()
-    rows = torch.cat([ROWS[0], ROWS[2]])  # some in both
-    expected = temperature_of(torch.cat(logits), y, None, rows)
-    assert expected != pytest.approx(temperature_of(torch.cat(logits), y, None), rel=1e-4)
+    logits, rows = torch.cat([logits_of(0), logits_of(2)]), torch.cat([ROWS[0], ROWS[2]])
+    y = Y[rows, 0].long()
+    expected = temperature_of(logits, y, None, rows)
+    assert expected != pytest.approx(temperature_of(logits, y, None), rel=1e-4)
     found = chosen(range(3), None, runs=[[0, 2], [1]])
     assert found[0].item() == pytest.approx(expected, rel=1e-5)
 
@@ -194,19 +187,14 @@ def test_a_body_that_is_too_unsure_has_the_share_of_what_it_knows() -> None:
     noise = torch.randn(600, CLASSES, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     unsure, noisy = 0.1 * logits, logits + noise
     assert log_loss(noisy, target, 1) < log_loss(unsure, target, 1)
-    z = torch.stack([unsure[:300], unsure[300:], noisy[:300]])
-    u = torch.stack([noisy[:300], noisy[300:], unsure[:300]])
-    y = torch.stack([target[:300], target[300:], target[:300]])[..., None].double()
     rows = [torch.arange(300), torch.arange(300, 600), torch.arange(300)]
+    z = torch.stack([unsure[rows[0]], unsure[rows[1]], noisy[rows[2]]])
+    u = torch.stack([noisy[rows[0]], noisy[rows[1]], unsure[rows[2]]])
+    y = torch.stack([target[place] for place in rows])[..., None].double()
     path = network(range(3), LinearPath(2, CLASSES, 3))
     first, last = linear_shares(path, HeldOutOutputs(z, u, y, None, rows), [[0, 1], [2]])
     assert first <= 0.1
     assert last >= 0.9
-
-
-@pytest.mark.parametrize("weight", [None, WEIGHT])
-def test_a_member_does_not_depend_on_the_others(weight: torch.Tensor | None) -> None:
-    assert_member_independent(lambda members: {"temperature": chosen(members, weight)}, 3)
 
 
 ROW = st.tuples(
@@ -218,21 +206,17 @@ ROW = st.tuples(
 def test_no_threshold_between_predictions_is_better(
     rows: list[tuple[float, bool, int]], metric: ThresholdMetric
 ) -> None:
-    p, y, weight = (np.array(values) for values in zip(*rows, strict=True)) if rows else np.empty((3, 0))
-    p, y, weight = p.astype(float), y.astype(bool), weight.astype(float)
-    found = best_threshold(p, y, weight, metric)
+    p, y, weight = np.array(rows, float).reshape(-1, 3).T
+    found = best_threshold(p, y.astype(bool), weight, metric)
     if len({*y[weight > 0]}) < 2:
         assert found == 0.5
         return
-
-    def score(threshold: float) -> float:
-        scorer = balanced_accuracy_score if metric == "balanced_accuracy" else f1_score
-        return float(scorer(y, p >= threshold, sample_weight=weight))
-
+    scorer = balanced_accuracy_score if metric == "balanced_accuracy" else f1_score
     between = np.unique(p[weight > 0])
     middles = (between[1:] + between[:-1]) / 2
-    scores = {each: score(each) for each in [0.5, *middles[middles > 0].tolist()]}
+    candidates = [0.5, *middles[middles > 0].tolist()]
+    scores = {each: float(scorer(y, p >= each, sample_weight=weight)) for each in candidates}
     assert scores[found] == pytest.approx(max(scores.values()))
     as_good = [each for each, value in scores.items() if value == pytest.approx(scores[found])]
     assert abs(found - 0.5) == min(abs(each - 0.5) for each in as_good)
-    assert best_threshold(p, y, 3 * weight, metric) == found
+    assert best_threshold(p, y.astype(bool), 3 * weight, metric) == found

@@ -27,31 +27,23 @@ class Outcomes(Observer):
         self.outcomes: dict[Run, Outcome] = {}
 
     def ended(self, run: Run, outcome: Outcome) -> None:
-        """Keeps them."""
         self.outcomes[run] = outcome
 
     def on_epoch(self, stack: StackTrainer) -> None:
-        """Keeps the number."""
         self.steps = stack.trainer.global_step
 
 
 class Curious(Observer):
     """Looks at all that it may see, at every step."""
 
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
     def next_stop(self, step: int) -> int:
-        """The next step."""
         return step + 1
 
     def on_step(self, stack: StackTrainer) -> None:
-        """Looks."""
-        self.seen.append((stack.module.last_losses(), stack.trainer.global_step, stack.state()))
+        self.seen: Any = stack.module.last_losses(), stack.trainer.global_step, stack.state()
 
     def on_epoch(self, stack: StackTrainer) -> None:
-        """Looks."""
-        self.seen.append(stack.state())
+        self.seen = stack.state()
 
 
 def trained(*overrides: str, observers: int, seeds: int = 1) -> list[Outcome]:
@@ -89,11 +81,10 @@ def test_a_run_that_diverges_does_not_train_until_the_end_of_a_long_epoch(
 
 
 def test_each_run_has_its_outcome_when_it_ends() -> None:
-    """Curves are of its own epochs; one that has not diverged can be resumed where it was interrupted."""
+    """Curves are of its own epochs."""
     overrides = "optimizer.lr=0.5", "trainer.max_epochs=30", "callbacks.early_stopping.patience=2"
     outcomes = trained(*overrides, observers=0, seeds=5)
-    epochs = [outcome.metrics["epochs"] for outcome in outcomes]
-    assert len({*epochs}) > 1
+    assert len({outcome.metrics["epochs"] for outcome in outcomes}) > 1
     for outcome in outcomes:
         assert outcome.status == "done"
         assert {len(values) for values in outcome.history.values()} == {outcome.metrics["epochs"]}

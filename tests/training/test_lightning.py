@@ -18,12 +18,8 @@ from mlplab.runs import checkpoint
 from mlplab.training.callbacks.stack_callback import Tensors
 
 RUN = {"model": {"hidden": [16, 16]}}
-QUIET: dict[str, Any] = {
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "accelerator": "cpu",
-}
+QUIET: dict[str, Any] = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+QUIET |= {"accelerator": "cpu"}
 
 pytestmark = [
     pytest.mark.usefixtures("full_speed"),
@@ -45,12 +41,6 @@ def houses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "houses.csv"
 
 
-def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a run after its last epoch."""
-    state: dict[str, torch.Tensor] = checkpoint.load(folder / "checkpoints/last.ckpt")["state"]
-    return state
-
-
 def different(found: Tensors, expected: Tensors) -> list[str]:
     """The names of tensors that differ in a bit."""
     return [name for name, tensor in expected.items() if not torch.equal(tensor, found[name])]
@@ -70,26 +60,24 @@ def test_a_bare_trainer_gives_the_bits_of_the_command(houses: Path, keys: dict[s
     saved = ModelCheckpoint("saved", monitor="val/mae")
     trainer = lightning.Trainer(max_epochs=3, callbacks=[saved], **QUIET)
     trainer.fit(module, data)
-    early = {"early_stopping": {"patience": None}}
     own = RUN | keys | {"trainer": {"max_epochs": 3, "block": 1}}
-    run = mlplab.train(
-        houses, "price", ensemble=1, callbacks=early, folder="run", figures="none", progress=False, **own
-    )
-    found, expected = module.network.state_dict(), weights_of(Path("run"))
-    assert found.keys() == expected.keys()
-    assert not different(found, expected)
-    assert np.float32(trainer.callback_metrics["val/mae"]) == run.history["val/mae"][-1]
+    own |= {"callbacks": {"early_stopping": {"patience": None}}, "figures": "none", "progress": False}
+    run = mlplab.train(houses, "price", ensemble=1, folder="run", **own)
+    expected = checkpoint.load(Path("run/checkpoints/last.ckpt"))["state"]
+    assert not different(module.network.state_dict(), expected)
     assert np.float32(saved.best_model_score) == run.history["val/mae"].min()
     [scores] = trainer.test(module, data, verbose=False)
     [validated] = trainer.validate(module, data, verbose=False)
     assert np.float32(validated["val/mae"]) == run.history["val/mae"][-1]
     predicted = trainer.predict(module, data)
     assert predicted is not None
-    [rows] = predicted
-    error = (rows[0, :, 0].numpy() - data.table.y[:, 0])[data.splits[0].test]
+    error = (predicted[0][0, :, 0].numpy() - data.table.y[:, 0])[data.splits[0].test]
     assert scores["test/mae"] == pytest.approx(np.abs(error).mean())
     [of_best] = trainer.validate(module, data, ckpt_path="best", verbose=False)
     assert np.float32(of_best["val/mae"]) == np.float32(saved.best_model_score)
+    trainer.save_checkpoint("validated.ckpt")
+    with pytest.raises(UserError, match=r"has no training state\n  use one that"):
+        lightning.Trainer(max_epochs=4, **QUIET).fit(module, data, ckpt_path="validated.ckpt")
 
 
 @pytest.mark.parametrize("steps", [3, 2], ids=["after an epoch", "within an epoch"])
@@ -124,25 +112,6 @@ def test_a_trainer_that_would_train_otherwise_is_refused(
     trainer = lightning.Trainer(max_epochs=1, **setting, **QUIET)
     with pytest.raises(UserError, match=remedy):
         trainer.fit(mlplab.lightning_module(data, **RUN), data)
-
-
-def test_a_second_fit_begins_anew_and_divergence_ends_one(houses: Path) -> None:
-    data = mlplab.TableDataModule.from_file(houses, "price", test=0.0, batch_size=200)
-    module = mlplab.lightning_module(data, **RUN)
-    for _ in range(2):
-        trainer = lightning.Trainer(max_epochs=2, enable_checkpointing=False, **QUIET)
-        trainer.fit(module, data)
-        assert module.members.epochs.tolist() == [2]
-    with pytest.raises(UserError, match=r"test=0\.15"):
-        trainer.test(module, data, verbose=False)
-    module = mlplab.lightning_module(data, **RUN, optimizer={"name": "sgd", "lr": 1e9})
-    trainer = lightning.Trainer(max_epochs=50, enable_checkpointing=False, **QUIET)
-    trainer.fit(module, data)
-    assert trainer.current_epoch < 5
-
-
-def test_keys_that_a_trainer_decides_about_are_refused(houses: Path) -> None:
-    data = mlplab.TableDataModule.from_file(houses, "price")
     with pytest.raises(UserError, match=r"trainer[^|]*choose among model, optimizer"):
         mlplab.lightning_module(data, trainer={"gradient_clip_val": 1})
 
@@ -151,3 +120,16 @@ def test_the_page_about_lightning_runs(houses: Path, capsys: pytest.CaptureFixtu
     [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/lightning.md").read_text(), re.DOTALL)
     exec(compile(code, "lightning.md", "exec"), {})
     assert "test/rmse" in capsys.readouterr().out
+
+
+def test_a_second_fit_begins_anew_and_divergence_ends_one(houses: Path) -> None:
+    data = mlplab.TableDataModule.from_file(houses, "price", test=0.0, batch_size=200)
+    module = mlplab.lightning_module(data, **RUN)
+    diverging = mlplab.lightning_module(data, **RUN, optimizer={"name": "sgd", "lr": 1e9})
+    for each, most, epochs in ((module, 2, range(2, 3)), (module, 2, range(2, 3)), (diverging, 50, range(5))):
+        trainer = lightning.Trainer(max_epochs=most, enable_checkpointing=False, **QUIET)
+        trainer.fit(each, data)
+        assert trainer.current_epoch in epochs
+    assert module.members.epochs.tolist() == [2]
+    with pytest.raises(UserError, match=r"test=0\.15"):
+        trainer.test(module, data, verbose=False)

@@ -20,18 +20,13 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 
 
 def lines(folder: Path, *members: Sequence[str], title: str | None = None, resume: bool = False) -> list[str]:
-    """The lines that a training prints."""
+    """The lines that a training prints, on a terminal of 80 columns unless the title of a stack is given."""
     cache, written = DataCache(), io.StringIO()
     configs = [resolved(*SMALL, *overrides, cache=cache) for overrides in members]
     runs = [PlannedRun(each, folder / str(index), resume=resume) for index, each in enumerate(configs)]
-    train_runs(runs, cache, Console(file=written), title=title)
-    return written.getvalue().splitlines()
-
-
-def test_a_line_tells_how_far_the_training_is(tmp_path: Path, line_at_end: None) -> None:
-    line, *_ = lines(tmp_path, [])
-    assert re.fullmatch(r"test scores and baselines, \d+ s", line)
-    assert line not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
+    train_runs(runs, cache, Console(file=written, width=80, force_terminal=title is None), title=title)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue().replace("\x1b[2K", "\n"))
+    return [line.rstrip() for line in re.split(r"[\r\n]+", plain)]
 
 
 def test_the_line_of_a_sweep_names_the_best_run_so_far(tmp_path: Path, shown: list[str]) -> None:
@@ -49,15 +44,6 @@ def test_the_line_of_a_sweep_names_the_best_run_so_far(tmp_path: Path, shown: li
     assert shown[-1] == f"stack 1 of 1  epoch 8/8  100% of all steps  best mae {best:.4g} of 2 runs"
 
 
-def test_the_last_values_of_an_ensemble_are_those_of_the_networks_that_trained(
-    tmp_path: Path, shown: list[str]
-) -> None:
-    patience = "callbacks.early_stopping.patience=1"
-    lines(tmp_path, ["ensemble=2", patience, "optimizer.lr=0.3", "trainer.max_epochs=20"])
-    assert re.search(r"epoch \d/20 .*  train \d\S+  val \d\S+  mae \d", shown[-1]), shown[-1]
-    assert "nan" not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
-
-
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines about the progress after each step and epoch."""
@@ -73,37 +59,23 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def frames(written: str) -> list[str]:
-    """The successive lines of a bar on a terminal, without colours."""
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.replace("\x1b[2K", "\n"))
-    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.startswith(("epoch", "stack"))]
-
-
-def on_terminal(width: int) -> tuple[Console, io.StringIO]:
-    written = io.StringIO()
-    return Console(file=written, width=width, force_terminal=True), written
-
-
 @pytest.mark.parametrize(
-    ("monitor", "more"),
+    "words",
     [
-        ("val/log_loss", ["optimizer.lr=1", "callbacks.early_stopping.patience=1"]),
-        ("val/balanced_accuracy", []),
+        ["data.function=moons", "monitor=val/log_loss", "callbacks.early_stopping.patience=1"],
+        ["data.function=moons", "monitor=val/balanced_accuracy"],
+        ["monitor=val/mae", "ensemble=2", "callbacks.early_stopping.patience=1", "optimizer.lr=0.3"],
     ],
 )
-def test_a_bar_shows_epoch_bar_time_and_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, monitor: str, more: list[str]
-) -> None:
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
-    cache, (console, written) = DataCache(), on_terminal(80)
-    run = resolved(*SMALL, "data.function=moons", f"monitor={monitor}", *more, cache=cache)
-    train_runs([PlannedRun(run, tmp_path / "r")], cache, console)
-    last = [frame for frame in frames(written.getvalue()) if "test scores" not in frame][-1]
-    name = monitor.removeprefix("val/")
-    assert re.fullmatch(
-        rf"epoch \d/5 ━[━╸╺ ]* took \d\d:\d\d train \d\.\d+  val 0\.\d+  {name} 0\.\d+", last
-    ), last
+def test_a_bar_shows_epoch_bar_time_and_values(tmp_path: Path, shown: list[str], words: list[str]) -> None:
+    """Of an ensemble, those of the networks that trained last."""
+    frames = [line for line in lines(tmp_path, words) if line.startswith("epoch")]
+    last = [frame for frame in frames if "test scores" not in frame][-1]
+    [name] = (word.removeprefix("monitor=val/") for word in words if word.startswith("monitor="))
+    value = r"\d+\.\d+"
+    assert re.fullmatch(rf"epoch \d/5 ━.* took \d\d:\d\d train {value}  val {value}  {name} {value}", last)
     assert len(last) <= 80
+    assert "nan" not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
 
 
 def test_the_time_is_labelled() -> None:

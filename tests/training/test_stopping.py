@@ -98,46 +98,19 @@ def test_all_other_runs_go_on(changes: dict[str, Any]) -> None:
     assert active(stack_of([FIRST], **changes)) == [True]
 
 
-def test_a_difference_that_may_be_chance_stops_no_run() -> None:
-    """A row is better or worse by ½: 24 of 40 rows that are worse may be chance, 32 are not."""
-    for worse, stops in ((24, False), (32, True)):
-        stack = stack_of([FIRST])
-        [batch] = stack.datamodule.val_dataloader()
-        batch.y[:, worse:] = 1
-        assert active(stack) == [not stops]
-
-
-def test_few_rows_decide_nothing_and_a_row_of_several_members_counts_once() -> None:
-    assert active(stack_of([FIRST[:29]])) == [True]
-    assert active(stack_of([FIRST[:30]])) == [False]
-    assert active(stack_of([FIRST[:20], FIRST[:20]], ensemble=2)) == [True, True]
-    assert active(stack_of([FIRST[:20], SECOND[:20]], ensemble=2)) == [False, False]
-    weight = (torch.arange(40) < 29).double().view(1, -1, 1)
-    assert active(stack_of([FIRST], weight=weight)) == [True]
-
-
-def test_the_rows_of_a_member_that_has_stopped_do_not_count() -> None:
-    stack = stack_of([FIRST[:20], SECOND[:20]], ensemble=2)
-    stack.module.members.active[0] = False
-    assert active(stack) == [False, True]
-
-
 def test_a_member_stops_when_its_metric_has_not_improved_for_as_long_as_its_patience() -> None:
-    words = (["patience=2"], ["patience=2", "min_delta=0.5"], ["patience=null"])
     sections = [
         config(*(f"callbacks.early_stopping.{word}" for word in each)).callbacks.early_stopping
-        for each in words
+        for each in (["patience=2"], ["patience=2", "min_delta=0.5"], ["patience=null"])
     ]
-    stopping, members, stopped = EarlyStopping(sections), Members(3, 1), []
+    stopping, members, active = EarlyStopping(sections), Members(3, 1), []
     for value in (3.0, 2.9, 2.8, 2.8, 2.8, 1.0):
         network = Constant([value] * 3)
-        module = SimpleNamespace(members=members, network=network, monitored=network.values.flatten())
+        module: Any = SimpleNamespace(members=members, network=network, monitored=network.values.flatten())
         stopping.on_epoch(SimpleNamespace(module=module))  # type: ignore[arg-type]
-        stopped.append([not each for each in members.active.tolist()])
-    assert [each[0] for each in stopped].index(True) == 4
-    assert [each[1] for each in stopped].index(True) == 2
-    assert not stopped[-1][2]
-    assert stopping.last_weights(module)["values"].flatten().tolist() == [2.8, 2.8, 1.0]  # type: ignore[arg-type]
+        active.append(members.active.tolist())
+    assert [sum(each) for each in zip(*active, strict=True)] == [4, 2, 6]
+    assert stopping.last_weights(module)["values"].flatten().tolist() == [2.8, 2.8, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -154,3 +127,20 @@ def test_a_stack_shrinks_when_at_most_half_of_its_runs_go_on(
     stack: Any = SimpleNamespace(module=module, trainer=SimpleNamespace(should_stop=False))
     callback.on_epoch(stack)
     assert (stack.trainer.should_stop, callback.triggered) == (stops, shrinks)
+
+
+def test_few_rows_or_chance_decide_nothing_and_a_row_of_several_members_counts_once() -> None:
+    assert active(stack_of([FIRST[:29]])) == [True]
+    assert active(stack_of([FIRST[:30]])) == [False]
+    assert active(stack_of([FIRST[:20], FIRST[:20]], ensemble=2)) == [True, True]
+    assert active(stack_of([FIRST[:20], SECOND[:20]], ensemble=2)) == [False, False]
+    weight = (torch.arange(40) < 29).double().view(1, -1, 1)
+    assert active(stack_of([FIRST], weight=weight)) == [True]
+    stack = stack_of([FIRST[:20], SECOND[:20]], ensemble=2)
+    stack.module.members.active[0] = False  # whose rows do not count
+    assert active(stack) == [False, True]
+    for worse, stops in ((24, False), (32, True)):  # of 40 rows that are better or worse by ½
+        stack = stack_of([FIRST])
+        [batch] = stack.datamodule.val_dataloader()
+        batch.y[:, worse:] = 1
+        assert active(stack) == [not stops]

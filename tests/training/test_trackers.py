@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from lightning.pytorch.loggers import MLFlowLogger
-from support import ROOT, SMALL, process, train_into
+from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
+from support import ROOT, SMALL, hparams_of, process, resolved, train_into
 
 import mlplab
 from mlplab.errors import UserError
+from mlplab.runs.observers.loggers import close_loggers, log_start, truncate_curves
 from mlplab.runs.observers.trackers import BatchedMLFlowLogger, log_configuration
 
 TRAIN = str(ROOT / "scripts/train.py")
@@ -82,16 +83,13 @@ def test_a_tracker_that_cannot_be_started_is_refused(tmp_path: Path, monkeypatch
     assert not (tmp_path / "trackers.json").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [("wandb", ["No API key configured", "logger.wandb.offline=true"]), ("mlflow", ["MLFLOW_TRACKING_URI"])],
-)
-def test_the_libraries_refuse_what_they_cannot_start(tmp_path: Path, name: str, said: list[str]) -> None:
-    unreachable = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    offline = {"WANDB_API_KEY": "", "HOME": str(tmp_path), "WANDB_BASE_URL": "http://127.0.0.1:1"}
-    ended = process([TRAIN, *SMALL, f"logger={name}"], tmp_path, **unreachable, **offline)
-    assert ended.status == 2
-    for words in (f"logger={name}: cannot be started", *said):
-        assert words in ended.err
-    assert "Traceback" not in ended.err
+def test_hparams_are_what_changes_something_about_the_network(tmp_path: Path) -> None:
+    run = resolved("data=synthetic", "model.hidden=[8,4]", "name=r", "figures=none", "optimizer.lr=0.1")
+    for _ in ("started", "resumed"):
+        logger = TensorBoardLogger(str(tmp_path / "r"), name="", version="")
+        truncate_curves([logger], epoch=0, step=0)
+        log_start([logger], run)
+        close_loggers([logger], success=True)
+        shown = hparams_of(tmp_path / "r")
+        assert (shown["optimizer.lr"], shown["model.hidden"], shown["init_from"]) == (0.1, "[8,4]", "null")
+        assert not {"name", "figures", "baselines"} & {*shown}

@@ -52,6 +52,7 @@ def unpack(path: Path, folder: Path) -> None:
             if twice := [name for name, count in names.items() if count > 1]:
                 raise BadZipFile(f"it contains {twice[0]!r} twice")
             archive.extractall(folder)
+    # zipfile raises NotImplementedError for a compression that it lacks, and RuntimeError for a password.
     except (BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise refusal(f"is damaged: {error}", path, REMEDY) from error
 

@@ -84,7 +84,9 @@ class ResumableModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Prepares to resume training."""
         if self.trainer.state.fn == "fit":
-            saved = checkpoint[RESUME]
+            if (saved := checkpoint.get(RESUME)) is None:
+                remedy = "use one that was saved by Trainer.fit"
+                raise UserError(Fault("has no training state", "the checkpoint", remedy=remedy))
             # After the last step of an epoch, Lightning goes on with the next one, and does not validate.
             epoch, step = divmod(saved["progress"], self.progress.steps)
             device = self.trainer.strategy.root_device

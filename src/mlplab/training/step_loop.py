@@ -13,7 +13,7 @@ step has neither; what does not depend on the weights is computed for all steps 
 is the same to the bit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
@@ -27,12 +27,11 @@ from mlplab.models import Dropout, Linear, Network
 from mlplab.models.backpropagation import BackpropagationModule, Output, Workspace
 from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
 from mlplab.training.optimization.optimizers import MemberOptimizer
-from mlplab.training.optimization.schedules import TENSOR_DEVICES, StepValues
+from mlplab.training.optimization.schedules import StepValues
 from mlplab.training.optimization.updates import clip_by_member
 from mlplab.training.run import Configs
 from mlplab.training.scoring.losses import Terms, build_loss
 from mlplab.training.scoring.scores import Mean
-from mlplab.training.step_graphs import StepGraph
 
 TOGETHER = 16
 """Steps that a part of the members makes before the others do, where not all fit into the cache."""
@@ -123,7 +122,6 @@ class StepLoop:
         self._gradients: list[list[Tensor]] = []
         self._inputs, self._made, self._taken = list[list[StepInputs]](), 0, 0
         self._outputs: list[list[Output]] = [[] for _ in self.parts]
-        self._make_step = self._build_step()
 
     def load(self, batch: Batch) -> None:
         """Takes a block, whose steps `advance` makes."""
@@ -162,7 +160,7 @@ class StepLoop:
             for ahead in range(steps):
                 # What can be drawn ahead is not left over for a step after that of another part.
                 self._workspaces[part].steps_left = left if len(self.parts) == 1 else steps - ahead
-                z = self._make_step(part, inputs[self._made + ahead], self.optimizer.step_values(ahead))
+                z = self._step(part, inputs[self._made + ahead], self.optimizer.step_values(ahead))
                 self._outputs[part].append(z)
         self.optimizer.advance(steps)
         self._made += steps
@@ -173,27 +171,6 @@ class StepLoop:
         if self.embeddings is not None:
             x = append_embeddings(x, self.embeddings.detach()[members], embedded).requires_grad_()
         return Workspace(x, self.body.operations, members)
-
-    def _build_step(self) -> Callable[[int, StepInputs, StepValues], Tensor]:
-        """`_step`, or a graph of it on a GPU, where there is one part.
-
-        A graph cannot draw the random numbers of dropout. A GPU adds up the gradients of embeddings in any
-        order, so a graph of that could not be tried.
-        """
-        matrices, embeddings = self.optimizer.matrices, self.embeddings
-        is_random = self.body.with_modes or (embeddings is not None and embeddings.is_cuda)
-        if is_random or len(self.parts) > 1 or matrices["weights"].device.type not in TENSOR_DEVICES:
-            return self._step
-        count = len(StepInputs._fields)
-
-        def step(*tensors: Tensor) -> Tensor:
-            return self._step(0, StepInputs(*tensors[:count]), StepValues(*tensors[count:]))
-
-        # What holds the other tensors that a step uses is replaced, never changed.
-        graph = StepGraph(step, matrices.values(), lambda: (self._workspaces, self.optimizer.groups))
-        return lambda _, inputs, values: graph(
-            *inputs, *(each for each in values if isinstance(each, Tensor))
-        )
 
     def _step(self, part: int, inputs: StepInputs, values: StepValues) -> Output:
         (x, embedded, y, share, linear), weight = inputs, self.embeddings

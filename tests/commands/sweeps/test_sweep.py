@@ -1,6 +1,7 @@
-"""`train.py -m` as users run it."""
+"""`train.py -m` as users run it, with a grid or a search."""
 
 import json
+import re
 import shlex
 import signal
 from collections.abc import Callable
@@ -9,48 +10,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from commands.mistakes import Mistake, assert_refused, each
+from commands.mistakes import Mistake, assert_refused, each, mistake
+from optuna.trial import TrialState
 from support import SMALL, Ended, left_behind, status_of, without_notes
 
 from mlplab.runs import checkpoint
-from mlplab.runs.discovery import read_metrics
+from mlplab.runs.discovery import BEST_TRIAL_FILE, read_metrics
 from mlplab.training.stack_module import StackModule
 
 Command = Callable[..., Ended]
 
-QUICK = SMALL[:-1]  # without the epochs
 
-SWEEPS = {
-    "folds, dropout, rates, early stopping": [
-        *("data/split=kfold", "data.split.folds=3", "data.split.fold=range(2)"),
-        *("model.dropout=0,0.2", "optimizer.lr=0.03", "callbacks.early_stopping.patience=1"),
-        *("scheduler=step", "scheduler.step_size=2"),
-    ],
-    "a member that diverges, schedules, momentum": [
-        *("optimizer=sgd", "optimizer.lr=0.01,1e18", "optimizer.momentum=0,0.9", "scheduler.warmup=0.3"),
-        "model/preprocessing=none",
-    ],
-    "norms, residuals, deltas, clipping": [
-        *("model.norm=layer", "model.residual=true", "loss=huber", "loss.delta=0.5,2", "seed=range(2)"),
-        *("trainer.gradient_clip_val=0.1", "data.split.seed=1,2"),
-    ],
-}
-
-
-@pytest.mark.parametrize(
-    "sweep",
-    [pytest.param(name, marks=[pytest.mark.slow] * (not name.startswith("folds"))) for name in SWEEPS],
-)
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_in_lockstep_and_one_by_one_leave_the_same_behind(
-    command: Command, tmp_path: Path, sweep: str
-) -> None:
-    # 71 rows: folds differ in size, and the last batch is a short one.
-    common = ("data=synthetic", "data.rows=71", "data.batch_size=9", "model.hidden=[8,8]", *SWEEPS[sweep])
-    overrides = ("-m", *common, "trainer.max_epochs=8", "data.noise=2", "baselines=[]")
-    lockstep = command(*overrides, "name=lockstep")
-    alone = command(*overrides, "name=alone", "hydra.launcher.max_members=1")
-    assert lockstep.status == alone.status == int("diverges" in sweep), (lockstep.err, alone.err)
+def test_in_lockstep_and_one_by_one_leave_the_same_behind(command: Command, tmp_path: Path) -> None:
+    """Folds of different size, the last batch of which is a short one, and rates of which one diverges."""
+    overrides = (
+        *("-m", "data=synthetic", "data.rows=71", "data.batch_size=9", "data.noise=2", "baselines=[]"),
+        *("data/split=kfold", "data.split.folds=3", "data.split.fold=range(2)", "optimizer=sgd"),
+        *("optimizer.lr=0.01,1e18", "optimizer.momentum=0,0.9", "model/preprocessing=none"),
+        *("model.hidden=[8,8]", "model.dropout=0.2", "scheduler=step", "scheduler.step_size=2"),
+        *("trainer.max_epochs=8", "callbacks.early_stopping.patience=1"),
+    )
+    ended = command(*overrides, "name=lockstep")
+    assert ended.status == 1
+    assert "4 of 8 runs failed\n" in ended.err
+    assert ": diverged, the loss became " in ended.err
+    assert command(*overrides, "name=alone", "hydra.launcher.max_members=1").status == 1
     [names] = json.loads((tmp_path / "outputs/lockstep/plan.json").read_text())["stacks"]
     assert sorted(names) == sorted(path.name for path in (tmp_path / "outputs/alone").glob("*=*"))
     runs = {name: left_behind(tmp_path / "outputs/lockstep" / name) for name in names}
@@ -58,26 +43,21 @@ def test_in_lockstep_and_one_by_one_leave_the_same_behind(
         assert run == left_behind(tmp_path / "outputs/alone" / name), name
     curves = [json.dumps(run["curves"]) for run in runs.values() if run["curves"]]
     assert len(set(curves)) == len(curves) >= len(runs) / 2
-    if "stopping" in sweep:  # at different epochs
-        assert len({run["metrics"]["epochs"] for run in runs.values()}) > 1
+    assert len({run["metrics"]["epochs"] for run in runs.values() if "epochs" in run["metrics"]}) > 1
 
 
 def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(command: Command, tmp_path: Path) -> None:
     ended = command("-m", *SMALL, "optimizer.lr=1e-2,1e-3", "seed=range(3)", "hydra.launcher.max_members=3")
     assert ended.status == 0, ended.err
     lines = without_notes(ended.out).splitlines()
-    assert lines[:3] == [
-        "6 runs: 2 stacks of 3",
-        *(f"stack {number} of 2 finished: 3 runs" for number in (1, 2)),
-    ]
+    finished = [f"stack {number} of 2 finished: 3 runs" for number in (1, 2)]
+    assert lines[:3] == ["6 runs: 2 stacks of 3", *finished]
     (sweep,) = (tmp_path / "outputs").iterdir()
     assert lines[-6] == f"sweep folder: outputs/{sweep.name}"
     assert lines[-1].endswith(f"tensorboard --logdir outputs/{sweep.name}")
-    metrics = {path.name: json.loads((path / "metrics.json").read_text()) for path in sweep.glob("*=*")}
-    assert set(metrics) == {f"lr={lr},seed={seed}" for lr in (0.01, 0.001) for seed in range(3)}
     rows = [line.split() for line in lines if line.startswith("│")]
     means = {
-        f"lr={lr}": np.mean([metrics[f"lr={lr},seed={seed}"]["val/mae"] for seed in range(3)])
+        f"lr={lr}": np.mean([read_metrics(sweep / f"lr={lr},seed={seed}")["val/mae"] for seed in range(3)])
         for lr in (0.01, 0.001)
     }
     assert [row[1] for row in rows] == sorted(means, key=lambda name: means[name])
@@ -85,24 +65,26 @@ def test_a_sweep_prints_its_plan_its_best_runs_and_its_folder(command: Command, 
     assert "mean ± SD over 3 seeds" in lines[-7]
 
 
-WRONG = {
-    "losses that cannot be compared": (
-        ["loss=mse,mae,huber", "monitor=val/loss"],
-        ["different losses cannot be compared (found loss=mse, loss=mae, loss=huber)", "monitor=val/rmse"],
+WRONG = [
+    (
+        "-m loss=mse,mae,huber monitor=val/loss",
+        "different losses cannot be compared (found loss=mse, loss=mae, loss=huber) | monitor=val/rmse",
     ),
-    "all values wrong": (
-        ["optimizer.lr=0,-1", "hydra/launcher/engine=slurm"],  # which is not here
-        ["optimizer.lr: invalid value", "greater than 0"],
+    (
+        "-m optimizer.lr=0,-1 hydra/launcher/engine=slurm",  # which is not here
+        "optimizer.lr: invalid value | greater than 0",
     ),
-}
-"""Overrides and parts of the message, by what is wrong; more of them in `tests/cli/test_compose_sweep.py`."""
+    ("-m model.periodic_features=interval(1,8)", "write int(interval(LOW,HIGH))"),
+    ("sweep=mlp", "scripts/train.py -m sweep=mlp"),
+]
+"""More of them are in `tests/cli/test_compose_sweep.py`."""
 
 
-@each([Mistake(name, {}, words, said) for name, (words, said) in WRONG.items()])
+@each([mistake(words, {}, words, said) for words, said in WRONG])
 def test_a_mistake_gets_a_short_answer_and_leaves_nothing(
     command: Command, tmp_path: Path, mistake: Mistake
 ) -> None:
-    assert_refused(mistake, tmp_path, lambda *arguments: command("-m", *arguments))
+    assert_refused(mistake, tmp_path, command)
 
 
 def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_path: Path) -> None:
@@ -117,8 +99,8 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_p
         "  dropout=1.5: failed, model.dropout: invalid value (found 1.5, "
         "expected less than or equal to 0.99, or auto)",
     ]
-    status = {run.name: status_of(run) for run in sweep.glob("dropout=*")}
-    assert status == {"dropout=0.1": "done", "dropout=1.5": "failed", "dropout=0.2": "done"}
+    status = {value: status_of(sweep / f"dropout={value}") for value in (0.1, 1.5, 0.2)}
+    assert status == {0.1: "done", 1.5: "failed", 0.2: "done"}
     assert yaml.safe_load((sweep / "dropout=1.5/config.yaml").read_text())["model"]["dropout"] == 1.5
     assert (sweep / "ensemble-2.json").is_file()  # of the others
     (sweep / "dropout=0.3").touch()  # where a run would be
@@ -127,64 +109,31 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_p
     assert status_of(sweep / "dropout=0.4") == "done"
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_a_run_that_diverges_takes_no_other_with_it(command: Command, tmp_path: Path) -> None:
-    ended = command(
-        *("-m", *SMALL, "optimizer=sgd", "model/preprocessing=none", "optimizer.lr=1e-3,1e20", "seed=1,2"),
-        "name=s",
-    )
-    assert ended.status == 1
-    assert "2 of 4 runs failed\n  lr=1e+20,seed=1: diverged, the loss became " in ended.err
-    [row] = [line.split() for line in ended.out.splitlines() if line.startswith("│")]
-    assert row[1] == "lr=0.001"
-    assert "mean ± SD over 2 seeds" in ended.out
-
-
-def test_the_last_table_has_a_row_for_each_baseline(command: Command, tmp_path: Path) -> None:
-    overrides = ("-m", *QUICK[:-1], "trainer.max_epochs=2", "optimizer.lr=1e-3,1e-2", "data/split=kfold")
-    folds = ("data.split.folds=3", "data.split.fold=range(2)", "baselines=[linear,constant]", "name=s")
-    lines = command(*overrides, *folds).out.splitlines()
-    table = [line for line in lines if line.startswith(("│", "┃"))]
-    assert max(map(len, table)) <= 80
-    assert "mean ± SD over 2 folds" in [line.strip() for line in lines]
-    metrics = [
-        json.loads(path.read_text()) for path in (tmp_path / "outputs/s").glob("*lr=0.01*/metrics.json")
-    ]
-    rmse = [each["linear/test/rmse"] for each in metrics]
-    (row,) = [[cell.strip() for cell in line.split("│")] for line in table if "ridge regression" in line]
-    assert row[1:4] == ["ridge regression", "–", f"{np.mean(rmse):.4g} ± {np.std(rmse, ddof=1):.2g}"]
-    assert [line.split()[1] for line in table if "│ mean " in line] == ["mean"]
-    swept = ("-m", *QUICK[:-1], "trainer.max_epochs=1", "data.noise=0,1", "baselines=[constant]")
-    assert "│ mean " not in command(*swept).out  # no baseline of another table
-
-
-def trained_by(ended: Ended) -> list[list[str]]:
-    """The words of the commands below the line about what was scored."""
-    lines = ended.out.splitlines()
-    place = next((n for n, line in enumerate(lines) if line.startswith("Single networks were")), None)
-    return [] if place is None else [shlex.split(line) for line in lines[place + 1 : place + 3]]
-
-
-def test_folds_are_of_the_network_that_a_run_alone_trains(command: Command, tmp_path: Path) -> None:
-    small = ("data=synthetic", "data.rows=60", "model.hidden=[4]", "trainer.max_epochs=1", "data/split=kfold")
+def test_a_sweep_of_folds_shows_baselines_and_networks_as_a_run_alone_trains_them(
+    command: Command, tmp_path: Path
+) -> None:
+    small = (*SMALL[:4], "trainer.max_epochs=1", "data/split=kfold", "baselines=[linear]")
     ended = command("-m", *small, "++data.split.fold=1,2", "name=s")
-    assert (ended.status, trained_by(ended)) == (0, [])
+    lines = ended.out.splitlines()
+    assert "2 folds" in ended.out
+    assert "Single networks were" not in ended.out
+    folds = [read_metrics(tmp_path / f"outputs/s/fold={fold}") for fold in (1, 2)]
+    rmse = [fold["linear/test/rmse"] for fold in folds]
+    [row] = [[cell.strip() for cell in line.split("│")] for line in lines if "ridge regression" in line]
+    assert f"{np.mean(rmse):.4g} ± {np.std(rmse, ddof=1):.2g}" in row
     assert command(*small, "data.split.fold=2", "name=alone").status == 0
-    fold, alone = (read_metrics(tmp_path / "outputs" / name) for name in ("s/fold=2", "alone"))
-    assert fold["members"] == 8
-    assert {**fold, "seconds": 0} == {**alone, "seconds": 0}
+    assert folds[1]["members"] == 8
+    assert {**folds[1], "seconds": 0} == {**read_metrics(tmp_path / "outputs/alone"), "seconds": 0}
 
 
 def test_a_sweep_says_how_its_winner_is_trained(command: Command, tmp_path: Path) -> None:
     small = ("data=synthetic", "data.rows=60", "model.hidden=[4]", "trainer.max_epochs=1", "baselines=[]")
-    ended = command("-m", *small, "optimizer.lr=1e-9,0.01", "++seed=range(2)", "name=s")
-    commands = trained_by(ended)
-    values = [*small, "optimizer.lr=0.01"]
-    assert [words[-len(values) - 1 :] for words in commands] == [
-        [*values, "ensemble=1"],
-        [*values, "ensemble=8"],
-    ]
-    assert command(*commands[0][-len(values) - 1 :], "seed=1", "name=again").status == 0
+    lines = command("-m", *small, "optimizer.lr=1e-9,0.01", "++seed=range(2)", "name=s").out.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("Single networks were")) + 1
+    values = [*small, "optimizer.lr=0.01", "ensemble=1"]
+    assert shlex.split(lines[place])[-len(values) :] == values
+    assert lines[place + 1] == lines[place].replace("ensemble=1", "ensemble=8")
+    assert command(*values, "seed=1", "name=again").status == 0
     fold, again = (read_metrics(tmp_path / "outputs" / name) for name in ("s/seed=1,lr=0.01", "again"))
     assert {**fold, "seconds": 0} == {**again, "seconds": 0}
 
@@ -222,14 +171,99 @@ def test_what_breaks_a_stack_ends_no_other_run(
         start(module)
 
     monkeypatch.setattr(StackModule, "begin_epoch", broken)
-    stops = ("callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=0,1000")
-    kept = "callbacks.checkpoint.every_minutes=0"
-    ended = command("-m", *SMALL, "seed=1,2", *stops, kept, "name=s")
-    assert ended.status == 0, ended.err
-    for run in (tmp_path / "outputs/s").glob("min_delta=*"):
+    assert command("-m", *SMALL, "seed=1,2", "callbacks.checkpoint.every_minutes=0", "name=s").status == 0
+    for run in (tmp_path / "outputs/s").glob("seed=*"):
         log = (run / "train.log").read_text()
         assert log.count("epoch 1/5") == 1
-        early = run.name.startswith("min_delta=1000")
-        assert ("RuntimeError: it breaks" in log) is not early
-        assert ("resumes after epoch 4" in log) is not early
-    assert not (tmp_path / "outputs/s/stacks").exists()
+        assert "RuntimeError: it breaks" in log
+        assert "resumes after epoch 4" in log
+
+
+SPACE = ("optimizer.lr=tag(log,interval(1e-3,1e-1))", "model.dropout=interval(0,0.5)")
+SEARCH = ("-m", *SMALL, "monitor=val/rmse", "name=s", *SPACE, "sweep.batch=4")
+
+
+def states_of(root: Path) -> list[TrialState]:
+    """The states of a study's trials, as Optuna's own functions load them."""
+    import optuna
+
+    backend = optuna.storages.journal.JournalFileBackend(str(root / "study.journal"))
+    storage = optuna.storages.JournalStorage(backend)
+    return [trial.state for trial in optuna.load_study(study_name="search", storage=storage).trials]
+
+
+def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(
+    command: Command, tmp_path: Path
+) -> None:
+    common = [word for word in SEARCH if not word.startswith(("model.hidden", "baselines"))]
+    shapes = ("model.hidden=choice([8,8],[4])", "sweep.trials=4", "sweep.ensemble=2")
+    ended = command(*common, *shapes, "baselines=[linear]")
+    assert ended.status == 0, ended.err
+    root = tmp_path / "outputs/s"
+    assert states_of(root) == [TrialState.COMPLETE] * 4
+    metrics = {run.name: {**read_metrics(run), "seconds": 0} for run in sorted(root.glob("trial-*"))}
+    best = yaml.safe_load((root / BEST_TRIAL_FILE).read_text())
+    values = {name: each["val/rmse"] for name, each in metrics.items()}
+    assert values[best["trial"]] == best["value"] == min(values.values())
+    tested = [name for name, each in metrics.items() if "test/rmse" in each]
+    assert tested == [best["trial"]]  # the test rows were scored once
+    assert (root / "ensemble-2.json").is_file()
+
+    for words in ("4 trials: 4 done", best["trial"], "chosen ensemble", "ridge", best["command"]):
+        assert words in ended.out
+    assert best["command"].replace("ensemble=1", "ensemble=8") in ended.out.splitlines()
+    assert max(map(len, ended.out.split("sweep folder")[0].splitlines())) <= 80
+
+    words = shlex.split(best["command"])
+    again = command(*words[words.index(next(word for word in words if "=" in word)) :], "name=again")
+    assert again.status == 0
+    assert {**read_metrics(tmp_path / "outputs/again"), "seconds": 0} == metrics[best["trial"]]
+
+
+def test_a_search_is_extended_but_not_changed(command: Command, tmp_path: Path) -> None:
+    root, table = tmp_path / "outputs/s", tmp_path / "t.csv"
+    table.write_text("a,y\n" + "".join(f"{n},{n * n % 17}\n" for n in range(60)))
+    of_table = ("data=csv", "data.path=t.csv", "data.target=y", "data.batch_size=16", *SMALL[3:])
+    search = ("-m", *of_table, *SPACE, "sweep.batch=4", "name=s")
+    assert command(*search, "sweep.trials=2").status == 0
+    written = {path: path.stat().st_mtime_ns for path in root.glob("trial-*/checkpoints/best.ckpt")}
+    ended = command(*search, "sweep.trials=3")
+    assert (ended.status, "3 trials: 3 done" in ended.out) == (0, True)
+    assert len(states_of(root)) == len(list(root.glob("trial-*"))) == 3
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+    # The first trial is the run without the search, but for its name in the log.
+    assert command(*of_table, "name=alone", "ensemble=1", "test=false").status == 0
+    first, alone = (left_behind(tmp_path / "outputs" / name) for name in ("s/trial-0000", "alone"))
+    assert first | {"log": alone["log"]} == alone
+
+    table.write_text(table.read_text().replace("\n3,9\n", "\n3,8\n"))
+    ended = command(*search)
+    assert (ended.status, "t.csv: has changed since training" in ended.err) == (2, True)
+
+
+def test_trials_that_fail_do_not_end_a_search_but_its_exit_code_is_1(
+    command: Command, tmp_path: Path
+) -> None:
+    ended = command(*SEARCH, "loss=choice(auto,cross_entropy)", "sweep.trials=8", "sweep.sampler=random")
+    assert ended.status == 1
+    states = states_of(tmp_path / "outputs/s")  # a batch has one loss, and cross entropy is not for numbers
+    assert states == [TrialState.COMPLETE] * 4 + [TrialState.FAIL] * 4
+    assert "8 trials: 4 done, 4 failed" in ended.out
+    assert "4 of 8 trials failed" in ended.err
+    assert "trial-0004: loss=cross_entropy: is for classes" in ended.err
+
+
+def test_a_search_ends_at_its_time_with_several_trials(command: Command, tmp_path: Path) -> None:
+    """Of networks whose training would take hours, in stacks of two."""
+    common = [word for word in SEARCH if not word.startswith("trainer.max_epochs")]
+    patient = ("callbacks.early_stopping.patience=1000000", "trainer.max_epochs=10000000")
+    stacks = ("hydra.launcher.max_members=2", "hydra.launcher.workers=1")
+    ended = command(*common, *patient, *stacks, "sweep.minutes=0.001")
+    assert ended.status == 0, ended.err
+    root = tmp_path / "outputs/s"
+    assert states_of(root) == [TrialState.COMPLETE] * 4
+    reasons = {run.name: read_metrics(run)["reason"] for run in root.glob("trial-*")}
+    assert all(re.match("the time was over after epoch .* of 10000000", each) for each in reasons.values())
+    best = yaml.safe_load((root / BEST_TRIAL_FILE).read_text())["trial"]
+    assert f"{best}: {reasons[best]}; to train it in full:" in ended.out

@@ -4,30 +4,25 @@ The numbers are those of the list of bad input.
 """
 
 import datetime as dt
-import gzip
-import io
 import logging
 import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from decimal import Decimal
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from commands.mistakes import (
+    Command,
     Files,
     Mistake,
     assert_refused,
-    contents,
     each,
     message_of,
     mistake,
-    prepare,
     write_files,
 )
 from support import Ended, assert_short_answer, values
@@ -35,7 +30,6 @@ from support import Ended, assert_short_answer, values
 from mlplab.commands.describe import Description
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
-from mlplab.data.io import decompression
 from mlplab.errors import UserError
 
 TRAIN = ("data=csv", "data.path=t.csv", "data.target=y", "model=linear", "trainer.max_epochs=1")
@@ -46,9 +40,9 @@ def table(cells: Callable[[int], str], header: str = "a,b,y", rows: int = 40) ->
     return "\n".join([header, *(cells(i) for i in range(rows))]) + "\n"
 
 
-def column(cell: Callable[[int], object], name: str = "b") -> str:
+def column(cell: Callable[[int], object]) -> str:
     """A good table but for its second column."""
-    return table(lambda i: f"{i % 13},{cell(i)},{i / 2}", f"a,{name},y")
+    return table(lambda i: f"{i % 13},{cell(i)},{i / 2}")
 
 
 def target(cell: Callable[[int], object], rows: int = 40) -> str:
@@ -56,29 +50,12 @@ def target(cell: Callable[[int], object], rows: int = 40) -> str:
     return table(lambda i: f"{i / 3},{i * i % 7},{cell(i)}", rows=rows)
 
 
-def beginning(frame: pl.DataFrame, length: int) -> bytes:
-    """Of a Parquet file."""
-    file = io.BytesIO()
-    frame.write_parquet(file)
-    return file.getvalue()[:length]
-
-
-def typed_column(values: Sequence[object], dtype: Any = None) -> Files:
-    """A Parquet file with this as its second column."""
-    return {"t.parquet": FRAME.with_columns(b=pl.Series(values, dtype=dtype))}
-
-
 GOOD = column(lambda i: i * i % 7)
-WORDS = target(lambda i: ("no", "yes")[i % 3 % 2])
-SEMICOLONS = GOOD.replace(",", ";")
-COMMAS = SEMICOLONS.replace(".", ",")
-BOMB = {"t.csv.gz": gzip.compress(b"a,b,y\n" + b"1,2,3\n" * 200_000)}
-INDEX = "the first column, which has no name: the row index; to use it, give it a name in the header"
 THOUSANDS = column(lambda i: f'"{i + 1},{i + 100}"')
 READ = "column 'b': read as numbers written like 1,234.5: '1,100' is 1100"
 FRAME = pl.DataFrame({"a": [i % 13 for i in range(40)], "y": [i / 2 for i in range(40)]})
+CATEGORY = pl.col("a").cast(pl.String).cast(pl.Categorical)
 DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
-TITLE = "Export of 2024\n\n" + SEMICOLONS
 DAYS = column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")
 OTHER = {"d/1.csv": GOOD, "d/2.csv": GOOD.replace("b", "c", 1)}
 LATER = {"d/1.csv": GOOD, "d/2.csv": GOOD + "1,?,3\n"}
@@ -89,125 +66,66 @@ PARQUET = "data.path=t.parquet"
 
 REFUSED = [
     mistake("1 file missing", {"tt.csv": GOOD}, "", "t.csv: no such file | did you mean tt.csv?"),
-    mistake("1 no file of a pattern", {}, "data.path=*.parquet", "*.parquet: no such file"),
     mistake("2 a directory", {"t.csv/x": ""}, "", "t.csv: is a folder without CSV or Parquet files"),
     mistake("3 empty file", "", "", "t.csv: is empty | a header line and rows of data"),
     mistake("4 header only", "a,b,y\n", "", "t.csv: has a header but no rows | give it rows"),
-    mistake("5 no header row", GOOD[6:], "", "t.csv: has no header row | '0,0,0.0' | data.header=false"),
-    mistake("6 delimiter", SEMICOLONS, 'data.delimiter=","', "by ';' (found 'a;b;y') | remove data"),
-    mistake("7 decimal comma", COMMAS, "data.decimal=.", "'0,0' | 'data.decimal=\",\"'"),
     mistake("8 long row", GOOD + "1,2,3,4\n", "", "line 42: the line has 4 fields, but the header has 3"),
-    mistake("10 duplicate names", GOOD.replace("b", "a ", 1), "", "t.csv: has 2 columns 'a' | a unique name"),
-    mistake("11 blank name", GOOD.replace("b", "", 1), "", "t.csv: has no name for column 2 | in the header"),
-    mistake("13 unclosed quote", 'a,y\n1,2\n"3,4\n', "", "t.csv, line 3: a quote is not closed"),
-    mistake("13 header", 'y,"a\n1,2\n3,4\n', "", "t.csv, line 1: a quote is not closed"),
-    mistake("14 UTF-8", GOOD.encode() + b"\xff,2,3\n", "", "line 42: byte 0xff | data.encoding=cp1252"),
-    mistake("15 UTF-16", GOOD.encode("utf-16"), "data.encoding=utf-8", "data.encoding=utf-16"),
-    mistake("17 NUL late", GOOD * 200 + "1,\0,3\n", "", "t.csv, line 8"),
-    mistake(
-        "18 text", GOOD + "1,?,3\n", "", 'line 42, data row 41: is not a finite number | na_values=["?"]\''
-    ),
-    mistake(
-        "18 thousands",
-        THOUSANDS,
-        "",
-        'decimals or thousands | b="1,234.5"\' | or data.decimal=. for all',
-    ),
+    mistake("18 thousands", THOUSANDS, "", 'decimals or thousands | b="1,234.5"\' | or data.decimal=.'),
     mistake("18 several", GOOD + "-,x,3\n", "", "'a', line 42 | [\"-\",\"x\"]' (in all | 'b', line 42"),
-    mistake("19 infinite", GOOD + "1,-inf,3\n", "", "column 'b', line 42 | not a finite number"),
     mistake("21 long integer", GOOD + f"1,{2**64},3\n", "", "line 42 | more than 64 bits | columns.b=drop"),
     mistake("21 target", target(lambda i: 2**64 + i % 3), "", "64 bits | data.columns.y=categorical keeps"),
-    mistake("22 gzip under .csv", gzip.compress(b"a,y\n"), "", "t.csv: is a gzip archive | end in .gz"),
-    mistake("23 a bomb", BOMB, "data.path=t.csv.gz", "t.csv.gz: expands from | to more than 1 MiB"),
-    mistake("24 truncated Parquet", {"t.parquet": beginning(FRAME, 300)}, PARQUET, "as Parquet | copy it"),
+    mistake("24 truncated Parquet", {"t.parquet": b"PAR1" + bytes(300)}, PARQUET, "as Parquet | copy it"),
     mistake("25 target", GOOD, "data.target=yy", "no column 'yy'; its columns are y, a, b | data.target=y?"),
-    mistake("26 text target", WORDS, "task=regression", "target column 'y', line 2 | 'no' | task=multiclass"),
     mistake("27 missing targets", GOOD + "1,2,\n1,2,NA\n", "", "line 42 | 2 such rows | missing_target=drop"),
-    mistake("28 constant target", target(lambda i: 7), "", "'y': all values are 7 | different data.target"),
     mistake("32 no inputs", table(lambda i: f"id{i},,{i}"), "", f"{LEFT_OUT} | 'a': an identifier | 'b'"),
     mistake("33 few rows", "a,b,y\n1,2,3\n4,5,6\n", "", "are empty | train 2, val 0, test 0 | split.val"),
-    mistake("33 one row", "a,b,y\n1,2,3\n", "", "all values are 3 | more rows"),
     mistake("34 part", {"t.csv": GOOD, "s": "val\n" * 30 + "test\n" * 10}, SPLIT, "s: the train set is"),
     mistake("37 length", {"t.csv": GOOD, "s": "train\n" * 30}, SPLIT, "s: has 30 words, but the table"),
     mistake("37 word", {"t.csv": GOOD, "s": "train\n" * 39 + "tset"}, SPLIT, "word 40: unknown word"),
     mistake("38 group", GOOD, "data/split=group data.split.group=aa", "no column 'aa' | data.split.group=a?"),
-    mistake("38 time", GOOD, "data/split=time data.split.time=day", "no column 'day'; its columns are a, b"),
-    mistake("a title", TITLE, "", "does not name the columns (found 'Export of 2024' | delete the lines"),
-    mistake("CSV under .parquet", {"t.parquet": GOOD}, PARQUET, "t.parquet: cannot be read | end in .csv"),
     mistake("75 days or months", DAYS, "", "day and month cannot | b=%d/%m/%Y or, if the month | b=%m"),
     mistake("target left out", GOOD, "data.columns.y=drop", "data.columns.y=drop: contradicts data.target=y"),
     mistake("no weights", column(lambda i: 0), "data.weight=b", "all weights are 0"),
     mistake("odd names", NAMES, "", "column 'it's 🙂', line 42 | column 'x=y.z', line 42 | data.columns.it"),
-    mistake("lists", typed_column([[1]] * 40), PARQUET, "'b': has type List(Int64) | data.columns.b=drop"),
+    mistake(
+        "lists",
+        {"t.parquet": FRAME.with_columns(b=pl.lit([1]))},
+        PARQUET,
+        "'b': has type List(Int64) | data.columns.b=drop",
+    ),
     mistake("date target", {"t.parquet": FRAME.with_columns(y=pl.Series(DATES))}, PARQUET, "has type Date"),
     mistake("no columns", {"t.parquet": pl.DataFrame()}, PARQUET, "has no column 'y'; its columns are none"),
+    mistake("no such column", GOOD, "data.columns.bb=drop", "'bb' | data.columns.b"),
+    mistake("one level", GOOD, "data.columns.b=[x]", "data.columns.b: takes two levels or more"),
+    mistake("levels of a target", GOOD, "data.columns.y=[x,z]", "is numeric or cat"),
+    mistake("no kind", GOOD, "data.columns.b=number", "'number' is not a kind | numeric"),
     mistake("other columns", OTHER, "data.path=d", "d/2.csv: has different columns | 'c', expected 'b'"),
     mistake("a fault in a second file", LATER, "data.path=d", "d/2.csv, column 'b', line 42"),
 ]
 
-OF_DESCRIBE = {"1", "8", "18", "25", "26", "27", "32", "33", "37", "38"}
+OF_DESCRIBE = {"1", "8", "18", "25", "27", "32", "33", "37", "38"}
 """Numbers of mistakes that `describe` finds in another place than training."""
 
-OFFER = "its 3 whole values are predicted as numbers; if they are classes: task=multiclass (task=regression "
 IDENTIFIER = "an identifier: 40 different texts in 40 rows; to use it: data.columns.b=categorical"
 PARTS = {"d/1.parquet": FRAME[:20], "d/2.parquet": FRAME[20:].cast({"a": pl.Float64})}
 
 # What is odd, files, arguments beside those of TRAIN, and the warnings.
-TAKEN: list[tuple[str, str | bytes | Files, str, str]] = [
-    ("7 decimal commas", COMMAS, "", ""),
+TAKEN: list[tuple[str, str | Files, str, str]] = [
     ("7 other columns have points", column(lambda i: f'"0,{i}"'), "", "written like 1.234,5: '0,0' is 0"),
-    ("18 thousands", THOUSANDS, "data.columns.b='1,234.5'", READ),
     ("18 all columns of thousands", THOUSANDS, "data.decimal=.", READ),
-    (
-        "73 codes",
-        column(lambda i: ("1", "2", "K")[i % 3]),
-        "",
-        "'b': read as categories, because of 'K' beside",
-    ),
-    ("73 classes", target(lambda i: ("1", "2", "3+")[i % 3]), "", "'y': read as classes, because of '3+'"),
-    ("12 spaces", GOOD.replace("a,b", " a ,b", 1), "", "removed spaces or line breaks from column names: a"),
-    ("15 UTF-16", GOOD.encode("utf-16"), "", ""),
-    ("16 BOM", GOOD.encode("utf-8-sig"), "", ""),
-    ("20 nan", GOOD + "1,nan,3\n1,NaN,3\n1,N/A,3\n", "", ""),
     ("21 a float", GOOD + "1,9223372036854775808.0,3\n", "", ""),
-    ("21 declared", column(lambda i: 2**80 + i % 3), "data.columns.b=categorical", ""),
-    ("27 dropped", GOOD + "1,2,\n", "data.missing_target=drop", ""),
-    ("29 constant", column(lambda i: 3), "", "leaving out column 'b': all values are 3"),
-    ("30 all missing", column(lambda i: ""), "", "leaving out column 'b': all values are missing"),
     ("31 an identifier", column(lambda i: f"id{i}"), "", f"leaving out column 'b': {IDENTIFIER}"),
-    ("70 no name", table(lambda i: f"{i},{i % 13},{i % 3},{i % 7}", ",a,b,y"), "", f"leaving out {INDEX}"),
-    ("70 R's row names", table(lambda i: f"r{i},{i % 13},{i % 3},{i % 7}"), "", f"leaving out {INDEX}"),
-    (
-        "80 spaces and case",
-        target(lambda i: ("Yes", "yes ", "no")[i % 3]),
-        "",
-        "'Yes', 'yes' differ only by case",
-    ),
-    ("mixed ends of lines", GOOD.replace("2\n", "2\r\n"), "", ""),
-    ("patterns for names", GOOD.replace("a,b", "^x.*$,*", 1), "", ""),
-    ("signs in a name", GOOD.replace("y", "y=z", 1), "data.target='y=z'", ""),
-    ("no header", GOOD[6:], "data.header=false data.target=column_3", ""),
     ("a class of one row", target(lambda i: "rare" if i == 7 else "ab"[i % 2], rows=60), "", ""),
-    ("few whole numbers", target(lambda i: i % 5), "", ""),
-    ("codes", target(lambda i: i % 3).replace("y", "zone", 1), "data.target=zone", f"column 'zone': {OFFER}"),
     ("79 200 classes", target(lambda i: f"c{i % 200:03}", rows=2000), "", ""),
-    ("one word and nothing", column(lambda i: "x" if i % 2 else ""), "", ""),
-    ("decimals", typed_column([Decimal(i) / 4 for i in range(40)]), PARQUET, ""),
-    ("categories", typed_column([f"c{i % 3}" for i in range(40)], pl.Categorical), PARQUET, ""),
+    ("categories", {"t.parquet": FRAME.with_columns(b=CATEGORY)}, PARQUET, ""),
     ("a folder", PARTS, "data.path=d", ""),
 ]
 
 
-def with_arguments(arguments: Sequence[str]) -> list[str]:
-    """A command line in which none of these keys is given twice."""
-    given = {argument.partition("=")[0] for argument in arguments}
-    return [word for word in TRAIN if word.partition("=")[0] not in given] + list(arguments)
-
-
 @cache
-def composed(*arguments: str) -> dict[str, Any]:
-    """The values that a command line gives."""
-    return values(*with_arguments(arguments))
+def run_of(*arguments: str) -> TrainConfig:
+    """The run of a command line."""
+    return parse(values(*TRAIN, *arguments))
 
 
 def describe(run: TrainConfig) -> None:
@@ -223,7 +141,7 @@ def assert_typeable(message: str) -> None:
         if "…" not in words and "<" not in words:
             [word] = shlex.split(words)
             given = (word,) if not word.startswith("data.split") else ()
-            assert parse(composed(*given)).data.name == "csv"
+            assert run_of(*given).data.name == "csv"
 
 
 @each(REFUSED)
@@ -231,63 +149,55 @@ def test_a_mistake_gets_a_short_message_with_remedies_to_type(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mistake: Mistake
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(decompression, "MAX_EXPANDED_BYTES", 2**20)
-    prepare(mistake, tmp_path)
-    before, run = contents(tmp_path), parse(composed(*mistake.arguments))
-    message = message_of(lambda: DataCache().data(run))
-    assert_short_answer(Ended(2, "", message), mistake.said)
-    assert contents(tmp_path) == before
-    assert_typeable(message)
+    messages = []
+
+    def run(*_: str) -> Ended:
+        messages.append(message_of(lambda: DataCache().data(run_of(*mistake.arguments))))
+        return Ended(2, "", messages[0])
+
+    assert_refused(mistake, tmp_path, run)
+    assert_typeable(messages[0])
     if mistake.name.partition(" ")[0] in OF_DESCRIBE:
-        assert message_of(lambda: describe(run)) == message
+        assert message_of(lambda: describe(run_of(*mistake.arguments))) == messages[0]
 
 
 @each([mistake for mistake in REFUSED if mistake.name in ("18 several", "34 part")])
-def test_the_commands_print_that_message(
-    run_script: Callable[..., Ended], tmp_path: Path, mistake: Mistake
-) -> None:
-    arguments = with_arguments(mistake.arguments)
-    trained = assert_refused(mistake, tmp_path, lambda *_: run_script("train", *arguments))
-    described = run_script("describe", *arguments)
+def test_the_commands_print_that_message(run_script: Command, tmp_path: Path, mistake: Mistake) -> None:
+    trained = assert_refused(mistake, tmp_path, lambda *words: run_script("train", *TRAIN, *words))
+    described = run_script("describe", *TRAIN, *mistake.arguments)
     assert (described.status, described.err) == (2, trained.err)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
-def test_a_pipe_is_not_waited_for(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_pipe_is_not_waited_for(command: Command, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
     assert_short_answer(command(*TRAIN), ("t.csv: is not a regular file", "save it as a file"))
 
 
-def test_a_path_is_that_of_a_csv_in_a_sweep_too(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_path_is_that_of_a_csv_unless_an_experiment_has_chosen(command: Command, tmp_path: Path) -> None:
     write_files(tmp_path, {"t.csv": GOOD})
     ended = command("-m", "seed=1,2", "ensemble=1", "baselines=[]", *TRAIN[1:])
     assert ended.status == 0, ended
-
-
-def test_a_path_does_not_choose_against_an_experiment(command: Callable[..., Ended], tmp_path: Path) -> None:
-    write_files(tmp_path, {"t.csv": GOOD})
     assert_short_answer(command("experiment=article", "data.path=t.csv"), ("data.path belongs to data=csv",))
 
 
-@pytest.mark.parametrize(("row", "files", "arguments", "warned"), TAKEN, ids=[case[0] for case in TAKEN])
+@pytest.mark.parametrize("odd", TAKEN, ids=[case[0] for case in TAKEN])
 def test_oddities_are_read_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
-    row: str,
-    files: str | bytes | Files,
-    arguments: str,
-    warned: str,
+    odd: tuple[str, str | Files, str, str],
 ) -> None:
+    _, files, arguments, warned = odd
     monkeypatch.chdir(tmp_path)
-    write_files(tmp_path, files if isinstance(files, dict) else {"t.csv": files})
-    DataCache().data(parse(composed(*arguments.split())))
+    write_files(tmp_path, {"t.csv": files} if isinstance(files, str) else files)
+    DataCache().data(run_of(*arguments.split()))
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == bool(warned)
     assert all(warned in warning for warning in warnings)
 
 
-def test_training_warns_of_oddities_in_a_few_lines(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_training_warns_of_oddities_in_a_few_lines(command: Command, tmp_path: Path) -> None:
     names = ["a", *(f"x{i}" for i in range(30)), "y"]
     text = table(lambda i: f"{i / 3}{',1' * 30},{'rare' if i == 7 else 'ab'[i % 2]}", ",".join(names), 60)
     write_files(tmp_path, {"t.csv": f"{text}{'1,' * 31}NA\n"})
@@ -296,10 +206,5 @@ def test_training_warns_of_oddities_in_a_few_lines(command: Callable[..., Ended]
     assert "t.csv: 61 rows (1 without a target are left out), " in ended.out
     warnings = [line for line in (ended.out + ended.err).splitlines() if line.startswith("warning: ")]
     assert sum("t.csv: leaving" in line for line in warnings) == 11
-    for words in (
-        "warning: t.csv: leaving out column 'x0': all values are 1",
-        "warning: t.csv: leaving out 20 more such columns: x10, x11",
-        "warning: the val set has no row of 'rare': it does not count",
-        "warning: the test set has no row of 'rare': it does not count",
-    ):
-        assert any(line.startswith(words) for line in warnings), words
+    assert any("leaving out 20 more such columns: x10, x11" in line for line in warnings)
+    assert "warning: the test set has no row of 'rare': it does not count" in "".join(warnings)

@@ -69,56 +69,34 @@ def test_a_sweep_is_one_model(run_script: Command, trained: Path, monkeypatch: p
     assert (trained / "s" / "model.onnx").is_file()
 
 
-def test_a_single_row_is_enough_to_check(run_script: Command, trained: Path, tmp_path: Path) -> None:
-    FRAME.head(1).write_csv(tmp_path / "one.csv")
-    FRAME.head(1).with_columns(x=pl.lit(1e9)).write_csv(tmp_path / "far.csv")
-    for name in ("one.csv", "far.csv"):
-        ended = run_script("export", f"run={trained / 's' / '1'}", f"data.path={name}")
-        assert (ended.status, "on 1 row of a table" in ended.out) == (0, True)
-
-
 def test_files_of_others_stay_as_they_are(run_script: Command, trained: Path, tmp_path: Path) -> None:
-    run = f"run={trained / 's' / '0'}"
-    (tmp_path / "README.md").write_text("mine")
-    ended = run_script("export", run, "output=README.onnx", f"data.path={trained / 't.csv'}")
-    assert_short_answer(ended, ["README.md: exists, and is not the page of README.onnx"])
-    assert (tmp_path / "README.md").read_text() == "mine"
-    (tmp_path / "a.onnx").write_text("mine")
-    assert_short_answer(run_script("export", run, "output=a.onnx"), ["already exists", "overwrite=true"])
-    assert run_script("export", run, "output=a.mlplab").status == 0
+    export = ("export", f"run={trained / 's/0'}", f"data.path={trained / 't.csv'}")
+    for name in ("README.md", "a.onnx"):
+        (tmp_path / name).write_text("mine")
+    said = ["README.md: exists, and is not the page of README.onnx"]
+    assert_short_answer(run_script(*export, "output=README.onnx"), said)
+    assert_short_answer(run_script(*export, "output=a.onnx"), ["already exists", "overwrite=true"])
+    assert run_script(*export[:2], "output=a.mlplab").status == 0
     assert_short_answer(run_script("export", "run=a.mlplab"), ["output=a.onnx: already exists"])
-    assert (tmp_path / "a.onnx").read_text() == "mine"
+    assert {(tmp_path / name).read_text() for name in ("README.md", "a.onnx")} == {"mine"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["data.path=gone.csv"], ["gone.csv: no such file"]),
-        (["sets=0.9"], ["predicts numbers, which have no prediction sets", "use interval=0.9"]),
-        (["data.path=empty.csv"], ["empty.csv", "no rows"]),
-        ([], ["t.csv: no such file", "give other rows on which to check the model: data.path="]),
-    ],
-)
-def test_mistakes(
-    run_script: Command,
-    trained: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    said: list[str],
+def test_a_model_is_checked_on_rows(
+    run_script: Command, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    FRAME.clear().write_csv(tmp_path / "empty.csv")
-    assert_short_answer(run_script("export", f"run={trained / 's' / '0'}", *arguments), said)
-
-
-def test_packages_that_are_not_installed(
-    run_script: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for package in ("onnx", "onnxruntime"):
-        monkeypatch.setitem(sys.modules, package, None)
-    said = [
-        "needs onnx and onnxruntime",
-        "uv sync --extra onnx, or pip install onnx onnxruntime",
-    ]
-    assert_short_answer(run_script("export", f"run={trained / 's' / '0'}"), said)
+    for name, frame in {"empty": FRAME.clear(), "far": FRAME[:1].with_columns(x=pl.lit(1e9))}.items():
+        frame.write_csv(f"{name}.csv")
+    export = ("export", f"run={trained / 's/1'}")
+    ended = run_script(*export, "data.path=far.csv")
+    assert (ended.status, "on 1 row of a table" in ended.out) == (0, True)
+    for word, said in (
+        ("data.path=gone.csv", ["gone.csv: no such file"]),
+        ("sets=0.9", ["predicts numbers, which have no prediction sets", "use interval=0.9"]),
+        ("data.path=empty.csv", ["empty.csv", "no rows"]),
+        ("interval=0.9", ["t.csv: no such file", "other rows on which to check the model: data.path="]),
+    ):
+        assert_short_answer(run_script(*export, word), said)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    said = ["needs onnxruntime", "uv sync --extra onnx, or pip install onnxruntime"]
+    assert_short_answer(run_script(*export), said)

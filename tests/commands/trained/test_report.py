@@ -1,99 +1,85 @@
-"""report.py: what its page contains, and what it leaves out."""
+"""The page of report.py, of runs, sweeps and searches: what it contains, and what it leaves out."""
 
 import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import altair as alt
 import pytest
+import yaml
 from pages import cells_of, page_of, text_of
-from searches import change
-from support import SMALL, Ended, assert_short_answer, train_into, write_config
+from searches import STATUSES, change, train_search
+from support import SMALL, Ended, train_into, write_config
 
 from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.report import chart_script, report
-from mlplab.commands.report.run import columns_table, figures_of
 from mlplab.commands.report.runs import comparison_charts
-from mlplab.data.schema import Schema
+from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.errors import UserError
 from mlplab.figures.files import write_figures
-from mlplab.figures.style import Figure
-from mlplab.files import read_json
+from mlplab.figures.style import BASELINE
 from mlplab.runs.compare.run_result import read_run
-from mlplab.runs.discovery import runs_below
+from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
 from mlplab.typed_commands import commands_as_typed
 
 pytestmark = pytest.mark.usefixtures("without_script_of_charts", "quick_images")
 
 Command = Callable[..., Ended]
 
-PLAIN = [word for word in SMALL if not word.startswith("baselines")]
-LINEAR = (*PLAIN, "baselines=[constant,linear]")
-CLASSES = (*PLAIN, "data.function=blobs", "baselines=[constant]")
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logging.getLogger("mlplab").setLevel(logging.INFO)
     folder = tmp_path_factory.mktemp("trained")
-    lrs = (0.0001, 0.001, 0.01)
-    members = [[*LINEAR, f"optimizer.lr={lr}", f"seed={seed}"] for lr in lrs for seed in (0, 1)]
-    train_into(folder / "sweep", *members)
-    train_into(folder / "classes", CLASSES)
+    plain = [word for word in SMALL if not word.startswith("baselines")]
+    rates = [[*plain, "baselines=[constant,linear]", f"optimizer.lr={lr}"] for lr in (0.0001, 0.001, 0.01)]
+    train_into(folder / "sweep", *([*rate, f"seed={seed}"] for rate in rates for seed in (0, 1)))
+    train_into(folder / "classes", [*plain, "data.function=blobs", "baselines=[constant]"])
     return folder
 
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path) -> Path:
     """A folder with a sweep and a run of classes."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    return tmp_path
+    return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))
 
 
-def specifications(html: str) -> list[dict[str, Any]]:
+def charts_in(html: str) -> list[str]:
+    """The specifications of charts, as they are not escaped."""
     scripts = re.findall(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
-    return list(map(json.loads, scripts))
+    return [json.dumps(json.loads(script)) for script in scripts]
 
 
-def write_importance(folder: Path, column: str, runs: Sequence[str]) -> None:
-    columns = (ColumnImportance(column, 0.5, 0.25),)
-    importance = Importance("x, test rows", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, tuple(runs))
+def write_importance(folder: Path, *runs: str) -> None:
+    columns = (ColumnImportance("x1", 0.5, 0.25),)
+    importance = Importance("x, test rows", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, runs)
     (folder / "importance.json").write_text(json.dumps(asdict(importance)))
-
-
-def write_run(folder: Path, status: str = "done", **config: Any) -> None:
-    folder.mkdir(parents=True)
-    defaults = {"name": "x", "seed": 0, "data": {"name": "concrete"}, "monitor": "val/mae"}
-    write_config(folder, defaults | config)
-    (folder / "metrics.json").write_text(json.dumps({"status": status}))
 
 
 def test_a_run_has_all_parts(here: Path) -> None:
     run = here / "sweep/0"
     charts = {name: alt.Chart({"values": []}).mark_point() for name in ("other", "residuals")}
     write_figures(run, charts)
-    write_importance(run, "x1", ["0"])
+    write_importance(run, "0")
     change(run, **{"constant/test/rmse": 1e9, "linear/test/rmse": 1e-9})
     with (run / "train.log").open("a") as log:
         log.write("2026-01-01 00:00:00  warning: watch out\n")
     schema = json.loads((run / "schema.json").read_text())
     (run / "schema.json").write_text(json.dumps(schema | {"left_out": {"id": "is an identifier"}}))
-    (run / "film.html").touch()
     page = page_of(run)
-    assert 'href="film.html"' in page
     head, *_, last = cells_of(page, "7 columns, 1 of them left out")
     assert head == ["column", "role", "kind", "note"]
     assert last == ["id", "left out", "", "is an identifier"]
     text = text_of(page)
-    assert text.index("left out") < text.index("Result")
     score = f"{json.loads((run / 'metrics.json').read_text())['test/rmse']:.4g}"
     for part in (
         *("friedman1 → target (numbers)", "60 rows, 5 columns", "2 × 8 units (silu)", "this network", score),
@@ -103,15 +89,6 @@ def test_a_run_has_all_parts(here: Path) -> None:
         *("git commit", "torch", "seed", "max_epochs: 5"),
     ):
         assert part in text
-
-
-def test_many_categories_are_not_named(here: Path) -> None:
-    schema = Schema.from_plain(read_json(here / "sweep/0/schema.json"))
-    categories = tuple(f"Person {k}" for k in range(21))
-    people = replace(schema.inputs[0], kind="categorical", categories=categories)
-    assert "Person" not in str(columns_table(replace(schema, inputs=(people, *schema.inputs[1:]))))
-    few = replace(people, categories=categories[:20])
-    assert "Person" in str(columns_table(replace(schema, inputs=(few, *schema.inputs[1:]))))
 
 
 def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> None:
@@ -130,33 +107,28 @@ def test_a_sweep_marks_the_best_by_validation_and_never_by_test(here: Path) -> N
     assert "9 ± 0" not in text
     assert "mean ± SD over 2 seeds" in text
     assert 'href="2/film.html"' in html
-    charts = [chart.to_dict() for chart in charts_of(here / "sweep")]  # validates
+    [comparison] = compared(here / "sweep", [read_run(run) for run in runs_below(here / "sweep")])
+    charts = [chart.to_dict() for chart in comparison_charts(comparison)]  # validates
     assert [chart["title"]["text"] for chart in charts] == ["val/mae over lr", "val/mae of every run"]
     assert [point["run"] for point in charts[0]["data"]["values"] if point["best"]] == ["2"]
-    assert charts_of(here / "sweep/0") == []
-
-
-def charts_of(folder: Path) -> list[Figure]:
-    [comparison] = compared(folder, [read_run(run) for run in runs_below(folder)])
-    return comparison_charts(comparison)
-
-
-def test_views_that_a_figure_puts_together_are_drawn_apart(tmp_path: Path) -> None:
-    views = [{"title": title, "mark": "point", "width": 200} for title in ("left", "right")]
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures/two.vl.json").write_text(json.dumps({"hconcat": views, "description": "both"}))
-    drawn = figures_of(tmp_path)["two"]
-    assert drawn == [{**view, "description": "both"} for view in views]
 
 
 def test_runs_on_different_tables_are_different_parts(here: Path) -> None:
-    html = page_of(here)
+    write_importance(here / "sweep", "2", "3")
+    write_figures(here / "sweep", {"importance": alt.Chart(alt.Data(values=[])).mark_bar()})
+    shutil.move(here / "classes/0", here / "sweep/z0")
+    html = page_of(here / "sweep")
     assert html.count("<h1>") == 1
-    assert ">blobs → target (classes)</a>" in html
-    assert ">friedman1 → target (numbers)</a>" in html
     assert "2 different tables or targets" in html
     levels = list(map(int, re.findall(r"<h(\d)", html)))
     assert all(below - above <= 1 for above, below in pairwise(levels))
+    numbers, classes = html.split('<div class="part" id="part-')[1:]
+    assert "By test log loss" in classes
+    importance = ("Increase of rmse (2.5)", "Of 2 runs (2, 3); x, test rows: 9", "<strong>Importance<")
+    assert all(part in numbers and part not in classes for part in importance)
+    for damaged in ("{}", '{"metric": "rmse", "columns": [{}]}'):
+        (here / "sweep/importance.json").write_text(damaged)
+        assert "Increase of rmse" not in page_of(here / "sweep")
 
 
 def test_what_comes_from_runs_is_escaped(here: Path) -> None:
@@ -174,7 +146,8 @@ def test_what_comes_from_runs_is_escaped(here: Path) -> None:
     assert "<script>alert" not in html
     assert html.count("<script") == html.count("</script>") == len(re.findall(r"<script[ >]", html))
     assert evil in unescape(html)
-    assert any(evil in json.dumps(chart) for chart in specifications(html))
+    assert "Status: diverged: <" in text_of(html)
+    assert any(evil in chart for chart in charts_in(html))
 
 
 def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,59 +160,56 @@ def test_a_page_asks_nothing_of_the_network(here: Path, monkeypatch: pytest.Monk
     assert len(html) < 5e6
 
 
-def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
-    write_run(tmp_path / "r", "diverged")
-    change(tmp_path / "r", reason="the loss is not finite")
-    text = text_of(page_of(tmp_path / "r"))
-    assert "Status: diverged: the loss is not finite" in text
-    for part in ("no test scores", "no curves", "no figures"):
-        assert part in text
-
-
-def test_absent_files_are_explained_with_the_remedy(here: Path) -> None:
+def test_absent_and_damaged_files_are_explained_with_the_remedy(here: Path) -> None:
     run = here / "sweep/0"
-    for path in run.rglob("events.out.*"):
-        path.unlink()
+    [events] = run.rglob("events.out.*")
+    events.write_bytes(events.read_bytes()[:-20])
+    shutil.copy(events, events.with_name("events.out.tfevents.9"))  # a resumed run has several
+    assert any("train/loss" in chart for chart in charts_in(page_of(run)))
+    events.write_bytes(b"nonsense")
+    events.with_name("events.out.tfevents.9").unlink()
+    assert "no curves" in text_of(page_of(run))
+    events.unlink()
     text, config = text_of(page_of(run)), run / "config.yaml"
     config.write_text(re.sub(r"(?m)^figures: .*$", "figures: auto", config.read_text()))
     for remedy in ("logger=[tensorboard]", "importance=true", "with figures=none."):
         assert remedy in text
-    assert commands_as_typed("There are no figures: mlplab train resume=FOLDER draws them.") in text_of(
-        page_of(run)
-    )
+    remedy = commands_as_typed("There are no figures: mlplab train resume=FOLDER draws them.")
+    assert remedy in text_of(page_of(run))
 
 
-def test_a_damaged_event_file_is_read_up_to_the_damage(here: Path) -> None:
-    run = here / "sweep/0"
-    (events,) = run.rglob("events.out.*")
-    events.write_bytes(events.read_bytes()[:-20])
-    shutil.copy(events, events.with_name("events.out.tfevents.9"))  # a resumed run has several
-    assert "train/loss" in json.dumps(specifications(page_of(run)))
-    events.write_bytes(b"nonsense")
-    events.with_name("events.out.tfevents.9").unlink()
-    assert "no curves" in text_of(page_of(run))
-
-
-def test_unreadable_runs_are_left_out_with_a_sentence(here: Path, run_script: Command) -> None:
+def test_unreadable_runs_are_left_out_and_odd_values_are_not_fatal(here: Path, run_script: Command) -> None:
     (here / "sweep/0/metrics.json").write_text('{"status": "do')
     config = here / "sweep/1/config.yaml"
     config.write_text(config.read_text().replace("# mlplab 1.", "# mlplab 99."))
+    odd = {"members": "x", "best_epoch": None, "seconds": [], "linear/test/rmse": None, "test/mae": "high"}
+    for number in range(2, 6):
+        change(here / f"sweep/{number}", **odd, reason=5)
+    change(here / "sweep/2", status="failed", **{"test/rmse": None, "val/mae": None})
+    shutil.copytree(here / "sweep/3", here / "sweep/copy")
     ended = run_script("report", "sweep")
     assert ended.status == 0, ended
     assert re.fullmatch(r"sweep/report.html \(\d\.\d MB\)\n", ended.out)
-    assert "sweep/0/metrics.json: is damaged" in ended.err
-    assert "which this version" in ended.err
-    html = (here / "sweep/report.html").read_text()
-    assert "sweep/0/metrics.json: is damaged" in html
-    assert "4 runs: 4 done" in html
+    html = text_of((here / "sweep/report.html").read_text())
+    for said in ("sweep/0/metrics.json: is damaged", "which this version"):
+        assert said in ended.err
+        assert said in html
+    assert "4 runs: 3 done, 1 failed" in html
+    assert "same configuration and seed as another run: 1." in html
 
 
-def test_mistakes_are_explained(here: Path, run_script: Command) -> None:
-    assert_short_answer(run_script("report", "nowhere"), ["nowhere", "no such folder"])
-    assert_short_answer(run_script("report", "sweep/0/metrics.json"), ["is a file, not a folder"])
+def test_mistakes_are_explained(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "sweep/0/metrics.json").write_text("[]")
-    assert_short_answer(run_script("report", "sweep/0"), ["is damaged"])
-    assert not (here / "sweep/0/report.html").exists()
+    refuse = Mock(side_effect=PermissionError(13, "no"))
+    monkeypatch.setattr("mlplab.commands.report.report.replacing", refuse)
+    for folder, said in (
+        ("nowhere", "no such folder"),
+        ("sweep/0/metrics.json", "is a file, not a folder"),
+        ("sweep/0", "is damaged"),
+        ("sweep", "report.html: cannot be written"),
+    ):
+        with pytest.raises(UserError, match=said):
+            report(here / folder)
 
 
 def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
@@ -248,8 +218,10 @@ def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
     from mlplab.commands.report import runs
 
     for number in range(230):
-        write_run(tmp_path / str(number), seed=number, optimizer={"lr": number + 1})
-        change(tmp_path / str(number), **{"val/mae": number + 1, "test/rmse": 1.0})
+        run = tmp_path / str(number)
+        run.mkdir()
+        write_config(run, {"name": "x", "seed": number, "data": {"name": "t"}, "monitor": "val/mae"})
+        (run / "metrics.json").write_text(json.dumps({"status": "done", "val/mae": number + 1}))
     read = list[Path]()
     monkeypatch.setattr(runs, "read_curves", lambda run, *_: read.append(run) or {})
     html = page_of(tmp_path)
@@ -258,38 +230,102 @@ def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
     assert len(re.findall(r"<tr[ >].*?>done</td></tr>", html)) == 230
 
 
-def test_odd_values_and_repeats_are_not_fatal(here: Path) -> None:
-    shutil.copytree(here / "sweep/0", here / "sweep/copy")
-    odd = {"members": "x", "best_epoch": None, "seconds": [], "linear/test/rmse": None, "test/mae": "high"}
-    for number in range(6):
-        change(here / f"sweep/{number}", **odd, reason=5)
-    change(here / "sweep/1", status="failed", **{"test/rmse": None, "val/mae": None})
-    text = text_of(page_of(here / "sweep"))
-    assert "this network" in text
-    assert "6 runs: 5 done, 1 failed" in text
-    assert "same configuration and seed as another run: 1." in text
+DONE = [f"trial-{number:04d}" for number, status in enumerate(STATUSES) if status == "done"]
 
 
-def test_a_folder_without_permission_is_a_short_message(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, **_: Any) -> Any:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr("mlplab.commands.report.report.replacing", refuse)
-    with pytest.raises(UserError, match=r"report.html: cannot be written: Permission denied"):
-        report(here / "sweep")
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("searched") / "search"
+    train_search(folder)
+    return folder
 
 
-def test_importance_of_a_sweep_is_shown_where_its_runs_are(here: Path) -> None:
-    shutil.copytree(here / "classes/0", here / "sweep/z0")
-    write_importance(here / "sweep", "x3", ["2", "3"])
-    write_figures(here / "sweep", {"importance": alt.Chart(alt.Data(values=[])).mark_bar()})
-    numbers, classes = page_of(here / "sweep").split('<div class="part" id="part-')[1:]
-    assert "By test log loss" in classes
-    assert "Increase of rmse (2.5)" in numbers
-    assert "Of 2 runs (2, 3); x, test rows: 9 rows, each column shuffled 5 times." in numbers
-    assert "<strong>Importance</strong>" in numbers
-    assert "Of 2 runs" not in classes
-    write_importance(here / "sweep", "x3", ["another"])
-    assert "Of 1 run" not in page_of(here / "sweep")
-    (here / "sweep/importance.json").write_text('{"metric": "rmse", "columns": [{}]}')
-    assert "Increase of rmse" not in page_of(here / "sweep")
+@pytest.fixture
+def search(searched: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(searched, tmp_path / "search"))
+
+
+@pytest.fixture
+def best(search: Path) -> dict[str, Any]:
+    """What the search's file says of its best trial."""
+    read: dict[str, Any] = yaml.safe_load((search / BEST_TRIAL_FILE).read_text())
+    return read
+
+
+def test_the_page_opens_on_the_best_trial_and_how_it_was_chosen(search: Path, best: dict[str, Any]) -> None:
+    html = page_of(search)
+    text = text_of(html)
+    assert text[text.index("The search") :].startswith(
+        "The search 9 trials: 5 done, 2 pruned, 1 diverged, 1 failed. "
+        f"The best by val/mae is {best['trial']} ({best['value']:.4g}), chosen on the validation rows. "
+        "The search used the test rows once, to score it."
+    )
+    assert re.findall(r"<figcaption><strong>(.*?)</strong>", html)[0] == "val/mae over dropout"
+    assert f"The best trial: {best['trial']}" in text
+    assert re.search(f"Its configuration: .*lr={best['configuration']['optimizer.lr']:.4g}", text)
+    head, first, *others = cells_of(html, "Scores of the best")
+    assert head == ["model", "val MAE", "test RMSE", "test MAE", "test R²"]
+    assert first[:3] == ["best trial", f"{best['value']:.4g}", f"{best['test']['rmse']:.4g}"]
+    assert [row[0] for row in others] == ["ridge regression"]
+    head, *rows = cells_of(html, "Best first by")
+    assert head == ["trial", "dropout", "lr", "weight_decay", "val MAE", "epochs", "status"]
+    ends = [*["done"] * 5, *["pruned"] * 2, "diverged: it has diverged", "failed: it has failed"]
+    assert [row[-1] for row in rows] == ends
+    assert rows[0][0] == best["trial"]
+    scores = [float(row[4]) for row in rows[:5]]
+    assert scores == sorted(scores)
+
+
+def test_charts_of_a_search(search: Path, best: dict[str, Any]) -> None:
+    [comparison] = compared(search, [read_run(run) for run in runs_below(search)])
+    drawn = [chart.to_dict() for chart in comparison_charts(comparison)]  # validates
+    charts = {chart["title"]["text"]: chart for chart in drawn}
+    over = [f"val/mae over {key}" for key in ("dropout", "lr", "weight_decay")]
+    assert list(charts) == [*over, "val/mae of every run"]
+    dots = {**charts["val/mae over lr"], **charts["val/mae over lr"]["layer"][0]}["data"]["values"]
+    assert {row["run"] for row in dots} == {*DONE}
+    assert [row["run"] for row in dots if row["best"]] == [best["trial"]]
+    curves = charts["val/mae of every run"]["layer"][0]["transform"][0]["from"]["data"]["values"]
+    faint = {run["name"] for run in curves if run["colour"] == BASELINE}
+    assert faint == {f"trial-{n:04d}" for n, status in enumerate(STATUSES) if status == "pruned"}
+
+
+def test_a_search_that_goes_on_shows_what_it_knows(search: Path, best: dict[str, Any]) -> None:
+    other = next(name for name in DONE if name != best["trial"])
+    change(search / other, **{"val/mae": best["value"] / 2})  # a better trial than the tested one
+    text = text_of(page_of(search))
+    assert "It has not been tested." in text
+    assert f"The best trial: {other}" in text
+    (search / BEST_TRIAL_FILE).unlink()
+    for run in search.glob("trial-*"):
+        change(run, without="test/")
+    text = text_of(page_of(search))
+    assert "It has not been tested." in text
+    assert "There are no test scores: a search uses the test rows only for its best trial. Validation" in text
+    for name in DONE:
+        change(search / name, status="running")
+    assert "None of them has finished." in text_of(page_of(search))
+
+
+def test_a_chosen_ensemble_stands_beside_the_best_trial(search: Path, best: dict[str, Any]) -> None:
+    chosen = select_ensemble(search, 3)
+    _, first, second, *_ = cells_of(page_of(search), "Scores of the best")
+    assert first[:2] == ["best trial", f"{best['value']:.4g}"]
+    assert next(iter(chosen.weights)) == best["trial"]
+    count = f"{len(chosen.weights)} run{'s' * (len(chosen.weights) > 1)}"
+    assert second[:2] == [f"ensemble-3 ({count})", f"{chosen.chosen:.4g}"]
+
+
+@pytest.mark.parametrize(
+    ("trial", "reason"),
+    [
+        (DONE[-1], "a search uses the test rows only for its best trial"),
+        (f"trial-{STATUSES.index('pruned'):04d}", "a search stopped this trial early"),
+    ],
+)
+def test_the_page_of_another_trial_says_why_it_is_not_tested(search: Path, trial: str, reason: str) -> None:
+    change(search / trial, without="test/")
+    config = search / trial / "config.yaml"
+    config.write_text(re.sub(r"(?m)^figures: .*$", "figures: auto", config.read_text()))
+    text = text_of(page_of(search / trial))
+    assert all(f"{part}: {reason}." in text for part in ("no test scores", "no figures"))

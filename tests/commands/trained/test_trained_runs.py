@@ -2,13 +2,13 @@
 
 import io
 import json
-import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,24 @@ from commands.mistakes import Mistake, assert_refused, each, mistake
 from support import ROOT, SMALL, Ended, assert_short_answer, train_into, without_notes, write_config
 
 import mlplab
+from mlplab.commands.arguments import Evaluate
+from mlplab.commands.evaluate import evaluate
+from mlplab.commands.importance import Importance
 from mlplab.commands.render import verdict
+from mlplab.commands.report.report import report
+from mlplab.commands.select_ensemble import select_ensemble
+from mlplab.config.metrics import sign_of
 from mlplab.data import synthetic
+from mlplab.data.cache import DataCache
+from mlplab.runs.discovery import read_metrics
+from mlplab.runs.trained.trained_run import TrainedRun
 
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
 COLUMNS = "x1,x2,x3,x4,x5"
 NUMBERS = "0.1,0.2,0.3,0.4,0.5"
 Command = Callable[..., Ended]
+
+QUICK = ("model.hidden=[8]", "trainer.max_epochs=1", "ensemble=1", "baselines=[]", "name=p")
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +59,12 @@ def here(trained: Path, tmp_path: Path) -> Path:
 
 
 PROBE = """import runpy, sys
-absent, sys.argv = sys.argv[1].split(), sys.argv[2:]
+del sys.argv[0]
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 finally:
-    print(*(name for name in absent if name in sys.modules), file=sys.stderr)
+    print(*{"lightning", "torchmetrics", "hydra", "sklearn"} & {*sys.modules}, file=sys.stderr)
 """
-
-
-def probe(absent: str, script: str, *arguments: str) -> list[str]:
-    """The command line of a script that names the modules that it has imported, but should not have."""
-    return [sys.executable, "-c", PROBE, absent, str(ROOT / "scripts" / f"{script}.py"), *arguments]
 
 
 def test_predict_adds_the_spread_of_the_networks(run_script: Command, here: Path) -> None:
@@ -83,12 +89,9 @@ def test_predict_from_standard_input_to_standard_output(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
 def test_predict_imports_little_and_ends_quietly_when_its_reader_goes(here: Path) -> None:
     (here / "n.csv").write_text(f"{COLUMNS}\n" + f"{NUMBERS}\n" * 30_000)
-    absent = "lightning torchmetrics hydra sklearn"
-    script = shlex.join(probe(absent, "predict", "run=r", "input=-", "output=-"))
-    script = f"{script} < n.csv | head -1"
-    done = subprocess.run(
-        script, shell=True, cwd=here, capture_output=True, text=True, timeout=100, check=False
-    )
+    words = [sys.executable, "-c", PROBE, str(ROOT / "scripts/predict.py"), "run=r", "input=-", "output=-"]
+    script = f"{shlex.join(words)} < n.csv | head -1"
+    done = subprocess.run(script, shell=True, cwd=here, capture_output=True, text=True, check=False)
     assert done.stdout == f"{COLUMNS},prediction\n"
     assert without_notes(done.stderr).strip() == ""
 
@@ -105,21 +108,31 @@ def test_rows_keep_their_order_over_batches(run_script: Command, here: Path) -> 
     np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], last["prediction"], rtol=1e-6)
 
 
-def test_evaluate_names_the_run_whose_data_are_gone(
-    command: Command, run_script: Command, here: Path
+@pytest.mark.parametrize(("header", "index"), [("", ""), ('"",', '"r ""0""",')])
+def test_text_and_an_index_stay_as_they_were_written(
+    run_script: Command, tmp_path: Path, header: str, index: str
 ) -> None:
-    data = ("data=csv", "data.path=t.csv", "data.target=target", "model=linear", "ensemble=1")
-    assert command(*data, "trainer.max_epochs=1", "name=r").status == 0
-    (here / "t.csv").unlink()
-    words = ["t.csv: no such file", "outputs/r was trained on it"]
-    assert_short_answer(run_script("evaluate", "run=outputs/r"), words)
+    rows = [f"{i},{i}.50,red,{i}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
+    table = ("data.path=t.csv", "data.target=y", "data.columns.c=drop")
+    assert run_script("train", *table, *QUICK).status == 0
+    plain = ["+1,1.50,red", "2e0,.5,", ",-0.0,blue"]
+    others = ['3," 4.10 ","a, ""b"""', 'NA,5,""', '4,6,"two\nlines"', "5,7,=1+1", "-6,8,-3%"]
+    for lines in (plain, plain + others):
+        text = "\n".join([f"{header}a,b,c", *(f"{index}{line}" for line in lines)]) + "\n"
+        (tmp_path / "n.csv").write_text(text)
+        ended = run_script("predict", "run=outputs/p", "input=n.csv", "output=o.csv", "overwrite=true")
+        assert ended.status == 0, ended.err
+        written = (tmp_path / "o.csv").read_text().splitlines()
+        expected = text.replace('" 4.10 "', " 4.10 ").splitlines()
+        for line, start in zip(written, expected, strict=True):
+            assert line.startswith(start)
 
 
 def test_evaluate_prints_and_writes(run_script: Command, here: Path) -> None:
     ended = run_script("evaluate", "run=r")
     assert ended.status == 0
     assert "9 rows" in ended.out
-    assert "this network" in ended.out
     scores = json.loads((here / "r/evaluation.json").read_text())
     assert verdict(scores) in " ".join(ended.out.split())
     ended = run_script("evaluate", "run=s", "data.path=t.csv")
@@ -128,12 +141,60 @@ def test_evaluate_prints_and_writes(run_script: Command, here: Path) -> None:
     assert "ensemble/test/rmse" in json.loads((here / "s/evaluation.json").read_text())
 
 
-def remove(here: Path) -> None:
-    (here / "r/checkpoints/best.ckpt").unlink()
+WIDE = ["data.function=friedman1", "data.features=25"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [([], "RMSE"), (WIDE, "RMSE"), (["loss=quantile", "loss.levels=[0.1,0.5,0.9]"], "pinball loss")],
+)
+def test_importance_is_printed_and_written(
+    run_script: Command, here: Path, monkeypatch: pytest.MonkeyPatch, words: Sequence[str], error: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    if words:
+        shutil.rmtree(here / "s")
+        train_into(here / "s", [*SMALL, *words])
+    plain = run_script("evaluate", "run=s")
+    scores = json.loads((here / "s/evaluation.json").read_text())
+    ended = run_script("evaluate", "run=s", "importance=true")
+    assert (ended.status, ended.err) == (0, plain.err)
+    assert ended.out.startswith(plain.out)
+    assert max(map(len, ended.out.splitlines())) <= 80
+    assert json.loads((here / "s/evaluation.json").read_text()) == scores
+    written = Importance.read(here / "s")
+    assert written
+    assert written.runs == (("0",) if words else ("0", "1"))
+    assert (written.source, written.part, written.targets) == (scores["data"], "test", ("target",))
+    prefix = "" if words else "ensemble/"
+    assert written.error == pytest.approx(scores[f"{prefix}test/{written.metric}"], rel=1e-5)
+    assert written.rows == scores["rows"] == 9
+    assert ("… and 5 less important columns" in ended.out) == (words == WIDE)
+    figure = (here / "s/figures/importance.vl.json").read_text()
+    assert f"increase of the {error} in units of target" in figure
+
+
+@pytest.mark.usefixtures("line_at_end", "without_script_of_charts")
+def test_the_importance_of_training_rows_is_no_test(run_script: Command, here: Path) -> None:
+    train_into(here / "own", ("data=csv", *SMALL[2:], "data.path=t.csv", "data.target=target"))
+    words = ("run=own", "data.path=t.csv", "training_rows=include", "importance=true")
+    ended = run_script("evaluate", *words)
+    written = Importance.read(here / "own")
+    assert written
+    assert (written.rows, written.part) == (40, "all")
+    figure = (here / "own/figures/importance.vl.json").read_text()
+    for place in (ended.out, figure, report(here / "own").read_text()):
+        assert "not a test: training rows are included" in place
+    for line in ("reading t.csv: 40 rows", "fitting and scoring the baselines", "importance: 5 of 5 columns"):
+        assert re.search(rf"{line}, \d s\n", ended.err)
+
+
+PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
 
 
 def flip(here: Path) -> None:
-    path = here / "r/checkpoints/best.ckpt"
+    """One bit of the largest entry of a checkpoint."""
+    path = here / CHECKPOINT
     with zipfile.ZipFile(path) as archive:
         largest = max(archive.infolist(), key=lambda info: info.file_size)
     content = bytearray(path.read_bytes())
@@ -145,10 +206,9 @@ def rewritten(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], No
     """Changes the content of a checkpoint, which stays a valid one."""
 
     def rewrite(here: Path) -> None:
-        path = here / "r/checkpoints/best.ckpt"
-        content = torch.load(path, weights_only=True)
+        content = torch.load(here / CHECKPOINT, weights_only=True)
         change(content)
-        torch.save(content, path)
+        torch.save(content, here / CHECKPOINT)
 
     return rewrite
 
@@ -164,82 +224,43 @@ def another_network_throughout(here: Path) -> None:
     write_config(here / "r", config)
 
 
-PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
-KNOWN = ("predict", "run=r", "input=t.csv", "output=o.csv")
-EVALUATE = "evaluate run=r data.path=n.csv"
-MISSING = {"n.csv": f"{COLUMNS},target\n{NUMBERS},\n"}
+def different_splits(here: Path) -> None:
+    train_into(here / "splits", *([*SMALL, f"data.split.seed={seed}"] for seed in range(2)))
 
 
-def table(name: str, text: str, said: str) -> Mistake:
-    return mistake(name, {"n.csv": text}, PREDICT, said)
+CHECKPOINT = "r/checkpoints/best.ckpt"
+KNOWN = "predict run=r input=t.csv output=o.csv"
+UNFINISHED = {"r/metrics.json": '{"status": "diverged"}'}
+NO_SPREAD = "r: is a single network: there is no spread | give a sweep and runs=all | ensemble=8"
+NAMED = {"n.csv": f"{COLUMNS},prediction\n{NUMBERS},1\n"}
+SPLITS = "importance=true: the runs have different splits | data.path=…"
+FAR = "data row 1: a value is too large for the network; 40 such rows | correct it, or drop the row"
+DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "best.ckpt: is damaged: an entry is missing": lambda known: known.update(state={}),
+    "contains weights that are not finite": lambda known: known["state"]["body.output.bias"].fill_(torch.nan),
+    "best.ckpt: is not a checkpoint that this": lambda known: known.update(format=99),
+    "best.ckpt: its configuration": lambda known: known.update(config={"z": 1}),
+    "belongs to a different run | differs in model.hidden": of_another_network,
+}
+"""What is said of a checkpoint, and what was done to it."""
 
-
-def checkpoint(name: str, change: Callable[[dict[str, Any]], object], said: str) -> Mistake:
-    return mistake(name, rewritten(change), KNOWN, said)
-
-
-LARGE = f"{COLUMNS}\n" + f"{NUMBERS}\n" * 60_000 + "1,2,x,4,5\n"
-TEXT = f"{COLUMNS}\n{NUMBERS}\n1,2,high,4,5\n"
-RENAMED = f"{COLUMNS.replace('x5', 'x_5')}\n{NUMBERS}\n"
 MISTAKES: list[Mistake] = [
-    table("42 late in a large file", LARGE, "n.csv, column 'x3', data row 60001 | 'x'"),
-    table("42 text where a number was", TEXT, "column 'x3', data row 2: is a text, not a number | 'high'"),
-    table("41 renamed column", RENAMED, "n.csv: lacks the column x5 | rename 'x_5' → 'x5'?"),
-    table("45 zero rows", f"{COLUMNS}\n", "n.csv: has no rows to predict"),
-    table("a number too large", f"{COLUMNS}\n{NUMBERS}\n1e300,1,1,1,1\n", "data row 2: a value is too large"),
-    table(
-        "a column of that name", f"{COLUMNS},prediction\n{NUMBERS},1\n", "already has a column 'prediction'"
-    ),
+    mistake("no spread", {}, f"{KNOWN} spread=true", NO_SPREAD),
+    mistake("splits", different_splits, "evaluate run=splits runs=all importance=true", SPLITS),
     mistake(
-        "46 no target when evaluating",
-        {"n.csv": f"{COLUMNS}\n{NUMBERS}\n"},
-        EVALUATE,
-        "n.csv: has no target column 'target' | or only predict",
+        "far", {"f.parquet": FRAME.with_columns(x1=1e300)}, "predict run=r input=f.parquet output=o.csv", FAR
     ),
-    mistake(
-        "46 a missing target", MISSING, EVALUATE, "n.csv, target column 'target', line 2, data row 1: a value"
-    ),
-    mistake("47 output exists", {"o.csv": ""}, KNOWN, "output=o.csv: already exists | overwrite=true"),
-    mistake(
-        "48 no folder", {}, (*KNOWN[:-1], "output=no/o.csv"), "output=no/o.csv: the folder no does not exist"
-    ),
-    mistake(
-        "a spread of one network",
-        {},
-        (*KNOWN, "spread=true"),
-        "r: is a single network: there is no spread | give a sweep and runs=all | ensemble=8",
-    ),
+    mistake("name", NAMED, "predict run=r input=n.csv output=o.csv", "already has a column 'prediction'"),
     mistake("missing key", {}, "predict run=r", "input: is missing | output: is missing"),
     mistake("no key", {}, "evaluate r", "r: is not an argument | key=value | type run=r"),
-    mistake("65 no folder", {}, "evaluate run=nowhere", "nowhere: no such folder"),
-    mistake("65 not a run folder", {"d/x": ""}, "evaluate run=d", "d: contains no run | metrics.json"),
-    mistake(
-        "65 not finished",
-        {"r/metrics.json": '{"status": "diverged"}'},
-        "evaluate run=r",
-        "r: contains no finished run | diverged",
-    ),
-    mistake("66 no checkpoint", remove, KNOWN, "best.ckpt: no such"),
-    mistake("66 a flipped bit", flip, KNOWN, "r/checkpoints/best.ckpt: is damaged | checksum"),
-    mistake("66 metrics", {"r/metrics.json": "{"}, KNOWN, "r/metrics.json: is damaged"),
-    checkpoint(
-        "66 no state", lambda known: known.update(state={}), "best.ckpt: is damaged: an entry is missing"
-    ),
-    checkpoint(
-        "66 no finite weights",
-        lambda known: known["state"]["body.output.bias"].fill_(torch.nan),
-        "best.ckpt: contains weights that are not finite",
-    ),
-    checkpoint(
-        "68 version", lambda known: known.update(format=99), "best.ckpt: is not a checkpoint that this"
-    ),
-    checkpoint(
-        "68 configuration", lambda known: known.update(config={"z": 1}), "best.ckpt: its configuration"
-    ),
-    checkpoint(
-        "69 of another run", of_another_network, "belongs to a different run | differs in model.hidden"
-    ),
-    mistake("69 network", another_network_throughout, KNOWN, "contains weights that do not fit the network"),
+    mistake("no folder", {}, "evaluate run=nowhere", "nowhere: no such folder"),
+    mistake("no run", {"d/x": ""}, "evaluate run=d", "d: contains no run | metrics.json"),
+    mistake("not finished", UNFINISHED, "evaluate run=r", "r: contains no finished run | diverged"),
+    mistake("no file", lambda here: (here / CHECKPOINT).unlink(), KNOWN, "best.ckpt: no such"),
+    mistake("a flipped bit", flip, KNOWN, f"{CHECKPOINT}: is damaged | checksum"),
+    mistake("metrics", {"r/metrics.json": "{"}, KNOWN, "r/metrics.json: is damaged"),
+    mistake("network", another_network_throughout, KNOWN, "contains weights that do not fit the network"),
+    *(mistake(said, rewritten(change), KNOWN, said) for said, change in DAMAGES.items()),
 ]
 
 
@@ -248,40 +269,21 @@ def test_a_mistake_gets_a_short_answer(run_script: Command, here: Path, mistake:
     assert_refused(mistake, here, run_script)
 
 
-WARNED = [
-    ("40 extra", f"{COLUMNS},more\n{NUMBERS},x\n", "ignoring columns not seen in training: more"),
-    (
-        "44 missing",
-        f"{COLUMNS}\n{NUMBERS}\n1,,3,4,5\n",
-        "imputed missing values (median or mode) in columns that had",
-    ),
-]
-
-
-@pytest.mark.parametrize(("row", "text", "said"), WARNED, ids=[case[0] for case in WARNED])
-def test_oddities_are_warned_of(run_script: Command, here: Path, row: str, text: str, said: str) -> None:
-    (here / "n.csv").write_text(text)
-    ended = run_script(*PREDICT)
-    assert ended.status == 0
-    (warning,) = without_notes(ended.err).splitlines()
-    assert warning.startswith("warning: n.csv: ")
-    assert said in warning
-    assert (here / "o.csv").exists()
-
-
 @pytest.mark.parametrize("name", ["target", "input"])
 def test_a_column_called_prediction_stays(run_script: Command, here: Path, name: str) -> None:
     """Whether it is what is predicted or an input: the predictions get another name."""
     renamed = FRAME.rename({"target" if name == "target" else "x1": "prediction"})
     renamed.write_csv(here / "t.csv")
     target = "prediction" if name == "target" else "target"
-    train = ("train", "data.path=t.csv", f"data.target={target}", "model=linear", "trainer.max_epochs=1")
-    assert run_script(*train, "ensemble=1", "baselines=[]", "name=p").status == 0
+    assert run_script("train", "data.path=t.csv", f"data.target={target}", *QUICK).status == 0
     ended = run_script("predict", "run=outputs/p", "input=t.csv", "output=o.csv")
     assert ended.status == 0, ended.err
     written = pl.read_csv(here / "o.csv")
     assert written.columns == [*renamed.columns, f"prediction_{target}"]
     assert written["prediction"].equals(renamed["prediction"])
+    (here / "t.csv").unlink()
+    words = ["t.csv: no such file", "outputs/p was trained on it"]
+    assert_short_answer(run_script("evaluate", "run=outputs/p"), words)
 
 
 @pytest.mark.parametrize("script", ["train", "describe", "evaluate", "predict", "results", "benchmark"])
@@ -290,24 +292,99 @@ def test_every_script_prints_its_version(run_script: Command, script: str) -> No
     assert (ended.status, ended.out) == (0, f"mlplab {version('mlplab')}\n")
 
 
-UNREAD = [("train", "--help"), ("results", "s")]
+CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])
+WEIGHTED = ("data=csv", *SMALL[2:], "data.path=weighted.csv", "data.target=[target,x5]", "data.weight=w")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
-@pytest.mark.parametrize("words", UNREAD, ids=" ".join)
-def test_a_command_without_torch_whose_output_nobody_reads_ends_quietly(
-    here: Path, words: tuple[str, ...]
+def test_a_chosen_ensemble_is_used_like_a_run(run_script: Command, here: Path) -> None:
+    (here / "s/ensemble-5.json").write_text("an earlier choice")
+    before = {path.name for path in (here / "s").iterdir()}
+    ended = run_script("evaluate", "run=s", "select=5")
+    assert ended.status == 0, ended.err
+    assert "ensemble: s/ensemble-5.json" in ended.out
+    assert {path.name for path in (here / "s").iterdir()} == before
+    written = json.loads((here / "s/ensemble-5.json").read_text())
+    weights = written["runs"]
+    assert sum(weights.values()) == pytest.approx(1)
+    each = [mlplab.load(here / "s" / name).predict(FRAME) for name in weights]
+    expected = np.average(each, axis=0, weights=[*weights.values()])
+    np.testing.assert_allclose(mlplab.load("s/ensemble-5.json").predict(FRAME), expected, rtol=1e-12)
+    assert run_script("predict", "run=s/ensemble-5.json", "input=t.csv", "output=o.csv").status == 0
+    np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], expected, rtol=1e-12)
+    ended = run_script("evaluate", "run=s/ensemble-5.json", "importance=true")
+    assert ended.status == 0
+    assert f"{written['scores']['test/rmse']:.4g}" in ended.out
+    assert {path.name for path in (here / "s").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [
+        (SMALL, "mae"),
+        (CLASSES, "log_loss"),
+        ((*CLASSES, "monitor=val/accuracy", "threshold=0.2"), "accuracy"),
+        ((*WEIGHTED, "monitor=val/loss"), "standardised_rmse"),
+    ],
+    ids=["numbers", "classes", "accuracy", "weights and targets in their own units"],
+)
+def test_the_validation_metric_that_the_runs_monitor_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Sequence[str], metric: str
 ) -> None:
-    ours, theirs = os.pipe()
-    os.close(ours)
-    with open(theirs, "w") as output:  # noqa: PTH123 - a number, no path
-        done = subprocess.run(
-            probe("torch lightning torchmetrics", *words),
-            cwd=here,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-    assert without_notes(done.stderr).strip() == ""
+    monkeypatch.chdir(tmp_path)
+    FRAME.with_columns(w=np.arange(1, 41)).write_csv("weighted.csv")
+    train_into(tmp_path / "s", *([*kind, f"seed={seed}"] for seed in range(3)))
+    choice = select_ensemble(tmp_path / "s", 3)
+    data = DataCache().data(TrainedRun.read(tmp_path / "s/0").config)
+    metrics = [read_metrics(tmp_path / f"s/{run}") for run in range(3)]
+    best = next(iter(choice.weights))
+    sign = sign_of(metric)
+    assert choice.metric == metric
+    if metric != "standardised_rmse":
+        values = [run[f"val/{metric}"] for run in metrics]
+        assert best == str(np.argmin([sign * value for value in values]))
+        if metric != "log_loss":  # of calibrated probabilities, unlike val/log_loss
+            assert choice.best == pytest.approx(sign * min(sign * value for value in values), rel=1e-6)
+    if metric != "accuracy":  # it is not convex
+        assert sign * choice.chosen <= sign * choice.best + 1e-12
+    error = "log_loss" if "data.function=moons" in kind else "rmse"
+    assert choice.result.runs[0][error] == metrics[int(best)][f"test/{error}"]
+    assert choice.result.rows == len(data.split.test)
+    assert evaluate(Evaluate(run=str(choice.file))).ensemble == choice.result.ensemble
+
+
+def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tmp_path: Path) -> None:
+    train_into(tmp_path / "a", SMALL, [*SMALL, "seed=1"])
+    for members in (2, 3):
+        train_into(tmp_path / f"b{members}", [*SMALL, f"ensemble={members}"])
+        shutil.move(tmp_path / f"b{members}/0", tmp_path / f"a/of{members}")
+    choice = select_ensemble(tmp_path / "a", 4)
+    assert choice.chosen <= choice.best * (1 + 1e-12)
+    scores = evaluate(Evaluate(run=str(tmp_path / "a"), runs="all"))
+    assert scores.model.networks == 7
+    assert "loss" not in scores.models()["runs/"][1]
+
+
+def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command) -> None:
+    sweep = ("-m", *SMALL, "name=s")
+    assert command(*sweep, "seed=0,1").status == 0
+    select_ensemble(Path("outputs/s"), 2)
+    assert command(*sweep, "seed=0,1,2").status == 0
+    assert len(mlplab.load("outputs/s", "all").runs) == 3
+    assert Path("outputs/s/ensemble-2.json").is_file()
+
+
+def test_choices_that_cannot_be_made(here: Path, run_script: Command) -> None:
+    different_splits(here)
+    (here / "u").mkdir()
+    for name, rows in (("before", FRAME), ("after", FRAME[1:])):
+        rows.write_csv(here / "u.csv")
+        table = ("data.path=u.csv", "data.target=target", *SMALL[2:])
+        train_into(here / name, ("data=csv", f"seed={len(rows)}", *table))
+        shutil.move(here / name / "0", here / "u" / name)
+    for words, said in (
+        (["run=s/0"], ["s/0: has no runs to choose from", "sweep"]),
+        (["run=s", "data.path=t.csv"], ["select=2: takes no key but run="]),
+        (["run=splits"], ["splits/0 and 1: the runs have different train, val, test rows", "runs=all"]),
+        (["run=u"], ["the runs have different tables"]),
+    ):
+        assert_short_answer(run_script("evaluate", *words, "select=2"), said)

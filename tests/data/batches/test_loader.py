@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,71 +21,26 @@ from mlplab.random_streams import generator
 def loader(rows: int, batch_size: int | None, seeds: list[int] | None) -> Loader:
     values = torch.arange(3.0 * rows).reshape(-1, 1)
     members = [torch.arange(rows) + rows * k for k in range(len(seeds or [0]))]
-    return Loader(values.expand(-1, 2), -values.double(), members, batch_rows(batch_size, rows), seeds)
-
-
-@settings(max_examples=25)
-@given(
-    st.integers(1, 40),
-    st.integers(1, 50),
-    st.lists(st.integers(0, 99), min_size=1, max_size=3),
-    st.integers(0, 9),
-)
-def test_an_epoch_has_each_row_of_a_member_once(rows: int, size: int, seeds: list[int], epoch: int) -> None:
-    batches = loader(rows, size, seeds)
-    batches.set_epoch(epoch)
-    seen = list(batches)
-    assert len(seen) == len(batches)
-    assert [batch.x.shape[1] for batch in seen[:-1]] == [min(size, rows)] * (len(seen) - 1)
-    for member in range(len(seeds)):
-        met = torch.cat([batch.y[member, :, 0] for batch in seen])
-        assert (-met).sort().values.tolist() == list(range(member * rows, (member + 1) * rows))
-    assert all(torch.equal(batch.x[..., :1], -batch.y) for batch in seen)
+    return Loader(values, values.double(), members, batch_rows(batch_size, rows), seeds)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     stack = loader(30, 7, [4, 5])
 
     def orders(members: list[int]) -> dict[str, torch.Tensor]:
-        chosen = Loader(
-            stack.x, stack.y, [stack.rows[each] for each in members], 7, [4 + each for each in members]
-        )
-        results = {}
+        rows, seeds = [stack.rows[each] for each in members], [4 + each for each in members]
+        chosen, results = Loader(stack.x, stack.y, rows, 7, seeds), {}
         for number, epoch in enumerate((2, 0, 2)):
             chosen.set_epoch(epoch)
             results[f"{number}"] = chosen.order()
         assert torch.equal(results["0"], results["2"])
+        assert not torch.equal(results["0"], results["1"])
         return results
 
     assert_member_independent(orders, 2)
-    stack.set_epoch(2)
-    first = stack.order()
     stack.set_epoch(3)
-    assert not torch.equal(first, stack.order())
     drawn = torch.randperm(30, generator=generator(5, "order", 3))
     assert torch.equal(stack.order()[1], stack.rows[1][drawn])
-
-
-@settings(max_examples=25)
-@given(
-    st.lists(st.integers(1, 20), min_size=1, max_size=3), st.integers(1, 8), st.integers(1, 8), st.booleans()
-)
-def test_padding_has_no_weight(counts: list[int], size: int, multiple: int, ordered: bool) -> None:
-    values = torch.arange(60.0).reshape(-1, 1)
-    members = [torch.arange(count) + 20 * k for k, count in enumerate(counts)]
-    seeds = None if ordered else list(range(len(counts)))
-    batches = list(Loader(values, values.double(), members, size, seeds, multiple))
-    length = -(-max(counts) // multiple) * multiple
-    assert [batch.x.shape[1] for batch in batches] == [min(size, length - i) for i in range(0, length, size)]
-    for member, count in enumerate(counts):
-        met, padded = [], 0
-        for batch in batches:
-            weight = torch.ones_like(batch.x) if batch.row_weight is None else batch.row_weight
-            met += batch.y[member][weight[member] == 1].tolist()
-            padded += int((weight[member] == 0).sum())
-        assert sorted(met) == list(range(20 * member, 20 * member + count))
-        assert padded == length - count
-        assert sum(batch.row_counts()[member].item() for batch in batches) == count
 
 
 def test_without_seeds_rows_come_in_order_and_none_takes_all() -> None:
@@ -98,12 +54,6 @@ def table(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.cat([numbers, -numbers], 1), numbers.double(), numbers + 1
 
 
-def by_blocks(rows: Sequence[torch.Tensor], size: int, block: int, multiple: int = 1) -> Loader:
-    x, y, weight = table(1 + max(int(each.max()) for each in rows))
-    seeds = range(len(rows))
-    return Loader(x, y, rows, size, seeds, multiple, row_weight=weight, file_block=block)
-
-
 def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
@@ -113,48 +63,54 @@ def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
                 assert torch.equal(one, other)
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 400), min_size=1, max_size=3),
     st.integers(1, 30),
-    st.integers(1, 4),
+    st.none() | st.integers(1, 4),
     st.integers(1, 40),
     st.integers(0, 5),
 )
-def test_blocks_give_their_order_and_resume_in_the_middle_of_it(
-    counts: list[int], size: int, block: int, multiple: int, epoch: int
+def test_an_epoch_has_each_row_of_a_member_once_and_resumes_in_the_middle(
+    counts: list[int], size: int, block: int | None, multiple: int, epoch: int
 ) -> None:
+    """Padding has no weight, and members do not depend on each other."""
     source = torch.Generator().manual_seed(sum(counts))
     members = [torch.randperm(500, generator=source)[:count].sort().values for count in counts]
-    loader = by_blocks(members, size, block, multiple)
+    x, y, weight = table(500)
+    shared = partial(Loader, x, y, batch_size=size, file_block=block)
+    loader = shared(members, seeds=range(len(members)), multiple=multiple, row_weight=weight)
+    plain = shared(members, seeds=range(len(members)), multiple=multiple)
+    assert sum(batch.row_counts() for batch in plain).tolist() == counts
     loader.set_epoch(epoch)
     order, seen = loader.order(), list(loader)
+    assert order.shape[1] == -(-max(counts) // multiple) * multiple
+    assert len(seen) == len(loader) == -(-order.shape[1] // size)
     for member, rows in enumerate(members):
         assert torch.equal(order[member, : len(rows)].sort().values, rows)
         assert (order[member, len(rows) :] == order[member, 0]).all()
+        single = shared(members[member : member + 1], seeds=[member])
+        single.set_epoch(epoch)
+        assert torch.equal(single.order()[0], order[member, : len(rows)])
     assert torch.equal(torch.cat([batch.y[..., 0] for batch in seen], 1).long(), order)
+    for batch in seen:
+        assert batch.row_weight is not None
+        assert torch.equal(batch.x[..., :1].double(), batch.y)
+        assert ((batch.row_weight == batch.y + 1) | (batch.row_weight == 0)).all()
     assert sum(batch.row_counts() for batch in seen).tolist() == [int((rows + 1).sum()) for rows in members]
     for position in {0, 1, len(seen) // 2, len(seen) - 1} & set(range(len(seen))):
         loader.load_state_dict({"position": position})
         assert_same(list(loader), seen[position:])
-    for member in range(len(members)):
-        single = Loader(loader.x, loader.y, members[member : member + 1], size, [member], file_block=block)
-        single.set_epoch(epoch)
-        assert torch.equal(single.order()[0], order[member, : len(members[member])])
 
 
 def test_blocks_of_neighbours_are_shuffled_and_then_rows_within_a_window() -> None:
-    loader = by_blocks([torch.arange(0, 2000, 2)], 50, block=5)
-    (order,) = loader.order()
+    x, y, _ = table(2000)
+    (order,) = Loader(x, y, [torch.arange(0, 2000, 2)], 50, [0], file_block=5).order()
     for window in order.split(WINDOW * 5):
         blocks, sizes = (window // 10).unique(return_counts=True)
         assert set(sizes.tolist()) == {5}
         assert not torch.equal(blocks, blocks[0] + torch.arange(len(blocks)))
         assert not torch.equal(window, window.sort().values)
-    loader.set_epoch(1)
-    assert not torch.equal(order, loader.order()[0])
-    loader.set_epoch(0)
-    assert torch.equal(order, loader.order()[0])
 
 
 def test_one_block_is_the_order_of_a_table_in_memory() -> None:
@@ -166,33 +122,18 @@ def test_one_block_is_the_order_of_a_table_in_memory() -> None:
 
 def test_a_memory_mapped_table_gives_the_batches_of_one_in_memory(tmp_path: Path) -> None:
     x, y, weights = (tensor.numpy() for tensor in table(9000))
-    rows, weight = np.arange(9000), weights[:, 0].astype(np.float64)
-    in_memory = Table("t", Schema((), ("y",)), x, y, weight, {}, rows)
-    arrays = {}
-    for name, array in (("x", x), ("y", y), ("weight", weight)):
+    rows, arrays = np.arange(9000), {"x": x, "y": y, "weight": weights[:, 0].astype(np.float64)}
+    in_memory = Table("t", Schema((), ("y",)), **arrays, split_columns={}, rows=rows)
+    for name, array in arrays.items():
         array.tofile(tmp_path / name)
         arrays[name] = np.memmap(tmp_path / name, array.dtype, "c", shape=array.shape)
-    mapped = replace(in_memory, **arrays)
     splits = [Split(rows[::3], rows[1::3], rows[2::3]), Split(rows[1::3], rows[2:6000:3], rows[::3])]
-    one, other = (
-        TableDataModule(each, splits, [0, 1], 100, file_block=block)
-        for each, block in ((mapped, 10), (in_memory, None))
-    )
-    assert_same(list(one.val_dataloader()), list(other.val_dataloader()))
-    assert_same(list(one.test_dataloader()), list(other.test_dataloader()))
-    met = torch.cat([batch.y[0, :, 0] for batch in one.train_dataloader()])
+    mapped = TableDataModule(replace(in_memory, **arrays), splits, [0, 1], 100, file_block=10)
+    other = TableDataModule(in_memory, splits, [0, 1], 100)
+    assert_same(list(mapped.val_dataloader()), list(other.val_dataloader()))
+    assert_same(list(mapped.test_dataloader()), list(other.test_dataloader()))
+    met = torch.cat([batch.y[0, :, 0] for batch in mapped.train_dataloader()])
     assert met.sort().values.tolist() == rows[::3].tolist()
-
-
-def test_weights_go_with_their_rows() -> None:
-    x, y, weight = table(10)
-    loader = Loader(x, y, [torch.arange(10), torch.arange(4, 7)], 4, [0, 1], 4, row_weight=weight)
-    batches = list(loader)
-    for member, count in enumerate((10, 3)):
-        targets, weights = (torch.cat([batch[i][member] for batch in batches]) for i in (1, 2))
-        assert torch.equal(weights[:count], targets[:count].float() + 1)
-        assert (weights[count:] == 0).all()
-    assert sum(batch.row_counts() for batch in batches).tolist() == [55, 18]
 
 
 @settings(max_examples=20)
@@ -207,18 +148,11 @@ def test_whole_epochs_are_given_together_where_they_fit_into_a_block(
     epochs = range(data.draw(st.integers(0, 3)), 5)
     position = data.draw(st.integers(0, -(-max(counts) // size) - 1))
 
-    def loader(steps: int, epochs: range | None) -> Loader:
-        mean = torch.ones(len(members), dtype=torch.float64)
-        seeds = [*range(len(members))]
-        return Loader(
-            *(x, y, members, size, seeds, size),
-            row_weight=weight,
-            mean_weight=mean,
-            steps=steps,
-            epochs=epochs,
-        )
-
-    together, single = loader(steps, epochs), loader(1, None)
+    mean = torch.ones(len(members), dtype=torch.float64)
+    shared = partial(
+        Loader, x, y, members, size, range(len(members)), size, row_weight=weight, mean_weight=mean
+    )
+    together, single = shared(steps=steps, epochs=epochs), shared(steps=1)
     seen = list(together)
     assert len(seen) == len(together)
     expected = []

@@ -37,6 +37,14 @@ def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
     return table_of(frame, declared={"a": declared} if declared else {}, **spec)
 
 
+def features_of(made: Table, cells: Sequence[object]) -> np.ndarray:
+    """The features of new rows with these cells, by what is saved of a table's schema."""
+    schema = Schema.from_plain(json.loads(json.dumps(made.schema.plain())))
+    assert schema == made.schema
+    new = FrameTransformer(schema, "new", np.float32, decimal_comma=False)
+    return new.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(len(cells))]}))
+
+
 def circle(turn: float) -> tuple[float, float]:
     return sin(2 * pi * turn), cos(2 * pi * turn)
 
@@ -68,14 +76,10 @@ def test_a_date_is_seven_numbers_however_it_is_written(days: str, time: str) -> 
     ("cells", "date_format", "first"),
     [
         (["6-Aug-09", "16-Aug-71"], "%d-%b-%y", datetime(2009, 8, 6)),
-        (["1960 Jan", "1961 Dec"], "%Y %b", datetime(1960, 1, 1)),
         (["1970 Q3", "1971 Q4"], "%Y Q%q", datetime(1970, 7, 1)),
         (["1991 W06", "1992 W53"], "%G W%V", datetime(1991, 2, 4)),
-        (["Mar-2018", "Oct-1975"], "%b-%Y", datetime(2018, 3, 1)),
-        (["Mar-18", "Oct-75"], "%b-%y", datetime(2018, 3, 1)),
         (["March 2018", "Oct 1975"], "%B %Y", datetime(2018, 3, 1)),
         (["02:55:10", "14:05:59"], "%H:%M:%S", datetime(1, 1, 1, 2, 55, 10)),
-        (["2:55", "13:30"], "%H:%M", datetime(1, 1, 1, 2, 55)),
         (["2:55 p.m.", "5:00 a.m.", "11:00 PM"], "%I:%M %p", datetime(1, 1, 1, 14, 55)),
         (["May", "jan", "Sept.", "December"], "%B", datetime(2001, 5, 1)),
         (["Thurs", "mon", "SUNDAY"], "%A", datetime(2024, 2, 1)),
@@ -88,16 +92,10 @@ def test_other_dates_and_times(cells: list[str], date_format: str, first: dateti
     np.testing.assert_allclose(found, [expected[part] for part in parts_of(date_format)], atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("cells", "parts"),
-    [(["Mon", "Tue", "Wed"], "weekday"), (["Jan", "May", "Mar"], "month"), (["1:30", "2:00"], "hour")],
-)
+@pytest.mark.parametrize(("cells", "parts"), [(["Mon", "Tue", "Wed"], "weekday"), (["1:30", "2:00"], "hour")])
 def test_names_and_times_of_day_are_places_in_a_circle(cells: list[str], parts: str) -> None:
     assert table(cells).schema.inputs[0].parts == (f"{parts}_sin", f"{parts}_cos")
     assert table([*cells, "other"]).schema.inputs[0].kind == "categorical"
-    if parts == "hour":
-        with pytest.raises(UserError, match=r"'\?'.*\n.*data.na_values"):
-            table([*cells, "?"])
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
@@ -117,66 +115,38 @@ def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
     assert date.format == "%d.%m.%y"
     years = np.floor(made.x[:, 0].astype(float) + date.offset)
     assert years.tolist() == [*range(first, first + 30)]
-    assert (
-        f"are read as 1930 to 2029, here from {first} to {first + 29}; if that is wrong, use" in caplog.text
-    )
-    later = FrameTransformer(Schema.from_plain(made.schema.plain()), "new", np.float32, decimal_comma=False)
-    x = later.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(30)]}))
-    np.testing.assert_array_equal(x, made.x)
+    assert f"are read as 1930 to 2029, here from {first} to {first + 29};" in caplog.text
+    np.testing.assert_array_equal(features_of(made, cells), made.x)
 
 
-def test_years_on_both_sides_of_their_century_are_refused() -> None:
+def test_ambiguous_dates_are_refused() -> None:
     with pytest.raises(UserError, match=r"years are ambiguous.*\n  use four-digit years; or data"):
         table([f"{1 + row % 28:02}.03.{15 + row:02}" for row in range(30)])
-
-
-def test_ambiguous_day_and_month_are_refused() -> None:
     cells = [f"0{1 + i % 9}/0{1 + i % 5}/2020" for i in range(30)]
     remedy = r"declare data\.columns\.a=%d/%m/%Y or, if the month comes first, data\.columns\.a=%m/%d/%Y"
     with pytest.raises(UserError, match=remedy):
         table(cells)
-    month_first = table(cells, "%m/%d/%Y").x[:, 0]
-    assert not np.array_equal(month_first, table(cells, "%d/%m/%Y").x[:, 0])
 
 
 def test_numbers_that_look_like_dates_give_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     days = [int(f"{day:%Y%m%d}") for day in MOMENTS]
-    frame = pl.DataFrame(
-        {"day": days, "id": [20231100 + row // 2 for row in range(30)], "y": [0, *range(29)]}
-    )
-    for numbers in (frame, frame.cast({"day": pl.String, "id": pl.String})):
-        assert table_of(numbers).schema.inputs[0].kind == "numeric"
+    for numbers in (days, [str(day) for day in days]):
+        assert table(numbers).schema.inputs[0].kind == "numeric"
         [message] = [text for text in caplog.messages if "dates" in text]
-        assert message == (
-            "t: column 'day': its numbers look like dates, such as 20231103; "
-            "if they are: data.columns.day=%Y%m%d"
-        )
+        assert "such as 20231103; if they are: data.columns.a=%Y%m%d" in message
         caplog.clear()
-        made = table_of(numbers, declared={"day": "%Y%m%d"})
+        made = table(numbers, "%Y%m%d")
         assert made.schema.inputs[0].kind == "date"
         assert not caplog.text
         for cells in (days, [float(day) for day in days], [str(day) for day in days]):  # floats with nulls
-            x = FrameTransformer(made.schema, "new", np.float32, decimal_comma=False).features(
-                frame.with_columns(pl.Series("day", cells))
-            )
-            np.testing.assert_array_equal(x, made.x)
+            np.testing.assert_array_equal(features_of(made, cells), made.x)
 
 
 def test_an_invalid_date_format_is_refused() -> None:
-    with pytest.raises(UserError, match=r"%Y-%m-%d %H'?: is not a date format"):
-        table(["2024-01-31 10"], "%Y-%m-%d %H")
-    with pytest.raises(UserError, match=r"%Q.*: is not a date format"):
-        table(["31.01.2024"], "%Q or %d.%m.%Y")
-    for code in (
-        "%Y-%m-%dT%H:%M:%S%.f%#z",
-        "%+",
-        "%s",
-        "%Y Q%q",
-        "%G W%V",
-        "%e %h %C%y",
-        "%Y-%j %Z",
-        "%x %X",
-    ):
+    for code in ("%Y-%m-%d %H", "%Q or %d.%m.%Y"):
+        with pytest.raises(UserError, match=r"%(H|Q.*)'?: is not a date format"):
+            table(["2024-01-31"], code)
+    for code in ("%Y-%m-%dT%H:%M:%S%.f%#z", "%+", "%s", "%Y Q%q", "%G W%V", "%e %h %C%y", "%Y-%j %Z"):
         known_kind("t", code, pl.String())
 
 
@@ -189,16 +159,12 @@ def written(days: Sequence[datetime], *formats: str) -> list[str]:
     return [f"{day:{formats[number % len(formats)]}}" for number, day in enumerate(days)]
 
 
-def rows(cells: Sequence[str]) -> pl.DataFrame:
-    """Rows with these cells in column `a`, beside a number and the target."""
-    numbers = range(len(cells))
-    return pl.DataFrame({"a": cells, "x": [number // 2 for number in numbers], "y": numbers})
-
-
 def typed_table(cells: Sequence[str], *words: str) -> Table:
-    """A table of such rows, with the kinds of columns that were typed."""
+    """A table with these cells in column `a`, with the kinds of columns that were typed."""
     run = config("data=csv", "data.path=t", "data.target=y", *words)
-    return table_of(rows(cells), declared=dict(run.data.columns))  # type: ignore[union-attr]
+    numbers = range(len(cells))
+    frame = pl.DataFrame({"a": cells, "x": [number // 2 for number in numbers], "y": numbers})
+    return table_of(frame, declared=dict(run.data.columns))  # type: ignore[union-attr]
 
 
 def test_listed_formats_are_read_in_training_and_in_new_rows() -> None:
@@ -206,24 +172,15 @@ def test_listed_formats_are_read_in_training_and_in_new_rows() -> None:
     plain = [*written(DAYS, ISO), "2020-01-05 12:30", "2020-01-05 12:30", ""]
     made, expected = typed_table(cells, "data.columns.a=[%Y-%m-%d,%d.%m.%Y]"), typed_table(plain)
     np.testing.assert_array_equal(made.x, expected.x)
-    schema = Schema.from_plain(json.loads(json.dumps(made.schema.plain())))
-    assert schema == made.schema
-    assert schema.inputs[0].expected == "one written as %Y-%m-%d or %d.%m.%Y"
-    new = FrameTransformer(schema, "new", np.float32, decimal_comma=False)
-    np.testing.assert_array_equal(new.features(rows(cells).reverse()), expected.x[::-1])
+    np.testing.assert_array_equal(features_of(made, cells), expected.x)
     with pytest.raises(UserError, match=r"'05/01/2020', expected one written as %Y-%m-%d or %d\.%m\.%Y"):
-        new.features(rows([*cells, "05/01/2020"]))
+        features_of(made, [*cells, "05/01/2020"])
 
 
 def test_the_first_format_that_fits_reads_a_cell_whatever_the_other_cells_are() -> None:
     cells = pl.Series(["03/25/2020", "03/04/2020", "2020", None])
     moments = [datetime(2020, 3, 25), datetime(2020, 4, 3), None, None]
     assert parse_datetime(cells, (), f"{DAY_FIRST} or {MONTH_FIRST}").to_list() == moments
-
-
-def test_each_of_several_formats_must_be_valid() -> None:
-    with pytest.raises(UserError, match=r"%Y-%m-%d %H.*: is not a date format"):
-        typed_table(["2024-01-31"], "data.columns.a=[%Y-%m-%d,%Y-%m-%d %H]")
 
 
 @pytest.mark.parametrize(
@@ -247,22 +204,7 @@ def test_several_formats_are_offered_and_the_remedy_works_when_typed(
     np.testing.assert_array_equal(typed_table(cells, remedy).x, typed_table(written(days, ISO)).x)
 
 
-@pytest.mark.parametrize(
-    ("cells", "formats"),
-    [
-        ([*written(DAYS, ISO, POINTS), "unknown", "2020-02-30"], [f"{ISO} or {POINTS}"]),
-        (written(EARLY, ISO, DAY_FIRST), [f"{ISO} or {DAY_FIRST}", f"{ISO} or {MONTH_FIRST}"]),
-        (written(DAYS, ISO, DAY_FIRST, MONTH_FIRST), []),
-        (["2020-01-02", "02.01.2020", "red", "blue"], []),
-    ],
-)
-def test_formats_are_offered_if_they_read_nearly_all_texts_and_day_and_month_are_known(
-    cells: list[str], formats: list[str]
-) -> None:
-    assert mixed_formats(pl.Series(cells)) == formats
-
-
-def test_levels_with_a_percent_sign_are_no_formats() -> None:
-    levels = ["<10 %", "10%–20%", ">20%"]
-    run = config("data=csv", "data.path=t", "data.target=y", f"data.columns.a=[{','.join(levels)}]")
-    assert run.data.columns == {"a": levels}  # type: ignore[union-attr]
+def test_formats_are_offered_if_they_read_nearly_all_texts_and_day_and_month_are_known() -> None:
+    assert mixed_formats(pl.Series([*written(DAYS, ISO, POINTS), "unknown"])) == [f"{ISO} or {POINTS}"]
+    assert mixed_formats(pl.Series(written(DAYS, ISO, DAY_FIRST, MONTH_FIRST))) == []
+    assert mixed_formats(pl.Series(["2020-01-02", "02.01.2020", "red", "blue"])) == []

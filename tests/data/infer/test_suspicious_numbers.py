@@ -11,7 +11,7 @@ from support import table_of
 from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels
 from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import Role, TableSpec
+from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
 
 ROWS = 120
@@ -22,7 +22,7 @@ def frame(**columns: object) -> pl.DataFrame:
     return pl.DataFrame({**columns, "a": source.normal(size=ROWS), "y": source.normal(size=ROWS)})
 
 
-COUNTS = [range(ROWS), range(1, ROWS + 1), range(1001, 1001 + ROWS), range(ROWS, 0, -1), range(10, 1201, 10)]
+COUNTS = [range(ROWS), range(ROWS, 0, -1), range(10, 1201, 10)]
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -45,16 +45,16 @@ def test_row_numbers_beyond_the_integers_of_float32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "why"),
+    "numbers",
     [
-        ([*range(1, ROWS), None], "a gap"),
-        ([1, 0, *range(2, ROWS)], "another order"),
-        ([*range(1, ROWS), ROWS + 5], "another step"),
-        ([row / 4 for row in range(ROWS)], "no whole numbers"),
+        [*range(1, ROWS), None],  # a gap
+        [1, 0, *range(2, ROWS)],  # another order
+        [*range(1, ROWS), ROWS + 5],  # another step
+        [row / 4 for row in range(ROWS)],
     ],
 )
-def test_other_whole_numbers_are_kept(numbers: list[int], why: str) -> None:
-    assert table_of(frame(id=numbers)).schema.names == ["id", "a"], why
+def test_other_numbers_are_kept(numbers: list[object]) -> None:
+    assert table_of(frame(id=numbers)).schema.names == ["id", "a"]
 
 
 def test_names_of_row_numbers() -> None:
@@ -67,29 +67,25 @@ def test_names_of_row_numbers() -> None:
 
 
 def test_declared_or_only_row_numbers_and_those_of_a_split_are_kept(caplog: pytest.LogCaptureFixture) -> None:
-    rows = frame(id=pl.int_range(ROWS, eager=True))
+    rows = frame(id=range(ROWS))
     assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
     assert table_of(rows.drop("a")).schema.names == ["id"]
-    roles: tuple[tuple[str, Role], ...] = (("y", "target"), ("id", "time"))
-    table = read_table(TableReader(Source.of_frame("t", rows), TableSpec(roles)))
-    assert table.schema.names == ["id", "a"]
+    spec = TableSpec((("y", "target"), ("id", "time")))
+    assert read_table(TableReader(Source.of_frame("t", rows), spec)).schema.names == ["id", "a"]
     assert table_of(rows.rename({"id": "age"})).schema.names == ["age", "a"]
     assert "leaving out" not in caplog.text
 
 
 @pytest.mark.parametrize("start", [7, 10**14])
-def test_different_whole_numbers_in_all_rows_get_a_note(
-    start: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_different_whole_numbers_in_all_rows_get_a_note(start: int, caplog: pytest.LogCaptureFixture) -> None:
     numbers = start + np.random.default_rng(1).permutation(ROWS) * 3
-    frame(account=numbers).write_csv(tmp_path / "t.csv")
-    assert table_of(tmp_path / "t.csv").schema.names == ["account", "a"]
+    rows = frame(account=numbers)
+    assert table_of(rows).schema.names == ["account", "a"]
     assert "column 'account': a different whole number in each row" in caplog.text
     assert "drop it: data.columns.account=drop" in caplog.text
     caplog.clear()
-    table_of(tmp_path / "t.csv", declared={"account": "numeric"})
-    frame(account=[*numbers[:-1], numbers[0]], b=numbers / 4).write_csv(tmp_path / "t.csv")
-    table_of(tmp_path / "t.csv")
+    table_of(rows, declared={"account": "numeric"})
+    table_of(frame(account=[*numbers[:-1], numbers[0]], b=numbers / 4))
     assert caplog.text == ""
 
 
@@ -110,8 +106,6 @@ def found(values: Sequence[float], offset: float = 0.0) -> dict[str, int]:
     ("values", "sentinel", "times"),
     [
         (AGES, -1, 5),
-        (AGES, 99, 5),
-        (SIZES, -999, 2),
         (SIZES, -99.9, 3),
         (DEGREES, -999, 2),
         ([0.0, 1.0, 2.0, 3.0], 99, 90),
@@ -120,11 +114,7 @@ def found(values: Sequence[float], offset: float = 0.0) -> dict[str, int]:
 )
 def test_sentinels(values: Sequence[float], sentinel: float, times: int, offset: float) -> None:
     assert found([*values, *[sentinel] * times, np.nan], offset) == {f"{sentinel:g}": times}
-
-
-def test_several_sentinels() -> None:
-    assert found([*AGES, *[-1] * 3, *[999] * 4]) == {"-1": 3, "999": 4}
-    assert found([*range(11), *[98] * 3, 99]) == {"98": 3, "99": 1}  # each gives another reason
+    assert found([*range(11), *[98] * 3, 99], offset) == {"98": 3, "99": 1}  # each gives another reason
 
 
 @pytest.mark.parametrize(
@@ -132,13 +122,9 @@ def test_several_sentinels() -> None:
     [
         [*AGES, -999],  # once
         [*DEGREES, -1, -1, -9, -9, -99],  # other values are negative
-        [-1, *[i / 10 for i in range(-9, 30)] * 3],
         [*range(100)] * 3,  # up to 99
-        [-1, 0, 1] * 50,
-        [1, 2, 99] * 9,
         [*range(9, 1000, 10), 999, 999],  # prices
         np.append(DRAW.integers(0, 95, 900), [99, 99, 99]),
-        np.exp(DRAW.normal(4, 1, 900)).round(),
     ],
 )
 def test_no_sentinels(values: Sequence[float]) -> None:
@@ -146,14 +132,12 @@ def test_no_sentinels(values: Sequence[float]) -> None:
 
 
 def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
-    columns = {"a": [*range(20), -999, -999], "y": [3, *range(3, 60, 3), -99, -99]}
+    frame = pl.DataFrame({"a": [*range(20), -999, -999], "y": [3, *range(3, 60, 3), -99, -99]})
     keys = """if so: 'data.na_values=["?","-999","-99"]'"""
-    table_of(pl.DataFrame(columns), na_values=("?",))
-    assert caplog.messages == [
-        f"t: column 'a': -999 in 2 cells may stand for a missing value; {keys} (in all columns)",
-        f"t: column 'y': -99 in 2 cells may stand for a missing value; {keys} data.missing_target=drop "
-        "(in all columns)",
-    ]
+    table_of(frame, na_values=("?",))
+    of_a, of_y = caplog.messages
+    assert f"'a': -999 in 2 cells may stand for a missing value; {keys} (in all columns)" in of_a
+    assert f"'y': -99 in 2 cells may stand for a missing value; {keys} data.missing_target=drop " in of_y
     caplog.clear()
-    table_of(pl.DataFrame(columns), na_values=("?", "-999", "-99"), drop_missing_targets=True)
+    table_of(frame, na_values=("?", "-999", "-99"), drop_missing_targets=True)
     assert caplog.messages == []

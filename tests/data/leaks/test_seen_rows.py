@@ -10,7 +10,7 @@ from mlplab.data.leaks import row_keys
 from mlplab.data.leaks.row_keys import DIGITS, RowHasher, TableValues
 from mlplab.data.splits.split import Split
 
-ROWS, FEW = 3000, 300
+ROWS = 3000
 
 
 def data_of(frame: pl.DataFrame) -> RunData:
@@ -83,12 +83,10 @@ def test_recognition_depends_on_neither_order_nor_blocks(
     monkeypatch: pytest.MonkeyPatch, digits: int
 ) -> None:
     source = np.random.default_rng(0)
-    x = source.standard_cauchy(size=(FEW, 5))
+    x = source.standard_cauchy(size=(300, 5))
     x[source.random(x.shape) < 0.1] = np.nan
-    values = TableValues(x, source.normal(size=(FEW, 1)), [0.0, 1e9, 0.0, 0.0, -3.0])
+    values = TableValues(x, source.normal(size=(300, 1)), [0.0, 1e9, 0.0, 0.0, -3.0])
     keys = RowHasher.of(values, [False] * 5, digits)
-    rows = np.arange(FEW)
-    known = np.sort(keys.keys(values, rows))
+    known = np.sort(keys.keys(values, np.arange(300)))
     monkeypatch.setattr(row_keys, "BLOCK", 7)
-    order = source.permutation(FEW)
-    assert keys.recognised(values, order, known).all()
+    assert keys.recognised(values, source.permutation(300), known).all()

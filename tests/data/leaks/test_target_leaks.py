@@ -30,7 +30,7 @@ Y = pl.col("y")
 LABELS = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
 
 
-@pytest.mark.parametrize("copy", [-(Y**3), Y.exp(), Y.round(2), Y + 1e-3 * pl.col("a"), 1e9 + Y.round(3)])
+@pytest.mark.parametrize("copy", [-(Y**3), Y + 1e-3 * pl.col("a"), 1e9 + Y.round(3)])
 def test_a_column_that_contains_the_target(copy: pl.Expr) -> None:
     [warning] = warnings_of(table_of(frame().with_columns(z=copy)))
     assert warning.startswith("column 'z' alone predicts 'y' almost perfectly")
@@ -52,9 +52,7 @@ BY_MISSING = "% of the loss, by which of its cells are missing"
     ("copy", "how"),
     [
         (pl.when(LEFT & (ROW % 33 > 0)).then("a"), BY_MISSING),
-        (pl.when(LEFT & (ROW % 20 > 0)).then("b"), BY_MISSING),
         (pl.when(LEFT ^ (ROW % 60 == 0)).then(1).otherwise(2), "and removes 9"),
-        (3.4 * LEFT + pl.col("a"), "and ranks its classes with AUROC 0.9"),
         (-3.4 * LEFT - pl.col("a"), "and ranks its classes with AUROC 0.9"),
     ],
 )
@@ -82,13 +80,9 @@ def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
     assert target_leaks(table, random_split(table.rows[3:], val=0.15, test=0.15, seed=0)) == []
 
 
-@pytest.mark.parametrize(
-    "late",
-    [pl.lit(1.5), pl.lit("a"), pl.date(2024, 1, 1) + pl.duration(days=pl.int_range(pl.len()))],
-    ids=["number", "text", "date"],
-)
+@pytest.mark.parametrize("late", [pl.lit(1.5), pl.lit("a"), pl.date(2024, 1, 1) + pl.duration(days=ROW)])
 def test_a_column_without_a_value_in_training_and_validation(late: pl.Expr) -> None:
-    rows = frame().with_columns(y=LABELS, late=pl.when(pl.int_range(pl.len()) >= ROWS - 30).then(late))
+    rows = frame().with_columns(y=LABELS, late=pl.when(ROW >= ROWS - 30).then(late))
     split = Split(*np.split(np.arange(ROWS), [ROWS - 120, ROWS - 30]))
     assert target_leaks(table_of(rows), split) == []
 
@@ -100,15 +94,13 @@ def test_columns_whose_sum_is_the_target() -> None:
     assert warning.endswith("drop one: data.columns.part=drop")
 
 
-@pytest.mark.parametrize(("rare", "classes"), [(4, 3), (0, 100), (0, 300)])
-def test_copies_of_rare_and_of_many_classes(rare: int, classes: int) -> None:
+@pytest.mark.parametrize(("rare", "classes", "rows"), [(4, 3, 100), (0, 300, 3000)])
+def test_copies_of_rare_and_of_many_classes(rare: int, classes: int, rows: int) -> None:
     source = np.random.default_rng(0)
-    numbers = source.integers(rare > 0, classes, 3000 if not rare else 100)
+    numbers = source.integers(rare > 0, classes, rows)
     numbers[:rare] = 0
-    names = source.permutation(classes)
-    rows = pl.DataFrame({"a": source.normal(size=len(numbers)), "y": [f"c{each}" for each in numbers]})
-    rows = rows.with_columns(copy=pl.Series([f"z{names[each]}" for each in numbers]))
-    [warning] = warnings_of(table_of(rows))
+    frame = pl.DataFrame({"a": source.normal(size=rows), "n": numbers}).cast({"n": pl.String})
+    [warning] = warnings_of(table_of(frame.select("a", y="c" + pl.col("n"), copy="z" + pl.col("n"))))
     assert warning.startswith("column 'copy' alone predicts 'y'")
 
 
@@ -120,39 +112,27 @@ def test_each_of_several_targets_is_named_but_no_single_input() -> None:
     assert warnings_of(table_of(rows.select("copy", "y"))) == []
 
 
-def test_targets_that_rise_with_the_time_of_the_split(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    t = np.arange(ROWS)
-    rows = frame().with_columns(t=t, y=t + 30 * frame()["a"], b=np.exp(t / 99 + 30 * frame()["a"] / 99))
-    rows.write_csv("t.csv")
-    table = ("data=csv", "data.path=t.csv", "data.target=y", "data/split=time", "data.split.time=t")
-    [warning] = DataCache().data(config(*table)).target_leaks
+def test_targets_that_rise_with_the_time_of_the_split(tmp_path: Path) -> None:
+    t, a = np.arange(ROWS), frame()["a"]
+    frame().with_columns(t=t, y=t + 30 * a, b=np.exp(t / 99 + 30 * a / 99)).write_csv(tmp_path / "t.csv")
+    words = ("data=csv", f"data.path={tmp_path}/t.csv", "data/split=time", "data.split.time=t")
+    [warning] = DataCache().data(config(*words, "data.target=y")).target_leaks
     assert warning.startswith("column 'b' alone predicts 'y'")
 
 
 def test_only_training_and_validation_rows_with_weight_count() -> None:
-    rows = frame().with_columns(z=Y, w=1.0)
+    rows = frame()
     split = random_split(np.arange(ROWS), val=0.15, test=0.15, seed=0)
-    spoiled = rows["z"].to_numpy(writable=True)
-    spoiled[split.test] = 0
-    spoiled[split.train[:20]] = 0
-    weights = np.ones(ROWS)
+    spoiled, weights = rows["y"].to_numpy(writable=True), np.ones(ROWS)
+    spoiled[split.test] = spoiled[split.train[:20]] = 0
     weights[split.train[:20]] = 0
-    table = table_of(rows.with_columns(z=spoiled, w=weights), weight="w")
-    assert len(target_leaks(table, split)) == 1
+    assert len(target_leaks(table_of(rows.with_columns(z=spoiled, w=weights), weight="w"), split)) == 1
     spoiled[split.val] = 0
-    assert target_leaks(table_of(rows.with_columns(z=spoiled), weight="w"), split) == []
+    assert target_leaks(table_of(rows.with_columns(z=spoiled, w=weights), weight="w"), split) == []
 
 
-@pytest.mark.parametrize("name", ["diabetes", "iris", "wine", "breast_cancer", "friedman1"])
+@pytest.mark.parametrize("name", ["diabetes", "iris", "breast_cancer"])
 def test_tables_without_a_leak(name: str) -> None:
-    if name == "friedman1":
-        x, y = datasets.make_friedman1(400, random_state=0)
-    else:
-        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    labels = name not in ("diabetes", "friedman1")
-    target = pl.Series(y).cast(pl.String) + "." if labels else pl.Series(y)
-    table = table_of(pl.DataFrame(x).with_columns(y=target))
-    assert warnings_of(table) == []
+    x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    target = pl.Series(y) if name == "diabetes" else pl.Series(y).cast(pl.String) + "."
+    assert warnings_of(table_of(pl.DataFrame(x).with_columns(y=target))) == []

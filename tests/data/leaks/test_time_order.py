@@ -31,8 +31,6 @@ IN_TIME = {
     "dates": (SERIES, "day"),
     "shuffled": (SERIES.sample(fraction=1, shuffle=True, seed=0), "day"),
     "odd name": (SERIES.rename({"day": "sold, on"}), "sold, on"),
-    "no ASCII": (SERIES.rename({"day": "größe"}), "größe"),
-    "a word of YAML": (SERIES.rename({"day": "null"}), "null"),
     "classes": (SERIES.with_columns(y=CLASSES), "day"),
     "numbers": (SERIES.with_columns(day=1990 + pl.int_range(ROWS) / 12), "day"),
     "years that repeat": (SERIES.with_columns(year=pl.int_range(ROWS) // 2, day=None), "year"),
@@ -58,7 +56,6 @@ OTHERWISE = {
         y=pl.col("a") + pl.Series(0.3 * NOISE[::-1]), day=None
     ),
     "explained": SERIES.with_columns(y=pl.col("a") + 0.001 * pl.col("y")),
-    "few rows": SERIES[:40],
 }
 
 

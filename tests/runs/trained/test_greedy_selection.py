@@ -10,34 +10,26 @@ from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
 from mlplab.training.scoring.scores import Task, scores
 
 
-@st.composite
-def drawn(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Predictions of runs, the target, weights of rows, and the number of classes."""
-    source = np.random.default_rng(draw(st.integers(0, 10**6)))
-    runs, rows, classes = draw(st.integers(1, 6)), draw(st.integers(2, 9)), draw(st.sampled_from([0, 2, 3]))
-    weight = source.random(rows) + 0.01
-    if classes:
-        probabilities = source.dirichlet(np.full(classes, 0.3), (runs, rows))
-        return probabilities, source.integers(0, classes, (rows, 1)).astype(float), weight, classes
-    targets = draw(st.integers(1, 3))
-    y = source.normal(size=(rows, targets)) * [1, 100, 1e-3][:targets]
-    return y + source.normal(size=(runs, rows, targets)) * y.std(0), y, weight, 0
-
-
-@given(drawn(), st.integers(1, 8), st.sampled_from(["rmse", "mae", "standardised_rmse"]))
-def test_the_ensemble_is_never_worse_than_the_best_run(
-    of: tuple[np.ndarray, np.ndarray, np.ndarray, int], steps: int, metric: str
-) -> None:
-    predictions, y, weight, classes = of
-    error = error_of("log_loss" if classes else metric, y, weight, classes)
-    runs = [(each, 0.5) for each in predictions]
-    chosen = greedy_selection(runs, error, steps)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 6),
+    st.integers(1, 8),
+    st.sampled_from(["rmse", "mae", "standardised_rmse", "log_loss"]),
+)
+def test_the_ensemble_is_never_worse_than_the_best_run(seed: int, runs: int, steps: int, metric: str) -> None:
+    source = np.random.default_rng(seed)
+    y = source.normal(size=(9, 3)) * [1, 100, 1e-3]
+    predictions = y + source.normal(size=(runs, 9, 3)) * y.std(0)
+    if metric == "log_loss":
+        y, predictions = source.integers(0, 3, (9, 1)) * 1.0, source.dirichlet(np.full(3, 0.3), (runs, 9))
+    error = error_of(metric, y, source.random(9) + 0.01, 3 * (metric == "log_loss"))
+    drawn = [(each, 0.5) for each in predictions]
+    chosen = greedy_selection(drawn, error, steps)
     assert len(chosen) == steps
-    single = [error(*run) for run in runs]
+    single = [error(*run) for run in drawn]
     assert chosen[0] == np.argmin(single)
     assert error(predictions[chosen].mean(0), 0.5) <= min(single) + 1e-12
-    assert chosen == greedy_selection(runs, error, steps)
-    assert chosen == greedy_selection(runs * 2, error, steps)  # ties
+    assert chosen == greedy_selection(drawn * 2, error, steps)  # ties
 
 
 def test_runs_whose_errors_cancel_are_chosen() -> None:
@@ -51,14 +43,9 @@ def test_errors_by_hand() -> None:
     y, weight = np.array([[0.0, 0.0], [2.0, 20.0]]), np.array([1.0, 3.0])
     error = error_of("standardised_rmse", y, weight, 0)
     std = 2 * (0.25 * 0.75) ** 0.5
-    assert error(y + np.array([std, 0]), 0.5) == pytest.approx(0.5)
-    assert error(y + np.array([0, 10 * std]), 0.5) == pytest.approx(0.5)
-    rmse = error_of("rmse", y[:, :1], weight, 0)
-    assert rmse(y[:, :1] + [[2.0], [0.0]], 0.5) == pytest.approx(1)
+    for shift in ([std, 0], [0, 10 * std]):
+        assert error(y + np.array(shift), 0.5) == pytest.approx(0.5)
     log_loss = error_of("log_loss", np.array([[0.0], [1.0]]), weight, 2)
-    assert log_loss(np.array([[0.5, 0.5], [0.9, 0.1]]), 0.5) == pytest.approx(
-        -(np.log(0.5) + 3 * np.log(0.1)) / 4
-    )
     assert np.isfinite(log_loss(np.array([[0.0, 1.0], [1.0, 0.0]]), 0.5))
 
 
@@ -73,7 +60,7 @@ def test_predicted_classes_are_judged_by_the_mean_of_the_thresholds() -> None:
 
 @pytest.mark.parametrize(
     ("metric", "classes"),
-    [("rmse", 0), ("mae", 0), ("r2", 0), ("log_loss", 3), ("f1_macro", 3), ("f1_macro", 2)],
+    [("rmse", 0), ("r2", 0), ("log_loss", 3), ("f1_macro", 2)],
 )
 def test_errors_are_the_metrics_of_scores(metric: str, classes: int) -> None:
     source = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from support import train_into
 import mlplab
 from mlplab.commands.evaluate import score
 from mlplab.commands.evaluation_rows import EvaluationRows
-from mlplab.commands.importance import Importance, compute_importance
+from mlplab.commands.importance import compute_importance
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.trained import importance as module
@@ -21,17 +21,16 @@ from mlplab.runs.trained.importance import BUDGET, MAX_REPEATS, MAX_ROWS, MIN_RE
 from mlplab.training.scoring.scores import Task, scores
 
 ROWS = 120
-QUICK = (
-    "data=csv",
-    "data.path=t.csv",
-    "model.hidden=[8]",
-    "trainer.max_epochs=8",
-    "baselines=[]",
-    "logger=[]",
-)
-NUMBERS = (*QUICK, "data.target=y", *(f"+data.columns.{name}=drop" for name in ("z", "label", "w")))
-CLASSES = (*QUICK, "data.target=label", *(f"+data.columns.{name}=drop" for name in ("y", "z", "w")))
-WEIGHTED = (*QUICK, "data.target=[y,z]", "data.weight=w", "+data.columns.label=drop")
+QUICK = ("data=csv", "data.path=t.csv", "model.hidden=[8]", "trainer.max_epochs=8", "baselines=[]")
+
+
+def dropped(*columns: str) -> tuple[str, ...]:
+    return (*QUICK, "logger=[]", *(f"+data.columns.{name}=drop" for name in columns))
+
+
+NUMBERS = (*dropped("z", "label", "w"), "data.target=y")
+CLASSES = (*dropped("y", "z", "w"), "data.target=label")
+WEIGHTED = (*dropped("label"), "data.target=[y,z]", "data.weight=w")
 KINDS = {
     "numbers": [NUMBERS],
     "classes": [CLASSES],
@@ -46,24 +45,21 @@ def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> 
     monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
     a, noise = source.normal(size=(2, ROWS)).round(3)
-    group = source.integers(0, 3, ROWS)
-    days = source.integers(0, 2000, ROWS)
+    group, days = source.integers(0, 3, ROWS), source.integers(0, 2000, ROWS)
     y = 3 * a + (group == 1) + days / 2000 + 0.1 * source.normal(size=ROWS)
-    frame = pl.DataFrame(
-        {
-            "a": [None if row % 17 == 3 else value for row, value in enumerate(a)],
-            "account": 1_700_000_000 + source.integers(0, 500, ROWS),
-            "noise": noise,
-            "group": np.array(["red", "green", "blue"])[group],
-            "yes": source.random(ROWS) < 0.5,
-            "day": (pl.Series(days) * 86_400_000).cast(pl.Datetime("ms")).cast(pl.Date),
-            "y": y,
-            "z": 100 - 50 * y**2,
-            "label": np.array(["low", "middle", "high"])[np.digitize(y, [-1, 1])],
-            "w": source.integers(0, 3, ROWS),
-        }
-    )
-    frame.write_csv("t.csv")
+    columns = {
+        "a": [None if row % 17 == 3 else value for row, value in enumerate(a)],
+        "account": 1_700_000_000 + source.integers(0, 500, ROWS),
+        "noise": noise,
+        "group": np.array(["red", "green", "blue"])[group],
+        "yes": source.random(ROWS) < 0.5,
+        "day": np.datetime64("1970-01-01") + days.astype("timedelta64[D]"),
+        "y": y,
+        "z": 100 - 50 * y**2,
+        "label": np.array(["low", "middle", "high"])[np.digitize(y, [-1, 1])],
+        "w": source.integers(0, 3, ROWS),
+    }
+    (frame := pl.DataFrame(columns)).write_csv("t.csv")
     return frame
 
 
@@ -74,40 +70,24 @@ def trained(folder: Path, kind: str) -> Ensemble:
     return mlplab.load(folder, runs="all")
 
 
-def importance(ensemble: Ensemble) -> Importance:
-    found = score(ensemble, DataCache(), importance=True).importance
-    assert found
-    return found
-
-
-def by_hand(ensemble: Ensemble, frame: pl.DataFrame) -> np.ndarray:
-    predict = ensemble.predict_proba if ensemble.schema.classes else ensemble.predict
-    return predict(frame).reshape(frame.height, -1)
-
-
-def rows_tested(ensemble: Ensemble, frame: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
-    """The test rows without those of weight 0, their targets and weights."""
-    data = DataCache().data(ensemble.config[0])
-    rows, weight = data.split.test, data.table.weight
-    weight = np.ones(ROWS) if weight is None else weight
-    rows = rows[weight[rows] > 0]
-    return frame[rows], data.table.y[rows], weight[rows]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_what_predictions_of_shuffled_frames_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frame: pl.DataFrame, kind: str
 ) -> None:
     monkeypatch.setattr(module, "MAX_REPEATS", repeats := 3)
     ensemble = trained(tmp_path / "s", kind)
-    found = importance(ensemble)
-    rows, y, weight = rows_tested(ensemble, frame)
+    found = score(ensemble, DataCache(), importance=True).importance
+    assert found
+    data = DataCache().data(ensemble.config[0])
+    each_weight = np.ones(ROWS) if data.table.weight is None else data.table.weight
+    places = data.split.test[each_weight[data.split.test] > 0]
+    rows, y, weight = frame[places], data.table.y[places], each_weight[places]
     classes = len(ensemble.schema.classes)
     assert found.metric == ("log_loss" if classes else "rmse")
     assert (found.rows, found.repeats) == (len(y), repeats)
 
     def error(frame: pl.DataFrame) -> float:
-        predicted = by_hand(ensemble, frame)
+        predicted = (ensemble.predict_proba if classes else ensemble.predict)(frame).reshape(len(y), -1)
         return scores(predicted, y, weight, Task(classes, ensemble.schema.targets))[found.metric]
 
     assert found.error == pytest.approx(error(rows), rel=1e-5)
@@ -117,30 +97,24 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
     for column in found.columns:
         cells = rows[column.name]
         increases = [error(rows.with_columns(cells.gather(order))) - found.error for order in orders]
-        assert column.mean == pytest.approx(np.mean(increases), rel=1e-3, abs=1e-4 * found.error)
-        assert column.sd == pytest.approx(np.std(increases, ddof=1), rel=1e-3, abs=1e-4 * found.error)
+        expected = np.mean(increases), np.std(increases, ddof=1)
+        assert (column.mean, column.sd) == pytest.approx(expected, rel=1e-3, abs=1e-4 * found.error)
     means = [column.mean for column in found.columns]
     assert means == sorted(means, reverse=True)
-
-
-def test_without_a_row_of_weight_there_is_none(tmp_path: Path) -> None:
-    ensemble = trained(tmp_path / "s", "numbers")
-    table, rows = DataCache().data(ensemble.config[0]).table, np.arange(9)
-    weights = np.zeros(9)
-    data = EvaluationRows("t.csv", rows, table.x[rows], table.y[rows], weights)
+    no_weight = EvaluationRows("t.csv", places, data.table.x[places], y, np.zeros(len(y)))
     with pytest.raises(UserError, match=r"all rows have weight 0\n  give rows with a weight above 0"):
-        compute_importance(ensemble, [data], "test")
+        compute_importance(ensemble, [no_weight], "test")
 
 
 def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ensemble = trained(tmp_path / "s", "numbers")
-    everything = importance(ensemble)
     monkeypatch.setattr(module, "MIN_ROWS", 10)
     monkeypatch.setattr(module, "BUDGET", 1)
-    found = importance(ensemble)
+    found = score(ensemble, DataCache(), importance=True).importance
+    assert found
     assert (found.rows, found.repeats) == (10, MIN_REPEATS)
-    assert f"10 of {everything.rows} rows, each column shuffled 3 times" in found.basis[0]
-    assert found.columns[0].name == everything.columns[0].name
+    assert "10 of 18 rows, each column shuffled 3 times" in found.basis[0]
+    assert found.columns[0].name == "a"
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**4), st.integers(1, 10**8))

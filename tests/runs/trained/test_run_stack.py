@@ -17,36 +17,24 @@ from mlplab.data import synthetic
 from mlplab.runs.trained import ensemble, run_stack
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_stack import RunStack, stacked
-from mlplab.runs.trained.trained_run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
 FRAME = synthetic.draw("friedman1", rows=700, features=None, noise=0.0, seed=3)
-CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])
-KINDS = {
-    "quantiles, periodic features and layer norm": (
+KINDS: dict[str, tuple[str, ...]] = {
+    "quantiles and periodic features": (
         *(*SMALL, "model/preprocessing=quantile"),
         *("model.norm=layer", "model.periodic_features=3"),
     ),
-    "quantiles, piecewise-linear embeddings": (
+    "piecewise-linear embeddings": (
         *(*SMALL, "model/preprocessing=quantile", "model.piecewise_linear_bins=7"),
         *("model.piecewise_linear_width=5", "model.linear_path=true"),
     ),
-    "projected cosines": (*SMALL, "model.periodic_projection=3", "model.hidden=[7,5]"),
     "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
     "ensembles of two activations": (*SMALL, "model.activation=[tanh,relu]", "ensemble=3"),
-    "classes": CLASSES,
     "heads": (*SMALL, "model.hidden=[7,5]", "model.heads=3"),
-    "heads of classes": (*CLASSES, "model.heads=4"),
+    "heads of classes": ("data=synthetic", "data.function=moons", *SMALL[1:], "model.heads=4"),
 }
-
-
-def features(run: TrainedRun, rows: int) -> np.ndarray:
-    """Rows within the training range and outside of it, some values missing."""
-    drawn = np.random.default_rng(rows)
-    x = drawn.normal(size=(rows, len(run.schema.inputs))).astype(run.dtype)
-    x[drawn.random(x.shape) < 0.1] = np.nan
-    return x
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,7 +50,9 @@ def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
     stack = RunStack(runs)
     alone = [RunStack([run]) for run in runs]
     for rows in (1, 63, 65, 1500):
-        x = features(runs[0], rows)
+        drawn = np.random.default_rng(rows)
+        x = drawn.normal(size=(rows, len(runs[0].schema.inputs))).astype(runs[0].dtype)
+        x[drawn.random(x.shape) < 0.1] = np.nan
         together = stack(x)
         for each, predicted in zip(alone, np.split(together, 5), strict=True):
             np.testing.assert_array_equal(each(x), predicted)
@@ -74,6 +64,10 @@ def test_runs_share_a_stack_if_only_dropout_differs() -> None:
     runs = untrained(SMALL, [*SMALL, "seed=1", "model.dropout=0.2"])
     [wider] = untrained([*SMALL, "model.hidden=[8,9]"])
     assert [stack.runs for stack in stacked([runs[0], wider, runs[1]])] == [tuple(runs), (wider,)]
+    loaded = Ensemble(runs)
+    expected = loaded.predict(FRAME)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict(FRAME), expected)
+    assert loaded.predict(FRAME[:0].cast(pl.Float64)).shape == (0,)
 
 
 def weighted(folder: Path, weights: list[float]) -> Path:
@@ -107,14 +101,4 @@ def test_the_weighted_mean_prediction_is_evaluated(tmp_path: Path) -> None:
     [trained] = train_into(tmp_path, [*SMALL, "ensemble=2", "model.activation=relu"])
     for weights, same in (([0.5, 0.5], True), ([0.3, 0.7], False)):
         [scores] = evaluate(Evaluate(run=str(weighted(tmp_path / "0", weights)))).runs
-        assert all((scores[name] == trained[f"test/{name}"]) == same for name in ("rmse", "mae", "r2"))
-
-
-def test_an_ensemble_can_be_pickled_after_it_has_predicted() -> None:
-    loaded = Ensemble(untrained(*([*SMALL, f"seed={seed}"] for seed in range(2))))
-    expected = loaded.predict(FRAME)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict(FRAME), expected)
-
-
-def test_a_frame_without_rows_has_no_predictions() -> None:
-    assert Ensemble(untrained(SMALL)).predict(FRAME[:0].cast(pl.Float64)).shape == (0,)
+        assert (scores["rmse"] == trained["test/rmse"]) == same

@@ -1,32 +1,18 @@
 """How far networks disagree, against its definitions."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from mlplab.runs.predictions import spread_of
 
 
-@st.composite
-def members(draw: st.DrawFn, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions of several networks, and their weights."""
-    drawn = np.random.default_rng(draw(st.integers(0, 10**6)))
-    number = draw(st.integers(1, 6))
-    weights = drawn.random(number) + 0.01
-    return drawn.normal(size=(number, 4, outputs)), weights / weights.sum()
-
-
-@given(members(2))
-def test_the_standard_deviation_counts_members_by_their_weights(drawn: tuple[np.ndarray, np.ndarray]) -> None:
-    values, weights = drawn
+@pytest.mark.parametrize("members", [1, 2, 6])
+def test_spread_counts_members_by_their_weights(members: int) -> None:
+    drawn = np.random.default_rng(members)
+    values, weights = drawn.normal(size=(members, 40, 3)), drawn.dirichlet(np.ones(members))
     mean = np.average(values, axis=0, weights=weights)
     variance = np.average((values - mean) ** 2, axis=0, weights=weights)
     np.testing.assert_allclose(spread_of(values, weights, of_classes=False), np.sqrt(variance), atol=1e-12)
-
-
-@given(members(3))
-def test_disagreement_is_part_of_the_entropy(drawn: tuple[np.ndarray, np.ndarray]) -> None:
-    values, weights = drawn
     probabilities = np.exp(4 * values)
     probabilities /= probabilities.sum(2, keepdims=True)
     total, disagreement = spread_of(probabilities, weights, of_classes=True).T

@@ -1,8 +1,5 @@
 """Trained runs and sweeps, used from their folders."""
 
-import json
-import logging
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,6 @@ import mlplab
 from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.data import synthetic
-from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import read_config
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -32,22 +28,15 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_says_what_it_is(sweep: Path) -> None:
-    run = mlplab.load(sweep / "0")
-    assert run.schema.names == ["x1", "x2", "x3", "x4", "x5"]
-    assert run.config["trainer"]["max_epochs"] == 5
-    assert run.metrics == json.loads((sweep / "0/metrics.json").read_text())
-
-
 def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None:
     run = mlplab.load(sweep / "0")
     expected = run.predict(FRAME)
-    assert expected.shape == (60,)
-    assert expected.dtype == np.float64
+    assert (expected.shape, expected.dtype) == ((60,), np.float64)
     order = np.random.default_rng(0).permutation(60)
     same = {
         "columns reordered": FRAME.select(reversed(FRAME.columns)),
-        "pandas": pd.DataFrame(FRAME.to_dict(as_series=False)),
+        "pandas": (pandas := pd.DataFrame(FRAME.to_dict(as_series=False))),
+        "pandas, with a column twice that is no input": pd.concat([pandas, pandas[["target"]]], axis=1),
         "a dict": FRAME.to_dict(as_series=False),
         "text": FRAME.with_columns(pl.all().cast(pl.String)),
         "without the target": FRAME.drop("target"),
@@ -58,47 +47,40 @@ def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None
     np.testing.assert_allclose(run.predict(FRAME[:1]), expected[:1], rtol=1e-6)
 
 
-def test_a_run_from_before_keys_were_added_predicts_as_before(tmp_path: Path) -> None:
-    older, plain = tmp_path / "older", "model.piecewise_linear_bins=0 model.linear_path=false"
-    train_into(tmp_path, (*SMALL, *plain.split()))
-    shutil.copytree(tmp_path / "0", older)
-    path = older / "checkpoints/best.ckpt"
-    content, values = checkpoint.load(path), read_config(older)
-    for config in (content["config"], values):
-        for key in ("input_scale", "parametric_activation", "linear_path", "initial_weights"):
-            del config["model"][key]
-        del config["model"]["piecewise_linear_bins"], config["model"]["piecewise_linear_width"]
-        del config["model"]["preprocessing"]["clip_predictions"]
-    checkpoint.save(path, content)
-    write_config(older, values)
-    expected = mlplab.load(tmp_path / "0").predict(FRAME)
-    np.testing.assert_array_equal(mlplab.load(older).predict(FRAME), expected)
-
-
-def test_a_run_from_before_categories_had_weights_in_the_linear_model_predicts_as_before(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("linear_path", ["false", "true"])
+def test_a_run_from_before_keys_were_added_predicts_as_before(tmp_path: Path, linear_path: str) -> None:
+    """Nor had embedded categories weights in the linear model, if there was one."""
     frame = pl.DataFrame({"item": [f"c{row * 7 % 20}" for row in range(60)], "x": range(60)})
     frame.with_columns(y=pl.Series(np.arange(60.0) ** 2 % 7)).write_csv(tmp_path / "t.csv")
-    data = ("data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", *SMALL[2:])
-    train_into(tmp_path, (*data, "model.linear_path=true"))
+    words = ("data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", *SMALL[2:])
+    train_into(tmp_path, (*words, "model.piecewise_linear_bins=0", f"model.linear_path={linear_path}"))
     expected = mlplab.load(tmp_path / "0").predict(frame)
     content = checkpoint.load(path := tmp_path / "0/checkpoints/best.ckpt")
-    assert content["state"].pop("linear_path.category_weight").shape[1] == 20
+    values = read_config(tmp_path / "0")
+    for config in (content["config"], values):
+        for key in ("input_scale", "parametric_activation", "initial_weights"):
+            del config["model"][key]
+        if linear_path == "false":
+            del config["model"]["linear_path"]
+        del config["model"]["piecewise_linear_bins"], config["model"]["piecewise_linear_width"]
+        del config["model"]["preprocessing"]["clip_predictions"]
+    write_config(tmp_path / "0", values)
+    if linear_path == "true":
+        assert content["state"].pop("linear_path.category_weight").shape[1] == 20
     checkpoint.save(path, content)
     np.testing.assert_array_equal(mlplab.load(tmp_path / "0").predict(frame), expected)
 
 
-@pytest.mark.parametrize("target", ["standard", "log"])
 def test_clipped_predictions_stay_in_the_range_of_the_runs_own_training_targets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of three runs, the second and the third start from the first; the third does not clip."""
     monkeypatch.chdir(tmp_path)
     run = ["data=csv", "data.path=t.csv", "data.target=y", "data.weight=w", *SMALL[2:], "test=false"]
-    run += [f"model.preprocessing.target={target}", "trainer.max_epochs=15", "optimizer.lr=0.1", "logger=[]"]
-    run += ["model.linear_path=false", "model.piecewise_linear_bins=0", "model.activation=relu"]
-    clipped, ranges, predicted = ["model.preprocessing.clip_predictions=true", "init_from=1/0"], [], []
-    for times, more in ((1, clipped[:1]), (9, clipped), (2, clipped[1:])):
+    run += ["trainer.max_epochs=15", "optimizer.lr=0.1", "logger=[]", "model.linear_path=false"]
+    run += ["model.piecewise_linear_bins=0", "model.activation=relu"]
+    clip, ranges, predicted = "model.preprocessing.clip_predictions=true", [], []
+    for times, more in ((1, [clip]), (9, [clip, "init_from=1/0"]), (2, ["init_from=1/0"])):
         y = times * np.arange(1.0, 61)
         pl.DataFrame({"x": y / times, "y": y, "w": 1.0 * (y <= 50 * times)}).write_csv("t.csv")
         train_into(Path(str(times)), [*run, *more])
@@ -114,47 +96,14 @@ def test_clipped_predictions_stay_in_the_range_of_the_runs_own_training_targets(
     assert predicted[2].max() > ranges[0][1]
 
 
-def test_pandas_columns_of_any_kind(sweep: Path) -> None:
-    run = mlplab.load(sweep / "0")
-    plain = pd.DataFrame({f"x{i}": [1.0, 0.0, 1.0] for i in range(1, 6)})
-    odd = plain.astype({"x1": "Int64", "x2": bool, "x3": str, "x4": object, "x5": "float32"})
-    np.testing.assert_array_equal(run.predict(odd), run.predict(plain))
-    odd["x1"], plain["x1"] = pd.array([1, None, 1], dtype="Int64"), [1.0, np.nan, 1.0]
-    np.testing.assert_array_equal(run.predict(odd), run.predict(plain))
-
-
-def test_missing_values_stand_for_the_training_median(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = mlplab.load(sweep / "0").model
-    median = run.runs[0].network.preprocessing.impute_value[0, 0, 1].item() + run.schema.inputs[1].offset
-    holes = FRAME.with_columns(x2=None)
-    filled = FRAME.with_columns(x2=pl.lit(median))
-    logging.getLogger("mlplab").propagate = True
-    np.testing.assert_allclose(run.predict(holes), run.predict(filled), rtol=1e-6)
-    assert "imputed missing values (median or mode) in columns that had none" in caplog.text
-    assert "x2 (60)" in caplog.text
-
-
-def test_a_pandas_frame_with_a_column_twice_is_refused(sweep: Path) -> None:
-    frame = pd.DataFrame(FRAME.to_dict(as_series=False))
-    with pytest.raises(UserError, match="has several columns 'x3'"):
-        mlplab.load(sweep / "0").predict(pd.concat([frame, frame[["x3"]]], axis=1))
-    more = pd.concat([frame, frame[["target"]]], axis=1)  # which is no input
-    assert len(mlplab.load(sweep / "0").predict(more)) == 60
-
-
 def test_evaluate_on_another_file_by_hand(sweep: Path, tmp_path: Path) -> None:
     other = synthetic.draw("friedman1", rows=50, features=None, noise=1.0, seed=9)
     other.write_csv(tmp_path / "other.csv")
-    y = other["target"].to_numpy()
     report = evaluate(Evaluate.model_validate({"run": str(sweep), "data.path": str(tmp_path / "other.csv")}))
-    predictions = [mlplab.load(sweep / str(index)).predict(other) for index in range(2)]
-    for scores, predicted in zip(report.runs, predictions, strict=True):
-        assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - y) ** 2)), rel=1e-6)
-    assert report.ensemble is not None
-    assert report.ensemble["rmse"] == pytest.approx(np.sqrt(np.mean((np.mean(predictions, 0) - y) ** 2)))
+    errors = [mlplab.load(sweep / run).predict(other) - other["target"].to_numpy() for run in "01"]
+    rmse = [np.sqrt(np.mean(each**2)) for each in errors]
+    assert [scores["rmse"] for scores in report.runs] == pytest.approx(rmse, rel=1e-6)
     mean, sd = (report.models()[name][1] for name in ("runs/", "runs/sd/"))
-    assert mean["mae"] == pytest.approx(
-        np.mean([np.mean(np.abs(each - y)) for each in predictions]), rel=1e-6
-    )
-    assert sd["rmse"] == pytest.approx(np.std([scores["rmse"] for scores in report.runs], ddof=1))
-    assert report.plain()["ensemble/test/rmse"] == report.ensemble["rmse"]
+    assert mean["mae"] == pytest.approx(np.mean(np.abs(errors)), rel=1e-6)
+    assert sd["rmse"] == pytest.approx(np.std(rmse, ddof=1), rel=1e-6)
+    assert report.plain()["ensemble/test/rmse"] == pytest.approx(np.sqrt(np.mean(np.mean(errors, 0) ** 2)))

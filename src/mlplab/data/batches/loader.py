@@ -1,6 +1,6 @@
 """Batches: rows of tables in an order of each member's own, in memory or memory-mapped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -21,8 +21,11 @@ paths and round differently, so a member's last bits could depend on the row cou
 GATHERED_BYTES = 2**17
 """Bytes of the batches that are gathered together: few enough to stay in the processor's cache."""
 
-CACHED_BYTES = 2**24  # bytes of batches that are cached for all epochs
-WINDOW = 64  # blocks whose rows are shuffled together
+CACHED_BYTES = 2**24
+"""Bytes of batches that are cached for all epochs."""
+
+WINDOW = 64
+"""Blocks whose rows are shuffled together."""
 
 
 class Batch(NamedTuple):
@@ -153,10 +156,8 @@ class Loader:
         epochs = self._epochs if epochs is None else epochs
         order = torch.empty(len(self.rows), len(epochs), self.length, dtype=torch.int64)
         for member, by_epoch in enumerate(order):
-            rows = len(self.rows[member])
             for epoch, numbers in zip(epochs, by_epoch, strict=True):
-                torch.cat(self._windows(member, epoch), out=numbers[:rows])
-                numbers[rows:] = numbers[:1]
+                torch.cat([*self._windows(member, epoch)], out=numbers)
         return order.flatten(1)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -189,25 +190,55 @@ class Loader:
             weight = None if row_weight is None else row_weight.view(*shape, 1)
             yield Batch(x.view(*shape, x.shape[2]), y.view(*shape, y.shape[2]), weight, total)
 
-    def _windows(self, member: int, epoch: int) -> list[Int64[Tensor, " _"]]:
-        """The row numbers of a member's epoch: those of each window in random order."""
-        windows = [self.rows[member]]
-        if self.seeds is None:
-            return windows
-        permutation = partial(torch.randperm, generator=generator(self.seeds[member], "order", epoch))
+    def _windows(self, member: int, epoch: int) -> Iterator[Int64[Tensor, " _"]]:
+        """Yields the row numbers of a member's epoch: those of each window in random order, and padding."""
+        rows, permutation = self.rows[member], torch.arange
+        if self.seeds is not None:
+            source = generator(self.seeds[member], "order", epoch)
+            permutation = partial(torch.randperm, generator=source)
+        windows: Iterable[Tensor] = [rows]
         if self.file_block is not None:
-            blocks = torch.split(windows[0], self.file_block)
-            chosen = torch.split(permutation(len(blocks)), WINDOW)
-            windows = [torch.cat([blocks[number] for number in of.sort().values.tolist()]) for of in chosen]
-        return [window[permutation(len(window))] for window in windows]
+            blocks = torch.split(rows, self.file_block)
+            windows = (
+                torch.cat([blocks[number] for number in numbers.sort().values.tolist()])
+                for numbers in torch.split(permutation(len(blocks)), WINDOW)
+            )
+        padding = rows[:0]
+        for window in windows:
+            shuffled = window[permutation(len(window))]
+            padding = padding if len(padding) else shuffled[:1].repeat(self.length - len(rows))
+            yield shuffled
+        yield padding
+
+    def _orders(self, epochs: Sequence[int], first: int, most: int) -> Iterator[Int64[Tensor, "member _"]]:
+        """Yields the next `most` row numbers, from position `first` on.
+
+        The order of a whole epoch of a memory-mapped table would take much memory itself.
+        """
+        if self.file_block is None:
+            yield from torch.split(self.order(epochs)[:, first:].to(self.x.device), most, 1)
+            return
+        members = (_split(self._windows(member, epochs[0]), first, most) for member in range(len(self.rows)))
+        yield from map(torch.stack, zip(*members, strict=True))
 
     def _gathered(self, epochs: Sequence[int], first: int) -> Iterator[Sequence[Tensor]]:
         """Rows of the tables for each batch, from position `first` on, as `[member, batch, …]`."""
         together = max(1, GATHERED_BYTES // (self._row_bytes * self._size)) * self._size
-        for order in torch.split(self.order(epochs)[:, first:].to(self.x.device), together, 1):
+        for order in self._orders(epochs, first, together):
             whole = order.shape[1] // self._size * self._size
             for rows in filter(torch.numel, (order[:, :whole], order[:, whole:])):
                 batches = rows.reshape(len(rows), -1, min(self._size, rows.shape[1])).transpose(0, 1)
                 numbers = batches.flatten()
                 gathered = [table.index_select(0, numbers).view(*batches.shape, -1) for table in self._tables]
                 yield from zip(*(table.unbind() for table in gathered), strict=True)
+
+
+def _split(windows: Iterable[Tensor], first: int, most: int) -> Iterator[Tensor]:
+    """Yields what windows have in a row, from position `first` on, in pieces of `most` and a shorter last."""
+    rest = torch.empty(0, dtype=torch.int64)
+    for window in windows:
+        *pieces, rest = torch.split(torch.cat([rest, window[first:]]), most)
+        first = max(0, first - len(window))
+        yield from pieces
+    if len(rest):
+        yield rest

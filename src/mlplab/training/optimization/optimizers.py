@@ -90,7 +90,7 @@ class MemberOptimizer(torch.optim.Optimizer):
             if together != self._together:
                 self._together = together
                 self.groups = [[*chain.from_iterable(map(self._groups_of, part))] for part in together]
-        self._step_values = step_values(self._factors, self.steps - done, self.matrices["weights"])
+        self._step_values = step_values(self._factors, self.steps - done, self.matrices["weights"].device)
 
     def _groups_of(self, members: Sequence[int]) -> Iterator[Update]:
         """The groups of members with the same settings: one for each pair of factors of their parameters."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float32, Float64
@@ -23,12 +23,9 @@ StepFactors = Float64[Tensor, "factor step member"]
 """Factors in the steps of an epoch: of each member's learning rate, and, unless it is always 1, of its weight
 decay and dropout rate."""
 
-TENSOR_DEVICES = {"cuda"}
-"""Types of devices where `StepValues` are tensors, which CUDA graphs can read (`step_graphs.py`)."""
-
 
 class StepValues(NamedTuple):
-    """What changes from step to step; values by member are numbers, or a tensor on `TENSOR_DEVICES`.
+    """What changes from step to step.
 
     Args:
         number: that of the step, counted from 1, in float32.
@@ -38,9 +35,9 @@ class StepValues(NamedTuple):
     """
 
     number: Float32[Tensor, ""]
-    average_share: float | Tensor
-    lr: Sequence[float] | Tensor
-    regularization: Sequence[float] | Tensor | None = None
+    average_share: float
+    lr: Sequence[float]
+    regularization: Sequence[float] | None = None
 
 
 def epoch_factors(
@@ -101,24 +98,20 @@ def _regularization(schedule: config.Schedule, progress: Done) -> Done:
     return (1 + torch.cos(math.pi * ((2 * progress).clamp(min=1) - 1))) / 2
 
 
-def average_share(number: Any) -> Any:
+def average_share(number: int) -> float:
     """The share of the weights after a step in their average, by the number of the step."""
     return (AVERAGE_EXPONENT + 1) / (number + AVERAGE_EXPONENT)
 
 
-def step_values(factors: StepFactors, before: int, weights: Tensor) -> list[StepValues]:
+def step_values(factors: StepFactors, before: int, device: torch.device) -> list[StepValues]:
     """The values of an epoch's steps.
 
     Args:
         factors: with the learning rates themselves in place of their factors.
         before: the number of steps that were made before.
-        weights: what the values are for; its kernels read the number and tensors of rates in float32.
+        device: that of the weights.
     """
     numbers = torch.arange(before + 1, before + 1 + factors.shape[1])
-    if weights.device.type not in TENSOR_DEVICES:
-        # Of numbers, whose quotients are rounded once; torch multiplies by the reciprocal.
-        shares = map(average_share, numbers.tolist())
-        return [*map(StepValues, numbers.float(), shares, *factors.tolist())]
-    shares = average_share(numbers.double()).to(weights.dtype)
-    columns = numbers.float(), shares, factors[0].float(), *factors[1:]
-    return [*map(StepValues, *(values.to(weights.device, non_blocking=True) for values in columns))]
+    # Of numbers, whose quotients are rounded once; torch multiplies by the reciprocal.
+    shares = map(average_share, numbers.tolist())
+    return [*map(StepValues, numbers.float().to(device), shares, *factors.tolist())]

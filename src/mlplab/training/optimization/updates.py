@@ -31,25 +31,10 @@ def update_of(settings: Settings, example: int, factors: Factors, rows: Rows) ->
         numbers = ([values.number] * numbered,) if numbered else ()
         lr, decay = values.lr[example] * lr_factor, weight_decay
         if values.regularization is not None and decay:
-            decay = decay_left(settings, lr, decay * values.regularization[example], rows)
+            decay *= values.regularization[example]
         kernel(*numbers, lr=lr, weight_decay=decay)
 
     return update
-
-
-def decay_left(settings: Settings, lr: float | Tensor, decay: float | Tensor, rows: Rows) -> float:
-    """The weight decay of a step that is left to the kernels.
-
-    They take a number, which a CUDA graph would repeat at each step. So a tensor is applied here.
-    """
-    if not isinstance(decay, Tensor):
-        return decay
-    for weights, gradient in zip(rows["weights"], rows["gradients"], strict=True):
-        if settings.name == "adamw":
-            weights.mul_(1 - lr * decay)
-        else:
-            gradient.add_(weights * decay)
-    return 0.0
 
 
 def _kernel(settings: Settings, rows: Rows) -> Callable[..., None]:
