@@ -21,9 +21,7 @@ from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
-QUESTIONS = (
-    *("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "estimators", "hashes"),
-)
+QUESTIONS = ("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "hashes")
 
 
 def benchmark(words: list[str]) -> None:

@@ -70,14 +70,6 @@ def train(*words: str) -> dict[str, Any]:
     return {"epochs": epochs, "anonymous": memory("RssAnon")}
 
 
-def train_by_autograd(*words: str) -> dict[str, Any]:
-    """The same, with gradients by autograd instead of mlplab's own backward pass."""
-    from mlplab.models.backpropagation import BackpropagationModule
-
-    BackpropagationModule.written_out = False
-    return train(*words)
-
-
 def read(*words: str) -> dict[str, Any]:
     """The seconds and the memory that `scripts/train.py` needs until training starts, which is left out."""
     from lightning.pytorch import Trainer

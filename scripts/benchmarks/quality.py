@@ -29,10 +29,12 @@ from pydantic import Field
 from rich.console import Console
 from sklearn.metrics import log_loss, root_mean_squared_error
 
-from benchmarks import harness, quality_intervals, quality_peers, quality_tables
+from benchmarks import harness, quality_peers, quality_tables
 from benchmarks.checkout import Checkout
+from benchmarks.quality_peers import LEVELS
 from benchmarks.quality_tables import BenchmarkTable
 from mlplab.config.types import Text
+from mlplab.conformal.intervals import interval_scores, mean_scores
 from mlplab.console import print_line
 from mlplab.errors import Fault, UserError, listed
 
@@ -41,14 +43,35 @@ CALIBRATION_BINS = 15  # bins of the confidence
 BOOSTERS = ("xgboost", "lightgbm", "catboost")
 TIE = 0.005  # errors that differ by less, relative to the smaller one, count half for either
 
+POINTS, ERRORS = 0.02, 2
+"""By how much the coverage of a table may be below the level; or by how many standard errors, if more."""
+
 Fit = Callable[[BenchmarkTable, np.ndarray, int], tuple[np.ndarray, float, float]]
 """Given the rows for testing and a seed: predictions, and the seconds of the fit and of the prediction."""
 
 Contenders = dict[str, tuple[Fit, Sequence[str], int]]
 """What fits each, its overrides and its number of seeds."""
 
+NUMBERS = ("level", "error", "accuracy", "calibration", "coverage", "width", "fit", "predict")
+SCHEMA = dict.fromkeys(("table", "contender", "task"), pl.String) | dict.fromkeys(NUMBERS, pl.Float64)
+
 CELLS = {"error": "{:.4g}", "ratio": "{:.3f}×", "±": "{:.3f}", "rank": "{:.2f}", "boosters": "{:.3f}×"}
 CELLS |= {"won": "{:g}", "beaten": "{:.0%}", "accuracy": "{:.4f}", "calibration": "{:.4f}"}
+CELLS |= {"coverage": "{:.3f}", "width": "{:.4g}", "low": "{}"}
+
+COLUMNS = {
+    "predictions": ("error ratio accuracy calibration fit", "ratio ± rank boosters won beaten fit predict"),
+    "intervals": ("coverage width error fit", "coverage low width ratio fit"),
+}
+"""Of each table, and over tables."""
+
+CAPTIONS = {
+    "predictions": "error: RMSE of numbers, log loss of classes; calibration: its error; ±: a standard "
+    "error; boosters: relative to the best of XGBoost, LightGBM and CatBoost; won: tables with lower errors than "
+    f"theirs; beaten: by {OURS}, of tables; differences below 0.5 % count half",
+    "intervals": "error: the Winkler score; low: tables whose coverage is 2 points, and two standard errors, "
+    "below the level",
+}
 
 
 class Quality(harness.Benchmark):
@@ -69,17 +92,25 @@ def measure(arguments: Quality) -> None:
     """Measures what the file lacks, and shows the scores of all contenders on all tables."""
     contenders, base = _contenders(arguments), quality_peers.BASE[arguments.what]
     base = base if base in contenders else next(iter(contenders))
-    of: Any = quality_intervals if arguments.what == "intervals" else sys.modules[__name__]
-    scores = pl.DataFrame([*_measured(arguments, contenders, of.metrics_of)], infer_schema_length=None)
-    of.show(scores, base)
-    print_line(Console(), f"all scores: {arguments.file('jsonl')}")
+    summaries = summaries_of([*_measured(arguments, contenders)], base)
+    titles = ("scores by table", f"over tables: ratios to {base}'s are geometric means, other columns means")
+    for title, columns, frame in zip(titles, COLUMNS[arguments.what], summaries, strict=True):
+        shown = frame.select(*frame.columns[:2], *columns.split())
+        rows = {row[:2]: [*map(_cell, shown.columns[2:], row[2:])] for row in shown.rows()}
+        harness.print_tables(harness.table_of(title, shown.columns[2:], rows))
+    print_line(Console(), CAPTIONS[arguments.what], f"all scores: {arguments.file('jsonl')}")
 
 
-def _measured(
-    arguments: Quality, contenders: Contenders, metrics_of: Callable[..., dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return harness.show_seconds(value) if name in ("fit", "predict") else CELLS[name].format(value)
+
+
+def _measured(arguments: Quality, contenders: Contenders) -> Iterator[dict[str, Any]]:
     """The scores of each contender for each table, split and seed; measures those that the file lacks."""
     of_intervals, path, here = arguments.what == "intervals", arguments.file("jsonl"), harness.machine()
+    metrics_of = interval_metrics_of if of_intervals else metrics_of_predictions
     known = known_scores(path)
     for table in _tables(arguments):
         for test in table.tests if not (of_intervals and table.classes) else ():
@@ -114,21 +145,6 @@ def known_scores(path: Path) -> dict[str, dict[str, Any]]:
     return scores
 
 
-def show(scores: pl.DataFrame, base: str) -> None:
-    """Prints the errors by table and over tables."""
-    means, over_tables = summaries_of(scores, base)
-    caption = "error: RMSE of numbers, log loss of classes; calibration: its error"
-    by_table = {(row["table"], row["contender"]): _cells(row) for row in means.iter_rows(named=True)}
-    headers = ["error", f"of {base}", "accuracy", "calibration", "fit"]
-    harness.print_tables(harness.table_of("test errors", headers, by_table, caption))
-    summary = {(row["task"], row["contender"]): _cells(row) for row in over_tables.iter_rows(named=True)}
-    title = f"over tables: geometric means of errors relative to {base}'s, mean ranks and seconds"
-    caption = "±: a standard error; boosters: relative to the best of XGBoost, LightGBM and CatBoost; won: "
-    caption += f"tables with a lower error than it; beaten: by {OURS}, of tables; differences below 0.5 % "
-    headers = ["ratio", "±", "rank", "boosters", "won", "beaten", "fit", "predict"]
-    harness.print_tables(harness.table_of(title, headers, summary, f"{caption}count half"))
-
-
 def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
     if arguments.tables == "development":
         return quality_tables.development_tables(arguments.only)
@@ -141,12 +157,6 @@ def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
         tables = quality_tables.bundled_tables(FOLDS)
     by_name = {table.name: table for table in tables}
     return [by_name[name] for name in quality_tables.chosen(by_name, arguments.only)]
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    shown = {name: text for name, text in CELLS.items() if name in row}
-    cells = ["" if row[name] is None else text.format(row[name]) for name, text in shown.items()]
-    return [*cells, *(harness.show_seconds(row[name]) for name in ("fit", "predict") if name in row)]
 
 
 def _contenders(arguments: Quality) -> Contenders:
@@ -202,7 +212,7 @@ def _fit_ours(
         return np.load(folder / "predicted.npy"), seconds, answer["seconds"]
 
 
-def metrics_of(table: BenchmarkTable, y: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+def metrics_of_predictions(table: BenchmarkTable, y: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     """RMSE of numbers; log loss, accuracy and calibration error of classes."""
     if not table.classes:
         error = float(root_mean_squared_error(y, predicted))
@@ -215,35 +225,62 @@ def metrics_of(table: BenchmarkTable, y: np.ndarray, predicted: np.ndarray) -> d
     return {"error": error, "task": "classes", "accuracy": float(right.mean()), "calibration": calibration}
 
 
-def summaries_of(scores: pl.DataFrame, base: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Means of each contender on each table; and over tables of numbers, of classes, and all.
+def interval_metrics_of(table: BenchmarkTable, y: np.ndarray, bounds: np.ndarray) -> dict[str, Any]:
+    """Coverage, mean width and Winkler score of each level, of bounds `[row, level, limit]`."""
+    scores: dict[str, Any] = {}
+    for place, level in enumerate(LEVELS):
+        scores |= mean_scores(interval_scores(bounds[:, place, None], y[:, None], level), None, level)
+    return scores
+
+
+def rows_of(score: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for `summaries_of`; of intervals, one for each level, as if it were another table."""
+    if "error" in score:
+        yield score
+        return
+    for level in LEVELS:
+        of = {"table": f"{score['table']}, {level:g}", "task": f"level {level:g}", "level": level}
+        names = {"coverage": "coverage", "width": "width", "error": "winkler"}
+        yield score | of | {name: score[f"{key}_{level:g}"] for name, key in names.items()}
+
+
+def summaries_of(scores: Iterable[dict[str, Any]], base: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Means of each contender on each table; and over tables of numbers, of classes, and all, or of a level.
 
     Args:
-        scores: rows with table, contender, task, and what is measured.
+        scores: with table, contender, task, and what is measured.
         base: the contender that all are compared with.
     """
-    groups, measured = ["table", "contender", "task"], ["error", "accuracy", "calibration", "fit", "predict"]
-    means = scores.group_by(groups, maintain_order=True).agg(pl.col(measured).mean())
-    error, contender = pl.col("error"), pl.col("contender")
-
-    def ratio(others: Sequence[str]) -> pl.Expr:
-        return error / error.filter(contender.is_in(others)).min().over("table")
-
-    means = means.with_columns(
-        ratio=ratio([base]), rank=error.rank().over("table"), boosters=ratio(BOOSTERS), ours=ratio([OURS])
+    error, contender, coverage = pl.col("error"), pl.col("contender"), pl.col("coverage")
+    groups = pl.DataFrame([row for score in scores for row in rows_of(score)], SCHEMA).group_by(
+        "table", "contender", "task", maintain_order=True
     )
+    spread = (coverage.std() / pl.len().sqrt()).fill_null(0)
+    low = pl.col("level").first() - coverage.mean() > pl.max_horizontal(POINTS, ERRORS * spread)
+    means = groups.agg(pl.col(NUMBERS).mean(), low=low)
+
+    def ratio(others: Sequence[str], of: pl.Expr = error) -> pl.Expr:
+        return of / of.filter(contender.is_in(others)).min().over("table")
+
     means = means.with_columns(
+        ratio=ratio([base]),
+        widths=ratio([base], pl.col("width")),
+        rank=error.rank().over("table"),
+        boosters=ratio(BOOSTERS),
+        ours=ratio([OURS]),
+    ).with_columns(
         won=pl.when(~contender.is_in(BOOSTERS)).then(_beats(1 / pl.col("boosters"))),
         beaten=pl.when(contender != OURS).then(_beats(pl.col("ours"))),
     )
-    parts = [means, means.with_columns(task=pl.lit("all"))] if means["task"].n_unique() > 1 else [means]
-    over_tables = pl.concat(parts).group_by("task", "contender", maintain_order=True)
-    columns = ["table", "contender", "error", "ratio", "accuracy", "calibration", "fit"]
-    return means.select(columns), over_tables.agg(
+    has_all = means["task"].n_unique() > 1 and means["level"].is_null().all()
+    parts = [means, means.with_columns(task=pl.lit("all"))] if has_all else [means]
+    return means, pl.concat(parts).group_by("task", "contender", maintain_order=True).agg(
         pl.col("ratio", "boosters").log().mean().exp(),
         (pl.col("ratio").log().std() / pl.len().sqrt()).alias("±"),
         pl.when(pl.col("won").count() > 0).then(pl.col("won").sum()),
-        pl.col("rank", "beaten", "fit", "predict").mean(),
+        pl.col("rank", "beaten", "coverage", "fit", "predict").mean(),
+        width=pl.col("widths").log().mean().exp(),
+        low=pl.format("{} of {}", pl.col("low").sum(), pl.len()),
     )
 
 

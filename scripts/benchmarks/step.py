@@ -5,7 +5,6 @@ step      of a network, alone and in a stack; beside PyTorch, Lightning, JAX, sc
   members=64     numbers of networks in the stacks
   dropout=0.1    0: without these
   peers=false    mlplab alone, for example beside another checkout
-  ablation=true  no peers, but mlplab by autograd, with its backward pass written out, and in blocks
 """
 
 from collections.abc import Callable
@@ -29,13 +28,6 @@ PEERS = {
     "products alone": "torch_peers.products",
 }
 """Their functions by name; the first is the base of ratios."""
-
-ABLATION = {
-    "autograd": ("child.train_by_autograd", "trainer.block=1"),
-    "written out": ("child.train", "trainer.block=1"),
-    "blocks": ("child.train", "trainer.block=auto"),
-}
-"""Ways to make the same steps: a function that trains, and an override. The first is the base of ratios."""
 
 LEAST_BYTES = 2**24
 """Of the rows on which mlplab trains. It loads a few MiB at a time: the rows of many small epochs."""
@@ -77,18 +69,14 @@ class Step(harness.Benchmark):
     members: harness.Counts = (64,)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     peers: bool = True
-    ablation: bool = False
 
 
 def measure(arguments: Step) -> None:
     """Times every contender with every shape."""
-    first, peers = arguments.checkouts[0], arguments.peers and not arguments.ablation
-    base, more = f"{first.name}, 1", dict[str, Callable[[harness.Key], str]]()
-    if peers:
+    first, more = arguments.checkouts[0], dict[str, Callable[[harness.Key], str]]()
+    if arguments.peers:
         harness.needs("jax")
-        base, more = next(iter(PEERS)), {"of JAX": lambda key: times[key].ratio(times.get(_jax_of(key)))}
-    elif arguments.ablation:
-        base = f"{first.name}, {next(iter(ABLATION))}"
+        more = {"of JAX": lambda key: times[key].ratio(times.get(_jax_of(key)))}
     contenders: harness.Contenders = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -102,18 +90,19 @@ def measure(arguments: Step) -> None:
             for kind, task in tasks.items():
                 for checkout in arguments.checkouts:
                     step = partial(step_seconds, checkout, folder, task)
-                    for way, how in ABLATION.items() if arguments.ablation else ():
-                        contenders[f"{shape}, {kind}", f"{checkout.name}, {way}"] = partial(step, *how)
-                    if not arguments.ablation:
-                        contenders[shape, f"{checkout.name}, {kind}"] = step
-            for kind, task in tasks.items() if peers else ():
+                    contenders[shape, f"{checkout.name}, {kind}"] = step
+            for kind, task in tasks.items() if arguments.peers else ():
                 contenders[shape, f"JAX, {kind}"] = partial(ask, "jax_peers.jax_step", task.json())
-            for peer, function in PEERS.items() if peers else ():
+            for peer, function in PEERS.items() if arguments.peers else ():
                 contenders[shape, peer] = partial(ask, function, tasks["1"].json())
         times = harness.alternate(contenders, arguments.repeats)
-    caption = "N: in a stack of N networks"
-    table = harness.comparison("seconds of a step of one network", times, base, caption, **more)
-    harness.report(arguments, times, table)
+    base, title = (
+        next(iter(PEERS)) if arguments.peers else f"{first.name}, 1",
+        "seconds of a step of one network",
+    )
+    harness.report(
+        arguments, times, harness.comparison(title, times, base, "N: in a stack of N networks", **more)
+    )
 
 
 def _jax_of(key: harness.Key) -> harness.Key:
@@ -121,9 +110,7 @@ def _jax_of(key: harness.Key) -> harness.Key:
     return key[0], f"JAX, {key[1].partition(', ')[2]}" if not key[1].startswith("JAX") else ""
 
 
-def step_seconds(
-    checkout: Checkout, folder: Path, task: Task, function: str = "child.train", *overrides: str
-) -> float:
+def step_seconds(checkout: Checkout, folder: Path, task: Task) -> float:
     """Of one member in a step: the mean of the epochs after the first. Some load the rows of others."""
     members, bytes_of_epoch = task.runs, 4 * task.rows * (task.features + 1) * task.runs
     epochs = max(task.epochs, 1 + ceil(LEAST_BYTES / bytes_of_epoch))
@@ -132,5 +119,5 @@ def step_seconds(
         stack = (*many, "hydra.launcher.workers=1", f"hydra.sweep.dir={name}/sweep")
         run = stack if members > 1 else ("ensemble=1", f"hydra.run.dir={name}/run")
         ends = ("test=false", f"trainer.max_epochs={epochs}", f"model.dropout={task.dropout}")
-        answer = checkout.ask(function, *run, *overrides_of(task), *ends, *overrides, folder=folder)
+        answer = checkout.ask("child.train", *run, *overrides_of(task), *ends, folder=folder)
     return fmean(answer["epochs"][1:]) / task.steps / members
