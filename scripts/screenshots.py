@@ -11,7 +11,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import pyte
 from chromium import HEIGHT, WIDTH, opened_browser, tensorboard
-from pyte.screens import Char
 
 from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
@@ -29,7 +28,7 @@ from mlplab.config.types import Text
 from mlplab.errors import RunFailed
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS, LINES = 80, 60  # of the terminal
@@ -45,17 +44,24 @@ TENSORBOARD = {"time-series": "timeseries", "hparams": "hparams", "images": "ima
 """The tabs of TensorBoard by the name of a picture."""
 
 NOISY = ("data.rows=80", "data.noise=0.3", "data.split.val=0.4", "model.hidden=[40,30]")
+SURFACE = "#maps > div"
 
-FILMS: dict[str, Sequence[str]] = {
-    "article": (),
-    "plane": ("model.hidden=[]",),
-    "one-unit": ("model.hidden=[1]",),
-    "sixteen-units": ("model.hidden=[16]",),
-    "overfitting": NOISY,
+FILMS: dict[str, tuple[Sequence[str], Sequence[tuple[int | None, str, str]]]] = {
+    "article": (
+        (),
+        (
+            (None, "#worked", "numbers"),
+            *((step, SURFACE, f"surface-{step}") for step in (0, 20, 100, 1000)),
+            *((1000, ".panels", "end"), (0, ".panels", "start")),
+        ),
+    ),
+    "plane": (("model.hidden=[]",), [(1000, SURFACE, "plane")]),
+    "one-unit": (("model.hidden=[1]",), [(1000, SURFACE, "one-unit")]),
+    "sixteen-units": (("model.hidden=[16]",), [(1000, SURFACE, "sixteen-units")]),
+    "overfitting": (NOISY, [(1000, ".losses", "overfitting")]),
 }
-"""What is changed of `experiment=article`, by the name of a film."""
+"""What is changed of `experiment=article`; and of each picture the step, the part of the page, its name."""
 
-SURFACES = (0, 20, 100, 1000)  # steps whose surfaces are shown
 STYLE = """
 body { margin: 0; background: #1d1f21 }
 pre { display: inline-block; margin: 0; padding: 16px 20px; color: #d5d8d6; background: #1d1f21;
@@ -86,52 +92,33 @@ def screenshots(arguments: Screenshots) -> None:
         _shown(here, "evaluate", "run=outputs/run", "importance=true")
         with tensorboard(here / "outputs/sweep") as address:
             for name, tab in TENSORBOARD.items():  # it draws when it has read the files, and says not when
-                _page_image(browser, f"{address}/#{tab}", 8, HEIGHT, output / f"tensorboard-{name}.png")
+                page = _opened(browser, f"{address}/#{tab}", 8)
+                page.screenshot(path=output / f"tensorboard-{name}.png")
+                page.close()
         for name in TRAININGS:
             _shown(here, "report", f"outputs/{name}")
-            report = (here / f"outputs/{name}/report.html").as_uri()
-            _page_image(browser, report, 3, 2 * HEIGHT, output / f"report-{name}.png")
-        for name, words in FILMS.items():
+            page = _opened(browser, (here / f"outputs/{name}/report.html").as_uri(), 3)
+            page.set_viewport_size({"width": WIDTH, "height": 2 * HEIGHT})
+            page.screenshot(path=output / f"report-{name}.png")
+        for name, (words, parts) in FILMS.items():
             article = ("experiment=article", "figures=none", "baselines=[]")
             _shown(here, "train", f"name={name}", *article, *words)
-            _film(browser, here / f"outputs/{name}/film.html", name, output)
+            page = _opened(browser, (here / f"outputs/{name}/film.html").as_uri())
+            page.set_viewport_size({"width": WIDTH, "height": 3 * HEIGHT})  # so that it does not scroll
+            for step, part, picture in parts:
+                if step is not None:
+                    number = page.evaluate(f"steps.indexOf({step})")
+                    page.get_by_role("slider", name="Step").fill(str(number))
+                page.locator(part).first.screenshot(path=output / f"film-{picture}.png")
     print(output)
 
 
-def _page_image(browser: "Browser", address: str, seconds: int, height: int, path: Path) -> None:
-    """A picture of a page, some seconds after it was opened."""
+def _opened(browser: "Browser", address: str, seconds: int = 0) -> "Page":
+    """A page, some seconds after it was opened."""
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
     page.goto(address)
     page.wait_for_timeout(1000 * seconds)
-    page.set_viewport_size({"width": WIDTH, "height": height})
-    page.screenshot(path=path)
-    page.close()
-
-
-def _film(browser: "Browser", path: Path, name: str, output: Path) -> None:
-    """Pictures of parts of a film."""
-    page = browser.new_page(viewport={"width": WIDTH, "height": 3 * HEIGHT})  # so that it does not scroll
-    page.goto(path.as_uri())
-    slider, surface = page.get_by_role("slider", name="Step"), page.locator("#maps > div").first
-
-    def at(step: int) -> None:
-        slider.fill(str(page.evaluate(f"steps.indexOf({step})")))
-
-    def shot(part: str, picture: str) -> None:
-        page.locator(part).first.screenshot(path=output / f"film-{picture}.png")
-
-    if name == "article":
-        shot("#worked", "numbers")
-        for step in SURFACES:
-            at(step)
-            surface.screenshot(path=output / f"film-surface-{step}.png")
-        shot(".panels", "end")
-        at(0)
-        shot(".panels", "start")
-    else:
-        at(1000)
-        shot(".losses" if name == "overfitting" else "#maps > div", name)
-    page.close()
+    return page
 
 
 def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
@@ -141,33 +128,26 @@ def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     command = ["script", "--quiet", "--return", "--command", run, os.devnull]  # gives it a terminal
     ended = subprocess.run(command, cwd=here, stdout=subprocess.PIPE, env=environment, check=False)
-    pyte.ByteStream(screen := pyte.Screen(COLUMNS, LINES)).feed(
-        f"$ {' '.join(typed)}\r\n".encode() + ended.stdout
-    )
+    screen = pyte.Screen(COLUMNS, LINES)
+    pyte.ByteStream(screen).feed(f"$ {' '.join(typed)}\r\n".encode() + ended.stdout)
     if ended.returncode:
-        raise RunFailed(
-            f"{' '.join(typed)} ended with status {ended.returncode}:\n" + "\n".join(screen.display)
-        )
+        shown = "\n".join(screen.display)
+        raise RunFailed(f"{' '.join(typed)} ended with status {ended.returncode}:\n{shown}")
     return screen
 
 
 def terminal_image(browser: "Browser", screen: pyte.Screen, path: Path) -> None:
     """Draws the lines of a terminal."""
-    lines = [_line(screen.buffer[number]) for number in range(screen.cursor.y + 1)]
+    html = ""
+    for line in (screen.buffer[number] for number in range(screen.cursor.y + 1)):
+        cells = map(line.__getitem__, range(COLUMNS))
+        for (colour, bold), run in groupby(cells, lambda cell: (cell.fg, cell.bold)):
+            style = f"color:{COLOURS.get(colour, f'#{colour}')};font-weight:{700 if bold else 400}"
+            html += f'<span style="{style}">{escape("".join(cell.data for cell in run))}</span>'
+        html += "\n"
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-    page.set_content(f"<style>{STYLE}</style><pre>{chr(10).join(lines).rstrip()}</pre>")
+    page.set_content(f"<style>{STYLE}</style><pre>{html.rstrip()}</pre>")
     page.locator("pre").screenshot(path=path)
-    page.close()
-
-
-def _line(characters: Mapping[int, Char]) -> str:
-    """A line as HTML."""
-    parts = groupby(map(characters.__getitem__, range(COLUMNS)), lambda each: (each.fg, each.bold))
-    return "".join(
-        f'<span style="color:{COLOURS.get(colour, f"#{colour}")};font-weight:{700 if bold else 400}">'
-        f"{escape(''.join(character.data for character in run))}</span>"
-        for (colour, bold), run in parts
-    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,21 @@
 """A checkout of mlplab, and processes with its source and its environment."""
 
+import atexit
 import ctypes
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from time import perf_counter
 from typing import Any, Literal
+
+import psutil
 
 from mlplab.errors import RunFailed
 
@@ -28,29 +33,35 @@ PLAIN = (
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout of mlplab, whose scripts run with its own source, and its own environment if it has one."""
+    """A checkout of mlplab, whose scripts run with its own source, and its own environment if it has one.
+
+    They run in a folder, by default in a new one, which is deleted when they have ended.
+    """
 
     name: str
     path: Path
     clock: Literal["wall", "cpu"]
 
-    def run(self, *words: str, folder: Path, status: int = 0) -> float:
+    def run(self, *words: str, folder: Path | None = None, status: int = 0) -> float:
         """The seconds of `python WORD…`, where `train.py` is a script of this checkout."""
-        start, others = self.now(), _children()
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
-        self._output(words, folder, status)
-        while orphans := _children() - others:  # the process from which workers were forked, and they, count
-            for orphan in orphans:
-                os.waitpid(orphan, 0)
-        return self.now() - start
+        with TemporaryDirectory() as new:
+            start, others = self.now(), set(psutil.Process().children())
+            if sys.platform == "linux":
+                ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
+            self._output(words, folder or Path(new), status)
+            # The process from which workers were forked, and they, count.
+            while orphans := set(psutil.Process().children()) - others:
+                psutil.wait_procs(orphans)
+            return self.now() - start
 
-    def ask(self, function: str, *words: str, folder: Path) -> dict[str, Any]:
+    def ask(self, function: str, *words: str, folder: Path | None = None) -> dict[str, Any]:
         """What a function such as `child.train` returns in a process with the source of this checkout."""
-        return json.loads(self._output(self.asking(function, *words), folder).splitlines()[-1])
+        with TemporaryDirectory() as new:
+            return json.loads(
+                self._output(self.asking(function, *words), folder or Path(new)).splitlines()[-1]
+            )
 
     def asking(self, function: str, *words: str) -> tuple[str, ...]:
-        """The words of a process that calls a function."""
         return ("-c", "from benchmarks import child; child.main()", self.clock, function, *words)
 
     def now(self) -> float:
@@ -61,7 +72,6 @@ class Checkout:
         return used.ru_utime + used.ru_stime
 
     def command(self, *words: str) -> list[str]:
-        """The command line of a Python process."""
         python = self.path / ".venv/bin/python"
         first = str(self.path / "scripts" / words[0]) if words[0].endswith(".py") else words[0]
         is_other = self.path != ROOT and python.exists()
@@ -69,7 +79,6 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables of a Python process."""
         return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
 
     def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
@@ -82,10 +91,11 @@ class Checkout:
         return ended.stdout
 
 
-def _children() -> set[int]:
-    """The processes whose parent is this one; on Linux."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(number) for each in lists for number in each.read_text().split()}
+def new_folder() -> Path:
+    """A folder that is deleted when this process ends."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def git(folder: Path, *words: str) -> str:

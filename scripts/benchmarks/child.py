@@ -6,7 +6,6 @@ import runpy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -158,15 +157,17 @@ def ensemble(sweep: str, table: str) -> dict[str, Any]:
     mlplab.load(folders[0]).predict(frame[:1])
     before, loaded = memory(), timed(lambda: mlplab.load(sweep, "all"))
 
-    def predict(runs: list[Any], suffix: str = "") -> dict[str, float]:
-        of_rows = {"all rows": frame, "one row": frame[:1]}.items()
-        works = {
-            name: partial(lambda rows: [run.predict(rows) for run in runs], rows) for name, rows in of_rows
-        }
-        return {name + suffix: timed(work)["seconds"] for name, work in works.items()}
+    def seconds(runs: list[Any], rows: pl.DataFrame) -> float:
+        return timed(lambda: [run.predict(rows) for run in runs])["seconds"]
 
-    answer = predict([loaded["value"]]) | {"seconds": loaded["seconds"], "memory": memory() - before}
-    return answer | predict([mlplab.load(folder) for folder in folders], ", run by run")
+    stacked = {
+        "all rows": seconds([loaded["value"]], frame),
+        "one row": seconds([loaded["value"]], frame[:1]),
+    }
+    answer = stacked | {"seconds": loaded["seconds"], "memory": memory() - before}
+    runs = [mlplab.load(folder) for folder in folders]
+    alone = {"all rows": seconds(runs, frame), "one row": seconds(runs, frame[:1])}
+    return answer | {f"{name}, run by run": of_rows for name, of_rows in alone.items()}
 
 
 def rows(folder: str, table: str, output: str, what: str) -> dict[str, Any]:

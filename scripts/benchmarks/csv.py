@@ -14,11 +14,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN, Checkout
+from benchmarks.checkout import PLAIN, Checkout, new_folder
 
 COLUMNS, WIDE_ROWS, FEW_ROWS = 21, 2000, 100
 IN_MEMORY, FROM_FILE = "table in memory", "table in a file"
@@ -26,56 +25,49 @@ IN_MEMORY, FROM_FILE = "table in memory", "table in a file"
 TRAINING = (
     *("data=csv", "data.target=target", "data.split.val=0.1", "data.split.test=0.1", "data.batch_size=256"),
     *("model.hidden=[64,64]", *PLAIN, "optimizer=adam", "ensemble=1", "baselines=[]"),
-    *("figures=none", "logger=[]", "test_predictions=false"),
+    *("figures=none", "logger=[]", "test_predictions=false", "hydra.run.dir=run"),
 )
 
 
 class Csv(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     rows: Annotated[int, Field(ge=1000)] = 1_000_000
     columns: harness.Counts = (250, 1000, 3000)
     epochs: harness.Count = 1
 
 
 def measure(arguments: Csv) -> None:
-    """Times everyone's reading of one file, ours of smaller and wide ones, and the two trainings."""
     harness.needs("pandas")
     sizes = {f"{rows:,} rows": rows for rows in (arguments.rows // 100, arguments.rows // 10, arguments.rows)}
-    size, largest = 4 * arguments.rows * COLUMNS, [*sizes][-1]
+    size, largest, folder = 4 * arguments.rows * COLUMNS, [*sizes][-1], new_folder()
+    few = harness.write_table(folder / "few.csv", FEW_ROWS)
+    files = {case: harness.write_table(folder / f"{rows}.csv", rows) for case, rows in sizes.items()}
+    for columns in arguments.columns:
+        case = f"{WIDE_ROWS:,} rows of {columns:,}"
+        files[case] = harness.write_table(folder / f"wide-{columns}.csv", WIDE_ROWS, columns)
     contenders: harness.Contenders = {}
     epochs: harness.Contenders = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        few = harness.write_table(folder / "few.csv", FEW_ROWS)
-        files = {case: harness.write_table(folder / f"{rows}.csv", rows) for case, rows in sizes.items()}
-        for columns in arguments.columns:
-            case = f"{WIDE_ROWS:,} rows of {columns:,}"
-            files[case] = harness.write_table(folder / f"wide-{columns}.csv", WIDE_ROWS, columns)
-        for checkout in arguments.checkouts:
-            starts = [_until_training(checkout, folder, few) for _ in range(arguments.repeats)]
-            start = {name: median(answer[name] for answer in starts) for name in ("seconds", "peak")}
-            epoch = partial(_epoch, checkout, folder, files[largest], arguments.epochs)
-            epochs[checkout.name, IN_MEMORY] = epoch
-            epochs[checkout.name, FROM_FILE] = partial(epoch, f"data.memory_gib={size / 4 / 2**30}")
-            for case, file in files.items():
-                contenders[case, checkout.name] = partial(_read, checkout, folder, file, start)
+    for checkout in arguments.checkouts:
+        starts = [_until_training(checkout, few) for _ in range(arguments.repeats)]
+        start = {name: median(answer[name] for answer in starts) for name in ("seconds", "peak")}
+        epoch = partial(_epoch, checkout, files[largest], arguments.epochs)
+        epochs[checkout.name, IN_MEMORY] = epoch
+        epochs[checkout.name, FROM_FILE] = partial(epoch, f"data.memory_gib={size / 4 / 2**30}")
+        for case, file in files.items():
+            contenders[case, checkout.name] = partial(_read, checkout, file, start)
+            if case not in sizes:
                 words = ("describe.py", "data=csv", f"data.path={file}", "data.target=target")
-                if case not in sizes:
-                    describe = partial(checkout.run, *words, folder=folder)
-                    contenders[case, f"{checkout.name}, describe.py"] = describe
-        ask = partial(arguments.checkouts[0].ask, folder=folder)
-        for peer in ("polars", "pandas"):
-            contenders[largest, peer] = partial(ask, f"peers.{peer}", str(files[largest]))
-        times = harness.alternate(contenders, arguments.repeats)
-        trainings = harness.alternate(epochs, arguments.repeats)
+                contenders[case, f"{checkout.name}, describe.py"] = partial(checkout.run, *words)
+    for peer in ("polars", "pandas"):
+        ask = partial(arguments.checkouts[0].ask, f"peers.{peer}", str(files[largest]))
+        contenders[largest, peer] = ask
+    times = harness.alternate(contenders, arguments.repeats)
+    trainings = harness.alternate(epochs, arguments.repeats)
 
     def of_tensors(key: harness.Key) -> str:
         return f"{times[key].median('memory') / size:.2f}×" if key[0] == largest else ""
 
-    lines = [line_of(times, checkout.name, sizes) for checkout in arguments.checkouts]
     caption = "mlplab: beyond a start with 100 rows, with split and statistics; describe.py: whole processes"
-    caption += f"; of tensors: memory, relative to theirs; by rows: {'; '.join(lines)}"
+    caption += "; of tensors: memory, relative to theirs"
     title = f"a CSV file of {COLUMNS} columns to tensors"
     reading = harness.comparison(title, times, "polars", caption, **{"of tensors": of_tensors})
     more = {
@@ -89,32 +81,20 @@ def measure(arguments: Csv) -> None:
     harness.report(arguments, times | trainings, reading, training)
 
 
-def line_of(times: Mapping[harness.Key, harness.Times], name: str, sizes: Mapping[str, int]) -> str:
-    """The line of least relative squares through seconds by rows."""
-    rows = np.array([*sizes.values()], dtype=np.float64)
-    seconds = np.array([times[case, name].median() for case in sizes])
-    a_row, start = np.polyfit(rows, seconds, 1, w=1 / seconds)
-    off = np.abs((start + a_row * rows) / seconds - 1).max()
-    figures = f"{harness.show_seconds(start)} and {harness.show_seconds(a_row)} a row"
-    return f"{name} {figures}, off by at most {off:.0%}"
+def _until_training(checkout: Checkout, file: Path) -> Mapping[str, float]:
+    return checkout.ask("child.read", *TRAINING, f"data.path={file}")
 
 
-def _until_training(checkout: Checkout, folder: Path, file: Path) -> Mapping[str, float]:
-    with TemporaryDirectory(dir=folder) as name:
-        words = (*TRAINING, f"data.path={file}", f"hydra.run.dir={name}/run")
-        return checkout.ask("child.read", *words, folder=folder)
-
-
-def _read(checkout: Checkout, folder: Path, file: Path, start: Mapping[str, float]) -> dict[str, float]:
+def _read(checkout: Checkout, file: Path, start: Mapping[str, float]) -> dict[str, float]:
     """What a table costs until its training starts."""
-    answer = _until_training(checkout, folder, file)
+    answer = _until_training(checkout, file)
     return {"seconds": answer["seconds"] - start["seconds"], "memory": answer["peak"] - start["peak"]}
 
 
-def _epoch(checkout: Checkout, folder: Path, file: Path, epochs: int, *overrides: str) -> dict[str, float]:
+def _epoch(checkout: Checkout, file: Path, epochs: int, *overrides: str) -> dict[str, float]:
     """The median epoch of a training, and its memory when it has ended, without mapped files."""
-    with TemporaryDirectory(dir=folder) as name:
+    with TemporaryDirectory() as name:
         words = (*TRAINING, f"trainer.max_epochs={epochs}", f"data.path={file}", *overrides)
-        answer = checkout.ask("child.train", *words, f"hydra.run.dir={name}/run", folder=folder)
+        answer = checkout.ask("child.train", *words, folder=Path(name))
         rmse = json.loads(Path(name, "run/metrics.json").read_bytes())["test/rmse"]
     return {"seconds": median(answer["epochs"]), "rmse": rmse, "memory": answer["anonymous"]}

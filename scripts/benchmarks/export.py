@@ -6,10 +6,9 @@ export    ONNX Runtime, 1,000 rows at a time, beside `run.predict`: size, speed,
 
 from functools import partial
 from itertools import product
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benchmarks import harness
+from benchmarks.checkout import new_folder
 
 NUMBERS, MIXED = "20 numbers", "and categories, a date"
 NETWORK = "data.target=target ensemble=1"
@@ -38,27 +37,20 @@ SHORT = "data=csv data.path=trained.csv trainer.max_epochs=5 baselines=[] figure
 
 
 class Export(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     rows: harness.Count = 50_000
 
 
 def measure(arguments: Export) -> None:
-    """Times the predictions of a network of each kind."""
     contenders: harness.Contenders = {}
-    with TemporaryDirectory() as name:
-        for case, kinds in KINDS.items():
-            for (kind, words), checkout in product(kinds.items(), arguments.checkouts):
-                folder = Path(name, checkout.name, case)
-                folder.mkdir(parents=True, exist_ok=True)
-                for file, rows in (("trained", 1000), ("rows", arguments.rows)):
-                    if not (folder / f"{file}.csv").exists():
-                        harness.write_table(folder / f"{file}.csv", rows, mixed=case == MIXED)
-                train = (*SHORT.split(), *words.split(), f"hydra.run.dir={kind}")
-                checkout.run("train.py", *train, folder=folder)
-                ask = partial(checkout.ask, "child.export", kind, "rows.csv", folder=folder)
-                contenders[case, arguments.title(kind, checkout)] = ask
-        times = harness.alternate(contenders, arguments.repeats)
+    for (case, kinds), checkout in product(KINDS.items(), arguments.checkouts):
+        folder = new_folder()
+        for file, rows in (("trained", 1000), ("rows", arguments.rows)):
+            harness.write_table(folder / f"{file}.csv", rows, mixed=case == MIXED)
+        for kind, words in kinds.items():
+            checkout.run("train.py", *SHORT.split(), *words.split(), f"hydra.run.dir={kind}", folder=folder)
+            ask = partial(checkout.ask, "child.export", kind, "rows.csv", folder=folder)
+            contenders[case, arguments.title(kind, checkout)] = ask
+    times = harness.alternate(contenders, arguments.repeats)
     rows_of = {
         key: [
             f"{measured.median('bytes') / 1e6:.2f}",

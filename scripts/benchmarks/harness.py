@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +28,7 @@ from rich.text import Text as RichText
 from benchmarks.checkout import ROOT, Checkout, git
 from mlplab.commands.arguments import Arguments
 from mlplab.config.types import Text
-from mlplab.console import print_line
+from mlplab.console import in_digits, print_line
 from mlplab.errors import Fault, UserError
 
 MEBIBYTE = 2**20
@@ -58,8 +59,6 @@ Variants = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_variants)]
 
 
 class Benchmark(Arguments):
-    """The arguments of all benchmarks."""
-
     repeats: Count = 3
     clock: Literal["wall", "cpu"] = "wall"
     output: Text | None = None
@@ -102,7 +101,6 @@ class Times(NamedTuple):
     answers: Sequence[Mapping[str, float]]
 
     def median(self, name: str = "seconds") -> float:
-        """The median of what was measured."""
         return median(answer[name] for answer in self.answers)
 
     def ratio(self, base: "Times | None") -> str:
@@ -121,6 +119,8 @@ Contender = Callable[[], float | Mapping[str, float]]
 """Returns its seconds, alone or with other measurements."""
 
 Contenders = dict[Key, Contender]
+
+digits = partial(in_digits, digits=3)
 
 
 def alternate(contenders: Mapping[Key, Contender], repeats: int) -> dict[Key, Times]:
@@ -187,11 +187,6 @@ def show_seconds(seconds: float) -> str:
     units = (("s", 1.0), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9))
     unit, factor = next((each for each in units if abs(seconds) * each[1] >= 1), units[-1])
     return f"{digits(seconds * factor)} {unit}"
-
-
-def digits(value: float) -> str:
-    """Three digits, or all before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def write_table(path: Path, rows: int, columns: int = 21, *, mixed: bool = False) -> Path:

@@ -4,6 +4,7 @@ Each command is a process of its own, forked from this one, which has imported w
 nothing is used but its commands, its run folders and its functions for users.
 """
 
+import faulthandler
 import hashlib
 import json
 import os
@@ -12,9 +13,9 @@ import runpy
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
@@ -35,18 +36,18 @@ CASES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("hash
 
 SIGNALS = {"killed": SIGKILL, "stopped": SIGTERM}
 OUTPUTS, PREDICTED_ROWS = Path("outputs"), 60
-FORK = get_context("fork")
 
-PRINTED, MOST_PRINTED = Path("printed"), 600
-"""The file for what a command prints, and how many characters of it are shown if it fails."""
+PRINTED, MOST_PRINTED = Path("printed"), 2000
+"""The file for what a process prints, and how many characters of it are shown if it fails."""
+
+MOST_SECONDS = 900  # of a process, which prints where it is then, and ends
+ANSWER = Path("hashes.json")  # of a process to this one
 
 SAVES = 25  # how often the training state is seen to be saved before a process gets a signal
 FILM = re.compile(r'<script type="application/json" id="film">(.*?)</script>', re.DOTALL)
 
 
 class Wide(torch.nn.Sequential):
-    """A network of a user's."""
-
     def __init__(self, in_features: int, out_features: int, seeds: Any, width: int) -> None:
         hidden, output = Linear(in_features, width, seeds, 0), Linear(width, out_features, seeds, 1)
         super().__init__(hidden, torch.nn.Tanh(), output)
@@ -57,19 +58,19 @@ def hashes(*groups: str) -> dict[str, dict[str, str]]:
     os.environ["MLPLAB_ALLOWED_CLASSES"] = "benchmarks.hash_child.Wide"
     for group in (group for group in CASES if group in groups and group not in ("continued", "resumed")):
         for name, case in CASES[group].items():
-            finish(f"name={name}", *overrides(case), status=int(group == "diverged"))
+            finish(train, f"name={name}", *overrides(case), status=int(group == "diverged"))
     for name, (first, more) in CASES["continued"].items() if "continued" in groups else ():
-        finish(f"name={name}", *overrides(first))
-        finish(*again(name, first, more))
+        finish(train, f"name={name}", *overrides(first))
+        finish(train, *again(name, first, more))
     for name, case in CASES["resumed"].items() if "resumed" in groups else ():
-        finish(f"name={name}", *overrides(case))
+        finish(train, f"name={name}", *overrides(case))
         for ending, number in SIGNALS.items():
             stop(f"{name}-{ending}", case, number)
-            finish(*again(f"{name}-{ending}", case))
+            finish(train, *again(f"{name}-{ending}", case))
     runs = sorted(path.parent for path in OUTPUTS.rglob("metrics.json"))
-    found = {str(path.relative_to(OUTPUTS)): in_process(of_run, path) for path in runs}
+    found = {str(path.relative_to(OUTPUTS)): hashes_of(of_run, path) for path in runs}
     works = (frame, sweep, estimators) if "python" in groups else ()
-    return found | {f"python-{work.__name__}": in_process(work) for work in works}
+    return found | {f"python-{work.__name__}": hashes_of(work) for work in works}
 
 
 def overrides(case: str) -> list[str]:
@@ -87,19 +88,14 @@ def again(name: str, case: str, more: str = "") -> list[str]:
     return [f"resume={OUTPUTS / name}", *overrides(more)]
 
 
-def finish(*words: str, status: int = 0) -> None:
-    """Runs `train` to its end; raises RuntimeError if it ends with another status."""
-    (process := FORK.Process(target=train, args=words)).start()
-    process.join()
-    if process.exitcode != status:
-        printed = PRINTED.read_text()[-MOST_PRINTED:]
-        raise RuntimeError(f"train {' '.join(words)} ended with status {process.exitcode}: {printed}")
+def train(*words: str) -> None:
+    sys.argv = ["mlplab", "train", *words]
+    runpy.run_module("mlplab", run_name="__main__")
 
 
 def stop(name: str, case: str, number: Signals) -> None:
     """Sends `train` a signal when it has saved its state often; raises RuntimeError if it has ended."""
-    (process := FORK.Process(target=train, args=(f"name={name}", *overrides(case)))).start()
-    seen = set[int]()
+    process, seen = start(train, f"name={name}", *overrides(case)), set[int]()
     while len(seen) < SAVES:
         for path in (OUTPUTS / name).rglob("*.ckpt"):
             with suppress(FileNotFoundError):  # it is being replaced
@@ -111,22 +107,34 @@ def stop(name: str, case: str, number: Signals) -> None:
     process.join()
 
 
-def train(*words: str) -> None:
-    """Runs `train`, in a process that was forked for it."""
-    sys.stdout = sys.stderr = PRINTED.open("w")
-    sys.argv = ["mlplab", "train", *words]
-    runpy.run_module("mlplab", run_name="__main__")
+def hashes_of(work: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, str]:
+    """The hashes of the values that a function returns, which is called in a process of its own."""
+
+    def write_hashes(*of: Any) -> None:
+        ANSWER.write_text(json.dumps({name: digest(value) for name, value in work(*of).items()}))
+
+    finish(write_hashes, *arguments)
+    return json.loads(ANSWER.read_text())
 
 
-def in_process(work: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, str]:
-    """The hashes of the values that a function returns; it is called in a process of its own."""
-    with ProcessPoolExecutor(1, FORK) as pool:
-        return pool.submit(hashed, work, *arguments).result()
+def finish(work: Callable[..., object], *arguments: Any, status: int = 0) -> None:
+    """Calls a function in a process; raises RuntimeError if that ends with another status."""
+    (process := start(work, *arguments)).join()
+    if process.exitcode != status:
+        printed = PRINTED.read_text()[-MOST_PRINTED:]
+        raise RuntimeError(f"{work.__name__}{arguments} ended with status {process.exitcode}: {printed}")
 
 
-def hashed(work: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, str]:
-    """The hashes of the values that a function returns."""
-    return {name: digest(value) for name, value in work(*arguments).items()}
+def start(work: Callable[..., object], *arguments: Any) -> ForkProcess:
+    """Forks a process that calls a function. No Python thread may run here: the process would lack it."""
+
+    def call() -> None:
+        sys.stdout = sys.stderr = PRINTED.open("w")
+        faulthandler.dump_traceback_later(MOST_SECONDS, exit=True, file=sys.stderr)
+        work(*arguments)
+
+    (process := get_context("fork").Process(target=call)).start()
+    return process
 
 
 def of_run(folder: Path) -> dict[str, Any]:
@@ -150,7 +158,6 @@ def of_run(folder: Path) -> dict[str, Any]:
 
 
 def predictions(run: Any, rows: pl.DataFrame) -> dict[str, Any]:
-    """What a run predicts."""
     found = {"predictions": run.predict(rows)}
     return found | ({"probabilities": run.predict_proba(rows)} if len(run.classes) else {})
 
@@ -174,14 +181,12 @@ def curves(folder: Path) -> dict[str, dict[int, float]]:
 
 
 def frame() -> dict[str, Any]:
-    """A run on a frame."""
     rows = pl.read_csv("numbers.csv")
     run = mlplab.train(rows, "y", overrides=overrides("small"), progress=False)
     return predictions(run, rows) | {"interval": run.predict(rows, interval=0.9)}
 
 
 def sweep() -> dict[str, Any]:
-    """An ensemble of the runs of a sweep."""
     rows, grid = pl.read_csv("two.csv"), {"optimizer.lr": [0.001, 0.01]}
     runs = mlplab.sweep(rows, "y", grid=grid, seeds=2, overrides=overrides("small"), progress=False)
     return predictions(runs.ensemble(3), rows)

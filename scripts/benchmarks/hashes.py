@@ -11,7 +11,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -19,7 +18,7 @@ import polars as pl
 from pydantic import BeforeValidator
 
 from benchmarks import harness
-from benchmarks.checkout import ROOT
+from benchmarks.checkout import ROOT, new_folder
 from mlplab.console import plural
 from mlplab.errors import RunFailed
 
@@ -32,8 +31,6 @@ ENDINGS = "-(killed|stopped)"  # of the names of runs that were resumed
 
 
 class Hashes(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     only: Annotated[tuple[Group, ...], BeforeValidator(harness.split)] = get_args(Group)
 
 
@@ -42,9 +39,8 @@ def measure(arguments: Hashes) -> None:
     found: dict[str, Results] = {}
     for checkout in arguments.checkouts:
         print(f"{checkout.name}: trains for some minutes …", file=sys.stderr)
-        with TemporaryDirectory() as name:
-            write_tables(Path(name))
-            found[checkout.name] = checkout.ask("hash_child.hashes", *arguments.only, folder=Path(name))
+        write_tables(folder := new_folder())
+        found[checkout.name] = checkout.ask("hash_child.hashes", *arguments.only, folder=folder)
     ours, *others = found.values()
     lines = [line for name, results in found.items() for line in resumed_otherwise(name, results)]
     lines += [line for other in others for line in differing(ours, other)]

@@ -7,11 +7,9 @@ predict   CSV to CSV: in the process, with intervals, as a process, a row; besid
 
 from functools import partial
 from itertools import product
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN
+from benchmarks.checkout import PLAIN, new_folder
 
 TABLES = {"20 numbers": False, "and categories, a date": True}
 """Whether the table is mixed, by the name of the case."""
@@ -31,41 +29,39 @@ COMMAND = ("predict.py", "run=run", "output=predicted.csv", "overwrite=true")
 
 
 class Predict(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     rows: harness.Count = 1_000_000
     runs: harness.Count = 64
 
 
 def measure(arguments: Predict) -> None:
-    """Times the predictions of two tables, and those of the ensemble."""
     contenders: harness.Contenders = {}
     ensembles: harness.Contenders = {}
-    with TemporaryDirectory() as name:
-        for (case, mixed), checkout in product(TABLES.items(), arguments.checkouts):
-            (folder := Path(name, checkout.name, case)).mkdir(parents=True)
-            sizes = {"trained": 1000, "rows": arguments.rows, "one": 1, "ensemble": ENSEMBLE_ROWS}
-            for file, rows in sizes.items():
-                harness.write_table(folder / f"{file}.csv", rows, mixed=mixed)
-            checkout.run("train.py", *TRAINING, "hydra.run.dir=run", folder=folder)
-            ask, run = (partial(how, folder=folder) for how in (checkout.ask, checkout.run))
-            contenders |= {
-                (case, checkout.name): partial(ask, "child.predict", *FILES),
-                (case, f"{checkout.name}, intervals"): partial(ask, "child.predict", *FILES, "0.9"),
-                (case, f"{checkout.name}, interval, 1 row"): partial(
-                    ask, "child.interval_of_a_row", "run", "one.csv"
-                ),
-                (case, f"{checkout.name}, process"): partial(run, *COMMAND, "input=rows.csv"),
-                (case, f"{checkout.name}, process, 1 row"): partial(run, *COMMAND, "input=one.csv"),
-            }
-            if not mixed:
-                sweep = ("-m", f"seed=range({arguments.runs})", "hydra.sweep.dir=sweep")
-                checkout.run("train.py", *sweep, *TRAINING, folder=folder)
-                ensembles["", checkout.name] = partial(ask, "child.ensemble", "sweep", "ensemble.csv")
-            if checkout == arguments.checkouts[-1]:
-                contenders[case, "polars"] = partial(ask, "peers.copy", *FILES[1:])
-        times = harness.alternate(contenders, arguments.repeats)
-        answers = harness.alternate(ensembles, arguments.repeats)
+    for (case, mixed), checkout in product(TABLES.items(), arguments.checkouts):
+        folder, sizes = (
+            new_folder(),
+            {"trained": 1000, "rows": arguments.rows, "one": 1, "ensemble": ENSEMBLE_ROWS},
+        )
+        for file, rows in sizes.items():
+            harness.write_table(folder / f"{file}.csv", rows, mixed=mixed)
+        checkout.run("train.py", *TRAINING, "hydra.run.dir=run", folder=folder)
+        ask, run = (partial(how, folder=folder) for how in (checkout.ask, checkout.run))
+        contenders |= {
+            (case, checkout.name): partial(ask, "child.predict", *FILES),
+            (case, f"{checkout.name}, intervals"): partial(ask, "child.predict", *FILES, "0.9"),
+            (case, f"{checkout.name}, interval, 1 row"): partial(
+                ask, "child.interval_of_a_row", "run", "one.csv"
+            ),
+            (case, f"{checkout.name}, process"): partial(run, *COMMAND, "input=rows.csv"),
+            (case, f"{checkout.name}, process, 1 row"): partial(run, *COMMAND, "input=one.csv"),
+        }
+        if not mixed:
+            sweep = ("-m", f"seed=range({arguments.runs})", "hydra.sweep.dir=sweep")
+            checkout.run("train.py", *sweep, *TRAINING, folder=folder)
+            ensembles["", checkout.name] = partial(ask, "child.ensemble", "sweep", "ensemble.csv")
+        if checkout == arguments.checkouts[-1]:
+            contenders[case, "polars"] = partial(ask, "peers.copy", *FILES[1:])
+    times = harness.alternate(contenders, arguments.repeats)
+    answers = harness.alternate(ensembles, arguments.repeats)
     parts = {
         ("load" if part == "seconds" else part, name): harness.Times(
             [{"seconds": answer[part], "memory": answer["memory"]} for answer in measured.answers]

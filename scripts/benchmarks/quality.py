@@ -55,9 +55,12 @@ Contenders = dict[str, tuple[Fit, Sequence[str], int]]
 NUMBERS = ("level", "error", "accuracy", "calibration", "coverage", "width", "fit", "predict")
 SCHEMA = dict.fromkeys(("table", "contender", "task"), pl.String) | dict.fromkeys(NUMBERS, pl.Float64)
 
-CELLS = {"error": "{:.4g}", "ratio": "{:.3f}×", "±": "{:.3f}", "rank": "{:.2f}", "boosters": "{:.3f}×"}
-CELLS |= {"won": "{:g}", "beaten": "{:.0%}", "accuracy": "{:.4f}", "calibration": "{:.4f}"}
-CELLS |= {"coverage": "{:.3f}", "width": "{:.4g}", "low": "{}"}
+CELLS: dict[str, Callable[[Any], str]] = {
+    **{"fit": harness.show_seconds, "predict": harness.show_seconds, "rank": "{:.2f}".format},
+    **{"won": "{:g}".format, "beaten": "{:.0%}".format, "low": "{}".format, "ratio": "{:.3f}×".format},
+    **{"boosters": "{:.3f}×".format},
+}
+"""How a column is shown; as a number with four digits if it is not here."""
 
 COLUMNS = {
     "predictions": ("error ratio accuracy calibration fit", "ratio ± rank boosters won beaten fit predict"),
@@ -67,16 +70,14 @@ COLUMNS = {
 
 CAPTIONS = {
     "predictions": "error: RMSE of numbers, log loss of classes; calibration: its error; ±: a standard "
-    "error; boosters: relative to the best of XGBoost, LightGBM and CatBoost; won: tables with lower errors than "
-    f"theirs; beaten: by {OURS}, of tables; differences below 0.5 % count half",
+    "error; boosters: relative to the best of XGBoost, LightGBM and CatBoost; won: tables with lower "
+    f"errors than theirs; beaten: by {OURS}, of tables; differences below 0.5 % count half",
     "intervals": "error: the Winkler score; low: tables whose coverage is 2 points, and two standard errors, "
     "below the level",
 }
 
 
 class Quality(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     repeats: harness.Count = 1
     what: Literal["predictions", "intervals"] = "predictions"
     tables: Text | None = None
@@ -95,16 +96,15 @@ def measure(arguments: Quality) -> None:
     summaries = summaries_of([*_measured(arguments, contenders)], base)
     titles = ("scores by table", f"over tables: ratios to {base}'s are geometric means, other columns means")
     for title, columns, frame in zip(titles, COLUMNS[arguments.what], summaries, strict=True):
-        shown = frame.select(*frame.columns[:2], *columns.split())
-        rows = {row[:2]: [*map(_cell, shown.columns[2:], row[2:])] for row in shown.rows()}
-        harness.print_tables(harness.table_of(title, shown.columns[2:], rows))
+        shown = [CELLS.get(name, "{:.4g}".format) for name in columns.split()]
+        rows = {
+            row[:2]: [
+                "" if value is None else show(value) for show, value in zip(shown, row[2:], strict=True)
+            ]
+            for row in frame.select(*frame.columns[:2], *columns.split()).rows()
+        }
+        harness.print_tables(harness.table_of(title, columns.split(), rows))
     print_line(Console(), CAPTIONS[arguments.what], f"all scores: {arguments.file('jsonl')}")
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    return harness.show_seconds(value) if name in ("fit", "predict") else CELLS[name].format(value)
 
 
 def _measured(arguments: Quality, contenders: Contenders) -> Iterator[dict[str, Any]]:

@@ -9,10 +9,9 @@ step      of a network, alone and in a stack; beside PyTorch, Lightning, JAX, sc
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from math import ceil
-from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -61,8 +60,6 @@ Shape = Annotated[str, AfterValidator(lambda shape: shape if task_of(shape) else
 
 
 class Step(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     shapes: Annotated[tuple[Shape, ...], BeforeValidator(harness.split)] = (
         *("2-4-1@1000/1000", "8-64-64-1@100/10000", "8-128-128-128-1@32/10000", "8-256-256-256-1@256/10000"),
     )
@@ -72,37 +69,26 @@ class Step(harness.Benchmark):
 
 
 def measure(arguments: Step) -> None:
-    """Times every contender with every shape."""
-    first, more = arguments.checkouts[0], dict[str, Callable[[harness.Key], str]]()
+    contenders: harness.Contenders = {}
+    first, base, more = arguments.checkouts[0], "mlplab, 1", dict[str, Callable[[harness.Key], str]]()
     if arguments.peers:
         harness.needs("jax")
-        more = {"of JAX": lambda key: times[key].ratio(times.get(_jax_of(key)))}
-    contenders: harness.Contenders = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        ask = partial(first.ask, folder=folder)
-        for shape in arguments.shapes:
-            tasks = {  # one network and the stacks, without and with dropout
-                f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
-                for members in dict.fromkeys((1, *arguments.members))
-                for dropout in dict.fromkeys((0.0, arguments.dropout))
-            }
-            for kind, task in tasks.items():
-                for checkout in arguments.checkouts:
-                    step = partial(step_seconds, checkout, folder, task)
-                    contenders[shape, f"{checkout.name}, {kind}"] = step
-            for kind, task in tasks.items() if arguments.peers else ():
-                contenders[shape, f"JAX, {kind}"] = partial(ask, "jax_peers.jax_step", task.json())
-            for peer, function in PEERS.items() if arguments.peers else ():
-                contenders[shape, peer] = partial(ask, function, tasks["1"].json())
-        times = harness.alternate(contenders, arguments.repeats)
-    base, title = (
-        next(iter(PEERS)) if arguments.peers else f"{first.name}, 1",
-        "seconds of a step of one network",
-    )
-    harness.report(
-        arguments, times, harness.comparison(title, times, base, "N: in a stack of N networks", **more)
-    )
+        base, more = next(iter(PEERS)), {"of JAX": lambda key: times[key].ratio(times.get(_jax_of(key)))}
+    for shape in arguments.shapes:
+        tasks = {  # one network and the stacks, without and with dropout
+            f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
+            for members in dict.fromkeys((1, *arguments.members))
+            for dropout in dict.fromkeys((0.0, arguments.dropout))
+        }
+        for (kind, task), checkout in product(tasks.items(), arguments.checkouts):
+            contenders[shape, f"{checkout.name}, {kind}"] = partial(step_seconds, checkout, task)
+        for kind, task in tasks.items() if arguments.peers else ():
+            contenders[shape, f"JAX, {kind}"] = partial(first.ask, "jax_peers.jax_step", task.json())
+        for peer, function in PEERS.items() if arguments.peers else ():
+            contenders[shape, peer] = partial(first.ask, function, tasks["1"].json())
+    times = harness.alternate(contenders, arguments.repeats)
+    title, caption = "seconds of a step of one network", "N: in a stack of N networks"
+    harness.report(arguments, times, harness.comparison(title, times, base, caption, **more))
 
 
 def _jax_of(key: harness.Key) -> harness.Key:
@@ -110,14 +96,13 @@ def _jax_of(key: harness.Key) -> harness.Key:
     return key[0], f"JAX, {key[1].partition(', ')[2]}" if not key[1].startswith("JAX") else ""
 
 
-def step_seconds(checkout: Checkout, folder: Path, task: Task) -> float:
+def step_seconds(checkout: Checkout, task: Task) -> float:
     """Of one member in a step: the mean of the epochs after the first. Some load the rows of others."""
     members, bytes_of_epoch = task.runs, 4 * task.rows * (task.features + 1) * task.runs
     epochs = max(task.epochs, 1 + ceil(LEAST_BYTES / bytes_of_epoch))
-    with TemporaryDirectory(dir=folder) as name:
-        many = ("-m", f"seed=range({members})", f"hydra.launcher.max_members={members}")
-        stack = (*many, "hydra.launcher.workers=1", f"hydra.sweep.dir={name}/sweep")
-        run = stack if members > 1 else ("ensemble=1", f"hydra.run.dir={name}/run")
-        ends = ("test=false", f"trainer.max_epochs={epochs}", f"model.dropout={task.dropout}")
-        answer = checkout.ask("child.train", *run, *overrides_of(task), *ends, folder=folder)
+    many = ("-m", f"seed=range({members})", f"hydra.launcher.max_members={members}")
+    stack = (*many, "hydra.launcher.workers=1", "hydra.sweep.dir=sweep")
+    run = stack if members > 1 else ("ensemble=1", "hydra.run.dir=run")
+    ends = ("test=false", f"trainer.max_epochs={epochs}", f"model.dropout={task.dropout}")
+    answer = checkout.ask("child.train", *run, *overrides_of(task), *ends)
     return fmean(answer["epochs"][1:]) / task.steps / members

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from pydantic import Field
@@ -28,8 +26,6 @@ PEERS = {"Lightning": "torch_peers.lightning_sweep", "GridSearchCV": "peers.skle
 
 
 class Sweep(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     runs: harness.Counts = (1, 64, 512)
     peers: Annotated[harness.Counts, Field(max_length=2)] = (4, 12)
     variants: harness.Variants = Field(default_factory=dict)
@@ -39,45 +35,42 @@ class Sweep(harness.Benchmark):
 
 
 def measure(arguments: Sweep) -> None:
-    """Times every contender at its sizes, and extrapolates the peers to the others."""
     if arguments.peers:
         harness.needs("jax")
     harness.use_cores(arguments.cores)
-    task = replace(task_of(arguments.shape), epochs=arguments.epochs)
-    first = arguments.checkouts[0]
+    task, first = replace(task_of(arguments.shape), epochs=arguments.epochs), arguments.checkouts[0]
     contenders: harness.Contenders = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
 
-        def peer(function: str, runs: int) -> harness.Contender:
-            return partial(first.run, *first.asking(function, replace(task, runs=runs).json()), folder=folder)
+    def peer(function: str, runs: int) -> harness.Contender:
+        return partial(first.run, *first.asking(function, replace(task, runs=runs).json()))
 
-        for runs in arguments.runs:
-            for checkout in arguments.checkouts:
-                sweep = partial(_seconds, checkout, folder, replace(task, runs=runs))
-                contenders[f"{runs} runs", checkout.name] = sweep
-                for variant, overrides in arguments.variants.items():
-                    contenders[f"{runs} runs", f"{checkout.name}, {variant}"] = partial(sweep, *overrides)
-            if arguments.peers:  # JAX at all sizes: most of its time goes into compiling
-                contenders[f"{runs} runs", "JAX"] = peer("jax_peers.jax_sweep", runs)
-        for runs, (name_of_peer, function) in product(arguments.peers, PEERS.items()):
-            contenders[f"{runs} runs", name_of_peer] = peer(function, runs)
-        times = harness.alternate(contenders, arguments.repeats)
+    for runs in arguments.runs:
+        for checkout in arguments.checkouts:
+            sweep = partial(_seconds, checkout, replace(task, runs=runs))
+            contenders[f"{runs} runs", checkout.name] = sweep
+            for variant, overrides in arguments.variants.items():
+                contenders[f"{runs} runs", f"{checkout.name}, {variant}"] = partial(sweep, *overrides)
+        if arguments.peers:  # JAX at all sizes: most of its time goes into compiling
+            contenders[f"{runs} runs", "JAX"] = peer("jax_peers.jax_sweep", runs)
+    for runs, (name, function) in product(arguments.peers, PEERS.items()):
+        contenders[f"{runs} runs", name] = peer(function, runs)
+    times = harness.alternate(contenders, arguments.repeats)
     times |= extrapolated(times, arguments.peers, arguments.runs)
     more = {"a run": lambda key: harness.show_seconds(times[key].median() / int(key[0].split()[0]))}
     title = f"sweeps as processes, {arguments.shape}, {arguments.epochs} epochs"
     harness.report(arguments, times, harness.comparison(title, times, first.name, None, **more))
 
 
-def _seconds(checkout: Checkout, folder: Path, task: Task, *overrides: str) -> float:
+def _seconds(checkout: Checkout, task: Task, *overrides: str) -> float:
     """Of one process of train.py."""
     changed = {override.partition("=")[0] for override in overrides}
     words = [word for word in overrides_of(task) if word.partition("=")[0] not in changed]
-    with TemporaryDirectory(dir=folder) as name:
-        many = ("-m", f"seed=range({task.runs})", f"hydra.sweep.dir={name}/sweep")
-        where = many if task.runs > 1 else (f"hydra.run.dir={name}/run",)
-        epochs = f"trainer.max_epochs={task.epochs}"
-        return checkout.run("train.py", *where, *words, epochs, *overrides, folder=folder)
+    many = (
+        ("-m", f"seed=range({task.runs})", "hydra.sweep.dir=sweep")
+        if task.runs > 1
+        else ("hydra.run.dir=run",)
+    )
+    return checkout.run("train.py", *many, *words, f"trainer.max_epochs={task.epochs}", *overrides)
 
 
 def extrapolated(
