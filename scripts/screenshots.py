@@ -32,13 +32,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS, LINES = 80, 60  # of the terminal
-
-TRAININGS: dict[str, Sequence[str]] = {
+TRAININGS: dict[str, Sequence[str]] = {  # the arguments of train.py by the name of a picture
     "run": ("name=run",),
     "classes": ("name=classes", "data=penguins"),
     "sweep": ("-m", "name=sweep", "optimizer.lr=0.001,0.003,0.01", "model.dropout=0,0.1", "seed=range(3)"),
 }
-"""The arguments of train.py by the name of a picture."""
 
 TENSORBOARD = {"time-series": "timeseries", "hparams": "hparams", "images": "images"}
 """The tabs of TensorBoard by the name of a picture."""

@@ -13,8 +13,7 @@ from time import perf_counter, process_time
 from typing import Any
 from unittest.mock import patch
 
-now: Callable[[], float] = perf_counter
-"""The clock of this process, which the command line chooses."""
+now: Callable[[], float] = perf_counter  # the clock of this process, which the command line chooses
 
 
 def memory(name: str = "VmHWM") -> int:

@@ -17,14 +17,13 @@ from typing import Annotated
 from pydantic import Field
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN, Checkout, new_folder
 
 COLUMNS, WIDE_ROWS, FEW_ROWS = 21, 2000, 100
 IN_MEMORY, FROM_FILE = "table in memory", "table in a file"
 
 TRAINING = (
     *("data=csv", "data.target=target", "data.split.val=0.1", "data.split.test=0.1", "data.batch_size=256"),
-    *("model.hidden=[64,64]", *PLAIN, "optimizer=adam", "ensemble=1", "baselines=[]"),
+    *("model.hidden=[64,64]", *harness.PLAIN, "optimizer=adam", "ensemble=1", "baselines=[]"),
     *("figures=none", "logger=[]", "test_predictions=false", "hydra.run.dir=run"),
 )
 
@@ -38,7 +37,7 @@ class Csv(harness.Benchmark):
 def measure(arguments: Csv) -> None:
     harness.needs("pandas")
     sizes = {f"{rows:,} rows": rows for rows in (arguments.rows // 100, arguments.rows // 10, arguments.rows)}
-    size, largest, folder = 4 * arguments.rows * COLUMNS, [*sizes][-1], new_folder()
+    size, largest, folder = 4 * arguments.rows * COLUMNS, [*sizes][-1], harness.new_folder()
     few = harness.write_table(folder / "few.csv", FEW_ROWS)
     files = {case: harness.write_table(folder / f"{rows}.csv", rows) for case, rows in sizes.items()}
     for columns in arguments.columns:
@@ -81,17 +80,17 @@ def measure(arguments: Csv) -> None:
     harness.report(arguments, times | trainings, reading, training)
 
 
-def _until_training(checkout: Checkout, file: Path) -> Mapping[str, float]:
+def _until_training(checkout: harness.Checkout, file: Path) -> Mapping[str, float]:
     return checkout.ask("child.read", *TRAINING, f"data.path={file}")
 
 
-def _read(checkout: Checkout, file: Path, start: Mapping[str, float]) -> dict[str, float]:
+def _read(checkout: harness.Checkout, file: Path, start: Mapping[str, float]) -> dict[str, float]:
     """What a table costs until its training starts."""
     answer = _until_training(checkout, file)
     return {"seconds": answer["seconds"] - start["seconds"], "memory": answer["peak"] - start["peak"]}
 
 
-def _epoch(checkout: Checkout, file: Path, epochs: int, *overrides: str) -> dict[str, float]:
+def _epoch(checkout: harness.Checkout, file: Path, epochs: int, *overrides: str) -> dict[str, float]:
     """The median epoch of a training, and its memory when it has ended, without mapped files."""
     with TemporaryDirectory() as name:
         words = (*TRAINING, f"trainer.max_epochs={epochs}", f"data.path={file}", *overrides)

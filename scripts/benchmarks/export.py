@@ -8,12 +8,10 @@ from functools import partial
 from itertools import product
 
 from benchmarks import harness
-from benchmarks.checkout import new_folder
 
 NUMBERS, MIXED = "20 numbers", "and categories, a date"
 NETWORK = "data.target=target ensemble=1"
-
-KINDS = {
+KINDS = {  # the overrides of networks that are trained, by table
     NUMBERS: {
         "a network": NETWORK,
         "8 networks": "data.target=target ensemble=8",
@@ -28,7 +26,6 @@ KINDS = {
         **{model: f"{NETWORK} model={model}" for model in ("realmlp", "tabm")},
     },
 }
-"""The overrides of networks that are trained, by table."""
 
 PARTS = ("seconds", "predict", "row", "predict a row")
 """What `child.export` measures: of all rows, and of one; the model and `run.predict`."""
@@ -43,7 +40,7 @@ class Export(harness.Benchmark):
 def measure(arguments: Export) -> None:
     contenders: harness.Contenders = {}
     for (case, kinds), checkout in product(KINDS.items(), arguments.checkouts):
-        folder = new_folder()
+        folder = harness.new_folder()
         for file, rows in (("trained", 1000), ("rows", arguments.rows)):
             harness.write_table(folder / f"{file}.csv", rows, mixed=case == MIXED)
         for kind, words in kinds.items():

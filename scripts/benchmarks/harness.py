@@ -1,37 +1,124 @@
-"""What all benchmarks share: arguments, times, tables, and the files at the end.
+"""What all benchmarks share: arguments, checkouts of mlplab, times, tables, and the files at the end.
 
 Everything runs on one core with one thread unless a benchmark says otherwise. Contenders are measured in
 turn, again and again, so a slow minute of the machine affects all of them.
 """
 
+import atexit
+import ctypes
 import json
 import os
 import platform
 import re
+import resource
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory, mkdtemp
+from time import perf_counter
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
+import psutil
 from pydantic import BeforeValidator, Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text as RichText
 
-from benchmarks.checkout import ROOT, Checkout, git
 from mlplab.commands.arguments import Arguments
 from mlplab.config.types import Text
 from mlplab.console import in_digits, print_line
-from mlplab.errors import Fault, UserError
+from mlplab.errors import Fault, RunFailed, UserError
 
 MEBIBYTE = 2**20
+ADOPT_ORPHANS = 36
+"""Linux's PR_SET_CHILD_SUBREAPER: this process becomes the parent of processes whose own has ended."""
+
+ROOT = Path(__file__).resolve().parents[2]  # the repository
+PLAIN = (  # hidden layers alone, trained to the end
+    *("model.activation=relu", "model.periodic_features=0", "model.piecewise_linear_bins=0"),
+    *("model.linear_path=false", "callbacks.early_stopping.patience=null"),
+)
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout of mlplab, whose scripts run with its source, in its environment if it has one."""
+
+    name: str
+    path: Path
+    clock: Literal["wall", "cpu"]
+
+    def run(self, *words: str, folder: Path | None = None, status: int = 0) -> float:
+        """The seconds of `python WORD…`, where `train.py` is a script of this checkout."""
+        with TemporaryDirectory() as new:
+            others = set(psutil.Process().children())
+            if sys.platform == "linux":
+                ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
+            start = self.now()
+            self._output(words, folder or Path(new), status)
+            end = self.now()
+            while orphans := set(psutil.Process().children()) - others:
+                psutil.wait_procs(orphans)  # the process from which workers were forked, and they, count
+                end = self.now()
+            return end - start
+
+    def ask(self, function: str, *words: str, folder: Path | None = None) -> dict[str, Any]:
+        """What a function such as `child.train` returns in a process with the source of this checkout."""
+        with TemporaryDirectory() as new:
+            printed = self._output(self.asking(function, *words), folder or Path(new))
+        return json.loads(printed.splitlines()[-1])
+
+    def asking(self, function: str, *words: str) -> tuple[str, ...]:
+        return ("-c", "from benchmarks import child; child.main()", self.clock, function, *words)
+
+    def now(self) -> float:
+        """The moment, or the processor time of all processes that have ended, in seconds."""
+        if self.clock == "wall":
+            return perf_counter()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    def command(self, *words: str) -> list[str]:
+        python = self.path / ".venv/bin/python"
+        first = str(self.path / "scripts" / words[0]) if words[0].endswith(".py") else words[0]
+        is_other = self.path != ROOT and python.exists()
+        return [str(python) if is_other else sys.executable, first, *words[1:]]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
+
+    def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
+        """What a process prints; raises RunFailed if it ends with another status."""
+        how: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+        ended = subprocess.run(self.command(*words), cwd=folder, env=self.environment, **how)
+        if ended.returncode != status:
+            what = f"{self.name}: {' '.join(words)} ended with status {ended.returncode}"
+            raise RunFailed(f"{what}:\n{ended.stderr.strip()}")
+        return ended.stdout
+
+
+def new_folder() -> Path:
+    """A folder that is deleted when this process ends."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", os.fspath(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
 
 Count = Annotated[int, Field(gt=0)]
 
@@ -83,7 +170,6 @@ class Benchmark(Arguments):
         return path
 
     def write(self, content: object) -> Path:
-        """Writes results as JSON."""
         (path := self.file()).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
         return path
 
@@ -115,8 +201,7 @@ class Times(NamedTuple):
         return f"{low.removesuffix(high[high.index(' ') :])}–{high}"
 
 
-Contender = Callable[[], float | Mapping[str, float]]
-"""Returns its seconds, alone or with other measurements."""
+Contender = Callable[[], float | Mapping[str, float]]  # returns its seconds, alone or with other measurements
 
 Contenders = dict[Key, Contender]
 
@@ -229,9 +314,8 @@ def use_cores(count: int) -> None:
 def machine() -> dict[str, Any]:
     """Where and when something is measured, and the commit."""
     info = Path("/proc/cpuinfo")
-    model = re.search(
-        r"^model name\s*:\s*(.*)", info.read_text("utf-8") if info.exists() else "", re.MULTILINE
-    )
+    text = info.read_text("utf-8") if info.exists() else ""
+    model = re.search(r"^model name\s*:\s*(.*)", text, re.MULTILINE)
     commit, changed = git(ROOT, "rev-parse", "HEAD"), bool(git(ROOT, "status", "--porcelain"))
     cpu, now = model[1] if model else platform.machine(), datetime.now(UTC).isoformat(timespec="seconds")
     return {"date": now, "commit": commit, "changed": changed, "cpu": cpu}

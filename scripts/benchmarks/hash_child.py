@@ -24,8 +24,7 @@ import numpy as np
 import polars as pl
 import torch
 import yaml
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 import mlplab
 from mlplab.models import Linear
@@ -36,13 +35,11 @@ CASES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("hash
 
 SIGNALS = {"killed": SIGKILL, "stopped": SIGTERM}
 OUTPUTS, PREDICTED_ROWS = Path("outputs"), 60
-
 PRINTED, MOST_PRINTED = Path("printed"), 2000
 """The file for what a process prints, and how many characters of it are shown if it fails."""
 
 MOST_SECONDS = 900  # of a process, which prints where it is then, and ends
 ANSWER = Path("hashes.json")  # of a process to this one
-
 SAVES = 25  # how often the training state is seen to be saved before a process gets a signal
 FILM = re.compile(r'<script type="application/json" id="film">(.*?)</script>', re.DOTALL)
 
@@ -150,7 +147,9 @@ def of_run(folder: Path) -> dict[str, Any]:
             found |= {f"{path.stem}.{key}": content[key]} if key in content else {}
     for path in map(folder.joinpath, ("schema.json", "test_predictions.csv", "film.html")):
         if path.exists():
-            found[path.name] = film(path) if path.suffix == ".html" else path.read_text()
+            text = path.read_text()
+            found[path.name] = json.loads(FILM.findall(text)[0]) if path.suffix == ".html" else text
+    found.get("film.html", {}).pop("name", None)  # of its folder
     table = Path(config["data"].get("path", f"{config['data']['name']}.csv"))
     if table.exists() and metrics["status"] == "done":
         found |= predictions(mlplab.load(folder), pl.read_csv(table)[:PREDICTED_ROWS])
@@ -162,18 +161,11 @@ def predictions(run: Any, rows: pl.DataFrame) -> dict[str, Any]:
     return found | ({"probabilities": run.predict_proba(rows)} if len(run.classes) else {})
 
 
-def film(page: Path) -> dict[str, Any]:
-    """What the film of a run shows, but the name of its folder."""
-    data = json.loads(FILM.findall(page.read_text())[0])
-    return {key: value for key, value in data.items() if key != "name"}
-
-
 def curves(folder: Path) -> dict[str, dict[int, float]]:
     """The points of each curve by step; of several files, as of a resumed run, the last counts."""
     points: dict[str, dict[int, float]] = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        for record in RawEventFileLoader(str(path)).Load():
-            event = Event.FromString(record)
+        for event in LegacyEventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 if value.HasField("simple_value"):
                     points.setdefault(value.tag, {})[event.step] = value.simple_value
@@ -193,7 +185,6 @@ def sweep() -> dict[str, Any]:
 
 
 def estimators() -> dict[str, Any]:
-    """The estimators, and their fits in lockstep."""
     keys: dict[str, Any] = {"hidden": (16, 8), "max_epochs": 4, "ensemble": 2}
     regressor, classifier = TableRegressor(**keys), TableClassifier(**keys)
     tables = map(pl.read_csv, ("numbers.csv", "three.csv"))
@@ -213,7 +204,6 @@ def digest(value: object) -> str:
 
 
 def parts(value: object) -> Iterator[bytes]:
-    """The bytes of nested values."""
     if isinstance(value, torch.Tensor):
         value = value.numpy()
     if isinstance(value, pl.DataFrame):

@@ -18,7 +18,6 @@ import polars as pl
 from pydantic import BeforeValidator
 
 from benchmarks import harness
-from benchmarks.checkout import ROOT, new_folder
 from mlplab.console import plural
 from mlplab.errors import RunFailed
 
@@ -39,7 +38,7 @@ def measure(arguments: Hashes) -> None:
     found: dict[str, Results] = {}
     for checkout in arguments.checkouts:
         print(f"{checkout.name}: trains for some minutes …", file=sys.stderr)
-        write_tables(folder := new_folder())
+        write_tables(folder := harness.new_folder())
         found[checkout.name] = checkout.ask("hash_child.hashes", *arguments.only, folder=folder)
     ours, *others = found.values()
     lines = [line for name, results in found.items() for line in resumed_otherwise(name, results)]
@@ -67,7 +66,7 @@ def resumed_otherwise(checkout: str, results: Results) -> Iterator[str]:
 def write_tables(folder: Path) -> None:
     """Writes the tables: columns of all kinds with missing cells, beside one or two numbers, or classes."""
     for name in ("concrete", "penguins"):
-        shutil.copy(ROOT / f"src/mlplab/data/{name}.csv", folder)
+        shutil.copy(harness.ROOT / f"src/mlplab/data/{name}.csv", folder)
     drawn = np.random.default_rng(0)
     x, days = drawn.normal(size=(ROWS, 4)), drawn.integers(0, 1500, (2, ROWS))
     towns = drawn.integers(0, 30, ROWS)

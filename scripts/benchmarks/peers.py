@@ -19,25 +19,18 @@ Rows = tuple[np.ndarray, np.ndarray]  # standardised inputs `[row, feature]`, an
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained.
-
-    Attributes:
-        rows: for training; there are an eighth as many for validation, and for the test.
-        runs: how many networks are trained, with different seeds.
-        dropout: of hidden units, in JAX's networks.
-    """
+    """What is trained."""
 
     features: int
     hidden: Sequence[int]
     batch: int
-    rows: int
+    rows: int  # for training; there are an eighth as many for validation, and for the test
     epochs: int
-    runs: int = 1
-    dropout: float = 0.0
+    runs: int = 1  # networks that are trained, with different seeds
+    dropout: float = 0.0  # of hidden units, in JAX's networks
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
         return -(-self.rows // self.batch)
 
     def json(self) -> str:

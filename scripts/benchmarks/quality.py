@@ -30,7 +30,6 @@ from rich.console import Console
 from sklearn.metrics import log_loss, root_mean_squared_error
 
 from benchmarks import harness, quality_peers, quality_tables
-from benchmarks.checkout import Checkout
 from benchmarks.quality_peers import LEVELS
 from benchmarks.quality_tables import BenchmarkTable
 from mlplab.config.types import Text
@@ -42,7 +41,6 @@ OURS, FOLDS = "mlplab", 5
 CALIBRATION_BINS = 15  # bins of the confidence
 BOOSTERS = ("xgboost", "lightgbm", "catboost")
 TIE = 0.005  # errors that differ by less, relative to the smaller one, count half for either
-
 POINTS, ERRORS = 0.02, 2
 """By how much the coverage of a table may be below the level; or by how many standard errors, if more."""
 
@@ -62,11 +60,10 @@ CELLS: dict[str, Callable[[Any], str]] = {
 }
 """How a column is shown; as a number with four digits if it is not here."""
 
-COLUMNS = {
+COLUMNS = {  # of each table, and over tables
     "predictions": ("error ratio accuracy calibration fit", "ratio ± rank boosters won beaten fit predict"),
     "intervals": ("coverage width error fit", "coverage low width ratio fit"),
 }
-"""Of each table, and over tables."""
 
 CAPTIONS = {
     "predictions": "error: RMSE of numbers, log loss of classes; calibration: its error; ±: a standard "
@@ -96,14 +93,13 @@ def measure(arguments: Quality) -> None:
     summaries = summaries_of([*_measured(arguments, contenders)], base)
     titles = ("scores by table", f"over tables: ratios to {base}'s are geometric means, other columns means")
     for title, columns, frame in zip(titles, COLUMNS[arguments.what], summaries, strict=True):
-        shown = [CELLS.get(name, "{:.4g}".format) for name in columns.split()]
-        rows = {
-            row[:2]: [
-                "" if value is None else show(value) for show, value in zip(shown, row[2:], strict=True)
+        names, rows = columns.split(), dict[harness.Key, list[str]]()
+        for row in frame.iter_rows(named=True):
+            cells = [
+                CELLS.get(name, "{:.4g}".format)(row[name]) if row[name] is not None else "" for name in names
             ]
-            for row in frame.select(*frame.columns[:2], *columns.split()).rows()
-        }
-        harness.print_tables(harness.table_of(title, columns.split(), rows))
+            rows[row[frame.columns[0]], row["contender"]] = cells
+        harness.print_tables(harness.table_of(title, names, rows))
     print_line(Console(), CAPTIONS[arguments.what], f"all scores: {arguments.file('jsonl')}")
 
 
@@ -166,12 +162,11 @@ def _contenders(arguments: Quality) -> Contenders:
         expected = f"some of {listed((OURS, *packages), 20)}"
         raise UserError(Fault("no such contender", "contenders", listed(unknown), expected))
     checkouts = arguments.checkouts if wanted is None or OURS in wanted else []
-    ours: dict[str, tuple[Checkout, Sequence[str]]] = {tree.name: (tree, ()) for tree in checkouts}
-    ours |= {f"{OURS} {name}": (arguments.checkouts[0], of) for name, of in arguments.variants.items()}
-    contenders: Contenders = {
-        name: (partial(_fit_ours, checkout, words, arguments.what), words, arguments.repeats)
-        for name, (checkout, words) in ours.items()
-    }
+    ours: list[tuple[str, harness.Checkout, Sequence[str]]] = [(tree.name, tree, ()) for tree in checkouts]
+    ours += [(f"{OURS} {name}", arguments.checkouts[0], of) for name, of in arguments.variants.items()]
+    contenders: Contenders = {}
+    for name, tree, words in ours:
+        contenders[name] = partial(_fit_ours, tree, words, arguments.what), words, arguments.repeats
     for peer, package in packages.items():
         if wanted is not None and peer in wanted:
             harness.needs(package)
@@ -182,7 +177,7 @@ def _contenders(arguments: Quality) -> Contenders:
 
 
 def _fit_ours(
-    checkout: Checkout,
+    checkout: harness.Checkout,
     overrides: Sequence[str],
     what: str,
     table: BenchmarkTable,

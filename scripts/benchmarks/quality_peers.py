@@ -27,22 +27,18 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from benchmarks.quality_tables import BenchmarkTable
 
-PACKAGES = {
+PACKAGES = {  # what each peer needs, by what is predicted
     "predictions": {
-        **{"constant": "sklearn", "mlp": "sklearn", "linear": "sklearn", "boosting": "sklearn"},
+        **dict.fromkeys(("constant", "mlp", "linear", "boosting"), "sklearn"),
         **{"xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"},
-        **{"realmlp": "pytabkit", "tabm": "pytabkit"},
+        **dict.fromkeys(("realmlp", "tabm"), "pytabkit"),
     },
     "intervals": {"mapie": "mapie", "crepes": "crepes"},
 }
-"""What each peer needs, by what is predicted."""
 
 BASE = {"predictions": "mlp", "intervals": "mapie"}  # the peer that all are compared with
 SLOW = ("tabm",)  # only fitted if it is asked for: it takes minutes
-
-SEEDED = ("mlp", "realmlp", "tabm")
-"""Networks, whose errors depend on the seed; the others are fitted once."""
-
+SEEDED = ("mlp", "realmlp", "tabm")  # networks, whose errors depend on the seed; the others are fitted once
 RIDGE_PENALTIES = np.logspace(-9, 4, 27)
 """Of standardised inputs; the smallest is exact where the target is linear."""
 
@@ -50,22 +46,10 @@ INVERSE_PENALTIES = np.logspace(-3, 2, 11)  # of logistic regression, as scikit-
 MOST_CATEGORIES = 255  # categories of a column that scikit-learn's boosting takes at most
 LEVELS = (0.8, 0.9)  # of intervals
 FOLDS = 10  # of MAPIE's CV+, whose intervals are the better the more there are
-
 CALIBRATION, NEIGHBOURS = 0.2, 25
 """The share of the rows that crepes calibrates with; of one, those whose residuals are its difficulty."""
 
 Predictor = Callable[[pd.DataFrame], np.ndarray]
-
-
-class Intervals:
-    """Predicts limits, with scikit-learn's methods; fitted by a function of rows and a seed."""
-
-    def __init__(self, fitted: Callable[[pd.DataFrame, np.ndarray, int], Predictor], seed: int) -> None:
-        self.fitted, self.seed = fitted, seed
-
-    def fit(self, x: pd.DataFrame, y: np.ndarray) -> None:
-        """Fits."""
-        self.predict = self.fitted(x, y, self.seed)
 
 
 def fit_peer(
@@ -82,11 +66,16 @@ def fit_peer(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         y = np.searchsorted(seen, y) if table.classes else y
-        model = _model_of(peer, train, y, seed, classes=bool(table.classes))
+        intervals = {"mapie": _cross_conformal, "crepes": _normalised}.get(peer)
+        model: Any = None if intervals else _model_of(peer, train, y, seed, classes=bool(table.classes))
         start = perf_counter()
-        model.fit(train, y)
+        if intervals:
+            predict = intervals(train, y, seed)
+        else:
+            model.fit(train, y)
+            predict = model.predict_proba if table.classes else model.predict
         fitted = perf_counter()
-        predicted = model.predict_proba(table.x[test]) if table.classes else model.predict(table.x[test])
+        predicted = predict(table.x[test])
         ended = perf_counter()
     if table.classes:  # those that the model has not seen have the probability 0
         of_seen, predicted = predicted, np.zeros((len(predicted), len(table.classes)))
@@ -99,13 +88,10 @@ def _model_of(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: 
     categories = [str(name) for name in x.select_dtypes("category")]
 
     def library(package: str, name: str, **settings: Any) -> Any:
-        """Its model of classes or numbers."""
         return getattr(import_module(package), name + ("Classifier" if classes else "Regressor"))(**settings)
 
     seeded, one_thread = {"random_state": seed}, {"n_jobs": 1}
     match peer:
-        case "mapie" | "crepes":
-            return Intervals(_cross_conformal if peer == "mapie" else _normalised, seed)
         case "constant":
             return DummyClassifier(strategy="prior") if classes else DummyRegressor()
         case "mlp":
@@ -141,7 +127,6 @@ def _imputer() -> SimpleImputer:
 
 
 def _standardised(x: pd.DataFrame) -> ColumnTransformer:
-    """Imputed and standardised numbers, and categories as one-hot codes."""
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     numbers = make_pipeline(_imputer(), StandardScaler())
     categories = [str(name) for name in x.select_dtypes("category")]

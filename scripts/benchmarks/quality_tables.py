@@ -21,7 +21,6 @@ from sklearn import datasets
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from benchmarks import generated, harness
-from benchmarks.checkout import ROOT
 from mlplab.errors import Fault, UserError, listed
 
 MOST_TEST_ROWS = 4000
@@ -45,7 +44,6 @@ class BenchmarkTable:
     group: str = ""
 
     def digest(self, test: np.ndarray) -> str:
-        """A hash of the cells and of the rows for testing."""
         return sha256(self.frame.write_csv().encode() + test.tobytes()).hexdigest()[:16]
 
     @cached_property
@@ -81,7 +79,7 @@ def bundled_tables(folds: int) -> Iterator[BenchmarkTable]:
 
 def _frames() -> Iterator[tuple[str, pl.DataFrame]]:
     for name in ("concrete", "penguins"):
-        frame = pl.read_csv(ROOT / f"src/mlplab/data/{name}.csv", null_values=["", "NA"])
+        frame = pl.read_csv(harness.ROOT / f"src/mlplab/data/{name}.csv", null_values=["", "NA"])
         yield name, frame.select(pl.exclude("target"), "target")
     x, y = datasets.make_friedman1(2000, noise=1, random_state=0)
     yield "friedman1", pl.DataFrame(x).with_columns(target=pl.Series(y))
@@ -92,22 +90,17 @@ def _frames() -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def tables_of(folder: Path) -> Iterator[BenchmarkTable]:
-    """The tables of a folder; raises UserError if there is none, or one lacks a split that fits."""
-    paths = sorted(folder.glob("*.csv"))
-    if not paths:
+    """The tables of a folder; raises UserError if there is none, or one lacks splits that fit."""
+    if not (paths := sorted(folder.glob("*.csv"))):
         raise UserError(Fault("has no table", str(folder), expected="NAME.csv"))
     for path in paths:
         frame = pl.read_csv(path, infer_schema_length=None, null_values=["", "NA", "NaN", "nan", "?"])
         numbers = [name for name, dtype in frame.schema.items() if dtype.is_numeric()]
-        tests = []
-        for split in sorted(folder.glob(f"splits/{path.stem}-[0-9]*.txt")):
-            words = split.read_text(encoding="utf-8").split()
-            if len(words) != len(frame) or set(words) <= {"test"} or "test" not in words:
-                expected = f"{len(frame)}, one a row, some of them test"
-                raise UserError(Fault("does not fit the table", str(split), f"{len(words)} words", expected))
-            tests.append(np.array(words) == "test")
-        if not tests:
-            raise UserError(Fault("has no split", str(path), expected=f"splits/{path.stem}-0.txt"))
+        splits = sorted(folder.glob(f"splits/{path.stem}-[0-9]*.txt"))
+        tests = [np.array(split.read_text(encoding="utf-8").split()) == "test" for split in splits]
+        if not tests or any(len(test) != len(frame) or test.all() or not test.any() for test in tests):
+            expected = f"splits/{path.stem}-0.txt, … of {len(frame)} words, some of them test"
+            raise UserError(Fault("has no splits that fit", str(path), expected=expected))
         yield BenchmarkTable(path.stem, frame.with_columns(pl.col(numbers).cast(pl.Float64)), tests)
 
 
@@ -156,14 +149,12 @@ def table_of(name: str, entry: Mapping[str, Any], splits: int = 1) -> BenchmarkT
         labels = frame[target].to_list() if classes else None
         return train_test_split(np.arange(len(frame)), stratify=labels, **sizes)
 
-    rows = np.sort(
-        np.concatenate(parts := split(0, min(len(frame) - test_rows, entry.get("rows", len(frame)))))
-    )
-    frame, tests = frame[rows], [np.isin(rows, parts[1])]
+    parts = split(0, min(len(frame) - test_rows, entry.get("rows", len(frame))))
+    rows = np.sort(np.concatenate(parts))
+    tests = [np.isin(rows, parts[1])]
+    frame, group = frame[rows], "generated" if source.startswith("generated/") else entry["task"]
     tests += [np.isin(np.arange(len(rows)), split(seed)[1]) for seed in range(1, splits)]
-    return BenchmarkTable(
-        name, frame, tests, "generated" if source.startswith("generated/") else entry["task"]
-    )
+    return BenchmarkTable(name, frame, tests, group)
 
 
 def read(source: str, entry: Mapping[str, Any]) -> pl.DataFrame:

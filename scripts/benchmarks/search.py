@@ -17,13 +17,12 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN, ROOT, Checkout, new_folder
 
-MONITOR, TABLE = "val/rmse", ROOT / "src/mlplab/data/concrete.csv"
+MONITOR, TABLE = "val/rmse", harness.ROOT / "src/mlplab/data/concrete.csv"
 
 SAME = (
     *("data=csv", f"data.path={TABLE}", "data.target=target", "data.batch_size=100", "data/split=file"),
-    *(*PLAIN, "optimizer=adamw", "optimizer.betas=[0.9,0.999]"),
+    *(*harness.PLAIN, "optimizer=adamw", "optimizer.betas=[0.9,0.999]"),
     *("scheduler=constant", "optimizer.weight_averaging=false", "loss=huber", f"monitor={MONITOR}"),
     *("baselines=[]", "figures=none", "hydra.launcher.workers=1"),
 )
@@ -49,11 +48,10 @@ class Search(harness.Benchmark):
 
 def measure(arguments: Search) -> None:
     case, contenders = f"{arguments.trials} trials of up to {arguments.epochs} epochs", harness.Contenders()
-    split = new_folder() / "split.txt"  # 70 % of the rows for training, 15 % each for validation and the test
-    rows = len(TABLE.read_text(encoding="utf-8").splitlines()) - 1
+    rows = len(TABLE.read_text(encoding="utf-8").splitlines()) - 1  # 70 % for training, 15 % for the others
     parts, order = np.full(rows, "train"), np.random.default_rng(0).permutation(rows)
     parts[order[: 15 * rows // 100]], parts[order[-15 * rows // 100 :]] = "val", "test"
-    split.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    (split := harness.new_folder() / "split.txt").write_text("\n".join(parts) + "\n", encoding="utf-8")
     for checkout, kind in product(arguments.checkouts, arguments.searches):
         searched = partial(_searched, arguments, checkout, kind, split, count())
         contenders[case, f"{checkout.name}, {kind}"] = searched
@@ -70,7 +68,7 @@ def measure(arguments: Search) -> None:
 
 
 def _searched(
-    arguments: Search, checkout: Checkout, kind: Kind, split: Path, seeds: "count[int]"
+    arguments: Search, checkout: harness.Checkout, kind: Kind, split: Path, seeds: "count[int]"
 ) -> dict[str, float]:
     words = (
         *("-m", *SAME, *SPACE, f"model.hidden={WIDTHS if arguments.widths else '[64,64]'}"),

@@ -9,11 +9,10 @@ from time import sleep
 from typing import Any
 
 from benchmarks import harness
-from benchmarks.checkout import ROOT, Checkout, new_folder
 from mlplab.errors import RunFailed
 
 IMPORTS = "bare imports"
-TABLE = ("data=csv", f"data.path={ROOT / 'src/mlplab/data/concrete.csv'}")
+TABLE = ("data=csv", f"data.path={harness.ROOT / 'src/mlplab/data/concrete.csv'}")
 
 COMMANDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "train.py --help": ("import hydra", 0, ("train.py", "--help")),
@@ -35,7 +34,7 @@ class Startup(harness.Benchmark):
 
 def measure(arguments: Startup) -> None:
     contenders: harness.Contenders = {}
-    folders = {checkout: new_folder() for checkout in arguments.checkouts}
+    folders = {checkout: harness.new_folder() for checkout in arguments.checkouts}
     for checkout, folder in folders.items():
         checkout.run("train.py", *SWEEP.split(), folder=folder)
         lines = (checkout.path / "src/mlplab/data/concrete.csv").read_text(encoding="utf-8").splitlines()
@@ -52,9 +51,9 @@ def measure(arguments: Startup) -> None:
     harness.report(arguments, times, harness.comparison("seconds of a process", times, IMPORTS, caption))
 
 
-def _first_step(checkout: Checkout) -> float:
+def _first_step(checkout: harness.Checkout) -> float:
     """Until the training state after the first step is saved; raises RunFailed if it never is."""
-    start, folder = checkout.now(), new_folder()
+    start, folder = checkout.now(), harness.new_folder()
     command = checkout.command("train.py", "callbacks.checkpoint.every_minutes=0", "hydra.run.dir=run")
     nowhere: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, cwd=folder, env=checkout.environment, **nowhere) as process:

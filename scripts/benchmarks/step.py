@@ -17,21 +17,19 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN, Checkout
 from benchmarks.peers import Task
 
-PEERS = {
+PEERS = {  # their functions by name; the first is the base of ratios
     "plain PyTorch": "torch_peers.plain_step",
     "Lightning": "torch_peers.lightning_step",
     "scikit-learn": "peers.sklearn_step",
     "products alone": "torch_peers.products",
 }
-"""Their functions by name; the first is the base of ratios."""
 
 LEAST_BYTES = 2**24
 """Of the rows on which mlplab trains. It loads a few MiB at a time: the rows of many small epochs."""
 
-SAME_ARITHMETIC = (*PLAIN, "optimizer=adam", "scheduler=constant", "figures=none")
+SAME_ARITHMETIC = (*harness.PLAIN, "optimizer=adam", "scheduler=constant", "figures=none")
 """As the peers have it."""
 
 
@@ -96,7 +94,7 @@ def _jax_of(key: harness.Key) -> harness.Key:
     return key[0], f"JAX, {key[1].partition(', ')[2]}" if not key[1].startswith("JAX") else ""
 
 
-def step_seconds(checkout: Checkout, task: Task) -> float:
+def step_seconds(checkout: harness.Checkout, task: Task) -> float:
     """Of one member in a step: the mean of the epochs after the first. Some load the rows of others."""
     members, bytes_of_epoch = task.runs, 4 * task.rows * (task.features + 1) * task.runs
     epochs = max(task.epochs, 1 + ceil(LEAST_BYTES / bytes_of_epoch))

@@ -17,7 +17,6 @@ from typing import Annotated
 from pydantic import Field
 
 from benchmarks import harness
-from benchmarks.checkout import Checkout
 from benchmarks.peers import Task
 from benchmarks.step import Shape, overrides_of, task_of
 
@@ -61,16 +60,12 @@ def measure(arguments: Sweep) -> None:
     harness.report(arguments, times, harness.comparison(title, times, first.name, None, **more))
 
 
-def _seconds(checkout: Checkout, task: Task, *overrides: str) -> float:
-    """Of one process of train.py."""
+def _seconds(checkout: harness.Checkout, task: Task, *overrides: str) -> float:
     changed = {override.partition("=")[0] for override in overrides}
     words = [word for word in overrides_of(task) if word.partition("=")[0] not in changed]
-    many = (
-        ("-m", f"seed=range({task.runs})", "hydra.sweep.dir=sweep")
-        if task.runs > 1
-        else ("hydra.run.dir=run",)
-    )
-    return checkout.run("train.py", *many, *words, f"trainer.max_epochs={task.epochs}", *overrides)
+    many = ("-m", f"seed=range({task.runs})", "hydra.sweep.dir=sweep")
+    where = many if task.runs > 1 else ("hydra.run.dir=run",)
+    return checkout.run("train.py", *where, *words, f"trainer.max_epochs={task.epochs}", *overrides)
 
 
 def extrapolated(

@@ -20,7 +20,6 @@ from benchmarks.peers import Answer, Rows, Task, drawn_rows
 
 
 def _network(of: Task) -> nn.Sequential:
-    """Affine layers with ReLU between them, and one output."""
     layers = [
         each for sizes in pairwise((of.features, *of.hidden, 1)) for each in (nn.Linear(*sizes), nn.ReLU())
     ]
@@ -49,11 +48,7 @@ def plain_step(task: str) -> Answer:
 
 
 def products(task: str) -> Answer:
-    """The seconds of the matrix products of a step, at the best rate of several square float32 products.
-
-    A layer's product, its weights' gradient and its input's gradient cost the same; the first layer's input
-    needs no gradient.
-    """
+    """The seconds of the matrix products of a step, at the best rate of several square float32 products."""
     of, rates = Task(**json.loads(task)), []
     for size in (128, 256, 512, 1024) * 5:
         left, right, out = torch.rand(size, size), torch.rand(size, size), torch.empty(size, size)
@@ -63,6 +58,7 @@ def products(task: str) -> Answer:
         for _ in range(times):
             torch.mm(left, right, out=out)
         rates.append(2 * size**3 * times / (child.now() - start))
+    # A layer's product and its two gradients cost the same; the first layer's input needs no gradient.
     layers = [2 * of.batch * rows * columns for rows, columns in pairwise((of.features, *of.hidden, 1))]
     return {"seconds": (3 * sum(layers) - layers[0]) / max(rates)}
 
