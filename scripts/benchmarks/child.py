@@ -73,7 +73,7 @@ def read(*words: str) -> dict[str, Any]:
     from lightning.pytorch import Trainer
 
     def end(*_: Any, **__: Any) -> None:
-        print(json.dumps({"seconds": now() - start, "peak": memory()}), file=sys.__stdout__, flush=True)
+        print(json.dumps({"seconds": now() - start, "memory": memory()}), file=sys.__stdout__, flush=True)
         os._exit(0)
 
     start = now()

@@ -46,8 +46,8 @@ def measure(arguments: Csv) -> None:
     contenders: harness.Contenders = {}
     epochs: harness.Contenders = {}
     for checkout in arguments.checkouts:
-        starts = [_until_training(checkout, few) for _ in range(arguments.repeats)]
-        start = {name: median(answer[name] for answer in starts) for name in ("seconds", "peak")}
+        starts = [_read(checkout, few, {"seconds": 0, "memory": 0}) for _ in range(arguments.repeats)]
+        start = {name: median(answer[name] for answer in starts) for name in ("seconds", "memory")}
         epoch = partial(_epoch, checkout, files[largest], arguments.epochs)
         epochs[checkout.name, IN_MEMORY] = epoch
         epochs[checkout.name, FROM_FILE] = partial(epoch, f"data.memory_gib={size / 4 / 2**30}")
@@ -80,14 +80,10 @@ def measure(arguments: Csv) -> None:
     harness.report(arguments, times | trainings, reading, training)
 
 
-def _until_training(checkout: harness.Checkout, file: Path) -> Mapping[str, float]:
-    return checkout.ask("child.read", *TRAINING, f"data.path={file}")
-
-
 def _read(checkout: harness.Checkout, file: Path, start: Mapping[str, float]) -> dict[str, float]:
-    """What a table costs until its training starts."""
-    answer = _until_training(checkout, file)
-    return {"seconds": answer["seconds"] - start["seconds"], "memory": answer["peak"] - start["peak"]}
+    """What a table costs until its training starts, beyond another start."""
+    answer = checkout.ask("child.read", *TRAINING, f"data.path={file}")
+    return {name: answer[name] - start[name] for name in start}
 
 
 def _epoch(checkout: harness.Checkout, file: Path, epochs: int, *overrides: str) -> dict[str, float]:

@@ -40,9 +40,6 @@ from mlplab.console import in_digits, print_line
 from mlplab.errors import Fault, RunFailed, UserError
 
 MEBIBYTE = 2**20
-ADOPT_ORPHANS = 36
-"""Linux's PR_SET_CHILD_SUBREAPER: this process becomes the parent of processes whose own has ended."""
-
 ROOT = Path(__file__).resolve().parents[2]  # the repository
 PLAIN = (  # hidden layers alone, trained to the end
     *("model.activation=relu", "model.periodic_features=0", "model.piecewise_linear_bins=0"),
@@ -63,7 +60,7 @@ class Checkout:
         with TemporaryDirectory() as new:
             others = set(psutil.Process().children())
             if sys.platform == "linux":
-                ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
+                ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: adopts those whose parent has ended
             start = self.now()
             self._output(words, folder or Path(new), status)
             end = self.now()
@@ -173,10 +170,6 @@ class Benchmark(Arguments):
         (path := self.file()).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
         return path
 
-    def title(self, contender: str, checkout: Checkout) -> str:
-        """A contender in a checkout: of the other one, with the commit."""
-        return contender if checkout == self.checkouts[0] else f"{contender}, {checkout.name}"
-
 
 Key = tuple[str, str]  # A case, which is a section of the table, and a contender, which is a row
 
@@ -202,9 +195,7 @@ class Times(NamedTuple):
 
 
 Contender = Callable[[], float | Mapping[str, float]]  # returns its seconds, alone or with other measurements
-
 Contenders = dict[Key, Contender]
-
 digits = partial(in_digits, digits=3)
 
 
@@ -291,10 +282,10 @@ def write_table(path: Path, rows: int, columns: int = 21, *, mixed: bool = False
     return path
 
 
-def needs(*packages: str) -> None:
+def needs(package: str) -> None:
     """Raises UserError if a package of the extra `bench` is not installed."""
-    if missing := [package for package in packages if not find_spec(package)]:
-        raise UserError(Fault(f"needs {missing[0]}: uv run --extra bench scripts/benchmark.py …"))
+    if not find_spec(package):
+        raise UserError(Fault(f"needs {package}: uv run --extra bench scripts/benchmark.py …"))
 
 
 def use_cores(count: int) -> None:

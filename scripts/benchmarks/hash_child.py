@@ -31,13 +31,9 @@ from mlplab.models import Linear
 from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search
 
 CASES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("hash_cases.yaml").read_text())
-"""The configurations, by group and name."""
-
 SIGNALS = {"killed": SIGKILL, "stopped": SIGTERM}
 OUTPUTS, PREDICTED_ROWS = Path("outputs"), 60
-PRINTED, MOST_PRINTED = Path("printed"), 2000
-"""The file for what a process prints, and how many characters of it are shown if it fails."""
-
+PRINTED, MOST_PRINTED = Path("printed"), 2000  # of a process, with the characters that are shown if it fails
 MOST_SECONDS = 900  # of a process, which prints where it is then, and ends
 ANSWER = Path("hashes.json")  # of a process to this one
 SAVES = 25  # how often the training state is seen to be saved before a process gets a signal

@@ -41,24 +41,14 @@ OURS, FOLDS = "mlplab", 5
 CALIBRATION_BINS = 15  # bins of the confidence
 BOOSTERS = ("xgboost", "lightgbm", "catboost")
 TIE = 0.005  # errors that differ by less, relative to the smaller one, count half for either
-POINTS, ERRORS = 0.02, 2
-"""By how much the coverage of a table may be below the level; or by how many standard errors, if more."""
+POINTS, ERRORS = 0.02, 2  # coverage is low if it is below the level by more, and by more standard errors
 
 Fit = Callable[[BenchmarkTable, np.ndarray, int], tuple[np.ndarray, float, float]]
 """Given the rows for testing and a seed: predictions, and the seconds of the fit and of the prediction."""
 
-Contenders = dict[str, tuple[Fit, Sequence[str], int]]
-"""What fits each, its overrides and its number of seeds."""
-
+Contenders = dict[str, tuple[Fit, Sequence[str], int]]  # what fits each, its overrides, its number of seeds
 NUMBERS = ("level", "error", "accuracy", "calibration", "coverage", "width", "fit", "predict")
 SCHEMA = dict.fromkeys(("table", "contender", "task"), pl.String) | dict.fromkeys(NUMBERS, pl.Float64)
-
-CELLS: dict[str, Callable[[Any], str]] = {
-    **{"fit": harness.show_seconds, "predict": harness.show_seconds, "rank": "{:.2f}".format},
-    **{"won": "{:g}".format, "beaten": "{:.0%}".format, "low": "{}".format, "ratio": "{:.3f}×".format},
-    **{"boosters": "{:.3f}×".format},
-}
-"""How a column is shown; as a number with four digits if it is not here."""
 
 COLUMNS = {  # of each table, and over tables
     "predictions": ("error ratio accuracy calibration fit", "ratio ± rank boosters won beaten fit predict"),
@@ -68,7 +58,7 @@ COLUMNS = {  # of each table, and over tables
 CAPTIONS = {
     "predictions": "error: RMSE of numbers, log loss of classes; calibration: its error; ±: a standard "
     "error; boosters: relative to the best of XGBoost, LightGBM and CatBoost; won: tables with lower "
-    f"errors than theirs; beaten: by {OURS}, of tables; differences below 0.5 % count half",
+    f"errors than theirs; beaten: by {OURS}, share of tables; differences below 0.5 % count half",
     "intervals": "error: the Winkler score; low: tables whose coverage is 2 points, and two standard errors, "
     "below the level",
 }
@@ -95,12 +85,15 @@ def measure(arguments: Quality) -> None:
     for title, columns, frame in zip(titles, COLUMNS[arguments.what], summaries, strict=True):
         names, rows = columns.split(), dict[harness.Key, list[str]]()
         for row in frame.iter_rows(named=True):
-            cells = [
-                CELLS.get(name, "{:.4g}".format)(row[name]) if row[name] is not None else "" for name in names
-            ]
-            rows[row[frame.columns[0]], row["contender"]] = cells
+            rows[row[frame.columns[0]], row["contender"]] = [_cell(name, row[name]) for name in names]
         harness.print_tables(harness.table_of(title, names, rows))
     print_line(Console(), CAPTIONS[arguments.what], f"all scores: {arguments.file('jsonl')}")
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return harness.show_seconds(value) if name in ("fit", "predict") else f"{value:.4g}"
 
 
 def _measured(arguments: Quality, contenders: Contenders) -> Iterator[dict[str, Any]]:
@@ -177,8 +170,8 @@ def _contenders(arguments: Quality) -> Contenders:
 
 
 def _fit_ours(
-    checkout: harness.Checkout,
-    overrides: Sequence[str],
+    tree: harness.Checkout,
+    words: Sequence[str],
     what: str,
     table: BenchmarkTable,
     test: np.ndarray,
@@ -186,24 +179,24 @@ def _fit_ours(
 ) -> tuple[np.ndarray, float, float]:
     """Trains without baselines; the seconds are those of `metrics.json`, or of the process of a search."""
     target = json.dumps(table.frame.columns[-1], ensure_ascii=False)
+    searched = any(word.startswith("sweep") for word in words)
     words = (
         *("data=csv", "data.path=table.csv", f"data.target=[{target}]", "data/split=file", f"seed={seed}"),
-        *("data.split.path=split.txt", "trainer.accelerator=cpu", "baselines=[]", "figures=none", *overrides),
+        *("data.split.path=split.txt", "trainer.accelerator=cpu", "baselines=[]", "figures=none", *words),
     )
-    searched = any(word.startswith("sweep") for word in overrides)
     where = ("-m", "hydra.sweep.dir=run") if searched else ("hydra.run.dir=run",)
     with TemporaryDirectory() as name:
         folder, run = Path(name), Path(name, "run")
         table.frame.write_csv(folder / "table.csv")
         (folder / "split.txt").write_text("\n".join(np.where(test, "test", "train")), encoding="utf-8")
         table.frame.filter(test).write_parquet(folder / "test.parquet")
-        seconds = checkout.run("train.py", *where, *words, folder=folder)
+        seconds = tree.run("train.py", *where, *words, folder=folder)
         if searched:
             best = yaml.safe_load((run / "best.yaml").read_text(encoding="utf-8"))["trial"]
             run = next(run.glob("ensemble-*"), run / best)
         else:
             seconds = json.loads((run / "metrics.json").read_bytes())["seconds"]
-        answer = checkout.ask("child.rows", str(run), "test.parquet", "predicted.npy", what, folder=folder)
+        answer = tree.ask("child.rows", str(run), "test.parquet", "predicted.npy", what, folder=folder)
         return np.load(folder / "predicted.npy"), seconds, answer["seconds"]
 
 
@@ -232,20 +225,14 @@ def rows_of(score: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A row for `summaries_of`; of intervals, one for each level, as if it were another table."""
     if "error" in score:
         yield score
-        return
-    for level in LEVELS:
+    for level in () if "error" in score else LEVELS:
         of = {"table": f"{score['table']}, {level:g}", "task": f"level {level:g}", "level": level}
         names = {"coverage": "coverage", "width": "width", "error": "winkler"}
         yield score | of | {name: score[f"{key}_{level:g}"] for name, key in names.items()}
 
 
 def summaries_of(scores: Iterable[dict[str, Any]], base: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Means of each contender on each table; and over tables of numbers, of classes, and all, or of a level.
-
-    Args:
-        scores: with table, contender, task, and what is measured.
-        base: the contender that all are compared with.
-    """
+    """Means of each contender on each table; and over those of numbers, of classes, all, or of a level."""
     error, contender, coverage = pl.col("error"), pl.col("contender"), pl.col("coverage")
     groups = pl.DataFrame([row for score in scores for row in rows_of(score)], SCHEMA).group_by(
         "table", "contender", "task", maintain_order=True

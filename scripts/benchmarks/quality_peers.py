@@ -55,11 +55,7 @@ Predictor = Callable[[pd.DataFrame], np.ndarray]
 def fit_peer(
     peer: str, table: BenchmarkTable, test: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float, float]:
-    """Fits a peer to all rows that are not for testing, and predicts those that are.
-
-    Returns:
-        Numbers, probabilities, or limits `[row, level, limit]`; the seconds of the fit and the prediction.
-    """
+    """Numbers, probabilities, or limits `[row, level, limit]`; the seconds of the fit and the prediction."""
     train, y = table.x[~test], table.y[~test]
     seen = np.unique(y)  # XGBoost wants classes without a gap
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -30,18 +30,12 @@ FEWEST_OF_A_CLASS = 8  # rows; those of rarer classes are left out, so that each
 
 @dataclass(frozen=True)
 class BenchmarkTable:
-    """A table, as all contenders get it.
-
-    Attributes:
-        frame: numbers as Float64, everything else as text; null is a missing value. The target is last.
-        tests: the rows for testing of each split.
-        group: of tables with a mean of their own, in summaries.
-    """
+    """A table, as all contenders get it."""
 
     name: str
-    frame: pl.DataFrame
-    tests: Sequence[np.ndarray]
-    group: str = ""
+    frame: pl.DataFrame  # numbers as Float64, everything else as text; null is missing. The target is last
+    tests: Sequence[np.ndarray]  # the rows for testing of each split
+    group: str = ""  # of tables with a mean of their own, in summaries
 
     def digest(self, test: np.ndarray) -> str:
         return sha256(self.frame.write_csv().encode() + test.tobytes()).hexdigest()[:16]

@@ -26,9 +26,7 @@ PEERS = {  # their functions by name; the first is the base of ratios
     "products alone": "torch_peers.products",
 }
 
-LEAST_BYTES = 2**24
-"""Of the rows on which mlplab trains. It loads a few MiB at a time: the rows of many small epochs."""
-
+LEAST_BYTES = 2**24  # of rows on which mlplab trains: it loads a few MiB at a time, of many small epochs
 SAME_ARITHMETIC = (*harness.PLAIN, "optimizer=adam", "scheduler=constant", "figures=none")
 """As the peers have it."""
 

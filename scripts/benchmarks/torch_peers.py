@@ -27,10 +27,8 @@ def _network(of: Task) -> nn.Sequential:
 
 
 def plain_step(task: str) -> Answer:
-    """The least that PyTorch needs: a loop without logs, metrics or checkpoints.
-
-    Lightning is not imported here: where it is, optimizers ask NVML for GPUs at each step.
-    """
+    """The least that PyTorch needs: a loop without logs, metrics or checkpoints."""
+    # Without Lightning: where it is imported, optimizers ask NVML for GPUs at each step.
     from mlplab.cpu_settings import cpu_settings_for_training
 
     of, train, *_ = drawn_rows(task)
