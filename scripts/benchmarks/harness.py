@@ -252,7 +252,7 @@ def report(arguments: Benchmark, times: Mapping[Key, Times], *tables: Table) -> 
     print_line(Console(), f"all times: {arguments.write(facts)}")
 
 
-def print_tables(*tables: Table) -> None:
+def print_tables(*tables: Table | str) -> None:
     """Prints tables; where there is no terminal, with 80 columns."""
     console = Console(width=None if sys.stdout.isatty() else 80)
     console.print(*tables, sep="\n")

@@ -87,7 +87,8 @@ def measure(arguments: Quality) -> None:
         for row in frame.iter_rows(named=True):
             rows[row[frame.columns[0]], row["contender"]] = [_cell(name, row[name]) for name in names]
         harness.print_tables(harness.table_of(title, names, rows))
-    print_line(Console(), CAPTIONS[arguments.what], f"all scores: {arguments.file('jsonl')}")
+    harness.print_tables(CAPTIONS[arguments.what])
+    print_line(Console(), f"all scores: {arguments.file('jsonl')}")
 
 
 def _cell(name: str, value: Any) -> str:

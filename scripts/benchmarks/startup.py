@@ -46,8 +46,7 @@ def measure(arguments: Startup) -> None:
             run = partial(checkout.run, *words, folder=folder, status=status)
             contenders[case, checkout.name] = run if words else partial(_first_step, checkout)
     times = harness.alternate(contenders, arguments.repeats)
-    imported = [f"{case}: {imports}" for case, (imports, *_) in COMMANDS.items()]
-    caption = f"bare imports: {'; '.join(imported)}"
+    caption = "; ".join(["bare imports", *(f"{case}: {imports}" for case, (imports, *_) in COMMANDS.items())])
     harness.report(arguments, times, harness.comparison("seconds of a process", times, IMPORTS, caption))
 
 
