@@ -59,6 +59,12 @@ def test_a_frame_gives_what_the_command_gives_for_its_file(
     assert by_path.config["data"]["path"].endswith("t.parquet")
 
 
+def test_a_run_without_files_of_tensorboard_has_no_history(tmp_path: Path) -> None:
+    run = mlplab.train(FRAME, "target", folder=tmp_path / "r", **SMALL | {"logger": [], "figures": "none"})
+    with pytest.raises(mlplab.UserError, match="train with logger=tensorboard"):
+        _ = run.history
+
+
 def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp_path: Path) -> None:
     assert run.history["epoch"].to_list() == [1, 2, 3]
     assert run.metrics["linear_share"] > 0

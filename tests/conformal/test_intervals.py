@@ -139,6 +139,15 @@ def test_equal_targets_are_inside_whatever_the_rounding(rows: list[tuple[int, in
     assert np.mean((lower <= y) & (y <= upper)) >= 0.8
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_probabilities_are_in_the_same_sets(seed: int) -> None:
+    """Of inputs that repeat, probabilities do, too; rounding must not leave the class at the limit out."""
+    source = np.random.default_rng(seed)
+    p = source.dirichlet(np.ones(4), size=5)[source.integers(5, size=50)]
+    y = drawn_classes(source, p)
+    assert sets(p, y, p, 0.9)[np.arange(50), y].mean() >= 0.9
+
+
 def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
     source = np.random.default_rng(0)
     y, weight = source.normal(size=(50, 2)), source.uniform(size=50)

@@ -216,6 +216,16 @@ def test_a_torn_last_line_of_the_journal_is_removed_but_no_other(tmp_path: Path)
         study_in(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:The value of `grace_period` might be too small")
+def test_a_lock_that_a_killed_process_has_left_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 1)
+    study = search_in(tmp_path, settings(trials=2))
+    study.path.with_name(f"{study.path.name}.lock").touch()
+    assert len(search_in(tmp_path, settings(trials=3)).trials) == 3
+
+
 def test_a_search_and_a_grid_do_not_share_a_folder(tmp_path: Path) -> None:
     study_in(tmp_path / "search")
     check_sweep_folder(tmp_path / "search", searches=True)

@@ -122,6 +122,16 @@ ROWS = [torch.randperm(200, generator=SOURCE)[:count] for count in COUNTS]
 WEIGHT = torch.rand(200, 1, generator=SOURCE)
 
 
+def test_rows_of_weight_0_do_not_count() -> None:
+    logits, target = drawn(300, 3, 3.0)
+    weight, counts = weights(300), torch.arange(300) % 3 > 0
+    expected = temperature_of(logits[counts], target[counts], weight[counts])
+    unusable = torch.where(counts.unsqueeze(1), logits, torch.nan)
+    assert expected != 1.0
+    assert temperature_of(unusable, target, weight * counts) == expected
+    assert temperature_of(unusable, target, 1e-6 * weight * counts) == pytest.approx(expected, rel=1e-9)
+
+
 def network(members: Sequence[int], linear_path: LinearPath | None = None) -> Network:
     """Members that are too sure of themselves."""
     models = [config("model=linear", "model/preprocessing=none").model] * len(members)

@@ -14,7 +14,7 @@ from contracts import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_pinball_loss
-from support import config
+from support import class_probabilities, config
 from torch import Tensor, nn
 
 from mlplab.config import Linear
@@ -78,6 +78,25 @@ def test_members_have_their_own_delta_and_label_smoothing() -> None:
     found = mean_loss(losses("cross_entropy", [0, 1]), logits.expand(2, -1, -1), target.expand(2, -1, -1))
     expected = [cross_entropy(logits[0], target[0], smoothing) for smoothing in (0, 0.25)]
     torch.testing.assert_close(found, torch.stack(expected))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_class_weights_are_torchs_up_to_the_divisor(weighted: bool) -> None:
+    """torch divides by the sum of the weights; here their mean over the training rows is 1."""
+    class_weights = torch.tensor([[[0.5, 2, 0]], [[1, 0.25, 3]]], dtype=torch.float64)
+    y = torch.randint(3, (2, 9, 1), generator=torch.Generator().manual_seed(0)).double()
+    logits = torch.randn(2, 9, 3, dtype=torch.float64)
+    weight = torch.rand(2, 9, 1, dtype=torch.float64) if weighted else None
+    batch = Batch(torch.zeros(2, 9, 1), y, weight)
+    transform = class_probabilities(3, 2, torch.float64, class_weights)
+    loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * 2)
+    found = batch_losses(loss, logits, batch, transform)
+    for member in range(2):
+        theirs = nn.CrossEntropyLoss(class_weights[member, 0], reduction="none")
+        of_rows = theirs(logits[member], y[member, :, 0].long())
+        expected = of_rows.mean() if weight is None else (of_rows * weight[member, :, 0]).sum()
+        divisor = 1 if weight is None else weight[member].sum()
+        torch.testing.assert_close(found[member], expected / divisor)
 
 
 def losses(name: str, members: list[int]) -> Loss:
