@@ -3,7 +3,7 @@
 python scripts/benchmark.py QUESTION key=value …
 python scripts/benchmark.py startup repeats=5 tree=../before
 
-  of all questions (of hashes: tree and output; of warnings: only output):
+  of all questions (of hashes: tree and output):
     repeats=N      measurements of each contender, in turn with the others
     tree=FOLDER    another checkout of mlplab, which is measured too, with its own source and environment
     clock=cpu      processor time instead of the time that passes: for machines that do other work
@@ -21,18 +21,11 @@ from mlplab.cli.arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 
-QUESTIONS = (
-    *("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "estimators"),
-    *("chance", "warnings", "hashes"),
-)
+QUESTIONS = ("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "hashes")
 
 
 def benchmark(words: list[str]) -> None:
-    """Measures, prints the table, and writes the file.
-
-    Raises:
-        UserError: if there is no such question, or an argument is wrong.
-    """
+    """Measures, prints the table, and writes the file; raises UserError if an argument is wrong."""
     files = [Path(__file__).parent / f"benchmarks/{name}.py" for name in QUESTIONS]
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     print_usage(words, "\n".join([__doc__, *(str(ast.get_docstring(tree, clean=False)) for tree in trees)]))

@@ -19,17 +19,12 @@ if TYPE_CHECKING:
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 """The browser that is installed; None if there is none."""
 
-WIDTH, HEIGHT = 1280, 800
-"""Pixels of a page."""
+WIDTH, HEIGHT = 1280, 800  # pixels of a page
 
 
 @contextmanager
 def opened_browser() -> Iterator["Browser"]:
-    """Chromium without a window.
-
-    Raises:
-        UserError: if Playwright or Chromium is missing.
-    """
+    """Chromium without a window; raises UserError if Playwright or Chromium is missing."""
     if not find_spec("playwright"):
         raise UserError(Fault("is not installed", "playwright", remedy='uv sync, or pip install -e ".[dev]"'))
     if CHROMIUM is None:
@@ -44,11 +39,7 @@ def opened_browser() -> Iterator["Browser"]:
 
 @contextmanager
 def tensorboard(folder: Path) -> Iterator[str]:
-    """Runs TensorBoard on a folder; yields its address.
-
-    Raises:
-        RunFailed: if it does not start.
-    """
+    """Runs TensorBoard on a folder; yields its address; raises RunFailed if it does not start."""
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None

@@ -1,9 +1,8 @@
 """Shows how training would read the columns of a table. See `python scripts/describe.py --help`."""
 
-import sys
 from pathlib import Path
 
 from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    run("describe", sys.argv[1:], conf=Path(__file__).resolve().parents[1] / "conf")
+    run("describe", conf=Path(__file__).resolve().parents[1] / "conf")

@@ -1,8 +1,6 @@
 """Writes a trained run as an ONNX model. See `python scripts/export.py --help`."""
 
-import sys
-
 from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    run("export", sys.argv[1:])
+    run("export")

@@ -1,8 +1,6 @@
 """Predicts the rows of a file with a trained run. See `python scripts/predict.py --help`."""
 
-import sys
-
 from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    run("predict", sys.argv[1:])
+    run("predict")

@@ -1,8 +1,6 @@
 """Writes one page about a run or a sweep. See `python scripts/report.py --help`."""
 
-import sys
-
 from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    run("report", sys.argv[1:])
+    run("report")

@@ -1,8 +1,6 @@
 """Shows runs and sweeps in one table. See `python scripts/results.py --help`."""
 
-import sys
-
 from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    run("results", sys.argv[1:])
+    run("results")

@@ -8,18 +8,14 @@ It takes some minutes, and needs Chromium and what `uv sync` installs.
 """
 
 import os
-import pty
-import struct
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from fcntl import ioctl
 from html import escape
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from termios import TIOCSWINSZ
 from typing import TYPE_CHECKING
 
 import pyte
@@ -35,33 +31,34 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[1]
-
-COLUMNS, LINES = 80, 60
-"""Of the terminal."""
-
-TRAININGS: dict[str, Sequence[str]] = {
+COLUMNS, LINES = 80, 60  # of the terminal
+TRAININGS: dict[str, Sequence[str]] = {  # the arguments of train.py by the name of a picture
     "run": ("name=run",),
     "classes": ("name=classes", "data=penguins"),
     "sweep": ("-m", "name=sweep", "optimizer.lr=0.001,0.003,0.01", "model.dropout=0,0.1", "seed=range(3)"),
 }
-"""The arguments of train.py by the name of a picture."""
 
 TENSORBOARD = {"time-series": "timeseries", "hparams": "hparams"}
 """The tabs of TensorBoard by the name of a picture."""
 
 NOISY = ("data.rows=80", "data.noise=0.3", "data.split.val=0.4", "model.hidden=[40,30]")
+SURFACE = "#maps > div"
 
-FILMS: dict[str, Sequence[str]] = {
-    "article": (),
-    "plane": ("model.hidden=[]",),
-    "one-unit": ("model.hidden=[1]",),
-    "sixteen-units": ("model.hidden=[16]",),
-    "overfitting": NOISY,
+FILMS: dict[str, tuple[Sequence[str], Sequence[tuple[int | None, str, str]]]] = {
+    "article": (
+        (),
+        (
+            (None, "#worked", "numbers"),
+            *((step, SURFACE, f"surface-{step}") for step in (0, 20, 100, 1000)),
+            *((1000, ".panels", "end"), (0, ".panels", "start")),
+        ),
+    ),
+    "plane": (("model.hidden=[]",), [(1000, SURFACE, "plane")]),
+    "one-unit": (("model.hidden=[1]",), [(1000, SURFACE, "one-unit")]),
+    "sixteen-units": (("model.hidden=[16]",), [(1000, SURFACE, "sixteen-units")]),
+    "overfitting": (NOISY, [(1000, ".losses", "overfitting")]),
 }
-"""What is changed of `experiment=article`, by the name of a film."""
-
-SURFACES = (0, 20, 100, 1000)
-"""Steps whose surfaces are shown."""
+"""What is changed of `experiment=article`; and of each picture the step, the part of the page, its name."""
 
 STYLE = """
 body { margin: 0; background: #1d1f21 }
@@ -92,100 +89,63 @@ def screenshots(arguments: Screenshots) -> None:
         terminal_image(browser, _shown(here, "results", "outputs"), output / "terminal-results.png")
         _shown(here, "evaluate", "run=outputs/run", "importance=true")
         with tensorboard(here / "outputs/sweep") as address:
-            for name, tab in TENSORBOARD.items():
-                page = _page(browser)
-                page.goto(f"{address}/#{tab}")
-                page.wait_for_timeout(8000)  # it draws when it has read the files, and says not when
+            for name, tab in TENSORBOARD.items():  # it draws when it has read the files, and says not when
+                page = _opened(browser, f"{address}/#{tab}", 8)
                 page.screenshot(path=output / f"tensorboard-{name}.png")
                 page.close()
         for name in TRAININGS:
             _shown(here, "report", f"outputs/{name}")
-            page = _page(browser)
-            page.goto((here / f"outputs/{name}/report.html").as_uri())
-            page.wait_for_timeout(3000)
+            page = _opened(browser, (here / f"outputs/{name}/report.html").as_uri(), 3)
             page.set_viewport_size({"width": WIDTH, "height": 2 * HEIGHT})
             page.screenshot(path=output / f"report-{name}.png")
-            page.close()
-        for name, words in FILMS.items():
-            _shown(
-                here, "train", f"name={name}", "experiment=article", "figures=none", "baselines=[]", *words
-            )
-            _film(browser, here / f"outputs/{name}/film.html", name, output)
+        for name, (words, parts) in FILMS.items():
+            article = ("experiment=article", "figures=none", "baselines=[]")
+            _shown(here, "train", f"name={name}", *article, *words)
+            page = _opened(browser, (here / f"outputs/{name}/film.html").as_uri())
+            page.set_viewport_size({"width": WIDTH, "height": 3 * HEIGHT})  # so that it does not scroll
+            for step, part, picture in parts:
+                if step is not None:
+                    number = page.evaluate(f"steps.indexOf({step})")
+                    page.get_by_role("slider", name="Step").fill(str(number))
+                page.locator(part).first.screenshot(path=output / f"film-{picture}.png")
     print(output)
 
 
-def _film(browser: "Browser", path: Path, name: str, output: Path) -> None:
-    """Pictures of parts of a film."""
-    page = browser.new_page(viewport={"width": WIDTH, "height": 3 * HEIGHT})  # so that it does not scroll
-    page.goto(path.as_uri())
-    slider, surface = page.get_by_role("slider", name="Step"), page.locator("#maps > div").first
-
-    def at(step: int) -> None:
-        slider.fill(str(page.evaluate(f"steps.indexOf({step})")))
-
-    def shot(part: str, picture: str) -> None:
-        page.locator(part).first.screenshot(path=output / f"film-{picture}.png")
-
-    if name == "article":
-        shot("#worked", "numbers")
-        for step in SURFACES:
-            at(step)
-            surface.screenshot(path=output / f"film-surface-{step}.png")
-        shot(".panels", "end")
-        at(0)
-        shot(".panels", "start")
-    else:
-        at(1000)
-        shot(".losses" if name == "overfitting" else "#maps > div", name)
-    page.close()
-
-
-def _page(browser: "Browser") -> "Page":
-    return browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+def _opened(browser: "Browser", address: str, seconds: int = 0) -> "Page":
+    """A page, some seconds after it was opened."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    page.goto(address)
+    page.wait_for_timeout(1000 * seconds)
+    return page
 
 
 def _shown(here: Path, script: str, *words: str) -> pyte.Screen:
-    """What a command shows in a terminal when it has ended.
-
-    Raises:
-        RunFailed: if it fails.
-    """
-    screen = pyte.Screen(COLUMNS, LINES)
-    stream = pyte.ByteStream(screen)
-    terminal, inside = pty.openpty()
-    ioctl(inside, TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    arguments = [sys.executable, f"scripts/{script}.py", *words]
+    """What a command shows in a terminal when it has ended; raises RunFailed if it fails."""
+    typed = ["python", f"scripts/{script}.py", *words]
+    run = f"stty cols {COLUMNS} rows {LINES}; exec {shlex.join([sys.executable, *typed[1:]])}"
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
-    typed = " ".join(["python", f"scripts/{script}.py", *words])
-    stream.feed(f"$ {typed}\r\n".encode())
-    with subprocess.Popen(arguments, cwd=here, stdout=inside, stderr=inside, env=environment) as process:
-        os.close(inside)
-        with suppress(OSError):  # how Linux tells that the other end has been closed
-            while read := os.read(terminal, 65536):
-                stream.feed(read)
-    os.close(terminal)
-    if process.returncode:
-        raise RunFailed(f"{typed} ended with status {process.returncode}:\n" + "\n".join(screen.display))
+    command = ["script", "--quiet", "--return", "--command", run, os.devnull]  # gives it a terminal
+    ended = subprocess.run(command, cwd=here, stdout=subprocess.PIPE, env=environment, check=False)
+    screen = pyte.Screen(COLUMNS, LINES)
+    pyte.ByteStream(screen).feed(f"$ {' '.join(typed)}\r\n".encode() + ended.stdout)
+    if ended.returncode:
+        shown = "\n".join(screen.display)
+        raise RunFailed(f"{' '.join(typed)} ended with status {ended.returncode}:\n{shown}")
     return screen
 
 
 def terminal_image(browser: "Browser", screen: pyte.Screen, path: Path) -> None:
     """Draws the lines of a terminal."""
-    lines = [_line(screen, number) for number in range(screen.cursor.y + 1)]
-    page = _page(browser)
-    page.set_content(f"<style>{STYLE}</style><pre>{chr(10).join(lines).rstrip()}</pre>")
+    html = ""
+    for line in (screen.buffer[number] for number in range(screen.cursor.y + 1)):
+        cells = map(line.__getitem__, range(COLUMNS))
+        for (colour, bold), run in groupby(cells, lambda cell: (cell.fg, cell.bold)):
+            style = f"color:{COLOURS.get(colour, f'#{colour}')};font-weight:{700 if bold else 400}"
+            html += f'<span style="{style}">{escape("".join(cell.data for cell in run))}</span>'
+        html += "\n"
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    page.set_content(f"<style>{STYLE}</style><pre>{html.rstrip()}</pre>")
     page.locator("pre").screenshot(path=path)
-    page.close()
-
-
-def _line(screen: pyte.Screen, number: int) -> str:
-    """A line as HTML."""
-    characters = [screen.buffer[number][column] for column in range(COLUMNS)]
-    return "".join(
-        f'<span style="color:{COLOURS.get(colour, f"#{colour}")};font-weight:{700 if bold else 400}">'
-        f"{escape(''.join(character.data for character in run))}</span>"
-        for (colour, bold), run in groupby(characters, lambda character: (character.fg, character.bold))
-    )
 
 
 if __name__ == "__main__":

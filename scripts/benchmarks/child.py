@@ -1,7 +1,4 @@
-"""Measurements inside a process of one checkout, through its public face.
-
-python -m benchmarks.child CLOCK FUNCTION WORD…   (prints a line of JSON)
-"""
+"""Measurements inside a process of one checkout, through its public face."""
 
 import json
 import os
@@ -16,8 +13,7 @@ from time import perf_counter, process_time
 from typing import Any
 from unittest.mock import patch
 
-now: Callable[[], float] = perf_counter
-"""The clock of this process, which the command line chooses."""
+now: Callable[[], float] = perf_counter  # the clock of this process, which the command line chooses
 
 
 def memory(name: str = "VmHWM") -> int:
@@ -28,49 +24,38 @@ def memory(name: str = "VmHWM") -> int:
     return 0
 
 
-def timed(work: Callable[[], object]) -> dict[str, Any]:
-    """The seconds of a call, and by how many bytes it raises the most memory that the process has taken."""
+def timed(work: Callable[[], Any]) -> dict[str, Any]:
+    """The seconds of a call, by how many bytes it raises the most memory of the process, and its value."""
     before, start = memory(), now()
-    work()
-    return {"seconds": now() - start, "memory": memory() - before}
+    value = work()
+    return {"seconds": now() - start, "memory": memory() - before, "value": value}
 
 
 @contextmanager
 def timed_epochs() -> Iterator[list[float]]:
-    """Yields a list that gets the seconds of each epoch of `Trainer.fit`, validation excluded.
+    """Yields a list that gets the seconds of each epoch of the only `Trainer.fit`, validation excluded."""
+    from lightning.pytorch import Trainer
 
-    Raises:
-        RuntimeError: if `Trainer.fit` is called again, so that not all networks train in one stack.
-    """
-    from lightning.pytorch import LightningModule, Trainer
+    fit, epochs, starts = Trainer.fit, list[float](), list[float]()
 
-    fit, epochs, start = Trainer.fit, list[float](), list[float]()
+    def start() -> None:
+        starts.append(now())
 
-    def timed_fit(trainer: Trainer, model: LightningModule, *arguments: Any, **named: Any) -> None:
+    def end() -> None:
+        if starts:  # Lightning also validates once before it trains
+            epochs.append(now() - starts[-1])
+
+    def around(model: Any, name: str, before: Callable[[], object], after: Callable[[], object]) -> None:
+        hook = getattr(model, name)
+        setattr(model, name, lambda: (before(), hook(), after())[1])
+
+    def timed_fit(trainer: Trainer, model: Any, *arguments: Any, **named: Any) -> None:
         if epochs:
-            raise RuntimeError("Trainer.fit was called again")
-        on_start, on_end = model.on_train_epoch_start, model.on_validation_start
-        after = model.on_validation_end
-
-        def epoch_start() -> None:
-            start.append(now())
-            on_start()
-
-        def validated() -> None:
-            after()
-            start.append(now())  # where blocks span epochs, the Trainer sees the start of the first only
-
-        def epoch_end() -> None:
-            if start:  # Lightning also validates once before it trains
-                epochs.append(now() - start[-1])
-            on_end()
-
-        with (
-            patch.object(model, "on_train_epoch_start", epoch_start),
-            patch.object(model, "on_validation_start", epoch_end),
-            patch.object(model, "on_validation_end", validated),
-        ):
-            fit(trainer, model, *arguments, **named)
+            raise RuntimeError("Trainer.fit was called again: not all networks train in one stack")
+        around(model, "on_train_epoch_start", start, bool)
+        around(model, "on_validation_start", end, bool)
+        around(model, "on_validation_end", bool, start)  # blocks span epochs: the Trainer sees one start
+        fit(trainer, model, *arguments, **named)
 
     with patch.object(Trainer, "fit", timed_fit):
         yield epochs
@@ -83,20 +68,12 @@ def train(*words: str) -> dict[str, Any]:
     return {"epochs": epochs, "anonymous": memory("RssAnon")}
 
 
-def train_by_autograd(*words: str) -> dict[str, Any]:
-    """The same, with gradients by autograd instead of mlplab's own backward pass."""
-    from mlplab.models.backpropagation import BackpropagationModule
-
-    BackpropagationModule.written_out = False
-    return train(*words)
-
-
 def read(*words: str) -> dict[str, Any]:
     """The seconds and the memory that `scripts/train.py` needs until training starts, which is left out."""
     from lightning.pytorch import Trainer
 
     def end(*_: Any, **__: Any) -> None:
-        print(json.dumps({"seconds": now() - start, "peak": memory()}), file=sys.__stdout__, flush=True)
+        print(json.dumps({"seconds": now() - start, "memory": memory()}), file=sys.__stdout__, flush=True)
         os._exit(0)
 
     start = now()
@@ -169,9 +146,8 @@ def interval_of_a_row(folder: str, table: str) -> dict[str, Any]:
     import polars as pl
 
     run, frame = _mlplab().load(folder), pl.read_csv(table)[:1]
-    run.predict(frame, interval=0.9)  # loads the network
-    answers = [timed(lambda: run.predict(frame, interval=0.9)) for _ in range(20)]
-    return sorted(answers, key=lambda answer: answer["seconds"])[len(answers) // 2]
+    answers = [timed(lambda: run.predict(frame, interval=0.9)) for _ in range(21)]
+    return sorted(answers[1:], key=lambda answer: answer["seconds"])[10]  # the first loads the network
 
 
 def ensemble(sweep: str, table: str) -> dict[str, Any]:
@@ -181,47 +157,44 @@ def ensemble(sweep: str, table: str) -> dict[str, Any]:
     mlplab, frame = _mlplab(), pl.read_csv(table)
     folders = [path.parent for path in sorted(Path(sweep).glob("*/metrics.json"))]
     mlplab.load(folders[0]).predict(frame[:1])
-    before, loaded = memory(), list[Any]()
-    answer = {"seconds": timed(lambda: loaded.append(mlplab.load(sweep, "all")))["seconds"]}
+    before, loaded = memory(), timed(lambda: mlplab.load(sweep, "all"))
 
-    def predict(runs: list[Any], suffix: str = "") -> None:
-        for name, rows in (("all rows", frame), ("one row", frame[:1])):
-            work = timed(lambda rows=rows: [run.predict(rows) for run in runs])  # type: ignore[misc]
-            answer[name + suffix] = work["seconds"]
+    def seconds(runs: list[Any], rows: pl.DataFrame) -> float:
+        return timed(lambda: [run.predict(rows) for run in runs])["seconds"]
 
-    predict(loaded)
-    answer["memory"] = memory() - before
-    predict([mlplab.load(folder) for folder in folders], ", run by run")
-    return answer
+    stacked = {
+        "all rows": seconds([loaded["value"]], frame),
+        "one row": seconds([loaded["value"]], frame[:1]),
+    }
+    answer = stacked | {"seconds": loaded["seconds"], "memory": memory() - before}
+    runs = [mlplab.load(folder) for folder in folders]
+    alone = {"all rows": seconds(runs, frame), "one row": seconds(runs, frame[:1])}
+    return answer | {f"{name}, run by run": of_rows for name, of_rows in alone.items()}
 
 
 def rows(folder: str, table: str, output: str, what: str) -> dict[str, Any]:
-    """Predicts the rows of a Parquet file into an array: numbers, or probabilities in the order of sorted
-    classes; of `what="intervals"`, limits `[row, level, limit]`."""
+    """Predicts a Parquet file into an array: numbers, probabilities of sorted classes, or limits."""
     import numpy as np
     import polars as pl
 
-    run, frame, predicted = _mlplab().load(folder), pl.read_parquet(table), list[Any]()
+    run, frame = _mlplab().load(folder), pl.read_parquet(table)
+    predict = run.predict_proba if len(run.classes) else run.predict
+    options = {"interval": (0.8, 0.9)} if what == "intervals" else {}
+    answer = timed(lambda: predict(frame, **options))
+    predicted = answer["value"]
     if what == "intervals":
-        answer = timed(lambda: predicted.append(run.predict(frame, interval=(0.8, 0.9))))
-        predicted[0] = predicted[0].select("^(lower|upper)_.*$").to_numpy().reshape(len(frame), 2, 2)
-    else:
-        predict = run.predict_proba if len(run.classes) else run.predict
-        answer = timed(lambda: predicted.append(predict(frame)))
-        predicted[0] = predicted[0][..., np.argsort(run.classes.astype(str)) if len(run.classes) else ...]
-    np.save(output, predicted[0])
+        predicted = predicted.select("^(lower|upper)_.*$").to_numpy().reshape(len(frame), 2, 2)
+    np.save(output, predicted[..., np.argsort(run.classes.astype(str))] if len(run.classes) else predicted)
     return answer
 
 
-def main(*functions: Callable[..., dict[str, Any]]) -> None:
-    """Calls the function that the command line names; prints what it returns."""
+def main() -> None:
+    """Calls what the command line names, `CLOCK MODULE.FUNCTION WORD…`; prints what it returns as JSON."""
     global now
-    clock, name, *words = sys.argv[1:]
+    clock, function, *words = sys.argv[1:]
     now = process_time if clock == "cpu" else perf_counter
+    module, name = function.split(".")
     with redirect_stdout(sys.stderr):
-        answer = {function.__name__: function for function in functions}[name](*words)
+        answer = getattr(import_module(f"benchmarks.{module}"), name)(*words)
+    answer.pop("value", None)
     print(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main(train, train_by_autograd, read, predict, export, ensemble, rows, interval_of_a_row)

@@ -1,7 +1,6 @@
 """What does a table in a CSV file cost?
 
-csv       a file to tensors, beside polars and pandas, and its time by rows; wide tables; and training from a
-          file, with a quarter of the table in memory, in a process that could not hold all of it
+csv       a file to tensors, beside polars and pandas; wide tables; training with a quarter of it in memory
   rows=1000000           of the file of 21 numbers
   columns=250,1000,3000  of the wide tables, which have 2,000 rows
   epochs=1               of the trainings
@@ -15,76 +14,61 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN, Checkout
 
 COLUMNS, WIDE_ROWS, FEW_ROWS = 21, 2000, 100
-
-NUMBER_BYTES = 4
-"""Of a float32."""
-
 IN_MEMORY, FROM_FILE = "table in memory", "table in a file"
 
 TRAINING = (
     *("data=csv", "data.target=target", "data.split.val=0.1", "data.split.test=0.1", "data.batch_size=256"),
-    *("model.hidden=[64,64]", *PLAIN, "optimizer=adam", "ensemble=1", "baselines=[]"),
-    *("figures=none", "logger=[]", "test_predictions=false"),
+    *("model.hidden=[64,64]", *harness.PLAIN, "optimizer=adam", "ensemble=1", "baselines=[]"),
+    *("figures=none", "logger=[]", "test_predictions=false", "hydra.run.dir=run"),
 )
 
 
 class Csv(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     rows: Annotated[int, Field(ge=1000)] = 1_000_000
     columns: harness.Counts = (250, 1000, 3000)
     epochs: harness.Count = 1
 
 
 def measure(arguments: Csv) -> None:
-    """Times everyone's reading of one file, ours of smaller and wide ones, and the two trainings."""
-    harness.needs("csv", "pandas")
+    harness.needs("pandas")
     sizes = {f"{rows:,} rows": rows for rows in (arguments.rows // 100, arguments.rows // 10, arguments.rows)}
-    size, largest = arguments.rows * COLUMNS * NUMBER_BYTES, [*sizes][-1]
-    contenders: dict[harness.Key, harness.Contender] = {}
-    epochs: dict[harness.Key, harness.Contender] = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        few = harness.write_table(folder / "few.csv", FEW_ROWS)
-        files = {case: harness.write_table(folder / f"{rows}.csv", rows) for case, rows in sizes.items()}
-        for columns in arguments.columns:
-            case = f"{WIDE_ROWS:,} rows of {columns:,}"
-            files[case] = harness.write_table(folder / f"wide-{columns}.csv", WIDE_ROWS, columns)
-        for checkout in arguments.checkouts:
-            starts = [_until_training(checkout, folder, few) for _ in range(arguments.repeats)]
-            start = {name: median(answer[name] for answer in starts) for name in ("seconds", "peak")}
-            epoch = partial(_epoch, checkout, folder, files[largest], arguments.epochs)
-            epochs[checkout.name, IN_MEMORY] = epoch
-            epochs[checkout.name, FROM_FILE] = partial(epoch, f"data.memory_gib={size / 4 / 2**30}")
-            for case, file in files.items():
-                contenders[case, checkout.name] = partial(_read, checkout, folder, file, start)
+    size, largest, folder = 4 * arguments.rows * COLUMNS, [*sizes][-1], harness.new_folder()
+    few = harness.write_table(folder / "few.csv", FEW_ROWS)
+    files = {case: harness.write_table(folder / f"{rows}.csv", rows) for case, rows in sizes.items()}
+    for columns in arguments.columns:
+        case = f"{WIDE_ROWS:,} rows of {columns:,}"
+        files[case] = harness.write_table(folder / f"wide-{columns}.csv", WIDE_ROWS, columns)
+    contenders: harness.Contenders = {}
+    epochs: harness.Contenders = {}
+    for checkout in arguments.checkouts:
+        starts = [_read(checkout, few, {"seconds": 0, "memory": 0}) for _ in range(arguments.repeats)]
+        start = {name: median(answer[name] for answer in starts) for name in ("seconds", "memory")}
+        epoch = partial(_epoch, checkout, files[largest], arguments.epochs)
+        epochs[checkout.name, IN_MEMORY] = epoch
+        epochs[checkout.name, FROM_FILE] = partial(epoch, f"data.memory_gib={size / 4 / 2**30}")
+        for case, file in files.items():
+            contenders[case, checkout.name] = partial(_read, checkout, file, start)
+            if case not in sizes:
                 words = ("describe.py", "data=csv", f"data.path={file}", "data.target=target")
-                if case not in sizes:
-                    describe = partial(checkout.run, *words, folder=folder)
-                    contenders[case, f"{checkout.name}, describe.py"] = describe
-        for peer in ("polars", "pandas"):
-            first = arguments.checkouts[0]
-            contenders[largest, peer] = partial(
-                first.ask, f"peers.{peer}", str(files[largest]), folder=folder
-            )
-        times = harness.alternate(contenders, arguments.repeats)
-        trainings = harness.alternate(epochs, arguments.repeats)
+                contenders[case, f"{checkout.name}, describe.py"] = partial(checkout.run, *words)
+    for peer in ("polars", "pandas"):
+        ask = partial(arguments.checkouts[0].ask, f"peers.{peer}", str(files[largest]))
+        contenders[largest, peer] = ask
+    times = harness.alternate(contenders, arguments.repeats)
+    trainings = harness.alternate(epochs, arguments.repeats)
 
     def of_tensors(key: harness.Key) -> str:
         return f"{times[key].median('memory') / size:.2f}×" if key[0] == largest else ""
 
-    lines = [line_of(times, checkout.name, sizes) for checkout in arguments.checkouts]
     caption = "mlplab: beyond a start with 100 rows, with split and statistics; describe.py: whole processes"
-    caption += f"; of tensors: memory, relative to theirs; by rows: {'; '.join(lines)}"
-    title, more = f"a CSV file of {COLUMNS} columns to tensors", {"of tensors": of_tensors}
-    reading = harness.comparison(title, times, "polars", more, caption)
+    caption += "; of tensors: memory, relative to theirs"
+    title = f"a CSV file of {COLUMNS} columns to tensors"
+    reading = harness.comparison(title, times, "polars", caption, **{"of tensors": of_tensors})
     more = {
         "rows a second": lambda key: harness.digits(0.8 * arguments.rows / trainings[key].median()),
         "test RMSE": lambda key: f"{trainings[key].median('rmse'):.4f}",
@@ -92,36 +76,20 @@ def measure(arguments: Csv) -> None:
     }
     title = f"an epoch of training on a table of {harness.digits(size / harness.MEBIBYTE)} MiB, 20-64-64-1"
     caption = f"{FROM_FILE}: a quarter of it in memory; MiB: of the process in the end, without mapped files"
-    training = harness.comparison(title, trainings, IN_MEMORY, more, caption)
-    harness.report(arguments, [reading, training], times | trainings)
+    training = harness.comparison(title, trainings, IN_MEMORY, caption, **more)
+    harness.report(arguments, times | trainings, reading, training)
 
 
-def line_of(times: Mapping[harness.Key, harness.Times], name: str, sizes: Mapping[str, int]) -> str:
-    """The line of least relative squares through seconds by rows."""
-    rows = np.array([*sizes.values()], dtype=np.float64)
-    seconds = np.array([times[case, name].median() for case in sizes])
-    a_row, start = np.polyfit(rows, seconds, 1, w=1 / seconds)
-    off = np.abs((start + a_row * rows) / seconds - 1).max()
-    figures = f"{harness.show_seconds(start)} and {harness.show_seconds(a_row)} a row"
-    return f"{name} {figures}, off by at most {off:.0%}"
+def _read(checkout: harness.Checkout, file: Path, start: Mapping[str, float]) -> dict[str, float]:
+    """What a table costs until its training starts, beyond another start."""
+    answer = checkout.ask("child.read", *TRAINING, f"data.path={file}")
+    return {name: answer[name] - start[name] for name in start}
 
 
-def _until_training(checkout: Checkout, folder: Path, file: Path) -> Mapping[str, float]:
-    with TemporaryDirectory(dir=folder) as name:
-        words = (*TRAINING, f"data.path={file}", f"hydra.run.dir={name}/run")
-        return checkout.ask("child.read", *words, folder=folder)
-
-
-def _read(checkout: Checkout, folder: Path, file: Path, start: Mapping[str, float]) -> dict[str, float]:
-    """What a table costs until its training starts."""
-    answer = _until_training(checkout, folder, file)
-    return {"seconds": answer["seconds"] - start["seconds"], "memory": answer["peak"] - start["peak"]}
-
-
-def _epoch(checkout: Checkout, folder: Path, file: Path, epochs: int, *overrides: str) -> dict[str, float]:
+def _epoch(checkout: harness.Checkout, file: Path, epochs: int, *overrides: str) -> dict[str, float]:
     """The median epoch of a training, and its memory when it has ended, without mapped files."""
-    with TemporaryDirectory(dir=folder) as name:
+    with TemporaryDirectory() as name:
         words = (*TRAINING, f"trainer.max_epochs={epochs}", f"data.path={file}", *overrides)
-        answer = checkout.ask("child.train", *words, f"hydra.run.dir={name}/run", folder=folder)
+        answer = checkout.ask("child.train", *words, folder=Path(name))
         rmse = json.loads(Path(name, "run/metrics.json").read_bytes())["test/rmse"]
     return {"seconds": median(answer["epochs"]), "rmse": rmse, "memory": answer["anonymous"]}

@@ -1,22 +1,17 @@
-"""How fast are exported networks, and how close?
+"""How fast are exported networks?
 
-export    ONNX models of networks of several kinds in ONNX Runtime, beside `run.predict`: the largest
-          difference (see `model.md`), the model's size, rows a second, and the time of a single row. A model
-          gets arrays of 1,000 rows, `predict` a frame
+export    ONNX Runtime, 1,000 rows at a time, beside `run.predict`: size, speed, and a single row
   rows=50000   that are predicted
 """
 
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from itertools import product
 
 from benchmarks import harness
 
 NUMBERS, MIXED = "20 numbers", "and categories, a date"
-
 NETWORK = "data.target=target ensemble=1"
-
-KINDS = {
+KINDS = {  # the overrides of networks that are trained, by table
     NUMBERS: {
         "a network": NETWORK,
         "8 networks": "data.target=target ensemble=8",
@@ -31,7 +26,6 @@ KINDS = {
         **{model: f"{NETWORK} model={model}" for model in ("realmlp", "tabm")},
     },
 }
-"""The overrides of networks that are trained, by table."""
 
 PARTS = ("seconds", "predict", "row", "predict a row")
 """What `child.export` measures: of all rows, and of one; the model and `run.predict`."""
@@ -40,28 +34,20 @@ SHORT = "data=csv data.path=trained.csv trainer.max_epochs=5 baselines=[] figure
 
 
 class Export(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     rows: harness.Count = 50_000
 
 
 def measure(arguments: Export) -> None:
-    """Times the predictions of a network of each kind."""
-    contenders: dict[harness.Key, harness.Contender] = {}
-    with TemporaryDirectory() as name:
-        for case, kinds in KINDS.items():
-            for kind, words in kinds.items():
-                for title, checkout in arguments.titled(kind):
-                    folder = Path(name, checkout.name, case)
-                    folder.mkdir(parents=True, exist_ok=True)
-                    for file, rows in (("trained", 1000), ("rows", arguments.rows)):
-                        if not (folder / f"{file}.csv").exists():
-                            harness.write_table(folder / f"{file}.csv", rows, mixed=case == MIXED)
-                    train = (*SHORT.split(), *words.split(), f"hydra.run.dir={kind}")
-                    checkout.run("train.py", *train, folder=folder)
-                    ask = partial(checkout.ask, "child.export", kind, "rows.csv", folder=folder)
-                    contenders[case, title] = ask
-        times = harness.alternate(contenders, arguments.repeats)
+    contenders: harness.Contenders = {}
+    for (case, kinds), checkout in product(KINDS.items(), arguments.checkouts):
+        folder = harness.new_folder()
+        for file, rows in (("trained", 1000), ("rows", arguments.rows)):
+            harness.write_table(folder / f"{file}.csv", rows, mixed=case == MIXED)
+        for kind, words in kinds.items():
+            checkout.run("train.py", *SHORT.split(), *words.split(), f"hydra.run.dir={kind}", folder=folder)
+            ask = partial(checkout.ask, "child.export", kind, "rows.csv", folder=folder)
+            contenders[case, f"{kind}, {checkout.name}".removesuffix(", mlplab")] = ask
+    times = harness.alternate(contenders, arguments.repeats)
     rows_of = {
         key: [
             f"{measured.median('bytes') / 1e6:.2f}",
@@ -71,4 +57,4 @@ def measure(arguments: Export) -> None:
         for key, measured in times.items()
     }
     heads = ["MB", "1,000\nrows/s", "of\npredict", "a row", "of\npredict"]
-    harness.report(arguments, [harness.table_of("ONNX models", heads, rows_of)], times)
+    harness.report(arguments, times, harness.table_of("ONNX models", heads, rows_of))

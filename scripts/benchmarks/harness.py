@@ -1,41 +1,121 @@
-"""What all benchmarks share: arguments, times, tables, and the files at the end.
+"""What all benchmarks share: arguments, checkouts of mlplab, times, tables, and the files at the end.
 
 Everything runs on one core with one thread unless a benchmark says otherwise. Contenders are measured in
 turn, again and again, so a slow minute of the machine affects all of them.
 """
 
+import atexit
+import ctypes
 import json
 import os
 import platform
+import re
+import resource
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Literal
+from tempfile import TemporaryDirectory, mkdtemp
+from time import perf_counter
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
+import psutil
 from pydantic import BeforeValidator, Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text as RichText
 
-from benchmarks.checkout import ROOT, Checkout, git
 from mlplab.commands.arguments import Arguments
 from mlplab.config.types import Text
-from mlplab.console import print_line
-from mlplab.errors import Fault, UserError
-
-TERMINAL_COLUMNS = 80
+from mlplab.console import in_digits, print_line
+from mlplab.errors import Fault, RunFailed, UserError
 
 MEBIBYTE = 2**20
+ROOT = Path(__file__).resolve().parents[2]  # the repository
+PLAIN = (  # hidden layers alone, trained to the end
+    *("model.activation=relu", "model.periodic_features=0", "model.piecewise_linear_bins=0"),
+    *("model.linear_path=false", "callbacks.early_stopping.patience=null"),
+)
 
-ROWS_AT_ONCE = 100_000
-"""Rows of a table that are drawn at a time."""
+
+@dataclass(frozen=True)
+class Checkout:
+    """A checkout of mlplab, whose scripts run with its source, in its environment if it has one."""
+
+    name: str
+    path: Path
+    clock: Literal["wall", "cpu"]
+
+    def run(self, *words: str, folder: Path | None = None, status: int = 0) -> float:
+        """The seconds of `python WORD…`, where `train.py` is a script of this checkout."""
+        with TemporaryDirectory() as new:
+            others = set(psutil.Process().children())
+            if sys.platform == "linux":
+                ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: adopts those whose parent has ended
+            start = self.now()
+            self._output(words, folder or Path(new), status)
+            end = self.now()
+            while orphans := set(psutil.Process().children()) - others:
+                psutil.wait_procs(orphans)  # the process from which workers were forked, and they, count
+                end = self.now()
+            return end - start
+
+    def ask(self, function: str, *words: str, folder: Path | None = None) -> dict[str, Any]:
+        """What a function such as `child.train` returns in a process with the source of this checkout."""
+        with TemporaryDirectory() as new:
+            printed = self._output(self.asking(function, *words), folder or Path(new))
+        return json.loads(printed.splitlines()[-1])
+
+    def asking(self, function: str, *words: str) -> tuple[str, ...]:
+        return ("-c", "from benchmarks import child; child.main()", self.clock, function, *words)
+
+    def now(self) -> float:
+        """The moment, or the processor time of all processes that have ended, in seconds."""
+        if self.clock == "wall":
+            return perf_counter()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    def command(self, *words: str) -> list[str]:
+        python = self.path / ".venv/bin/python"
+        first = str(self.path / "scripts" / words[0]) if words[0].endswith(".py") else words[0]
+        is_other = self.path != ROOT and python.exists()
+        return [str(python) if is_other else sys.executable, first, *words[1:]]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": f"{self.path / 'src'}{os.pathsep}{ROOT / 'scripts'}"}
+
+    def _output(self, words: Sequence[str], folder: Path, status: int = 0) -> str:
+        """What a process prints; raises RunFailed if it ends with another status."""
+        how: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+        ended = subprocess.run(self.command(*words), cwd=folder, env=self.environment, **how)
+        if ended.returncode != status:
+            what = f"{self.name}: {' '.join(words)} ended with status {ended.returncode}"
+            raise RunFailed(f"{what}:\n{ended.stderr.strip()}")
+        return ended.stdout
+
+
+def new_folder() -> Path:
+    """A folder that is deleted when this process ends."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", os.fspath(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
 
 Count = Annotated[int, Field(gt=0)]
 
@@ -63,8 +143,6 @@ Variants = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_variants)]
 
 
 class Benchmark(Arguments):
-    """The arguments of all benchmarks."""
-
     repeats: Count = 3
     clock: Literal["wall", "cpu"] = "wall"
     output: Text | None = None
@@ -72,11 +150,7 @@ class Benchmark(Arguments):
 
     @property
     def checkouts(self) -> list[Checkout]:
-        """This checkout, and the one it is compared with.
-
-        Raises:
-            UserError: if the other is none.
-        """
+        """This checkout, and the one it is compared with; raises UserError if the other is none."""
         ours = Checkout("mlplab", ROOT, self.clock)
         if not self.tree:
             return [ours]
@@ -86,25 +160,31 @@ class Benchmark(Arguments):
         commit = git(other, "rev-parse", "--short", "HEAD") or other.name
         return [ours, Checkout(f"mlplab {commit}", other, self.clock)]
 
-    def titled(self, contender: str) -> list[tuple[str, Checkout]]:
-        """A contender in each checkout, by its title: of the other one, with the commit."""
-        first, *others = self.checkouts
-        return [(contender, first), *((f"{contender}, {other.name}", other) for other in others)]
+    def file(self, suffix: str = "json") -> Path:
+        """Where results are written, in a folder that exists."""
+        path = Path(self.output or f"outputs/benchmarks/{type(self).__name__.lower()}.{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, content: object) -> Path:
+        (path := self.file()).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        return path
 
 
-Key = tuple[str, str]
-"""A case, which is a section of the table, and a contender, which is a row."""
+Key = tuple[str, str]  # A case, which is a section of the table, and a contender, which is a row
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(NamedTuple):
     """Repeated measurements of one thing: `seconds`, and whatever else was measured with them."""
 
     answers: Sequence[Mapping[str, float]]
 
     def median(self, name: str = "seconds") -> float:
-        """The median of what was measured."""
         return median(answer[name] for answer in self.answers)
+
+    def ratio(self, base: "Times | None") -> str:
+        """The median relative to another one, for a table."""
+        return f"{digits(self.median() / base.median())}×" if base else ""
 
     @property
     def spread(self) -> str:
@@ -114,8 +194,9 @@ class Times:
         return f"{low.removesuffix(high[high.index(' ') :])}–{high}"
 
 
-Contender = Callable[[], float | Mapping[str, float]]
-"""Returns its seconds, alone or with other measurements."""
+Contender = Callable[[], float | Mapping[str, float]]  # returns its seconds, alone or with other measurements
+Contenders = dict[Key, Contender]
+digits = partial(in_digits, digits=3)
 
 
 def alternate(contenders: Mapping[Key, Contender], repeats: int) -> dict[Key, Times]:
@@ -134,21 +215,15 @@ def comparison(
     title: str,
     times: Mapping[Key, Times],
     base: str,
-    more: Mapping[str, Callable[[Key], str]] | None = None,
     caption: str | None = None,
+    **more: Callable[[Key], str],
 ) -> Table:
-    """Medians, spreads, and ratios to the contender `base` of the same case.
-
-    Args:
-        more: further columns by their headers, as functions of the key of the row.
-    """
+    """Medians, spreads, ratios to the contender `base` of the same case, and more columns, by row's keys."""
     rows = {}
     for key, measured in times.items():
-        of_base = times.get((key[0], base))
-        ratio = f"{digits(measured.median() / of_base.median())}×" if of_base else ""
-        further = [function(key) for function in (more or {}).values()]
+        ratio, further = measured.ratio(times.get((key[0], base))), [each(key) for each in more.values()]
         rows[key] = [show_seconds(measured.median()), measured.spread, ratio, *further]
-    return table_of(title, ["median", "min–max", f"of {base}", *(more or {})], rows, caption)
+    return table_of(title, ["median", "min–max", f"of {base}", *more], rows, caption)
 
 
 def table_of(
@@ -168,122 +243,70 @@ def table_of(
     return table
 
 
-def report(arguments: Benchmark, tables: Sequence[Table], times: Mapping[Key, Times], **facts: Any) -> None:
-    """Prints the tables, and writes all times and further facts to a file."""
-    print_tables(tables)
-    path = Path(arguments.output or f"outputs/benchmarks/{type(arguments).__name__.lower()}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        **{"arguments": arguments.model_dump(), **machine(), **facts},
-        "packages": {package.name: package.version for package in distributions()},
-        "times": [{"of": key, "answers": measured.answers} for key, measured in times.items()],
-    }
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print_line(Console(), f"all times: {path}")
+def report(arguments: Benchmark, times: Mapping[Key, Times], *tables: Table) -> None:
+    """Prints the tables, and writes all times to a file."""
+    print_tables(*tables)
+    packages = {package.name: package.version for package in distributions()}
+    of_times = [{"of": key, "answers": measured.answers} for key, measured in times.items()]
+    facts = {"arguments": arguments.model_dump(), **machine(), "packages": packages, "times": of_times}
+    print_line(Console(), f"all times: {arguments.write(facts)}")
 
 
-def print_tables(tables: Sequence[Table]) -> None:
+def print_tables(*tables: Table | str) -> None:
     """Prints tables; where there is no terminal, with 80 columns."""
-    console = Console(width=None if sys.stdout.isatty() else TERMINAL_COLUMNS)
+    console = Console(width=None if sys.stdout.isatty() else 80)
     console.print(*tables, sep="\n")
-
-
-class ScoreFile:
-    """Lines of JSON: of what a score is, the score, and the machine; none is measured again.
-
-    Raises:
-        UserError: if a line is not a score.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._machine, self._scores = path, machine(), dict[str, dict[str, Any]]()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for number, line in enumerate(path.read_text("utf-8").splitlines() if path.exists() else [], 1):
-            try:
-                score = json.loads(line)
-                self._scores[json.dumps(score["of"])] = score["score"]
-            except (ValueError, TypeError, KeyError):
-                remedy = "delete this line, or give another file: output=…"
-                raise UserError(Fault("is not a score", f"{path}, line {number}", remedy=remedy)) from None
-
-    def get(self, of: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The score, if it is known."""
-        return self._scores.get(json.dumps(of))
-
-    def add(self, of: Mapping[str, Any], score: dict[str, Any], shown: str) -> None:
-        """Writes a score, and shows it on stderr."""
-        self._scores[json.dumps(of)] = score
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"of": of, "score": score, "machine": self._machine}) + "\n")
-        print(shown, file=sys.stderr)
 
 
 def show_seconds(seconds: float) -> str:
     """A duration in the unit that suits it: `1.23 ms`."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9)):
-        if abs(seconds) * factor >= 1 or unit == "ns":
-            break
+    units = (("s", 1.0), ("ms", 1e3), ("µs", 1e6), ("ns", 1e9))
+    unit, factor = next((each for each in units if abs(seconds) * each[1] >= 1), units[-1])
     return f"{digits(seconds * factor)} {unit}"
 
 
-def digits(value: float) -> str:
-    """Three digits, or all before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def write_table(path: Path, rows: int, columns: int = 21, *, mixed: bool = False) -> Path:
-    """Writes a CSV file of numbers; the last column is Friedman's first function of others, with noise.
-
-    Args:
-        mixed: adds five columns of categories, and a date.
-    """
+    """Writes a CSV file of numbers, the last Friedman's first function; mixed: with categories and a date."""
+    drawn = np.random.default_rng(0)
+    x = drawn.random((rows, columns - 1))
+    y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+    frame = pl.DataFrame(x, schema=[f"x{number}" for number in range(columns - 1)])
+    if mixed:
+        days = np.datetime64("2020-01-01") + drawn.integers(0, 1500, rows).astype("timedelta64[D]")
+        colours = drawn.choice(["red", "orange", "green", "blue", "violet"], (5, rows))
+        named = [pl.Series(f"colour-{number}", colour) for number, colour in enumerate(colours)]
+        frame = frame.with_columns(*named, pl.Series("day", days))
     with path.open("wb") as file:
-        for start in range(0, rows, ROWS_AT_ONCE):
-            drawn = np.random.default_rng(start)
-            x = drawn.random((min(ROWS_AT_ONCE, rows - start), columns - 1))
-            y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
-            y += 10 * x[:, 3] + 5 * x[:, 4]
-            frame = pl.DataFrame(x, schema=[f"x{number}" for number in range(columns - 1)])
-            if mixed:
-                days = np.datetime64("2020-01-01") + drawn.integers(0, 1500, len(x)).astype("timedelta64[D]")
-                colours = drawn.choice(["red", "orange", "green", "blue", "violet"], (5, len(x)))
-                named = [pl.Series(f"colour-{number}", colour) for number, colour in enumerate(colours)]
-                frame = frame.with_columns(*named, pl.Series("day", days))
-            frame = frame.with_columns(pl.Series("target", y + drawn.normal(size=len(x))))
-            frame.write_csv(file, include_header=not start, float_precision=6)
+        frame.with_columns(target=y + drawn.normal(size=rows)).write_csv(file, float_precision=6)
         os.fsync(file.fileno())  # or it would be written while others are timed
     return path
 
 
-def needs(name: str, *packages: str) -> None:
+def needs(package: str) -> None:
     """Raises UserError if a package of the extra `bench` is not installed."""
-    if missing := [package for package in packages if not find_spec(package)]:
-        raise UserError(Fault(f"needs {missing[0]}: uv run --extra bench scripts/benchmark.py {name}"))
+    if not find_spec(package):
+        raise UserError(Fault(f"needs {package}: uv run --extra bench scripts/benchmark.py …"))
 
 
 def use_cores(count: int) -> None:
-    """Binds this process, and those that it starts from now on, to the first cores; with one thread each.
-
-    Raises:
-        UserError: if there are fewer cores.
-    """
+    """Binds this process and what it starts to the first cores, with one thread each; or raises UserError."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that is timed would compile its modules
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = "1"
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    cores = range(os.cpu_count() or 1)
-    if len(cores) < count:
-        raise UserError(Fault("needs more cores", found=str(len(cores)), expected=str(count)))
+    cores = os.cpu_count() or 1
+    if cores < count:
+        raise UserError(Fault("needs more cores", found=str(cores), expected=str(count)))
     if sys.platform == "linux":
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, range(cores))
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
 def machine() -> dict[str, Any]:
     """Where and when something is measured, and the commit."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    text = info.read_text("utf-8") if info.exists() else ""
+    model = re.search(r"^model name\s*:\s*(.*)", text, re.MULTILINE)
     commit, changed = git(ROOT, "rev-parse", "HEAD"), bool(git(ROOT, "status", "--porcelain"))
-    cpu, now = next(iter(models), platform.machine()), datetime.now(UTC).isoformat(timespec="seconds")
+    cpu, now = model[1] if model else platform.machine(), datetime.now(UTC).isoformat(timespec="seconds")
     return {"date": now, "commit": commit, "changed": changed, "cpu": cpu}

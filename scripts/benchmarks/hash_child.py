@@ -1,11 +1,10 @@
 """Trains configurations with one checkout, and hashes the files that they leave and what they predict.
 
-python -m benchmarks.hash_child CLOCK hashes GROUP…   (in a folder with the tables; prints a line of JSON)
-
 Each command is a process of its own, forked from this one, which has imported what all need. Of mlplab,
 nothing is used but its commands, its run folders and its functions for users.
 """
 
+import faulthandler
 import hashlib
 import json
 import os
@@ -13,49 +12,35 @@ import re
 import runpy
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from signal import Signals
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 import yaml
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
 import mlplab
-from benchmarks import child
 from mlplab.models import Linear
 from mlplab.sklearn import TableClassifier, TableRegressor, cross_validate, grid_search
 
 CASES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("hash_cases.yaml").read_text())
-"""The configurations, by group and name."""
-
-COMMANDS = ("alone", "stacks", "ensembles", "diverged", "searches")
-"""The groups whose configurations are trained by one command each."""
-
-SIGNALS = {"killed": "SIGKILL", "stopped": "SIGTERM"}
-
-OUTPUTS = Path("outputs")
-
-PREDICTED_ROWS = 60
-
-PRINTED, MOST_PRINTED = Path("printed"), 600
-"""The file for what a command prints, and how many characters of it are shown if it fails."""
-
-SAVES = 25
-"""How often the training state is seen to be saved before a process gets a signal."""
-
+SIGNALS = {"killed": SIGKILL, "stopped": SIGTERM}
+OUTPUTS, PREDICTED_ROWS = Path("outputs"), 60
+PRINTED, MOST_PRINTED = Path("printed"), 2000  # of a process, with the characters that are shown if it fails
+MOST_SECONDS = 900  # of a process, which prints where it is then, and ends
+ANSWER = Path("hashes.json")  # of a process to this one
+SAVES = 25  # how often the training state is seen to be saved before a process gets a signal
 FILM = re.compile(r'<script type="application/json" id="film">(.*?)</script>', re.DOTALL)
 
 
 class Wide(torch.nn.Sequential):
-    """A network of a user's."""
-
     def __init__(self, in_features: int, out_features: int, seeds: Any, width: int) -> None:
         hidden, output = Linear(in_features, width, seeds, 0), Linear(width, out_features, seeds, 1)
         super().__init__(hidden, torch.nn.Tanh(), output)
@@ -64,21 +49,21 @@ class Wide(torch.nn.Sequential):
 def hashes(*groups: str) -> dict[str, dict[str, str]]:
     """Trains some groups of configurations; of each run's folder, the hash of each result."""
     os.environ["MLPLAB_ALLOWED_CLASSES"] = "benchmarks.hash_child.Wide"
-    for group in (group for group in COMMANDS if group in groups):
+    for group in (group for group in CASES if group in groups and group not in ("continued", "resumed")):
         for name, case in CASES[group].items():
-            finish(f"name={name}", *overrides(case), status=int(group == "diverged"))
+            finish(train, f"name={name}", *overrides(case), status=int(group == "diverged"))
     for name, (first, more) in CASES["continued"].items() if "continued" in groups else ():
-        finish(f"name={name}", *overrides(first))
-        finish(*again(name, first, more))
+        finish(train, f"name={name}", *overrides(first))
+        finish(train, *again(name, first, more))
     for name, case in CASES["resumed"].items() if "resumed" in groups else ():
-        finish(f"name={name}", *overrides(case))
+        finish(train, f"name={name}", *overrides(case))
         for ending, number in SIGNALS.items():
-            stop(f"{name}-{ending}", case, Signals[number])
-            finish(*again(f"{name}-{ending}", case))
+            stop(f"{name}-{ending}", case, number)
+            finish(train, *again(f"{name}-{ending}", case))
     runs = sorted(path.parent for path in OUTPUTS.rglob("metrics.json"))
-    found = {str(path.relative_to(OUTPUTS)): in_process(of_run, path) for path in runs}
+    found = {str(path.relative_to(OUTPUTS)): hashes_of(of_run, path) for path in runs}
     works = (frame, sweep, estimators) if "python" in groups else ()
-    return found | {f"python-{work.__name__}": in_process(work) for work in works}
+    return found | {f"python-{work.__name__}": hashes_of(work) for work in works}
 
 
 def overrides(case: str) -> list[str]:
@@ -96,95 +81,71 @@ def again(name: str, case: str, more: str = "") -> list[str]:
     return [f"resume={OUTPUTS / name}", *overrides(more)]
 
 
-def finish(*words: str, status: int = 0) -> None:
-    """Runs `train` to its end.
-
-    Raises:
-        RuntimeError: if it ends with another status.
-    """
-    ended = os.waitstatus_to_exitcode(os.waitpid(start(words), 0)[1])
-    if ended != status:
-        printed = PRINTED.read_text()[-MOST_PRINTED:]
-        raise RuntimeError(f"train {' '.join(words)} ended with status {ended}: {printed}")
+def train(*words: str) -> None:
+    sys.argv = ["mlplab", "train", *words]
+    runpy.run_module("mlplab", run_name="__main__")
 
 
 def stop(name: str, case: str, number: Signals) -> None:
-    """Runs `train` until its state has been saved several times, and sends it a signal.
-
-    Raises:
-        RuntimeError: if it ends before.
-    """
-    process, seen = start([f"name={name}", *overrides(case)]), set[int]()
+    """Sends `train` a signal when it has saved its state often; raises RuntimeError if it has ended."""
+    process, seen = start(train, f"name={name}", *overrides(case)), set[int]()
     while len(seen) < SAVES:
         for path in (OUTPUTS / name).rglob("*.ckpt"):
             with suppress(FileNotFoundError):  # it is being replaced
                 seen.add(path.stat().st_mtime_ns)
-        if os.waitpid(process, os.WNOHANG)[0]:
+        if not process.is_alive():
             raise RuntimeError(f"{name} ended before it could be {name.rpartition('-')[2]}")
         time.sleep(0.001)
-    os.kill(process, number)
-    os.waitpid(process, 0)
+    os.kill(process.pid or 0, number)
+    process.join()
 
 
-def start(words: list[str] | tuple[str, ...]) -> int:
-    """Starts `train` in a process, and returns its number."""
-    if process := os.fork():
-        return process
-    status: Any = 1
-    try:
+def hashes_of(work: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, str]:
+    """The hashes of the values that a function returns, which is called in a process of its own."""
+
+    def write_hashes(*of: Any) -> None:
+        ANSWER.write_text(json.dumps({name: digest(value) for name, value in work(*of).items()}))
+
+    finish(write_hashes, *arguments)
+    return json.loads(ANSWER.read_text())
+
+
+def finish(work: Callable[..., object], *arguments: Any, status: int = 0) -> None:
+    """Calls a function in a process; raises RuntimeError if that ends with another status."""
+    (process := start(work, *arguments)).join()
+    if process.exitcode != status:
+        printed = PRINTED.read_text()[-MOST_PRINTED:]
+        raise RuntimeError(f"{work.__name__}{arguments} ended with status {process.exitcode}: {printed}")
+
+
+def start(work: Callable[..., object], *arguments: Any) -> ForkProcess:
+    """Forks a process that calls a function. No Python thread may run here: the process would lack it."""
+
+    def call() -> None:
         sys.stdout = sys.stderr = PRINTED.open("w")
-        sys.argv = ["mlplab", "train", *words]
-        runpy.run_module("mlplab", run_name="__main__")
-    except SystemExit as error:
-        status = error.code or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
+        faulthandler.dump_traceback_later(MOST_SECONDS, exit=True, file=sys.stderr)
+        work(*arguments)
 
-
-def in_process(work: Callable[..., Mapping[str, Any]], *arguments: Any) -> dict[str, str]:
-    """The hashes of the values that a function returns; it is called in a process of its own.
-
-    Raises:
-        RuntimeError: if it fails.
-    """
-    read, write = os.pipe()
-    if not os.fork():
-        try:
-            answer = {name: digest(value) for name, value in work(*arguments).items()}
-            os.write(write, json.dumps(answer).encode())
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        content = pipe.read()
-    os.wait()
-    if not content:
-        raise RuntimeError(f"{work.__name__} failed: {arguments}")
-    return json.loads(content)
+    (process := get_context("fork").Process(target=call)).start()
+    return process
 
 
 def of_run(folder: Path) -> dict[str, Any]:
     """What a run has left, and what it predicts."""
     metrics = json.loads((folder / "metrics.json").read_text())
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    found: dict[str, Any] = {
-        "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
-        "config": {key: value for key, value in config.items() if key != "name"},
-        "curves": curves(folder),
-    }
+    scores = {name: value for name, value in metrics.items() if name != "seconds"}
+    settings = {key: value for key, value in config.items() if key != "name"}
+    found: dict[str, Any] = {"metrics": scores, "config": settings, "curves": curves(folder)}
     for path in (folder / "checkpoints").glob("*.ckpt"):
         content = torch.load(path, weights_only=True)
         for key in ("state", "member_weights", "residuals", "epoch"):
             found |= {f"{path.stem}.{key}": content[key]} if key in content else {}
     for path in map(folder.joinpath, ("schema.json", "test_predictions.csv", "film.html")):
         if path.exists():
-            found[path.name] = film(path) if path.suffix == ".html" else path.read_text()
+            text = path.read_text()
+            found[path.name] = json.loads(FILM.findall(text)[0]) if path.suffix == ".html" else text
+    found.get("film.html", {}).pop("name", None)  # of its folder
     table = Path(config["data"].get("path", f"{config['data']['name']}.csv"))
     if table.exists() and metrics["status"] == "done":
         found |= predictions(mlplab.load(folder), pl.read_csv(table)[:PREDICTED_ROWS])
@@ -192,28 +153,15 @@ def of_run(folder: Path) -> dict[str, Any]:
 
 
 def predictions(run: Any, rows: pl.DataFrame) -> dict[str, Any]:
-    """What a run predicts."""
     found = {"predictions": run.predict(rows)}
     return found | ({"probabilities": run.predict_proba(rows)} if len(run.classes) else {})
-
-
-def film(page: Path) -> list[dict[str, Any]]:
-    """What the film of a run shows, but the name of its folder, and what only 1.0 shows of its networks."""
-    (data,) = FILM.findall(page.read_text())
-    film = json.loads(data)
-    runs = film.get("runs", [film])  # until 1.1, pages were of several runs
-    for network in (network for run in runs for network in run["networks"]):
-        for name in ("notes", "folds"):
-            network.pop(name, None)
-    return [{key: value for key, value in run.items() if key != "name"} for run in runs]
 
 
 def curves(folder: Path) -> dict[str, dict[int, float]]:
     """The points of each curve by step; of several files, as of a resumed run, the last counts."""
     points: dict[str, dict[int, float]] = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        for record in RawEventFileLoader(str(path)).Load():
-            event = Event.FromString(record)
+        for event in LegacyEventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 if value.HasField("simple_value"):
                     points.setdefault(value.tag, {})[event.step] = value.simple_value
@@ -221,26 +169,22 @@ def curves(folder: Path) -> dict[str, dict[int, float]]:
 
 
 def frame() -> dict[str, Any]:
-    """A run on a frame."""
     rows = pl.read_csv("numbers.csv")
     run = mlplab.train(rows, "y", overrides=overrides("small"), progress=False)
     return predictions(run, rows) | {"interval": run.predict(rows, interval=0.9)}
 
 
 def sweep() -> dict[str, Any]:
-    """An ensemble of the runs of a sweep."""
     rows, grid = pl.read_csv("two.csv"), {"optimizer.lr": [0.001, 0.01]}
     runs = mlplab.sweep(rows, "y", grid=grid, seeds=2, overrides=overrides("small"), progress=False)
     return predictions(runs.ensemble(3), rows)
 
 
 def estimators() -> dict[str, Any]:
-    """The estimators, and their fits in lockstep."""
     keys: dict[str, Any] = {"hidden": (16, 8), "max_epochs": 4, "ensemble": 2}
     regressor, classifier = TableRegressor(**keys), TableClassifier(**keys)
-    (x, y), (x_of_classes, classes) = (
-        (rows.drop("y"), rows["y"].to_numpy()) for rows in map(pl.read_csv, ("numbers.csv", "three.csv"))
-    )
+    tables = map(pl.read_csv, ("numbers.csv", "three.csv"))
+    (x, y), (x_of_classes, classes) = ((rows.drop("y"), rows["y"].to_numpy()) for rows in tables)
     grid = grid_search(regressor, x, y, {"lr": [0.001, 0.01], "dropout": [0.0, 0.2]}, cv=2)
     return {
         "predictions": regressor.fit(x, y).predict(x),
@@ -252,32 +196,21 @@ def estimators() -> dict[str, Any]:
 
 def digest(value: object) -> str:
     """The hash of nested values, in which all bits of numbers count, and the order of keys does not."""
-    found = hashlib.sha256()
-    for part in parts(value):
-        found.update(part)
-    return found.hexdigest()[:16]
+    return hashlib.sha256(b"".join(parts(value))).hexdigest()[:16]
 
 
 def parts(value: object) -> Iterator[bytes]:
-    """The bytes of nested values."""
     if isinstance(value, torch.Tensor):
         value = value.numpy()
     if isinstance(value, pl.DataFrame):
         value = value.to_dict(as_series=False)
     if isinstance(value, np.ndarray) and value.dtype != object:
-        yield f"{value.dtype} {value.shape}".encode()
-        yield np.ascontiguousarray(value).tobytes()
+        yield f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes()
     elif isinstance(value, Mapping):
         for key in sorted(value, key=str):
-            yield f"{key}:".encode()
-            yield from parts(value[key])
+            yield from (f"{key}:".encode(), *parts(value[key]))
     elif isinstance(value, list | tuple | np.ndarray):
         yield f"{len(value)} items".encode()
-        for item in value:
-            yield from parts(item)
+        yield from (part for item in value for part in parts(item))
     else:
         yield f"{value!r};".encode()
-
-
-if __name__ == "__main__":
-    child.main(hashes)

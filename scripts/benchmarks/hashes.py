@@ -1,21 +1,16 @@
 """Does a change of the code change any bit of the results?
 
-hashes    trains some 80 configurations (hash_cases.yaml): alone, in stacks, as ensembles, diverged, pruned,
-          with more epochs after their end, killed and resumed, and from Python; hashes each run's weights,
-          metrics, curves, film and predictions. With tree=, prints which of them differ between the two
-          checkouts, and ends with status 1 if any does; so it does if a run that was killed and resumed
-          differs from one that was not
+hashes    of some 80 configurations (hash_cases.yaml): alone, in stacks, killed and resumed …: of weights,
+          metrics, curves, films and predictions; with tree=, which differ: status 1 if any does, or if a run
+          that was resumed differs from one that was not
   only=alone,stacks,ensembles,diverged,searches,continued,resumed,python   groups of them
-  output=FILE    for the hashes; default: outputs/benchmarks/hashes.json
 """
 
-import json
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -23,46 +18,32 @@ import polars as pl
 from pydantic import BeforeValidator
 
 from benchmarks import harness
-from benchmarks.checkout import ROOT
 from mlplab.console import plural
 from mlplab.errors import RunFailed
 
-Results = Mapping[str, Mapping[str, str]]
-"""Of each run, the hash of each result by its name."""
+Results = Mapping[str, Mapping[str, str]]  # of each run, the hash of each result by its name
 
 Group = Literal["alone", "stacks", "ensembles", "diverged", "searches", "continued", "resumed", "python"]
 
 ROWS = 320
-
-ENDINGS = "-(killed|stopped)"
-"""Of the names of runs that were resumed."""
+ENDINGS = "-(killed|stopped)"  # of the names of runs that were resumed
 
 
 class Hashes(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     only: Annotated[tuple[Group, ...], BeforeValidator(harness.split)] = get_args(Group)
 
 
 def measure(arguments: Hashes) -> None:
-    """Hashes the results of each checkout, writes the file, and prints what differs.
-
-    Raises:
-        RunFailed: if anything does.
-    """
+    """Hashes the results of each checkout, and prints what differs; raises RunFailed if anything does."""
     found: dict[str, Results] = {}
     for checkout in arguments.checkouts:
         print(f"{checkout.name}: trains for some minutes …", file=sys.stderr)
-        with TemporaryDirectory() as name:
-            write_tables(Path(name))
-            found[checkout.name] = checkout.ask("hash_child.hashes", *arguments.only, folder=Path(name))
-    path = Path(arguments.output or "outputs/benchmarks/hashes.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    (ours, *others) = found.values()
+        write_tables(folder := harness.new_folder())
+        found[checkout.name] = checkout.ask("hash_child.hashes", *arguments.only, folder=folder)
+    ours, *others = found.values()
     lines = [line for name, results in found.items() for line in resumed_otherwise(name, results)]
     lines += [line for other in others for line in differing(ours, other)]
-    print("\n".join([*lines, f"{plural(len(ours), 'run')}; all hashes: {path}"]))
+    print("\n".join([*lines, f"{plural(len(ours), 'run')}; all hashes: {arguments.write(found)}"]))
     if lines:
         raise RunFailed(f"{plural(len(lines), 'run')} differ")
 
@@ -85,7 +66,7 @@ def resumed_otherwise(checkout: str, results: Results) -> Iterator[str]:
 def write_tables(folder: Path) -> None:
     """Writes the tables: columns of all kinds with missing cells, beside one or two numbers, or classes."""
     for name in ("concrete", "penguins"):
-        shutil.copy(ROOT / f"src/mlplab/data/{name}.csv", folder)
+        shutil.copy(harness.ROOT / f"src/mlplab/data/{name}.csv", folder)
     drawn = np.random.default_rng(0)
     x, days = drawn.normal(size=(ROWS, 4)), drawn.integers(0, 1500, (2, ROWS))
     towns = drawn.integers(0, 30, ROWS)

@@ -1,12 +1,9 @@
-"""What JAX does, in processes of its own: an epoch is one compiled call, with the loop over its steps inside.
-
-python -m benchmarks.jax_peers CLOCK FUNCTION TASK   (a task is JSON)
-"""
+"""What JAX does in its own processes: an epoch is one compiled call, with the loop over its steps inside."""
 # mypy: disable-error-code="no-untyped-call"
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,30 +18,20 @@ LR, BETA1, BETA2, EPSILON = 0.01, 0.9, 0.999, 1e-8
 
 jax.config.update("jax_threefry_partitionable", False)  # which makes masks take a tenth of the time
 
-Weights = list[tuple[Array, Array]]
-"""The weights `[in, out]` and biases `[out]` of each layer."""
+Weights = list[tuple[Array, Array]]  # the weights `[in, out]` and biases `[out]` of each layer
 
-
-class State(NamedTuple):
-    """The weights of a network, and Adam's moments and steps."""
-
-    weights: Weights
-    mean: Weights
-    square: Weights
-    steps: Array
+State = tuple[Weights, Weights, Weights, Array]  # the weights of a network, and Adam's moments and steps
 
 
 def initial(of: Task) -> State:
     """Networks with a leading axis, and weights between ± 1/√in, as PyTorch draws them."""
     drawn, weights = np.random.default_rng(0), list[tuple[Array, Array]]()
     for inputs, outputs in pairwise((of.features, *of.hidden, 1)):
-        weight, bias = (
-            jnp.asarray(drawn.uniform(-(inputs**-0.5), inputs**-0.5, size), jnp.float32)
-            for size in ((of.runs, inputs, outputs), (of.runs, outputs))
-        )
+        sizes, bound = ((of.runs, inputs, outputs), (of.runs, outputs)), inputs**-0.5
+        weight, bias = (jnp.asarray(drawn.uniform(-bound, bound, size), jnp.float32) for size in sizes)
         weights.append((weight, bias))
-    mean, square = (jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
-    return State(weights, mean, square, jnp.zeros(of.runs))
+    zeros = jax.tree.map(jnp.zeros_like, weights)
+    return weights, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(of.runs)
 
 
 def error(weights: Weights, x: ArrayLike, y: ArrayLike, masks: Sequence[Array] = ()) -> Array:
@@ -57,37 +44,28 @@ def error(weights: Weights, x: ArrayLike, y: ArrayLike, masks: Sequence[Array] =
 
 
 def for_each(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a function of one network for many; it writes its result where its first argument was.
-
-    On one core, one network after another takes less time than the batched products of `vmap`: up to half.
-    """
+    """Compiles a function of one network for many, in turn: on one core, `vmap` takes up to twice as long."""
     return jax.jit(lambda *arguments: lax.map(lambda one: function(*one), arguments), donate_argnums=0)
 
 
-def epoch(of: Task, x: np.ndarray, y: np.ndarray) -> Callable[[State, np.ndarray, np.ndarray], State]:
+def epoch(of: Task, rows: Rows) -> Callable[[State, np.ndarray, np.ndarray], State]:
     """Returns what trains networks for an epoch with Adam, given orders of the rows, and seeds of dropout."""
-    x_rows, y_rows = jnp.asarray(x), jnp.asarray(y)
+    x, y = map(jnp.asarray, rows)
 
     def step(state: State, batch: tuple[Array, list[Array]]) -> tuple[State, None]:
-        rows, bits = batch
-        masks = [(drawn >= round(256 * of.dropout)) / (1 - of.dropout) for drawn in bits]
-        gradient = jax.grad(error)(state.weights, x_rows[rows], y_rows[rows], masks)
-        steps = state.steps + 1
-        mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, state.mean, gradient)
-        square = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g**2, state.square, gradient)
+        weights, mean, square, steps = state
+        masks = [(drawn >= round(256 * of.dropout)) / (1 - of.dropout) for drawn in batch[1]]
+        gradient, steps = jax.grad(error)(weights, x[batch[0]], y[batch[0]], masks), steps + 1
+        mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mean, gradient)
+        square = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g**2, square, gradient)
         rate, scale = LR / (1 - BETA1**steps), 1 / (1 - BETA2**steps) ** 0.5
+        update = lambda w, m, v: w - rate * m / (jnp.sqrt(v) * scale + EPSILON)  # noqa: E731
+        return (jax.tree.map(update, weights, mean, square), mean, square, steps), None
 
-        def update(w: Array, m: Array, v: Array) -> Array:
-            return w - rate * m / (jnp.sqrt(v) * scale + EPSILON)
-
-        return State(jax.tree.map(update, state.weights, mean, square), mean, square, steps), None
-
-    def with_bits(rows: Array, key: Array) -> tuple[Array, list[Array]]:
+    def with_bits(order: Array, key: Array) -> tuple[Array, list[Array]]:
         """Eight bits for each hidden value: drawn for all steps at once, they take a third of the time."""
-        if not of.dropout:
-            return rows, []
-        keys = zip(jax.random.split(key, len(of.hidden)), of.hidden, strict=True)
-        return rows, [jax.random.bits(each, (*rows.shape, units), jnp.uint8) for each, units in keys]
+        keys = zip(jax.random.split(key, len(of.hidden)), of.hidden if of.dropout else (), strict=False)
+        return order, [jax.random.bits(each, (*order.shape, units), jnp.uint8) for each, units in keys]
 
     def train(state: State, order: Array, seed: Array) -> State:
         full, rest = jnp.split(order, [len(order) // of.batch * of.batch])
@@ -100,7 +78,7 @@ def epoch(of: Task, x: np.ndarray, y: np.ndarray) -> Callable[[State, np.ndarray
 
 def epochs(of: Task, rows: Rows) -> Iterator[State]:
     """Trains networks: their states after each epoch."""
-    state, train, drawn = initial(of), epoch(of, rows.x_train, rows.y_train), np.random.default_rng(0)
+    state, train, drawn = initial(of), epoch(of, rows), np.random.default_rng(0)
     for number in range(of.epochs):
         order = np.stack([drawn.permutation(of.rows).astype(np.int32) for _ in range(of.runs)])
         state = train(state, order, np.arange(number * of.runs, (number + 1) * of.runs))
@@ -109,25 +87,20 @@ def epochs(of: Task, rows: Rows) -> Iterator[State]:
 
 def jax_step(task: str) -> Answer:
     """The seconds of a step of one network: the median epoch after the first, which compiles."""
-    of, rows = drawn_rows(task)
-    ends = [child.now() for _ in epochs(of, rows)]
+    of, train, *_ = drawn_rows(task)
+    ends = [child.now() for _ in epochs(of, train)]
     return {"seconds": float(np.median(np.diff(ends))) / of.steps / of.runs}
 
 
 def jax_sweep(task: str) -> Answer:
     """Validates networks after each epoch, and tests their best weights; without files."""
-    of, rows = drawn_rows(task)
+    of, train, val, test = drawn_rows(task)
 
     def better(best: tuple[Array, Weights], weights: Weights) -> tuple[Array, Weights]:
-        new = error(weights, rows.x_val, rows.y_val), weights
+        new = error(weights, *val), weights
         return jax.tree.map(lambda ours, theirs: jnp.where(new[0] < best[0], ours, theirs), new, best)
 
-    keep = for_each(better)
-    best = jnp.full(of.runs, jnp.inf), jax.tree.map(jnp.zeros_like, initial(of).weights)
-    for state in epochs(of, rows):
-        best = keep(best, state.weights)
-    return {"errors": lax.map(lambda weights: error(weights, rows.x_test, rows.y_test), best[1]).tolist()}
-
-
-if __name__ == "__main__":
-    child.main(jax_step, jax_sweep)
+    keep, best = for_each(better), (jnp.full(of.runs, jnp.inf), initial(of)[1])
+    for state in epochs(of, train):
+        best = keep(best, state[0])
+    return {"errors": lax.map(lambda weights: error(weights, *test), best[1]).tolist()}

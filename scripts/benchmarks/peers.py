@@ -1,7 +1,4 @@
-"""What scikit-learn, polars and pandas do, in processes of their own; and what all peers are given to do.
-
-python -m benchmarks.peers CLOCK FUNCTION WORD…   (a task is JSON)
-"""
+"""What scikit-learn, polars and pandas do, in processes of their own; and what all peers are given to do."""
 # mypy: disable-error-code="import-untyped"
 
 import json
@@ -9,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,28 +14,23 @@ from benchmarks import child
 
 Answer = dict[str, Any]
 
+Rows = tuple[np.ndarray, np.ndarray]  # standardised inputs `[row, feature]`, and targets `[row]`
+
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained.
-
-    Attributes:
-        rows: for training; there are an eighth as many for validation, and for the test.
-        runs: how many networks are trained, with different seeds.
-        dropout: of hidden units, in JAX's networks.
-    """
+    """What is trained."""
 
     features: int
     hidden: Sequence[int]
     batch: int
-    rows: int
+    rows: int  # for training; there are an eighth as many for validation, and for the test
     epochs: int
-    runs: int = 1
-    dropout: float = 0.0
+    runs: int = 1  # networks that are trained, with different seeds
+    dropout: float = 0.0  # of hidden units, in JAX's networks
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
         return -(-self.rows // self.batch)
 
     def json(self) -> str:
@@ -46,23 +38,13 @@ class Task:
         return json.dumps(asdict(self))
 
 
-class Rows(NamedTuple):
-    """Standardised inputs `[row, feature]` and targets `[row]`."""
-
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_val: np.ndarray
-    y_val: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-
-
-def drawn_rows(task: str) -> tuple[Task, Rows]:
-    """Normal inputs, and a target that depends on some of them."""
+def drawn_rows(task: str) -> tuple[Task, Rows, Rows, Rows]:
+    """Rows for training, validation and test: normal inputs, and a target that depends on two of them."""
     of, drawn = Task(**json.loads(task)), np.random.default_rng(0)
     x = drawn.normal(size=(of.rows + 2 * (of.rows // 8), of.features)).astype(np.float32)
     parts = np.split(x, [of.rows, of.rows + of.rows // 8])
-    return of, Rows(*(values for part in parts for values in (part, np.tanh(part[:, 0] * part[:, 1]))))
+    train, val, test = ((part, np.tanh(part[:, 0] * part[:, 1])) for part in parts)
+    return of, train, val, test
 
 
 def _regressor(task: Task, epochs: int) -> Any:
@@ -78,11 +60,9 @@ def _regressor(task: Task, epochs: int) -> Any:
 
 def sklearn_step(task: str) -> Answer:
     """The seconds of a step: by how much the epochs after the first lengthen a fit."""
-    of, rows = drawn_rows(task)
-    short, long = _regressor(of, 1), _regressor(of, of.epochs)
-    one, all_epochs = (
-        child.timed(partial(model.fit, rows.x_train, rows.y_train))["seconds"] for model in (short, long)
-    )
+    of, train, *_ = drawn_rows(task)
+    models = [_regressor(of, epochs) for epochs in (1, of.epochs)]
+    one, all_epochs = (child.timed(partial(model.fit, *train))["seconds"] for model in models)
     return {"seconds": (all_epochs - one) / (of.epochs - 1) / of.steps}
 
 
@@ -90,11 +70,11 @@ def sklearn_sweep(task: str) -> Answer:
     """GridSearchCV over seeds, each fitted on the training rows and scored on the validation rows."""
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
-    of, rows = drawn_rows(task)
-    fold = PredefinedSplit(np.repeat([-1, 0], [len(rows.x_train), len(rows.x_val)]))
+    of, train, val, _ = drawn_rows(task)
+    fold = PredefinedSplit(np.repeat([-1, 0], [len(train[0]), len(val[0])]))
     seeds = {"random_state": range(of.runs)}
     search = GridSearchCV(_regressor(of, of.epochs), seeds, cv=fold, refit=False, n_jobs=1)
-    search.fit(np.concatenate([rows.x_train, rows.x_val]), np.concatenate([rows.y_train, rows.y_val]))
+    search.fit(*map(np.concatenate, zip(train, val, strict=True)))
     return {}
 
 
@@ -102,8 +82,7 @@ def copy(source: str, target: str) -> Answer:
     """Rows in and out by polars, as text."""
     import polars as pl
 
-    schema = dict.fromkeys(pl.scan_csv(source).collect_schema().names(), pl.String)
-    return child.timed(lambda: pl.scan_csv(source, schema=schema).sink_csv(target))
+    return child.timed(lambda: pl.scan_csv(source, infer_schema=False).sink_csv(target))
 
 
 def polars(path: str) -> Answer:
@@ -122,7 +101,3 @@ def pandas(path: str) -> Answer:
 
     read = partial(pd.read_csv, path, dtype=np.float32)
     return child.timed(lambda: torch.from_numpy(np.ascontiguousarray(read())))
-
-
-if __name__ == "__main__":
-    child.main(sklearn_sweep, sklearn_step, copy, polars, pandas)

@@ -10,96 +10,68 @@ for one that is mostly noise. Those of intervals are around scikit-learn's gradi
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from benchmarks.quality_tables import BenchmarkTable
 
-PACKAGES = {
+PACKAGES = {  # what each peer needs, by what is predicted
     "predictions": {
-        **{"constant": "sklearn", "mlp": "sklearn", "linear": "sklearn", "boosting": "sklearn"},
+        **dict.fromkeys(("constant", "mlp", "linear", "boosting"), "sklearn"),
         **{"xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"},
-        **{"realmlp": "pytabkit", "tabm": "pytabkit"},
+        **dict.fromkeys(("realmlp", "tabm"), "pytabkit"),
     },
     "intervals": {"mapie": "mapie", "crepes": "crepes"},
 }
-"""What each peer needs, by what is predicted."""
 
-BASE = {"predictions": "mlp", "intervals": "mapie"}
-"""The peer that all are compared with."""
-
-SLOW = ("tabm",)
-"""Only fitted if it is asked for: it takes minutes."""
-
-SEEDED = ("mlp", "realmlp", "tabm")
-"""Networks, whose errors depend on the seed; the others are fitted once."""
-
+BASE = {"predictions": "mlp", "intervals": "mapie"}  # the peer that all are compared with
+SLOW = ("tabm",)  # only fitted if it is asked for: it takes minutes
+SEEDED = ("mlp", "realmlp", "tabm")  # networks, whose errors depend on the seed; the others are fitted once
 RIDGE_PENALTIES = np.logspace(-9, 4, 27)
 """Of standardised inputs; the smallest is exact where the target is linear."""
 
-INVERSE_PENALTIES = np.logspace(-3, 2, 11)
-"""Of logistic regression, as scikit-learn's `C`."""
-
-MOST_CATEGORIES = 255
-"""Categories of a column that scikit-learn's boosting takes at most."""
-
-LEVELS = (0.8, 0.9)
-"""Of intervals."""
-
-FOLDS = 10
-"""Of MAPIE's CV+, whose intervals are the better the more there are."""
-
+INVERSE_PENALTIES = np.logspace(-3, 2, 11)  # of logistic regression, as scikit-learn's `C`
+MOST_CATEGORIES = 255  # categories of a column that scikit-learn's boosting takes at most
+LEVELS = (0.8, 0.9)  # of intervals
+FOLDS = 10  # of MAPIE's CV+, whose intervals are the better the more there are
 CALIBRATION, NEIGHBOURS = 0.2, 25
 """The share of the rows that crepes calibrates with; of one, those whose residuals are its difficulty."""
 
 Predictor = Callable[[pd.DataFrame], np.ndarray]
 
 
-class Intervals:
-    """Predicts limits, with scikit-learn's methods; fitted by a function of rows and a seed."""
-
-    def __init__(self, fitted: Callable[[pd.DataFrame, np.ndarray, int], Predictor], seed: int) -> None:
-        self.fitted, self.seed = fitted, seed
-
-    def fit(self, x: pd.DataFrame, y: np.ndarray) -> None:
-        """Fits."""
-        self.predict = self.fitted(x, y, self.seed)
-
-
 def fit_peer(
     peer: str, table: BenchmarkTable, test: np.ndarray, seed: int
 ) -> tuple[np.ndarray, float, float]:
-    """Fits a peer to all rows that are not for testing, and predicts those that are.
-
-    Returns:
-        Numbers, the probability of each class, or the limits `[row, level, limit]` of intervals; the seconds
-        of the fit, and of the prediction.
-    """
+    """Numbers, probabilities, or limits `[row, level, limit]`; the seconds of the fit and the prediction."""
     train, y = table.x[~test], table.y[~test]
     seen = np.unique(y)  # XGBoost wants classes without a gap
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         y = np.searchsorted(seen, y) if table.classes else y
-        model = _model_of(peer, train, y, seed, classes=bool(table.classes))
+        intervals = {"mapie": _cross_conformal, "crepes": _normalised}.get(peer)
+        model: Any = None if intervals else _model_of(peer, train, y, seed, classes=bool(table.classes))
         start = perf_counter()
-        model.fit(train, y)
+        if intervals:
+            predict = intervals(train, y, seed)
+        else:
+            model.fit(train, y)
+            predict = model.predict_proba if table.classes else model.predict
         fitted = perf_counter()
-        predicted = model.predict_proba(table.x[test]) if table.classes else model.predict(table.x[test])
+        predicted = predict(table.x[test])
         ended = perf_counter()
     if table.classes:  # those that the model has not seen have the probability 0
         of_seen, predicted = predicted, np.zeros((len(predicted), len(table.classes)))
@@ -110,22 +82,17 @@ def fit_peer(
 def _model_of(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: bool) -> Any:
     """A model of classes or of numbers for such rows, with scikit-learn's methods."""
     categories = [str(name) for name in x.select_dtypes("category")]
-    median = SimpleImputer(strategy="median", keep_empty_features=True)
 
-    def library(package: str, name: str) -> Any:
-        """Its class for classes or numbers."""
-        return getattr(__import__(package), name + ("Classifier" if classes else "Regressor"))
+    def library(package: str, name: str, **settings: Any) -> Any:
+        return getattr(import_module(package), name + ("Classifier" if classes else "Regressor"))(**settings)
 
+    seeded, one_thread = {"random_state": seed}, {"n_jobs": 1}
     match peer:
-        case "mapie" | "crepes":
-            return Intervals(_cross_conformal if peer == "mapie" else _normalised, seed)
         case "constant":
             return DummyClassifier(strategy="prior") if classes else DummyRegressor()
-        case "mlp" if classes:
-            return make_pipeline(_standardised(x), MLPClassifier(random_state=seed))
         case "mlp":
-            network = make_pipeline(_standardised(x), MLPRegressor(random_state=seed))
-            return TransformedTargetRegressor(network, transformer=StandardScaler())
+            network = make_pipeline(_standardised(x), library("sklearn.neural_network", "MLP", **seeded))
+            return network if classes else TransformedTargetRegressor(network, transformer=StandardScaler())
         case "linear" if classes:
             folds = max(2, min(5, np.bincount(y).min()))  # a class in each
             search = {"Cs": INVERSE_PENALTIES, "cv": folds, "scoring": "neg_log_loss", "max_iter": 1000}
@@ -133,30 +100,31 @@ def _model_of(peer: str, x: pd.DataFrame, y: np.ndarray, seed: int, *, classes: 
         case "linear":
             return make_pipeline(_standardised(x), RidgeCV(RIDGE_PENALTIES))
         case "boosting":
-            boosting = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
             many = [name for name in categories if len(x[name].cat.categories) > MOST_CATEGORIES]
-            return make_pipeline(_coded(many), boosting(random_state=seed))
+            return make_pipeline(_coded(many), library("sklearn.ensemble", "HistGradientBoosting", **seeded))
         case "xgboost":
-            return library("xgboost", "XGB")(n_jobs=1, enable_categorical=True)
+            return library("xgboost", "XGB", enable_categorical=True, **one_thread)
         case "lightgbm":
-            return library("lightgbm", "LGBM")(n_jobs=1, verbose=-1)
+            return library("lightgbm", "LGBM", verbose=-1, **one_thread)
         case "catboost":
             quiet = {"verbose": False, "allow_writing_files": False, "thread_count": 1}
-            return make_pipeline(
-                _coded(categories), library("catboost", "CatBoost")(cat_features=categories, **quiet)
-            )
+            boosting = library("catboost", "CatBoost", cat_features=categories, **quiet)
+            return make_pipeline(_coded(categories), boosting)
         case _:
             of_tabm = {"num_emb_type": "pwl", "weight_decay": 3e-4, "gradient_clipping_norm": 1.0}
             name, settings = ("TabM_D_", of_tabm) if peer == "tabm" else ("RealMLP_TD_", {})
-            network = library("pytabkit", name)(device="cpu", n_threads=1, random_state=seed, **settings)
-            imputed = ColumnTransformer([("categories", "passthrough", categories)], remainder=median)
+            network = library("pytabkit", name, device="cpu", n_threads=1, **seeded, **settings)
+            imputed = ColumnTransformer([("categories", "passthrough", categories)], remainder=_imputer())
             return make_pipeline(imputed.set_output(transform="pandas"), network)
 
 
+def _imputer() -> SimpleImputer:
+    return SimpleImputer(strategy="median", keep_empty_features=True)
+
+
 def _standardised(x: pd.DataFrame) -> ColumnTransformer:
-    """Imputed and standardised numbers, and categories as one-hot codes."""
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    numbers = make_pipeline(_imputer(), StandardScaler())
     categories = [str(name) for name in x.select_dtypes("category")]
     return ColumnTransformer([("categories", one_hot, categories)], remainder=numbers)
 
@@ -176,9 +144,7 @@ def _cross_conformal(x: pd.DataFrame, y: np.ndarray, seed: int) -> Predictor:
     return lambda new: model.predict_interval(new)[1].transpose(0, 2, 1)
 
 
-def _normalised(
-    x: pd.DataFrame, y: np.ndarray, seed: int
-) -> Callable[[pd.DataFrame], Float64[np.ndarray, "row level limit"]]:
+def _normalised(x: pd.DataFrame, y: np.ndarray, seed: int) -> Predictor:
     """Split conformal prediction by crepes, wider where the residuals of similar rows are large."""
     from crepes import WrapRegressor
     from crepes.extras import DifficultyEstimator

@@ -1,7 +1,6 @@
 """How long does a hyperparameter search take, and what does it find?
 
-search    searches of a network of 2 × 64 units for the table concrete, with another seed in each repeat: in
-          lockstep, one trial at a time, and pruned
+search    for the table concrete, another seed each time: in lockstep, one trial at a time, and pruned
   trials=64 batch=16 epochs=400   of a search, and of a trial
   searches=lockstep,single,halving
   widths=true    searches the widths of layers too, so that a batch is several stacks
@@ -9,22 +8,21 @@ search    searches of a network of 2 × 64 units for the table concrete, with an
 
 import json
 from functools import partial
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN, ROOT, Checkout
 
-MONITOR, TABLE = "val/rmse", ROOT / "src/mlplab/data/concrete.csv"
+MONITOR, TABLE = "val/rmse", harness.ROOT / "src/mlplab/data/concrete.csv"
 
 SAME = (
     *("data=csv", f"data.path={TABLE}", "data.target=target", "data.batch_size=100", "data/split=file"),
-    *("data.split.path=split.txt", *PLAIN, "optimizer=adamw", "optimizer.betas=[0.9,0.999]"),
+    *(*harness.PLAIN, "optimizer=adamw", "optimizer.betas=[0.9,0.999]"),
     *("scheduler=constant", "optimizer.weight_averaging=false", "loss=huber", f"monitor={MONITOR}"),
     *("baselines=[]", "figures=none", "hydra.launcher.workers=1"),
 )
@@ -37,31 +35,27 @@ SPACE = (
 WIDTHS = "choice([32,32],[64,64],[128,128],[64,64,64])"
 
 Kind = Literal["lockstep", "single", "halving"]
+ALL: tuple[Kind, ...] = get_args(Kind)
 
 
 class Search(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     trials: harness.Count = 64
     batch: harness.Count = 16
     epochs: harness.Count = 400
-    searches: Annotated[tuple[Kind, ...], BeforeValidator(harness.split), Field(min_length=1)] = (
-        *("lockstep", "single", "halving"),
-    )
+    searches: Annotated[tuple[Kind, ...], BeforeValidator(harness.split), Field(min_length=1)] = ALL
     widths: bool = False
 
 
 def measure(arguments: Search) -> None:
-    """Times each kind of search of each checkout."""
-    case = f"{arguments.trials} trials of up to {arguments.epochs} epochs"
-    contenders: dict[harness.Key, harness.Contender] = {}
-    with TemporaryDirectory() as name:
-        _write_split(Path(name, "split.txt"))
-        for checkout in arguments.checkouts:
-            for kind in arguments.searches:
-                searched = partial(_searched, arguments, checkout, kind, Path(name), count())
-                contenders[case, f"{checkout.name}, {kind}"] = searched
-        times = harness.alternate(contenders, arguments.repeats)
+    case, contenders = f"{arguments.trials} trials of up to {arguments.epochs} epochs", harness.Contenders()
+    rows = len(TABLE.read_text(encoding="utf-8").splitlines()) - 1  # 70 % for training, 15 % for the others
+    parts, order = np.full(rows, "train"), np.random.default_rng(0).permutation(rows)
+    parts[order[: 15 * rows // 100]], parts[order[-15 * rows // 100 :]] = "val", "test"
+    (split := harness.new_folder() / "split.txt").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    for checkout, kind in product(arguments.checkouts, arguments.searches):
+        searched = partial(_searched, arguments, checkout, kind, split, count())
+        contenders[case, f"{checkout.name}, {kind}"] = searched
+    times = harness.alternate(contenders, arguments.repeats)
     base = f"{arguments.checkouts[0].name}, {arguments.searches[0]}"
     more = {
         "best": lambda key: harness.digits(times[key].median("best")),
@@ -69,32 +63,22 @@ def measure(arguments: Search) -> None:
         "a trial": lambda key: harness.show_seconds(times[key].median() / times[key].median("trials")),
     }
     caption = f"whole processes; best: lowest {MONITOR}"
-    table = harness.comparison("searches for the table concrete", times, base, more, caption)
-    harness.report(arguments, [table], times)
+    table = harness.comparison("searches for the table concrete", times, base, caption, **more)
+    harness.report(arguments, times, table)
 
 
 def _searched(
-    arguments: Search, checkout: Checkout, kind: Kind, folder: Path, seeds: "count[int]"
+    arguments: Search, checkout: harness.Checkout, kind: Kind, split: Path, seeds: "count[int]"
 ) -> dict[str, float]:
-    pruning = "halving" if kind == "halving" else "none"
     words = (
         *("-m", *SAME, *SPACE, f"model.hidden={WIDTHS if arguments.widths else '[64,64]'}"),
         *(f"trainer.max_epochs={arguments.epochs}", f"sweep.trials={arguments.trials}"),
-        *(f"sweep.batch={1 if kind == 'single' else arguments.batch}", f"sweep.pruning={pruning}"),
-        f"seed={next(seeds)}",
+        *(f"sweep.batch={1 if kind == 'single' else arguments.batch}", f"data.split.path={split}"),
+        *(f"sweep.pruning={'halving' if kind == 'halving' else 'none'}", f"seed={next(seeds)}"),
     )
-    with TemporaryDirectory(dir=folder) as name:
-        seconds = checkout.run("train.py", *words, f"hydra.sweep.dir={name}/sweep", folder=folder)
+    with TemporaryDirectory() as name:
+        seconds = checkout.run("train.py", *words, "hydra.sweep.dir=sweep", folder=Path(name))
         metrics = [json.loads(path.read_bytes()) for path in Path(name).glob("sweep/trial-*/metrics.json")]
     epochs = sum(trial.get("epochs") or 0 for trial in metrics)
     best = min(trial[MONITOR] for trial in metrics if trial["status"] == "done")
     return {"seconds": seconds, "best": best, "epochs": epochs, "trials": len(metrics)}
-
-
-def _write_split(path: Path) -> None:
-    """70 % of the rows for training, and 15 % each for validation and the test."""
-    rows = len(TABLE.read_text(encoding="utf-8").splitlines()) - 1
-    words = np.full(rows, "train")
-    order = np.random.default_rng(0).permutation(rows)
-    words[order[: 15 * rows // 100]], words[order[-15 * rows // 100 :]] = "val", "test"
-    path.write_text("\n".join(words) + "\n", encoding="utf-8")

@@ -1,49 +1,33 @@
 """What does an optimizer step cost?
 
-step      one step of one network: alone and in a stack, with and without dropout, beside a plain PyTorch
-          loop, Lightning as usually written, JAX, scikit-learn, and the matrix products alone at the core's
-          best rate
+step      of a network, alone and in a stack; beside PyTorch, Lightning, JAX, scikit-learn and bare products
   shapes=2-4-1@1000/1000,8-64-64-1@100/10000   layers, rows of a step, and training rows
   members=64     numbers of networks in the stacks
   dropout=0.1    0: without these
   peers=false    mlplab alone, for example beside another checkout
-  ablation=true  no peers, but mlplab by autograd, with its backward pass written out, and in blocks
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
+from itertools import product
 from math import ceil
-from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from benchmarks import harness
-from benchmarks.checkout import PLAIN, Checkout
 from benchmarks.peers import Task
 
-PEERS = {
+PEERS = {  # their functions by name; the first is the base of ratios
     "plain PyTorch": "torch_peers.plain_step",
     "Lightning": "torch_peers.lightning_step",
     "scikit-learn": "peers.sklearn_step",
     "products alone": "torch_peers.products",
 }
-"""Their functions by name; the first is the base of ratios."""
 
-ABLATION = {
-    "autograd": ("child.train_by_autograd", "trainer.block=1"),
-    "written out": ("child.train", "trainer.block=1"),
-    "blocks": ("child.train", "trainer.block=auto"),
-}
-"""Ways to make the same steps: a function that trains, and an override. The first is the base of ratios."""
-
-LEAST_BYTES = 2**24
-"""Of the rows on which mlplab trains. It loads a few MiB at a time: the rows of many small epochs."""
-
-SAME_ARITHMETIC = (*PLAIN, "optimizer=adam", "scheduler=constant", "figures=none")
+LEAST_BYTES = 2**24  # of rows on which mlplab trains: it loads a few MiB at a time, of many small epochs
+SAME_ARITHMETIC = (*harness.PLAIN, "optimizer=adam", "scheduler=constant", "figures=none")
 """As the peers have it."""
 
 
@@ -54,9 +38,9 @@ def task_of(shape: str, runs: int = 1, dropout: float = 0.0) -> Task:
     batch, rows = map(int, sizes.split("/"))
     if outputs != 1 or not hidden:
         raise ValueError(f"a shape has hidden layers and one output, as 8-64-64-1@100/10000 (found {shape})")
-    task = Task(features, hidden, batch, rows, 0, runs, dropout=dropout)
     least, most, steps = (5, 100, 300) if runs == 1 else (2, 20, 60)
-    return replace(task, epochs=1 + max(least, min(most, steps // task.steps)))
+    epochs = 1 + max(least, min(most, steps // -(-rows // batch)))
+    return Task(features, hidden, batch, rows, epochs, runs, dropout)
 
 
 def overrides_of(task: Task) -> tuple[str, ...]:
@@ -72,77 +56,49 @@ Shape = Annotated[str, AfterValidator(lambda shape: shape if task_of(shape) else
 
 
 class Step(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     shapes: Annotated[tuple[Shape, ...], BeforeValidator(harness.split)] = (
-        "2-4-1@1000/1000",
-        "8-64-64-1@100/10000",
-        "8-128-128-128-1@32/10000",
-        "8-256-256-256-1@256/10000",
+        *("2-4-1@1000/1000", "8-64-64-1@100/10000", "8-128-128-128-1@32/10000", "8-256-256-256-1@256/10000"),
     )
     members: harness.Counts = (64,)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     peers: bool = True
-    ablation: bool = False
 
 
 def measure(arguments: Step) -> None:
-    """Times every contender with every shape."""
-    ours, more = arguments.checkouts[0].name, dict[str, Callable[[harness.Key], str]]()
-    base, with_peers = f"{ours}, 1", arguments.peers and not arguments.ablation
-    if with_peers:
-        base = next(iter(PEERS))
-        harness.needs("step", "jax")
-        more["of JAX"] = lambda key: of_jax(times, key)
-    if arguments.ablation:
-        base = f"{ours}, {next(iter(ABLATION))}"
-    contenders: dict[harness.Key, harness.Contender] = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        ask = partial(arguments.checkouts[0].ask, folder=folder)
-        for shape in arguments.shapes:
-            tasks = {  # one network and the stacks, without and with dropout
-                f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
-                for members in dict.fromkeys((1, *arguments.members))
-                for dropout in dict.fromkeys((0.0, arguments.dropout))
-            }
-            for kind, task in tasks.items():
-                for checkout in arguments.checkouts:
-                    step = partial(step_seconds, checkout, folder, task)
-                    if arguments.ablation:
-                        for way, how in ABLATION.items():
-                            case = f"{shape}, {kind}", f"{checkout.name}, {way}"
-                            contenders[case] = partial(step, *how)
-                    else:
-                        contenders[shape, f"{checkout.name}, {kind}"] = step
-            if with_peers:
-                for kind, task in tasks.items():
-                    contenders[shape, f"JAX, {kind}"] = partial(ask, "jax_peers.jax_step", task.json())
-                for peer, function in PEERS.items():
-                    contenders[shape, peer] = partial(ask, function, tasks["1"].json())
-        times = harness.alternate(contenders, arguments.repeats)
-    caption = "N: in a stack of N networks"
-    table = harness.comparison("seconds of a step of one network", times, base, more, caption)
-    harness.report(arguments, [table], times)
+    contenders: harness.Contenders = {}
+    first, base, more = arguments.checkouts[0], "mlplab, 1", dict[str, Callable[[harness.Key], str]]()
+    if arguments.peers:
+        harness.needs("jax")
+        base, more = next(iter(PEERS)), {"of JAX": lambda key: times[key].ratio(times.get(_jax_of(key)))}
+    for shape in arguments.shapes:
+        tasks = {  # one network and the stacks, without and with dropout
+            f"{members}{', dropout' if dropout else ''}": task_of(shape, members, dropout)
+            for members in dict.fromkeys((1, *arguments.members))
+            for dropout in dict.fromkeys((0.0, arguments.dropout))
+        }
+        for (kind, task), checkout in product(tasks.items(), arguments.checkouts):
+            contenders[shape, f"{checkout.name}, {kind}"] = partial(step_seconds, checkout, task)
+        for kind, task in tasks.items() if arguments.peers else ():
+            contenders[shape, f"JAX, {kind}"] = partial(first.ask, "jax_peers.jax_step", task.json())
+        for peer, function in PEERS.items() if arguments.peers else ():
+            contenders[shape, peer] = partial(first.ask, function, tasks["1"].json())
+    times = harness.alternate(contenders, arguments.repeats)
+    title, caption = "seconds of a step of one network", "N: in a stack of N networks"
+    harness.report(arguments, times, harness.comparison(title, times, base, caption, **more))
 
 
-def of_jax(times: Mapping[harness.Key, harness.Times], key: harness.Key) -> str:
-    """The ratio to JAX's time with as many networks; nothing for peers."""
-    shape, (name, _, kind) = key[0], key[1].partition(", ")
-    jax = times.get((shape, f"JAX, {kind}"))
-    return f"{harness.digits(times[key].median() / jax.median())}×" if jax and name != "JAX" else ""
+def _jax_of(key: harness.Key) -> harness.Key:
+    """JAX with as many networks."""
+    return key[0], f"JAX, {key[1].partition(', ')[2]}" if not key[1].startswith("JAX") else ""
 
 
-def step_seconds(
-    checkout: Checkout, folder: Path, task: Task, function: str = "child.train", *overrides: str
-) -> float:
+def step_seconds(checkout: harness.Checkout, task: Task) -> float:
     """Of one member in a step: the mean of the epochs after the first. Some load the rows of others."""
     members, bytes_of_epoch = task.runs, 4 * task.rows * (task.features + 1) * task.runs
     epochs = max(task.epochs, 1 + ceil(LEAST_BYTES / bytes_of_epoch))
-    with TemporaryDirectory(dir=folder) as name:
-        many = ("-m", f"seed=range({members})", f"hydra.launcher.max_members={members}")
-        stack = (*many, "hydra.launcher.workers=1", f"hydra.sweep.dir={name}/sweep")
-        run = stack if members > 1 else ("ensemble=1", f"hydra.run.dir={name}/run")
-        ends = ("test=false", f"trainer.max_epochs={epochs}", f"model.dropout={task.dropout}")
-        answer = checkout.ask(function, *run, *overrides_of(task), *ends, *overrides, folder=folder)
+    many = ("-m", f"seed=range({members})", f"hydra.launcher.max_members={members}")
+    stack = (*many, "hydra.launcher.workers=1", "hydra.sweep.dir=sweep")
+    run = stack if members > 1 else ("ensemble=1", "hydra.run.dir=run")
+    ends = ("test=false", f"trainer.max_epochs={epochs}", f"model.dropout={task.dropout}")
+    answer = checkout.ask("child.train", *run, *overrides_of(task), *ends)
     return fmean(answer["epochs"][1:]) / task.steps / members

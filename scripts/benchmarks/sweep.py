@@ -1,10 +1,8 @@
 """What does a whole sweep over seeds cost?
 
-sweep     sweeps of several sizes as processes, with start, validation, test, curves and checkpoints; beside
-          Lightning as usually written, scikit-learn's GridSearchCV, and JAX, which writes no files
+sweep     whole processes of several sizes; beside Lightning, GridSearchCV, and JAX, which writes no files
   runs=1,64,512  sizes of the sweep; 1 is a single run
-  peers=4,12     sizes at which Lightning and GridSearchCV are measured; the others are extrapolated, with ≈.
-                 JAX is measured at all sizes. none: no peers
+  peers=4,12     sizes of Lightning and GridSearchCV; the others are extrapolated, with ≈; none: no peers
   variants='two: hydra.launcher.workers=2; drawn: figures=all'   mlplab with further overrides, by name
   shape=8-64-64-1@100/10000 epochs=10   of each run
   cores=1        for sweeps with several workers
@@ -13,27 +11,20 @@ sweep     sweeps of several sizes as processes, with start, validation, test, cu
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from itertools import product
 from typing import Annotated
 
 from pydantic import Field
 
 from benchmarks import harness
-from benchmarks.checkout import Checkout
 from benchmarks.peers import Task
 from benchmarks.step import Shape, overrides_of, task_of
 
 PEERS = {"Lightning": "torch_peers.lightning_sweep", "GridSearchCV": "peers.sklearn_sweep"}
 """Functions of those whose time grows with each run, by name."""
 
-JAX = "jax_peers.jax_sweep"
-"""Measured at all sizes: most of its time goes into compiling, which does not."""
-
 
 class Sweep(harness.Benchmark):
-    """The arguments of this benchmark."""
-
     runs: harness.Counts = (1, 64, 512)
     peers: Annotated[harness.Counts, Field(max_length=2)] = (4, 12)
     variants: harness.Variants = Field(default_factory=dict)
@@ -43,50 +34,38 @@ class Sweep(harness.Benchmark):
 
 
 def measure(arguments: Sweep) -> None:
-    """Times every contender at its sizes, and extrapolates the peers to the others."""
     if arguments.peers:
-        harness.needs("sweep", "jax")
+        harness.needs("jax")
     harness.use_cores(arguments.cores)
-    task = replace(task_of(arguments.shape), epochs=arguments.epochs)
-    first = arguments.checkouts[0]
-    contenders: dict[harness.Key, harness.Contender] = {}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        for runs in arguments.runs:
-            for checkout in arguments.checkouts:
-                sweep = partial(_seconds, checkout, folder, replace(task, runs=runs))
-                contenders[f"{runs} runs", checkout.name] = sweep
-                for variant, overrides in arguments.variants.items():
-                    contenders[f"{runs} runs", f"{checkout.name}, {variant}"] = partial(sweep, *overrides)
-            if arguments.peers:
-                contenders[f"{runs} runs", "JAX"] = _peer(first, folder, replace(task, runs=runs), JAX)
-        for runs in arguments.peers:
-            for peer, function in PEERS.items():
-                contenders[f"{runs} runs", peer] = _peer(first, folder, replace(task, runs=runs), function)
-        times = harness.alternate(contenders, arguments.repeats)
+    task, first = replace(task_of(arguments.shape), epochs=arguments.epochs), arguments.checkouts[0]
+    contenders: harness.Contenders = {}
+
+    def peer(function: str, runs: int) -> harness.Contender:
+        return partial(first.run, *first.asking(function, replace(task, runs=runs).json()))
+
+    for runs in arguments.runs:
+        for checkout in arguments.checkouts:
+            sweep = partial(_seconds, checkout, replace(task, runs=runs))
+            contenders[f"{runs} runs", checkout.name] = sweep
+            for variant, overrides in arguments.variants.items():
+                contenders[f"{runs} runs", f"{checkout.name}, {variant}"] = partial(sweep, *overrides)
+        if arguments.peers:  # JAX at all sizes: most of its time goes into compiling
+            contenders[f"{runs} runs", "JAX"] = peer("jax_peers.jax_sweep", runs)
+    for runs, (name, function) in product(arguments.peers, PEERS.items()):
+        contenders[f"{runs} runs", name] = peer(function, runs)
+    times = harness.alternate(contenders, arguments.repeats)
     times |= extrapolated(times, arguments.peers, arguments.runs)
     more = {"a run": lambda key: harness.show_seconds(times[key].median() / int(key[0].split()[0]))}
     title = f"sweeps as processes, {arguments.shape}, {arguments.epochs} epochs"
-    table = harness.comparison(title, times, first.name, more)
-    harness.report(arguments, [table], times)
+    harness.report(arguments, times, harness.comparison(title, times, first.name, None, **more))
 
 
-def _seconds(checkout: Checkout, folder: Path, task: Task, *overrides: str) -> float:
-    """Of one process of train.py."""
+def _seconds(checkout: harness.Checkout, task: Task, *overrides: str) -> float:
     changed = {override.partition("=")[0] for override in overrides}
     words = [word for word in overrides_of(task) if word.partition("=")[0] not in changed]
-    with TemporaryDirectory(dir=folder) as name:
-        many = ("-m", f"seed=range({task.runs})", f"hydra.sweep.dir={name}/sweep")
-        where = many if task.runs > 1 else (f"hydra.run.dir={name}/run",)
-        epochs = f"trainer.max_epochs={task.epochs}"
-        return checkout.run("train.py", *where, *words, epochs, *overrides, folder=folder)
-
-
-def _peer(checkout: Checkout, folder: Path, task: Task, function: str) -> harness.Contender:
-    """Returns what gives the seconds of one process of a peer."""
-    module, of_module = function.split(".")
-    words = ("-m", f"benchmarks.{module}", checkout.clock, of_module, task.json())
-    return partial(checkout.run, *words, folder=folder)
+    many = ("-m", f"seed=range({task.runs})", "hydra.sweep.dir=sweep")
+    where = many if task.runs > 1 else ("hydra.run.dir=run",)
+    return checkout.run("train.py", *where, *words, f"trainer.max_epochs={task.epochs}", *overrides)
 
 
 def extrapolated(
@@ -94,15 +73,10 @@ def extrapolated(
 ) -> dict[harness.Key, harness.Times]:
     """The peers' times at other sizes, on the line through the times of two, repeat by repeat."""
     lines: dict[harness.Key, harness.Times] = {}
-    if len(sizes) == 2:
-        low, high = sizes
-        for peer in PEERS:
-            pairs = [times[f"{size} runs", peer].answers for size in sizes]
-            for runs in (runs for runs in wanted if runs not in sizes):
-                share = (runs - low) / (high - low)
-                seconds = [
-                    one["seconds"] + share * (two["seconds"] - one["seconds"])
-                    for one, two in zip(*pairs, strict=True)
-                ]
-                lines[f"{runs} runs", f"≈ {peer}"] = harness.Times([{"seconds": each} for each in seconds])
+    for peer, runs in product(PEERS, (runs for runs in wanted if runs not in sizes)):
+        if len(sizes) == 2:
+            of_sizes = [[answer["seconds"] for answer in times[f"{n} runs", peer].answers] for n in sizes]
+            share = (runs - sizes[0]) / (sizes[1] - sizes[0])
+            seconds = [low + share * (high - low) for low, high in zip(*of_sizes, strict=True)]
+            lines[f"{runs} runs", f"≈ {peer}"] = harness.Times([{"seconds": each} for each in seconds])
     return lines

@@ -33,13 +33,14 @@ def main() -> NoReturn:
 
 
 @frozen_objects()
-def run(name: str, words: Sequence[str], **options: Any) -> NoReturn:
-    """Runs a command, and exits.
+def run(name: str, words: Sequence[str] | None = None, **options: Any) -> NoReturn:
+    """Runs a command with these words, or those that this process was given, and exits.
 
     Exit code: 0 on success; 2 if the user's input or configuration is wrong; 1 if a run failed, in a sweep
     after the others have trained; 128 + n on signal n.
     """
     log_to_terminal("stdout" if name == "train" else "stderr")
+    words = sys.argv[1:] if words is None else words
     module = {"train": "training", "describe": "training", "results": "compared", "report": "compared"}
 
     def work() -> None:

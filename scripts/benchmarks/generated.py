@@ -116,6 +116,5 @@ def clusters_noisy() -> pl.DataFrame:
 
 def shells() -> pl.DataFrame:
     """Three classes by the distance from the centre in 8 columns."""
-    return _frame(
-        *datasets.make_gaussian_quantiles(n_samples=ROWS, n_features=8, n_classes=3, random_state=0)
-    )
+    count = {"n_samples": ROWS, "n_features": 8, "n_classes": 3}
+    return _frame(*datasets.make_gaussian_quantiles(**count, random_state=0))
