@@ -38,7 +38,9 @@ def sweep(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for lr, activation in ((0.0001, "relu"), (0.001, "relu"), (0.01, "mish"))
     ]
     train_into(folder, *members)
-    evil = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(title=EVIL, width=420, height=300)
+    evil = WIDE_CHART.encode(x="x:Q", y="y:Q", tooltip=["part:N"]).properties(
+        title=EVIL, width=420, height=300
+    )
     facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
     figures = {"predicted_vs_actual": evil, "coverage": facets, "calibration": alt.vconcat(evil, evil)}
     write_figures(folder / "0", figures)
@@ -175,6 +177,6 @@ def test_the_keyboard_reaches_the_content_first_and_hovering_shows_a_point(
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("#main$"))
-    opened("sweep").locator(".mark-symbol.role-mark path").first.hover(force=True)
+    page.locator(".mark-symbol.role-mark path").first.hover(force=True)
     page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "val/mae" in page.locator("#vg-tooltip-element").inner_text()
+    assert "part" in page.locator("#vg-tooltip-element").inner_text()

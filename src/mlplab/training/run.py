@@ -1,4 +1,4 @@
-"""A run: a configuration, and the rows on which it is trained. Imports no torch."""
+"""A run: a configuration, and the rows on which it is trained. Imports neither torch nor polars."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlplab.config import Mlp, ResolvedConfig
-from mlplab.data.cache import RunData
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from mlplab.data.cache import RunData
 
 Configs = Sequence[ResolvedConfig]  # the configuration of each member of a stack
 
@@ -71,7 +72,7 @@ class Run:
     """
 
     config: ResolvedConfig
-    data: RunData
+    data: "RunData"
     bracket: Bracket | None = None
     initial: InitialWeights | None = None
     held_out_is_new: bool = True
