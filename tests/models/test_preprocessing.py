@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
+from mlplab.onnx.network import encoded_codes
 
 NAN = math.nan
 LAYOUT = FeatureLayout((0, 3, 0, 5, 2), (True, True, False, False, False))
@@ -86,6 +87,18 @@ def rows(members: int = 2, count: int = 37) -> Tensor:
 
 def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
     return preprocessing.with_embeddings(preprocessing(x))
+
+
+@pytest.mark.parametrize("feature", [feature for feature, size in enumerate(LAYOUT.category_counts) if size])
+def test_a_table_of_codes_has_the_columns_of_its_feature_alone(feature: int) -> None:
+    preprocessing, size = build(), LAYOUT.category_counts[feature]
+    encoder = preprocessing.category_encoder
+    assert encoder is not None
+    table, _ = encoded_codes(preprocessing, encoder, feature)
+    x = torch.zeros(2, size + 1, 5)
+    x[..., feature] = torch.tensor([*range(size), NAN])
+    own = [place for place, source in enumerate(preprocessing.columns) if source == feature]
+    assert torch.equal(table, columns_of(preprocessing, preprocessing.impute(x))[..., own])
 
 
 def test_standard_subtracts_the_mean_and_divides_by_the_standard_deviation() -> None:
