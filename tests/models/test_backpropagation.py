@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import prune
 
 from mlplab.models import MLP
-from mlplab.models.backpropagation import CACHED_ROWS
+from mlplab.models.backpropagation import CACHED_ROWS, Workspace
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -67,6 +67,19 @@ def gradients(network: MLP, x: Tensor, slopes: Tensor) -> tuple[Tensor, list[Ten
     found = [each.grad for each in (*network.parameters(), x) if each.grad is not None]
     assert len(found) == len([*network.parameters()]) + 1
     return output, found
+
+
+def test_the_gradient_of_what_is_dropped_is_0_and_not_minus_0() -> None:
+    network, x, gradients = mlp(dropout=[0.5, 0.2]).train(), torch.randn(2, 30, 3), list[Tensor]()
+    with torch.no_grad():
+        workspace = Workspace(x, network.operations)
+        workspace.forward(x)
+        workspace.output.values.fill_(1)
+        workspace.propagate(gradients)
+    for delta in (gradients[-1], gradients[-3]):  # of both hidden layers
+        zeros = delta[delta == 0]
+        assert len(zeros)
+        assert not zeros.signbit().any()
 
 
 @pytest.mark.parametrize("seed", range(4))

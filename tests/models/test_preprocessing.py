@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor
 
 from mlplab import config
 from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
+from mlplab.models.network import build_network
+from mlplab.onnx.network import encoded_codes
 
 NAN = math.nan
 LAYOUT = FeatureLayout((0, 3, 0, 5, 2), (True, True, False, False, False))
@@ -86,6 +89,27 @@ def rows(members: int = 2, count: int = 37) -> Tensor:
 
 def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
     return preprocessing.with_embeddings(preprocessing(x))
+
+
+@pytest.mark.parametrize("feature", [feature for feature, size in enumerate(LAYOUT.category_counts) if size])
+def test_a_table_of_codes_has_the_columns_of_its_feature_alone(feature: int) -> None:
+    preprocessing, size = build(), LAYOUT.category_counts[feature]
+    encoder = preprocessing.category_encoder
+    assert encoder is not None
+    table, _ = encoded_codes(preprocessing, encoder, feature)
+    x = torch.zeros(2, size + 1, 5)
+    x[..., feature] = torch.tensor([*range(size), NAN])
+    own = [place for place, source in enumerate(preprocessing.columns) if source == feature]
+    assert torch.equal(table, columns_of(preprocessing, preprocessing.impute(x))[..., own])
+
+
+def test_a_network_that_is_to_be_loaded_draws_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tensor, "uniform_", None)
+    model = config.Linear(name="linear", preprocessing=section())
+    plan = NetworkPlan([model], [0], NUMBERS, torch.float64, None)
+    assert build_network(plan).state_dict()
+    with pytest.raises(TypeError):
+        build_network(replace(plan, statistics=numbers([1, 2], [3, 4], [5, 6])))
 
 
 def test_standard_subtracts_the_mean_and_divides_by_the_standard_deviation() -> None:

@@ -1,5 +1,6 @@
 """The core of training, without folders."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from mlplab.runs.in_memory import RunInMemory
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.warm_start import WarmStart
 from mlplab.training import module
+from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import Observer, StackTrainer, fit
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
+from mlplab.training.state import WrongStateError, capture
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -91,3 +94,25 @@ def test_each_run_has_its_outcome_when_it_ends() -> None:
         errors = outcome.history["val/mae"]
         assert errors.argmin() + 1 == outcome.metrics["best_epoch"]
         assert outcome.history["val/mae_best"][-1] == errors.min()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        *(("members", "active"), ("members", "epochs"), ("stopping", "lowest"), ("stopping", "waited")),
+        *(("best", "epochs"), ("best", "lowest"), ("best", "not_diverged")),
+    ],
+)
+def test_a_state_restores_what_it_has_to_and_nothing_else(part: str, name: str) -> None:
+    cache = DataCache()
+    run = Run(config := resolved(*SMALL, cache=cache), cache.data(config))
+    restored = partial(StackTrainer, [run], [], StopOnSignal())
+    stack = restored()
+    stack.module.trainer = stack.trainer
+    stack.module.configure_optimizers()
+    state = capture(stack)
+    state.parts["stopping"]["patience"] = torch.zeros(1)
+    assert torch.equal(restored(state).stopping.patience, stack.stopping.patience)
+    del state.parts[part][name]
+    with pytest.raises(WrongStateError, match=name):
+        restored(state)

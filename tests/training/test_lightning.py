@@ -101,6 +101,7 @@ def test_a_checkpoint_is_resumed_with_the_same_bits(houses: Path, steps: int) ->
     [
         ({"check_val_every_n_epoch": 2}, "check_val_every_n_epoch=1"),
         ({"accumulate_grad_batches": 2}, "accumulate_grad_batches=1"),
+        ({"val_check_interval": 1}, r"val_check_interval=1\.0"),  # after every batch
         ({"limit_val_batches": 0}, "limit_val_batches"),
         ({"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"}, 'gradient_clip_algorithm="norm"'),
     ],

@@ -175,9 +175,15 @@ class HiddenLayer(nn.Module):
         yield (done := self.linear.operation(x, workspace, skip=self.residual))
         if self.norm is not None:
             yield (done := self.norm.operation(done.output, workspace))
-        yield (done := self.activation.operation(done.output, workspace))
-        if self.dropout is not None and self.dropout.training:
-            yield (done := self.dropout.operation(done.output, workspace))
+        dropout = self.dropout if self.dropout is not None and self.dropout.training else None
+        functions, learned = self.activation.names[workspace.members], ParametricActivation
+        is_relu = set(functions) == {"relu"} and not isinstance(self.activation, learned)
+        if dropout is not None and is_relu:
+            yield (done := dropout.operation_with_relu(done.output, workspace))
+        else:
+            yield (done := self.activation.operation(done.output, workspace))
+            if dropout is not None:
+                yield (done := dropout.operation(done.output, workspace))
         if self.residual:
             a, total = done.output.flat, workspace.new(x.width)
             # The gradient reaches x and a; `Linear.operation` adds them.

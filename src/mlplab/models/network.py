@@ -1,5 +1,7 @@
 """A whole network: preprocessing, body, inverse transform of the target."""
 
+from contextlib import nullcontext
+
 import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from mlplab.models.mlp import MLP
 from mlplab.models.network_plan import NetworkPlan
 from mlplab.models.preprocessing import Inputs, Preprocessing
 from mlplab.models.targets import ClassProbabilities, Outputs, Prediction
+from mlplab.random_streams import SkipInit
 
 
 class Network(nn.Module):
@@ -111,19 +114,21 @@ def build_network(plan: NetworkPlan) -> Network:
         UserError: if a custom network class cannot be found, or its tensors have no member axis.
     """
     model, members, linear_path = plan.models[0], len(plan.seeds), None
-    preprocessing = Preprocessing(plan)
-    widths = preprocessing.width, preprocessing.target_transform.outputs
-    if isinstance(model, config.CustomModel):
+    body: nn.Module
+    with SkipInit() if plan.statistics is None else nullcontext():
+        preprocessing = Preprocessing(plan)
+        widths = preprocessing.width, preprocessing.target_transform.outputs
+        if not isinstance(model, config.CustomModel):
+            sections, numbers, knots = [*map(_as_mlp, plan.models)], len(preprocessing.numeric), None
+            if bins := sections[0].piecewise_linear_bins:
+                knots = torch.zeros(members, bins + 1, numbers)
+                if plan.statistics is not None:
+                    knots = preprocessing.scaled(plan.statistics["knots"])
+            body = MLP(sections, plan.seeds, preprocessing.columns, widths[1], numbers, knots)
+            if sections[0].linear_path:
+                linear_path = build_linear_path(preprocessing, members)
+    if isinstance(model, config.CustomModel):  # which may need what its class initializes
         body = instantiate(model.class_path, nn.Module, *widths, seeds=plan.seeds, **model.arguments)
-    else:
-        sections, numbers, knots = [*map(_as_mlp, plan.models)], len(preprocessing.numeric), None
-        if bins := sections[0].piecewise_linear_bins:
-            knots = torch.zeros(members, bins + 1, numbers)
-            if plan.statistics is not None:
-                knots = preprocessing.scaled(plan.statistics["knots"])
-        body = MLP(sections, plan.seeds, preprocessing.columns, widths[1], numbers, knots)
-        if sections[0].linear_path:
-            linear_path = build_linear_path(preprocessing, members)
     body = body.to(plan.dtype)
     for name, tensor in (*body.named_parameters(), *body.named_buffers()):
         if tensor.dim() != 3 or tensor.shape[0] != members:

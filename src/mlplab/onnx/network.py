@@ -7,13 +7,12 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import reduce, singledispatch
-from itertools import count
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import one_hot, pad
 
 from mlplab.errors import refusal
 from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
@@ -65,17 +64,12 @@ def preprocess(
             others.append(flags.op("Expand", np.array([len(impute_value), 1, 1])))
             places += [len(numeric) + indicators.index(numeric[place]) for place in flagged]
     if (encoder := preprocessing.category_encoder) is not None:
-        table, rows = encoded_codes(preprocessing, encoder)
-        of_table = np.flatnonzero(np.isin(sources, encoder.columns))
-        by_feature = sorted(zip(encoder.columns.tolist(), encoder.counts.tolist(), count(), strict=False))
-        for (feature, codes, column), code in zip(by_feature, codes_of, strict=True):
-            own, embedded = sources[of_table] == feature, column - encoder.one_hot_columns
-            others.append(code.graph.constant(table[:, : codes + 1, own]).gather(code, axis=1))
-            places += of_table[own].tolist()
-            if path is not None and embedded >= 0 and path.category_weight.shape[1]:
-                weight = path.category_weight[
-                    torch.arange(len(rows))[:, None], rows[:, : codes + 1, embedded]
-                ]
+        for feature, code in zip(sorted(encoder.columns.tolist()), codes_of, strict=True):
+            table, rows = encoded_codes(preprocessing, encoder, feature)
+            others.append(code.graph.constant(table).gather(code, axis=1))
+            places += np.flatnonzero(sources == feature).tolist()
+            if path is not None and rows is not None and path.category_weight.shape[1]:
+                weight = path.category_weight[torch.arange(len(rows))[:, None], rows[..., 0]]
                 terms.append(code.graph.constant(weight).gather(code, axis=1))
     if path is not None:
         weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))[:, places]
@@ -86,19 +80,22 @@ def preprocess(
 
 
 def encoded_codes(
-    preprocessing: Preprocessing, encoder: CategoryEncoder
-) -> tuple[Float[Tensor, "member code column"], Int64[Tensor, "member code embedded"]]:
-    """What preprocessing makes of the codes of all categorical columns, and the rows of their embeddings.
+    preprocessing: Preprocessing, encoder: CategoryEncoder, feature: int
+) -> tuple[Float[Tensor, "member code column"], Int64[Tensor, "member code 1"] | None]:
+    """What preprocessing makes of the codes of a categorical column, and the rows of its embeddings, if any.
 
-    Behind its last code, a column is missing.
+    Behind its last code, the column is missing.
     """
-    code = torch.arange(int(encoder.counts.max()) + 1)[:, None]
-    is_missing, mode = code >= encoder.counts, preprocessing.impute_value[..., encoder.columns]
-    unseen, encoded, rows = encoder(torch.where(is_missing, mode, code.to(mode)))
-    features = encoder.columns.tolist()
-    flagged = [features.index(each) for each in preprocessing.indicators.tolist() if each in features]
-    table = torch.cat([(unseen | is_missing)[..., flagged].to(mode), *encoded], 2)
-    return table if encoder.weight is None else append_embeddings(table, encoder.weight, rows), rows
+    place, mode = encoder.columns.tolist().index(feature), preprocessing.impute_value[..., [feature]]
+    count, offset = int(encoder.counts[place]), encoder.offsets[place]
+    codes = torch.cat([torch.arange(count).view(1, -1, 1).expand(len(mode), -1, 1), mode.long()], 1)
+    unseen, numbers = encoder.replaced(codes + offset)
+    unseen[:, -1] = True
+    flags = unseen[..., : preprocessing.indicators.tolist().count(feature)].to(mode)
+    if encoder.weight is None or place < encoder.one_hot_columns:
+        return torch.cat([flags, one_hot((numbers - offset)[..., 0], count).to(mode)], 2), None
+    rows = numbers - encoder.one_hot_width
+    return append_embeddings(flags, encoder.weight, rows), rows
 
 
 @singledispatch

@@ -87,7 +87,9 @@ class MLPModule(FastAttributes, LightningModule):
         """
         faults = []
         for attribute, (argument, possible, why) in NEEDED.items():
-            if (found := getattr(self.trainer, attribute)) not in possible:
+            found = getattr(self.trainer, attribute)
+            # A check after every batch has the number 1, and one after all batches has 1.0.
+            if found not in possible or isinstance(found, int) != isinstance(possible[0], int):
                 what, where = f"is {found}, but {why}", f"{attribute} of the Trainer"
                 faults.append(Fault(what, where, remedy=f"use Trainer({argument})"))
         if self.trainer.limit_val_batches == 0:
@@ -163,7 +165,7 @@ class MLPModule(FastAttributes, LightningModule):
             for source, saved in zip(layer.generators(device), state["dropout"][name], strict=True):
                 source.set_state(saved.clone())  # can crash with a view into a larger tensor
         self.train_losses.load_state({name: each.to(device) for name, each in state["losses"].items()})
-        vars(self.members).update(state["members"])
+        self.members.epochs, self.members.active = (state["members"][name] for name in ("epochs", "active"))
 
     def on_train_start(self) -> None:
         """Sets the learning rates of the steps of the first epoch."""

@@ -125,9 +125,11 @@ def restore(state: StackState, stack: "StackTrainer") -> None:
 
         module.network.load_state_dict(parts["network"])
         module.restore(parts, state.epoch, state.batch, state.step, device)
-        vars(best).update(parts["best"])
+        best.epochs, best.lowest, best.not_diverged = (
+            parts["best"][name] for name in ("epochs", "lowest", "not_diverged")
+        )
         best.network, best.values = on_device("best_network"), parts["best_values"]
-        vars(stopping).update(parts["stopping"])
+        stopping.lowest, stopping.waited = (parts["stopping"][name] for name in ("lowest", "waited"))
         stopping.network = on_device("stopped_network")
         pruning.values = parts["rungs"]
         for observer in stack.observers:

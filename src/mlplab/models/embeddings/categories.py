@@ -56,15 +56,20 @@ class CategoryEncoder(nn.Module):
     ) -> tuple[Bool[Tensor, "member batch column"], list[Columns], EmbeddedRows]:
         """Returns which codes do not occur in the member's training rows, the one-hot columns, and which rows
         of `weight` embed the other columns."""
-        numbers = codes.long() + self.offsets
-        encoded_as = self.lookup[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
-        unseen = encoded_as < 0
-        numbers = torch.where(unseen, ~encoded_as, encoded_as)
+        unseen, numbers = self.replaced(codes.long() + self.offsets)
         encoded = []
         if self.one_hot_columns:
             zeros = codes.new_zeros(*codes.shape[:2], self.one_hot_width)
             encoded.append(zeros.scatter_(2, numbers[..., : self.one_hot_columns], 1))
         return unseen, encoded, numbers[..., self.one_hot_columns :] - self.one_hot_width
+
+    def replaced(
+        self, numbers: Int64[Tensor, "member batch column"]
+    ) -> tuple[Bool[Tensor, "member batch column"], Int64[Tensor, "member batch column"]]:
+        """Which categories do not occur in the member's training rows, and the number each is encoded as."""
+        encoded_as = self.lookup[:, 0].gather(1, numbers.flatten(1)).view(numbers.shape)
+        unseen = encoded_as < 0
+        return unseen, torch.where(unseen, ~encoded_as, encoded_as)
 
 
 def append_embeddings(columns: Columns, weight: Embeddings, rows: EmbeddedRows) -> Columns:

@@ -67,6 +67,23 @@ class Dropout(nn.Module):
 
         return Operation(output, forward, backward)
 
+    def operation_with_relu(self, z: Buffer, workspace: Workspace) -> Operation:
+        """relu(z) ∘ mask, in place: the gradient is 0 where the result is, so the mask is used once."""
+        mask = workspace.gradient(z.width)  # not in use during the forward pass
+        masks, scale = Masks(self, mask.values, workspace.members), self.scale[workspace.members]
+
+        def forward() -> None:
+            masks.fill(workspace.steps_left)
+            torch.relu_(z.flat)
+            z.values.mul_(mask.values)
+
+        def backward(gradient: Buffer) -> Buffer:
+            torch.ops.aten.threshold_backward.grad_input(gradient.flat, z.flat, 0, grad_input=z.flat)
+            z.values.mul_(scale)
+            return z
+
+        return Operation(z, forward, backward)
+
     def generators(self, device: torch.device) -> list[torch.Generator]:
         """The generator of each member, in its current state."""
         if not self._generators or self._generators[0].device != device:
