@@ -11,7 +11,7 @@ import optuna
 import pytest
 from hydra.core.override_parser.types import Override
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.trial import TrialState
 
 from mlplab.cli.overrides import read_overrides
@@ -219,7 +219,8 @@ def test_a_torn_last_line_of_the_journal_is_removed_but_no_other(tmp_path: Path)
 def test_a_lock_that_a_killed_process_has_left_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlplab.sweeps.search.study.LOCK_SECONDS", 1)
+    lock = "mlplab.sweeps.search.study.JournalFileOpenLock"
+    monkeypatch.setattr(lock, lambda path, _: JournalFileOpenLock(path, 1))
     study = search_in(tmp_path, settings(trials=2))
     study.path.with_name(f"{study.path.name}.lock").touch()
     assert len(search_in(tmp_path, settings(trials=3)).trials) == 3
