@@ -73,6 +73,15 @@ def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.Mo
     assert len({id(config.model) for config in configs}) == len(alphas)
 
 
+@pytest.mark.parametrize("key", ["", "data="])
+def test_tables_of_a_sweep_need_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    word = f"{key}a.csv,b.csv"
+    assert grid(parsed(word)) == grid(parsed("data.path=a.csv,b.csv"))
+    (tmp_path / "a.csv,b.csv").touch()
+    assert [each.value() for each in parsed(word)] == ["csv", "a.csv,b.csv"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "refused", "reason"),
     [
