@@ -73,6 +73,7 @@ optimizer.lr=0 | optimizer.lr: invalid value (found 0, expected greater than 0, 
 optimizer.lr=nan | optimizer.lr: invalid value (found nan, expected a finite number, or auto)
 optimizer.betas=[0.9] | optimizer.betas: List should have at least 2 items
 model.hidden=64 | model.hidden: invalid value (found 64, expected a valid list, or auto)
+model.hidden=[64,a] | model.hidden[1]: invalid value (found 'a', expected a valid integer)
 model.hidden=[64,0] | model.hidden[1]: invalid value (found 0, expected greater
 model.residual=true model.hidden=[3,4] | model: residual=true needs two adjacent
 model.heads=8 model.hidden=[] | model: heads=8 share the weights of hidden layers, but hidden is []
@@ -129,6 +130,14 @@ SUGGESTIONS = {
     "trainer.max_steps": "did you mean trainer.max_epochs?",
     "batch": "did you mean data.batch_size?",
     "test_size": "did you mean data.split.test?",
+    "data.target_column": "did you mean data.target?",
+    "data.split.val_size data.val_fraction": "did you mean data.split.val?",
+    "data.test_fraction": "did you mean data.split.test?",
+    "sample_weight data.weight_column": "did you mean data.weight?",
+    "data.split.group_column": "did you mean data.split.group?",
+    "scheduler.warmup_epochs": "did you mean scheduler.warmup?",
+    "model.batch_norm model.norm_layer": "did you mean model.norm?",
+    "data.categorical_columns": "did you mean data.columns?",
     "data.catgories": "the keys here are: ",
 }
 

@@ -63,6 +63,25 @@ def test_options_interpolations_and_additions(compose: Compose, overrides: Seque
     assert len({run.folder for run in runs}) == len(runs) > 1
 
 
+def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "a.B")
+    runs = runs_of("model=custom", "model._target_=a.B", "+model.alpha=0,1,1.0,true,nan,inf,null", "seed=1,2")
+    configs = [run.config for run in runs if isinstance(run, ComposedRun)]
+    alphas = [repr(config.plain()["model"]["alpha"]) for config in configs[::2]]
+    assert alphas == ["0", "1", "1.0", "True", "nan", "inf", "None"]
+    assert len({id(config.optimizer) for config in configs}) == 1
+    assert len({id(config.model) for config in configs}) == len(alphas)
+
+
+@pytest.mark.parametrize("key", ["", "data="])
+def test_tables_of_a_sweep_need_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    word = f"{key}a.csv,b.csv"
+    assert grid(parsed(word)) == grid(parsed("data.path=a.csv,b.csv"))
+    (tmp_path / "a.csv,b.csv").touch()
+    assert [each.value() for each in parsed(word)] == ["csv", "a.csv,b.csv"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "refused", "reason"),
     [

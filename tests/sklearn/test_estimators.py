@@ -87,7 +87,7 @@ def test_classes_are_those_of_the_target(labels: list[Any]) -> None:
 def test_rows_of_weight_0_are_left_out() -> None:
     weight = np.where(np.arange(ROWS) < 60, 2.0, 0.0)
     fitted = classifier().fit(FRAME, np.where(weight > 0, KIND, "none"), sample_weight=weight)
-    first = classifier().fit(FRAME[:60], KIND[:60], sample_weight=weight[:60])
+    first = classifier().fit(FRAME[:60], KIND[:60], sample_weight=2.0)
     np.testing.assert_array_equal(fitted.predict_proba(FRAME), first.predict_proba(FRAME))
     assert fitted.classes_.tolist() == ["large", "small"]
 
@@ -173,6 +173,8 @@ def test_it_works_inside_scikit_learn() -> None:
     [
         ({"y": np.full(ROWS, np.nan)}, "contains NaN"),
         ({"y": PRICE[:-1]}, "inconsistent numbers of samples"),
+        ({"sample_weight": np.full(ROWS, np.inf)}, "sample_weight contains infinity"),
+        ({"sample_weight": np.ones(9)}, r"sample_weight: .* \(found 9 weights, expected 80"),
         ({"X": FRAME[:1], "y": PRICE[:1]}, "X: has too few rows"),
         ({"X": FRAME.rename(columns={"old": "size"})}, "unique column names"),
         ({"lr": -1}, "optimizer.lr: "),
@@ -182,7 +184,8 @@ def test_it_works_inside_scikit_learn() -> None:
     ],
 )
 def test_wrong_input_has_a_short_message(change: dict[str, Any], message: str) -> None:
-    given = {"X": FRAME, "y": PRICE} | {key: change.pop(key) for key in ("X", "y") if key in change}
+    of_fit = {"X": FRAME, "y": PRICE, "sample_weight": None}
+    given = {key: change.pop(key, value) for key, value in of_fit.items()}
     with pytest.raises(ValueError, match=message):
         regressor(**change).fit(**given)
 

@@ -254,6 +254,9 @@ def test_what_a_search_is_does_not_change(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             study.check_same(other, {})
+    study.ask({})
+    with pytest.raises(UserError, match=r"has 2 trials already \(found 1\)\n.* such as sweep.trials=10"):
+        study_in(tmp_path, trials=1).check_same(keys, {})
     storage = JournalStorage(JournalFileBackend(str(study.path)))
     optuna.load_study(study_name="search", storage=storage).set_user_attr("identity", {"version": "0.1"})
     with pytest.raises(UserError, match="was written by another version of mlplab"):

@@ -39,6 +39,7 @@ def compose_sweep(
         if "name" not in typed:  # by default, it contains the time
             always.append(Keyword.of("name", str(common.name), ""))
         loader, state = GlobalHydra.instance().config_loader(), current_state()
+        known = dict[str, object]()  # equal sections are stored once: those of thousands of runs take memory
 
         def compose_runs(runs: Runs) -> list[ComposedRun | RefusedRun]:
             """The runs with these overrides, by the names of their folders."""
@@ -48,7 +49,9 @@ def compose_sweep(
                     values: Plain = {}
                     try:
                         values = plain(compose([*own, *always]))
-                        composed.append(ComposedRun(parse(values), root / name))
+                        config = parse(values)
+                        once = {key: known.setdefault(repr(value), value) for key, value in config}
+                        composed.append(ComposedRun(config.model_copy(update=once), root / name))
                     except UserError as error:
                         composed.append(RefusedRun(root / name, values, error))
             return composed

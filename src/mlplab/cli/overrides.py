@@ -69,7 +69,9 @@ def _parsed(word: str) -> Override:
     path = value if key == "data" else "" if equals else word
     exists = path and not (equals and path.isidentifier()) and Path(path).exists()
     if exists or path.lower().endswith((".csv", ".tsv", ".txt", ".gz", ".zst", ".parquet", ".pq")):
-        return Keyword.of(PATH, path, word)
+        if exists or "," not in path:
+            return Keyword.of(PATH, path, word)
+        word = f"{PATH}={path}"  # several tables of a sweep
     is_resumed = key == RESUME and value[:1] not in ("'", '"')
     if value and (is_resumed or (key == "init_from" and Path(value).is_dir())):
         return Keyword.of(key, value, word)

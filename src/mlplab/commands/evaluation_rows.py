@@ -92,8 +92,8 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
     with opened_rows(data, first) as source:
         path = source.where
         if absent := [name for name in schema.targets if name not in source.schema]:
-            what = f"has no target column '{absent[0]}'"
-            raise refusal(what, path, "add it, or only predict: mlplab predict")
+            what, found = f"has no target column '{absent[0]}'", f"the columns {listed(source.names)}"
+            raise UserError(Fault(what, path, found, remedy="add it, or only predict: mlplab predict"))
         check_columns(schema, list(source.schema), path)
         frames = list[pl.DataFrame]()
         with progress_lines(log.info, lambda: f"reading {path}: {sum(map(len, frames)):,} rows"):

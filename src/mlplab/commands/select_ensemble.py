@@ -17,7 +17,7 @@ from mlplab.config.metrics import metrics_of, sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.splits.split import PARTS, Rows
-from mlplab.errors import listed, refusal
+from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.runs.compare.ranking import common_monitor, without_repeats
 from mlplab.runs.compare.run_result import check_one_table, read_run
 from mlplab.runs.discovery import ChosenEnsemble, finished_runs
@@ -68,7 +68,9 @@ def select_ensemble(sweep: Path, steps: int, cache: DataCache | None = None) -> 
         UserError: if the folder is not a sweep's, or its runs have different tables, targets or splits.
     """
     if sweep.is_file() or finished_runs(sweep) == [sweep]:
-        raise refusal("has no runs to choose from", sweep, "give the folder of a sweep, or remove select=")
+        found = "a file" if sweep.is_file() else "a single run"
+        remedy = "give the folder of a sweep, or remove select="
+        raise UserError(Fault("has no runs to choose from", str(sweep), found, remedy=remedy))
     results = without_repeats([read_run(run) for run in finished_runs(sweep)])
     check_one_table(results, sweep)
     runs = [TrainedRun.read(run.folder) for run in results]
@@ -133,7 +135,9 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
             remedy = f"choose among others, or average them all: run={sweep} runs=all data.path=…"
             raise refusal(f"the runs have different {noun}", where, remedy)
         if run.quantiles != first.quantiles:
-            raise refusal("the runs predict different quantiles", where, "choose among runs with one loss")
+            found = " and ".join(listed(map(str, each.quantiles or ["none"])) for each in (first, run))
+            remedy = "choose among runs with one loss and its levels"
+            raise UserError(Fault("the runs predict different quantiles", where, found, remedy=remedy))
 
 
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, HeldOut]:

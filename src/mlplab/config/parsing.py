@@ -92,12 +92,18 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
 
 
 def _similar(key: str, owners: Sequence[str]) -> list[str]:
-    """The keys that are nearly an unknown one; else those with its last part as a word, or a similar one."""
+    """The keys that are nearly an unknown one; else those with words of its last part, or a similar one.
+
+    In its section, one word of several is enough.
+    """
     section, _, leaf = key.rpartition(".")
     here = [full for full in owners if full.rpartition(".")[0] == section]
     leaves = {full.rpartition(".")[2]: full for full in (*reversed(owners), *here)}
-    names = sorted((name for name in leaves if leaf in name.split("_")), key=len) or nearest(leaf, leaves)
-    return nearest(key, owners, 0.85) or [leaves[name] for name in names]
+    words = {name: {*name.split("_")} for name in (leaf, *leaves)}
+    sharing = [name for name in leaves if words[leaf] <= words[name] or words[name] <= words[leaf]]
+    sharing += [name for name in leaves if leaves[name] in here and words[leaf] & words[name]]
+    sharing.sort(key=lambda name: (len(words[leaf] ^ words[name]), leaves[name] not in here))
+    return nearest(key, owners, 0.85) or [leaves[name] for name in sharing or nearest(leaf, leaves)]
 
 
 @cache
@@ -163,7 +169,8 @@ def _fault(
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
-    may_be_auto = GIVEN in error["loc"][-2:] and model is not ResolvedConfig
+    is_given = error["loc"][-1] == GIVEN or error["loc"][-2:] == (GIVEN, "one")
+    may_be_auto = is_given and model is not ResolvedConfig
     return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto)
 
 

@@ -74,18 +74,22 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         Args:
             X: a pandas or polars frame, whose columns may be text and have missing values, or an array.
             y: the target; of a regressor, several targets may be columns.
-            sample_weight: the weight of each row in loss, metrics and statistics. Rows of weight 0 are left
-                out.
+            sample_weight: the weight of each row, or of all, in loss, metrics and statistics. Rows of weight
+                0 are left out.
 
         Raises:
             ValueError: with all faults of the table (`mlplab.UserError`), or as scikit-learn's.
             mlplab.RunFailed: if the loss becomes non-finite.
         """
         self.__dict__.pop("ensemble_", None)  # there is none if this fit fails
-        check_consistent_length(X, y, sample_weight)
+        check_consistent_length(X, y)
         weight, used = None, np.arange(X.shape[0] if hasattr(X, "shape") else len(np.asarray(X)))
         if sample_weight is not None:
-            assert_all_finite(weights := column_or_1d(sample_weight, dtype=np.float64))
+            each = np.full(len(used), sample_weight) if np.isscalar(sample_weight) else sample_weight
+            assert_all_finite(weights := column_or_1d(each, dtype=np.float64), input_name="sample_weight")
+            if len(weights) != len(used):
+                found, expected = plural(len(weights), "weight"), f"{len(used):,}, as X has rows, or a number"
+                raise UserError(Fault("has a wrong length", "sample_weight", found, expected))
             used = np.flatnonzero(weights)
             weight = weights[used]
         if len(used) < 2:

@@ -52,7 +52,7 @@ REFUSED = [
     mistake("42 late", new(*[ROW] * 66_000, f"x{ROW}"), PREDICT, "column 'a', data row 66001 | 'x1.5'"),
     mistake("42 truth value", new("1,red,2024-02-03,yes,7"), PREDICT, "'f', data row 1 | 'yes' | true or"),
     mistake("45 zero rows", new(), PREDICT, "n.csv: has no rows to predict | give it rows"),
-    mistake("46 no target", new(ROW), EVALUATE, "n.csv: has no target column 'y' | scripts/predict.py"),
+    mistake("46 no target", new(ROW), EVALUATE, "'y' (found the columns a, c, d, f, m) | scripts/predict.py"),
     mistake("46 missing", new(f"{ROW},", header=HELD), EVALUATE, "column 'y', line 2 | a value is missing"),
     mistake("47 file", new(ROW), (*PREDICT[:3], "output=n.csv"), "n.csv: already exists | overwrite=true"),
     mistake("47 folder", new(ROW), (*PREDICT[:3], "output=r", "overwrite=true"), "already exists | give a"),

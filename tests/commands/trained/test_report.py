@@ -61,7 +61,7 @@ def write_importance(folder: Path, *runs: str) -> None:
     (folder / "importance.json").write_text(json.dumps(asdict(importance)))
 
 
-def test_a_run_has_all_parts(here: Path) -> None:
+def test_a_run_has_all_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = here / "sweep/0"
     charts = {name: alt.Chart({"values": []}).mark_point() for name in ("other", "predicted_vs_actual")}
     write_figures(run, charts)
@@ -70,11 +70,15 @@ def test_a_run_has_all_parts(here: Path) -> None:
     with (run / "train.log").open("a") as log:
         log.write("2026-01-01 00:00:00  warning: watch out\n")
     schema = json.loads((run / "schema.json").read_text())
+    assert "<details>\n    <summary>6 columns</summary>" in page_of(run)
     (run / "schema.json").write_text(json.dumps(schema | {"left_out": {"id": "is an identifier"}}))
+    monkeypatch.setattr("mlplab.commands.report.run.MOST_COLUMNS", 5)
     page = page_of(run)
-    head, *_, last = cells_of(page, "7 columns, 1 of them left out")
-    assert head == ["column", "role", "kind", "note"]
-    assert last == ["id", "left out", "", "is an identifier"]
+    caption = "7 columns, 1 of them left out; the first 5 are shown"
+    assert f"<details open>\n    <summary>{caption}</summary>" in page
+    head, first, *_ = rows = cells_of(page, caption)
+    assert (head, len(rows)) == (["column", "role", "kind", "note"], 6)
+    assert first == ["id", "left out", "", "is an identifier"]
     text = text_of(page)
     score = f"{json.loads((run / 'metrics.json').read_text())['test/rmse']:.4g}"
     for part in (

@@ -378,7 +378,7 @@ def test_choices_that_cannot_be_made(here: Path, run_script: Command) -> None:
         train_into(here / name, ("data=csv", f"seed={len(rows)}", *table))
         shutil.move(here / name / "0", here / "u" / name)
     for words, said in (
-        (["run=s/0"], ["s/0: has no runs to choose from", "sweep"]),
+        (["run=s/0"], ["s/0: has no runs to choose from (found a single run)", "sweep"]),
         (["run=s", "data.path=t.csv"], ["select=2: takes no key but run="]),
         (["run=splits"], ["splits/0 and 1: the runs have different train, val, test rows", "runs=all"]),
         (["run=u"], ["the runs have different tables"]),

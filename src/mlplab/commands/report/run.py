@@ -27,6 +27,8 @@ OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")  # score
 
 NUMBER = re.compile(rf"[-+.,\de]*( ± [-+.,\de]*)?|{NOTHING}")  # a cell that aligns with numbers
 
+MOST_COLUMNS = 500  # that a page shows
+
 STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
 WARNING = "warning: "
 
@@ -68,9 +70,11 @@ def run_part(comparison: Comparison, run: RunResult) -> Plain:
     columns = None
     with suppress(ValueError):  # it is damaged
         schema = Schema.from_plain(read_schema(folder))
-        rows, left_out = list(column_rows(schema)), len(schema.left_out)
-        caption = plural(len(rows), "column") + f", {left_out} of them left out" * (left_out > 0)
-        columns = TextTable(caption, ("column", "role", "kind", "note"), rows)
+        rows = sorted(column_rows(schema), key=lambda row: row[0] not in schema.left_out)
+        caption = plural(len(rows), "column")
+        caption += f", {len(schema.left_out):,} of them left out" * bool(schema.left_out)
+        caption += f"; the first {MOST_COLUMNS} are shown" * (len(rows) > MOST_COLUMNS)
+        columns = TextTable(caption, ("column", "role", "kind", "note"), rows[:MOST_COLUMNS])
     return {
         "result": run,
         "name": comparison.name(run),

@@ -86,7 +86,8 @@ class SearchStudy:
         Stores what a new one has. Returns the stored fingerprint of table and split, to be compared.
 
         Raises:
-            UserError: with each key that differs, or if another version has written the journal.
+            UserError: with each key that differs, if there are more trials than asked for, or if another
+                version has written the journal.
         """
         now = json.loads(json.dumps({"keys": keys, "table": table, "version": VERSION}))
         if not self.trials:
@@ -101,6 +102,10 @@ class SearchStudy:
         pairs = [(key, here.get(key, ABSENT), there.get(key, ABSENT)) for key in here | there]
         if faults := [Fault(what, key, str(a), str(b), remedy) for key, a, b in pairs if a != b]:
             raise UserError(*faults)
+        if (total := self.settings.total) and total < (count := len(self.trials)):
+            what = f"the search has {count} trials already"
+            remedy = f"give the number of all trials, such as sweep.trials={count + self.settings.batch}"
+            raise UserError(Fault(what, "sweep.trials", str(total), remedy=remedy))
         return then["table"]
 
     def ask(self, fixed: Params) -> FrozenTrial:
