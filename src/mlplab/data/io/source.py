@@ -56,7 +56,11 @@ class Source:
         return sum(scan.height for scan in self._scans)
 
     def blocks(
-        self, rows: int, columns: Iterable[str] | None = None, floats: Collection[str] = ()
+        self,
+        rows: int,
+        columns: Iterable[str] | None = None,
+        floats: Collection[str] = (),
+        na_values: Collection[str] = (),
     ) -> Iterator[pl.DataFrame]:
         """Yields rows without blank lines, up to `rows` at a time.
 
@@ -64,6 +68,7 @@ class Source:
 
         Args:
             floats: columns of CSV to parse as Float64.
+            na_values: cells of CSV that are null.
 
         Raises:
             UserError: if the text of a file is faulty.
@@ -71,7 +76,8 @@ class Source:
         """
         last, start, checked = list(self.schema)[-1], 0, False
         names = dict.fromkeys([*(self.schema if columns is None else columns), last])
-        all_rows = pl.concat([scan.with_floats(floats) for scan in self._scans], how="vertical_relaxed")
+        scans = [scan.with_floats(floats, na_values) for scan in self._scans]
+        all_rows = pl.concat(scans, how="vertical_relaxed")
         chosen = all_rows.select(map(named, names))
         try:
             for scanned in chosen.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
