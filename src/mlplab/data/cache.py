@@ -106,7 +106,8 @@ class RunData:
         if order and then.get(MEMMAPPED) != now[MEMMAPPED]:
             was, is_now = ("in memory", "memory-mapped") if now[MEMMAPPED] else ("memory-mapped", "in memory")
             what = f"was {was} during training and is {is_now} now: the order of the batches would change"
-            raise refusal(what, source, f"change data.memory_gib=… until it is {was} again")
+            change = "raise" if was == "in memory" else "lower"
+            raise refusal(what, source, f"{change} data.memory_gib=… until it is {was} again")
 
 
 def in_one_table(data: Sequence[RunData]) -> list[RunData]:

@@ -87,7 +87,9 @@ REFUSED = [
     mistake("one level", GOOD, "data.columns.b=[x]", "data.columns.b: takes two levels or more"),
     mistake("levels of a target", GOOD, "data.columns.y=[x,z]", "is numeric or cat"),
     mistake("no kind", GOOD, "data.columns.b=number", "'number' is not a kind | numeric"),
-    mistake("other columns", OTHER, "data.path=d", "d/2.csv: has different columns | 'c', expected 'b'"),
+    mistake(
+        "other columns", OTHER, "data.path=d", "d/2.csv: has different columns | c (text), expected b (text)"
+    ),
     mistake("a fault in a second file", LATER, "data.path=d", "d/2.csv, column 'b', line 42"),
 ]
 

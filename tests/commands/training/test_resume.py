@@ -121,6 +121,7 @@ def test_a_run_that_is_stopped_within_an_epoch_comes_to_the_same_end(
     if kind == "memory-mapped":
         refused = command("resume=outputs/r", "data.memory_gib=1").err
         assert "was memory-mapped during training and is in memory now" in refused
+        assert "lower data.memory_gib=" in refused
     assert command("resume=outputs/r").status == 0
     assert outcome(run) == whole
     interrupt(run)  # before its test

@@ -29,6 +29,10 @@ def few(row: int) -> int:
     return row % 5
 
 
+def long(row: int) -> int:
+    return 10**20 + row % 5
+
+
 def many(row: int) -> int:
     return int(RNG.integers(50))
 
@@ -48,6 +52,7 @@ MISTAKES = [
     *(column(few, odd, ROWS) for odd in ("x", "2a", "none", "error")),
     *(column(many, odd, 50) for odd in ("60+", "low", "5 kg")),
     column(many, "17b", ROWS),
+    column(long, "none", 2),
     *(column(measured, odd, 10) for odd in ("<0.01", "trace", "12a")),
 ]
 

@@ -1,8 +1,10 @@
 """Which columns are inputs, of which kind, and which are left out or refused; first rows that mislead."""
 
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -11,6 +13,10 @@ from support import table_of
 
 from mlplab.data.frames import FrameTransformer
 from mlplab.data.infer import table_reader
+from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_spec import TableSpec
+from mlplab.data.io.source import Source
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 
@@ -165,6 +171,73 @@ def test_numbers_that_turn_out_to_be_categories(read: Read) -> None:
     assert (column.kind, column.categories) == ("categorical", ("0", "1", "2", "k0", "k1", "k2", "k3", "k4"))
     assert table.x[:4, 0].tolist() == [0, 1, 2, 0]
     assert table.x[LATER : LATER + 3, 0].tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "spec", [{"declared": {"a": "numeric"}}, {"target": "a", "task": "regression"}, {"weight": "a"}]
+)
+def test_a_number_format_that_only_later_rows_show(spec: dict[str, object]) -> None:
+    def made(*later: str) -> Table:
+        cells = pl.Series([*map(str, range(table_reader.SAMPLE_ROWS)), *later])
+        frame = pl.DataFrame({"a": cells, "x": range(len(cells)), "y": range(len(cells))})
+        return table_of(frame, **spec)
+
+    table = made("1,234", "2,234.5")
+    read_as = {
+        "declared": table.x[:, 0] + table.schema.offsets[0],
+        "target": table.y[:, 0],
+        "weight": table.weight,
+    }
+    assert read_as[next(iter(spec))][-2:].tolist() == [1234, 2234.5]
+    with pytest.raises(
+        UserError, match=r"(?s)a comma may mark decimals or thousands .*for thousands: .*1,234\.5"
+    ):
+        made("1,234")
+
+
+def test_numbers_with_a_few_odd_cells_are_not_read_as_text(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds, read_as = list[str](), InferredColumn.read_as
+    monkeypatch.setattr(InferredColumn, "read_as", lambda *given: kinds.append(given[1]) or read_as(*given))
+    with pytest.raises(UserError, match=r"'a'.*: is not a finite number .*'\?'"):
+        read([*range(LATER), "?"])
+    assert "categorical" not in kinds
+
+
+@pytest.mark.parametrize(("missing", "spec"), [(" Na", {}), ("?", {"na_values": ("?",)})])
+def test_polars_parses_numbers_beside_missing_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, spec: dict[str, object]
+) -> None:
+    parsed, blocks = list[object](), Source.blocks
+    monkeypatch.setattr(Source, "blocks", lambda *given: parsed.append(given[3]) or blocks(*given))
+    cells = "".join(f"{i if i % 5 else missing},{i // 2}\n" for i in range(30))
+    (tmp_path / "t.csv").write_text(f"a,y\n{cells}")
+    assert np.isnan(table_of(tmp_path / "t.csv", **spec).x[:, 0]).sum() == 6
+    assert parsed == [{"a", "y"}]
+
+
+def reader(cells: Sequence[str], allocate: Callable[..., np.ndarray]) -> TableReader:
+    frame = pl.DataFrame({"a": cells, "y": range(len(cells))})
+    return TableReader(Source.of_frame("t", frame), TableSpec((("y", "target"),)), allocate=allocate)
+
+
+def test_a_matrix_is_freed_before_rows_are_read_again() -> None:
+    made = list[weakref.ref[np.ndarray]]()
+
+    def allocate(shape: tuple[int, int], dtype: type[np.floating]) -> np.ndarray:
+        assert not any(matrix() is not None for matrix in made[: len(made) // 2 * 2])
+        made.append(weakref.ref(matrix := np.empty(shape, dtype)))
+        return matrix
+
+    reader([*map(str, range(5000)), *"xz" * 2500], allocate).read()
+    assert len(made) > 2
+
+
+def test_an_error_of_polars_that_remains_is_reported() -> None:
+    allocate = Mock(side_effect=pl.exceptions.ComputeError("no space"))
+    with pytest.raises(UserError, match="t: cannot be read: no space"):
+        reader(["1"], allocate).read()
 
 
 DAYS = [f"{datetime(2000, 1, 1) + timedelta(days=i):%Y-%m-%d}" for i in range(LATER)]

@@ -13,6 +13,7 @@ from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, 
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
+from mlplab.data.table import BLOCK
 
 ROWS = 120
 
@@ -37,11 +38,13 @@ def test_row_numbers_are_left_out(count: range, tmp_path: Path, caplog: pytest.L
 
 
 def test_row_numbers_beyond_the_integers_of_float32() -> None:
-    first = 2.0**26  # float32 has every eighth integer
-    values = (first + np.arange(1000)).astype(np.float32)
-    assert counts_rows(values, first, first + 999)
-    values[0], values[500] = values[500], values[0]
-    assert not counts_rows(values, first, first + 999)
+    first, rows = 2.0**26, BLOCK + 100  # float32 has every eighth integer
+    values = (first + np.arange(rows)).astype(np.float32)
+    assert counts_rows(values, first, first + rows - 1)
+    for row in (500, rows - 50):
+        values[row], values[row + 20] = values[row + 20], values[row]
+        assert not counts_rows(values, first, first + rows - 1)
+        values[row], values[row + 20] = values[row + 20], values[row]
 
 
 @pytest.mark.parametrize(

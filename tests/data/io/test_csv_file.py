@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlplab.config import DETECT
 from mlplab.data.io.csv_file import CsvFile
 from mlplab.data.io.dialect import Dialect
+from mlplab.data.io.source import opened
 from mlplab.errors import UserError
 
 PLAIN = Dialect(",", '"', ".", True)
@@ -102,3 +103,9 @@ def test_rows_and_blank_lines_are_where_they_were_written(
     frame = pl.read_csv(path, schema={"a": pl.String, "y": pl.String}, has_header=header)
     assert frame.height == len(begin) + len(blank)  # polars reads a blank line as a row
     assert all(frame.row(position) == (None, None) for position in blank)
+
+
+def test_a_long_header_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a" * 2**20 + b"\xff,b\n1,2\n")
+    with pytest.raises(UserError, match="line 1: byte 0xff is not UTF-8 text"), opened(tmp_path / "t.csv"):
+        pass

@@ -157,7 +157,8 @@ def class_fault(column: InferredColumn, reader: TableReader) -> Fault | None:
         return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
     if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * column.filled):
         what = f"has {count:,} different values in {column.filled:,} rows, too many to be classes"
-        remedy = "if it is a number: task=regression" if is_number else "choose another target"
+        remedy = "it looks like an identifier: choose a different data.target"
+        remedy = "if it is a number: task=regression" if is_number else remedy
         return Fault(what, where, examples, remedy=remedy)
     if spec.task == "binary" and count > 2:
         return Fault("task=binary needs two classes", where, found, remedy="use task=multiclass")

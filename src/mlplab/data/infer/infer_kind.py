@@ -14,7 +14,7 @@ from jaxtyping import Float
 from mlplab.config.data import is_number_format
 from mlplab.data.cells.dates import ISO, date_formats, is_datetime, mixed_formats, parse_datetime
 from mlplab.data.cells.number_formats import FORMATTED, are_durations, number_formats
-from mlplab.data.cells.parse import BOOLEANS, INFINITE, LONG_INTEGER, MISSING, DataType, Kind
+from mlplab.data.cells.parse import BOOLEANS, INFINITE, INT64_LIMIT, LONG_INTEGER, MISSING, DataType, Kind
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.source import Source
 from mlplab.errors import Fault, UserError, refusal, shortened
@@ -156,8 +156,8 @@ def are_categories(texts: pl.Series, codes: Float[np.ndarray, " row"]) -> bool:
     is_odd, cells = ~numbers.is_finite().fill_null(value=False), int(counts.sum())
     twice = 2 * numbers.filter(~is_odd)
     odd, texts = int(counts[is_odd.to_numpy()].sum()), texts.filter(is_odd)
-    if not odd or (twice != twice.floor()).any():
-        return False  # measured, not counted
+    if not odd or (twice != twice.floor()).any() or (numbers.abs() >= 2 * INT64_LIMIT).any():
+        return False  # measured, not counted, or integers of more than 64 bits
     distinct = len(twice) + len(texts)
     if not is_rare(odd, cells):
         texts = texts.filter(texts.str.to_lowercase() != "none")

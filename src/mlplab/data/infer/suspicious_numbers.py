@@ -14,8 +14,9 @@ from jaxtyping import Float
 from mlplab.data.cells.dates import parse_datetime
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.table_spec import typed
+from mlplab.data.table import BLOCK
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
 
@@ -77,8 +78,12 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
     first, step = low, (high - low) / (len(values) - 1)
     if values[0] > values[-1]:
         first, step = high, -step
-    expected = (first + step * np.arange(len(values))).astype(values.dtype)
-    return bool((np.abs(values - expected) < abs(step) / 2).all())
+    for start in range(0, len(values), BLOCK):  # most columns are refuted by the first
+        block = values[start : start + BLOCK]
+        expected = (first + step * np.arange(start, start + len(block))).astype(values.dtype)
+        if not (np.abs(block - expected) < abs(step) / 2).all():
+            return False
+    return True
 
 
 def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
@@ -86,10 +91,13 @@ def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
     values, largest = reader.values(column), max(map(abs, (column.low[0], column.high[0])))
     if reader.rows < 100 or high - low < reader.rows - 1 or _has_range_of_dates(column):
         return False
-    in_units = values.astype(np.float64) + column.definition.offset
-    is_fraction = np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(values))
-    if not (dtype.is_integer() or is_text(dtype)) or is_fraction.any():
+    sample = values[:SAMPLE_ROWS]
+    if not (dtype.is_integer() or is_text(dtype)) or len(np.unique(sample)) < len(sample):
         return False
+    for start in range(0, len(values), BLOCK):
+        in_units = (block := values[start : start + BLOCK]).astype(np.float64) + column.definition.offset
+        if (np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(block))).any():
+            return False
     return np.spacing(values.dtype.type(largest)) <= 0.5 and len(np.unique(values)) == len(values)
 
 

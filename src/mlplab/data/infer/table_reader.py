@@ -14,9 +14,17 @@ from jaxtyping import Float, Float64
 
 from mlplab.config.data import is_number_format
 from mlplab.console import progress_lines
-from mlplab.data.cells.dates import is_datetime
-from mlplab.data.cells.parse import INT64_LIMIT, Kind, cells_of, parse_str, plain_floats
-from mlplab.data.infer.infer_kind import InferredKind, are_categories, format_of, infer_kind, known_kind
+from mlplab.data.cells.dates import REPEATING_FORMATS, is_datetime
+from mlplab.data.cells.parse import INT64_LIMIT, Kind, cells_of, parse_str, plain_floats, strip
+from mlplab.data.infer.infer_kind import (
+    InferredKind,
+    are_categories,
+    format_of,
+    infer_kind,
+    is_rare,
+    known_kind,
+    may_be_categories,
+)
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import Role, TableSpec, key_of, titled, typed
 from mlplab.data.io.source import Source
@@ -78,18 +86,15 @@ class TableReader:
         Raises:
             UserError: with all faults of the text.
         """
-        floats = set[str]()  # columns of text that are plain numbers in the sample
-        if not self.source.decimal_comma:  # with it, polars would also accept decimal points
-            definitions = [column.definition for column in self.columns]
-            others = {column.name for column in definitions if column.kind != "numeric" or column.format}
-            names = {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
-            floats = {name for name in names if plain_floats(cells_of(self.sample, name)) is not None}
+        floats, na_values = self._float_columns()
         reading = f"reading {self.source.where} and inferring its columns"
         with progress_lines(log.info, lambda: f"{reading}: {self.rows:,} rows"):
             while True:
                 try:
-                    self._read_once(floats)
-                except pl.exceptions.PolarsError:
+                    self._read_once(floats, na_values if floats else ())
+                except pl.exceptions.PolarsError as error:
+                    if not floats:
+                        self.source.explain(error)
                     floats = set()
                     continue
                 texts = [column.texts for column in self.columns if column.texts is not None]
@@ -124,18 +129,23 @@ class TableReader:
 
         Infers the kind of a column of text.
         """
+        try:
+            return self._corrected(column)
+        except UserError as error:  # dates in no known format, or ambiguous dates or numbers
+            column.faults = [*error.faults]
+            return False
+
+    def _corrected(self, column: InferredColumn) -> bool:
         definition, texts = column.definition, column.texts
-        if column.bad and not column.certain:
+        if column.bad and (number_format := self._later_format(column)):
+            column.read_as("numeric", number_format)
+        elif column.bad and not column.certain and self._may_be_other(column):
             column.read_as("categorical")  # all its texts decide
         elif texts is not None and not column.certain:
             kind = self._kind_of(column, texts, column.filled, column.filled + column.missing)
             if kind in ("numeric", "date"):
                 column.certain = True
-                try:
-                    cell_format = format_of(kind, texts, self.source, column.name)
-                except UserError as error:  # dates in no known format, or ambiguous dates or numbers
-                    column.faults = [*error.faults]
-                    return False
+                cell_format = format_of(kind, texts, self.source, column.name)
                 if kind == "numeric" and not cell_format and are_categories(texts, self.values(column)):
                     kind = "categorical"
                 else:
@@ -147,6 +157,24 @@ class TableReader:
             if max(low, -high) > 1000 * (high - low):
                 column.definition = replace(definition, offset=definition.offset + low)
         return column.definition is not definition
+
+    def _later_format(self, column: InferredColumn) -> str:
+        """The format of what was read as plain numbers, if it reads most of the bad cells, too."""
+        if column.kind != "numeric" or column.definition.format or self._must_be_classes(column):
+            return ""
+        first = parse_str(cells_of(self.sample, column.name), self.spec.na_values).drop_nulls()
+        texts = pl.concat([first, column.bad_texts]).unique(maintain_order=True)
+        return format_of("numeric", texts, self.source, column.name)
+
+    def _may_be_other(self, column: InferredColumn) -> bool:
+        """Whether the bad cells may be a sign that the kind is wrong. Few of them seldom are, and to read a
+        column of numbers as text takes much memory."""
+        is_common = not is_rare(column.bad, column.filled + column.bad)
+        repeats = column.definition.format in REPEATING_FORMATS or self._must_be_classes(column)
+        return is_common or repeats or may_be_categories(column.bad_texts, self.values(column))
+
+    def _must_be_classes(self, column: InferredColumn) -> bool:
+        return column.role == "target" and self.spec.asks_for_classes
 
     def _kind_of(self, column: InferredColumn, texts: pl.Series, filled: int, rows: int) -> InferredKind:
         kind = infer_kind(texts, filled, rows)
@@ -206,14 +234,30 @@ class TableReader:
         cells, comma = cells_of(frame, column.name), self.source.decimal_comma
         return column.read(cells, start, self.spec.na_values, decimal_comma=comma)
 
-    def _read_once(self, floats: Collection[str]) -> None:
+    def _float_columns(self) -> tuple[set[str], set[str]]:
+        """Columns of text whose sample has only plain numbers and missing values; all spellings of these."""
+        definitions = [column.definition for column in self.columns]
+        others = {column.name for column in definitions if column.kind != "numeric" or column.format}
+        names = {each.name for each in definitions if self.source.schema[each.name] == pl.String} - others
+        if not names or self.source.decimal_comma:  # with it, polars would also accept decimal points
+            return set(), set()
+        texts_of = {name: cells_of(self.sample, name) for name in names}
+        texts = pl.concat(texts_of.values()).drop_nulls()
+        odd = texts.filter(~texts.cast(pl.Float64, strict=False).is_finite().fill_null(value=False)).unique()
+        na_values = {*self.spec.na_values, *odd.filter(strip(odd, self.spec.na_values).is_null())} - {""}
+        known = ((name, cells.set(cells.is_in([*na_values]), None)) for name, cells in texts_of.items())
+        return {name for name, cells in known if plain_floats(cells) is not None}, na_values
+
+    def _read_once(self, floats: Collection[str], na_values: Collection[str]) -> None:
         height, self.rows = self.source.height, 0
         inputs = [column for column in self.columns if column.role == "input"]
         others = [column for column in self.columns if column.role != "input"]
         widths = [reduce(lambda end, column: column.reset(end), columns, 0) for columns in (inputs, others)]
+        self.features = self.others = np.empty((0, 0))  # frees what was read before
         self.features = self._allocate((height, widths[0]), self.dtype)
         self.others = self._allocate((height, widths[1]), np.float64)
-        for frame in self.source.blocks(BLOCK, (column.name for column in self.columns), floats):
+        names = (column.name for column in self.columns)
+        for frame in self.source.blocks(BLOCK, names, floats, na_values):
             start, self.rows = self.rows, self.rows + frame.height
             for matrix, columns in ((self.features, inputs), (self.others, others)):
                 features = [each for column in columns for each in self._read_cells(column, frame, start)]

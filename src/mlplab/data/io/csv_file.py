@@ -48,8 +48,9 @@ class Scan:
         self.where, self.rows = where, rows
         self.schema: Mapping[str, DataType] = rows.collect_schema()
 
-    def with_floats(self, names: Collection[str]) -> pl.LazyFrame:
-        """The rows; of CSV, with these columns as Float64, which is faster than as text."""
+    def with_floats(self, names: Collection[str], na_values: Collection[str]) -> pl.LazyFrame:
+        """The rows; of CSV, with these columns as Float64, which is faster than as text, and null for
+        `na_values`."""
         return self.rows
 
     @cached_property
@@ -84,6 +85,8 @@ class CsvFile(Scan):
 
     def __init__(self, where: str, text: Path, options: CsvFormat, dialect: Dialect | None) -> None:
         beginning = read_beginning(text)
+        if "\ufffd" in beginning:  # also what is not UTF-8
+            check_utf8(text, where)
         dialect = dialect or detect_dialect(beginning, options, where)
         first_row = next(parse_rows(beginning, dialect.delimiter, dialect.quote), [])
         self.dialect, self._text = dialect, text
@@ -102,9 +105,10 @@ class CsvFile(Scan):
         names = column_names(first_row, dialect, where)
         super().__init__(where, self._scan(schema=dict.fromkeys(names, pl.String())))
 
-    def with_floats(self, names: Collection[str]) -> pl.LazyFrame:
-        """The rows, with these columns parsed as Float64; this raises if one of their cells is no number."""
-        return self._scan(schema={**self.schema, **dict.fromkeys(names, pl.Float64())})
+    def with_floats(self, names: Collection[str], na_values: Collection[str]) -> pl.LazyFrame:
+        """The rows, these columns as Float64; raises if one of their cells is neither number nor missing."""
+        floats = dict.fromkeys(names, pl.Float64())
+        return self._scan(schema={**self.schema, **floats}, null_values=[*na_values] or None)
 
     @cached_property
     def blank_rows(self) -> Int64[np.ndarray, " blank"]:

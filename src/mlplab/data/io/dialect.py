@@ -52,7 +52,7 @@ def read_beginning(path: Path) -> str:
     """Reads whole lines: the first one, which may be long, and then a little more than 64 KiB."""
     with path.open("rb") as file:
         content = file.readline() + file.read(2**16) + file.readline()
-    return content.decode("utf-8-sig", errors="replace")  # `check_lines` reports what is not UTF-8
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def parse_rows(text: str, delimiter: str, quote: str | None) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mlplab.config import DETECT, CsvFormat
-from mlplab.data.cells.parse import DataType, named
+from mlplab.data.cells.parse import DataType, is_text, named
 from mlplab.data.io.csv_file import CsvFile, Scan
 from mlplab.data.io.decompression import DECODERS, plain_text
 from mlplab.data.io.dialect import ROW_INDEX
@@ -33,9 +33,10 @@ class Source:
     def __init__(self, where: str, scans: Sequence[Scan], paths: Sequence[Path] = ()) -> None:
         self.where, self.paths, self._scans = where, paths, scans
         for scan in scans[1:]:
-            if [*scan.schema] != [*scans[0].schema]:
-                more = listed(repr(name) for name in scan.schema if name not in scans[0].schema)
-                lacks = listed(repr(name) for name in scans[0].schema if name not in scan.schema)
+            expected, found = _columns(scans[0], scan), _columns(scan, scans[0])
+            if found != expected:
+                more = listed(name for name in found if name not in expected)
+                lacks = listed(name for name in expected if name not in found)
                 what = f"has different columns than {scans[0].where}, or has them in a different order"
                 raise UserError(Fault(what, scan.where, more, lacks, "give all files the same columns"))
         self.dialect = scans[0].dialect
@@ -55,7 +56,11 @@ class Source:
         return sum(scan.height for scan in self._scans)
 
     def blocks(
-        self, rows: int, columns: Iterable[str] | None = None, floats: Collection[str] = ()
+        self,
+        rows: int,
+        columns: Iterable[str] | None = None,
+        floats: Collection[str] = (),
+        na_values: Collection[str] = (),
     ) -> Iterator[pl.DataFrame]:
         """Yields rows without blank lines, up to `rows` at a time.
 
@@ -63,6 +68,7 @@ class Source:
 
         Args:
             floats: columns of CSV to parse as Float64.
+            na_values: cells of CSV that are null.
 
         Raises:
             UserError: if the text of a file is faulty.
@@ -70,7 +76,8 @@ class Source:
         """
         last, start, checked = list(self.schema)[-1], 0, False
         names = dict.fromkeys([*(self.schema if columns is None else columns), last])
-        all_rows = pl.concat([scan.with_floats(floats) for scan in self._scans], how="vertical_relaxed")
+        scans = [scan.with_floats(floats, na_values) for scan in self._scans]
+        all_rows = pl.concat(scans, how="vertical_relaxed")
         chosen = all_rows.select(map(named, names))
         try:
             for scanned in chosen.collect_batches(chunk_size=rows, lazy=True, maintain_order=True):
@@ -175,3 +182,15 @@ def _files(path: Path) -> list[Path]:
 def first_line(error: Exception) -> str:
     """The message of a polars error without its hints."""
     return str(error).strip().partition("\n")[0]
+
+
+def _columns(scan: Scan, other: Scan) -> list[str]:
+    """Names and families of types; a column of nulls has the type that it has in the other scan."""
+    types = {name: other.schema.get(name, t) if t == pl.Null else t for name, t in scan.schema.items()}
+    return [f"{name or 'no name'} ({_family(dtype)})" for name, dtype in types.items()]
+
+
+def _family(dtype: DataType) -> str:
+    """The family of a type; types of the same family can be read together."""
+    of_text = is_text(dtype) and dtype != pl.Time
+    return "number" if dtype.is_numeric() else "text" if of_text else str(dtype.base_type())
