@@ -65,7 +65,16 @@ def test_training_and_predicting_work_where_every_write_is_refused(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "more", [{"ensemble": 2}, {"callbacks": {"film": True}, "ensemble": 1}, {"test": False, "ensemble": 1}]
+    "more",
+    [
+        {"ensemble": 2},
+        {"callbacks": {"film": True}, "ensemble": 1},
+        {
+            "test": False,
+            "ensemble": 1,
+            "logger": {"csv": {"_target_": "lightning.pytorch.loggers.CSVLogger"}},
+        },
+    ],
 )
 def test_a_saved_run_is_what_its_folder_would_be(tmp_path: Path, more: dict[str, Any]) -> None:
     """But for what its log says."""

@@ -34,6 +34,7 @@ SMALL: dict[str, Any] = {
 }
 SMALL |= {"baselines": ["linear"], "ensemble": 1, "progress": False}
 WORDS = ("model.hidden=[8,8]", "trainer.max_epochs=3", "data.batch_size=16", "baselines=[linear]")
+LOGGERS = "lightning.pytorch.loggers"
 TOO_FAST = SMALL | {"optimizer": {"lr": 1e9}, "scheduler": "constant"}
 
 
@@ -272,6 +273,7 @@ def test_a_sweep_has_results_a_best_run_and_ensembles(tmp_path: Path) -> None:
         (FRAME, {"traget": "target"}, "did you mean target="),
         (FRAME, {"name": "a"}, "use folder="),
         (FRAME, {"logger": "wandb"}, "logger=wandb: needs a folder"),
+        (FRAME, {"logger": {"a": {"_target_": f"{LOGGERS}.Csv"}}}, r"loggers\.Csv: cannot be imported"),
         (FRAME, {"overrides": "seed=1"}, r"write overrides=\['seed=1'\]"),
         ("t.csv", {"target": [1, 2]}, "is given as values, and the table as a path"),
         (FRAME, {"data": {"target": "y"}}, r"found .*data\.target=target and .*data\.target=y"),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,9 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, UserError
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.film.frames import film_steps
+from mlplab.runs.film import frames
+from mlplab.runs.film.frames import FilmFrames, film_steps
+from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import check_buildable, train_runs
 from mlplab.training import step_loop
@@ -170,6 +173,31 @@ def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
     train_into(tmp_path / "at once", [*words, "trainer.max_epochs=23"])
     resumed, at_once = film_in(folder), film_in(tmp_path / "at once" / "0")
     np.testing.assert_equal(resumed, at_once)
+
+
+def test_a_step_that_is_never_shown_is_dropped_and_each_run_copies_its_own_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of runs that were interrupted before a frame of step 25, which with more epochs is none."""
+    shown = Mock()
+    monkeypatch.setattr(frames, "film_of", shown)
+    for steps, expected in ((30, [0]), (25, [0, 25])):
+        monkeypatch.setattr(frames, "film_steps", lambda *_, last=steps: [0, last, 32])
+        runs, stack = [Mock(spec=WatchedRun, run=Mock(), plan=Mock()) for _ in range(2)], MagicMock()
+        stack.runs, stack.members = [run.run for run in runs], lambda run: [run]
+        film = FilmFrames(runs)
+        step = torch.tensor([[0, 25]] * 2)
+        film.load_state({"step": step, "before": torch.rand(2, 2, 9), "after": torch.rand(2, 1, 9)})
+        film.on_start(stack)
+        film.on_stop(stack)
+        film.ended(runs[1].run, Mock(error=None))
+        [found] = shown.call_args.args[2]
+        assert (found["step"].tolist(), len(found["before"]), len(found["after"])) == (
+            expected,
+            len(expected),
+            1,
+        )
+        assert found["before"].untyped_storage().nbytes() == found["before"].nbytes
 
 
 def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:

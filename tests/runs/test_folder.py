@@ -1,6 +1,7 @@
 """Run folders: who gets one, those of other versions, what is written of a failure; the files of a search."""
 
 import json
+import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,9 @@ from support import write_config
 
 from mlplab.commands.results import read_runs
 from mlplab.errors import FolderInUse, UserError
-from mlplab.files import FolderLock
+from mlplab.files import FolderLock, Plain, read_json
+from mlplab.runs import discovery
+from mlplab.runs import folder as folders
 from mlplab.runs.compare.ranking import select_runs
 from mlplab.runs.compare.run_result import RunResult, trials_in_order
 from mlplab.runs.discovery import (
@@ -24,6 +27,7 @@ from mlplab.runs.discovery import (
     write_best_trial,
 )
 from mlplab.runs.folder import RunFolder, record_failure
+from mlplab.runs.trained.load import load_runs
 
 
 def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
@@ -65,6 +69,34 @@ def test_a_failure_is_recorded_of_a_run_that_was_to_grow(tmp_path: Path) -> None
     assert read_metrics(folder.path)["status"] == "interrupted"
     record_failure(folder.path, longer, "its state is damaged")
     assert read_metrics(folder.path)["status"] == "failed"
+
+
+def test_a_run_that_begins_while_it_is_read_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process writes its file at any moment: here after each read."""
+
+    def read_before_it_is_written(path: Path) -> Plain:
+        content = read_json(path)
+        (tmp_path / "metrics.json").write_text('{"status": "running"}')
+        return content
+
+    monkeypatch.setattr(discovery, "read_json", read_before_it_is_written)
+    (tmp_path / "metrics.json").touch()
+    assert read_metrics(tmp_path) == {"status": "unknown"}
+
+
+def test_new_files_are_changes_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a", *words], cwd=tmp_path, check=True)
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    monkeypatch.setattr(folders, "__file__", str(tmp_path / "folder.py"))
+    for changed in (False, True):
+        state = folders._git_state.__wrapped__()
+        assert (len(state["commit"]), state["changed"]) == (40, changed)
+        (tmp_path / "new.py").touch()
 
 
 def run_of(folder: Path, text: str | None = None) -> Path:
@@ -161,6 +193,13 @@ def test_hostile_files_are_refused(path: Path, content: str, message: str) -> No
         ChosenEnsemble.read(path)
 
 
+def test_a_file_that_is_too_large_is_not_read(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(UserError, match=r"too large for a chosen ensemble: more than 64 MiB\n.*choose again"):
+        ChosenEnsemble.read(path)
+
+
 @pytest.mark.parametrize(("monitor", "best_first"), [("val/mae", [1, 2, 3]), ("val/accuracy", [3, 2, 1])])
 def test_runs_are_chosen_by_their_validation_metric_and_never_by_the_test(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monitor: str, best_first: Sequence[int]
@@ -175,7 +214,8 @@ def test_runs_are_chosen_by_their_validation_metric_and_never_by_the_test(
     assert [run.name for run in select_runs(tmp_path, "best")] == ["lr=0"]
     assert [run.name for run in select_runs(tmp_path, 2)] == ["lr=0", "lr=1"]
     assert {run.name for run in select_runs(tmp_path, "all")} == {"lr=0", "lr=1", "lr=2"}
-    assert select_runs(tmp_path / "lr=2") == [tmp_path / "lr=2"]
+    for choice in ("best", "all"):
+        assert select_runs(tmp_path / "lr=2", choice) == [tmp_path / "lr=2"]
     assert caplog.messages == [
         f"{tmp_path}: 1 of 3 runs, those with lr=0: the best of 3 configurations by {monitor}",
         f"{tmp_path}: the 2 best of 3 runs by {monitor}",
@@ -184,3 +224,8 @@ def test_runs_are_chosen_by_their_validation_metric_and_never_by_the_test(
     expected = "expected best, all, or a number of runs"
     with pytest.raises(UserError, match=rf"runs: invalid value \(found 'some', {expected}\)"):
         select_runs(tmp_path, "some")
+    (tmp_path / "ensemble-2.json").touch()
+    for path, found in (("lr=2", "a single run"), ("ensemble-2.json", "a chosen ensemble")):
+        message = rf"runs=3: has a meaning only for a sweep \(found {found}\)\n.*remove it"
+        with pytest.raises(UserError, match=message):
+            load_runs(tmp_path / path, 3)

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -57,6 +58,15 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(progress, "REFRESH_SECONDS", -1.0)
     monkeypatch.setattr(progress.TrainingProgress, "_update", added)
     return lines
+
+
+def test_the_line_after_training_names_the_run() -> None:
+    shown = progress.TrainingProgress(Console(quiet=True), "stack 1 of 2  ")
+    for runs, names in ((1, [""]), (2, [" of run 1 of 2", " of run 2 of 2"])):
+        shown.on_stop(Mock(ended_runs=lambda runs=runs: range(runs)))
+        for name in names:
+            shown.ended(Mock(), Mock(error=None))
+            assert shown.line == f"stack 1 of 2  test scores and baselines{name}"
 
 
 @pytest.mark.parametrize(

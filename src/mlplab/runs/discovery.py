@@ -28,6 +28,8 @@ REPORT_FILE, BEST_TRIAL_FILE = "report.html", "best.yaml"
 ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
 """The name of the file: its number is that of the steps in which the ensemble was chosen."""
 
+LARGEST_ENSEMBLE_FILE = 2**26  # bytes
+
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
 CHOOSE_AGAIN = "choose again: mlplab evaluate run=SWEEP select=N"
@@ -128,11 +130,12 @@ def read_metrics(folder: Path) -> Plain:
         UserError: if it is damaged.
     """
     path = folder / "metrics.json"
-    if isinstance((content := read_json(path)).get("status"), str):
-        return content
-    if path.exists() and path.stat().st_size:
+    # Before it is read, for its process may be writing it, or was killed while it created the file.
+    if not path.exists() or not path.stat().st_size:
+        return {"status": "unknown"}
+    if not isinstance((content := read_json(path)).get("status"), str):
         raise UserError(Fault("is damaged", str(path), expected="the flat JSON that a run writes"))
-    return {"status": "unknown"}  # the process was killed while it created the file
+    return content
 
 
 def has_test_scores(metrics: Mapping[str, object]) -> bool:
@@ -191,6 +194,9 @@ class ChosenEnsemble:
         Raises:
             UserError: if it is damaged, or names other folders than those of runs beside it.
         """
+        if path.stat().st_size > LARGEST_ENSEMBLE_FILE:
+            what = f"is too large for a chosen ensemble: more than {LARGEST_ENSEMBLE_FILE // 2**20} MiB"
+            raise refusal(what, path, CHOOSE_AGAIN)
         try:
             ensemble = TypeAdapter(cls).validate_json(path.read_bytes())
         except ValidationError as error:

@@ -177,11 +177,12 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def _git_state() -> dict[str, object] | None:
-    """The commit of the code, and whether there are uncommitted changes; None outside a git repository."""
+    """The commit of the code, and whether there are changes or new files; None outside a git repository."""
     git = ["git", "-C", os.fspath(Path(__file__).parent)]
-    words = ["describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
     with suppress(OSError, subprocess.SubprocessError):
-        state = subprocess.check_output([*git, *words], text=True, stderr=subprocess.DEVNULL, timeout=10)
-        commit, _, changed = state.strip().partition("-")
-        return {"commit": commit, "changed": bool(changed)}
+        commit, changes = (
+            subprocess.check_output([*git, *words], text=True, stderr=subprocess.DEVNULL, timeout=10).strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+        return {"commit": commit, "changed": bool(changes)}
     return None

@@ -8,9 +8,11 @@ from math import isfinite
 from pathlib import Path
 
 import polars as pl
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from rich.console import Console
 
 from mlplab.config import TrainConfig
+from mlplab.config.allowed_classes import import_class
 from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed, refusal
 from mlplab.figures import Curve, warn_if_failing
@@ -125,7 +127,8 @@ def train_in_memory(
     """
     for plan in plans:
         for name, section in plan.config.logger.items():
-            if not section.class_path.endswith(".TensorBoardLogger"):  # which writes files, and nothing else
+            kind = import_class(section.class_path, Logger)  # type: ignore[type-abstract]
+            if not issubclass(kind, TensorBoardLogger | CSVLogger):  # which write files, and nothing else
                 raise refusal("needs a folder", f"logger={name}", "give it: folder=…")
     runs = [*map(RunInMemory, warm_starts(plans, cache))]
     train_watched(Endings(runs), console)

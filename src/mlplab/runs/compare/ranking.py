@@ -141,6 +141,7 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
     folders = finished_runs(folder)
     number = _as_number(choice)
     if folders == [folder]:
+        check_no_choice(choice, "a single run")
         return folders
     runs = without_repeats([read_run(run) for run in folders])
     check_one_table(runs, folder)
@@ -158,6 +159,17 @@ def select_runs(folder: Path, choice: str | int = "best") -> list[Path]:
         what = f"{len(chosen)} of {len(runs)} runs, {which}"
     log.info("%s: %s", folder, what)
     return [run.folder for run in chosen]
+
+
+def check_no_choice(choice: str | int, kind: str) -> None:
+    """Checks that a number of runs is given only for a sweep.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if _as_number(choice) is not None:
+        what = "has a meaning only for a sweep"
+        raise UserError(Fault(what, f"runs={choice}", kind, remedy="remove it"))
 
 
 def _as_number(choice: str | int) -> int | None:

@@ -109,6 +109,11 @@ class FilmFrames(Observer):
         total = module.progress.max_epochs * module.progress.steps
         [*steps, _] = film_steps(self._config, module.network, total)
         self._befores, self._afters = frozenset(steps), frozenset(step + 1 for step in steps)
+        known = self.frames.get("step", [])
+        # A run that was interrupted before a step and then got more epochs may have no frame of it now.
+        if len(known) > len(self.frames.get("after", [])) and int(known[-1][0]) not in self._befores:
+            for name in ("step", "before"):
+                self.frames[name].pop()
         if 0 in self._befores and not self.frames:
             self._copy_before(0, module.optimizer)
 
@@ -142,6 +147,10 @@ class FilmFrames(Observer):
         """The frames as tensors `[member, frame, …]`."""
         return {name: torch.stack(values, 1) for name, values in self.frames.items()}
 
+    def _of_member(self, member: int) -> dict[str, Tensor]:
+        """The frames of a member as tensors `[frame, …]`."""
+        return {name: torch.stack([each[member] for each in values]) for name, values in self.frames.items()}
+
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes over the result of `state`, of the members of a new stack."""
         self.frames = defaultdict(list, {name: [*values.unbind(1)] for name, values in state.items()})
@@ -156,6 +165,5 @@ class FilmFrames(Observer):
         if self._stack and not outcome.error:
             watched, place = self._runs[run], self._stack.runs.index(run)
             with warn_if_failing(watched.plan.folder, "film"):
-                state, members = self.state(), self._stack.members(place)
-                frames = [{name: values[member] for name, values in state.items()} for member in members]
+                frames = [self._of_member(member) for member in self._stack.members(place)]
                 watched.film(film_of(self._stack, place, frames))

@@ -16,6 +16,8 @@ from mlplab.config.metrics import sign_of
 from mlplab.console import print_line, progress_lines
 from mlplab.runs.observers.messages import in_a_line, short_name
 from mlplab.training.fit import Observer, StackTrainer
+from mlplab.training.outcome import Outcome
+from mlplab.training.run import Run
 
 REFRESH_SECONDS = 0.1
 
@@ -42,7 +44,7 @@ class TrainingProgress(Observer):
         )
         self.task = self.bar.add_task(title, start=False, epoch="1", values="", ended=False)
         self._in_notebook: Any = None  # the output of the cell, a line whose text changes
-        self._lines = ExitStack()
+        self._lines, self._ended, self._ending = ExitStack(), 0, 0
 
     def on_fit_start(self, stack: StackTrainer) -> None:
         """Shows the progress until it is closed."""
@@ -62,7 +64,17 @@ class TrainingProgress(Observer):
 
     def on_stop(self, stack: StackTrainer) -> None:
         """Shows what happens after training."""
-        text = "test scores and baselines"
+        self._ended, self._ending = 0, len(stack.ended_runs())
+        self._show_end("")
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Shows for which run it happens."""
+        self._ended += 1
+        if self._ending > 1 and not outcome.error:
+            self._show_end(f" of run {self._ended} of {self._ending}")
+
+    def _show_end(self, which: str) -> None:
+        text = f"test scores and baselines{which}"
         self._show(self.title + text)
         self.bar.update(self.task, values=text, ended=True)
 

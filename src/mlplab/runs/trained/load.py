@@ -13,7 +13,7 @@ from mlplab.errors import listed, refusal
 from mlplab.files import check_output, write_json
 from mlplab.pages import load_template
 from mlplab.runs import checkpoint
-from mlplab.runs.compare.ranking import select_runs
+from mlplab.runs.compare.ranking import check_no_choice, select_runs
 from mlplab.runs.discovery import ChosenEnsemble
 from mlplab.runs.folder import write_config
 from mlplab.runs.run_file import is_run_file, pack, unpacked
@@ -41,6 +41,7 @@ def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
         if chosen is None or not chosen.is_file():
             folders, weights = select_runs(folder, runs), None
         else:
+            check_no_choice(runs, "a chosen ensemble")
             by_name = ChosenEnsemble.read(chosen).runs
             folders, weights = [chosen.parent / name for name in by_name], [*by_name.values()]
         loaded = [TrainedRun.read(each) for each in folders]
