@@ -56,6 +56,7 @@ def test_what_is_not_needed_is_not_imported() -> None:
         "mlplab.cli.training": "torch lightning polars",
         "mlplab.data.cache, mlplab.commands.results, mlplab.sweeps.search.search": "torch lightning altair",
         "mlplab.commands.report.report": "torch lightning",
+        "mlplab.api.training, mlplab.api.finished_sweep": "torch lightning",
     }
     code = "import sys"
     for modules, names in absent.items():

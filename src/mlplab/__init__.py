@@ -3,14 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mlplab.imports import heavy_imports
-
 if TYPE_CHECKING:
     from mlplab.api.describe import describe as describe
     from mlplab.api.finished_run import FinishedRun as FinishedRun
     from mlplab.api.finished_run import load as load
     from mlplab.api.finished_sweep import FinishedSweep as FinishedSweep
-    from mlplab.api.training import lightning_module as lightning_module
+    from mlplab.api.module import lightning_module as lightning_module
     from mlplab.api.training import search as search
     from mlplab.api.training import sweep as sweep
     from mlplab.api.training import train as train
@@ -22,7 +20,8 @@ _NAMES = {
     "api.describe": ["describe"],
     "api.finished_run": ["FinishedRun", "load"],
     "api.finished_sweep": ["FinishedSweep"],
-    "api.training": ["lightning_module", "search", "sweep", "train"],
+    "api.module": ["lightning_module"],
+    "api.training": ["search", "sweep", "train"],
     "data.batches.datamodule": ["TableDataModule"],
     "errors": ["RunFailed", "UserError"],
 }
@@ -34,8 +33,7 @@ def __getattr__(name: str) -> Any:
     """Imports a name when it is first used: torch takes seconds, and `--help` should not wait for it."""
     for module, names in _NAMES.items():
         if name in names:
-            with heavy_imports():
-                return getattr(import_module(f"mlplab.{module}"), name)
+            return getattr(import_module(f"mlplab.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -2,36 +2,33 @@
 
 import shutil
 import weakref
-from html import escape
 from io import StringIO
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import polars as pl
-import vl_convert
 from jaxtyping import Float64
-from rich.console import Console
 
-from mlplab.commands.evaluate import EvaluationResult, score
-from mlplab.commands.train import print_scores
 from mlplab.console import print_line
-from mlplab.data.cache import DataCache
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
 from mlplab.errors import UserError, refusal
-from mlplab.figures import LEARNING_CURVES
 from mlplab.files import Plain, check_absent
-from mlplab.imports import check_installed
+from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, is_run
-from mlplab.runs.in_memory import RunInMemory
-from mlplab.runs.predictions import AnyLevels, levels_given
 from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
-from mlplab.runs.trained.ensemble import Ensemble, Predictions
-from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.run_files import RunFiles
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from mlplab.commands.importance import Importance
+    from mlplab.runs.in_memory import RunInMemory
+    from mlplab.runs.predictions import AnyLevels
+    from mlplab.runs.trained.ensemble import Ensemble, Predictions
 
 
 class FinishedRun:
@@ -52,7 +49,7 @@ class FinishedRun:
 
     def __init__(
         self,
-        source: RunFiles | RunInMemory,
+        source: "RunFiles | RunInMemory",
         frame: pl.DataFrame | None = None,
         *,
         file: Path | None = None,
@@ -69,7 +66,7 @@ class FinishedRun:
         return self._source.schema
 
     @property
-    def model(self) -> Ensemble:
+    def model(self) -> "Ensemble":
         """The networks that predict."""
         return self._source.model
 
@@ -109,15 +106,23 @@ class FinishedRun:
         return refusal(f"has no {what}", self._file or self.folder or "this run", remedy)
 
     @property
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> "dict[str, alt.Chart]":
         """Altair's charts by name; none if the run was not drawn."""
-        import altair as alt  # which takes half a second
+        import altair as alt
 
         return {name: alt.Chart.from_dict(chart) for name, chart in self._source.specifications.items()}
 
+    @overload
+    def predict(self, frame: FrameLike) -> "Predictions": ...
+
+    @overload
     def predict(
-        self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
-    ) -> Predictions | pl.DataFrame:
+        self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
+    ) -> pl.DataFrame: ...
+
+    def predict(
+        self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
+    ) -> "Predictions | pl.DataFrame":
         """The target of each row in its own units, or its class; with `interval` or `sets`, a frame with the
         limits around it, or the classes that it may be: see `Ensemble.predict`."""
         return self.model.predict(frame, interval, sets)
@@ -153,12 +158,14 @@ class FinishedRun:
         Raises:
             UserError: as `evaluate`.
         """
-        found = self._evaluated(frame, importance=True).importance
-        return pl.DataFrame(found.columns if found else ()).rename({"name": "column"})
+        found: Importance = self._evaluated(frame, importance=True).importance
+        return pl.DataFrame(found.columns).rename({"name": "column"})
 
-    def _evaluated(
-        self, frame: FrameLike | str | PathLike[str], *, importance: bool = False
-    ) -> EvaluationResult:
+    def _evaluated(self, frame: FrameLike, *, importance: bool = False) -> Any:
+        with heavy_imports():
+            from mlplab.commands.evaluate import score
+            from mlplab.data.cache import DataCache
+
         rows, trained_on = _path_or_frame(frame), self._frame
         if trained_on is None and isinstance(rows, pl.DataFrame):  # which may be the same again
             trained_on = rows
@@ -169,8 +176,8 @@ class FinishedRun:
         path: str | Path,
         frame: FrameLike | str | PathLike[str] = None,
         *,
-        interval: AnyLevels | None = None,
-        sets: AnyLevels | None = None,
+        interval: "AnyLevels | None" = None,
+        sets: "AnyLevels | None" = None,
     ) -> Path:
         """Writes an ONNX model, as the command `export`, and a page about it: of `price.onnx`, `price.md`.
 
@@ -182,11 +189,14 @@ class FinishedRun:
             UserError: if there are no rows, or the model predicts otherwise than the run.
         """
         check_installed("export", "onnx", "onnx", "onnxruntime")
-        from mlplab.commands.export import write_model
+        with heavy_imports():
+            from mlplab.commands.export import write_model
+            from mlplab.runs.predictions import levels_given
 
         rows = self._frame if frame is None else _path_or_frame(frame)
-        levels = levels_given("interval", interval), levels_given("sets", sets)
-        write_model(self.model, Path(path), rows, *levels)
+        write_model(
+            self.model, Path(path), rows, levels_given("interval", interval), levels_given("sets", sets)
+        )
         return Path(path)
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
@@ -215,7 +225,7 @@ class FinishedRun:
         Args:
             path: of the page; None: `report.html` in the run's folder, or in the current one if it has none.
         """
-        from mlplab.commands.report.report import report  # Altair takes half a second
+        from mlplab.commands.report.report import report
 
         given = None if path is None else Path(path)
         if here := self._file or self.folder:
@@ -225,6 +235,10 @@ class FinishedRun:
             return report(Path(folder, "run"), given or Path(REPORT_FILE))
 
     def __repr__(self) -> str:
+        from rich.console import Console
+
+        from mlplab.commands.train import print_scores
+
         text = StringIO()
         console = Console(file=text, width=80, force_jupyter=False, force_terminal=False)
         has_class_weights = self.config["data"]["class_weights"] != "none"
@@ -234,6 +248,11 @@ class FinishedRun:
         return text.getvalue()
 
     def _repr_html_(self) -> str:
+        from html import escape
+
+        import vl_convert
+
+        from mlplab.figures import LEARNING_CURVES
         from mlplab.figures.style import CONFIG
 
         figure = self.figures.get(LEARNING_CURVES)
@@ -247,7 +266,7 @@ def _path_or_frame(rows: FrameLike | str | PathLike[str]) -> str | pl.DataFrame 
     return None if rows is None else to_polars(rows)
 
 
-def load(path: str | Path, runs: str | int = "best") -> FinishedRun | Ensemble:
+def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble":
     """Loads a run; or finished runs of a sweep, or a chosen ensemble, as an ensemble.
 
     Args:
@@ -260,6 +279,9 @@ def load(path: str | Path, runs: str | int = "best") -> FinishedRun | Ensemble:
         UserError: if there is no finished run, or a checkpoint is damaged, contains code, or belongs to
             another run.
     """
+    with heavy_imports():
+        from mlplab.runs.trained.load import load_runs
+
     path = Path(path)
     model = load_runs(path, runs)
     if is_run_file(path) and len(model.runs) == 1:

@@ -4,21 +4,22 @@ import shutil
 import weakref
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mlplab.api.finished_run import FinishedRun
 from mlplab.commands.results import read_runs, results_by_table
-from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.data.cache import DataCache
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_absent
 from mlplab.runs.compare.ranking import select_runs, varying_keys
 from mlplab.runs.compare.run_result import RUN, trials_in_order
 from mlplab.runs.run_file import SUFFIX
-from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.run_files import RunFiles
+
+if TYPE_CHECKING:
+    from mlplab.runs.trained.ensemble import Ensemble
 
 
 class FinishedSweep:
@@ -66,7 +67,7 @@ class FinishedSweep:
         check_absent(Path(path))
         return Path(shutil.copytree(self.folder, path))
 
-    def ensemble(self, runs: int = 5) -> Ensemble:
+    def ensemble(self, runs: int = 5) -> "Ensemble":
         """Chooses so many runs, with repetition, whose mean predicts the validation rows best.
 
         If it chooses one run each time, the ensemble is a single network, which has no spread.
@@ -76,6 +77,9 @@ class FinishedSweep:
         """
         if runs < 1:
             raise UserError(Fault("is no number of runs", "ensemble", str(runs), "1 or more"))
+        from mlplab.commands.select_ensemble import select_ensemble
+        from mlplab.runs.trained.load import load_runs
+
         return load_runs(select_ensemble(self.folder, runs, DataCache(self.frame)).file)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Training from Python, by the functions of the commands; and networks for a Trainer of Lightning's own."""
+"""Training from Python, by the functions of the commands."""
 
 import logging
 import shutil
@@ -13,28 +13,21 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
-from mlplab.api.keywords import Table, Target, choices, compose_run, keywords_of, read_arguments, setting
+from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
 from mlplab.cli.config_folders import config_folders
-from mlplab.cli.overrides import read_overrides
 from mlplab.cli.training import resumed
 from mlplab.commands.train import draw_if_asked
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData
-from mlplab.data.batches.datamodule import TableDataModule
-from mlplab.data.cache import DataCache, RunData
-from mlplab.data.defaults import resolve_auto
-from mlplab.errors import Interrupted, RunFailed, listed, reason_of, refusal
-from mlplab.imports import frozen_objects
+from mlplab.data.cache import DataCache
+from mlplab.errors import Interrupted, RunFailed, reason_of, refusal
+from mlplab.imports import frozen_objects, heavy_imports
 from mlplab.runs.discovery import read_metrics, runs_below
-from mlplab.runs.in_memory import train_alone
 from mlplab.runs.trained.run_files import RunFiles
-from mlplab.training.module import MLPModule
-from mlplab.training.stack.build import build_stack_network
 
 LOCK = RLock()  # held while anything trains: torch's threads are those of the process
 
@@ -48,6 +41,9 @@ def process_as_before() -> Iterator[None]:
     A signal that ended training is passed on to the user's handler, and raises a KeyboardInterrupt.
     """
     with LOCK, frozen_objects():
+        with heavy_imports():
+            import torch
+
         threads = torch.get_num_threads()
         try:
             yield
@@ -105,6 +101,8 @@ def train(
         run = compose_run(given)
     with process_as_before():
         if not path:
+            from mlplab.runs.in_memory import train_alone
+
             return FinishedRun(train_alone(run, cache, console), frame)
         metrics = train_run(run, Path(path), cache, console, resume=resume is not None)
         draw_if_asked(run, Path(path), metrics, cache)
@@ -199,27 +197,3 @@ def _sweep(*arguments: Any, folder: str | PathLike[str] | None, progress: bool) 
             log.warning("%s", str(error).replace("\n  ", "; "))
         undone.pop_all()
     return FinishedSweep(path, frame, is_temporary=folder is None)
-
-
-def lightning_module(data: TableDataModule, **keys: object) -> MLPModule:
-    """A network for the batches of a data module, which any `lightning.Trainer` trains.
-
-    It starts from the weights with which `mlplab.train` starts, and makes the same steps. Early stopping,
-    calibration and intervals are not part of it.
-
-    Args:
-        keys: of the network and its training, as in `mlplab.train`: `model={"hidden": [64, 64]}`,
-            `optimizer={"lr": 0.01}`, `loss="huber"`. The seed is that of `data` by default.
-
-    Raises:
-        UserError: if a key is unknown or that of something else, or a value is wrong.
-    """
-    allowed = ("model", "optimizer", "scheduler", "loss", "seed")
-    if others := [key for key in keys if key.partition(".")[0] not in allowed]:
-        what = "is not a key of the network and its training: set the Trainer itself, or use mlplab.train"
-        raise refusal(what, others[0], f"choose among {listed(allowed)}")
-    table, [split] = data.table, data.splits
-    own = {"data": {"name": "frame", "target": [*table.schema.targets]}, "ensemble": 1, "seed": data.seeds[0]}
-    config = resolve_auto(compose_run(read_overrides([], keywords=[*keywords_of(own | keys)])), table, split)
-    network = build_stack_network([config], [RunData(table, split)], initialize=True)
-    return MLPModule(network, [config], data)

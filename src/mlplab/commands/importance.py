@@ -1,5 +1,6 @@
 """The importance of columns, which evaluate computes with `importance=true`, as others read it."""
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mlplab.console import in_digits, print_line
+from mlplab.console import print_line
 from mlplab.runs.discovery import IMPORTANCE_FILE
 
 
@@ -69,8 +70,11 @@ def print_importance(importance: Importance, console: Console) -> None:
     table = RichTable()
     table.add_column("column", overflow="fold")
     table.add_column(f"increase of {importance.metric} (mean ± SD)", justify="right")
-    for column in importance.columns[:20]:
-        table.add_row(Text(column.name), f"{in_digits(column.mean)} ± {in_digits(column.sd, 2)}")
+    shown = importance.columns[:20]
+    largest = max(abs(value) for column in shown for value in (column.mean, column.sd))
+    digits = max(0, 3 - math.floor(math.log10(largest))) if largest else 3
+    for column in shown:
+        table.add_row(Text(column.name), f"{column.mean:z,.{digits}f} ± {column.sd:,.{digits}f}")
     console.print(table)
     if (remaining := len(importance.columns) - 20) > 0:
         print_line(console, f"… and {remaining:,} less important columns")

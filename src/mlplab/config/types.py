@@ -56,7 +56,7 @@ class Mark(Enum):
     """What is true of a key, or of all keys of a section, beside its type; in the metadata of its field."""
 
     PER_MEMBER = auto()  # the members of a stack may differ in it
-    COSMETIC = auto()  # it is no part of what is compared between runs: a name, the machine, further files
+    COSMETIC = auto()  # it is no part of what is compared between runs: names, further scores and files
     MAY_CHANGE = auto()  # it may change when a run is resumed
 
 

@@ -112,6 +112,10 @@ def check_same_loss(runs: Sequence[ComposedRun] | Sequence[PlannedRun]) -> None:
             raise UserError(Fault(what, "monitor=val/loss", found, remedy=remedy))
 
 
+def _is_run(folder: Path) -> bool:
+    return folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1)))
+
+
 def check_sweep_folder(root: Path, *, searches: bool) -> None:
     """Checks that a folder is new, empty, or a sweep's: of a search if it searches, else of a grid.
 
@@ -124,11 +128,8 @@ def check_sweep_folder(root: Path, *, searches: bool) -> None:
     names = {entry.name for entry in entries if not entry.name.endswith(PART)}
     known = {STACKS, SLURM, LOCK, *filter(is_written_later, names)}
     others = [root / name for name in names - known]  # runs, perhaps killed at their start
-    are_runs = all(
-        folder.is_dir() and (is_incomplete(folder) or any(runs_below(folder, DEPTH - 1))) for folder in others
-    )
     what, has_study = "", STUDY_FILE in names
-    if root.is_file() or not (are_runs or names & {PLAN_FILE, STUDY_FILE}):
+    if root.is_file() or not (names & {PLAN_FILE, STUDY_FILE} or all(map(_is_run, others))):
         what = "exists and is not empty"
     elif has_study and not searches:
         what = "is the folder of a search"

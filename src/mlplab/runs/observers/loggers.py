@@ -129,9 +129,16 @@ def log_start(loggers: Sequence[Logger], run: TrainConfig) -> None:
             logger.log_hyperparams(dict(values))
 
 
+CHANGE_NOTHING = ("threads", "callbacks.checkpoint.", "logger.")  # about the network
+
+
 def hyperparameters(run: TrainConfig) -> dict[str, str | float | int | bool]:
     """The values that change something about the network; lists and null as text."""
-    values = [(key, value) for key, value in flat(run.plain()) if not is_marked(key, Mark.COSMETIC)]
+    values = [
+        (key, value)
+        for key, value in flat(run.plain())
+        if not (is_marked(key, Mark.COSMETIC) or key.startswith(CHANGE_NOTHING))
+    ]
     texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}
 
