@@ -76,6 +76,10 @@ def test_keys_of_one_option_only_differ_within_it(tmp_path: Path) -> None:
     assert results([tmp_path]).by == ("run", "loss.name", "loss.delta")
     write(tmp_path / "4", 0.1, 0, 1.0, more={"key": 2.0})
     assert results([tmp_path]).by == ("run", "loss.name", "loss.delta", "more.key")
+    write(tmp_path / "5", 0.1, 0, 1.0, more={"key": 2.0}, threads=2)  # other sums, so other bits
+    write(tmp_path / "6", 0.1, 0, 1.0, more={"key": 2.0}, threads=1)
+    found = results([tmp_path])
+    assert (found.by, len(found.frame)) == (("run", "loss.name", "loss.delta", "more.key", "threads"), 6)
 
 
 def test_a_refused_run_is_with_the_runs_of_its_sweep_and_no_difference(tmp_path: Path) -> None:

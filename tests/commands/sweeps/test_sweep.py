@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from commands.mistakes import Command, Mistake, assert_refused, each, mistake
+from lightning.pytorch.loggers import CSVLogger
 from optuna.trial import TrialState
 from slurm.fake_slurm import FakeSlurm
 from support import ROOT, SMALL, left_behind, process, status_of, without_notes
@@ -105,6 +106,22 @@ def test_a_run_that_is_wrong_is_marked_before_any_trains(command: Command, tmp_p
     ended = command("-m", *SMALL, "model.dropout=0.1,0.3,0.4", "name=s")
     assert ended.err.splitlines()[0] == "error: 2 of 5 runs failed"
     assert status_of(sweep / "dropout=0.4") == "done"
+
+
+def test_a_logger_that_fails_takes_only_its_own_run(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails_for_the_first(_: CSVLogger, values: dict[str, object]) -> None:
+        if values["seed"] == 0:
+            raise ValueError("no such project")
+
+    monkeypatch.setattr(CSVLogger, "log_hyperparams", fails_for_the_first)
+    logger = "+logger.csv._target_=lightning.pytorch.loggers.CSVLogger"
+    ended = command("-m", *SMALL, logger, "seed=0,1,2", "name=s")
+    assert ended.err.splitlines()[0] == "error: 1 of 3 runs failed"
+    assert "no such project" in ended.err
+    statuses = [status_of(tmp_path / f"outputs/s/seed={seed}") for seed in range(3)]
+    assert statuses == ["failed", "done", "done"]
 
 
 def test_a_sweep_of_folds_shows_baselines_and_networks_as_a_run_alone_trains_them(
@@ -234,6 +251,10 @@ def test_a_search_is_extended_but_not_changed(command: Command, tmp_path: Path) 
     assert command(*of_table, "name=alone", "ensemble=1", "test=false").status == 0
     first, alone = (left_behind(tmp_path / "outputs" / name) for name in ("s/trial-0000", "alone"))
     assert first | {"log": alone["log"]} == alone
+
+    ended = command(*search, "threads=2")  # other sums, so other bits
+    assert (ended.status, "threads: differs from the search in " in ended.err) == (2, True)
+    assert len(states_of(root)) == 3
 
     table.write_text(table.read_text().replace("\n3,9\n", "\n3,8\n"))
     ended = command(*search)

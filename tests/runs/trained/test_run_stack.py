@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ import mlplab
 from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.data import synthetic
-from mlplab.runs.trained import ensemble, run_stack
+from mlplab.runs.trained import ensemble, run_stack, trained_run
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_stack import RunStack, stacked
 
@@ -35,6 +36,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "heads": (*SMALL, "model.hidden=[7,5]", "model.heads=3"),
     "heads of classes": ("data=synthetic", "data.function=moons", *SMALL[1:], "model.heads=4"),
 }
+
+MIXED = [*enumerate(("relu", "tanh", "relu", "tanh", "tanh", "relu", "relu", "tanh"))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,6 +61,16 @@ def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
             np.testing.assert_array_equal(each(x), predicted)
     np.testing.assert_array_equal(stack(x[:700]), together[:, :700])
     assert len(np.unique(together[:, 0, 0])) == len(together)
+
+
+def test_passes_share_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which bounds its memory, however many runs there are."""
+    runs = untrained(*([*SMALL, f"seed={seed}", f"model.activation={each}"] for seed, each in MIXED))
+    built = Mock(wraps=trained_run.build_network)
+    monkeypatch.setattr(trained_run, "build_network", built)
+    monkeypatch.setattr(run_stack, "MEMBERS_AT_ONCE", 2)
+    RunStack(runs)(np.zeros((1, len(runs[0].schema.inputs)), np.float32))
+    assert built.call_count == 2  # one for each order of activations
 
 
 def test_runs_share_a_stack_if_only_dropout_differs() -> None:

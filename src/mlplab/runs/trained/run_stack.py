@@ -38,8 +38,8 @@ class RunStack:
             for run in runs
             for place, model in enumerate(run.models)
         ]
-        starts = range(0, len(self._members), MEMBERS_AT_ONCE)
-        self._networks = [self._network(self._members[start:][:MEMBERS_AT_ONCE]) for start in starts]
+        self._networks = dict[str, tuple[int, Network]]()  # with the first member that is loaded
+        self._load(0)
 
     def __reduce__(self) -> tuple[object, ...]:
         """For pickle, which cannot copy the lock."""
@@ -52,17 +52,30 @@ class RunStack:
         # members. Fewer rows are never cut.
         if len(x) > EVALUATION_MULTIPLE and lacking:
             rows = torch.cat([rows, rows[-1:].expand(lacking, -1)])
+        starts = range(0, len(self._members), MEMBERS_AT_ONCE)
         with self._lock, torch.inference_mode():
-            return np.concatenate([_predicted(network, rows)[:, : len(x)] for network in self._networks])
+            return np.concatenate([_predicted(self._load(start), rows)[:, : len(x)] for start in starts])
 
-    def _network(self, members: Sequence[tuple[ResolvedModel, dict[str, Tensor]]]) -> Network:
-        models, states = zip(*members, strict=True)
-        state = {name: torch.cat([state[name] for state in states]) for name in states[0]}
-        return self.runs[0].network_of(models, state)
+    def _load(self, start: int) -> Network:
+        """The network of the members from number `start` on; passes with equal activations share one."""
+        models, states = zip(*self._members[start:][:MEMBERS_AT_ONCE], strict=True)
+        activations = str([getattr(model, "activation", None) for model in models])
+        loaded, network = self._networks.get(activations, (0, None))
+        if network is None:
+            network = self.runs[0].network_of(models, _joined(states))
+        elif loaded != start:
+            network.load_state_dict(_joined(states))
+        self._networks[activations] = start, network
+        return network
 
     def whole_network(self) -> Network:
         """All members as one network."""
-        return self._network(self._members)
+        models, states = zip(*self._members, strict=True)
+        return self.runs[0].network_of(models, _joined(states))
+
+
+def _joined(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([state[name] for state in states]) for name in states[0]}
 
 
 def _predicted(network: Network, rows: Float[Tensor, "row feature"]) -> OfMembers:
