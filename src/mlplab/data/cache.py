@@ -15,7 +15,7 @@ from mlplab.data.leaks.seen_rows import SeenRows, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks, time_order
 from mlplab.data.load_table import load_table, table_key
 from mlplab.data.splits.make_split import make_member_splits, make_split
-from mlplab.data.splits.split import PARTS, Split
+from mlplab.data.splits.split import PARTS, Split, distinct
 from mlplab.data.table import Table
 from mlplab.errors import listed, refusal
 
@@ -54,8 +54,10 @@ class RunData:
     def seen(self) -> SeenRows:
         """The rows of train and val; those that some member of an ensemble trains on are of train."""
         rows = np.concatenate([self.split.train, self.split.val])
-        train = np.unique(np.concatenate([member.split.train for member in self.members]))
-        return seen_rows(self.table, Split(train, np.setdiff1d(rows, train), self.split.test))
+        train = distinct(*(member.split.train for member in self.members))
+        return seen_rows(
+            self.table, Split(train, np.sort(np.setdiff1d(rows, train, assume_unique=True)), self.split.test)
+        )
 
     @cached_property
     def repeated_test_rows(self) -> int:

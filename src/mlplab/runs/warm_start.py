@@ -11,7 +11,7 @@ from mlplab.conformal.intervals import Levels
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
-from mlplab.data.splits.split import Rows
+from mlplab.data.splits.split import Rows, distinct
 from mlplab.errors import listed, refusal
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import finished_run
@@ -152,7 +152,7 @@ def seen_rows_warnings(start: WarmStart) -> list[str]:
 
 
 def _held_out(data: RunData) -> Rows:
-    return np.unique(np.concatenate([member.split.val for member in data.members]))
+    return distinct(*(member.split.val for member in data.members))
 
 
 def _seen_before(

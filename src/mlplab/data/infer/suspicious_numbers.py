@@ -16,6 +16,7 @@ from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.table_spec import typed
+from mlplab.data.splits.split import distinct
 from mlplab.data.table import BLOCK
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
@@ -98,7 +99,7 @@ def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
         in_units = (block := values[start : start + BLOCK]).astype(np.float64) + column.definition.offset
         if (np.abs(in_units - np.round(in_units)) > np.spacing(np.abs(block))).any():
             return False
-    return np.spacing(values.dtype.type(largest)) <= 0.5 and len(np.unique(values)) == len(values)
+    return np.spacing(values.dtype.type(largest)) <= 0.5 and len(distinct(values)) == len(values)
 
 
 def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset: float) -> dict[str, int]:
@@ -169,16 +170,16 @@ def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
     values = values[~np.isnan(values)]
     if (values != np.floor(values)).any():
         return ""
-    distinct = np.unique(values)
+    count = len(distinct(values))
     silenced = "(task=regression removes this line)"
     is_identifier = names_row_number(column.name) and not GENERATED.fullmatch(column.name)
-    if (is_identifier and len(distinct) == len(values)) or counts_rows(values, column.low[0], column.high[0]):
+    if (is_identifier and count == len(values)) or counts_rows(values, column.low[0], column.high[0]):
         what = "a different whole number in each row, like a row number or an identifier"
         return f"{what}; if it is one, choose a different data.target {silenced}"
     most = min(30, len(values) / 2, max(MAX_CLASSES, MAX_CLASSES_SHARE * len(values)))
-    if len(distinct) > most or not stands_for_names(column.name):
+    if count > most or not stands_for_names(column.name):
         return ""
-    what = f"its {len(distinct)} whole values are predicted as numbers"
+    what = f"its {count} whole values are predicted as numbers"
     return f"{what}; if they are classes: task=multiclass {silenced}"
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Bool, Int64
 
 from mlplab.data.leaks.row_keys import DIGITS, VALUES, RowHasher, TableValues
-from mlplab.data.splits.split import Rows, Split, sample_rows
+from mlplab.data.splits.split import Rows, Split, distinct, sample_rows
 from mlplab.data.table import Table
 
 Recognised = Bool[np.ndarray, " some"]
@@ -34,9 +34,9 @@ class SeenRows:
     def of(cls, table: Table, split: Split, digits: int) -> "SeenRows":
         """The rows of train and val, by so many digits; test rows show chance, or these themselves."""
         hasher, keys = table.row_keys(digits)
-        train, val = np.unique(keys[split.train]), np.unique(keys[split.val])
+        train, val = distinct(keys[split.train]), distinct(keys[split.val])
         others = sample_rows(split.test, 10_000)
-        equal = hasher.recognised(table.values, others, np.union1d(train, val)).sum()
+        equal = hasher.recognised(table.values, others, distinct(train, val)).sum()
         if not len(others):
             others = np.concatenate([split.train, split.val])
             _, counts = np.unique(keys[others], return_counts=True)
@@ -60,13 +60,13 @@ class SeenRows:
 
     def recognised(self, values: TableValues, rows: Rows, *, in_training: bool = False) -> Recognised:
         """Which rows of a table were in training or validation, or only those that were `in_training`."""
-        known = self.train if in_training else np.union1d(self.train, self.val)
+        known = self.train if in_training else distinct(self.train, self.val)
         return self.hasher.recognised(values, rows, known)
 
     def chance(self, values: TableValues, rows: Rows) -> float:
         """The share of new rows recognised by chance, or if it is unknown, of rows that repeat others."""
         others, equal = self.by_chance
-        return equal / others if others else 1 - len(np.unique(self.hasher.keys(values, rows))) / len(rows)
+        return equal / others if others else 1 - len(distinct(self.hasher.keys(values, rows))) / len(rows)
 
     def is_chance(self, recognised: Recognised) -> bool:
         """Whether no more of some rows are recognised than of new rows, up to three standard errors."""
