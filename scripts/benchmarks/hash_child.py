@@ -143,13 +143,21 @@ def of_run(folder: Path) -> dict[str, Any]:
             found |= {f"{path.stem}.{key}": content[key]} if key in content else {}
     for path in map(folder.joinpath, ("schema.json", "test_predictions.csv", "film.html")):
         if path.exists():
-            text = path.read_text()
-            found[path.name] = json.loads(FILM.findall(text)[0]) if path.suffix == ".html" else text
-    found.get("film.html", {}).pop("name", None)  # of its folder
+            found[path.name] = film(path) if path.suffix == ".html" else path.read_text()
     table = Path(config["data"].get("path", f"{config['data']['name']}.csv"))
     if table.exists() and metrics["status"] == "done":
         found |= predictions(mlplab.load(folder), pl.read_csv(table)[:PREDICTED_ROWS])
     return found
+
+
+def film(page: Path) -> list[dict[str, Any]]:
+    """What the film of a run shows, but the name of its folder, and what only 1.0 shows of its networks."""
+    content = json.loads(FILM.findall(page.read_text())[0])
+    runs = content.get("runs", [content])  # until 1.1, pages were of several runs
+    for each in (*runs, *(network for run in runs for network in run["networks"])):
+        for key in ("name", "notes", "folds"):
+            each.pop(key, None)
+    return list(runs)
 
 
 def predictions(run: Any, rows: pl.DataFrame) -> dict[str, Any]:
