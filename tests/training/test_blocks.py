@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from support import events_of, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
-from mlplab.training.stack_module import StackModule
+from mlplab.training.block_module import BlockModule
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -60,12 +60,12 @@ def test_a_learning_rate_monitor_logs_the_rates_of_steps_or_epochs(tmp_path: Pat
 def test_blocks_span_epochs_if_no_callback_sees_these(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added: tuple[str, ...], *, spans: bool
 ) -> None:
-    step, blocks = StackModule.training_step, list[int]()
+    step, blocks = BlockModule.training_step, list[int]()
 
-    def training_step(module: StackModule, batch: Any, batch_idx: int) -> Any:
+    def training_step(module: BlockModule, batch: Any, batch_idx: int) -> Any:
         blocks.append(batch.x.shape[1])
         return step(module, batch, batch_idx)
 
-    monkeypatch.setattr(StackModule, "training_step", training_step)
+    monkeypatch.setattr(BlockModule, "training_step", training_step)
     train_into(tmp_path, [*RUN, *added, "trainer.max_epochs=5", "logger=[]"])
     assert blocks == ([5 * STEPS] if spans else [STEPS] * 5)

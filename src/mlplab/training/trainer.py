@@ -18,7 +18,7 @@ from mlplab.config.allowed_classes import import_class, instantiate
 from mlplab.console import quiet
 from mlplab.data.batches.loader import Batch
 from mlplab.errors import Fault, UserError
-from mlplab.training.stack_module import StackModule
+from mlplab.training.block_module import BlockModule
 
 
 @contextmanager
@@ -83,7 +83,7 @@ class _Strategy(SingleDeviceStrategy):
         return batch if batch.x.device == self.root_device else batch.to(self.root_device)
 
 
-def build_trainer(module: StackModule, loggers: Sequence[Logger], folder: str | None) -> Trainer:
+def build_trainer(module: BlockModule, loggers: Sequence[Logger], folder: str | None) -> Trainer:
     """Builds the Trainer of a stack, with the custom callbacks.
 
     The Trainer gets the loggers only if there are custom callbacks, which may use them: it closes loggers

@@ -18,7 +18,7 @@ from support import ROOT, SMALL, left_behind, process, status_of, without_notes
 
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import BEST_TRIAL_FILE, read_metrics
-from mlplab.training.stack_module import StackModule
+from mlplab.training.block_module import BlockModule
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -156,14 +156,14 @@ def test_a_sweep_says_how_its_winner_is_trained(command: Command, tmp_path: Path
 def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = StackModule.begin_epoch
+    start = BlockModule.begin_epoch
 
-    def signalled(module: StackModule) -> None:
+    def signalled(module: BlockModule) -> None:
         if module.progress.epoch == 2:
             signal.raise_signal(signal.SIGTERM)
         start(module)
 
-    monkeypatch.setattr(StackModule, "begin_epoch", signalled)
+    monkeypatch.setattr(BlockModule, "begin_epoch", signalled)
     ended = command("-m", *SMALL, "seed=range(4)", "hydra.launcher.max_members=2")
     assert ended.status == 128 + signal.SIGTERM, ended
     [folder] = (tmp_path / "outputs").iterdir()
@@ -178,14 +178,14 @@ def test_a_signal_ends_a_sweep_with_its_checkpoints_written(
 def test_what_breaks_a_stack_ends_no_other_run(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = StackModule.begin_epoch
+    start = BlockModule.begin_epoch
 
-    def broken(module: StackModule) -> None:
+    def broken(module: BlockModule) -> None:
         if len(module.configs) > 1 and module.progress.epoch == 4:
             raise RuntimeError("it breaks")
         start(module)
 
-    monkeypatch.setattr(StackModule, "begin_epoch", broken)
+    monkeypatch.setattr(BlockModule, "begin_epoch", broken)
     assert command("-m", *SMALL, "seed=1,2", "callbacks.checkpoint.every_minutes=0", "name=s").status == 0
     for run in (tmp_path / "outputs/s").glob("seed=*"):
         log = (run / "train.log").read_text()

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mlplab.config.metrics import sign_of
 from mlplab.data.splits.split import Rows
+from mlplab.training.block_module import BlockModule
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
 from mlplab.training.run import Run
-from mlplab.training.stack_module import StackModule
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -55,11 +55,11 @@ class BestWeights(StackCallback):
             copy_members(self.network, module.network.state_dict(), better)
             copy_members(self.values, module.values, better)
 
-    def by_run(self, module: StackModule) -> Float64[Tensor, " run"]:
+    def by_run(self, module: BlockModule) -> Float64[Tensor, " run"]:
         """The mean `lowest` of each run's members that have not diverged; NaN if all have."""
         return module.members.by_run(self.lowest, module.members.not_diverged())
 
-    def _deciding(self, module: StackModule) -> Float64[Tensor, " member"]:
+    def _deciding(self, module: BlockModule) -> Float64[Tensor, " member"]:
         monitored = module.monitored
         if self.epoch_voters is None:
             return monitored

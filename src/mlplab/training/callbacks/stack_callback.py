@@ -1,6 +1,6 @@
 """The base class of a stack's callbacks.
 
-`StackModule` calls them, in order: the Trainer would call each of its own eight times per step.
+`BlockModule` calls them, in order: the Trainer would call each of its own eight times per step.
 """
 
 import sys

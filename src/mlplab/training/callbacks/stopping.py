@@ -12,11 +12,11 @@ from torch.func import functional_call
 
 from mlplab.config.trainer import EarlyStopping as Section
 from mlplab.signals import stop_signals
+from mlplab.training.block_module import BlockModule
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
 from mlplab.training.optimization.schedules import stage_ends
 from mlplab.training.private_interfaces import forget_sigterm
 from mlplab.training.scoring.losses import row_errors
-from mlplab.training.stack_module import StackModule
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -50,7 +50,7 @@ class EarlyStopping(StackCallback):
         self.waited = torch.where(better, 0, self.waited + 1)
         self.stop(self.waited >= self.patience, module)
 
-    def stop(self, members: Bool[Tensor, " member"] | Sequence[int], module: StackModule) -> None:
+    def stop(self, members: Bool[Tensor, " member"] | Sequence[int], module: BlockModule) -> None:
         """Stops those of these members that are active, and copies their tensors.
 
         Args:
@@ -62,7 +62,7 @@ class EarlyStopping(StackCallback):
             copy_members(self.network, module.network.state_dict(), chosen)
             module.members.active &= ~chosen
 
-    def last_weights(self, module: StackModule) -> Tensors:
+    def last_weights(self, module: BlockModule) -> Tensors:
         """Tensors of the network on the CPU, for each member from the end of its own training."""
         network = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
         copy_members(network, self.network, ~module.members.active)

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from mlplab import config
+from mlplab.training.members import Progress
 
 # Fraction of all steps completed before each step of an epoch.
 Done = Float64[Tensor, " step"]
@@ -37,6 +38,17 @@ class StepValues(NamedTuple):
     average_share: float
     lr: Sequence[float]
     regularization: Sequence[float] | None = None
+
+
+def epoch_factors(
+    schedules: Sequence[config.Schedule], progress: Progress, *, anew: bool
+) -> StepFactors | None:
+    """The factors of the next epoch's steps; None if they stay those of the epoch before, unless `anew`."""
+    is_constant = (each.name == "constant" and each.regularization == "constant" for each in schedules)
+    if not anew and all(is_constant):
+        return None
+    done = progress.epoch * progress.steps + torch.arange(progress.steps, dtype=torch.float64)
+    return step_factors(schedules, done / (progress.max_epochs * progress.steps), progress.epoch)
 
 
 def step_factors(schedules: Sequence[config.Schedule], progress: Done, epoch: int) -> StepFactors:

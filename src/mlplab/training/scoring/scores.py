@@ -14,7 +14,8 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.schema import Schema
 from mlplab.models import Network
 from mlplab.models.targets import Outputs, TargetTransform
-from mlplab.training.scoring.losses import Loss, Terms, pinball
+from mlplab.training.run import Configs
+from mlplab.training.scoring.losses import Loss, Terms, build_loss, pinball
 from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, OfMembers, Predicted
 from mlplab.training.scoring.metrics import Metrics, build_metrics, by_target
 
@@ -157,6 +158,12 @@ class Evaluation(torch.nn.Module):
             self.groups.append((size, members if len(members) < len(rows) else slice(None), metrics))
         self.metrics = torch.nn.ModuleList(metrics for _, _, metrics in self.groups)
         self._rows_seen = 0
+
+    @classmethod
+    def of(cls, configs: Configs, rows: list[Tensor], schema: Schema) -> "Evaluation":
+        """An evaluation of members with these configurations; a threshold to be chosen later is 0.5."""
+        thresholds = [DEFAULT_THRESHOLD if run.threshold == "auto" else run.threshold for run in configs]
+        return cls(build_loss([run.loss for run in configs]), rows, schema, thresholds)
 
     def add_batch(self, network: Network, batch: Batch) -> None:
         """Adds the predictions of a network for a batch."""

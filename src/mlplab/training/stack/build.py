@@ -23,8 +23,8 @@ from mlplab.models.layers.linear import ROWS
 from mlplab.models.linear_path import LinearPath, Solution, logistic, ridge
 from mlplab.models.network_plan import ClassWeight
 from mlplab.random_streams import generator
+from mlplab.training.block_module import BlockModule
 from mlplab.training.run import Configs, InitialWeights, Run, member_configs
-from mlplab.training.stack_module import StackModule
 from mlplab.training.step_loop import Blocks, parts_of
 from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
@@ -35,7 +35,7 @@ OF_TARGET = ("temperature", "class_weight", "minimum", "maximum")
 OF_RUN = ["linear_path.share", *(f"preprocessing.target_transform.{name}" for name in OF_TARGET)]
 
 
-def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackModule, TableDataModule]:
+def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[BlockModule, TableDataModule]:
     """Builds the network and the batches of runs with ensembles of equal size.
 
     Their tables may differ in rows and offsets. Then the stack trains on a table with the rows of all.
@@ -60,7 +60,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[StackM
     if blocks := _blocks(first, network, datamodule):
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
-    return StackModule(network, configs, datamodule, blocks), datamodule
+    return BlockModule(network, configs, datamodule, blocks), datamodule
 
 
 def build_datamodule(configs: Configs, table: Table, splits: Sequence[Split]) -> TableDataModule:

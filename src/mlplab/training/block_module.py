@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
 
 
-class StackModule(MLPModule):
+class BlockModule(MLPModule):
     """Calls the callbacks of a stack, which are not those of the Trainer.
 
     With blocks, it makes many optimizer steps in a `training_step`, without autograd; the result is the same
