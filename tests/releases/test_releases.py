@@ -69,9 +69,9 @@ def test_the_next_release_reads_this_one(tmp_path: Path) -> None:
     for path in [*tmp_path.rglob("*.py"), *tmp_path.rglob("*.yaml")]:
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace("threshold_metric", "threshold_score"), encoding="utf-8")
-    conversions = "CONVERSIONS: dict[str, Callable[[Content], None]] = {"
+    conversions = "CONVERSIONS: dict[str, Callable[[Plain], None]] = {"
     to_next = (
-        "def to_next(content: Content) -> None:\n"
+        "def to_next(content: Plain) -> None:\n"
         "    if config := content.get('config'):\n"
         "        config.update(note='old', threshold_score=config.pop('threshold_metric'))\n\n\n"
     )
