@@ -2,6 +2,7 @@
 
 import shutil
 import weakref
+from html import escape
 from io import StringIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -248,8 +249,6 @@ class FinishedRun:
         return text.getvalue()
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         import vl_convert
 
         from mlplab.figures import LEARNING_CURVES

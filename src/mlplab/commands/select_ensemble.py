@@ -16,7 +16,7 @@ from mlplab.commands.render import format_score, score_table
 from mlplab.config.metrics import metrics_of, sign_of
 from mlplab.console import print_line
 from mlplab.data.cache import DataCache, RunData
-from mlplab.data.splits.split import PARTS, Rows
+from mlplab.data.splits.split import PARTS, Rows, distinct
 from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.runs.compare.ranking import common_monitor, without_repeats
 from mlplab.runs.compare.run_result import check_one_table, read_run
@@ -143,7 +143,7 @@ def _check_comparable(runs: Sequence[TrainedRun], sweep: Path) -> None:
 def _validation_predictions(run: TrainedRun, data: RunData) -> tuple[Rows, HeldOut]:
     """The validation rows of a run and its predictions for them; of an ensemble, those out of fold."""
     held_out = [data.members[member].split.val for member in run.weights]
-    rows = np.unique(np.concatenate(held_out))
+    rows = distinct(*held_out)
     predicted = RunStack([run])(data.table.x[rows])
     values = [values[np.isin(rows, mine)] for values, mine in zip(predicted, held_out, strict=True)]
     return out_of_fold(held_out, values)

@@ -164,8 +164,8 @@ class Uncertainty:
             return {}
         by_row, classes = self.scores_by_row(predicted, y, level), self.schema.classes
         rarely = rarely_covered(by_row["coverage"], y, weight, level) if classes else {}
-        of_classes = {f"coverage_{level:g}/{classes[number]}": share for number, share in rarely.items()}
-        return mean_scores(by_row, weight, level) | of_classes
+        by_class = {f"coverage_{level:g}/{classes[number]}": share for number, share in rarely.items()}
+        return mean_scores(by_row, weight, level) | by_class
 
     @property
     def level(self) -> float | None:

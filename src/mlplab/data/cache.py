@@ -55,9 +55,8 @@ class RunData:
         """The rows of train and val; those that some member of an ensemble trains on are of train."""
         rows = np.concatenate([self.split.train, self.split.val])
         train = distinct(*(member.split.train for member in self.members))
-        return seen_rows(
-            self.table, Split(train, np.sort(np.setdiff1d(rows, train, assume_unique=True)), self.split.test)
-        )
+        val = np.sort(np.setdiff1d(rows, train, assume_unique=True))
+        return seen_rows(self.table, Split(train, val, self.split.test))
 
     @cached_property
     def repeated_test_rows(self) -> int:

@@ -20,8 +20,8 @@ BOOLEAN_LABELS = ("false", "true")
 
 def find_label(wanted: str, labels: Sequence[str]) -> str | None:
     """The label that is meant: the same, or the only one that differs by case (as `True` and `true`)."""
-    alike = [label for label in labels if label.lower() == wanted.lower()]
-    return wanted if wanted in labels else alike[0] if len(alike) == 1 else None
+    same = [label for label in labels if label.lower() == wanted.lower()]
+    return wanted if wanted in labels else same[0] if len(same) == 1 else None
 
 
 def label_values(labels: Sequence[str], kind: ClassKind) -> pl.Series:

@@ -55,8 +55,8 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
     for k, target in enumerate(schema.targets[:4]):
         of_target = {model: each if schema.classes else each[:, k] for model, each in predictions.items()}
         scored.append(ScoredRows(target, numbers, total, weight[rows], actual[:, k], of_target, *chosen))
-    of_classes = confusion, roc_and_precision_recall, calibration
-    drawn = of_classes if schema.classes else (predicted_vs_actual,)
+    of_probabilities = confusion, roc_and_precision_recall, calibration
+    drawn = of_probabilities if schema.classes else (predicted_vs_actual,)
     charts: dict[str, Figure | None] = {kind.__name__: _together([*map(kind, scored)]) for kind in drawn}
     by_epoch = charts_of_run(curves, run.config.monitor, run.metrics.get("best_epoch"))
     charts[LEARNING_CURVES] = _together(by_epoch, "independent")

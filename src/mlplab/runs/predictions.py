@@ -178,7 +178,7 @@ def _fault(run: TrainedRun, intervals: Sequence[float], sets: Sequence[float]) -
     return None
 
 
-def spread_of(values: OfMembers, weights: Float64[np.ndarray, " member"], of_classes: bool) -> Spread:
+def spread_of(values: OfMembers, weights: Float64[np.ndarray, " member"], is_classification: bool) -> Spread:
     """How far networks disagree about each row: the columns of spread of `column_names`.
 
     For regression, the standard deviation of the predictions. For classes, the entropy of the mean
@@ -188,7 +188,7 @@ def spread_of(values: OfMembers, weights: Float64[np.ndarray, " member"], of_cla
     sum of `weights` is 1.
     """
     mean = weighted_mean(values, weights)
-    if not of_classes:
+    if not is_classification:
         return np.sqrt(weighted_mean((values - mean) ** 2, weights))
     total, member_entropy = _entropy(mean), weighted_mean(_entropy(values)[..., None], weights)[:, 0]
     return np.column_stack([total, (total - member_entropy).clip(min=0)])

@@ -63,8 +63,8 @@ def number_formats(texts: pl.Series, decimal: str | None, *, decimal_comma: bool
     common = signs.drop_nulls().mode().sort().head(1)
     sign = common[0] if len(common) and (signs == common[0]).sum() >= MIN_SIGNED * len(signs) else ""
     decimal = decimal or ("," if decimal_comma else "")
-    marks = {".": [DECIMAL_POINT], ",": [DECIMAL_COMMA]}.get(decimal, [DECIMAL_POINT, DECIMAL_COMMA])
-    formats = [f"{mark}%" if sign == "%" else f"{sign}{mark}" for mark in marks]
+    decimal_marks = {".": [DECIMAL_POINT], ",": [DECIMAL_COMMA]}.get(decimal, [DECIMAL_POINT, DECIMAL_COMMA])
+    formats = [f"{mark}%" if sign == "%" else f"{sign}{mark}" for mark in decimal_marks]
     formats += [DURATION] if are_durations(texts) else []
     values = {name: _parse(texts, name) for name in formats}
     most = max(parsed.count() for parsed in values.values())

@@ -103,10 +103,10 @@ def format_of(kind: Kind, texts: pl.Series, source: Source, name: str) -> str:
             remedy = f"declare {typed_formats(name, mixed)}"
         raise UserError(Fault(what, where, example, remedy=remedy))
     decimal = source.dialect.options.decimal if source.dialect else None
-    marks = number_formats(texts, decimal, decimal_comma=source.decimal_comma) if kind == "numeric" else ()
-    if len(marks) < 2:
-        return next(iter(marks), "")
-    point, comma = (typed(name, number_format) for number_format in marks)
+    possible = number_formats(texts, decimal, decimal_comma=source.decimal_comma) if kind == "numeric" else ()
+    if len(possible) < 2:
+        return next(iter(possible), "")
+    point, comma = (typed(name, number_format) for number_format in possible)
     example = texts.filter(texts.str.contains(r"[.,]\d{3}\D*$"))[0]
     mark, thousands, decimals, everywhere = "point", comma, point, "'data.decimal=\",\"'"
     if "," in example:

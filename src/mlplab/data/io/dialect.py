@@ -69,10 +69,10 @@ def detect_dialect(text: str, options: CsvFormat, where: str) -> Dialect:
         UserError: if the dialect is ambiguous or contradicts the options, or there is no header.
     """
     quote = '"' if options.quote is None else options.quote or None
-    likely = (mark for mark in ",;\t|" if mark in text)
-    marks = dict.fromkeys([*likely, options.delimiter or ","])
-    parsed = {mark: list(parse_rows(text, mark, quote)) for mark in marks}
-    best = max(parsed, key=lambda mark: _fit(parsed[mark]))
+    likely = (each for each in ",;\t|" if each in text)
+    delimiters = dict.fromkeys([*likely, options.delimiter or ","])
+    parsed = {each: list(parse_rows(text, each, quote)) for each in delimiters}
+    best = max(parsed, key=lambda each: _fit(parsed[each]))
     delimiter = options.delimiter or best
     rows, header = parsed[delimiter], options.header is not False
     if rows:

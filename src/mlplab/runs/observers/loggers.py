@@ -129,7 +129,7 @@ def log_start(loggers: Sequence[Logger], run: TrainConfig) -> None:
             logger.log_hyperparams(dict(values))
 
 
-CHANGE_NOTHING = ("threads", "callbacks.checkpoint.", "logger.")  # about the network
+NOT_OF_THE_NETWORK = ("threads", "callbacks.checkpoint.", "logger.")
 
 
 def hyperparameters(run: TrainConfig) -> dict[str, str | float | int | bool]:
@@ -137,7 +137,7 @@ def hyperparameters(run: TrainConfig) -> dict[str, str | float | int | bool]:
     values = [
         (key, value)
         for key, value in flat(run.plain())
-        if not (is_marked(key, Mark.COSMETIC) or key.startswith(CHANGE_NOTHING))
+        if not (is_marked(key, Mark.COSMETIC) or key.startswith(NOT_OF_THE_NETWORK))
     ]
     texts = {key: "null" if value is None else re.sub(r"[' ]", "", str(value)) for key, value in values}
     return {key: value if isinstance(value, str | float | int) else texts[key] for key, value in values}

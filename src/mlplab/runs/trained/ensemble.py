@@ -233,13 +233,15 @@ class Ensemble:
         Raises:
             UserError: if a value is infinite in the network's precision, or a prediction is not finite.
         """
-        blocks, weights, of_classes = [], self.network_weights, bool(self.schema.classes)
+        blocks, weights, is_classification = [], self.network_weights, bool(self.schema.classes)
         row_values = self.networks * self.runs[0].outputs
         rows_at_once = max(1, BLOCK_VALUES // row_values // EVALUATION_MULTIPLE) * EVALUATION_MULTIPLE
         for start in range(0, max(1, len(x)), rows_at_once):
             values = np.concatenate([stack(x[start : start + rows_at_once]) for stack in self.stacks])
             mean = self.uncertainty.corrected(weighted_mean(values, weights))
-            spread = spread_of(self.points(values), weights, of_classes) if with_spread else mean[:, :0]
+            spread = mean[:, :0]
+            if with_spread:
+                spread = spread_of(self.points(values), weights, is_classification)
             blocks.append((mean, spread))
         mean, spread = map(np.concatenate, zip(*blocks, strict=True))
         if len(bad := np.flatnonzero(np.isinf(x).any(1) | ~np.isfinite(mean).all(1))):

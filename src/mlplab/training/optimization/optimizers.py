@@ -91,10 +91,10 @@ class MemberOptimizer(torch.optim.Optimizer):
             self._show_lr()
             together, rates = [], [each.numpy().tobytes() for each in self._factors.unbind(2)]
             for part in self.parts:
-                alike = defaultdict[tuple[str, bytes], list[int]](list)
+                by_rates = defaultdict[tuple[str, bytes], list[int]](list)
                 for member in range(len(self.settings))[part]:
-                    alike[self._kinds[member], rates[member]].append(member)
-                together.append([*alike.values()])
+                    by_rates[self._kinds[member], rates[member]].append(member)
+                together.append([*by_rates.values()])
             if together != self._together:
                 self._together = together
                 self.groups = [[*chain.from_iterable(map(self._groups_of, part))] for part in together]
