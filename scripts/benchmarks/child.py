@@ -4,7 +4,7 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
@@ -64,7 +64,7 @@ def timed_epochs() -> Iterator[list[float]]:
 def train(*words: str) -> dict[str, Any]:
     """Runs `scripts/train.py`: the seconds of each epoch, and the memory at the end, without mapped files."""
     with timed_epochs() as epochs:
-        _train_script(words)
+        _script("train", words)
     return {"epochs": epochs, "anonymous": memory("RssAnon")}
 
 
@@ -78,14 +78,14 @@ def read(*words: str) -> dict[str, Any]:
 
     start = now()
     with patch.object(Trainer, "fit", end):
-        _train_script(words)
+        _script("train", words)
     raise RuntimeError("Trainer.fit was not called")
 
 
-def _train_script(words: tuple[str, ...]) -> None:
+def _script(name: str, words: Sequence[str]) -> None:
     import mlplab
 
-    script = str(Path(mlplab.__file__).parents[2] / "scripts/train.py")
+    script = str(Path(mlplab.__file__).parents[2] / f"scripts/{name}.py")
     with patch.object(sys, "argv", [script, *words]):
         try:
             runpy.run_path(script, run_name="__main__")
@@ -106,16 +106,12 @@ def _mlplab() -> Any:
 
 def predict(run: str, source: str, output: str, *levels: str) -> dict[str, Any]:
     """The command predict, with intervals of these levels."""
-    try:
-        from mlplab.cli.trained import predict as main
-    except ImportError:  # in an older checkout
-        main = import_module("mlplab.cli.commands.predict").main
-
-    import_module("mlplab.commands.predict")  # which the command would import
+    _script("predict", ["--help"])  # imports what the command would import
+    import_module("mlplab.commands.predict")
     _mlplab()
     options = [f"interval={','.join(levels)}"] if levels else []
     words = [f"run={run}", f"input={source}", f"output={output}", "overwrite=true", *options]
-    return timed(lambda: main(words))
+    return timed(lambda: _script("predict", words))
 
 
 def export(folder: str, table: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def measure(arguments: Export) -> None:
         for kind, words in kinds.items():
             checkout.run("train.py", *SHORT.split(), *words.split(), f"hydra.run.dir={kind}", folder=folder)
             ask = partial(checkout.ask, "child.export", kind, "rows.csv", folder=folder)
-            contenders[case, f"{kind}, {checkout.name}".removesuffix(", mlplab")] = ask
+            contenders[case, f"{checkout.name}, {kind}"] = ask
     times = harness.alternate(contenders, arguments.repeats)
     rows_of = {
         key: [

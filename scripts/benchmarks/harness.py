@@ -226,6 +226,21 @@ def comparison(
     return table_of(title, ["median", "min–max", f"of {base}", *more], rows, caption)
 
 
+def relative(times: Mapping[Key, Times], other: str) -> Table:
+    """Of each measurement, the median over all turns of its ratio to that of another checkout."""
+    answers = {key: measured.answers for key, measured in times.items()}
+    names = dict.fromkeys(name for measured in answers.values() for name in measured[0])
+    rows = {}
+    for key in (key for key in times if other in " ".join(key)):
+        case, contender = (part.replace(other, "mlplab") for part in key)
+        turns, cells = [*zip(answers[case, contender], answers[key], strict=True)], []
+        for name in names:
+            pairs = [(one[name], theirs[name]) for one, theirs in turns if theirs.get(name)]
+            cells.append(f"{median(ours / before for ours, before in pairs):.3f}" if pairs else "")
+        rows[case, contender] = cells
+    return table_of(f"relative to {other}, in the same turn", [*names], rows)
+
+
 def table_of(
     title: str, headers: Sequence[str], rows: Mapping[Key, Sequence[str]], caption: str | None = None
 ) -> Table:
@@ -244,8 +259,8 @@ def table_of(
 
 
 def report(arguments: Benchmark, times: Mapping[Key, Times], *tables: Table) -> None:
-    """Prints the tables, and writes all times to a file."""
-    print_tables(*tables)
+    """Prints the tables, and with `tree=` that of the ratios; writes all times to a file."""
+    print_tables(*tables, *(relative(times, other.name) for other in arguments.checkouts[1:]))
     packages = {package.name: package.version for package in distributions()}
     of_times = [{"of": key, "answers": measured.answers} for key, measured in times.items()]
     facts = {"arguments": arguments.model_dump(), **machine(), "packages": packages, "times": of_times}

@@ -41,10 +41,10 @@ def run(name: str, words: Sequence[str] | None = None, **options: Any) -> NoRetu
     """
     log_to_terminal("stdout" if name == "train" else "stderr")
     words = sys.argv[1:] if words is None else words
-    module = {"train": "training", "describe": "training", "results": "compared", "report": "compared"}
+    module = "mlplab.cli.training" if name in ("train", "describe") else "mlplab.cli.after_training"
 
     def work() -> None:
-        getattr(import_module(f"mlplab.cli.{module.get(name, 'trained')}"), name)(words, **options)
+        getattr(import_module(module), name)(words, **options)
 
     sys.exit(exit_status(work))
 

@@ -1,4 +1,4 @@
-"""The module of a stack, whose callbacks watch and may stop training: step by step, or block by block."""
+"""The module of a stack, which trains in blocks of steps, and whose callbacks watch and may stop training."""
 
 import math
 import sys
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class BlockModule(MLPModule):
-    """Calls the callbacks of a stack, which are not those of the Trainer.
+    """Makes a block of optimizer steps in each `training_step`, without autograd.
 
-    With blocks, it makes many optimizer steps in a `training_step`, without autograd; the result is the same
-    to the bit.
+    The result is the same, to the bit, as that of one step at a time. The callbacks that it calls are those
+    of a stack, not of the Trainer.
 
     Args:
         blocks: how steps are divided into blocks, each of which is one batch for the Trainer; None: a batch
