@@ -190,13 +190,21 @@ def plain_section(cfg: DictConfig, key: str) -> object:
     """A value or a section of a composed configuration as plain data.
 
     Raises:
-        UserError: if an interpolation cannot be resolved, or a value is missing.
+        UserError: if an interpolation cannot be resolved.
     """
     with explained():
         node = cfg[key]
         is_section = OmegaConf.is_config(node)
-        node = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if is_section else node
+        node = _without_missing(OmegaConf.to_container(node, resolve=True)) if is_section else node
     return _changed(node, lambda value: str(value) if isinstance(value, UserString) else value)
+
+
+def _without_missing(value: object) -> object:
+    """Without keys that have no value, which validation reports, together with misspelt ones."""
+    if not isinstance(value, dict):
+        return value
+    given = {key: item for key, item in value.items() if not (isinstance(item, str) and item == "???")}
+    return {key: _without_missing(item) for key, item in given.items()}
 
 
 def reject_hydra_settings(section: DictConfig) -> None:

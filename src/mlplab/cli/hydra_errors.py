@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from mlplab.config import unknown_key
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refusal
@@ -53,9 +53,6 @@ def _fault(error: BaseException) -> Fault | None:
         mark, remedy = error.problem_mark, "correct that line; indent with spaces, not tabs"
         where = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
         return Fault(f"is not valid YAML: {error.problem}", where, remedy=remedy)
-    if isinstance(error, MissingMandatoryValue):
-        key = str(error.full_key or "").strip()
-        return Fault("needs a value", key, remedy=f"set it: {key}=…")
     if match := re.search(r"^Could not override '([^']+)'|config group '([^']+)' does not exist", text):
         key, below = match[1] or match[2], str(getattr(error.__cause__, "full_key", None) or "")
         return unknown_key(below if below.startswith(f"{key}.") else key)

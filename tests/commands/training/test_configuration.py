@@ -39,7 +39,7 @@ def make_folder(here: Path) -> None:
 
 MISTAKES = [
     mistake("49 unknown key", {}, "sed=2", "sed: unknown key | did you mean seed?"),
-    mistake("49 only a table", "", "t.csv", "data.target: needs a value | set it: data.target=…"),
+    mistake("49 only a table", "", "t.csv", "data.target: is missing | give it a value: data.target=…"),
     mistake("49 table as an option", {"a b.csv": ""}, ("data=a b.csv", "data.target=y"), "a b.csv: is empty"),
     mistake("49 two tables", "", "t.csv data.path=u.csv", "data.path: is given twice | remove one of them"),
     mistake("53 empty folder", {}, "init_from=", "init_from: is empty | give it a value: init_from=…"),
@@ -79,7 +79,8 @@ MISTAKES = [
     own({E: "seed: 1".encode("utf-16")}, "is not UTF-8 | save it", "experiment=e"),
     own({E: "a: [\n"}, "e.yaml, line 2: is not valid YAML", "experiment=e --cfg job"),
     mistake("62 empty", make_folder, "hydra.run.dir=empty seed=-1", "seed: invalid value"),
-    mistake("a missing value", {}, "data=csv data.target=y", "data.path: needs a value"),
+    mistake("a missing value", {}, "data=csv data.target=y", "data.path: is missing"),
+    mistake("a wrong name of it", {}, "data=csv data.path=t.csv data.label=y", "did you mean data.target?"),
     mistake("an endless range", {}, "-m seed=range(0,3,0)", "seed: the step is 0 | range(START,STOP,STEP)"),
     mistake("a huge grid", {}, "-m seed=range(99999999999)", "seed: more than 100,000 runs | sweep.trials"),
 ]
