@@ -193,8 +193,7 @@ def _fit_ours(
         table.frame.filter(test).write_parquet(folder / "test.parquet")
         seconds = tree.run("train.py", *where, *words, folder=folder)
         if searched:
-            best = yaml.safe_load((run / "best.yaml").read_text(encoding="utf-8"))["trial"]
-            run = next(run.glob("ensemble-*"), run / best)
+            run /= yaml.safe_load((run / "best.yaml").read_text(encoding="utf-8"))["trial"]
         else:
             seconds = json.loads((run / "metrics.json").read_bytes())["seconds"]
         answer = tree.ask("child.rows", str(run), "test.parquet", "predicted.npy", what, folder=folder)

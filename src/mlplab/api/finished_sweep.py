@@ -10,8 +10,7 @@ import polars as pl
 
 from mlplab.api.finished_run import FinishedRun
 from mlplab.commands.results import read_runs, results_by_table
-from mlplab.data.cache import DataCache
-from mlplab.errors import Fault, UserError, refusal
+from mlplab.errors import refusal
 from mlplab.files import check_absent
 from mlplab.runs.compare.ranking import select_runs, varying_keys
 from mlplab.runs.compare.run_result import RUN, trials_in_order
@@ -68,19 +67,14 @@ class FinishedSweep:
         return Path(shutil.copytree(self.folder, path))
 
     def ensemble(self, runs: int = 5) -> "Ensemble":
-        """Chooses so many runs, with repetition, whose mean predicts the validation rows best.
-
-        If it chooses one run each time, the ensemble is a single network, which has no spread.
+        """The mean of so many runs, those with the best validation metric.
 
         Raises:
-            UserError: if the runs have different tables or splits.
+            UserError: if the runs have different tables or targets, or the number is below 1.
         """
-        if runs < 1:
-            raise UserError(Fault("is no number of runs", "ensemble", str(runs), "1 or more"))
-        from mlplab.commands.select_ensemble import select_ensemble
         from mlplab.runs.trained.load import load_runs
 
-        return load_runs(select_ensemble(self.folder, runs, DataCache(self.frame)).file)
+        return load_runs(self.folder, runs)
 
     def __repr__(self) -> str:
         return f"{self.folder}\n{self.results}"

@@ -31,33 +31,24 @@ def evaluate(words: Sequence[str]) -> None:
     """Scores a trained run, and writes the scores to FOLDER/evaluation.json.
 
     mlplab evaluate run=FOLDER [data.path=other.csv] [importance=true]
-    mlplab evaluate run=SWEEP select=5
+    mlplab evaluate run=SWEEP runs=5
 
       run=FOLDER             the folder of a run, or of a sweep, whose runs are also scored as an ensemble
       runs=best              of a sweep: best, the configuration of the best mean validation metric; all; or N
       data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows
       training_rows=include  also scores rows of FILE that were in training or validation: then it is no test
       importance=true        shows which columns matter; writes FOLDER/importance.json and FOLDER/figures
-      select=N               chooses an ensemble of a sweep's runs in N steps: each adds the run that most
-                             lowers the error on the validation rows; it is written to SWEEP/ensemble-N.json
     """
     arguments = read_arguments(words, Evaluate, evaluate.__doc__)
-    if arguments.select and arguments.model_fields_set > {"run", "select"}:
-        remedy = f"afterwards, evaluate the choice: run={arguments.run}/ensemble-{arguments.select}.json"
-        raise refusal("takes no key but run=", f"select={arguments.select}", remedy)
     with _loading(arguments):
         from rich.console import Console
 
         from mlplab.commands.evaluate import evaluate as score_runs
         from mlplab.commands.importance import print_importance
         from mlplab.commands.render import confusion_table, score_table, verdict
-        from mlplab.commands.select_ensemble import print_choice, select_ensemble
         from mlplab.console import print_line
 
     console = Console()
-    if arguments.select:
-        print_choice(select_ensemble(Path(arguments.run), arguments.select), console)
-        return
     result = score_runs(arguments)
     print_line(console, f"{result.source}: {result.rows} rows")
     titles = {"all": "all rows, not a test", "unchecked": "all rows, perhaps not a test"}

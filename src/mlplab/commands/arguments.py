@@ -32,13 +32,11 @@ class Evaluate(OfRuns):
         data_path: a CSV or Parquet file with the target; None: the runs' own test rows.
         training_rows: whether to keep rows of the file that were in training or validation.
         importance: whether to compute which columns matter, too.
-        select: the number of steps in which an ensemble is chosen instead.
     """
 
     data_path: Annotated[Text | None, Field(alias="data.path")] = None
     training_rows: Literal["exclude", "include"] = "exclude"
     importance: bool = False
-    select: Annotated[int, Field(gt=0)] | None = None
 
 
 class Predict(OfRuns):

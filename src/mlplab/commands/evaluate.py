@@ -12,7 +12,7 @@ from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluation_rows import EvaluationRows, NewRows, Part, rows_of, run_scores
 from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.render import NAMES
-from mlplab.config.metrics import metrics_of, network_name
+from mlplab.config.metrics import network_name
 from mlplab.console import progress_lines, quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
@@ -21,8 +21,7 @@ from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import EVALUATION_FILE, IMPORTANCE_FILE
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.greedy_selection import error_of
-from mlplab.runs.trained.importance import affordable, permutation_importance
+from mlplab.runs.trained.importance import affordable, error_of, permutation_importance
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
@@ -215,8 +214,7 @@ def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part:
     count, repeats = affordable(len(rows), len(schema.inputs), network_weights)
     rows = np.sort(np.random.default_rng(ensemble.config[0].seed).choice(rows, count, replace=False))
     weight = None if first.weight is None else first.weight[rows]
-    metric, *_ = metrics_of(schema.classes, ensemble.quantiles)
-    error = error_of(metric, first.y[rows], weight, len(schema.classes), ensemble.quantiles)
+    metric, error = error_of(first.y[rows], weight, len(schema.classes), ensemble.quantiles)
     base, columns = permutation_importance(ensemble, first.x[rows], error, repeats)
     return Importance(
         source=first.source,

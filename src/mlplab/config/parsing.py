@@ -26,9 +26,13 @@ SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "batch": "data.batch_size",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
+    "select": "runs",
     "label": "data.target",
     "test_size": "data.split.test",
 }
+
+# Keys of earlier versions, and what to do instead.
+REMOVED = {"sweep.ensemble": "afterwards, average the N best runs: mlplab evaluate run=SWEEP runs=N"}
 
 UNKNOWN_KEY = "unknown key"
 
@@ -73,7 +77,9 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
     """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
     owners, (section, _, leaf) = all_keys(root), key.rpartition(".")
     synonym = SYNONYMS.get(leaf)
-    if section.startswith("hydra"):
+    if key in REMOVED:
+        remedy = REMOVED[key]
+    elif section.startswith("hydra"):
         near = nearest(key, [f"hydra.launcher.{name}" for name in all_keys(Launcher)])
         remedy = did_you_mean(near, otherwise="--hydra-help describes Hydra's own keys")
     elif owners.get(key):

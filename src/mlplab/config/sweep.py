@@ -9,14 +9,13 @@ from mlplab.config.types import Auto, Count, NotNegative, NotNegativeCount, OrAu
 
 
 class Sweep(Section):
-    """A search for good values of keys. A grid of given values has only `ensemble`."""
+    """A search for good values of keys."""
 
     trials: OrAuto[Count, Auto]
     minutes: Positive | None
     batch: Count
     sampler: Literal["tpe", "random"]
     pruning: Literal["none", "halving"]
-    ensemble: Count | None
     space: dict[str, str]
 
     @property

@@ -32,7 +32,7 @@ LARGEST_ENSEMBLE_FILE = 2**26  # bytes
 
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
-CHOOSE_AGAIN = "choose again: mlplab evaluate run=SWEEP select=N"
+CHOOSE_AGAIN = "average the best runs of the sweep: run=SWEEP runs=N"
 
 TRIAL = re.compile(r"trial-(\d{4,})")
 """The name of a trial's folder: its number is the order in which the search asked for the trials."""

@@ -26,7 +26,6 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed
 from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.files import FolderLock
-from mlplab.imports import heavy_imports
 from mlplab.runs.compare.ranking import REPEATS, warn_of_ensembles
 from mlplab.runs.compare.run_result import RunResult, metrics_of_runs, quantiles_of, read_run, table_title
 from mlplab.runs.discovery import has_test_scores, runs_below
@@ -76,7 +75,7 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
 
 
 def conclude(launcher: SweepLauncher, comparisons: Sequence[Comparison], commands: Sequence[str]) -> str:
-    """Draws and prints the best runs, and chooses an ensemble if there is to be one.
+    """Draws and prints the best runs.
 
     Args:
         comparisons: those of the sweep's runs.
@@ -84,19 +83,10 @@ def conclude(launcher: SweepLauncher, comparisons: Sequence[Comparison], command
 
     Returns what `summarize` returns.
     """
-    root, ensemble = launcher.composed.root, launcher.composed.settings.ensemble
     try:
         draw_sweep(comparisons, launcher.engine)
     finally:  # a full disk or Ctrl-C takes only the figures
         failures = summarize(comparisons, launcher.console, commands)
-    if ensemble and any(comparison.best for comparison in comparisons):
-        with heavy_imports():
-            import torch
-
-            from mlplab.commands.select_ensemble import print_choice, select_ensemble
-
-        torch.set_num_threads(1)
-        print_choice(select_ensemble(root, ensemble, launcher.cache), launcher.console)
     return failures
 
 

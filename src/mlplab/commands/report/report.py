@@ -2,7 +2,6 @@
 
 import logging
 import math
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -14,14 +13,14 @@ from mlplab.commands.report.run import TextTable, importance_in, run_part
 from mlplab.commands.results import averaged_over, counts_of, read_all
 from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural, progress_lines
-from mlplab.errors import UserError, refusal
+from mlplab.errors import refusal
 from mlplab.figures.runs import curves_of_runs
 from mlplab.figures.style import CONFIG
 from mlplab.files import Plain, replacing
 from mlplab.pages import rendered
 from mlplab.runs.compare.ranking import REPEATS, score
 from mlplab.runs.compare.run_result import in_brief, labelled, table_title
-from mlplab.runs.discovery import ENSEMBLE_FILE, REPORT_FILE, ChosenEnsemble, runs_in
+from mlplab.runs.discovery import REPORT_FILE, runs_in
 from mlplab.runs.run_file import is_run_file, unpacked
 from mlplab.runs.trained.run_files import read_curves
 from mlplab.training.outcome import AS_PLANNED
@@ -102,18 +101,10 @@ def _best_scores(comparison: Comparison) -> TextTable | None:
         return [title, *(format_mean(found.mean, found.sd, name) for name, found in scores.items())]
 
     rows = [means(f"best {'trial' if comparison.is_search else 'configuration'}")]
-    folders = {run.folder for run in comparison.runs}
-    for sweep in sorted({folder.parent for folder in folders}):
-        for path in sorted(path for path in sweep.iterdir() if ENSEMBLE_FILE.fullmatch(path.name)):
-            with suppress(UserError):  # it is damaged
-                ensemble = ChosenEnsemble.read(path)
-                if {sweep / name for name in ensemble.runs} <= folders:
-                    scores = (format_score(ensemble.scores.get(metric), metric) for metric in metrics)
-                    rows.append([f"{path.stem} ({plural(len(ensemble.runs), 'run')})", *scores])
     rows += [means(title, f"{key}/") for key, title in BASELINES[metrics_among(metrics, "test/")].items()]
     shown = [row for row in rows if {*row[1:]} != {NOTHING}]
     over = averaged_over(best)
-    caption = "Scores of the best, of ensembles chosen on the validation rows, and of baselines"
+    caption = "Scores of the best and of baselines"
     caption += f": mean ± SD over {over}" if over else ""
     return TextTable(caption, ["model", *map(_named, metrics)], shown, marked=(0,)) if shown else None
 

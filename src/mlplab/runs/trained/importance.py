@@ -5,12 +5,18 @@ Fisher, Rudin and Dominici 2019).
 """
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
+from mlplab.conformal.intervals import Levels, Y
 from mlplab.console import progress_lines
+from mlplab.runs.baselines.models import Weights
 from mlplab.runs.trained.ensemble import Ensemble, Features
-from mlplab.runs.trained.greedy_selection import Error
+from mlplab.training.scoring.mean_predictions import SMALLEST_PROBABILITY, Predicted
+from mlplab.training.scoring.scores import Task, scores
+
+Error = Callable[[Predicted], float]
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +38,20 @@ def affordable(rows: int, columns: int, weights: int) -> tuple[int, int]:
     return used, min(MAX_REPEATS, max(MIN_REPEATS, passes // used))
 
 
+def error_of(y: Y, weight: Weights, classes: int, quantiles: Levels) -> tuple[str, Error]:
+    """The metric by which importance is measured, and the function that computes it.
+
+    It is the log loss of classes, the pinball loss of quantiles, and else the mean RMSE of the targets.
+    """
+    share = np.full(len(y), 1 / len(y)) if weight is None else weight / weight.sum()
+    if classes:
+        true = np.arange(len(y)), y[:, 0].astype(np.int64)
+        return "log_loss", lambda p: float(-share @ np.log(p[true].clip(SMALLEST_PROBABILITY)))
+    if quantiles:
+        return "pinball", lambda p: scores(p, y, weight, Task(0, quantiles=quantiles))["pinball"]
+    return "rmse", lambda p: float(np.mean(np.sqrt(share @ (p - y) ** 2)))
+
+
 def permutation_importance(
     ensemble: Ensemble, x: Features, error: Error, repeats: int
 ) -> tuple[float, list[tuple[str, float, float]]]:
@@ -50,7 +70,7 @@ def permutation_importance(
     """
 
     def error_on(x: Features) -> float:
-        return error(ensemble.predict_features(x)[0], ensemble.threshold)
+        return error(ensemble.predict_features(x)[0])
 
     source, base = np.random.default_rng(ensemble.config[0].seed), error_on(x)
     orders = [source.permutation(len(x)) for _ in range(repeats)]

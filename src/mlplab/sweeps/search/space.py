@@ -105,7 +105,7 @@ def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
     """Whether a sweep is a search, not a grid: if a key of the search or an interval is typed, or if
     configuration files set such a key."""
     keys = {override.get_key_element().lstrip("+") for override in overrides}
-    is_typed = any(key == "sweep" or key.startswith("sweep.") for key in keys - {"sweep.ensemble"})
+    is_typed = any(key == "sweep" or key.startswith("sweep.") for key in keys)
     is_set = settings.space or settings.trials != "auto" or settings.minutes or settings.pruning != "none"
     return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in overrides)
 
