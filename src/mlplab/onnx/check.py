@@ -13,7 +13,7 @@ from onnx import helper
 
 from mlplab.config.metrics import main_scores, metrics_among
 from mlplab.conformal.intervals import Levels
-from mlplab.console import in_digits, plural, quiet
+from mlplab.console import in_digits, plural
 from mlplab.data.cells.parse import named
 from mlplab.errors import listed, refusal
 from mlplab.onnx.inputs import NO_DATE, model_inputs
@@ -57,8 +57,8 @@ def check_model(
     drawn = zip(present, sample.columns, strict=True)
     with_missing_cells = sample.select(pl.when(pl.Series(column)).then(named(name)) for column, name in drawn)
     compared = pl.concat([sample, with_missing_cells])
-    with quiet("mlplab.data.frames"):
-        [(_, _, (mean, _))] = ensemble.predict_frames([compared], "rows", decimal_comma=decimal_comma)
+    x = ensemble.transformer("rows", decimal_comma=decimal_comma).features(compared)
+    mean, _ = ensemble.predict_features(x, rows_before=0)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     inputs = model_inputs(schema, compared, decimal_comma=decimal_comma)
     names = [output.name for output in session.get_outputs()]
