@@ -49,13 +49,11 @@ def error_of(metric: str, y: Y, weight: Weights, classes: int, quantiles: Levels
     if metric == "log_loss":
         true = np.arange(len(y)), y[:, 0].astype(np.int64)
         return lambda predicted, _: float(-share @ np.log(predicted[true].clip(SMALLEST_PROBABILITY)))
-    task = Task(classes, quantiles=quantiles)
-    if quantiles:
-        return lambda predicted, _: sign * scores(predicted, y, weight, task)[metric]
-    if metric == "mae":
+    if metric == "mae" and not quantiles:
         return lambda predicted, _: float(np.mean(share @ abs(predicted - y)))
-    if metric in ("rmse", STANDARDISED_RMSE):
+    if metric in ("rmse", STANDARDISED_RMSE) and not quantiles:
         sd = np.sqrt(share @ (y - share @ y) ** 2)
         unit = np.where((sd > 0) & (metric != "rmse"), sd, 1)
         return lambda predicted, _: float(np.mean(np.sqrt(share @ (predicted - y) ** 2) / unit))
+    task = Task(classes, quantiles=quantiles)
     return lambda predicted, threshold: sign * scores(predicted, y, weight, task, threshold)[metric]
