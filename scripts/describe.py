@@ -1,8 +1,6 @@
 """Shows how training would read the columns of a table. See `python scripts/describe.py --help`."""
 
-from pathlib import Path
-
 from mlplab.cli.main import run
 
 if __name__ == "__main__":
-    run("describe", conf=Path(__file__).resolve().parents[1] / "conf")
+    run("describe")

@@ -17,7 +17,7 @@ from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.checks import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import folder_name, grid, lines_of
 from mlplab.sweeps.launch import ComposedSweep
-from mlplab.sweeps.sweep import training_commands, with_introduction
+from mlplab.sweeps.sweep import how_to_train
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -164,8 +164,8 @@ def test_no_command_is_shown_for_a_winner_that_needs_a_fold() -> None:
     """A file of the user's may set one that the folds of the sweep do not have."""
     sweep, shared = composed("name=s"), ("data/split=kfold", "data.split.folds=3", "seed=1")
     without, with_fold = parsed(*shared, "data.split.fold=7"), parsed(*shared, "data.split.fold=2")
-    assert training_commands(sweep.compose, without, DataCache()) == []
-    assert len(training_commands(sweep.compose, with_fold, DataCache())) == 2
-    [command] = training_commands(sweep.compose, parsed("seed=1", "ensemble=3"), DataCache())
+    assert how_to_train(sweep.compose, without, DataCache()) == []
+    assert "a run alone gets ensemble=8" in how_to_train(sweep.compose, with_fold, DataCache())[0]
+    line, command = how_to_train(sweep.compose, parsed("seed=1", "ensemble=3"), DataCache())
+    assert line == "To train the best again:"
     assert command.endswith("seed=1 ensemble=3")
-    assert with_introduction([command]) == []

@@ -13,6 +13,7 @@ from support import Ended, assert_short_answer, without_notes
 import mlplab
 from mlplab.runs import checkpoint
 from mlplab.runs.run_file import unpack
+from mlplab.runs.trained.load import contained_values
 from mlplab.runs.trained.run_files import RunFiles
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -49,8 +50,7 @@ def test_a_file_predicts_as_its_run(run: mlplab.FinishedRun, folder: Path) -> No
     assert predicted.equals(expected)
     again = loaded.save(folder / "again.mlplab")
     with zipfile.ZipFile(path) as one, zipfile.ZipFile(again) as other:
-        names = [name for name in one.namelist() if name != "model.md"]
-        assert [one.read(name) for name in names] == [other.read(name) for name in names]
+        assert [one.read(name) for name in one.namelist()] == [other.read(name) for name in other.namelist()]
     weights = sum(tensor.numel() * tensor.element_size() for tensor in run.model.runs[0].state.values())
     assert path.stat().st_size <= 1.3 * weights + 100_000
     assert loaded.folder is None
@@ -60,16 +60,16 @@ def test_a_file_predicts_as_its_run(run: mlplab.FinishedRun, folder: Path) -> No
     assert not unpacked.exists()
 
 
-def test_what_a_file_contains_of_the_table(folder: Path) -> None:
+def test_what_a_file_contains_of_the_table(run: mlplab.FinishedRun, folder: Path) -> None:
     for name in "ab":
         unpack(folder / f"{name}.mlplab", folder / name)
     without, with_seen = (checkpoint.load(folder / name / "checkpoints/best.ckpt") for name in "ab")
     assert without.keys() == with_seen.keys() - {"seen"}
     assert "training" not in without
-    pages = [(folder / name / "model.md").read_text(encoding="utf-8") for name in "ab"]
+    said = [contained_values(run.model, kind="file", seen=seen) for seen in (False, True)]
     for words in ("all categories of secret", "the median", "quantiles of each", "up to 1,000 errors"):
-        assert words in pages[0]
-    assert ["hashes of the rows" in page for page in pages] == [False, True]
+        assert words in " ".join(said[0])
+    assert ["hashes of the rows" in " ".join(lines) for lines in said] == [False, True]
 
 
 def test_what_is_unknown_stays_unknown(folder: Path, run_script: Command) -> None:

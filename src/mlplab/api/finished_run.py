@@ -204,7 +204,7 @@ class FinishedRun:
         """Saves the run as one file, `price.mlplab`, or as a folder if `path` has another ending.
 
         `mlplab.load` and all commands take both. The file holds the network, its configuration and scores,
-        but no rows of the table; which of its values remain is in `model.md`, inside the file.
+        but no rows of the table; `mlplab export` lists which of its values remain.
 
         Args:
             seen: whether the file has hashes of the rows in training and validation. Without them, `evaluate`

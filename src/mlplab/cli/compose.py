@@ -42,15 +42,12 @@ OUTPUTS = "outputs"
 SWEEP = "sweep"  # the section of the configuration that describes a sweep, not its runs
 
 
-def read_command_line(
-    words: Sequence[str], shipped: Path, usage: str | None = None
-) -> tuple[list[str], bool, list[Path]]:
+def read_command_line(words: Sequence[str], usage: str | None = None) -> tuple[list[str], bool, list[Path]]:
     """Overrides, whether they are of a sweep, and the folders of the configuration.
 
     If the command line only requests the version, help, or the like, prints that, and exits.
 
     Args:
-        shipped: as for `config_folders`.
         usage: the help text; None: the text in `conf/hydra/help`.
 
     Raises:
@@ -68,7 +65,7 @@ def read_command_line(
     parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
     parser.add_argument("--info", "-i", nargs="?", const="all")
     read = parser.parse_intermixed_args(words)
-    folders = config_folders(read.config_dir, shipped)
+    folders = config_folders(read.config_dir)
     if read.cfg:
         _print_config(read, folders)
         sys.exit(0)

@@ -25,7 +25,7 @@ MARKER = Path("mlplab.yaml")
 log = logging.getLogger(__name__)
 
 
-def config_folders(config_dir: str | None = None, shipped: Path = SHIPPED) -> list[Path]:
+def config_folders(config_dir: str | None = None) -> list[Path]:
     """The folders of configuration files. A file of the first hides one of the same name in the next.
 
     Args:
@@ -36,13 +36,13 @@ def config_folders(config_dir: str | None = None, shipped: Path = SHIPPED) -> li
     """
     own = Path("conf" if config_dir is None else config_dir)
     if config_dir is None and not (own / MARKER).is_file():
-        return [shipped]
+        return [SHIPPED]
     if not own.is_dir():
         remedy = f"give a folder with files such as {own}/experiment/NAME.yaml"
         raise UserError(Fault("no such folder", "--config-dir", str(config_dir), remedy=remedy))
-    if faults := [*_faults(own, shipped)]:
+    if faults := [*_faults(own)]:
         raise UserError(*faults)
-    return [own.resolve(), shipped]
+    return [own.resolve(), SHIPPED]
 
 
 def log_own_files(folders: Sequence[Path]) -> None:
@@ -56,9 +56,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*.yaml"))
 
 
-def _faults(own: Path, shipped: Path) -> Iterator[Fault]:
+def _faults(own: Path) -> Iterator[Fault]:
     """What no command would read, and what Hydra must not read."""
-    groups = {path.parent.as_posix() for path in _files(shipped)} - {"."}
+    groups = {path.parent.as_posix() for path in _files(SHIPPED)} - {"."}
     for path in _files(own):
         where, folders = own / path, {folder.as_posix() for folder in path.parents}
         try:

@@ -16,7 +16,7 @@ mlplab COMMAND --help shows the arguments of a command.
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from mlplab.cli.terminal import exit_status, log_to_terminal, print_usage
 from mlplab.errors import Fault, UserError, did_you_mean, nearest
@@ -33,7 +33,7 @@ def main() -> NoReturn:
 
 
 @frozen_objects()
-def run(name: str, words: Sequence[str] | None = None, **options: Any) -> NoReturn:
+def run(name: str, words: Sequence[str] | None = None) -> NoReturn:
     """Runs a command with these words, or those that this process was given, and exits.
 
     Exit code: 0 on success; 2 if the user's input or configuration is wrong; 1 if a run failed, in a sweep
@@ -44,7 +44,7 @@ def run(name: str, words: Sequence[str] | None = None, **options: Any) -> NoRetu
     module = "mlplab.cli.training" if name in ("train", "describe") else "mlplab.cli.after_training"
 
     def work() -> None:
-        getattr(import_module(module), name)(words, **options)
+        getattr(import_module(module), name)(words)
 
     sys.exit(exit_status(work))
 

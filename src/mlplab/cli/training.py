@@ -11,7 +11,6 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from mlplab.cli.compose import composing, folder_of, plain, read_command_line
-from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import RESUME, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import log_loading
 from mlplab.config import TrainConfig, flat, parse
@@ -22,9 +21,9 @@ from mlplab.runs.planned_run import differences, read_run_config
 from mlplab.typed_commands import inside, tensorboard_command
 
 
-def train(words: Sequence[str], conf: Path = SHIPPED) -> None:
+def train(words: Sequence[str]) -> None:
     """Composes a configuration from mlplab's folder `conf`, the user's and the command line, and trains."""
-    words, multirun, folders = read_command_line(words, conf)
+    words, multirun, folders = read_command_line(words)
     overrides = read_overrides(words, multirun=multirun)
     by_key = {each.key_or_group: each for each in overrides}
     if resume := by_key.pop(RESUME, None):
@@ -100,7 +99,7 @@ def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = Fal
     return run
 
 
-def describe(words: Sequence[str], conf: Path = SHIPPED) -> None:
+def describe(words: Sequence[str]) -> None:
     """Shows how training would read the columns of a table, without training.
 
     mlplab describe data.path=my.csv [data.target=price] [data.columns.zip=categorical]
@@ -112,7 +111,7 @@ def describe(words: Sequence[str], conf: Path = SHIPPED) -> None:
 
     The exit code is 2 if training would refuse the table or its split.
     """
-    words, _, folders = read_command_line(words, conf, describe.__doc__)
+    words, _, folders = read_command_line(words, describe.__doc__)
     overrides = read_overrides(words)
     with composing(folders) as compose:
         config = without_target(compose(overrides))

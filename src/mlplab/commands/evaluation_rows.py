@@ -15,7 +15,7 @@ from mlplab.console import progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.class_labels import parse_target
-from mlplab.data.frames import FRAME, FrameTransformer, check_columns
+from mlplab.data.frames import FRAME, check_columns
 from mlplab.data.io.source import Source, opened
 from mlplab.data.leaks.row_keys import TableValues
 from mlplab.data.load_table import csv_format, table_spec
@@ -103,7 +103,7 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
         frame = pl.concat(frames)
         with progress_lines(log.info, lambda: f"{path}: preparing {frame.height:,} rows"):
             y, weight = _targets_and_weight(first, frame, source)
-            transformer = FrameTransformer(schema, path, first.dtype, decimal_comma=source.decimal_comma)
+            transformer = ensemble.transformer(path, decimal_comma=source.decimal_comma)
             x = transformer.features(frame)
             transformer.warn()
             is_usable = np.isfinite(y).all(1) if weight is None else np.isfinite(y).all(1) & (weight > 0)

@@ -15,6 +15,7 @@ from polars.io.plugins import register_io_source
 
 from mlplab.commands.arguments import Predict
 from mlplab.console import progress_lines
+from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import threshold_fault
 from mlplab.data.frames import check_columns
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
@@ -79,14 +80,17 @@ def predict(options: Predict) -> int:
 
         def written() -> Iterator[FrameAndNumbers]:
             nonlocal done
-            given = chain([beginning], frames)
-            predicted = ensemble.predict_frames(given, where, options.spread, rows.decimal_comma)
-            for frame, numbers, of_frame in predicted:
-                yield (
-                    frame.with_columns(ensemble.columns(of_frame, threshold, interval, sets)),
-                    numbers.keys(),
-                )
+            transformer = ensemble.transformer(where, decimal_comma=rows.decimal_comma)
+            for frame in chain([beginning], frames):
+                texts = (name for name, kind in frame.schema.items() if kind == pl.String)
+                parsed = ((name, plain_floats(cells_of(frame, name))) for name in texts)
+                numbers = {name: values for name, values in parsed if values is not None}
+                x = transformer.features(frame, numbers)
+                predicted = ensemble.predict_features(x, with_spread=options.spread, rows_before=done)
+                added = ensemble.columns(predicted, threshold, interval, sets)
+                yield frame.with_columns(added), numbers.keys()
                 done += frame.height
+            transformer.warn()
 
         _write(written(), output, escape_formulas=options.escape_formulas)
     log.info("predicted %s rows in %.2f s", f"{done:,}", time.perf_counter() - started)

@@ -8,9 +8,8 @@ from jaxtyping import Float64
 
 from mlplab import config
 from mlplab.config.metrics import DEFAULT_THRESHOLD, metrics_of
-from mlplab.data.cells.number_formats import parse_number
-from mlplab.data.cells.parse import parse_bool, parse_str
-from mlplab.data.schema import ClassKind, Schema
+from mlplab.data.cells.parse import Kind, parse_str
+from mlplab.data.schema import ClassKind, Column, Schema
 from mlplab.data.splits.split import Codes
 from mlplab.data.table import Table
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest, refusal, shortened
@@ -44,14 +43,14 @@ def parse_target(schema: Schema, name: str, cells: pl.Series, *, decimal_comma: 
         values = parse_str(cells, schema.na_values)
         if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True
             values, known = values.str.to_lowercase(), known.str.to_lowercase()
-    elif labels and schema.class_kind == "boolean":
-        values = parse_bool(cells, schema.na_values)
     else:
-        number_format = schema.number_formats.get(name, "")
-        values = parse_number(cells, schema.na_values, number_format, decimal_comma=decimal_comma)
+        kind: Kind = "boolean" if labels and schema.class_kind == "boolean" else "numeric"
+        column = Column(name, kind, format=schema.number_formats.get(name, ""))
+        values = column.parse(cells, schema.na_values, decimal_comma=decimal_comma)
+    if not labels:
+        return values
     numbers = pl.Series(range(len(labels)), dtype=pl.Float64)
-    known = known.cast(values.dtype)
-    return values.replace_strict(known, numbers, default=None, return_dtype=pl.Float64) if labels else values
+    return values.replace_strict(known.cast(values.dtype), numbers, default=None, return_dtype=pl.Float64)
 
 
 def predicted_classes(probabilities: Float64[np.ndarray, "row class"], threshold: float) -> Codes:

@@ -1,6 +1,7 @@
 """A model beside the networks that it was made of: the check on rows of a table, and the page about it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,15 +11,17 @@ import onnxruntime
 import polars as pl
 from onnx import helper
 
+from mlplab.config.metrics import main_scores, metrics_among
 from mlplab.conformal.intervals import Levels
-from mlplab.console import plural, quiet
+from mlplab.console import in_digits, plural
 from mlplab.data.cells.parse import named
-from mlplab.errors import refusal
+from mlplab.errors import listed, refusal
 from mlplab.onnx.inputs import NO_DATE, model_inputs
 from mlplab.onnx.model import probabilities_name
+from mlplab.pages import load_template
 from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.load import page
+from mlplab.runs.trained.load import contained_values
 from mlplab.training.scoring.mean_predictions import Predicted
 
 # The largest difference of a probability, or of a number in units of the target's standard deviation.
@@ -54,8 +57,8 @@ def check_model(
     drawn = zip(present, sample.columns, strict=True)
     with_missing_cells = sample.select(pl.when(pl.Series(column)).then(named(name)) for column, name in drawn)
     compared = pl.concat([sample, with_missing_cells])
-    with quiet("mlplab.data.frames"):
-        [(_, _, (mean, _))] = ensemble.predict_frames([compared], "rows", decimal_comma=decimal_comma)
+    x = ensemble.transformer("rows", decimal_comma=decimal_comma).features(compared)
+    mean, _ = ensemble.predict_features(x, rows_before=0)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     inputs = model_inputs(schema, compared, decimal_comma=decimal_comma)
     names = [output.name for output in session.get_outputs()]
@@ -109,11 +112,14 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: str
         check: how it compares with its networks.
     """
     inputs, outputs = model.graph.input, model.graph.output
-    return page(
-        Path(__file__).parent / "template" / "model.md.jinja",
-        ensemble,
+    return load_template(Path(__file__).parent / "model.md.jinja").render(
         name=name,
-        kind="model",
+        targets=listed(ensemble.schema.targets),
+        columns=plural(len(ensemble.schema.inputs), "column"),
+        networks=plural(ensemble.networks, "network"),
+        version=version("mlplab"),
+        scores=_test_scores(ensemble),
+        contained=contained_values(ensemble, kind="model", seen=False),
         inputs=map(_described, inputs),
         outputs=map(_described, outputs),
         check=check,
@@ -131,3 +137,14 @@ def _described(value: onnx.ValueInfoProto) -> tuple[str, str, str]:
 def _type(value: onnx.ValueInfoProto) -> str:
     # By its name in numpy, where strings are arrays of the type `object`.
     return helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name.replace("object", "string")
+
+
+def _test_scores(ensemble: Ensemble) -> tuple[Sequence[str], list[Sequence[str]]] | None:
+    """The test scores of a run and of its baselines as a table; None of several runs, or without a test."""
+    metrics, *others = ensemble.metrics
+    if others or not (names := metrics_among(metrics, "test/")):
+        return None
+    return ("", *names), [
+        (title, *("–" if value is None else in_digits(value) for value in scores.values()))
+        for title, scores in main_scores(metrics).items()
+    ]

@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 SHARED = Path(__file__).parent
 
 
-def load_template(path: Path, shared: Path, *, autoescape: bool = False) -> Template:
-    """A template, which may extend others beside it or in the folder `shared`."""
+def load_template(path: Path, *, autoescape: bool = False) -> Template:
+    """A template, which may extend one of this folder."""
     environment = Environment(
-        loader=FileSystemLoader([path.parent, shared]),
+        loader=FileSystemLoader([path.parent, SHARED]),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -37,7 +37,7 @@ def rendered(template: Path, *, scripts: Sequence[str] = (), **values: object) -
     own = template.with_suffix(".js").read_text(encoding="utf-8")
     # A script cannot end its element: within JavaScript's strings, `<\/` is `</`.
     texts = [text.replace("</script", "<\\/script") for text in (*scripts, own)]
-    return load_template(template, SHARED, autoescape=True).render(
+    return load_template(template, autoescape=True).render(
         **values,
         style=style,
         scripts=texts,

@@ -14,7 +14,7 @@ from mlplab.runs.discovery import finished_run
 
 SUFFIX = ".mlplab"
 
-# The names in an archive: of a run, or with a number of each run of an ensemble.
+# The names in an archive: of a run, or with a number of each run of an ensemble. 1.0 also wrote `model.md`.
 MEMBERS = re.compile(
     r"(\d+/)?(config\.yaml|metrics\.json|schema\.json|checkpoints/best\.ckpt)|ensemble-\d+\.json|model\.md"
 )

@@ -65,8 +65,8 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
                 runs = grid(composed.overrides)
                 comparisons = results_of(root, launcher.launch(runs, {}, alone=alone))
                 best = () if alone or cache.frame is not None else winner(comparisons, runs)
-                commands = training_commands(composed.compose, best, cache) if best else []
-                if failures := conclude(launcher, comparisons, with_introduction(commands)):
+                lines = how_to_train(composed.compose, best, cache) if best else []
+                if failures := conclude(launcher, comparisons, lines):
                     raise RunFailed(failures)
     finally:
         for folder in created:
@@ -74,19 +74,19 @@ def sweep(composed: ComposedSweep, cache: DataCache, console: Console, progress:
                 folder.rmdir()
 
 
-def conclude(launcher: SweepLauncher, comparisons: Sequence[Comparison], commands: Sequence[str]) -> str:
+def conclude(launcher: SweepLauncher, comparisons: Sequence[Comparison], lines: Sequence[str]) -> str:
     """Draws and prints the best runs.
 
     Args:
         comparisons: those of the sweep's runs.
-        commands: lines about how to train the best configuration.
+        lines: about how to train the best configuration.
 
     Returns what `summarize` returns.
     """
     try:
         draw_sweep(comparisons, launcher.engine)
     finally:  # a full disk or Ctrl-C takes only the figures
-        failures = summarize(comparisons, launcher.console, commands)
+        failures = summarize(comparisons, launcher.console, lines)
     return failures
 
 
@@ -114,11 +114,11 @@ def draw_sweep(comparisons: Sequence[Comparison], engine: Engine) -> None:
                 engine.call(draw_figures, folder)
 
 
-def summarize(comparisons: Sequence[Comparison], console: Console, commands: Sequence[str] = ()) -> str:
+def summarize(comparisons: Sequence[Comparison], console: Console, lines: Sequence[str] = ()) -> str:
     """Prints the best configurations of a sweep by the monitored metric, and the sweep's folder.
 
     Args:
-        commands: lines about how to train the best configuration.
+        lines: about how to train the best configuration.
 
     Returns how many runs failed, and why the first few did; empty if none did.
     """
@@ -128,7 +128,7 @@ def summarize(comparisons: Sequence[Comparison], console: Console, commands: Seq
             console.print(best_configurations(comparison, console.width, title))
             warn_of_ensembles([*comparison.keys])
     root = comparisons[0].root
-    more = *commands, command_line("results", root), tensorboard_command(root)
+    more = *lines, command_line("results", root), tensorboard_command(root)
     print_line(console, f"sweep folder: {inside(root)}", *more)
     runs = {comparison.name(run): run.metrics for comparison in comparisons for run in comparison.runs}
     failed = {name: metrics for name, metrics in runs.items() if metrics["status"] not in AS_PLANNED}
@@ -172,23 +172,16 @@ def winner(comparisons: Sequence[Comparison], overrides: Runs) -> Sequence[Overr
     return [each for each in of_first if not (others and each.key_or_group in REPEATS)]
 
 
-def training_commands(compose: ComposeRuns, overrides: Sequence[Override], cache: DataCache) -> list[str]:
-    """The command that trains a configuration as the sweep did, and that of a run alone, if it differs.
+def how_to_train(compose: ComposeRuns, overrides: Sequence[Override], cache: DataCache) -> list[str]:
+    """The command that trains a configuration as the sweep did, after a line that says what a run alone gets.
 
     With `ensemble=auto`, networks of a sweep are scored one by one, and a run alone is an ensemble. There is
-    none if the overrides need the fold that they lack.
+    no command if the overrides need the fold that they lack.
     """
     [run] = compose({"": overrides})
     if isinstance(run, RefusedRun):
         return []
-    sizes = [resolved(run.config, cache, alone=alone).ensemble for alone in (False, True)]
+    scored, of_run = (resolved(run.config, cache, alone=alone).ensemble for alone in (False, True))
+    single = f"; single networks were scored, a run alone gets ensemble={of_run}" * (scored != of_run)
     lines = [line for line in lines_of(overrides) if not re.match(r"[+~]*(name|sweep|ensemble)\b", line)]
-    return [command_line("train", *lines, f"ensemble={size}") for size in dict.fromkeys(sizes)]
-
-
-def with_introduction(commands: Sequence[str]) -> list[str]:
-    """Two `training_commands`, after a line that says what they train; empty if there is one or none."""
-    if len(commands) < 2:
-        return []
-    size = commands[1].rpartition("=")[2]
-    return [f"Single networks were scored. To train the best again, or an ensemble of {size}:", *commands]
+    return [f"To train the best again{single}:", command_line("train", *lines, f"ensemble={scored}")]

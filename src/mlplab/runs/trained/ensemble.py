@@ -1,6 +1,6 @@
 """Predictions of a run, or mean predictions of several runs (Lakshminarayanan et al. 2017)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from jaxtyping import Float, Float64, Shaped
 
 from mlplab.conformal.intervals import Levels, Uncertainty, median_of
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
-from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import label_values, predicted_classes
 from mlplab.data.frames import FRAME, FrameLike, FrameTransformer, as_frame
 from mlplab.errors import refusal
@@ -34,10 +33,6 @@ Features = Float[np.ndarray, "row feature"]
 
 # The targets in their own units, the probability of each class, or quantiles; and the columns of spread.
 MeanAndSpread = tuple[Predicted, Spread]
-
-
-# A frame, its text columns that contain only plain numbers, parsed, and the predictions of its rows.
-PredictedFrame = tuple[pl.DataFrame, Mapping[str, pl.Series], MeanAndSpread]
 
 Predictions = Shaped[np.ndarray, " row"] | Float64[np.ndarray, "row target"]
 """Predicted targets in their own units, or classes."""
@@ -194,33 +189,15 @@ class Ensemble:
         if isinstance(frame, str | PathLike):
             remedy = "read it first, as in polars.read_csv(…), or use the command mlplab predict"
             raise refusal("is a path, and no frame", fspath(frame), remedy)
-        frames = [as_frame(self.schema, frame, FRAME)]
-        [(_, _, predicted)] = self.predict_frames(frames, FRAME, with_spread)
+        transformer = self.transformer(FRAME)
+        x = transformer.features(as_frame(self.schema, frame, FRAME))
+        predicted = self.predict_features(x, with_spread=with_spread, rows_before=0)
+        transformer.warn()
         return predicted
 
-    def predict_frames(
-        self, frames: Iterable[pl.DataFrame], where: str, spread: bool = False, decimal_comma: bool = False
-    ) -> Iterator[PredictedFrame]:
-        """Predicts frames with the same columns, one after another; warns of unusual values after the last.
-
-        Args:
-            where: how messages refer to the data.
-            spread: whether to say how far the networks disagree.
-            decimal_comma: whether numbers in text have a decimal comma.
-
-        Raises:
-            UserError: as `predict`.
-        """
-        transformer = FrameTransformer(self.schema, where, self.runs[0].dtype, decimal_comma=decimal_comma)
-        for frame in frames:
-            texts = (name for name, kind in frame.schema.items() if kind == pl.String)
-            parsed = ((name, plain_floats(cells_of(frame, name))) for name in texts)
-            numbers = {name: values for name, values in parsed if values is not None}
-            before = transformer.rows
-            x = transformer.features(frame, numbers)
-            predicted = self.predict_features(x, with_spread=spread, rows_before=before)
-            yield frame, numbers, predicted
-        transformer.warn()
+    def transformer(self, where: str, *, decimal_comma: bool = False) -> FrameTransformer:
+        """What makes features of frames, to which messages refer by `where`."""
+        return FrameTransformer(self.schema, where, self.runs[0].dtype, decimal_comma=decimal_comma)
 
     def predict_features(
         self, x: Features, *, with_spread: bool = False, rows_before: int | None = None

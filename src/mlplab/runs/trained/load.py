@@ -1,14 +1,9 @@
-"""Loads trained runs: of a run, a sweep, a chosen ensemble, or a file; saves them as one file with a page."""
+"""Loads trained runs: of a run, a sweep, a chosen ensemble, or a file; saves them as one file."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlplab.config.metrics import main_scores, metrics_among
-from mlplab.console import in_digits, plural
-from mlplab.data.schema import column_rows
 from mlplab.errors import listed, refusal
 from mlplab.files import check_output, write_json
 from mlplab.pages import load_template
@@ -19,8 +14,6 @@ from mlplab.runs.folder import write_config
 from mlplab.runs.run_file import is_run_file, pack, unpacked
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
-
-TEMPLATES = Path(__file__).parent / "template"
 
 
 def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
@@ -79,29 +72,7 @@ def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool 
         if several:
             weights = {str(number): weight for number, weight in enumerate(ensemble.weights.tolist())}
             ChosenEnsemble(weights, {}).write(root / f"ensemble-{len(weights)}.json")
-        template, rows = TEMPLATES / "file.md.jinja", column_rows(ensemble.schema)
-        card = page(template, ensemble, name=path.name, kind="file", seen=seen, rows=rows)
-        (root / "model.md").write_text(card, encoding="utf-8")
         pack(root, path)
-
-
-def page(template: Path, ensemble: Ensemble, *, kind: str, seen: bool = False, **values: object) -> str:
-    """A page in Markdown, whose template extends `card.md.jinja`.
-
-    Args:
-        kind, seen: as in `contained_values`.
-        values: of the template.
-    """
-    return load_template(template, TEMPLATES).render(
-        **values,
-        kind=kind,
-        contained=contained_values(ensemble, kind=kind, seen=seen),
-        targets=listed(ensemble.schema.targets),
-        columns=plural(len(ensemble.schema.inputs), "column"),
-        networks=plural(ensemble.networks, "network"),
-        version=version("mlplab"),
-        scores=_test_scores(ensemble),
-    )
 
 
 def contained_values(ensemble: Ensemble, *, kind: str, seen: bool) -> list[str]:
@@ -110,16 +81,5 @@ def contained_values(ensemble: Ensemble, *, kind: str, seen: bool) -> list[str]:
     Args:
         seen: whether a file has hashes of the rows in training and validation.
     """
-    template = load_template(TEMPLATES / "contained.jinja", TEMPLATES)
+    template = load_template(Path(__file__).parent / "contained.jinja")
     return template.render(ensemble=ensemble, kind=kind, seen=seen, listed=listed).splitlines()
-
-
-def _test_scores(ensemble: Ensemble) -> tuple[Sequence[str], list[Sequence[str]]] | None:
-    """The test scores of a run and of its baselines as a table; None of several runs, or without a test."""
-    metrics, *others = ensemble.metrics
-    if others or not (names := metrics_among(metrics, "test/")):
-        return None
-    return ("", *names), [
-        (title, *("–" if value is None else in_digits(value) for value in scores.values()))
-        for title, scores in main_scores(metrics).items()
-    ]

@@ -25,7 +25,7 @@ from mlplab.sweeps.launch import ComposedSweep, SweepLauncher
 from mlplab.sweeps.plan import TrainingCost
 from mlplab.sweeps.search.space import Param, Params, Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
-from mlplab.sweeps.sweep import conclude, results_of, training_commands, with_introduction
+from mlplab.sweeps.sweep import conclude, how_to_train, results_of
 from mlplab.training.run import FACTOR, Bracket, Rung
 from mlplab.typed_commands import inside
 
@@ -68,9 +68,7 @@ def search(launcher: SweepLauncher) -> None:
     train_trials(launcher.launch, study, defaults, seconds)
     if study.best is None:
         raise RunFailed(failures(study))
-    commands = training_commands(composed.compose, space.overrides(study.best.params), cache)
-    assert commands  # as it has been trained
-    finish(study, study.best, commands, launcher)
+    finish(study, study.best, launcher)
 
 
 def _without_search(composed: ComposedSweep, space: Space) -> TrainConfig:
@@ -184,15 +182,14 @@ def next_bracket(study: SearchStudy, deadline: float) -> Bracket:
     return Bracket(tuple(rungs) if study.settings.pruning == "halving" else (), deadline)
 
 
-def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], launcher: SweepLauncher) -> None:
+def finish(study: SearchStudy, trial: FrozenTrial, launcher: SweepLauncher) -> None:
     """Tests the best trial, which was chosen by its validation metric; writes, draws and prints the results.
-
-    Args:
-        commands: what trains the configuration of the best trial, as `training_commands`.
 
     Raises:
         RunFailed: if some trials failed.
     """
+    values = study.space.overrides(trial.params)
+    training = how_to_train(launcher.composed.compose, values, launcher.cache)
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
     metrics = launcher.engine.call(score_tests, folder)
@@ -203,7 +200,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
         "value": trial.value,
         "trials": dict(counts.most_common()),
         "configuration": {key: dimensions[key].given(value).value() for key, value in trial.params.items()},
-        "command": commands[0],
+        "command": training[-1],
         "test": next(iter(main_scores(metrics).values())) if has_test_scores(metrics) else {},
     }
     write_best_trial(root, best)
@@ -211,8 +208,8 @@ def finish(study: SearchStudy, trial: FrozenTrial, commands: Sequence[str], laun
     print_line(launcher.console, f"{plural(len(study.trials), 'trial')}: {shown}")
     lines = [f"the best configuration: {inside(root / BEST_TRIAL_FILE)} (of {folder.name})"]
     if "reason" in metrics:
-        lines.append(f"{folder.name}: {metrics['reason']}; to train it in full:")
-    conclude(launcher, results_of(root), [*lines, *(with_introduction(commands) or commands)])
+        lines.append(f"{folder.name}: {metrics['reason']}; the command below trains it in full")
+    conclude(launcher, results_of(root), [*lines, *training])
     if counts["failed"]:
         raise RunFailed(failures(study))
 
