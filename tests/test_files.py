@@ -25,9 +25,7 @@ def test_a_file_is_replaced_whole_or_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_folder_is_synced_after_the_file_has_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_is_synced_after_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a loss of power could bring the older file back."""
     synced: list[str] = []
 

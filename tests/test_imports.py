@@ -28,7 +28,6 @@ __main__
 
 
 def imported(path: Path) -> set[str]:
-    """The rooms that a module imports, also within functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "mlplab":

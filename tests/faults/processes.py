@@ -42,7 +42,6 @@ class Command:
 
 
 def start(words: Sequence[str], cwd: Path, **environment: str) -> Command:
-    """Starts a script of `scripts/`, the first word, with arguments."""
     cwd.mkdir(parents=True, exist_ok=True)
     printed = cwd.parent / f"{cwd.name}-{time.monotonic_ns()}.printed"
     printed.touch()  # it may be killed before it opens it

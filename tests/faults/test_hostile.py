@@ -136,9 +136,7 @@ def test_no_checkpoint_runs_code_or_expands(run: Path, harm: str) -> None:
         (("train", *SMALL, "init_from=r", "name=x"), "best"),
     ],
 )
-def test_no_command_runs_the_code_in_a_checkpoint(
-    run_script: Command, run: Path, words: Sequence[str], name: str
-) -> None:
+def test_no_command_runs_code_in_it(run_script: Command, run: Path, words: Sequence[str], name: str) -> None:
     (run.parent / "new.csv").write_text("x1,x2,x3,x4,x5\n1,2,3,4,5\n")
     if name == "best":
         (run / "metrics.json").write_text('{"status": "done"}')

@@ -40,7 +40,6 @@ QUICK = ("baselines=[]", "test=false", "logger=[]")
 ARTICLE = ("experiment=article", "trainer.max_epochs=20", *QUICK)
 
 PLAIN = ("experiment=film", "trainer.max_epochs=3", "callbacks.early_stopping.patience=null", *QUICK)
-"""Also needs data."""
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -142,9 +141,7 @@ def assert_close(shown: NDArray[Any], tensor: Any, where: str) -> None:
     assert np.abs(shown - expected).max() <= 1e-6 * np.abs(expected).max(), where
 
 
-def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_films_do_not_depend_on_how_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = ("data=synthetic", "data.rows=90", *PLAIN, "data.batch_size=7", "model.dropout=0.2")
     train_into(tmp_path / "auto", run)
     train_into(tmp_path / "steps", [*run, "trainer.block=1"])
@@ -175,29 +172,16 @@ def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
     np.testing.assert_equal(resumed, at_once)
 
 
-def test_a_step_that_is_never_shown_is_dropped_and_each_run_copies_its_own_frames(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize(("second", "kept"), [(30, [0]), (25, [0, 25])])
+def test_steps_not_shown_are_dropped(monkeypatch: pytest.MonkeyPatch, second: int, kept: list[int]) -> None:
     """Of runs that were interrupted before a frame of step 25, which with more epochs is none."""
-    shown = Mock()
-    monkeypatch.setattr(frames, "film_of", shown)
-    for steps, expected in ((30, [0]), (25, [0, 25])):
-        monkeypatch.setattr(frames, "film_steps", lambda *_, last=steps: [0, last, 32])
-        runs, stack = [Mock(spec=WatchedRun, run=Mock(), plan=Mock()) for _ in range(2)], MagicMock()
-        stack.runs, stack.members = [run.run for run in runs], lambda run: [run]
-        film = FilmFrames(runs)
-        step = torch.tensor([[0, 25]] * 2)
-        film.load_state({"step": step, "before": torch.rand(2, 2, 9), "after": torch.rand(2, 1, 9)})
-        film.on_start(stack)
-        film.on_stop(stack)
-        film.ended(runs[1].run, Mock(error=None))
-        [found] = shown.call_args.args[2]
-        assert (found["step"].tolist(), len(found["before"]), len(found["after"])) == (
-            expected,
-            len(expected),
-            1,
-        )
-        assert found["before"].untyped_storage().nbytes() == found["before"].nbytes
+    monkeypatch.setattr(frames, "film_steps", lambda *_: [0, second, 32])
+    film = FilmFrames([Mock(spec=WatchedRun, run=Mock())])
+    step = torch.tensor([[0, 25]])
+    film.load_state({"step": step, "before": torch.rand(1, 2, 9), "after": torch.rand(1, 1, 9)})
+    film.on_start(MagicMock())
+    assert film.state()["step"].tolist() == [kept]
+    assert film.state()["before"].shape[1] == len(kept)
 
 
 def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from mlplab.runs.discovery import (
 )
 from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.trained.load import load_runs
+from mlplab.runs.versions import VERSION
 
 
 def test_one_of_many_gets_a_folder(tmp_path: Path) -> None:
@@ -71,9 +72,7 @@ def test_a_failure_is_recorded_of_a_run_that_was_to_grow(tmp_path: Path) -> None
     assert read_metrics(folder.path)["status"] == "failed"
 
 
-def test_a_run_that_begins_while_it_is_read_is_not_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_may_begin_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process writes its file at any moment: here after each read."""
 
     def read_before_it_is_written(path: Path) -> Plain:
@@ -111,7 +110,7 @@ def run_of(folder: Path, text: str | None = None) -> Path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seed: 1\ninit: null\n", "was written by mlplab 0.1"),
+        ("seed: 1\n", rf"by mlplab 0.1, which this version \({VERSION}\) cannot read\n.*use mlplab 0.1"),
         ("# mlplab 9.1.0\nseed: 1\n", "was written by mlplab 9.1"),
         ("", "is damaged"),
         ("seed: [", "is damaged"),
@@ -133,13 +132,12 @@ def test_other_folders_are_refused_with_the_reason_and_left_out_of_tables(
 
 @pytest.mark.parametrize("odd", ["a: x", "a\nb: [", "a\u2028b: [", "a\x85b: [", "a\x1bb"])
 def test_the_best_trial_is_read_as_it_was_written(tmp_path: Path, odd: str) -> None:
+    configuration = {"optimizer.lr": 1e-05, "model.hidden": [128, 128], "data.path": odd}
     best = {
         "trial": "trial-0042",
-        "monitor": "val/mae",
         "value": 3.141,
-        "trials": {"done": 40, "pruned": 20, "diverged": 4},
-        "configuration": {"optimizer.lr": 1e-05, "model.hidden": [128, 128], "data.path": odd},
-        "command": f"uv run scripts/train.py 'model.hidden=[128,128]' {odd}",
+        "configuration": configuration,
+        "command": f"'[1,2]' {odd}",
     }
     for test in ({"rmse": 5.1, "r2": None}, {}):
         write_best_trial(tmp_path, best | {"test": test})
@@ -214,8 +212,7 @@ def test_runs_are_chosen_by_their_validation_metric_and_never_by_the_test(
     assert [run.name for run in select_runs(tmp_path, "best")] == ["lr=0"]
     assert [run.name for run in select_runs(tmp_path, 2)] == ["lr=0", "lr=1"]
     assert {run.name for run in select_runs(tmp_path, "all")} == {"lr=0", "lr=1", "lr=2"}
-    for choice in ("best", "all"):
-        assert select_runs(tmp_path / "lr=2", choice) == [tmp_path / "lr=2"]
+    assert select_runs(tmp_path / "lr=2", "best") == [tmp_path / "lr=2"]
     assert caplog.messages == [
         f"{tmp_path}: 1 of 3 runs, those with lr=0: the best of 3 configurations by {monitor}",
         f"{tmp_path}: the 2 best of 3 runs by {monitor}",

@@ -78,7 +78,6 @@ def raises(error: Exception) -> Train:
 
 
 def ends_as(status: str) -> Train:
-    """A worker that trains nothing, after which the run of its stack has a status."""
 
     def train(path: Path) -> None:
         [run] = AS_STACK.validate_python(json.loads(path.read_text())["stack"]).runs
@@ -129,7 +128,7 @@ class Here(Engine):
 
 
 @pytest.mark.parametrize(
-    ("ways", "status", "handed_over"),
+    ("ways", "status", "times"),
     [
         (["lost", "lost"], "done", 3),
         (["lost"] * 3, "failed", 3),
@@ -141,13 +140,11 @@ class Here(Engine):
     ],
     ids=str,
 )
-def test_a_stack_is_handed_over_until_it_has_ended(
-    stack: PlannedStack, ways: list[str], status: str, handed_over: int
-) -> None:
+def test_a_stack_is_handed_over_again(stack: PlannedStack, ways: list[str], status: str, times: int) -> None:
     lost = raises(WorkerLost("it was struck by lightning"))
     engine = Here(*(lost if way == "lost" else ends_as(way) for way in ways))
     drive([stack], engine, 1)
-    assert (status_of(stack), engine.handed_over) == (status, handed_over)
+    assert (status_of(stack), engine.handed_over) == (status, times)
     if ways == ["lost"] * 3:
         reason = read_metrics(stack.runs[0].folder)["reason"]
         assert reason == "it was struck by lightning; so did 2 workers before"
@@ -212,7 +209,7 @@ def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_worker_trains_the_stack_that_was_written(
+def test_a_job_has_all_of_a_stack(
     stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trained: list[PlannedStack] = []
@@ -249,9 +246,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
     assert [each.get("epochs") for each in outcomes] == [2, None, 2]
 
 
-def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_cannot_grow_fails_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driving, "SHARED_FILE_SECONDS", 0)
     [run], [longer] = (planned(tmp_path, "r", f"trainer.max_epochs={epochs}").runs for epochs in (1, 2))
     [before] = train_runs([run], DataCache(), QUIET, title="")
@@ -368,21 +363,13 @@ def sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: name)
 
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Path:
-    return tmp_path / "sweep"
-
-
 def slurm_jobs(root: Path, **section: object) -> SlurmJobs:
-    engine = opened(root, SLURM | section)
-    assert isinstance(engine, SlurmJobs)
-    return engine
+    return opened(root, SLURM | section)
 
 
-def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
-    slurm: FakeSlurm, sweep: Path
-) -> None:
+def test_jobs_of_an_earlier_command_go_on_if_they_train_the_same(slurm: FakeSlurm, tmp_path: Path) -> None:
     slurm.hold()
+    sweep = tmp_path / "sweep"
     a, b, c = (planned(sweep, name) for name in ("a", "b", "c"))
     early, late = (
         PlannedStack(title, [replace(run, bracket=Bracket((), deadline)) for run in a.runs], a.file)
@@ -404,14 +391,13 @@ def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
         assert [job.state for job in slurm.jobs()][-4:] == ["CANCELLED"] * 2 + ["PENDING"] * 2
 
 
-def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
-    slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_slurm_with_limits(slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm_engine, "RETRY_SECONDS", (0.01, 0.0))
     monkeypatch.setattr(slurm_engine, "MAX_ARRAY", 2)
     busy = "Socket timed out on send/recv operation"
     slurm.hold()
     slurm.refuse(busy)
+    sweep = tmp_path / "sweep"
     slurm_jobs(sweep).submit([planned(sweep, name) for name in ("a", "b", "c")])
     assert len(slurm.jobs()) == 3
     assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 2
@@ -425,14 +411,12 @@ def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
     "error",
     [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), cannot_write(DISK_IS_FULL)],
 )
-def test_an_error_that_all_workers_would_meet_leaves_its_job(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    engine = slurm_jobs(sweep)
-    job: Any = submitit.SlurmJob(sweep / "slurm/x", "7")
+def test_an_error_leaves_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    engine = slurm_jobs(tmp_path)
+    job: Any = submitit.SlurmJob(tmp_path / "slurm/x", "7")
     job.paths.folder.mkdir(parents=True)
-    for name, value in (("EXECUTOR", "slurm"), ("FOLDER", os.fspath(job.paths.folder))):
-        monkeypatch.setenv(f"SUBMITIT_{name}", value)
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    monkeypatch.setenv("SUBMITIT_FOLDER", os.fspath(job.paths.folder))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setattr(slurm_engine, "run_job", raises(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
@@ -455,11 +439,11 @@ def test_an_error_that_all_workers_would_meet_leaves_its_job(
     ],
 )
 def test_when_a_job_has_ended(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, state: str, has_result: bool, seconds: int, ended: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, has_result: bool, seconds: int, ended: bool
 ) -> None:
     monkeypatch.setattr(slurm_engine, "SHARED_FILE_SECONDS", seconds)
     monkeypatch.setattr("submitit.SlurmJob.watcher.get_state", lambda *_, **__: state)
-    engine, job = slurm_jobs(sweep), submitit.SlurmJob[None](sweep / "slurm/x", "7_0")
+    engine, job = slurm_jobs(tmp_path), submitit.SlurmJob[None](tmp_path / "slurm/x", "7_0")
     job.paths.folder.mkdir(parents=True)
     if has_result:
         job.paths.result_pickle.write_bytes(b"is never read")
@@ -467,12 +451,10 @@ def test_when_a_job_has_ended(
     assert engine.ended([job]) == ([job] if ended else [])
     assert (engine.error(job) is None) == has_result
     engine.close()
-    assert (sweep / "slurm").exists() != has_result  # what may explain a loss stays
+    assert (tmp_path / "slurm").exists() != has_result  # what may explain a loss stays
 
 
-def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ray_cluster_takes_what_its_nodes_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [{"Alive": alive, "Resources": {"CPU": 5.0, "memory": 9e9}} for alive in (True, True, False)]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
     monkeypatch.setattr("mlplab.sweeps.engines.ray_cluster._connect", lambda address: None)

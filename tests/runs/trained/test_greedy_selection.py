@@ -1,5 +1,3 @@
-"""Greedy selection on drawn predictions."""
-
 import numpy as np
 import pytest
 from hypothesis import given
