@@ -7,7 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -126,6 +126,9 @@ class Ended:
     status: int
     out: str
     err: str
+
+
+Command = Callable[..., Ended]
 
 
 def process(arguments: Sequence[str], cwd: Path, stdin: str | None = None, **environment: str) -> Ended:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
-from support import Ended, process
+from support import Command, process
 
 import mlplab
 from mlplab.api.training import process_as_before
@@ -48,9 +48,7 @@ def run(quick_images: None) -> mlplab.FinishedRun:
     return mlplab.train(FRAME, "target", **SMALL | {"figures": "all"})
 
 
-def test_a_frame_is_as_its_file(
-    run: mlplab.FinishedRun, command: Callable[..., Ended], tmp_path: Path
-) -> None:
+def test_a_frame_is_as_its_file(run: mlplab.FinishedRun, command: Command, tmp_path: Path) -> None:
     FRAME.write_parquet(tmp_path / "t.parquet")
     assert command("data.path=t.parquet", "data.target=target", "name=a", *WORDS, "ensemble=1").status == 0
     of_command = mlplab.load(tmp_path / "outputs/a")

@@ -33,7 +33,6 @@ class Command:
         return self.process.exitcode
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        assert self.process.pid is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 

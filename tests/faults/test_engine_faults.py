@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,10 @@ def site(request: pytest.FixtureRequest) -> Site:
         return Site([two])
     if request.param == "slurm":
         slurm = request.getfixturevalue("slurm")
-        return Site(["hydra/launcher/engine=slurm"], lambda: slurm.lose_node(node_of_job(slurm)))
+        return Site(["hydra/launcher/engine=slurm"], slurm.lose_node)
     cluster = request.getfixturevalue("cluster")
     address = f"hydra.launcher.engine.address={cluster.address}"
     return Site([two, "hydra/launcher/engine=ray", address], lambda: lose_ray_node(cluster))
-
-
-def node_of_job(slurm: FakeSlurm) -> str:
-    return next(job for job in slurm.jobs() if job.state == "RUNNING").nodes[-1]
 
 
 def lose_ray_node(cluster: Any) -> None:
@@ -72,9 +68,7 @@ def test_searches_and_folds_and_ensembles_train_there_too(site: Site, tmp_path: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_that_is_killed_or_stopped_is_replaced(
-    site: Site, whole: dict[str, Any], tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_killed_worker_is_replaced(site: Site, whole: dict[str, Any], tmp_path: Path, number: int) -> None:
     sweep = start(tmp_path, site)
     sweep.wait_for_epoch(0, 20)
     sweep.worker(0).send_signal(number)
@@ -103,9 +97,7 @@ def test_what_workers_run_on_is_replaced(site: Site, whole: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_command_that_is_killed_or_stopped_is_given_again(
-    site: Site, whole: dict[str, Any], tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_killed_command_resumes(site: Site, whole: dict[str, Any], tmp_path: Path, number: int) -> None:
     sweep = start(tmp_path, site)
     sweep.wait_until_all_train()
     if number == signal.SIGINT:
@@ -140,20 +132,13 @@ def assert_done(sweep: Sweep, whole: dict[str, Any], slurm: FakeSlurm) -> None:
     assert not (sweep.folder / "slurm").exists()
 
 
-@pytest.mark.parametrize(
-    "happens",
-    [
-        lambda slurm, job: slurm.time_out(job),
-        lambda slurm, job: slurm.preempt(job, send_user_signal=False),
-        lambda slurm, job: slurm.preempt(job, send_user_signal=True),
-    ],
-    ids=["time limit", "preempted", "preempted with its signal"],
-)
+@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGUSR2], ids=["time limit", "", "its own"])
 def test_a_job_that_is_requeued_continues(
-    slurm: FakeSlurm, on_slurm: Sweep, whole: dict[str, Any], happens: Callable[[FakeSlurm, str], None]
+    slurm: FakeSlurm, on_slurm: Sweep, whole: dict[str, Any], number: signal.Signals | None
 ) -> None:
+    """At its time limit, or when it is preempted, with SIGTERM or with its own signal."""
     first = slurm.jobs()[0].name
-    happens(slurm, first)
+    slurm.preempt(first, number) if number else slurm.time_out(first)
     assert_done(on_slurm, whole, slurm)
     assert [job.ends for job in slurm.finished_jobs() if job.name == first] == [["REQUEUED", "COMPLETED"]]
 

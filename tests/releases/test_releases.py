@@ -3,13 +3,12 @@
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from support import ROOT, Ended, assert_short_answer, process, without_notes
+from support import ROOT, Command, Ended, assert_short_answer, process, without_notes
 
 import mlplab
 from mlplab.runs import checkpoint
@@ -17,8 +16,6 @@ from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.versions import OLDEST, VERSION, numbers
 
 pytestmark = pytest.mark.usefixtures("full_speed")
-
-Command = Callable[..., Ended]
 
 NEXT = f"{numbers(VERSION)[0]}.{numbers(VERSION)[1] + 1}"
 
@@ -36,9 +33,7 @@ def test_this_release_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_examples_are_read(
-    run_script: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
-) -> None:
+def test_examples(run_script: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str) -> None:
     monkeypatch.chdir(example(release, tmp_path))
     expected = pl.read_csv("predicted.csv")
     for name in ("run", "run.mlplab"):

@@ -103,16 +103,6 @@ def test_errors_of_groups_and_periods_are_not_compared(tmp_path: Path, split: st
     assert set(TrainedRun.read(tmp_path / "0").member_weights) == {0.25}
 
 
-def test_several_targets_have_scores_of_their_own(tmp_path: Path) -> None:
-    a, b = np.random.default_rng(0).normal(size=(2, 80))
-    pl.DataFrame({"a": a, "b": b, "y": a + b, "z": 9 * a}).write_csv(path := tmp_path / "two.csv")
-    [metrics] = train_into(
-        tmp_path, ["data=csv", f"data.path={path}", "data.target=[y,z]", *RUN, "ensemble=2"]
-    )
-    assert metrics["test/rmse"] == pytest.approx((metrics["test/rmse/y"] + metrics["test/rmse/z"]) / 2)
-    assert metrics["oof/mae/z"] > 0
-
-
 @pytest.mark.parametrize("patience", ["null", "4"])
 def test_the_others_choose_the_epoch_of_a_member(patience: str) -> None:
     cache, curves = DataCache(), list[np.ndarray]()

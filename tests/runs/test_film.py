@@ -168,8 +168,7 @@ def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
         config = resolved(*words, f"trainer.max_epochs={epochs}", cache=cache)
         train_runs([PlannedRun(config, folder, resume=resume)], cache, Console(quiet=True))
     train_into(tmp_path / "at once", [*words, "trainer.max_epochs=23"])
-    resumed, at_once = film_in(folder), film_in(tmp_path / "at once" / "0")
-    np.testing.assert_equal(resumed, at_once)
+    np.testing.assert_equal(film_in(folder), film_in(tmp_path / "at once/0"))
 
 
 @pytest.mark.parametrize(("second", "kept"), [(30, [0]), (25, [0, 25])])
@@ -207,14 +206,13 @@ def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
     assert [step for step in many if step < 60] == [0, 1, 2, 5, 10, 20, 50]
 
 
+LARGE = "too large for a film (found 40 networks of 153 weights)"
+
+
 @pytest.mark.parametrize(
     ("override", "message", "remedy"),
     [
-        (
-            "ensemble=40",
-            "too large for a film (found 40 networks of 153 weights)",
-            "ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0",
-        ),
+        ("ensemble=40", LARGE, "ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0"),
         ("model.heads=4", "a film shows networks of hidden layers, with heads=1", "model=mlp model.heads=1"),
     ],
 )
@@ -271,10 +269,8 @@ def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_takes_only_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("mlplab.runs.observers.open_run.write_film", fails)
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("mlplab.runs.observers.open_run.write_film", full)
     with pytest.raises(CannotWrite, match="No space left"):
         train_into(tmp_path, ARTICLE)
     assert read_metrics(tmp_path / "0")["status"] == "done"

@@ -18,14 +18,7 @@ from mlplab.runs import discovery
 from mlplab.runs import folder as folders
 from mlplab.runs.compare.ranking import select_runs
 from mlplab.runs.compare.run_result import RunResult, trials_in_order
-from mlplab.runs.discovery import (
-    BEST_TRIAL_FILE,
-    ChosenEnsemble,
-    is_written_later,
-    read_config,
-    read_metrics,
-    write_best_trial,
-)
+from mlplab.runs.discovery import BEST_TRIAL_FILE, ChosenEnsemble, read_config, read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.versions import VERSION
@@ -140,7 +133,7 @@ def test_the_best_trial_is_read_as_it_was_written(tmp_path: Path, odd: str) -> N
         "command": f"'[1,2]' {odd}",
     }
     for test in ({"rmse": 5.1, "r2": None}, {}):
-        write_best_trial(tmp_path, best | {"test": test})
+        discovery.write_best_trial(tmp_path, best | {"test": test})
         found = yaml.safe_load((tmp_path / BEST_TRIAL_FILE).read_text(encoding="utf-8"))
         assert found == best | {"test": test}
     assert [path.name for path in tmp_path.iterdir()] == [BEST_TRIAL_FILE]
@@ -172,8 +165,8 @@ def test_it_is_read_as_written(path: Path) -> None:
     for ensemble in (ChosenEnsemble({"a": 1.0}, {}), CHOSEN):  # the second replaces the first
         ensemble.write(path)
         assert ChosenEnsemble.read(path) == ensemble
-    assert is_written_later(path.name)
-    assert not is_written_later("ensemble-2.json.txt")
+    assert discovery.is_written_later(path.name)
+    assert not discovery.is_written_later("ensemble-2.json.txt")
 
 
 @pytest.mark.parametrize(

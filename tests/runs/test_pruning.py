@@ -1,9 +1,8 @@
 """Runs that are pruned at rungs: which, what they leave, and what becomes of the others."""
 
-import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from support import Ended, events_of, left_behind, resolved, train_into, without_notes
+from support import Command, events_of, left_behind, resolved, train_into, without_notes
 
 from mlplab.commands.report.comparison import compared
 from mlplab.config import Launcher
@@ -136,7 +135,7 @@ def test_runs_with_other_brackets_are_not_compared(tmp_path: Path) -> None:
     assert ["rung/1" in metrics for metrics in found] == [False, *[True] * 4]
 
 
-def test_runs_whose_time_is_over_can_go_on(tmp_path: Path, command: Callable[..., Ended]) -> None:
+def test_runs_whose_time_is_over_can_go_on(tmp_path: Path, command: Command) -> None:
     """More than half of them are pruned in the same epoch; the stack does not go on without these."""
     members = with_rates("test=false", "optimizer.weight_averaging=false")[:5]
     train_into(tmp_path / "whole", *members)
@@ -156,9 +155,8 @@ def test_stacks_share_the_time_by_what_they_take(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("mlplab.sweeps.launch.train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
     monkeypatch.setattr("mlplab.sweeps.engines.processes.Processes.call", Engine.call)  # in this process
-    large = [(*run, "model.hidden=[512,512]") for run in with_rates()[:2]]
+    runs = [*with_rates()[2:6], *((*run, "model.hidden=[512,512]") for run in with_rates()[:2])]
     for workers in (1, 2):
-        runs = [*with_rates()[2:6], *large]
         launched(tmp_path / str(workers), runs, [THIRDS] * 6, max_members=2, workers=workers)
     monkeypatch.setattr("time.time", lambda: 1000.0)
     one, two = trained[:3], trained[3:]
@@ -166,12 +164,10 @@ def test_stacks_share_the_time_by_what_they_take(tmp_path: Path, monkeypatch: py
     assert 0 < one[0].share < 0.2
     assert one[2].share == two[2].share == 1
     assert two[0].share == two[1].share == pytest.approx(2 * one[0].share)
-    for deadline, expected in ((1400.0, 1000 + 400 * one[0].share), (math.inf, math.inf)):
-        runs = [replace(run, bracket=Bracket((), deadline)) for run in one[0].runs]
-        timed = replace(one[0], runs=runs).beginning_now()
-        assert [run.bracket and run.bracket.deadline for run in timed] == [expected] * 2
-    untimed = replace(one[0], runs=[replace(run, bracket=None) for run in one[0].runs])
-    assert untimed.beginning_now() == untimed.runs
+    timed = Bracket((), 1400.0), Bracket((), 1000 + 400 * one[0].share)
+    for given, expected in (timed, (Bracket(()), Bracket(())), (None, None)):
+        stack = replace(one[0], runs=[replace(run, bracket=given) for run in one[0].runs])
+        assert [run.bracket for run in stack.beginning_now()] == [expected] * 2
 
 
 def test_networks_that_have_stopped_keep_their_weights(tmp_path: Path) -> None:
@@ -230,10 +226,8 @@ def test_a_kill_after_a_rung_changes_nothing(tmp_path: Path, monkeypatch: pytest
         assert any(line.startswith("resumes after epoch") for line in other["log"])
 
 
-def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_script: Callable[..., Ended]
-) -> None:
-    """And what has been pruned is no failure, and not trained again."""
+def test_a_kill_amid_pruning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_script: Command) -> None:
+    """Comes to the same end; and what has been pruned is no failure, and not trained again."""
     brackets, end, whole = [THIRDS] * len(RATES), OpenRun.end, tmp_path / "whole"
 
     def copied(run: OpenRun, outcome: Outcome) -> None:

@@ -8,15 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 from faults.test_hostile import said_to_be_encrypted
-from support import Ended, assert_short_answer, without_notes
+from support import Command, assert_short_answer, without_notes
 
 import mlplab
 from mlplab.runs import checkpoint
 from mlplab.runs.run_file import unpack
 
 pytestmark = pytest.mark.usefixtures("full_speed")
-
-Command = Callable[..., Ended]
 
 SMALL = ("data.split.seed=1", "trainer.max_epochs=3", "baselines=[]", "figures=none", "ensemble=2")
 

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from threading import active_count
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -104,10 +105,7 @@ def test_fits_that_end_before_their_training_make_room_for_others(monkeypatch: p
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("of torch")])
 def test_nothing_is_left_of_fits_that_fail(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(training_set, "train_in_memory", fail)
+    monkeypatch.setattr(training_set, "train_in_memory", Mock(side_effect=error))
     threads, filters = active_count(), [*warnings.filters]
     with pytest.raises(type(error)):
         cross_validate(REGRESSOR, FRAME, PRICE, error_score="raise")

@@ -239,11 +239,11 @@ class FakeSlurm:
             time.sleep(0.02)
         return self.jobs()
 
-    def preempt(self, name: str, *, send_user_signal: bool) -> None:
-        """Takes the node from a running job after 30 seconds, SIGTERM (or its own signal) first."""
+    def preempt(self, name: str, number: signal.Signals) -> None:
+        """Takes the node from a running job 30 seconds after a signal."""
         with self._lock:
             job = self._job(name)
-            job.signal_steps(signal.SIGCONT, signal.SIGUSR2 if send_user_signal else signal.SIGTERM)
+            job.signal_steps(signal.SIGCONT, number)
             job.is_preempted, job.warn_at, job.end_at = True, float("inf"), time.time() + 30
 
     def time_out(self, name: str) -> None:
@@ -253,11 +253,10 @@ class FakeSlurm:
             job.end_at += time.time() - job.warn_at
             job.warn_at = time.time()
 
-    def lose_node(self, node: str) -> None:
-        """Kills all jobs of `node1`, say, with no signal before, and keeps the node down."""
+    def lose_node(self) -> None:
+        """Kills a running job with no signal before, and keeps its node down."""
         with self._lock:
-            self._free.discard(node)
-            for job in self._running:
-                if job.nodes[-1] == node:
-                    job.outcome = "REQUEUED"
-                    job.finish()
+            job = self._running[0]
+            self._free.discard(job.nodes[-1])
+            job.outcome = "REQUEUED"
+            job.finish()

@@ -21,7 +21,7 @@ import submitit
 import torch
 from rich.console import Console
 from slurm.fake_slurm import FakeSlurm
-from support import SMALL, process, resolved
+from support import SMALL, process, resolved, status_of
 
 from mlplab import config
 from mlplab.config import Launcher, validated
@@ -38,7 +38,6 @@ from mlplab.sweeps.engines import slurm as slurm_engine
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
-from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import AS_STACK, run_job, train_stack, write_job
 from mlplab.sweeps.launch import launch
 from mlplab.training.run import Bracket, Rung
@@ -46,6 +45,8 @@ from mlplab.training.run import Bracket, Rung
 Train = Callable[..., object]  # what a worker does with the file of a stack
 
 DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
+FULL_DISK = Mock(side_effect=DISK_IS_FULL)
+NO_LOCKS = Mock(side_effect=UserError(Fault("no file locks")))
 
 QUIET = Console(quiet=True)
 
@@ -64,17 +65,6 @@ def planned(root: Path, name: str, *overrides: str) -> PlannedStack:
 @pytest.fixture
 def stack(tmp_path: Path) -> PlannedStack:
     return planned(tmp_path, "run")
-
-
-def status_of(stack: PlannedStack) -> str:
-    return str(read_metrics(stack.runs[0].folder)["status"])
-
-
-def raises(error: Exception) -> Train:
-    def train(*_: Any, **__: Any) -> None:
-        raise error
-
-    return train
 
 
 def ends_as(status: str) -> Train:
@@ -141,10 +131,10 @@ class Here(Engine):
     ids=str,
 )
 def test_a_stack_is_handed_over_again(stack: PlannedStack, ways: list[str], status: str, times: int) -> None:
-    lost = raises(WorkerLost("it was struck by lightning"))
+    lost = Mock(side_effect=WorkerLost("it was struck by lightning"))
     engine = Here(*(lost if way == "lost" else ends_as(way) for way in ways))
     drive([stack], engine, 1)
-    assert (status_of(stack), engine.handed_over) == (status, times)
+    assert (status_of(stack.runs[0].folder), engine.handed_over) == (status, times)
     if ways == ["lost"] * 3:
         reason = read_metrics(stack.runs[0].folder)["reason"]
         assert reason == "it was struck by lightning; so did 2 workers before"
@@ -156,8 +146,8 @@ def test_a_stack_is_handed_over_again(stack: PlannedStack, ways: list[str], stat
         (with_patch(worker, "versions", lambda: {"torch": "1.0"}), r"worker .*found .*torch 1.0"),
         (lambda path: run_job(path.with_name("other")), "is not seen by the worker .*"),
         (lambda path: None, "run: a worker's results are not seen here"),
-        (with_patch(FolderLock, "acquire", raises(UserError(Fault("no file locks")))), "no file locks"),
-        (with_patch(worker, "train_stack", raises(DISK_IS_FULL)), "checkpoints: cannot be written: No space"),
+        (with_patch(FolderLock, "acquire", NO_LOCKS), "no file locks"),
+        (with_patch(worker, "train_stack", FULL_DISK), "checkpoints: cannot be written: No space"),
     ],
     ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
 )
@@ -183,7 +173,7 @@ def test_results_that_are_seen_late_are_waited_for(stack: PlannedStack) -> None:
         Timer(0.3, lambda: hidden.replace(metrics)).start()
 
     drive([stack], engine := Here(late), 1)
-    assert (status_of(stack), engine.handed_over) == ("done", 1)
+    assert (status_of(stack.runs[0].folder), engine.handed_over) == ("done", 1)
 
 
 def test_a_stack_in_use_does_not_stop_the_others(
@@ -195,13 +185,13 @@ def test_a_stack_in_use_does_not_stop_the_others(
     ends_as("running")(write_job(used))
     with FolderLock(used.runs[0].folder):
         drive([used, free], Here(run_job, run_job), 1)
-    assert [status_of(used), status_of(free)] == ["running", "done"]
+    assert [status_of(each.runs[0].folder) for each in (used, free)] == ["running", "done"]
     assert "stack used: " in caplog.text
     assert "used: is in use by another process" in caplog.text
 
 
 def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
-    engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or raises(WorkerLost())(path))
+    engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or Mock(side_effect=WorkerLost())(path))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(driving.Interrupted, match="stopped by SIGTERM; everything is saved") as caught:
         drive([stack], engine, 1)
@@ -363,10 +353,6 @@ def sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: name)
 
 
-def slurm_jobs(root: Path, **section: object) -> SlurmJobs:
-    return opened(root, SLURM | section)
-
-
 def test_jobs_of_an_earlier_command_go_on_if_they_train_the_same(slurm: FakeSlurm, tmp_path: Path) -> None:
     slurm.hold()
     sweep = tmp_path / "sweep"
@@ -375,19 +361,19 @@ def test_jobs_of_an_earlier_command_go_on_if_they_train_the_same(slurm: FakeSlur
         PlannedStack(title, [replace(run, bracket=Bracket((), deadline)) for run in a.runs], a.file)
         for title, deadline in (("stack 1 of 2", 1e9), ("stack 1 of 9", 2e9))
     )
-    first, _ = slurm_jobs(sweep).submit([early, b])
-    again, _ = (engine := slurm_jobs(sweep)).submit([late, c])
+    first, _ = opened(sweep, SLURM).submit([early, b])
+    again, _ = (engine := opened(sweep, SLURM)).submit([late, c])
     assert again.job_id == first.job_id
     assert [job.state for job in slurm.jobs()] == ["PENDING", "CANCELLED", "PENDING"]
     assert engine.stop().splitlines() == ["jobs that go on in Slurm: 2", "  to end them: scancel 1 4"]
-    slurm_jobs(sweep).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
+    opened(sweep, SLURM).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
     assert [job.state for job in slurm.jobs()] == ["CANCELLED", "CANCELLED", "PENDING", "PENDING"]
     for record in ('{"a": 1, "b": "--user=root"}', "?", None):  # of which job is whose
         root = sweep / f"with {len(record or '')}"
-        slurm_jobs(root).submit([b, c])
+        opened(root, SLURM).submit([b, c])
         [file] = root.glob("slurm/*/jobs.json")
         file.unlink() if record is None else file.write_text(record)
-        slurm_jobs(root).submit([b, c])
+        opened(root, SLURM).submit([b, c])
         assert [job.state for job in slurm.jobs()][-4:] == ["CANCELLED"] * 2 + ["PENDING"] * 2
 
 
@@ -398,12 +384,12 @@ def test_a_busy_slurm_with_limits(slurm: FakeSlurm, tmp_path: Path, monkeypatch:
     slurm.hold()
     slurm.refuse(busy)
     sweep = tmp_path / "sweep"
-    slurm_jobs(sweep).submit([planned(sweep, name) for name in ("a", "b", "c")])
+    opened(sweep, SLURM).submit([planned(sweep, name) for name in ("a", "b", "c")])
     assert len(slurm.jobs()) == 3
     assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 2
     slurm.refuse(busy, busy)
     with pytest.raises(UserError, match=r"Slurm refuses the jobs: .*Socket timed out"):
-        slurm_jobs(sweep).submit([planned(sweep, "d")])
+        opened(sweep, SLURM).submit([planned(sweep, "d")])
 
 
 @pytest.mark.usefixtures("sbatch")
@@ -412,13 +398,13 @@ def test_a_busy_slurm_with_limits(slurm: FakeSlurm, tmp_path: Path, monkeypatch:
     [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), cannot_write(DISK_IS_FULL)],
 )
 def test_an_error_leaves_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    engine = slurm_jobs(tmp_path)
+    engine = opened(tmp_path, SLURM)
     job: Any = submitit.SlurmJob(tmp_path / "slurm/x", "7")
     job.paths.folder.mkdir(parents=True)
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
     monkeypatch.setenv("SUBMITIT_FOLDER", os.fspath(job.paths.folder))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr(slurm_engine, "run_job", raises(error))
+    monkeypatch.setattr(slurm_engine, "run_job", Mock(side_effect=error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert str(engine.error(job)) == "job 7 ended without a result (see slurm/x/7_0_log.err)"
     with pytest.raises(SystemExit):
@@ -443,7 +429,7 @@ def test_when_a_job_has_ended(
 ) -> None:
     monkeypatch.setattr(slurm_engine, "SHARED_FILE_SECONDS", seconds)
     monkeypatch.setattr("submitit.SlurmJob.watcher.get_state", lambda *_, **__: state)
-    engine, job = slurm_jobs(tmp_path), submitit.SlurmJob[None](tmp_path / "slurm/x", "7_0")
+    engine, job = opened(tmp_path, SLURM), submitit.SlurmJob[None](tmp_path / "slurm/x", "7_0")
     job.paths.folder.mkdir(parents=True)
     if has_result:
         job.paths.result_pickle.write_bytes(b"is never read")

@@ -280,7 +280,6 @@ def parsed(*overrides: str) -> list[Override]:
     ("key", "text", "distribution"),
     [
         ("optimizer.lr", "tag(log,interval(1e-4,1e-1))", FloatDistribution(1e-4, 0.1, log=True)),
-        ("model.dropout", "interval(0,0.5)", FloatDistribution(0, 0.5)),
         ("model.width", "tag(log,int(interval(16,256)))", IntDistribution(16, 256, log=True)),
         ("model.dropout", "range(0.1,1,0.3)", FloatDistribution(0.1, 1.0, step=0.3)),
         ("model.width", "range(1,100000000000)", IntDistribution(1, 99_999_999_999)),

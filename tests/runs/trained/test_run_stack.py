@@ -31,8 +31,6 @@ KINDS: dict[str, tuple[str, ...]] = {
     "heads of classes": ("data=synthetic", "data.function=moons", *SMALL[1:], "model.heads=4"),
 }
 
-MIXED = [*enumerate(("relu", "tanh", "relu", "tanh", "tanh", "relu", "relu", "tanh"))]
-
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_predict_the_same_bits_in_a_stack(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
@@ -57,7 +55,8 @@ def test_networks_predict_the_same_bits_in_a_stack(monkeypatch: pytest.MonkeyPat
 
 def test_passes_share_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which bounds its memory, however many runs there are."""
-    runs = untrained(*([*SMALL, f"seed={seed}", f"model.activation={each}"] for seed, each in MIXED))
+    mixed = enumerate(("relu", "tanh", "relu", "tanh", "tanh", "relu", "relu", "tanh"))
+    runs = untrained(*([*SMALL, f"seed={seed}", f"model.activation={each}"] for seed, each in mixed))
     built = Mock(wraps=trained_run.build_network)
     monkeypatch.setattr(trained_run, "build_network", built)
     monkeypatch.setattr(run_stack, "MEMBERS_AT_ONCE", 2)
