@@ -70,21 +70,10 @@ class Sweep:
 
 def start(here: Path, site: Site, *words: str) -> Sweep:
     here.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            os.fspath(ROOT / "scripts/train.py"),
-            *SWEEP,
-            "trainer.max_epochs=200",
-            *site.words,
-            *words,
-        ],
-        cwd=here,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    command = [sys.executable, os.fspath(ROOT / "scripts/train.py"), *SWEEP, "trainer.max_epochs=200"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    words = (*site.words, *words)
+    process = subprocess.Popen([*command, *words], cwd=here, text=True, start_new_session=True, **pipes)
     return Sweep(process, here / "outputs/s")
 
 

@@ -32,7 +32,6 @@ from mlplab.training import step_loop
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 
-Array = NDArray[np.float32]
 Weights = list[list[Tensor]]
 
 QUICK = ("baselines=[]", "test=false", "logger=[]")
@@ -53,7 +52,7 @@ def forward(weights: Weights, activations: Sequence[str], a: Tensor) -> list[tup
     return outputs
 
 
-def adam(network: dict[str, Any], part: dict[str, Array], frame: int) -> NDArray[np.float64]:
+def adam(network: dict[str, Any], part: dict[str, NDArray[np.float32]], frame: int) -> NDArray[np.float64]:
     """The new weights by the formulas of Kingma & Ba 2015, algorithm 1, from the moments that are shown."""
     settings, step, lr = network["optimizer"], network["steps"][frame] + 1, network["lr"][frame]
     first, second = settings["betas"]

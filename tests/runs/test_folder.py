@@ -91,11 +91,9 @@ def test_new_files_are_changes_of_the_code(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / "new.py").touch()
 
 
-def run_of(folder: Path, text: str | None = None) -> Path:
+def run_of(folder: Path) -> Path:
     folder.mkdir()
     write_config(folder, {"seed": 1})
-    if text is not None:
-        (folder / "config.yaml").write_text(text)
     (folder / "metrics.json").write_text('{"status": "done", "test/rmse": 1.0}')
     return folder
 
@@ -113,7 +111,8 @@ def test_other_folders_are_refused_with_the_reason_and_left_out_of_tables(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, message: str
 ) -> None:
     caplog.set_level("INFO", "mlplab")
-    new, other = run_of(tmp_path / "new"), run_of(tmp_path / "other", text)
+    new, other = run_of(tmp_path / "new"), run_of(tmp_path / "other")
+    (other / "config.yaml").write_text(text)
     assert read_config(new) == {"seed": 1}
     with pytest.raises(UserError, match=message):
         read_config(other)

@@ -51,8 +51,6 @@ def bracket(*shares: float, earlier: Sequence[float] = ()) -> Bracket:
     return Bracket(tuple(Rung(share, tuple(earlier)) for share in shares))
 
 
-RUNGS = {1: 2, 2: 5}
-
 THIRDS = bracket(1 / 6, 1 / 2)
 
 
@@ -84,7 +82,7 @@ def test_runs_are_pruned_by_the_rule_and_no_others(tmp_path: Path, members: list
     monitor = resolved(*members[0]).monitor
     curves = [best_so_far(tmp_path / f"whole/{run}", monitor) for run in range(len(members))]
     status = ["done"] * len(members)
-    for number, epoch in RUNGS.items():
+    for number, epoch in ((1, 2), (2, 5)):  # the rungs of `THIRDS`
         # Early stopping may have been before; it comes first in an epoch.
         reached = [run for run, each in enumerate(whole) if status[run] == "done" and each["epochs"] > epoch]
         values = {run: sign_of(monitor) * curves[run][epoch - 1] for run in reached}

@@ -24,13 +24,11 @@ from mlplab.training.stack import outcomes
 pytestmark = pytest.mark.usefixtures("full_speed")
 
 BASELINES = "baselines=[constant,linear]"
+MOONS = ("data.function=moons", "data.rows=120")
 KINDS: dict[str, tuple[str, ...]] = {
     "float64": (*SMALL, BASELINES, "trainer.precision=64", "optimizer.weight_averaging=true"),
     "no predictions": (*SMALL, BASELINES, "test_predictions=false"),
-    "ensemble of classes": (
-        *("data=synthetic", "data.function=moons", "data.rows=120", *SMALL[2:], BASELINES),
-        *("ensemble=3", "threshold=auto"),
-    ),
+    "ensemble of classes": (*SMALL, BASELINES, *MOONS, "ensemble=3", "threshold=auto"),
 }
 
 

@@ -58,11 +58,8 @@ def test_another_architecture_is_refused_with_its_keys(run: str, said: str) -> N
         initial_weights(resolved(*SMALL, ONE, run), source(TWO, "ensemble=2"))
 
 
-Start = Callable[..., WarmStart]
-
-
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WarmStart]:
     """What a run with these overrides gets from a trained one, with the rows of its table and its split."""
 
     def starts(trained: TrainedRun, *overrides: str) -> WarmStart:
@@ -80,7 +77,7 @@ def overlap(rows: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> int:
     return len(np.intersect1d(np.concatenate(rows), np.concatenate(others)))
 
 
-def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Start) -> None:
+def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Callable[..., WarmStart]) -> None:
     for ensemble in ("ensemble=1", "ensemble=2"):
         found = start(source(ensemble), ensemble)
         assert (found.inherited, found.trained_before) == ([], 0)
@@ -91,7 +88,7 @@ def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Start) -> No
     assert "held-out rows were in its training" in warning
 
 
-def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
+def test_rows_of_another_split_were_seen_and_are_counted(start: Callable[..., WarmStart]) -> None:
     trained = source("ensemble=1")
     before = DataCache().data(trained.config).split
     found = start(trained, OTHER, "ensemble=1")

@@ -68,7 +68,6 @@ def stack(tmp_path: Path) -> PlannedStack:
 
 
 def ends_as(status: str) -> Train:
-
     def train(path: Path) -> None:
         [run] = AS_STACK.validate_python(json.loads(path.read_text())["stack"]).runs
         folder = RunFolder(run.folder)

@@ -26,14 +26,8 @@ from mlplab.sweeps.search.space import Space, is_search
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.training.run import Bracket
 
-SPACE = Space(
-    [],
-    {
-        "optimizer.lr": "tag(log,interval(1e-4,1e-1))",
-        "model.dropout": "interval(0,0.5)",
-        "model.hidden": "[8],[16],[32],[64]",
-    },
-)
+SEARCHED = {"optimizer.lr": "tag(log,interval(1e-4,1e-1))", "model.dropout": "interval(0,0.5)"}
+SPACE = Space([], SEARCHED | {"model.hidden": "[8],[16],[32],[64]"})
 
 
 def settings(**changed: object) -> Sweep:
@@ -41,8 +35,7 @@ def settings(**changed: object) -> Sweep:
     return Sweep.model_validate(usual | {"ensemble": None, "space": {}} | changed)
 
 
-class KilledError(BaseException):
-    pass
+class KilledError(BaseException): ...
 
 
 def error_of(overrides: Sequence[str]) -> dict[str, Any]:
