@@ -172,12 +172,9 @@ def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) ->
 
 def test_a_golden_run(tmp_path: Path) -> None:
     """The default network's first epochs on the package's table; other machines differ in the last digits."""
-    run = trained(tmp_path, "trainer.max_epochs=3", "trainer.precision=64")
+    metrics = trained(tmp_path, "trainer.max_epochs=3", "trainer.precision=64")["metrics"]
     golden = {"train/loss": 67.736861724, "val/rmse": 8.069062839, "test/rmse": 8.711840594}
-    assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-6)
-    training = checkpoint.load(tmp_path / "0/checkpoints/last.ckpt")["training"]["parts"]
-    output, of_last_step = run["last"]["body.output.bias"], training["optimizer"]["weights"]
-    assert not (of_last_step.flatten() == output.flatten()[:, None]).any()  # weights are averaged
+    assert {name: metrics[name] for name in golden} == pytest.approx(golden, rel=1e-6)
 
 
 def test_a_golden_run_of_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
