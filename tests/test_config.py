@@ -84,6 +84,7 @@ data/split=kfold data.split.fold=5 | data.split: fold=5 does not exist: the last
 data/split=kfold data.split.group=x data.split.time=y | takes one of group and time
 data.split.stratify=c | data.split.stratify: invalid value (found 'c', expected 'auto')
 model.dropout=1 | model.dropout: invalid value (found 1, expected less than or equal to 0.99
+data.class_weights=balance | data.class_weights: invalid value (found 'balance'
 data.class_weights={yes:-1} | data.class_weights.yes: invalid value (found -1
 optimizer.lr_factors={bias:1} | optimizer.lr_factors.bias: unknown key
 loss=quantile loss.levels=[0.5,0.5] | loss.levels: the level 0.5 is given twice
@@ -91,6 +92,7 @@ optimizer=sgd +optimizer.lr_by_fan_in=true | optimizer.lr_by_fan_in belongs to o
 trainer.precision=16 | trainer.precision: invalid value (found 16, expected 32 or 64)
 name=a/../../b | name: a run's name is a folder below outputs/
 monitor=val/r3 | monitor: invalid value (found 'val/r3'
+optimizer.name=adagrad | optimizer.name: invalid value (found 'adagrad', expected 'adam'
 """
 
 

@@ -29,12 +29,8 @@ from mlplab.sweeps.engines.worker import train_stack
 pytestmark = pytest.mark.usefixtures("full_speed", "quick_images")
 
 FRAME = synthetic.draw("friedman1", rows=60, features=None, noise=0.5, seed=5)
-SMALL: dict[str, Any] = {
-    "model": {"hidden": [8, 8]},
-    "trainer": {"max_epochs": 3},
-    "data": {"batch_size": 16},
-}
-SMALL |= {"baselines": ["linear"], "ensemble": 1, "progress": False}
+SMALL: dict[str, Any] = {"model": {"hidden": [8, 8]}, "trainer": {"max_epochs": 3}}
+SMALL |= {"data": {"batch_size": 16}, "baselines": ["linear"], "ensemble": 1, "progress": False}
 WORDS = ("model.hidden=[8,8]", "trainer.max_epochs=3", "data.batch_size=16", "baselines=[linear]")
 TOO_FAST = SMALL | {"optimizer": {"lr": 1e9}, "scheduler": "constant"}
 
@@ -74,6 +70,8 @@ def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp
     assert "run folder: none; run.save(path) writes one" in repr(run)
     assert "<svg" in run._repr_html_()
     copy = mlplab.load(run.save(tmp_path / "copy"))
+    with pytest.raises(mlplab.UserError, match="exists"):
+        run.save(tmp_path / "copy")
     with pytest.raises(mlplab.UserError, match="is a frame in memory"):
         copy.evaluate()
     assert copy.evaluate(FRAME)["linear/test/rmse"] == run.metrics["linear/test/rmse"]

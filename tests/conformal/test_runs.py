@@ -215,6 +215,7 @@ def test_the_best_of_runs_with_quantiles_are_chosen(folder: Path, tmp_path: Path
     ("words", "said"),
     [
         (["loss.levels=[0.1,0.9]"], "quantiles ascend, and one is the median, as in"),
+        (["loss.levels=[0.5,0.1]"], "quantiles ascend"),
         (["data=penguins"], "loss=quantile: is a loss of numbers"),
         (["data=csv", "data.path=groups.csv", "data.target=[x,y]"], "of one target .*found 2 targets"),
     ],
