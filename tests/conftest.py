@@ -129,7 +129,6 @@ def run_script(
 
 @pytest.fixture
 def command(run_script: Callable[..., Ended]) -> Callable[..., Ended]:
-    """Runs `train.py` with arguments in this process, in an empty folder."""
     return lambda *arguments: run_script("train", *arguments)
 
 

@@ -1,5 +1,3 @@
-"""Films, as tests read them from their pages."""
-
 import base64
 import json
 import re
@@ -14,9 +12,7 @@ DATA = re.compile(r'<script type="application/json" id="film">(.*?)</script>', r
 def film_in(folder: Path) -> dict[str, Any]:
     """What `film.html` in a folder shows, with arrays instead of packed ones."""
     found = DATA.search((folder / "film.html").read_text(encoding="utf-8"))
-    assert found
-    film: dict[str, Any] = json.loads(found[1], object_hook=_unpacked)
-    return film
+    return json.loads(found[1], object_hook=_unpacked)
 
 
 def _unpacked(value: dict[str, Any]) -> Any:

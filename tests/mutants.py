@@ -51,7 +51,6 @@ class Mutant:
 
 
 def mutants() -> list[Mutant]:
-    """All mutants of the list."""
     content = tomllib.loads((ROOT / "tests/mutants.toml").read_text(encoding="utf-8"))
     return [Mutant(**each) for each in content["mutant"]]
 

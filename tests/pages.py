@@ -1,5 +1,3 @@
-"""Pages, as tests read them."""
-
 import re
 from html import unescape
 from pathlib import Path
@@ -10,12 +8,10 @@ from mlplab.commands.report.report import report
 
 
 def page_of(folder: Path) -> str:
-    """The HTML of a report."""
     return report(folder).read_text(encoding="utf-8")
 
 
 def text_of(html: str) -> str:
-    """The text of a page without its scripts."""
     without = re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.DOTALL)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", without)))
 

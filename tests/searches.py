@@ -11,7 +11,6 @@ from mlplab.runs.compare.run_result import as_typed
 from mlplab.runs.discovery import write_best_trial
 
 STATUSES = (*("done", "done", "pruned", "done", "diverged"), *("pruned", "done", "failed", "done"))
-"""Of the trials."""
 
 
 def train_search(folder: Path) -> str:

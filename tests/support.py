@@ -7,7 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -123,15 +123,15 @@ def train_into(
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that has ended."""
-
     status: int
     out: str
     err: str
 
 
+Command = Callable[..., Ended]
+
+
 def process(arguments: Sequence[str], cwd: Path, stdin: str | None = None, **environment: str) -> Ended:
-    """A Python process of its own, in this environment."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
@@ -178,7 +178,6 @@ def metrics_of(run: Path, file: str = "metrics") -> dict[str, Any]:
 
 
 def status_of(run: Path) -> str:
-    """What a run's metrics.json says of it."""
     return str(metrics_of(run)["status"])
 
 

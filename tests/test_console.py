@@ -1,5 +1,3 @@
-"""Lines on the terminal."""
-
 import time
 
 import pytest

@@ -14,20 +14,14 @@ def test_a_file_is_replaced_whole_or_left(tmp_path: Path) -> None:
         partial.write_text("first")
         assert not path.exists()
 
-    def half() -> None:
-        with replacing(path) as partial:
-            partial.write_text("half")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="full"):
-        half()
+    with pytest.raises(OSError, match="full"), replacing(path) as partial:  # noqa: PT012
+        partial.write_text("half")
+        raise OSError("disk full")
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_folder_is_synced_after_the_file_has_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_is_synced_after_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a loss of power could bring the older file back."""
     synced: list[str] = []
 

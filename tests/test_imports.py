@@ -1,11 +1,9 @@
 """Imports run downwards: see docs/architecture.md."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
-from support import ROOT
+from support import ROOT, process
 
 SRC = ROOT / "src"
 LEVELS = """
@@ -28,7 +26,6 @@ __main__
 
 
 def imported(path: Path) -> set[str]:
-    """The rooms that a module imports, also within functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "mlplab":
@@ -49,7 +46,7 @@ def test_imports_run_downwards() -> None:
             assert (own, other) != ("models", "data"), path
 
 
-def test_what_is_not_needed_is_not_imported() -> None:
+def test_what_is_not_needed_is_not_imported(tmp_path: Path) -> None:
     """Of one process, which imports more and more."""
     absent = {
         "mlplab.cli.main": "torch lightning polars hydra pydantic",
@@ -61,5 +58,5 @@ def test_what_is_not_needed_is_not_imported() -> None:
     code = "import sys"
     for modules, names in absent.items():
         code += f"\nimport {modules}\nprint(*[each for each in {names.split()} if each in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert dict(zip(absent, done.stdout.splitlines(), strict=True)) == dict.fromkeys(absent, "")
+    printed = process(["-c", code], tmp_path).out.splitlines()
+    assert dict(zip(absent, printed, strict=True)) == dict.fromkeys(absent, "")

@@ -1,3 +1,5 @@
+from itertools import product
+
 import torch
 
 from mlplab.random_streams import generator
@@ -8,12 +10,7 @@ def drawn(*arguments: object) -> int:
 
 
 def test_streams_are_functions_of_seed_use_and_index() -> None:
-    uses = [
-        (seed, stream, i)
-        for seed in (0, 1, 2**32, 2**62)
-        for stream in ("weights", "order", "dropout", "embeddings")
-        for i in (0, 1)
-    ]
+    uses = [*product((0, 1, 2**32, 2**62), ("weights", "order", "dropout", "embeddings"), (0, 1))]
     values = [drawn(*use) for use in uses]
     assert values == [drawn(*use) for use in uses]
     assert len(set(values)) == len(values)

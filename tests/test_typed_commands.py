@@ -1,11 +1,10 @@
-"""Commands in messages are those that the user would type."""
-
 import sys
 from pathlib import Path
 
 import pytest
 
 from mlplab import typed_commands
+from mlplab.cli.main import main
 from mlplab.typed_commands import PACKAGE, SCRIPTS, command_line, commands_as_typed, tensorboard_command
 
 INSTALLED = "/env/bin/mlplab"
@@ -40,29 +39,24 @@ def test_commands_are_shown_as_the_user_types_them(
     assert commands_as_typed("try mlplab results s, not mlplab trian") == f"try {expected}, not mlplab trian"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "said"),
-    [
-        ((), 2, "describe    shows how"),
-        (("--help",), 0, "mlplab COMMAND --help"),
-        (("--version",), 0, "mlplab "),
-        (("trian",), 2, "unknown command (found trian, expected one of train, describe"),
-        (("data.path=a.csv",), 2, "type the command first: "),
-    ],
-)
-def test_the_program_chooses_a_command(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    status: int,
-    said: str,
-) -> None:
-    from mlplab.cli.main import main
+ANSWERS = {
+    "": (2, "describe    shows how"),
+    "--help": (0, "mlplab COMMAND --help"),
+    "--version": (0, "mlplab "),
+    "trian": (2, "unknown command (found trian, expected one of train, describe"),
+    "data.path=a.csv": (2, "type the command first: "),
+}
 
-    monkeypatch.setattr(sys, "argv", [INSTALLED, *arguments])
+
+@pytest.mark.parametrize("argument", ANSWERS)
+def test_the_program_chooses_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argument: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [INSTALLED, *argument.split()])
     with pytest.raises(SystemExit) as ended:
         main()
     printed = capsys.readouterr()
+    status, said = ANSWERS[argument]
     assert ended.value.code == status
-    assert said in (printed.err if printed.err else printed.out)
+    assert said in (printed.err or printed.out)
     assert all(len(line) <= 80 for line in printed.out.splitlines())

@@ -1,5 +1,3 @@
-"""The notebook of the docs, in a kernel."""
-
 import re
 from pathlib import Path
 

@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mean_pinball_loss
 
-from mlplab.conformal.intervals import (
-    Uncertainty,
-    bounds_of,
-    corrected,
-    highest_level,
-    interval_levels,
-    interval_scores,
-    mean_scores,
-)
+from mlplab.conformal import intervals
+from mlplab.conformal.intervals import Uncertainty, bounds_of, corrected, highest_level, mean_scores
 from mlplab.conformal.residuals import MOST_ERRORS, Residuals
 from mlplab.data.schema import Schema
 from mlplab.training.scoring.scores import Task, scores
@@ -26,17 +19,14 @@ CLASSES = tuple("abcde")
 
 
 def residuals(y: np.ndarray, predicted: np.ndarray | float = 0.0) -> Residuals:
-    """Of rows that weigh the same."""
     return Residuals.of(y, np.broadcast_to(predicted, y.shape), np.ones(len(y)), len(y))
 
 
 def limits(of_target: Residuals, predicted: np.ndarray, level: float) -> np.ndarray:
-    """The limits of one target: `[row, limit]`."""
     return bounds_of([of_target], predicted[:, None], level)[:, 0]
 
 
 def sets(probabilities: np.ndarray, y: np.ndarray, new: np.ndarray, level: float) -> np.ndarray:
-    """The sets of new rows, given the probabilities and the classes of rows that were held out."""
     of_classes = residuals(1 - probabilities[np.arange(len(y)), y])
     return Uncertainty(Schema((), ("y",), CLASSES), [[of_classes]]).sets(new, level)
 
@@ -152,7 +142,7 @@ def test_the_winkler_score_is_that_of_two_pinball_losses() -> None:
     source = np.random.default_rng(0)
     y, weight = source.normal(size=(50, 2)), source.uniform(size=50)
     bounds = np.sort(source.normal(size=(50, 2, 2)), 2)
-    found = mean_scores(interval_scores(bounds, y, 0.8), weight, 0.8)
+    found = mean_scores(intervals.interval_scores(bounds, y, 0.8), weight, 0.8)
     losses = [
         mean_pinball_loss(y, bounds[..., limit], sample_weight=weight, alpha=alpha, multioutput="raw_values")
         for limit, alpha in ((0, 0.1), (1, 0.9))
@@ -191,7 +181,5 @@ def test_the_coverage_of_a_class_is_scored_where_it_is_far_too_low() -> None:
     ("levels", "expected"),
     [(LEVELS, [0.8]), ([0.05, 0.25, 0.5, 0.75, 0.95], [0.9, 0.5]), ([0.3, 0.5, 0.9], []), ([0.5], [])],
 )
-def test_intervals_lie_between_quantiles_of_equal_distance(
-    levels: Sequence[float], expected: Sequence[float]
-) -> None:
-    assert interval_levels(levels) == expected
+def test_levels_of_intervals_between_quantiles(levels: Sequence[float], expected: Sequence[float]) -> None:
+    assert intervals.interval_levels(levels) == expected

@@ -86,7 +86,6 @@ def test_each_group_counts_alike_and_rows_of_weight_0_do_not(folder: Path) -> No
     predicted = table.y + source.normal(size=table.y.shape)
     found = residuals_of(table, np.arange(300), predicted)
     group, weight = table.split_columns["group"].astype(int), table.weight
-    assert weight is not None
     weights = np.where(weight > 0, 1 / np.bincount(group)[group], 0)
     used = weights > 0
     for of_target, column, y in zip(found, predicted.T, table.y.T, strict=True):
@@ -140,21 +139,18 @@ def test_a_run_predicts_quantiles(folder: Path, name: str) -> None:
         keys = [f"{model}test/{each}" for each in ("pinball", "mae", "coverage_0.8", "winkler_0.8")]
         assert [of_test[each] for each in keys] == pytest.approx([metrics[each] for each in keys])
     predicted, y = (written.select(each).to_numpy(writable=True) for each in (names, ["y"]))
-    expected = scores(predicted, y, None, Task(quantiles=LEVELS))
-    assert metrics["test/pinball"] == pytest.approx(expected["pinball"])
-    assert metrics["test/mae"] == pytest.approx(np.abs(predicted[:, [1]] - y).mean())
+    for score, expected in scores(predicted, y, None, Task(quantiles=LEVELS)).items():
+        assert metrics[f"test/{score}"] == pytest.approx(expected)
 
 
 def test_estimators_predict_intervals_and_sets(folder: Path) -> None:
     frame = pl.read_csv(folder / "numbers.csv")
     x, y = frame.select("x"), frame["y"].to_numpy()
-    both = TableRegressor(max_epochs=3, ensemble=2).fit(x, np.column_stack([y, -y]))
-    lower, upper = both.predict_interval(x).T
+    lower, upper = TableRegressor(max_epochs=3, ensemble=2).fit(x, np.stack([y, -y], 1)).predict_interval(x).T
     assert 0.85 < np.mean((lower <= [y, -y]) & ([y, -y] <= upper)) < 0.97
     frame = pl.read_csv(folder / "classes.csv")
     model = TableClassifier(max_epochs=5, ensemble=2).fit(frame.select("x", "z"), frame["y"])
     sets = model.predict_set(frame.select("x", "z"), 0.8)
-    assert sets.shape == (600, 3)
     inside = [label in model.classes_[of] for label, of in zip(frame["y"], sets, strict=True)]
     assert 0.75 < np.mean(inside) < 0.9
 
@@ -164,18 +160,12 @@ def test_estimators_predict_intervals_and_sets(folder: Path) -> None:
     [
         ("numbers", {"interval": 1.0}, f"interval=1.0: {LEVEL}"),
         ("numbers", {"interval": "80%"}, f"{LEVEL}; for 80 % of the rows, give 0.8"),
-        ("numbers", {"interval": [0.5, float("nan")]}, f"interval=.0.5, nan.: {LEVEL}"),
         ("numbers", {"interval": []}, "give a level, such as 0.9"),
         ("few", {"interval": 0.9}, "held out 3 rows, too few for interval=0.9\n  at most interval=0.5, or"),
         ("groups", {"interval": 0.99}, "held out 1[0-9] groups, too few for interval=0.99"),
         ("classes", {"interval": 0.9}, "predicts classes, which have no intervals\n  use sets=0.9"),
-        ("classes", {"sets": 0}, f"sets=0: {LEVEL}"),
         ("classes", {"sets": 0.999}, "too few for sets=0.999\n  at most sets=0.99[0-9], or train on"),
-        (
-            "alone",
-            {"interval": 0.9},
-            "0.1, 0.5, 0.9, none for interval=0.9\n  use interval=0.8, or",
-        ),
+        ("alone", {"interval": 0.9}, "0.1, 0.5, 0.9, none for interval=0.9\n  use interval=0.8, or"),
         ("alone", {"interval": "0.9,0.8"}, r"train with loss.levels=\[0.05,0.1,0.5,0.9,0.95\]"),
     ],
 )
@@ -203,11 +193,12 @@ def test_quantiles_without_a_partner(folder: Path, tmp_path: Path, caplog: pytes
         mlplab.load(folder / "few/0").predict_quantiles(frame)
 
 
-def test_a_warm_start_needs_the_same_quantiles(folder: Path, tmp_path: Path) -> None:
-    start = (*csv(folder / "quantiles.csv"), f"init_from={folder / 'alone/0'}", "trainer.max_epochs=1")
-    for loss in (["loss=mae"], ["loss=quantile"]):
-        with pytest.raises(UserError, match=r"different columns, .* or quantiles: loss.levels"):
-            train_into(tmp_path, (*start, *loss))
+@pytest.mark.parametrize("loss", ["mae", "quantile"])
+def test_a_warm_start_needs_the_same_quantiles(folder: Path, tmp_path: Path, loss: str) -> None:
+    with pytest.raises(UserError, match=r"different columns, .* or quantiles: loss.levels"):
+        train_into(
+            tmp_path, (*csv(folder / "quantiles.csv"), f"init_from={folder / 'alone/0'}", f"loss={loss}")
+        )
 
 
 def test_the_best_of_runs_with_quantiles_are_chosen(folder: Path, tmp_path: Path) -> None:
@@ -221,19 +212,15 @@ def test_the_best_of_runs_with_quantiles_are_chosen(folder: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "said"),
     [
         (["loss.levels=[0.1,0.9]"], "quantiles ascend, and one is the median, as in"),
         (["loss.levels=[0.5,0.1]"], "quantiles ascend"),
-        (["loss.levels=[10,50,90]"], "for 10 % of the rows, give 0.1"),
-        (["loss.levels=[]"], "give a level"),
         (["data=penguins"], "loss=quantile: is a loss of numbers"),
         (["data=csv", "data.path=groups.csv", "data.target=[x,y]"], "of one target .*found 2 targets"),
     ],
 )
-def test_quantiles_that_make_no_sense(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
-) -> None:
+def test_wrong_quantiles(folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str) -> None:
     monkeypatch.chdir(folder)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=said):
         resolved(*([] if words[0].startswith("data=") else SMALL), "loss=quantile", *words)

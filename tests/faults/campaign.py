@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 if __name__ == "__main__":  # as pytest sets it for the tests
@@ -27,8 +28,6 @@ if __name__ == "__main__":  # as pytest sets it for the tests
 import torch
 from faults.processes import run, start
 from filelock import FileLock
-from rich.console import Console
-from rich.table import Table
 from support import left_behind, status_of
 
 from mlplab.errors import UserError
@@ -47,6 +46,9 @@ STACK = (
     *("data.split.fold=range(4)", "trainer.max_epochs=25", "callbacks.early_stopping.patience=4"),
     *("callbacks.checkpoint.every_minutes=0", "name=s"),
 )
+
+
+NO_SPACE = "cannot be written: No space left on device"
 
 
 def as_bits(value: Any) -> Any:
@@ -69,11 +71,24 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> str:
     return ", ".join(part for part in one if one[part] != other[part])
 
 
+def whole_run(folder: Path, words: Sequence[str] = SOLO) -> dict[str, Any]:
+    assert run(["train", *words], folder / "whole")[0] == 0
+    return outcome(folder / "whole/outputs/r")
+
+
+def resume(here: Path, whole: dict[str, Any]) -> str:
+    """Why a run does not come to the end of one that is whole, if so."""
+    status, printed = run(["train", "resume=outputs/r"], here)
+    if status:
+        return f"resumed with status {status}: {printed[-300:]}"
+    differs = differing(whole, outcome(here / "outputs/r"))
+    return f"other {differs}" if differs else ""
+
+
 def kills(tries: int, folder: Path, chance: random.Random, further: Sequence[str] = ()) -> list[str]:
     """Runs alone, killed at random moments or stopped at random steps, and resumed until they end."""
     solo = [*SOLO, *further]
-    assert run(["train", *solo], folder / "whole")[0] == 0
-    whole = outcome(folder / "whole/outputs/r")
+    whole = whole_run(folder, solo)
     lasts = max(0.5, json.loads((folder / "whole/outputs/r/metrics.json").read_text())["seconds"])
     failures: list[str] = []
     killed = number = 0
@@ -97,11 +112,8 @@ def kills(tries: int, folder: Path, chance: random.Random, further: Sequence[str
             if status not in (-9, 143) and not outside:
                 failures.append(f"{number}: status {status}: {command.output()[-300:]}")
             words = ["train", "resume=outputs/r"] if (here / "outputs/r/config.yaml").exists() else words
-        status, printed = run(["train", "resume=outputs/r"], here)
-        if status:
-            failures.append(f"{number}: resumed with status {status}: {printed[-300:]}")
-        elif differs := differing(whole, outcome(here / "outputs/r")):
-            failures.append(f"{number}: other {differs}")
+        if failure := resume(here, whole):
+            failures.append(f"{number}: {failure}")
         else:
             shutil.rmtree(here)
     return failures
@@ -177,8 +189,7 @@ def write_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
 
 def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """A run on a small file system that fills up while it trains, and goes on when there is room."""
-    assert run(["train", *SOLO], folder / "whole")[0] == 0
-    whole, failures = outcome(folder / "whole/outputs/r"), []
+    whole, failures = whole_run(folder), []
     for number in range(tries):
         with small_disk(folder / f"disk{number}", kilobytes=4096) as here:
             command = start(["train", *SOLO], here / "work")
@@ -192,18 +203,12 @@ def full_disks(tries: int, folder: Path, chance: random.Random) -> list[str]:
             filler.unlink()
             if status == 0 and not differing(whole, outcome(here / "work/outputs/r")):
                 continue  # it had ended before
-            if (
-                status != 1
-                or "cannot be written: No space left on device" not in printed
-                or "Traceback" in printed
-            ):
+            if status != 1 or NO_SPACE not in printed or "Traceback" in printed:
                 failures.append(f"{number}: status {status}: {printed[-1500:]}")
             if checkpoint.load_newest(last) is None:
                 failures.append(f"{number}: no checkpoint is left")
-            status, printed = run(["train", "resume=outputs/r"], here / "work")
-            differs = differing(whole, outcome(here / "work/outputs/r")) if status == 0 else ""
-            if status or differs:
-                failures.append(f"{number}: resumed with status {status}, other {differs}: {printed[-300:]}")
+            if failure := resume(here / "work", whole):
+                failures.append(f"{number}: {failure}")
     return failures
 
 
@@ -214,8 +219,7 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
     path = folder / "outputs/r/checkpoints/best.ckpt"
     whole, good = path.read_bytes(), _contents(path)
     changed = {"model.hidden=[16,16]": "model.hidden=[8]", "name=r": "name=o"}
-    other = [changed.get(word, word) for word in brief]
-    assert run(["train", *other], folder)[0] == 0
+    assert run(["train", *(changed.get(word, word) for word in brief)], folder)[0] == 0
     another = (folder / "outputs/o/checkpoints/best.ckpt").read_bytes()
     failures = []
     for number in range(tries):
@@ -242,9 +246,7 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
 def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
     """Sweeps of 20 in which half of the runs raise, exit or diverge: together, alone, and in processes."""
     failures = []
-    cases = list(
-        itertools.product(("max_members=20", "max_members=1", "workers=2"), ("raise", "exit", "lost"))
-    )
+    cases = [*itertools.product(("max_members=20", "max_members=1", "workers=2"), ("raise", "exit", "lost"))]
     allow = {"MLPLAB_ALLOWED_CLASSES": "troubled.Troubled", "PYTHONPATH": os.fspath(Path(__file__).parent)}
     for launcher, trouble in cases[:tries]:
         words = [
@@ -257,12 +259,8 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
         statuses = {
             path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")
         }
-        bad = "diverged" if trouble == "lost" else "failed"
-        expected = {
-            f"trouble={each},seed={seed}": "done" if each == "none" else bad
-            for seed in range(10)
-            for each in ("none", trouble)
-        }
+        ends = {"none": "done", trouble: "diverged" if trouble == "lost" else "failed"}
+        expected = {f"trouble={each},seed={seed}": end for seed in range(10) for each, end in ends.items()}
         if status != 1 or statuses != expected or "10 of 20 runs failed" not in printed:
             failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {printed[-500:]}")
     return failures
@@ -316,7 +314,6 @@ def _wait(condition: Callable[[], bool], command: Any, timeout: float = 60) -> N
 
 
 def _wait_for_orphans(sweep: Path) -> None:
-    """Until the workers of a killed sweep have let go of their runs."""
     for lock in sweep.glob("*/.lock"):
         with FileLock(lock, timeout=60):
             pass
@@ -338,7 +335,6 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def fill(path: Path, leave: int) -> None:
-    """Takes all the room of a file system but so many bytes."""
     with path.open("wb", buffering=0) as file:
         try:
             while True:
@@ -348,9 +344,6 @@ def fill(path: Path, leave: int) -> None:
 
 
 def main(names: Sequence[str]) -> int:
-    from tempfile import TemporaryDirectory
-
-    table = Table("what", "tried", "survived")
     bad = 0
     for name in names or TRIED:
         trial, tries = TRIED[name]
@@ -359,11 +352,8 @@ def main(names: Sequence[str]) -> int:
                 failures = trial(tries, Path(folder), random.Random(0))
             except Exception as error:
                 failures = [f"could not be tried: {error!r}"] * tries
-        table.add_row(name, str(tries), str(tries - len(failures)))
-        for failure in failures:
-            print(f"{name} {failure}", file=sys.stderr)
+        print(f"{name}: {tries} tried, {tries - len(failures)} survived", *failures, sep="\n  ", flush=True)
         bad += len(failures)
-    Console().print(table)
     return int(bad > 0)
 
 

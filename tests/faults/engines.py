@@ -1,5 +1,3 @@
-"""Sweeps of real processes, on all engines."""
-
 import os
 import subprocess
 import sys
@@ -14,8 +12,6 @@ import psutil
 from faults import campaign
 from support import ROOT
 
-SCRIPT = ROOT / "scripts/train.py"
-
 SWEEP = (
     "-m",
     *("data=synthetic", "data.rows=100", "data.noise=0.1", "model.hidden=[8]", "baselines=[]"),
@@ -25,18 +21,10 @@ SWEEP = (
 )
 """Two stacks of two runs that save their state after each step."""
 
-EPOCHS = "trainer.max_epochs=200"
-"""Logged at 1, 20, 40, …"""
-
 
 @dataclass
 class Site:
-    """Where sweeps train.
-
-    Attributes:
-        words: overrides that choose the engine.
-        lose_node: loses a machine that trains.
-    """
+    """Where sweeps train: the overrides that choose it, and what loses a machine that trains."""
 
     words: Sequence[str]
     lose_node: Callable[[], None] | None = None
@@ -82,14 +70,10 @@ class Sweep:
 
 def start(here: Path, site: Site, *words: str) -> Sweep:
     here.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, os.fspath(SCRIPT), *SWEEP, EPOCHS, *site.words, *words],
-        cwd=here,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    command = [sys.executable, os.fspath(ROOT / "scripts/train.py"), *SWEEP, "trainer.max_epochs=200"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    words = (*site.words, *words)
+    process = subprocess.Popen([*command, *words], cwd=here, text=True, start_new_session=True, **pipes)
     return Sweep(process, here / "outputs/s")
 
 

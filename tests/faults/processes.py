@@ -33,7 +33,6 @@ class Command:
         return self.process.exitcode
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        assert self.process.pid is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
@@ -42,7 +41,6 @@ class Command:
 
 
 def start(words: Sequence[str], cwd: Path, **environment: str) -> Command:
-    """Starts a script of `scripts/`, the first word, with arguments."""
     cwd.mkdir(parents=True, exist_ok=True)
     printed = cwd.parent / f"{cwd.name}-{time.monotonic_ns()}.printed"
     printed.touch()  # it may be killed before it opens it

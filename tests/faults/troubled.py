@@ -1,6 +1,5 @@
 """Classes of a user's that make trouble in training, where MLPLAB_ALLOWED_CLASSES allows them."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from mlplab.models import Linear
 
 
 class Troubled(nn.Sequential):
-    """A hidden layer, and what `trouble` says: none, raise, file, exit, lost; the seeds `lost` are, too."""
+    """A hidden layer, and what `trouble` says: none, raise, exit, lost; the seeds `lost` are, too."""
 
     def __init__(
         self, in_features: int, out_features: int, seeds: Any, trouble: str = "none", lost: Any = ()
@@ -22,8 +21,6 @@ class Troubled(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.trouble == "raise":
             raise RuntimeError("it raises")
-        if self.training and self.trouble == "file":
-            Path("missing").read_text()
         if self.training and self.trouble == "exit":
             raise SystemExit(0)
         z: Tensor = super().forward(x)

@@ -1,5 +1,3 @@
-"""The weights of classes in the loss of each member."""
-
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +24,6 @@ def weights_of(*overrides: str) -> tuple[np.ndarray, np.ndarray]:
     """The weights, and the weighted number of training rows of each class: often, rare, seldom."""
     run = resolved("data=csv", "data.path=t.csv", "data.target=y", *overrides)
     found = class_weights([run], [data := DataCache().data(run)])
-    assert found is not None
     rows, weight = data.split.train, data.table.weight
     counts = np.bincount(data.table.y[rows, 0].astype(int), None if weight is None else weight[rows], 3)
     return found[0, 0].numpy(), counts
@@ -51,7 +48,5 @@ def test_members_have_their_own_and_others_none() -> None:
     runs = [resolved(*table, f"data.split.seed={seed}", "data.class_weights=balanced") for seed in (0, 1)]
     data = [DataCache().data(run) for run in runs]
     alone = [class_weights([run], [rows]) for run, rows in zip(runs, data, strict=True)]
-    found = class_weights(runs, data)
-    assert found is not None
-    assert torch.equal(found, torch.cat([weights for weights in alone if weights is not None]))
+    assert torch.equal(class_weights(runs, data), torch.cat(alone))
     assert class_weights([resolved(*table)], data[:1]) is None

@@ -32,7 +32,6 @@ from mlplab.training import step_loop
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 
-Array = NDArray[np.float32]
 Weights = list[list[Tensor]]
 
 QUICK = ("baselines=[]", "test=false", "logger=[]")
@@ -40,7 +39,6 @@ QUICK = ("baselines=[]", "test=false", "logger=[]")
 ARTICLE = ("experiment=article", "trainer.max_epochs=20", *QUICK)
 
 PLAIN = ("experiment=film", "trainer.max_epochs=3", "callbacks.early_stopping.patience=null", *QUICK)
-"""Also needs data."""
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -54,7 +52,7 @@ def forward(weights: Weights, activations: Sequence[str], a: Tensor) -> list[tup
     return outputs
 
 
-def adam(network: dict[str, Any], part: dict[str, Array], frame: int) -> NDArray[np.float64]:
+def adam(network: dict[str, Any], part: dict[str, NDArray[np.float32]], frame: int) -> NDArray[np.float64]:
     """The new weights by the formulas of Kingma & Ba 2015, algorithm 1, from the moments that are shown."""
     settings, step, lr = network["optimizer"], network["steps"][frame] + 1, network["lr"][frame]
     first, second = settings["betas"]
@@ -142,9 +140,7 @@ def assert_close(shown: NDArray[Any], tensor: Any, where: str) -> None:
     assert np.abs(shown - expected).max() <= 1e-6 * np.abs(expected).max(), where
 
 
-def test_films_do_not_depend_on_blocks_stacks_and_interruptions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_films_do_not_depend_on_how_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = ("data=synthetic", "data.rows=90", *PLAIN, "data.batch_size=7", "model.dropout=0.2")
     train_into(tmp_path / "auto", run)
     train_into(tmp_path / "steps", [*run, "trainer.block=1"])
@@ -171,33 +167,19 @@ def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
         config = resolved(*words, f"trainer.max_epochs={epochs}", cache=cache)
         train_runs([PlannedRun(config, folder, resume=resume)], cache, Console(quiet=True))
     train_into(tmp_path / "at once", [*words, "trainer.max_epochs=23"])
-    resumed, at_once = film_in(folder), film_in(tmp_path / "at once" / "0")
-    np.testing.assert_equal(resumed, at_once)
+    np.testing.assert_equal(film_in(folder), film_in(tmp_path / "at once/0"))
 
 
-def test_a_step_that_is_never_shown_is_dropped_and_each_run_copies_its_own_frames(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize(("second", "kept"), [(30, [0]), (25, [0, 25])])
+def test_steps_not_shown_are_dropped(monkeypatch: pytest.MonkeyPatch, second: int, kept: list[int]) -> None:
     """Of runs that were interrupted before a frame of step 25, which with more epochs is none."""
-    shown = Mock()
-    monkeypatch.setattr(frames, "film_of", shown)
-    for steps, expected in ((30, [0]), (25, [0, 25])):
-        monkeypatch.setattr(frames, "film_steps", lambda *_, last=steps: [0, last, 32])
-        runs, stack = [Mock(spec=WatchedRun, run=Mock(), plan=Mock()) for _ in range(2)], MagicMock()
-        stack.runs, stack.members = [run.run for run in runs], lambda run: [run]
-        film = FilmFrames(runs)
-        step = torch.tensor([[0, 25]] * 2)
-        film.load_state({"step": step, "before": torch.rand(2, 2, 9), "after": torch.rand(2, 1, 9)})
-        film.on_start(stack)
-        film.on_stop(stack)
-        film.ended(runs[1].run, Mock(error=None))
-        [found] = shown.call_args.args[2]
-        assert (found["step"].tolist(), len(found["before"]), len(found["after"])) == (
-            expected,
-            len(expected),
-            1,
-        )
-        assert found["before"].untyped_storage().nbytes() == found["before"].nbytes
+    monkeypatch.setattr(frames, "film_steps", lambda *_: [0, second, 32])
+    film = FilmFrames([Mock(spec=WatchedRun, run=Mock())])
+    step = torch.tensor([[0, 25]])
+    film.load_state({"step": step, "before": torch.rand(1, 2, 9), "after": torch.rand(1, 1, 9)})
+    film.on_start(MagicMock())
+    assert film.state()["step"].tolist() == [kept]
+    assert film.state()["before"].shape[1] == len(kept)
 
 
 def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:
@@ -223,14 +205,13 @@ def test_steps_are_dense_at_first_and_end_with_the_last() -> None:
     assert [step for step in many if step < 60] == [0, 1, 2, 5, 10, 20, 50]
 
 
+LARGE = "too large for a film (found 40 networks of 153 weights)"
+
+
 @pytest.mark.parametrize(
     ("override", "message", "remedy"),
     [
-        (
-            "ensemble=40",
-            "too large for a film (found 40 networks of 153 weights)",
-            "ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0",
-        ),
+        ("ensemble=40", LARGE, "ensemble=1 model.hidden=[8] model.piecewise_linear_bins=0"),
         ("model.heads=4", "a film shows networks of hidden layers, with heads=1", "model=mlp model.heads=1"),
     ],
 )
@@ -287,10 +268,8 @@ def test_maps_show_predictions_and_the_true_function(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_takes_only_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("mlplab.runs.observers.open_run.write_film", fails)
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("mlplab.runs.observers.open_run.write_film", full)
     with pytest.raises(CannotWrite, match="No space left"):
         train_into(tmp_path, ARTICLE)
     assert read_metrics(tmp_path / "0")["status"] == "done"

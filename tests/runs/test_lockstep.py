@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import polars as pl
 import pytest
-import torch
+from contracts import assert_close
 from support import resolved, train_into
 
 from mlplab.config.model import Activation
@@ -162,8 +162,7 @@ def assert_alone_as_in_a_stack(members: Sequence[Sequence[str]], block: str = "a
         assert written[0] == written[1], which
         for name in written[0]:  # none if it diverged
             one, other = (checkpoint.load(folder / "checkpoints" / name)["state"] for folder in folders)
-            assert one.keys() == other.keys(), which
-            assert all(torch.equal(one[key], other[key]) for key in one), which
+            assert_close(one, other, 0)
 
 
 def test_members_have_as_many_quantiles_as_their_own_rows_give() -> None:

@@ -1,5 +1,3 @@
-"""What replaces `auto` in a run that starts from another one."""
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +16,7 @@ pytestmark = pytest.mark.usefixtures("full_speed")
 
 def model(*overrides: str, folder: Path | None = None, alone: bool = False) -> dict[str, object]:
     run = resolved(config("data=synthetic", "data.rows=40000", *overrides), DataCache(), folder, alone=alone)
-    found: dict[str, object] = run.plain()["model"]
-    return found
+    return dict(run.plain()["model"])
 
 
 def test_a_warm_start_keeps_the_architecture(tmp_path: Path) -> None:
@@ -44,7 +41,6 @@ CITIES = ["Bonn", "Kiel", "Trier", "Ulm"]
 
 
 def of_cities(folder: Path, cities: Sequence[str], *overrides: str) -> tuple[str, ...]:
-    """The configuration of a run on a table of these cities, each in several rows."""
     rows = [f"{city},{row % 7},{row % 5}" for row, city in enumerate([*cities] * 15)]
     path = folder / f"{''.join(cities)}.csv"
     path.write_text("\n".join(["city,x,y", *rows]))

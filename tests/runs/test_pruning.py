@@ -1,9 +1,8 @@
 """Runs that are pruned at rungs: which, what they leave, and what becomes of the others."""
 
-import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from support import Ended, events_of, left_behind, resolved, train_into, without_notes
+from support import Command, events_of, left_behind, resolved, train_into, without_notes
 
 from mlplab.commands.report.comparison import compared
 from mlplab.config import Launcher
@@ -52,14 +51,10 @@ def bracket(*shares: float, earlier: Sequence[float] = ()) -> Bracket:
     return Bracket(tuple(Rung(share, tuple(earlier)) for share in shares))
 
 
-RUNGS = {1: 2, 2: 5}
-"""The epochs of the rungs of `THIRDS`."""
-
 THIRDS = bracket(1 / 6, 1 / 2)
 
 
 def best_so_far(run: Path, monitor: str) -> list[float]:
-    """The best monitored metric until each epoch, as the run logged it."""
     return [point.value for point in events_of(run).Scalars(monitor + BEST)]
 
 
@@ -69,23 +64,25 @@ def without_rungs(left: dict[str, Any]) -> dict[str, Any]:
     return left | {"metrics": metrics, "log": None, "files": {*left["files"]}}
 
 
+IMPATIENT = (*RUN, "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1000")
+"""Stops before the second rung."""
+
+
 @pytest.mark.parametrize(
     "members",
     [
         with_rates("data=penguins", "ensemble=2", "monitor=val/auroc", run=RUN[2:]),
-        with_rates("callbacks.early_stopping.patience=2", "trainer.precision=64"),
+        [*with_rates("callbacks.early_stopping.patience=2"), IMPATIENT],
     ],
     ids=["ensembles of classes", "early stopping"],
 )
-def test_runs_are_pruned_by_the_rule_and_the_others_left_alone(
-    tmp_path: Path, members: list[tuple[str, ...]]
-) -> None:
+def test_runs_are_pruned_by_the_rule_and_no_others(tmp_path: Path, members: list[tuple[str, ...]]) -> None:
     whole = train_into(tmp_path / "whole", *members)
     found = train_into(tmp_path / "pruned", *members, brackets=[THIRDS] * len(members))
     monitor = resolved(*members[0]).monitor
     curves = [best_so_far(tmp_path / f"whole/{run}", monitor) for run in range(len(members))]
     status = ["done"] * len(members)
-    for number, epoch in RUNGS.items():
+    for number, epoch in ((1, 2), (2, 5)):  # the rungs of `THIRDS`
         # Early stopping may have been before; it comes first in an epoch.
         reached = [run for run, each in enumerate(whole) if status[run] == "done" and each["epochs"] > epoch]
         values = {run: sign_of(monitor) * curves[run][epoch - 1] for run in reached}
@@ -136,9 +133,7 @@ def test_runs_with_other_brackets_are_not_compared(tmp_path: Path) -> None:
     assert ["rung/1" in metrics for metrics in found] == [False, *[True] * 4]
 
 
-def test_runs_whose_time_is_over_are_done_and_can_go_on(
-    tmp_path: Path, command: Callable[..., Ended]
-) -> None:
+def test_runs_whose_time_is_over_can_go_on(tmp_path: Path, command: Command) -> None:
     """More than half of them are pruned in the same epoch; the stack does not go on without these."""
     members = with_rates("test=false", "optimizer.weight_averaging=false")[:5]
     train_into(tmp_path / "whole", *members)
@@ -152,17 +147,14 @@ def test_runs_whose_time_is_over_are_done_and_can_go_on(
     assert without_rungs(left_behind(folder)) == without_rungs(whole)
 
 
-def test_stacks_share_the_time_that_is_left_by_what_they_take(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stacks_share_the_time_by_what_they_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The small networks train fast, and leave their time to the large ones; two workers, all of it."""
     trained: list[PlannedStack] = []
     monkeypatch.setattr("mlplab.sweeps.launch.train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.setattr("mlplab.sweeps.launch.drive", lambda stacks, *_: trained.extend(stacks))
     monkeypatch.setattr("mlplab.sweeps.engines.processes.Processes.call", Engine.call)  # in this process
-    large = [(*run, "model.hidden=[512,512]") for run in with_rates()[:2]]
+    runs = [*with_rates()[2:6], *((*run, "model.hidden=[512,512]") for run in with_rates()[:2])]
     for workers in (1, 2):
-        runs = [*with_rates()[2:6], *large]
         launched(tmp_path / str(workers), runs, [THIRDS] * 6, max_members=2, workers=workers)
     monkeypatch.setattr("time.time", lambda: 1000.0)
     one, two = trained[:3], trained[3:]
@@ -170,23 +162,10 @@ def test_stacks_share_the_time_that_is_left_by_what_they_take(
     assert 0 < one[0].share < 0.2
     assert one[2].share == two[2].share == 1
     assert two[0].share == two[1].share == pytest.approx(2 * one[0].share)
-    for deadline, expected in ((1400.0, 1000 + 400 * one[0].share), (math.inf, math.inf)):
-        runs = [replace(run, bracket=Bracket((), deadline)) for run in one[0].runs]
-        timed = replace(one[0], runs=runs).beginning_now()
-        assert [run.bracket and run.bracket.deadline for run in timed] == [expected] * 2
-    untimed = replace(one[0], runs=[replace(run, bracket=None) for run in one[0].runs])
-    assert untimed.beginning_now() == untimed.runs
-
-
-def test_what_has_stopped_already_is_not_compared(tmp_path: Path) -> None:
-    patient = with_rates()[:3]  # more than half, so the stack does not shrink before the rung
-    impatient = (*RUN, "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=1000")
-    diverging = (*RUN, "optimizer.lr=1e30")
-    found = train_into(tmp_path, *patient, impatient, diverging, brackets=[bracket(1 / 2)] * 5)
-    assert sorted(metrics["status"] for metrics in found[:3]) == ["done", "pruned", "pruned"]
-    assert all(metrics.get("reason", "best 1 of 3").endswith("best 1 of 3") for metrics in found[:3])
-    assert [metrics["status"] for metrics in found[3:]] == ["done", "diverged"]
-    assert ["rung/1" in metrics for metrics in found] == [True] * 3 + [False] * 2
+    timed = Bracket((), 1400.0), Bracket((), 1000 + 400 * one[0].share)
+    for given, expected in (timed, (Bracket(()), Bracket(())), (None, None)):
+        stack = replace(one[0], runs=[replace(run, bracket=given) for run in one[0].runs])
+        assert [run.bracket for run in stack.beginning_now()] == [expected] * 2
 
 
 def test_networks_that_have_stopped_keep_their_weights(tmp_path: Path) -> None:
@@ -222,9 +201,7 @@ MIXED: Sequence[Bracket | None] = (None, bracket(1 / 6, 1 / 2), bracket(1 / 6, 1
 """Brackets of a stack in which one of five runs is pruned, so that it does not shrink at once."""
 
 
-def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_after_a_rung_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rungs are after steps 4 and 10 of 18."""
     members = with_rates("ensemble=2", "callbacks.checkpoint.every_minutes=0")[: len(MIXED)]
     on_step = StopOnSignal.on_step
@@ -247,10 +224,8 @@ def test_a_stack_killed_after_a_rung_comes_to_the_same_end(
         assert any(line.startswith("resumes after epoch") for line in other["log"])
 
 
-def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_script: Callable[..., Ended]
-) -> None:
-    """And what has been pruned is no failure, and not trained again."""
+def test_a_kill_amid_pruning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_script: Command) -> None:
+    """Comes to the same end; and what has been pruned is no failure, and not trained again."""
     brackets, end, whole = [THIRDS] * len(RATES), OpenRun.end, tmp_path / "whole"
 
     def copied(run: OpenRun, outcome: Outcome) -> None:
@@ -277,6 +252,3 @@ def test_a_stack_killed_while_pruned_runs_are_written_comes_to_the_same_end(
     ended = run_script("train", f"resume={run.folder}")
     assert ended.status == 0, ended.err
     assert without_notes(ended.out).startswith(f"whole/{run.folder.name} was pruned at rung ")
-    ended = run_script("evaluate", f"run={run.folder}")
-    assert ended.status == 2
-    assert f"contains no finished run (found {run.folder.name}: pruned)" in ended.err

@@ -8,20 +8,16 @@ import numpy as np
 import polars as pl
 import pytest
 from faults.test_hostile import said_to_be_encrypted
-from support import Ended, assert_short_answer, without_notes
+from support import Command, assert_short_answer, without_notes
 
 import mlplab
 from mlplab.runs import checkpoint
 from mlplab.runs.run_file import unpack
 from mlplab.runs.trained.load import contained_values
-from mlplab.runs.trained.run_files import RunFiles
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-Command = Callable[..., Ended]
-
 SMALL = ("data.split.seed=1", "trainer.max_epochs=3", "baselines=[]", "figures=none", "ensemble=2")
-
 
 X, Y = np.random.default_rng(0).normal(size=(2, 400))
 FRAME = pl.DataFrame({"x": X, "secret": [f"name {number % 20}" for number in range(400)], "y": Y})
@@ -43,18 +39,14 @@ def folder(run: mlplab.FinishedRun, tmp_path: Path) -> Path:
 
 def test_a_file_predicts_as_its_run(run: mlplab.FinishedRun, folder: Path) -> None:
     loaded = mlplab.load(path := folder / "a.mlplab")
-    assert isinstance(loaded, mlplab.FinishedRun)
     assert (loaded.metrics, loaded.config, loaded.schema) == (run.metrics, run.config, run.schema)
-    predicted, expected = (each.predict(FRAME, interval=0.9) for each in (loaded, run))
-    assert isinstance(predicted, pl.DataFrame)
-    assert predicted.equals(expected)
+    assert loaded.predict(FRAME, interval=0.9).equals(run.predict(FRAME, interval=0.9))
     again = loaded.save(folder / "again.mlplab")
     with zipfile.ZipFile(path) as one, zipfile.ZipFile(again) as other:
         assert [one.read(name) for name in one.namelist()] == [other.read(name) for name in other.namelist()]
     weights = sum(tensor.numel() * tensor.element_size() for tensor in run.model.runs[0].state.values())
     assert path.stat().st_size <= 1.3 * weights + 100_000
     assert loaded.folder is None
-    assert isinstance(loaded._source, RunFiles)
     unpacked = loaded._source.folder
     del loaded
     assert not unpacked.exists()
@@ -80,10 +72,8 @@ def test_what_is_unknown_stays_unknown(folder: Path, run_script: Command) -> Non
     assert mlplab.load("a.mlplab").evaluate(FRAME).keys() >= {"unchecked/rmse", "rows"}
     with_seen = run_script("evaluate", "run=b.mlplab", "data.path=t.csv")
     assert "were in training or validation and are left out" in with_seen.err
-    loaded = mlplab.load("a.mlplab")
-    assert isinstance(loaded, mlplab.FinishedRun)
     with pytest.raises(mlplab.UserError, match="saved without the hashes of rows in training"):
-        loaded.save("c.mlplab", seen=True)
+        mlplab.load("a.mlplab").save("c.mlplab", seen=True)
     table = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=2", "baselines=[]")
     warm = run_script("train", *table, "figures=none", "init_from=a.mlplab", "hydra.run.dir=warm")
     assert "which rows were in its training cannot be told" in warm.out
@@ -92,16 +82,13 @@ def test_what_is_unknown_stays_unknown(folder: Path, run_script: Command) -> Non
 
 def test_mistakes_name_the_file(folder: Path, run_script: Command) -> None:
     for words, said in (
-        (("export", "run=a.mlplab", "output=b.mlplab", "interval=0.9"), "interval"),
-        (("export", "run=a.mlplab", "seen=true"), "seen"),
-        (("export", "run=a.mlplab", "output=b.txt"), "give a .onnx or .mlplab file"),
-        (
-            ("predict", "run=a.mlplab", "input=t.csv", "output=o.csv", "sets=0.9"),
-            "a.mlplab: predicts",
-        ),
-        (("report", "gone.mlplab"), "gone.mlplab: no such file"),
+        ("export run=a.mlplab output=b.mlplab interval=0.9", "interval"),
+        ("export run=a.mlplab seen=true", "seen"),
+        ("export run=a.mlplab output=b.txt", "give a .onnx or .mlplab file"),
+        ("predict run=a.mlplab input=t.csv output=o.csv sets=0.9", "a.mlplab: predicts"),
+        ("report gone.mlplab", "gone.mlplab: no such file"),
     ):
-        assert_short_answer(ended := run_script(*words), [said])
+        assert_short_answer(ended := run_script(*words.split()), [said])
         assert "mlplab-" not in without_notes(ended.err)
 
 

@@ -1,5 +1,3 @@
-"""Scores of predictions beside those of training."""
-
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score

@@ -1,13 +1,10 @@
-"""Runs with `test=false`, and the test of such a run after it has finished."""
-
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from support import SMALL, resolved, train_into
+from support import SMALL, metrics_of, resolved, train_into
 from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
@@ -27,20 +24,18 @@ from mlplab.training.stack import outcomes
 pytestmark = pytest.mark.usefixtures("full_speed")
 
 BASELINES = "baselines=[constant,linear]"
+MOONS = ("data.function=moons", "data.rows=120")
 KINDS: dict[str, tuple[str, ...]] = {
     "float64": (*SMALL, BASELINES, "trainer.precision=64", "optimizer.weight_averaging=true"),
     "no predictions": (*SMALL, BASELINES, "test_predictions=false"),
-    "ensemble of classes": (
-        *("data=synthetic", "data.function=moons", "data.rows=120", *SMALL[2:], BASELINES),
-        *("ensemble=3", "threshold=auto"),
-    ),
+    "ensemble of classes": (*SMALL, BASELINES, *MOONS, "ensemble=3", "threshold=auto"),
 }
 
 
 def written(run: Path) -> dict[str, Any]:
     predictions = run / "test_predictions.csv"
     return {
-        "metrics": json.loads((run / "metrics.json").read_text()) | {"seconds": 0},
+        "metrics": metrics_of(run) | {"seconds": 0},
         "predictions": predictions.read_text() if predictions.exists() else None,
         "weights": {name: tensor.numpy().tobytes() for name, tensor in TrainedRun.read(run).state.items()},
     }
@@ -57,12 +52,10 @@ def test_a_finished_run_is_tested_as_at_its_end(tmp_path: Path, kind: str) -> No
     assert found == {"metrics": before, "predictions": None, "weights": expected["weights"]}
     metrics = score_finished_run(run, DataCache())
     assert written(run) == expected
-    assert metrics == json.loads((run / "metrics.json").read_text())
+    assert metrics == metrics_of(run)
 
 
-def test_the_network_sees_the_test_rows_when_it_is_tested(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_sees_test_rows_when_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members: list[int] = []
 
     class Counted(Evaluation):

@@ -1,5 +1,3 @@
-"""The script train, on stacks of one and of several."""
-
 import logging
 import re
 from dataclasses import replace
@@ -11,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from contracts import assert_close
 from runs.unfinished import train_until
 from support import CONCRETE, SMALL, resolved, train_into
 
@@ -33,7 +32,6 @@ QUIET = ("logger=[]", "baselines=[]")
 
 
 def trained(folder: Path, *overrides: str) -> dict[str, Any]:
-    """Metrics, and the tensors of both checkpoints, of a run without baselines."""
     [metrics] = train_into(folder, [*overrides, "baselines=[]"])
     best, last = (checkpoint.load(folder / f"0/checkpoints/{name}.ckpt") for name in ("best", "last"))
     return {"metrics": metrics, "best": best["state"], "last": last["state"]}
@@ -96,16 +94,7 @@ def test_neither_weights_nor_schema_hold_anything_of_val_and_test_targets(tmp_pa
         train_into(tmp_path / f"{shift}", (*data, "trainer.max_epochs=2", "model.hidden=[8]", *QUIET))
         runs.append(checkpoint.load(tmp_path / f"{shift}/0/checkpoints/last.ckpt"))
     assert runs[0]["schema"] == runs[1]["schema"]
-    assert all(torch.equal(runs[0]["state"][name], runs[1]["state"][name]) for name in runs[0]["state"])
-
-
-def test_early_stopping_ends_the_run_and_keeps_the_best_epoch(tmp_path: Path) -> None:
-    longer = ("trainer.max_epochs=200", "optimizer.lr=0.1", "callbacks.early_stopping.patience=4")
-    run = trained(tmp_path, *SMALL, *longer)
-    assert run["metrics"]["epochs"] == run["metrics"]["best_epoch"] + 4 < 200
-    assert not torch.equal(run["best"]["body.output.weight"], run["last"]["body.output.weight"])
-    stopping = ("callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=1e9")
-    assert trained(tmp_path / "delta", *SMALL, *stopping)["metrics"]["epochs"] == 3
+    assert_close(runs[0]["state"], runs[1]["state"], 0)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -119,7 +108,6 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 
 
 def beside_linear_model(folder: Path, table: pl.DataFrame, *overrides: str) -> dict[str, Any]:
-    """The metrics of a run on this table whose network has a linear model beside it."""
     folder.mkdir(exist_ok=True)
     table.write_csv(folder / "table.csv")
     data = ("data=csv", f"data.path={folder / 'table.csv'}", "data.target=y", "model.linear_path=true")
@@ -160,7 +148,6 @@ def test_embedded_categories_are_in_the_linear_model_only_where_it_is_exact(tmp_
     for name, table in (("noisy", noisy), ("exact without", known)):
         beside_linear_model(tmp_path / name, table)
         path = TrainedRun.read(tmp_path / name / "0").network.linear_path
-        assert path is not None
         assert not path.category_weight.any()
         assert path.weight.all()
     assert path.residual.all()
@@ -185,12 +172,9 @@ def test_the_linear_share_is_chosen_on_rows_that_are_held_out(tmp_path: Path) ->
 
 def test_a_golden_run(tmp_path: Path) -> None:
     """The default network's first epochs on the package's table; other machines differ in the last digits."""
-    run = trained(tmp_path, "trainer.max_epochs=3", "trainer.precision=64")
+    metrics = trained(tmp_path, "trainer.max_epochs=3", "trainer.precision=64")["metrics"]
     golden = {"train/loss": 67.736861724, "val/rmse": 8.069062839, "test/rmse": 8.711840594}
-    assert {name: run["metrics"][name] for name in golden} == pytest.approx(golden, rel=1e-6)
-    training = checkpoint.load(tmp_path / "0/checkpoints/last.ckpt")["training"]["parts"]
-    output, of_last_step = run["last"]["body.output.bias"], training["optimizer"]["weights"]
-    assert not (of_last_step.flatten() == output.flatten()[:, None]).any()  # weights are averaged
+    assert {name: metrics[name] for name in golden} == pytest.approx(golden, rel=1e-6)
 
 
 def test_a_golden_run_of_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -200,14 +184,8 @@ def test_a_golden_run_of_classes(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     network = ("model.hidden=[16]", "model.dropout=0.2", "optimizer.lr=0.01", "optimizer.weight_decay=0.2")
     trainer = ("trainer.max_epochs=5", "trainer.precision=64")
     metrics = trained(tmp_path, *table, *loss, *network, *trainer)["metrics"]
-    golden = {
-        "train/loss": 0.626855444,
-        "val/log_loss": 0.400403457,
-        "test/log_loss": 0.381255115,
-        "test/auroc": 0.966666667,
-        "temperature": 0.970801377,
-        "linear_share": 0.9,
-    }
+    golden = {"train/loss": 0.626855444, "val/log_loss": 0.400403457, "test/log_loss": 0.381255115}
+    golden |= {"test/auroc": 0.966666667, "temperature": 0.970801377, "linear_share": 0.9}
     assert "; the prediction is 90% logistic regression, 10% network; " in caplog.text
     assert {name: metrics[name] for name in golden} == pytest.approx(golden, rel=1e-5)
 
@@ -236,11 +214,10 @@ def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
     "shared", ["model.norm=layer", "optimizer=sgd loss=huber", "data.function=blobs data.class_weights={a:2}"]
 )
 def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, shared: str) -> None:
-    words = [*SMALL, *shared.split()]
     cpu, cuda = (
-        train_into(tmp_path / device, *([*words, f"trainer.accelerator={device}", own] for own in own_words))
+        train_into(tmp_path / device, *([*words, "seed=0"], [*words, "seed=1"]))
         for device in ("cpu", "cuda")
-        for own_words in [("seed=0", "seed=1")]
+        for words in [(*SMALL, *shared.split(), f"trainer.accelerator={device}")]
     )
     for one, other in zip(cpu, cuda, strict=True):
         assert one | {"seconds": 0} == pytest.approx(other | {"seconds": 0}, rel=1e-4)

@@ -35,9 +35,7 @@ def source(*overrides: str) -> TrainedRun:
         (["ensemble=1"], ["ensemble=1", "model.dropout=0.5"], [0]),
     ],
 )
-def test_a_network_gets_the_weights_of_that_with_its_number_or_else_its_architecture(
-    trained: list[str], run: list[str], expected: list[int]
-) -> None:
+def test_which_weights_a_network_starts_from(trained: list[str], run: list[str], expected: list[int]) -> None:
     of = source(*trained)
     found = initial_weights(resolved(*SMALL, *run), of)
     assert found.places == expected
@@ -60,11 +58,8 @@ def test_another_architecture_is_refused_with_its_keys(run: str, said: str) -> N
         initial_weights(resolved(*SMALL, ONE, run), source(TWO, "ensemble=2"))
 
 
-Start = Callable[..., WarmStart]
-
-
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WarmStart]:
     """What a run with these overrides gets from a trained one, with the rows of its table and its split."""
 
     def starts(trained: TrainedRun, *overrides: str) -> WarmStart:
@@ -82,7 +77,7 @@ def overlap(rows: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> int:
     return len(np.intersect1d(np.concatenate(rows), np.concatenate(others)))
 
 
-def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Start) -> None:
+def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Callable[..., WarmStart]) -> None:
     for ensemble in ("ensemble=1", "ensemble=2"):
         found = start(source(ensemble), ensemble)
         assert (found.inherited, found.trained_before) == ([], 0)
@@ -93,7 +88,7 @@ def test_with_the_same_rows_held_out_nothing_was_seen_before(start: Start) -> No
     assert "held-out rows were in its training" in warning
 
 
-def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
+def test_rows_of_another_split_were_seen_and_are_counted(start: Callable[..., WarmStart]) -> None:
     trained = source("ensemble=1")
     before = DataCache().data(trained.config).split
     found = start(trained, OTHER, "ensemble=1")
@@ -106,13 +101,11 @@ def test_rows_of_another_split_were_seen_and_are_counted(start: Start) -> None:
     assert f"{found.trained_before} of the 9 held-out rows were in its training, so" in held_out
     assert "there are no intervals or sets; use data.split and ensemble=… of that run" in held_out
 
-    assert trained.seen
     by_chance = replace(trained.seen[0], by_chance=np.array([10, 10]))  # rows that are equal by chance
     assert start(replace(trained, seen=[by_chance]), OTHER, "ensemble=1").trained_before == 0
     uncounted = replace(trained.seen[0], by_chance=np.zeros(2, np.int64))  # as in runs of 1.0
-    inherited = start(replace(trained, seen=[uncounted]), OTHER, "ensemble=1").inherited
-    assert inherited
-    assert inherited[0].by_chance.tolist() == found.data.seen.by_chance.tolist()
+    [inherited] = start(replace(trained, seen=[uncounted]), OTHER, "ensemble=1").inherited
+    assert inherited.by_chance.tolist() == found.data.seen.by_chance.tolist()
 
     found = start(replace(trained, seen=None), "ensemble=1")
     assert (found.inherited, found.trained_before) == (None, 0)

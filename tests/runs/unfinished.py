@@ -28,20 +28,10 @@ def untrained(*members: Sequence[str]) -> list[TrainedRun]:
     for place, run in enumerate(runs):
         size, data = run.config.ensemble, run.data
         own = {name: tensor[place * size :][:size] for name, tensor in state.items()}
-        found.append(
-            TrainedRun(
-                config=run.config,
-                schema=data.table.schema,
-                table=data.fingerprint,
-                epoch=1,
-                metrics={},
-                threshold=0.5,
-                weights=dict.fromkeys(range(size), 1 / size),
-                state=own,
-                folder=Path(f"r{place}"),
-                seen=[data.seen],
-            )
-        )
+        of_run = {"config": run.config, "schema": data.table.schema, "table": data.fingerprint}
+        of_run |= {"folder": Path(f"r{place}"), "seen": [data.seen]}
+        weights = dict.fromkeys(range(size), 1 / size)
+        found.append(TrainedRun(**of_run, epoch=1, metrics={}, threshold=0.5, weights=weights, state=own))
     return found
 
 

@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import estimator_checks_generator
 from support import CONCRETE, ROOT, train_into
 
 import mlplab
@@ -104,9 +102,8 @@ def test_frames_of_all_libraries_give_the_same_predictions(fitted: TableRegresso
     frames: list[Any] = [columns, Arrow()]
     for frame in frames:
         found = regressor().fit(frame, PRICE.to_numpy())
+        assert found.feature_names_in_.tolist() == columns.columns
         np.testing.assert_array_equal(found.predict(frame), fitted.predict(FRAME))
-    of_polars = regressor().fit(columns, PRICE.to_numpy())
-    assert of_polars.feature_names_in_.tolist() == columns.columns
     cells = FRAME[["size", "kind"]].astype(object).where(FRAME.notna(), pd.NA)
     of_array, of_frame = (classifier().fit(each, pd.Categorical(KIND)) for each in (cells.to_numpy(), cells))
     np.testing.assert_array_equal(of_array.predict_proba(cells.to_numpy()), of_frame.predict_proba(cells))
@@ -124,9 +121,7 @@ def test_arguments_are_keys() -> None:
     assert config.seed == config.data.split.seed > 0
 
 
-def test_files_of_the_current_folder_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: TableRegressor
-) -> None:
+def test_no_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: TableRegressor) -> None:
     path = tmp_path / "conf/optimizer/adamw.yaml"
     path.parent.mkdir(parents=True)
     path.write_text((ROOT / "conf/optimizer/adamw.yaml").read_text().replace("lr: ", "lr: 1.0 # "))
@@ -177,7 +172,6 @@ def test_it_works_inside_scikit_learn() -> None:
         ({"sample_weight": np.ones(9)}, r"sample_weight: .* \(found 9 weights, expected 80"),
         ({"X": FRAME[:1], "y": PRICE[:1]}, "X: has too few rows"),
         ({"X": FRAME.rename(columns={"old": "size"})}, "unique column names"),
-        ({"lr": -1}, "optimizer.lr: "),
         ({"overrides": ("optimizer.momentun=3",)}, "optimizer.momentun"),
         ({"overrides": "data/split=file"}, r"data/split: is set by the estimator(.|\n)* leave it out"),
         ({"overrides": ("seed=3",)}, "random_state"),
@@ -199,11 +193,6 @@ def test_predicting_needs_the_columns_of_fit_and_classes_need_few_values(fitted:
             classifier().fit(FRAME, y)
 
 
-CHOSEN = """
-check_estimators_unfitted check_dataframe_column_names_consistency check_methods_subset_invariance
-check_classifiers_one_label check_regressor_multioutput check_fit2d_1sample
-"""
-
 CHECK_ALL = """
 from sklearn.utils.estimator_checks import check_estimator
 from mlplab.sklearn import TableClassifier, TableRegressor
@@ -217,19 +206,6 @@ for estimator in (TableRegressor(**few, lr=0.01), TableClassifier(**few)):
     print(*(name for name, status in results.items() if status == "failed"))
     assert len(results) > 50
 """
-
-CHECKS = [
-    pytest.param(instance, check, id=f"{type(instance).__name__}-{name}")
-    for estimator in (TableRegressor, TableClassifier)
-    for instance, check in estimator_checks_generator(estimator(max_epochs=2, hidden=(8,), ensemble=1))
-    if (name := getattr(check, "func", check).__name__) in CHOSEN.split()
-]
-
-
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize(("estimator", "check"), CHECKS)
-def test_the_contract_of_estimators_is_kept(estimator: Any, check: Callable[[Any], None]) -> None:
-    check(estimator)
 
 
 @pytest.mark.slow

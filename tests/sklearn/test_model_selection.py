@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from threading import active_count
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -68,20 +69,14 @@ def test_pipelines_with_any_seed_and_folds_of_classes_train_in_lockstep() -> Non
     assert_folds_as_in_scikit_learn(REGRESSOR, PRICE, frame, alone=True, cv=3)
 
 
-def test_groups_are_routed_to_the_folds() -> None:
+def test_candidates_have_the_scores_of_scikit_learn_and_groups_are_routed_to_the_folds() -> None:
+    values: list[dict[str, list[object]]] = [{"lr": [1e-2]}, {"hidden": [(8, 4)]}]
     options: dict[str, Any] = {"cv": GroupKFold(2), "params": {"groups": GROUPS}}
     with config_context(enable_metadata_routing=True):
         assert_folds_as_in_scikit_learn(REGRESSOR, PRICE, **options)
-        search = grid_search(REGRESSOR, FRAME, PRICE, {"lr": ["auto"]}, **options)
-        expected = model_selection.GridSearchCV(REGRESSOR, {"lr": ["auto"]}, cv=GroupKFold(2))
+        found = grid_search(REGRESSOR, FRAME, PRICE, values, **options)
+        expected = model_selection.GridSearchCV(REGRESSOR, values, cv=GroupKFold(2))
         expected.fit(FRAME, PRICE, groups=GROUPS)
-    assert_same_scores(search.cv_results_, expected.cv_results_)
-
-
-def test_candidates_have_the_scores_of_scikit_learn() -> None:
-    values: list[dict[str, list[object]]] = [{"lr": [1e-2]}, {"hidden": [(8, 4)]}]
-    expected = model_selection.GridSearchCV(REGRESSOR, values, cv=2).fit(FRAME, PRICE)
-    found = grid_search(REGRESSOR, FRAME, PRICE, values, cv=2)
     assert_same_scores(found.cv_results_, expected.cv_results_)
     assert found.best_params_ == expected.best_params_
     np.testing.assert_array_equal(found.predict(FRAME), expected.predict(FRAME))
@@ -90,14 +85,11 @@ def test_candidates_have_the_scores_of_scikit_learn() -> None:
 def test_a_fold_that_cannot_train_fails_as_in_scikit_learn() -> None:
     constant = FRAME.assign(size=[*FRAME["size"][:30], *[1.0] * 60], kind="a")  # but for the first fold
     one_class, cv = ["high"] * 30 + ["low"] * 60, PredefinedSplit([0] * 30 + [1] * 30 + [-1] * 30)
-    cases: list[tuple[Any, list[bool]]] = [
-        ((REGRESSOR, constant, PRICE), [True, False, False]),
-        ((CLASSIFIER, FRAME, one_class), [True, False]),
-    ]
-    for given, failed in cases:
-        with pytest.warns(match=f"1 fits failed out of a total of {len(failed)}"):
-            scores = cross_validate(*given, cv=3 if len(failed) == 3 else cv)
-        assert np.isnan(scores["test_score"]).tolist() == failed
+    cases: list[Any] = [(REGRESSOR, constant, PRICE, 3), (CLASSIFIER, FRAME, one_class, cv)]
+    for estimator, frame, y, folds in cases:
+        with pytest.warns(match="1 fits failed out of a total of"):
+            scores = cross_validate(estimator, frame, y, cv=folds)["test_score"]
+        assert np.isnan(scores).tolist() == [True, *[False] * (len(scores) - 1)]
     with pytest.raises(ValueError, match=r"fit\(\) got an unexpected keyword argument 'weight'"):
         cross_validate(REGRESSOR, FRAME, PRICE, cv=2, params={"weight": WEIGHT})
 
@@ -112,13 +104,8 @@ def test_fits_that_end_before_their_training_make_room_for_others(monkeypatch: p
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("of torch")])
-def test_nothing_is_left_of_fits_whose_training_fails(
-    error: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(training_set, "train_in_memory", fail)
+def test_nothing_is_left_of_fits_that_fail(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_set, "train_in_memory", Mock(side_effect=error))
     threads, filters = active_count(), [*warnings.filters]
     with pytest.raises(type(error)):
         cross_validate(REGRESSOR, FRAME, PRICE, error_score="raise")

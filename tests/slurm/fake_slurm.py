@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, RLock, Thread
@@ -28,8 +27,6 @@ class RefusedError(Exception): ...
 
 @dataclass
 class Job:
-    """A job, or one task of an array."""
-
     id: int
     name: str  # of a task: 12_3
     options: dict[str, str]
@@ -89,7 +86,6 @@ class Job:
 
     def finish(self) -> None:
         """Kills what is left of it. All jobs may be requeued, as Slurm's default is."""
-        assert self.process
         for group in (self.process.pid, *self.steps):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
@@ -163,7 +159,6 @@ class FakeSlurm:
         """Ends what has ended, sends signals that are due, and starts what can start."""
         now = time.time()
         for job in self._running:
-            assert job.process
             if job.process.poll() is not None or now > job.kill_at:
                 job.finish()
             elif now > job.warn_at and not job.outcome:
@@ -172,18 +167,15 @@ class FakeSlurm:
                 job.signal_steps(signal.SIGCONT, signal.Signals[f"SIG{name}"])
             elif now > job.end_at and not job.outcome:
                 job.terminate("REQUEUED" if job.is_preempted else "TIMEOUT")
+        free = sorted(self._free - {job.nodes[-1] for job in self._running})
         pending = [job for job in self._jobs if job.state == "PENDING" and not self._held]
-        for job, node in zip(
-            pending, sorted(self._free - {job.nodes[-1] for job in self._running}), strict=False
-        ):
+        for job, node in zip(pending, free, strict=False):
             job.start(node)
 
     def _sbatch(self, request: dict[str, Any]) -> str:
         script = Path(request["folder"], *request["arguments"]).read_text()
-        words = [shlex.split(line)[1] for line in script.splitlines() if line.startswith("#SBATCH --")]
-        options = {
-            name: value for name, _, value in (word.removeprefix("--").partition("=") for word in words)
-        }
+        words = [shlex.split(line)[1][2:] for line in script.splitlines() if line.startswith("#SBATCH --")]
+        options = {name: value for name, _, value in (word.partition("=") for word in words)}
         if self._refusals:
             raise RefusedError(f"sbatch: error: Batch job submission failed: {self._refusals.pop(0)}")
         self._last_id = array = self._last_id + 1
@@ -240,16 +232,18 @@ class FakeSlurm:
 
     def finished_jobs(self) -> list[Job]:
         """All jobs, once each has ended: a job ends later than the run whose results it has written."""
-        self.until(
-            lambda: all(job.state not in ("PENDING", "RUNNING") for job in self.jobs()), "a job does not end"
-        )
+        deadline = time.monotonic() + 120
+        while any(job.state in ("PENDING", "RUNNING") for job in self.jobs()):
+            assert self._thread.is_alive(), "the controller has failed"
+            assert time.monotonic() < deadline, "a job does not end"
+            time.sleep(0.02)
         return self.jobs()
 
-    def preempt(self, name: str, *, send_user_signal: bool) -> None:
-        """Takes the node from a running job after 30 seconds, SIGTERM (or its own signal) first."""
+    def preempt(self, name: str, number: signal.Signals) -> None:
+        """Takes the node from a running job 30 seconds after a signal."""
         with self._lock:
             job = self._job(name)
-            job.signal_steps(signal.SIGCONT, signal.SIGUSR2 if send_user_signal else signal.SIGTERM)
+            job.signal_steps(signal.SIGCONT, number)
             job.is_preempted, job.warn_at, job.end_at = True, float("inf"), time.time() + 30
 
     def time_out(self, name: str) -> None:
@@ -259,18 +253,10 @@ class FakeSlurm:
             job.end_at += time.time() - job.warn_at
             job.warn_at = time.time()
 
-    def lose_node(self, node: str) -> None:
-        """Kills all jobs of `node1`, say, with no signal before, and keeps the node down."""
+    def lose_node(self) -> None:
+        """Kills a running job with no signal before, and keeps its node down."""
         with self._lock:
-            self._free.discard(node)
-            for job in self._running:
-                if job.nodes[-1] == node:
-                    job.outcome = "REQUEUED"
-                    job.finish()
-
-    def until(self, condition: Callable[[], bool], message: str, timeout: float = 120) -> None:
-        end = time.monotonic() + timeout
-        while not condition():
-            assert self._thread.is_alive(), "the controller has failed"
-            assert time.monotonic() < end, message
-            time.sleep(0.02)
+            job = self._running[0]
+            self._free.discard(job.nodes[-1])
+            job.outcome = "REQUEUED"
+            job.finish()

@@ -21,7 +21,7 @@ import submitit
 import torch
 from rich.console import Console
 from slurm.fake_slurm import FakeSlurm
-from support import SMALL, process, resolved
+from support import SMALL, process, resolved, status_of
 
 from mlplab import config
 from mlplab.config import Launcher, validated
@@ -38,7 +38,6 @@ from mlplab.sweeps.engines import slurm as slurm_engine
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost, open_engine
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
-from mlplab.sweeps.engines.slurm import SlurmJobs
 from mlplab.sweeps.engines.worker import AS_STACK, run_job, train_stack, write_job
 from mlplab.sweeps.launch import launch
 from mlplab.training.run import Bracket, Rung
@@ -46,6 +45,8 @@ from mlplab.training.run import Bracket, Rung
 Train = Callable[..., object]  # what a worker does with the file of a stack
 
 DISK_IS_FULL = OSError(28, "No space left on device", "checkpoints")
+FULL_DISK = Mock(side_effect=DISK_IS_FULL)
+NO_LOCKS = Mock(side_effect=UserError(Fault("no file locks")))
 
 QUIET = Console(quiet=True)
 
@@ -66,20 +67,7 @@ def stack(tmp_path: Path) -> PlannedStack:
     return planned(tmp_path, "run")
 
 
-def status_of(stack: PlannedStack) -> str:
-    return str(read_metrics(stack.runs[0].folder)["status"])
-
-
-def raises(error: Exception) -> Train:
-    def train(*_: Any, **__: Any) -> None:
-        raise error
-
-    return train
-
-
 def ends_as(status: str) -> Train:
-    """A worker that trains nothing, after which the run of its stack has a status."""
-
     def train(path: Path) -> None:
         [run] = AS_STACK.validate_python(json.loads(path.read_text())["stack"]).runs
         folder = RunFolder(run.folder)
@@ -129,7 +117,7 @@ class Here(Engine):
 
 
 @pytest.mark.parametrize(
-    ("ways", "status", "handed_over"),
+    ("ways", "status", "times"),
     [
         (["lost", "lost"], "done", 3),
         (["lost"] * 3, "failed", 3),
@@ -141,13 +129,11 @@ class Here(Engine):
     ],
     ids=str,
 )
-def test_a_stack_is_handed_over_until_it_has_ended(
-    stack: PlannedStack, ways: list[str], status: str, handed_over: int
-) -> None:
-    lost = raises(WorkerLost("it was struck by lightning"))
+def test_a_stack_is_handed_over_again(stack: PlannedStack, ways: list[str], status: str, times: int) -> None:
+    lost = Mock(side_effect=WorkerLost("it was struck by lightning"))
     engine = Here(*(lost if way == "lost" else ends_as(way) for way in ways))
     drive([stack], engine, 1)
-    assert (status_of(stack), engine.handed_over) == (status, handed_over)
+    assert (status_of(stack.runs[0].folder), engine.handed_over) == (status, times)
     if ways == ["lost"] * 3:
         reason = read_metrics(stack.runs[0].folder)["reason"]
         assert reason == "it was struck by lightning; so did 2 workers before"
@@ -159,8 +145,8 @@ def test_a_stack_is_handed_over_until_it_has_ended(
         (with_patch(worker, "versions", lambda: {"torch": "1.0"}), r"worker .*found .*torch 1.0"),
         (lambda path: run_job(path.with_name("other")), "is not seen by the worker .*"),
         (lambda path: None, "run: a worker's results are not seen here"),
-        (with_patch(FolderLock, "acquire", raises(UserError(Fault("no file locks")))), "no file locks"),
-        (with_patch(worker, "train_stack", raises(DISK_IS_FULL)), "checkpoints: cannot be written: No space"),
+        (with_patch(FolderLock, "acquire", NO_LOCKS), "no file locks"),
+        (with_patch(worker, "train_stack", FULL_DISK), "checkpoints: cannot be written: No space"),
     ],
     ids=["versions", "job not seen", "results not seen", "no locks", "full disk"],
 )
@@ -186,7 +172,7 @@ def test_results_that_are_seen_late_are_waited_for(stack: PlannedStack) -> None:
         Timer(0.3, lambda: hidden.replace(metrics)).start()
 
     drive([stack], engine := Here(late), 1)
-    assert (status_of(stack), engine.handed_over) == ("done", 1)
+    assert (status_of(stack.runs[0].folder), engine.handed_over) == ("done", 1)
 
 
 def test_a_stack_in_use_does_not_stop_the_others(
@@ -198,13 +184,13 @@ def test_a_stack_in_use_does_not_stop_the_others(
     ends_as("running")(write_job(used))
     with FolderLock(used.runs[0].folder):
         drive([used, free], Here(run_job, run_job), 1)
-    assert [status_of(used), status_of(free)] == ["running", "done"]
+    assert [status_of(each.runs[0].folder) for each in (used, free)] == ["running", "done"]
     assert "stack used: " in caplog.text
     assert "used: is in use by another process" in caplog.text
 
 
 def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
-    engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or raises(WorkerLost())(path))
+    engine = Here(lambda path: signal.raise_signal(signal.SIGTERM) or Mock(side_effect=WorkerLost())(path))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(driving.Interrupted, match="stopped by SIGTERM; everything is saved") as caught:
         drive([stack], engine, 1)
@@ -212,7 +198,7 @@ def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_worker_trains_the_stack_that_was_written(
+def test_a_job_has_all_of_a_stack(
     stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trained: list[PlannedStack] = []
@@ -249,9 +235,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
     assert [each.get("epochs") for each in outcomes] == [2, None, 2]
 
 
-def test_a_finished_run_that_cannot_grow_counts_as_failed_and_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_cannot_grow_fails_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driving, "SHARED_FILE_SECONDS", 0)
     [run], [longer] = (planned(tmp_path, "r", f"trainer.max_epochs={epochs}").runs for epochs in (1, 2))
     [before] = train_runs([run], DataCache(), QUIET, title="")
@@ -368,56 +352,43 @@ def sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: name)
 
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Path:
-    return tmp_path / "sweep"
-
-
-def slurm_jobs(root: Path, **section: object) -> SlurmJobs:
-    engine = opened(root, SLURM | section)
-    assert isinstance(engine, SlurmJobs)
-    return engine
-
-
-def test_jobs_of_an_earlier_command_go_on_if_they_train_stacks_of_this_one(
-    slurm: FakeSlurm, sweep: Path
-) -> None:
+def test_jobs_of_an_earlier_command_go_on_if_they_train_the_same(slurm: FakeSlurm, tmp_path: Path) -> None:
     slurm.hold()
+    sweep = tmp_path / "sweep"
     a, b, c = (planned(sweep, name) for name in ("a", "b", "c"))
     early, late = (
         PlannedStack(title, [replace(run, bracket=Bracket((), deadline)) for run in a.runs], a.file)
         for title, deadline in (("stack 1 of 2", 1e9), ("stack 1 of 9", 2e9))
     )
-    first, _ = slurm_jobs(sweep).submit([early, b])
-    again, _ = (engine := slurm_jobs(sweep)).submit([late, c])
+    first, _ = opened(sweep, SLURM).submit([early, b])
+    again, _ = (engine := opened(sweep, SLURM)).submit([late, c])
     assert again.job_id == first.job_id
     assert [job.state for job in slurm.jobs()] == ["PENDING", "CANCELLED", "PENDING"]
     assert engine.stop().splitlines() == ["jobs that go on in Slurm: 2", "  to end them: scancel 1 4"]
-    slurm_jobs(sweep).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
+    opened(sweep, SLURM).submit([planned(sweep, "a", "optimizer.lr=0.5"), c])
     assert [job.state for job in slurm.jobs()] == ["CANCELLED", "CANCELLED", "PENDING", "PENDING"]
     for record in ('{"a": 1, "b": "--user=root"}', "?", None):  # of which job is whose
         root = sweep / f"with {len(record or '')}"
-        slurm_jobs(root).submit([b, c])
+        opened(root, SLURM).submit([b, c])
         [file] = root.glob("slurm/*/jobs.json")
         file.unlink() if record is None else file.write_text(record)
-        slurm_jobs(root).submit([b, c])
+        opened(root, SLURM).submit([b, c])
         assert [job.state for job in slurm.jobs()][-4:] == ["CANCELLED"] * 2 + ["PENDING"] * 2
 
 
-def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
-    slurm: FakeSlurm, sweep: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_slurm_with_limits(slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm_engine, "RETRY_SECONDS", (0.01, 0.0))
     monkeypatch.setattr(slurm_engine, "MAX_ARRAY", 2)
     busy = "Socket timed out on send/recv operation"
     slurm.hold()
     slurm.refuse(busy)
-    slurm_jobs(sweep).submit([planned(sweep, name) for name in ("a", "b", "c")])
+    sweep = tmp_path / "sweep"
+    opened(sweep, SLURM).submit([planned(sweep, name) for name in ("a", "b", "c")])
     assert len(slurm.jobs()) == 3
     assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 2
     slurm.refuse(busy, busy)
     with pytest.raises(UserError, match=r"Slurm refuses the jobs: .*Socket timed out"):
-        slurm_jobs(sweep).submit([planned(sweep, "d")])
+        opened(sweep, SLURM).submit([planned(sweep, "d")])
 
 
 @pytest.mark.usefixtures("sbatch")
@@ -425,16 +396,14 @@ def test_a_busy_slurm_is_asked_again_and_a_large_sweep_is_several_arrays(
     "error",
     [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), cannot_write(DISK_IS_FULL)],
 )
-def test_an_error_that_all_workers_would_meet_leaves_its_job(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    engine = slurm_jobs(sweep)
-    job: Any = submitit.SlurmJob(sweep / "slurm/x", "7")
+def test_an_error_leaves_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    engine = opened(tmp_path, SLURM)
+    job: Any = submitit.SlurmJob(tmp_path / "slurm/x", "7")
     job.paths.folder.mkdir(parents=True)
-    for name, value in (("EXECUTOR", "slurm"), ("FOLDER", os.fspath(job.paths.folder))):
-        monkeypatch.setenv(f"SUBMITIT_{name}", value)
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    monkeypatch.setenv("SUBMITIT_FOLDER", os.fspath(job.paths.folder))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr(slurm_engine, "run_job", raises(error))
+    monkeypatch.setattr(slurm_engine, "run_job", Mock(side_effect=error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert str(engine.error(job)) == "job 7 ended without a result (see slurm/x/7_0_log.err)"
     with pytest.raises(SystemExit):
@@ -455,11 +424,11 @@ def test_an_error_that_all_workers_would_meet_leaves_its_job(
     ],
 )
 def test_when_a_job_has_ended(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, state: str, has_result: bool, seconds: int, ended: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, has_result: bool, seconds: int, ended: bool
 ) -> None:
     monkeypatch.setattr(slurm_engine, "SHARED_FILE_SECONDS", seconds)
     monkeypatch.setattr("submitit.SlurmJob.watcher.get_state", lambda *_, **__: state)
-    engine, job = slurm_jobs(sweep), submitit.SlurmJob[None](sweep / "slurm/x", "7_0")
+    engine, job = opened(tmp_path, SLURM), submitit.SlurmJob[None](tmp_path / "slurm/x", "7_0")
     job.paths.folder.mkdir(parents=True)
     if has_result:
         job.paths.result_pickle.write_bytes(b"is never read")
@@ -467,12 +436,10 @@ def test_when_a_job_has_ended(
     assert engine.ended([job]) == ([job] if ended else [])
     assert (engine.error(job) is None) == has_result
     engine.close()
-    assert (sweep / "slurm").exists() != has_result  # what may explain a loss stays
+    assert (tmp_path / "slurm").exists() != has_result  # what may explain a loss stays
 
 
-def test_a_ray_cluster_takes_as_many_stacks_as_its_nodes_have_room_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ray_cluster_takes_what_its_nodes_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [{"Alive": alive, "Resources": {"CPU": 5.0, "memory": 9e9}} for alive in (True, True, False)]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
     monkeypatch.setattr("mlplab.sweeps.engines.ray_cluster._connect", lambda address: None)

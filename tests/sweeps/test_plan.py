@@ -1,5 +1,3 @@
-"""Which runs share a stack, and how many stacks there are."""
-
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path

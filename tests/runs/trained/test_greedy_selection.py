@@ -1,5 +1,3 @@
-"""Greedy selection on drawn predictions."""
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,13 +7,10 @@ from mlplab.config.metrics import sign_of
 from mlplab.runs.trained.greedy_selection import error_of, greedy_selection
 from mlplab.training.scoring.scores import Task, scores
 
+METRICS = ("rmse", "mae", "standardised_rmse", "log_loss")
 
-@given(
-    st.integers(0, 10**6),
-    st.integers(1, 6),
-    st.integers(1, 8),
-    st.sampled_from(["rmse", "mae", "standardised_rmse", "log_loss"]),
-)
+
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 8), st.sampled_from(METRICS))
 def test_the_ensemble_is_never_worse_than_the_best_run(seed: int, runs: int, steps: int, metric: str) -> None:
     source = np.random.default_rng(seed)
     y = source.normal(size=(9, 3)) * [1, 100, 1e-3]
@@ -58,10 +53,7 @@ def test_predicted_classes_are_judged_by_the_mean_of_the_thresholds() -> None:
     assert greedy_selection([(right, 0.25), (right, 0.05)], error, 2) == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("metric", "classes"),
-    [("rmse", 0), ("r2", 0), ("log_loss", 3), ("f1_macro", 2)],
-)
+@pytest.mark.parametrize(("metric", "classes"), [("rmse", 0), ("r2", 0), ("log_loss", 3), ("f1_macro", 2)])
 def test_errors_are_the_metrics_of_scores(metric: str, classes: int) -> None:
     source = np.random.default_rng(0)
     weight = source.random(30)

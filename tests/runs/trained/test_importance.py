@@ -76,7 +76,6 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
     monkeypatch.setattr(module, "MAX_REPEATS", repeats := 3)
     ensemble = trained(tmp_path / "s", kind)
     found = score(ensemble, DataCache(), importance=True).importance
-    assert found
     data = DataCache().data(ensemble.config[0])
     each_weight = np.ones(ROWS) if data.table.weight is None else data.table.weight
     places = data.split.test[each_weight[data.split.test] > 0]
@@ -110,7 +109,6 @@ def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "MIN_ROWS", 10)
     monkeypatch.setattr(module, "BUDGET", 1)
     found = score(ensemble, DataCache(), importance=True).importance
-    assert found
     assert (found.rows, found.repeats) == (10, MIN_REPEATS)
     assert "10 of 18 rows, each column shuffled 3 times" in found.basis[0]
     assert found.columns[0].name == "a"

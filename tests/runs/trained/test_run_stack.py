@@ -1,5 +1,3 @@
-"""Trained runs that predict as one stacked network."""
-
 import pickle
 from pathlib import Path
 from unittest.mock import Mock
@@ -22,28 +20,20 @@ from mlplab.runs.trained.run_stack import RunStack, stacked
 pytestmark = pytest.mark.usefixtures("full_speed")
 
 FRAME = synthetic.draw("friedman1", rows=700, features=None, noise=0.0, seed=3)
+QUANTILES = (*SMALL, "model/preprocessing=quantile")
+PIECES = (*QUANTILES, "model.piecewise_linear_bins=7", "model.piecewise_linear_width=5")
 KINDS: dict[str, tuple[str, ...]] = {
-    "quantiles and periodic features": (
-        *(*SMALL, "model/preprocessing=quantile"),
-        *("model.norm=layer", "model.periodic_features=3"),
-    ),
-    "piecewise-linear embeddings": (
-        *(*SMALL, "model/preprocessing=quantile", "model.piecewise_linear_bins=7"),
-        *("model.piecewise_linear_width=5", "model.linear_path=true"),
-    ),
+    "quantiles and periodic features": (*QUANTILES, "model.norm=layer", "model.periodic_features=3"),
+    "piecewise-linear embeddings": (*PIECES, "model.linear_path=true"),
     "residual in 64 bits": (*SMALL, "model.residual=true", "model.activation=tanh", "trainer.precision=64"),
     "ensembles of two activations": (*SMALL, "model.activation=[tanh,relu]", "ensemble=3"),
     "heads": (*SMALL, "model.hidden=[7,5]", "model.heads=3"),
     "heads of classes": ("data=synthetic", "data.function=moons", *SMALL[1:], "model.heads=4"),
 }
 
-MIXED = [*enumerate(("relu", "tanh", "relu", "tanh", "tanh", "relu", "relu", "tanh"))]
-
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
-    monkeypatch: pytest.MonkeyPatch, full_speed: None, kind: str
-) -> None:
+def test_networks_predict_the_same_bits_in_a_stack(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(run_stack, "MEMBERS_AT_ONCE", 4)
     monkeypatch.setattr(run_stack, "ROWS_AT_ONCE", 1024)
     runs = untrained(*([*KINDS[kind], f"seed={seed}"] for seed in range(5)))
@@ -65,7 +55,8 @@ def test_a_network_predicts_the_same_bits_alone_and_in_a_stack(
 
 def test_passes_share_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which bounds its memory, however many runs there are."""
-    runs = untrained(*([*SMALL, f"seed={seed}", f"model.activation={each}"] for seed, each in MIXED))
+    mixed = enumerate(("relu", "tanh", "relu", "tanh", "tanh", "relu", "relu", "tanh"))
+    runs = untrained(*([*SMALL, f"seed={seed}", f"model.activation={each}"] for seed, each in mixed))
     built = Mock(wraps=trained_run.build_network)
     monkeypatch.setattr(trained_run, "build_network", built)
     monkeypatch.setattr(run_stack, "MEMBERS_AT_ONCE", 2)
@@ -91,9 +82,7 @@ def weighted(folder: Path, weights: list[float]) -> Path:
     return folder
 
 
-def test_runs_weigh_alike_and_members_by_their_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_weigh_alike_and_members_by_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_into(tmp_path, *([*SMALL, f"seed={seed}", "ensemble=2"] for seed in range(2)))
     first, second, mean = (
         mlplab.load(weighted(tmp_path / "0", weights)).predict(FRAME)
