@@ -103,6 +103,13 @@ def table_of(
         return read_table(TableReader(source, TableSpec(tuple(roles), **spec), dtype))
 
 
+def table_of_column(cells: Sequence[object], declared: str = "", **spec: Any) -> Table:
+    """A table of 30 rows with these cells, repeated, in column `a`, beside a number and the target."""
+    column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
+    frame = pl.DataFrame({"a": column, "x": [i // 2 for i in range(30)], "y": [0, *range(29)]})
+    return table_of(frame, declared={"a": declared} if declared else {}, **spec)
+
+
 def train_into(
     folder: Path, *members: Sequence[str], brackets: Sequence[Bracket | None] = ()
 ) -> list[dict[str, Any]]:

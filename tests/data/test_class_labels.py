@@ -10,7 +10,6 @@ from support import config, table_of
 
 from mlplab.data.class_labels import check_split, check_task, find_label, parse_target
 from mlplab.data.schema import ClassKind, Schema
-from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -87,17 +86,15 @@ def test_keys_that_do_not_fit_are_refused(overrides: Sequence[str], over: Table,
     assert [message for message in messages if message not in found] == []
 
 
-def test_classes_that_a_set_lacks_are_refused_where_they_are_needed() -> None:
-    rows, of_no, of_yes = np.arange(ROWS), np.arange(0, ROWS, 2), np.arange(1, ROWS, 2)
-
-    def check(word: str, split: Split) -> None:
-        absent = {part: WORDS.absent_classes(of_part) for part, of_part in split.parts().items()}
-        check_split(config(word), WORDS.schema.classes, absent)
-
-    for word, message in (
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
         ("data.class_weights={no: 0}", "all training rows have weight 0"),
         ("monitor=val/auroc", "is not defined: the val set has no row of 'no'"),
-    ):
-        check(word, Split(rows, rows, rows))
-        with pytest.raises(UserError, match=message):
-            check(word, Split(of_no, of_yes, rows))
+    ],
+)
+def test_classes_that_a_set_lacks_are_refused_where_they_are_needed(word: str, message: str) -> None:
+    run, classes = config(word), WORDS.schema.classes
+    check_split(run, classes, {"train": (), "val": (), "test": ()})
+    with pytest.raises(UserError, match=message):
+        check_split(run, classes, {"train": ("yes",), "val": ("no",), "test": ()})

@@ -11,18 +11,7 @@ from support import config, table_of
 from mlplab import config as sections
 from mlplab.config.dotted_keys import flat
 from mlplab.data import defaults
-from mlplab.data.defaults import (
-    BINS,
-    ENSEMBLE_SIZE,
-    FEW_ROWS,
-    FEW_ROWS_DROPOUT,
-    MOST_CELLS,
-    PROJECTED_FEATURES,
-    SIZES_BY_ROWS,
-    SMOOTH_ROWS,
-    resolve_auto,
-    typical_train_rows,
-)
+from mlplab.data.defaults import resolve_auto, typical_train_rows
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
@@ -40,14 +29,10 @@ def table(target: Target, rows: int = 60, numbers: int = 1) -> Table:
 
 
 def split(train: int) -> Split:
-    """A split with so many training rows."""
-    rows = np.arange(train)
-    return Split(rows, rows, rows)
+    return Split(*[np.arange(train)] * 3)
 
 
-# With such a split, the rule uses the actual number of training rows.
-BY_FILE = ("data/split=file", "data.split.path=split.txt")
-
+BY_FILE = ("data/split=file", "data.split.path=split.txt")  # whose number of training rows counts
 
 composed = cache(config)
 
@@ -87,7 +72,7 @@ def test_all_keys_that_may_be_auto_are_known_to_summaries() -> None:
 
 
 def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_epochs() -> None:
-    for (most, *smaller), (_, *larger) in pairwise(SIZES_BY_ROWS):
+    for (most, *smaller), (_, *larger) in pairwise(defaults.SIZES_BY_ROWS):
         assert smaller[0] <= larger[0]
         assert smaller[1] >= larger[1]
         for rows, size in ((int(most), smaller), (int(most) + 1, larger)):
@@ -96,7 +81,10 @@ def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_ep
 
 
 def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
-    most = {1: SMOOTH_ROWS, 2: SMOOTH_ROWS * 5 // 8}  # of train and val together, two networks train on 4 / 5
+    most = {
+        1: defaults.SMOOTH_ROWS,
+        2: defaults.SMOOTH_ROWS * 5 // 8,
+    }  # of train and val together, two networks train on 4 / 5
     for target, members, smooth in ((NUMBERS, 1, "silu"), (NUMBERS, 2, ["silu", "relu"]), (WORDS, 2, "relu")):
         for more, expected in ((0, smooth), (1, "relu")):
             found = resolved(f"ensemble={members}", of=table(target), train=most[members] + more)
@@ -111,20 +99,21 @@ def test_each_activation_has_a_network() -> None:
 
 
 def test_classes_with_few_rows_get_more_dropout() -> None:
-    def dropout(target: Target, rows: int) -> float:
-        return mlp(resolved(of=table(target), train=rows)).dropout
-
-    assert dropout(WORDS, FEW_ROWS - 1) == FEW_ROWS_DROPOUT > dropout(WORDS, FEW_ROWS)
-    assert dropout(NUMBERS, FEW_ROWS - 1) == dropout(NUMBERS, FEW_ROWS)
+    of_words, of_numbers = (
+        [mlp(resolved(of=table(target), train=defaults.FEW_ROWS - few)).dropout for few in (0, 1)]
+        for target in (WORDS, NUMBERS)
+    )
+    assert of_words[0] < of_words[1] == defaults.FEW_ROWS_DROPOUT
+    assert of_numbers[0] == of_numbers[1]
 
 
 @pytest.mark.parametrize("target", [NUMBERS, WORDS])
 @pytest.mark.parametrize(
     ("word", "numbers", "shape"),
     [
-        ("model=mlp", 2, (BINS, 0, True)),
+        ("model=mlp", 2, (defaults.BINS, 0, True)),
         ("model=mlp", 3, (0, 0, True)),  # too many
-        ("model.periodic_projection=3", 1, (0, PROJECTED_FEATURES, True)),
+        ("model.periodic_projection=3", 1, (0, defaults.PROJECTED_FEATURES, True)),
         ("model.hidden=[]", 1, (0, 0, False)),  # a single affine layer
     ],
 )
@@ -142,9 +131,11 @@ def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
     def members(*overrides: str, train: int = 100, alone: bool = True) -> int | str:
         return resolve_auto(composed(*BY_FILE, *overrides), of, split(train), alone=alone).ensemble
 
-    assert members() == members(train=MOST_CELLS // 4) == ENSEMBLE_SIZE
-    assert members(train=MOST_CELLS // 4 + 1) == members(alone=False) == members("init_from=run") == 1
-    assert members("ensemble=3", train=MOST_CELLS) == members("ensemble=3", alone=False) == 3
+    assert members() == members(train=defaults.MOST_CELLS // 4) == defaults.ENSEMBLE_SIZE
+    assert (
+        members(train=defaults.MOST_CELLS // 4 + 1) == members(alone=False) == members("init_from=run") == 1
+    )
+    assert members("ensemble=3", train=defaults.MOST_CELLS) == members("ensemble=3", alone=False) == 3
 
 
 @pytest.mark.parametrize(
@@ -155,8 +146,7 @@ def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
     ],
 )
 def test_folds_and_seeds_have_the_same_typical_training_rows(overrides: list[str]) -> None:
-    of = table(NUMBERS, rows=101)
-    found = set()
+    of, found = table(NUMBERS, rows=101), set()
     for number in range(7):
         section = config(*(each.format(number) for each in overrides)).data.split
         made = make_split(section, of)

@@ -1,5 +1,3 @@
-"""Files and frames as tables: what comes back, and what is refused."""
-
 import gzip
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,9 +38,8 @@ FRAME = pl.DataFrame(
 
 
 def write(folder: Path, text: str, name: str = "t.csv") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
 
 
 def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
@@ -69,14 +66,9 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
-    others = [
-        FRAME,
-        FRAME.rename({"number": "n"}),
-        FRAME.with_columns(pl.col("number") ** 2),
-        FRAME.with_columns(pl.col("y") + 1),
-        FRAME.with_columns(pl.col("w") + 1),
-    ]
-    found = [table_of(frame, weight="w").fingerprint for frame in others]
+    others = [FRAME.with_columns(pl.col(name) ** 2) for name in ("number", "y", "w")]
+    frames = [FRAME, FRAME.rename({"number": "n"}), *others]
+    found = [table_of(frame, weight="w").fingerprint for frame in frames]
     found.append(table_of(FRAME.drop("w")).fingerprint)
     assert len({*map(str, found)}) == 6
     assert found[0]["rows"] == 40
@@ -85,11 +77,9 @@ def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
 @pytest.mark.parametrize("how", ["", "part-*.csv", "parquet"])
 def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
     for start in range(0, 40, 15):
-        part, name = FRAME[start : start + 15], tmp_path / f"part-{start:02}"
-        if how == "parquet":
-            part.write_parquet(f"{name}.parquet")
-        else:
-            part.write_csv(f"{name}.csv")
+        part = FRAME[start : start + 15]
+        write = part.write_parquet if how == "parquet" else part.write_csv
+        write(tmp_path / f"part-{start:02}.{'parquet' if how == 'parquet' else 'csv'}")
     path = tmp_path / how if "*" in how else tmp_path
     assert table_of(path, weight="w").fingerprint == table_of(FRAME, weight="w").fingerprint
 
@@ -138,16 +128,10 @@ ROWS = 40_000  # more than a block
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    number = np.arange(ROWS)
-    columns = {
-        "a": np.where(number % 10 > 0, number * 1e-3, np.nan),
-        "same": ["x"] * ROWS,
-        "c": [f"c{each % 7}" for each in number],
-        "y": number % 101,
-        "w": 1 + number % 3,
-        "g": [f"g{each % 5}" for each in number],
-    }
-    pl.DataFrame(columns).fill_nan(None).write_csv("t.csv")
+    n = np.arange(ROWS)
+    c, g = ([f"{letter}{each % 7}" for each in n] for letter in "cg")
+    columns = {"a": np.where(n % 10 > 0, n * 1e-3, np.nan), "same": ["x"] * ROWS, "c": c}
+    pl.DataFrame({**columns, "y": n % 101, "w": 1 + n % 3, "g": g}).fill_nan(None).write_csv("t.csv")
     return Path("t.csv")
 
 

@@ -37,8 +37,8 @@ MISSING = "if it stands for a missing value: 'data.na_values"
     ],
 )
 def test_the_most_likely_remedy_comes_first(cells: list[str], remedies: list[str]) -> None:
-    cells = [cells[i % len(cells)] for i in range(ROWS)]
-    _, found = message_of(lambda: table_of(pl.DataFrame({"a": cells, "y": range(ROWS)}))).splitlines()
+    frame = pl.DataFrame({"a": [cells[i % len(cells)] for i in range(ROWS)], "y": range(ROWS)})
+    _, found = message_of(lambda: table_of(frame)).splitlines()
     parts = found.strip().split("; ")
     assert len(parts) == len(remedies)
     assert all(part.startswith(remedy) for part, remedy in zip(parts, remedies, strict=True))

@@ -9,7 +9,7 @@ import pytest
 from support import table_of
 
 from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels
+from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels, stands_for_names
 from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
@@ -23,10 +23,7 @@ def frame(**columns: object) -> pl.DataFrame:
     return pl.DataFrame({**columns, "a": source.normal(size=ROWS), "y": source.normal(size=ROWS)})
 
 
-COUNTS = [range(ROWS), range(ROWS, 0, -1), range(10, 1201, 10)]
-
-
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [range(ROWS), range(ROWS, 0, -1), range(10, 1201, 10)])
 def test_row_numbers_are_left_out(count: range, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = frame(id=list(count))
     rows.write_csv(tmp_path / "t.csv")
@@ -42,9 +39,9 @@ def test_row_numbers_beyond_the_integers_of_float32() -> None:
     values = (first + np.arange(rows)).astype(np.float32)
     assert counts_rows(values, first, first + rows - 1)
     for row in (500, rows - 50):
-        values[row], values[row + 20] = values[row + 20], values[row]
-        assert not counts_rows(values, first, first + rows - 1)
-        values[row], values[row + 20] = values[row + 20], values[row]
+        swapped = values.copy()
+        swapped[[row, row + 20]] = values[[row + 20, row]]
+        assert not counts_rows(swapped, first, first + rows - 1)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +141,31 @@ def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCapture
     caplog.clear()
     table_of(frame, na_values=("?", "-999", "-99"), drop_missing_targets=True)
     assert caplog.messages == []
+
+
+OFFER = "whole values are predicted as numbers; if they are classes: task=multiclass"
+IDENTIFIER = "a different whole number in each row, like a row number or an identifier"
+NAMED = "region,StoreID,statecode,plot_no,Injury.Type,treatment,occ_code,AgeGroup,Subj 2"
+OTHERS = "children,year,NumRooms,group_size,regions,grade,state_income,number,id7x,"
+
+
+def test_a_name_says_that_numbers_stand_for_names(caplog: pytest.LogCaptureFixture) -> None:
+    assert [name for name in NAMED.split(",") if not stands_for_names(name)] == []
+    assert [name for name in OTHERS.split(",") if stands_for_names(name)] == []
+    rows = frame(region=np.arange(ROWS) % 4 + 1)
+    table_of(rows, "region", task="regression")
+    assert caplog.text == ""
+    table_of(rows, "region")
+    assert f"its 4 {OFFER}" in caplog.text
+
+
+def test_a_target_that_looks_like_an_identifier_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    count, mixed = np.arange(ROWS), np.random.default_rng(0).permutation(ROWS)
+    warned, others = (
+        [("customer_id", mixed + 7), ("target", count)],
+        [("population", mixed * 37), ("V1", mixed)],
+    )
+    for name, values in (*warned, *others, ("id", count // 30), ("id", count / 7)):
+        caplog.clear()
+        table_of(frame(**{name: values}), name)
+        assert (IDENTIFIER in caplog.text) == (name in dict(warned))

@@ -38,18 +38,16 @@ LINES = [*("a,b,y", "", "1,2,3", "1,2", "1,2,3"), *["1,2,3,4"] * 5, "", " "]
     ("text", "dialect", "faults"),
     [
         ("\n".join(LINES), PLAIN, ["t, line 4: the line has 2 fields, but the header has 3; 7 such lines"]),
-        ("\r\n".join(LINES), PLAIN, ["t, line 4: the line has 2 fields, but the header has 3; 7 such"]),
         ("\ufeff1,2\n1\n", replace(PLAIN, header=False), ["t, line 2: the line has 1 field, but the tab"]),
         ("a,y\nr1,1,2\n\nr2,3\n", replace(PLAIN, short_header=True), ["t, line 4: the line has 2 field"]),
         ("y\n1,2\n", PLAIN, ["t, line 2: the line has 2 fields"]),
         ("y\n1\n\n2\n", PLAIN, []),
-        ('a,y\n"1\n\n,""",2\n', PLAIN, []),
         (f'a,y\n"{"x, " * 99_000}",1\n', PLAIN, []),
         (f"a,y\n{'x' * (2**24 + 1)},2,3\n", PLAIN, ["t, line 2: the line has 3 fields"]),  # no open quote
     ],
-    ids=range(9),
+    ids=range(7),
 )
-def test_lines_with_a_wrong_number_of_fields_are_named(
+def test_lines_of_another_length_are_named(
     tmp_path: Path, text: str, dialect: Dialect, faults: list[str]
 ) -> None:
     found = messages(write(tmp_path, text), dialect)
@@ -75,12 +73,11 @@ def test_a_quote_that_is_not_closed_is_reported(tmp_path: Path, row: str) -> Non
     assert messages(path, replace(PLAIN, quote=None)) == []
 
 
-FIELDS = st.text('ab1 ,"\n', max_size=4)
-RECORDS = st.lists(st.one_of(st.none(), st.lists(FIELDS, min_size=2, max_size=2)), max_size=8)
+FIELDS = st.lists(st.text('ab1 ,"\n', max_size=4), min_size=2, max_size=2)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-@given(RECORDS, st.sampled_from(["\n", "\r\n"]), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.none() | FIELDS, max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_rows_and_blank_lines_are_where_they_were_written(
     tmp_path: Path, records: list[list[str] | None], end: str, header: bool
 ) -> None:

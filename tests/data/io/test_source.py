@@ -1,5 +1,4 @@
-"""Tables of several files."""
-
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 
@@ -20,20 +19,13 @@ def source(*values: object) -> Source:
     [
         ((1, datetime(2024, 1, 31)), ("number", "Datetime")),
         ((date(2024, 1, 31), 1.5), ("Date", "number")),
-        ((1, time(5, 17)), ("number", "Time")),
         ((1, True), ("number", "Boolean")),
-        (("x", True), ("text", "Boolean")),
-        ((1, [1]), ("number", "List")),
         ((date(2024, 1, 31), time(5, 17)), ("Date", "Time")),
-        ((1, b"x"), ("number", "Binary")),
         (("1", 1), ("text", "number")),
     ],
 )
-def test_files_whose_columns_differ_in_type_are_refused(
-    values: tuple[object, object], families: tuple[str, str]
-) -> None:
-    expected, found = families
-    said = rf"1: has different columns than 0, .*'?a \({found}\)'?, expected '?a \({expected}\)'?"
+def test_columns_that_differ_in_type_are_refused(values: Sequence[object], families: Sequence[str]) -> None:
+    said = r"1: has different columns than 0, .*'?a \({1}\)'?, expected '?a \({0}\)'?".format(*families)
     with pytest.raises(UserError, match=said):
         source(*values)
 

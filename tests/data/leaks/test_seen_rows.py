@@ -20,7 +20,6 @@ def data_of(frame: pl.DataFrame) -> RunData:
 
 
 def recognised(data: RunData) -> int:
-    """How many test rows are recognised as rows in training."""
     return int(data.seen.recognised(data.table.values, data.split.test).sum())
 
 
@@ -79,9 +78,7 @@ def test_without_test_rows_training_rows_show_chance() -> None:
 
 
 @pytest.mark.parametrize("digits", DIGITS)
-def test_recognition_depends_on_neither_order_nor_blocks(
-    monkeypatch: pytest.MonkeyPatch, digits: int
-) -> None:
+def test_neither_order_nor_blocks_matter(monkeypatch: pytest.MonkeyPatch, digits: int) -> None:
     source = np.random.default_rng(0)
     x = source.standard_cauchy(size=(300, 5))
     x[source.random(x.shape) < 0.1] = np.nan

@@ -20,8 +20,8 @@ from mlplab.data.table import Table
 ROWS = 600
 
 
-def frame(seed: int = 0) -> pl.DataFrame:
-    a, b, c = np.random.default_rng(seed).normal(size=(3, ROWS))
+def frame() -> pl.DataFrame:
+    a, b, c = np.random.default_rng(0).normal(size=(3, ROWS))
     return pl.DataFrame({"a": a, "b": b, "c": c, "y": a * b + np.exp(c)})
 
 
@@ -31,8 +31,6 @@ def warnings_of(table: Table, check: Callable[[Table, Split], list[str]] = targe
 
 Y = pl.col("y")
 LABELS = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
-
-
 LEFT, ROW = pl.col("y") == "no", pl.int_range(pl.len())
 A, NOISE = pl.col("a"), ROW * 0.618 % 1 - 0.5
 BY_MISSING = "and removes [0-9]+% of the loss, by which of its cells are missing"
@@ -132,8 +130,6 @@ WALK = np.cumsum(DRAWN.normal(size=ROWS))
 DAYS = pl.Series(np.datetime64("2020-01-01", "D") + np.arange(ROWS)).cast(pl.Date)
 OTHERS = np.cumsum(DRAWN.normal(size=(2, ROWS)), axis=1)
 SERIES = pl.DataFrame({"a": DRIFT, "day": DAYS, "y": WALK})
-
-
 CLASSES = pl.when(pl.col("y") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))
 IN_TIME = {
     "dates": (SERIES, "day"),
@@ -160,9 +156,7 @@ OTHERWISE = {
     "noise": SERIES.with_columns(y=pl.Series(DRIFT[::-1])),
     "sorted by the target": SERIES.with_columns(y=pl.Series(np.sort(WALK)), day=None),
     "sorted by groups": SERIES.with_columns(height=GROUPS, y=GROUPS % 7 + 0.01 * DRIFT, day=None),
-    "sorted by an input": SERIES.sort("a").with_columns(
-        y=pl.col("a") + pl.Series(0.3 * DRIFT[::-1]), day=None
-    ),
+    "sorted by an input": SERIES.sort("a").with_columns(y=A + pl.Series(0.3 * DRIFT[::-1]), day=None),
     "explained": SERIES.with_columns(y=pl.col("a") + 0.001 * pl.col("y")),
 }
 

@@ -34,20 +34,18 @@ def split_of(table: Table, *overrides: str) -> Split:
     return make_split(config(*overrides).data.split, table)
 
 
-def shares(table: Table, split: Split) -> list[list[int]]:
+def shares(table: Table, *overrides: str) -> np.ndarray:
     """The number of rows of each class in train, val and test."""
-    return [
-        np.bincount(table.y[rows, 0].astype(int), minlength=4).tolist() for rows in split.parts().values()
-    ]
+    parts = split_of(table, *overrides).parts().values()
+    return np.array([np.bincount(table.y[rows, 0].astype(int), minlength=4) for rows in parts])
 
 
 def test_the_classes_of_a_target_have_the_same_share_in_each_part() -> None:
     table = table_of(FRAME)
     assert table.schema.classes == ("often", "once", "rare", "seldom")
-    found = np.array(shares(table, split_of(table, "data.split.val=0.2", "data.split.test=0.3")))
+    found = shares(table, "data.split.val=0.2", "data.split.test=0.3")
     assert found[:, [0, 3]].tolist() == [[75, 20], [30, 8], [45, 12]]
-    folds = [split_of(table, "data/split=kfold", f"data.split.fold={fold}") for fold in range(5)]
-    tested = np.array([shares(table, fold)[2] for fold in folds])
+    tested = np.array([shares(table, "data/split=kfold", f"data.split.fold={fold}")[2] for fold in range(5)])
     assert tested[:, [0, 3]].tolist() == [[30, 8]] * 5
     assert tested.sum(0).tolist() == [150, 1, 9, 40]
 
