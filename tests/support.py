@@ -86,6 +86,12 @@ def resolved(*overrides: str, cache: DataCache | None = None) -> ResolvedConfig:
     return planned_run.resolved(config(*overrides), cache or DataCache())
 
 
+def file_of(folder: Path, content: str | bytes, name: str = "t.csv") -> Path:
+    """A file with this content."""
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder / name
+
+
 def table_of(
     rows: pl.DataFrame | Path,
     target: str | Sequence[str] = "y",

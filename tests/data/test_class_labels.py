@@ -1,6 +1,5 @@
-"""The task of a table: labels and numbers of classes, and keys that do not fit."""
-
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,11 +25,8 @@ from mlplab.errors import UserError
         ([1, 0, 2], ["false", "true"], "boolean", [1, 0, None]),
     ],
 )
-def test_other_cells_have_no_number(
-    cells: list[object], labels: list[str], kind: ClassKind, numbers: list[int | None]
-) -> None:
-    schema = Schema((), ("y",), tuple(labels), kind)
-    assert parse_target(schema, "y", pl.Series(cells)).to_list() == numbers
+def test_numbers_of_cells(cells: list[Any], labels: list[str], kind: ClassKind, numbers: list[Any]) -> None:
+    assert parse_target(Schema((), ("y",), tuple(labels), kind), "y", pl.Series(cells)).to_list() == numbers
 
 
 def test_missing_values_decimal_commas_and_letters_are_those_of_the_table() -> None:
@@ -43,14 +39,9 @@ def test_missing_values_decimal_commas_and_letters_are_those_of_the_table() -> N
     assert find_label("YES", ["yes", "YES"]) == "YES"
 
 
-ROWS = 60
-X = np.arange(ROWS) / 7
-
-
 def table(target: Sequence[object], *more: str) -> Table:
-    """A table with these targets, repeated; further ones are numbers."""
-    y = pl.Series([target[row % len(target)] for row in range(ROWS)])
-    return table_of(pl.DataFrame({"x": X, "y": y, **dict.fromkeys(more, X + 1)}), ["y", *more])
+    x, y = np.arange(60) / 7, pl.Series([target[row % len(target)] for row in range(60)])
+    return table_of(pl.DataFrame({"x": x, "y": y, **dict.fromkeys(more, x + 1)}), ["y", *more])
 
 
 NUMBERS, WORDS, ZEROS_AND_ONES = table([0.5, 1.5, -2]), table(["no", "yes"]), table([0, 1])

@@ -27,18 +27,13 @@ TRAIN = [np.array([0, 1, 2, 3]), np.array([1, 3, 4])]
 
 
 def statistics_of(
-    x: np.ndarray,
-    y: np.ndarray,
-    train: Sequence[np.ndarray],
-    categories: Sequence[int] = CATEGORIES,
-    weight: np.ndarray | None = None,
-    **settings: Any,
+    x: np.ndarray, y: np.ndarray, train: list[np.ndarray], categories: Sequence[int] = CATEGORIES, **more: Any
 ) -> dict[str, Tensor]:
     texts = (tuple(map(str, range(count))) for count in categories)
     columns = (Column("x", "categorical" if each else "numeric", categories=each) for each in texts)
-    schema = Schema(tuple(columns), ("y",))
+    schema, weight = Schema(tuple(columns), ("y",)), more.pop("weight", None)
     table = Table("t", schema, x, y.astype(np.float64), weight, {}, np.arange(len(x)))
-    return member_statistics(table, train, **settings)
+    return member_statistics(table, train, **more)
 
 
 def test_statistics_are_those_of_each_members_training_rows() -> None:
@@ -81,8 +76,7 @@ def test_blocks_give_the_statistics_of_all_rows(x: np.ndarray, block: int) -> No
 @settings(max_examples=30)
 @given(arrays(np.float32, (17, 2), elements=st.floats(-10, 10, width=16) | st.just(np.float32(NAN))))
 def test_quantiles_are_numpys_ascending_and_exact_where_values_are_equal(x: np.ndarray) -> None:
-    rows = np.arange(2, 17)
-    found = statistics_of(x, np.zeros((17, 1)), [rows], categories=(0, 0), quantiles=True, bins=9)
+    found = statistics_of(x, np.zeros((17, 1)), [np.arange(2, 17)], categories=(0, 0), quantiles=True, bins=9)
     assert (found["quantiles"].diff(dim=1) >= 0).all()
     assert torch.equal(found["knots"], found["quantiles"][:, :10])
     for feature in (0, 1):
@@ -101,8 +95,8 @@ def test_a_sample_is_not_periodic(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=10)
-@given(st.lists(st.integers(0, 3), min_size=22, max_size=22), st.floats(1e-3, 1e3), st.integers(5, 30))
-def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -> None:
+@given(st.lists(st.integers(0, 3), min_size=22, max_size=22), st.floats(1e-3, 1e3))
+def test_weight_equals_repetition(weights: list[int], unit: float) -> None:
     source = np.random.default_rng(0)
     x = np.column_stack([source.normal(size=23).round(1), source.integers(0, 4, 23)])
     x[::5] = NAN
@@ -111,14 +105,11 @@ def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -
     tie = np.sum(frequency == frequency.max()) > 1  # rounding decides
 
     def compute(rows: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
-        assert weight is not None
         of_row = weight.new_zeros(23).index_put((rows,), weight).numpy()
         made = statistics_of(x, y, [rows.numpy()], categories=(0, 4), bins=5, weight=of_row)
         return {name: values for name, values in made.items() if not (tie and name == "mode")}
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "BLOCK", block)
-        assert_weight_equals_repetition(compute, [*weights, 4], unit=unit, repeat_last=False)
+    assert_weight_equals_repetition(compute, [*weights, 4], unit=unit, repeat_last=False)
 
 
 @pytest.mark.parametrize("weight", [None, np.random.default_rng(1).integers(0, 3, 900).astype(float)])

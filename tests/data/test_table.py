@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from commands.mistakes import message_of
-from support import CONCRETE, config, table_of
+from support import CONCRETE, config, file_of, table_of
 
 from mlplab.data import load_table
 from mlplab.data.frames import FrameTransformer
@@ -37,11 +37,6 @@ FRAME = pl.DataFrame(
 )
 
 
-def write(folder: Path, text: str, name: str = "t.csv") -> Path:
-    (folder / name).write_text(text, encoding="utf-8")
-    return folder / name
-
-
 def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
     FRAME.write_csv(tmp_path / "t.csv")
     FRAME.write_csv(tmp_path / "tabs.tsv", separator="\t", line_terminator="\r\n")
@@ -61,7 +56,6 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
         for part in (slice(0, 1), slice(1, 40)):
             np.testing.assert_array_equal(new.features(rows[part]), frame.x[part])
     assert frame.schema.names == FRAME.columns[:-2]
-    assert frame.weight is not None
     assert frame.weight.tolist() == FRAME["w"].to_list()
 
 
@@ -86,14 +80,13 @@ def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("header", [",a,y", '"","a","y"'])
 def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
-    plain = table_of(write(tmp_path, "a,y\n" + "".join(f"{i},{i * i}\n" for i in range(5))))
+    plain = table_of(file_of(tmp_path, "a,y\n" + "".join(f"{i},{i * i}\n" for i in range(5))))
     for part, rows in enumerate((range(3), range(3, 5)), 1):
-        lines = [f'"row {i}",{i},{i * i}' for i in rows]
-        write(tmp_path, "\n".join([header, *lines]), f"part-{part}.csv")
+        file_of(tmp_path, "\n".join([header, *[f'"row {i}",{i},{i * i}' for i in rows]]), f"part-{part}.csv")
     indexed = table_of(tmp_path / "part-*.csv")
     assert indexed.fingerprint == plain.fingerprint
     assert list(indexed.schema.left_out) == [""]
-    write(tmp_path, f'{header}\n"r\n0",0,1\nr1,1,1\n\nr2,x,3\n', "part-2.csv")
+    file_of(tmp_path, f'{header}\n"r\n0",0,1\nr1,1,1\n\nr2,x,3\n', "part-2.csv")
     message = message_of(lambda: table_of(tmp_path / "part-*.csv"))
     assert "part-2.csv, column 'a', line 6, data row 3" in message  # the line where its row begins
 
@@ -104,12 +97,6 @@ def test_rows_without_a_target_are_refused_or_belong_to_no_part() -> None:
     assert "target column 'y', data row 2: a value is missing" in message
     assert "target column 'z', data row 3: a value is missing; 2 such rows" in message
     assert table_of(frame, ["y", "z"], drop_missing_targets=True).rows.tolist() == [0, 3]
-
-
-def test_empty_lines_are_not_rows_but_lines_of_delimiters_only_are(tmp_path: Path) -> None:
-    table = table_of(write(tmp_path, "a,y\n\n1,2\n\n,\n3,4\n\n"), raw=True, drop_missing_targets=True)
-    np.testing.assert_array_equal(table.x[:, 0], [1, np.nan, 3])
-    assert table.rows.tolist() == [0, 2]
 
 
 def test_tables_of_the_package() -> None:

@@ -101,9 +101,7 @@ def test_times_of_day_are_read_as_their_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("first", "declared"), [(1998, ""), (1940, ""), (1969, ""), (1935, "%d.%m.%y")])
-def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
-    first: int, declared: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_years_of_two_digits(first: int, declared: str, caplog: pytest.LogCaptureFixture) -> None:
     cells = [f"{1 + row % 28:02}.03.{(first + row) % 100:02}" for row in range(30)]
     made = table(cells, declared)
     date = made.schema.inputs[0]

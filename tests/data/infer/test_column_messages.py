@@ -1,5 +1,3 @@
-"""Messages about bad cells, and whether their remedies work."""
-
 import re
 import shlex
 from pathlib import Path
@@ -46,7 +44,6 @@ def test_the_most_likely_remedy_comes_first(cells: list[str], remedies: list[str
 
 @pytest.mark.parametrize("kind", ["ordinal", "date", "numeric", "boolean", "%d.%m.%Y", ("a", "b")])
 def test_long_texts_are_cut(kind: str | tuple[str, ...]) -> None:
-    """Of 300 notes, a message would otherwise show all."""
     notes = [f"customer {number} called and said:\n{'so ' * 50}" for number in range(300)]
     frame = pl.DataFrame({"note": notes, "y": range(300)})
     listed = {} if isinstance(kind, str) else {"note": kind}

@@ -1,5 +1,3 @@
-"""The kind of a column of text; of numbers with a few other texts: categories, or mistakes."""
-
 from collections.abc import Sequence
 
 import numpy as np

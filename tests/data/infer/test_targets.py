@@ -18,7 +18,6 @@ ROWS = 60
 
 
 def table(target: list[Any], **spec: Any) -> Table:
-    """A table with these targets, repeated."""
     y = [target[row % len(target)] for row in range(ROWS)]
     return table_of(pl.DataFrame({"x": np.arange(ROWS) / 7, "y": y}, strict=False), **spec)
 
@@ -33,9 +32,7 @@ def table(target: list[Any], **spec: Any) -> Table:
         (["Jan", "Feb", "Mar"], ("Feb", "Jan", "Mar"), "text"),
     ],
 )
-def test_text_booleans_and_two_numbers_are_classes(
-    target: list[Any], classes: tuple[str, ...], kind: ClassKind
-) -> None:
+def test_which_targets_are_classes(target: list[Any], classes: tuple[str, ...], kind: ClassKind) -> None:
     found = table(target)
     assert (found.schema.classes, found.schema.class_kind) == (classes, kind)
     values = label_values(classes, kind)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import file_of
 
 from mlplab.config import DETECT
 from mlplab.data.io.csv_file import CsvFile
@@ -15,12 +16,6 @@ from mlplab.data.io.source import opened
 from mlplab.errors import UserError
 
 PLAIN = Dialect(",", '"', ".", True)
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "t.csv"
-    path.write_bytes(text.encode())
-    return path
 
 
 def messages(path: Path, dialect: Dialect = PLAIN) -> list[str]:
@@ -47,16 +42,14 @@ LINES = [*("a,b,y", "", "1,2,3", "1,2", "1,2,3"), *["1,2,3,4"] * 5, "", " "]
     ],
     ids=range(7),
 )
-def test_lines_of_another_length_are_named(
-    tmp_path: Path, text: str, dialect: Dialect, faults: list[str]
-) -> None:
-    found = messages(write(tmp_path, text), dialect)
+def test_lines_of_other_lengths(tmp_path: Path, text: str, dialect: Dialect, faults: list[str]) -> None:
+    found = messages(file_of(tmp_path, text), dialect)
     assert len(found) == len(faults)
     assert all(message.startswith(fault) for message, fault in zip(found, faults, strict=True))
 
 
 def test_lines_are_counted_once(tmp_path: Path) -> None:
-    path = write(tmp_path, "a,y\n1,2\n\n3,4\n5,6\n")
+    path = file_of(tmp_path, "a,y\n1,2\n\n3,4\n5,6\n")
     file = CsvFile("t", path, DETECT, None)
     assert file.location(1, "column 'a'") == "t, column 'a', line 4, data row 2"
     path.unlink()  # so it is not read again
@@ -65,7 +58,7 @@ def test_lines_are_counted_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("row", ['"3,4', '"3"x,4', '3,4"'])
 def test_a_quote_that_is_not_closed_is_reported(tmp_path: Path, row: str) -> None:
-    path = write(tmp_path, f"a,y\n\n1,2\n{row}\n5,6\n7,8\n")
+    path = file_of(tmp_path, f"a,y\n\n1,2\n{row}\n5,6\n7,8\n")
     (sentence,) = messages(path)
     assert sentence.startswith("t, line 4: a quote is not closed properly (")
     with pytest.raises(pl.exceptions.PolarsError):  # the error to explain
@@ -92,7 +85,7 @@ def test_rows_and_blank_lines_are_where_they_were_written(
             begin.append(text.getvalue().count("\n") + 1)
             writer.writerow(record)
     dialect = replace(PLAIN, header=header)
-    path = write(tmp_path, text.getvalue())
+    path = file_of(tmp_path, text.getvalue())
     file = CsvFile("t", path, DETECT, dialect)
     assert [line for line, fields in file.records() if fields] == begin
     assert file.blank_rows.tolist() == blank
@@ -103,6 +96,6 @@ def test_rows_and_blank_lines_are_where_they_were_written(
 
 
 def test_a_long_header_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes(b"a" * 2**20 + b"\xff,b\n1,2\n")
-    with pytest.raises(UserError, match="line 1: byte 0xff is not UTF-8 text"), opened(tmp_path / "t.csv"):
+    path = file_of(tmp_path, b"a" * 2**20 + b"\xff,b\n1,2\n")
+    with pytest.raises(UserError, match="line 1: byte 0xff is not UTF-8 text"), opened(path):
         pass

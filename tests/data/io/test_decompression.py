@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from commands.mistakes import message_of
+from support import file_of
 
 from mlplab.data.io import decompression
 from mlplab.data.io.decompression import plain_text
@@ -29,12 +30,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     assert not list(folder.iterdir())
 
 
-def write(folder: Path, content: bytes, name: str = "t.csv") -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
-
-
 def read(path: Path, encoding: str | None = None) -> str:
     with plain_text(path, encoding, "t") as plain:
         return plain.read_bytes().decode("utf-8-sig")
@@ -46,7 +41,7 @@ def refusal(path: Path, encoding: str | None = None) -> str:
 
 def test_plain_text_is_not_copied(tmp_path: Path) -> None:
     for encoding, option in (("utf-8", None), ("utf-8-sig", "UTF8")):
-        path = write(tmp_path, TEXT.encode(encoding))
+        path = file_of(tmp_path, TEXT.encode(encoding))
         with plain_text(path, option, "t") as plain:
             assert plain == path
 
@@ -58,14 +53,14 @@ def test_plain_text_is_not_copied(tmp_path: Path) -> None:
 )
 def test_encodings_and_line_ends(tmp_path: Path, encoding: str, option: str | None, end: str) -> None:
     content = (TEXT * 200_000).replace("\n", end).encode(encoding)
-    assert read(write(tmp_path, content), option) == TEXT * 200_000
+    assert read(file_of(tmp_path, content), option) == TEXT * 200_000
 
 
 @packers
 def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> None:
-    assert read(write(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + suffix)) == TEXT
+    assert read(file_of(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + suffix)) == TEXT
     two = pack(TEXT.encode("cp1252")) + pack(b"3;4\n")
-    assert read(write(tmp_path, two, "T.CSV" + suffix.upper()), "cp1252") == TEXT + "3;4\n"
+    assert read(file_of(tmp_path, two, "T.CSV" + suffix.upper()), "cp1252") == TEXT + "3;4\n"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +74,7 @@ def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> N
     ],
 )
 def test_name_and_content_must_agree(tmp_path: Path, content: bytes, name: str, message: str) -> None:
-    assert message in refusal(write(tmp_path, content, name))
+    assert message in refusal(file_of(tmp_path, content, name))
 
 
 @packers
@@ -87,15 +82,15 @@ def test_an_archive_that_is_not_whole_is_refused(tmp_path: Path, suffix: str, pa
     whole = pack("".join(f"{number}\n" for number in range(50_000)).encode())
     middle = len(whole) // 2
     for cut in (whole[:-3], whole[:middle]):
-        assert "the archive is damaged (it is truncated)" in refusal(write(tmp_path, cut, "t" + suffix))
+        assert "the archive is damaged (it is truncated)" in refusal(file_of(tmp_path, cut, "t" + suffix))
     for changed in (whole + b"more", whole[:middle] + bytes(8) + whole[middle + 8 :]):
-        assert "the archive is damaged (" in refusal(write(tmp_path, changed, "t" + suffix))
+        assert "the archive is damaged (" in refusal(file_of(tmp_path, changed, "t" + suffix))
 
 
 @packers
 def test_a_bomb_is_refused(tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decompression, "MAX_EXPANDED_BYTES", 2**22)
-    bomb = write(tmp_path, pack(b"1,2\n" * 2**18) * 5, "t" + suffix)
+    bomb = file_of(tmp_path, pack(b"1,2\n" * 2**18) * 5, "t" + suffix)
     assert f"t: expands from {bomb.stat().st_size:,} bytes to more than 4 MiB" in refusal(bomb)
 
 
@@ -113,4 +108,4 @@ def test_a_bomb_is_refused(tmp_path: Path, suffix: str, pack: Pack, monkeypatch:
     ],
 )
 def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, encoding: str | None, message: str) -> None:
-    assert message in refusal(write(tmp_path, content), encoding)
+    assert message in refusal(file_of(tmp_path, content), encoding)

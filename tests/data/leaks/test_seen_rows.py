@@ -1,5 +1,3 @@
-"""Which rows are recognised as rows of training, by their keys."""
-
 import numpy as np
 import polars as pl
 import pytest

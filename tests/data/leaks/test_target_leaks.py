@@ -1,5 +1,3 @@
-"""Columns that may contain the target, and rows that are similar to their neighbours in time."""
-
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,8 +67,7 @@ def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
 @pytest.mark.parametrize("late", [pl.lit(1.5), pl.lit("a"), pl.date(2024, 1, 1) + pl.duration(days=ROW)])
 def test_a_column_without_a_value_in_training_and_validation(late: pl.Expr) -> None:
     rows = frame().with_columns(y=LABELS, late=pl.when(ROW >= ROWS - 30).then(late))
-    split = Split(*np.split(np.arange(ROWS), [ROWS - 120, ROWS - 30]))
-    assert target_leaks(table_of(rows), split) == []
+    assert target_leaks(table_of(rows), Split(*np.split(np.arange(ROWS), [ROWS - 120, ROWS - 30]))) == []
 
 
 def test_columns_whose_sum_is_the_target() -> None:
@@ -92,8 +89,7 @@ def test_copies_of_rare_and_of_many_classes(rare: int, classes: int, rows: int) 
 
 def test_each_of_several_targets_is_named_but_no_single_input() -> None:
     rows = frame().with_columns(z=2 * Y, copy=Y)
-    warnings = warnings_of(table_of(rows, ["y", "z"]))
-    named = [warning.partition(" almost")[0] for warning in warnings]
+    named = [warning.partition(" almost")[0] for warning in warnings_of(table_of(rows, ["y", "z"]))]
     assert named == [f"column 'copy' alone predicts '{name}'" for name in "yz"]
     assert warnings_of(table_of(rows.select("copy", "y"))) == []
 
@@ -172,7 +168,6 @@ def test_only_sets_that_lie_among_each_other_count() -> None:
     mixed = Split(*(np.sort(part) for part in np.split(rows, [420, 510])))
     assert len(RunData(table, mixed).time_order) == 1
     assert RunData(table, Split(*np.split(np.arange(ROWS), [420, 510]))).time_order == []
-    by_group = replace(table, split_columns={"group": np.zeros(ROWS)})
-    assert RunData(by_group, mixed).time_order == []
+    assert RunData(replace(table, split_columns={"group": np.zeros(ROWS)}), mixed).time_order == []
     few_with_weight = SERIES.with_columns(w=(pl.int_range(ROWS) % 13 == 0).cast(pl.Float64))
     assert time_order(table_of(few_with_weight, weight="w"), mixed) == []

@@ -1,5 +1,3 @@
-"""How a table is split, as its configuration and its target decide, and for the members of an ensemble."""
-
 from collections import Counter
 from typing import Literal
 
@@ -67,8 +65,7 @@ def test_a_target_that_is_no_class_or_is_not_asked_for_is_not_stratified() -> No
 
 @pytest.mark.parametrize(("key", "column"), [("group", "group"), ("time", "x")])
 def test_groups_and_times_of_folds_come_before_classes(key: Literal["group", "time"], column: str) -> None:
-    spec = TableSpec((("y", "target"), (column, key)))
-    table = read_table(TableReader(Source.of_frame("t", FRAME), spec))
+    table = read_table(TableReader(Source.of_frame("t", FRAME), TableSpec((("y", "target"), (column, key)))))
     split = split_of(table, "data/split=kfold", f"data.split.{key}={column}", "data.split.fold=1")
     train, val, test = (set(FRAME[column][rows.tolist()]) for rows in split.parts().values())
     if key == "group":
@@ -131,9 +128,7 @@ def test_members_hold_out_disjoint_parts_of_equal_size(seed: int, members: int) 
 @pytest.mark.parametrize("grouped", [False, True])
 @few_examples
 @given(SEEDS, MEMBERS)
-def test_groups_stay_together_and_rows_without_weight_are_never_held_out(
-    grouped: bool, seed: int, members: int
-) -> None:
+def test_groups_stay_together_and_weightless_rows_in_train(grouped: bool, seed: int, members: int) -> None:
     split, groups, counts = drawn(seed)
     both, keys = np.concatenate([split.train, split.val]), SplitKeys(groups if grouped else None)
     if len(np.unique(groups[both[counts[both]]])) < 2:
