@@ -41,9 +41,9 @@ def resolved(*overrides: str, of: Table, train: int = 40) -> sections.ResolvedCo
 
 
 def test_the_task_decides_loss_and_monitor() -> None:
-    for target, expected in ((NUMBERS, ("mse", "val/mae")), (WORDS, ("cross_entropy", "val/log_loss"))):
+    for target, loss, monitor in ((NUMBERS, "mse", "val/mae"), (WORDS, "cross_entropy", "val/log_loss")):
         run = resolved(of=table(target))
-        assert (run.loss.name, run.monitor) == expected
+        assert (run.loss.name, run.monitor) == (loss, monitor)
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,10 @@ def numbers(*columns: list[float]) -> dict[str, Tensor]:
     """Statistics of columns of numbers, for one member."""
     values = torch.tensor(columns, dtype=torch.float64).T.unsqueeze(0)
     std = values.std(1, correction=0, keepdim=True)
-    return {
+    shares = {"minimum": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "maximum": 1.0}
+    return {name: values.quantile(share, 1, keepdim=True) for name, share in shares.items()} | {
         "mean": values.mean(1, keepdim=True),
         "std": torch.where(std > 0, std, 1),
-        "median": values.median(1, keepdim=True).values,
-        "q25": values.quantile(0.25, 1, keepdim=True),
-        "q75": values.quantile(0.75, 1, keepdim=True),
-        "minimum": values.amin(1, keepdim=True),
-        "maximum": values.amax(1, keepdim=True),
         "quantiles": values.sort(1).values,
         "quantile_count": torch.full((1, 1, len(columns)), values.shape[1], dtype=torch.float64),
         "mode": torch.zeros(1, 1, len(columns), dtype=torch.float64),

@@ -15,15 +15,14 @@ from torch import Tensor, nn
 from mlplab.config.metrics import ThresholdMetric
 from mlplab.models.linear_path import LinearPath
 from mlplab.training.scoring import calibration
-from mlplab.training.scoring.calibration import HeldOutOutputs, best_threshold, mean_weights, temperatures
+from mlplab.training.scoring.calibration import PRIOR_SCALE, HeldOutOutputs, best_threshold, mean_weights
 
 
 def temperature_of(logits: Tensor, target: Tensor, weight: Tensor | None, row: Tensor | None = None) -> float:
     """That of rows, all different unless their numbers are given."""
     weight = torch.ones(len(target)) if weight is None else weight
-    return calibration.fit_temperature(
-        logits, target, weight, torch.arange(len(target)) if row is None else row
-    )
+    row = torch.arange(len(target)) if row is None else row
+    return calibration.fit_temperature(logits, target, weight, row)
 
 
 def drawn(rows: int, classes: int, temperature: float, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -68,9 +67,7 @@ def penalized_optimum(logits: Tensor, target: Tensor, weight: Tensor | None, row
     def loss(log_temperature: float) -> float:
         log_probability = log_softmax(logits.numpy() / np.exp(log_temperature), axis=1)
         own = log_probability[np.arange(len(target)), target.numpy()]
-        return -rows * np.average(own, weights=share) + np.log1p(
-            (log_temperature / calibration.PRIOR_SCALE) ** 2
-        )
+        return -rows * np.average(own, weights=share) + np.log1p((log_temperature / PRIOR_SCALE) ** 2)
 
     bounds = np.log([calibration.LOWEST, calibration.HIGHEST])
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x))
@@ -116,7 +113,7 @@ def held_out(weight: Tensor | None) -> HeldOutOutputs:
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_each_members_temperature_is_that_of_its_own_rows(weight: Tensor | None) -> None:
-    found = temperatures(held_out(weight), [[0], [1], [2]])
+    found = calibration.temperatures(held_out(weight), [[0], [1], [2]])
     for member, rows in enumerate(ROWS):
         own = None if weight is None else weight[rows, 0]
         assert found[member] == temperature_of((1 + member) * LOGITS[rows], TARGET[rows], own)
@@ -127,7 +124,7 @@ def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
     logits = torch.cat([LOGITS[ROWS[0]], 3 * LOGITS[ROWS[2]]])
     expected = temperature_of(logits, TARGET[rows], None, rows)
     assert expected != pytest.approx(temperature_of(logits, TARGET[rows], None), rel=1e-4)
-    found, _ = temperatures(held_out(None), [[0, 2], [1]])
+    found, _ = calibration.temperatures(held_out(None), [[0, 2], [1]])
     assert found == pytest.approx(expected, rel=1e-5)
 
 

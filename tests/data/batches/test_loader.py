@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlplab.data.batches.datamodule import TableDataModule
-from mlplab.data.batches.loader import WINDOW, Batch, Loader
+from mlplab.data.batches.loader import WINDOW, Loader
 from mlplab.data.defaults import batch_rows
 from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 from mlplab.random_streams import generator
+
+assert_same = partial(torch.testing.assert_close, rtol=0, atol=0)
 
 
 def table(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -37,10 +38,6 @@ def test_without_seeds_rows_come_in_order_and_none_takes_all() -> None:
     x, y, _ = table(5)
     (batch,) = Loader(x, y, [torch.arange(5)], batch_rows(None, 5), None)
     assert batch.x[0, :, 0].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
-
-
-def assert_same(found: Sequence[Batch], expected: Sequence[Batch]) -> None:
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @settings(max_examples=25)

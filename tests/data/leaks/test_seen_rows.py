@@ -42,12 +42,12 @@ def test_rows_that_differ_by_1_in_one_column_are_distinct() -> None:
     assert recognised(data_of(frame)) == 0
 
 
-def few(rows: int, seed: int, *, certain: bool = False) -> pl.DataFrame:
+def few(rows: int, seed: int) -> pl.DataFrame:
     """Rows of four columns, the last of which mostly repeats the first, and two classes."""
     source = np.random.default_rng(seed)
     codes = source.integers(0, 4, (rows, 3))
     codes = np.column_stack([codes, np.where(source.random(rows) < 0.9, codes[:, 0], 0)])
-    y = (codes.sum(1) % 2 == 0) ^ (source.random(rows) < (0 if certain else 0.15))
+    y = (codes.sum(1) % 2 == 0) ^ (source.random(rows) < 0.15)
     columns = {f"c{place}": [f"v{code}" for code in column] for place, column in enumerate(codes.T)}
     return pl.DataFrame({**columns, "y": np.where(y, "yes", "no")})
 
