@@ -97,12 +97,13 @@ def table_of(
     target: str | Sequence[str] = "y",
     *,
     weight: str | None = None,
+    more_roles: Sequence[tuple[str, Role]] = (),
     dtype: type[np.floating] = np.float32,
     **spec: Any,
 ) -> Table:
     """The table that a frame or a file becomes; further arguments are those of `TableSpec`."""
     targets = [target] if isinstance(target, str) else target
-    roles: list[tuple[str, Role]] = [(name, "target") for name in targets]
+    roles: list[tuple[str, Role]] = [*((name, "target") for name in targets), *more_roles]
     roles += [(weight, "weight")] if weight else []
     is_frame = isinstance(rows, pl.DataFrame)
     with nullcontext(Source.of_frame("t", rows)) if is_frame else opened(rows) as source:

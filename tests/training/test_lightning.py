@@ -61,9 +61,9 @@ def test_a_bare_trainer_gives_the_bits_of_the_command(houses: Path, keys: dict[s
     [scores] = trainer.test(module, data, verbose=False)
     error = (trainer.predict(module, data)[0][0, :, 0].numpy() - data.table.y[:, 0])[data.splits[0].test]
     assert scores["test/mae"] == pytest.approx(np.abs(error).mean())
-    for path, expected in ((None, run.history["val/mae"][-1]), ("best", saved.best_model_score)):
+    for path, score in ((None, run.history["val/mae"][-1]), ("best", saved.best_model_score)):
         [validated] = trainer.validate(module, data, ckpt_path=path, verbose=False)
-        assert np.float32(validated["val/mae"]) == np.float32(expected)
+        assert np.float32(validated["val/mae"]) == np.float32(score)
     trainer.save_checkpoint("validated.ckpt")
     with pytest.raises(UserError, match=r"has no training state\n  use one that"):
         lightning.Trainer(max_epochs=4, **QUIET).fit(module, data, ckpt_path="validated.ckpt")

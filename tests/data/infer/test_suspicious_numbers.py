@@ -6,11 +6,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.read_table import read_table
 from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels, stands_for_names
-from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.source import Source
 from mlplab.data.table import BLOCK
 
 ROWS = 120
@@ -68,8 +64,7 @@ def test_declared_or_only_row_numbers_and_those_of_a_split_are_kept(caplog: pyte
     rows = frame(id=range(ROWS))
     assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
     assert table_of(rows.drop("a")).schema.names == ["id"]
-    spec = TableSpec((("y", "target"), ("id", "time")))
-    assert read_table(TableReader(Source.of_frame("t", rows), spec)).schema.names == ["id", "a"]
+    assert table_of(rows, more_roles=[("id", "time")]).schema.names == ["id", "a"]
     assert table_of(rows.rename({"id": "age"})).schema.names == ["age", "a"]
     assert "leaving out" not in caplog.text
 

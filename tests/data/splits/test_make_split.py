@@ -8,10 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import config, table_of
 
-from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.source import Source
 from mlplab.data.load_table import table_spec
 from mlplab.data.splits.make_split import bagged_splits, folds_of, make_split
 from mlplab.data.splits.split import Split, SplitKeys
@@ -65,7 +61,7 @@ def test_a_target_that_is_no_class_or_is_not_asked_for_is_not_stratified() -> No
 
 @pytest.mark.parametrize(("key", "column"), [("group", "group"), ("time", "x")])
 def test_groups_and_times_of_folds_come_before_classes(key: Literal["group", "time"], column: str) -> None:
-    table = read_table(TableReader(Source.of_frame("t", FRAME), TableSpec((("y", "target"), (column, key)))))
+    table = table_of(FRAME, more_roles=[(column, key)])
     split = split_of(table, "data/split=kfold", f"data.split.{key}={column}", "data.split.fold=1")
     train, val, test = (set(FRAME[column][rows.tolist()]) for rows in split.parts().values())
     if key == "group":
