@@ -50,11 +50,7 @@ COLUMNS = {
 }
 Y = 10 * np.sin(NUMBER / 40) + 5 * (np.array(COLUMNS["kind"]) == "a") + DRAWN.normal(size=ROWS)
 FRAME = pl.DataFrame(COLUMNS).with_columns(y=Y, z=2 * Y + DRAWN.normal(size=ROWS), positive=np.exp(Y / 10))
-LABELS = {
-    "text": pl.Series(np.where(Y > 5, "hi", "lo")),
-    "whole": pl.Series(np.digitize(Y, [0, 8])),
-    "true": pl.Series(Y > 5),
-}
+LABELS = {"text": np.where(Y > 5, "hi", "lo"), "whole": np.digitize(Y, [0, 8]), "true": Y > 5}
 SMALL = ("trainer.max_epochs=1", "baselines=[]", "figures=none", "logger=[]")
 ALONE = (*SMALL, "ensemble=1", "model.hidden=[8]")
 TOGETHER = (*SMALL, "ensemble=2", "model.hidden=[8]")
@@ -102,7 +98,7 @@ def test_models_predict_numbers(tmp_path: Path, target: str | list[str], overrid
 
 @pytest.mark.parametrize(("label", "model"), [("text", "tabm"), ("whole", "mlp"), ("true", "mlp")])
 def test_models_predict_classes(tmp_path: Path, label: str, model: str) -> None:
-    frame = FRAME.select([*COLUMNS]).with_columns(y=LABELS[label])
+    frame = FRAME.select([*COLUMNS]).with_columns(y=pl.Series(LABELS[label]))
     more = "task=multiclass" if label == "whole" else "threshold=auto"
     run = trained(frame, "y", *TOGETHER, f"model={model}", more)
     exported = run.export(tmp_path / "m.onnx", sets=0.9).read_bytes()

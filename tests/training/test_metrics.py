@@ -16,8 +16,7 @@ from mlplab.data.class_labels import predicted_classes
 from mlplab.training.scoring.metrics import build_metrics
 
 Scores = dict[str, Tensor]
-TASKS = {"regression": (2, 0), "binary": (1, 2), "multiclass": (1, 5)}
-"""Numbers of targets and of classes."""
+TASKS = {"regression": (2, 0), "binary": (1, 2), "multiclass": (1, 5)}  # numbers of targets and of classes
 
 
 def regression(members: int, rows: int, targets: int = 1) -> tuple[Tensor, Tensor]:

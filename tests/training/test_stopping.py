@@ -69,7 +69,7 @@ FIRST, SECOND = torch.arange(40), torch.arange(40, 80)
 
 
 def test_a_run_that_a_stage_has_made_worse_stops_with_its_weights() -> None:
-    stack = stack_of([FIRST, FIRST], patience="auto")
+    stack = stack_of([FIRST, FIRST])
     stack.best.epochs[1] = 4  # in the stage that ends
     assert active(stack) == [False, True]
     assert stack.stopping.network["values"].flatten()[0] == 0.5

@@ -130,8 +130,7 @@ def test_a_declared_kind_means_the_same_for_numbers(kind: str, cells: list[objec
 
 
 SAMPLE_ROWS = 96
-LATER = SAMPLE_ROWS + 4
-"""First rows that suggest something."""
+LATER = SAMPLE_ROWS + 4  # first rows that suggest something
 Read = Callable[..., Table]
 
 
