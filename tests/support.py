@@ -86,21 +86,35 @@ def resolved(*overrides: str, cache: DataCache | None = None) -> ResolvedConfig:
     return planned_run.resolved(config(*overrides), cache or DataCache())
 
 
+def file_of(folder: Path, content: str | bytes, name: str = "t.csv") -> Path:
+    """A file with this content."""
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder / name
+
+
 def table_of(
     rows: pl.DataFrame | Path,
     target: str | Sequence[str] = "y",
     *,
     weight: str | None = None,
+    more_roles: Sequence[tuple[str, Role]] = (),
     dtype: type[np.floating] = np.float32,
     **spec: Any,
 ) -> Table:
     """The table that a frame or a file becomes; further arguments are those of `TableSpec`."""
     targets = [target] if isinstance(target, str) else target
-    roles: list[tuple[str, Role]] = [(name, "target") for name in targets]
+    roles: list[tuple[str, Role]] = [*((name, "target") for name in targets), *more_roles]
     roles += [(weight, "weight")] if weight else []
     is_frame = isinstance(rows, pl.DataFrame)
     with nullcontext(Source.of_frame("t", rows)) if is_frame else opened(rows) as source:
         return read_table(TableReader(source, TableSpec(tuple(roles), **spec), dtype))
+
+
+def table_of_column(cells: Sequence[object], declared: str = "", **spec: Any) -> Table:
+    """A table of 30 rows with these cells, repeated, in column `a`, beside a number and the target."""
+    column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
+    frame = pl.DataFrame({"a": column, "x": [i // 2 for i in range(30)], "y": [0, *range(29)]})
+    return table_of(frame, declared={"a": declared} if declared else {}, **spec)
 
 
 def train_into(

@@ -1,6 +1,5 @@
-"""The task of a table: labels and numbers of classes, and keys that do not fit."""
-
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,7 +9,6 @@ from support import config, table_of
 
 from mlplab.data.class_labels import check_split, check_task, find_label, parse_target
 from mlplab.data.schema import ClassKind, Schema
-from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -27,11 +25,8 @@ from mlplab.errors import UserError
         ([1, 0, 2], ["false", "true"], "boolean", [1, 0, None]),
     ],
 )
-def test_other_cells_have_no_number(
-    cells: list[object], labels: list[str], kind: ClassKind, numbers: list[int | None]
-) -> None:
-    schema = Schema((), ("y",), tuple(labels), kind)
-    assert parse_target(schema, "y", pl.Series(cells)).to_list() == numbers
+def test_numbers_of_cells(cells: list[Any], labels: list[str], kind: ClassKind, numbers: list[Any]) -> None:
+    assert parse_target(Schema((), ("y",), tuple(labels), kind), "y", pl.Series(cells)).to_list() == numbers
 
 
 def test_missing_values_decimal_commas_and_letters_are_those_of_the_table() -> None:
@@ -44,14 +39,9 @@ def test_missing_values_decimal_commas_and_letters_are_those_of_the_table() -> N
     assert find_label("YES", ["yes", "YES"]) == "YES"
 
 
-ROWS = 60
-X = np.arange(ROWS) / 7
-
-
 def table(target: Sequence[object], *more: str) -> Table:
-    """A table with these targets, repeated; further ones are numbers."""
-    y = pl.Series([target[row % len(target)] for row in range(ROWS)])
-    return table_of(pl.DataFrame({"x": X, "y": y, **dict.fromkeys(more, X + 1)}), ["y", *more])
+    x, y = np.arange(60) / 7, pl.Series([target[row % len(target)] for row in range(60)])
+    return table_of(pl.DataFrame({"x": x, "y": y, **dict.fromkeys(more, x + 1)}), ["y", *more])
 
 
 NUMBERS, WORDS, ZEROS_AND_ONES = table([0.5, 1.5, -2]), table(["no", "yes"]), table([0, 1])
@@ -87,17 +77,15 @@ def test_keys_that_do_not_fit_are_refused(overrides: Sequence[str], over: Table,
     assert [message for message in messages if message not in found] == []
 
 
-def test_classes_that_a_set_lacks_are_refused_where_they_are_needed() -> None:
-    rows, of_no, of_yes = np.arange(ROWS), np.arange(0, ROWS, 2), np.arange(1, ROWS, 2)
-
-    def check(word: str, split: Split) -> None:
-        absent = {part: WORDS.absent_classes(of_part) for part, of_part in split.parts().items()}
-        check_split(config(word), WORDS.schema.classes, absent)
-
-    for word, message in (
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
         ("data.class_weights={no: 0}", "all training rows have weight 0"),
         ("monitor=val/auroc", "is not defined: the val set has no row of 'no'"),
-    ):
-        check(word, Split(rows, rows, rows))
-        with pytest.raises(UserError, match=message):
-            check(word, Split(of_no, of_yes, rows))
+    ],
+)
+def test_classes_that_a_set_lacks_are_refused_where_they_are_needed(word: str, message: str) -> None:
+    run, classes = config(word), WORDS.schema.classes
+    check_split(run, classes, {"train": (), "val": (), "test": ()})
+    with pytest.raises(UserError, match=message):
+        check_split(run, classes, {"train": ("yes",), "val": ("no",), "test": ()})

@@ -11,18 +11,7 @@ from support import config, table_of
 from mlplab import config as sections
 from mlplab.config.dotted_keys import flat
 from mlplab.data import defaults
-from mlplab.data.defaults import (
-    BINS,
-    ENSEMBLE_SIZE,
-    FEW_ROWS,
-    FEW_ROWS_DROPOUT,
-    MOST_CELLS,
-    PROJECTED_FEATURES,
-    SIZES_BY_ROWS,
-    SMOOTH_ROWS,
-    resolve_auto,
-    typical_train_rows,
-)
+from mlplab.data.defaults import resolve_auto, typical_train_rows
 from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
@@ -34,20 +23,15 @@ NUMBERS, WORDS = (0.5, 1.5, -2.0), ("no", "yes")
 
 @cache
 def table(target: Target, rows: int = 60, numbers: int = 1) -> Table:
-    """A table with these targets, repeated."""
     columns = {f"x{index}": np.arange(rows) / 7 + index for index in range(numbers)}
     return table_of(pl.DataFrame({**columns, "y": [target[row % len(target)] for row in range(rows)]}))
 
 
 def split(train: int) -> Split:
-    """A split with so many training rows."""
-    rows = np.arange(train)
-    return Split(rows, rows, rows)
+    return Split(*[np.arange(train)] * 3)
 
 
-# With such a split, the rule uses the actual number of training rows.
-BY_FILE = ("data/split=file", "data.split.path=split.txt")
-
+BY_FILE = ("data/split=file", "data.split.path=split.txt")  # whose number of training rows counts
 
 composed = cache(config)
 
@@ -56,15 +40,10 @@ def resolved(*overrides: str, of: Table, train: int = 40) -> sections.ResolvedCo
     return resolve_auto(composed(*BY_FILE, *overrides), of, split(train))
 
 
-def mlp(run: sections.ResolvedConfig) -> sections.Mlp[sections.Resolved]:
-    assert isinstance(run.model, sections.Mlp)
-    return run.model
-
-
 def test_the_task_decides_loss_and_monitor() -> None:
-    for target, expected in ((NUMBERS, ("mse", "val/mae")), (WORDS, ("cross_entropy", "val/log_loss"))):
+    for target, loss, monitor in ((NUMBERS, "mse", "val/mae"), (WORDS, "cross_entropy", "val/log_loss")):
         run = resolved(of=table(target))
-        assert (run.loss.name, run.monitor) == expected
+        assert (run.loss.name, run.monitor) == (loss, monitor)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +66,7 @@ def test_all_keys_that_may_be_auto_are_known_to_summaries() -> None:
 
 
 def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_epochs() -> None:
-    for (most, *smaller), (_, *larger) in pairwise(SIZES_BY_ROWS):
+    for (most, *smaller), (_, *larger) in pairwise(defaults.SIZES_BY_ROWS):
         assert smaller[0] <= larger[0]
         assert smaller[1] >= larger[1]
         for rows, size in ((int(most), smaller), (int(most) + 1, larger)):
@@ -96,12 +75,13 @@ def test_each_size_has_its_numbers_and_larger_tables_larger_batches_and_fewer_ep
 
 
 def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
-    most = {1: SMOOTH_ROWS, 2: SMOOTH_ROWS * 5 // 8}  # of train and val together, two networks train on 4 / 5
+    rows = defaults.SMOOTH_ROWS
+    most = {1: rows, 2: rows * 5 // 8}  # of train and val together, two networks train on 4 / 5
     for target, members, smooth in ((NUMBERS, 1, "silu"), (NUMBERS, 2, ["silu", "relu"]), (WORDS, 2, "relu")):
         for more, expected in ((0, smooth), (1, "relu")):
             found = resolved(f"ensemble={members}", of=table(target), train=most[members] + more)
-            assert mlp(found).activation == expected
-    assert mlp(resolved("ensemble=2", "model.hidden=[]", of=table(NUMBERS))).activation == "silu"
+            assert found.model.activation == expected
+    assert resolved("ensemble=2", "model.hidden=[]", of=table(NUMBERS)).model.activation == "silu"
 
 
 def test_each_activation_has_a_network() -> None:
@@ -111,20 +91,21 @@ def test_each_activation_has_a_network() -> None:
 
 
 def test_classes_with_few_rows_get_more_dropout() -> None:
-    def dropout(target: Target, rows: int) -> float:
-        return mlp(resolved(of=table(target), train=rows)).dropout
-
-    assert dropout(WORDS, FEW_ROWS - 1) == FEW_ROWS_DROPOUT > dropout(WORDS, FEW_ROWS)
-    assert dropout(NUMBERS, FEW_ROWS - 1) == dropout(NUMBERS, FEW_ROWS)
+    of_words, of_numbers = (
+        [resolved(of=table(target), train=defaults.FEW_ROWS - few).model.dropout for few in (0, 1)]
+        for target in (WORDS, NUMBERS)
+    )
+    assert of_words[0] < of_words[1] == defaults.FEW_ROWS_DROPOUT
+    assert of_numbers[0] == of_numbers[1]
 
 
 @pytest.mark.parametrize("target", [NUMBERS, WORDS])
 @pytest.mark.parametrize(
     ("word", "numbers", "shape"),
     [
-        ("model=mlp", 2, (BINS, 0, True)),
+        ("model=mlp", 2, (defaults.BINS, 0, True)),
         ("model=mlp", 3, (0, 0, True)),  # too many
-        ("model.periodic_projection=3", 1, (0, PROJECTED_FEATURES, True)),
+        ("model.periodic_projection=3", 1, (0, defaults.PROJECTED_FEATURES, True)),
         ("model.hidden=[]", 1, (0, 0, False)),  # a single affine layer
     ],
 )
@@ -132,7 +113,7 @@ def test_numbers_are_embedded_where_there_are_hidden_layers(
     monkeypatch: pytest.MonkeyPatch, target: Target, word: str, numbers: int, shape: tuple[int, int, bool]
 ) -> None:
     monkeypatch.setattr(defaults, "MOST_NUMBERS", 2)
-    found = mlp(resolved(word, of=table(target, numbers=numbers)))
+    found = resolved(word, of=table(target, numbers=numbers)).model
     assert (found.piecewise_linear_bins, found.periodic_features, found.linear_path) == shape
 
 
@@ -142,9 +123,10 @@ def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
     def members(*overrides: str, train: int = 100, alone: bool = True) -> int | str:
         return resolve_auto(composed(*BY_FILE, *overrides), of, split(train), alone=alone).ensemble
 
-    assert members() == members(train=MOST_CELLS // 4) == ENSEMBLE_SIZE
-    assert members(train=MOST_CELLS // 4 + 1) == members(alone=False) == members("init_from=run") == 1
-    assert members("ensemble=3", train=MOST_CELLS) == members("ensemble=3", alone=False) == 3
+    most = defaults.MOST_CELLS // 4
+    assert members() == members(train=most) == defaults.ENSEMBLE_SIZE
+    assert members(train=most + 1) == members(alone=False) == members("init_from=run") == 1
+    assert members("ensemble=3", train=4 * most) == members("ensemble=3", alone=False) == 3
 
 
 @pytest.mark.parametrize(
@@ -155,8 +137,7 @@ def test_runs_alone_are_ensembles_unless_that_takes_too_long() -> None:
     ],
 )
 def test_folds_and_seeds_have_the_same_typical_training_rows(overrides: list[str]) -> None:
-    of = table(NUMBERS, rows=101)
-    found = set()
+    of, found = table(NUMBERS, rows=101), set()
     for number in range(7):
         section = config(*(each.format(number) for each in overrides)).data.split
         made = make_split(section, of)

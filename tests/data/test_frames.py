@@ -1,5 +1,3 @@
-"""Frames of any kind as polars'."""
-
 import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +16,7 @@ COLUMNS: dict[str, list[Any]] = {
     "date": [DAY, None],
 }
 FRAME = pl.DataFrame(COLUMNS)
-
-
 ARROW = SimpleNamespace(__arrow_c_stream__=FRAME.__arrow_c_stream__)
-"""A table that only has Arrow's interface."""
 
 
 @pytest.mark.parametrize("frame", [FRAME, FRAME.lazy(), COLUMNS, ARROW, pd.DataFrame(COLUMNS)])
@@ -44,15 +39,14 @@ def test_pandas_own_types_and_missing_values() -> None:
     assert found.row(1) == (None,) * 5
     of_arrays = {name: frame[name].array for name in frame} | {"object": np.array(["a", pd.NA], object)}
     assert to_polars(of_arrays).equals(found)
-    mixed = to_polars(pd.DataFrame({0: ["x", 1, 2.5, None]}))
-    assert mixed.equals(pl.DataFrame({"0": ["x", "1", "2.5", None]}))
+    assert to_polars(pd.DataFrame({0: ["x", 1, 2.5, None]}))["0"].to_list() == ["x", "1", "2.5", None]
 
 
 def test_numbers_and_dates_of_numpy() -> None:
     days = np.array(["2024-02-29", "NaT"], "M8[D]")
     for unit in ("s", "h", "ms", "ns"):
-        found = to_polars({"a": days.astype(f"M8[{unit}]")})
-        assert found["a"].to_list() == [datetime.datetime(2024, 2, 29), None]
+        found = to_polars({"a": days.astype(f"M8[{unit}]")})["a"]
+        assert found.to_list() == [datetime.datetime(2024, 2, 29), None]
     for dtype in ("f2", "f4", ">f8", "g"):
         assert to_polars({"a": np.array([0.5, np.nan], dtype)})["a"].to_list() == [0.5, None]
 

@@ -1,5 +1,3 @@
-"""Schemas as plain data, and what pages show of them."""
-
 import json
 
 import polars as pl

@@ -1,5 +1,3 @@
-"""Files and frames as tables: what comes back, and what is refused."""
-
 import gzip
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from commands.mistakes import message_of
-from support import CONCRETE, config, table_of
+from support import CONCRETE, config, file_of, table_of
 
 from mlplab.data import load_table
 from mlplab.data.frames import FrameTransformer
@@ -39,12 +37,6 @@ FRAME = pl.DataFrame(
 )
 
 
-def write(folder: Path, text: str, name: str = "t.csv") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
     FRAME.write_csv(tmp_path / "t.csv")
     FRAME.write_csv(tmp_path / "tabs.tsv", separator="\t", line_terminator="\r\n")
@@ -64,19 +56,13 @@ def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
         for part in (slice(0, 1), slice(1, 40)):
             np.testing.assert_array_equal(new.features(rows[part]), frame.x[part])
     assert frame.schema.names == FRAME.columns[:-2]
-    assert frame.weight is not None
     assert frame.weight.tolist() == FRAME["w"].to_list()
 
 
 def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
-    others = [
-        FRAME,
-        FRAME.rename({"number": "n"}),
-        FRAME.with_columns(pl.col("number") ** 2),
-        FRAME.with_columns(pl.col("y") + 1),
-        FRAME.with_columns(pl.col("w") + 1),
-    ]
-    found = [table_of(frame, weight="w").fingerprint for frame in others]
+    others = [FRAME.with_columns(pl.col(name) ** 2) for name in ("number", "y", "w")]
+    frames = [FRAME, FRAME.rename({"number": "n"}), *others]
+    found = [table_of(frame, weight="w").fingerprint for frame in frames]
     found.append(table_of(FRAME.drop("w")).fingerprint)
     assert len({*map(str, found)}) == 6
     assert found[0]["rows"] == 40
@@ -85,25 +71,22 @@ def test_a_fingerprint_depends_on_names_values_and_weights() -> None:
 @pytest.mark.parametrize("how", ["", "part-*.csv", "parquet"])
 def test_several_files_are_one_table(tmp_path: Path, how: str) -> None:
     for start in range(0, 40, 15):
-        part, name = FRAME[start : start + 15], tmp_path / f"part-{start:02}"
-        if how == "parquet":
-            part.write_parquet(f"{name}.parquet")
-        else:
-            part.write_csv(f"{name}.csv")
+        part = FRAME[start : start + 15]
+        write = part.write_parquet if how == "parquet" else part.write_csv
+        write(tmp_path / f"part-{start:02}.{'parquet' if how == 'parquet' else 'csv'}")
     path = tmp_path / how if "*" in how else tmp_path
     assert table_of(path, weight="w").fingerprint == table_of(FRAME, weight="w").fingerprint
 
 
 @pytest.mark.parametrize("header", [",a,y", '"","a","y"'])
 def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
-    plain = table_of(write(tmp_path, "a,y\n" + "".join(f"{i},{i * i}\n" for i in range(5))))
+    plain = table_of(file_of(tmp_path, "a,y\n" + "".join(f"{i},{i * i}\n" for i in range(5))))
     for part, rows in enumerate((range(3), range(3, 5)), 1):
-        lines = [f'"row {i}",{i},{i * i}' for i in rows]
-        write(tmp_path, "\n".join([header, *lines]), f"part-{part}.csv")
+        file_of(tmp_path, "\n".join([header, *[f'"row {i}",{i},{i * i}' for i in rows]]), f"part-{part}.csv")
     indexed = table_of(tmp_path / "part-*.csv")
     assert indexed.fingerprint == plain.fingerprint
     assert list(indexed.schema.left_out) == [""]
-    write(tmp_path, f'{header}\n"r\n0",0,1\nr1,1,1\n\nr2,x,3\n', "part-2.csv")
+    file_of(tmp_path, f'{header}\n"r\n0",0,1\nr1,1,1\n\nr2,x,3\n', "part-2.csv")
     message = message_of(lambda: table_of(tmp_path / "part-*.csv"))
     assert "part-2.csv, column 'a', line 6, data row 3" in message  # the line where its row begins
 
@@ -114,12 +97,6 @@ def test_rows_without_a_target_are_refused_or_belong_to_no_part() -> None:
     assert "target column 'y', data row 2: a value is missing" in message
     assert "target column 'z', data row 3: a value is missing; 2 such rows" in message
     assert table_of(frame, ["y", "z"], drop_missing_targets=True).rows.tolist() == [0, 3]
-
-
-def test_empty_lines_are_not_rows_but_lines_of_delimiters_only_are(tmp_path: Path) -> None:
-    table = table_of(write(tmp_path, "a,y\n\n1,2\n\n,\n3,4\n\n"), raw=True, drop_missing_targets=True)
-    np.testing.assert_array_equal(table.x[:, 0], [1, np.nan, 3])
-    assert table.rows.tolist() == [0, 2]
 
 
 def test_tables_of_the_package() -> None:
@@ -138,16 +115,10 @@ ROWS = 40_000  # more than a block
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    number = np.arange(ROWS)
-    columns = {
-        "a": np.where(number % 10 > 0, number * 1e-3, np.nan),
-        "same": ["x"] * ROWS,
-        "c": [f"c{each % 7}" for each in number],
-        "y": number % 101,
-        "w": 1 + number % 3,
-        "g": [f"g{each % 5}" for each in number],
-    }
-    pl.DataFrame(columns).fill_nan(None).write_csv("t.csv")
+    n = np.arange(ROWS)
+    c, g = ([f"{letter}{each % 7}" for each in n] for letter in "cg")
+    columns = {"a": np.where(n % 10 > 0, n * 1e-3, np.nan), "same": ["x"] * ROWS, "c": c}
+    pl.DataFrame({**columns, "y": n % 101, "w": 1 + n % 3, "g": g}).fill_nan(None).write_csv("t.csv")
     return Path("t.csv")
 
 

@@ -1,5 +1,3 @@
-"""Figures of classes, against scikit-learn."""
-
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -8,13 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from mlplab.figures.classification import (
-    CURVE_POINTS,
-    MOST_CLASSES,
-    calibration,
-    confusion,
-    roc_and_precision_recall,
-)
+from mlplab.figures import classification
+from mlplab.figures.classification import MOST_CLASSES, confusion, roc_and_precision_recall
 from mlplab.figures.predictions import THIS, ScoredRows
 
 
@@ -55,7 +48,7 @@ def test_areas_below_curves_are_auroc_and_average_precision(rows: int) -> None:
         x, y = (np.array([point[axis] for point in drawn]) for axis in "xy")
         area = np.diff(x) @ y[1:] if number else np.trapezoid(y, x)  # below steps
         assert area == pytest.approx(score, abs=0.01)
-        assert len(drawn) <= CURVE_POINTS
+        assert len(drawn) <= classification.CURVE_POINTS
         assert drawn[0]["series"].startswith(f"{score:.3f} ")
     panel = chart.to_dict()["vconcat"][1]
     assert [row["rate"] for row in panel["layer"][0]["data"]["values"]] == [scored.actual.mean()]
@@ -68,21 +61,20 @@ def test_calibrated_probabilities_lie_on_the_diagonal(classes: int) -> None:
     predicted = rng.dirichlet(np.ones(classes), 20_000)
     actual = (predicted.cumsum(1) < rng.uniform(size=(len(predicted), 1))).sum(1).astype(np.int64)
     scored = replace(scored_rows(classes, len(actual)), actual=actual, predictions={THIS: predicted})
-    drawn = calibration(scored).to_dict()["layer"][1]["data"]["values"]
+    drawn = classification.calibration(scored).to_dict()["layer"][1]["data"]["values"]
     assert sum(point["rows"] for point in drawn) == len(predicted)
     for point in drawn:
         assert point["share"] == pytest.approx(point["x"], abs=0.05)
 
 
 def test_weights_count_as_rows() -> None:
-    """A row of weight 2 is drawn as two rows."""
     once, weight = scored_rows(3, 50), np.random.default_rng(0).integers(1, 3, 50)
     again = np.repeat(np.arange(50), weight)
     rows = again + 1, len(again), np.ones(len(again)), once.actual[again]
     twice = ScoredRows("kind", *rows, {THIS: once.predicted[again]}, once.classes)
     weighted = replace(once, weight=weight.astype(float))
     assert confusion(weighted).to_dict()["data"] == confusion(twice).to_dict()["data"]
-    for number, name in product((0, 1), once.classes):
-        ours, theirs = (curve(roc_and_precision_recall(each), number, name) for each in (weighted, twice))
-        for axis in "xy":
-            assert [point[axis] for point in ours] == pytest.approx([point[axis] for point in theirs])
+    charts = [roc_and_precision_recall(each) for each in (weighted, twice)]
+    for number, name, axis in product((0, 1), once.classes, "xy"):
+        ours, theirs = ([point[axis] for point in curve(chart, number, name)] for chart in charts)
+        assert ours == pytest.approx(theirs)

@@ -17,10 +17,9 @@ from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE
 pytestmark = pytest.mark.usefixtures("full_speed")
 
 
-def mlp(**changes: object) -> MLP:
-    settings = {"features": 3, "targets": 1, "hidden": (8, 8), "dropout": [0.0, 0.0], "seeds": [0, 1]}
-    settings |= changes
-    return mlp_of(settings.pop("features"), settings.pop("targets"), **settings)  # type: ignore[arg-type]
+def mlp(features: int = 3, targets: int = 1, **changes: object) -> MLP:
+    settings: dict[str, object] = {"hidden": (8, 8), "dropout": [0.0, 0.0], "seeds": [0, 1]}
+    return mlp_of(features, targets, **(settings | changes))  # type: ignore[arg-type]
 
 
 def by_autograd(network: MLP) -> MLP:
@@ -102,12 +101,12 @@ def test_gradients_of_random_networks_are_those_of_autograd(seed: int) -> None:
             torch.testing.assert_close(buffer, twin.get_buffer(name), rtol=1e-12, atol=1e-12)
         if network.heads > 1:
             continue
+        first = x
         with torch.no_grad():
             inputs, traced = network.eval().trace(x, lambda z, slopes=slopes: z * slopes)
-        first = x
-        for layer in network.first:
-            first = layer(first)
-        torch.testing.assert_close(inputs, first.detach(), rtol=1e-12, atol=1e-12)
+            for layer in network.first:
+                first = layer(first)
+        torch.testing.assert_close(inputs, first, rtol=1e-12, atol=1e-12)
         for passed, (z, slope) in zip(traced, trace_by_autograd(twin.eval(), x, slopes), strict=True):
             torch.testing.assert_close(passed.z, z, rtol=1e-10, atol=1e-10)
             assert (passed.delta - slope).abs().max().item() <= 1e-10 * slope.abs().max().item(), network
@@ -163,13 +162,12 @@ def test_what_a_pass_cannot_give_is_refused() -> None:
 
 def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
     network = mlp().eval()
-    rows = CACHED_ROWS + 64
-    x = torch.randn(2, rows, 3)
+    x = torch.randn(2, CACHED_ROWS + 64, 3)
     with torch.no_grad():
         whole = network(x)
         assert torch.equal(whole[:, CACHED_ROWS // 2 :], network(x[:, CACHED_ROWS // 2 :]))
         torch.testing.assert_close(whole, by_autograd(network)(x))
-        for fewer in range(64, rows, 64):
+        for fewer in range(64, CACHED_ROWS, 64):
             network(x[:, :fewer])
     held = sum(used.operations[0][0].output.flat.shape[1] for used in network._free.values())
     assert held <= 4 * CACHED_ROWS // 2 * 8
@@ -179,14 +177,13 @@ def test_evaluation_goes_block_by_block_and_keeps_few_buffers() -> None:
     ("dropout", "norm", "heads"), [(0.0, "layer", 1), (0.5, "none", 1), (0.0, "none", 3), (0.5, "layer", 3)]
 )
 def test_what_is_not_finite_ends_with_its_batch(dropout: float, norm: str, heads: int) -> None:
-    more: dict[str, object]
-    for more in (
-        {"hidden": [3, 3], "activation": "relu"},
-        {"hidden": [3, 5, 3], "activation": "gelu", "features": 1},
-        {"activation": "mish", "parametric_activation": True, "input_scale": True},
-        {"hidden": [1, 3], "activation": "selu", "parametric_activation": True, "features": 5},
+    shared: dict[str, object] = {"dropout": [dropout] * 2, "norm": norm, "heads": heads}
+    for network in (
+        mlp(hidden=[3, 3], activation="relu", **shared),
+        mlp(1, hidden=[3, 5, 3], activation="gelu", **shared),
+        mlp(activation="mish", parametric_activation=True, input_scale=True, **shared),
+        mlp(5, hidden=[1, 3], activation="selu", parametric_activation=True, **shared),
     ):
-        network = mlp(dropout=[dropout] * 2, norm=norm, heads=heads, **more)
         x = torch.randn(2, 5, network.hidden[0].linear.weight.shape[1])
         for bad in (torch.inf, torch.nan):
             network(torch.full_like(x, bad)).sum().backward()
@@ -242,8 +239,6 @@ def test_passes_on_a_gpu_give_the_same_gradients_without_waiting_for_it(norm: st
         torch.cuda.set_sync_debug_mode("default")
     network(x).square().sum().backward()
     for mine, yours in zip(network.parameters(), on_gpu.parameters(), strict=True):
-        assert mine.grad is not None
-        assert yours.grad is not None
         torch.testing.assert_close(yours.grad.cpu(), mine.grad, rtol=1e-9, atol=1e-9)
 
 

@@ -9,15 +9,14 @@ from torch import Tensor
 
 from mlplab.data.batches.loader import Batch
 from mlplab.models import MLP
-from mlplab.models.layers.heads import SharedLinear, mean_of_heads
+from mlplab.models.layers.heads import mean_of_heads
 from mlplab.training.scoring.losses import batch_losses, cross_entropy
 
 HEADS, ROWS = 3, 5
 
 
-def network(**changes: object) -> MLP:
-    settings: dict[str, object] = {"seeds": [0, 1], "hidden": [8, 5], "heads": HEADS}
-    made = mlp_of(4, 2, **(settings | changes))  # type: ignore[arg-type]
+def network() -> MLP:
+    made = mlp_of(4, 2, seeds=[0, 1], hidden=[8, 5], heads=HEADS)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.normal_()
@@ -26,37 +25,25 @@ def network(**changes: object) -> MLP:
 
 def by_hand(made: MLP, x: Tensor) -> Tensor:
     """What each head of each member predicts: `[member, head, row, output]`."""
-    heads = []
-    for member in range(len(x)):
-        for head in range(HEADS):
-            a = x[member]
-            for layer in (each.linear for each in made.hidden):
-                assert isinstance(layer, SharedLinear)
-                r, s, b = (values[member, head] for values in (layer.r, layer.s, layer.bias))
-                a = torch.relu(a * r @ layer.weight[member] * s + b)
-            weight = made.output.weight[member].view(HEADS, -1, 2)[head]
-            heads.append(a @ weight + made.output.bias[member, head])
-    return torch.stack(heads).view(len(x), HEADS, *heads[0].shape)
-
-
-def rows_of(heads: Tensor) -> Tensor:
-    """As the network gives them: the heads of a row follow each other."""
-    return heads.transpose(1, 2).flatten(1, 2)
+    a = x.unsqueeze(1)
+    for layer in (each.linear for each in made.hidden):
+        r, s, b = (values.unsqueeze(2) for values in (layer.r, layer.s, layer.bias))
+        a = torch.relu(a * r @ layer.weight.unsqueeze(1) * s + b)
+    return a @ made.output.weight.unflatten(1, (HEADS, -1)) + made.output.bias.unsqueeze(2)
 
 
 def test_each_head_predicts_and_their_mean_is_that_of_targets_or_probabilities() -> None:
     made, x = network(), torch.randn(2, ROWS, 4)
     expected = by_hand(made, x)
-    torch.testing.assert_close(made(x), rows_of(expected))
+    torch.testing.assert_close(made(x), expected.transpose(1, 2).flatten(1, 2))
     torch.testing.assert_close(mean_of_heads(made(x), HEADS, logits=False), expected.mean(1))
-    logarithms = mean_of_heads(made(x), HEADS, logits=True)
-    torch.testing.assert_close(logarithms.exp(), expected.softmax(3).mean(1))
+    torch.testing.assert_close(mean_of_heads(made(x), HEADS, logits=True).exp(), expected.softmax(3).mean(1))
     sure = mean_of_heads(torch.tensor([[[1000.0, 0.0], [900.0, 0.0]]]), 2, logits=True)
     assert sure.flatten().tolist() == pytest.approx([0, -900 - math.log(2)])
     for parameter in made.eval().parameters():  # weights may be shown from elsewhere, as averages of them
         parameter.data = torch.randn_like(parameter)
     with torch.no_grad():
-        torch.testing.assert_close(made(x), rows_of(by_hand(made, x)))
+        torch.testing.assert_close(made(x), by_hand(made, x).transpose(1, 2).flatten(1, 2))
 
 
 def test_only_the_first_r_and_the_output_differ_between_heads_at_first() -> None:

@@ -35,8 +35,7 @@ class OneLayer(BackpropagationModule):
         self.layer = layer
 
     def forward_by_autograd(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layer(x)
-        return y
+        return self.layer(x)
 
     def operations(self, workspace: Workspace) -> Iterator[Operation]:
         yield (done := copied(workspace.input, workspace))
@@ -51,11 +50,11 @@ def copied(x: Buffer, workspace: Workspace) -> Operation:
 
 
 def mlp(members: Sequence[int], features: int = 6, targets: int = 2, **changes: object) -> MLP:
-    settings: dict[str, object] = {"hidden": [8, 5], "activation": "mish", "seeds": seeds(members)}
-    settings |= {"dropout": [RATES[member] for member in members], **changes}
+    rates = [RATES[member] for member in members]
+    settings: dict[str, object] = {"hidden": [8, 5], "activation": "mish", "dropout": rates, **changes}
     if settings["activation"] == "various":
         settings["activation"] = [("relu", "relu", "silu")[member] for member in members]
-    return mlp_of(features, targets, **settings)  # type: ignore[arg-type]
+    return mlp_of(features, targets, seeds=seeds(members), **settings)  # type: ignore[arg-type]
 
 
 def knots(members: Sequence[int], numbers: int = 5, bins: int = 6) -> Tensor:
@@ -91,6 +90,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "various": {"activation": "various"},
     "various parametric": {"activation": "various", "parametric_activation": True},
 }
+EMBEDDED = {"numeric_features": 5, "periodic_features": 4, "periodic_projection": 2}
 LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "linear": lambda members: OneLayer(Linear(6, 7, seeds(members), index=2)),
     "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
@@ -114,9 +114,7 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     },
     "input scale": lambda members: learned(InputScale(6, len(members)), members),
     "numeric embeddings": lambda members: mlp(
-        *(members, 6, 2),
-        **{"numeric_features": 5, "periodic_features": 4, "periodic_projection": 2},
-        **{"knots": knots(members), "piecewise_linear_width": 8},
+        members, **EMBEDDED, knots=knots(members), piecewise_linear_width=8
     ),
     **{
         name: lambda members, shape=shape: mlp(members, **shape)  # type: ignore[misc]
@@ -140,7 +138,6 @@ def results(
         y = network(x)
         (y * slopes[members, : y.shape[1], : y.shape[2]]).sum().backward()
         found[f"output {step}"] = y
-    assert x.grad is not None
     gradients = {f"gradient of {key}": each.grad for key, each in network.named_parameters()}
     found |= {key: gradient for key, gradient in gradients.items() if gradient is not None}
     return found | network.state_dict() | {"gradient": x.grad, "evaluated": network.eval()(x)}
@@ -211,40 +208,25 @@ def test_dropout_drops_each_members_share_and_keeps_the_mean() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_an_activation_and_its_derivative_are_torchs_far_from_0_as_well(
-    name: str, dtype: torch.dtype
-) -> None:
+def test_activations_and_derivatives_are_torchs_far_from_0(name: str, dtype: torch.dtype) -> None:
     far = torch.tensor([0.0, 1e-9, 20, 39, 41, 60, 88, 90, 1e3, 1e30])
     z = torch.cat([-far, far, torch.linspace(-9, 9, 101)]).to(dtype).view(1, 1, -1)
-    both = []
-    for written_out in (True, False):
-        network, x = OneLayer(Activation([name])), z.clone().requires_grad_()
-        network.written_out = written_out
-        y = network(x)
+    network, both = OneLayer(Activation([name])), []
+    for network.written_out in (True, False):
+        y = network(x := z.clone().requires_grad_())
         y.sum().backward()
         both.append((y, x.grad))
     torch.testing.assert_close(*both, rtol=1e-6, atol=2e-6)
 
 
-def encoding(x: float, edges: Sequence[float]) -> list[float]:
-    """Of a column without repeated edges: 1 below x's bin, its share of that bin, 0 above."""
-    return [min(max((x - low) / (high - low), 0), 1) for low, high in pairwise(edges)]
-
-
-def test_layer_norm_is_torchs() -> None:
-    x = torch.randn(2, 5, 6) * 3 + 1
-    torch.testing.assert_close(LayerNorm(6, members=2)(x), nn.LayerNorm(6)(x))
-
-
 def test_a_network_is_torchs_layers_with_a_residual_between_equal_widths() -> None:
-    stack, x = (
-        mlp([0, 1], 3, hidden=[8, 8, 4], activation="tanh", residual=True, dropout=[]),
-        torch.randn(2, 5, 3),
-    )
+    stack = mlp([0, 1], 3, hidden=[8, 8, 4], activation="tanh", residual=True, norm="layer", dropout=[])
+    x = torch.randn(2, 5, 3)
     for member, a in enumerate(x):
         for index, layer in enumerate([*(hidden.linear for hidden in stack.hidden), stack.output]):
             z = nn.functional.linear(a, layer.weight[member].T, layer.bias[member, 0])
-            a = z if index == 3 else torch.tanh(z) + (a if index == 1 else 0)
+            normal = nn.functional.layer_norm(z, z.shape[-1:])
+            a = z if index == 3 else torch.tanh(normal) + (a if index == 1 else 0)
         torch.testing.assert_close(stack(x)[member], a)
 
 
@@ -282,9 +264,10 @@ def test_piecewise_linear_embeddings_are_those_of_equation_1() -> None:
     for value in (-9.0, 0.0, 0.5, 1.0, 2.5, 4.0, 11.0):
         found = layer(torch.full((1, 1, 5), value, dtype=torch.float64))[0, 0]
         for number, edges in enumerate(given[0].T.tolist()):
-            own = sorted({*edges})
-            bins = [1 + place for place, (low, high) in enumerate(pairwise(edges)) if high > low]
-            features = torch.tensor([value, *encoding(value, own)], dtype=torch.float64)
+            bins = [place for place, (low, high) in enumerate(pairwise(edges), 1) if high > low]
+            # 1 below the value's bin, its share of that bin, 0 above.
+            encoding = [min(max((value - edges[b - 1]) / (edges[b] - edges[b - 1]), 0), 1) for b in bins]
+            features = torch.tensor([value, *encoding], dtype=torch.float64)
             expected = features @ weight[number, [0, *bins]] + layer.bias[0, number]
             torch.testing.assert_close(found[2 * number : 2 * number + 2], expected)
         assert found[8:].tolist() == [value]
@@ -295,8 +278,7 @@ def test_embeddings_are_of_numeric_columns_and_begin_as_they_should() -> None:
     for without in ({"periodic_features": 3}, {"numeric_features": 2}):
         assert mlp([0], **without).periodic is None  # type: ignore[arg-type]
     assert mlp([0], knots=knots([0])).piecewise_linear is None
-    network = mlp([0], numeric_features=5, knots=knots([0]))
-    assert network.hidden[0].linear.weight.shape == (1, 5 * 16 + 1, 8)
+    assert mlp([0], numeric_features=5, knots=knots([0])).hidden[0].linear.weight.shape == (1, 5 * 16 + 1, 8)
     layer, x = PiecewiseLinear(knots([0, 1]), 4, [3, 4]), torch.randn(2, 9, 7)
     a, b = x[:, :4], x[:, 4:8]
     torch.testing.assert_close(layer((a + b) / 2), (layer(a) + layer(b)) / 2)

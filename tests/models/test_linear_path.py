@@ -33,21 +33,17 @@ def predicted(x: Tensor, solution: Solution) -> Tensor:
 
 def test_ridge_has_the_penalty_with_the_lowest_generalised_cross_validation_score() -> None:
     x, y, weight = drawn()
-    repeated = weight[:, 0].long()
-    rows = x.repeat_interleave(repeated, 0)  # a weight of 2 equals two rows, but counts as one
-    scale, mean, wanted = rows.std(0, correction=0), rows.mean(0), []
-    for target in y.T:
+    rows = x.repeat_interleave(weight[:, 0].long(), 0)  # a weight of 2 equals two rows, but counts as one
+    z = ((x - rows.mean(0)) / rows.std(0, correction=0)).numpy()
+    sizes, wanted = (weight / weight.mean())[:, 0].numpy(), []
+    root = np.sqrt(sizes / len(x))[:, None] * z
+    for target in y.T.numpy():
         scores, fits = [], []
         for penalty in PENALTIES.tolist():
-            z = ((x - mean) / scale).numpy()
-            sizes = (weight / weight.mean())[:, 0].numpy()
-            model = Ridge(alpha=penalty * len(x)).fit(z, target.numpy(), sizes)
-            root = np.sqrt(sizes / len(x))[:, None] * z
+            fits.append(Ridge(alpha=penalty * len(x)).fit(z, target, sizes).predict(z))
             kept = np.trace(root @ np.linalg.solve(root.T @ root + penalty * np.eye(3), root.T))
-            residual = (sizes * (target.numpy() - model.predict(z)) ** 2).sum()
             left_over = 1 - (1 + kept) / (len(x) / (sizes**2).mean())
-            scores.append(residual / left_over**2)
-            fits.append(model.predict(z))
+            scores.append((sizes * (target - fits[-1]) ** 2).sum() / left_over**2)
         wanted.append(fits[int(np.argmin(scores))])
     solution = ridge(x, y, weight)
     torch.testing.assert_close(predicted(x, solution), torch.from_numpy(np.stack(wanted, 1)))
@@ -73,16 +69,14 @@ def test_ridge_of_more_columns_than_rows_is_not_exact_and_rows_of_weight_0_do_no
     solution = ridge(x, y, ones)
     assert solution.residual.item() == 0
     assert (x @ solution.weight + solution.bias - y).std() > 0.3 * y.std()
-    without = torch.cat([ones, 0 * ones])
-    more = ridge(torch.cat([x, 9 * x]), torch.cat([y, -y]), without)
+    more = ridge(torch.cat([x, 9 * x]), torch.cat([y, -y]), torch.cat([ones, 0 * ones]))
     for one, other in zip(solution, more, strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_the_output_is_a_mixture_of_the_body_and_the_linear_model() -> None:
-    x, y, weight = drawn()
     for noise, residual in ((0.0, 1), (1e3, 0)):
-        y = drawn(noise=noise)[1]
+        x, y, weight = drawn(noise=noise)
         path = LinearPath(3, 2, 1)
         path.set(0, solution := ridge(x, y, weight))
         assert solution.residual.tolist() == [residual] * 2

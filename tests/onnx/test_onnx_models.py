@@ -1,5 +1,3 @@
-"""ONNX models, run by ONNX Runtime, predict as the networks that they were made of."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -45,20 +43,14 @@ COLUMNS = {
     "kind": without_some(DRAWN.choice(list("abc"), ROWS)),
     "town": without_some([f"town {number % 15}" for number in range(ROWS)]),
     "size": without_some(DRAWN.choice(["low", "medium", "high"], ROWS)),
-    "moment": without_some(
-        [f"{day % 28 + 1}.{day % 12 + 1}.{1960 + day} 12:{day % 60:02}" for day in range(ROWS)]
-    ),
+    "moment": without_some([f"{1 + i % 28}.{1 + i % 12}.{1960 + i} {i % 24}:30" for i in range(ROWS)]),
     "month": without_some(DRAWN.choice(["Jan", "February", "MAY", "june", "Sept.", "Dec"], ROWS)),
     "clock": [f"{minute % 24}:{minute % 60:02}" for minute in range(ROWS)],
     "price": [f"${number},{number:03}.50" for number in DRAWN.integers(1, 999, ROWS)],
 }
 Y = 10 * np.sin(NUMBER / 40) + 5 * (np.array(COLUMNS["kind"]) == "a") + DRAWN.normal(size=ROWS)
 FRAME = pl.DataFrame(COLUMNS).with_columns(y=Y, z=2 * Y + DRAWN.normal(size=ROWS), positive=np.exp(Y / 10))
-LABELS = {
-    "text": pl.Series(np.where(Y > 5, "hi", "lo")),
-    "whole": pl.Series(np.digitize(Y, [0, 8])),
-    "true": pl.Series(Y > 5),
-}
+LABELS = {"text": np.where(Y > 5, "hi", "lo"), "whole": np.digitize(Y, [0, 8]), "true": Y > 5}
 SMALL = ("trainer.max_epochs=1", "baselines=[]", "figures=none", "logger=[]")
 ALONE = (*SMALL, "ensemble=1", "model.hidden=[8]")
 TOGETHER = (*SMALL, "ensemble=2", "model.hidden=[8]")
@@ -98,23 +90,21 @@ def test_models_predict_numbers(tmp_path: Path, target: str | list[str], overrid
     path = run.export(tmp_path / "m.onnx", interval=0.9)
     onnx.checker.check_model(path, full_check=True)
     predicted = run.predict(FRAME, interval=0.9)
-    assert isinstance(predicted, pl.DataFrame)
     outputs = outputs_of(path.read_bytes(), model_inputs(run.schema, FRAME, decimal_comma=False))
     assert [*outputs] == predicted.columns
-    for name, column in zip(predicted.columns, predicted, strict=True):
-        np.testing.assert_allclose(outputs[name], column.to_numpy(), atol=2e-5 * column.std(), rtol=2e-5)
+    for found, column in zip(outputs.values(), predicted, strict=True):
+        np.testing.assert_allclose(found, column.to_numpy(), atol=2e-5 * column.std(), rtol=2e-5)
 
 
 @pytest.mark.parametrize(("label", "model"), [("text", "tabm"), ("whole", "mlp"), ("true", "mlp")])
 def test_models_predict_classes(tmp_path: Path, label: str, model: str) -> None:
-    frame = FRAME.select([*COLUMNS]).with_columns(LABELS[label].alias("y"))
+    frame = FRAME.select([*COLUMNS]).with_columns(y=pl.Series(LABELS[label]))
     more = "task=multiclass" if label == "whole" else "threshold=auto"
     run = trained(frame, "y", *TOGETHER, f"model={model}", more)
-    model_bytes = run.export(tmp_path / "m.onnx", sets=0.9).read_bytes()
-    outputs = outputs_of(model_bytes, model_inputs(run.schema, frame, decimal_comma=False))
+    exported = run.export(tmp_path / "m.onnx", sets=0.9).read_bytes()
+    outputs = outputs_of(exported, model_inputs(run.schema, frame, decimal_comma=False))
     np.testing.assert_allclose(outputs["probabilities"], run.predict_proba(frame), atol=1e-6)
     predicted = run.predict(frame, sets=0.9)
-    assert isinstance(predicted, pl.DataFrame)
     np.testing.assert_array_equal(outputs["prediction"], predicted["prediction"].to_numpy())
     sets = [" | ".join(np.array(run.schema.classes)[row]) for row in outputs["set"]]
     assert sets == predicted["set"].to_list()
@@ -138,8 +128,6 @@ def results_of(graph: Graph, **inputs: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_custom_networks_may_be_sequences_of_layers() -> None:
     class Doubled(nn.Sequential):
-        """A network of a user's, with code of its own."""
-
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 2 * super().forward(x)
 
@@ -190,8 +178,7 @@ def test_the_linear_path_has_its_share(share: float, residual: float, of_linear:
 
 
 def residuals(seed: int) -> Residuals:
-    drawn = np.random.default_rng(seed)
-    y, close = drawn.normal(size=(2, 99))
+    y, close = np.random.default_rng(seed).normal(size=(2, 99))
     return Residuals.of(y, y + close, np.ones(99), 99)
 
 

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import pytest
 from lightning.pytorch import Callback, LightningModule, Trainer
-from support import events_of, train_into
+from support import SMALL, events_of, train_into
 
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.training.block_module import BlockModule
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
-RUN = ("data=synthetic", "data.rows=150", "data.batch_size=16", "model.hidden=[4]", "baselines=[]")
+RUN = (*SMALL, "data.rows=150", "model.hidden=[4]")
 STEPS = 7
 OWN, MONITOR = f"{__name__}.OfEpochs", "lightning.pytorch.callbacks.LearningRateMonitor"
 

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,23 +14,15 @@ from torch import Tensor, nn
 
 from mlplab.config.metrics import ThresholdMetric
 from mlplab.models.linear_path import LinearPath
-from mlplab.training.scoring.calibration import (
-    HIGHEST,
-    LOWEST,
-    PRIOR_SCALE,
-    HeldOutOutputs,
-    best_threshold,
-    fit_temperature,
-    linear_shares,
-    mean_weights,
-    temperatures,
-)
+from mlplab.training.scoring import calibration
+from mlplab.training.scoring.calibration import PRIOR_SCALE, HeldOutOutputs, best_threshold, mean_weights
 
 
 def temperature_of(logits: Tensor, target: Tensor, weight: Tensor | None, row: Tensor | None = None) -> float:
     """That of rows, all different unless their numbers are given."""
     weight = torch.ones(len(target)) if weight is None else weight
-    return fit_temperature(logits, target, weight, torch.arange(len(target)) if row is None else row)
+    row = torch.arange(len(target)) if row is None else row
+    return calibration.fit_temperature(logits, target, weight, row)
 
 
 def drawn(rows: int, classes: int, temperature: float, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -40,10 +31,6 @@ def drawn(rows: int, classes: int, temperature: float, seed: int = 0) -> tuple[T
     calibrated = 2 * torch.randn(rows, classes, dtype=torch.float64, generator=generator)
     target = torch.multinomial(calibrated.softmax(1), 1, generator=generator).squeeze(1)
     return temperature * calibrated, target
-
-
-def weights(rows: int, seed: int = 1) -> Tensor:
-    return torch.rand(rows, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + 0.1
 
 
 def log_loss(logits: Tensor, target: Tensor, temperature: float) -> float:
@@ -68,8 +55,7 @@ def test_logits_of_few_rows_gain_or_lose_little(rows: int, temperature: float, g
     fitted, unscaled = 0.0, 0.0
     for seed in range(100):
         logits, target = drawn(rows + 1000, 3, temperature, seed)
-        chosen = temperature_of(logits[:rows], target[:rows], None)
-        fitted += log_loss(logits[rows:], target[rows:], chosen)
+        fitted += log_loss(logits[rows:], target[rows:], temperature_of(logits[:rows], target[:rows], None))
         unscaled += log_loss(logits[rows:], target[rows:], 1.0)
     assert 1 - fitted / unscaled > gain
 
@@ -83,7 +69,7 @@ def penalized_optimum(logits: Tensor, target: Tensor, weight: Tensor | None, row
         own = log_probability[np.arange(len(target)), target.numpy()]
         return -rows * np.average(own, weights=share) + np.log1p((log_temperature / PRIOR_SCALE) ** 2)
 
-    bounds = np.log([LOWEST, HIGHEST])
+    bounds = np.log([calibration.LOWEST, calibration.HIGHEST])
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x))
 
 
@@ -91,12 +77,10 @@ def penalized_optimum(logits: Tensor, target: Tensor, weight: Tensor | None, row
     ("weighted", "temperature", "classes"),
     [(True, 0.3, 2), (False, 4.0, 2), (True, 4.0, 3), (False, 0.3, 10)],
 )
-def test_the_temperature_minimises_the_log_loss_and_the_priors(
-    weighted: bool, temperature: float, classes: int
-) -> None:
+def test_the_temperature_minimises_the_loss(weighted: bool, temperature: float, classes: int) -> None:
     """Rows of weight 0 do not count, whatever their logits, nor does the unit of weights."""
     logits, target = drawn(200, classes, temperature)
-    weight = weights(200) if weighted else torch.ones(200, dtype=torch.float64)
+    weight = WEIGHT[:, 0].double() if weighted else torch.ones(200, dtype=torch.float64)
     effective = (weight.sum() ** 2 / (weight**2).sum()).item()
     expected = pytest.approx(penalized_optimum(logits, target, weight, effective), rel=1e-5)
     assert temperature_of(logits, target, weight if weighted else None) == expected
@@ -119,28 +103,17 @@ WEIGHT = torch.rand(200, 1, generator=SOURCE)
 LOGITS, TARGET = drawn(200, CLASSES, 5)  # too sure of themselves
 
 
-def test_rows_of_weight_0_do_not_count() -> None:
-    logits, target = drawn(300, 3, 3.0)
-    weight, counts = weights(300), torch.arange(300) % 3 > 0
-    expected = temperature_of(logits[counts], target[counts], weight[counts])
-    unusable = torch.where(counts.unsqueeze(1), logits, torch.nan)
-    assert expected != 1.0
-    assert temperature_of(unusable, target, weight * counts) == expected
-    assert temperature_of(unusable, target, 1e-6 * weight * counts) == pytest.approx(expected, rel=1e-9)
-
-
-def held_out(members: Sequence[int], weight: Tensor | None = None) -> HeldOutOutputs:
+def held_out(weight: Tensor | None) -> HeldOutOutputs:
     """The outputs of members for their own rows, padded; each is surer than the one before."""
-    rows = [ROWS[member] for member in members]
-    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    z = torch.stack([(1 + member) * LOGITS[own] for member, own in zip(members, padded, strict=True)])
+    padded = nn.utils.rnn.pad_sequence(ROWS, batch_first=True)
+    z = torch.stack([(1 + member) * LOGITS[own] for member, own in enumerate(padded)])
     weights = None if weight is None else weight[padded]
-    return HeldOutOutputs(z, None, TARGET[padded, None].double(), weights, rows)
+    return HeldOutOutputs(z, None, TARGET[padded, None].double(), weights, ROWS)
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_each_members_temperature_is_that_of_its_own_rows(weight: Tensor | None) -> None:
-    found = temperatures(held_out(range(3), weight), [[0], [1], [2]])
+    found = calibration.temperatures(held_out(weight), [[0], [1], [2]])
     for member, rows in enumerate(ROWS):
         own = None if weight is None else weight[rows, 0]
         assert found[member] == temperature_of((1 + member) * LOGITS[rows], TARGET[rows], own)
@@ -151,7 +124,7 @@ def test_the_members_of_a_run_share_a_temperature_of_all_their_rows() -> None:
     logits = torch.cat([LOGITS[ROWS[0]], 3 * LOGITS[ROWS[2]]])
     expected = temperature_of(logits, TARGET[rows], None, rows)
     assert expected != pytest.approx(temperature_of(logits, TARGET[rows], None), rel=1e-4)
-    found, _ = temperatures(held_out(range(3)), [[0, 2], [1]])
+    found, _ = calibration.temperatures(held_out(None), [[0, 2], [1]])
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -168,7 +141,7 @@ def test_a_body_that_is_too_unsure_has_the_share_of_what_it_knows() -> None:
     y = torch.stack([target[place] for place in rows])[..., None].double()
     last_layer = SimpleNamespace(target_transform=class_probabilities(CLASSES, 3))
     network: Any = SimpleNamespace(linear_path=LinearPath(2, CLASSES, 3), preprocessing=last_layer)
-    first, last = linear_shares(network, HeldOutOutputs(z, u, y, None, rows), [[0, 1], [2]])
+    first, last = calibration.linear_shares(network, HeldOutOutputs(z, u, y, None, rows), [[0, 1], [2]])
     assert first <= 0.1
     assert last >= 0.9
 

@@ -25,14 +25,10 @@ WEIGHT = torch.rand(200, 1, generator=GENERATOR) * (torch.arange(200) % 5 > 0).u
 ROWS = [torch.randperm(200, generator=GENERATOR)[:count] for count in (130, 7, 64, 130)]
 CLASS_WEIGHTS = torch.tensor([1.5, 0.5, 1], dtype=torch.float64)
 
-pytestmark = [
-    pytest.mark.parametrize("batch", [4096, 50]),
-    pytest.mark.parametrize("weight", [None, WEIGHT]),
-]
+pytestmark = [pytest.mark.parametrize("batch", [4096, 50]), pytest.mark.parametrize("weight", [None, WEIGHT])]
 
 
 def network(members: Sequence[int], outputs: int, classes: int) -> Network:
-    """Of classes, each member has a temperature of its own."""
     layout = FeatureLayout((0,) * 3, (False,) * 3, 1 if classes else outputs, classes)
     weights = CLASS_WEIGHTS.repeat(len(members), 1, 1) if classes else None
     plan = NetworkPlan([MODEL] * len(members), members, layout, torch.float32, class_weight=weights)
@@ -63,9 +59,7 @@ def evaluated(
     return *scored, alone, [weights[rows, 0].double().numpy() for rows in ROWS]
 
 
-def test_members_with_different_numbers_of_rows_are_scored_by_their_own(
-    batch: int, weight: Tensor | None
-) -> None:
+def test_members_are_scored_by_their_own_rows(batch: int, weight: Tensor | None) -> None:
     values, _, alone, weights = evaluated(Y, weight, batch)
     for member, (rows, z, counts) in enumerate(zip(ROWS, alone, weights, strict=True)):
         target = Y[rows].numpy()

@@ -1,16 +1,10 @@
-"""Losses, against those of torch and scikit-learn, and their laws."""
-
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import contracts
 import numpy as np
 import pytest
 import torch
-from contracts import (
-    assert_equal_weights_are_none,
-    assert_member_independent,
-    assert_weight_equals_repetition,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_pinball_loss
@@ -73,10 +67,9 @@ def test_class_weights_are_torchs_up_to_the_divisor(weighted: bool) -> None:
     y = torch.randint(3, (2, 9, 1), generator=torch.Generator().manual_seed(0)).double()
     logits = torch.randn(2, 9, 3, dtype=torch.float64)
     weight = torch.rand(2, 9, 1, dtype=torch.float64) if weighted else None
-    batch = Batch(torch.zeros(2, 9, 1), y, weight)
     transform = class_probabilities(3, 2, torch.float64, class_weights)
     loss = build_loss([config("loss=cross_entropy", "loss.label_smoothing=0").loss] * 2)
-    found = batch_losses(loss, logits, batch, transform)
+    found = batch_losses(loss, logits, Batch(torch.zeros(2, 9, 1), y, weight), transform)
     for member in range(2):
         theirs = nn.CrossEntropyLoss(class_weights[member, 0], reduction="none")
         of_rows = theirs(logits[member], y[member, :, 0].long())
@@ -111,7 +104,6 @@ def drawn(
 
 
 SINGLE = {name: losses(name, [0]) for name in LOSSES}
-"""The losses of one member."""
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -123,10 +115,9 @@ def test_a_member_does_not_depend_on_the_others(name: str) -> None:
         predicted = predictions[members].requires_grad_()
         values = mean_loss(losses(name, members), predicted, target[members], weight[members])
         values.sum().backward()  # type: ignore[no-untyped-call]
-        assert predicted.grad is not None
         return {"loss": values, "gradient": predicted.grad}
 
-    assert_member_independent(compute, 3)
+    contracts.assert_member_independent(compute, 3)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -139,8 +130,8 @@ def test_weight_equals_repetition(name: str, weights: list[int]) -> None:
         reshaped = None if weight is None else weight.reshape(1, -1, 1)
         return {"loss": mean_loss(SINGLE[name], predicted[:, rows], target[:, rows], reshaped)}
 
-    assert_weight_equals_repetition(compute, weights)
-    assert_equal_weights_are_none(compute, len(weights))
+    contracts.assert_weight_equals_repetition(compute, weights)
+    contracts.assert_equal_weights_are_none(compute, len(weights))
 
 
 def test_weights_are_relative_to_all_rows_and_not_to_those_of_a_batch() -> None:

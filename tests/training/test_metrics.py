@@ -2,24 +2,13 @@ import math
 from collections.abc import Sequence
 from itertools import product
 
+import contracts
 import numpy as np
 import pytest
 import torch
-from contracts import (
-    assert_equal_weights_are_none,
-    assert_member_independent,
-    assert_weight_equals_repetition,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    balanced_accuracy_score,
-    f1_score,
-    log_loss,
-    roc_auc_score,
-)
+from sklearn import metrics as sklearn_metrics
 from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 
@@ -27,12 +16,10 @@ from mlplab.data.class_labels import predicted_classes
 from mlplab.training.scoring.metrics import build_metrics
 
 Scores = dict[str, Tensor]
-TASKS = {"regression": (2, 0), "binary": (1, 2), "multiclass": (1, 5)}
-"""Numbers of targets and of classes."""
+TASKS = {"regression": (2, 0), "binary": (1, 2), "multiclass": (1, 5)}  # numbers of targets and of classes
 
 
 def regression(members: int, rows: int, targets: int = 1) -> tuple[Tensor, Tensor]:
-    """Predictions and targets."""
     source = torch.Generator().manual_seed(rows)
     target, noise = torch.randn(2, members, rows, targets, dtype=torch.float64, generator=source)
     return target + 0.3 * noise, target
@@ -60,7 +47,6 @@ def scores(
     batch: int = 4096,
     thresholds: Sequence[float] = (0.5,),
 ) -> Scores:
-    """The metrics over batches."""
     classes = 0 if task == "regression" else predicted.shape[2]
     metrics = build_metrics(len(target), target.shape[2], classes, thresholds)
     for at in range(0, target.shape[1], batch):
@@ -76,9 +62,9 @@ def test_a_member_does_not_depend_on_the_others(task: str, rows: int) -> None:
     predicted, target = drawn(task, 3, rows)
     predicted[1] = predicted[1].round(decimals=1)  # only this one has ties
     weight = torch.rand(3, rows, 1, generator=torch.Generator().manual_seed(0))
-    assert_member_independent(
-        lambda members: scores(task, predicted[members], target[members], weight[members], max(rows // 2, 1)),
-        3,
+    batch = max(rows // 2, 1)
+    contracts.assert_member_independent(
+        lambda members: scores(task, predicted[members], target[members], weight[members], batch), 3
     )
 
 
@@ -93,8 +79,8 @@ def test_weight_equals_repetition(task: str, weights: list[int], batch: int) -> 
         reshaped = None if weight is None else weight.reshape(1, -1, 1)
         return scores(task, predicted[:, rows], target[:, rows], reshaped, batch)
 
-    assert_weight_equals_repetition(compute, weights)
-    assert_equal_weights_are_none(compute, len(weights))
+    contracts.assert_weight_equals_repetition(compute, weights)
+    contracts.assert_equal_weights_are_none(compute, len(weights))
 
 
 @pytest.mark.parametrize(
@@ -144,18 +130,19 @@ def test_classification_is_scored_as_by_scikit_learn(classes: int) -> None:
         found = {name: value.item() for name, value in values.items()}
         p = log_probabilities[0].exp().numpy()
         predicted = predicted_classes(p, threshold)
+        weighted = {"sample_weight": weight}
         expected = {
-            "log_loss": log_loss(y, p, sample_weight=weight, labels=labels),
-            "accuracy": accuracy_score(y, predicted, sample_weight=weight),
-            "balanced_accuracy": balanced_accuracy_score(y, predicted, sample_weight=weight),
-            "f1_macro": f1_score(y, predicted, average="macro", sample_weight=weight),
+            "log_loss": sklearn_metrics.log_loss(y, p, **weighted, labels=labels),
+            "accuracy": sklearn_metrics.accuracy_score(y, predicted, **weighted),
+            "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(y, predicted, **weighted),
+            "f1_macro": sklearn_metrics.f1_score(y, predicted, average="macro", **weighted),
             **dict.fromkeys(("auroc", "average_precision"), math.nan),
         }
         if len(set(y)) == classes:
             compared += 1
             scored = p[:, 1] if classes == 2 else p
-            expected["auroc"] = roc_auc_score(y, scored, multi_class="ovr", sample_weight=weight)
-            expected["average_precision"] = average_precision_score(y, scored, sample_weight=weight)
+            expected["auroc"] = sklearn_metrics.roc_auc_score(y, scored, multi_class="ovr", **weighted)
+            expected["average_precision"] = sklearn_metrics.average_precision_score(y, scored, **weighted)
         error = found.pop("calibration_error")
         assert found == pytest.approx(expected, rel=0, abs=1e-10, nan_ok=True), seed
         if weight is None:

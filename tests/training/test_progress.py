@@ -1,5 +1,3 @@
-"""Progress on a terminal, and where there is none."""
-
 import io
 import re
 from collections.abc import Sequence
@@ -36,8 +34,8 @@ def test_the_line_of_a_sweep_names_the_best_run_so_far(tmp_path: Path, shown: li
     for epochs, resume in ((7, False), (8, True)):
         members = [[*shared, f"seed={seed}", f"trainer.max_epochs={epochs}"] for seed in range(2)]
         lines(tmp_path, *members, title="stack 1 of 1  ", resume=resume)
-    logs = [(tmp_path / str(seed) / "train.log").read_text(encoding="utf-8") for seed in range(2)]
-    *earlier, last = [[float(mae) for mae in re.findall(r"epoch ./. .* mae (\S+)", log)] for log in logs]
+    logs = [(tmp_path / f"{seed}/train.log").read_text(encoding="utf-8") for seed in range(2)]
+    *earlier, last = [[*map(float, re.findall(r"epoch ./. .* mae (\S+)", log))] for log in logs]
     best = min(map(min, (*earlier, last)))
     assert best == last[6] < last[7]
     assert len(shown) == 8 * 3 + 8  # steps of 42 rows in batches of 16, and epochs
@@ -47,7 +45,6 @@ def test_the_line_of_a_sweep_names_the_best_run_so_far(tmp_path: Path, shown: li
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The lines about the progress after each step and epoch."""
     lines: list[str] = []
     update = progress.TrainingProgress._update
 

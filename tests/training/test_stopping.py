@@ -1,5 +1,3 @@
-"""Which members and runs stop, and when; without any training."""
-
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +20,6 @@ EPOCHS = 63  # whose stages end after 1, 3, 7, 15, 31 and 63 epochs
 
 
 class Constant(nn.Module):
-    """Predicts a number of each member for all rows."""
-
     def __init__(self, values: list[float]) -> None:
         super().__init__()
         self.values = nn.Buffer(torch.tensor(values, dtype=torch.float64).view(-1, 1, 1))
@@ -43,26 +39,21 @@ def stack_of(
     weight: Tensor | None = None,
 ) -> Any:
     """Members that hold out these rows, whose targets are −1, and predicted 0 in their best epochs."""
-    members, longest = Members(len(rows), ensemble), max(map(len, rows))
     network, best = (Constant([value] * len(rows)) for value in (now, 0.0))
-    y = -torch.ones(len(rows), longest, 1, dtype=torch.float64)
+    y = -torch.ones(len(rows), max(map(len, rows)), 1, dtype=torch.float64)
     batch = SimpleNamespace(x=torch.zeros_like(y), y=y, row_weight=weight)
     callbacks = SimpleNamespace(early_stopping=SimpleNamespace(patience=patience))
-    scheduler = config("scheduler=cosine").scheduler
-    run = SimpleNamespace(config=SimpleNamespace(callbacks=callbacks, scheduler=scheduler))
+    settings = SimpleNamespace(callbacks=callbacks, scheduler=config("scheduler=cosine").scheduler)
     module = SimpleNamespace(
-        progress=Progress(1, EPOCHS, epoch),
-        members=members,
-        network=network,
-        configs=[SimpleNamespace(quantiles=())],
+        progress=Progress(1, EPOCHS, epoch), members=Members(len(rows), ensemble), network=network
     )
+    module.configs = [SimpleNamespace(quantiles=())]
     section = config("callbacks.early_stopping.patience=null").callbacks.early_stopping
-    epochs = torch.full((len(rows),), best_epoch)
     return SimpleNamespace(
         module=module,
-        runs=[run] * (len(rows) // ensemble),
+        runs=[SimpleNamespace(config=settings)] * (len(rows) // ensemble),
         members=lambda run: [*range(run * ensemble, (run + 1) * ensemble)],
-        best=SimpleNamespace(epochs=epochs, network=best.state_dict()),
+        best=SimpleNamespace(epochs=torch.full((len(rows),), best_epoch), network=best.state_dict()),
         datamodule=SimpleNamespace(val=rows, val_dataloader=lambda: [batch]),
         trainer=SimpleNamespace(strategy=SimpleNamespace(batch_to_device=lambda each: each)),
         stopping=EarlyStopping([section] * len(rows)),
@@ -70,17 +61,15 @@ def stack_of(
 
 
 def active(stack: Any) -> list[bool]:
-    """Which members are active after the epoch."""
     StageStopping().on_epoch(stack)
-    found: list[bool] = stack.module.members.active.tolist()
-    return found
+    return stack.module.members.active.tolist()
 
 
 FIRST, SECOND = torch.arange(40), torch.arange(40, 80)
 
 
 def test_a_run_that_a_stage_has_made_worse_stops_with_its_weights() -> None:
-    stack = stack_of([FIRST, FIRST], patience="auto")
+    stack = stack_of([FIRST, FIRST])
     stack.best.epochs[1] = 4  # in the stage that ends
     assert active(stack) == [False, True]
     assert stack.stopping.network["values"].flatten()[0] == 0.5
@@ -122,10 +111,7 @@ def test_a_member_stops_when_its_metric_has_not_improved_for_as_long_as_its_pati
     ("left", "epoch", "stops", "shrinks"),
     [(3, 5, False, False), (2, 5, True, True), (2, EPOCHS, False, False), (0, 5, True, False)],
 )
-def test_a_stack_shrinks_when_at_most_half_of_its_runs_go_on(
-    left: int, epoch: int, stops: bool, shrinks: bool
-) -> None:
-    """Not after its last epoch."""
+def test_a_stack_shrinks_when_few_runs_go_on(left: int, epoch: int, stops: bool, shrinks: bool) -> None:
     members, callback = Members(8, 2), ShrinkStack()
     members.active[2 * left :] = False
     module = SimpleNamespace(members=members, progress=Progress(1, EPOCHS, epoch))
@@ -158,8 +144,7 @@ values = st.sampled_from([0.0, 1.0, 2.5, 7.0, math.inf]) | st.floats(allow_nan=F
 def test_those_with_fewer_better_values_than_places_go_on(now: list[float], earlier: list[float]) -> None:
     everything = now + earlier
     kept = max(1, len(everything) // 3)
-    expected = [sum(other < value for other in everything) < kept for value in now]
-    assert survivors(now, earlier) == expected
+    assert survivors(now, earlier) == [sum(other < value for other in everything) < kept for value in now]
 
 
 def test_the_later_of_two_rungs_at_one_epoch_counts_and_none_at_the_last() -> None:

@@ -1,5 +1,3 @@
-"""Dates and times: their formats, their features, and columns with several formats."""
-
 import json
 import shlex
 from collections.abc import Sequence
@@ -11,16 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 from support import config, table_of
+from support import table_of_column as table
 
-from mlplab.data.cells.dates import (
-    DATE_FORMATS,
-    DATE_PARTS,
-    date_formats,
-    date_parts,
-    mixed_formats,
-    parse_datetime,
-    parts_of,
-)
+from mlplab.data.cells import dates
+from mlplab.data.cells.dates import mixed_formats, parse_datetime, parts_of
 from mlplab.data.frames import FrameTransformer
 from mlplab.data.infer.infer_kind import infer_kind, known_kind
 from mlplab.data.schema import Schema
@@ -31,13 +23,6 @@ ISO, POINTS, DAY_FIRST, MONTH_FIRST = "%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d
 MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) for i in range(30)]
 
 
-def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
-    """A table of 30 rows with these cells in column `a`, beside a number and the target."""
-    column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
-    frame = pl.DataFrame({"a": column, "x": [i // 2 for i in range(30)], "y": [0, *range(29)]})
-    return table_of(frame, declared={"a": declared} if declared else {}, **spec)
-
-
 def features_of(made: Table, cells: Sequence[object]) -> np.ndarray:
     """The features of new rows with these cells, by what is saved of a table's schema."""
     schema = Schema.from_plain(json.loads(json.dumps(made.schema.plain())))
@@ -46,26 +31,23 @@ def features_of(made: Table, cells: Sequence[object]) -> np.ndarray:
     return new.features(pl.DataFrame({"a": cells, "x": [row // 2 for row in range(len(cells))]}))
 
 
-def circle(turn: float) -> tuple[float, float]:
-    return sin(2 * pi * turn), cos(2 * pi * turn)
-
-
 def parts(day: datetime) -> list[float]:
     """The features of a date, written out."""
+    start, end = (datetime(year, 1, 1) for year in (day.year, day.year + 1))
     hour = day.hour + day.minute / 60 + day.second / 3600
-    whole = datetime(day.year + 1, 1, 1) - datetime(day.year, 1, 1)
-    year = day.year + (day - datetime(day.year, 1, 1)) / whole
-    return [year, *circle((day.month - 1) / 12), *circle(day.weekday() / 7), *circle(hour / 24)]
+    turns = [2 * pi * turn for turn in ((day.month - 1) / 12, day.weekday() / 7, hour / 24)]
+    return [day.year + (day - start) / (end - start), *(f(turn) for turn in turns for f in (sin, cos))]
 
 
 def features(texts: Sequence[str], date_format: str) -> np.ndarray:
     """All features of texts, which are found to be dates of this format."""
     cells = pl.Series(texts)
-    assert date_formats(cells.unique(maintain_order=True)) == [date_format]
-    return np.column_stack(date_parts(parse_datetime(cells, (), date_format), parts_of(date_format), 0.0))
+    moments = parse_datetime(cells, (), date_format)
+    assert dates.date_formats(cells.unique(maintain_order=True)) == [date_format]
+    return np.column_stack(dates.date_parts(moments, parts_of(date_format), 0.0))
 
 
-@pytest.mark.parametrize("days", DATE_FORMATS)
+@pytest.mark.parametrize("days", dates.DATE_FORMATS)
 @pytest.mark.parametrize("clock", [" %H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%SZ", " %H:%M+02:00"])
 def test_a_date_is_seven_numbers_however_it_is_written(days: str, clock: str) -> None:
     found = features([day.strftime(days + clock) for day in MOMENTS], days)
@@ -88,7 +70,7 @@ def test_a_date_is_seven_numbers_however_it_is_written(days: str, clock: str) ->
 )
 def test_other_dates_and_times(cells: list[str], date_format: str, first: datetime) -> None:
     assert infer_kind(pl.Series(cells), len(cells), len(cells)) == "date"
-    expected = dict(zip(DATE_PARTS, parts(first), strict=True))
+    expected = dict(zip(dates.DATE_PARTS, parts(first), strict=True))
     found = features(cells, date_format)[0]
     np.testing.assert_allclose(found, [expected[part] for part in parts_of(date_format)], atol=1e-9)
 
@@ -111,23 +93,20 @@ def test_times_of_day_are_read_as_their_texts(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "t.parquet")
     texts = table_of(frame.cast({"a": pl.String}))
     assert [column.kind for column in texts.schema.inputs] == ["date"]
-    for table in (table_of(frame), table_of(tmp_path / "t.parquet")):
-        assert table.schema == texts.schema
-        np.testing.assert_array_equal(table.x, texts.x)
+    for made in (table_of(frame), table_of(tmp_path / "t.parquet")):
+        assert made.schema == texts.schema
+        np.testing.assert_array_equal(made.x, texts.x)
     transformer = FrameTransformer(texts.schema, "t", np.float32, decimal_comma=False)
     np.testing.assert_array_equal(transformer.features(frame), texts.x)
 
 
 @pytest.mark.parametrize(("first", "declared"), [(1998, ""), (1940, ""), (1969, ""), (1935, "%d.%m.%y")])
-def test_years_of_two_digits_give_a_warning_and_are_read_the_same_later(
-    first: int, declared: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_years_of_two_digits(first: int, declared: str, caplog: pytest.LogCaptureFixture) -> None:
     cells = [f"{1 + row % 28:02}.03.{(first + row) % 100:02}" for row in range(30)]
     made = table(cells, declared)
-    [date, _] = made.schema.inputs
+    date = made.schema.inputs[0]
     assert date.format == "%d.%m.%y"
-    years = np.floor(made.x[:, 0].astype(float) + date.offset)
-    assert years.tolist() == [*range(first, first + 30)]
+    assert np.floor(made.x[:, 0].astype(float) + date.offset).tolist() == [*range(first, first + 30)]
     assert f"are read as 1930 to 2029, here from {first} to {first + 29};" in caplog.text
     np.testing.assert_array_equal(features_of(made, cells), made.x)
 
@@ -171,8 +150,7 @@ def written(days: Sequence[datetime], *formats: str) -> list[str]:
 def typed_table(cells: Sequence[str], *words: str) -> Table:
     """A table with these cells in column `a`, with the kinds of columns that were typed."""
     run = config("data=csv", "data.path=t", "data.target=y", *words)
-    numbers = range(len(cells))
-    frame = pl.DataFrame({"a": cells, "x": [number // 2 for number in numbers], "y": numbers})
+    frame = pl.DataFrame({"a": cells, "x": np.arange(len(cells)) // 2, "y": range(len(cells))})
     return table_of(frame, declared=dict(run.data.columns))  # type: ignore[union-attr]
 
 

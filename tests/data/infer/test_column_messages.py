@@ -1,5 +1,3 @@
-"""Messages about bad cells, and whether their remedies work."""
-
 import re
 import shlex
 from pathlib import Path
@@ -37,8 +35,8 @@ MISSING = "if it stands for a missing value: 'data.na_values"
     ],
 )
 def test_the_most_likely_remedy_comes_first(cells: list[str], remedies: list[str]) -> None:
-    cells = [cells[i % len(cells)] for i in range(ROWS)]
-    _, found = message_of(lambda: table_of(pl.DataFrame({"a": cells, "y": range(ROWS)}))).splitlines()
+    frame = pl.DataFrame({"a": [cells[i % len(cells)] for i in range(ROWS)], "y": range(ROWS)})
+    _, found = message_of(lambda: table_of(frame)).splitlines()
     parts = found.strip().split("; ")
     assert len(parts) == len(remedies)
     assert all(part.startswith(remedy) for part, remedy in zip(parts, remedies, strict=True))
@@ -46,7 +44,6 @@ def test_the_most_likely_remedy_comes_first(cells: list[str], remedies: list[str
 
 @pytest.mark.parametrize("kind", ["ordinal", "date", "numeric", "boolean", "%d.%m.%Y", ("a", "b")])
 def test_long_texts_are_cut(kind: str | tuple[str, ...]) -> None:
-    """Of 300 notes, a message would otherwise show all."""
     notes = [f"customer {number} called and said:\n{'so ' * 50}" for number in range(300)]
     frame = pl.DataFrame({"note": notes, "y": range(300)})
     listed = {} if isinstance(kind, str) else {"note": kind}

@@ -1,6 +1,4 @@
-"""The kind of a column of text; of numbers with a few other texts: categories, or mistakes."""
-
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -20,40 +18,27 @@ def test_few_texts_in_many_rows_are_categories(words: str) -> None:
     assert infer_kind(pl.Series(words.split()), filled=1000, rows=1000) == "categorical"
 
 
-def column(numbers: Callable[[int], object], odd: str, every: int) -> list[str]:
+def column(numbers: Sequence[float], odd: str, every: int) -> list[str]:
     """Numbers, of which every so many are another text."""
-    return [odd if row % every == every // 2 else str(numbers(row)) for row in range(ROWS)]
+    return [odd if row % every == every // 2 else str(number) for row, number in enumerate(numbers)]
 
 
-def few(row: int) -> int:
-    return row % 5
-
-
-def long(row: int) -> int:
-    return 10**20 + row % 5
-
-
-def many(row: int) -> int:
-    return int(RNG.integers(50))
-
-
-def measured(row: int) -> float:
-    return round(RNG.normal(), 3)
-
-
+FEW = [row % 5 for row in range(ROWS)]
+LONG = [10**20 + number for number in FEW]
+MANY, MEASURED = RNG.integers(50, size=ROWS).tolist(), RNG.normal(size=ROWS).round(3).tolist()
 CATEGORIES = [
-    *(column(few, odd, 9) for odd in ("5+", ">4", "2a", "K", "none", "do not know it")),
-    column(few, "rotary", ROWS // 2),
-    *(column(few, odd, ROWS) for odd in ("6+", "<0")),  # once
-    column(many, "17b", 50),
+    *(column(FEW, odd, 9) for odd in ("5+", ">4", "2a", "K", "none", "do not know it")),
+    column(FEW, "rotary", ROWS // 2),
+    *(column(FEW, odd, ROWS) for odd in ("6+", "<0")),  # once
+    column(MANY, "17b", 50),
 ]
 MISTAKES = [
-    *(column(few, odd, 9) for odd in ("?", "unknown", "-", "1,2")),
-    *(column(few, odd, ROWS) for odd in ("x", "2a", "none", "error")),
-    *(column(many, odd, 50) for odd in ("60+", "low", "5 kg")),
-    column(many, "17b", ROWS),
-    column(long, "none", 2),
-    *(column(measured, odd, 10) for odd in ("<0.01", "trace", "12a")),
+    *(column(FEW, odd, 9) for odd in ("?", "unknown", "-", "1,2")),
+    *(column(FEW, odd, ROWS) for odd in ("x", "2a", "none", "error")),
+    *(column(MANY, odd, 50) for odd in ("60+", "low", "5 kg")),
+    column(MANY, "17b", ROWS),
+    column(LONG, "none", 2),
+    *(column(MEASURED, odd, 10) for odd in ("<0.01", "trace", "12a")),
 ]
 
 
@@ -67,10 +52,8 @@ def test_texts_among_numbers_are_categories_or_mistakes(cells: list[str], found:
     assert are_categories(pl.Series(texts), codes) == found
 
 
-def test_a_column_with_categories_is_an_input_or_a_target(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    frame = pl.DataFrame({"x": column(few, "K", 9), "y": range(ROWS)})
+def test_a_column_with_categories_is_an_input_or_a_target(caplog: pytest.LogCaptureFixture) -> None:
+    frame = pl.DataFrame({"x": column(FEW, "K", 9), "y": range(ROWS)})
     [made] = table_of(frame).schema.inputs
     assert (made.kind, made.categories) == ("categorical", ("0", "1", "2", "3", "4", "K"))
     assert table_of(frame, target="x").schema.classes == made.categories
@@ -82,7 +65,7 @@ def test_a_column_with_categories_is_an_input_or_a_target(
             table_of(frame, target=target, **numbers)
     for target in ("x", "y"):
         with pytest.raises(UserError, match=REFUSED):
-            table_of(frame.with_columns(x=pl.Series(column(few, "?", 9))), target=target)
+            table_of(frame.with_columns(x=pl.Series(column(FEW, "?", 9))), target=target)
 
 
 @pytest.mark.parametrize("word", ["unknown", "refused"])

@@ -9,7 +9,8 @@ from unittest.mock import Mock
 import numpy as np
 import polars as pl
 import pytest
-from support import table_of
+from support import file_of, table_of
+from support import table_of_column as table
 
 from mlplab.data.frames import FrameTransformer
 from mlplab.data.infer import table_reader
@@ -21,13 +22,6 @@ from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 
 MOMENTS = [datetime(2023, 11, 3, 5, 17) + timedelta(days=37 * i, hours=5 * i) for i in range(30)]
-
-
-def table(cells: Sequence[object], declared: str = "", **spec: object) -> Table:
-    """A table of 30 rows with these cells in column `a`, beside a number and the target."""
-    column = pl.Series("a", [cells[i % len(cells)] for i in range(30)], strict=False)
-    frame = pl.DataFrame({"a": column, "x": [i // 2 for i in range(30)], "y": [0, *range(29)]})
-    return table_of(frame, declared={"a": declared} if declared else {}, **spec)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +54,7 @@ def test_the_kind_of_an_input(cells: Sequence[object], declared: str, kind: str)
         (["", "n/a", None], "all values are missing"),
     ],
 )
-def test_columns_that_are_no_inputs_are_left_out_with_a_warning(
-    cells: Sequence[object], why: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_others_are_left_out(cells: Sequence[object], why: str, caplog: pytest.LogCaptureFixture) -> None:
     schema = table(cells).schema
     assert (schema.names, list(schema.left_out)) == (["x"], ["a"])
     assert schema.left_out["a"].startswith(why)
@@ -92,15 +84,10 @@ def test_a_missing_number_is_recognised_in_any_spelling() -> None:
 
 def test_offsets_keep_the_digits_of_large_values() -> None:
     large = 10**12 + np.arange(30)
-    for cells in (large.tolist(), [str(value) for value in large], large.astype(float).tolist()):
+    for cells in (large.tolist(), [*map(str, large)], large.astype(float).tolist()):
         made = table(cells)
         assert (made.x[:, 0].astype(float) + made.schema.offsets[0]).tolist() == large.tolist()
     assert table_of(pl.DataFrame({"a": range(30), "y": large})).y[:, 0].tolist() == large.tolist()
-
-
-def test_a_raw_table_keeps_its_numbers() -> None:
-    assert table([5, 6, 7], raw=True).x[:3, 0].tolist() == [5, 6, 7]
-    assert table([5, 6, 7]).schema.offsets == [6.0, 7.0]
 
 
 @pytest.mark.parametrize("value", [1e39, 1e-40])
@@ -111,15 +98,14 @@ def test_values_beyond_float32_are_refused(value: float) -> None:
 
 
 def test_parts_that_do_not_vary_are_left_out() -> None:
-    days = [datetime(2024, 1, 1) + timedelta(days=i) for i in range(30)]
-    assert table(days).schema.inputs[0].parts == ("year", "weekday_sin", "weekday_cos")
+    schema = table([datetime(2024, 1, day) for day in range(1, 31)]).schema
+    assert schema.inputs[0].parts == ("year", "weekday_sin", "weekday_cos")
 
 
 def test_names_after_the_sample_decide() -> None:
     cells = ["May", "June", "July"] * 2000
     for last, kind in (("May", "date"), ("all year", "categorical")):
-        frame = pl.DataFrame({"a": [*cells, last], "y": range(6001)})
-        assert table_of(frame).schema.inputs[0].kind == kind
+        assert table_of(pl.DataFrame({"a": [*cells, last], "y": range(6001)})).schema.inputs[0].kind == kind
 
 
 def test_a_whole_number_is_the_same_category_with_and_without_a_point() -> None:
@@ -144,9 +130,8 @@ def test_a_declared_kind_means_the_same_for_numbers(kind: str, cells: list[objec
 
 
 SAMPLE_ROWS = 96
+LATER = SAMPLE_ROWS + 4  # first rows that suggest something
 Read = Callable[..., Table]
-LATER = SAMPLE_ROWS + 4
-"""First rows that suggest something."""
 
 
 @pytest.fixture(params=["csv", "parquet"])
@@ -155,18 +140,17 @@ def read(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(table_reader, "SAMPLE_ROWS", SAMPLE_ROWS)
     path = tmp_path / f"t.{request.param}"
 
-    def table(cells: Sequence[object], **spec: object) -> Table:
+    def made(cells: Sequence[object], **spec: object) -> Table:
         text = pl.Series("a", [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
         frame = pl.DataFrame([text, pl.Series("y", range(len(cells)))])
         (frame.write_csv if path.suffix == ".csv" else frame.write_parquet)(path)
         return table_of(path, **spec)  # type: ignore[arg-type]
 
-    return table
+    return made
 
 
 def test_numbers_that_turn_out_to_be_categories(read: Read) -> None:
-    cells = [*[i % 3 for i in range(LATER)], *[f"k{i % 5}" for i in range(LATER + 1)]]
-    table = read(cells)
+    table = read([*[i % 3 for i in range(LATER)], *[f"k{i % 5}" for i in range(LATER + 1)]])
     [column] = table.schema.inputs
     assert (column.kind, column.categories) == ("categorical", ("0", "1", "2", "k0", "k1", "k2", "k3", "k4"))
     assert table.x[:4, 0].tolist() == [0, 1, 2, 0]
@@ -179,25 +163,17 @@ def test_numbers_that_turn_out_to_be_categories(read: Read) -> None:
 def test_a_number_format_that_only_later_rows_show(spec: dict[str, object]) -> None:
     def made(*later: str) -> Table:
         cells = pl.Series([*map(str, range(table_reader.SAMPLE_ROWS)), *later])
-        frame = pl.DataFrame({"a": cells, "x": range(len(cells)), "y": range(len(cells))})
-        return table_of(frame, **spec)
+        return table_of(pl.DataFrame({"a": cells, "x": range(len(cells)), "y": range(len(cells))}), **spec)
 
     table = made("1,234", "2,234.5")
-    read_as = {
-        "declared": table.x[:, 0] + table.schema.offsets[0],
-        "target": table.y[:, 0],
-        "weight": table.weight,
-    }
-    assert read_as[next(iter(spec))][-2:].tolist() == [1234, 2234.5]
-    with pytest.raises(
-        UserError, match=r"(?s)a comma may mark decimals or thousands .*for thousands: .*1,234\.5"
-    ):
+    x, y, weight = table.x[:, 0] + table.schema.offsets[0], table.y[:, 0], table.weight
+    read_as = {"declared": x, "target": y, "weight": weight}[next(iter(spec))]
+    assert read_as[-2:].tolist() == [1234, 2234.5]
+    with pytest.raises(UserError, match=r"(?s)comma may mark decimals or thousands .*thousands: .*1,234\.5"):
         made("1,234")
 
 
-def test_numbers_with_a_few_odd_cells_are_not_read_as_text(
-    read: Read, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_numbers_with_a_few_odd_cells_are_no_text(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds, read_as = list[str](), InferredColumn.read_as
     monkeypatch.setattr(InferredColumn, "read_as", lambda *given: kinds.append(given[1]) or read_as(*given))
     with pytest.raises(UserError, match=r"'a'.*: is not a finite number .*'\?'"):
@@ -205,15 +181,13 @@ def test_numbers_with_a_few_odd_cells_are_not_read_as_text(
     assert "categorical" not in kinds
 
 
-@pytest.mark.parametrize(("missing", "spec"), [(" Na", {}), ("?", {"na_values": ("?",)})])
-def test_polars_parses_numbers_beside_missing_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, spec: dict[str, object]
-) -> None:
+@pytest.mark.parametrize("missing", [" Na", "?"])
+def test_polars_parses_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     parsed, blocks = list[object](), Source.blocks
     monkeypatch.setattr(Source, "blocks", lambda *given: parsed.append(given[3]) or blocks(*given))
     cells = "".join(f"{i if i % 5 else missing},{i // 2}\n" for i in range(30))
-    (tmp_path / "t.csv").write_text(f"a,y\n{cells}")
-    assert np.isnan(table_of(tmp_path / "t.csv", **spec).x[:, 0]).sum() == 6
+    table = table_of(file_of(tmp_path, f"a,y\n{cells}"), na_values=() if missing == " Na" else ("?",))
+    assert np.isnan(table.x[:, 0]).sum() == 6
     assert parsed == [{"a", "y"}]
 
 
@@ -235,26 +209,20 @@ def test_a_matrix_is_freed_before_rows_are_read_again() -> None:
 
 
 def test_an_error_of_polars_that_remains_is_reported() -> None:
-    allocate = Mock(side_effect=pl.exceptions.ComputeError("no space"))
     with pytest.raises(UserError, match="t: cannot be read: no space"):
-        reader(["1"], allocate).read()
+        reader(["1"], Mock(side_effect=pl.exceptions.ComputeError("no space"))).read()
 
 
+NUMBERS = [*range(LATER)]
 DAYS = [f"{datetime(2000, 1, 1) + timedelta(days=i):%Y-%m-%d}" for i in range(LATER)]
 
 
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (
-            [*range(LATER), "12 kg", 7, "12 kg", *range(LATER)],
-            rf"row {LATER + 1}: is a number with a unit, 'kg'; 2 such cells .*'12 kg'",
-        ),
-        (
-            [*["low", "high"] * (LATER // 2), *range(3 * LATER)],
-            rf"row 1: is a text, not a number; {LATER:,} such cells .*'low'",
-        ),
-        ([*DAYS, "soon", *DAYS], rf"row {LATER + 1}: is not a date like the others .*'soon'"),
+        ([*NUMBERS, *["12 kg", 7] * 2], r"row 101: is a number with a unit, 'kg'; 2 such cells .*'12 kg'"),
+        ([*["low", "high"] * 50, *NUMBERS * 3], r"row 1: is a text, not a number; 100 such cells .*'low'"),
+        ([*DAYS, "soon", *DAYS], r"row 101: is not a date like the others .*'soon'"),
         ([2**64 - 1 - row for row in range(50)], r"'a': all values are about 1.84467e\+19"),
         ([*[None] * LATER, 0.5, 1e300, 2.0], "'a': the values are too small or too large"),
     ],
@@ -279,16 +247,12 @@ def test_a_sparse_column_of_dates(read: Read) -> None:
     table = read([*[None] * LATER, *[f"{day:%d.%m.%Y}" for day in days]])
     [column] = table.schema.inputs
     assert (column.kind, column.format, column.missing) == ("date", "%d.%m.%Y", True)
-    years = table.x[LATER:, 0].astype(float) + column.offset
-    assert np.floor(years).tolist() == [day.year for day in days]
+    assert np.floor(table.x[LATER:, 0].astype(float) + column.offset).tolist() == [day.year for day in days]
 
 
 def test_a_table_of_many_blocks_is_in_order(tmp_path: Path) -> None:
-    rows = BLOCK + 100
-    lines = [f"{i},{'ab'[i % 2]},{i}\n" if i != BLOCK + 5 else "\n" for i in range(rows)]
-    (tmp_path / "t.csv").write_text("a,c,y\n" + "".join(lines))
-    table = table_of(tmp_path / "t.csv", raw=True)
-    expected = np.delete(np.arange(rows), BLOCK + 5)
-    np.testing.assert_array_equal(table.y[:, 0], expected)
-    np.testing.assert_array_equal(table.x[:, 0], expected)
-    np.testing.assert_array_equal(table.x[:, 1], expected % 2)
+    rows = np.delete(np.arange(BLOCK + 100), BLOCK + 5)
+    lines = [f"{i},{'ab'[i % 2]},{i}" for i in rows]
+    text = "\n".join(["a,c,y", *lines[: BLOCK + 5], "", *lines[BLOCK + 5 :]])
+    table = table_of(file_of(tmp_path, text), raw=True)
+    np.testing.assert_array_equal(np.hstack([table.x, table.y]).T, [rows, rows % 2, rows])

@@ -1,5 +1,3 @@
-"""Row numbers, identifiers and sentinels among numbers."""
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,11 +6,7 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels
-from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.source import Source
+from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels, stands_for_names
 from mlplab.data.table import BLOCK
 
 ROWS = 120
@@ -23,10 +17,7 @@ def frame(**columns: object) -> pl.DataFrame:
     return pl.DataFrame({**columns, "a": source.normal(size=ROWS), "y": source.normal(size=ROWS)})
 
 
-COUNTS = [range(ROWS), range(ROWS, 0, -1), range(10, 1201, 10)]
-
-
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [range(ROWS), range(ROWS, 0, -1), range(10, 1201, 10)])
 def test_row_numbers_are_left_out(count: range, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = frame(id=list(count))
     rows.write_csv(tmp_path / "t.csv")
@@ -42,9 +33,9 @@ def test_row_numbers_beyond_the_integers_of_float32() -> None:
     values = (first + np.arange(rows)).astype(np.float32)
     assert counts_rows(values, first, first + rows - 1)
     for row in (500, rows - 50):
-        values[row], values[row + 20] = values[row + 20], values[row]
-        assert not counts_rows(values, first, first + rows - 1)
-        values[row], values[row + 20] = values[row + 20], values[row]
+        swapped = values.copy()
+        swapped[[row, row + 20]] = values[[row + 20, row]]
+        assert not counts_rows(swapped, first, first + rows - 1)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +64,7 @@ def test_declared_or_only_row_numbers_and_those_of_a_split_are_kept(caplog: pyte
     rows = frame(id=range(ROWS))
     assert table_of(rows, declared={"id": "numeric"}).schema.names == ["id", "a"]
     assert table_of(rows.drop("a")).schema.names == ["id"]
-    spec = TableSpec((("y", "target"), ("id", "time")))
-    assert read_table(TableReader(Source.of_frame("t", rows), spec)).schema.names == ["id", "a"]
+    assert table_of(rows, more_roles=[("id", "time")]).schema.names == ["id", "a"]
     assert table_of(rows.rename({"id": "age"})).schema.names == ["age", "a"]
     assert "leaving out" not in caplog.text
 
@@ -144,3 +134,27 @@ def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCapture
     caplog.clear()
     table_of(frame, na_values=("?", "-999", "-99"), drop_missing_targets=True)
     assert caplog.messages == []
+
+
+IDENTIFIER = "a different whole number in each row, like a row number or an identifier"
+NAMED = "region,StoreID,statecode,plot_no,Injury.Type,treatment,occ_code,AgeGroup,Subj 2"
+OTHERS = "children,year,NumRooms,group_size,regions,grade,state_income,number,id7x,"
+
+
+def test_a_name_says_that_numbers_stand_for_names(caplog: pytest.LogCaptureFixture) -> None:
+    assert [name for name in NAMED.split(",") if not stands_for_names(name)] == []
+    assert [name for name in OTHERS.split(",") if stands_for_names(name)] == []
+    rows = frame(region=np.arange(ROWS) % 4 + 1)
+    table_of(rows, "region", task="regression")
+    assert caplog.text == ""
+    table_of(rows, "region")
+    assert "its 4 whole values are predicted as numbers; if they are classes: task=multiclass" in caplog.text
+
+
+def test_a_target_that_looks_like_an_identifier_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    count, mixed = np.arange(ROWS), np.random.default_rng(0).permutation(ROWS)
+    others = ("population", mixed * 37), ("V1", mixed), ("id", count // 30), ("id", count / 7)
+    for name, values in (("customer_id", mixed + 7), ("target", count), *others):
+        caplog.clear()
+        table_of(frame(**{name: values}), name)
+        assert (IDENTIFIER in caplog.text) == (name in ("customer_id", "target"))

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 import zstandard
 from commands.mistakes import message_of
+from support import file_of
 
 from mlplab.data.io import decompression
 from mlplab.data.io.decompression import plain_text
 
 TEXT = "größe;y\n1,5;2\n"
 Pack = Callable[[bytes], bytes]
-PACKERS: list[tuple[str, Pack]] = [
-    (".gz", gzip.compress),
-    (".zst", zstandard.ZstdCompressor(write_checksum=True).compress),
-]
-packers = pytest.mark.parametrize(("suffix", "pack"), PACKERS, ids=[".gz", ".zst"])
+PACKERS: dict[str, Pack] = {
+    ".gz": gzip.compress,
+    ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+}
+packers = pytest.mark.parametrize(("suffix", "pack"), PACKERS.items(), ids=PACKERS)
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +30,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     assert not list(folder.iterdir())
 
 
-def write(folder: Path, content: bytes, name: str = "t.csv") -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
-
-
 def read(path: Path, encoding: str | None = None) -> str:
     with plain_text(path, encoding, "t") as plain:
         return plain.read_bytes().decode("utf-8-sig")
@@ -44,34 +39,28 @@ def refusal(path: Path, encoding: str | None = None) -> str:
     return message_of(lambda: read(path, encoding))
 
 
-@pytest.mark.parametrize(("encoding", "option"), [("utf-8", None), ("utf-8-sig", "UTF8")])
-def test_plain_text_is_not_copied(tmp_path: Path, encoding: str, option: str | None) -> None:
-    path = write(tmp_path, TEXT.encode(encoding))
-    with plain_text(path, option, "t") as plain:
-        assert plain == path
+def test_plain_text_is_not_copied(tmp_path: Path) -> None:
+    for encoding, option in (("utf-8", None), ("utf-8-sig", "UTF8")):
+        path = file_of(tmp_path, TEXT.encode(encoding))
+        with plain_text(path, option, "t") as plain:
+            assert plain == path
 
 
 @pytest.mark.parametrize("end", ["\n", "\r"])
 @pytest.mark.parametrize(
-    ("encoding", "option"), [("utf-16", None), ("utf-16-be", "utf_16_be"), ("cp1252", "Latin1")]
+    ("encoding", "option"),
+    [("utf-8", None), ("utf-16", None), ("utf-16-be", "utf_16_be"), ("cp1252", "Latin1")],
 )
-def test_other_encodings_are_detected_or_set(
-    tmp_path: Path, encoding: str, option: str | None, end: str
-) -> None:
-    """And lines that end with a carriage return only."""
-    content = (TEXT * 50_000).replace("\n", end).encode(encoding)
-    assert read(write(tmp_path, content), option) == TEXT * 50_000
-
-
-def test_lines_may_end_with_a_carriage_return_only(tmp_path: Path) -> None:
-    assert read(write(tmp_path, (TEXT * 200_000).replace("\n", "\r").encode())) == TEXT * 200_000
+def test_encodings_and_line_ends(tmp_path: Path, encoding: str, option: str | None, end: str) -> None:
+    content = (TEXT * 200_000).replace("\n", end).encode(encoding)
+    assert read(file_of(tmp_path, content), option) == TEXT * 200_000
 
 
 @packers
 def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> None:
-    assert read(write(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + suffix)) == TEXT
+    assert read(file_of(tmp_path, pack(TEXT.encode("utf-16")), "t.csv" + suffix)) == TEXT
     two = pack(TEXT.encode("cp1252")) + pack(b"3;4\n")
-    assert read(write(tmp_path, two, "T.CSV" + suffix.upper()), "cp1252") == TEXT + "3;4\n"
+    assert read(file_of(tmp_path, two, "T.CSV" + suffix.upper()), "cp1252") == TEXT + "3;4\n"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +74,7 @@ def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> N
     ],
 )
 def test_name_and_content_must_agree(tmp_path: Path, content: bytes, name: str, message: str) -> None:
-    assert message in refusal(write(tmp_path, content, name))
+    assert message in refusal(file_of(tmp_path, content, name))
 
 
 @packers
@@ -93,17 +82,16 @@ def test_an_archive_that_is_not_whole_is_refused(tmp_path: Path, suffix: str, pa
     whole = pack("".join(f"{number}\n" for number in range(50_000)).encode())
     middle = len(whole) // 2
     for cut in (whole[:-3], whole[:middle]):
-        assert "the archive is damaged (it is truncated)" in refusal(write(tmp_path, cut, "t" + suffix))
+        assert "the archive is damaged (it is truncated)" in refusal(file_of(tmp_path, cut, "t" + suffix))
     for changed in (whole + b"more", whole[:middle] + bytes(8) + whole[middle + 8 :]):
-        assert "the archive is damaged (" in refusal(write(tmp_path, changed, "t" + suffix))
+        assert "the archive is damaged (" in refusal(file_of(tmp_path, changed, "t" + suffix))
 
 
 @packers
 def test_a_bomb_is_refused(tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decompression, "MAX_EXPANDED_BYTES", 2**22)
-    bomb = pack(b"1,2\n" * 2**18) * 5
-    message = refusal(write(tmp_path, bomb, "t" + suffix))
-    assert f"t: expands from {len(bomb):,} bytes to more than 4 MiB" in message
+    bomb = file_of(tmp_path, pack(b"1,2\n" * 2**18) * 5, "t" + suffix)
+    assert f"t: expands from {bomb.stat().st_size:,} bytes to more than 4 MiB" in refusal(bomb)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +107,5 @@ def test_a_bomb_is_refused(tmp_path: Path, suffix: str, pack: Pack, monkeypatch:
         (TEXT.encode("utf-16-le"), None, "data.encoding=utf-16-le"),
     ],
 )
-def test_what_is_not_text_is_named(
-    tmp_path: Path, content: bytes, encoding: str | None, message: str
-) -> None:
-    assert message in refusal(write(tmp_path, content), encoding)
+def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, encoding: str | None, message: str) -> None:
+    assert message in refusal(file_of(tmp_path, content), encoding)

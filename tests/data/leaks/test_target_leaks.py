@@ -1,5 +1,3 @@
-"""Columns that may contain the target, and rows that are similar to their neighbours in time."""
-
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,8 +18,8 @@ from mlplab.data.table import Table
 ROWS = 600
 
 
-def frame(seed: int = 0) -> pl.DataFrame:
-    a, b, c = np.random.default_rng(seed).normal(size=(3, ROWS))
+def frame() -> pl.DataFrame:
+    a, b, c = np.random.default_rng(0).normal(size=(3, ROWS))
     return pl.DataFrame({"a": a, "b": b, "c": c, "y": a * b + np.exp(c)})
 
 
@@ -31,8 +29,6 @@ def warnings_of(table: Table, check: Callable[[Table, Split], list[str]] = targe
 
 Y = pl.col("y")
 LABELS = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("no")).otherwise(pl.lit("yes"))
-
-
 LEFT, ROW = pl.col("y") == "no", pl.int_range(pl.len())
 A, NOISE = pl.col("a"), ROW * 0.618 % 1 - 0.5
 BY_MISSING = "and removes [0-9]+% of the loss, by which of its cells are missing"
@@ -71,8 +67,7 @@ def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
 @pytest.mark.parametrize("late", [pl.lit(1.5), pl.lit("a"), pl.date(2024, 1, 1) + pl.duration(days=ROW)])
 def test_a_column_without_a_value_in_training_and_validation(late: pl.Expr) -> None:
     rows = frame().with_columns(y=LABELS, late=pl.when(ROW >= ROWS - 30).then(late))
-    split = Split(*np.split(np.arange(ROWS), [ROWS - 120, ROWS - 30]))
-    assert target_leaks(table_of(rows), split) == []
+    assert target_leaks(table_of(rows), Split(*np.split(np.arange(ROWS), [ROWS - 120, ROWS - 30]))) == []
 
 
 def test_columns_whose_sum_is_the_target() -> None:
@@ -94,8 +89,7 @@ def test_copies_of_rare_and_of_many_classes(rare: int, classes: int, rows: int) 
 
 def test_each_of_several_targets_is_named_but_no_single_input() -> None:
     rows = frame().with_columns(z=2 * Y, copy=Y)
-    warnings = warnings_of(table_of(rows, ["y", "z"]))
-    named = [warning.partition(" almost")[0] for warning in warnings]
+    named = [warning.partition(" almost")[0] for warning in warnings_of(table_of(rows, ["y", "z"]))]
     assert named == [f"column 'copy' alone predicts '{name}'" for name in "yz"]
     assert warnings_of(table_of(rows.select("copy", "y"))) == []
 
@@ -132,8 +126,6 @@ WALK = np.cumsum(DRAWN.normal(size=ROWS))
 DAYS = pl.Series(np.datetime64("2020-01-01", "D") + np.arange(ROWS)).cast(pl.Date)
 OTHERS = np.cumsum(DRAWN.normal(size=(2, ROWS)), axis=1)
 SERIES = pl.DataFrame({"a": DRIFT, "day": DAYS, "y": WALK})
-
-
 CLASSES = pl.when(pl.col("y") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))
 IN_TIME = {
     "dates": (SERIES, "day"),
@@ -160,9 +152,7 @@ OTHERWISE = {
     "noise": SERIES.with_columns(y=pl.Series(DRIFT[::-1])),
     "sorted by the target": SERIES.with_columns(y=pl.Series(np.sort(WALK)), day=None),
     "sorted by groups": SERIES.with_columns(height=GROUPS, y=GROUPS % 7 + 0.01 * DRIFT, day=None),
-    "sorted by an input": SERIES.sort("a").with_columns(
-        y=pl.col("a") + pl.Series(0.3 * DRIFT[::-1]), day=None
-    ),
+    "sorted by an input": SERIES.sort("a").with_columns(y=A + pl.Series(0.3 * DRIFT[::-1]), day=None),
     "explained": SERIES.with_columns(y=pl.col("a") + 0.001 * pl.col("y")),
 }
 
@@ -178,7 +168,6 @@ def test_only_sets_that_lie_among_each_other_count() -> None:
     mixed = Split(*(np.sort(part) for part in np.split(rows, [420, 510])))
     assert len(RunData(table, mixed).time_order) == 1
     assert RunData(table, Split(*np.split(np.arange(ROWS), [420, 510]))).time_order == []
-    by_group = replace(table, split_columns={"group": np.zeros(ROWS)})
-    assert RunData(by_group, mixed).time_order == []
+    assert RunData(replace(table, split_columns={"group": np.zeros(ROWS)}), mixed).time_order == []
     few_with_weight = SERIES.with_columns(w=(pl.int_range(ROWS) % 13 == 0).cast(pl.Float64))
     assert time_order(table_of(few_with_weight, weight="w"), mixed) == []

@@ -1,5 +1,3 @@
-"""How a table is split, as its configuration and its target decide, and for the members of an ensemble."""
-
 from collections import Counter
 from typing import Literal
 
@@ -10,10 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import config, table_of
 
-from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.table_reader import TableReader
-from mlplab.data.infer.table_spec import TableSpec
-from mlplab.data.io.source import Source
 from mlplab.data.load_table import table_spec
 from mlplab.data.splits.make_split import bagged_splits, folds_of, make_split
 from mlplab.data.splits.split import Split, SplitKeys
@@ -34,20 +28,18 @@ def split_of(table: Table, *overrides: str) -> Split:
     return make_split(config(*overrides).data.split, table)
 
 
-def shares(table: Table, split: Split) -> list[list[int]]:
+def shares(table: Table, *overrides: str) -> np.ndarray:
     """The number of rows of each class in train, val and test."""
-    return [
-        np.bincount(table.y[rows, 0].astype(int), minlength=4).tolist() for rows in split.parts().values()
-    ]
+    parts = split_of(table, *overrides).parts().values()
+    return np.array([np.bincount(table.y[rows, 0].astype(int), minlength=4) for rows in parts])
 
 
 def test_the_classes_of_a_target_have_the_same_share_in_each_part() -> None:
     table = table_of(FRAME)
     assert table.schema.classes == ("often", "once", "rare", "seldom")
-    found = np.array(shares(table, split_of(table, "data.split.val=0.2", "data.split.test=0.3")))
+    found = shares(table, "data.split.val=0.2", "data.split.test=0.3")
     assert found[:, [0, 3]].tolist() == [[75, 20], [30, 8], [45, 12]]
-    folds = [split_of(table, "data/split=kfold", f"data.split.fold={fold}") for fold in range(5)]
-    tested = np.array([shares(table, fold)[2] for fold in folds])
+    tested = np.array([shares(table, "data/split=kfold", f"data.split.fold={fold}")[2] for fold in range(5)])
     assert tested[:, [0, 3]].tolist() == [[30, 8]] * 5
     assert tested.sum(0).tolist() == [150, 1, 9, 40]
 
@@ -69,8 +61,7 @@ def test_a_target_that_is_no_class_or_is_not_asked_for_is_not_stratified() -> No
 
 @pytest.mark.parametrize(("key", "column"), [("group", "group"), ("time", "x")])
 def test_groups_and_times_of_folds_come_before_classes(key: Literal["group", "time"], column: str) -> None:
-    spec = TableSpec((("y", "target"), (column, key)))
-    table = read_table(TableReader(Source.of_frame("t", FRAME), spec))
+    table = table_of(FRAME, more_roles=[(column, key)])
     split = split_of(table, "data/split=kfold", f"data.split.{key}={column}", "data.split.fold=1")
     train, val, test = (set(FRAME[column][rows.tolist()]) for rows in split.parts().values())
     if key == "group":
@@ -133,9 +124,7 @@ def test_members_hold_out_disjoint_parts_of_equal_size(seed: int, members: int) 
 @pytest.mark.parametrize("grouped", [False, True])
 @few_examples
 @given(SEEDS, MEMBERS)
-def test_groups_stay_together_and_rows_without_weight_are_never_held_out(
-    grouped: bool, seed: int, members: int
-) -> None:
+def test_groups_stay_together_and_weightless_rows_in_train(grouped: bool, seed: int, members: int) -> None:
     split, groups, counts = drawn(seed)
     both, keys = np.concatenate([split.train, split.val]), SplitKeys(groups if grouped else None)
     if len(np.unique(groups[both[counts[both]]])) < 2:

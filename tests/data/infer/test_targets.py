@@ -1,6 +1,5 @@
-"""Whether a target is numbers or classes, which classes, in which order, and what is offered instead."""
+"""Whether a target is numbers or classes, which classes and in which order."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,16 @@ from support import table_of
 
 from mlplab.data.class_labels import label_values
 from mlplab.data.infer.column_messages import similar_labels_note
-from mlplab.data.infer.suspicious_numbers import stands_for_names
 from mlplab.data.schema import ClassKind
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
 ROWS = 60
 
-OFFER = "whole values are predicted as numbers; if they are classes: task=multiclass"
-IDENTIFIER = "a different whole number in each row, like a row number or an identifier"
 
-
-def table(target: list[Any], folder: Path | None = None, **spec: Any) -> Table:
-    """A table with these targets, repeated; from a file if there is a folder."""
+def table(target: list[Any], **spec: Any) -> Table:
     y = [target[row % len(target)] for row in range(ROWS)]
-    frame = pl.DataFrame({"x": np.arange(ROWS) / 7, "y": y}, strict=False)
-    if folder is None:
-        return table_of(frame, **spec)
-    frame.write_csv(folder / "t.csv")
-    return table_of(folder / "t.csv", **spec)
+    return table_of(pl.DataFrame({"x": np.arange(ROWS) / 7, "y": y}, strict=False), **spec)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +29,10 @@ def table(target: list[Any], folder: Path | None = None, **spec: Any) -> Table:
         ([True, False], ("false", "true"), "boolean"),
         ([1, 0], ("0", "1"), "number"),
         ([2.5, -1.0], ("-1", "2.5"), "number"),
-        (["b", "a", "ç"], ("a", "b", "ç"), "text"),
         (["Jan", "Feb", "Mar"], ("Feb", "Jan", "Mar"), "text"),
     ],
 )
-def test_text_booleans_and_two_numbers_are_classes(
-    target: list[Any], classes: tuple[str, ...], kind: ClassKind
-) -> None:
+def test_which_targets_are_classes(target: list[Any], classes: tuple[str, ...], kind: ClassKind) -> None:
     found = table(target)
     assert (found.schema.classes, found.schema.class_kind) == (classes, kind)
     values = label_values(classes, kind)
@@ -59,11 +46,11 @@ def test_other_numbers_are_numbers(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text == ""
 
 
-def test_declared_classes_are_in_the_order_of_numbers(tmp_path: Path) -> None:
-    found = table([10, 9, 2], tmp_path, task="multiclass")
-    assert found.schema.classes == ("2", "9", "10")
-    assert found.y[:3, 0].tolist() == [2, 1, 0]
-    assert table(["1", "2", "3+"], tmp_path, task="multiclass").schema.classes == ("1", "2", "3+")
+def test_declared_classes_are_in_the_order_of_numbers() -> None:
+    for target in ([10, 9, 2], ["10", "9", "2"]):
+        found = table(target, task="multiclass")
+        assert (found.schema.classes, found.y[:3, 0].tolist()) == (("2", "9", "10"), [2, 1, 0])
+    assert table(["1", "2", "3+"], task="multiclass").schema.classes == ("1", "2", "3+")
 
 
 def test_the_positive_class_is_the_second() -> None:
@@ -72,12 +59,11 @@ def test_the_positive_class_is_the_second() -> None:
     assert table([1, 0], positive="0").schema.classes == ("1", "0")
 
 
-def test_a_target_declared_categorical_keeps_its_texts(tmp_path: Path) -> None:
-    text = "".join(f"{row},{['007', '01', '1e3'][row % 3]}\n" for row in range(60))
-    (tmp_path / "t.csv").write_text(f"x,y\n{text}")
-    found = table_of(tmp_path / "t.csv", declared={"y": "categorical"})
-    assert (found.schema.classes, found.schema.class_kind) == (("007", "01", "1e3"), "text")
-    assert table_of(tmp_path / "t.csv", declared={"y": "numeric"}).y[:3, 0].tolist() == [7, 1, 1000]
+def test_a_target_declared_categorical_keeps_its_texts() -> None:
+    texts = ["007", "01", "1e3"]
+    found = table(texts, declared={"y": "categorical"}).schema
+    assert (found.classes, found.class_kind) == (tuple(texts), "text")
+    assert table(texts, declared={"y": "numeric"}).y[:3, 0].tolist() == [7, 1, 1000]
 
 
 def test_missing_targets_have_no_class() -> None:
@@ -102,9 +88,7 @@ def test_missing_targets_have_no_class() -> None:
         ([2**60, 2**60 + 2**10], {}, "data.columns.y=categorical"),
     ],
 )
-def test_targets_that_cannot_be_predicted_are_refused(
-    target: list[Any], spec: dict[str, Any], said: str
-) -> None:
+def test_other_targets_are_refused(target: list[Any], spec: dict[str, Any], said: str) -> None:
     assert said in message_of(lambda: table(target, **spec))
 
 
@@ -126,32 +110,3 @@ def test_labels_that_differ_by_spaces_or_case_get_a_warning(caplog: pytest.LogCa
     note = similar_labels_note(pl.Series(["New  York", "new york"]), "categories")
     assert note.startswith("'New  York', 'new")
     assert similar_labels_note(pl.Series(["a", "b", "ab", "a b"]), "categories") == ""
-
-
-def note(name: str, values: np.ndarray, caplog: pytest.LogCaptureFixture, **spec: str) -> str:
-    """What is said about a target."""
-    rng = np.random.default_rng(0)
-    table_of(pl.DataFrame({"x": rng.normal(size=len(values)), name: values}), [name], **spec)
-    return caplog.text
-
-
-NAMED = "region,StoreID,statecode,plot_no,Injury.Type,treatment,occ_code,AgeGroup,Subj 2"
-OTHERS = "children,year,NumRooms,group_size,regions,grade,state_income,number,id7x,"
-
-
-def test_a_name_says_that_numbers_stand_for_names(caplog: pytest.LogCaptureFixture) -> None:
-    assert [name for name in NAMED.split(",") if not stands_for_names(name)] == []
-    assert [name for name in OTHERS.split(",") if stands_for_names(name)] == []
-    regions = np.arange(100) % 4 + 1
-    assert f"its 4 {OFFER}" in note("region", regions, caplog)
-    caplog.clear()
-    assert note("region", regions, caplog, task="regression") == ""
-
-
-def test_a_target_that_looks_like_an_identifier_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    count, mixed = np.arange(300), np.random.default_rng(0).permutation(300)
-    for name, values in (("customer_id", mixed + 7), ("y", count)):
-        assert IDENTIFIER in note(name, values, caplog)
-        caplog.clear()
-    for name, values in (("population", mixed * 37), ("V1", mixed), ("id", count // 30), ("id", count / 7)):
-        assert IDENTIFIER not in note(name, values, caplog)
