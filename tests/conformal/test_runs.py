@@ -11,11 +11,11 @@ import pytest
 from support import SMALL, resolved, train_into
 
 import mlplab
-from mlplab.commands.select_ensemble import select_ensemble
 from mlplab.conformal.intervals import bounds_of, interval_scores, mean_scores
 from mlplab.conformal.residuals import Residuals, residuals_of
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
+from mlplab.runs.trained.load import load_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.sklearn import TableClassifier, TableRegressor
 from mlplab.training.scoring.scores import Task, scores
@@ -204,11 +204,12 @@ def test_a_warm_start_needs_the_same_quantiles(folder: Path, tmp_path: Path, los
 def test_the_best_of_runs_with_quantiles_are_chosen(folder: Path, tmp_path: Path) -> None:
     words = *csv(folder / "quantiles.csv"), "baselines=[]", "loss=quantile", "trainer.max_epochs=3"
     train_into(tmp_path, *[(*words, "monitor=val/r2", f"optimizer.lr={lr}") for lr in (1e-6, 0.01)])
-    assert select_ensemble(tmp_path, 1).weights == {"1": 1.0}
+    [best] = load_runs(tmp_path, 1).runs
+    assert best.folder.name == "1"
     train_into(tmp_path / "other", (*words, "loss.levels=[0.5]"))
     (tmp_path / "other/0").rename(tmp_path / "2")
-    with pytest.raises(UserError, match=r"different quantiles \(found 0\.05, 0\.5, 0\.95 and 0\.5\)"):
-        select_ensemble(tmp_path, 1)
+    with pytest.raises(UserError, match=r"has other columns, classes, quantiles or precision"):
+        load_runs(tmp_path, 3)
 
 
 @pytest.mark.parametrize(

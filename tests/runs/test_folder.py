@@ -179,14 +179,16 @@ def test_it_is_read_as_written(path: Path) -> None:
 )
 def test_hostile_files_are_refused(path: Path, content: str, message: str) -> None:
     path.write_text(content)
-    with pytest.raises(UserError, match=f"ensemble-2.json: .*{message}.*\n.*choose again"):
+    with pytest.raises(UserError, match=f"ensemble-2.json: .*{message}.*\n.*average the best"):
         ChosenEnsemble.read(path)
 
 
 def test_a_file_that_is_too_large_is_not_read(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**26 + 1)
-    with pytest.raises(UserError, match=r"too large for a chosen ensemble: more than 64 MiB\n.*choose again"):
+    with pytest.raises(
+        UserError, match=r"too large for a chosen ensemble: more than 64 MiB\n.*average the best"
+    ):
         ChosenEnsemble.read(path)
 
 

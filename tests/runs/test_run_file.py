@@ -123,11 +123,10 @@ def test_files_that_mlplab_has_not_written(folder: Path, run_script: Command, ki
 def test_an_ensemble_of_a_sweep_is_one_file(folder: Path, run_script: Command) -> None:
     table = ("data=csv", "data.path=t.csv", "data.target=y", "hydra.sweep.dir=s", "model.hidden=[4]")
     assert run_script("train", "-m", *SMALL, *table, "seed=1,2,3").status == 0
-    assert run_script("evaluate", "run=s", "select=4").status == 0
-    for run, name in (("s", "best"), ("s/ensemble-4.json", "chosen")):
-        ended = run_script("export", f"run={run}", f"output={name}.mlplab")
+    for runs, name in (("best", "best"), ("2", "two")):
+        ended = run_script("export", "run=s", f"runs={runs}", f"output={name}.mlplab")
         assert (ended.status, "it contains no rows" in ended.out) == (0, True)
-        loaded, expected = mlplab.load(f"{name}.mlplab"), mlplab.load(run)
+        loaded, expected = mlplab.load(f"{name}.mlplab"), mlplab.load("s", runs)
         np.testing.assert_array_equal(loaded.predict(FRAME), expected.predict(FRAME))
         assert run_script("results", f"{name}.mlplab").status == 0
     again = run_script("export", "run=s", "output=best.mlplab")

@@ -31,8 +31,8 @@ SPACE = Space([], SEARCHED | {"model.hidden": "[8],[16],[32],[64]"})
 
 
 def settings(**changed: object) -> Sweep:
-    usual = {"trials": 24, "minutes": None, "batch": 8, "sampler": "tpe", "pruning": "none"}
-    return Sweep.model_validate(usual | {"ensemble": None, "space": {}} | changed)
+    usual = {"trials": 24, "minutes": None, "batch": 8, "sampler": "tpe", "pruning": "none", "space": {}}
+    return Sweep.model_validate(usual | changed)
 
 
 class KilledError(BaseException): ...
@@ -317,7 +317,7 @@ def test_a_value_of_the_configuration_in_the_space(line: str, value: object, exp
 
 def test_what_asks_for_a_search() -> None:
     searches = ("optimizer.lr=interval(0.1,0.2)", "optimizer.lr=0.1,0.2 sweep.trials=4", "sweep=mlp")
-    grids = ("optimizer.lr=0.1,0.2 seed=range(4)", "name=sweep sweep.ensemble=3")
+    grids = ("optimizer.lr=0.1,0.2 seed=range(4)", "name=sweep")
     for words in (*searches, *grids):
         assert is_search(parsed(*words.split()), settings(trials="auto")) == (words in searches), words
         assert is_search(parsed(*words.split()), settings(minutes=3.0))

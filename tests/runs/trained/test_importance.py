@@ -16,7 +16,15 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.trained import importance as module
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.importance import BUDGET, MAX_REPEATS, MAX_ROWS, MIN_REPEATS, MIN_ROWS, affordable
+from mlplab.runs.trained.importance import (
+    BUDGET,
+    MAX_REPEATS,
+    MAX_ROWS,
+    MIN_REPEATS,
+    MIN_ROWS,
+    affordable,
+    error_of,
+)
 from mlplab.training.scoring.scores import Task, scores
 
 ROWS = 120
@@ -123,3 +131,15 @@ def test_the_budget_lowers_first_the_rows_then_the_shuffles(rows: int, columns: 
         assert used == min(rows, MIN_ROWS)
     if repeats > MIN_REPEATS or used > min(rows, MIN_ROWS):
         assert used * repeats * columns * weights <= BUDGET
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_errors_are_the_metrics_of_scores(classes: int) -> None:
+    source = np.random.default_rng(0)
+    weight = source.random(30)
+    y = source.integers(0, classes, (30, 1)).astype(float) if classes else source.normal(size=(30, 2))
+    predicted = source.dirichlet(np.ones(classes), 30) if classes else source.normal(size=(30, 2))
+    metric, error = error_of(y, weight, classes, ())
+    assert error(predicted) == pytest.approx(scores(predicted, y, weight, Task(classes))[metric])
+    predicted[:] = 0
+    assert np.isfinite(error(predicted))  # also of a class that is called impossible
