@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -18,29 +20,19 @@ Mlplab = Callable[..., str]
 
 
 def uv(*arguments: object) -> None:
-    words = list(map(str, arguments))
-    done = subprocess.run(["uv", *words], capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr
+    run("uv", *map(str, arguments))
+
+
+def run(*words: str, status: int = 0, **where: Any) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=500, check=False, **where)
+    assert done.returncode == status, done
+    return done.stdout + done.stderr
 
 
 def program(path: Path, here: Path, **environment: str) -> Mlplab:
     without = {name: value for name, value in os.environ.items() if name != "UV_RUN_RECURSION_DEPTH"}
-
-    def run(*arguments: str, status: int = 0) -> str:
-        folders = os.pathsep.join([str(path.parent), os.environ["PATH"]])
-        done = subprocess.run(
-            ["mlplab", *arguments],
-            cwd=here,
-            env={**without, "PATH": folders, **environment},
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-        assert done.returncode == status, done
-        return done.stdout + done.stderr
-
-    return run
+    folders = os.pathsep.join([str(path.parent), os.environ["PATH"]])
+    return partial(run, "mlplab", cwd=here, env={**without, "PATH": folders, **environment})
 
 
 @pytest.fixture(scope="module")

@@ -31,17 +31,20 @@ def drawn(seed: int) -> pl.DataFrame:
     ).with_columns(pl.col("tails").fill_nan(None))
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
-    folder = tmp_path_factory.mktemp("run")
-    drawn(0).write_csv(folder / "t.csv")
+def trained(folder: Path, frame: pl.DataFrame) -> Ensemble:
+    frame.write_csv(folder / "t.csv")
     train_into(folder, (*SMALL, f"data.path={folder / 't.csv'}"))
     return mlplab.load(folder / "0").model
 
 
-def left_to_test(run: Ensemble, path: Path) -> int:
-    data, _ = rows_of(run, str(path), include=False)
-    return len(data.y)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    return trained(tmp_path_factory.mktemp("run"), drawn(0))
+
+
+def targets_left(run: Ensemble, path: Path) -> list[float]:
+    """The targets of the rows that are not recognised."""
+    return rows_of(run, str(path), include=False)[0].y[:, 0].tolist()
 
 
 def copied(frame: pl.DataFrame, form: str) -> pl.DataFrame:
@@ -57,22 +60,20 @@ def copied(frame: pl.DataFrame, form: str) -> pl.DataFrame:
 
 @pytest.mark.parametrize(("form", "share"), [(".17g", 1), (".15g", 1), (".6g", 0.95), (".6f", 0.95)])
 def test_rows_are_recognised_by_their_digits(run: Ensemble, tmp_path: Path, form: str, share: float) -> None:
-    copied(drawn(0), form).write_csv(tmp_path / "n.csv")
-    assert TEST <= left_to_test(run, tmp_path / "n.csv") <= TEST + (1 - share) * (ROWS - TEST)
+    copied(drawn(0), form).write_csv(path := tmp_path / "n.csv")
+    assert TEST <= len(targets_left(run, path)) <= TEST + (1 - share) * (ROWS - TEST)
 
 
 def test_new_rows_and_new_targets_are_not_recognised(run: Ensemble, tmp_path: Path) -> None:
     floats = drawn(0).cast({pl.Float64: pl.Float32})
     for frame, left in ((floats, TEST), (drawn(1), ROWS), (drawn(0).with_columns(pl.col("y") + 1), ROWS)):
-        frame.write_parquet(tmp_path / "n.parquet")
-        assert left_to_test(run, tmp_path / "n.parquet") == left
+        frame.write_parquet(path := tmp_path / "n.parquet")
+        assert len(targets_left(run, path)) == left
 
 
 def test_targets_with_a_sign_are_read_as_in_training(tmp_path: Path) -> None:
-    frame = drawn(0).with_columns(y=pl.Series([f"${row * 97 % 5000 - 7.5:,.2f}" for row in range(ROWS)]))
-    frame.write_csv(tmp_path / "t.csv")
-    train_into(tmp_path, (*SMALL, f"data.path={tmp_path / 't.csv'}"))
+    prices = [f"${row * 97 % 5000 - 7.5:,.2f}" for row in range(ROWS)]
+    run = trained(tmp_path, drawn(0).with_columns(y=pl.Series(prices)))
     new = drawn(1)[:4].with_columns(y=pl.Series(["$1,250.00", "($7.50)", "12.5", "$0"]))
-    new.write_csv(tmp_path / "new.csv")
-    data, _ = rows_of(mlplab.load(tmp_path / "0").model, str(tmp_path / "new.csv"), include=False)
-    assert data.y[:, 0].tolist() == [1250, -7.5, 12.5, 0]
+    new.write_csv(path := tmp_path / "new.csv")
+    assert targets_left(run, path) == [1250, -7.5, 12.5, 0]

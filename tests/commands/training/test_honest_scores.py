@@ -17,11 +17,12 @@ from mlplab.errors import UserError
 from mlplab.runs.observers.messages import show_warnings
 from mlplab.runs.trained.ensemble import Ensemble
 
+Words = tuple[str, ...]
+
 ROWS = 200
 RUN = Path("outputs/r")
 TABLE = ("data=csv", "data.path=t.csv", "data.target=y", "model.hidden=[8]")
 SMALL = (*TABLE, "baselines=[linear]", "trainer.max_epochs=2")
-QUICK = (*SMALL, "scheduler=constant")
 FILE = ("data/split=file", "data.split.path=parts.txt")
 GROUP = ("data/split=group", "data.split.group=customer")
 
@@ -49,11 +50,9 @@ def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
     return frame
 
 
-@pytest.mark.parametrize("split", [FILE, GROUP])
-def test_a_split_that_has_changed_is_no_longer_that_of_the_run(
-    frame: pl.DataFrame, split: tuple[str, ...]
-) -> None:
-    run = resolved(*QUICK, *split)
+@pytest.mark.parametrize("split", [FILE, GROUP], ids=["file", "group"])
+def test_a_split_that_has_changed_is_no_longer_that_of_the_run(frame: pl.DataFrame, split: Words) -> None:
+    run = resolved(*SMALL, *split)
     before = DataCache().data(run).fingerprint
     DataCache().data(run).check_unchanged(before, "restore it")
     if split == FILE:
@@ -65,60 +64,53 @@ def test_a_split_that_has_changed_is_no_longer_that_of_the_run(
         DataCache().data(run).check_unchanged(before, "restore it")
 
 
-def test_a_split_that_has_changed_is_refused_by_all_commands(command: Command, run_script: Command) -> None:
-    sweep = ("-m", *QUICK, *FILE, "seed=0,1", "name=s")
-    assert command(*sweep).status == 0
+def test_a_split_that_has_changed_is_refused_by_all_commands(succeed: Command, run_script: Command) -> None:
+    sweep = ("train", "-m", *SMALL, *FILE, "seed=0,1", "name=s")
+    succeed(*sweep)
     shutil.copytree("outputs/s/seed=1", "outputs/stopped")
     Path("outputs/stopped/metrics.json").write_text('{"status": "running"}')
-    assert run_script("evaluate", "run=outputs/s").status == 0
+    succeed("evaluate", "run=outputs/s")
     write_parts(1)
-    refused = [command(*words) for words in (["resume=outputs/stopped"], sweep)]
-    for ended in (run_script("evaluate", "run=outputs/s/seed=0"), *refused):
-        assert_short_answer(ended, ["rows differ from those used in training"])
+    for words in (("evaluate", "run=outputs/s/seed=0"), ("train", "resume=outputs/stopped"), sweep):
+        assert_short_answer(run_script(*words), ["rows differ from those used in training"])
     assert status_of(Path("outputs/stopped")) == "running"
 
 
-def test_rows_of_training_are_left_out_of_a_test(
-    command: Command, run_script: Command, frame: pl.DataFrame
-) -> None:
-    assert command(*TABLE, *FILE, "trainer.max_epochs=2", "name=r").status == 0
-    metrics = metrics_of(RUN)
+def test_rows_of_training_are_left_out_of_a_test(succeed: Command, frame: pl.DataFrame) -> None:
+    succeed("train", *TABLE, *FILE, "trainer.max_epochs=2", "name=r")
     frame.sample(fraction=1, shuffle=True, seed=3).select("y", "customer", "b", "a").write_csv("n.csv")
-    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
-    assert ended.status == 0, ended
+    evaluate = ("evaluate", "run=outputs/r", "data.path=n.csv")
+    ended = succeed(*evaluate)
     assert "n.csv: 160 of 200 rows were in training or validation and are left out" in ended.err
     assert "n.csv: 40 rows" in ended.out
-    found = metrics_of(RUN, "evaluation")
+    metrics, found = metrics_of(RUN), metrics_of(RUN, "evaluation")
     for score in ("rmse", "mae", "r2"):
         for name in (f"{prefix}test/{score}" for prefix in ("", "boosting/", "linear/", "constant/")):
             assert found[name] == pytest.approx(metrics[name])
-    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv", "training_rows=include")
-    assert (ended.status, "all rows, not a test" in ended.out) == (0, True)
+    assert "all rows, not a test" in succeed(*evaluate, "training_rows=include").out
     found = metrics_of(RUN, "evaluation")
     assert (found["rows"], "all/rmse" in found) == (200, True)
     assert not any(name.startswith("test/") or "/test/" in name for name in found)
 
 
-def test_where_no_row_is_left_nothing_is_called_a_test(command: Command, run_script: Command) -> None:
+def test_where_no_row_is_left_nothing_is_called_a_test(succeed: Command, run_script: Command) -> None:
     folds = ("data/split=kfold", "data.split.folds=3", "data.split.fold=range(3)")
-    assert command("-m", *SMALL, *folds, "name=k").status == 0
+    succeed("train", "-m", *SMALL, *folds, "name=k")
     ended = run_script("evaluate", "run=outputs/k", "data.path=t.csv")
     assert_short_answer(ended, ["t.csv: all 200 rows were in training or validation"])  # in some fold
-    assert run_script("evaluate", "run=outputs/k", "data.path=t.csv", "training_rows=include").status == 0
-    ended = run_script("evaluate", "run=outputs/k")
+    succeed("evaluate", "run=outputs/k", "data.path=t.csv", "training_rows=include")
+    ended = succeed("evaluate", "run=outputs/k")
     assert "no ensemble scores: the runs have different splits" in ended.err
     assert "their ensemble" not in ended.out
 
 
-def test_new_rows_need_no_baselines(command: Command, run_script: Command, frame: pl.DataFrame) -> None:
-    assert command(*SMALL, "name=r").status == 0
-    (frame.with_columns(pl.col("a") + 1)).write_csv("n.csv")
-    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
-    assert (ended.status, without_notes(ended.err)) == (0, "")
-    assert "ridge regression" in ended.out
+def test_new_rows_need_no_baselines(succeed: Command, frame: pl.DataFrame) -> None:
+    succeed("train", *SMALL, "name=r")
+    frame.with_columns(pl.col("a") + 1).write_csv("n.csv")
+    ended = succeed("evaluate", "run=outputs/r", "data.path=n.csv")
+    assert (without_notes(ended.err), "ridge regression" in ended.out) == ("", True)
     frame[:-1].write_csv("t.csv")
-    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
-    assert ended.status == 0
+    ended = succeed("evaluate", "run=outputs/r", "data.path=n.csv")
     assert "no baselines, because their training rows are not available: t.csv: has changed" in ended.err
     assert "ridge regression" not in ended.out
 
@@ -137,11 +129,10 @@ def test_runs_that_read_a_column_differently_are_not_averaged() -> None:
         Ensemble(runs)
 
 
-def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
+def test_a_warm_start_across_splits_is_warned_of(succeed: Command) -> None:
     """Which rows count is in tests/runs/test_warm_start.py."""
-    assert command(*SMALL, "ensemble=1", "name=r").status == 0
-    ended = command(*SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
-    assert ended.status == 0
+    succeed("train", *SMALL, "ensemble=1", "name=r")
+    ended = succeed("train", *SMALL, "init_from=outputs/r", "data.split.seed=1", "name=other")
     lines = [line for line in ended.out.splitlines() if line.startswith("warning: init_from=outputs/r: ")]
     assert "test rows were in its training or validation, so the test" in lines[0]
     assert "held-out rows were in its training, so validation scores" in lines[1]
@@ -151,7 +142,7 @@ def test_a_warm_start_across_splits_is_warned_of(command: Command) -> None:
         mlplab.load("outputs/other").predict("t.csv", interval=0.9)
 
 
-def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command) -> None:
+def test_rows_equal_by_chance_are_new_rows(succeed: Command) -> None:
     """Of four columns of few categories; a file with rows of training beyond chance is not called a test."""
     source = np.random.default_rng(0)
 
@@ -163,13 +154,13 @@ def test_rows_equal_by_chance_are_new_rows(command: Command, run_script: Command
     table, new = drawn(ROWS), drawn(300)
     table.write_csv("t.csv")
     new.write_csv("n.csv")
-    ended = command(*TABLE, "trainer.max_epochs=2", "baselines=[]", "ensemble=1", "name=r")
-    assert (ended.status, "warning" in ended.out) == (0, False)
-    ended = run_script("evaluate", "run=outputs/r", "data.path=n.csv")
+    pl.concat([table, table, new[:20]]).write_csv("copies.csv")
+    quick = ("trainer.max_epochs=2", "baselines=[]", "ensemble=1", "name=r")
+    assert "warning" not in succeed("train", *TABLE, *quick).out
+    ended = succeed("evaluate", "run=outputs/r", "data.path=n.csv")
     assert "n.csv: 300 rows" in ended.out
     assert re.search(r"2\d\d of 300 rows equal a row of training, and about \d\d % of new rows do", ended.err)
-    pl.concat([table, table, new[:20]]).write_csv("copies.csv")
-    ended = run_script("evaluate", "run=outputs/r", "data.path=copies.csv")
+    ended = succeed("evaluate", "run=outputs/r", "data.path=copies.csv")
     assert "none is left out, or only unusual rows would be scored" in ended.err
     assert "unchecked/accuracy" in metrics_of(RUN, "evaluation")
 
@@ -193,10 +184,9 @@ def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.Lo
     assert caplog.messages == warnings[::2]
 
 
-def test_neighbours_in_time_are_named(run_script: Command, frame: pl.DataFrame) -> None:
+def test_neighbours_in_time_are_named(succeed: Command, frame: pl.DataFrame) -> None:
     days = pl.date(2020, 1, 1) + pl.duration(days=pl.int_range(ROWS))
     y = pl.int_range(ROWS) / 20 % 5 + 0.2 * pl.col("y").cum_sum()
     frame.with_columns(day=days, y=y).write_csv("t.csv")
-    described = run_script("describe", *TABLE).err
+    described = succeed("describe", *TABLE).err
     assert "warning: neighbours in the order of 'day' are similar: a tree explains " in described
-    assert described.endswith("to score later rows: data/split=time 'data.split.time=\"day\"'\n")

@@ -21,6 +21,7 @@ from mlplab.commands.render import tensorboard_folder, verdict
 from mlplab.typed_commands import tensorboard_command
 
 QUICK = SMALL[:-1]  # without the epochs
+RUN = Path("outputs/r")
 SCRIPT = str(ROOT / "scripts/train.py")
 PROBE = """
 import contextlib, io, json, runpy, sys
@@ -38,19 +39,16 @@ for line in sys.stdin:
 """
 """Runs `train.py` with one line of arguments after another, without importing torch."""
 
-T = "data=csv data.path=t.csv"
 ANSWERS = [
     ("--help", ""),
     ("--cfg job", "seed: 0"),
     ("--hydra-help", "Hydra"),
     ("--info defaults", "Defaults"),
-    ("data=csv data.path=none.csv data.target=y", "none.csv: no such file"),
-    (f"{T} data.target=z", "has no column 'z'"),
-    (f"{T} data.target=y", "'?'"),
+    ("data=csv data.path=t.csv data.target=y", "'?'"),
     ("data=synthetic data.rows=2", "sets are empty"),
     ("hydra.run.dir=used", "used: exists and is not empty"),
     ("init_from=none", "none: no such folder"),
-    (f"-m {T} data.target=y seed=1,2", "'?'"),
+    ("-m data=csv data.path=t.csv data.target=y seed=1,2", "'?'"),
     ("-m data=synthetic data.rows=2,3", "sets are empty"),
     ("-m seed=1,2 hydra.launcher.max_members=0", "max_members: invalid value"),
     ("-m optimizer.lr=interval(-1,1)", "optimizer.lr: invalid value"),
@@ -85,15 +83,14 @@ def test_bash_completes_what_the_script_takes() -> None:
     assert done.stdout == "optimizer=sgd\n"
 
 
-def test_a_run_leaves_and_says_what_is_promised(command: Command, tmp_path: Path) -> None:
+def test_a_run_leaves_and_says_what_is_promised(succeed: Command) -> None:
     """The default network with its figures, trained as short as may be."""
     words = ("ensemble=1", "model.linear_path=false", "trainer.max_epochs=4", "figures=auto", "name=r")
-    ended = command(*words)
-    assert (ended.status, ended.err) == (0, "")
-    run = tmp_path / "outputs/r"
-    config, metrics = yaml.safe_load((run / "config.yaml").read_text()), metrics_of(run)
-    assert_complete(run, config, metrics)
-    assert_shown_in_tensorboard(run, metrics)
+    ended = succeed("train", *words)
+    assert ended.err == ""
+    metrics = metrics_of(RUN)
+    assert_complete(RUN, metrics)
+    assert_shown_in_tensorboard(RUN, metrics)
     lines = ended.out.splitlines()
     assert lines[-2:] == ["run folder: outputs/r", tensorboard_command(Path("outputs"))]
     for name in ("this network", "gradient boosting", "ridge regression", "mean"):
@@ -103,7 +100,8 @@ def test_a_run_leaves_and_says_what_is_promised(command: Command, tmp_path: Path
     assert all(len(line) <= 80 for line in sentence.splitlines())
 
 
-def assert_complete(run: Path, config: dict[str, Any], metrics: dict[str, Any]) -> None:
+def assert_complete(run: Path, metrics: dict[str, Any]) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
     chosen = (config["loss"]["name"], config["monitor"], config["optimizer"]["lr"])
     assert (*chosen, config["data"]["batch_size"]) == ("mse", "val/mae", 0.005, 64)  # not `auto`
     assert metrics["status"] == "done"
@@ -130,16 +128,17 @@ def assert_shown_in_tensorboard(run: Path, metrics: dict[str, Any]) -> None:
     events = events_of(run)
     scalars = events.Tags()["scalars"]
     assert {"train/loss", "train/lr", "val/loss", "val/rmse"} <= set(scalars)
-    assert sorted(scalars)[0] == "train/loss"  # TensorBoard shows them in this order
+    assert min(scalars) == "train/loss"  # TensorBoard shows them in this order
     assert min(tag for tag in scalars if tag.startswith("val/")) == "val/loss"
     assert not {tag for tag in scalars if "step" in tag}  # nothing is logged per step unless asked
     assert not {tag for tag in scalars if len(events.Scalars(tag)) == 1}  # charts of one dot
-    curve = events.Scalars("val/mae")
-    assert [point.step for point in curve] == [1, 2, 3, 4]
-    best = min(curve, key=lambda point: point.value)
-    assert (best.step, best.value) == (metrics["best_epoch"], pytest.approx(metrics["val/mae"]))
-    lowest = np.minimum.accumulate([point.value for point in curve]).tolist()
-    assert [point.value for point in events.Scalars("val/mae_best")] == lowest
+    curve = [point.value for point in events.Scalars("val/mae")]
+    assert [point.step for point in events.Scalars("val/mae")] == [1, 2, 3, 4]
+    assert (curve.index(min(curve)) + 1, min(curve)) == (
+        metrics["best_epoch"],
+        pytest.approx(metrics["val/mae"]),
+    )
+    assert [point.value for point in events.Scalars("val/mae_best")] == np.minimum.accumulate(curve).tolist()
     shown = hparams_of(run)
     assert (shown["trainer.max_epochs"], shown["ensemble"], shown["model.linear_path"]) == (4, 1, False)
     data = HParamsPluginData()
@@ -157,42 +156,34 @@ def test_tensorboard_is_not_told_to_search_the_current_folder_or_others(
         assert tensorboard_folder(run) == run
 
 
-def test_callbacks_of_lightnings_see_the_metrics_and_steps_are_logged_when_asked(
-    command: Command, tmp_path: Path
-) -> None:
+def test_callbacks_of_lightnings_see_metrics_and_steps_are_logged_when_asked(succeed: Command) -> None:
     stopping = ("_target_=lightning.pytorch.callbacks.EarlyStopping", "monitor=val/rmse", "patience=1")
     added = [f"+callbacks.stop.{each}" for each in (*stopping, "min_delta=1e9")]
-    asked = ("trainer.max_epochs=9", "trainer.log_every_n_steps=2")
-    assert command(*QUICK, *asked, *added, "name=r").status == 0
-    run = tmp_path / "outputs/r"
-    assert metrics_of(run)["epochs"] == 2
-    assert "r: stopped after epoch 2 (best: " in (run / "train.log").read_text()
-    assert [point.step for point in events_of(run).Scalars("train/loss_step")] == [2, 4, 6]
+    succeed("train", *QUICK, "trainer.max_epochs=9", "trainer.log_every_n_steps=2", *added, "name=r")
+    assert metrics_of(RUN)["epochs"] == 2
+    assert "r: stopped after epoch 2 (best: " in (RUN / "train.log").read_text()
+    assert [point.step for point in events_of(RUN).Scalars("train/loss_step")] == [2, 4, 6]
 
 
-def test_a_terminal_of_80_columns(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_of_80_columns(succeed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    ended = command("trainer.max_epochs=2", "baselines=[]", "model.hidden=[8]", "name=r")
-    assert ended.status == 0
-    assert 0 <= ended.out.rfind("\x1b[?25l") < ended.out.rfind("\x1b[?25h")  # the cursor is back
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", ended.out.replace("\x1b[2K", "\n"))
-    lines = [line.rstrip() for line in re.split(r"[\r\n]+", text)]
+    printed = succeed("train", "trainer.max_epochs=2", "baselines=[]", "model.hidden=[8]", "name=r").out
+    assert 0 <= printed.rfind("\x1b[?25l") < printed.rfind("\x1b[?25h")  # the cursor is back
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.replace("\x1b[2K", "\n"))
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text)]
     assert max(map(len, lines)) <= 80
-    log = (tmp_path / "outputs/r/train.log").read_text()
+    log = (RUN / "train.log").read_text()
     assert max(map(len, log.splitlines())) > 100  # one line each
-    said = "ensemble: 8 such networks; each holds out about 109 of the 876 rows"
-    assert said in " ".join(line.strip() for line in lines)
+    assert "ensemble: 8 such networks; each holds out about 109 of the 876 rows" in " ".join(lines)
     assert any(line.startswith("r: ended after epoch 2 (mean") for line in lines)  # not in the bar's line
 
 
-def test_a_run_that_diverges_ends_with_status_1(command: Command, tmp_path: Path) -> None:
+def test_a_run_that_diverges_ends_with_status_1(command: Command) -> None:
     ended = command(*QUICK, "optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none", "name=r")
-    assert ended.status == 1
-    assert ended.err.startswith("error: the loss became ")
-    assert len(ended.err.splitlines()) == 1
-    assert status_of(tmp_path / "outputs/r") == "diverged"
+    assert (ended.status, status_of(RUN)) == (1, "diverged")
+    assert re.fullmatch("error: the loss became .*\n", ended.err)
 
 
 BETTER = {"test/rmse": 0.9, "linear/test/rmse": 1.0, "constant/test/rmse": 1.0}
@@ -206,7 +197,6 @@ LOSSES = {"test/log_loss": 0.7, "constant/test/log_loss": 0.3}
 NO_BETTER = "no better than ridge regression or the mean: train longer"
 MORE = "threshold=auto finds more of it."
 SAID = [
-    (BETTER | {"test/rmse": 2.0}, NO_BETTER),
     (BETTER | {"test/rmse": 1.0}, NO_BETTER),
     (BETTER | INTERVALS, "better than ridge regression and the mean. Intervals of level 0.9"),
     (INTERVALS, "level 0.9 contain 87.5% of the test rows' targets; their mean width is 12.34."),
