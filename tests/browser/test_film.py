@@ -118,8 +118,13 @@ def test_numbers_of_the_page_are_those_of_the_run(
     assert terms.endswith(f"= {float(hidden['z'][frame, row, unit]):.4g}".replace("-", "−"))
 
 
-def test_keys_play_and_move(opened: Callable[[str], None], page: Page) -> None:
+def test_units_are_clicked_and_keys_play_and_move(opened: Callable[[str], None], page: Page) -> None:
     opened("surface")
+    assert_readable(page, *("h1", ".quiet", ".plus", ".minus", "td", "#worked .formula", "#graph text"))
+    circle = page.locator("#graph circle:has(title)").filter(has_text="layer 1, unit 3")
+    circle.click(force=True)
+    unit = page.get_by_role("combobox", name="Unit")
+    expect(unit.locator("option:checked")).to_have_text("layer 1, unit 3")
     step, play = page.locator("#step"), page.get_by_role("button", name="Play")
     page.keyboard.press("ArrowRight")
     expect(step).to_have_text("step 1 of 100")
@@ -137,9 +142,9 @@ def test_keys_play_and_move(opened: Callable[[str], None], page: Page) -> None:
     expect(page.get_by_role("slider", name="Step")).to_have_attribute("aria-valuetext", "step 100")
 
 
-def test_networks_and_units_are_chosen_by_a_click(opened: Callable[[str], None], page: Page) -> None:
+def test_networks_are_chosen_by_a_click(opened: Callable[[str], None], page: Page) -> None:
     opened("ensemble")
-    cards, unit = page.locator("#cards button"), page.get_by_role("combobox", name="Unit")
+    cards = page.locator("#cards button")
     assert cards.count() == 3
     before = page.locator("#worked").inner_text()
     cards.nth(1).click()
@@ -147,15 +152,6 @@ def test_networks_and_units_are_chosen_by_a_click(opened: Callable[[str], None],
     assert page.locator("#worked").inner_text() != before
     page.get_by_role("combobox", name="Network").select_option("network 3")
     expect(cards.nth(2)).to_have_attribute("aria-pressed", "true")
-    opened("surface")
-    circle = page.locator("#graph circle:has(title)").filter(has_text="layer 1, unit 3")
-    circle.click(force=True)
-    expect(unit.locator("option:checked")).to_have_text("layer 1, unit 3")
-
-
-def test_both_colour_schemes_are_readable(opened: Callable[[str], None], page: Page) -> None:
-    opened("surface")
-    assert_readable(page, *("h1", ".quiet", ".plus", ".minus", "td", "#worked .formula", "#graph text"))
 
 
 def test_names_cannot_break_the_page(

@@ -1,10 +1,9 @@
 """The report's page in a browser: it draws, fits a phone, and asks nothing of the network."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import altair as alt
@@ -12,10 +11,9 @@ import numpy as np
 import pytest
 from pages import assert_readable
 from playwright.sync_api import Page, expect
-from searches import train_search
+from searches import train_search, write_importance
 from support import SMALL, train_into, write_config
 
-from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
 from mlplab.figures.files import write_figures
@@ -51,9 +49,7 @@ def search(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("trained") / "search"
     best = folder / train_search(folder)
     write_figures(best, {"importance": importance([("x1", 0.5, 0.1), ("x2", 0.2, 0.1)], "rmse", [])})
-    columns = (ColumnImportance("x1", 0.5, 0.1),)
-    found = Importance("x", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, (best.name,))
-    (best / "importance.json").write_text(json.dumps(asdict(found)))
+    write_importance(best, best.name)
     return folder
 
 
@@ -128,12 +124,6 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     assert not [text for text in texts if re.search(r"\d,\d{3}\.\d|e[+-]?\d", text)]
 
 
-def test_text_is_readable_in_both_colour_schemes(opened: Opened) -> None:
-    page = opened("run")
-    assert_readable(page, "h1", ".quiet", "td", "caption", "summary", ".small", ".chart")
-    assert page.locator(".chart svg text").first.get_attribute("fill") == "currentColor"
-
-
 WORDS = """() => [...document.querySelectorAll("td, th")].flatMap(cell => {
   const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
   const broken = [], range = document.createRange();
@@ -161,8 +151,10 @@ def test_on_paper_columns_are_open_settings_are_left_out_and_words_are_whole(ope
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def test_the_keyboard_reaches_the_content_first_and_hovering_shows_a_point(opened: Opened) -> None:
+def test_text_is_readable_keys_reach_the_content_first_and_hovering_shows_a_point(opened: Opened) -> None:
     page = opened("run")
+    assert_readable(page, "h1", ".quiet", "td", "caption", "summary", ".small", ".chart")
+    assert page.locator(".chart svg text").first.get_attribute("fill") == "currentColor"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")

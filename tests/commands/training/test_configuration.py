@@ -51,14 +51,12 @@ MISTAKES = [
     own({E: ENVIRONMENT}, "hydra.job.env_set: is not supported", "experiment=e"),
     mistake("60 launcher", {}, "-m seed=1,2 hydra.launcher=null", "hydra/launcher: is not supported"),
     mistake("60 chdir", {}, "hydra.job.chdir=true", "hydra.job.chdir: is not supported"),
-    mistake("61 name", {}, "name=../x", "name: | outputs/ | no '..'"),
     mistake("61 long name", {}, f"name={'a' * 300}", "a…': the name is too long | choose a shorter one"),
-    own({E: f"{GLOBAL}name: ../../x\n"}, "name: | no '..'", "experiment=e"),
+    own({E: f"{GLOBAL}name: ../../x\n"}, "name: | outputs/ | no '..'", "experiment=e"),
     own({E: RUN_DIR}, f"away: {OUTSIDE} | hydra.run", "experiment=e"),
     own({E: SWEEP_DIR}, f"way: {OUTSIDE}", "-m seed=1,2 experiment=e"),
     mistake("61 logger", {}, "logger.tensorboard.name=../../x", "logger.tensorboard: | no '..'"),
     mistake("61 URI", {}, (MLFLOW,), "logger.m: 'file:./x' may lead out of outputs/ | MLFLOW_TRACKING_URI"),
-    mistake("62 file", {"used": ""}, "hydra.run.dir=used", "used: is a file, not a folder"),
     mistake("62 below a file", {"used": ""}, "hydra.run.dir=used/x", "used/x: cannot be created"),
     mistake("33 folds", {}, f"data/split=kfold data.split.folds={9**30}", "more folds than rows | most 1030"),
     mistake("a file as conf", {"f": ""}, "--config-dir f", "--config-dir: no such folder (found f)"),
@@ -77,7 +75,6 @@ MISTAKES = [
         "hydra.run.dir=empty seed=-1",
         "seed: invalid value",
     ),
-    mistake("a missing value", {}, "data=csv data.target=y", "data.path: needs a value"),
     mistake("an endless range", {}, "-m seed=range(0,3,0)", "seed: the step is 0 | range(START,STOP,STEP)"),
     mistake("a huge grid", {}, "-m seed=range(99999999999)", "seed: more than 100,000 runs | sweep.trials"),
 ]
@@ -94,11 +91,9 @@ def test_a_mistake_gets_a_short_answer(command: Command, tmp_path: Path, mistake
 VALUES = """
 learning_rate=1 | learning_rate: unknown key | did you mean optimizer.lr?
 epochs=1 | did you mean trainer.max_epochs?
-target=1 | did you mean data.target?
 patience=1 | did you mean callbacks.early_stopping.patience?
 trainer.devices=2 | trainer.devices: unknown key | hydra.launcher.workers
 optimzer=adam | did you mean optimizer?
-data.path=t.csv data.target= | is empty | value: data.target=…
 data.batch_size=1e23 | data.batch_size: invalid value | a valid integer
 seed=${nope} | 'nope' not found
 seed | seed: cannot be read as an override

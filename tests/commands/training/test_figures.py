@@ -75,9 +75,7 @@ def test_a_run_alone_is_drawn(
 @pytest.mark.parametrize(
     ("figures", "expected"), [("auto", {"best"}), ("all", {"best", "other"}), ("none", set())]
 )
-def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(
-    tmp_path: Path, figures: str, expected: set[str]
-) -> None:
+def test_of_a_sweep_the_best_or_all_are_drawn(tmp_path: Path, figures: str, expected: set[str]) -> None:
     for name, score in {"best": 1.0, "other": 2.0, "failed": 0.5, "drawn": 3.0}.items():
         (tmp_path / name / "figures").mkdir(parents=True)
         write_config(tmp_path / name, {"monitor": "val/mae", "figures": figures, "optimizer": {"lr": score}})

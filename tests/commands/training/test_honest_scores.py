@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 from commands.mistakes import Command
+from commands.people import people
 from runs.unfinished import untrained
-from support import assert_short_answer, metrics_of, resolved, status_of, without_notes
+from support import assert_short_answer, metrics_of, resolved, status_of, train_into, without_notes
 
 import mlplab
+from mlplab.commands.evaluation_rows import rows_of
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.observers.messages import show_warnings
@@ -165,15 +167,23 @@ def test_rows_equal_by_chance_are_new_rows(succeed: Command) -> None:
     assert "unchecked/accuracy" in metrics_of(RUN, "evaluation")
 
 
-def test_copies_of_rows_and_of_the_target_are_named(command: Command, frame: pl.DataFrame) -> None:
+def test_copies_of_rows_and_of_the_target_are_named(succeed: Command, frame: pl.DataFrame) -> None:
     pl.concat([frame, frame]).with_columns(copy=3 * pl.col("y") + 1).write_csv("t.csv")
     copies = "test rows equal a row of train or val in all columns; if they are copies, the test"
     leak = "warning: column 'copy' alone predicts 'y' almost perfectly"
-    ended = command("name=r", *SMALL)
-    assert (ended.out.count(copies), ended.out.count(leak)) == (1, 1)
+    printed = succeed("train", "name=r", *SMALL).out
+    assert (printed.count(copies), printed.count(leak)) == (1, 1)
     assert (RUN / "train.log").read_text().count(leak) == 1
-    sweep = command("-m", "model.norm=none,layer", "name=sweep", *SMALL)
+    sweep = succeed("train", "-m", "model.norm=none,layer", "name=sweep", *SMALL)
     assert sweep.out.count(leak) == 1  # though there are two stacks
+
+
+def test_neighbours_in_time_are_named(succeed: Command, frame: pl.DataFrame) -> None:
+    days = pl.date(2020, 1, 1) + pl.duration(days=pl.int_range(ROWS))
+    y = pl.int_range(ROWS) / 20 % 5 + 0.2 * pl.col("y").cum_sum()
+    frame.with_columns(day=days, y=y).write_csv("t.csv")
+    warning = "warning: neighbours in the order of 'day' are similar: a tree explains "
+    assert warning in succeed("describe", *TABLE).err
 
 
 def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.LogCaptureFixture) -> None:
@@ -184,9 +194,62 @@ def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.Lo
     assert caplog.messages == warnings[::2]
 
 
-def test_neighbours_in_time_are_named(succeed: Command, frame: pl.DataFrame) -> None:
-    days = pl.date(2020, 1, 1) + pl.duration(days=pl.int_range(ROWS))
-    y = pl.int_range(ROWS) / 20 % 5 + 0.2 * pl.col("y").cum_sum()
-    frame.with_columns(day=days, y=y).write_csv("t.csv")
-    described = succeed("describe", *TABLE).err
-    assert "warning: neighbours in the order of 'day' are similar: a tree explains " in described
+LINEAR = (
+    "data=csv",
+    "data.target=price",
+    "model=linear",
+    "ensemble=1",
+    "trainer.max_epochs=1",
+    "baselines=[]",
+)
+TEST = 30  # rows
+
+
+def of_all_digits(seed: int) -> pl.DataFrame:
+    """Rows with all the digits of a float64, also far from 0 and with long tails."""
+    tails = (2 * pl.col("size")).exp()
+    return people(seed, ROWS).with_columns(far=1e6 + pl.col("price"), tails=tails)
+
+
+def trained(folder: Path, frame: pl.DataFrame) -> Ensemble:
+    frame.write_csv(folder / "t.csv")
+    train_into(folder, (*LINEAR, f"data.path={folder / 't.csv'}"))
+    return mlplab.load(folder / "0").model
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    return trained(tmp_path_factory.mktemp("run"), of_all_digits(0))
+
+
+def targets_left(run: Ensemble, path: str) -> list[float]:
+    """The targets of the rows that are not recognised."""
+    return rows_of(run, path, include=False)[0].y[:, 0].tolist()
+
+
+@pytest.mark.parametrize(("form", "share"), [(".17g", 1), (".15g", 1), (".6g", 0.95), (".6f", 0.95)])
+def test_rows_in_another_order_are_recognised_by_their_digits(run: Ensemble, form: str, share: float) -> None:
+    rows = of_all_digits(0)
+    far = [] if form == ".6g" else ["far"]  # 6 digits of this column are the same in all rows
+    texts = {
+        name: pl.Series([None if number is None else format(number, form) for number in rows[name]])
+        for name in ("size", "price", "tails", *far)
+    }
+    rows.with_columns(**texts)[::-1].write_csv("n.csv")
+    assert TEST <= len(targets_left(run, "n.csv")) <= TEST + (1 - share) * (ROWS - TEST)
+
+
+def test_new_rows_and_new_targets_are_not_recognised(run: Ensemble) -> None:
+    rows, new = of_all_digits(0), of_all_digits(1)
+    floats, moved = rows.cast({pl.Float64: pl.Float32}), rows.with_columns(pl.col("price") + 1)
+    for frame, left in ((floats, TEST), (new, ROWS), (moved, ROWS)):
+        frame.write_parquet("n.parquet")
+        assert len(targets_left(run, "n.parquet")) == left
+
+
+def test_targets_with_a_sign_are_read_as_in_training(tmp_path: Path) -> None:
+    prices = [f"${row * 97 % 5000 - 7.5:,.2f}" for row in range(ROWS)]
+    run = trained(tmp_path, of_all_digits(0).with_columns(price=pl.Series(prices)))
+    new = of_all_digits(1)[:4].with_columns(price=pl.Series(["$1,250.00", "($7.50)", "12.5", "$0"]))
+    new.write_csv("n.csv")
+    assert targets_left(run, "n.csv") == [1250, -7.5, 12.5, 0]

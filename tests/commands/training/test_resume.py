@@ -63,9 +63,7 @@ def test_a_run_may_grow_longer(succeed: Command) -> None:
     assert hparams_of(RUN) == hparams_of(WHOLE)
 
 
-def test_a_signal_just_before_the_first_step_stops_the_run(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_before_the_first_step_stops_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     start = StopOnSignal.on_start
 
     def start_late(self: StopOnSignal, stack: StackTrainer) -> None:
@@ -142,9 +140,7 @@ def stopped(trained: Path, tmp_path: Path) -> Path:
     return run
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_again(
-    command: Command, trained: Path, stopped: Path
-) -> None:
+def test_a_run_without_a_checkpoint_starts_again(command: Command, trained: Path, stopped: Path) -> None:
     checkpoint.remove(stopped / "checkpoints/last.ckpt")
     (stopped / "checkpoints/.last.ckpt.123.part").touch()
     printed = without_notes(command(R).out)
@@ -190,9 +186,8 @@ MISTAKES = [
 
 
 @each(MISTAKES)
-def test_a_mistake_gets_a_short_answer(
-    command: Command, stopped: Path, tmp_path: Path, mistake: Mistake
-) -> None:
+@pytest.mark.usefixtures("stopped")
+def test_a_mistake_gets_a_short_answer(command: Command, tmp_path: Path, mistake: Mistake) -> None:
     assert_refused(mistake, tmp_path, command)
 
 

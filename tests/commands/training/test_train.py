@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -86,11 +85,8 @@ def test_bash_completes_what_the_script_takes() -> None:
 def test_a_run_leaves_and_says_what_is_promised(succeed: Command) -> None:
     """The default network with its figures, trained as short as may be."""
     words = ("ensemble=1", "model.linear_path=false", "trainer.max_epochs=4", "figures=auto", "name=r")
-    ended = succeed("train", *words)
+    ended, metrics = succeed("train", *words), metrics_of(RUN)
     assert ended.err == ""
-    metrics = metrics_of(RUN)
-    assert_complete(RUN, metrics)
-    assert_shown_in_tensorboard(RUN, metrics)
     lines = ended.out.splitlines()
     assert lines[-2:] == ["run folder: outputs/r", tensorboard_command(Path("outputs"))]
     for name in ("this network", "gradient boosting", "ridge regression", "mean"):
@@ -99,47 +95,41 @@ def test_a_run_leaves_and_says_what_is_promised(succeed: Command) -> None:
     assert " ".join(sentence.split()) == verdict(metrics)
     assert all(len(line) <= 80 for line in sentence.splitlines())
 
-
-def assert_complete(run: Path, metrics: dict[str, Any]) -> None:
-    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert {path.name.partition(".1")[0] for path in RUN.iterdir()} == {
+        *("config.yaml", "metrics.json", "schema.json", "environment.json", "train.log"),
+        *("test_predictions.csv", "checkpoints", "figures", "events.out.tfevents"),
+    }
+    config = yaml.safe_load((RUN / "config.yaml").read_text())
     chosen = (config["loss"]["name"], config["monitor"], config["optimizer"]["lr"])
     assert (*chosen, config["data"]["batch_size"]) == ("mse", "val/mae", 0.005, 64)  # not `auto`
     assert metrics["status"] == "done"
     names = {"val/loss", "val/rmse", "test/rmse", "test/mae", "test/r2", "best_epoch", "seconds"}
     assert names <= metrics.keys()
     assert all(not isinstance(value, dict | list) for value in metrics.values())
-    assert metrics_of(run, "environment")["versions"]["torch"] == torch.__version__.partition("+")[0]
-    log = (run / "train.log").read_text()
+    assert metrics_of(RUN, "environment")["versions"]["torch"] == torch.__version__.partition("+")[0]
+    log = (RUN / "train.log").read_text()
     assert f"ended after epoch 4 (best: {metrics['best_epoch']}); " in log
     assert f"test rmse {metrics['test/rmse']}" in log
-    assert {path.name.partition(".1")[0] for path in run.iterdir()} == {
-        *("config.yaml", "metrics.json", "schema.json", "environment.json", "train.log"),
-        *("test_predictions.csv", "checkpoints", "figures", "events.out.tfevents"),
-    }
-    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    for path in (run / "checkpoints").iterdir():
+    assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for path in (RUN / "checkpoints").iterdir():
         content = torch.load(path, weights_only=True)  # without mlplab
         assert content["config"] == config
         assert content["schema"]["inputs"][0]["name"] == "cement"
         assert all(tensor.shape[0] == 1 for tensor in content["state"].values())
 
-
-def assert_shown_in_tensorboard(run: Path, metrics: dict[str, Any]) -> None:
-    events = events_of(run)
+    events = events_of(RUN)
     scalars = events.Tags()["scalars"]
     assert {"train/loss", "train/lr", "val/loss", "val/rmse"} <= set(scalars)
     assert min(scalars) == "train/loss"  # TensorBoard shows them in this order
     assert min(tag for tag in scalars if tag.startswith("val/")) == "val/loss"
     assert not {tag for tag in scalars if "step" in tag}  # nothing is logged per step unless asked
     assert not {tag for tag in scalars if len(events.Scalars(tag)) == 1}  # charts of one dot
-    curve = [point.value for point in events.Scalars("val/mae")]
-    assert [point.step for point in events.Scalars("val/mae")] == [1, 2, 3, 4]
-    assert (curve.index(min(curve)) + 1, min(curve)) == (
-        metrics["best_epoch"],
-        pytest.approx(metrics["val/mae"]),
-    )
-    assert [point.value for point in events.Scalars("val/mae_best")] == np.minimum.accumulate(curve).tolist()
-    shown = hparams_of(run)
+    curve = {point.step: point.value for point in events.Scalars("val/mae")}
+    assert [*curve] == [1, 2, 3, 4]
+    assert min(curve.values()) == curve[metrics["best_epoch"]] == pytest.approx(metrics["val/mae"])
+    lowest = [point.value for point in events.Scalars("val/mae_best")]
+    assert lowest == np.minimum.accumulate([*curve.values()]).tolist()
+    shown = hparams_of(RUN)
     assert (shown["trainer.max_epochs"], shown["ensemble"], shown["model.linear_path"]) == (4, 1, False)
     data = HParamsPluginData()
     data.ParseFromString(events.SummaryMetadata("_hparams_/session_end_info").plugin_data.content)
@@ -147,9 +137,7 @@ def assert_shown_in_tensorboard(run: Path, metrics: dict[str, Any]) -> None:
     assert "_hparams_/experiment" not in events.Tags()["tensors"]  # it would hide which values differ
 
 
-def test_tensorboard_is_not_told_to_search_the_current_folder_or_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tensorboard_searches_outputs_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert tensorboard_folder(Path("outputs/r")) == tmp_path / "outputs"
     for run in (Path("r"), tmp_path.parent / "r", tmp_path.parent / "runs/r"):
@@ -194,12 +182,12 @@ RARE = {"test/balanced_accuracy": 0.527, "test/auroc": 0.81, "threshold": 0.5}
 ALARM = {"test/average_precision": 0.9999, "test/average_precision/ALARM": 0.25}
 LOSSES = {"test/log_loss": 0.7, "constant/test/log_loss": 0.3}
 
+COVERED = "Intervals of level 0.9 contain 87.5% of the test rows' targets; their mean width is 12.34."
 NO_BETTER = "no better than ridge regression or the mean: train longer"
 MORE = "threshold=auto finds more of it."
 SAID = [
     (BETTER | {"test/rmse": 1.0}, NO_BETTER),
-    (BETTER | INTERVALS, "better than ridge regression and the mean. Intervals of level 0.9"),
-    (INTERVALS, "level 0.9 contain 87.5% of the test rows' targets; their mean width is 12.34."),
+    (BETTER | INTERVALS, f"better than ridge regression and the mean. {COVERED}"),
     (SETS, "Sets of level 0.8 contain the class of 75.0% of the test rows; their mean size is 1.5."),
     (SETS | RARELY, "rows, but only of 5.4% of those of 'b/c' (the lowest of 2 such classes);"),
     (RARE, f"rows are ranked well (AUROC 0.81): {MORE}"),
