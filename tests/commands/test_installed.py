@@ -108,8 +108,8 @@ def test_all_commands_in_another_folder(wheel: Path, tmp_path: Path, editable: b
 
 
 @pytest.mark.slow(ci=True)
-def test_slurm_jobs_of_a_wheel(beside_torch: Mlplab, tmp_path: Path, slurm: FakeSlurm) -> None:
-    """`tests/faults` tries what can go wrong there, and Ray."""
+def test_slurm_jobs_of_a_wheel(slurm: FakeSlurm, beside_torch: Mlplab, tmp_path: Path) -> None:
+    """The cluster is first: it changes the PATH. `tests/faults` tries what can go wrong there, and Ray."""
     words = (
         *("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low"),
         *("cpus=2", "setup=['export A=1']"),
