@@ -133,6 +133,18 @@ def command(run_script: Callable[..., Ended]) -> Callable[..., Ended]:
 
 
 @pytest.fixture
+def succeed(run_script: Callable[..., Ended]) -> Callable[..., Ended]:
+    """Runs a script as `run_script` does; its exit status must be 0."""
+
+    def succeed(*words: str) -> Ended:
+        ended = run_script(*words)
+        assert ended.status == 0, ended
+        return ended
+
+    return succeed
+
+
+@pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlurm]:
     """A Slurm cluster of two nodes; its commands are the first on the PATH."""
     with FakeSlurm(tmp_path / "slurm") as cluster:

@@ -2,11 +2,13 @@
 
 import json
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from support import SMALL, train_into
 
+from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.runs.compare.run_result import as_typed
 from mlplab.runs.discovery import write_best_trial
 
@@ -51,3 +53,9 @@ def change(run: Path, without: str = "", **metrics: Any) -> None:
     path.write_text(json.dumps(left))
     if without:
         (run / "test_predictions.csv").unlink(missing_ok=True)
+
+
+def write_importance(folder: Path, *runs: str) -> None:
+    columns = (ColumnImportance("x1", 0.5, 0.25),)
+    importance = Importance("x, test rows", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, runs)
+    (folder / "importance.json").write_text(json.dumps(asdict(importance)))

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jaxtyping
 import pytest
 from chromium import CHROMIUM, HEIGHT, WIDTH, opened_browser
+from commands.conftest import _at_full_speed  # noqa: F401
 from playwright.sync_api import Browser, Page, expect
 
 
@@ -15,13 +15,6 @@ def browser() -> Iterator[Browser]:
         pytest.skip("there is no Chromium: apt-get install chromium")
     with opened_browser() as browser:
         yield browser
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _at_full_speed() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-        yield
 
 
 @pytest.fixture

@@ -67,13 +67,10 @@ FRAMES = """() => {
 """How many frames there are, and how many of them are different."""
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow(ci=True)] * (name in ("curve", "ensemble")))
-        for name in RUNS
-    ],
-)
+LONG = [pytest.param(name, marks=pytest.mark.slow(ci=True)) for name in ("curve", "ensemble")]
+
+
+@pytest.mark.parametrize("name", ["surface", "numbers", "classes", "diverged", *LONG])
 def test_all_frames_are_drawn_and_fit_a_phone(opened: Callable[[str], None], page: Page, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     opened(name)
@@ -90,45 +87,40 @@ def test_all_frames_are_drawn_and_fit_a_phone(opened: Callable[[str], None], pag
 def test_numbers_of_the_page_are_those_of_the_run(
     opened: Callable[[str], None], page: Page, film: Callable[[str], Path]
 ) -> None:
-    run = film_in(film("surface").parent)
-    [network] = run["networks"]
+    [network] = film_in(film("surface").parent)["networks"]
     opened("surface")
     page.get_by_role("combobox", name="Row", exact=True).select_option(index=3)
     page.get_by_role("combobox", name="Unit").select_option("layer 1, unit 2")
     page.get_by_role("slider", name="Step").fill("20")
     frame, row, unit = 20, 3, 1
-    made = network["steps"][frame]
-    expect(page.locator("#step")).to_have_text(f"step {made} of 100")
+    expect(page.locator("#step")).to_have_text(f"step {network['steps'][frame]} of 100")
     hidden, output = network["layers"]
 
-    def shown(caption: str) -> list[list[float]]:
+    def shown(caption: str) -> np.ndarray:
         rows = page.get_by_role("table", name=caption).locator("tbody tr").all()
         texts = [[cell.inner_text() for cell in each.locator("td").all()] for each in rows]
-        return [[float(text.replace("−", "-")) for text in each] for each in texts]
+        return np.array([[float(text.replace("−", "-")) for text in each] for each in texts])
 
-    def assert_shown(found: list[float], expected: np.ndarray) -> None:
+    def assert_shown(found: np.ndarray, *expected: np.ndarray) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-12)
 
-    z, a = shown("Layer 1: z = xW")
-    assert_shown(z, hidden["z"][frame, row])
-    assert_shown(a, hidden["a"][frame, row])
-    [[z]] = shown("Output: z = aW")
-    assert_shown([z], output["z"][frame, row])
-    assert_shown(shown("Layer 1: δ")[0], hidden["delta"][frame, row])
-    table = np.array(shown("∂l/∂W = xδ"))
-    x, delta = [*network["x"][0, row], 1], hidden["delta"][frame, row, unit]
-    columns = {0: x, 1: np.array(x) * delta}
-    for place, key in enumerate(("before", "gradients", "mean", "square", "after"), 2):
-        columns[place] = [*hidden["weight"][key][frame, :, unit], hidden["bias"][key][frame, 0, unit]]
-    for place, values in columns.items():
-        assert_shown(table[:, place], np.array(values))
+    assert_shown(shown("Layer 1: z = xW"), hidden["z"][frame, row], hidden["a"][frame, row])
+    assert_shown(shown("Output: z = aW"), output["z"][frame, row])
+    assert_shown(shown("Layer 1: δ")[0], *hidden["delta"][frame, row])
+    x, delta = np.array([*network["x"][0, row], 1]), hidden["delta"][frame, row, unit]
+    columns = [x, x * delta]
+    for key in ("before", "gradients", "mean", "square", "after"):
+        weight, bias = (hidden[part][key][frame, :, unit] for part in ("weight", "bias"))
+        columns.append(np.array([*weight, *bias]))
+    assert_shown(shown("∂l/∂W = xδ").T[: len(columns)], *columns)
     terms = page.locator("#worked .formula").first.inner_text()
     assert terms.startswith("layer 1, unit 2: z = ")
     assert terms.endswith(f"= {float(hidden['z'][frame, row, unit]):.4g}".replace("-", "−"))
 
 
-def test_keys_play_and_move(opened: Callable[[str], None], page: Page) -> None:
+def test_keys_play_and_move_and_units_are_clicked(opened: Callable[[str], None], page: Page) -> None:
     opened("surface")
+    assert_readable(page, *("h1", ".quiet", ".plus", ".minus", "td", "#worked .formula", "#graph text"))
     step, play = page.locator("#step"), page.get_by_role("button", name="Play")
     page.keyboard.press("ArrowRight")
     expect(step).to_have_text("step 1 of 100")
@@ -144,11 +136,15 @@ def test_keys_play_and_move(opened: Callable[[str], None], page: Page) -> None:
     page.get_by_role("slider", name="Step").focus()
     page.keyboard.press("End")
     expect(page.get_by_role("slider", name="Step")).to_have_attribute("aria-valuetext", "step 100")
+    circle = page.locator("#graph circle:has(title)").filter(has_text="layer 1, unit 3")
+    circle.click(force=True)
+    unit = page.get_by_role("combobox", name="Unit")
+    expect(unit.locator("option:checked")).to_have_text("layer 1, unit 3")
 
 
-def test_networks_and_units_are_chosen_by_a_click(opened: Callable[[str], None], page: Page) -> None:
+def test_networks_are_chosen_by_a_click(opened: Callable[[str], None], page: Page) -> None:
     opened("ensemble")
-    cards, unit = page.locator("#cards button"), page.get_by_role("combobox", name="Unit")
+    cards = page.locator("#cards button")
     assert cards.count() == 3
     before = page.locator("#worked").inner_text()
     cards.nth(1).click()
@@ -156,15 +152,6 @@ def test_networks_and_units_are_chosen_by_a_click(opened: Callable[[str], None],
     assert page.locator("#worked").inner_text() != before
     page.get_by_role("combobox", name="Network").select_option("network 3")
     expect(cards.nth(2)).to_have_attribute("aria-pressed", "true")
-    opened("surface")
-    circle = page.locator("#graph circle:has(title)").filter(has_text="layer 1, unit 3")
-    circle.click(force=True)
-    expect(unit.locator("option:checked")).to_have_text("layer 1, unit 3")
-
-
-def test_both_colour_schemes_are_readable(opened: Callable[[str], None], page: Page) -> None:
-    opened("surface")
-    assert_readable(page, *("h1", ".quiet", ".plus", ".minus", "td", "#worked .formula", "#graph text"))
 
 
 def test_names_cannot_break_the_page(

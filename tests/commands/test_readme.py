@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import CONCRETE, ROOT, Ended, config
+from commands.mistakes import Command
+from support import CONCRETE, ROOT, config
 
 from mlplab.cli.overrides import read_overrides
 from mlplab.config.dotted_keys import flat
+
+Run = Callable[[str], str]
 
 PAGES = {
     path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
@@ -63,9 +66,7 @@ def write_houses(path: Path, rows: int) -> None:
 
 
 @pytest.fixture
-def run(
-    run_script: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[str], str]:
+def run(succeed: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs a command in this process, next to the files that the commands name, and returns its output."""
     write_houses(tmp_path / "houses.csv", 240)
     write_houses(tmp_path / "my.csv", 30)
@@ -82,9 +83,7 @@ def run(
             else:
                 monkeypatch.setenv(name, value)
         script, *arguments = shlex.split(words)
-        ended = run_script(Path(script).stem, *arguments)
-        assert ended.status == 0, ended
-        return ended.out
+        return succeed(Path(script).stem, *arguments).out
 
     return run
 
@@ -133,7 +132,7 @@ def test_keys_of_commands_exist(command: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "command", [each for each in OTHERS if each in OF_README and not re.search("digits|kfold", each)]
 )  # those have many baselines
-def test_a_command_of_the_readme_works(run: Callable[[str], str], command: str) -> None:
+def test_a_command_of_the_readme_works(run: Run, command: str) -> None:
     printed = run(shortened(command))
     if "train.py" in command and "--" not in command:
         assert "tensorboard --logdir outputs" in printed.splitlines()[-1]
@@ -141,51 +140,47 @@ def test_a_command_of_the_readme_works(run: Callable[[str], str], command: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", OTHERS)
-def test_a_command_works_as_written(run: Callable[[str], str], tmp_path: Path, command: str) -> None:
+def test_a_command_works_as_written(run: Run, tmp_path: Path, command: str) -> None:
     run(command)
-    experiment = re.search("experiment=(digits|forecast|recommend)", command)
-    if experiment:  # the page says that the baselines are beaten
+    if experiment := re.search("experiment=(digits|forecast|recommend)", command):
+        # The page says that the baselines are beaten.
         (metrics,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/metrics.json"))
         if experiment[1] == "digits":
             assert metrics["test/accuracy"] > max(0.975, metrics["boosting/test/accuracy"])
             assert metrics["test/log_loss"] < 0.8 * metrics["boosting/test/log_loss"]
         else:
-            others = {name: metrics[f"{name}/test/rmse"] for name in ("boosting", "linear", "constant")}
-            assert metrics["test/rmse"] < others.pop("boosting")
-            assert metrics["test/rmse"] < 0.6 * min(others.values())
+            assert metrics["test/rmse"] < metrics["boosting/test/rmse"]
+            others = (metrics[f"{name}/test/rmse"] for name in ("linear", "constant"))
+            assert metrics["test/rmse"] < 0.6 * min(others)
 
 
 @pytest.mark.parametrize(
     "as_written",
     [pytest.param(False, marks=pytest.mark.slow(ci=True)), pytest.param(True, marks=pytest.mark.slow)],
 )
-def test_named_runs_and_the_commands_that_use_them(
-    run: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str], as_written: bool
-) -> None:
+def test_named_runs_are_used(run: Run, capsys: pytest.CaptureFixture[str], as_written: bool) -> None:
     """Those of the README, or of all pages as they are written."""
     named = [command for command in OF_NAMED_RUNS if command in OF_README or as_written]
     printed = {command: run(command if as_written else shortened(command)) for command in named}
     assert sum(" name=" in command for command in named) >= 2
     assert "their ensemble" in printed["uv run scripts/evaluate.py run=outputs/sweep"]
     assert "best of 2" in printed["uv run scripts/results.py outputs"]
-    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1031
-    assert not as_written or len((tmp_path / "species.csv").read_text().splitlines()) == 345
+    assert len(Path("predictions.csv").read_text().splitlines()) == 1031
+    assert not as_written or len(Path("species.csv").read_text().splitlines()) == 345
     for source in PYTHON:
         if as_written or "penguins" not in source:
             exec(source if as_written else re.sub('"max_epochs": [0-9]+', '"max_epochs": 2', source), {})
     assert re.search("ensemble of 8(.*\n)+1030 predictions", capsys.readouterr().out)
 
 
-def test_a_table_is_described_as_the_page_shows(
-    run: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_is_described_as_the_page_shows(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (shown,) = re.findall(r"```text\n(houses.csv: .*?)```", TABLES, re.DOTALL)
     for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "116", "LINES": "99"}.items():
         monkeypatch.setenv(name, value)  # a terminal of this width
     assert run("uv run scripts/describe.py data=csv data.path=houses.csv data.target=price") == shown
 
 
-def test_a_fault_is_reported_as_the_page_shows(run_script: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_fault_is_reported_as_the_page_shows(run_script: Command, tmp_path: Path) -> None:
     (shown,) = re.findall(r"```text\n(error: houses.csv.*?)```", TABLES, re.DOTALL)
     rows = [f"{'?' if row == 15 else 50 + row},{50 + row}1\n" for row in range(40)]
     (tmp_path / "houses.csv").write_text("size,price\n" + "".join(rows))
@@ -195,14 +190,14 @@ def test_a_fault_is_reported_as_the_page_shows(run_script: Callable[..., Ended],
 
 @pytest.mark.parametrize(("content", "path", "words"), re.findall(OWN_FILE, TEXT, re.DOTALL))
 def test_configuration_files_of_the_pages_change_what_is_trained(
-    run_script: Callable[..., Ended], tmp_path: Path, content: str, path: str, words: str
+    succeed: Command, content: str, path: str, words: str
 ) -> None:
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / "conf/mlplab.yaml").touch()
-    shipped = run_script("train", "--cfg", "job").out
-    (tmp_path / path).write_text(content)
-    ended = run_script("train", *words.split(), "--cfg", "job")
-    assert (ended.status, ended.err) == (0, "")
+    Path(path).parent.mkdir(parents=True)
+    Path("conf/mlplab.yaml").touch()
+    shipped = succeed("train", "--cfg", "job").out
+    Path(path).write_text(content)
+    ended = succeed("train", *words.split(), "--cfg", "job")
+    assert ended.err == ""
     assert "  name: adam\n" in ended.out
     assert ended.out != shipped
 
@@ -220,15 +215,13 @@ def test_the_data_function_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_link_leads_to_a_file_and_a_heading() -> None:
     for page in (*PAGES, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"):
-        text = page.read_text(encoding="utf-8")
-        for link in re.findall(r"\]\(([^)]+)\)", text):
-            if not link.startswith("https:"):
-                name, _, anchor = link.partition("#")
-                target = page.parent / name if name else page
-                assert target.exists(), f"{page.name}: {link}"
-                headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
-                anchors = [re.sub(r"[^\w\- ]", "", each).lower().replace(" ", "-") for each in headings]
-                assert not anchor or anchor in anchors, f"{page.name}: {link}"
+        for link in re.findall(r"\]\((?!https:)([^)]+)\)", page.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), f"{page.name}: {link}"
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+            anchors = [re.sub(r"[^\w\- ]", "", each).lower().replace(" ", "-") for each in headings]
+            assert not anchor or anchor in anchors, f"{page.name}: {link}"
 
 
 def test_every_path_in_backticks_exists() -> None:

@@ -1,7 +1,6 @@
 """evaluate, predict and results as users run them, on what train left."""
 
 import io
-import json
 import re
 import shlex
 import shutil
@@ -19,7 +18,7 @@ import pytest
 import torch
 import yaml
 from commands.mistakes import Command, Mistake, assert_refused, each, mistake
-from support import ROOT, SMALL, assert_short_answer, train_into, without_notes, write_config
+from support import ROOT, SMALL, metrics_of, train_into, without_notes, write_config
 
 import mlplab
 from mlplab.commands.arguments import Evaluate
@@ -27,12 +26,8 @@ from mlplab.commands.evaluate import evaluate
 from mlplab.commands.importance import Importance
 from mlplab.commands.render import verdict
 from mlplab.commands.report.report import report
-from mlplab.commands.select_ensemble import select_ensemble
-from mlplab.config.metrics import sign_of
 from mlplab.data import synthetic
-from mlplab.data.cache import DataCache
-from mlplab.runs.discovery import read_metrics
-from mlplab.runs.trained.trained_run import TrainedRun
+from mlplab.runs.discovery import ChosenEnsemble
 
 FRAME = synthetic.draw("friedman1", rows=40, features=None, noise=0.5, seed=5)
 COLUMNS = "x1,x2,x3,x4,x5"
@@ -64,23 +59,13 @@ finally:
 """
 
 
-def test_predict_adds_the_spread_of_the_networks(run_script: Command, here: Path) -> None:
-    assert run_script("predict", "run=s", "input=t.csv", "output=o.csv", "spread=true").status == 0
-    single = [mlplab.load(here / "s" / run).predict(FRAME) for run in "01"]
-    found = pl.read_csv(here / "o.csv")
+def test_predict_adds_the_spread_of_the_networks(succeed: Command, here: Path) -> None:
+    succeed("predict", "run=s", "input=t.csv", "output=o.csv", "spread=true")
+    found = pl.read_csv("o.csv")
     assert found.columns == [*FRAME.columns, "prediction", "prediction_sd"]
+    single = [mlplab.load(here / "s" / run).predict(FRAME) for run in "01"]
     np.testing.assert_allclose(found["prediction_sd"], np.std(single, axis=0), rtol=1e-9)
-    in_python = mlplab.load(here / "s").predict_spread(FRAME)
-    np.testing.assert_array_equal(in_python["prediction_sd"], found["prediction_sd"])
-
-
-def test_predict_from_standard_input_to_standard_output(
-    run_script: Command, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (here / "t.csv").read_text()
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    ended = run_script("predict", "run=r", "input=-", "output=-")
-    assert [line.rpartition(",")[0] for line in ended.out.splitlines()] == text.splitlines()
+    assert mlplab.load("s").predict_spread(FRAME)["prediction_sd"].equals(found["prediction_sd"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
@@ -93,74 +78,59 @@ def test_predict_imports_little_and_ends_quietly_when_its_reader_goes(here: Path
     assert without_notes(done.stderr).strip() == ""
 
 
-def test_rows_keep_their_order_over_batches(run_script: Command, here: Path) -> None:
+def test_rows_keep_their_order(succeed: Command, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several batches."""
     rows = [f"{i},{i / 120_000},0.2,0.3,0.4,0.5" for i in range(120_000)]
-    (here / "n.csv").write_text("\n".join([f"id,{COLUMNS}", *rows]) + "\n")
-    assert run_script(*PREDICT).status == 0
-    lines = (here / "o.csv").read_text().splitlines()
-    assert [line.rpartition(",")[0] for line in lines[1:]] == rows
-    last = pl.read_csv(here / "o.csv").tail(1)
+    text = "\n".join([f"id,{COLUMNS}", *rows])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    _, *lines = succeed("predict", "run=r", "input=-", "output=-").out.splitlines()
+    assert [line.rpartition(",")[0] for line in lines] == rows
     (here / "n.csv").write_text(f"id,{COLUMNS}\n{rows[-1]}\n")
-    assert run_script(*PREDICT, "overwrite=true").status == 0
-    np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], last["prediction"], rtol=1e-6)
+    succeed("predict", "run=r", "input=n.csv", "output=o.csv")
+    last = float(lines[-1].rpartition(",")[2])
+    assert pl.read_csv("o.csv")["prediction"].to_list() == [pytest.approx(last, rel=1e-6)]
 
 
 @pytest.mark.parametrize(("header", "index"), [("", ""), ('"",', '"r ""0""",')])
-def test_text_and_an_index_stay_as_they_were_written(
-    run_script: Command, tmp_path: Path, header: str, index: str
-) -> None:
+def test_text_and_an_index_stay_as_they_were_written(succeed: Command, header: str, index: str) -> None:
     rows = [f"{i},{i}.50,red,{i}" for i in range(60)]
-    (tmp_path / "t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
-    table = ("data.path=t.csv", "data.target=y", "data.columns.c=drop")
-    assert run_script("train", *table, *QUICK).status == 0
+    Path("t.csv").write_text("\n".join(["a,b,c,y", *rows]) + "\n")
+    succeed("train", "data.path=t.csv", "data.target=y", "data.columns.c=drop", *QUICK)
     plain = ["+1,1.50,red", "2e0,.5,", ",-0.0,blue"]
     others = ['3," 4.10 ","a, ""b"""', 'NA,5,""', '4,6,"two\nlines"', "5,7,=1+1", "-6,8,-3%"]
     for lines in (plain, plain + others):
         text = "\n".join([f"{header}a,b,c", *(f"{index}{line}" for line in lines)]) + "\n"
-        (tmp_path / "n.csv").write_text(text)
-        ended = run_script("predict", "run=outputs/p", "input=n.csv", "output=o.csv", "overwrite=true")
-        assert ended.status == 0, ended.err
-        written = (tmp_path / "o.csv").read_text().splitlines()
+        Path("n.csv").write_text(text)
+        succeed("predict", "run=outputs/p", "input=n.csv", "output=o.csv", "overwrite=true")
         expected = text.replace('" 4.10 "', " 4.10 ").splitlines()
-        for line, start in zip(written, expected, strict=True):
+        for line, start in zip(Path("o.csv").read_text().splitlines(), expected, strict=True):
             assert line.startswith(start)
 
 
-def test_evaluate_prints_and_writes(run_script: Command, here: Path) -> None:
-    ended = run_script("evaluate", "run=r")
-    assert ended.status == 0
-    assert "9 rows" in ended.out
-    scores = json.loads((here / "r/evaluation.json").read_text())
-    assert verdict(scores) in " ".join(ended.out.split())
-    ended = run_script("evaluate", "run=s", "data.path=t.csv")
-    assert ended.status == 0
-    assert all(words in ended.out for words in ("mean of 2 networks", "their ensemble", "t.csv: 40 rows"))
-    assert "ensemble/test/rmse" in json.loads((here / "s/evaluation.json").read_text())
-
-
 WIDE = ["data.function=friedman1", "data.features=25"]
+QUANTILES = ["loss=quantile", "loss.levels=[0.1,0.5,0.9]"]
 
 
-@pytest.mark.parametrize(
-    ("words", "error"),
-    [([], "RMSE"), (WIDE, "RMSE"), (["loss=quantile", "loss.levels=[0.1,0.5,0.9]"], "pinball loss")],
-)
+@pytest.mark.parametrize(("words", "error"), [([], "RMSE"), (WIDE, "RMSE"), (QUANTILES, "pinball loss")])
 def test_importance_is_printed_and_written(
-    run_script: Command, here: Path, monkeypatch: pytest.MonkeyPatch, words: Sequence[str], error: str
+    succeed: Command, here: Path, monkeypatch: pytest.MonkeyPatch, words: Sequence[str], error: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     if words:
         shutil.rmtree(here / "s")
         train_into(here / "s", [*SMALL, *words])
-    plain = run_script("evaluate", "run=s")
-    scores = json.loads((here / "s/evaluation.json").read_text())
-    ended = run_script("evaluate", "run=s", "importance=true")
-    assert (ended.status, ended.err) == (0, plain.err)
+    plain = succeed("evaluate", "run=s")
+    scores = metrics_of(here / "s", "evaluation")
+    printed = " ".join(plain.out.split())
+    assert "9 rows" in printed
+    assert all((part in printed) == (not words) for part in ("mean of 2 networks", "their ensemble"))
+    assert not words or verdict(scores) in printed
+    ended = succeed("evaluate", "run=s", "importance=true")
+    assert ended.err == plain.err
     assert ended.out.startswith(plain.out)
     assert max(map(len, ended.out.splitlines())) <= 80
-    assert json.loads((here / "s/evaluation.json").read_text()) == scores
-    written = Importance.read(here / "s")
-    assert written
+    assert metrics_of(here / "s", "evaluation") == scores
+    assert (written := Importance.read(here / "s"))
     assert written.runs == (("0",) if words else ("0", "1"))
     assert (written.source, written.part, written.targets) == (scores["data"], "test", ("target",))
     prefix = "" if words else "ensemble/"
@@ -172,21 +142,20 @@ def test_importance_is_printed_and_written(
 
 
 @pytest.mark.usefixtures("line_at_end", "without_script_of_charts")
-def test_the_importance_of_training_rows_is_no_test(run_script: Command, here: Path) -> None:
+def test_importance_of_training_rows_is_no_test(succeed: Command, run_script: Command, here: Path) -> None:
     train_into(here / "own", ("data=csv", *SMALL[2:], "data.path=t.csv", "data.target=target"))
     words = ("run=own", "data.path=t.csv", "training_rows=include", "importance=true")
-    ended = run_script("evaluate", *words)
-    written = Importance.read(here / "own")
-    assert written
+    ended = succeed("evaluate", *words)
+    assert (written := Importance.read(here / "own"))
     assert (written.rows, written.part) == (40, "all")
     figure = (here / "own/figures/importance.vl.json").read_text()
     for place in (ended.out, figure, report(here / "own").read_text()):
         assert "not a test: training rows are included" in place
     for line in ("reading t.csv: 40 rows", "fitting and scoring the baselines", "importance: 5 of 5 columns"):
         assert re.search(rf"{line}, \d s\n", ended.err)
-
-
-PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
+    (here / "t.csv").unlink()
+    refused = run_script("evaluate", "run=own")
+    assert (refused.status, "t.csv: no such file\n  own/0 was trained on it;" in refused.err) == (2, True)
 
 
 def flip(here: Path) -> None:
@@ -231,32 +200,32 @@ NO_SPREAD = "r: is a single network: there is no spread | give a sweep and runs=
 NAMED = {"n.csv": f"{COLUMNS},prediction\n{NUMBERS},1\n"}
 SPLITS = "importance=true: the runs have different splits | data.path=…"
 FAR = "data row 1: a value is too large for the network; 40 such rows | correct it, or drop the row"
-DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "best.ckpt: is damaged: an entry is missing": lambda known: known.update(state={}),
-    "contains weights that are not finite": lambda known: known["state"]["body.output.bias"].fill_(torch.nan),
-    "best.ckpt: is not a checkpoint that this": lambda known: known.update(format=99),
-    "best.ckpt: its configuration": lambda known: known.update(config={"z": 1}),
-    "belongs to a different run | differs in model.hidden": of_another_network,
-}
-"""What is said of a checkpoint, and what was done to it."""
+NO_ENTRY = "best.ckpt: is damaged: an entry is missing"
+NAN = "contains weights that are not finite"
 
-MISTAKES: list[Mistake] = [
+MISTAKES = [
     mistake("no spread", {}, f"{KNOWN} spread=true", NO_SPREAD),
+    mistake("a key of 1.0", {}, "evaluate run=s select=5", "select: unknown key | did you mean runs?"),
     mistake("splits", different_splits, "evaluate run=splits runs=all importance=true", SPLITS),
-    mistake(
-        "far", {"f.parquet": FRAME.with_columns(x1=1e300)}, "predict run=r input=f.parquet output=o.csv", FAR
-    ),
-    mistake("name", NAMED, "predict run=r input=n.csv output=o.csv", "already has a column 'prediction'"),
+    mistake("far", {"f.parquet": FRAME.with_columns(x1=1e300)}, KNOWN.replace("t.csv", "f.parquet"), FAR),
+    mistake("name", NAMED, KNOWN.replace("t.csv", "n.csv"), "already has a column 'prediction'"),
     mistake("missing key", {}, "predict run=r", "input: is missing | output: is missing"),
     mistake("no key", {}, "evaluate r", "r: is not an argument | key=value | type run=r"),
-    mistake("no folder", {}, "evaluate run=nowhere", "nowhere: no such folder"),
     mistake("no run", {"d/x": ""}, "evaluate run=d", "d: contains no run | metrics.json"),
     mistake("not finished", UNFINISHED, "evaluate run=r", "r: contains no finished run | diverged"),
     mistake("no file", lambda here: (here / CHECKPOINT).unlink(), KNOWN, "best.ckpt: no such"),
     mistake("a flipped bit", flip, KNOWN, f"{CHECKPOINT}: is damaged | checksum"),
     mistake("metrics", {"r/metrics.json": "{"}, KNOWN, "r/metrics.json: is damaged"),
     mistake("network", another_network_throughout, KNOWN, "contains weights that do not fit the network"),
-    *(mistake(said, rewritten(change), KNOWN, said) for said, change in DAMAGES.items()),
+    mistake(
+        "other run", rewritten(of_another_network), KNOWN, "to a different run | differs in model.hidden"
+    ),
+    mistake("entry", rewritten(lambda known: known.update(state={})), KNOWN, NO_ENTRY),
+    mistake(
+        "format", rewritten(lambda known: known.update(format=99)), KNOWN, "is not a checkpoint that this"
+    ),
+    mistake("keys", rewritten(lambda known: known.update(config={"z": 1})), KNOWN, "ckpt: its configuration"),
+    mistake("NaN", rewritten(lambda known: known["state"]["body.output.bias"].fill_(torch.nan)), KNOWN, NAN),
 ]
 
 
@@ -265,122 +234,27 @@ def test_a_mistake_gets_a_short_answer(run_script: Command, here: Path, mistake:
     assert_refused(mistake, here, run_script)
 
 
-@pytest.mark.parametrize("name", ["target", "input"])
-def test_a_column_called_prediction_stays(run_script: Command, here: Path, name: str) -> None:
-    """Whether it is what is predicted or an input: the predictions get another name."""
-    renamed = FRAME.rename({"target" if name == "target" else "x1": "prediction"})
-    renamed.write_csv(here / "t.csv")
-    target = "prediction" if name == "target" else "target"
-    assert run_script("train", "data.path=t.csv", f"data.target={target}", *QUICK).status == 0
-    ended = run_script("predict", "run=outputs/p", "input=t.csv", "output=o.csv")
-    assert ended.status == 0, ended.err
-    written = pl.read_csv(here / "o.csv")
-    assert written.columns == [*renamed.columns, f"prediction_{target}"]
-    assert written["prediction"].equals(renamed["prediction"])
-    (here / "t.csv").unlink()
-    words = ["t.csv: no such file", "outputs/p was trained on it"]
-    assert_short_answer(run_script("evaluate", "run=outputs/p"), words)
-
-
 @pytest.mark.parametrize("script", ["train", "describe", "evaluate", "predict", "results", "benchmark"])
 def test_every_script_prints_its_version(run_script: Command, script: str) -> None:
     ended = run_script(script, "--version")
     assert (ended.status, ended.out) == (0, f"mlplab {version('mlplab')}\n")
 
 
-CLASSES = ("data=synthetic", "data.function=moons", *SMALL[1:])
-WEIGHTED = ("data=csv", *SMALL[2:], "data.path=weighted.csv", "data.target=[target,x5]", "data.weight=w")
-
-
-def test_a_chosen_ensemble_is_used_like_a_run(run_script: Command, here: Path) -> None:
-    (here / "s/ensemble-5.json").write_text("an earlier choice")
+def test_a_chosen_ensemble_of_1_0_is_used_like_a_run(succeed: Command, here: Path) -> None:
+    """The weighted mean is in tests/runs/trained/test_run_stack.py."""
+    ChosenEnsemble({"0": 0.25, "1": 0.75}, {}).write(here / "s/ensemble-5.json")
     before = {path.name for path in (here / "s").iterdir()}
-    ended = run_script("evaluate", "run=s", "select=5")
-    assert ended.status == 0, ended.err
-    assert "ensemble: s/ensemble-5.json" in ended.out
-    assert {path.name for path in (here / "s").iterdir()} == before
-    written = json.loads((here / "s/ensemble-5.json").read_text())
-    weights = written["runs"]
-    assert sum(weights.values()) == pytest.approx(1)
-    each = [mlplab.load(here / "s" / name).predict(FRAME) for name in weights]
-    expected = np.average(each, axis=0, weights=[*weights.values()])
-    np.testing.assert_allclose(mlplab.load("s/ensemble-5.json").predict(FRAME), expected, rtol=1e-12)
-    assert run_script("predict", "run=s/ensemble-5.json", "input=t.csv", "output=o.csv").status == 0
-    np.testing.assert_allclose(pl.read_csv(here / "o.csv")["prediction"], expected, rtol=1e-12)
-    ended = run_script("evaluate", "run=s/ensemble-5.json", "importance=true")
-    assert ended.status == 0
-    assert f"{written['scores']['test/rmse']:.4g}" in ended.out
+    succeed("predict", "run=s/ensemble-5.json", "input=t.csv", "output=o.csv")
+    expected = mlplab.load("s/ensemble-5.json").predict(FRAME)
+    np.testing.assert_allclose(pl.read_csv("o.csv")["prediction"], expected, rtol=1e-12)
+    assert "their ensemble" in succeed("evaluate", "run=s/ensemble-5.json", "importance=true").out
     assert {path.name for path in (here / "s").iterdir()} == before
 
 
-@pytest.mark.parametrize(
-    ("kind", "metric"),
-    [
-        (SMALL, "mae"),
-        (CLASSES, "log_loss"),
-        ((*CLASSES, "monitor=val/accuracy", "threshold=0.2"), "accuracy"),
-        ((*WEIGHTED, "monitor=val/loss"), "standardised_rmse"),
-    ],
-    ids=["numbers", "classes", "accuracy", "weights and targets in their own units"],
-)
-def test_the_validation_metric_that_the_runs_monitor_chooses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Sequence[str], metric: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    FRAME.with_columns(w=np.arange(1, 41)).write_csv("weighted.csv")
-    train_into(tmp_path / "s", *([*kind, f"seed={seed}"] for seed in range(3)))
-    choice = select_ensemble(tmp_path / "s", 3)
-    data = DataCache().data(TrainedRun.read(tmp_path / "s/0").config)
-    metrics = [read_metrics(tmp_path / f"s/{run}") for run in range(3)]
-    best = next(iter(choice.weights))
-    sign = sign_of(metric)
-    assert choice.metric == metric
-    if metric != "standardised_rmse":
-        values = [run[f"val/{metric}"] for run in metrics]
-        assert best == str(np.argmin([sign * value for value in values]))
-        if metric != "log_loss":  # of calibrated probabilities, unlike val/log_loss
-            assert choice.best == pytest.approx(sign * min(sign * value for value in values), rel=1e-6)
-    if metric != "accuracy":  # it is not convex
-        assert sign * choice.chosen <= sign * choice.best + 1e-12
-    error = "log_loss" if "data.function=moons" in kind else "rmse"
-    assert choice.result.runs[0][error] == metrics[int(best)][f"test/{error}"]
-    assert choice.result.rows == len(data.split.test)
-    assert evaluate(Evaluate(run=str(choice.file))).ensemble == choice.result.ensemble
-
-
-def test_single_runs_and_ensembles_are_compared_on_the_rows_that_all_validate(tmp_path: Path) -> None:
+def test_single_networks_and_ensembles_are_averaged(tmp_path: Path) -> None:
     train_into(tmp_path / "a", SMALL, [*SMALL, "seed=1"])
-    for members in (2, 3):
-        train_into(tmp_path / f"b{members}", [*SMALL, f"ensemble={members}"])
-        shutil.move(tmp_path / f"b{members}/0", tmp_path / f"a/of{members}")
-    choice = select_ensemble(tmp_path / "a", 4)
-    assert choice.chosen <= choice.best * (1 + 1e-12)
+    train_into(tmp_path / "b", [*SMALL, "ensemble=3"])
+    shutil.move(tmp_path / "b/0", tmp_path / "a/of3")
     scores = evaluate(Evaluate(run=str(tmp_path / "a"), runs="all"))
-    assert scores.model.networks == 7
+    assert scores.model.networks == 5
     assert "loss" not in scores.models()["runs/"][1]
-
-
-def test_a_sweep_goes_on_beside_its_chosen_ensemble(command: Command) -> None:
-    sweep = ("-m", *SMALL, "name=s")
-    assert command(*sweep, "seed=0,1").status == 0
-    select_ensemble(Path("outputs/s"), 2)
-    assert command(*sweep, "seed=0,1,2").status == 0
-    assert len(mlplab.load("outputs/s", "all").runs) == 3
-    assert Path("outputs/s/ensemble-2.json").is_file()
-
-
-def test_choices_that_cannot_be_made(here: Path, run_script: Command) -> None:
-    different_splits(here)
-    (here / "u").mkdir()
-    for name, rows in (("before", FRAME), ("after", FRAME[1:])):
-        rows.write_csv(here / "u.csv")
-        table = ("data.path=u.csv", "data.target=target", *SMALL[2:])
-        train_into(here / name, ("data=csv", f"seed={len(rows)}", *table))
-        shutil.move(here / name / "0", here / "u" / name)
-    for words, said in (
-        (["run=s/0"], ["s/0: has no runs to choose from (found a single run)", "sweep"]),
-        (["run=s", "data.path=t.csv"], ["select=2: takes no key but run="]),
-        (["run=splits"], ["splits/0 and 1: the runs have different train, val, test rows", "runs=all"]),
-        (["run=u"], ["the runs have different tables"]),
-    ):
-        assert_short_answer(run_script("evaluate", *words, "select=2"), said)

@@ -3,7 +3,6 @@
 import errno
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -21,8 +20,11 @@ from mlplab.sweeps.sweep import draw_sweep, results_of
 OF_ALL = {"learning_curves", "coverage"}
 OF_NUMBERS = {*OF_ALL, "predicted_vs_actual"}
 OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "calibration"}
-QUICK = ("model.hidden=[8]", "trainer.max_epochs=2", "figures=auto", "data=csv", "data.path=t.csv", "name=r")
-PLAIN = ("baselines=[linear]", "ensemble=1")
+QUICK = (
+    *("model.hidden=[8]", "trainer.max_epochs=2", "baselines=[linear]", "ensemble=1", "figures=auto"),
+    *("data=csv", "data.path=t.csv", "name=r"),
+)
+RUN = Path("outputs/r")
 
 pytestmark = pytest.mark.usefixtures("quick_images")
 
@@ -47,44 +49,33 @@ def table() -> pl.DataFrame:
     ids=["regression", "several targets", "two classes"],
 )
 def test_a_run_alone_is_drawn(
-    command: Command,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    overrides: list[str],
-    expected: set[str],
+    succeed: Command, monkeypatch: pytest.MonkeyPatch, overrides: list[str], expected: set[str]
 ) -> None:
-    frame = table()
-    frame.write_csv(tmp_path / "t.csv")
-    ended = command(*QUICK, *PLAIN, *overrides)
-    assert ended.status == 0, ended
-    assert "no figures" not in ended.out
-    folder = tmp_path / "outputs/r"
-    figures = read_figures(folder)
-    assert figures.keys() == expected
-    assert {path.stem for path in (folder / "figures").glob("*.png")} == expected
-    assert all(figure["description"] for figure in figures.values())
-    for figure in figures.values():  # they fit beside text, and on a phone
-        assert not {"hconcat", "concat"} & figure.keys()
+    (frame := table()).write_csv("t.csv")
+    assert "no figures" not in succeed("train", *QUICK, *overrides).out
+    figures = read_figures(RUN)
+    assert figures.keys() == {path.stem for path in RUN.glob("figures/*.png")} == expected
+    for figure in figures.values():
+        assert figure["description"]
+        assert not {"hconcat", "concat"} & figure.keys()  # they fit beside text, and on a phone
         assert max(map(int, re.findall(r'"width": (\d+)', json.dumps(figure)))) <= 420
     if "data.target=price" in overrides:  # what is drawn are the test predictions of rows that have weight
-        predicted = pl.read_csv(folder / "test_predictions.csv")
+        predicted = pl.read_csv(RUN / "test_predictions.csv")
         has_weight = frame["weight"].gather(predicted["row"] - 1) > 0
         assert 0 < has_weight.sum() < len(predicted)
         points = figures["predicted_vs_actual"]["layer"][1]["data"]["values"]
         ours = [point["predicted"] for point in points if point["model"] == "this network"]
         assert ours == pytest.approx(predicted.filter(has_weight)["prediction"].to_list())
-    (tmp_path / "t.csv").unlink()
+    Path("t.csv").unlink()
     monkeypatch.setattr("mlplab.commands.train.heavy_imports", None)  # neither table nor torch is needed
-    again = command("resume=outputs/r")
-    assert (again.status, again.out.splitlines()[0]) == (0, "outputs/r has already finished")
+    again = succeed("train", "resume=outputs/r")
+    assert again.out.splitlines()[0] == "outputs/r has already finished"
 
 
 @pytest.mark.parametrize(
     ("figures", "expected"), [("auto", {"best"}), ("all", {"best", "other"}), ("none", set())]
 )
-def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(
-    tmp_path: Path, figures: str, expected: set[str]
-) -> None:
+def test_of_a_sweep_the_best_or_all_are_drawn(tmp_path: Path, figures: str, expected: set[str]) -> None:
     for name, score in {"best": 1.0, "other": 2.0, "failed": 0.5, "drawn": 3.0}.items():
         (tmp_path / name / "figures").mkdir(parents=True)
         write_config(tmp_path / name, {"monitor": "val/mae", "figures": figures, "optimizer": {"lr": score}})
@@ -92,15 +83,9 @@ def test_of_a_sweep_the_best_run_is_drawn_or_all_are_or_none(
         metrics = {"status": status, "val/mae": score, "test/rmse": score}
         (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
     (tmp_path / "drawn/figures/coverage.vl.json").touch()
-    drawn = set[str]()
-
-    class Recorder:
-        def call(self, function: Callable[..., None], folder: Path) -> None:
-            assert function is draw_figures
-            drawn.add(folder.name)
-
-    draw_sweep(results_of(tmp_path), Recorder())
-    assert drawn == expected
+    draw_sweep(results_of(tmp_path), drawing := Mock())
+    assert all(call.args[0] is draw_figures for call in drawing.call.call_args_list)
+    assert {call.args[1].name for call in drawing.call.call_args_list} == expected
 
 
 FAULTS = [(ValueError("not drawn"), 0), (OSError(errno.ENOSPC, "No space left on device"), 1)]
@@ -108,10 +93,9 @@ FAULTS = [(ValueError("not drawn"), 0), (OSError(errno.ENOSPC, "No space left on
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS)
 def test_a_figure_that_cannot_be_drawn_is_a_warning_unless_the_disk_is_full(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, status: int
+    command: Command, monkeypatch: pytest.MonkeyPatch, fault: Exception, status: int
 ) -> None:
     words = {"r": (*SMALL, "figures=auto"), "s": ("-m", *SMALL, "figures=auto", "seed=0,1")}
-    folder = tmp_path / "outputs/r"
     with monkeypatch.context() as patched:
         patched.setattr("mlplab.figures.files.image", Mock(side_effect=fault))
         for name in words:
@@ -120,20 +104,18 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning_unless_the_disk_is_full(
             assert "rmse" in ended.out
             assert ended.out.count(f"warning: no figures of outputs/{name}") == 1 - status
             assert fault.args[-1] in " ".join((ended.out + ended.err).split())
-    assert status_of(folder) == "done"
-    assert not is_drawn(folder)
+    assert (status_of(RUN), is_drawn(RUN)) == ("done", False)
     assert command("resume=outputs/r").status == 0  # draws what is missing
-    assert is_drawn(folder)
+    assert is_drawn(RUN)
     assert command(*words["s"], "name=s").status == 0
-    assert len([*tmp_path.glob("outputs/s/*/figures")]) == 1
+    assert len([*Path("outputs/s").glob("*/figures")]) == 1
 
 
-def test_a_run_that_trains_on_is_drawn_again(command: Command, tmp_path: Path) -> None:
+def test_a_run_that_trains_on_is_drawn_again(succeed: Command) -> None:
     words = ("scheduler=constant", "model.linear_path=false", "figures=auto", "name=r")
-    assert command(*SMALL[:-1], *words, "trainer.max_epochs=2").status == 0
-    folder = tmp_path / "outputs/r"
-    (folder / "figures/importance.png").write_bytes(b"of the network so far")
-    before = read_figures(folder)["predicted_vs_actual"]
-    assert command("resume=outputs/r", "trainer.max_epochs=4").status == 0
-    assert read_figures(folder)["predicted_vs_actual"] != before
-    assert not (folder / "figures/importance.png").exists()
+    succeed("train", *SMALL[:-1], *words, "trainer.max_epochs=2")
+    (RUN / "figures/importance.png").write_bytes(b"of the network so far")
+    before = read_figures(RUN)["predicted_vs_actual"]
+    succeed("train", "resume=outputs/r", "trainer.max_epochs=4")
+    assert read_figures(RUN)["predicted_vs_actual"] != before
+    assert not (RUN / "figures/importance.png").exists()

@@ -1,7 +1,6 @@
 """`resume=`, `init_from=`, and sweeps that are given again; kills are in tests/faults."""
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -38,8 +37,9 @@ from mlplab.runs.train import train_runs
 from mlplab.runs.trained.load import load_runs
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
-from mlplab.training.state import StackState
 
+R = "resume=outputs/r"
+RUN, WHOLE = Path("outputs/r"), Path("outputs/whole")
 QUICK = (*SMALL[:-1], "scheduler=constant", "model.dropout=0.1")
 SWEEP = ("-m", *SMALL[:-1], "scheduler=constant", "logger=[]")
 
@@ -54,21 +54,16 @@ def results_of(folder: Path) -> dict[str, Any]:
     return {part: left[part] for part in ("metrics", "curves", "config", "weights")}
 
 
-def test_a_run_may_grow_longer(command: Command, tmp_path: Path) -> None:
-    words = (*QUICK, "model.heads=3", "ensemble=1")
-    assert command(*words, "trainer.max_epochs=4", "name=whole").status == 0
-    assert command(*words, "trainer.max_epochs=2", "name=r").status == 0
-    ended = command("resume=outputs/r", "trainer.max_epochs=4")
-    assert ended.status == 0, ended.err
-    assert "resumes after epoch 2, step" in ended.out
-    whole, grown = (results_of(tmp_path / "outputs" / name) for name in ("whole", "r"))
-    assert whole == grown
-    assert hparams_of(tmp_path / "outputs/r") == hparams_of(tmp_path / "outputs/whole")
+def test_a_run_may_grow_longer(succeed: Command) -> None:
+    words = ("train", *QUICK, "model.heads=3", "ensemble=1")
+    succeed(*words, "trainer.max_epochs=4", "name=whole")
+    succeed(*words, "trainer.max_epochs=2", "name=r")
+    assert "resumes after epoch 2, step" in succeed("train", R, "trainer.max_epochs=4").out
+    assert results_of(RUN) == results_of(WHOLE)
+    assert hparams_of(RUN) == hparams_of(WHOLE)
 
 
-def test_a_signal_just_before_the_first_step_stops_the_run(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_before_the_first_step_stops_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     start = StopOnSignal.on_start
 
     def start_late(self: StopOnSignal, stack: StackTrainer) -> None:
@@ -80,27 +75,27 @@ def test_a_signal_just_before_the_first_step_stops_the_run(
     assert ended.status == 128 + signal.SIGTERM, ended.err
     stopped = r"stopped by SIGTERM after step \d+; everything is saved"
     assert re.fullmatch(rf"{stopped}\n  to continue: .*train(\.py)? resume=outputs/r\n", ended.err)
-    assert status_of(tmp_path / "outputs/r") == "interrupted"
-    assert (tmp_path / "outputs/r/checkpoints/last.ckpt").exists()
+    assert status_of(RUN) == "interrupted"
+    assert (RUN / "checkpoints/last.ckpt").exists()
 
 
 SHAPE = ("model.hidden=[8]", "baselines=[]")
 BLOBS = ("data=synthetic", "data.function=blobs", "data.rows=200", "data.class_weights={a: 2}")
 CSV = ("data=csv", "data.path=t.csv", "data.target=y")
 STOP = "callbacks.early_stopping.patience=1"
-WHOLE = {
+KINDS = {
     "classes": (*BLOBS, *SMALL[2:-1], "optimizer.lr=0.02", "monitor=val/accuracy", "ensemble=3", STOP),
     "memory-mapped": (*CSV, *SHAPE, "data.batch_size=50", "ensemble=1", "data.memory_gib=1e-6"),
 }
 
 
-@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_stopped_within_an_epoch_comes_to_the_same_end(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    command: Command, succeed: Command, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     x = np.random.default_rng(0).normal(size=(600, 2))
-    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x.sum(1)}).write_csv(tmp_path / "t.csv")
-    words, stop = (*WHOLE[kind], "scheduler=constant", "trainer.max_epochs=9"), StopOnSignal.on_step
+    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x.sum(1)}).write_csv("t.csv")
+    words, stop = (*KINDS[kind], "scheduler=constant", "trainer.max_epochs=9"), StopOnSignal.on_step
 
     def stop_within_an_epoch(self: StopOnSignal, stack: StackTrainer) -> None:
         if stack.trainer.global_step == 12:
@@ -110,25 +105,25 @@ def test_a_run_that_is_stopped_within_an_epoch_comes_to_the_same_end(
     def outcome(run: Path) -> dict[str, Any]:
         return {**results_of(run), "test rows": (run / "test_predictions.csv").read_text()}
 
-    ended = command(*words, "name=whole")
-    assert (ended.status, "too large for memory" in ended.out) == (0, kind != "classes")
+    ended = succeed("train", *words, "name=whole")
+    assert ("too large for memory" in ended.out) == (kind == "memory-mapped")
     with monkeypatch.context() as context:
         context.setattr(StopOnSignal, "on_step", stop_within_an_epoch)
         assert command(*words, "name=r").status == 128 + signal.SIGTERM
-    run, whole = tmp_path / "outputs/r", outcome(tmp_path / "outputs/whole")
-    assert not (run / "test_predictions.csv").exists()
+    whole = outcome(WHOLE)
+    assert not (RUN / "test_predictions.csv").exists()
     assert (whole["metrics"]["epochs"] < 9) == (STOP in words)
     if kind == "memory-mapped":
-        refused = command("resume=outputs/r", "data.memory_gib=1").err
+        refused = command(R, "data.memory_gib=1").err
         assert "was memory-mapped during training and is in memory now" in refused
         assert "lower data.memory_gib=" in refused
-    assert command("resume=outputs/r").status == 0
-    assert outcome(run) == whole
-    interrupt(run)  # before its test
-    assert command("resume=outputs/r").status == 0
-    assert outcome(run) == whole
+    succeed("train", R)
+    assert outcome(RUN) == whole
+    interrupt(RUN)  # before its test
+    succeed("train", R)
+    assert outcome(RUN) == whole
     if STOP in words:
-        assert "has already finished" in command("resume=outputs/r", "trainer.max_epochs=60").out
+        assert "has already finished" in succeed("train", R, "trainer.max_epochs=60").out
 
 
 @pytest.fixture(scope="module")
@@ -140,18 +135,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stopped(trained: Path, tmp_path: Path) -> Path:
-    shutil.copytree(trained, tmp_path / "outputs/r")
-    interrupt(tmp_path / "outputs/r")
-    return tmp_path / "outputs/r"
+    shutil.copytree(trained, run := tmp_path / RUN)
+    interrupt(run)
+    return run
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_again(
-    command: Command, trained: Path, stopped: Path
-) -> None:
+def test_a_run_without_a_checkpoint_starts_again(command: Command, trained: Path, stopped: Path) -> None:
     checkpoint.remove(stopped / "checkpoints/last.ckpt")
     (stopped / "checkpoints/.last.ckpt.123.part").touch()
-    ended = command("resume=outputs/r")
-    assert without_notes(ended.out).startswith("r: no saved training state: starting from the beginning\n")
+    printed = without_notes(command(R).out)
+    assert printed.startswith("r: no saved training state: starting from the beginning\n")
     assert results_of(stopped) == results_of(trained)
     assert not list(stopped.rglob("*.part"))
 
@@ -171,10 +164,10 @@ def other_state(here: Path) -> None:
     torch.save(content, last)
 
 
-R = "resume=outputs/r"
 DONE = {"outputs/r/metrics.json": '{"status": "done"}'}
 OLD = edited("threads: 1\n", "")
 MISTAKES = [
+    mistake("a word", DONE, f"{R} test=maybe", "test: invalid value"),
     mistake("63 missing", {}, "resume=outputs/x", "outputs/x: no such folder"),
     mistake("65 no run folder", {}, "resume=outputs", "outputs: is not a run folder"),
     mistake("63 key", {}, f"{R} optimizer.lr=0.5 seed=0", "optimizer.lr: differs | 0.5, expected 0.005"),
@@ -193,38 +186,35 @@ MISTAKES = [
 
 
 @each(MISTAKES)
-def test_a_mistake_gets_a_short_answer(
-    command: Command, stopped: Path, tmp_path: Path, mistake: Mistake
-) -> None:
+@pytest.mark.usefixtures("stopped")
+def test_a_mistake_gets_a_short_answer(command: Command, tmp_path: Path, mistake: Mistake) -> None:
     assert_refused(mistake, tmp_path, command)
 
 
 def test_a_folder_at_which_another_process_works_is_refused(command: Command, stopped: Path) -> None:
-    sweep = stopped.parent / "s"
-    sweep.mkdir()
+    (sweep := stopped.parent / "s").mkdir()
     with FolderLock(stopped), FolderLock(sweep):
-        assert_short_answer(command("resume=outputs/r"), ["outputs/r: is in use by another process"])
-        ended = command(*SWEEP, "seed=1,2", "name=s")
-        assert_short_answer(ended, ["outputs/s: is in use by another process"])
+        for words, folder in (([R], "outputs/r"), ([*SWEEP, "seed=1,2", "name=s"], "outputs/s")):
+            assert_short_answer(command(*words), [f"{folder}: is in use by another process"])
     assert not [*sweep.iterdir()]
 
 
-def test_a_shifted_table_is_seen_with_the_trained_eyes(command: Command, tmp_path: Path) -> None:
+def test_a_shifted_table_is_seen_with_the_trained_eyes(succeed: Command) -> None:
     rows = [(i % 7, (i * i) % 11, i % 7 - (i * i) % 11) for i in range(80)]
     for name, shift in (("t", 0), ("u", 30_000)):
         lines = [f"{a + shift},{b},{y}" for a, b, y in rows]
-        (tmp_path / f"{name}.csv").write_text("\n".join(["a,b,y", *lines]))
+        Path(f"{name}.csv").write_text("\n".join(["a,b,y", *lines]))
     words = ("data=csv", "data.target=y", *SHAPE, "data.batch_size=16", "ensemble=1")
     words += ("model.periodic_features=8", "model.piecewise_linear_bins=8")
     frozen = ("optimizer=sgd", "optimizer.lr=1e-30", "optimizer.momentum=0", "trainer.max_epochs=1")
     frozen += ("init_from=outputs/a",)
     for name, table, more in (("a", "t", ["trainer.max_epochs=30"]), ("b", "t", frozen), ("c", "u", frozen)):
-        assert command(*words, f"data.path={table}.csv", *more, f"name={name}").status == 0
-    whole, same, shifted = (metrics_of(tmp_path / "outputs" / name)["test/rmse"] for name in "abc")
+        succeed("train", *words, f"data.path={table}.csv", *more, f"name={name}")
+    whole, same, shifted = (metrics_of(Path("outputs", name))["test/rmse"] for name in "abc")
     assert same == pytest.approx(whole, rel=1e-6)
     assert shifted > 100 * same  # as the trained network would see those rows
-    rows_of_a = pl.read_csv(tmp_path / "t.csv")
-    ours, theirs = (load_runs(tmp_path / f"outputs/{name}").predict(rows_of_a) for name in "ac")
+    rows_of_a = pl.read_csv("t.csv")
+    ours, theirs = (load_runs(Path("outputs", name)).predict(rows_of_a) for name in "ac")
     np.testing.assert_allclose(theirs, ours, atol=0.1)
 
 
@@ -232,71 +222,49 @@ def times(sweep: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in sweep.glob("*/metrics.json")}
 
 
-def test_a_sweep_given_again_trains_what_is_missing(command: Command, tmp_path: Path) -> None:
+def test_a_sweep_given_again_trains_what_is_missing(command: Command, succeed: Command) -> None:
     words = (*SWEEP, "seed=1,2,3", "trainer.max_epochs=2", "name=s")
-    assert command(*words).status == 0
-    sweep = tmp_path / "outputs/s"
+    succeed("train", *words)
+    sweep = Path("outputs/s")
     whole, before = {name: left_behind(sweep / name) for name in times(sweep)}, times(sweep)
-    assert command(*words).status == 0
-    ended = command(*words, "model.dropout=0.5")
-    assert (ended.status, "model.dropout: differs from the resumed run" in ended.err) == (2, True)
+    succeed("train", *words)
+    refused = command(*words, "model.dropout=0.5")
+    assert_short_answer(refused, ["model.dropout: differs from the resumed run"])
     assert times(sweep) == before
     shutil.rmtree(sweep / "seed=1")
     interrupt(sweep / "seed=2")
     checkpoint.remove(sweep / "seed=2/checkpoints/last.ckpt")
-    ended = command(*words)
-    assert ended.status == 0, ended.err
-    assert "3 runs: 1 stack of 3; 1 finished earlier\n" in ended.out
+    assert "3 runs: 1 stack of 3; 1 finished earlier\n" in succeed("train", *words).out
     after = times(sweep)
     assert {name for name in after if after[name] != before[name]} == {"seed=1", "seed=2"}
     assert {name: left_behind(sweep / name) for name in after} == whole
 
 
-def unfinished(sweep: Path) -> None:
-    """Makes a sweep of one stack look as if it had been killed after its last epoch."""
-    runs = sorted(path.parent for path in sweep.glob("*/metrics.json"))
-    contents = [checkpoint.load(run / "checkpoints/last.ckpt") for run in runs]
-    state = StackState.join([StackState.from_plain(each["training"]) for each in contents])
-    for run in runs:
-        interrupt(run)
-        checkpoint.remove(run / "checkpoints/last.ckpt")
-    names = "\n".join(json.loads((sweep / "plan.json").read_text())["stacks"][0])
-    (sweep / "stacks").mkdir()
-    file = sweep / f"stacks/{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt"
-    tables = [each["table"] for each in contents]
-    content = {"runs": [run.name for run in runs], "tables": tables, "training": state.plain()}
-    checkpoint.save(file, content)
-
-
-def test_a_sweep_of_ensembles_grows_longer_and_resumes_from_the_file_of_its_stack(
-    command: Command, tmp_path: Path
-) -> None:
-    words, sweep = (*SWEEP, "seed=1,2", "ensemble=2"), tmp_path / "outputs/s"
-    assert command(*words, "trainer.max_epochs=3", "name=whole").status == 0
-    whole = {run.name: results_of(run) for run in (tmp_path / "outputs/whole").glob("seed=*")}
-    assert command(*words, "trainer.max_epochs=1", "name=s").status == 0
+def test_a_sweep_of_ensembles_grows_longer_whatever_state_is_damaged(succeed: Command) -> None:
+    words, sweep = ("train", *SWEEP, "seed=1,2", "ensemble=2"), Path("outputs/s")
+    succeed(*words, "trainer.max_epochs=3", "name=whole")
+    whole = {run.name: results_of(run) for run in WHOLE.glob("seed=*")}
+    succeed(*words, "trainer.max_epochs=1", "name=s")
     (sweep / "seed=1/notes.txt").write_text("mine")
     grown = (*words, "trainer.max_epochs=3", "name=s")
-    ended = command(*grown)
-    assert ended.status == 0, ended.err
+    succeed(*grown)
     assert (sweep / "seed=1/notes.txt").read_text() == "mine"
     assert "resumes after epoch 1" in (sweep / "seed=1/train.log").read_text()
     assert {name: results_of(sweep / name) for name in whole} == whole
-    for damaged in (False, True):
-        unfinished(sweep)
-        [file] = (sweep / "stacks").iterdir()
-        if damaged:
-            file.write_text("text")
-        ended = command(*grown)
-        assert ended.status == 0, ended.err
-        assert (f"warning: outputs/s/stacks/{file.name}: is damaged" in ended.out) == damaged
-        assert {name: results_of(sweep / name) for name in whole} == whole
+    for name in whole:  # as if killed before their test, with all states in the file of their stack
+        interrupt(sweep / name)
+        checkpoint.remove(sweep / name / "checkpoints/last.ckpt")
+    names = "\n".join(json.loads((sweep / "plan.json").read_text())["stacks"][0])
+    (file := sweep / f"stacks/{hashlib.sha256(names.encode()).hexdigest()[:12]}.ckpt").parent.mkdir()
+    file.write_text("text")
+    assert f"warning: {file}: is damaged" in succeed(*grown).out
+    assert {name: results_of(sweep / name) for name in whole} == whole
 
 
 def test_a_run_that_another_process_has_ended_is_refused(stopped: Path) -> None:
     RunFolder(stopped).write_metrics({"status": "done", "epochs": 2})
-    cache, run = DataCache(), read_run_config(stopped)
+    plan = PlannedRun(read_run_config(stopped), stopped, resume=True)
     with pytest.raises(UserError, match="was changed by another process"):
-        train_runs([PlannedRun(run, stopped, resume=True)], cache, Console(file=io.StringIO()))
+        train_runs([plan], DataCache(), Console(quiet=True))
     assert status_of(stopped) == "done"
     assert not (stopped / ".lock").exists()
