@@ -83,6 +83,18 @@ def test_contenders_are_measured_in_turn_and_compared(capsys: pytest.CaptureFixt
     assert "5 s │   4–6 s │   2.5× │" in printed
 
 
+def test_ratios_to_another_checkout_are_of_the_same_turns(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = {"mlplab, x": (1, 4, 9), "mlplab abc, x": (2, 2, 3), "polars": (1, 1, 1)}
+    times = {
+        ("case", name): harness.Times([{"seconds": float(each)} for each in of])
+        for name, of in seconds.items()
+    }
+    harness.print_tables(harness.relative(times, "mlplab abc"))
+    printed = capsys.readouterr().out
+    assert re.search(r"mlplab, x +│ +2\.000 │", printed)
+    assert "polars" not in printed
+
+
 def test_another_checkout_runs_its_own_source(tmp_path: Path) -> None:
     (tmp_path / "src/mlplab").mkdir(parents=True)
     (tmp_path / "src/mlplab/__init__.py").write_text("import os; os._exit(3)")
