@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.harness import use_cores
 
-from mlplab.cli.arguments import read_arguments
+from mlplab.cli.read_arguments import read_arguments
 from mlplab.cli.terminal import exit_status, print_usage
 from mlplab.errors import Fault, UserError
 

@@ -28,8 +28,8 @@ from mlplab.cli.compose import Compose, composing, current_state, hydra_state, p
 from mlplab.cli.overrides import is_for_hydra, key_of, read_overrides
 from mlplab.config import Mlp, Resolved, ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
-from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.block_reader import TableReader
+from mlplab.data.infer.infer_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.source import Source, opened
 from mlplab.data.table import Table

@@ -50,7 +50,7 @@ def test_what_is_not_needed_is_not_imported(tmp_path: Path) -> None:
     """Of one process, which imports more and more."""
     absent = {
         "mlplab.cli.main": "torch lightning polars hydra pydantic",
-        "mlplab.cli.training": "torch lightning polars",
+        "mlplab.cli.table_commands": "torch lightning polars",
         "mlplab.data.cache, mlplab.commands.results, mlplab.sweeps.search.search": "torch lightning altair",
         "mlplab.commands.report.report": "torch lightning",
         "mlplab.api.training, mlplab.api.finished_sweep": "torch lightning",

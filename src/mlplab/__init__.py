@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from mlplab.api.finished_run import FinishedRun as FinishedRun
     from mlplab.api.finished_run import load as load
     from mlplab.api.finished_sweep import FinishedSweep as FinishedSweep
-    from mlplab.api.module import lightning_module as lightning_module
+    from mlplab.api.lightning_module import lightning_module as lightning_module
     from mlplab.api.training import search as search
     from mlplab.api.training import sweep as sweep
     from mlplab.api.training import train as train

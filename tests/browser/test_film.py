@@ -12,7 +12,7 @@ from pages import assert_readable
 from playwright.sync_api import Page, expect
 from support import train_into
 
-from mlplab.runs.film.scene import write_film
+from mlplab.runs.film.page import write_film
 
 EVIL = "</script><script>document.title = 'evil'</script>"
 

@@ -14,7 +14,7 @@ from benchmarks import harness, hashes, quality
 from commands.mistakes import Command
 from support import ROOT, assert_short_answer, process
 
-from mlplab.cli.arguments import read_arguments
+from mlplab.cli.read_arguments import read_arguments
 from mlplab.errors import UserError
 
 SCRIPT = str(ROOT / "scripts/benchmark.py")

@@ -10,7 +10,7 @@ from sklearn.metrics import mean_pinball_loss
 
 from mlplab.conformal import intervals
 from mlplab.conformal.intervals import Uncertainty, bounds_of, corrected, highest_level, mean_scores
-from mlplab.conformal.residuals import MOST_ERRORS, Residuals
+from mlplab.conformal.residual_quantiles import MOST_ERRORS, Residuals
 from mlplab.data.schema import Schema
 from mlplab.training.scoring.scores import Task, scores
 

@@ -12,7 +12,7 @@ from support import SMALL, resolved, train_into
 
 import mlplab
 from mlplab.conformal.intervals import bounds_of, interval_scores, mean_scores
-from mlplab.conformal.residuals import Residuals, residuals_of
+from mlplab.conformal.residual_quantiles import Residuals, residuals_of
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.trained.load import load_runs

@@ -16,7 +16,7 @@ from support import ROOT
 
 HERE = Path(__file__).parent
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mlplab.runs.train", "mlplab.sweeps.launch", "mlplab.cli.training"])
+CONTEXT.set_forkserver_preload(["mlplab.runs.train", "mlplab.sweeps.launch", "mlplab.cli.table_commands"])
 
 
 @dataclass

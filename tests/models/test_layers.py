@@ -22,7 +22,7 @@ from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjecti
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
 from mlplab.models.layers.scale import InputScale
 from mlplab.onnx.graph import Graph
-from mlplab.onnx.network import apply
+from mlplab.onnx.layers import apply
 
 RATES, SEEDS = (0.0, 0.3, 0.5), (7, 8, 9)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mlplab import config
 from mlplab.models import FeatureLayout, Linear, Network, NetworkPlan, Preprocessing
 from mlplab.models.network import build_network
-from mlplab.onnx.network import encoded_codes
+from mlplab.onnx.preprocessing import encoded_codes
 
 NAN = math.nan
 LAYOUT = FeatureLayout((0, 3, 0, 5, 2), (True, True, False, False, False))

@@ -16,15 +16,15 @@ from torch import nn
 
 import mlplab
 from mlplab.conformal.intervals import Uncertainty
-from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.residual_quantiles import Residuals
 from mlplab.data.cells import dates
 from mlplab.data.schema import Column, Schema
 from mlplab.models import Linear
 from mlplab.onnx.check import check_model
 from mlplab.onnx.graph import Graph, concat
-from mlplab.onnx.inputs import NO_DATE, date_parts, model_inputs
+from mlplab.onnx.layers import apply
 from mlplab.onnx.model import onnx_model, predictions, write_classes, write_numbers
-from mlplab.onnx.network import apply
+from mlplab.onnx.raw_columns import NO_DATE, date_parts, model_inputs
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

@@ -23,8 +23,8 @@ from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, UserError
 from mlplab.runs.discovery import read_metrics
-from mlplab.runs.film import frames
-from mlplab.runs.film.frames import FilmFrames, film_steps
+from mlplab.runs.film import recorder
+from mlplab.runs.film.recorder import FilmFrames, film_steps
 from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.train import check_buildable, train_runs
@@ -173,7 +173,7 @@ def test_a_film_goes_on_if_a_run_gets_more_epochs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("second", "kept"), [(30, [0]), (25, [0, 25])])
 def test_steps_not_shown_are_dropped(monkeypatch: pytest.MonkeyPatch, second: int, kept: list[int]) -> None:
     """Of runs that were interrupted before a frame of step 25, which with more epochs is none."""
-    monkeypatch.setattr(frames, "film_steps", lambda *_: [0, second, 32])
+    monkeypatch.setattr(recorder, "film_steps", lambda *_: [0, second, 32])
     film = FilmFrames([Mock(spec=WatchedRun, run=Mock())])
     step = torch.tensor([[0, 25]])
     film.load_state({"step": step, "before": torch.rand(1, 2, 9), "after": torch.rand(1, 1, 9)})

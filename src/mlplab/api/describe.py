@@ -7,7 +7,7 @@ import polars as pl
 from mlplab.api.keywords import Table, Target, read_arguments
 from mlplab.cli.compose import composing
 from mlplab.cli.config_folders import config_folders
-from mlplab.cli.training import without_target
+from mlplab.cli.table_commands import without_target
 from mlplab.commands.describe import Description, column_rows
 
 

@@ -20,7 +20,7 @@ from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, check_absent
 from mlplab.imports import check_installed, heavy_imports
 from mlplab.runs.discovery import REPORT_FILE, is_run
-from mlplab.runs.run_file import SUFFIX, is_run_file, unpack
+from mlplab.runs.run_archive import SUFFIX, is_run_file, unpack
 from mlplab.runs.trained.run_files import RunFiles
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from mlplab.errors import refusal
 from mlplab.files import check_absent
 from mlplab.runs.compare.ranking import select_runs, varying_keys
 from mlplab.runs.compare.run_result import RUN, trials_in_order
-from mlplab.runs.run_file import SUFFIX
+from mlplab.runs.run_archive import SUFFIX
 from mlplab.runs.trained.run_files import RunFiles
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
 from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
 from mlplab.cli.config_folders import config_folders
-from mlplab.cli.training import resumed
+from mlplab.cli.table_commands import resumed
 from mlplab.commands.train import draw_if_asked
 from mlplab.commands.train import train as train_run
 from mlplab.config import FrameData

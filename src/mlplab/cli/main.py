@@ -41,7 +41,7 @@ def run(name: str, words: Sequence[str] | None = None) -> NoReturn:
     """
     log_to_terminal("stdout" if name == "train" else "stderr")
     words = sys.argv[1:] if words is None else words
-    module = "mlplab.cli.training" if name in ("train", "describe") else "mlplab.cli.after_training"
+    module = "mlplab.cli.table_commands" if name in ("train", "describe") else "mlplab.cli.run_commands"
 
     def work() -> None:
         getattr(import_module(module), name)(words)

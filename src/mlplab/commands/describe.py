@@ -17,9 +17,9 @@ from mlplab.console import wrapped
 from mlplab.data.cache import RunData
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.class_labels import check_split, check_task
+from mlplab.data.infer.block_reader import SAMPLE_ROWS, TableReader
+from mlplab.data.infer.infer_table import build_table, infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.read_table import build_table, infer_columns
-from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.load_table import allocated, opened_source, table_dtype, table_spec
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened

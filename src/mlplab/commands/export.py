@@ -17,7 +17,7 @@ from mlplab.files import check_output, replacing
 from mlplab.onnx.check import check_model, model_card
 from mlplab.onnx.model import onnx_model
 from mlplab.runs.predictions import check_levels
-from mlplab.runs.run_file import is_run_file
+from mlplab.runs.run_archive import is_run_file
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import load_runs
 

@@ -34,7 +34,7 @@ from mlplab.runs.compare.run_result import (
     trials_in_order,
 )
 from mlplab.runs.discovery import TRIAL, runs_in
-from mlplab.runs.run_file import unpacked
+from mlplab.runs.run_archive import unpacked
 
 MOST_TRIALS = 20  # of a search that are shown, unless all are asked for
 

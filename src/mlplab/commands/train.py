@@ -18,7 +18,7 @@ from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun, has_ended, resolved
-from mlplab.runs.run_file import check_finished
+from mlplab.runs.run_archive import check_finished
 from mlplab.training.outcome import AS_PLANNED, Metrics
 from mlplab.typed_commands import inside
 

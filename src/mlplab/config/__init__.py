@@ -41,8 +41,8 @@ from mlplab.config.optimizer import (
     Sgd,
     StepSchedule,
 )
-from mlplab.config.parsing import MAY_BE_AUTO, is_marked, parse, parse_resolved, unknown_key, validated
 from mlplab.config.run import Metric, ResolvedConfig, TrainConfig
 from mlplab.config.sweep import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine, Sweep
 from mlplab.config.trainer import Trainer
 from mlplab.config.types import Mark, Resolved, check_name
+from mlplab.config.validation import MAY_BE_AUTO, is_marked, parse, parse_resolved, unknown_key, validated

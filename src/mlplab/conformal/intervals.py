@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from mlplab.config.loss import MEDIAN
-from mlplab.conformal.residuals import Column, Residuals
+from mlplab.conformal.residual_quantiles import Column, Residuals
 from mlplab.data.schema import Schema
 
 LEVEL = 0.9  # the level of the intervals and sets that test rows are scored with

@@ -20,8 +20,8 @@ from mlplab import config
 from mlplab.data import synthetic
 from mlplab.data.cells.parse import parse_str
 from mlplab.data.frames import FRAME
-from mlplab.data.infer.read_table import read_table
-from mlplab.data.infer.table_reader import TableReader
+from mlplab.data.infer.block_reader import TableReader
+from mlplab.data.infer.infer_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.source import Source, opened
 from mlplab.data.table import Table

@@ -1,7 +1,7 @@
 """Networks with a leading member axis: K independent networks in one, each with its own seed.
 
 A new layer is a module in `layers/`: its parameters, its formula, and the derivative of it. Its
-formula in ONNX is in `mlplab.onnx.network`. One test compares the three, for all layers.
+formula in ONNX is in `mlplab.onnx.layers`. One test compares the three, for all layers.
 """
 
 from mlplab.models.layers.dropout import Dropout as Dropout

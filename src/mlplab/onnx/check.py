@@ -16,8 +16,8 @@ from mlplab.conformal.intervals import Levels
 from mlplab.console import in_digits, plural
 from mlplab.data.cells.parse import named
 from mlplab.errors import listed, refusal
-from mlplab.onnx.inputs import NO_DATE, model_inputs
 from mlplab.onnx.model import probabilities_name
+from mlplab.onnx.raw_columns import NO_DATE, model_inputs
 from mlplab.pages import load_template
 from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.ensemble import Ensemble

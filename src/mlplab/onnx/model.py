@@ -11,14 +11,15 @@ from jaxtyping import Float64
 
 from mlplab.config.loss import MEDIAN
 from mlplab.conformal.intervals import Levels, nearest
-from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.residual_quantiles import Residuals
 from mlplab.data.schema import Schema
 from mlplab.errors import listed
 from mlplab.models.network import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.onnx.graph import Graph, Value, concat
-from mlplab.onnx.inputs import features_of
-from mlplab.onnx.network import apply, preprocess
+from mlplab.onnx.layers import apply
+from mlplab.onnx.preprocessing import preprocess
+from mlplab.onnx.raw_columns import features_of
 from mlplab.runs.predictions import column_names, known_names, unused_names
 from mlplab.runs.trained.ensemble import Ensemble
 

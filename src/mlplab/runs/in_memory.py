@@ -23,7 +23,7 @@ from mlplab.runs.observers.loggers import log_point
 from mlplab.runs.observers.open_run import THIS, Endings, OpenRun, RunFolders, WatchedRun
 from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import test_rows
-from mlplab.runs.run_file import check_finished
+from mlplab.runs.run_archive import check_finished
 from mlplab.runs.train import train_watched
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_files import CURVES, thinned

@@ -23,7 +23,7 @@ from mlplab.errors import (
 from mlplab.files import Plain
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
-from mlplab.runs.film.frames import FilmFrames, check_filmable
+from mlplab.runs.film.recorder import FilmFrames, check_filmable
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.loggers import Curves, build_loggers, quiet_writer_threads
 from mlplab.runs.observers.messages import Messages

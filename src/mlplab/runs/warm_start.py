@@ -17,7 +17,7 @@ from mlplab.runs import checkpoint
 from mlplab.runs.discovery import finished_run
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.run_file import unpacked
+from mlplab.runs.run_archive import unpacked
 from mlplab.runs.trained.trained_run import TrainedRun, seen_of
 from mlplab.training.run import InitialWeights, member_configs
 

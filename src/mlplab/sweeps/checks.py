@@ -14,7 +14,7 @@ from mlplab.runs.compare.ranking import LOSS_KEYS, common_monitor, varying_keys
 from mlplab.runs.compare.run_result import RunResult, by_table, labelled
 from mlplab.runs.discovery import DEPTH, is_written_later, runs_below
 from mlplab.runs.planned_run import OTHER_FOLDER, PlannedRun, is_incomplete, resolved, was_started
-from mlplab.runs.run_file import check_finished
+from mlplab.runs.run_archive import check_finished
 from mlplab.sweeps.grid import Runs
 
 PLAN_FILE = "plan.json"  # the runs of each stack

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.residual_quantiles import Residuals
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from support import table_of
 from mlplab.data.cells.number_formats import number_formats, parse_number
 from mlplab.data.cells.parse import bad_cells, fault_of, parse_float, parse_str, plain_floats
 from mlplab.data.frames import FrameTransformer
-from mlplab.data.infer import table_reader
+from mlplab.data.infer import block_reader
 from mlplab.errors import UserError
 
 
@@ -86,7 +86,7 @@ def test_a_file_and_new_rows_have_the_same_features(tmp_path: Path) -> None:
 def test_formats_after_the_sample(
     monkeypatch: pytest.MonkeyPatch, first: str, last: str, number_format: str, value: float
 ) -> None:
-    monkeypatch.setattr(table_reader, "SAMPLE_ROWS", 50)
+    monkeypatch.setattr(block_reader, "SAMPLE_ROWS", 50)
     table = table_of(pl.DataFrame({"a": pl.Series([first] * 60 + [last] * 20), "y": range(80)}))
     [made] = table.schema.inputs
     assert (made.kind, made.format) == ("numeric", number_format)
@@ -94,7 +94,7 @@ def test_formats_after_the_sample(
 
 
 def test_numbers_that_may_have_another_unit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_reader, "SAMPLE_ROWS", 20)
+    monkeypatch.setattr(block_reader, "SAMPLE_ROWS", 20)
     few, many = ["0.57"] * 30, ["57%"] * 501
     for cells, message in (([*many, *few], "30 of 531 numbers"), ([*few, *many], "501 such cells")):
         frame = pl.DataFrame({"a": cells, "y": range(531)})

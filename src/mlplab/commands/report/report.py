@@ -21,7 +21,7 @@ from mlplab.pages import rendered
 from mlplab.runs.compare.ranking import REPEATS, score
 from mlplab.runs.compare.run_result import in_brief, labelled, table_title
 from mlplab.runs.discovery import REPORT_FILE, runs_in
-from mlplab.runs.run_file import is_run_file, unpacked
+from mlplab.runs.run_archive import is_run_file, unpacked
 from mlplab.runs.trained.run_files import read_curves
 from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import commands_as_typed

@@ -18,6 +18,7 @@ from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED, parse_number
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
 from mlplab.data.class_labels import find_label
+from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import (
@@ -26,7 +27,6 @@ from mlplab.data.infer.suspicious_numbers import (
     compact_date_note,
     whole_target_note,
 )
-from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
 from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened

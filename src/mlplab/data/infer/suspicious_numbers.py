@@ -13,8 +13,8 @@ from jaxtyping import Float
 
 from mlplab.data.cells.dates import parse_datetime
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
+from mlplab.data.infer.block_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.splits.split import distinct
 from mlplab.data.table import BLOCK

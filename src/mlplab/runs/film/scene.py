@@ -1,22 +1,17 @@
-"""The page of a film, `film.html` of a run, and what of the table it shows."""
+"""What of a table the film of a run shows."""
 
 import base64
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 
 from mlplab.config import Preprocessing, ResolvedConfig
-from mlplab.console import plural
 from mlplab.data.cache import RunData
 from mlplab.data.schema import Column, Schema
 from mlplab.data.splits.split import sample_rows
 from mlplab.data.synthetic import FUNCTIONS
-from mlplab.errors import listed
-from mlplab.files import Plain, replacing
+from mlplab.files import Plain
 from mlplab.models import FeatureLayout
-from mlplab.pages import rendered
-from mlplab.runs.discovery import FILM_FILE
 
 ROWS = 5
 """Training rows of which a film shows all activations."""
@@ -111,29 +106,6 @@ def _text(column: Column, value: float) -> str:
     if column.kind == "date":
         value = round(value, 6)  # the sine of a month may be nearly 0
     return f"{value:.0f}" if value == round(value) else f"{value:.6g}"
-
-
-TEMPLATE = Path(__file__).parent / "template" / "film.html"
-
-# The scripts beside the template that its own needs, in their order.
-SCRIPTS = ("data", "text", "graph", "canvas", "learned", "losses", "worked")
-
-
-def write_film(folder: Path, film: Plain) -> Path:
-    """Writes the film of a run to its folder; returns its path."""
-    count = len(film["networks"])
-    networks = "a network" if count == 1 else plural(count, "network")
-    html = rendered(
-        TEMPLATE,
-        scripts=[TEMPLATE.with_name(f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS],
-        title=f"How {networks} learned {film['target']} from {listed(film['columns'], 3)} ({film['table']})",
-        name=folder.resolve().name,
-        film=film,
-    )
-    path = folder / FILM_FILE
-    with replacing(path, synced=False) as partial:
-        partial.write_text(html, encoding="utf-8")
-    return path
 
 
 def packed(values: Shaped[np.ndarray, "*shape"]) -> Plain:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, UserTable
 from mlplab.config.metrics import metrics_of
-from mlplab.conformal.residuals import ROUNDING
+from mlplab.conformal.residual_quantiles import ROUNDING
 from mlplab.console import plural
 from mlplab.errors import listed, shortened
 from mlplab.runs.observers.open_run import WatchedRun

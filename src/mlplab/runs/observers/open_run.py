@@ -19,7 +19,7 @@ from mlplab.files import Plain, write_json
 from mlplab.runs import checkpoint
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.discovery import has_test_scores
-from mlplab.runs.film.scene import write_film
+from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.loggers import (
     build_loggers,

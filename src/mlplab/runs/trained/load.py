@@ -11,7 +11,7 @@ from mlplab.runs import checkpoint
 from mlplab.runs.compare.ranking import check_no_choice, select_runs
 from mlplab.runs.discovery import ChosenEnsemble
 from mlplab.runs.folder import write_config
-from mlplab.runs.run_file import is_run_file, pack, unpacked
+from mlplab.runs.run_archive import is_run_file, pack, unpacked
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 

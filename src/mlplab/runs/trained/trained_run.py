@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, differing, parse_resolved
 from mlplab.config.metrics import DEFAULT_THRESHOLD
-from mlplab.config.parsing import UNKNOWN_KEY
+from mlplab.config.validation import UNKNOWN_KEY
 from mlplab.conformal.intervals import Uncertainty
-from mlplab.conformal.residuals import Residuals
+from mlplab.conformal.residual_quantiles import Residuals
 from mlplab.data.leaks.seen_rows import SeenRows
 from mlplab.data.schema import Schema
 from mlplab.errors import Fault, UserError, listed, refusal

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, ThresholdMetric
-from mlplab.conformal.residuals import Column
+from mlplab.conformal.residual_quantiles import Column
 from mlplab.data.batches.loader import Batch
 from mlplab.effective_rows import effective_rows
 from mlplab.models import Network

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.conformal.intervals import Uncertainty
-from mlplab.conformal.residuals import Residuals, residuals_of
+from mlplab.conformal.residual_quantiles import Residuals, residuals_of
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities

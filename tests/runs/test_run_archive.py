@@ -12,7 +12,7 @@ from support import Command, assert_short_answer, without_notes
 
 import mlplab
 from mlplab.runs import checkpoint
-from mlplab.runs.run_file import unpack
+from mlplab.runs.run_archive import unpack
 from mlplab.runs.trained.load import contained_values
 
 pytestmark = pytest.mark.usefixtures("full_speed")

@@ -7,13 +7,13 @@ from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import fill
 
-from mlplab.cli.arguments import read_arguments
+from mlplab.cli.read_arguments import read_arguments
 from mlplab.cli.terminal import log_loading, print_usage
 from mlplab.commands.arguments import Evaluate, Export, OfRuns, Predict
 from mlplab.console import wrapped
 from mlplab.errors import refusal
 from mlplab.imports import check_installed, heavy_imports
-from mlplab.runs.run_file import SUFFIX
+from mlplab.runs.run_archive import SUFFIX
 from mlplab.typed_commands import command_line, inside
 
 

@@ -12,6 +12,7 @@ from mlplab.config.data import number_label
 from mlplab.data.cells.levels import known_order
 from mlplab.data.cells.parse import MISSING
 from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
+from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.column_messages import (
     LARGEST_INTEGER,
     check_cells,
@@ -25,7 +26,6 @@ from mlplab.data.infer.column_messages import (
 from mlplab.data.infer.infer_kind import can_be_typed
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import leave_out_row_numbers, sentinels
-from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import titled, typed
 from mlplab.data.io.dialect import ROW_INDEX
 from mlplab.data.schema import Schema

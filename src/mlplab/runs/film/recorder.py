@@ -12,7 +12,7 @@ from mlplab.errors import Fault, UserError, refusal
 from mlplab.figures import warn_if_failing
 from mlplab.models import MLP, Linear, Network
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.film import film_of
+from mlplab.runs.film.film_data import film_of
 from mlplab.runs.film.scene import MAP, POINTS, ROWS
 from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.training.fit import Observer, StackTrainer

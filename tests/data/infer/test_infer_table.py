@@ -13,9 +13,9 @@ from support import file_of, table_of
 from support import table_of_column as table
 
 from mlplab.data.frames import FrameTransformer
-from mlplab.data.infer import table_reader
+from mlplab.data.infer import block_reader
+from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_reader import TableReader
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
 from mlplab.data.table import BLOCK, Table
@@ -137,7 +137,7 @@ Read = Callable[..., Table]
 @pytest.fixture(params=["csv", "parquet"])
 def read(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """Makes a table of a column's cells beside the target, by way of a file with few rows in its sample."""
-    monkeypatch.setattr(table_reader, "SAMPLE_ROWS", SAMPLE_ROWS)
+    monkeypatch.setattr(block_reader, "SAMPLE_ROWS", SAMPLE_ROWS)
     path = tmp_path / f"t.{request.param}"
 
     def made(cells: Sequence[object], **spec: object) -> Table:
@@ -162,7 +162,7 @@ def test_numbers_that_turn_out_to_be_categories(read: Read) -> None:
 )
 def test_a_number_format_that_only_later_rows_show(spec: dict[str, object]) -> None:
     def made(*later: str) -> Table:
-        cells = pl.Series([*map(str, range(table_reader.SAMPLE_ROWS)), *later])
+        cells = pl.Series([*map(str, range(block_reader.SAMPLE_ROWS)), *later])
         return table_of(pl.DataFrame({"a": cells, "x": range(len(cells)), "y": range(len(cells))}), **spec)
 
     table = made("1,234", "2,234.5")

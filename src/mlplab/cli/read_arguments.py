@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from mlplab.cli.terminal import print_usage
 from mlplab.commands.arguments import Arguments
-from mlplab.config.parsing import validated
+from mlplab.config.validation import validated
 from mlplab.errors import Fault, UserError, refusal
 
 A = TypeVar("A", bound=Arguments)
