@@ -185,7 +185,7 @@ def frame() -> dict[str, Any]:
 def sweep() -> dict[str, Any]:
     rows, grid = pl.read_csv("two.csv"), {"optimizer.lr": [0.001, 0.01]}
     runs = mlplab.sweep(rows, "y", grid=grid, seeds=2, overrides=overrides("small"), progress=False)
-    return predictions(runs.ensemble(3), rows)
+    return predictions(mlplab.load(runs.folder, 3), rows)
 
 
 def estimators() -> dict[str, Any]:
