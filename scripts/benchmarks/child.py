@@ -106,7 +106,7 @@ def _mlplab() -> Any:
 
 def predict(run: str, source: str, output: str, *levels: str) -> dict[str, Any]:
     """The command predict, with intervals of these levels."""
-    _script("predict", ["--help"])  # imports what the command would import
+    _script("predict", ["--help"])  # imports the command line; then what it would import
     import_module("mlplab.commands.predict")
     _mlplab()
     options = [f"interval={','.join(levels)}"] if levels else []

@@ -162,7 +162,7 @@ def test_no_command_is_shown_for_a_winner_that_needs_a_fold() -> None:
     sweep, shared = composed("name=s"), ("data/split=kfold", "data.split.folds=3", "seed=1")
     without, with_fold = parsed(*shared, "data.split.fold=7"), parsed(*shared, "data.split.fold=2")
     assert how_to_train(sweep.compose, without, DataCache()) == []
-    assert "a run alone gets ensemble=8" in how_to_train(sweep.compose, with_fold, DataCache())[0]
+    assert "or with ensemble=8 as an ensemble" in how_to_train(sweep.compose, with_fold, DataCache())[0]
     line, command = how_to_train(sweep.compose, parsed("seed=1", "ensemble=3"), DataCache())
     assert line == "To train the best again:"
     assert command.endswith("seed=1 ensemble=3")

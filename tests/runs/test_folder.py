@@ -147,7 +147,7 @@ def test_trials_are_in_their_order_and_apart_from_other_runs() -> None:
         assert ordered("trial-0001", other) == []
 
 
-CHOSEN = ChosenEnsemble({"a": 0.75, "b": 0.25}, {"val/mae": 1.5, "test/r2": None})
+CHOSEN = ChosenEnsemble({"a": 0.75, "b": 0.25})
 HALVES = '{"runs": {"a": 0.5, "%s": 0.5}, "scores": {}}'
 NO_FILE, NO_SUM, NOT_BESIDE = "is not the file of a chosen", "no weights with the sum 1", "not beside it"
 
@@ -161,7 +161,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_it_is_read_as_written(path: Path) -> None:
-    for ensemble in (ChosenEnsemble({"a": 1.0}, {}), CHOSEN):  # the second replaces the first
+    for ensemble in (ChosenEnsemble({"a": 1.0}), CHOSEN):  # the second replaces the first
         ensemble.write(path)
         assert ChosenEnsemble.read(path) == ensemble
     assert discovery.is_written_later(path.name)

@@ -3,6 +3,7 @@
 import shutil
 import weakref
 from io import BytesIO
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from mlplab.api.finished_run import FinishedRun
 from mlplab.commands.results import read_runs, results_by_table
-from mlplab.errors import refusal
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import check_absent
 from mlplab.runs.compare.ranking import select_runs, varying_keys
 from mlplab.runs.compare.run_result import RUN, trials_in_order
@@ -67,14 +68,19 @@ class FinishedSweep:
         return Path(shutil.copytree(self.folder, path))
 
     def ensemble(self, runs: int = 5) -> "Ensemble":
-        """The mean of so many runs, those with the best validation metric.
+        """Averages the runs with the best validation metric.
+
+        Args:
+            runs: how many; all if there are fewer.
 
         Raises:
             UserError: if the runs have different tables or targets, or the number is below 1.
         """
+        if index(runs) < 1:
+            raise UserError(Fault("is no number of runs", "ensemble", str(runs), "1 or more"))
         from mlplab.runs.trained.load import load_runs
 
-        return load_runs(self.folder, runs)
+        return load_runs(self.folder, index(runs))
 
     def __repr__(self) -> str:
         return f"{self.folder}\n{self.results}"

@@ -20,14 +20,16 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import MISSING, DictConfig, OmegaConf, flag_override
+from omegaconf.errors import MissingMandatoryValue
 
 from mlplab.cli.config_folders import CONFIG_NAME, config_folders, log_own_files
 from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.config.allowed_classes import user_classes
-from mlplab.errors import refusal
+from mlplab.config.validation import missing_value, unknown_keys
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
 from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import command_line
@@ -169,7 +171,7 @@ def put(cfg: DictConfig, overrides: Iterable[Override]) -> None:
 
 def _verbatim(value: object) -> object:
     """Text of Python is no interpolation, and no sign of a missing value: OmegaConf gets it as an object."""
-    return UserString(value) if isinstance(value, str) and ("${" in value or value == "???") else value
+    return UserString(value) if isinstance(value, str) and ("${" in value or value == MISSING) else value
 
 
 def _changed(value: object, change: Callable[[object], object]) -> object:
@@ -179,29 +181,51 @@ def _changed(value: object, change: Callable[[object], object]) -> object:
 
 
 def plain(cfg: DictConfig) -> Plain:
-    """The composed configuration of a run as plain data, without the sections of Hydra and the sweep."""
-    return {str(key): plain_section(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
+    """The composed configuration of a run as plain data, without the sections of Hydra and the sweep.
+
+    Raises:
+        UserError: if an interpolation cannot be resolved, or keys have no value; then also with those that
+            do not exist: one may be a misspelt name of the other.
+    """
+    read = {str(key): _read(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
+    values = {key: value for key, (value, _) in read.items()}
+    if missing := [fault for _, faults in read.values() for fault in faults]:
+        raise UserError(*unknown_keys(values), *missing)
+    return values
 
 
 def plain_section(cfg: DictConfig, key: str) -> object:
     """A value or a section of a composed configuration as plain data.
 
     Raises:
-        UserError: if an interpolation cannot be resolved.
+        UserError: if an interpolation cannot be resolved, or keys have no value.
     """
+    value, missing = _read(cfg, key)
+    if missing:
+        raise UserError(*missing)
+    return value
+
+
+def _read(cfg: DictConfig, key: str) -> tuple[object, list[Fault]]:
     with explained():
-        node = cfg[key]
-        is_section = OmegaConf.is_config(node)
-        node = _without_missing(OmegaConf.to_container(node, resolve=True)) if is_section else node
-    return _changed(node, lambda value: str(value) if isinstance(value, UserString) else value)
+        try:
+            node = OmegaConf.select(cfg, key, throw_on_missing=True)
+        except MissingMandatoryValue:
+            node = MISSING
+        node = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    missing = [missing_value(each) for each in _missing_keys(node, key)]
+    return _changed(node, lambda value: str(value) if isinstance(value, UserString) else value), missing
 
 
-def _without_missing(value: object) -> object:
-    """Without keys that have no value, which validation reports, together with misspelt ones."""
-    if not isinstance(value, dict):
-        return value
-    given = {key: item for key, item in value.items() if not (isinstance(item, str) and item == "???")}
-    return {key: _without_missing(item) for key, item in given.items()}
+def _missing_keys(value: object, key: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _missing_keys(item, f"{key}.{name}")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _missing_keys(item, f"{key}[{place}]")
+    elif isinstance(value, str) and value == MISSING:
+        yield key
 
 
 def reject_hydra_settings(section: DictConfig) -> None:

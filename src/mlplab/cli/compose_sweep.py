@@ -61,7 +61,7 @@ def compose_sweep(
             overrides=[replace(each, config_loader=loader) for each in own],
             choices=common.hydra.runtime.choices,
             settings=validated(plain_section(common, SWEEP), Sweep, "sweep"),
-            launcher=validated(plain_section(common.hydra, "launcher"), Launcher, "hydra", "launcher"),
+            launcher=validated(plain_section(common, "hydra.launcher"), Launcher, "hydra", "launcher"),
             accelerator=str(OmegaConf.select(common, "trainer.accelerator")),
             compose=compose_runs,
         )

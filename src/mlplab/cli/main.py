@@ -41,10 +41,10 @@ def run(name: str, words: Sequence[str] | None = None) -> NoReturn:
     """
     log_to_terminal("stdout" if name == "train" else "stderr")
     words = sys.argv[1:] if words is None else words
-    module = "mlplab.cli.table_commands" if name in ("train", "describe") else "mlplab.cli.run_commands"
+    kind = {"train": "table", "describe": "table", "results": "compare", "report": "compare"}.get(name, "run")
 
     def work() -> None:
-        getattr(import_module(module), name)(words)
+        getattr(import_module(f"mlplab.cli.{kind}_commands"), name)(words)
 
     sys.exit(exit_status(work))
 

@@ -12,6 +12,7 @@ from hydra.errors import OverrideParseException
 from mlplab.cli.config_folders import GROUPS
 from mlplab.cli.hydra_errors import explained
 from mlplab.config import quoted
+from mlplab.config.validation import REMOVED, unknown_key
 from mlplab.errors import Fault, UserError, refusal
 
 # Resumes a run. It is not a key of the configuration.
@@ -114,6 +115,8 @@ def read_overrides(
             raise UserError(Fault("is given twice", key, f"{seen[key]} and {line}", "", "remove one of them"))
         seen[key] = line
         add_m = "add -m: mlplab train -m"
+        if key in REMOVED:
+            raise UserError(unknown_key(key))
         if key.partition(".")[0] == "sweep" and not multirun:
             raise refusal("is for a sweep, and this is one run", line, f"{add_m} {shlex.quote(line)} …")
         if override.is_sweep_override():

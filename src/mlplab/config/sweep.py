@@ -1,9 +1,9 @@
 """Sweeps: what is searched, for how long, and where the stacks train."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlplab.config.types import Auto, Count, NotNegative, NotNegativeCount, OrAuto, Positive, Section, Text
 
@@ -17,6 +17,13 @@ class Sweep(Section):
     sampler: Literal["tpe", "random"]
     pruning: Literal["none", "halving"]
     space: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_ensemble(cls, values: Any) -> Any:
+        """A user's copy of a file of 1.0 may have the key `ensemble`, which is null."""
+        is_null = isinstance(values, dict) and values.get("ensemble", 0) is None
+        return {key: value for key, value in values.items() if key != "ensemble"} if is_null else values
 
     @property
     def total(self) -> int | None:

@@ -26,13 +26,15 @@ SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "batch": "data.batch_size",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
-    "select": "runs",
     "label": "data.target",
     "test_size": "data.split.test",
 }
 
 # Keys of earlier versions, and what to do instead.
-REMOVED = {"sweep.ensemble": "afterwards, average the N best runs: mlplab evaluate run=SWEEP runs=N"}
+REMOVED = dict.fromkeys(
+    ("sweep.ensemble", "select"),
+    "remove it; afterwards, runs=N averages the N best runs: mlplab evaluate run=SWEEP runs=N",
+)
 
 UNKNOWN_KEY = "unknown key"
 
@@ -71,6 +73,20 @@ def validated(values: object, kind: type[M], *section: str, root: type[BaseModel
         return kind.model_validate(values)
     except ValidationError as error:
         raise UserError(*(_fault(each, values, kind, section, root) for each in error.errors())) from None
+
+
+def unknown_keys(values: Mapping[str, object]) -> list[Fault]:
+    """The faults of the keys of a composed configuration that do not exist."""
+    try:
+        parse(values)
+    except UserError as error:
+        return [fault for fault in error.faults if fault.what == UNKNOWN_KEY]
+    return []
+
+
+def missing_value(key: str) -> Fault:
+    """The fault of a key without a value."""
+    return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
 
 
 def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
@@ -163,7 +179,7 @@ def _fault(
     if kind == "extra_forbidden":
         return unknown_key(key, root)
     if kind == "missing":
-        return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
+        return missing_value(key)
     if kind == "union_tag_invalid":
         return Fault("invalid value", f"{key}.name", repr(error["ctx"]["tag"]), error["ctx"]["expected_tags"])
     if kind == "union_tag_not_found":  # in a file of the user's that hides one of mlplab's

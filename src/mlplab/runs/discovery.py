@@ -26,13 +26,13 @@ REPORT_FILE, BEST_TRIAL_FILE = "report.html", "best.yaml"
 """Files of a sweep: what the command report writes, and what a search says of its best trial."""
 
 ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
-"""The name of the file: its number is that of the steps in which the ensemble was chosen."""
+"""The name of the file: in a sweep of 1.0, with the number of steps of the choice; else with that of runs."""
 
 LARGEST_ENSEMBLE_FILE = 2**26  # bytes
 
 EVALUATION_FILE, IMPORTANCE_FILE = "evaluation.json", "importance.json"
 
-CHOOSE_AGAIN = "average the best runs of the sweep: run=SWEEP runs=N"
+AVERAGE_INSTEAD = "average the best runs of the sweep: run=SWEEP runs=N"
 
 TRIAL = re.compile(r"trial-(\d{4,})")
 """The name of a trial's folder: its number is the order in which the search asked for the trials."""
@@ -181,11 +181,9 @@ class ChosenEnsemble:
 
     Attributes:
         runs: the weight of each run, by the name of its folder; their sum is 1.
-        scores: by metric, such as `val/mae` and `test/rmse`; None if one is not finite.
     """
 
     runs: Mapping[str, FiniteFloat]
-    scores: Mapping[str, FiniteFloat | None]
 
     @classmethod
     def read(cls, path: Path) -> "ChosenEnsemble":
@@ -196,18 +194,18 @@ class ChosenEnsemble:
         """
         if path.stat().st_size > LARGEST_ENSEMBLE_FILE:
             what = f"is too large for a chosen ensemble: more than {LARGEST_ENSEMBLE_FILE // 2**20} MiB"
-            raise refusal(what, path, CHOOSE_AGAIN)
+            raise refusal(what, path, AVERAGE_INSTEAD)
         try:
             ensemble = TypeAdapter(cls).validate_json(path.read_bytes())
         except ValidationError as error:
-            raise refusal("is not the file of a chosen ensemble", path, CHOOSE_AGAIN) from error
+            raise refusal("is not the file of a chosen ensemble", path, AVERAGE_INSTEAD) from error
         weights = ensemble.runs.values()
         if not all(weight > 0 for weight in weights) or not math.isclose(sum(weights), 1, rel_tol=1e-6):
-            raise refusal("is damaged: it has no weights with the sum 1", path, CHOOSE_AGAIN)
+            raise refusal("is damaged: it has no weights with the sum 1", path, AVERAGE_INSTEAD)
         beside = {run.name for run in runs_below(path.parent, depth=1)}
         if missing := [name for name in ensemble.runs if name not in beside]:
             what, found = "names runs that are not beside it", listed(missing, 3)
-            raise UserError(Fault(what, str(path), found, remedy=f"put them there, or {CHOOSE_AGAIN}"))
+            raise UserError(Fault(what, str(path), found, remedy=f"put them there, or {AVERAGE_INSTEAD}"))
         return ensemble
 
     def write(self, path: Path) -> None:

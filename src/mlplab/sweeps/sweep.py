@@ -182,6 +182,6 @@ def how_to_train(compose: ComposeRuns, overrides: Sequence[Override], cache: Dat
     if isinstance(run, RefusedRun):
         return []
     scored, of_run = (resolved(run.config, cache, alone=alone).ensemble for alone in (False, True))
-    single = f"; single networks were scored, a run alone gets ensemble={of_run}" * (scored != of_run)
+    other = f", or with ensemble={of_run} as an ensemble" * (scored != of_run)
     lines = [line for line in lines_of(overrides) if not re.match(r"[+~]*(name|sweep|ensemble)\b", line)]
-    return [f"To train the best again{single}:", command_line("train", *lines, f"ensemble={scored}")]
+    return [f"To train the best again{other}:", command_line("train", *lines, f"ensemble={scored}")]

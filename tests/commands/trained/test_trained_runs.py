@@ -205,7 +205,7 @@ NAN = "contains weights that are not finite"
 
 MISTAKES = [
     mistake("no spread", {}, f"{KNOWN} spread=true", NO_SPREAD),
-    mistake("a key of 1.0", {}, "evaluate run=s select=5", "select: unknown key | did you mean runs?"),
+    mistake("a key of 1.0", {}, "evaluate run=s select=5", "select: unknown key | remove it | runs=N"),
     mistake("splits", different_splits, "evaluate run=splits runs=all importance=true", SPLITS),
     mistake("far", {"f.parquet": FRAME.with_columns(x1=1e300)}, KNOWN.replace("t.csv", "f.parquet"), FAR),
     mistake("name", NAMED, KNOWN.replace("t.csv", "n.csv"), "already has a column 'prediction'"),
@@ -242,7 +242,7 @@ def test_every_script_prints_its_version(run_script: Command, script: str) -> No
 
 def test_a_chosen_ensemble_of_1_0_is_used_like_a_run(succeed: Command, here: Path) -> None:
     """The weighted mean is in tests/runs/trained/test_run_stack.py."""
-    ChosenEnsemble({"0": 0.25, "1": 0.75}, {}).write(here / "s/ensemble-5.json")
+    ChosenEnsemble({"0": 0.25, "1": 0.75}).write(here / "s/ensemble-5.json")
     before = {path.name for path in (here / "s").iterdir()}
     succeed("predict", "run=s/ensemble-5.json", "input=t.csv", "output=o.csv")
     expected = mlplab.load("s/ensemble-5.json").predict(FRAME)

@@ -71,7 +71,7 @@ def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool 
             checkpoint.save(folder / "checkpoints" / "best.ckpt", content)
         if several:
             weights = {str(number): weight for number, weight in enumerate(ensemble.weights.tolist())}
-            ChosenEnsemble(weights, {}).write(root / f"ensemble-{len(weights)}.json")
+            ChosenEnsemble(weights).write(root / f"ensemble-{len(weights)}.json")
         pack(root, path)
 
 

@@ -190,6 +190,7 @@ def finish(study: SearchStudy, trial: FrozenTrial, launcher: SweepLauncher) -> N
     """
     values = study.space.overrides(trial.params)
     training = how_to_train(launcher.composed.compose, values, launcher.cache)
+    assert training, "a trial that was composed can be composed again"
     root, counts = study.root, Counter(map(status_of, study.trials))
     folder = root / trial_name(trial.number)
     metrics = launcher.engine.call(score_tests, folder)
