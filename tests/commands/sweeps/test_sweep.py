@@ -134,7 +134,7 @@ def test_a_sweep_says_how_its_winner_is_trained(succeed: Command) -> None:
     said, command = ended.out.partition("\nTo train the best")[2].splitlines()[:2]
     values = [*small, "optimizer.lr=0.01", "ensemble=1"]
     assert shlex.split(command)[-len(values) :] == values
-    assert said == ", or with ensemble=8 as an ensemble:"
+    assert said == " again, or with ensemble=8 as an ensemble:"
     succeed("train", *values, "seed=1", "name=again")
     fold, again = (metrics_of(OUTPUTS / name) for name in ("s/seed=1,lr=0.01", "again"))
     assert {**fold, "seconds": 0} == {**again, "seconds": 0}
@@ -201,7 +201,7 @@ def test_a_search_is_summarised_and_its_best_trial_can_be_trained_again(succeed:
     tested = [name for name, each in metrics.items() if "test/rmse" in each]
     assert tested == [best["trial"]]  # the test rows were scored once
 
-    for words in ("4 trials: 4 done", best["trial"], "ridge", "ensemble=8:"):
+    for words in ("4 trials: 4 done", best["trial"], "ridge", "ensemble=8 as an ensemble"):
         assert words in printed
     assert best["command"] in printed.splitlines()
     assert max(map(len, printed.split("sweep folder")[0].splitlines())) <= 80
