@@ -119,12 +119,19 @@ def test_unknown_keys_are_reported_with_the_nearest() -> None:
 
 
 SUGGESTIONS = {
-    "trainer.minutes trainer.max_time": "did you mean sweep.minutes?",
+    "trainer.minutes trainer.max_minutes trainer.max_time": "did you mean sweep.minutes?",
     "max_depth model.depth": "did you mean model.hidden?",
     "data.target data.columns data.quote": "add data=csv data.path=FILE",
     "trainer.lr optimzer.lr": "did you mean optimizer.lr?",
+    "trainer.max_steps": "did you mean trainer.max_epochs?",
     "batch": "did you mean data.batch_size?",
     "test_size data.test_fraction": "did you mean data.split.test?",
+    "data.target_column": "did you mean data.target?",
+    "data.split.val_size data.val_fraction": "did you mean data.split.val?",
+    "sample_weight data.weight_column": "did you mean data.weight?",
+    "scheduler.warmup_epochs": "did you mean scheduler.warmup?",
+    "model.batch_norm model.norm_layer": "did you mean model.norm?",
+    "data.categorical_columns": "did you mean data.columns?",
     "data.split.group_column": "did you mean data.split.group?",
     "data.catgories": "the keys here are: ",
 }

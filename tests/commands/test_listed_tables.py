@@ -21,6 +21,13 @@ def test_no_table_is_in_both_lists() -> None:
     assert not {*names} & {*shipped}
 
 
+def test_texts_of_numbers_are_numbers() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert listed.series(pandas.Series(["1.5", ".", None], name="x")).to_list() == [1.5, None, None]
+    assert listed.series(pandas.Series(["1.5", ".", "a"], name="x")).to_list() == ["1.5", None, "a"]
+    assert listed.series(pandas.Series([True, False], name="x")).to_list() == ["True", "False"]
+
+
 def test_a_seed_draws_the_same_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listed, "table_of", lambda name, entry, splits: name)
     drawn = [*listed.real_tables(50, 36)]

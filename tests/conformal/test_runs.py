@@ -160,10 +160,12 @@ def test_estimators_predict_intervals_and_sets(folder: Path) -> None:
     [
         ("numbers", {"interval": 1.0}, f"interval=1.0: {LEVEL}"),
         ("numbers", {"interval": "80%"}, f"{LEVEL}; for 80 % of the rows, give 0.8"),
+        ("numbers", {"interval": [0.5, float("nan")]}, f"interval=.0.5, nan.: {LEVEL}"),
         ("numbers", {"interval": []}, "give a level, such as 0.9"),
         ("few", {"interval": 0.9}, "held out 3 rows, too few for interval=0.9\n  at most interval=0.5, or"),
         ("groups", {"interval": 0.99}, "held out 1[0-9] groups, too few for interval=0.99"),
         ("classes", {"interval": 0.9}, "predicts classes, which have no intervals\n  use sets=0.9"),
+        ("classes", {"sets": 0}, f"sets=0: {LEVEL}"),
         ("classes", {"sets": 0.999}, "too few for sets=0.999\n  at most sets=0.99[0-9], or train on"),
         ("alone", {"interval": 0.9}, "0.1, 0.5, 0.9, none for interval=0.9\n  use interval=0.8, or"),
         ("alone", {"interval": "0.9,0.8"}, r"train with loss.levels=\[0.05,0.1,0.5,0.9,0.95\]"),
@@ -217,6 +219,8 @@ def test_the_best_of_runs_with_quantiles_are_chosen(folder: Path, tmp_path: Path
     [
         (["loss.levels=[0.1,0.9]"], "quantiles ascend, and one is the median, as in"),
         (["loss.levels=[0.5,0.1]"], "quantiles ascend"),
+        (["loss.levels=[10,50,90]"], "for 10 % of the rows, give 0.1"),
+        (["loss.levels=[]"], "give a level"),
         (["data=penguins"], "loss=quantile: is a loss of numbers"),
         (["data=csv", "data.path=groups.csv", "data.target=[x,y]"], "of one target .*found 2 targets"),
     ],

@@ -7,8 +7,10 @@ import pytest
 from commands.mistakes import message_of
 from support import config, table_of
 
+from mlplab.data.cache import RunData
 from mlplab.data.class_labels import check_split, check_task, find_label, parse_target
 from mlplab.data.schema import ClassKind, Schema
+from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
@@ -85,7 +87,7 @@ def test_keys_that_do_not_fit_are_refused(overrides: Sequence[str], over: Table,
     ],
 )
 def test_classes_that_a_set_lacks_are_refused_where_they_are_needed(word: str, message: str) -> None:
-    run, classes = config(word), WORDS.schema.classes
+    run, classes, rows = config(word), WORDS.schema.classes, np.arange(60)
     check_split(run, classes, {"train": (), "val": (), "test": ()})
     with pytest.raises(UserError, match=message):
-        check_split(run, classes, {"train": ("yes",), "val": ("no",), "test": ()})
+        check_split(run, classes, RunData(WORDS, Split(rows[::2], rows[1::2], rows[:0])).absent_classes)

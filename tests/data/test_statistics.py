@@ -95,8 +95,8 @@ def test_a_sample_is_not_periodic(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=10)
-@given(st.lists(st.integers(0, 3), min_size=22, max_size=22), st.floats(1e-3, 1e3))
-def test_weight_equals_repetition(weights: list[int], unit: float) -> None:
+@given(st.lists(st.integers(0, 3), min_size=22, max_size=22), st.floats(1e-3, 1e3), st.integers(5, 30))
+def test_weight_equals_repetition(weights: list[int], unit: float, block: int) -> None:
     source = np.random.default_rng(0)
     x = np.column_stack([source.normal(size=23).round(1), source.integers(0, 4, 23)])
     x[::5] = NAN
@@ -109,7 +109,9 @@ def test_weight_equals_repetition(weights: list[int], unit: float) -> None:
         made = statistics_of(x, y, [rows.numpy()], categories=(0, 4), bins=5, weight=of_row)
         return {name: values for name, values in made.items() if not (tie and name == "mode")}
 
-    assert_weight_equals_repetition(compute, [*weights, 4], unit=unit, repeat_last=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "BLOCK", block)
+        assert_weight_equals_repetition(compute, [*weights, 4], unit=unit, repeat_last=False)
 
 
 @pytest.mark.parametrize("weight", [None, np.random.default_rng(1).integers(0, 3, 900).astype(float)])

@@ -91,6 +91,12 @@ def test_a_row_index_changes_nothing(tmp_path: Path, header: str) -> None:
     assert "part-2.csv, column 'a', line 6, data row 3" in message  # the line where its row begins
 
 
+def test_blank_lines_are_no_rows_and_lines_of_delimiters_are(tmp_path: Path) -> None:
+    table = table_of(file_of(tmp_path, "a,y\n\n1,2\n\n,\n3,4\n\n"), raw=True, drop_missing_targets=True)
+    np.testing.assert_array_equal(table.x[:, 0], [1, np.nan, 3])
+    assert table.rows.tolist() == [0, 2]
+
+
 def test_rows_without_a_target_are_refused_or_belong_to_no_part() -> None:
     frame = pl.DataFrame({"a": range(5), "y": [1, None, 3, 4, 5], "z": [1.0, 2, None, 4, float("nan")]})
     message = message_of(lambda: table_of(frame, ["y", "z"]))
@@ -143,8 +149,15 @@ def test_the_limit_is_a_share_of_the_free_memory(path: Path, monkeypatch: pytest
     assert read(path).memmapped
 
 
-def test_a_refused_table_leaves_no_files(path: Path) -> None:
-    path.write_text(path.read_text() + "1,x,c0,oops,1,g0\n")
-    with pytest.raises(UserError, match=rf"line {ROWS + 2}, data row {ROWS + 1}: is a text, not a number"):
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("1,x,c0,oops,1,g0", f", data row {ROWS + 1}: is a text, not a number"),
+        ("1,x,c0,1,1,g0,7", ": the line has 7 fields, but the header has 6"),
+    ],
+)
+def test_a_refused_table_leaves_no_files(path: Path, row: str, said: str) -> None:
+    path.write_text(f"{path.read_text()}{row}\n")
+    with pytest.raises(UserError, match=f"line {ROWS + 2}{said}"):
         read(path, limit=1e3)
     assert list(FOLDER.iterdir()) == []

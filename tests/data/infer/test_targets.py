@@ -1,12 +1,13 @@
 """Whether a target is numbers or classes, which classes and in which order."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from commands.mistakes import message_of
-from support import table_of
+from support import file_of, table_of
 
 from mlplab.data.class_labels import label_values
 from mlplab.data.infer.column_messages import similar_labels_note
@@ -17,9 +18,11 @@ from mlplab.errors import UserError
 ROWS = 60
 
 
-def table(target: list[Any], **spec: Any) -> Table:
+def table(target: list[Any], folder: Path | None = None, **spec: Any) -> Table:
+    """A table with these targets, repeated; from a CSV file if there is a folder."""
     y = [target[row % len(target)] for row in range(ROWS)]
-    return table_of(pl.DataFrame({"x": np.arange(ROWS) / 7, "y": y}, strict=False), **spec)
+    frame = pl.DataFrame({"x": np.arange(ROWS) / 7, "y": y}, strict=False)
+    return table_of(file_of(folder, frame.write_csv()) if folder else frame, **spec)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +49,11 @@ def test_other_numbers_are_numbers(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text == ""
 
 
-def test_declared_classes_are_in_the_order_of_numbers() -> None:
-    for target in ([10, 9, 2], ["10", "9", "2"]):
-        found = table(target, task="multiclass")
+def test_declared_classes_are_in_the_order_of_numbers(tmp_path: Path) -> None:
+    for target, folder in (([10, 9, 2], None), (["10", "9", "2"], None), ([10, 9, 2], tmp_path)):
+        found = table(target, folder, task="multiclass")
         assert (found.schema.classes, found.y[:3, 0].tolist()) == (("2", "9", "10"), [2, 1, 0])
-    assert table(["1", "2", "3+"], task="multiclass").schema.classes == ("1", "2", "3+")
+    assert table(["1", "2", "3+"], tmp_path, task="multiclass").schema.classes == ("1", "2", "3+")
 
 
 def test_the_positive_class_is_the_second() -> None:
@@ -59,11 +62,12 @@ def test_the_positive_class_is_the_second() -> None:
     assert table([1, 0], positive="0").schema.classes == ("1", "0")
 
 
-def test_a_target_declared_categorical_keeps_its_texts() -> None:
+def test_a_target_declared_categorical_keeps_its_texts(tmp_path: Path) -> None:
     texts = ["007", "01", "1e3"]
-    found = table(texts, declared={"y": "categorical"}).schema
-    assert (found.classes, found.class_kind) == (tuple(texts), "text")
-    assert table(texts, declared={"y": "numeric"}).y[:3, 0].tolist() == [7, 1, 1000]
+    for folder in (None, tmp_path):
+        found = table(texts, folder, declared={"y": "categorical"}).schema
+        assert (found.classes, found.class_kind) == (tuple(texts), "text")
+        assert table(texts, folder, declared={"y": "numeric"}).y[:3, 0].tolist() == [7, 1, 1000]
 
 
 def test_missing_targets_have_no_class() -> None:

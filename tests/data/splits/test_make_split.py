@@ -59,10 +59,13 @@ def test_a_target_that_is_no_class_or_is_not_asked_for_is_not_stratified() -> No
             np.testing.assert_array_equal(other.parts()[part], rows)
 
 
+@pytest.mark.parametrize("folds", [(), ("data/split=kfold", "data.split.fold=1")])
 @pytest.mark.parametrize(("key", "column"), [("group", "group"), ("time", "x")])
-def test_groups_and_times_of_folds_come_before_classes(key: Literal["group", "time"], column: str) -> None:
+def test_groups_and_times_come_before_classes(
+    key: Literal["group", "time"], column: str, folds: tuple[str, ...]
+) -> None:
     table = table_of(FRAME, more_roles=[(column, key)])
-    split = split_of(table, "data/split=kfold", f"data.split.{key}={column}", "data.split.fold=1")
+    split = split_of(table, *(folds or [f"data/split={key}"]), f"data.split.{key}={column}")
     train, val, test = (set(FRAME[column][rows.tolist()]) for rows in split.parts().values())
     if key == "group":
         assert not train & val | train & test | val & test
