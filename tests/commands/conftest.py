@@ -15,4 +15,4 @@ def _at_full_speed() -> Iterator[None]:
 
 @pytest.fixture
 def without_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")
+    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "/* charts */")

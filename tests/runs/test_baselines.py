@@ -246,6 +246,8 @@ def test_baselines_are_fitted_and_scored_once(monkeypatch: pytest.MonkeyPatch) -
     assert_finite(found)
     monkeypatch.setattr(module, "scores", None)
     assert fit_baselines(data, run).test_scores(data) is found
+    constant = run.model_copy(update={"baselines": ["constant"]})
+    assert [*fit_baselines(data, constant).models] == ["constant"]
 
 
 def test_beside_an_ensemble_baselines_learn_from_validation_rows_too() -> None:

@@ -10,6 +10,8 @@ import torch
 from contracts import assert_close
 from support import ROOT, resolved, train_into
 
+from mlplab.commands.arguments import Evaluate
+from mlplab.commands.evaluate import evaluate
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.data.cache import DataCache
 from mlplab.runs import checkpoint
@@ -101,6 +103,17 @@ def test_errors_of_groups_and_periods_are_not_compared(tmp_path: Path, split: st
     table = ["data=csv", f"data.path={path}", "data.target=y", f"data/split={split}"]
     train_into(tmp_path, [*table, f"data.split.{split}=part", *RUN, SEVERAL, "ensemble=4"])
     assert set(TrainedRun.read(tmp_path / "0").member_weights) == {0.25}
+
+
+def test_several_targets_have_scores_of_their_own(tmp_path: Path) -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 80))
+    pl.DataFrame({"a": a, "b": b, "y": a + b, "z": 9 * a}).write_csv(path := tmp_path / "t.csv")
+    table = ["data=csv", f"data.path={path}", "data.target=[y,z]"]
+    [metrics] = train_into(tmp_path, [*table, *RUN, "ensemble=2"])
+    assert metrics["test/rmse"] == pytest.approx((metrics["test/rmse/y"] + metrics["test/rmse/z"]) / 2)
+    assert metrics["oof/mae/z"] > 2 * metrics["oof/mae/y"]
+    again = evaluate(Evaluate(run=str(tmp_path / "0"))).plain()
+    assert metrics.items() >= {each for each in again.items() if each[0].startswith("test/")}
 
 
 @pytest.mark.parametrize("patience", ["null", "4"])

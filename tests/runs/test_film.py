@@ -175,11 +175,13 @@ def test_steps_not_shown_are_dropped(monkeypatch: pytest.MonkeyPatch, second: in
     """Of runs that were interrupted before a frame of step 25, which with more epochs is none."""
     monkeypatch.setattr(recorder, "film_steps", lambda *_: [0, second, 32])
     film = FilmFrames([Mock(spec=WatchedRun, run=Mock())])
-    step = torch.tensor([[0, 25]])
-    film.load_state({"step": step, "before": torch.rand(1, 2, 9), "after": torch.rand(1, 1, 9)})
+    step = torch.tensor([[0, 25]] * 2)
+    film.load_state({"step": step, "before": torch.rand(2, 2, 9), "after": torch.rand(2, 1, 9)})
     film.on_start(MagicMock())
-    assert film.state()["step"].tolist() == [kept]
-    assert film.state()["before"].shape[1] == len(kept)
+    assert film.state()["step"].tolist() == [kept] * 2
+    before = film._of_member(1)["before"]
+    assert len(before) == len(kept)
+    assert before.untyped_storage().nbytes() == before.nbytes  # it does not hold the frames of all
 
 
 def test_points_are_rows_that_the_network_holds_out(tmp_path: Path) -> None:

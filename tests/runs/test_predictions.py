@@ -64,23 +64,24 @@ def test_a_predicted_class_is_as_in_the_table(
     assert (first.name, first.to_list()) == (f"probability_{labels[0]}", [0.25, 0.5, 0.75])
 
 
-CLASSES = {"row": [4, 9], "y": ['"c"', "a, b"], "prediction": ["d", "a, b"], "probability_d": [0.7, 0.25]}
-NUMBERS = {"data row": [4, 9], "row": [1, 0.1], "prediction": [1e-9, 1e300]}
+CLASSES = {"row": [4, 9], "y": ['"c"', "a, b"], "prediction": ["d", "a, b"], "probability_d": [0.7, 0.2]}
+NUMBERS = {"data row": [4, 9], "row": [1, 0.1], "z": [2, 1 / 3]}
+NUMBERS |= {"prediction_row": [1.5, 1e-9], "prediction_z": [2.5, 1e300]}
 
 
 @pytest.mark.parametrize(
     ("of", "y", "predicted", "expected"),
     [
-        (schema("y", classes=["a, b", '"c"', "d"]), [1, 0], [[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]], CLASSES),
-        (schema("row"), [1, 0.1], [[1e-9], [1e300]], NUMBERS),
+        (schema("y", classes=["a, b", '"c"', "d"]), [[1], [0]], [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]], CLASSES),
+        (schema("row", "z"), [[1, 2], [0.1, 1 / 3]], [[1.5, 2.5], [1e-9, 1e300]], NUMBERS),
     ],
     ids=["classes", "numbers"],
 )
 def test_test_rows_are_written(
-    tmp_path: Path, of: Schema, y: list[float], predicted: list[list[float]], expected: dict[str, Any]
+    tmp_path: Path, of: Schema, y: list[list[float]], predicted: list[list[float]], expected: dict[str, Any]
 ) -> None:
-    rows, targets = np.array([3, 8]), np.zeros((9, 1))
-    targets[rows, 0] = y
+    rows, targets = np.array([3, 8]), np.zeros((9, len(of.targets)))
+    targets[rows] = y
     table = Table("t", of, np.zeros((9, 1)), targets, None, {}, rows)
     run = Run(resolved(*SMALL), RunData(table, Split(rows[:0], rows[:0], rows)))
     write_test_predictions(tmp_path, run, np.array(predicted), 0.5)

@@ -12,6 +12,7 @@ from support import Command, assert_short_answer, without_notes
 
 import mlplab
 from mlplab.runs import checkpoint
+from mlplab.runs.discovery import ChosenEnsemble
 from mlplab.runs.run_archive import unpack
 from mlplab.runs.trained.load import contained_values
 
@@ -123,10 +124,12 @@ def test_files_that_mlplab_has_not_written(folder: Path, run_script: Command, ki
 def test_an_ensemble_of_a_sweep_is_one_file(folder: Path, run_script: Command) -> None:
     table = ("data=csv", "data.path=t.csv", "data.target=y", "hydra.sweep.dir=s", "model.hidden=[4]")
     assert run_script("train", "-m", *SMALL, *table, "seed=1,2,3").status == 0
-    for runs, name in (("best", "best"), ("2", "two")):
-        ended = run_script("export", "run=s", f"runs={runs}", f"output={name}.mlplab")
+    ChosenEnsemble({"seed=1": 0.25, "seed=2": 0.75}).write(folder / "s/ensemble-2.json")
+    weighted = ("s/ensemble-2.json", "best", "weighted")
+    for run, runs, name in (("s", "best", "best"), ("s", "2", "two"), weighted):
+        ended = run_script("export", f"run={run}", f"runs={runs}", f"output={name}.mlplab")
         assert (ended.status, "it contains no rows" in ended.out) == (0, True)
-        loaded, expected = mlplab.load(f"{name}.mlplab"), mlplab.load("s", runs)
+        loaded, expected = mlplab.load(f"{name}.mlplab"), mlplab.load(run, runs)
         np.testing.assert_array_equal(loaded.predict(FRAME), expected.predict(FRAME))
         assert run_script("results", f"{name}.mlplab").status == 0
     again = run_script("export", "run=s", "output=best.mlplab")

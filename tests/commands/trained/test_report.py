@@ -130,6 +130,8 @@ def test_what_comes_from_runs_is_escaped(here: Path) -> None:
     change(run, status="diverged", reason=evil)
     html = page_of(run)
     assert "default-src 'none'" in html
+    assert "<script>/* charts */</script>" in html
+    assert not re.search(r"<(link|img|iframe|object)\b|\bsrc=", html)
     assert "<b>bold" not in html
     assert "<script>alert" not in html
     assert html.count("<script") == html.count("</script>") == len(re.findall(r"<script[ >]", html))

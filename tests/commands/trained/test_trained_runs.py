@@ -38,7 +38,8 @@ QUICK = ("model.hidden=[8]", "trainer.max_epochs=1", "ensemble=1", "baselines=[]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    train_into(folder / "s", [*SMALL, "seed=0"], [*SMALL, "seed=1"])
+    words = (*SMALL, "model.linear_path=false")  # or both would be the ridge regression
+    train_into(folder / "s", [*words, "seed=0"], [*words, "seed=1"])
     return folder / "s"
 
 
@@ -215,6 +216,7 @@ MISTAKES = [
     mistake("not finished", UNFINISHED, "evaluate run=r", "r: contains no finished run | diverged"),
     mistake("no file", lambda here: (here / CHECKPOINT).unlink(), KNOWN, "best.ckpt: no such"),
     mistake("a flipped bit", flip, KNOWN, f"{CHECKPOINT}: is damaged | checksum"),
+    mistake("pruned", {"r/metrics.json": '{"status": "pruned"}'}, "evaluate run=r", "(found r: pruned)"),
     mistake("metrics", {"r/metrics.json": "{"}, KNOWN, "r/metrics.json: is damaged"),
     mistake("network", another_network_throughout, KNOWN, "contains weights that do not fit the network"),
     mistake(
@@ -248,6 +250,9 @@ def test_a_chosen_ensemble_of_1_0_is_used_like_a_run(succeed: Command, here: Pat
     expected = mlplab.load("s/ensemble-5.json").predict(FRAME)
     np.testing.assert_allclose(pl.read_csv("o.csv")["prediction"], expected, rtol=1e-12)
     assert "their ensemble" in succeed("evaluate", "run=s/ensemble-5.json", "importance=true").out
+    scored = evaluate(Evaluate.model_validate({"run": "s/ensemble-5.json", "data.path": "t.csv"})).plain()
+    rmse = np.sqrt(np.mean((expected - FRAME["target"].to_numpy()) ** 2))
+    assert scored["ensemble/test/rmse"] == pytest.approx(rmse)
     assert {path.name for path in (here / "s").iterdir()} == before
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from commands.mistakes import Command
 from commands.people import people
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
@@ -50,6 +51,10 @@ def test_a_run_says_what_it_predicts_and_how_well(succeed: Command) -> None:
     for prefix in ("val/", "test/", *(f"{name}/test/" for name in ("boosting", "linear", "constant"))):
         assert all(np.isfinite(value) for value in scores_of(metrics, prefix).values())
     assert (metrics["threshold"], metrics["temperature"] > 0) == (0.5, True)
+    config, schema = yaml.safe_load((RUN / "config.yaml").read_text()), metrics_of(RUN, "schema")
+    chosen = (config["task"], config["loss"]["name"], config["monitor"])
+    assert chosen == ("auto", "cross_entropy", "val/log_loss")
+    assert (schema["classes"], schema["class_kind"]) == (["no", "yes"], "text")
 
 
 def test_rows_without_a_target_and_with_weights_are_evaluated(succeed: Command) -> None:

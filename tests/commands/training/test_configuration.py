@@ -102,6 +102,7 @@ epochs=1 | did you mean trainer.max_epochs?
 patience=1 | did you mean callbacks.early_stopping.patience?
 trainer.devices=2 | trainer.devices: unknown key | hydra.launcher.workers
 optimzer=adam | did you mean optimizer?
+model=linaer | did you mean model=linear?
 data.batch_size=1e23 | data.batch_size: invalid value | a valid integer
 seed=${nope} | 'nope' not found
 seed | seed: cannot be read as an override

@@ -225,7 +225,7 @@ def times(sweep: Path) -> dict[str, int]:
 def test_a_sweep_given_again_trains_what_is_missing(command: Command, succeed: Command) -> None:
     words = (*SWEEP, "seed=1,2,3", "trainer.max_epochs=2", "name=s")
     succeed("train", *words)
-    sweep = Path("outputs/s")
+    (chosen := (sweep := Path("outputs/s")) / "ensemble-2.json").touch()
     whole, before = {name: left_behind(sweep / name) for name in times(sweep)}, times(sweep)
     succeed("train", *words)
     refused = command(*words, "model.dropout=0.5")
@@ -238,9 +238,10 @@ def test_a_sweep_given_again_trains_what_is_missing(command: Command, succeed: C
     after = times(sweep)
     assert {name for name in after if after[name] != before[name]} == {"seed=1", "seed=2"}
     assert {name: left_behind(sweep / name) for name in after} == whole
+    assert (chosen.exists(), len(load_runs(sweep, "all").runs)) == (True, 3)
 
 
-def test_a_sweep_of_ensembles_grows_longer_whatever_state_is_damaged(succeed: Command) -> None:
+def test_a_sweep_of_ensembles_grows_longer_though_the_state_of_its_stack_is_damaged(succeed: Command) -> None:
     words, sweep = ("train", *SWEEP, "seed=1,2", "ensemble=2"), Path("outputs/s")
     succeed(*words, "trainer.max_epochs=3", "name=whole")
     whole = {run.name: results_of(run) for run in WHOLE.glob("seed=*")}

@@ -43,6 +43,8 @@ ANSWERS = [
     ("--cfg job", "seed: 0"),
     ("--hydra-help", "Hydra"),
     ("--info defaults", "Defaults"),
+    ("data=csv data.path=none.csv data.target=y", "none.csv: no such file"),
+    ("data=csv data.path=t.csv data.target=z", "has no column 'z'"),
     ("data=csv data.path=t.csv data.target=y", "'?'"),
     ("data=synthetic data.rows=2", "sets are empty"),
     ("hydra.run.dir=used", "used: exists and is not empty"),

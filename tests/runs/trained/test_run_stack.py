@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -68,6 +69,8 @@ def test_runs_share_a_stack_if_only_dropout_differs() -> None:
     runs = untrained(SMALL, [*SMALL, "seed=1", "model.dropout=0.2"])
     [wider] = untrained([*SMALL, "model.hidden=[8,9]"])
     assert [stack.runs for stack in stacked([runs[0], wider, runs[1]])] == [tuple(runs), (wider,)]
+    thresholds = [replace(run, threshold=value) for run, value in zip(runs, (0.2, 0.6), strict=True)]
+    assert Ensemble(thresholds, [0.25, 0.75]).threshold == pytest.approx(0.5)
     loaded = Ensemble(runs)
     expected = loaded.predict(FRAME)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict(FRAME), expected)
