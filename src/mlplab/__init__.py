@@ -20,7 +20,7 @@ _NAMES = {
     "api.describe": ["describe"],
     "api.finished_run": ["FinishedRun", "load"],
     "api.finished_sweep": ["FinishedSweep"],
-    "api.module": ["lightning_module"],
+    "api.lightning_module": ["lightning_module"],
     "api.training": ["search", "sweep", "train"],
     "data.batches.datamodule": ["TableDataModule"],
     "errors": ["RunFailed", "UserError"],

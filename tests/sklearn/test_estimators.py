@@ -208,7 +208,7 @@ for estimator in (TableRegressor(**few, lr=0.01), TableClassifier(**few)):
 """
 
 
-@pytest.mark.slow(ci=True)
+@pytest.mark.slow
 def test_the_whole_contract_is_kept() -> None:
     """In a process that checks no types: some checks give arguments of wrong ones."""
     done = subprocess.run([sys.executable, "-c", CHECK_ALL], capture_output=True, text=True, check=True)
