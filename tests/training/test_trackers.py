@@ -37,7 +37,7 @@ def scripted(folder: Path, *arguments: str) -> str:
     return ended.out
 
 
-@pytest.mark.slow(ci=True)
+@pytest.mark.slow
 def test_trackers_get_curves_configuration_figures_and_the_network_of_a_resumed_run(tmp_path: Path) -> None:
     """Whose columns have names that MLflow does not allow."""
     rows = "".join(f"{row % 7},{row % 5},{row % 3}\n" for row in range(60))
