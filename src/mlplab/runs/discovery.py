@@ -26,7 +26,7 @@ REPORT_FILE, BEST_TRIAL_FILE = "report.html", "best.yaml"
 """Files of a sweep: what the command report writes, and what a search says of its best trial."""
 
 ENSEMBLE_FILE = re.compile(r"ensemble-\d+\.json")
-"""The name of the file: in a sweep of 1.0, with the number of steps of the choice; else with that of runs."""
+"""The name of the file. Its number is that of the runs; in a sweep of 1.0, of the steps that chose them."""
 
 LARGEST_ENSEMBLE_FILE = 2**26  # bytes
 
