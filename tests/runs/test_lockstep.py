@@ -15,11 +15,11 @@ from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
 from mlplab.models import linear_path
 from mlplab.runs import checkpoint
-from mlplab.runs.observers.training_states import saved_state
 from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.resume import saved_state
 from mlplab.sweeps.plan import stack_key
 from mlplab.training import step_loop
-from mlplab.training.state import StackState
+from mlplab.training.stack_state import StackState
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

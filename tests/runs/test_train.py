@@ -20,8 +20,8 @@ from mlplab.data.splits.splitters import random_split
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.observers.training_states import resume_groups
 from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.resume import resume_groups
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack

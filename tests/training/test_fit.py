@@ -17,7 +17,7 @@ from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import Observer, StackTrainer, fit
 from mlplab.training.outcome import Outcome
 from mlplab.training.run import Run
-from mlplab.training.state import WrongStateError, capture
+from mlplab.training.stack_state import WrongStateError, capture
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

@@ -25,13 +25,14 @@ from mlplab.runs.baselines.fit_baselines import baseline_metrics
 from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
 from mlplab.runs.film.recorder import FilmFrames, check_filmable
 from mlplab.runs.folder import RunFolder
+from mlplab.runs.observers.checkpoints import Checkpoints
 from mlplab.runs.observers.loggers import Curves, build_loggers, quiet_writer_threads
 from mlplab.runs.observers.messages import Messages
 from mlplab.runs.observers.open_run import Endings, OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
-from mlplab.runs.observers.training_states import REMEDY, Checkpoints, resume_groups
 from mlplab.runs.planned_run import PlannedRun, has_ended
 from mlplab.runs.predictions import write_test_predictions
+from mlplab.runs.resume import REMEDY, resume_groups
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import initial_weights, source, warm_starts
 from mlplab.training.fit import Observer, fit
@@ -39,7 +40,7 @@ from mlplab.training.run import Run, activations, member_configs
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.stack.build import build_datamodule, build_stack_network, check_equal_rows, start_from
 from mlplab.training.stack.outcomes import Calibration, score_test_rows
-from mlplab.training.state import WrongStateError
+from mlplab.training.stack_state import WrongStateError
 from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
 
 log = logging.getLogger(__name__)

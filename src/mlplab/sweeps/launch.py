@@ -193,7 +193,7 @@ def _has_same_rows(cache: DataCache, run: PlannedRun) -> bool:
     """
     with heavy_imports():
         from mlplab.runs import checkpoint
-        from mlplab.runs.observers.training_states import REMEDY
+        from mlplab.runs.resume import REMEDY
 
     path = RunFolder(run.folder).best
     if path.exists():

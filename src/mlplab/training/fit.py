@@ -10,7 +10,7 @@ from torch import Tensor
 from mlplab.cpu_settings import cpu_settings_for_training
 from mlplab.errors import Interrupted, RunFailed, reason_of
 from mlplab.signals import handle_signals
-from mlplab.training import state as stack_state
+from mlplab.training import stack_state
 from mlplab.training.callbacks.best_weights import BestWeights, Curves, History, epoch_voters
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
@@ -19,7 +19,7 @@ from mlplab.training.outcome import Outcome, Status
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
 from mlplab.training.stack.outcomes import Ending, outcome_of, outcomes
-from mlplab.training.state import StackState
+from mlplab.training.stack_state import StackState
 from mlplab.training.trainer import build_trainer, lightning_quiet
 
 

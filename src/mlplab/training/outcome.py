@@ -13,7 +13,7 @@ from mlplab.conformal.residual_quantiles import Residuals
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlplab.training.state import StackState
+    from mlplab.training.stack_state import StackState
 
 Status = Literal["running", "done", "failed", "interrupted", "diverged", "pruned"]
 

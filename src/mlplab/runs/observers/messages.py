@@ -15,7 +15,7 @@ from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.outcome import AS_PLANNED, Outcome
 from mlplab.training.run import Run, activations
-from mlplab.training.state import StackState
+from mlplab.training.stack_state import StackState
 from mlplab.training.trainer import device_name
 
 log = logging.getLogger(__name__)

@@ -38,7 +38,7 @@ from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.outcome import AS_PLANNED, Metrics, Outcome
 from mlplab.training.run import Run
-from mlplab.training.state import StackState
+from mlplab.training.stack_state import StackState
 from mlplab.training.trainer import device_name
 
 THIS = "this run"

@@ -85,7 +85,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
 
 def _train(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exception]:
     with heavy_imports():
-        from mlplab.runs.observers.training_states import can_resume
+        from mlplab.runs.resume import can_resume
         from mlplab.runs.train import train_runs
 
     left = (run for run in stack.runs if not has_ended(run.folder, run.config))

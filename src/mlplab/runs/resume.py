@@ -1,12 +1,10 @@
-"""The training states from which runs resume: saved at times, and loaded."""
+"""The training states from which runs resume: their own, or that of their stack."""
 
 import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
-from math import inf
 from pathlib import Path
-from time import perf_counter
 
 from mlplab.config import ResolvedConfig
 from mlplab.data.cache import DataCache, RunData
@@ -14,11 +12,8 @@ from mlplab.errors import UserError
 from mlplab.files import Plain
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
-from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun, differences
-from mlplab.training.fit import Observer, StackTrainer
-from mlplab.training.stack.outcomes import metrics_of, of_members
-from mlplab.training.state import StackState
+from mlplab.training.stack_state import StackState
 
 REMEDY = "restore it, or start a new run"
 """Remedy for a table or a split that has changed."""
@@ -79,58 +74,6 @@ def saved_state(folder: Path, run: ResolvedConfig, data: RunData) -> StackState 
     return _state(path, content)
 
 
-class Checkpoints(Observer):
-    """Saves the training state at intervals, in case the process is killed.
-
-    Args:
-        runs: of the stack; each saves its state in its own folder, unless there is a file.
-        file: the checkpoint of a sweep's stack, in a subfolder of the sweep's folder.
-    """
-
-    def __init__(self, runs: Sequence[OpenRun], file: Path | None) -> None:
-        minutes = runs[0].run.config.callbacks.checkpoint.every_minutes
-        self._seconds, self._last = inf if minutes is None else 60 * minutes, perf_counter()
-        self._runs, self._file = {run.run: run for run in runs}, file
-
-    def on_step(self, stack: StackTrainer) -> None:
-        """Saves within an epoch if it is time; after an epoch's last step, `on_epoch` saves."""
-        if stack.module.progress.step < stack.module.progress.steps:
-            self.on_epoch(stack)
-
-    def on_epoch(self, stack: StackTrainer) -> None:
-        """Saves between epochs if it is time."""
-        if perf_counter() - self._last >= self._seconds:
-            self._save(stack)
-            self._last = perf_counter()
-
-    def on_stop(self, stack: StackTrainer) -> None:
-        """Saves what was decided by several runs together: it must not change."""
-        if len(self._runs) > 1 and (stack.signals.received or stack.pruning.reasons):
-            self._save(stack)
-
-    def _save(self, stack: StackTrainer) -> None:
-        """Saves the states of all runs in one file, or in their folders: there, weights that are not finite
-        never replace finite ones.
-
-        The file names runs, in the order of the state's members, by their folders in the sweep's folder.
-        """
-        runs = [self._runs[run] for run in stack.runs]
-        for logger in (logger for run in runs for logger in run.loggers):
-            logger.save()  # so that its points are not lost if the process is killed
-        state = stack.state()
-        if self._file:
-            names = [_name(self._file, run.plan) for run in runs]
-            tables = [dict(run.run.data.fingerprint) for run in runs]
-            checkpoint.save(self._file, {"runs": names, "tables": tables, "training": state.plain()})
-            return
-        for index, run in enumerate(runs):
-            members, metrics = stack.members_not_diverged(index), metrics_of(stack, index)
-            network = of_members(state.parts["network"], members)
-            if all(tensor.isfinite().all() for tensor in network.values()):
-                weights = {member % stack.module.members.ensemble: 1 / len(members) for member in members}
-                run.save_last(metrics, weights, network, state.select(stack.members(index)))
-
-
 def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> dict[Path, StackState]:
     """The training state of each of these runs. If the file is damaged, logs a warning and returns none."""
     try:
@@ -142,7 +85,7 @@ def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> d
         log.warning("%s; its runs resume from their own checkpoints", error.faults[0].sentence())
         return {}
     ensemble = len(state.diverged) // max(1, len(names))
-    known, states = {_name(path, run): run for run in runs}, {}
+    known, states = {name_in_sweep(path, run): run for run in runs}, {}
     for place, (name, table) in enumerate(zip(names, content.get("tables", []), strict=True)):
         if run := known.get(name):
             cache.data(run.config).check_unchanged(table, REMEDY)
@@ -150,8 +93,9 @@ def _stack_states(path: Path, runs: Sequence[PlannedRun], cache: DataCache) -> d
     return states
 
 
-def _name(path: Path, run: PlannedRun) -> str:
-    return os.path.relpath(run.folder, path.parents[1])
+def name_in_sweep(stack_file: Path, run: PlannedRun) -> str:
+    """The folder of a run relative to that of its sweep, given the checkpoint of its stack."""
+    return os.path.relpath(run.folder, stack_file.parents[1])
 
 
 def _state(path: Path, content: Plain) -> StackState:
