@@ -38,7 +38,7 @@ from mlplab.models import MLP, FeatureLayout, NetworkPlan
 from mlplab.models.targets import ClassProbabilities
 from mlplab.runs import checkpoint, planned_run
 from mlplab.runs.versions import VERSION
-from mlplab.training.run import Bracket
+from mlplab.training.rungs import Bracket
 
 ROOT = Path(__file__).resolve().parents[1]
 

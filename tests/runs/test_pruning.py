@@ -29,7 +29,7 @@ from mlplab.training.callbacks.best_weights import BEST
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer
 from mlplab.training.outcome import Outcome
-from mlplab.training.run import Bracket, Rung
+from mlplab.training.rungs import Bracket, Rung
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 

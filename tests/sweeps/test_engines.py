@@ -40,7 +40,7 @@ from mlplab.sweeps.engines.engine import Engine, PlannedStack, WorkerLost, open_
 from mlplab.sweeps.engines.processes import VISIBLE_DEVICES, Processes
 from mlplab.sweeps.engines.worker import AS_STACK, run_job, train_stack, write_job
 from mlplab.sweeps.launch import launch
-from mlplab.training.run import Bracket, Rung
+from mlplab.training.rungs import Bracket, Rung
 
 Train = Callable[..., object]  # what a worker does with the file of a stack
 

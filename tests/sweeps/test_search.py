@@ -24,7 +24,7 @@ from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.search import FEWEST_MEMBERS, next_bracket, train_trials
 from mlplab.sweeps.search.space import Space, is_search
 from mlplab.sweeps.search.study import SearchStudy, status_of
-from mlplab.training.run import Bracket
+from mlplab.training.rungs import Bracket
 
 SEARCHED = {"optimizer.lr": "tag(log,interval(1e-4,1e-1))", "model.dropout": "interval(0,0.5)"}
 SPACE = Space([], SEARCHED | {"model.hidden": "[8],[16],[32],[64]"})

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mlplab.training.callbacks.pruning import rung_numbers, survivors
 from mlplab.training.callbacks.stopping import EarlyStopping, ShrinkStack, StageStopping
 from mlplab.training.members import Members, Progress
-from mlplab.training.run import Rung
+from mlplab.training.rungs import Rung
 
 pytestmark = pytest.mark.usefixtures("full_speed")  # whose checks would want a whole stack
 

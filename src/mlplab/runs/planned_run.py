@@ -24,7 +24,7 @@ from mlplab.files import LOCK, PART
 from mlplab.runs.discovery import read_config, read_metrics, read_schema, read_version
 from mlplab.runs.run_archive import unpacked
 from mlplab.runs.versions import check_resumable
-from mlplab.training.run import Bracket
+from mlplab.training.rungs import Bracket
 
 if TYPE_CHECKING:
     from mlplab.data.cache import DataCache

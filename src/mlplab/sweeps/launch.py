@@ -31,7 +31,7 @@ from mlplab.sweeps.engines.worker import train_stack
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.plan import Plan, TrainingCost
 from mlplab.training.outcome import Metrics
-from mlplab.training.run import Bracket
+from mlplab.training.rungs import Bracket
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,11 @@
 """A run: a configuration, and the rows on which it is trained. Imports neither torch nor polars."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlplab.config import Mlp, ResolvedConfig
+from mlplab.training.rungs import Bracket
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,35 +13,6 @@ if TYPE_CHECKING:
     from mlplab.data.cache import RunData
 
 Configs = Sequence[ResolvedConfig]  # the configuration of each member of a stack
-
-FACTOR = 3  # one in this many runs goes on after a rung
-
-
-@dataclass(frozen=True)
-class Rung:
-    """A point in training at which runs are compared.
-
-    Args:
-        share: the fraction of a run's epochs after which it is compared.
-        earlier: the values of runs that reached the rung before: their best monitored metric until then,
-            negated if the highest is the best.
-    """
-
-    share: float
-    earlier: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Bracket:
-    """When a run may end early. Runs of a stack are compared if their rungs are equal.
-
-    Args:
-        rungs: by ascending share.
-        deadline: the time after which no further epoch begins, in seconds since 1970.
-    """
-
-    rungs: tuple[Rung, ...]
-    deadline: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from mlplab.sweeps.plan import TrainingCost
 from mlplab.sweeps.search.space import Param, Params, Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.sweep import conclude, how_to_train, results_of
-from mlplab.training.run import FACTOR, Bracket, Rung
+from mlplab.training.rungs import FACTOR, Bracket, Rung
 from mlplab.typed_commands import inside
 
 # Trials of a batch that get the same shape, if their shape is searched: smaller stacks gain little. With

@@ -1,1 +1,1 @@
-"""What happens during the training of a stack: by step and epoch. `rungs` imports no torch."""
+"""What happens during the training of a stack: by step and epoch."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mlplab.config.metrics import sign_of
 from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.run import FACTOR, Rung
+from mlplab.training.rungs import FACTOR, Rung
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
