@@ -19,7 +19,7 @@ from mlplab.runs.planned_run import differences, has_ended
 from mlplab.runs.train import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.scores import Evaluation
-from mlplab.training.stack import outcomes
+from mlplab.training.stack import calibrate_and_test
 
 pytestmark = pytest.mark.usefixtures("full_speed")
 
@@ -63,7 +63,7 @@ def test_a_network_sees_test_rows_when_tested(tmp_path: Path, monkeypatch: pytes
             members.append(len(z))
             super().add(z, batch, transform)
 
-    monkeypatch.setattr(outcomes, "Evaluation", Counted)
+    monkeypatch.setattr(calibrate_and_test, "Evaluation", Counted)
     train_into(tmp_path, (*SMALL, "test=false"))
     assert members == []
     for _ in range(2):  # then it has its scores

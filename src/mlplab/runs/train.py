@@ -39,7 +39,7 @@ from mlplab.training.fit import Observer, fit
 from mlplab.training.run import Run, activations, member_configs
 from mlplab.training.scoring.losses import build_loss
 from mlplab.training.stack.build import build_datamodule, build_stack_network, check_equal_rows, start_from
-from mlplab.training.stack.outcomes import Calibration, score_test_rows
+from mlplab.training.stack.calibrate_and_test import Calibration, score_test_rows
 from mlplab.training.stack_state import WrongStateError
 from mlplab.training.trainer import build_custom_callbacks, choose_accelerator
 

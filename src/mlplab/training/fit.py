@@ -18,7 +18,7 @@ from mlplab.training.callbacks.stopping import EarlyStopping, ShrinkStack, Stage
 from mlplab.training.outcome import Outcome, Status
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
-from mlplab.training.stack.outcomes import Ending, outcome_of, outcomes
+from mlplab.training.stack.calibrate_and_test import Ending, outcome_of, outcomes
 from mlplab.training.stack_state import StackState
 from mlplab.training.trainer import build_trainer, lightning_quiet
 

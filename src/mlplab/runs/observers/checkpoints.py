@@ -9,7 +9,7 @@ from mlplab.runs import checkpoint
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.resume import name_in_sweep
 from mlplab.training.fit import Observer, StackTrainer
-from mlplab.training.stack.outcomes import metrics_of, of_members
+from mlplab.training.stack.calibrate_and_test import metrics_of, of_members
 
 
 class Checkpoints(Observer):

@@ -1,1 +1,1 @@
-"""The stack in which runs train: its network and batches, and what its training comes to."""
+"""The stack in which runs train: its network and batches; calibration and test scores at the end."""
