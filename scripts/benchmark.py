@@ -17,8 +17,9 @@ from pathlib import Path
 
 from benchmarks.harness import use_cores
 
+from mlplab.cli.exit_status import exit_status
 from mlplab.cli.read_arguments import read_arguments
-from mlplab.cli.terminal import exit_status, print_usage
+from mlplab.cli.terminal import print_usage
 from mlplab.errors import Fault, UserError
 
 QUESTIONS = ("step", "sweep", "quality", "predict", "export", "csv", "search", "startup", "hashes")

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 import pyte
 from chromium import HEIGHT, WIDTH, opened_browser, tensorboard
 
+from mlplab.cli.exit_status import exit_status
 from mlplab.cli.read_arguments import read_arguments
-from mlplab.cli.terminal import exit_status, print_usage
+from mlplab.cli.terminal import print_usage
 from mlplab.commands.arguments import Arguments
 from mlplab.config.types import Text
 from mlplab.errors import RunFailed

@@ -28,7 +28,7 @@ from mlplab.cli.hydra_errors import explained
 from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_overrides
 from mlplab.cli.terminal import VERSION, print_usage
 from mlplab.config.allowed_classes import user_classes
-from mlplab.config.validation import missing_value, unknown_keys
+from mlplab.config.validation import missing_value, unknown_key_faults
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
 from mlplab.sweeps.grid import lines_of
@@ -190,7 +190,7 @@ def plain(cfg: DictConfig) -> Plain:
     read = {str(key): _read(cfg, str(key)) for key in cfg if key not in ("hydra", SWEEP)}
     values = {key: value for key, (value, _) in read.items()}
     if missing := [fault for _, faults in read.values() for fault in faults]:
-        raise UserError(*unknown_keys(values), *missing)
+        raise UserError(*unknown_key_faults(values), *missing)
     return values
 
 

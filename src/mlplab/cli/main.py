@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from mlplab.cli.terminal import exit_status, log_to_terminal, print_usage
+from mlplab.cli.exit_status import exit_status
+from mlplab.cli.terminal import log_to_terminal, print_usage
 from mlplab.errors import Fault, UserError, did_you_mean, nearest
 from mlplab.imports import frozen_objects
 from mlplab.typed_commands import COMMANDS

@@ -12,7 +12,7 @@ from hydra.errors import OverrideParseException
 from mlplab.cli.config_folders import GROUPS
 from mlplab.cli.hydra_errors import explained
 from mlplab.config import quoted
-from mlplab.config.validation import REMOVED, unknown_key
+from mlplab.config.unknown_keys import REMOVED, unknown_key
 from mlplab.errors import Fault, UserError, refusal
 
 # Resumes a run. It is not a key of the configuration.

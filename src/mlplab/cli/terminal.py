@@ -1,12 +1,8 @@
-"""What commands print, on which stream, and their exit codes."""
+"""What commands print, and on which stream."""
 
-import errno
 import logging
-import os
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from inspect import cleandoc
@@ -14,17 +10,7 @@ from shutil import get_terminal_size
 from typing import Literal
 
 from mlplab.console import wrapped
-from mlplab.errors import (
-    Fault,
-    Interrupted,
-    RunFailed,
-    UserError,
-    cannot_write,
-    is_disk_error,
-    render,
-    shortened,
-    within_limits,
-)
+from mlplab.errors import within_limits
 from mlplab.typed_commands import commands_as_typed
 
 VERSION = "--version"
@@ -44,41 +30,8 @@ def print_usage(words: Sequence[str], usage: str | None) -> None:
         sys.exit(0 if words else 2)
 
 
-def exit_status(work: Callable[[], None]) -> int:
-    """Runs a command's work, prints its error if it raises one, and returns the exit code."""
-    try:
-        try:
-            work()
-        finally:
-            sys.stdout.flush()  # at the end of the process, nobody could handle a broken pipe
-    except (UserError, RunFailed) as error:
-        return print_error(error)
-    except KeyboardInterrupt:
-        return print_error(Interrupted("stopped by SIGINT", signal.SIGINT))
-    except BrokenPipeError:  # the reader of our output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
-        return 1
-    except Exception as error:
-        if is_disk_error(error):
-            return print_error(cannot_write(error))
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            what, where = "the name is too long for a file or folder", shortened(str(error.filename))
-            return print_error(UserError(Fault(what, where, remedy="choose a shorter one")))
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # NumPy's, and torch's
-            return print_error(RunFailed(f"out of memory: {error}\n  use a smaller table or network"))
-        traceback.print_exc()
-        return 1
-    return 0
-
-
-def print_error(error: UserError | RunFailed) -> int:
-    """Prints an error to stderr and returns its exit code. To be stopped is none."""
-    prefix = "" if isinstance(error, Interrupted) else "error: "
-    _print("stderr", render(error.faults, prefix) if isinstance(error, UserError) else f"{prefix}{error}")
-    return error.status
-
-
-def _print(stream: Stream, text: str) -> None:
+def print_text(stream: Stream, text: str) -> None:
+    """Prints a text within the limits of a message, with commands as the user types them."""
     text = within_limits(commands_as_typed(text))
     file = getattr(sys, stream)  # which a progress bar replaces while it is shown
     shown = wrapped(text, get_terminal_size().columns) if file.isatty() else text
@@ -106,4 +59,4 @@ class _TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         with suppress(OSError):  # if the reader of our output has closed it, the work still continues
-            _print(self.stream, level + self.format(record))
+            print_text(self.stream, level + self.format(record))

@@ -45,4 +45,5 @@ from mlplab.config.run import Metric, ResolvedConfig, TrainConfig
 from mlplab.config.sweep import Engine, Launcher, LocalEngine, RayEngine, SlurmEngine, Sweep
 from mlplab.config.trainer import Trainer
 from mlplab.config.types import Mark, Resolved, check_name
-from mlplab.config.validation import MAY_BE_AUTO, is_marked, parse, parse_resolved, unknown_key, validated
+from mlplab.config.unknown_keys import unknown_key
+from mlplab.config.validation import MAY_BE_AUTO, is_marked, parse, parse_resolved, validated

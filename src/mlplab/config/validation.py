@@ -1,50 +1,19 @@
 """Turns composed values into typed sections, or reports all their faults, with keys as users type them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from types import UnionType
-from typing import Annotated, TypeVar, Union, get_args, get_origin
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from mlplab.config.dotted_keys import is_one_of
+from mlplab.config.dotted_keys import is_one_of, walk
 from mlplab.config.run import ResolvedConfig, TrainConfig
-from mlplab.config.sweep import Launcher, Sweep
 from mlplab.config.types import GIVEN, A, Mark
-from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
-
-HIDDEN = ("hidden_layers", "hidden_layer_sizes", "layers", "width", "depth", "max_depth")
-
-# Names of keys in other programs (in any section), and the keys here.
-SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
-    "learning_rate": "optimizer.lr",
-    "device": "trainer.accelerator",
-    "devices": "hydra.launcher.workers",
-    "max_time": "sweep.minutes",
-    "batch": "data.batch_size",
-    "patience": "callbacks.early_stopping.patience",
-    "file": "data.path",
-    "label": "data.target",
-    "test_size": "data.split.test",
-}
-
-# Keys of earlier versions, and what to do instead.
-REMOVED = dict.fromkeys(
-    ("sweep.ensemble", "select"),
-    "remove it; afterwards, runs=N averages the N best runs: mlplab evaluate run=SWEEP runs=N",
-)
-
-UNKNOWN_KEY = "unknown key"
+from mlplab.config.unknown_keys import UNKNOWN_KEY, CommandLine, unknown_key
+from mlplab.errors import Fault, UserError
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class CommandLine(TrainConfig):
-    """All keys of the command line but Hydra's own."""
-
-    sweep: Sweep
 
 
 def parse(values: Mapping[str, object]) -> TrainConfig:
@@ -75,7 +44,7 @@ def validated(values: object, kind: type[M], *section: str, root: type[BaseModel
         raise UserError(*(_fault(each, values, kind, section, root) for each in error.errors())) from None
 
 
-def unknown_keys(values: Mapping[str, object]) -> list[Fault]:
+def unknown_key_faults(values: Mapping[str, object]) -> list[Fault]:
     """The faults of the keys of a composed configuration that do not exist."""
     try:
         parse(values)
@@ -89,80 +58,13 @@ def missing_value(key: str) -> Fault:
     return Fault("is missing", where=key, remedy=f"give it a value: {key}=…")
 
 
-def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
-    """The fault of a `key` that does not exist, or that belongs to a different option of its group."""
-    owners, (section, _, leaf) = all_keys(root), key.rpartition(".")
-    synonym = SYNONYMS.get(leaf)
-    if key in REMOVED:
-        remedy = REMOVED[key]
-    elif section.startswith("hydra"):
-        near = nearest(key, [f"hydra.launcher.{name}" for name in all_keys(Launcher)])
-        remedy = did_you_mean(near, otherwise="--hydra-help describes Hydra's own keys")
-    elif owners.get(key):
-        group = section.replace(".", "/")
-        remedy = f"{key} belongs to " + " or ".join(f"{group}={option}" for option in owners[key])
-        if "csv" in owners[key]:
-            remedy += "; for your own table, add data=csv" + " data.path=FILE" * (key != "data.path")
-    elif synonym and (synonym in owners or synonym.startswith("hydra.")):
-        remedy = did_you_mean([synonym])
-    elif near := _similar(key, [full for full in owners if not key.startswith(f"{full}.")]):
-        remedy = did_you_mean(near)
-    else:
-        siblings = [full for full in owners if full.rpartition(".")[0] == section]
-        remedy = f"the keys here are: {listed(siblings or [full for full in owners if '.' not in full], 20)}"
-    return Fault(UNKNOWN_KEY, where=key, remedy=remedy)
-
-
-def _similar(key: str, owners: Sequence[str]) -> list[str]:
-    """The keys that are nearly an unknown one; else those with words of its last part, or a similar one.
-
-    In its section, one word of several is enough.
-    """
-    section, _, leaf = key.rpartition(".")
-    here = [full for full in owners if full.rpartition(".")[0] == section]
-    leaves = {full.rpartition(".")[2]: full for full in (*reversed(owners), *here)}
-    words = {name: {*name.split("_")} for name in (leaf, *leaves)}
-    sharing = [name for name in leaves if words[leaf] <= words[name] or words[name] <= words[leaf]]
-    sharing += [name for name in leaves if leaves[name] in here and words[leaf] & words[name]]
-    sharing.sort(key=lambda name: (len(words[leaf] ^ words[name]), leaves[name] not in here))
-    return nearest(key, owners, 0.85) or [leaves[name] for name in sharing or nearest(leaf, leaves)]
-
-
-@cache
-def all_keys(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
-    """Each full key, with the options of its group that have it (empty: all options)."""
-    options: dict[str, tuple[str, ...]] = {}
-    for key, _, option in _walk(root):
-        options[key] = tuple(dict.fromkeys((*options.get(key, ()), *option)))
-    options.pop("data.categories", None)  # mlplab sets it
-    return options
-
-
-def _walk(
-    section: type[BaseModel], prefix: str = "", options: tuple[str, ...] = ()
-) -> Iterator[tuple[str, FieldInfo, tuple[str, ...]]]:
-    for field, info in section.model_fields.items():
-        yield (key := f"{prefix}{info.alias or field}"), info, options
-        for variant in (variants := [*_sections(info.annotation)]):
-            name = variant.model_fields.get("name") if len(variants) > 1 else None
-            yield from _walk(variant, f"{key}.", get_args(name.annotation) if name else ())
-
-
-def _sections(kind: object) -> Iterator[type[BaseModel]]:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        yield kind
-    elif get_origin(kind) in (Annotated, Union, UnionType):
-        for part in get_args(kind):
-            yield from _sections(part)
-
-
 # Keys that may be `auto`, which the table replaces.
 MAY_BE_AUTO = {
     "loss.name",
-    *(key for key, info, _ in _walk(TrainConfig) if A in getattr(info.annotation, "__parameters__", ())),
+    *(key for key, info, _ in walk(TrainConfig) if A in getattr(info.annotation, "__parameters__", ())),
 }
 
-_MARKED = {mark: {key for key, info, _ in _walk(TrainConfig) if mark in info.metadata} for mark in Mark}
+_MARKED = {mark: {key for key, info, _ in walk(TrainConfig) if mark in info.metadata} for mark in Mark}
 
 
 @cache  # it is asked for each key of each run

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlplab.config import CustomModel, Mlp, ResolvedConfig, ResolvedModel, differing, parse_resolved
 from mlplab.config.metrics import DEFAULT_THRESHOLD
-from mlplab.config.validation import UNKNOWN_KEY
+from mlplab.config.unknown_keys import UNKNOWN_KEY
 from mlplab.conformal.intervals import Uncertainty
 from mlplab.conformal.residual_quantiles import Residuals
 from mlplab.data.leaks.seen_rows import SeenRows
