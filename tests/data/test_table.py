@@ -10,7 +10,7 @@ from commands.mistakes import message_of
 from support import CONCRETE, config, file_of, table_of
 
 from mlplab.data import load_table
-from mlplab.data.frames import FrameTransformer
+from mlplab.data.frame_transformer import FrameTransformer
 from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.infer_table import read_table
 from mlplab.data.infer.table_spec import TableSpec

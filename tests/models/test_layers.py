@@ -20,7 +20,7 @@ from mlplab.models.backpropagation import BackpropagationModule, Buffer, Operati
 from mlplab.models.embeddings.columnwise import PiecewiseLinear
 from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjection
 from mlplab.models.layers.activation import IN_PLACE, OUT_OF_PLACE, Activation, ParametricActivation
-from mlplab.models.layers.scale import InputScale
+from mlplab.models.layers.input_scale import InputScale
 from mlplab.onnx.graph import Graph
 from mlplab.onnx.layers import apply
 

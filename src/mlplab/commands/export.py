@@ -10,7 +10,7 @@ from mlplab.commands.arguments import Export
 from mlplab.commands.evaluation_rows import NewRows, opened_rows
 from mlplab.conformal.intervals import Levels
 from mlplab.data.cells.parse import named
-from mlplab.data.frames import check_columns
+from mlplab.data.frame_transformer import check_columns
 from mlplab.data.load_table import opened_source
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing

@@ -6,7 +6,7 @@ formula in ONNX is in `mlplab.onnx.layers`. One test compares the three, for all
 
 from mlplab.models.layers.dropout import Dropout as Dropout
 from mlplab.models.layers.linear import Linear as Linear
-from mlplab.models.layers.scale import LayerNorm as LayerNorm
+from mlplab.models.layers.norm import LayerNorm as LayerNorm
 from mlplab.models.mlp import MLP as MLP
 from mlplab.models.network import Network as Network
 from mlplab.models.network import build_network as build_network

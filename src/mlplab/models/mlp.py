@@ -21,8 +21,9 @@ from mlplab.models.embeddings.periodic import PeriodicFeatures, PeriodicProjecti
 from mlplab.models.layers.activation import Activation, ParametricActivation
 from mlplab.models.layers.dropout import Dropout
 from mlplab.models.layers.heads import SeparateLinear, SharedLinear, signs_or_normal
+from mlplab.models.layers.input_scale import InputScale
 from mlplab.models.layers.linear import Linear, initialize
-from mlplab.models.layers.scale import InputScale, LayerNorm
+from mlplab.models.layers.norm import LayerNorm
 
 Mlp = config.Mlp[config.Resolved]
 

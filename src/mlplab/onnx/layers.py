@@ -14,8 +14,9 @@ from mlplab.models.embeddings.columnwise import ColumnwiseEmbedding, PiecewiseLi
 from mlplab.models.embeddings.periodic import TURN, PeriodicFeatures, PeriodicProjection
 from mlplab.models.layers.activation import Activation, ParametricActivation
 from mlplab.models.layers.heads import SeparateLinear, SharedLinear
+from mlplab.models.layers.input_scale import InputScale
 from mlplab.models.layers.linear import Linear
-from mlplab.models.layers.scale import InputScale, LayerNorm
+from mlplab.models.layers.norm import LayerNorm
 from mlplab.models.mlp import MLP, HiddenLayer
 from mlplab.onnx.graph import Value, concat
 

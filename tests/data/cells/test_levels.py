@@ -8,7 +8,7 @@ from commands.mistakes import message_of
 from support import config, table_of
 
 from mlplab.data.cells.levels import known_order
-from mlplab.data.frames import FrameTransformer
+from mlplab.data.frame_transformer import FrameTransformer
 from mlplab.data.table import Table
 
 

@@ -12,7 +12,7 @@ import pytest
 from support import file_of, table_of
 from support import table_of_column as table
 
-from mlplab.data.frames import FrameTransformer
+from mlplab.data.frame_transformer import FrameTransformer
 from mlplab.data.infer import block_reader
 from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.inferred_column import InferredColumn
