@@ -86,7 +86,7 @@ def quick_images() -> Iterator[None]:
     """Images of figures have the size 1 × 1: real ones take up to a second each."""
     header = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + 2 * b"\0\0\0\1" + b"\x08\6\0\0\0"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mlplab.figures.files.image", lambda _: header)
+        patch.setattr("mlplab.figures.write_figures.image", lambda _: header)
         yield
 
 

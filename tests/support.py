@@ -124,7 +124,7 @@ def train_into(
     from rich.console import Console
 
     from mlplab.runs.planned_run import PlannedRun
-    from mlplab.runs.train import train_runs
+    from mlplab.runs.train_runs import train_runs
 
     cache = DataCache()
     configs = [resolved(*overrides, cache=cache) for overrides in members]

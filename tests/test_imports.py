@@ -51,7 +51,7 @@ def test_what_is_not_needed_is_not_imported(tmp_path: Path) -> None:
     absent = {
         "mlplab.cli.main": "torch lightning polars hydra pydantic",
         "mlplab.cli.table_commands": "torch lightning polars",
-        "mlplab.data.cache, mlplab.commands.results, mlplab.sweeps.search.search": "torch lightning altair",
+        "mlplab.commands.results, mlplab.sweeps.search.search_loop": "torch lightning altair",
         "mlplab.commands.report.report": "torch lightning",
         "mlplab.api.training, mlplab.api.finished_sweep": "torch lightning",
     }

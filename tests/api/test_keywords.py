@@ -16,7 +16,7 @@ from mlplab.cli.config_folders import SHIPPED
 from mlplab.cli.overrides import read_overrides
 from mlplab.config import TrainConfig
 from mlplab.errors import UserError
-from mlplab.sweeps.checks import ComposedRun
+from mlplab.sweeps.check_runs import ComposedRun
 from mlplab.sweeps.grid import grid, lines_of
 
 

@@ -16,8 +16,8 @@ from support import SMALL, train_into, write_config
 
 from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
-from mlplab.figures.files import write_figures
 from mlplab.figures.predictions import THIS, ScoredRows, importance, predicted_vs_actual
+from mlplab.figures.write_figures import write_figures
 
 Opened = Callable[[str], Page]
 

@@ -14,10 +14,10 @@ from mlplab.config import parse
 from mlplab.config.dotted_keys import quoted
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
-from mlplab.sweeps.checks import ComposedRun, RefusedRun
+from mlplab.sweeps.check_runs import ComposedRun, RefusedRun
+from mlplab.sweeps.conclude import how_to_train
 from mlplab.sweeps.grid import folder_name, grid, lines_of
 from mlplab.sweeps.launch import ComposedSweep
-from mlplab.sweeps.sweep import how_to_train
 
 
 @pytest.fixture(scope="module", autouse=True)

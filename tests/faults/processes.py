@@ -15,8 +15,8 @@ from pathlib import Path
 from support import ROOT
 
 HERE = Path(__file__).parent
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mlplab.runs.train", "mlplab.sweeps.launch", "mlplab.cli.table_commands"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["mlplab.runs.train_runs", "mlplab.sweeps.launch", "mlplab.cli.table_commands"])
 
 
 @dataclass
@@ -44,7 +44,7 @@ def start(words: Sequence[str], cwd: Path, **environment: str) -> Command:
     cwd.mkdir(parents=True, exist_ok=True)
     printed = cwd.parent / f"{cwd.name}-{time.monotonic_ns()}.printed"
     printed.touch()  # it may be killed before it opens it
-    process = CONTEXT.Process(target=_main, args=(list(words), cwd, environment, printed))
+    process = FORKS.Process(target=_main, args=(list(words), cwd, environment, printed))
     process.start()
     return Command(process, printed)
 

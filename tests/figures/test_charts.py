@@ -8,10 +8,10 @@ import pytest
 import vl_convert
 
 from mlplab.figures import is_drawn
-from mlplab.figures.files import read_figures, write_figures
 from mlplab.figures.predictions import THIS, ScoredRows, coverage, importance, predicted_vs_actual
 from mlplab.figures.runs import curves_of_runs, learning_curves, spreads_far
 from mlplab.figures.style import MOST_POINTS, rows_of
+from mlplab.figures.write_figures import read_figures, write_figures
 
 
 def scored_rows(rows: int) -> ScoredRows:

@@ -27,7 +27,7 @@ from mlplab.runs.film import recorder
 from mlplab.runs.film.recorder import FilmFrames, film_steps
 from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.train import check_buildable, train_runs
+from mlplab.runs.train_runs import check_buildable, train_runs
 from mlplab.training import step_loop
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack

@@ -12,7 +12,7 @@ from support import resolved
 
 from mlplab.data.cache import DataCache, RunData
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.train import train_runs
+from mlplab.runs.train_runs import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack

@@ -22,9 +22,9 @@ from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
+from mlplab.sweeps.conclude import summarize
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
 from mlplab.sweeps.launch import launch
-from mlplab.sweeps.sweep import summarize
 from mlplab.training.callbacks.best_weights import BEST
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer

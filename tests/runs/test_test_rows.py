@@ -16,7 +16,7 @@ from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import differences, has_ended
-from mlplab.runs.train import score_finished_run
+from mlplab.runs.train_runs import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.scores import Evaluation
 from mlplab.training.stack import calibrate_and_test

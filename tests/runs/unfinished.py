@@ -11,7 +11,7 @@ from support import resolved
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.train import train_runs
+from mlplab.runs.train_runs import train_runs
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer

@@ -31,7 +31,7 @@ from mlplab.files import FolderLock
 from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.train import train_runs
+from mlplab.runs.train_runs import train_runs
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import processes, worker
 from mlplab.sweeps.engines import slurm as slurm_engine
@@ -227,7 +227,7 @@ def test_a_run_with_a_damaged_state_fails_alone(tmp_path: Path, monkeypatch: pyt
         trained.append([run.folder.name for run in runs])
         return train_runs(runs, *arguments, **named)
 
-    monkeypatch.setattr("mlplab.runs.train.train_runs", train)
+    monkeypatch.setattr("mlplab.runs.train_runs.train_runs", train)
     train_stack(PlannedStack("a stack", longer, tmp_path / "stacks/s.ckpt"), QUIET, cache)
     assert trained == [["a", "b", "c"], ["b"], ["a", "c"]]
     outcomes = [read_metrics(tmp_path / name) for name in names]
@@ -280,7 +280,7 @@ import gc, os, signal, sys
 import mlplab.sweeps.engines.preload
 threads = len(os.listdir("/proc/self/task"))
 before = set(sys.modules)
-import mlplab.runs.train
+import mlplab.runs.train_runs
 import torch
 later = {name.partition(".")[0] for name in set(sys.modules) - before}
 ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN

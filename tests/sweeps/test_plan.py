@@ -8,7 +8,7 @@ from support import train_into
 from mlplab.config import Launcher
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
-from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_runs
+from mlplab.sweeps.check_runs import ComposedRun, RefusedRun, check_runs
 from mlplab.sweeps.engines.processes import Processes
 from mlplab.sweeps.plan import Plan
 

@@ -19,11 +19,11 @@ from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import TRIAL
-from mlplab.sweeps.checks import check_sweep_folder
 from mlplab.sweeps.grid import Runs, lines_of
-from mlplab.sweeps.search.search import FEWEST_MEMBERS, next_bracket, train_trials
+from mlplab.sweeps.search.search_loop import FEWEST_MEMBERS, next_bracket, train_trials
 from mlplab.sweeps.search.space import Space, is_search
 from mlplab.sweeps.search.study import SearchStudy, status_of
+from mlplab.sweeps.sweep_folder import check_sweep_folder
 from mlplab.training.rungs import Bracket
 
 SEARCHED = {"optimizer.lr": "tag(log,interval(1e-4,1e-1))", "model.dropout": "interval(0,0.5)"}

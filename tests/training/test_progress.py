@@ -12,7 +12,7 @@ from support import SMALL, resolved
 from mlplab.data.cache import DataCache
 from mlplab.runs.observers import progress
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.runs.train import train_runs
+from mlplab.runs.train_runs import train_runs
 from mlplab.training.fit import StackTrainer
 
 pytestmark = pytest.mark.usefixtures("full_speed")

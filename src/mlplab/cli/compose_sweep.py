@@ -13,7 +13,7 @@ from mlplab.cli.overrides import Keyword, keys_of
 from mlplab.config import Launcher, Sweep, parse, validated
 from mlplab.errors import UserError
 from mlplab.files import Plain
-from mlplab.sweeps.checks import ComposedRun, RefusedRun
+from mlplab.sweeps.check_runs import ComposedRun, RefusedRun
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.launch import ComposedSweep
 

@@ -79,7 +79,7 @@ def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = Fal
     Raises:
         UserError: if they do, or it is not the folder of one run.
     """
-    from mlplab.sweeps.checks import PLAN_FILE  # it imports polars
+    from mlplab.sweeps.sweep_folder import PLAN_FILE  # it imports polars
 
     if multirun or (folder / PLAN_FILE).is_file():
         what = "resumes one run, not several"

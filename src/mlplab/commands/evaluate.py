@@ -21,8 +21,8 @@ from mlplab.files import Plain, write_json
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.discovery import EVALUATION_FILE, IMPORTANCE_FILE
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.importance import affordable, error_of, permutation_importance
 from mlplab.runs.trained.load import load_runs
+from mlplab.runs.trained.permutation_importance import affordable, error_of, permutation_importance
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.outcome import finite
 from mlplab.training.scoring.scores import Scores
@@ -232,7 +232,7 @@ def compute_importance(ensemble: Ensemble, data: Sequence[EvaluationRows], part:
 def write_importance(folder: Path, importance: Importance, ensemble: Ensemble) -> None:
     """Writes `importance.json` and a figure to the folder of a run or a sweep that contains the ensemble."""
     from mlplab.figures import predictions as figures  # Altair takes most of a second to import
-    from mlplab.figures.files import write_figures
+    from mlplab.figures.write_figures import write_figures
 
     runs = (run.folder for run in ensemble.runs)  # as the report names them
     names = (run.relative_to(folder).as_posix() if run != folder else run.resolve().name for run in runs)

@@ -58,7 +58,7 @@ def train(
     log.info("loading torch and the table %s …", getattr(run.data, "path", run.data.name))
     run = resolved(run, cache, folder, alone=True)
     with heavy_imports():
-        from mlplab.runs.train import train_runs
+        from mlplab.runs.train_runs import train_runs
 
     try:
         [metrics] = train_runs([PlannedRun(run, folder, resume=resume)], cache, progress)
@@ -81,7 +81,7 @@ def draw_if_asked(run: TrainConfig, folder: Path, metrics: Metrics, cache: DataC
 def score_tests(cache: DataCache, folder: Path) -> Metrics:
     """Calls `score_finished_run`, which needs torch."""
     with heavy_imports():
-        from mlplab.runs.train import score_finished_run
+        from mlplab.runs.train_runs import score_finished_run
 
     return score_finished_run(folder, cache)
 

@@ -12,10 +12,10 @@ from mlplab.data.cache import RunData
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
 from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall
-from mlplab.figures.files import write_figures
 from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_actual
 from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.style import Figure
+from mlplab.figures.write_figures import write_figures
 from mlplab.runs.baselines.fit_baselines import fit_baselines
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_files import read_curves

@@ -24,7 +24,7 @@ from mlplab.runs.observers.open_run import THIS, Endings, OpenRun, RunFolders, W
 from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import test_rows
 from mlplab.runs.run_archive import check_finished
-from mlplab.runs.train import train_watched
+from mlplab.runs.train_runs import train_watched
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.run_files import CURVES, thinned
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -115,7 +115,7 @@ class RunInMemory(WatchedRun):
 def train_in_memory(
     plans: Sequence[PlannedRun], cache: DataCache, console: Console | None = None
 ) -> list[RunInMemory]:
-    """Trains runs that share the columns of a table and a network shape, as `runs.train.train_runs` does.
+    """Trains runs that share the columns of a table and a network shape, as `train_runs` does.
 
     Args:
         console: where a progress bar is shown; if it is no terminal, lines are printed instead. None: nothing

@@ -24,12 +24,13 @@ from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.planned_run import FINAL, PlannedRun, check_same_config, has_ended, was_started
-from mlplab.sweeps.checks import STACKS, ComposeRuns, RefusedRun, check_runs
+from mlplab.sweeps.check_runs import ComposeRuns, RefusedRun, check_runs
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
 from mlplab.sweeps.engines.worker import train_stack
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.plan import Plan, TrainingCost
+from mlplab.sweeps.sweep_folder import STACKS
 from mlplab.training.outcome import Metrics
 from mlplab.training.rungs import Bracket
 

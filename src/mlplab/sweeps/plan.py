@@ -19,8 +19,9 @@ from mlplab.errors import reason_of
 from mlplab.files import Plain, write_json
 from mlplab.imports import heavy_imports
 from mlplab.runs.planned_run import PlannedRun
-from mlplab.sweeps.checks import PLAN_FILE, RefusedRun, initial_run, read_stacks, sift
+from mlplab.sweeps.check_runs import RefusedRun, initial_run, sift
 from mlplab.sweeps.engines.engine import Engine
+from mlplab.sweeps.sweep_folder import PLAN_FILE, read_stacks
 from mlplab.training.run import activations
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ class Plan:
 
 def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:
     with heavy_imports():
-        from mlplab.runs.train import check_buildable
+        from mlplab.runs.train_runs import check_buildable
 
     check_buildable(run, cache.data(run))
 

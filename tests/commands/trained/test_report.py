@@ -21,8 +21,8 @@ from support import SMALL, metrics_of, train_into, write_config
 from mlplab.commands.report.comparison import compared
 from mlplab.commands.report.report import curves_chart, report
 from mlplab.errors import UserError
-from mlplab.figures.files import write_figures
 from mlplab.figures.style import BASELINE, NETWORK
+from mlplab.figures.write_figures import write_figures
 from mlplab.runs.compare.run_result import read_run
 from mlplab.runs.discovery import BEST_TRIAL_FILE, runs_below
 from mlplab.typed_commands import commands_as_typed

@@ -14,8 +14,8 @@ from support import SMALL, status_of, write_config
 
 from mlplab.commands.train import draw_figures
 from mlplab.figures import is_drawn
-from mlplab.figures.files import read_figures
-from mlplab.sweeps.sweep import draw_sweep, results_of
+from mlplab.figures.write_figures import read_figures
+from mlplab.sweeps.conclude import draw_sweep, results_of
 
 OF_ALL = {"learning_curves", "coverage"}
 OF_NUMBERS = {*OF_ALL, "predicted_vs_actual"}
@@ -97,7 +97,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_warning_unless_the_disk_is_full(
 ) -> None:
     words = {"r": (*SMALL, "figures=auto"), "s": ("-m", *SMALL, "figures=auto", "seed=0,1")}
     with monkeypatch.context() as patched:
-        patched.setattr("mlplab.figures.files.image", Mock(side_effect=fault))
+        patched.setattr("mlplab.figures.write_figures.image", Mock(side_effect=fault))
         for name in words:
             ended = command(*words[name], f"name={name}")
             assert ended.status == status, ended

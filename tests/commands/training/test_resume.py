@@ -33,7 +33,7 @@ from mlplab.files import FolderLock
 from mlplab.runs import checkpoint
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun, read_run_config
-from mlplab.runs.train import train_runs
+from mlplab.runs.train_runs import train_runs
 from mlplab.runs.trained.load import load_runs
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import StackTrainer

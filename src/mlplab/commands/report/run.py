@@ -16,8 +16,8 @@ from mlplab.console import in_digits, plural
 from mlplab.data.schema import Schema, column_rows
 from mlplab.errors import listed
 from mlplab.figures import IMPORTANCE, LEARNING_CURVES
-from mlplab.figures.files import read_figures
 from mlplab.figures.runs import LOSSES, charts_of_run
+from mlplab.figures.write_figures import read_figures
 from mlplab.files import Plain, read_json
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import FILM_FILE, TRIAL, read_schema

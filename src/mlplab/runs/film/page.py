@@ -11,7 +11,7 @@ from mlplab.runs.discovery import FILM_FILE
 TEMPLATE = Path(__file__).parent / "template" / "film.html"
 
 # The scripts beside the template that its own needs, in their order.
-SCRIPTS = ("data", "text", "graph", "canvas", "predictions", "losses", "worked_example")
+SCRIPTS = ("data", "text", "graph", "axes", "predictions", "losses", "worked_example")
 
 
 def write_film(folder: Path, film: Plain) -> Path:

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from mlplab.config.metrics import DEFAULT_THRESHOLD
 from mlplab.errors import RunFailed, UserError, is_disk_error
 from mlplab.figures import warn_if_failing
-from mlplab.figures.files import figure_images
+from mlplab.figures.write_figures import figure_images
 from mlplab.files import Plain, write_json
 from mlplab.runs import checkpoint
 from mlplab.runs.baselines.fit_baselines import baseline_metrics

@@ -16,7 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from mlplab.config.run import METRICS
 from mlplab.data.schema import Schema
 from mlplab.figures import Curve
-from mlplab.figures.files import read_figures
+from mlplab.figures.write_figures import read_figures
 from mlplab.files import Plain
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import TEST_PREDICTIONS, read_config, read_metrics, read_schema

@@ -32,9 +32,9 @@ import submitit
 from mlplab import config
 from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError, refusal
 from mlplab.files import read_json, write_json
-from mlplab.sweeps.checks import SLURM
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, PlannedStack, WorkerLost
 from mlplab.sweeps.engines.worker import run_job, versions, write_job
+from mlplab.sweeps.sweep_folder import SLURM
 
 JOBS_FILE = "jobs.json"  # the jobs of an array by the hashes of their stacks
 

@@ -86,7 +86,7 @@ def train_stack(stack: PlannedStack, console: Console, cache: DataCache) -> list
 def _train(stack: PlannedStack, console: Console, cache: DataCache) -> list[Exception]:
     with heavy_imports():
         from mlplab.runs.resume import can_resume
-        from mlplab.runs.train import train_runs
+        from mlplab.runs.train_runs import train_runs
 
     left = (run for run in stack.runs if not has_ended(run.folder, run.config))
     runs = [replace(run, resume=was_started(run.folder)) for run in left]

@@ -19,8 +19,8 @@ from mlplab.config.metrics import sign_of
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
 from mlplab.runs.versions import VERSION
-from mlplab.sweeps.checks import STUDY_FILE
 from mlplab.sweeps.search.space import Params, Space
+from mlplab.sweeps.sweep_folder import STUDY_FILE
 
 STUDY = "search"  # the name of the study in its journal
 

@@ -14,9 +14,9 @@ from mlplab.commands.evaluate import compute_importance, score
 from mlplab.commands.evaluation_rows import EvaluationRows
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
-from mlplab.runs.trained import importance as module
+from mlplab.runs.trained import permutation_importance as module
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.importance import (
+from mlplab.runs.trained.permutation_importance import (
     BUDGET,
     MAX_REPEATS,
     MAX_ROWS,

@@ -1,6 +1,6 @@
 "use strict";
 
-// Canvases with axes.
+// Axes on canvases.
 
 // Sizes a canvas to its box, and returns its context in units of CSS pixels.
 function opened(canvas) {

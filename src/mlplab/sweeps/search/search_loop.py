@@ -19,13 +19,13 @@ from mlplab.errors import RunFailed, UserError, reason_of
 from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores, trial_name, write_best_trial
 from mlplab.runs.planned_run import resolved
-from mlplab.sweeps.checks import ComposedRun, RefusedRun, check_same_loss
+from mlplab.sweeps.check_runs import ComposedRun, RefusedRun, check_same_loss
+from mlplab.sweeps.conclude import conclude, how_to_train, results_of
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.launch import ComposedSweep, SweepLauncher
 from mlplab.sweeps.plan import TrainingCost
 from mlplab.sweeps.search.space import Param, Params, Space
 from mlplab.sweeps.search.study import SearchStudy, status_of
-from mlplab.sweeps.sweep import conclude, how_to_train, results_of
 from mlplab.training.rungs import FACTOR, Bracket, Rung
 from mlplab.typed_commands import inside
 
