@@ -10,8 +10,7 @@ from support import ROOT
 from mlplab.cli.compose import Compose, composing, plain
 from mlplab.cli.compose_sweep import compose_sweep
 from mlplab.cli.overrides import read_overrides
-from mlplab.config import parse
-from mlplab.config.dotted_keys import quoted
+from mlplab.config import parse, quoted
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.check_runs import ComposedRun, RefusedRun

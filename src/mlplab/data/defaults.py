@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from mlplab import config
 from mlplab.config import CrossEntropyLoss, Model, ResolvedConfig, SimpleLoss, TrainConfig
-from mlplab.data.splits.make_split import folds_of
+from mlplab.data.splits.bagging import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support import config, table_of
 
 from mlplab.data.load_table import table_spec
-from mlplab.data.splits.make_split import bagged_splits, folds_of, make_split
+from mlplab.data.splits.bagging import bagged_splits, folds_of
+from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import Split, SplitKeys
 from mlplab.data.table import Table
 from mlplab.errors import UserError

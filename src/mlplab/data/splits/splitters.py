@@ -10,14 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from mlplab.console import plural
-from mlplab.data.splits.split import (
-    NO_KEYS,
-    NO_ROWS,
-    PARTS,
-    Codes,
-    Rows,
-    Split,
-    SplitKeys,
+from mlplab.data.splits.divide_rows import (
     balance_groups,
     choose_groups,
     number_groups,
@@ -25,6 +18,7 @@ from mlplab.data.splits.split import (
     random_parts,
     time_parts,
 )
+from mlplab.data.splits.split import NO_KEYS, NO_ROWS, PARTS, Codes, Rows, Split, SplitKeys
 from mlplab.errors import Fault, UserError, listed, refusal
 
 
