@@ -22,11 +22,11 @@ from torch.nn import functional
 from mlplab.data.batches.loader import Batch
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, UserError
-from mlplab.runs.discovery import read_metrics
 from mlplab.runs.film import recorder
 from mlplab.runs.film.recorder import FilmFrames, film_steps
 from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.read_folder import read_metrics
 from mlplab.runs.train_runs import check_buildable, train_runs
 from mlplab.training import step_loop
 from mlplab.training.run import Run

@@ -14,12 +14,12 @@ from support import write_config
 from mlplab.commands.results import read_runs
 from mlplab.errors import FolderInUse, UserError
 from mlplab.files import FolderLock, Plain, read_json
-from mlplab.runs import discovery
 from mlplab.runs import folder as folders
 from mlplab.runs.compare.ranking import select_runs
 from mlplab.runs.compare.run_result import RunResult, trials_in_order
-from mlplab.runs.discovery import BEST_TRIAL_FILE, ChosenEnsemble, read_config, read_metrics
+from mlplab.runs.discovery import BEST_TRIAL_FILE, ChosenEnsemble, is_written_later, write_best_trial
 from mlplab.runs.folder import RunFolder, record_failure
+from mlplab.runs.read_folder import read_config, read_metrics
 from mlplab.runs.trained.load import load_runs
 from mlplab.runs.versions import VERSION
 
@@ -73,7 +73,7 @@ def test_a_run_may_begin_while_it_is_read(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / "metrics.json").write_text('{"status": "running"}')
         return content
 
-    monkeypatch.setattr(discovery, "read_json", read_before_it_is_written)
+    monkeypatch.setattr("mlplab.runs.read_folder.read_json", read_before_it_is_written)
     (tmp_path / "metrics.json").touch()
     assert read_metrics(tmp_path) == {"status": "unknown"}
 
@@ -132,7 +132,7 @@ def test_the_best_trial_is_read_as_it_was_written(tmp_path: Path, odd: str) -> N
         "command": f"'[1,2]' {odd}",
     }
     for test in ({"rmse": 5.1, "r2": None}, {}):
-        discovery.write_best_trial(tmp_path, best | {"test": test})
+        write_best_trial(tmp_path, best | {"test": test})
         found = yaml.safe_load((tmp_path / BEST_TRIAL_FILE).read_text(encoding="utf-8"))
         assert found == best | {"test": test}
     assert [path.name for path in tmp_path.iterdir()] == [BEST_TRIAL_FILE]
@@ -164,8 +164,8 @@ def test_it_is_read_as_written(path: Path) -> None:
     for ensemble in (ChosenEnsemble({"a": 1.0}), CHOSEN):  # the second replaces the first
         ensemble.write(path)
         assert ChosenEnsemble.read(path) == ensemble
-    assert discovery.is_written_later(path.name)
-    assert not discovery.is_written_later("ensemble-2.json.txt")
+    assert is_written_later(path.name)
+    assert not is_written_later("ensemble-2.json.txt")
 
 
 @pytest.mark.parametrize(

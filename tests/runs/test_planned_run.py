@@ -7,8 +7,8 @@ from support import SMALL, config, train_into
 from mlplab.data.cache import DataCache
 from mlplab.data.defaults import BINS, HIDDEN
 from mlplab.errors import UserError
-from mlplab.runs.discovery import read_config
 from mlplab.runs.planned_run import resolved
+from mlplab.runs.read_folder import read_config
 from mlplab.runs.trained.trained_run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("full_speed")

@@ -19,9 +19,9 @@ from mlplab.config.metrics import sign_of
 from mlplab.data.cache import DataCache
 from mlplab.runs import checkpoint
 from mlplab.runs.compare.run_result import read_run
-from mlplab.runs.discovery import read_metrics
 from mlplab.runs.observers.open_run import OpenRun
 from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.read_folder import read_metrics
 from mlplab.sweeps.conclude import summarize
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
 from mlplab.sweeps.launch import launch

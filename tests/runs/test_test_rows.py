@@ -13,9 +13,9 @@ from mlplab.errors import UserError
 from mlplab.models.targets import TargetTransform
 from mlplab.runs.compare.ranking import varying_keys
 from mlplab.runs.compare.run_result import read_run
-from mlplab.runs.discovery import has_test_scores, read_config
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import differences, has_ended
+from mlplab.runs.read_folder import has_test_scores, read_config
 from mlplab.runs.train_runs import score_finished_run
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.training.scoring.scores import Evaluation

@@ -28,9 +28,9 @@ from mlplab.config import Launcher, validated
 from mlplab.data.cache import DataCache
 from mlplab.errors import CannotWrite, Fault, FolderInUse, UserError, cannot_write
 from mlplab.files import FolderLock
-from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun
+from mlplab.runs.read_folder import read_metrics
 from mlplab.runs.train_runs import train_runs
 from mlplab.sweeps.engines import drive as driving
 from mlplab.sweeps.engines import processes, worker

@@ -26,7 +26,8 @@ from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of, refusal
 from mlplab.imports import frozen_objects, heavy_imports
-from mlplab.runs.discovery import read_metrics, runs_below
+from mlplab.runs.discovery import runs_below
+from mlplab.runs.read_folder import read_metrics
 from mlplab.runs.trained.run_files import RunFiles
 
 LOCK = RLock()  # held while anything trains: torch's threads are those of the process

@@ -15,9 +15,9 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed
 from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.imports import heavy_imports
-from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.planned_run import PlannedRun, has_ended, resolved
+from mlplab.runs.read_folder import has_test_scores, read_metrics
 from mlplab.runs.run_archive import check_finished
 from mlplab.training.outcome import AS_PLANNED, Metrics
 from mlplab.typed_commands import inside

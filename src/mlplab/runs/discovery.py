@@ -1,4 +1,4 @@
-"""Finds run folders, and reads their files and those of sweeps, which it names. Imports no torch."""
+"""Finds run folders; names their files and those of sweeps. Imports no torch."""
 
 import math
 import os
@@ -13,8 +13,8 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.figures import FIGURES
-from mlplab.files import Plain, read_json, replacing, write_json
-from mlplab.runs.versions import check_readable, converted
+from mlplab.files import Plain, replacing, write_json
+from mlplab.runs.read_folder import not_a_run, read_metrics
 
 DEPTH = 3
 """Levels of folders that are searched: outputs, sweeps, runs. A run in a sweep may also be named `a/b`."""
@@ -62,85 +62,8 @@ def runs_in(folder: Path, depth: int = DEPTH) -> list[Path]:
         UserError: if there is none.
     """
     if not (runs := list(runs_below(folder, depth)) if folder.is_dir() else []):
-        raise _refused(folder, "contains no run: no folder with config.yaml and metrics.json in it")
+        raise not_a_run(folder, "contains no run: no folder with config.yaml and metrics.json in it")
     return runs
-
-
-def _refused(folder: Path, what: str) -> UserError:
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
-    return refusal(
-        what, folder, "give the folder of a run or a sweep that mlplab train wrote, such as outputs/…"
-    )
-
-
-def read_config(folder: Path) -> Plain:
-    """The content of a run's config.yaml, converted from an earlier version, but not validated.
-
-    Raises:
-        UserError: if the folder is not a run's, this version cannot read it, or the file is damaged.
-    """
-    path, text = folder / "config.yaml", _config_text(folder)
-    try:  # it may come from a stranger
-        events = yaml.parse(text, Loader=yaml.CSafeLoader) if b"&" in text else ()
-        if len(text) > 2**20 or any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise ValueError("it is too large, or has aliases, which may expand a short text to a huge one")
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
-        if not isinstance(content, dict):
-            raise ValueError("it has no keys")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = "it is not YAML" if isinstance(error, yaml.YAMLError) else str(error)
-        raise refusal(f"is damaged: {reason}", path) from error
-    version = read_version(folder)
-    check_readable(version, str(path))
-    return converted({"config": content}, version)["config"]
-
-
-def read_version(folder: Path) -> str:
-    """The version of mlplab (major, minor) that wrote a run: config.yaml begins with it; 0.1 wrote none.
-
-    Raises:
-        UserError: if the folder is not a run's.
-    """
-    found = re.match(rb"# mlplab (\d+\.\d+)", _config_text(folder))
-    return found[1].decode() if found else "0.1"
-
-
-def read_schema(folder: Path) -> Plain:
-    """The content of a run's schema.json, converted from an earlier version; empty if damaged or absent.
-
-    Raises:
-        UserError: as `read_version`.
-    """
-    content = {"schema": read_json(folder / "schema.json")}
-    return converted(content, read_version(folder))["schema"]
-
-
-def _config_text(folder: Path) -> bytes:
-    try:
-        return (folder / "config.yaml").read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise _refused(folder, "is not a run folder") from None
-
-
-def read_metrics(folder: Path) -> Plain:
-    """The content of a run's metrics.json, or the status `unknown` if there is none.
-
-    Raises:
-        UserError: if it is damaged.
-    """
-    path = folder / "metrics.json"
-    # Before it is read, for its process may be writing it, or was killed while it created the file.
-    if not path.exists() or not path.stat().st_size:
-        return {"status": "unknown"}
-    if not isinstance((content := read_json(path)).get("status"), str):
-        raise UserError(Fault("is damaged", str(path), expected="the flat JSON that a run writes"))
-    return content
-
-
-def has_test_scores(metrics: Mapping[str, object]) -> bool:
-    """Whether a run has test scores: those with `test=false` have none."""
-    return any(name.startswith("test/") for name in metrics)
 
 
 def finished_runs(folder: Path) -> list[Path]:

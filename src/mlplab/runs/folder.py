@@ -18,8 +18,9 @@ from mlplab.config import Mark, differing, is_marked
 from mlplab.errors import Fault, FolderInUse, UserError, refusal
 from mlplab.figures import FIGURES
 from mlplab.files import LOCK, FolderLock, Plain, remove_partial_files, replacing, write_json
-from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS, read_config, read_metrics
+from mlplab.runs.discovery import FILM_FILE, TEST_PREDICTIONS
 from mlplab.runs.planned_run import MAY_GROW, OTHER_FOLDER, was_started
+from mlplab.runs.read_folder import read_config, read_metrics
 from mlplab.runs.versions import VERSION
 
 

@@ -17,12 +17,12 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import RunFailed, refusal
 from mlplab.figures import Curve, warn_if_failing
 from mlplab.files import Plain
-from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.loggers import log_point
 from mlplab.runs.observers.open_run import THIS, Endings, OpenRun, RunFolders, WatchedRun
 from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import test_rows
+from mlplab.runs.read_folder import has_test_scores
 from mlplab.runs.run_archive import check_finished
 from mlplab.runs.train_runs import train_watched
 from mlplab.runs.trained.ensemble import Ensemble

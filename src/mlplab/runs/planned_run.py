@@ -21,7 +21,7 @@ from mlplab.config import (
 )
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import LOCK, PART
-from mlplab.runs.discovery import read_config, read_metrics, read_schema, read_version
+from mlplab.runs.read_folder import read_config, read_metrics, read_schema, read_version
 from mlplab.runs.run_archive import unpacked
 from mlplab.runs.versions import check_resumable
 from mlplab.training.rungs import Bracket

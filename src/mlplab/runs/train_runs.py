@@ -22,7 +22,7 @@ from mlplab.errors import (
 )
 from mlplab.files import Plain
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
-from mlplab.runs.discovery import finished_run, has_test_scores, read_metrics
+from mlplab.runs.discovery import finished_run
 from mlplab.runs.film.recorder import FilmFrames, check_filmable
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.checkpoints import Checkpoints
@@ -32,6 +32,7 @@ from mlplab.runs.observers.open_run import Endings, OpenRun, RunFolders
 from mlplab.runs.observers.progress import TrainingProgress
 from mlplab.runs.planned_run import PlannedRun, has_ended
 from mlplab.runs.predictions import write_test_predictions
+from mlplab.runs.read_folder import has_test_scores, read_metrics
 from mlplab.runs.resume import REMEDY, resume_groups
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.warm_start import initial_weights, source, warm_starts

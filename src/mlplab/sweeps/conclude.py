@@ -22,8 +22,9 @@ from mlplab.data.cache import DataCache
 from mlplab.figures import is_drawn, warn_if_failing
 from mlplab.runs.compare.ranking import REPEATS, warn_of_ensembles
 from mlplab.runs.compare.run_result import RunResult, metrics_of_runs, quantiles_of, read_run, table_title
-from mlplab.runs.discovery import has_test_scores, runs_below
+from mlplab.runs.discovery import runs_below
 from mlplab.runs.planned_run import resolved
+from mlplab.runs.read_folder import has_test_scores
 from mlplab.sweeps.check_runs import ComposeRuns, RefusedRun
 from mlplab.sweeps.engines.engine import Engine
 from mlplab.sweeps.grid import Runs, lines_of

@@ -21,9 +21,9 @@ from mlplab.errors import reason_of
 from mlplab.files import remove_partial_files
 from mlplab.imports import heavy_imports
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.discovery import has_test_scores, read_metrics
 from mlplab.runs.folder import RunFolder, record_failure
 from mlplab.runs.planned_run import FINAL, PlannedRun, check_same_config, has_ended, was_started
+from mlplab.runs.read_folder import has_test_scores, read_metrics
 from mlplab.sweeps.check_runs import ComposeRuns, RefusedRun, check_runs
 from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine

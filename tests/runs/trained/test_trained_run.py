@@ -11,7 +11,7 @@ from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.data import synthetic
 from mlplab.runs import checkpoint
-from mlplab.runs.discovery import read_config
+from mlplab.runs.read_folder import read_config
 from mlplab.runs.trained.trained_run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("full_speed")

@@ -20,7 +20,8 @@ from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.write_figures import read_figures
 from mlplab.files import Plain, read_json
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.discovery import FILM_FILE, TRIAL, read_schema
+from mlplab.runs.discovery import FILM_FILE, TRIAL
+from mlplab.runs.read_folder import read_schema
 from mlplab.runs.trained.run_files import read_curves
 
 OF_RANGES = re.compile(r"test/(coverage|width|set_size|winkler)_[^/]+")  # scores of intervals and sets

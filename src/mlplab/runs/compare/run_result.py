@@ -11,7 +11,8 @@ from mlplab.config import flat
 from mlplab.config.metrics import metrics_of
 from mlplab.errors import Fault, UserError, listed
 from mlplab.files import Plain
-from mlplab.runs.discovery import TRIAL, read_config, read_metrics
+from mlplab.runs.discovery import TRIAL
+from mlplab.runs.read_folder import read_config, read_metrics
 
 FRACTION = re.compile(r"-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)")  # a number with a point or an exponent
 

@@ -18,7 +18,6 @@ from mlplab.figures.write_figures import figure_images
 from mlplab.files import Plain, write_json
 from mlplab.runs import checkpoint
 from mlplab.runs.baselines.fit_baselines import baseline_metrics
-from mlplab.runs.discovery import has_test_scores
 from mlplab.runs.film.page import write_film
 from mlplab.runs.folder import RunFolder
 from mlplab.runs.observers.loggers import (
@@ -30,6 +29,7 @@ from mlplab.runs.observers.loggers import (
 )
 from mlplab.runs.observers.trackers import Tracker, finish, log_configuration, log_result
 from mlplab.runs.predictions import write_test_predictions
+from mlplab.runs.read_folder import has_test_scores
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.load import save
 from mlplab.runs.trained.trained_run import TrainedRun, seen_entry

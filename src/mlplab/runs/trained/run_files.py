@@ -19,7 +19,8 @@ from mlplab.figures import Curve
 from mlplab.figures.write_figures import read_figures
 from mlplab.files import Plain
 from mlplab.imports import heavy_imports
-from mlplab.runs.discovery import TEST_PREDICTIONS, read_config, read_metrics, read_schema
+from mlplab.runs.discovery import TEST_PREDICTIONS
+from mlplab.runs.read_folder import read_config, read_metrics, read_schema
 
 if TYPE_CHECKING:
     from mlplab.runs.trained.ensemble import Ensemble

@@ -22,7 +22,7 @@ from mlplab.errors import Fault, UserError, listed, refusal
 from mlplab.files import Plain
 from mlplab.models import FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.runs import checkpoint
-from mlplab.runs.discovery import read_config, read_metrics, read_version
+from mlplab.runs.read_folder import read_config, read_metrics, read_version
 from mlplab.runs.versions import converted, unreadable
 from mlplab.training.run import member_configs
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 
 from mlplab.console import progress_lines
 from mlplab.errors import CannotWrite, FolderInUse, Interrupted, RunFailed, UserError, reason_of, refusal
-from mlplab.runs.discovery import read_metrics
 from mlplab.runs.planned_run import FINAL, PlannedRun, has_ended
+from mlplab.runs.read_folder import read_metrics
 from mlplab.signals import handle_signals
 from mlplab.sweeps.engines.engine import SHARED_FILE_SECONDS, Engine, PlannedStack, WorkerLost, record_error
 

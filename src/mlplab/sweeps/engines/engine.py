@@ -14,9 +14,9 @@ from mlplab.console import plural
 from mlplab.data.cache import DataCache
 from mlplab.errors import reason_of
 from mlplab.imports import check_installed
-from mlplab.runs.discovery import read_metrics
 from mlplab.runs.folder import record_failure
 from mlplab.runs.planned_run import FINAL, PlannedRun, has_ended
+from mlplab.runs.read_folder import read_metrics
 
 T = TypeVar("T")
 

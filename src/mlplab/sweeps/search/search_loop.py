@@ -17,8 +17,9 @@ from mlplab.config.metrics import main_scores
 from mlplab.console import first_few, plural, print_line, quiet
 from mlplab.errors import RunFailed, UserError, reason_of
 from mlplab.runs.compare.run_result import RunResult
-from mlplab.runs.discovery import BEST_TRIAL_FILE, has_test_scores, trial_name, write_best_trial
+from mlplab.runs.discovery import BEST_TRIAL_FILE, trial_name, write_best_trial
 from mlplab.runs.planned_run import resolved
+from mlplab.runs.read_folder import has_test_scores
 from mlplab.sweeps.check_runs import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.conclude import conclude, how_to_train, results_of
 from mlplab.sweeps.grid import Runs
