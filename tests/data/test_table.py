@@ -10,12 +10,12 @@ from commands.mistakes import message_of
 from support import CONCRETE, config, file_of, table_of
 
 from mlplab.data import load_table
-from mlplab.data.frame_transformer import FrameTransformer
 from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.infer_table import read_table
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import opened
 from mlplab.data.load_table import FOLDER, TARGET, allocated, opened_source
+from mlplab.data.new_rows import FrameTransformer
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 

@@ -12,7 +12,7 @@ from mlplab.runs.film.recorder import FilmFrames
 from mlplab.runs.in_memory import RunInMemory
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.warm_start import WarmStart
-from mlplab.training import lightning_module
+from mlplab.training import mlp_module
 from mlplab.training.callbacks.stopping import StopOnSignal
 from mlplab.training.fit import Observer, StackTrainer, fit
 from mlplab.training.outcome import Outcome
@@ -67,7 +67,7 @@ def test_observers_change_no_bits(more: list[str]) -> None:
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("block", ["auto", "5", "1"])
 def test_a_diverging_run_does_not_finish_a_long_epoch(monkeypatch: pytest.MonkeyPatch, block: str) -> None:
-    monkeypatch.setattr(lightning_module, "CHECK_EVERY_STEPS", 3)
+    monkeypatch.setattr(mlp_module, "CHECK_EVERY_STEPS", 3)
     diverging = "optimizer=sgd", "optimizer.lr=1e20", "model/preprocessing=none", "data.batch_size=1"
     cache, kept = DataCache(), Outcomes()
     config = resolved(*SMALL, *diverging, f"trainer.block={block}", cache=cache)

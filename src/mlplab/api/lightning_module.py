@@ -6,7 +6,7 @@ from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
 from mlplab.data.defaults import resolve_auto
 from mlplab.errors import listed, refusal
-from mlplab.training.lightning_module import MLPModule
+from mlplab.training.mlp_module import MLPModule
 from mlplab.training.stack.build import build_stack_network
 
 KEYS = ("model", "optimizer", "scheduler", "loss", "seed")

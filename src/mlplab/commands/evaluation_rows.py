@@ -15,11 +15,11 @@ from mlplab.console import progress_lines
 from mlplab.data.batches.loader import EVALUATION_BATCH_ROWS, EVALUATION_MULTIPLE, Loader
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.class_labels import parse_target
-from mlplab.data.frame_transformer import check_columns
 from mlplab.data.frames import FRAME
 from mlplab.data.io.source import Source, opened
 from mlplab.data.leaks.row_keys import TableValues
 from mlplab.data.load_table import csv_format, table_spec
+from mlplab.data.new_rows import check_columns
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, refusal, shortened

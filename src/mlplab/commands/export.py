@@ -10,8 +10,8 @@ from mlplab.commands.arguments import Export
 from mlplab.commands.evaluation_rows import NewRows, opened_rows
 from mlplab.conformal.intervals import Levels
 from mlplab.data.cells.parse import named
-from mlplab.data.frame_transformer import check_columns
 from mlplab.data.load_table import opened_source
+from mlplab.data.new_rows import check_columns
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.onnx.check import check_model, model_card

@@ -17,10 +17,10 @@ from mlplab.commands.arguments import Predict
 from mlplab.console import progress_lines
 from mlplab.data.cells.parse import cells_of, plain_floats
 from mlplab.data.class_labels import threshold_fault
-from mlplab.data.frame_transformer import check_columns
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
 from mlplab.data.io.source import is_parquet, opened
 from mlplab.data.load_table import csv_format
+from mlplab.data.new_rows import check_columns
 from mlplab.errors import UserError, refusal
 from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import check_levels, column_names

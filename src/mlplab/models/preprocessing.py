@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
+from mlplab.models.category_encoder import CategoryEncoder, append_embeddings
 from mlplab.models.layers.activation import elementwise
 from mlplab.models.network_plan import STATISTICS, NetworkPlan
 from mlplab.models.targets import ClassProbabilities, TargetScaling, TargetTransform

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
-from mlplab.models.embeddings.categories import CategoryEncoder, append_embeddings
+from mlplab.models.category_encoder import CategoryEncoder, append_embeddings
 from mlplab.models.network import Network
 from mlplab.models.preprocessing import Preprocessing, Quantile, RobustClip, Scaling, Standard
 from mlplab.onnx.graph import Value, concat

@@ -14,7 +14,7 @@ from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Network
 from mlplab.training.callbacks.stack_callback import StackCallback
-from mlplab.training.lightning_module import MLPModule
+from mlplab.training.mlp_module import MLPModule
 from mlplab.training.private_interfaces import count_steps, with_signature
 from mlplab.training.run import Configs
 from mlplab.training.scoring.scores import Mean, Values

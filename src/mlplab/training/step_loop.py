@@ -28,7 +28,7 @@ from torch import Tensor
 from mlplab.data.batches.loader import Batch
 from mlplab.models import Dropout, Linear, Network
 from mlplab.models.backpropagation import BackpropagationModule, Output, Workspace
-from mlplab.models.embeddings.categories import append_embeddings, embedding_gradient
+from mlplab.models.category_encoder import append_embeddings, embedding_gradient
 from mlplab.training.optimization.optimizers import MemberOptimizer, clip_by_member
 from mlplab.training.optimization.schedules import StepValues
 from mlplab.training.run import Configs

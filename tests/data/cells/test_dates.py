@@ -13,8 +13,8 @@ from support import table_of_column as table
 
 from mlplab.data.cells import dates
 from mlplab.data.cells.dates import mixed_formats, parse_datetime, parts_of
-from mlplab.data.frame_transformer import FrameTransformer
 from mlplab.data.infer.infer_kind import infer_kind, known_kind
+from mlplab.data.new_rows import FrameTransformer
 from mlplab.data.schema import Schema
 from mlplab.data.table import Table
 from mlplab.errors import UserError

@@ -7,8 +7,8 @@ from support import table_of
 
 from mlplab.data.cells.number_formats import number_formats, parse_number
 from mlplab.data.cells.parse import bad_cells, fault_of, parse_float, parse_str, plain_floats
-from mlplab.data.frame_transformer import FrameTransformer
 from mlplab.data.infer import block_reader
+from mlplab.data.new_rows import FrameTransformer
 from mlplab.errors import UserError
 
 

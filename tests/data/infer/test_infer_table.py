@@ -12,12 +12,12 @@ import pytest
 from support import file_of, table_of
 from support import table_of_column as table
 
-from mlplab.data.frame_transformer import FrameTransformer
 from mlplab.data.infer import block_reader
 from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.io.source import Source
+from mlplab.data.new_rows import FrameTransformer
 from mlplab.data.table import BLOCK, Table
 from mlplab.errors import UserError
 

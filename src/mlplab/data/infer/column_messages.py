@@ -14,7 +14,7 @@ import polars as pl
 from jaxtyping import Bool
 
 from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
-from mlplab.data.cells.levels import known_order
+from mlplab.data.cells.level_order import known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED, parse_number
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
 from mlplab.data.class_labels import find_label

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mlplab.config.data import number_label
-from mlplab.data.cells.levels import known_order
+from mlplab.data.cells.level_order import known_order
 from mlplab.data.cells.parse import MISSING
 from mlplab.data.class_labels import BOOLEAN_LABELS, find_label
 from mlplab.data.infer.block_reader import TableReader

@@ -1,1 +1,1 @@
-"""Embeddings: of numeric columns, as layers before the hidden ones; of categories, in preprocessing."""
+"""Embeddings of numeric columns, as layers before the hidden ones."""

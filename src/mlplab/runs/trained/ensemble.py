@@ -11,8 +11,8 @@ from jaxtyping import Float, Float64, Shaped
 from mlplab.conformal.intervals import Levels, Uncertainty, median_of
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.class_labels import label_values, predicted_classes
-from mlplab.data.frame_transformer import FrameTransformer, as_frame
 from mlplab.data.frames import FRAME, FrameLike
+from mlplab.data.new_rows import FrameTransformer, as_frame
 from mlplab.errors import refusal
 from mlplab.runs.predictions import (
     AnyLevels,

@@ -65,7 +65,7 @@ class MLPModule(FastAttributes, ResumableModule):
 
     @with_signature
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:  # None only of blocks
-        """Returns the sum of the members' losses."""
+        """Returns the sum of the members' losses; in blocks, `block_module.py` makes the steps instead."""
         set_dropout_rates(self.dropouts.values(), self.optimizer.step_values())
         z, targets = self.network.forward_heads(batch.x), batch.repeated(self.network.heads)
         losses = batch_losses(self.val.loss, z, targets, self.network.preprocessing.target_transform)

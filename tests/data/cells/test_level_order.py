@@ -7,8 +7,8 @@ import pytest
 from commands.mistakes import message_of
 from support import config, table_of
 
-from mlplab.data.cells.levels import known_order
-from mlplab.data.frame_transformer import FrameTransformer
+from mlplab.data.cells.level_order import known_order
+from mlplab.data.new_rows import FrameTransformer
 from mlplab.data.table import Table
 
 
