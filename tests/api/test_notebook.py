@@ -7,7 +7,7 @@ from nbclient import NotebookClient
 from support import ROOT
 
 
-@pytest.mark.slow(ci=True)
+@pytest.mark.slow
 def test_the_notebook_runs_and_each_training_shows_one_line(tmp_path: Path) -> None:
     notebook = nbformat.read(ROOT / "docs/notebook.ipynb", 4)
     few = {r"(max_epochs\W+)60": r"\g<1>2", r"KFold\(5": "KFold(2"}

@@ -107,7 +107,7 @@ def test_all_commands_in_another_folder(wheel: Path, tmp_path: Path, editable: b
     assert len((here / "p.csv").read_text().splitlines()) == 61
 
 
-@pytest.mark.slow(ci=True)
+@pytest.mark.slow
 def test_slurm_jobs_of_a_wheel(slurm: FakeSlurm, beside_torch: Mlplab, tmp_path: Path) -> None:
     """The cluster is first: it changes the PATH. `tests/faults` tries what can go wrong there, and Ray."""
     words = (

@@ -52,7 +52,7 @@ def test_examples(run_script: Command, tmp_path: Path, monkeypatch: pytest.Monke
     assert Path("run/report.html").exists()
 
 
-@pytest.mark.slow(ci=True)
+@pytest.mark.slow
 def test_the_next_release_reads_this_one(tmp_path: Path) -> None:
     """In it, `threshold_metric` might be `threshold_score`, and there might be a key more."""
     for name in ("src", "conf"):

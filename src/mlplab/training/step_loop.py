@@ -12,7 +12,7 @@ The Trainer, its hooks and autograd take several times as long as the arithmetic
 step has neither; what does not depend on the weights is computed for all steps of a block at once. The result
 is the same to the bit.
 
-The same step by autograd is `MLPModule.training_step` in `lightning_module.py`. It trains networks of the
+The same step by autograd is `MLPModule.training_step` in `mlp_module.py`. It trains networks of the
 user's own, and all networks with `trainer.block=1`, `trainer.fast_dev_run`, or callbacks that see steps.
 """
 
