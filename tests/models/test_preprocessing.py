@@ -79,11 +79,12 @@ def columns_of(preprocessing: Preprocessing, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("feature", [feature for feature, size in enumerate(LAYOUT.category_counts) if size])
 def test_a_table_of_codes_has_the_columns_of_its_feature_alone(feature: int) -> None:
     preprocessing, size = build(), LAYOUT.category_counts[feature]
-    table, _ = encoded_codes(preprocessing, preprocessing.category_encoder, feature)
+    table, _, known = encoded_codes(preprocessing, preprocessing.category_encoder, feature)
     x = torch.zeros(2, size + 1, 5)
     x[..., feature] = torch.tensor([*range(size), NAN])
     own = [place for place, source in enumerate(preprocessing.columns) if source == feature]
     assert torch.equal(table, columns_of(preprocessing, preprocessing.impute(x))[..., own])
+    assert not known[:, -1].any()
 
 
 def test_a_network_that_is_to_be_loaded_draws_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +149,8 @@ def test_impute_handles_what_transform_does_not(name: str) -> None:
     preprocessing = build(name)
     x = torch.full((2, 1, 5), NAN)
     imputed = preprocessing.impute(x)
-    assert imputed.isnan()[0, 0].tolist() == [True, True, False, False, False]
-    assert imputed[:, 0, 2:].tolist() == [[-2, 4, 0], [0, 1, 1]]
+    assert imputed.isnan()[0, 0].tolist() == [True, True, False, True, False]  # the fourth has embeddings
+    assert imputed[:, 0, [2, 4]].tolist() == [[-2, 0], [0, 1]]
     assert columns_of(preprocessing, imputed).isfinite().all()
     assert preprocessing.impute(imputed).isnan().equal(imputed.isnan())
     assert Network(preprocessing, Linear(preprocessing.width, 1, SEEDS))(x).isfinite().all()

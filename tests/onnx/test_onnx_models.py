@@ -55,6 +55,7 @@ SMALL = ("trainer.max_epochs=1", "baselines=[]", "figures=none", "logger=[]")
 ALONE = (*SMALL, "ensemble=1", "model.hidden=[8]")
 TOGETHER = (*SMALL, "ensemble=2", "model.hidden=[8]")
 DEEP = ("model.hidden=[8,8]", "model.residual=true", "model.norm=layer", "model.activation=elu")
+EMBEDDED = "model.preprocessing.one_hot_max_categories=2"
 UNSCALED = (  # without the number, whose cosines would be rounding
     *("model/preprocessing=none", "data.columns.number=drop", "model.periodic_features=4"),
     *("model.linear_path=false", "trainer.precision=64"),
@@ -76,7 +77,7 @@ def outputs_of(model: bytes, inputs: dict[str, np.ndarray]) -> dict[str, np.ndar
 @pytest.mark.parametrize(
     ("target", "overrides"),
     [
-        (["y", "z"], (*TOGETHER, "data.na_values=[-1,1000000007]", "model.activation=[silu,relu]")),
+        (["y", "z"], (*TOGETHER, "data.na_values=[-1,1000000007]", "model.activation=[silu,relu]", EMBEDDED)),
         ("positive", (*ALONE, "model.preprocessing.target=log", "model/preprocessing=robust_clip")),
         ("y", (*TOGETHER, "loss=quantile", "model/preprocessing=standard", "model=tabm", "model.heads=4")),
         ("y", (*SMALL, "ensemble=1", "model=linear")),

@@ -30,7 +30,7 @@ def table() -> pl.DataFrame:
     columns = {
         "size": size.round(1),
         "kind": kind,
-        "town": [f"town {number}" for number in drawn.integers(0, 12, ROWS)],
+        "town": [f"town {number}" for number in drawn.integers(0, 30, ROWS)],
         "garden": drawn.random(ROWS) > 0.5,
         "state": drawn.choice(["low", "medium", "high"], ROWS),
         "sold": [f"2023-{month:02}-{1 + 2 * month:02}" for month in drawn.integers(1, 13, ROWS)],

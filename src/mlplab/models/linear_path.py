@@ -1,9 +1,11 @@
 """A linear model beside the body of a network."""
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor, nn
 
 from mlplab.effective_rows import effective_rows
@@ -30,10 +32,36 @@ ROUNDING = 1e-12
 # says nothing about new ones.
 FEWEST_LEFT = 0.1
 
-MOST_COLUMNS = 500  # columns of ridge regression, up to which each embedded category is one
+# Weights of embedded categories, of all outputs; where there would be more, there are none. Those of classes
+# take longer: 2^15 some seconds.
+MOST_CATEGORY_WEIGHTS, MOST_OF_CLASSES = 2**18, 2**15
+
+ITERATIONS = 15  # of backfitting
+
+LEAST_PENALTY = 0.1  # of categories in logistic regression, which may separate the classes
+
+LEAST_VARIANCE = 1e-6  # between categories, relative to that within
 
 # Beyond the range of the targets, as a part of it, that a linear model's output may reach.
 MARGIN = 1
+
+
+class Embedded(NamedTuple):
+    """The categories of rows in columns that have embeddings.
+
+    Args:
+        numbers: of all columns' categories, numbered consecutively.
+        known: whether the cell has one of those that occur in training.
+        counts: of each column.
+    """
+
+    numbers: Int64[Tensor, "row embedded"]
+    known: Bool[Tensor, "row embedded"]
+    counts: Sequence[int]
+
+    def effects(self, weight: Float64[Tensor, "category output"]) -> Float64[Tensor, "row output"]:
+        """The sum of the weights of each row's categories."""
+        return (weight[self.numbers] * self.known.unsqueeze(2)).sum(1)
 
 
 class Solution(NamedTuple):
@@ -63,8 +91,12 @@ class LinearPath(nn.Module):
     r is 1, so that the body learns what it leaves over; elsewhere, that is harder to learn than the target,
     and r is 0. The share s is chosen on held-out rows when training has ended; until then, it is 0.
 
-    Categories with an embedding have a weight only where the linear model is nearly exact with them, and not
-    without them. Elsewhere, the body alone makes better use of them.
+    Categories with an embedding have weights, too. For numbers, these are their effects in a linear mixed
+    model; 0 where ridge regression is nearly exact without them. A category that does not occur in training
+    has none.
+
+    Attributes:
+        mode_for_unknown: 1 in states of 1.0, where such a category has the weight of the most frequent one.
     """
 
     def __init__(self, columns: int, outputs: int, members: int, categories: int = 0) -> None:
@@ -74,8 +106,9 @@ class LinearPath(nn.Module):
             return nn.Buffer(torch.zeros(members, rows, outputs, dtype=torch.float64))
 
         self.weight, self.category_weight, self.bias = zeros(columns), zeros(categories), zeros(1)
-        self.lowest, self.highest, self.residual, self.share = zeros(1), zeros(1), zeros(1), zeros(1, 1)
-        self.register_load_state_dict_pre_hook(LinearPath.add_category_weight)  # type: ignore[no-untyped-call]
+        self.lowest, self.highest, self.residual = zeros(1), zeros(1), zeros(1)
+        self.share, self.mode_for_unknown = zeros(1, 1), zeros(1, 1)
+        self.register_load_state_dict_pre_hook(LinearPath.add_missing)  # type: ignore[no-untyped-call]
 
     def forward(self, inputs: Inputs) -> Outputs:
         """u = xW + b in float64, within the limits; x has a one-hot column for each category with a weight.
@@ -87,8 +120,9 @@ class LinearPath(nn.Module):
         padded = nn.functional.pad(columns.double(), (0, 0, 0, -rows % ROW_MULTIPLE))
         u = affine(padded, self.weight, self.bias)[:, :rows]
         if self.category_weight.shape[1]:
-            for numbers in inputs.embedded_rows.unbind(2):
-                u = u + self.category_weight.gather(1, numbers[..., None].expand_as(u))
+            used = inputs.known + ~inputs.known * self.mode_for_unknown
+            for numbers, share in zip(inputs.embedded_rows.unbind(2), torch.split(used, 1, 2), strict=True):
+                u = u + share * self.category_weight.gather(1, numbers[..., None].expand_as(u))
         return u.clamp(self.lowest, self.highest).to(columns.dtype)
 
     def offset(self, inputs: Inputs) -> Outputs | None:
@@ -117,67 +151,155 @@ class LinearPath(nn.Module):
         """Adapts a member to numeric columns, which come first, with `offset` added to their values."""
         self.bias[member] -= offset @ self.weight[member, : len(offset)]
 
-    def add_category_weight(self, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
-        """Sets the weights of categories to 0 where the state of an earlier version does not have them."""
-        state_dict.setdefault(f"{prefix}category_weight", torch.zeros_like(self.category_weight))
+    def add_missing(self, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+        """Adds what 1.0 did not have: weights of categories, which are 0, and a path of them alone."""
+        new = {"mode_for_unknown": self.share} if self.weight.shape[1] else dict(self.named_buffers())
+        for name, tensor in new.items():
+            value = torch.full_like(tensor, name == "mode_for_unknown")
+            state_dict.setdefault(f"{prefix}{name}", value)
+        if not state_dict.get(key := f"{prefix}category_weight", self.share[:, :0]).numel():
+            state_dict[key] = torch.zeros_like(self.category_weight)
 
 
 def build_linear_path(preprocessing: Preprocessing, members: int) -> LinearPath | None:
-    """The linear path of a network; None if all columns are embedded."""
-    columns, categories = preprocessing.unembedded_width, preprocessing.embedded_categories
+    """The linear path of a network; None if it would have no weights."""
+    columns, categories = preprocessing.unembedded_width, sum(preprocessing.category_counts)
     transform = preprocessing.target_transform
-    if isinstance(transform, ClassProbabilities) or columns + categories > MOST_COLUMNS:
+    outputs, is_of_classes = transform.outputs, isinstance(transform, ClassProbabilities)
+    if categories * outputs > (MOST_OF_CLASSES if is_of_classes else MOST_CATEGORY_WEIGHTS):
         categories = 0
-    return LinearPath(columns, transform.outputs, members, categories) if columns else None
+    return LinearPath(columns, outputs, members, categories) if columns or categories else None
 
 
-def ridge(x: Columns, y: Targets, weight: Weight) -> Solution:
+class Ridge:
     """Ridge regression of standardised columns.
-
-    Rows of weight 0 are left out. The output of a row with an outlier among its columns, which may be off by
-    far, is limited.
 
     Each target's penalty has the lowest generalised cross-validation score n·RSS/(n − df)², where df are the
     degrees of freedom (Golub, Heath & Wahba 1979, equation 1.4).
     """
-    x, y, weight, x_mean, scale = _standardised(x, y, weight)
-    rows = effective_rows(weight)
-    y_mean = (weight * y).mean(0)
-    root = (weight / len(x)).sqrt()
-    left, singular, right = torch.linalg.svd(root * (x - x_mean) / scale, full_matrices=False)
-    centred = root * (y - y_mean)
-    projected = left.mT @ centred
-    rest = (centred - left @ projected).square().sum(0)
-    kept = singular.square() / (singular.square() + PENALTIES[:, None])
-    rss = rest + ((1 - kept).square() @ projected.square())
-    left_over = 1 - (1 + kept.sum(1, keepdim=True)) / rows
-    left_over[-1] = left_over[-1].clamp(min=FEWEST_LEFT)
-    scores, best = torch.where(left_over < FEWEST_LEFT, torch.inf, rss / left_over.square()).min(0)
-    shrunk = singular[:, None] / (singular.square()[:, None] + PENALTIES[best]) * projected
-    coefficients = (right.mT @ shrunk) / scale[:, None]
-    margin = MARGIN * (y.amax(0) - y.amin(0))
-    error = (scores / centred.square().sum(0)).sqrt()
-    is_exact = (error < EXACT) & (left_over[best, 0] > 0.5)
-    bias = y_mean - x_mean @ coefficients
-    return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, is_exact.double(), error)
+
+    def __init__(self, x: Columns, weight: Weight) -> None:
+        self.weight, self.mean, self.scale = _standardised(x, weight)
+        self.root = (self.weight / len(x)).sqrt()
+        scaled = self.root * (x - self.mean) / self.scale
+        self.left, self.singular, self.right = torch.linalg.svd(scaled, full_matrices=False)
+
+    def fit(self, y: Targets) -> Solution:
+        """The model of these targets.
+
+        Its output for a row with an outlier among its columns, which may be off by far, is limited.
+        """
+        squares = self.singular.square()
+        y_mean = (self.weight * y).mean(0)
+        centred = self.root * (y - y_mean)
+        projected = self.left.mT @ centred
+        rest = (centred - self.left @ projected).square().sum(0)
+        kept = squares / (squares + PENALTIES[:, None])
+        rss = rest + ((1 - kept).square() @ projected.square())
+        left_over = 1 - (1 + kept.sum(1, keepdim=True)) / effective_rows(self.weight)
+        left_over[-1] = left_over[-1].clamp(min=FEWEST_LEFT)
+        scores, best = torch.where(left_over < FEWEST_LEFT, torch.inf, rss / left_over.square()).min(0)
+        shrunk = self.singular[:, None] / (squares[:, None] + PENALTIES[best]) * projected
+        coefficients = (self.right.mT @ shrunk) / self.scale[:, None]
+        margin = MARGIN * (y.amax(0) - y.amin(0))
+        error = (scores / centred.square().sum(0)).sqrt()
+        is_exact = (error < EXACT) & (left_over[best, 0] > 0.5)
+        bias = y_mean - self.mean @ coefficients
+        return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, is_exact.double(), error)
 
 
-def logistic(classes: int, x: Columns, y: Targets, weight: Weight) -> Solution:
-    """Logistic regression of standardised columns with the penalty ½‖W‖². Rows of weight 0 are left out.
+class Effects(NamedTuple):
+    """Effects of categories, and the variances within and between those of each column."""
+
+    values: Float64[Tensor, "category target"]
+    within: Float64[Tensor, "embedded target"]
+    between: Float64[Tensor, "embedded target"]
+
+
+def mixed(x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> Solution:
+    """A linear mixed model: ridge regression, and effects of categories; `residual` is 0."""
+    solution, effects = _backfitted(x, embedded, y, weight)
+    margin, weights = MARGIN * (y.amax(0) - y.amin(0)), torch.cat([solution.weight, effects.values])
+    limits = {"lowest": y.amin(0) - margin, "highest": y.amax(0) + margin}
+    return solution._replace(weight=weights, **limits, residual=torch.zeros_like(solution.bias))
+
+
+def _backfitted(x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> tuple[Solution, Effects]:
+    """Ridge regression and effects, each of what the others leave over (Hastie & Tibshirani 1990, chapter 4).
+
+    So the effect of an item does not depend on who rated it.
+    """
+    model, counts, weight = Ridge(x, weight), embedded.counts, weight / weight.mean()
+    values = y.new_zeros(sum(counts), y.shape[1])
+    within, between = y.new_empty(2, len(counts), y.shape[1])
+    for _ in range(ITERATIONS):
+        solution = model.fit(y - embedded.effects(values))
+        rest = y - x @ solution.weight - solution.bias - embedded.effects(values)
+        for place, (count, end) in enumerate(zip(counts, accumulate(counts), strict=True)):
+            category, known = embedded.numbers[:, place] - end + count, embedded.known[:, place, None]
+            own = values[end - count : end]
+            rest += own[category] * known
+            own[:], within[place], between[place] = _shrunk_means(rest, category, weight * known, count)
+            rest -= own[category] * known
+    return solution, Effects(values, within, between)
+
+
+def _shrunk_means(
+    rest: Targets, category: Int64[Tensor, " row"], weight: Weight, count: int
+) -> tuple[Float64[Tensor, "category target"], Float64[Tensor, " target"], Float64[Tensor, " target"]]:
+    """The deviation of n rows from all rows, times n/(n + σ²/τ²); the variances σ² within categories and τ²
+    between them.
+
+    These are estimated by the analysis of variance (Searle, Casella & McCulloch 1992, section 3.6). Where
+    each category has a single row, nothing tells them apart, and τ² is nearly 0.
+    """
+    rows = weight.new_zeros(count, 1).index_add_(0, category, weight)
+    total, freedom = rows.sum().clamp(min=1e-300), max(int((rows > 0).sum()) - 1, 1)
+    sums = rest.new_zeros(count, rest.shape[1]).index_add_(0, category, weight * rest)
+    mean = sums / rows.clamp(min=1e-300)
+    deviation, left = mean - sums.sum(0) / total, total - freedom - 1
+    squares, between = (weight * rest.square()).sum(0), torch.zeros_like(mean[0])
+    within = squares / total
+    if left >= 1:
+        within = (squares - (rows * mean.square()).sum(0)) / left
+        typical = (total - rows.square().sum() / total) / freedom
+        between = ((rows * deviation.square()).sum(0) / freedom - within) / typical.clamp(min=1)
+    between = between.maximum(LEAST_VARIANCE * within)
+    return torch.nan_to_num(rows * between / (rows * between + within)) * deviation, within, between
+
+
+def logistic(classes: int, x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> Solution:
+    """Logistic regression of standardised columns with the penalty ½‖W‖².
+
+    Categories have the penalty ½λ‖C‖² with λ = p(1 − p) σ²/τ², averaged over classes. The variances are those
+    of a linear mixed model of the classes; p(1 − p) is a row's information about the logit of a class with
+    the share p, so that both models shrink an effect alike.
 
     Args:
         y: the number of each row's class.
     """
-    x, y, weight, mean, scale = _standardised(x, y, weight)
+    weight, mean, scale = _standardised(x, weight)
     columns, labels = (x - mean) / scale, y[:, 0].long()
-    w = torch.zeros(x.shape[1], classes, dtype=x.dtype, requires_grad=True)
-    b = torch.zeros(classes, dtype=x.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([w, b], max_iter=200, line_search_fn="strong_wolfe")
+    sizes = x.shape[1], sum(embedded.counts)
+    w, c = (torch.zeros(size, classes, dtype=x.dtype, requires_grad=True) for size in sizes)
+    b, penalty = torch.zeros(classes, dtype=x.dtype, requires_grad=True), x.new_empty(0, 1)
+    if embedded.counts:
+        shares = nn.functional.one_hot(labels, classes).double()
+        _, effects = _backfitted(x, embedded, shares, weight)
+        p = (weight * shares).mean(0)
+        ratio = effects.within.sum(1) / effects.between.sum(1)
+        of_columns = torch.nan_to_num(ratio * (p - p.square()).sum() / (classes - 1)).clamp(LEAST_PENALTY)
+        penalty = of_columns.repeat_interleave(torch.tensor(embedded.counts))[:, None]
+    optimizer = torch.optim.LBFGS([w, b, c], max_iter=200, line_search_fn="strong_wolfe")
+
+    def logits() -> Tensor:
+        return columns @ w + b + embedded.effects(c)
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        by_row = nn.functional.cross_entropy(columns @ w + b, labels, reduction="none")
-        value = (by_row * weight[:, 0]).mean() + w.square().sum() / (2 * len(x))
+        by_row = nn.functional.cross_entropy(logits(), labels, reduction="none")
+        norm = w.square().sum() + (penalty * c.square()).sum()
+        value = (by_row * weight[:, 0]).mean() + norm / (2 * len(x))
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
@@ -185,19 +307,19 @@ def logistic(classes: int, x: Columns, y: Targets, weight: Weight) -> Solution:
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     coefficients = w.detach() / scale[:, None]
     bias = b.detach() - mean @ coefficients
-    lowest, highest = torch.aminmax(x @ coefficients + bias, dim=0)
+    lowest, highest = torch.aminmax(logits().detach(), dim=0)
     margin = MARGIN * (highest - lowest)
     zeros = torch.zeros_like(bias)
-    return Solution(coefficients, bias, lowest - margin, highest + margin, zeros, zeros)
+    weights = torch.cat([coefficients, c.detach()])
+    return Solution(weights, bias, lowest - margin, highest + margin, zeros, zeros)
 
 
-def _standardised(x: Columns, y: Targets, weight: Weight) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The rows that have a weight, their weights, with the mean 1; the columns' mean and standard deviation.
+def _standardised(x: Columns, weight: Weight) -> tuple[Weight, Tensor, Tensor]:
+    """The weights of rows with the mean 1, and the columns' mean and standard deviation.
 
     That of constants, whose mean may be rounded, is infinite.
     """
-    used = weight[:, 0] > 0
-    x, y, weight = x[used], y[used], weight[used] / weight[used].mean()
+    weight = weight / weight.mean()
     mean = (weight * x).mean(0)
     std = (weight * (x - mean).square()).mean(0).sqrt()
-    return x, y, weight, mean, torch.where(std > ROUNDING * x.abs().amax(0), std, torch.inf)
+    return weight, mean, torch.where(std > ROUNDING * x.abs().amax(0), std, torch.inf)

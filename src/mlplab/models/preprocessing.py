@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from mlplab.models.category_encoder import CategoryEncoder, append_embeddings
@@ -133,12 +133,15 @@ class Inputs(NamedTuple):
         scaled: the numeric columns, scaled.
         encoded: missing-value indicators and one-hot columns.
         embedded_rows: which rows of the embeddings' `weight` come last.
+        known: whether these stand for the cell itself; for a missing cell, and for a category that does not
+            occur in training, they are those of the most frequent category.
     """
 
     numbers: Float[Tensor, "member batch number"]
     scaled: Float[Tensor, "member batch number"]
     encoded: Sequence[Float[Tensor, "member batch _"]]
     embedded_rows: Int64[Tensor, "member batch embedded"]
+    known: Bool[Tensor, "member batch embedded"]
 
     @property
     def columns(self) -> Float[Tensor, "member batch _"]:
@@ -159,7 +162,7 @@ class Preprocessing(nn.Module):
 
     Attributes:
         width: number of columns that the body sees; `unembedded_width` are no embeddings.
-        embedded_categories: number of categories that have an embedding.
+        embedded, category_counts: the columns that have embeddings, and their numbers of categories.
         columns: the number of the column that each of them comes from.
         impute_value: replaces missing values; the median of numeric columns, the mode of categorical ones.
         target_transform: the last layer of the network.
@@ -169,11 +172,12 @@ class Preprocessing(nn.Module):
         super().__init__()
         section, layout, dtype = plan.preprocessing, plan.layout, plan.dtype
         statistics = plan.known_statistics()
-        self.columns, self.has_missing = layout.columns(section), any(layout.missing)
+        self.columns, embedded = layout.columns(section), layout.categorical(section)[1]
+        self.has_missing = any(layout.missing) or bool(embedded)
         self.width = len(self.columns)
-        embedded = layout.categorical(section)[1]
         self.unembedded_width = self.width - section.embedding_dim * len(embedded)
-        self.embedded_categories = sum(layout.category_counts[index] for index in embedded)
+        self.embedded = nn.Buffer(torch.tensor(embedded, dtype=torch.int64), persistent=False)
+        self.category_counts = [layout.category_counts[index] for index in embedded]
         self.numeric = nn.Buffer(torch.tensor(layout.numeric, dtype=torch.int64), persistent=False)
         self.indicators = nn.Buffer(torch.tensor(layout.indicators, dtype=torch.int64), persistent=False)
         numeric = {name: statistics[name][..., self.numeric] for name in STATISTICS if name in statistics}
@@ -188,21 +192,24 @@ class Preprocessing(nn.Module):
     def forward(self, x: Float[Tensor, "member batch feature"]) -> Inputs:
         """The input of the network.
 
-        Only columns with a missing-value indicator may hold NaN; `impute` replaces it in the others.
+        Only columns with a missing-value indicator or with embeddings may hold NaN; `impute` replaces it in
+        the others.
         """
         missing = x.isnan() if self.has_missing else None
         if missing is not None:
             x = torch.where(missing, self.impute_value, x)
         numbers, encoded, embedded_rows = x, [], x.new_empty(*x.shape[:2], 0, dtype=torch.int64)
+        known = embedded_rows.bool()
         if self.category_encoder is not None:
             columns = self.category_encoder.columns
             unseen, encoded, embedded_rows = self.category_encoder(x.index_select(2, columns))
             numbers = x.index_select(2, self.numeric)
             if missing is not None:
                 missing.index_copy_(2, columns, missing.index_select(2, columns) | unseen)
+                known = ~missing.index_select(2, self.embedded)
         if missing is not None:
             encoded.insert(0, missing.index_select(2, self.indicators).to(x.dtype))
-        return Inputs(numbers, self.scaling(numbers), encoded, embedded_rows)
+        return Inputs(numbers, self.scaling(numbers), encoded, embedded_rows, known)
 
     def with_embeddings(self, inputs: Inputs) -> Float[Tensor, "member batch transformed"]:
         """The columns that the body sees, embeddings included."""
@@ -217,7 +224,7 @@ class Preprocessing(nn.Module):
 
     def impute(self, x: Float[Tensor, "member batch feature"]) -> Float[Tensor, "member batch feature"]:
         """Replaces missing values (NaN) in the columns for which `forward` does not."""
-        missing = x.isnan().index_fill_(2, self.indicators, False)
+        missing = x.isnan().index_fill_(2, torch.cat([self.indicators, self.embedded]), False)
         return torch.where(missing, self.impute_value, x)
 
     def shift(self, member: int, offset: Float64[Tensor, " feature"]) -> None:

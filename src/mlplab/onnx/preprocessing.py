@@ -7,7 +7,7 @@ from functools import reduce, singledispatch
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
@@ -26,6 +26,8 @@ ERFINV_TAILS = (
     *(-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613),
     *(0.00943887047, 1.00167406, 2.83297682),
 )
+
+Rows = Int64[Tensor, "member code 1"]
 
 
 def preprocess(
@@ -54,12 +56,13 @@ def preprocess(
             places += [len(numeric) + indicators.index(numeric[place]) for place in flagged]
     if (encoder := preprocessing.category_encoder) is not None:
         for feature, code in zip(sorted(encoder.columns.tolist()), codes_of, strict=True):
-            table, rows = encoded_codes(preprocessing, encoder, feature)
+            table, rows, known = encoded_codes(preprocessing, encoder, feature)
             others.append(code.graph.constant(table).gather(code, axis=1))
             places += np.flatnonzero(sources == feature).tolist()
             if path is not None and rows is not None and path.category_weight.shape[1]:
                 weight = path.category_weight[torch.arange(len(rows))[:, None], rows[..., 0]]
-                terms.append(code.graph.constant(weight).gather(code, axis=1))
+                used = known + ~known * path.mode_for_unknown
+                terms.append(code.graph.constant(used * weight).gather(code, axis=1))
     if path is not None:
         weight = pad(path.weight, (0, 0, 0, len(sources) - path.weight.shape[1]))[:, places]
         unscaled = concat([*imputed, *others], 2).cast(np.float64)
@@ -70,8 +73,9 @@ def preprocess(
 
 def encoded_codes(
     preprocessing: Preprocessing, encoder: CategoryEncoder, feature: int
-) -> tuple[Float[Tensor, "member code column"], Int64[Tensor, "member code 1"] | None]:
-    """What preprocessing makes of the codes of a categorical column, and the rows of its embeddings, if any.
+) -> tuple[Float[Tensor, "member code column"], Rows | None, Bool[Tensor, "member code 1"]]:
+    """What preprocessing makes of the codes of a categorical column, and the rows of its embeddings, if any;
+    and whether these stand for the code itself.
 
     Behind its last code, the column is missing.
     """
@@ -82,9 +86,9 @@ def encoded_codes(
     unseen[:, -1] = True
     flags = unseen[..., : preprocessing.indicators.tolist().count(feature)].to(mode)
     if encoder.weight is None or place < encoder.one_hot_columns:
-        return torch.cat([flags, one_hot((numbers - offset)[..., 0], count).to(mode)], 2), None
+        return torch.cat([flags, one_hot((numbers - offset)[..., 0], count).to(mode)], 2), None, ~unseen
     rows = numbers - encoder.one_hot_width
-    return append_embeddings(flags, encoder.weight, rows), rows
+    return append_embeddings(flags, encoder.weight, rows), rows, ~unseen
 
 
 @singledispatch

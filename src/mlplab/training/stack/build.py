@@ -20,7 +20,17 @@ from mlplab.errors import Fault, UserError
 from mlplab.models import MLP, FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.layers.linear import ROWS
-from mlplab.models.linear_path import LinearPath, Solution, logistic, ridge
+from mlplab.models.linear_path import (
+    Columns,
+    Embedded,
+    LinearPath,
+    Ridge,
+    Solution,
+    Targets,
+    Weight,
+    logistic,
+    mixed,
+)
 from mlplab.models.network_plan import ClassWeight
 from mlplab.random_streams import generator
 from mlplab.training.block_module import BlockModule
@@ -160,8 +170,9 @@ def class_weights(configs: Configs, data: Sequence[RunData]) -> ClassWeight:
 # Rows × columns × outputs that a linear model is fitted to, so that this takes seconds at most.
 MOST_VALUES = 2**22
 
-# The error of ridge regression with weights of categories has to be so much smaller than without them.
-FEWER_ERRORS = 0.5
+# The error of ridge regression with a column for each category has to be so much smaller than without them;
+# and it may have so many columns.
+FEWER_ERRORS, MOST_COLUMNS = 0.5, 500
 
 
 @torch.no_grad()
@@ -185,13 +196,19 @@ def fit_linear_path(network: Network, table: Table, train: Sequence[Rows]) -> No
 
 
 def _linear_model(network: Network, path: LinearPath, table: Table, member: int, rows: Rows) -> Solution:
-    """The linear model of a member; embedded categories have a weight if it is exact with them alone."""
+    """The linear model of a member.
+
+    Of numbers, categories with embeddings are columns of ridge regression if that is nearly exact with them
+    alone. If it is so without them, they have no weights.
+    """
     preprocessing = network.preprocessing
     members, columns, outputs = path.weight.shape
     state = {name: each[member : member + 1] for name, each in preprocessing.state_dict().items()}
+    counts = preprocessing.category_counts if path.category_weight.shape[1] else []
 
-    def fitted(fit: Callable[..., Solution], categories: int = 0) -> Solution:
-        sample = sample_rows(rows, max(MOST_VALUES // ((columns + categories) * outputs), 1))
+    def fitted(fit: Callable[[Columns, Embedded, Targets, Weight], Solution], more: int) -> Solution:
+        values = max(columns + more, 1) * outputs
+        sample = sample_rows(rows, max(MOST_VALUES // values, 1))
         x, y = torch.from_numpy(table.x[sample])[None], torch.from_numpy(table.y[sample])[None]
         weight = torch.ones_like(y[..., :1])
         if table.weight is not None:
@@ -200,20 +217,26 @@ def _linear_model(network: Network, path: LinearPath, table: Table, member: int,
         weights = transform.loss_weight(y, weight.expand(members, -1, -1))
         assert weights is not None
         inputs = functional_call(preprocessing, state, x)
-        seen = inputs.unscaled[0].double()
-        if categories:
-            one_hot = seen.new_zeros(len(seen), categories).scatter_(1, inputs.embedded_rows[0], 1)
-            seen = torch.cat([seen, one_hot], 1)
-        return fit(seen, transform.transform(y)[member].double(), weights[member])
+        used, y = weights[member][:, 0] > 0, transform.transform(y)[member].double()
+        numbers, known = (each[0, used, : len(counts)] for each in (inputs.embedded_rows, inputs.known))
+        embedded = Embedded(numbers, known, counts)
+        return fit(inputs.unscaled[0, used].double(), embedded, y[used], weights[member, used])
+
+    def ridge(x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> Solution:
+        return Ridge(x, weight).fit(y)
+
+    def one_hot(x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> Solution:
+        categories = x.new_zeros(len(x), sum(counts)).scatter_(1, embedded.numbers, embedded.known.double())
+        return Ridge(torch.cat([x, categories], 1), weight).fit(y)
 
     if classes := len(table.schema.classes):
-        return fitted(partial(logistic, classes))
-    solution = fitted(ridge)
-    if categories := path.category_weight.shape[1]:
-        more = fitted(ridge, categories)
+        return fitted(partial(logistic, classes), len(counts))
+    solution = fitted(ridge, 0)
+    if 0 < sum(counts) <= MOST_COLUMNS - columns:
+        more = fitted(one_hot, sum(counts))
         if more.residual.all() and (more.error < FEWER_ERRORS * solution.error).all():
             return more
-    return solution
+    return fitted(mixed, len(counts)) if counts and not solution.residual.all() else solution
 
 
 @torch.no_grad()
