@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 from support import table_of
 
-from mlplab.data.infer.suspicious_numbers import counts_rows, names_row_number, sentinels, stands_for_names
+from mlplab.data.infer.column_names import names_row_number, stands_for_names
+from mlplab.data.infer.suspicious_numbers import counts_rows, sentinels
 from mlplab.data.table import BLOCK
 
 ROWS = 120
@@ -149,6 +150,29 @@ def test_a_name_says_that_numbers_stand_for_names(caplog: pytest.LogCaptureFixtu
     assert caplog.text == ""
     table_of(rows, "region")
     assert "its 4 whole values are predicted as numbers; if they are classes: task=multiclass" in caplog.text
+
+
+def test_whole_numbers_that_repeat_under_a_name_of_codes_are_categories(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = np.random.default_rng(0)
+    codes, once = source.integers(7, 40, ROWS), source.permutation(ROWS)
+    named = {"school": codes, "userId": codes + 10**9, "nr": 1.0 * codes, "schid": codes}
+    declared = {"firm": codes, "time_zone": codes}
+    others = {"school_id": once, "site": codes / 2, "state": codes - 20}
+    amounts = "years_at_firm visits group_size nr_rooms paid distance_to_school rooms_per_household age_group"
+    table = table_of(
+        frame(**named, **declared, **others, **dict.fromkeys(amounts.split(), codes)),
+        more_roles=[("time_zone", "time")],
+        declared={"firm": "numeric"},
+    )
+    of_kind = [column.name for column in table.schema.inputs if column.kind == "categorical"]
+    assert of_kind == [*named]
+    categories = [str(code) for code in np.unique(codes)]
+    assert table.schema.inputs[0].categories == tuple(sorted(categories))
+    how = f"read as {len(categories)} categories, because of its name"
+    assert f"'school': {how}; to read numbers instead: data.columns.school=numeric" in caplog.text
+    assert "have an order" not in caplog.text
 
 
 def test_a_target_that_looks_like_an_identifier_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ from mlplab.config.data import is_number_format
 from mlplab.console import progress_lines
 from mlplab.data.cells.dates import REPEATING_FORMATS, is_datetime
 from mlplab.data.cells.parse import INT64_LIMIT, Kind, cells_of, parse_str, plain_floats, strip
+from mlplab.data.infer.column_names import are_codes
 from mlplab.data.infer.infer_kind import (
     InferredKind,
     are_categories,
@@ -152,11 +153,21 @@ class TableReader:
                     column.read_as(kind, cell_format)
             column.kind = kind
         elif definition.kind == "numeric" and column.role == "input" and column.filled and not self.spec.raw:
+            if self._are_codes(column):
+                column.read_as("categorical")
+                column.certain = True
+                return True
             [low], [high] = column.rounded(self.dtype).tolist()
             # So far from 0, relative to their spread, float32 loses digits; or all are equal, but rounded.
             if max(low, -high) > 1000 * (high - low):
                 column.definition = replace(definition, offset=definition.offset + low)
         return column.definition is not definition
+
+    def _are_codes(self, column: InferredColumn) -> bool:
+        known = {*self.spec.declared, *(name for name, _ in self.spec.roles)}
+        is_plain = not (column.name in known or column.definition.format or column.bad)
+        lowest = column.range[0] if column.range else 0.0
+        return is_plain and are_codes(column.name, self.values(column), lowest)
 
     def _later_format(self, column: InferredColumn) -> str:
         """The format of what was read as plain numbers, if it reads most of the bad cells, too."""

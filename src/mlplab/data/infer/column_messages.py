@@ -116,6 +116,10 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
         yield similar_labels_note(texts, noun)
         odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null()).sort()
         must_be_classes = column.role == "target" and reader.spec.asks_for_classes
+        if column.is_input and not len(odd) and column.name not in reader.spec.declared:
+            why, numbers = "because of its name", f"to read numbers instead: {typed(column.name, 'numeric')}"
+            yield f"read as {len(texts):,} categories, {why}; {numbers}"
+            return
         if not (column.declared or must_be_classes) and 0 < 2 * len(odd) < len(texts):
             missing = reader.spec.typed_missing(odd, column.role)
             numbers = f"; to read numbers instead, and such cells as missing: {missing}"

@@ -6,7 +6,6 @@ that counts the rows may also be an age, a rank or a time: its name decides.
 
 import re
 from math import ceil, log10
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -14,24 +13,14 @@ from jaxtyping import Float
 from mlplab.data.cells.dates import parse_datetime
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.block_reader import SAMPLE_ROWS, TableReader
+from mlplab.data.infer.column_names import GENERATED, names_row_number, stands_for_names
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.splits.split import distinct
 from mlplab.data.table import BLOCK
 
-WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|#")
-
-ROW = "row|rec|record|obs|observation|case|line|entry|instance|sample|example|serial|seq|sequence"
-
-# Names that polars, pandas, readr, Spark and R give to columns that have none.
-GENERATED = re.compile(r"column_\d+|Unnamed: \d+|\.\.\.\d+|_c\d+|V\d+|__index_level_\d+__")
-
 MAX_CLASSES, MAX_CLASSES_SHARE = 20, 0.1
 """Largest number of classes that any table may have; and, relative to the rows, if there are more."""
-
-# Last words of names for what numbers stand for: `region`, `statecode`. What is counted has a plural
-# (`sites`), and what is measured another last word (`group_size`).
-NAMED = "|".join(Path(__file__).with_name("names.txt").read_text(encoding="utf-8").split())
 
 
 def leave_out_row_numbers(reader: TableReader) -> None:
@@ -59,14 +48,6 @@ def leave_out_row_numbers(reader: TableReader) -> None:
         if column.is_input and _may_identify(column, reader):
             drop = typed(column.name, "drop")
             column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
-
-
-def names_row_number(name: str) -> bool:
-    """Whether a column's name says that it numbers or identifies rows, or is none that a person gave."""
-    words = [word.lower() for word in WORD.findall(name)]
-    row_number = rf"({ROW})s?(id|names?)?|({ROW}|s|sl|sr|lfd)?(no|nr|num|number|index|idx|#)"
-    says_so = {"id", "uid", "identifier"} & {*words} or re.fullmatch(row_number, "".join(words))
-    return bool(says_so or GENERATED.fullmatch(name))
 
 
 def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> bool:
@@ -181,11 +162,3 @@ def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
         return ""
     what = f"its {count} whole values are predicted as numbers"
     return f"{what}; if they are classes: task=multiclass {silenced}"
-
-
-def stands_for_names(name: str) -> bool:
-    """Whether a column's name says that its whole numbers may stand for names."""
-    words = [word.lower() for word in WORD.findall(name)]
-    while words and re.fullmatch("no|nr|num|number|#|[0-9]+", words[-1]):  # as in `plot_no`
-        words.pop()
-    return bool(words) and re.fullmatch(NAMED, words[-1]) is not None
