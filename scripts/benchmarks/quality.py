@@ -4,6 +4,7 @@ quality   test errors and seconds of a fit; beside scikit-learn, boosters, RealM
   what=intervals coverage, width and Winkler score of intervals (levels 0.8 and 0.9), beside MAPIE and crepes
   tables=real    draw=50 draw_seed=36 splits=1: so many tables of R's packages, with so many splits of each
   tables=development   those that settings are chosen on; only= includes large ones
+  tables=codes   with users, schools, firms: to choose settings on; other_codes: to judge by
   tables=FOLDER  NAME.csv, target last, and splits/NAME-0.txt, … with `test` or another word for each row
   only=NAME,NAME of these tables; default: tables of mlplab and scikit-learn, five folds
   contenders=mlplab,constant,linear,mlp,boosting,xgboost,lightgbm,catboost,realmlp,tabm
@@ -136,8 +137,8 @@ def known_scores(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
-    if arguments.tables == "development":
-        return quality_tables.development_tables(arguments.only)
+    if arguments.tables in ("development", "codes", "other_codes"):
+        return quality_tables.listed_tables(arguments.tables, arguments.only)
     if arguments.tables == "real":
         tasks = ("numbers",) if arguments.what == "intervals" else ("numbers", "classes")
         tables = quality_tables.real_tables(arguments.draw, arguments.draw_seed, arguments.splits, tasks)

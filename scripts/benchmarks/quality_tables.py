@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ class BenchmarkTable:
     frame: pl.DataFrame  # numbers as Float64, everything else as text; null is missing. The target is last
     tests: Sequence[np.ndarray]  # the rows for testing of each split
     group: str = ""  # of tables with a mean of their own, in summaries
+    codes: Sequence[str] = ()  # columns of numbers that peers get as categories
 
     def digest(self, test: np.ndarray) -> str:
         return sha256(self.frame.write_csv().encode() + test.tobytes()).hexdigest()[:16]
@@ -57,7 +58,7 @@ class BenchmarkTable:
         """The inputs in pandas: numbers and categories, without their names, which not all peers take."""
         columns = [
             pd.Series(cells.to_numpy() if cells.dtype.is_numeric() else pd.Categorical(cells.to_list()))
-            for cells in self.frame[:, :-1].iter_columns()
+            for cells in self.frame[:, :-1].with_columns(pl.col(self.codes).cast(pl.String)).iter_columns()
         ]
         return pd.concat(columns, axis=1).rename(columns="x{}".format)
 
@@ -98,10 +99,10 @@ def tables_of(folder: Path) -> Iterator[BenchmarkTable]:
         yield BenchmarkTable(path.stem, frame.with_columns(pl.col(numbers).cast(pl.Float64)), tests)
 
 
-def development_tables(only: Sequence[str] = ()) -> Iterator[BenchmarkTable]:
-    """Tables to choose settings on: `only` some, or all that are not large."""
-    entries = entries_of("development")
-    small = [name for name, entry in entries.items() if entry["rows"] <= MOST_ROWS]
+def listed_tables(section: str, only: Sequence[str] = ()) -> Iterator[BenchmarkTable]:
+    """Tables of a section: `only` some, or all; of `development`, all that are not large."""
+    entries, is_open = entries_of(section), section != "development"
+    small = [name for name, entry in entries.items() if is_open or entry["rows"] <= MOST_ROWS]
     yield from (table_of(name, entries[name]) for name in chosen(entries, only or small))
 
 
@@ -124,7 +125,7 @@ def chosen(known: Iterable[str], only: Sequence[str]) -> list[str]:
     return [name for name in known if not only or name in only]
 
 
-def entries_of(section: Literal["development", "pool"]) -> dict[str, dict[str, Any]]:
+def entries_of(section: str) -> dict[str, dict[str, Any]]:
     """What the list says of each table, and its task."""
     tasks = yaml.safe_load(Path(__file__).with_name("listed.yaml").read_text(encoding="utf-8"))[section]
     return {name: entry | {"task": task} for task, of in tasks.items() for name, entry in of.items()}
@@ -148,7 +149,7 @@ def table_of(name: str, entry: Mapping[str, Any], splits: int = 1) -> BenchmarkT
     tests = [np.isin(rows, parts[1])]
     frame, group = frame[rows], "generated" if source.startswith("generated/") else entry["task"]
     tests += [np.isin(np.arange(len(rows)), split(seed)[1]) for seed in range(1, splits)]
-    return BenchmarkTable(name, frame, tests, group)
+    return BenchmarkTable(name, frame, tests, group, entry.get("codes", ()))
 
 
 def read(source: str, entry: Mapping[str, Any]) -> pl.DataFrame:

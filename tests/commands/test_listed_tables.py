@@ -1,6 +1,7 @@
 """The tables that settings are chosen on, and those that a seed draws."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from mlplab.errors import UserError
@@ -11,8 +12,13 @@ from benchmarks import quality_tables as listed
 DEVELOPMENT, POOL = listed.entries_of("development"), listed.entries_of("pool")
 
 
-def test_no_table_is_in_both_lists() -> None:
+def test_no_table_is_in_two_lists() -> None:
+    of_codes = [
+        {of["source"] for of in listed.entries_of(name).values()} for name in ("codes", "other_codes")
+    ]
     sources = {entry["source"] for entry in DEVELOPMENT.values()}
+    assert not of_codes[0] & of_codes[1]
+    assert not set.union(*of_codes) & (sources | POOL.keys())
     assert not sources & POOL.keys()
     names = [source.partition("/")[2].lower() for source in (*sources, *POOL)]
     twice = {name for name in names if names.count(name) > 1}
@@ -26,6 +32,10 @@ def test_texts_of_numbers_are_numbers() -> None:
     assert listed.series(pandas.Series(["1.5", ".", None], name="x")).to_list() == [1.5, None, None]
     assert listed.series(pandas.Series(["1.5", ".", "a"], name="x")).to_list() == ["1.5", None, "a"]
     assert listed.series(pandas.Series([True, False], name="x")).to_list() == ["True", "False"]
+    table = listed.BenchmarkTable(
+        "t", pl.DataFrame({"a": [1.0, 2], "id": [7.0, 8], "y": [0.0, 1]}), [], codes=["id"]
+    )
+    assert table.x.dtypes.map(str).tolist() == ["float64", "category"]
 
 
 def test_a_seed_draws_the_same_tables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,13 +51,13 @@ def test_a_seed_draws_the_same_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tables_are_split_once_and_for_all() -> None:
-    [table] = listed.development_tables(["clusters_noisy"])
+    [table] = listed.listed_tables("development", ["clusters_noisy"])
     assert (len(table.frame), table.tests[0].sum(), table.classes) == (1300, 1000, ["class 0", "class 1"])
     several = listed.table_of("clusters_noisy", DEVELOPMENT["clusters_noisy"], splits=3).tests
     np.testing.assert_array_equal(several[0], table.tests[0])
     assert [test.sum() for test in several] == [1000] * 3
     assert len({test.tobytes() for test in several}) == 3
-    [again] = listed.development_tables(["clusters_noisy"])
+    [again] = listed.listed_tables("development", ["clusters_noisy"])
     assert table.frame.equals(again.frame)
     with pytest.raises(UserError, match="no such table"):
-        [*listed.development_tables(["clusters", "klusters"])]
+        [*listed.listed_tables("development", ["clusters", "klusters"])]
