@@ -4,7 +4,8 @@ import torch
 from sklearn import linear_model
 from torch import Tensor
 
-from mlplab.models.linear_path import PENALTIES, Embedded, LinearPath, Ridge, Solution, logistic, mixed
+from mlplab.models.linear_models import PENALTIES, Embedded, Ridge, Solution, logistic, mixed
+from mlplab.models.linear_path import LinearPath
 from mlplab.models.preprocessing import Inputs
 
 

@@ -13,7 +13,7 @@ from support import resolved, train_into
 
 from mlplab.config.model import Activation
 from mlplab.data.cache import DataCache
-from mlplab.models import linear_path
+from mlplab.models import linear_models
 from mlplab.runs import checkpoint
 from mlplab.runs.planned_run import PlannedRun
 from mlplab.runs.resume import saved_state
@@ -32,7 +32,7 @@ def small_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if "number" in request.fixturenames and request.getfixturevalue("number") % 2:
         monkeypatch.setattr(step_loop, "CACHE_BYTES", 1)
         monkeypatch.setattr(step_loop, "TOGETHER", 3)
-        monkeypatch.setattr(linear_path, "EXACT", 10)  # so that networks learn what it leaves over
+        monkeypatch.setattr(linear_models, "EXACT", 10)  # so that networks learn what it leaves over
 
 
 @pytest.fixture(autouse=True)

@@ -20,17 +20,8 @@ from mlplab.errors import Fault, UserError
 from mlplab.models import MLP, FeatureLayout, Network, NetworkPlan, build_network
 from mlplab.models.backpropagation import BackpropagationModule
 from mlplab.models.layers.linear import ROWS
-from mlplab.models.linear_path import (
-    Columns,
-    Embedded,
-    LinearPath,
-    Ridge,
-    Solution,
-    Targets,
-    Weight,
-    logistic,
-    mixed,
-)
+from mlplab.models.linear_models import Columns, Embedded, Ridge, Solution, Targets, Weight, logistic, mixed
+from mlplab.models.linear_path import LinearPath
 from mlplab.models.network_plan import ClassWeight
 from mlplab.random_streams import generator
 from mlplab.training.block_module import BlockModule
