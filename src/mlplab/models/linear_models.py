@@ -211,7 +211,7 @@ def logistic(classes: int, x: Columns, embedded: Embedded, y: Targets, weight: W
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     coefficients = w.detach() / scale[:, None]
     bias = b.detach() - mean @ coefficients
-    lowest, highest = torch.aminmax(logits().detach(), dim=0)
+    lowest, highest = torch.aminmax(x @ coefficients + bias + embedded.effects(c.detach()), dim=0)
     margin = MARGIN * (highest - lowest)
     zeros = torch.zeros_like(bias)
     weights = torch.cat([coefficients, c.detach()])
