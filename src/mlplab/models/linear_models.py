@@ -105,11 +105,10 @@ class Ridge:
         scores, best = torch.where(left_over < FEWEST_LEFT, torch.inf, rss / left_over.square()).min(0)
         shrunk = self.singular[:, None] / (squares[:, None] + PENALTIES[best]) * projected
         coefficients = (self.right.mT @ shrunk) / self.scale[:, None]
-        margin = MARGIN * (y.amax(0) - y.amin(0))
         error = (scores / centred.square().sum(0)).sqrt()
         is_exact = (error < EXACT) & (left_over[best, 0] > 0.5)
         bias = y_mean - self.mean @ coefficients
-        return Solution(coefficients, bias, y.amin(0) - margin, y.amax(0) + margin, is_exact.double(), error)
+        return Solution(coefficients, bias, *_limits(y), is_exact.double(), error)
 
 
 class Effects(NamedTuple):
@@ -123,9 +122,8 @@ class Effects(NamedTuple):
 def mixed(x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> Solution:
     """A linear mixed model: ridge regression, and effects of categories; `residual` is 0."""
     solution, effects = _backfitted(x, embedded, y, weight)
-    margin, weights = MARGIN * (y.amax(0) - y.amin(0)), torch.cat([solution.weight, effects.values])
-    limits = {"lowest": y.amin(0) - margin, "highest": y.amax(0) + margin}
-    return solution._replace(weight=weights, **limits, residual=torch.zeros_like(solution.bias))
+    weights, zeros = torch.cat([solution.weight, effects.values]), torch.zeros_like(solution.bias)
+    return Solution(weights, solution.bias, *_limits(y), zeros, solution.error)
 
 
 def _backfitted(x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> tuple[Solution, Effects]:
@@ -137,8 +135,9 @@ def _backfitted(x: Columns, embedded: Embedded, y: Targets, weight: Weight) -> t
     values = y.new_zeros(sum(counts), y.shape[1])
     within, between = y.new_empty(2, len(counts), y.shape[1])
     for _ in range(ITERATIONS):
-        solution = model.fit(y - embedded.effects(values))
-        rest = y - x @ solution.weight - solution.bias - embedded.effects(values)
+        fitted = embedded.effects(values)
+        solution = model.fit(y - fitted)
+        rest = y - x @ solution.weight - solution.bias - fitted
         for place, (count, end) in enumerate(zip(counts, accumulate(counts), strict=True)):
             category, known = embedded.numbers[:, place] - end + count, embedded.known[:, place, None]
             own = values[end - count : end]
@@ -211,11 +210,16 @@ def logistic(classes: int, x: Columns, embedded: Embedded, y: Targets, weight: W
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     coefficients = w.detach() / scale[:, None]
     bias = b.detach() - mean @ coefficients
-    lowest, highest = torch.aminmax(x @ coefficients + bias + embedded.effects(c.detach()), dim=0)
-    margin = MARGIN * (highest - lowest)
+    limits = _limits(x @ coefficients + bias + embedded.effects(c.detach()))
     zeros = torch.zeros_like(bias)
-    weights = torch.cat([coefficients, c.detach()])
-    return Solution(weights, bias, lowest - margin, highest + margin, zeros, zeros)
+    return Solution(torch.cat([coefficients, c.detach()]), bias, *limits, zeros, zeros)
+
+
+def _limits(outputs: Targets) -> tuple[Float64[Tensor, " target"], Float64[Tensor, " target"]]:
+    """The range of outputs, wider by `MARGIN` of it on either side."""
+    lowest, highest = torch.aminmax(outputs, dim=0)
+    margin = MARGIN * (highest - lowest)
+    return lowest - margin, highest + margin
 
 
 def _standardised(x: Columns, weight: Weight) -> tuple[Weight, Tensor, Tensor]:
