@@ -187,7 +187,7 @@ def test_wrong_input_has_a_short_message(change: dict[str, Any], message: str) -
 def test_predicting_needs_the_columns_of_fit_and_classes_need_few_values(fitted: TableRegressor) -> None:
     with pytest.raises(ValueError, match=r"feature names should match(.|\n)*- old"):
         fitted.predict(FRAME.drop(columns="old"))
-    wrong: dict[str, Any] = {"'x'": ["x"] * ROWS, r"40 different (.|\n)*TableReg": np.arange(ROWS) // 2}
+    wrong: dict[str, Any] = {"'x'": ["x"] * ROWS, r"80 different (.|\n)*TableReg": np.arange(ROWS)}
     for message, y in wrong.items():
         with pytest.raises(mlplab.UserError, match=f"y: .*{message}"):
             classifier().fit(FRAME, y)

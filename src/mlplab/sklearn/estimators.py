@@ -18,7 +18,7 @@ from mlplab.config.types import Auto
 from mlplab.conformal.intervals import LEVEL, Sets, Uncertainty
 from mlplab.console import plural
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
-from mlplab.data.infer.suspicious_numbers import MAX_CLASSES, MAX_CLASSES_SHARE
+from mlplab.data.infer.suspicious_numbers import most_classes
 from mlplab.data.splits.split import Rows
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
@@ -205,7 +205,7 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
         if count == 1:
             what = f"all rows are of class '{self.classes_[0]}'"
             raise refusal(what, "y", "give it rows of two classes or more")
-        if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * len(y)):
+        if count > most_classes(len(y), asked=True):
             what = f"has {count:,} different values in {len(y):,} rows, too many to be classes"
             raise refusal(what, "y", "if it is a number, use TableRegressor")
         return numbers.astype(np.float64)

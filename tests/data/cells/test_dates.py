@@ -76,9 +76,16 @@ def test_other_dates_and_times(cells: list[str], date_format: str, first: dateti
 
 
 @pytest.mark.parametrize(("cells", "parts"), [(["Mon", "Tue", "Wed"], "weekday"), (["1:30", "2:00"], "hour")])
-def test_names_and_times_of_day_are_places_in_a_circle(cells: list[str], parts: str) -> None:
+def test_names_and_times_of_day_are_places_in_a_circle(
+    cells: list[str], parts: str, caplog: pytest.LogCaptureFixture
+) -> None:
     assert table(cells).schema.inputs[0].parts == (f"{parts}_sin", f"{parts}_cos")
+    offer = "read as times of day; if they are durations: 'data.columns.a=\"1:30\"'"
+    assert (offer in caplog.text) == (parts == "hour")  # all before noon
+    caplog.clear()
     assert table([*cells, "other"]).schema.inputs[0].kind == "categorical"
+    table([*cells, "18:00"])
+    assert offer not in caplog.text
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])

@@ -30,6 +30,7 @@ from mlplab.data.table import Table
         "under 18, 18 to 64, 65 and over",
         "0, 1, 2, 3+",
         "4 or less, 5, 6, 10 or more",
+        "No change, 1-10%, 11-20%",
     ],
 )
 def test_known_orders(levels: str) -> None:
@@ -82,6 +83,17 @@ def test_a_note_offers_a_known_order_unless_the_kind_is_declared(caplog: pytest.
     caplog.clear()
     table_of(frame, declared={"my size": "categorical"})
     assert not caplog.text
+
+
+def test_the_order_of_answers_is_offered_without_refused_ones(caplog: pytest.LogCaptureFixture) -> None:
+    answers = ["20-30", "under 20", "Refused", "Don't know", "over 30"] * 6
+    frame = pl.DataFrame({"a": answers, "y": [row / 8 for row in range(30)]})
+    table_of(frame)
+    offer = caplog.text.partition("'under 20', '20-30', 'over 30'; to use it: ")[2]
+    [kind, missing] = shlex.split(offer.partition(" (in all columns)")[0])
+    run = config("data=csv", "data.path=t", "data.target=y", kind, missing)
+    found = table_of(frame, declared=dict(run.data.columns), na_values=run.data.na_values).x
+    np.testing.assert_array_equal(found[:5, 0], [1, 0, np.nan, np.nan, 2])
 
 
 ODD = [["a b", "<12", "25–34", "x,y", "it's", 'say "x"'], ["[0, 10)", "$5", "c=d", "back\\", "1.50", "no"]]

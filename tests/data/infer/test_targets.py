@@ -56,6 +56,14 @@ def test_declared_classes_are_in_the_order_of_numbers(tmp_path: Path) -> None:
     assert table(["1", "2", "3+"], tmp_path, task="multiclass").schema.classes == ("1", "2", "3+")
 
 
+def test_many_classes_are_used_if_asked_for() -> None:
+    labels = [f"class {number}" for number in range(31)]
+    assert len(table(labels[:30], task="multiclass").schema.classes) == 30
+    said = message_of(lambda: table(labels, task="multiclass"))
+    assert "31 different values in 60 rows, too many to be classes" in said
+    assert "task=multiclass" not in said
+
+
 def test_the_positive_class_is_the_second() -> None:
     found = table(["yes", "no"], positive="no")
     assert (found.schema.classes, found.y[:2, 0].tolist()) == (("yes", "no"), [0, 1])
@@ -80,7 +88,10 @@ def test_missing_targets_have_no_class() -> None:
     ("target", "spec", "said"),
     [
         (["a"], {}, "all values are 'a'"),
-        ([f"id{i}" for i in range(ROWS)], {}, "looks like an identifier: choose a different data.target"),
+        ([f"id{i}" for i in range(ROWS)], {}, "if it is an identifier, choose a different data.target"),
+        ([f"id{i}" for i in range(24)], {}, "if these are classes: task=multiclass; if it is an identifier"),
+        ([f"2:31:{i}" for i in range(10, 40)], {}, "if these are durations: 'data.columns.y=\"1:30\"'"),
+        ([f"2024-01-{i}" for i in range(1, 31)], {}, "write dates as numbers, such as days since the first"),
         ([i / 7 for i in range(ROWS)], {"task": "multiclass"}, "if it is a number: task=regression"),
         (["a", "b", "c"], {"task": "binary"}, "use task=multiclass"),
         (["yes", "no"], {"positive": "yess"}, "did you mean data.positive=yes?"),

@@ -12,6 +12,9 @@ BELOW = r"[<≤]|\b(?:under|below|lt|less|fewer|younger|up to|at most|(?:no|not)
 
 ABOVE = r"[>≥+]|\b(?:over|above|mt|gt|more|older|plus|at least|(?:no|not) less)\b"
 
+NO_ANSWER = r"(?i)^(undecided|refused?|unknown|don['’]?t know|no (answer|response|opinion)|(not |un)sure)$"
+"""Answers to questions whose other answers may have an order."""
+
 NO_UNIT = re.compile(rf"{BELOW}|{ABOVE}|[-–—…~=,.$€£]|\b(?:to|and|or|than|through|between|from)\b")
 
 
@@ -60,7 +63,7 @@ def _bounds(texts: Collection[str]) -> list[tuple[float, float]]:
     bounds, units = [], set()
     for text in texts:
         text = re.sub(r"^[(\[](.*),(.*)[)\]]$", r"\1 to \2", text.lower())  # as pandas and R cut numbers
-        text = re.sub("^(none|never|zero)$", "0", text)
+        text = re.sub("^(none|never|zero|no change)$", "0", text)
         numbers = [float(number.replace(",", "")) for number in re.findall(NUMBER, text)]
         rest = re.sub(NUMBER, " ", text)
         if len(numbers) == 1:

@@ -13,20 +13,16 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from mlplab.data.cells.dates import FIRST_YEAR, LAST_YEAR, mixed_formats
-from mlplab.data.cells.level_order import known_order
+from mlplab.config.data import DURATION
+from mlplab.data.cells.dates import CLOCK_FORMATS, FIRST_YEAR, LAST_YEAR, date_formats, mixed_formats
+from mlplab.data.cells.level_order import NO_ANSWER, known_order
 from mlplab.data.cells.number_formats import MIN_SIGNED, parse_number
 from mlplab.data.cells.parse import LONG_INTEGER, MISSING, WITH_UNIT, WORDS, cells_of, parse_str
 from mlplab.data.class_labels import find_label
 from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.suspicious_numbers import (
-    MAX_CLASSES,
-    MAX_CLASSES_SHARE,
-    compact_date_note,
-    whole_target_note,
-)
+from mlplab.data.infer.suspicious_numbers import compact_date_note, most_classes, whole_target_note
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.io.dialect import COMMA
 from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
@@ -103,6 +99,9 @@ def column_note(column: InferredColumn, likely: Iterable[str], reader: TableRead
         return whole_target_note(column, reader)
     if column.is_input and column.kind == "numeric":
         return compact_date_note(column, reader)
+    is_clock = column.is_input and column.definition.format in CLOCK_FORMATS[:2] and not column.declared
+    if is_clock and column.low[0] >= 0:  # the sine: none is after noon
+        return f"read as times of day; if they are durations: {typed(column.name, DURATION)}"
     if column.is_input and "%y" in column.definition.format and column.range:
         first, last = map(int, column.range)
         years = f"two-digit years are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
@@ -127,10 +126,20 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
             yield f"read as {noun}, {why}{numbers if can_be_typed(odd) else ''}"
     if column.is_input and column.name not in reader.spec.declared:
         # The order of two does not matter, and more than 100 take long to compare.
-        if levels := known_order(texts.to_list()) if 3 <= len(texts) <= 100 else ():
-            shown, ordinal = listed(map(shortened, levels)), typed(column.name, "ordinal")
-            yield f"its values have an order: {shown}; to use it: {ordinal}"
+        if 3 <= len(texts) <= 100:
+            yield _order_note(column, texts, reader)
         yield mixed_dates_note(column.name, texts)
+
+
+def _order_note(column: InferredColumn, texts: pl.Series, reader: TableReader) -> str:
+    """A note that offers to use the order of a column's values; empty if none is known."""
+    ordinal = typed(column.name, "ordinal")
+    if not (levels := known_order(texts.to_list())):  # perhaps that of answers that were not refused
+        is_answer = ~texts.str.contains(NO_ANSWER)
+        levels = () if is_answer.all() else known_order(texts.filter(is_answer).to_list())
+        ordinal += f" {reader.spec.typed_missing(texts.filter(~is_answer))}"
+    shown = listed(map(shortened, levels))
+    return f"its values have an order: {shown}; to use it: {ordinal}" if levels else ""
 
 
 def similar_labels_note(labels: pl.Series, noun: str) -> str:
@@ -159,11 +168,9 @@ def class_fault(column: InferredColumn, reader: TableReader) -> Fault | None:
     if is_number and max(abs(column.low[0]), abs(column.high[0])) > LARGEST_INTEGER:
         remedy = f"keep all their digits: {typed(column.name, 'categorical')}"
         return Fault("has integers of more than 53 bits", where, examples, remedy=remedy)
-    if count > max(MAX_CLASSES, MAX_CLASSES_SHARE * column.filled):
+    if count > most_classes(column.filled, asked=spec.asks_for_classes):
         what = f"has {count:,} different values in {column.filled:,} rows, too many to be classes"
-        remedy = "it looks like an identifier: choose a different data.target"
-        remedy = "if it is a number: task=regression" if is_number else remedy
-        return Fault(what, where, examples, remedy=remedy)
+        return Fault(what, where, examples, remedy="; ".join(_instead_of_classes(column, reader)))
     if spec.task == "binary" and count > 2:
         return Fault("task=binary needs two classes", where, found, remedy="use task=multiclass")
     if spec.positive is not None and (count > 2 or find_label(spec.positive, labels) is None):
@@ -171,6 +178,20 @@ def class_fault(column: InferredColumn, reader: TableReader) -> Fault | None:
         near = nearest(spec.positive, labels) if count == 2 else []
         return Fault(what, key + spec.positive, found, remedy=did_you_mean(near, key, "remove it"))
     return None
+
+
+def _instead_of_classes(column: InferredColumn, reader: TableReader) -> Iterator[str]:
+    """What to do about a target with too many values to be classes."""
+    formats = date_formats(pl.Series([*column.classes], dtype=pl.String))
+    if column.class_kind == "number":
+        yield "if it is a number: task=regression"
+    elif formats and formats[0] in CLOCK_FORMATS[:2]:
+        yield f"if these are durations: {typed(column.name, DURATION)}"
+    elif formats:
+        yield "write dates as numbers, such as days since the first one"
+    elif column.filled >= 2 * len(column.classes) and not reader.spec.asks_for_classes:
+        yield "if these are classes: task=multiclass"
+    yield "if it is an identifier, choose a different data.target"
 
 
 def constant_fault(value: str, where: str) -> Fault:

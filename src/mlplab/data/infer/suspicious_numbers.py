@@ -19,8 +19,10 @@ from mlplab.data.infer.table_spec import typed
 from mlplab.data.splits.split import distinct
 from mlplab.data.table import BLOCK
 
-MAX_CLASSES, MAX_CLASSES_SHARE = 20, 0.1
-"""Largest number of classes that any table may have; and, relative to the rows, if there are more."""
+
+def most_classes(rows: int, *, asked: bool) -> float:
+    """The largest number of classes of a target with so many rows; if they are `asked` for, two rows each."""
+    return max(20, 0.5 * rows if asked else 0.1 * rows)
 
 
 def leave_out_row_numbers(reader: TableReader) -> None:
@@ -157,7 +159,7 @@ def whole_target_note(column: InferredColumn, reader: TableReader) -> str:
     if (is_identifier and count == len(values)) or counts_rows(values, column.low[0], column.high[0]):
         what = "a different whole number in each row, like a row number or an identifier"
         return f"{what}; if it is one, choose a different data.target {silenced}"
-    most = min(30, len(values) / 2, max(MAX_CLASSES, MAX_CLASSES_SHARE * len(values)))
+    most = min(30, len(values) / 2, most_classes(len(values), asked=False))
     if count > most or not stands_for_names(column.name):
         return ""
     what = f"its {count} whole values are predicted as numbers"
