@@ -7,7 +7,7 @@ from support import config
 from torch import nn
 
 from mlplab.config import Schedule
-from mlplab.training.optimization.schedules import stage_ends, step_factors
+from mlplab.training.optimization.schedules import step_factors, tells_progress
 
 
 def schedules(*settings: list[str]) -> list[Schedule]:
@@ -45,12 +45,12 @@ def test_flat_cos_falls_in_the_second_half_of_training() -> None:
     assert len(step_factors(ours[1:], progress, 0)) == 1
 
 
-def test_stages_end_in_whole_epochs() -> None:
-    coslog, cosine = schedules(["scheduler=coslog"], ["scheduler=cosine"])
-    assert stage_ends(coslog, 30) == [2, 6, 14, 30]
-    assert stage_ends(cosine, 63) == [1, 3, 7, 15, 31, 63]
-    assert stage_ends(cosine, 10) == [1, 2, 3, 5, 10]
-    assert stage_ends(cosine, 1) == [1]
+def test_errors_tell_progress_at_ends_of_cycles_and_before_steps() -> None:
+    names = (["scheduler=coslog"], ["scheduler=step", "scheduler.step_size=9"], ["scheduler=cosine"])
+    told = [
+        [epoch for epoch in range(1, 31) if tells_progress(each, epoch, 30)] for each in schedules(*names)
+    ]
+    assert told == [[2, 6, 14, 30], [9, 18, 27], [*range(1, 31)]]
 
 
 def test_a_warmup_is_linear_the_cosine_spans_the_rest_and_steps_count_epochs() -> None:

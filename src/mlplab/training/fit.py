@@ -14,7 +14,7 @@ from mlplab.training import stack_state
 from mlplab.training.callbacks.best_weights import BestWeights, Curves, History, epoch_voters
 from mlplab.training.callbacks.pruning import Pruning
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors
-from mlplab.training.callbacks.stopping import EarlyStopping, ShrinkStack, StageStopping, StopOnSignal
+from mlplab.training.callbacks.stopping import EarlyStopping, NoProgress, ShrinkStack, StopOnSignal
 from mlplab.training.outcome import Outcome, Status
 from mlplab.training.run import Run
 from mlplab.training.stack.build import build_stack
@@ -139,7 +139,7 @@ class StackTrainer:
         self.pruning, self.shrink, self.history = Pruning(), ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
-        deciding = self.best, self.history, self.stopping, StageStopping(), self.pruning, self.shrink
+        deciding = self.best, self.history, self.stopping, NoProgress(), self.pruning, self.shrink
         self.module.stack, self.module.stack_callbacks = self, [*deciding, signals, *observers]
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)

@@ -1,4 +1,4 @@
-"""Stops members whose metric no longer improves, runs that a stage has made worse, and training."""
+"""Stops members whose metric no longer improves, runs without progress, and training."""
 
 import signal
 from collections.abc import Sequence
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
-from torch.func import functional_call
 
 from mlplab.config.trainer import EarlyStopping as Section
 from mlplab.signals import stop_signals
 from mlplab.training.block_module import BlockModule
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
-from mlplab.training.optimization.schedules import stage_ends
+from mlplab.training.optimization.schedules import tells_progress
 from mlplab.training.private_interfaces import forget_sigterm
-from mlplab.training.scoring.losses import row_errors
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -88,69 +86,27 @@ class ShrinkStack(StackCallback):
             self.triggered = trainer.should_stop = True
 
 
-# How many standard errors better the best epochs must be, and on how many validation rows at least.
-STANDARD_ERRORS, FEWEST_ROWS = 3, 30
-
-ByRow = Float64[Tensor, "member row"]
+FEWEST_EPOCHS, FIRST_SHARE = 4, 0.1
+"""Before so many epochs, and in the first share of them, no run stops for want of progress."""
 
 
-class StageStopping(StackCallback):
-    """Stops a run that a whole stage of training has made worse.
+class NoProgress(StackCallback):
+    """Stops a run whose networks all had their best epoch in the first half of the epochs so far.
 
-    Averaged weights lag, and within a cycle of the learning rate, networks get worse while it rises, so few
-    epochs say little. If none of a run's networks had its best epoch in the stage that ends, a paired test
-    compares the errors of validation rows at its end and in the best epochs. Only runs with
-    callbacks.early_stopping.patience=auto are stopped.
+    Only runs with callbacks.early_stopping.patience=auto are stopped.
     """
 
     def on_epoch(self, stack: "StackTrainer") -> None:
-        """Stops runs where a stage has ended; not after the first one, nor in the last epoch."""
-        progress, active, candidates = stack.module.progress, stack.module.members.active, []
-        for run, section in enumerate(each.config for each in stack.runs):
-            members = [member for member in stack.members(run) if active[member]]
-            if not members or section.callbacks.early_stopping.patience != "auto":
-                continue
-            ends = stage_ends(section.scheduler, progress.max_epochs)
-            if progress.epoch in ends[1:-1]:
-                before = ends[ends.index(progress.epoch) - 1]
-                if (stack.best.epochs[members] <= before).all():  # no new best epoch in this stage
-                    candidates.append(members)
-        differences = self._differences(stack) if candidates else ()
-        for members in candidates:
-            if self._is_worse(members, stack, *differences):
+        """Stops runs, where the schedule of their learning rate lets errors tell progress."""
+        epoch, epochs = stack.module.progress.epoch, stack.module.progress.max_epochs
+        if epoch < max(FEWEST_EPOCHS, FIRST_SHARE * epochs):
+            return
+        for number, run in enumerate(run.config for run in stack.runs):
+            members = stack.members(number)
+            is_over = (2 * stack.best.epochs[members] <= epoch).all()
+            is_auto = run.callbacks.early_stopping.patience == "auto"
+            if is_over and is_auto and tells_progress(run.scheduler, epoch, epochs):
                 stack.stopping.stop(members, stack.module)
-
-    def _differences(self, stack: "StackTrainer") -> tuple[ByRow, ByRow]:
-        """By how much the errors of validation rows are larger than in the best epochs; the rows' weights."""
-        network, differences, weights = stack.module.network.eval(), [], []
-        quantiles = stack.module.configs[0].quantiles
-        with torch.inference_mode():
-            for batch in stack.datamodule.val_dataloader():
-                moved = stack.trainer.strategy.batch_to_device(batch)
-                best = functional_call(network, stack.best.network, moved.x)
-                now, then = (row_errors(each, moved.y, quantiles) for each in (network(moved.x), best))
-                differences.append(difference := now - then)
-                weight = torch.ones_like(difference) if moved.row_weight is None else moved.row_weight[..., 0]
-                weights.append(weight.double())
-        network.train()
-        return torch.cat(differences, 1).cpu(), torch.cat(weights, 1).cpu()
-
-    @staticmethod
-    def _is_worse(members: Sequence[int], stack: "StackTrainer", differences: ByRow, weights: ByRow) -> bool:
-        """The paired test for the members of a run; the same row of several members counts once."""
-        rows = [stack.datamodule.val[member] for member in members]
-        distinct, place = torch.unique(torch.cat(rows), return_inverse=True)
-
-        def by_row(values: ByRow) -> Float64[Tensor, " distinct"]:
-            parts = [values[member, : len(own)] for member, own in zip(members, rows, strict=True)]
-            return values.new_zeros(len(distinct)).index_add(0, place, torch.cat(parts))
-
-        weight = by_row(weights)
-        used = weight > 0
-        d, w = (by_row(weights * differences)[used] / weight[used]), weight[used]
-        mean = (w * d).sum() / w.sum()
-        standard_error = (w * (d - mean)).square().sum().sqrt() / w.sum()
-        return len(w) >= FEWEST_ROWS and bool(mean > STANDARD_ERRORS * standard_error)
 
 
 class StopOnSignal(StackCallback):

@@ -17,8 +17,6 @@ Done = Float64[Tensor, " step"]
 # The exponent η of the weight average: a step counts by about the η-th power of its number.
 AVERAGE_EXPONENT = 8
 
-STAGES = 6  # stages of training without cycles
-
 # Factors in the steps of an epoch: of each member's learning rate, and, unless it is always 1, of its weight
 # decay and dropout rate.
 StepFactors = Float64[Tensor, "factor step member"]
@@ -86,14 +84,17 @@ def _lr(schedule: config.Schedule, progress: Done, epoch: int) -> Done:
             return torch.ones_like(progress)
 
 
-def stage_ends(schedule: config.Schedule, epochs: int) -> list[int]:
-    """The last epoch of each stage of training; a stage is twice as long as the one before.
+def tells_progress(schedule: config.Schedule, epoch: int, epochs: int) -> bool:
+    """Whether the errors after an epoch, counted from 1, tell how far training is.
 
-    Stages are the cycles of the learning rate, at whose ends it is lowest. Schedules without cycles have
-    `STAGES` of them; with few epochs, there are fewer.
+    Within a cycle of the learning rate, they rise with it; before a step of it, they may stand still.
     """
-    stages = schedule.cycles if isinstance(schedule, config.CoslogSchedule) else STAGES
-    return sorted({-(-epochs * (2**stage - 1) // (2**stages - 1)) for stage in range(1, stages + 1)})
+    match schedule:
+        case config.CoslogSchedule(cycles=cycles):
+            return epoch in [-(-epochs * (2**cycle - 1) // (2**cycles - 1)) for cycle in range(1, cycles + 1)]
+        case config.StepSchedule(step_size=size):
+            return epoch % size == 0
+    return True
 
 
 def step_values(factors: StepFactors, before: int, device: torch.device) -> list[StepValues]:
