@@ -161,9 +161,7 @@ def process(arguments: Sequence[str], cwd: Path, stdin: str | None = None, **env
 
 def without_notes(printed: str) -> str:
     """What a command printed, without what it uses and loads, and how many rows it predicted."""
-    return re.sub(
-        r"\A(using .*\n)?(loading .* …\n)?|^predicted [\d,]+ rows in .*\n", "", printed, flags=re.MULTILINE
-    )
+    return re.sub(r"(?m)\A(using .*\n)?(loading .* …\n)?|^predicted [\d,]+ rows in .*\n", "", printed)
 
 
 def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:
@@ -217,6 +215,7 @@ def left_behind(folder: Path) -> dict[str, Any]:
     metrics = json.loads((folder / "metrics.json").read_text())
     events = events_of(folder)
     config = yaml.safe_load((folder / "config.yaml").read_text())
+    log = (folder / "train.log").read_text().splitlines()
     return {
         "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
         "curves": {
@@ -225,16 +224,11 @@ def left_behind(folder: Path) -> dict[str, Any]:
         },
         "config": {key: value for key, value in config.items() if key != "name"},
         "weights": {
-            path.name: {
-                name: tensor.numpy().tobytes() for name, tensor in checkpoint.load(path)["state"].items()
-            }
+            path.name: {name: each.numpy().tobytes() for name, each in checkpoint.load(path)["state"].items()}
             for path in sorted((folder / "checkpoints").iterdir())
         },
         "files": sorted(path.relative_to(folder).name.split(".1")[0] for path in folder.rglob("*")),
-        "log": [
-            line.partition("  ")[2].partition("; ")[0]
-            for line in (folder / "train.log").read_text().splitlines()
-        ],
+        "log": [line.partition("  ")[2].partition("; ")[0] for line in log],
     }
 
 
