@@ -227,9 +227,8 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
         flipped, place = bytearray(whole), chance.randrange(1, len(whole))
         flipped[place] ^= 1 << chance.randrange(8)
         text = b"all work and no play\n" * 100
-        path.write_bytes(
-            {"cut": whole[:place], "bit": flipped, "empty": b"", "text": text, "other": another}[kind]
-        )
+        harm = {"cut": whole[:place], "bit": flipped, "empty": b"", "text": text, "other": another}
+        path.write_bytes(harm[kind])
         try:
             TrainedRun.read(folder / "outputs/r")
             if kind != "bit" or _contents(path) != good:
@@ -256,13 +255,11 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
         ]
         here = folder / f"{trouble}-{launcher}"
         status, printed = run(words, here, **allow)
-        statuses = {
-            path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")
-        }
+        found = {path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")}
         ends = {"none": "done", trouble: "diverged" if trouble == "lost" else "failed"}
         expected = {f"trouble={each},seed={seed}": end for seed in range(10) for each, end in ends.items()}
-        if status != 1 or statuses != expected or "10 of 20 runs failed" not in printed:
-            failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {printed[-500:]}")
+        if status != 1 or found != expected or "10 of 20 runs failed" not in printed:
+            failures.append(f"{trouble} under {launcher}: status {status}, {found}: {printed[-500:]}")
     return failures
 
 

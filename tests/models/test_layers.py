@@ -90,7 +90,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "various": {"activation": "various"},
     "various parametric": {"activation": "various", "parametric_activation": True},
 }
-EMBEDDED = {"numeric_features": 5, "periodic_features": 4, "periodic_projection": 2}
+BOTH = {"numeric_features": 5, "periodic_features": 4, "periodic_projection": 2, "piecewise_linear_width": 8}
 LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "linear": lambda members: OneLayer(Linear(6, 7, seeds(members), index=2)),
     "linear of one output": lambda members: OneLayer(Linear(6, 1, seeds(members))),
@@ -99,9 +99,7 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
     "dropout": lambda members: OneLayer(Dropout([RATES[each] for each in members], seeds(members))),
     "periodic features": lambda members: OneLayer(PeriodicFeatures(5, 3, seeds(members))),
     "periodic projection": lambda members: OneLayer(PeriodicProjection(5, 6, 3, seeds(members))),
-    "piecewise-linear embeddings": lambda members: learned(
-        PiecewiseLinear(knots(members), 3, seeds(members)), members
-    ),
+    "piecewise-linear": lambda members: learned(PiecewiseLinear(knots(members), 3, seeds(members)), members),
     **{
         name: lambda members, name=name: OneLayer(Activation([name] * len(members)))  # type: ignore[misc]
         for name in ACTIVATIONS
@@ -113,9 +111,7 @@ LAYERS: dict[str, Callable[[list[int]], BackpropagationModule]] = {
         for parametric, name in PARAMETRIC.items()
     },
     "input scale": lambda members: learned(InputScale(6, len(members)), members),
-    "numeric embeddings": lambda members: mlp(
-        members, **EMBEDDED, knots=knots(members), piecewise_linear_width=8
-    ),
+    "numeric embeddings": lambda members: mlp(members, **BOTH, knots=knots(members)),
     **{
         name: lambda members, shape=shape: mlp(members, **shape)  # type: ignore[misc]
         for name, shape in NETWORKS.items()

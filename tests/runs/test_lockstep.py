@@ -57,10 +57,8 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "z": x[:, 2] * 1e3 + source.normal(size=rows),
         }
     )
-    missing = pl.int_range(pl.len())
-    frame = frame.with_columns(
-        x1=pl.when(missing % 7 > 0).then("x1"), few=pl.when(missing % 11 > 0).then("few")
-    )
+    row = pl.int_range(pl.len())
+    frame = frame.with_columns(x1=pl.when(row % 7 > 0).then("x1"), few=pl.when(row % 11 > 0).then("few"))
     frame.write_csv("all.csv")
     classes = {
         "two": np.where(y > np.median(y), "yes", "no"),

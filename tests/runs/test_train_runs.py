@@ -138,9 +138,7 @@ def test_beside_a_linear_model_a_network_is_exact_where_that_is(
     np.testing.assert_allclose(mlplab.load(tmp_path / "0").predict(table), y, atol=1e-5 * y.std())
 
 
-def test_embedded_categories_have_effects_unless_ridge_is_exact_without_them(
-    tmp_path: Path,
-) -> None:
+def test_embedded_categories_have_effects_unless_ridge_is_exact_without_them(tmp_path: Path) -> None:
     """They would take over what a number says of the groups, and say nothing of new ones."""
     source = np.random.default_rng(0)
     codes, x = source.integers(30, size=300), source.normal(size=300)

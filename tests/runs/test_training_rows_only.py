@@ -52,10 +52,8 @@ def test_statistics_are_those_of_the_training_rows(words: str) -> None:
     run = resolved("data=csv", "data.path=t.csv", *f"data.target={words}".split())
     data = DataCache().data(run)
     others = changed(data, np.setdiff1d(np.arange(ROWS), data.split.train))
-    state, other = (
-        build_stack([Run(run, each)])[0].network.preprocessing.state_dict() for each in (data, others)
-    )
-    assert_close(state, other, 0)
+    states = [build_stack([Run(run, each)])[0].network.preprocessing.state_dict() for each in (data, others)]
+    assert_close(*states, 0)
 
 
 @pytest.mark.parametrize("model", ["mlp y", "mlp kind", "realmlp kind", "tabm y", "linear kind"])

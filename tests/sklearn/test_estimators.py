@@ -131,9 +131,7 @@ def test_no_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted
     np.testing.assert_array_equal(regressor().fit(FRAME, PRICE).predict(FRAME), fitted.predict(FRAME))
 
 
-def test_a_fitted_estimator_is_bytes_and_nothing_after_a_fit_that_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_fitted_estimator_is_bytes_and_nothing_after_a_failed_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     of_classes = classifier().fit(FRAME, KIND)
     content = pickle.dumps(of_classes)
     copy = pickle.loads(content)

@@ -198,9 +198,7 @@ def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_job_has_all_of_a_stack(
-    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_job_is_a_whole_stack(stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trained: list[PlannedStack] = []
     monkeypatch.setattr(worker, "train_stack", lambda stack, *_: trained.append(stack))
     monkeypatch.chdir(tmp_path)

@@ -152,9 +152,7 @@ def test_the_best_trial_is_that_with_the_best_value(tmp_path: Path, monitor: str
     study = study_in(tmp_path, monitor=monitor)
     for value in (0.7, 0.9, 0.5):
         study.tell(study.ask({}).number, {"status": "done", monitor: value})
-    assert [opened.best and opened.best.value for opened in (study, study_in(tmp_path, monitor))] == [
-        best
-    ] * 2
+    assert [each.best and each.best.value for each in (study, study_in(tmp_path, monitor))] == [best] * 2
 
 
 @pytest.mark.parametrize(("refused", "ended"), [((0,), 0), ((8, 16), 8)])

@@ -69,12 +69,7 @@ MISTAKES = [
     own({"conf/optimizer/adam.yaml": "lr: 1"}, "optimizer.name: is missing | [OPTION]", "optimizer=adam"),
     own({E: "seed: 1".encode("utf-16")}, "is not UTF-8 | save it", "experiment=e"),
     own({E: "a: [\n"}, "e.yaml, line 2: is not valid YAML", "experiment=e --cfg job"),
-    mistake(
-        "62 empty",
-        lambda here: (here / "empty").mkdir(),
-        "hydra.run.dir=empty seed=-1",
-        "seed: invalid value",
-    ),
+    mistake("62 empty", lambda at: (at / "new").mkdir(), "hydra.run.dir=new seed=-1", "seed: invalid value"),
     mistake("a missing value", {}, "data=csv data.target=y", "data.path: is missing"),
     mistake("of a mapping", "", "t.csv data.target=y +data.columns={a:???}", "data.columns.a: is missing"),
     mistake("of a list", {}, "model.hidden=[4,???]", "model.hidden[1]: is missing"),

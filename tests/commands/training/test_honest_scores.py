@@ -194,14 +194,8 @@ def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.Lo
     assert caplog.messages == warnings[::2]
 
 
-LINEAR = (
-    "data=csv",
-    "data.target=price",
-    "model=linear",
-    "ensemble=1",
-    "trainer.max_epochs=1",
-    "baselines=[]",
-)
+LINEAR = ("data=csv", "data.target=price", "model=linear", "ensemble=1")
+LINEAR += ("trainer.max_epochs=1", "baselines=[]")
 TEST = 30  # rows
 
 

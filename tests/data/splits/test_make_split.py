@@ -62,9 +62,7 @@ def test_a_target_that_is_no_class_or_is_not_asked_for_is_not_stratified() -> No
 
 @pytest.mark.parametrize("folds", [(), ("data/split=kfold", "data.split.fold=1")])
 @pytest.mark.parametrize(("key", "column"), [("group", "group"), ("time", "x")])
-def test_groups_and_times_come_before_classes(
-    key: Literal["group", "time"], column: str, folds: tuple[str, ...]
-) -> None:
+def test_keys_come_before_classes(key: Literal["group", "time"], column: str, folds: tuple[str, ...]) -> None:
     table = table_of(FRAME, more_roles=[(column, key)])
     split = split_of(table, *(folds or [f"data/split={key}"]), f"data.split.{key}={column}")
     train, val, test = (set(FRAME[column][rows.tolist()]) for rows in split.parts().values())
