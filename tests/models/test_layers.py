@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from contracts import assert_close, assert_member_independent, assert_same_bits
+from contracts import assert_close, assert_member_independent
 from support import mlp_of
 from torch import Tensor, nn
 
@@ -146,8 +146,7 @@ def test_k_members_are_k_networks_and_the_derivative_is_autograds(name: str) -> 
         assert_member_independent(lambda members, rows=rows: results(name, members, rows), len(SEEDS))
     alone, members = results(name, [1], 5, written_out=False), [2, 1, 0]
     together = results(name, members, 5, written_out=False)
-    for key, value in alone.items():
-        assert_same_bits(value[0], together[key][1], key)
+    assert_close({key: together[key][1:2] for key in alone}, alone, 0)
     expected = results(name, members, 5, torch.float64, written_out=False)
     assert_close(results(name, members, 5, torch.float64), expected)
 
@@ -195,7 +194,7 @@ def test_dropout_drops_each_members_share_and_keeps_the_mean() -> None:
     scaled.scale_rates([0.0, 0.5], slice(2))
     x = torch.ones(3, 200, 100)
     dropped = layer(x)
-    assert_same_bits(dropped, scaled(x), "scaled rates")
+    assert torch.equal(dropped, scaled(x))
     assert (dropped == 0).float().mean((1, 2)).tolist() == pytest.approx([0, 0.25, 0.8], abs=0.01)
     assert dropped.mean((1, 2)).tolist() == pytest.approx([1, 1, 1], abs=0.03)
     assert dropped[2].unique().tolist() == pytest.approx([0, 5], rel=2e-5)  # rates are rounded to 2⁻¹⁶
