@@ -24,7 +24,6 @@ Opened = Callable[[str], Page]
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
 
-
 pytestmark = pytest.mark.usefixtures("quick_images")
 
 

@@ -31,8 +31,7 @@ def changed(data: RunData, rows: np.ndarray) -> RunData:
 
 
 @pytest.fixture(autouse=True)
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def table(here: Path) -> None:
     draw = np.random.default_rng(0)
     a, y = draw.normal(size=(2, ROWS))
     columns = {
@@ -41,7 +40,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "w": np.arange(ROWS) % 3 % 2,
         "y": y,
     }
-    pl.DataFrame(columns).write_csv("t.csv")
+    pl.DataFrame(columns).write_csv(here / "t.csv")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,7 @@ FRAME = pd.DataFrame(
 )
 PRICE = pd.Series(3 * FRAME["size"] + FRAME["old"], name="price")
 KIND = np.where(FRAME["size"] > 0, "large", "small")
-
-
-def regressor(**arguments: Any) -> TableRegressor:
-    return TableRegressor(**(SMALL | arguments))
-
-
-def classifier(**arguments: Any) -> TableClassifier:
-    return TableClassifier(**(SMALL | arguments))
+regressor, classifier = partial(TableRegressor, **SMALL), partial(TableClassifier, **SMALL)
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,9 @@ from mlplab.data.table import Table
 from mlplab.errors import UserError
 
 ROWS = 200
-FRAME = pl.DataFrame(
-    {
-        "x": np.arange(ROWS) / 7,
-        "group": [f"g{row % 20}" for row in range(ROWS)],
-        "y": ["often"] * 150 + ["seldom"] * 40 + ["rare"] * 9 + ["once"],
-    }
-)
+LABELS = ["often"] * 150 + ["seldom"] * 40 + ["rare"] * 9 + ["once"]
+GROUPS = [f"g{row % 20}" for row in range(ROWS)]
+FRAME = pl.DataFrame({"x": np.arange(ROWS) / 7, "group": GROUPS, "y": LABELS})
 
 
 def split_of(table: Table, *overrides: str) -> Split:
