@@ -205,13 +205,6 @@ def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             trained(tmp_path / "run", *own, f"model._target_={target}")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="torch finds no CUDA device"):
-        trained(tmp_path, "trainer.accelerator=cuda")
-    assert not (tmp_path / "0").exists()
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, none is present")
 @pytest.mark.parametrize(
     "shared", ["model.norm=layer", "optimizer=sgd loss=huber", "data.function=blobs data.class_weights={a:2}"]
