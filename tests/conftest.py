@@ -98,6 +98,12 @@ def quick_images() -> Iterator[None]:
 
 
 @pytest.fixture
+def without_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes a second to make."""
+    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "/* charts */")
+
+
+@pytest.fixture
 def line_at_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """All work with lines about its progress prints one when it ends, as if that had taken long."""
 

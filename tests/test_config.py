@@ -122,9 +122,7 @@ def test_unknown_keys_are_reported_with_the_nearest() -> None:
     values["optimizer"]["momentum"] = 0.9
     values["sede"] = 1
     del values["threads"]
-    with pytest.raises(UserError) as error:
-        parse(values)
-    message = str(error.value)
+    message = message_of(lambda: parse(values))
     assert "optimizer.momentum: unknown key" in message
     assert "optimizer.momentum belongs to optimizer=sgd" in message
     assert "sede: unknown key" in message
