@@ -76,6 +76,13 @@ def _environment_read_anew() -> Iterator[None]:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which the test works."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns the checks of shapes off, which take most of the time of a training."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
@@ -88,6 +95,12 @@ def quick_images() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mlplab.figures.write_figures.image", lambda _: header)
         yield
+
+
+@pytest.fixture
+def without_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes a second to make."""
+    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "/* charts */")
 
 
 @pytest.fixture

@@ -56,8 +56,3 @@ def assert_close(found: Results, expected: Results, tolerance: float = 1e-9) -> 
     """The same values to rounding, NaN included."""
     found, expected = dict(found), dict(expected)
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
-def assert_same_bits(found: Tensor, expected: Tensor, what: str) -> None:
-    """The same values, NaN included."""
-    assert_close({what: found}, {what: expected}, 0)

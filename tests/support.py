@@ -19,6 +19,8 @@ import numpy as np
 import polars as pl
 import torch
 import yaml
+from hydra.core.override_parser.types import Override
+from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, TENSORS, EventAccumulator
 from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -44,10 +46,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 CONCRETE = ROOT / "src/mlplab/data/concrete.csv"
 
-SMALL = (
-    *("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "baselines=[]"),
-    "trainer.max_epochs=5",
-)
+SMALL = ("data=synthetic", "data.rows=60", "data.batch_size=16", "model.hidden=[8,8]", "baselines=[]")
+SMALL += ("trainer.max_epochs=5",)
 
 
 def values(*words: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def values(*words: str) -> dict[str, Any]:
     Each choice of options is composed once.
     """
     last = {key_of(word): word for word in words}
-    overrides = read_overrides([*last.values()], multirun=True)
+    overrides = parsed(*last.values())
     options = [str(each.input_line) for each in overrides if is_for_hydra(each)]
     cfg = pickle.loads(_composed(*options))  # a deep copy takes six times as long
     put(cfg, [each for each in overrides if not is_for_hydra(each)])
@@ -67,13 +67,17 @@ def values(*words: str) -> dict[str, Any]:
 def _composed(*options: str) -> bytes:
     compose, state = _composer()
     with hydra_state(*state):
-        return pickle.dumps(compose(read_overrides(options, multirun=True)))
+        return pickle.dumps(compose(parsed(*options)))
 
 
 @cache
 def _composer() -> tuple[Compose, tuple[Any, Any]]:
     with composing([ROOT / "conf"]) as compose:
         return compose, current_state()
+
+
+def parsed(*overrides: str) -> list[Override]:
+    return read_overrides(overrides, multirun=True)
 
 
 def config(*overrides: str) -> TrainConfig:
@@ -121,15 +125,12 @@ def train_into(
     folder: Path, *members: Sequence[str], brackets: Sequence[Bracket | None] = ()
 ) -> list[dict[str, Any]]:
     """Trains runs as one stack into folders 0, 1, …; the contents of their metrics.json."""
-    from rich.console import Console
-
-    from mlplab.runs.planned_run import PlannedRun
     from mlplab.runs.train_runs import train_runs
 
     cache = DataCache()
     configs = [resolved(*overrides, cache=cache) for overrides in members]
     runs = [
-        PlannedRun(each, folder / str(index), bracket=bracket)
+        planned_run.PlannedRun(each, folder / str(index), bracket=bracket)
         for index, (each, bracket) in enumerate(zip_longest(configs, brackets))
     ]
     return train_runs(runs, cache, Console(file=io.StringIO()))
@@ -161,9 +162,7 @@ def process(arguments: Sequence[str], cwd: Path, stdin: str | None = None, **env
 
 def without_notes(printed: str) -> str:
     """What a command printed, without what it uses and loads, and how many rows it predicted."""
-    return re.sub(
-        r"\A(using .*\n)?(loading .* …\n)?|^predicted [\d,]+ rows in .*\n", "", printed, flags=re.MULTILINE
-    )
+    return re.sub(r"(?m)\A(using .*\n)?(loading .* …\n)?|^predicted [\d,]+ rows in .*\n", "", printed)
 
 
 def assert_short_answer(ended: Ended, said: Sequence[str]) -> None:
@@ -217,6 +216,7 @@ def left_behind(folder: Path) -> dict[str, Any]:
     metrics = json.loads((folder / "metrics.json").read_text())
     events = events_of(folder)
     config = yaml.safe_load((folder / "config.yaml").read_text())
+    log = (folder / "train.log").read_text().splitlines()
     return {
         "metrics": {name: value for name, value in metrics.items() if name != "seconds"},
         "curves": {
@@ -225,16 +225,11 @@ def left_behind(folder: Path) -> dict[str, Any]:
         },
         "config": {key: value for key, value in config.items() if key != "name"},
         "weights": {
-            path.name: {
-                name: tensor.numpy().tobytes() for name, tensor in checkpoint.load(path)["state"].items()
-            }
+            path.name: {name: each.numpy().tobytes() for name, each in checkpoint.load(path)["state"].items()}
             for path in sorted((folder / "checkpoints").iterdir())
         },
         "files": sorted(path.relative_to(folder).name.split(".1")[0] for path in folder.rglob("*")),
-        "log": [
-            line.partition("  ")[2].partition("; ")[0]
-            for line in (folder / "train.log").read_text().splitlines()
-        ],
+        "log": [line.partition("  ")[2].partition("; ")[0] for line in log],
     }
 
 

@@ -84,19 +84,16 @@ def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     assert left_behind(folder) == before
 
 
-def test_reports_and_callbacks_of_lightning_need_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.usefixtures("without_script_of_charts")
+def test_reports_and_callbacks_need_no_folder(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Even a callback that needs a logger; and figures that cannot be drawn take nothing else with them."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")  # takes a second to make
     monitor = {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor"}
     run = mlplab.train(FRAME, "y", callbacks={"lr": monitor}, figures="all", **SMALL)
-    assert not [*tmp_path.iterdir()]
+    assert not [*here.iterdir()]
     assert run.report() == Path("report.html")
-    page = run.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    page = run.report(here / "page.html").read_text(encoding="utf-8")
     assert "logistic regression" in page
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draw_figures, "run_charts", lambda *_: 1 / 0)
         assert mlplab.train(FRAME, "y", figures="all", **SMALL).figures == {}
     assert "no figures of this run: ZeroDivisionError" in caplog.text

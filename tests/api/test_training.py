@@ -165,9 +165,7 @@ def test_a_program_of_hydra_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.
         assert compose("own").answer == 42
 
 
-def test_while_a_sweep_trains_other_threads_may_use_hydra_and_describe_tables(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_other_threads_may_use_hydra_while_a_sweep_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     states: list[bool] = []
 
     def during(*arguments: Any) -> None:

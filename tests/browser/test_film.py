@@ -20,7 +20,6 @@ QUICK = ("baselines=[]", "test=false", "logger=[]", "callbacks.film=true")
 RUN = ("trainer.max_epochs=100", *QUICK)
 SMALL = ("experiment=film", "callbacks.early_stopping.patience=null", "trainer.max_epochs=2", *QUICK)
 
-
 RUNS = {
     "surface": ("experiment=article", *RUN),
     "curve": ("experiment=article", "data.function=sine", "model.hidden=[4,3]", *RUN),

@@ -24,7 +24,6 @@ Opened = Callable[[str], Page]
 EVIL = "</script><script>document.title = 'evil'</script><b>"
 WIDE_CHART = alt.Chart(alt.Data(values=[{"x": x, "y": x, "part": x % 5} for x in range(20)])).mark_point()
 
-
 pytestmark = pytest.mark.usefixtures("quick_images")
 
 
@@ -64,8 +63,7 @@ def opened(page: Page, drawn: Callable[[Path], None], request: pytest.FixtureReq
 
 
 @pytest.mark.parametrize(
-    ("name", "least"),
-    [("run", 6), ("sweep", 7), pytest.param("search", 4, marks=pytest.mark.slow(ci=True))],
+    ("name", "least"), [("run", 6), ("sweep", 7), pytest.param("search", 4, marks=pytest.mark.slow(ci=True))]
 )
 def test_all_charts_are_drawn_and_fit_a_phone(opened: Opened, page: Page, name: str, least: int) -> None:
     page.set_viewport_size({"width": 390, "height": 844})

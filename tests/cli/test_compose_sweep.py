@@ -4,12 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.types import Override
-from support import ROOT
+from support import ROOT, parsed
 
 from mlplab.cli.compose import Compose, composing, plain
 from mlplab.cli.compose_sweep import compose_sweep
-from mlplab.cli.overrides import read_overrides
 from mlplab.config import parse, quoted
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
@@ -23,10 +21,6 @@ from mlplab.sweeps.launch import ComposedSweep
 def compose() -> Iterator[Compose]:
     with composing([ROOT / "conf"]) as compose:
         yield compose
-
-
-def parsed(*overrides: str) -> list[Override]:
-    return read_overrides(overrides, multirun=True)
 
 
 def composed(*overrides: str) -> ComposedSweep:
@@ -73,11 +67,10 @@ def test_runs_share_sections_that_are_equal_also_in_types(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("key", ["", "data="])
-def test_tables_of_a_sweep_need_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_tables_of_a_sweep_need_no_key(here: Path, key: str) -> None:
     word = f"{key}a.csv,b.csv"
     assert grid(parsed(word)) == grid(parsed("data.path=a.csv,b.csv"))
-    (tmp_path / "a.csv,b.csv").touch()
+    (here / "a.csv,b.csv").touch()
     assert [each.value() for each in parsed(word)] == ["csv", "a.csv,b.csv"]
 
 
@@ -148,11 +141,9 @@ def test_what_no_run_can_be_made_of_is_refused(compose: Compose, overrides: str,
 
 
 def test_two_texts_do_not_become_one_name() -> None:
-    names = {
-        folder_name(parsed(f"data.path={quoted(path)}"))
-        for path in ("a b", "a/b", "a_b", "x" * 200, "x" * 201, "字" * 100)
-    }
-    assert len(names) == 6
+    paths = ("a b", "a/b", "a_b", "x" * 200, "x" * 201, "字" * 100)
+    names = {folder_name(parsed(f"data.path={quoted(path)}")) for path in paths}
+    assert len(names) == len(paths)
     assert all(len(name.encode()) < 140 and "/" not in name for name in names)
 
 

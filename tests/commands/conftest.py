@@ -11,8 +11,3 @@ def _at_full_speed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         yield
-
-
-@pytest.fixture
-def without_script_of_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "/* charts */")

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from support import Ended, assert_short_answer
+from support import Command, Ended, assert_short_answer
 
 from mlplab.errors import MAX_CHARACTERS, MAX_LINES, UserError
 
-Command = Callable[..., Ended]
 Files = Mapping[str, str | bytes | pl.DataFrame]
 Given = str | bytes | Files | Callable[[Path], object]
 

@@ -85,11 +85,8 @@ def test_contenders_are_measured_in_turn_and_compared(capsys: pytest.CaptureFixt
 
 
 def test_ratios_to_another_checkout_are_of_the_same_turns(capsys: pytest.CaptureFixture[str]) -> None:
-    seconds = {"mlplab, x": (1, 4, 9), "mlplab abc, x": (2, 2, 3), "polars": (1, 1, 1)}
-    times = {
-        ("case", name): harness.Times([{"seconds": float(each)} for each in of])
-        for name, of in seconds.items()
-    }
+    given = {"mlplab, x": (1.0, 4.0, 9.0), "mlplab abc, x": (2.0, 2.0, 3.0), "polars": (1.0, 1.0, 1.0)}
+    times = {("case", name): harness.Times([{"seconds": time} for time in of]) for name, of in given.items()}
     harness.print_tables(harness.relative(times, "mlplab abc"))
     printed = capsys.readouterr().out
     assert re.search(r"mlplab, x +│ +2\.000 │", printed)

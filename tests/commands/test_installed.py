@@ -110,10 +110,8 @@ def test_all_commands_in_another_folder(wheel: Path, tmp_path: Path, editable: b
 @pytest.mark.slow
 def test_slurm_jobs_of_a_wheel(slurm: FakeSlurm, beside_torch: Mlplab, tmp_path: Path) -> None:
     """The cluster is first: it changes the PATH. `tests/faults` tries what can go wrong there, and Ray."""
-    words = (
-        *("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low"),
-        *("cpus=2", "setup=['export A=1']"),
-    )
+    words = ("partition=gpu", "minutes=30", "gpus=1", "memory_gib=2", "account=physics", "qos=low")
+    words += ("cpus=2", "setup=['export A=1']")
     engine = [f"hydra.launcher.engine.{word}" for word in words]
     engine += ["hydra/launcher/engine=slurm", "+hydra.launcher.engine.sbatch.constraint=a100"]
     sweep = ("train", "-m", *SMALL, "figures=none", "seed=1,2")

@@ -13,12 +13,10 @@ DEVELOPMENT, POOL = listed.entries_of("development"), listed.entries_of("pool")
 
 
 def test_no_table_is_in_two_lists() -> None:
-    of_codes = [
-        {of["source"] for of in listed.entries_of(name).values()} for name in ("codes", "other_codes")
-    ]
+    codes = [{of["source"] for of in listed.entries_of(name).values()} for name in ("codes", "other_codes")]
     sources = {entry["source"] for entry in DEVELOPMENT.values()}
-    assert not of_codes[0] & of_codes[1]
-    assert not set.union(*of_codes) & (sources | POOL.keys())
+    assert not codes[0] & codes[1]
+    assert not set.union(*codes) & (sources | POOL.keys())
     assert not sources & POOL.keys()
     names = [source.partition("/")[2].lower() for source in (*sources, *POOL)]
     twice = {name for name in names if names.count(name) > 1}
@@ -32,9 +30,8 @@ def test_texts_of_numbers_are_numbers() -> None:
     assert listed.series(pandas.Series(["1.5", ".", None], name="x")).to_list() == [1.5, None, None]
     assert listed.series(pandas.Series(["1.5", ".", "a"], name="x")).to_list() == ["1.5", None, "a"]
     assert listed.series(pandas.Series([True, False], name="x")).to_list() == ["True", "False"]
-    table = listed.BenchmarkTable(
-        "t", pl.DataFrame({"a": [1.0, 2], "id": [7.0, 8], "y": [0.0, 1]}), [], codes=["id"]
-    )
+    frame = pl.DataFrame({"a": [1.0, 2], "id": [7.0, 8], "y": [0.0, 1]})
+    table = listed.BenchmarkTable("t", frame, [], codes=["id"])
     assert table.x.dtypes.map(str).tolist() == ["float64", "category"]
 
 

@@ -21,18 +21,14 @@ from mlplab.config.dotted_keys import flat
 
 Run = Callable[[str], str]
 
-PAGES = {
-    path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
-}
+PAGES = {path: path.read_text("utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 README, TABLES = PAGES[ROOT / "README.md"], PAGES[ROOT / "docs/tables.md"]
 TEXT = "\n".join(PAGES.values())
 
 
 def commands_in(text: str) -> list[str]:
     """The commands in blocks of code, and in the last cells of tables."""
-    blocks = [
-        line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
-    ]
+    blocks = [line for code in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in code.splitlines()]
     cells = re.findall(r"\| `(uv run [^`]+)` \|$", text, re.MULTILINE)
     other_programs = " tensorboard | pytest|screenshots"
     return [each for each in dict.fromkeys(blocks + cells) if not re.search(other_programs, each)]
@@ -189,9 +185,7 @@ def test_a_fault_is_reported_as_the_page_shows(run_script: Command, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("content", "path", "words"), re.findall(OWN_FILE, TEXT, re.DOTALL))
-def test_configuration_files_of_the_pages_change_what_is_trained(
-    succeed: Command, content: str, path: str, words: str
-) -> None:
+def test_files_of_the_pages_change_a_run(succeed: Command, content: str, path: str, words: str) -> None:
     Path(path).parent.mkdir(parents=True)
     Path("conf/mlplab.yaml").touch()
     shipped = succeed("train", "--cfg", "job").out

@@ -197,10 +197,9 @@ def test_quantiles_without_a_partner(folder: Path, tmp_path: Path, caplog: pytes
 
 @pytest.mark.parametrize("loss", ["mae", "quantile"])
 def test_a_warm_start_needs_the_same_quantiles(folder: Path, tmp_path: Path, loss: str) -> None:
+    words = (*csv(folder / "quantiles.csv"), f"init_from={folder / 'alone/0'}", f"loss={loss}")
     with pytest.raises(UserError, match=r"different columns, .* or quantiles: loss.levels"):
-        train_into(
-            tmp_path, (*csv(folder / "quantiles.csv"), f"init_from={folder / 'alone/0'}", f"loss={loss}")
-        )
+        train_into(tmp_path, words)
 
 
 def test_the_best_of_runs_with_quantiles_are_chosen(folder: Path, tmp_path: Path) -> None:

@@ -11,10 +11,8 @@ from mlplab.data.frames import to_polars
 from mlplab.errors import UserError
 
 DAY = datetime.datetime(2024, 2, 29, 12)
-COLUMNS: dict[str, list[Any]] = {
-    **{"float": [1.5, None], "whole": [1, 2], "text": ["a", None], "boolean": [True, False]},
-    "date": [DAY, None],
-}
+COLUMNS: dict[str, list[Any]] = {"float": [1.5, None], "text": ["a", None], "boolean": [True, False]}
+COLUMNS |= {"whole": [1, 2], "date": [DAY, None]}
 FRAME = pl.DataFrame(COLUMNS)
 ARROW = SimpleNamespace(__arrow_c_stream__=FRAME.__arrow_c_stream__)
 
@@ -25,16 +23,14 @@ def test_all_kinds_of_frames_are_equal(frame: object) -> None:
 
 
 def test_pandas_own_types_and_missing_values() -> None:
-    frame = pd.DataFrame(
-        {
-            "whole": pd.array([1, None], "Int64"),
-            "text": pd.array(["a", None], "string"),
-            "category": pd.Categorical(["b", None]),
-            "zone": pd.to_datetime(["2024-01-01T00:00Z", None]),
-            "object": pd.Series(["a", np.nan], dtype=object),
-        }
-    )
-    found = to_polars(frame)
+    columns = {
+        "whole": pd.array([1, None], "Int64"),
+        "text": pd.array(["a", None], "string"),
+        "category": pd.Categorical(["b", None]),
+        "zone": pd.to_datetime(["2024-01-01T00:00Z", None]),
+        "object": pd.Series(["a", np.nan], dtype=object),
+    }
+    found = to_polars(frame := pd.DataFrame(columns))
     assert found.row(0)[:3] == (1, "a", "b")
     assert found.row(1) == (None,) * 5
     of_arrays = {name: frame[name].array for name in frame} | {"object": np.array(["a", pd.NA], object)}

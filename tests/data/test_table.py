@@ -19,22 +19,19 @@ from mlplab.data.new_rows import FrameTransformer
 from mlplab.data.table import Table
 from mlplab.errors import UserError
 
-FRAME = pl.DataFrame(
-    {
-        "number": [i / 8 for i in range(40)],
-        "whole": [None if i % 9 == 4 else 10**11 + i for i in range(40)],
-        "truth": [None if i % 7 == 3 else i % 2 == 0 for i in range(40)],
-        "colour": [None if i % 8 == 5 else ["red", 'a "b", c', "two\nlines", "é"][i % 4] for i in range(40)],
-        "day": [datetime(2024, 1, 31).date() + timedelta(days=11 * i) for i in range(40)],
-        "moment": [datetime(2024, 1, 31) + timedelta(hours=7.25 * i) for i in range(40)],
-        "^.*$": pl.Series(
-            [None if i % 9 == 5 else ["=1+1", '"', "*"][i % 3] for i in range(40)], dtype=pl.Categorical
-        ),
-        'x.y, "größe"': [None if i % 9 == 2 else (-1) ** i * i / 8 for i in range(40)],
-        "w": [1.0 + i % 3 for i in range(40)],
-        "y": [float(i) ** 1.5 for i in range(40)],
-    }
-)
+COLUMNS = {
+    "number": [i / 8 for i in range(40)],
+    "whole": [None if i % 9 == 4 else 10**11 + i for i in range(40)],
+    "truth": [None if i % 7 == 3 else i % 2 == 0 for i in range(40)],
+    "colour": [None if i % 8 == 5 else ["red", 'a "b", c', "two\nlines", "é"][i % 4] for i in range(40)],
+    "day": [datetime(2024, 1, 31).date() + timedelta(days=11 * i) for i in range(40)],
+    "moment": [datetime(2024, 1, 31) + timedelta(hours=7.25 * i) for i in range(40)],
+    "^.*$": [None if i % 9 == 5 else ["=1+1", '"', "*"][i % 3] for i in range(40)],
+    'x.y, "größe"': [None if i % 9 == 2 else (-1) ** i * i / 8 for i in range(40)],
+    "w": [1.0 + i % 3 for i in range(40)],
+    "y": [float(i) ** 1.5 for i in range(40)],
+}
+FRAME = pl.DataFrame(COLUMNS, schema_overrides={"^.*$": pl.Categorical})
 
 
 def test_csv_parquet_and_a_frame_are_the_same_table(tmp_path: Path) -> None:
@@ -119,13 +116,12 @@ ROWS = 40_000  # more than a block
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def path(here: Path) -> Path:
     n = np.arange(ROWS)
     c, g = ([f"{letter}{each % 7}" for each in n] for letter in "cg")
     columns = {"a": np.where(n % 10 > 0, n * 1e-3, np.nan), "same": ["x"] * ROWS, "c": c}
     pl.DataFrame({**columns, "y": n % 101, "w": 1 + n % 3, "g": g}).fill_nan(None).write_csv("t.csv")
-    return Path("t.csv")
+    return here / "t.csv"
 
 
 def read(path: Path, limit: float | None = None) -> Table:

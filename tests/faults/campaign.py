@@ -47,13 +47,14 @@ STACK = (
     *("callbacks.checkpoint.every_minutes=0", "name=s"),
 )
 
-
 NO_SPACE = "cannot be written: No space left on device"
 
 
 def as_bits(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: as_bits(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [as_bits(inner) for inner in value]
     return value.numpy().tobytes() if isinstance(value, torch.Tensor) else value
 
 
@@ -138,7 +139,9 @@ def sweep_kills(tries: int, folder: Path, chance: random.Random) -> list[str]:
             command.kill(chance.choice([signal.SIGKILL, signal.SIGTERM]))
             if command.wait() == 0:
                 break
-            _wait_for_orphans(sweep)
+            for lock in sweep.glob("*/.lock"):  # of orphans
+                with FileLock(lock, timeout=60):
+                    pass
             ended = {name: _written(sweep / name) for name in whole}
         status, printed = run(words, here)
         if status:
@@ -217,7 +220,7 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
     brief = [*SOLO[:-1], "trainer.max_epochs=2"]
     assert run(["train", *brief], folder)[0] == 0
     path = folder / "outputs/r/checkpoints/best.ckpt"
-    whole, good = path.read_bytes(), _contents(path)
+    whole, good = path.read_bytes(), as_bits(checkpoint.load(path))
     changed = {"model.hidden=[16,16]": "model.hidden=[8]", "name=r": "name=o"}
     assert run(["train", *(changed.get(word, word) for word in brief)], folder)[0] == 0
     another = (folder / "outputs/o/checkpoints/best.ckpt").read_bytes()
@@ -227,12 +230,11 @@ def damages(tries: int, folder: Path, chance: random.Random) -> list[str]:
         flipped, place = bytearray(whole), chance.randrange(1, len(whole))
         flipped[place] ^= 1 << chance.randrange(8)
         text = b"all work and no play\n" * 100
-        path.write_bytes(
-            {"cut": whole[:place], "bit": flipped, "empty": b"", "text": text, "other": another}[kind]
-        )
+        harm = {"cut": whole[:place], "bit": flipped, "empty": b"", "text": text, "other": another}
+        path.write_bytes(harm[kind])
         try:
             TrainedRun.read(folder / "outputs/r")
-            if kind != "bit" or _contents(path) != good:
+            if kind != "bit" or as_bits(checkpoint.load(path)) != good:
                 failures.append(f"{number}: {kind} was not seen")
         except UserError as error:
             if "best.ckpt" not in str(error):
@@ -256,13 +258,11 @@ def troubles(tries: int, folder: Path, chance: random.Random) -> list[str]:
         ]
         here = folder / f"{trouble}-{launcher}"
         status, printed = run(words, here, **allow)
-        statuses = {
-            path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")
-        }
+        found = {path.parent.name: status_of(path.parent) for path in here.glob("outputs/s/*/metrics.json")}
         ends = {"none": "done", trouble: "diverged" if trouble == "lost" else "failed"}
         expected = {f"trouble={each},seed={seed}": end for seed in range(10) for each, end in ends.items()}
-        if status != 1 or statuses != expected or "10 of 20 runs failed" not in printed:
-            failures.append(f"{trouble} under {launcher}: status {status}, {statuses}: {printed[-500:]}")
+        if status != 1 or found != expected or "10 of 20 runs failed" not in printed:
+            failures.append(f"{trouble} under {launcher}: status {status}, {found}: {printed[-500:]}")
     return failures
 
 
@@ -297,26 +297,11 @@ def _written(folder: Path) -> int | None:
     return path.stat().st_mtime_ns if ended else None
 
 
-def _contents(path: Path) -> Any:
-    content = checkpoint.load(path)
-    tensors = [
-        {name: tensor.numpy().tobytes() for name, tensor in part.items()}
-        for part in (content.pop("state", {}), *content.pop("seen", ()), *content.pop("residuals", ()))
-    ]
-    return content, tensors
-
-
 def _wait(condition: Callable[[], bool], command: Any, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition() and command.process.is_alive():
         assert time.monotonic() < deadline, command.output()
         time.sleep(0.005)
-
-
-def _wait_for_orphans(sweep: Path) -> None:
-    for lock in sweep.glob("*/.lock"):
-        with FileLock(lock, timeout=60):
-            pass
 
 
 def can_mount() -> bool:

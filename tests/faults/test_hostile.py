@@ -38,12 +38,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(trained: Path, here: Path) -> Path:
     """A run's folder that a stranger sent; it had not ended."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(trained, tmp_path / "r")
-    (tmp_path / "r/metrics.json").write_text('{"status": "interrupted"}')
-    return tmp_path / "r"
+    shutil.copytree(trained, here / "r")
+    (here / "r/metrics.json").write_text('{"status": "interrupted"}')
+    return here / "r"
 
 
 def nothing_happened(folder: Path) -> None:

@@ -163,9 +163,7 @@ INPUTS = (Column("x", "numeric"),)
 LEVELS = (0.1, 0.5, 0.9)
 
 
-@pytest.mark.parametrize(
-    ("share", "residual", "of_linear"), [(0.0, 1.0, 1.0), (0.25, 0.0, 0.25), (0.25, 1.0, 1.0)]
-)
+@pytest.mark.parametrize(("share", "residual", "of_linear"), [(0, 1, 1), (0.25, 0, 0.25), (0.25, 1, 1)])
 def test_the_linear_path_has_its_share(share: float, residual: float, of_linear: float) -> None:
     z, linear = DRAWN.normal(size=(1, 1, 5, 3)), DRAWN.normal(size=(1, 5, 3))
     graph, path = Graph(), SimpleNamespace(share=share, residual=residual)

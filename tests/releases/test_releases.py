@@ -15,10 +15,9 @@ from mlplab.runs import checkpoint
 from mlplab.runs.trained.trained_run import TrainedRun
 from mlplab.runs.versions import OLDEST, VERSION, numbers
 
-pytestmark = pytest.mark.usefixtures("full_speed")
+pytestmark = pytest.mark.usefixtures("full_speed", "without_script_of_charts")
 
 NEXT = f"{numbers(VERSION)[0]}.{numbers(VERSION)[1] + 1}"
-
 RELEASES = sorted(path.parent.name for path in Path(__file__).parent.glob("*/table.csv"))
 
 
@@ -40,13 +39,8 @@ def test_examples(run_script: Command, tmp_path: Path, monkeypatch: pytest.Monke
         run = mlplab.load(name)
         predicted = run.predict(pl.read_csv("table.csv"), interval=0.9)
         np.testing.assert_allclose(predicted, expected, rtol=1e-5)
-    monkeypatch.setattr("mlplab.commands.report.report.chart_script", lambda: "")  # which takes a second
-    for words in (
-        "evaluate run=run.mlplab data.path=table.csv",
-        "results run",
-        "report run",
-        "export run=run",
-    ):
+    commands = ("evaluate run=run.mlplab data.path=table.csv", "results run", "report run", "export run=run")
+    for words in commands:
         assert run_script(*words.split()).status == 0
     assert f"{run.metrics['test/rmse']:.4g}" in run_script("evaluate", "run=run").out
     assert Path("run/report.html").exists()

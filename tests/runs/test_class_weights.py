@@ -13,11 +13,10 @@ CLASSES = np.array(["often"] * 80 + ["seldom"] * 30 + ["rare"] * 10)
 
 
 @pytest.fixture(autouse=True)
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def table(here: Path) -> None:
     rows = np.arange(120)
-    pl.DataFrame({"x": rows / 7, "w": rows % 3, "y": CLASSES}).write_csv("t.csv")
-    Path("parts.txt").write_text("\n".join(["train"] * 60 + ["val"] * 25 + ["test"] * 35))
+    pl.DataFrame({"x": rows / 7, "w": rows % 3, "y": CLASSES}).write_csv(here / "t.csv")
+    (here / "parts.txt").write_text("\n".join(["train"] * 60 + ["val"] * 25 + ["test"] * 35))
 
 
 def weights_of(*overrides: str) -> tuple[np.ndarray, np.ndarray]:

@@ -35,9 +35,7 @@ from mlplab.training.stack.build import build_stack
 Weights = list[list[Tensor]]
 
 QUICK = ("baselines=[]", "test=false", "logger=[]")
-
 ARTICLE = ("experiment=article", "trainer.max_epochs=20", *QUICK)
-
 PLAIN = ("experiment=film", "trainer.max_epochs=3", "callbacks.early_stopping.patience=null", *QUICK)
 
 pytestmark = pytest.mark.usefixtures("full_speed")

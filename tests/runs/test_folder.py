@@ -124,13 +124,8 @@ def test_other_folders_are_refused_with_the_reason_and_left_out_of_tables(
 
 @pytest.mark.parametrize("odd", ["a: x", "a\nb: [", "a\u2028b: [", "a\x85b: [", "a\x1bb"])
 def test_the_best_trial_is_read_as_it_was_written(tmp_path: Path, odd: str) -> None:
-    configuration = {"optimizer.lr": 1e-05, "model.hidden": [128, 128], "data.path": odd}
-    best = {
-        "trial": "trial-0042",
-        "value": 3.141,
-        "configuration": configuration,
-        "command": f"'[1,2]' {odd}",
-    }
+    sampled = {"optimizer.lr": 1e-05, "model.hidden": [128, 128], "data.path": odd}
+    best = {"trial": "trial-0042", "value": 3.141, "configuration": sampled, "command": f"'[1,2]' {odd}"}
     for test in ({"rmse": 5.1, "r2": None}, {}):
         write_best_trial(tmp_path, best | {"test": test})
         found = yaml.safe_load((tmp_path / BEST_TRIAL_FILE).read_text(encoding="utf-8"))
@@ -186,9 +181,8 @@ def test_hostile_files_are_refused(path: Path, content: str, message: str) -> No
 def test_a_file_that_is_too_large_is_not_read(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**26 + 1)
-    with pytest.raises(
-        UserError, match=r"too large for a chosen ensemble: more than 64 MiB\n.*average the best"
-    ):
+    said = r"too large for a chosen ensemble: more than 64 MiB\n.*average the best"
+    with pytest.raises(UserError, match=said):
         ChosenEnsemble.read(path)
 
 

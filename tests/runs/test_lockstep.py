@@ -36,31 +36,25 @@ def small_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(autouse=True)
-def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def tables(here: Path) -> None:
     """A table of one column, and tables of all kinds of columns, with missing values and row weights."""
-    monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
-    rows = ROWS
-    x = source.normal(size=(rows, 3)) * [1, 100, 1e-3] + [0, 5000, 0]
-    y = np.sin(x[:, 0]) + x[:, 1] / 100 + 0.3 * source.normal(size=rows)
-    pl.DataFrame({"x": x[:, 0], "y": y}).write_csv("one.csv")
-    frame = pl.DataFrame(
-        {
-            **{f"x{column}": values for column, values in enumerate(x.T)},
-            "few": np.array(["p", "q", "r"])[source.integers(0, 3, rows)],
-            "many": [f"m{each}" for each in source.integers(0, 30, rows)],
-            "group": [f"g{each}" for each in source.integers(0, 40, rows)],
-            "part": np.array(["s", "t"])[source.integers(0, 2, rows)],
-            "day": np.datetime64("2024-01-01") + source.integers(0, 90, rows).astype("timedelta64[D]"),
-            "w": source.integers(0, 3, rows),
-            "y": np.exp(y / 100),
-            "z": x[:, 2] * 1e3 + source.normal(size=rows),
-        }
-    )
-    missing = pl.int_range(pl.len())
-    frame = frame.with_columns(
-        x1=pl.when(missing % 7 > 0).then("x1"), few=pl.when(missing % 11 > 0).then("few")
-    )
+    x = source.normal(size=(ROWS, 3)) * [1, 100, 1e-3] + [0, 5000, 0]
+    y = np.sin(x[:, 0]) + x[:, 1] / 100 + 0.3 * source.normal(size=ROWS)
+    pl.DataFrame({"x": x[:, 0], "y": y}).write_csv(here / "one.csv")
+    columns = {
+        **{f"x{column}": values for column, values in enumerate(x.T)},
+        "few": np.array(["p", "q", "r"])[source.integers(0, 3, ROWS)],
+        "many": [f"m{each}" for each in source.integers(0, 30, ROWS)],
+        "group": [f"g{each}" for each in source.integers(0, 40, ROWS)],
+        "part": np.array(["s", "t"])[source.integers(0, 2, ROWS)],
+        "day": np.datetime64("2024-01-01") + source.integers(0, 90, ROWS).astype("timedelta64[D]"),
+        "w": source.integers(0, 3, ROWS),
+        "y": np.exp(y / 100),
+        "z": x[:, 2] * 1e3 + source.normal(size=ROWS),
+    }
+    row, frame = pl.int_range(pl.len()), pl.DataFrame(columns)
+    frame = frame.with_columns(x1=pl.when(row % 7 > 0).then("x1"), few=pl.when(row % 11 > 0).then("few"))
     frame.write_csv("all.csv")
     classes = {
         "two": np.where(y > np.median(y), "yes", "no"),

@@ -96,10 +96,8 @@ def test_spread_counts_members_by_their_weights(members: int) -> None:
     drawn = np.random.default_rng(members)
     values, weights = drawn.normal(size=(members, 40, 3)), drawn.dirichlet(np.ones(members))
     mean = np.average(values, axis=0, weights=weights)
-    variance = np.average((values - mean) ** 2, axis=0, weights=weights)
-    np.testing.assert_allclose(
-        spread_of(values, weights, is_classification=False), np.sqrt(variance), atol=1e-12
-    )
+    sd = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    np.testing.assert_allclose(spread_of(values, weights, is_classification=False), sd, atol=1e-12)
     probabilities = np.exp(4 * values)
     probabilities /= probabilities.sum(2, keepdims=True)
     total, disagreement = spread_of(probabilities, weights, is_classification=True).T

@@ -174,9 +174,8 @@ def test_networks_that_have_stopped_keep_their_weights(tmp_path: Path) -> None:
     train_into(tmp_path / "whole", run)
     [metrics] = train_into(tmp_path / "pruned", run, brackets=[bracket(1 / 2, earlier=[0.0] * 9)])
     assert (metrics["status"], metrics["epochs"]) == ("pruned", 5)
-    whole, pruned = (
-        checkpoint.load(tmp_path / f"{name}/0/checkpoints/last.ckpt")["state"] for name in ("whole", "pruned")
-    )
+    last = "0/checkpoints/last.ckpt"
+    whole, pruned = (checkpoint.load(tmp_path / name / last)["state"] for name in ("whole", "pruned"))
     equal = {all(torch.equal(whole[name][each], pruned[name][each]) for name in whole) for each in range(5)}
     assert equal == {True, False}  # some had stopped before the rung
 

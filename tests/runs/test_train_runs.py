@@ -138,9 +138,7 @@ def test_beside_a_linear_model_a_network_is_exact_where_that_is(
     np.testing.assert_allclose(mlplab.load(tmp_path / "0").predict(table), y, atol=1e-5 * y.std())
 
 
-def test_embedded_categories_have_effects_unless_ridge_is_exact_without_them(
-    tmp_path: Path,
-) -> None:
+def test_embedded_categories_have_effects_unless_ridge_is_exact_without_them(tmp_path: Path) -> None:
     """They would take over what a number says of the groups, and say nothing of new ones."""
     source = np.random.default_rng(0)
     codes, x = source.integers(30, size=300), source.normal(size=300)
@@ -205,13 +203,6 @@ def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for target, said in (("mynets.text", "is not a torch.nn"), ("mynets.Gone", "cannot be imported")):
         with pytest.raises(UserError, match=said):
             trained(tmp_path / "run", *own, f"model._target_={target}")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="torch finds no CUDA device"):
-        trained(tmp_path, "trainer.accelerator=cuda")
-    assert not (tmp_path / "0").exists()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, none is present")

@@ -31,8 +31,7 @@ def changed(data: RunData, rows: np.ndarray) -> RunData:
 
 
 @pytest.fixture(autouse=True)
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def table(here: Path) -> None:
     draw = np.random.default_rng(0)
     a, y = draw.normal(size=(2, ROWS))
     columns = {
@@ -41,7 +40,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "w": np.arange(ROWS) % 3 % 2,
         "y": y,
     }
-    pl.DataFrame(columns).write_csv("t.csv")
+    pl.DataFrame(columns).write_csv(here / "t.csv")
 
 
 @pytest.mark.parametrize(
@@ -52,10 +51,8 @@ def test_statistics_are_those_of_the_training_rows(words: str) -> None:
     run = resolved("data=csv", "data.path=t.csv", *f"data.target={words}".split())
     data = DataCache().data(run)
     others = changed(data, np.setdiff1d(np.arange(ROWS), data.split.train))
-    state, other = (
-        build_stack([Run(run, each)])[0].network.preprocessing.state_dict() for each in (data, others)
-    )
-    assert_close(state, other, 0)
+    states = [build_stack([Run(run, each)])[0].network.preprocessing.state_dict() for each in (data, others)]
+    assert_close(*states, 0)
 
 
 @pytest.mark.parametrize("model", ["mlp y", "mlp kind", "realmlp kind", "tabm y", "linear kind"])

@@ -50,12 +50,10 @@ def test_of_members_that_diverged_others_give_the_weights() -> None:
     assert initial_weights(trained.config, trained).places == [0, 1, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("run", "said"), [("model.hidden=[8]", "hidden"), ("model.activation=elu", "activation")]
-)
-def test_another_architecture_is_refused_with_its_keys(run: str, said: str) -> None:
-    with pytest.raises(UserError, match=rf"init_from=r0: has a different architecture: model\.{said}"):
-        initial_weights(resolved(*SMALL, ONE, run), source(TWO, "ensemble=2"))
+@pytest.mark.parametrize(("key", "value"), [("hidden", "[8]"), ("activation", "elu")])
+def test_another_architecture_is_refused_with_its_keys(key: str, value: str) -> None:
+    with pytest.raises(UserError, match=rf"init_from=r0: has a different architecture: model\.{key}"):
+        initial_weights(resolved(*SMALL, ONE, f"model.{key}={value}"), source(TWO, "ensemble=2"))
 
 
 @pytest.fixture

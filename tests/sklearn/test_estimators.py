@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,7 @@ FRAME = pd.DataFrame(
 )
 PRICE = pd.Series(3 * FRAME["size"] + FRAME["old"], name="price")
 KIND = np.where(FRAME["size"] > 0, "large", "small")
-
-
-def regressor(**arguments: Any) -> TableRegressor:
-    return TableRegressor(**(SMALL | arguments))
-
-
-def classifier(**arguments: Any) -> TableClassifier:
-    return TableClassifier(**(SMALL | arguments))
+regressor, classifier = partial(TableRegressor, **SMALL), partial(TableClassifier, **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +125,7 @@ def test_no_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted
     np.testing.assert_array_equal(regressor().fit(FRAME, PRICE).predict(FRAME), fitted.predict(FRAME))
 
 
-def test_a_fitted_estimator_is_bytes_and_nothing_after_a_fit_that_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_fitted_estimator_is_bytes_and_nothing_after_a_failed_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     of_classes = classifier().fit(FRAME, KIND)
     content = pickle.dumps(of_classes)
     copy = pickle.loads(content)

@@ -115,10 +115,9 @@ def test_nothing_is_left_of_fits_that_fail(error: BaseException, monkeypatch: py
 
 
 @pytest.mark.slow(ci=True)
-def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_examples_of_the_page_run(here: Path) -> None:
     houses = {"size": PRICE, "rooms": 3, "kind": FRAME["kind"], "sold": "31.12.2020", "price": PRICE}
-    pd.DataFrame(houses).to_csv("houses.csv")
+    pd.DataFrame(houses).to_csv(here / "houses.csv")
     page = (ROOT / "docs/scikit-learn.md").read_text()
     for source in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(re.sub(r"max_epochs=\d+", "max_epochs=2", source), {})

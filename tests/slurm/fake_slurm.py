@@ -109,7 +109,8 @@ class FakeSlurm:
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
         self._free, self._jobs = {"node1", "node2"}, list[Job]()
-        self._last_id, self._held, self._refusals = 0, False, list[str]()
+        self._last_id, self.is_held = 0, False  # a cluster that is held starts no job
+        self.refusals = list[str]()  # of the next jobs
         self._lock, self._over = RLock(), Event()
         self._server = socket.create_server(("127.0.0.1", 0), backlog=128)
         (folder / "port").write_text(str(self._server.getsockname()[1]))
@@ -168,7 +169,7 @@ class FakeSlurm:
             elif now > job.end_at and not job.outcome:
                 job.terminate("REQUEUED" if job.is_preempted else "TIMEOUT")
         free = sorted(self._free - {job.nodes[-1] for job in self._running})
-        pending = [job for job in self._jobs if job.state == "PENDING" and not self._held]
+        pending = [job for job in self._jobs if job.state == "PENDING" and not self.is_held]
         for job, node in zip(pending, free, strict=False):
             job.start(node)
 
@@ -176,8 +177,8 @@ class FakeSlurm:
         script = Path(request["folder"], *request["arguments"]).read_text()
         words = [shlex.split(line)[1][2:] for line in script.splitlines() if line.startswith("#SBATCH --")]
         options = {name: value for name, _, value in (word.partition("=") for word in words)}
-        if self._refusals:
-            raise RefusedError(f"sbatch: error: Batch job submission failed: {self._refusals.pop(0)}")
+        if self.refusals:
+            raise RefusedError(f"sbatch: error: Batch job submission failed: {self.refusals.pop(0)}")
         self._last_id = array = self._last_id + 1
         values = (options, script, request["folder"], request["environment"])
         if "array" not in options:
@@ -219,12 +220,6 @@ class FakeSlurm:
         assert action == "requeue"
         self._job(name).terminate("REQUEUED")
         return ""
-
-    def hold(self) -> None:
-        self._held = True
-
-    def refuse(self, *answers: str) -> None:
-        self._refusals += answers
 
     def jobs(self) -> list[Job]:
         with self._lock:

@@ -198,12 +198,10 @@ def test_a_signal_stops_the_workers(stack: PlannedStack) -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_job_has_all_of_a_stack(
-    stack: PlannedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("here")
+def test_a_job_has_all_of_a_stack(stack: PlannedStack, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[PlannedStack] = []
     monkeypatch.setattr(worker, "train_stack", lambda stack, *_: trained.append(stack))
-    monkeypatch.chdir(tmp_path)
     bracket = Bracket((Rung(1 / 9, (0.1, float("inf"))), Rung(1 / 3, ())), 1e9 / 7)
     runs = [replace(run, bracket=each) for run in stack.runs for each in (bracket, None)]
     written = PlannedStack("a title", runs, stack.file, 1 / 3)
@@ -347,13 +345,8 @@ def test_engines_that_are_not_here(
         opened(tmp_path, engine)
 
 
-@pytest.fixture
-def sbatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: name)
-
-
 def test_jobs_of_an_earlier_command_go_on_if_they_train_the_same(slurm: FakeSlurm, tmp_path: Path) -> None:
-    slurm.hold()
+    slurm.is_held = True
     sweep = tmp_path / "sweep"
     a, b, c = (planned(sweep, name) for name in ("a", "b", "c"))
     early, late = (
@@ -380,23 +373,22 @@ def test_a_busy_slurm_with_limits(slurm: FakeSlurm, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(slurm_engine, "RETRY_SECONDS", (0.01, 0.0))
     monkeypatch.setattr(slurm_engine, "MAX_ARRAY", 2)
     busy = "Socket timed out on send/recv operation"
-    slurm.hold()
-    slurm.refuse(busy)
+    slurm.is_held, slurm.refusals = True, [busy]
     sweep = tmp_path / "sweep"
     opened(sweep, SLURM).submit([planned(sweep, name) for name in ("a", "b", "c")])
     assert len(slurm.jobs()) == 3
     assert len({job.name.partition("_")[0] for job in slurm.jobs()}) == 2
-    slurm.refuse(busy, busy)
+    slurm.refusals = [busy, busy]
     with pytest.raises(UserError, match=r"Slurm refuses the jobs: .*Socket timed out"):
         opened(sweep, SLURM).submit([planned(sweep, "d")])
 
 
-@pytest.mark.usefixtures("sbatch")
 @pytest.mark.parametrize(
     "error",
     [UserError(Fault("a", "b", "c"), Fault("f")), FolderInUse(Fault("a")), cannot_write(DISK_IS_FULL)],
 )
 def test_an_error_leaves_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
     engine = opened(tmp_path, SLURM)
     job: Any = submitit.SlurmJob(tmp_path / "slurm/x", "7")
     job.paths.folder.mkdir(parents=True)
@@ -412,7 +404,6 @@ def test_an_error_leaves_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (type(left), str(left)) == (type(error), str(error))
 
 
-@pytest.mark.usefixtures("sbatch")
 @pytest.mark.parametrize(
     ("state", "has_result", "seconds", "ended"),
     [
@@ -426,6 +417,7 @@ def test_an_error_leaves_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_when_a_job_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, has_result: bool, seconds: int, ended: bool
 ) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr(slurm_engine, "SHARED_FILE_SECONDS", seconds)
     monkeypatch.setattr("submitit.SlurmJob.watcher.get_state", lambda *_, **__: state)
     engine, job = opened(tmp_path, SLURM), submitit.SlurmJob[None](tmp_path / "slurm/x", "7_0")

@@ -9,12 +9,11 @@ from unittest.mock import Mock
 
 import optuna
 import pytest
-from hydra.core.override_parser.types import Override
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.trial import TrialState
+from support import parsed
 
-from mlplab.cli.overrides import read_overrides
 from mlplab.config import Sweep
 from mlplab.errors import Fault, UserError
 from mlplab.runs.compare.run_result import RunResult
@@ -136,9 +135,8 @@ def test_a_batch_has_few_shapes_so_that_stacks_are_worth_it(tmp_path: Path) -> N
 def test_trials_that_diverge_have_no_value_and_are_not_the_best(tmp_path: Path) -> None:
     study = search_in(tmp_path, settings(trials=32))
     diverged = [trial for trial in study.trials if trial.state == TrialState.PRUNED]
-    assert {(status_of(trial), trial.value, trial.user_attrs["reason"]) for trial in diverged} == {
-        ("diverged", None, "the loss became nan")
-    }
+    ends = {(status_of(trial), trial.value, trial.user_attrs["reason"]) for trial in diverged}
+    assert ends == {("diverged", None, "the loss became nan")}
     assert study.best in study.done
     trial = study.ask({})
     study.tell(trial.number, {"status": "diverged", "rung/1": 0.1})  # after a rung
@@ -152,9 +150,7 @@ def test_the_best_trial_is_that_with_the_best_value(tmp_path: Path, monitor: str
     study = study_in(tmp_path, monitor=monitor)
     for value in (0.7, 0.9, 0.5):
         study.tell(study.ask({}).number, {"status": "done", monitor: value})
-    assert [opened.best and opened.best.value for opened in (study, study_in(tmp_path, monitor))] == [
-        best
-    ] * 2
+    assert [each.best and each.best.value for each in (study, study_in(tmp_path, monitor))] == [best] * 2
 
 
 @pytest.mark.parametrize(("refused", "ended"), [((0,), 0), ((8, 16), 8)])
@@ -263,10 +259,6 @@ def test_trials_are_compared_with_those_that_have_ended(tmp_path: Path) -> None:
 
 
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
-
-
-def parsed(*overrides: str) -> list[Override]:
-    return read_overrides(overrides, multirun=True)
 
 
 @pytest.mark.parametrize(

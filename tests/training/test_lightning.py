@@ -30,12 +30,11 @@ pytestmark = [
 
 
 @pytest.fixture
-def houses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def houses(here: Path) -> Path:
     size, kind, noise = np.random.default_rng(0).normal(size=(3, 700))
     columns = {"size": size, "kind": np.where(kind > 0, "flat", "house"), "price": 2 * size + noise}
-    pl.DataFrame(columns).write_csv(tmp_path / "houses.csv")
-    return tmp_path / "houses.csv"
+    pl.DataFrame(columns).write_csv(here / "houses.csv")
+    return here / "houses.csv"
 
 
 @pytest.mark.parametrize(

@@ -77,18 +77,16 @@ def test_every_step_of_every_member_is_torchs_with_parameter_groups(kind: str) -
                 torch.testing.assert_close(mine[member], own["params"][0], rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_learning_rates_by_fan_in_are_the_neural_tangent_parametrisation(name: str) -> None:
-    words = (f"optimizer={name}", "optimizer.lr=0.1", "optimizer.weight_decay=0.2", "optimizer.eps=1e-20")
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_learning_rates_by_fan_in_are_the_neural_tangent_parametrisation(kind: str) -> None:
+    words = (f"optimizer={kind}", "optimizer.lr=0.1", "optimizer.weight_decay=0.2", "optimizer.eps=1e-20")
     ours, source = network(), torch.Generator().manual_seed(0)
     optimizer = steps_of(ours, [resolved(*words, "optimizer.lr_by_fan_in=true")] * MEMBERS, 20)
-    roots = [
-        math.sqrt(parameter.shape[1]) if path.endswith(("linear.weight", "output.weight")) else 1
-        for path, parameter in ours.named_parameters()
-    ]
+    linear = ("linear.weight", "output.weight")
+    roots = [math.sqrt(p.shape[1]) if name.endswith(linear) else 1 for name, p in ours.named_parameters()]
     assert sorted(roots) == [1] * 6 + [math.sqrt(5), 3]  # 3 columns and 6 periodic features
     theirs = [nn.Parameter(p.detach() * root) for p, root in zip(ours.parameters(), roots, strict=True)]
-    reference = KINDS[name][1](theirs, lr=0.1, weight_decay=0.2, eps=1e-20)
+    reference = KINDS[kind][1](theirs, lr=0.1, weight_decay=0.2, eps=1e-20)
     for _ in range(20):
         gradients(optimizer.parameters, source)
         for mine, yours, root in zip(ours.parameters(), theirs, roots, strict=True):

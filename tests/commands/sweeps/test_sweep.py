@@ -13,14 +13,7 @@ import yaml
 from commands.mistakes import Command, Mistake, assert_refused, each, mistake
 from lightning.pytorch.loggers import CSVLogger
 from optuna.trial import TrialState
-from support import (
-    SMALL,
-    assert_short_answer,
-    left_behind,
-    metrics_of,
-    status_of,
-    without_notes,
-)
+from support import SMALL, assert_short_answer, left_behind, metrics_of, status_of, without_notes
 
 from mlplab.runs import checkpoint
 from mlplab.runs.discovery import BEST_TRIAL_FILE

@@ -13,21 +13,19 @@ from mlplab.commands.describe import Description
 
 CSV = ("data=csv", "data.path=t.csv")
 
-TABLE = pl.DataFrame(
-    {
-        "size": [1.5, 2.0, None, 4.0] * 10,
-        "rooms": [1, 2, 3, 2] * 10,
-        "kind": ["house", "flat", "house", None] * 10,
-        "sold": [f"2024-0{1 + number % 9}-11" for number in range(40)],
-        "garden": ["true", "false", "true", "true"] * 10,
-        "key": [f"k{number}" for number in range(40)],
-        "country": ["x"] * 40,
-        "nothing": [None] * 40,
-        "größe [m²]": [20 + number // 2 for number in range(40)],
-        "price": [number - 0.5 for number in range(40)],
-    },
-    strict=False,
-)
+COLUMNS = {
+    "size": [1.5, 2.0, None, 4.0] * 10,
+    "rooms": [1, 2, 3, 2] * 10,
+    "kind": ["house", "flat", "house", None] * 10,
+    "sold": [f"2024-0{1 + number % 9}-11" for number in range(40)],
+    "garden": ["true", "false", "true", "true"] * 10,
+    "key": [f"k{number}" for number in range(40)],
+    "country": ["x"] * 40,
+    "nothing": [None] * 40,
+    "größe [m²]": [20 + number // 2 for number in range(40)],
+    "price": [number - 0.5 for number in range(40)],
+}
+TABLE = pl.DataFrame(COLUMNS, strict=False)
 
 
 @pytest.fixture

@@ -96,12 +96,6 @@ TAKEN = {
 """What is odd: the file, arguments beside those of TRAIN, and the warnings."""
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @cache
 def run_of(*arguments: str) -> TrainConfig:
     return parse(values(*TRAIN, *arguments))

@@ -13,15 +13,14 @@ from support import assert_short_answer, train_into, without_notes
 import mlplab
 
 SMALL = ("data=csv", "data.path=t.csv", "data.target=y", "trainer.max_epochs=1", "model.hidden=[4]")
-FRAME = pl.DataFrame(
-    {
-        "x": [None if row % 9 == 4 else row / 8 for row in range(200)],
-        "is | it?": [row % 2 == 0 for row in range(200)],
-        "colour": [None if row % 7 == 4 else ["red", "blue", "green"][row % 3] for row in range(200)],
-        "day": [f"2024-{row % 12 + 1:02}-{row % 28 + 1:02}" for row in range(200)],
-        "y": [row**1.5 for row in range(200)],
-    }
-)
+COLUMNS = {
+    "x": [None if row % 9 == 4 else row / 8 for row in range(200)],
+    "is | it?": [row % 2 == 0 for row in range(200)],
+    "colour": [None if row % 7 == 4 else ["red", "blue", "green"][row % 3] for row in range(200)],
+    "day": [f"2024-{row % 12 + 1:02}-{row % 28 + 1:02}" for row in range(200)],
+    "y": [row**1.5 for row in range(200)],
+}
+FRAME = pl.DataFrame(COLUMNS)
 
 
 @pytest.fixture(scope="module")

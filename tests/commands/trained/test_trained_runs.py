@@ -219,15 +219,11 @@ MISTAKES = [
     mistake("pruned", {"r/metrics.json": '{"status": "pruned"}'}, "evaluate run=r", "(found r: pruned)"),
     mistake("metrics", {"r/metrics.json": "{"}, KNOWN, "r/metrics.json: is damaged"),
     mistake("network", another_network_throughout, KNOWN, "contains weights that do not fit the network"),
-    mistake(
-        "other run", rewritten(of_another_network), KNOWN, "to a different run | differs in model.hidden"
-    ),
-    mistake("entry", rewritten(lambda known: known.update(state={})), KNOWN, NO_ENTRY),
-    mistake(
-        "format", rewritten(lambda known: known.update(format=99)), KNOWN, "is not a checkpoint that this"
-    ),
-    mistake("keys", rewritten(lambda known: known.update(config={"z": 1})), KNOWN, "ckpt: its configuration"),
-    mistake("NaN", rewritten(lambda known: known["state"]["body.output.bias"].fill_(torch.nan)), KNOWN, NAN),
+    mistake("run", rewritten(of_another_network), KNOWN, "to a different run | differs in model.hidden"),
+    mistake("entry", rewritten(lambda kept: kept.update(state={})), KNOWN, NO_ENTRY),
+    mistake("format", rewritten(lambda kept: kept.update(format=99)), KNOWN, "is not a checkpoint that this"),
+    mistake("keys", rewritten(lambda kept: kept.update(config={"z": 1})), KNOWN, "ckpt: its configuration"),
+    mistake("NaN", rewritten(lambda kept: kept["state"]["body.output.bias"].fill_(torch.nan)), KNOWN, NAN),
 ]
 
 

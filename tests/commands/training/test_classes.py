@@ -16,10 +16,8 @@ import mlplab
 from mlplab.config.metrics import CLASSIFICATION
 from mlplab.runs.compare.ranking import select_runs
 
-TABLE = (
-    *("data=csv", "data.path=t.csv", "data.target=bought", "data.batch_size=32", "model.hidden=[8]"),
-    *("model.linear_path=false", "ensemble=1"),
-)
+TABLE = ("data=csv", "data.path=t.csv", "data.target=bought", "data.batch_size=32", "model.hidden=[8]")
+TABLE += ("model.linear_path=false", "ensemble=1")
 SMALL = (*TABLE, "baselines=[]", "trainer.max_epochs=4")
 RUN = Path("outputs/r")
 COLUMNS = ("size", "colour", "day", "member", "bought")

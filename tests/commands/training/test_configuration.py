@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 import yaml
-from commands.mistakes import Command, Files, Mistake, assert_refused, each, message_of, mistake, write_files
-from support import ROOT, SMALL, Ended, assert_short_answer, config
-
-from mlplab.cli.overrides import read_overrides
-from mlplab.config import TrainConfig
+from commands.mistakes import Command, Files, Mistake, assert_refused, each, mistake, write_files
+from support import ROOT, SMALL
 
 GLOBAL = "# @package _global_\n"
 HYDRA_CALLBACK = f"{GLOBAL}hydra: {{callbacks: {{x: {{_target_: os.getcwd}}}}}}\n"
@@ -69,12 +65,7 @@ MISTAKES = [
     own({"conf/optimizer/adam.yaml": "lr: 1"}, "optimizer.name: is missing | [OPTION]", "optimizer=adam"),
     own({E: "seed: 1".encode("utf-16")}, "is not UTF-8 | save it", "experiment=e"),
     own({E: "a: [\n"}, "e.yaml, line 2: is not valid YAML", "experiment=e --cfg job"),
-    mistake(
-        "62 empty",
-        lambda here: (here / "empty").mkdir(),
-        "hydra.run.dir=empty seed=-1",
-        "seed: invalid value",
-    ),
+    mistake("62 empty", lambda at: (at / "new").mkdir(), "hydra.run.dir=new seed=-1", "seed: invalid value"),
     mistake("a missing value", {}, "data=csv data.target=y", "data.path: is missing"),
     mistake("of a mapping", "", "t.csv data.target=y +data.columns={a:???}", "data.columns.a: is missing"),
     mistake("of a list", {}, "model.hidden=[4,???]", "model.hidden[1]: is missing"),
@@ -94,31 +85,6 @@ if not torch.cuda.is_available():
 @each(MISTAKES)
 def test_a_mistake_gets_a_short_answer(command: Command, tmp_path: Path, mistake: Mistake) -> None:
     assert_refused(mistake, tmp_path, command)
-
-
-VALUES = """
-learning_rate=1 | learning_rate: unknown key | did you mean optimizer.lr?
-epochs=1 | did you mean trainer.max_epochs?
-patience=1 | did you mean callbacks.early_stopping.patience?
-trainer.devices=2 | trainer.devices: unknown key | hydra.launcher.workers
-optimzer=adam | did you mean optimizer?
-model=linaer | did you mean model=linear?
-data.batch_size=1e23 | data.batch_size: invalid value | a valid integer
-seed=${nope} | 'nope' not found
-seed | seed: cannot be read as an override
-+callbacks.x._target_=lightning.pytorch.callbacks.ModelCheckpoint | mlplab does this by keys of its own
-"""
-
-
-@pytest.mark.parametrize("row", VALUES.strip().splitlines())
-def test_wrong_values_get_a_short_message(row: str) -> None:
-    words, *said = row.split(" | ")
-
-    def read() -> TrainConfig:
-        read_overrides(words.split())
-        return config(*words.split())
-
-    assert_short_answer(Ended(2, "", message_of(read)), said)
 
 
 def test_a_marked_folder_is_in_front_of_mlplabs(command: Command, succeed: Command, tmp_path: Path) -> None:

@@ -35,19 +35,16 @@ def write_parts(seed: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pl.DataFrame:
-    monkeypatch.chdir(tmp_path)
+def frame(here: Path) -> pl.DataFrame:
     source = np.random.default_rng(0)
     x = source.normal(size=(ROWS, 2))
-    frame = pl.DataFrame(
-        {
-            "a": x[:, 0],
-            "b": x[:, 1],
-            "customer": [f"c{each}" for each in source.integers(0, 40, ROWS)],
-            "y": x[:, 0] - 2 * x[:, 1] + 0.3 * source.normal(size=ROWS),
-        }
-    )
-    frame.write_csv("t.csv")
+    columns = {
+        "a": x[:, 0],
+        "b": x[:, 1],
+        "customer": [f"c{each}" for each in source.integers(0, 40, ROWS)],
+        "y": x[:, 0] - 2 * x[:, 1] + 0.3 * source.normal(size=ROWS),
+    }
+    (frame := pl.DataFrame(columns)).write_csv("t.csv")
     write_parts(0)
     return frame
 
@@ -122,11 +119,8 @@ def test_runs_that_read_a_column_differently_are_not_averaged() -> None:
     days = [f"{1 + i % 12:02}.{1 + i * 5 % 12:02}.2024" for i in range(ROWS)]
     pl.read_csv("t.csv").with_columns(day=pl.Series(days)).write_csv("t.csv")
     split = ("data/split=time", "data.split.time=day")
-    runs = [
-        run
-        for written in ("%d.%m.%Y", "%m.%d.%Y")
-        for run in untrained([*SMALL, *split, f"data.columns.day={written}"])
-    ]
+    kinds = (f"data.columns.day={written}" for written in ("%d.%m.%Y", "%m.%d.%Y"))
+    runs = [run for kind in kinds for run in untrained([*SMALL, *split, kind])]
     with pytest.raises(UserError, match="has other columns, classes, quantiles or precision than the first"):
         Ensemble(runs)
 
@@ -194,14 +188,8 @@ def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.Lo
     assert caplog.messages == warnings[::2]
 
 
-LINEAR = (
-    "data=csv",
-    "data.target=price",
-    "model=linear",
-    "ensemble=1",
-    "trainer.max_epochs=1",
-    "baselines=[]",
-)
+LINEAR = ("data=csv", "data.target=price", "model=linear", "ensemble=1")
+LINEAR += ("trainer.max_epochs=1", "baselines=[]")
 TEST = 30  # rows
 
 

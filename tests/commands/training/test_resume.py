@@ -16,16 +16,7 @@ import pytest
 import torch
 from commands.mistakes import Command, Mistake, assert_refused, each, mistake
 from rich.console import Console
-from support import (
-    SMALL,
-    assert_short_answer,
-    hparams_of,
-    left_behind,
-    metrics_of,
-    status_of,
-    train_into,
-    without_notes,
-)
+from support import SMALL, assert_short_answer, hparams_of, left_behind, metrics_of, train_into, without_notes
 
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
@@ -75,7 +66,7 @@ def test_a_signal_before_the_first_step_stops_it(command: Command, monkeypatch: 
     assert ended.status == 128 + signal.SIGTERM, ended.err
     stopped = r"stopped by SIGTERM after step \d+; everything is saved"
     assert re.fullmatch(rf"{stopped}\n  to continue: .*train(\.py)? resume=outputs/r\n", ended.err)
-    assert status_of(RUN) == "interrupted"
+    assert metrics_of(RUN)["status"] == "interrupted"
     assert (RUN / "checkpoints/last.ckpt").exists()
 
 
@@ -267,5 +258,5 @@ def test_a_run_that_another_process_has_ended_is_refused(stopped: Path) -> None:
     plan = PlannedRun(read_run_config(stopped), stopped, resume=True)
     with pytest.raises(UserError, match="was changed by another process"):
         train_runs([plan], DataCache(), Console(quiet=True))
-    assert status_of(stopped) == "done"
+    assert metrics_of(stopped)["status"] == "done"
     assert not (stopped / ".lock").exists()

@@ -139,10 +139,9 @@ def test_a_run_leaves_and_says_what_is_promised(succeed: Command) -> None:
     assert "_hparams_/experiment" not in events.Tags()["tensors"]  # it would hide which values differ
 
 
-def test_tensorboard_searches_outputs_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert tensorboard_folder(Path("outputs/r")) == tmp_path / "outputs"
-    for run in (Path("r"), tmp_path.parent / "r", tmp_path.parent / "runs/r"):
+def test_tensorboard_searches_outputs_only(here: Path) -> None:
+    assert tensorboard_folder(Path("outputs/r")) == here / "outputs"
+    for run in (Path("r"), here.parent / "r", here.parent / "runs/r"):
         assert tensorboard_folder(run) == run
 
 

@@ -13,10 +13,7 @@ from mlplab.data.io.decompression import plain_text
 
 TEXT = "größe;y\n1,5;2\n"
 Pack = Callable[[bytes], bytes]
-PACKERS: dict[str, Pack] = {
-    ".gz": gzip.compress,
-    ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
-}
+PACKERS = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor(write_checksum=True).compress}
 packers = pytest.mark.parametrize(("suffix", "pack"), PACKERS.items(), ids=PACKERS)
 
 

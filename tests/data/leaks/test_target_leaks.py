@@ -55,9 +55,7 @@ def test_a_column_that_contains_the_target_or_nearly_does(target: pl.Expr, copy:
 
 
 def test_too_few_rows_of_the_rarer_class_prove_nothing() -> None:
-    few, three = (
-        pl.when(rare).then(pl.lit("no")).otherwise(pl.lit("yes")) for rare in (ROW % 40 == 0, ROW < 3)
-    )
+    few, three = (pl.when(no).then(pl.lit("no")).otherwise(pl.lit("yes")) for no in (ROW % 40 == 0, ROW < 3))
     rows = frame().with_columns(y=few).with_columns(z=3.4 * LEFT + pl.col("a"))
     assert warnings_of(table_of(rows)) == []
     table = table_of(rows.with_columns(y=three))

@@ -16,13 +16,9 @@ from mlplab.data.table import Table
 from mlplab.errors import UserError
 
 ROWS = 200
-FRAME = pl.DataFrame(
-    {
-        "x": np.arange(ROWS) / 7,
-        "group": [f"g{row % 20}" for row in range(ROWS)],
-        "y": ["often"] * 150 + ["seldom"] * 40 + ["rare"] * 9 + ["once"],
-    }
-)
+LABELS = ["often"] * 150 + ["seldom"] * 40 + ["rare"] * 9 + ["once"]
+GROUPS = [f"g{row % 20}" for row in range(ROWS)]
+FRAME = pl.DataFrame({"x": np.arange(ROWS) / 7, "group": GROUPS, "y": LABELS})
 
 
 def split_of(table: Table, *overrides: str) -> Split:
@@ -62,9 +58,7 @@ def test_a_target_that_is_no_class_or_is_not_asked_for_is_not_stratified() -> No
 
 @pytest.mark.parametrize("folds", [(), ("data/split=kfold", "data.split.fold=1")])
 @pytest.mark.parametrize(("key", "column"), [("group", "group"), ("time", "x")])
-def test_groups_and_times_come_before_classes(
-    key: Literal["group", "time"], column: str, folds: tuple[str, ...]
-) -> None:
+def test_keys_come_before_classes(key: Literal["group", "time"], column: str, folds: tuple[str, ...]) -> None:
     table = table_of(FRAME, more_roles=[(column, key)])
     split = split_of(table, *(folds or [f"data/split={key}"]), f"data.split.{key}={column}")
     train, val, test = (set(FRAME[column][rows.tolist()]) for rows in split.parts().values())

@@ -16,15 +16,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs.trained import permutation_importance as module
 from mlplab.runs.trained.ensemble import Ensemble
-from mlplab.runs.trained.permutation_importance import (
-    BUDGET,
-    MAX_REPEATS,
-    MAX_ROWS,
-    MIN_REPEATS,
-    MIN_ROWS,
-    affordable,
-    error_of,
-)
+from mlplab.runs.trained.permutation_importance import MAX_REPEATS, MAX_ROWS, MIN_REPEATS, MIN_ROWS
 from mlplab.training.scoring.scores import Task, scores
 
 ROWS = 120
@@ -47,9 +39,8 @@ KINDS = {
 
 
 @pytest.fixture(autouse=True)
-def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> pl.DataFrame:
+def frame(here: Path, full_speed: None) -> pl.DataFrame:
     """A table with columns of all kinds, of which `noise` says nothing and `a` most about the targets."""
-    monkeypatch.chdir(tmp_path)
     source = np.random.default_rng(0)
     a, noise = source.normal(size=(2, ROWS)).round(3)
     group, days = source.integers(0, 3, ROWS), source.integers(0, 2000, ROWS)
@@ -66,7 +57,7 @@ def frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_speed: None) -> 
         "label": np.array(["low", "middle", "high"])[np.digitize(y, [-1, 1])],
         "w": source.integers(0, 3, ROWS),
     }
-    (frame := pl.DataFrame(columns)).write_csv("t.csv")
+    (frame := pl.DataFrame(columns)).write_csv(here / "t.csv")
     return frame
 
 
@@ -124,13 +115,13 @@ def test_a_budget_draws_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @given(st.integers(1, 10**6), st.integers(1, 10**4), st.integers(1, 10**8))
 def test_the_budget_lowers_first_the_rows_then_the_shuffles(rows: int, columns: int, weights: int) -> None:
-    used, repeats = affordable(rows, columns, weights)
+    used, repeats = module.affordable(rows, columns, weights)
     assert min(rows, MIN_ROWS) <= used <= min(rows, MAX_ROWS)
     assert MIN_REPEATS <= repeats <= MAX_REPEATS
     if repeats < MAX_REPEATS:
         assert used == min(rows, MIN_ROWS)
     if repeats > MIN_REPEATS or used > min(rows, MIN_ROWS):
-        assert used * repeats * columns * weights <= BUDGET
+        assert used * repeats * columns * weights <= module.BUDGET
 
 
 @pytest.mark.parametrize("classes", [0, 2, 3])
@@ -139,7 +130,7 @@ def test_errors_are_the_metrics_of_scores(classes: int) -> None:
     weight = source.random(30)
     y = source.integers(0, classes, (30, 1)).astype(float) if classes else source.normal(size=(30, 2))
     predicted = source.dirichlet(np.ones(classes), 30) if classes else source.normal(size=(30, 2))
-    metric, error = error_of(y, weight, classes, ())
+    metric, error = module.error_of(y, weight, classes, ())
     assert error(predicted) == pytest.approx(scores(predicted, y, weight, Task(classes))[metric])
     predicted[:] = 0
     assert np.isfinite(error(predicted))  # also of a class that is called impossible

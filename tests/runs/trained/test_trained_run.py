@@ -65,16 +65,15 @@ def test_a_run_from_before_keys_were_added_predicts_as_before(tmp_path: Path, li
     np.testing.assert_array_equal(mlplab.load(tmp_path / "0").predict(frame), expected)
 
 
-def test_predictions_are_clipped_to_the_runs_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_are_clipped_to_the_runs_targets(here: Path) -> None:
     """Of three runs, the second and the third start from the first; the third does not clip."""
-    monkeypatch.chdir(tmp_path)
     run = ["data=csv", "data.path=t.csv", "data.target=y", "data.weight=w", *SMALL[2:], "test=false"]
     run += ["trainer.max_epochs=15", "optimizer.lr=0.1", "logger=[]", "model.linear_path=false"]
     run += ["model.piecewise_linear_bins=0", "model.activation=relu"]
     clip, ranges, predicted = "model.preprocessing.clip_predictions=true", [], []
     for times, more in ((1, [clip]), (9, [clip, "init_from=1/0"]), (2, ["init_from=1/0"])):
         y = times * np.arange(1.0, 61)
-        pl.DataFrame({"x": y / times, "y": y, "w": 1.0 * (y <= 50 * times)}).write_csv("t.csv")
+        pl.DataFrame({"x": y / times, "y": y, "w": 1.0 * (y <= 50 * times)}).write_csv(here / "t.csv")
         train_into(Path(str(times)), [*run, *more])
         transform = TrainedRun.read(Path(f"{times}/0")).network.preprocessing.target_transform
         limits = transform.minimum, transform.maximum
