@@ -46,7 +46,8 @@ def stops_after(best_epochs: list[int], *, ensemble: int = 2, last: int = EPOCHS
 
 
 def test_a_run_stops_when_the_second_half_of_its_epochs_brought_no_progress() -> None:
-    assert stops_after([9, 20, 1, 2, 30, 31]) == [40, 6, 0]
+    assert stops_after([9, 20, 1, 2, 30, 31]) == [40, 4, 0]
+    assert stops_after([1], ensemble=1, last=200) == [10]
     assert stops_after([1, 2, 3], ensemble=1, last=10) == [4, 4, 6]
     assert stops_after([1], ensemble=1, last=3) == [0]
     patience = "callbacks.early_stopping.patience"
