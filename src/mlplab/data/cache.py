@@ -11,6 +11,7 @@ import polars as pl
 
 from mlplab import config
 from mlplab.data.class_labels import check_split, check_task
+from mlplab.data.hidden_codes import hidden_codes
 from mlplab.data.leaks.seen_rows import SeenRows, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks, time_order
 from mlplab.data.load_table import load_table, table_key
@@ -78,6 +79,11 @@ class RunData:
     def time_order(self) -> list[str]:
         """A warning if neighbours in time are similar, unless the split is by time or groups."""
         return [] if self.table.split_columns else time_order(self.table, self.split)
+
+    @cached_property
+    def hidden_codes(self) -> dict[str, str]:
+        """Notes by the names of columns whose numbers may be codes."""
+        return hidden_codes(self.table, self.split.train)
 
     @cached_property
     def absent_classes(self) -> dict[str, list[str]]:

@@ -134,7 +134,9 @@ def _row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
         if absent:
             what = "the network cannot learn to predict" if part == "train" else "it does not count"
             warnings.append(f"the {part} set has no row of {listed(map(shortened, absent), 5)}: {what}")
-    warnings += [*data.target_leaks, *data.time_order] if isinstance(run.config.data, UserTable) else []
+    if isinstance(run.config.data, UserTable):
+        codes = (note for name, note in data.hidden_codes.items() if name not in run.config.data.columns)
+        warnings += [*data.target_leaks, *data.time_order, *codes]
     if run.config.init_from and not resumed:
         warnings += seen_rows_warnings(watched.warm_start)
     repeated, test = data.repeated_test_rows, len(data.split.test)
