@@ -55,6 +55,9 @@ DEFAULTS: Mapping[str, tuple[object, object]] = {
     "dropout": (0.0, 0.3),
 }
 
+# Of more than two classes, instead: there is more to tell about each row.
+SEVERAL_CLASSES: Mapping[str, object] = {"weight_decay": 0.2, "dropout": 0.2}
+
 # Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns.
 ENSEMBLE_SIZE, MOST_CELLS = 8, 20_000_000
 
@@ -79,7 +82,9 @@ def resolve_auto(run: TrainConfig, table: Table, split: Split, *, alone: bool = 
     members = _members(run, table, split, alone=alone) if run.ensemble == "auto" else run.ensemble
     rows = typical_train_rows(run.data.split, table, split, members)
     batch_size, epochs = sizes_for(rows)
-    defaults = {name: of_task[bool(table.schema.classes)] for name, of_task in DEFAULTS.items()}
+    classes = len(table.schema.classes)
+    defaults = {name: of_task[classes > 0] for name, of_task in DEFAULTS.items()}
+    defaults |= SEVERAL_CLASSES if classes > 2 else {}
     by_fan_in = isinstance(run.optimizer, config.Adam) and run.optimizer.lr_by_fan_in
     lr = defaults["fan_in_lr" if by_fan_in else "lr"]
     monitor = "val/loss" if run.quantiles else defaults["monitor"]
