@@ -90,6 +90,13 @@ def test_each_activation_has_a_network() -> None:
         resolved("model.activation=[tanh,elu]", "ensemble=1", of=table(NUMBERS))
 
 
+def test_several_classes_are_regularised_less_than_two() -> None:
+    two, several = (resolved(of=table(target), train=1000) for target in (WORDS, (*WORDS, "maybe")))
+    for section, key in (("model", "dropout"), ("optimizer", "weight_decay")):
+        less, more = (getattr(getattr(run, section), key) for run in (several, two))
+        assert less == defaults.SEVERAL_CLASSES[key] < more
+
+
 def test_classes_with_few_rows_get_more_dropout() -> None:
     of_words, of_numbers = (
         [resolved(of=table(target), train=defaults.FEW_ROWS - few).model.dropout for few in (0, 1)]

@@ -113,6 +113,8 @@ def test_arguments_are_keys() -> None:
     assert (config.data.batch_size, config.data.split.val) == (None, 0.2)
     assert config.callbacks.early_stopping.patience == 2
     assert config.seed == config.data.split.seed > 0
+    fast = TableRegressor(quality="fast", hidden=(8,), max_epochs=1).fit(FRAME, PRICE).ensemble_
+    assert [config.ensemble for config in fast.config] == [1]
 
 
 def test_no_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: TableRegressor) -> None:

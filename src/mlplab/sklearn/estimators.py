@@ -34,6 +34,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     """What the estimators have in common; of this text, all but this line is part of their own.
 
     Args:
+        quality: `default`, `fast` or `best`, as the option of this name.
         hidden: widths of the hidden layers, such as `(256, 128)`. Here and below, `auto` is what the command
             `train` chooses for the table.
         dropout, lr, weight_decay, batch_size, max_epochs: as the keys of these names.
@@ -50,6 +51,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, if `X` was a frame whose names are text.
     """
 
+    quality: str = "default"
     hidden: tuple[int, ...] | Auto = "auto"
     dropout: float | Auto = "auto"
     lr: float | Auto = "auto"
@@ -101,6 +103,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
         keys: Plain = {
+            "quality": self.quality,
             "task": self._task,
             "seed": seed,
             "data.split.seed": seed,
