@@ -6,8 +6,6 @@ from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 import polars as pl
-from matplotlib.font_manager import fontManager
-from PIL import Image, ImageDraw, ImageFont
 from sklearn import datasets
 
 ROWS, LETTERS = 4000, 20_000
@@ -127,6 +125,9 @@ def shells() -> pl.DataFrame:
 
 def _letters(letters: str, fonts: Collection[str], seed: int) -> pl.DataFrame:
     """Letters of matplotlib's fonts, warped; 16 measures of each from 0 to 15, as by Frey & Slate (1991)."""
+    from matplotlib.font_manager import fontManager  # imported here since other tables do without
+    from PIL import Image, ImageDraw, ImageFont
+
     drawn, side, x = np.random.default_rng(seed), 56, list[list[float]]()
     files = sorted(f.fname for f in fontManager.ttflist if f.name in fonts and "mpl-data" in f.fname)
     labels = drawn.integers(len(letters), size=LETTERS)

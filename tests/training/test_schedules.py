@@ -7,7 +7,7 @@ from support import config
 from torch import nn
 
 from mlplab.config import Schedule
-from mlplab.training.optimization.schedules import step_factors, tells_progress
+from mlplab.training.optimization.schedules import can_judge_progress, step_factors
 
 
 def schedules(*settings: list[str]) -> list[Schedule]:
@@ -45,10 +45,10 @@ def test_flat_cos_falls_in_the_second_half_of_training() -> None:
     assert len(step_factors(ours[1:], progress, 0)) == 1
 
 
-def test_errors_tell_progress_at_ends_of_cycles_and_before_steps() -> None:
+def test_progress_is_judged_at_ends_of_cycles_and_before_steps() -> None:
     names = (["scheduler=coslog"], ["scheduler=step", "scheduler.step_size=9"], ["scheduler=cosine"])
     told = [
-        [epoch for epoch in range(1, 31) if tells_progress(each, epoch, 30)] for each in schedules(*names)
+        [epoch for epoch in range(1, 31) if can_judge_progress(each, epoch, 30)] for each in schedules(*names)
     ]
     assert told == [[2, 6, 14, 30], [9, 18, 27], [*range(1, 31)]]
 

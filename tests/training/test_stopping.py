@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,9 +26,17 @@ class Constant(nn.Module):
         self.values = nn.Buffer(torch.tensor(values, dtype=torch.float64).view(-1, 1, 1))
 
 
-def stops_after(best_epochs: list[int], *, ensemble: int = 2, last: int = EPOCHS, key: str = "") -> list[int]:
+def stops_after(
+    best_epochs: list[int],
+    *,
+    ensemble: int = 2,
+    last: int = EPOCHS,
+    key: str = "",
+    diverged: Sequence[int] = (),
+) -> list[int]:
     """The epochs after which runs stop whose networks had their best epochs then; 0: they do not."""
     members, stopped = Members(len(best_epochs), ensemble), [0] * (len(best_epochs) // ensemble)
+    members.active[[*diverged]] = False
     network, epochs = Constant([0.5] * len(best_epochs)), torch.tensor(best_epochs)
     module = SimpleNamespace(members=members, network=network)
     stack: Any = SimpleNamespace(
@@ -49,7 +58,8 @@ def test_a_run_stops_when_the_second_half_of_its_epochs_brought_no_progress() ->
     assert stops_after([9, 20, 1, 2, 30, 31]) == [40, 4, 0]
     assert stops_after([1], ensemble=1, last=200) == [10]
     assert stops_after([1, 2, 3], ensemble=1, last=10) == [4, 4, 6]
-    assert stops_after([1], ensemble=1, last=3) == [0]
+    assert stops_after([1], ensemble=1, last=3) == stops_after([1], ensemble=1, last=4) == [0]
+    assert stops_after([9, 50], diverged=[1]) == [18]
     patience = "callbacks.early_stopping.patience"
     for key, expected in ((f"{patience}=50", 0), (f"{patience}=null", 0), ("scheduler=coslog", 28)):
         assert stops_after([9, 12], key=key) == [expected]

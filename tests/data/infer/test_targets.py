@@ -91,7 +91,7 @@ def test_missing_targets_have_no_class() -> None:
         ([f"id{i}" for i in range(ROWS)], {}, "if it is an identifier, choose a different data.target"),
         ([f"id{i}" for i in range(24)], {}, "if these are classes: task=multiclass; if it is an identifier"),
         ([f"2:31:{i}" for i in range(10, 40)], {}, "if these are durations: 'data.columns.y=\"1:30\"'"),
-        ([f"2024-01-{i}" for i in range(1, 31)], {}, "write dates as numbers, such as days since the first"),
+        ([f"2024-01-{i}" for i in range(1, 31)], {}, "write dates and times as numbers, such as days since"),
         ([i / 7 for i in range(ROWS)], {"task": "multiclass"}, "if it is a number: task=regression"),
         (["a", "b", "c"], {"task": "binary"}, "use task=multiclass"),
         (["yes", "no"], {"positive": "yess"}, "did you mean data.positive=yes?"),

@@ -27,7 +27,7 @@ from mlplab.data.infer.infer_kind import (
     may_be_categories,
 )
 from mlplab.data.infer.inferred_column import InferredColumn
-from mlplab.data.infer.table_spec import Role, TableSpec, key_of, titled, typed
+from mlplab.data.infer.table_spec import DATES_AS_NUMBERS, Role, TableSpec, key_of, titled, typed
 from mlplab.data.io.source import Source
 from mlplab.data.table import BLOCK, FloatType, to_matrix
 from mlplab.errors import Fault, UserError
@@ -205,6 +205,8 @@ class TableReader:
         is_unreadable = dtype.is_nested() or dtype in (pl.Binary, pl.Duration, pl.Object)
         if is_unreadable or is_class or (is_number and is_datetime(dtype)):
             remedy = typed(name, "drop") if role == "input" else f"choose a different {key_of(role)}"
+            if role == "target" and is_datetime(dtype):
+                remedy = DATES_AS_NUMBERS
             what = f"has type {dtype}, which cannot be read as {declared or role}"
             raise UserError(Fault(what, f"{self.source.where}, {titled(name, role)}", remedy=remedy))
         kind, cell_format = known_kind(name, declared, dtype)

@@ -23,7 +23,7 @@ from mlplab.data.infer.block_reader import TableReader
 from mlplab.data.infer.infer_kind import can_be_typed, is_rare, may_be_categories, typed_formats
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.suspicious_numbers import compact_date_note, most_classes, whole_target_note
-from mlplab.data.infer.table_spec import typed
+from mlplab.data.infer.table_spec import DATES_AS_NUMBERS, typed
 from mlplab.data.io.dialect import COMMA
 from mlplab.errors import Fault, did_you_mean, listed, nearest, shortened
 
@@ -100,8 +100,9 @@ def column_note(column: InferredColumn, likely: Iterable[str], reader: TableRead
     if column.is_input and column.kind == "numeric":
         return compact_date_note(column, reader)
     is_clock = column.is_input and column.definition.format in CLOCK_FORMATS[:2] and not column.declared
-    if is_clock and column.low[0] >= 0:  # the sine: none is after noon
-        return f"read as times of day; if they are durations: {typed(column.name, DURATION)}"
+    if is_clock and column.low[0] >= 0:  # the sine of the hour's angle: no time is after noon
+        silenced = f"({typed(column.name, 'date')} removes this line)"
+        return f"read as times of day; if they are durations: {typed(column.name, DURATION)} {silenced}"
     if column.is_input and "%y" in column.definition.format and column.range:
         first, last = map(int, column.range)
         years = f"two-digit years are read as {FIRST_YEAR} to {LAST_YEAR}, here from {first} to {last}"
@@ -126,17 +127,20 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
             yield f"read as {noun}, {why}{numbers if can_be_typed(odd) else ''}"
     if column.is_input and column.name not in reader.spec.declared:
         # The order of two does not matter, and more than 100 take long to compare.
-        if 3 <= len(texts) <= 100:
+        if len(texts) <= 100:
             yield _order_note(column, texts, reader)
         yield mixed_dates_note(column.name, texts)
 
 
 def _order_note(column: InferredColumn, texts: pl.Series, reader: TableReader) -> str:
     """A note that offers to use the order of a column's values; empty if none is known."""
-    ordinal = typed(column.name, "ordinal")
-    if not (levels := known_order(texts.to_list())):  # perhaps that of answers that were not refused
-        is_answer = ~texts.str.contains(NO_ANSWER)
-        levels = () if is_answer.all() else known_order(texts.filter(is_answer).to_list())
+    ordinal, is_answer = typed(column.name, "ordinal"), ~texts.str.contains(NO_ANSWER)
+    if is_answer.sum() < 3:
+        return ""
+    if (
+        not (levels := known_order(texts.to_list())) and not is_answer.all()
+    ):  # without answers such as Refused
+        levels = known_order(texts.filter(is_answer).to_list())
         ordinal += f" {reader.spec.typed_missing(texts.filter(~is_answer))}"
     shown = listed(map(shortened, levels))
     return f"its values have an order: {shown}; to use it: {ordinal}" if levels else ""
@@ -186,9 +190,10 @@ def _instead_of_classes(column: InferredColumn, reader: TableReader) -> Iterator
     if column.class_kind == "number":
         yield "if it is a number: task=regression"
     elif formats and formats[0] in CLOCK_FORMATS[:2]:
-        yield f"if these are durations: {typed(column.name, DURATION)}"
+        regression = " task=regression" * reader.spec.asks_for_classes
+        yield f"if these are durations: {typed(column.name, DURATION)}{regression}"
     elif formats:
-        yield "write dates as numbers, such as days since the first one"
+        yield DATES_AS_NUMBERS
     elif column.filled >= 2 * len(column.classes) and not reader.spec.asks_for_classes:
         yield "if these are classes: task=multiclass"
     yield "if it is an identifier, choose a different data.target"

@@ -12,6 +12,8 @@ from mlplab.data.io.source import Source
 from mlplab.data.schema import Task
 from mlplab.errors import Fault, did_you_mean, listed, nearest
 
+DATES_AS_NUMBERS = "write dates and times as numbers, such as days since the first one"
+
 Role = Literal["input", "target", "weight", "group", "time"]
 """What a column is used for; the last two roles are for the split."""
 

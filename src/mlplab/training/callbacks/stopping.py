@@ -13,7 +13,7 @@ from mlplab.config.trainer import EarlyStopping as Section
 from mlplab.signals import stop_signals
 from mlplab.training.block_module import BlockModule
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
-from mlplab.training.optimization.schedules import tells_progress
+from mlplab.training.optimization.schedules import can_judge_progress
 from mlplab.training.private_interfaces import forget_sigterm
 
 if TYPE_CHECKING:
@@ -97,15 +97,15 @@ class NoProgress(StackCallback):
     """
 
     def on_epoch(self, stack: "StackTrainer") -> None:
-        """Stops runs, where the schedule of their learning rate lets errors tell progress."""
+        """Stops runs, where the schedule of the learning rate lets it be judged."""
         epoch, epochs = stack.module.progress.epoch, stack.module.progress.max_epochs
-        if epoch < max(FEWEST_EPOCHS, FIRST_SHARE * epochs):
+        if epoch < max(FEWEST_EPOCHS, FIRST_SHARE * epochs) or epoch == epochs:
             return
         for number, run in enumerate(run.config for run in stack.runs):
-            members = stack.members(number)
+            members = [member for member in stack.members(number) if stack.module.members.active[member]]
             is_over = (2 * stack.best.epochs[members] <= epoch).all()
             is_auto = run.callbacks.early_stopping.patience == "auto"
-            if is_over and is_auto and tells_progress(run.scheduler, epoch, epochs):
+            if is_over and is_auto and can_judge_progress(run.scheduler, epoch, epochs):
                 stack.stopping.stop(members, stack.module)
 
 

@@ -84,8 +84,8 @@ def _lr(schedule: config.Schedule, progress: Done, epoch: int) -> Done:
             return torch.ones_like(progress)
 
 
-def tells_progress(schedule: config.Schedule, epoch: int, epochs: int) -> bool:
-    """Whether the errors after an epoch, counted from 1, tell how far training is.
+def can_judge_progress(schedule: config.Schedule, epoch: int, epochs: int) -> bool:
+    """Whether errors that do not fall until this epoch, counted from 1, mean that training is over.
 
     Within a cycle of the learning rate, they rise with it; before a step of it, they may stand still.
     """
