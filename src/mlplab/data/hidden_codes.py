@@ -68,6 +68,8 @@ def _are_apart(values: Float[np.ndarray, " row"], y: Y) -> bool:
         return False
     d = means[1:-1] - (means[:-2] + means[2:]) / 2
     shares = 1 / n[1:-1] + (1 / n[:-2] + 1 / n[2:]) / 4
-    ratio = ((d**2).sum(1) / shares).mean() / max((squares / (n - 1)).mean(), 1e-300)
+    # The mean variance, or that of all rows: a frequent level, or rare ones, may have a small one.
+    variance = max((squares / (n - 1)).mean(), squares.sum() / (n - 1).sum(), 1e-300)
+    ratio = ((d**2).sum(1) / shares).mean() / variance
     is_rough = (d**2).sum(1).mean() > SHARE * means.var(0).sum()
     return bool(is_rough and ratio - 1 > STANDARD_ERRORS * sqrt(2.5 / count))
