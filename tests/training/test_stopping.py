@@ -55,8 +55,8 @@ def stops_after(
 
 
 def test_a_run_stops_when_the_second_half_of_its_epochs_brought_no_progress() -> None:
-    assert stops_after([9, 20, 1, 2, 30, 31]) == [40, 4, 0]
-    assert stops_after([1], ensemble=1, last=200) == [10]
+    assert stops_after([9, 20, 1, 2, 30, 31]) == [40, 6, 0]
+    assert stops_after([1], ensemble=1, last=200) == [20]
     assert stops_after([1, 2, 3], ensemble=1, last=10) == [4, 4, 6]
     assert stops_after([1], ensemble=1, last=3) == stops_after([1], ensemble=1, last=4) == [0]
     assert stops_after([9, 50], diverged=[1]) == [18]

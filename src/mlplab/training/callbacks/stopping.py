@@ -86,7 +86,7 @@ class ShrinkStack(StackCallback):
             self.triggered = trainer.should_stop = True
 
 
-FEWEST_EPOCHS, FIRST_SHARE = 4, 0.05
+FEWEST_EPOCHS, FIRST_SHARE = 4, 0.1
 """Before so many epochs, and in the first share of them, no run stops for want of progress."""
 
 
