@@ -38,6 +38,7 @@ RUN = (
     *("data=synthetic", "data.rows=60", "data.batch_size=24", "model.hidden=[8]", "model.dropout=0.1"),
     *("baselines=[]", f"trainer.max_epochs={EPOCHS}", "model.linear_path=false"),
     *("model.activation=relu", "model.piecewise_linear_bins=0", "model.periodic_features=8", "ensemble=1"),
+    "callbacks.early_stopping.patience=null",
 )
 RATES = (0.3, 0.0001, 0.01, 0.03, 0.001, 0.1, 0.003)
 

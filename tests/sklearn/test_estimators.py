@@ -178,6 +178,7 @@ def test_wrong_input_has_a_short_message(change: dict[str, Any], message: str) -
         regressor(**change).fit(**given)
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
 def test_predicting_needs_the_columns_of_fit_and_classes_need_few_values(fitted: TableRegressor) -> None:
     with pytest.raises(ValueError, match=r"feature names should match(.|\n)*- old"):
         fitted.predict(FRAME.drop(columns="old"))
