@@ -87,7 +87,7 @@ class ShrinkStack(StackCallback):
 
 
 FEWEST_EPOCHS, FIRST_SHARE = 4, 0.1
-"""Before so many epochs, and in the first share of them, no run stops for want of progress."""
+"""Before so many epochs, and in this share of all, no run stops because it makes no progress."""
 
 
 class NoProgress(StackCallback):
@@ -97,16 +97,18 @@ class NoProgress(StackCallback):
     """
 
     def on_epoch(self, stack: "StackTrainer") -> None:
-        """Stops runs, where the schedule of the learning rate lets it be judged."""
+        """Stops runs, where the schedule of the learning rate lets progress be judged."""
         epoch, epochs = stack.module.progress.epoch, stack.module.progress.max_epochs
         if epoch < max(FEWEST_EPOCHS, FIRST_SHARE * epochs) or epoch == epochs:
             return
-        for number, run in enumerate(run.config for run in stack.runs):
-            members = [member for member in stack.members(number) if stack.module.members.active[member]]
-            is_over = (2 * stack.best.epochs[members] <= epoch).all()
+        members = stack.module.members
+        progressed = members.active & (2 * stack.best.epochs > epoch)
+        has_stalled = members.active_runs() & ~progressed.view(-1, members.ensemble).any(1)
+        for number in has_stalled.nonzero().flatten().tolist():
+            run = stack.runs[number].config
             is_auto = run.callbacks.early_stopping.patience == "auto"
-            if is_over and is_auto and can_judge_progress(run.scheduler, epoch, epochs):
-                stack.stopping.stop(members, stack.module)
+            if is_auto and can_judge_progress(run.scheduler, epoch, epochs):
+                stack.stopping.stop(stack.members(number), stack.module)
 
 
 class StopOnSignal(StackCallback):
