@@ -7,7 +7,9 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
+from mlplab.data.infer.column_names import TIME_WORDS
 from mlplab.data.infer.table_spec import typed
+from mlplab.data.leaks.target_leaks import Encoded, encoded_targets, weighted_rows
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.table import Table
 
@@ -18,41 +20,27 @@ FEWEST_LEVELS = 30  # which occur at least twice
 # their neighbours: on 256 real tables, these let codes pass and hardly anything else.
 STANDARD_ERRORS, SHARE = 20, 0.5
 
-TIMES = re.compile("(?i)year|date|time|month|week|day|hour")  # all rows of a year may have a shock in common
-
-Y = Float[np.ndarray, "row output"]
-
 
 def hidden_codes(table: Table, train: Rows) -> Iterator[tuple[str, str]]:
-    """The names of columns whose whole numbers predict the targets one by one, as codes do, and notes."""
+    """The names of columns whose whole numbers predict the targets one by one, as codes do, and notes.
+
+    A year is not named, as all of its rows may have something in common.
+    """
     schema = table.schema
-    rows = sample_rows(train, MOST_VALUES // (table.x.shape[1] * schema.outputs))
-    if table.weight is not None:
-        rows = rows[table.weight[rows] > 0]
-    y: Y | None = None
+    rows = sample_rows(weighted_rows(table, train), MOST_VALUES // (table.x.shape[1] * schema.outputs))
+    x, y = table.x[rows], encoded_targets(table, rows)
     for column, part in zip(schema.inputs, schema.feature_slices, strict=True):
-        if column.kind != "numeric" or column.format or TIMES.search(column.name):
+        if column.kind != "numeric" or column.format or re.search(f"(?i){TIME_WORDS}|hour", column.name):
             continue
-        values = table.x[rows, part.start].astype(np.float64) + column.offset
+        values = x[:, part.start].astype(np.float64) + column.offset
         known = ~np.isnan(values)
-        if (values == np.floor(values))[known].all():
-            y = _outputs(table, rows) if y is None else y
-            if _are_apart(values[known], y[known]):
-                codes, numbers = typed(column.name, "categorical"), typed(column.name, "numeric")
-                what = f"column '{column.name}': its whole numbers have effects of their own, as codes have"
-                yield column.name, f"{what}; if they are: {codes} ({numbers} removes this line)"
+        if (values == np.floor(values))[known].all() and _are_apart(values[known], y[known]):
+            codes, numbers = typed(column.name, "categorical"), typed(column.name, "numeric")
+            what = f"column '{column.name}': each of its whole numbers seems to have an effect of its own"
+            yield column.name, f"{what}; if they are codes: {codes} ({numbers} removes this line)"
 
 
-def _outputs(table: Table, rows: Rows) -> Y:
-    """The ranks of numbers, or which class each row has."""
-    y, classes = table.y[rows], len(table.schema.classes)
-    if classes:
-        return np.equal.outer(y[:, 0], range(classes)).astype(np.float64)
-    ordered = [(values, np.sort(values)) for values in y.T]
-    return np.stack([of.searchsorted(v) + of.searchsorted(v, "right") for v, of in ordered], 1) / 2
-
-
-def _are_apart(values: Float[np.ndarray, " row"], y: Y) -> bool:
+def _are_apart(values: Float[np.ndarray, " row"], y: Encoded) -> bool:
     """Whether the means of y at each level are far from a smooth function of the levels.
 
     If it were smooth, the squares of d = mean − (mean before + mean after) / 2 would be, on average, their

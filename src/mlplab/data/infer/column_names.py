@@ -25,6 +25,8 @@ CODES, OTHERS = (
 
 ENGLISH = "ac|av|b|br|flu|gr|hum|hybr|k|l|lip|liqu|m|pa|r|rap|rig|sol|stero|val|vo"  # words with -id
 
+TIME_WORDS = "year|date|time|month|week|day"  # anywhere in names of times
+
 FEWEST_REPEATS = 1.5  # rows of each code, on average
 
 # Words of names for amounts: of something, or at and to it.

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from mlplab.config.dotted_keys import quoted
+from mlplab.data.infer.column_names import TIME_WORDS
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.schema import Column
 from mlplab.data.splits.split import Rows, Split, sample_rows
@@ -45,7 +46,7 @@ def target_leaks(table: Table, split: Split) -> list[str]:
     """
     schema = table.schema
     most = min(5000, 2 * 10**6 // (table.x.shape[1] * schema.outputs))  # of more rows, a random sample
-    train, val = (sample_rows(_weighted(table, r), most) for r in (split.train, split.val))
+    train, val = (sample_rows(weighted_rows(table, r), most) for r in (split.train, split.val))
     if len(val) < 10 or len(schema.inputs) == 1:
         return []
     x, x_val = table.x[train], table.x[val]
@@ -73,8 +74,14 @@ def target_leaks(table: Table, split: Split) -> list[str]:
     return [*warnings[:SHOWN], *([f"and {more} more such warnings"] if more > 0 else [])]
 
 
-def _weighted(table: Table, rows: Rows) -> Rows:
+def weighted_rows(table: Table, rows: Rows) -> Rows:
+    """Those of some rows that have a weight above 0."""
     return rows if table.weight is None else rows[table.weight[rows] > 0]
+
+
+def encoded_targets(table: Table, rows: Rows) -> Encoded:
+    """The ranks of each target among some rows; or a column for each of their classes."""
+    return np.hstack([_encoded(of, of, is_class=bool(table.schema.classes)) for of in table.y[rows].T])
 
 
 def _encoded(y: Y, known: Y, *, is_class: bool) -> Encoded:
@@ -140,7 +147,7 @@ def _summands(table: Table, x: X, y: Y, x_val: X, y_val: Y) -> list[str]:
 
 def time_order(table: Table, split: Split) -> list[str]:
     """A warning if rows are similar to their neighbours in time, and these are in different sets."""
-    rows = _weighted(table, np.sort(np.concatenate([split.train, split.val])))
+    rows = weighted_rows(table, np.sort(np.concatenate([split.train, split.val])))
     # Of a larger table, each period is the start of a fifth of the rows: a sample would lack the neighbours.
     most = min(2500, 100_000 // (table.x.shape[1] * table.schema.outputs)) // PERIODS
     for column, ordered in _orders(table, rows) if len(rows) >= MIN_ROWS else ():
@@ -164,7 +171,7 @@ def _orders(table: Table, rows: Rows) -> Iterator[tuple[str, Rows]]:
             yield column.name, rows[known][np.argsort(values[known], kind="stable")]
         elif column.kind == "numeric" and steps.any() and ((steps >= 0).all() or (steps <= 0).all()):
             # Times may repeat. A table is sorted by other columns that never fall, but repeat.
-            is_time = steps.all() or re.search("(?i)year|date|time|month|week|day", column.name)
+            is_time = steps.all() or re.search(f"(?i){TIME_WORDS}", column.name)
             (times if is_time else others).append(column.name)
     if (others and not times) or table.schema.classes:
         return
@@ -183,9 +190,9 @@ def _explained(table: Table, rows: Rows, *, of_period: bool) -> float:
     from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.tree import DecisionTreeRegressor
 
-    y = np.hstack([_encoded(of, of, is_class=bool(table.schema.classes)) for of in table.y[rows].T])
     tree = DecisionTreeRegressor(min_samples_leaf=5, random_state=0)
     folds = KFold(PERIODS) if of_period else KFold(PERIODS, shuffle=True, random_state=0)
+    y = encoded_targets(table, rows)
     predicted = cross_val_predict(tree, table.x[rows], y, cv=folds)
     return float(r2_score(y, predicted, multioutput="variance_weighted"))
 
