@@ -34,7 +34,8 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
     """What the estimators have in common; of this text, all but this line is part of their own.
 
     Args:
-        quality: how many networks, unless `ensemble` says it: `fast` one, `default` as `auto`, `best` 24.
+        quality: `fast` trains one network, `best` 24, and `default` as many as the command `train`. Has no
+            effect if `ensemble` is given.
         hidden: widths of the hidden layers, such as `(256, 128)`. Here and below, `auto` is what the command
             `train` chooses for the table.
         dropout, lr, weight_decay, batch_size, max_epochs: as the keys of these names.

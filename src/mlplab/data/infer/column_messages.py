@@ -126,8 +126,7 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
             why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
             yield f"read as {noun}, {why}{numbers if can_be_typed(odd) else ''}"
     if column.is_input and column.name not in reader.spec.declared:
-        # The order of two does not matter, and more than 100 take long to compare.
-        if len(texts) <= 100:
+        if len(texts) <= 100:  # more take long to compare
             yield _order_note(column, texts, reader)
         yield mixed_dates_note(column.name, texts)
 
@@ -135,11 +134,10 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
 def _order_note(column: InferredColumn, texts: pl.Series, reader: TableReader) -> str:
     """A note that offers to use the order of a column's values; empty if none is known."""
     ordinal, is_answer = typed(column.name, "ordinal"), ~texts.str.contains(NO_ANSWER)
-    if is_answer.sum() < 3:
+    if is_answer.sum() < 3:  # the order of two does not matter
         return ""
-    if (
-        not (levels := known_order(texts.to_list())) and not is_answer.all()
-    ):  # without answers such as Refused
+    levels = known_order(texts.to_list())
+    if not levels and not is_answer.all():  # without answers such as Refused
         levels = known_order(texts.filter(is_answer).to_list())
         ordinal += f" {reader.spec.typed_missing(texts.filter(~is_answer))}"
     shown = listed(map(shortened, levels))

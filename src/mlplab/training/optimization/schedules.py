@@ -85,9 +85,9 @@ def _lr(schedule: config.Schedule, progress: Done, epoch: int) -> Done:
 
 
 def can_judge_progress(schedule: config.Schedule, epoch: int, epochs: int) -> bool:
-    """Whether errors that do not fall until this epoch, counted from 1, mean that training is over.
+    """Whether errors after an epoch, counted from 1, show if training still makes progress.
 
-    Within a cycle of the learning rate, they rise with it; before a step of it, they may stand still.
+    Within a cycle of the learning rate, they rise with it; before it is lowered, they may stand still.
     """
     match schedule:
         case config.CoslogSchedule(cycles=cycles):
