@@ -184,14 +184,14 @@ def class_fault(column: InferredColumn, reader: TableReader) -> Fault | None:
 
 def _instead_of_classes(column: InferredColumn, reader: TableReader) -> Iterator[str]:
     """What to do about a target with too many values to be classes."""
-    formats = date_formats(pl.Series([*column.classes], dtype=pl.String))
+    if formats := date_formats(pl.Series([*column.classes], dtype=pl.String)):
+        regression = " task=regression" * reader.spec.asks_for_classes
+        is_clock = formats[0] in CLOCK_FORMATS[:2]
+        durations = f"if these are durations: {typed(column.name, DURATION)}{regression}"
+        yield durations if is_clock else DATES_AS_NUMBERS
+        return
     if column.class_kind == "number":
         yield "if it is a number: task=regression"
-    elif formats and formats[0] in CLOCK_FORMATS[:2]:
-        regression = " task=regression" * reader.spec.asks_for_classes
-        yield f"if these are durations: {typed(column.name, DURATION)}{regression}"
-    elif formats:
-        yield DATES_AS_NUMBERS
     elif column.filled >= 2 * len(column.classes) and not reader.spec.asks_for_classes:
         yield "if these are classes: task=multiclass"
     yield "if it is an identifier, choose a different data.target"
