@@ -26,8 +26,8 @@ from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
 
-from mlplab.cli.compose import Compose, composing, current_state, hydra_state, plain, put
-from mlplab.cli.overrides import is_for_hydra, key_of, read_overrides
+from mlplab.composition.compose import Compose, composing, current_state, hydra_state, plain, put
+from mlplab.composition.overrides import is_for_hydra, key_of, read_overrides
 from mlplab.config import Mlp, Resolved, ResolvedConfig, TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.data.infer.block_reader import TableReader

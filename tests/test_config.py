@@ -9,7 +9,7 @@ import pytest
 from commands.mistakes import message_of
 from support import ROOT, Ended, assert_short_answer, config, resolved
 
-from mlplab.cli.overrides import read_overrides
+from mlplab.composition.overrides import read_overrides
 from mlplab.config import TrainConfig, parse, parse_resolved, unknown_key
 from mlplab.config.allowed_classes import VARIABLE
 from mlplab.errors import UserError

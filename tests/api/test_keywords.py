@@ -10,10 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mlplab.api.keywords import choices, compose_run, keywords_of, read_arguments, setting
-from mlplab.cli.compose_sweep import compose_sweep
-from mlplab.cli.config_folders import SHIPPED
-from mlplab.cli.overrides import read_overrides
+from mlplab.api.keywords import choices, keywords_of, read_arguments, setting
+from mlplab.composition.compose import compose_run
+from mlplab.composition.compose_sweep import compose_sweep
+from mlplab.composition.config_folders import SHIPPED
+from mlplab.composition.overrides import read_overrides
 from mlplab.config import TrainConfig
 from mlplab.errors import UserError
 from mlplab.sweeps.check_runs import ComposedRun

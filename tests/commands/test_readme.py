@@ -16,7 +16,7 @@ import yaml
 from commands.mistakes import Command
 from support import CONCRETE, ROOT, config
 
-from mlplab.cli.overrides import read_overrides
+from mlplab.composition.overrides import read_overrides
 from mlplab.config.dotted_keys import flat
 
 Run = Callable[[str], str]

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlplab.api.keywords import Table, Target, read_arguments
-from mlplab.cli.compose import composing
-from mlplab.cli.config_folders import config_folders
-from mlplab.cli.table_commands import without_target
 from mlplab.commands.describe import Description, column_rows
+from mlplab.composition.compose import composing, without_target
+from mlplab.composition.config_folders import config_folders
 
 
 def describe(

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,9 @@ from hydra.core.override_parser.types import (
     ValueType,
 )
 
-from mlplab.cli.compose import composing, plain
-from mlplab.cli.config_folders import GROUPS, config_folders
-from mlplab.cli.overrides import Keyword, keys_of, path_of, read_overrides
-from mlplab.config import TrainConfig, parse
+from mlplab.composition.config_folders import GROUPS
+from mlplab.composition.overrides import Keyword, keys_of, path_of, read_overrides
+from mlplab.config import TrainConfig
 from mlplab.config.data import as_label
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.load_table import TARGET
@@ -135,16 +133,6 @@ def _element(value: object) -> ParsedElementType:
         return value
     text = fspath(value) if isinstance(value, PathLike) else str(value)
     return text if WORD.fullmatch(text) else QuotedString(text, Quote.single)  # which is shown with quotes
-
-
-def compose_run(overrides: Overrides, folders: Sequence[Path] | None = None) -> TrainConfig:
-    """The configuration of one run, composed from the files in some folders; None: mlplab's and the user's.
-
-    Raises:
-        UserError: if a key is unknown, or a value is wrong.
-    """
-    with composing(folders or config_folders()) as compose:
-        return parse(plain(compose(overrides)))
 
 
 def _is_named(target: Target, frame: pl.DataFrame | None = None) -> bool:

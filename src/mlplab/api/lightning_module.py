@@ -1,7 +1,8 @@
 """Networks for a Trainer of Lightning's own."""
 
-from mlplab.api.keywords import compose_run, keywords_of
-from mlplab.cli.overrides import read_overrides
+from mlplab.api.keywords import keywords_of
+from mlplab.composition.compose import compose_run
+from mlplab.composition.overrides import read_overrides
 from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.data.cache import RunData
 from mlplab.data.defaults import resolve_auto

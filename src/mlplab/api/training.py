@@ -17,11 +17,12 @@ from rich.console import Console
 
 from mlplab.api.finished_run import FinishedRun
 from mlplab.api.finished_sweep import FinishedSweep
-from mlplab.api.keywords import Table, Target, choices, compose_run, read_arguments, setting
-from mlplab.cli.config_folders import config_folders
-from mlplab.cli.table_commands import resumed
+from mlplab.api.keywords import Table, Target, choices, read_arguments, setting
 from mlplab.commands.train import draw_if_asked
 from mlplab.commands.train import train as train_run
+from mlplab.composition.compose import compose_run
+from mlplab.composition.config_folders import config_folders
+from mlplab.composition.resumed_run import resumed
 from mlplab.config import FrameData
 from mlplab.data.cache import DataCache
 from mlplab.errors import Interrupted, RunFailed, reason_of, refusal
@@ -180,7 +181,7 @@ def _sweep(*arguments: Any, folder: str | PathLike[str] | None, progress: bool) 
     frame, overrides = read_arguments(*arguments)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")  # of Optuna's tqdm, in notebooks
-        from mlplab.cli.compose_sweep import compose_sweep
+        from mlplab.composition.compose_sweep import compose_sweep
         from mlplab.sweeps.sweep import sweep as train_sweep
 
     path = Path(folder or tempfile.mkdtemp(prefix="mlplab-"))

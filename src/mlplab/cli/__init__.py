@@ -1,1 +1,1 @@
-"""The command line: Hydra's composition, overrides, messages and exit codes."""
+"""The program: its arguments, the commands' usage and output, messages and exit codes."""

@@ -2,22 +2,18 @@
 
 import shlex
 import signal
-from collections.abc import Iterable, Sequence
-from copy import deepcopy
-from functools import reduce
+from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
-
-from mlplab.cli.compose import composing, folder_of, plain, read_command_line
-from mlplab.cli.overrides import RESUME, keys_of, path_of, read_overrides
+from mlplab.cli.read_command_line import read_command_line
 from mlplab.cli.terminal import log_loading
-from mlplab.config import TrainConfig, flat, parse
-from mlplab.errors import Fault, Interrupted, UserError, refusal
+from mlplab.composition.compose import composing, folder_of, plain, without_target
+from mlplab.composition.overrides import RESUME, keys_of, read_overrides
+from mlplab.composition.resumed_run import resumed
+from mlplab.config import TrainConfig, parse
+from mlplab.errors import Interrupted, UserError
 from mlplab.imports import heavy_imports
 from mlplab.runs.discovery import FILM_FILE
-from mlplab.runs.planned_run import differences, read_run_config
 from mlplab.typed_commands import inside, tensorboard_command
 
 
@@ -38,7 +34,7 @@ def train(words: Sequence[str]) -> None:
         return
     from rich.console import Console
 
-    from mlplab.cli.compose_sweep import compose_sweep  # it imports polars
+    from mlplab.composition.compose_sweep import compose_sweep  # it imports polars
     from mlplab.data.cache import DataCache
     from mlplab.sweeps.sweep import sweep
 
@@ -73,32 +69,6 @@ def _train(run: TrainConfig, folder: Path, *, resume: bool = False) -> None:
         print_line(console, f"run folder: {inside(folder)}", *film, tensorboard)
 
 
-def resumed(folder: Path, overrides: Iterable[Override], *, multirun: bool = False) -> TrainConfig:
-    """The configuration of a run that is resumed, which overrides must not contradict.
-
-    Raises:
-        UserError: if they do, or it is not the folder of one run.
-    """
-    from mlplab.sweeps.sweep_folder import PLAN_FILE  # it imports polars
-
-    if multirun or (folder / PLAN_FILE).is_file():
-        what = "resumes one run, not several"
-        remedy = "to continue a sweep, run its command again with the same name=… (or hydra.sweep.dir=…)"
-        raise UserError(Fault(what, RESUME, str(folder), remedy=remedy))
-    saved = read_run_config(folder).plain()
-    values, known = deepcopy(saved), dict(flat(saved)).keys() - {"name"}
-    for override in overrides:
-        *sections, key = path_of(override.key_or_group)
-        if ".".join([*sections, key]) not in known:
-            remedy = f"remove it: {RESUME}= takes the settings of the run"
-            raise refusal("cannot be set for a resumed run", override.input_line, remedy)
-        reduce(lambda section, name: section[name], sections, values)[key] = override.value()
-    run = parse(values)
-    if faults := differences(run, saved, str(folder)):
-        raise UserError(*faults)
-    return run
-
-
 def describe(words: Sequence[str]) -> None:
     """Shows how training would read the columns of a table, without training.
 
@@ -129,10 +99,3 @@ def describe(words: Sequence[str]) -> None:
         console.print(line, highlight=False, markup=False)
     if description.faults:
         raise UserError(*description.faults)
-
-
-def without_target(cfg: DictConfig) -> TrainConfig:
-    """A composed configuration, which needs no target."""
-    if OmegaConf.is_missing(cfg.data, "target"):
-        cfg.data.target = []
-    return parse(plain(cfg))

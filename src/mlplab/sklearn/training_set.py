@@ -12,10 +12,11 @@ from jaxtyping import Float64
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from mlplab.api.keywords import compose_run, keywords_of
+from mlplab.api.keywords import keywords_of
 from mlplab.api.training import process_as_before
-from mlplab.cli.config_folders import SHIPPED
-from mlplab.cli.overrides import key_of, read_overrides
+from mlplab.composition.compose import compose_run
+from mlplab.composition.config_folders import SHIPPED
+from mlplab.composition.overrides import key_of, read_overrides
 from mlplab.config import FrameData, TrainConfig
 from mlplab.console import quiet
 from mlplab.data.cache import DataCache, RunData

@@ -8,8 +8,16 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from mlplab.cli.compose import SWEEP, composing, current_state, folder_of, hydra_state, plain, plain_section
-from mlplab.cli.overrides import Keyword, keys_of
+from mlplab.composition.compose import (
+    SWEEP,
+    composing,
+    current_state,
+    folder_of,
+    hydra_state,
+    plain,
+    plain_section,
+)
+from mlplab.composition.overrides import Keyword, keys_of
 from mlplab.config import Launcher, Sweep, parse, validated
 from mlplab.errors import UserError
 from mlplab.files import Plain

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support import ROOT, parsed
 
-from mlplab.cli.compose import Compose, composing, plain
-from mlplab.cli.compose_sweep import compose_sweep
+from mlplab.composition.compose import Compose, composing, plain
+from mlplab.composition.compose_sweep import compose_sweep
 from mlplab.config import parse, quoted
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of

@@ -9,8 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, ParsedElementType, ValueType
 from hydra.errors import OverrideParseException
 
-from mlplab.cli.config_folders import GROUPS
-from mlplab.cli.hydra_errors import explained
+from mlplab.composition.config_folders import GROUPS
+from mlplab.composition.hydra_errors import explained
 from mlplab.config import quoted
 from mlplab.config.unknown_keys import REMOVED, unknown_key
 from mlplab.errors import Fault, UserError, refusal

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from mlplab.cli.hydra_errors import explained
+from mlplab.composition.hydra_errors import explained
 from mlplab.errors import Fault, UserError, listed, nearest
 from mlplab.typed_commands import PACKAGE, inside
 

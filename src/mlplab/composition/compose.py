@@ -1,13 +1,11 @@
-"""Composes configurations with Hydra, and reads its flags.
+"""Composes configurations with Hydra.
 
 Runs are composed with Hydra's compose API and started by mlplab. `hydra.main` would create folders before
 anything is checked, and call any code that a configuration file names in `hydra.callbacks`.
 """
 
-import argparse
 import errno
 import os
-import sys
 from collections import UserString
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,15 +21,14 @@ from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf, flag_override
 from omegaconf.errors import MissingMandatoryValue
 
-from mlplab.cli.config_folders import CONFIG_NAME, config_folders, log_own_files
-from mlplab.cli.hydra_errors import explained
-from mlplab.cli.overrides import Keyword, is_for_hydra, keys_of, path_of, read_overrides
-from mlplab.cli.terminal import VERSION, print_usage
+from mlplab.composition.config_folders import CONFIG_NAME, config_folders, log_own_files
+from mlplab.composition.hydra_errors import explained
+from mlplab.composition.overrides import Keyword, is_for_hydra, keys_of, path_of
+from mlplab.config import TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
 from mlplab.config.validation import missing_value, unknown_key_faults
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
-from mlplab.sweeps.grid import lines_of
 from mlplab.typed_commands import command_line
 
 # Composes a configuration with overrides, including Hydra's own section.
@@ -42,61 +39,6 @@ _COMPOSING = RLock()  # held while anything is composed: Hydra's state is that o
 OUTPUTS = "outputs"
 
 SWEEP = "sweep"  # the section of the configuration that describes a sweep, not its runs
-
-
-def read_command_line(words: Sequence[str], usage: str | None = None) -> tuple[list[str], bool, list[Path]]:
-    """Overrides, whether they are of a sweep, and the folders of the configuration.
-
-    If the command line only requests the version, help, or the like, prints that, and exits.
-
-    Args:
-        usage: the help text; None: the text in `conf/hydra/help`.
-
-    Raises:
-        UserError: if the user's folder of configuration files is wrong.
-    """
-    if VERSION in words or (words and usage):
-        print_usage(words, usage)
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("overrides", nargs="*")
-    switches = "--multirun -m", "--run -r", "--help -h", "--hydra-help", "--resolve", "--shell-completion -sc"
-    for names in switches:
-        parser.add_argument(*names.split(), action="store_true")
-    parser.add_argument("--config-dir", "-cd")
-    parser.add_argument("--package", "-p")
-    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
-    parser.add_argument("--info", "-i", nargs="?", const="all")
-    read = parser.parse_intermixed_args(words)
-    folders = config_folders(read.config_dir)
-    if read.cfg:
-        _print_config(read, folders)
-        sys.exit(0)
-    if read.help or read.hydra_help or read.info or read.shell_completion:
-        flags = [word for word in words if word not in read.overrides]
-        given = [
-            each for each in read_overrides(read.overrides, multirun=True) if not isinstance(each, Keyword)
-        ]
-        _ask_hydra([*flags, *lines_of(given)], folders)
-        sys.exit(0)
-    return read.overrides, read.multirun, folders
-
-
-def _print_config(read: argparse.Namespace, folders: Sequence[Path]) -> None:
-    with composing(folders) as compose, explained():
-        cfg = compose(read_overrides(read.overrides))
-        shown = [str(key) for key in cfg if read.cfg == "all" or (key == "hydra") == (read.cfg == "hydra")]
-        section = OmegaConf.select(cfg, read.package) if read.package else OmegaConf.masked_copy(cfg, shown)
-        print(OmegaConf.to_yaml(section, resolve=read.resolve), end="")
-
-
-def _ask_hydra(words: Sequence[str], folders: Sequence[Path]) -> None:
-    main, *others = folders
-    further = [each for folder in others for each in ("--config-dir", str(folder))]  # searched after `main`
-    sys.argv[1:] = [*words, *further]  # Hydra takes the last of several folders
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its exceptions, for us to explain
-    register_resolvers()
-    with explained():
-        hydra.main(version_base="1.3", config_path=str(main), config_name=CONFIG_NAME)(lambda _: None)()
 
 
 @contextmanager
@@ -139,6 +81,23 @@ def composing(folders: Sequence[Path]) -> Iterator[Compose]:
             loader.get_search_path().prepend("mlplab", f"file://{folder}", SearchPathQuery(provider="schema"))
         loader.repository.initialize_sources(loader.get_search_path())
         yield compose
+
+
+def compose_run(overrides: Sequence[Override], folders: Sequence[Path] | None = None) -> TrainConfig:
+    """The configuration of one run, composed from the files in some folders; None: mlplab's and the user's.
+
+    Raises:
+        UserError: if a key is unknown, or a value is wrong.
+    """
+    with composing(folders or config_folders()) as compose:
+        return parse(plain(compose(overrides)))
+
+
+def without_target(cfg: DictConfig) -> TrainConfig:
+    """A composed configuration, which needs no target."""
+    if OmegaConf.is_missing(cfg.data, "target"):
+        cfg.data.target = []
+    return parse(plain(cfg))
 
 
 @contextmanager
@@ -260,7 +219,7 @@ def folder_of(cfg: DictConfig, key: str, typed: set[str]) -> Path:
     with explained():
         folder = Path(str(OmegaConf.select(cfg, key)))
     if any(len(os.fsencode(part)) > 255 for part in folder.parts):  # in the file systems of all platforms
-        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # explained in terminal.py
+        raise OSError(errno.ENAMETOOLONG, "", str(folder))  # explained in exit_status.py
     if key not in typed and not folder.resolve().is_relative_to((Path.cwd() / OUTPUTS).resolve()):
         raise refusal(f"is outside {OUTPUTS}/", folder, f"type it on the command line: {key}=…")
     return folder
