@@ -33,8 +33,12 @@ def stops_after(
     last: int = EPOCHS,
     key: str = "",
     diverged: Sequence[int] = (),
+    error: float = 0.5,
 ) -> list[int]:
-    """The epochs after which runs stop whose networks had their best epochs then; 0: they do not."""
+    """The epochs after which runs stop whose networks had their best epochs then; 0: they do not.
+
+    The lowest error is that of simple models times `error`.
+    """
     members, stopped = Members(len(best_epochs), ensemble), [0] * (len(best_epochs) // ensemble)
     members.active[[*diverged]] = False
     network, epochs = Constant([0.5] * len(best_epochs)), torch.tensor(best_epochs)
@@ -45,10 +49,14 @@ def stops_after(
         members=lambda run: [*range(run * ensemble, (run + 1) * ensemble)],
         stopping=EarlyStopping([config().callbacks.early_stopping] * len(best_epochs)),
     )
+    callback, lowest = NoProgress(stack.runs), torch.full((len(stopped),), 2 * error, dtype=torch.float64)
+    module.scores_of_simple_models = lambda: torch.full((len(epochs),), 2, dtype=torch.float64)
+    callback.on_start(stack)
     for epoch in range(1, last + 1):
         module.progress = Progress(1, last, epoch)
-        stack.best = SimpleNamespace(epochs=torch.where(epochs <= epoch, epochs, epoch))
-        NoProgress().on_epoch(stack)
+        best_epochs = torch.where(epochs <= epoch, epochs, epoch)
+        stack.best = SimpleNamespace(epochs=best_epochs, by_run=lambda module: lowest)
+        callback.on_epoch(stack)
         for run, active in enumerate(members.active_runs().tolist()):
             stopped[run] = stopped[run] or epoch * (not active)
     return stopped
@@ -60,6 +68,7 @@ def test_a_run_stops_when_the_second_half_of_its_epochs_brought_no_progress() ->
     assert stops_after([1, 2, 3], ensemble=1, last=10) == [4, 4, 6]
     assert stops_after([1], ensemble=1, last=3) == stops_after([1], ensemble=1, last=4) == [0]
     assert stops_after([9, 50], diverged=[1]) == [18]
+    assert stops_after([1, 2, 50, 50], error=0.999, last=100) == [40, 0]
     patience = "callbacks.early_stopping.patience"
     for key, expected in ((f"{patience}=50", 0), (f"{patience}=null", 0), ("scheduler=coslog", 28)):
         assert stops_after([9, 12], key=key) == [expected]

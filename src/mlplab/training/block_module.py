@@ -66,6 +66,22 @@ class BlockModule(MLPModule):
         """The monitored metric of the last epoch, negated if its highest value is the best."""
         return sign_of(self.monitor) * self.values[self.monitor]
 
+    @torch.inference_mode()
+    def scores_of_simple_models(self) -> Float[Tensor, " member"]:
+        """What `monitored` would be of the better of two models: the linear path, and outputs of 0.
+
+        Outputs of 0 are the mean of the targets, or equal probabilities.
+        """
+        transform, found = self.network.preprocessing.target_transform, []
+        for path in (None, self.network.linear_path):
+            for batch in self._val_batches:
+                moved = self.trainer.strategy.batch_to_device(batch)
+                zeros = moved.x.new_zeros(*moved.x.shape[:2], transform.outputs, dtype=transform.dtype)
+                z = zeros if path is None else path(self.network.preprocessing(moved.x))
+                self.val.add(z, moved, transform)
+            found.append(self.val.compute_and_reset(transform, "val/")[self.monitor])
+        return (sign_of(self.monitor) * torch.stack(found)).min(0).values.cpu()
+
     def batches(self, steps: int) -> int:
         """The number of batches that the Trainer sees in these steps of an epoch: steps, or blocks."""
         return math.ceil(steps / (self.blocks.steps if self.blocks else 1))
@@ -80,9 +96,10 @@ class BlockModule(MLPModule):
 
     def on_train_start(self) -> None:
         """Prepares the loop of steps, calls `on_start` of the callbacks, and begins the first epoch."""
+        self._val_batches: Iterable[Batch] = self.trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         if self.blocks:
             self.step_loop = StepLoop(self.network, self.configs, self.optimizer)
-            self._val_batches: Iterable[Batch] = self.trainer.datamodule.val_dataloader().cached()  # type: ignore[attr-defined]
+            self._val_batches = self._val_batches.cached()
         for callback in self.stack_callbacks:
             callback.on_start(self.stack)
         none = StackCallback.on_step

@@ -139,7 +139,7 @@ class StackTrainer:
         self.pruning, self.shrink, self.history = Pruning(), ShrinkStack(), History(runs, history)
         self.last_weights: Tensors = {}
         self.final_state: StackState | None = None
-        deciding = self.best, self.history, self.stopping, NoProgress(), self.pruning, self.shrink
+        deciding = self.best, self.history, self.stopping, NoProgress(runs), self.pruning, self.shrink
         self.module.stack, self.module.stack_callbacks = self, [*deciding, signals, *observers]
         loggers = [logger for observer in observers for logger in observer.loggers]
         folder = next((observer.folder for observer in observers if observer.folder), None)

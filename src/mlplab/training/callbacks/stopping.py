@@ -15,6 +15,7 @@ from mlplab.training.block_module import BlockModule
 from mlplab.training.callbacks.stack_callback import StackCallback, Tensors, copy_members
 from mlplab.training.optimization.schedules import can_judge_progress
 from mlplab.training.private_interfaces import forget_sigterm
+from mlplab.training.run import Run
 
 if TYPE_CHECKING:
     from mlplab.training.fit import StackTrainer
@@ -89,25 +90,48 @@ class ShrinkStack(StackCallback):
 FEWEST_EPOCHS, FIRST_SHARE = 4, 0.1
 """Before so many epochs, and in this share of all, no run stops because it makes no progress."""
 
+LATE_SHARE, GAIN = 0.4, 0.01
+"""That share of a run whose held-out error is not smaller than that of simple models by a share of `GAIN`."""
+
 
 class NoProgress(StackCallback):
     """Stops a run whose networks all had their best epoch in the first half of the epochs so far.
 
+    Some functions, such as products of several columns, are learned all at once after long standstill. So a
+    run that is not yet better than a linear model trains for longer than others.
+
     Only runs with callbacks.early_stopping.patience=auto are stopped.
+
+    Attributes:
+        is_auto: which these are.
+        simple: the monitored metric of the better simple model of each run (see `scores_of_simple_models`),
+            negated if the highest is the best.
     """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        patience = [run.config.callbacks.early_stopping.patience for run in runs]
+        self.is_auto = torch.tensor([each == "auto" for each in patience])
+        self.simple: Float64[Tensor, " run"] = torch.full((len(runs),), torch.inf, dtype=torch.float64)
+
+    def on_start(self, stack: "StackTrainer") -> None:
+        """Scores the simple models on the held-out rows."""
+        if self.is_auto.any():
+            scores, members = stack.module.scores_of_simple_models(), stack.module.members
+            self.simple = members.by_run(scores, torch.ones_like(members.active))
 
     def on_epoch(self, stack: "StackTrainer") -> None:
         """Stops runs, where the schedule of the learning rate lets progress be judged."""
         epoch, epochs = stack.module.progress.epoch, stack.module.progress.max_epochs
-        if epoch < max(FEWEST_EPOCHS, FIRST_SHARE * epochs) or epoch == epochs:
+        is_early = epoch < max(FEWEST_EPOCHS, FIRST_SHARE * epochs)
+        if is_early or epoch == epochs or not self.is_auto.any():
             return
         members = stack.module.members
         progressed = members.active & (2 * stack.best.epochs > epoch)
-        has_stalled = members.active_runs() & ~progressed.view(-1, members.ensemble).any(1)
+        has_stalled = members.active_runs() & ~progressed.view(-1, members.ensemble).any(1) & self.is_auto
+        if epoch < LATE_SHARE * epochs:
+            has_stalled &= self.simple - stack.best.by_run(stack.module) >= GAIN * self.simple.abs()
         for number in has_stalled.nonzero().flatten().tolist():
-            run = stack.runs[number].config
-            is_auto = run.callbacks.early_stopping.patience == "auto"
-            if is_auto and can_judge_progress(run.scheduler, epoch, epochs):
+            if can_judge_progress(stack.runs[number].config.scheduler, epoch, epochs):
                 stack.stopping.stop(stack.members(number), stack.module)
 
 
