@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float64
 
+from mlplab.commands.arguments import Evaluate
+from mlplab.config.validation import validated
 from mlplab.console import print_line
 from mlplab.data.frames import FrameLike, to_polars
 from mlplab.data.schema import Schema
@@ -140,18 +142,26 @@ class FinishedRun:
         """How far the networks of an ensemble disagree: see `Ensemble.predict_spread`."""
         return self.model.predict_spread(frame)
 
-    def evaluate(self, frame: FrameLike | str | PathLike[str] = None) -> Plain:
+    def evaluate(
+        self, frame: FrameLike | str | PathLike[str] = None, *, threshold: float | None = None
+    ) -> Plain:
         """Scores rows of a frame or a file, as the command `evaluate`; by default, the run's own test rows.
 
         Rows that took part in training or validation are left out.
+
+        Args:
+            threshold: the probability from which the second of two classes is predicted; None: as in
+                training.
 
         Returns:
             Scores such as `test/rmse` and, of the baselines, `boosting/test/rmse`.
 
         Raises:
-            UserError: if the rows do not match the network's columns, or none is left.
+            UserError: if the rows do not match the network's columns, or none is left; or if there are not
+                two classes for the threshold.
         """
-        return self._evaluated(frame).plain()
+        validated({"run": "this", "threshold": threshold}, Evaluate)
+        return self._evaluated(frame, threshold=threshold).plain()
 
     def importance(self, frame: FrameLike = None) -> pl.DataFrame:
         """How much the error grows when a column is shuffled: mean and standard deviation, largest first.
@@ -162,7 +172,9 @@ class FinishedRun:
         found: Importance = self._evaluated(frame, importance=True).importance
         return pl.DataFrame(found.columns).rename({"name": "column"})
 
-    def _evaluated(self, frame: FrameLike, *, importance: bool = False) -> Any:
+    def _evaluated(
+        self, frame: FrameLike, *, importance: bool = False, threshold: float | None = None
+    ) -> Any:
         with heavy_imports():
             from mlplab.commands.evaluate import score
             from mlplab.data.cache import DataCache
@@ -170,7 +182,7 @@ class FinishedRun:
         rows, trained_on = _path_or_frame(frame), self._frame
         if trained_on is None and isinstance(rows, pl.DataFrame):  # which may be the same again
             trained_on = rows
-        return score(self.model, DataCache(trained_on), rows, importance=importance)
+        return score(self.model, DataCache(trained_on), rows, importance=importance, threshold=threshold)
 
     def export(
         self,

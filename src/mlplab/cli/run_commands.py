@@ -36,6 +36,8 @@ def evaluate(words: Sequence[str]) -> None:
       runs=best              of a sweep: best, the configuration of the best mean validation metric; all; or N
       data.path=FILE         a CSV or Parquet file with the target; without it, the run's own test rows
       training_rows=include  also scores rows of FILE that were in training or validation: then it is no test
+      threshold=P            predicts the second of two classes from this probability on; by default as in
+                             training
       importance=true        shows which columns matter; writes FOLDER/importance.json and FOLDER/figures
     """
     arguments = read_arguments(words, Evaluate, evaluate.__doc__)
@@ -49,7 +51,8 @@ def evaluate(words: Sequence[str]) -> None:
 
     console = Console()
     result = score_runs(arguments)
-    print_line(console, f"{result.source}: {result.rows} rows")
+    used = "" if result.threshold is None else f", threshold {result.threshold:g}"
+    print_line(console, f"{result.source}: {result.rows} rows{used}")
     titles = {"all": "all rows, not a test", "unchecked": "all rows, perhaps not a test"}
     console.print(score_table(dict(result.models().values()), titles.get(result.part, "test")))
     metrics = result.plain() | {"members": result.model.networks}

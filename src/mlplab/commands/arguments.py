@@ -13,6 +13,10 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Threshold = Annotated[float, Field(ge=0, le=1)] | None
+"""The probability from which the second of two classes is predicted; None: as in training."""
+
+
 class OfRuns(Arguments):
     """The runs that a command is about.
 
@@ -31,11 +35,13 @@ class Evaluate(OfRuns):
     Attributes:
         data_path: a CSV or Parquet file with the target; None: the runs' own test rows.
         training_rows: whether to keep rows of the file that were in training or validation.
+        threshold: by which classes are predicted.
         importance: whether to compute which columns matter, too.
     """
 
     data_path: Annotated[Text | None, Field(alias="data.path")] = None
     training_rows: Literal["exclude", "include"] = "exclude"
+    threshold: Threshold = None
     importance: bool = False
 
 
@@ -44,7 +50,7 @@ class Predict(OfRuns):
 
     Attributes:
         input: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
-        threshold: the probability from which the second of two classes is predicted; None: as in training.
+        threshold: by which classes are predicted.
         spread: whether to add columns that say how far the networks disagree.
         interval: levels of intervals, of which to add the limits.
         sets: levels of prediction sets to add.
@@ -54,7 +60,7 @@ class Predict(OfRuns):
 
     input: Text
     output: Text
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    threshold: Threshold = None
     spread: bool = False
     interval: Levels = ()
     sets: Levels = ()

@@ -37,6 +37,7 @@ class EvaluationResult:
         model: the runs together.
         scored: the rows of each run.
         part: what the rows are called.
+        threshold: by which classes are predicted, if it is not that of the runs.
 
     Attributes:
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
@@ -50,8 +51,10 @@ class EvaluationResult:
         part: Part,
         baselines: Mapping[str, Scores],
         importance: Importance | None,
+        threshold: float | None,
     ) -> None:
         self.model, self.part, self.baselines, self.importance = model, part, baselines, importance
+        self.threshold = threshold
         self.source, self.rows = scored[0].source, len(scored[0].y)
         several, classes, first = len(model.runs) > 1, len(model.schema.classes), scored[0]
         self.ensemble: Scores | None = None
@@ -94,6 +97,8 @@ class EvaluationResult:
             for name, value in scores.items()
         }
         content = {"data": self.source, "rows": self.rows, "runs": len(self.runs), **finite(values)}
+        if self.threshold is not None:
+            content["threshold"] = self.threshold
         if self.confusion is not None:
             content |= {"classes": list(self.model.schema.classes), "confusion": self.confusion.tolist()}
         return content
@@ -112,12 +117,20 @@ def evaluate(options: Evaluate) -> EvaluationResult:
 
     Raises:
         UserError: if there is no finished run, if the data do not match the network's columns or have
-            changed, if all rows were in training or validation, or for the importance of different test rows.
+            changed, if all rows were in training or validation, for the importance of different test rows, or
+            for a threshold without two classes.
     """
     run, include = Path(options.run), options.training_rows == "include"
     with progress_lines(log.info, lambda: f"loading {run}"):
         ensemble = load_runs(run, options.runs)
-    result = score(ensemble, DataCache(), options.data_path, include=include, importance=options.importance)
+    result = score(
+        ensemble,
+        DataCache(),
+        options.data_path,
+        include=include,
+        importance=options.importance,
+        threshold=options.threshold,
+    )
     if run.is_dir():
         write_json(run / EVALUATION_FILE, result.plain())
         if result.importance:
@@ -132,8 +145,10 @@ def score(
     *,
     include: bool = False,
     importance: bool = False,
+    threshold: float | None = None,
 ) -> EvaluationResult:
     """Scores runs and their ensemble, as in `evaluate`; also on the rows of a frame."""
+    ensemble = ensemble.with_threshold(threshold)
     part: Part = "test"
     if data is None:
         scored, baselines = _own_test_rows(ensemble.runs, cache)
@@ -143,7 +158,7 @@ def score(
         baselines = _baselines_on_file(ensemble.runs[0], rows, cache)
     columns = compute_importance(ensemble, scored, part) if importance else None
     with progress_lines(log.info, lambda: f"{scored[0].source}: scoring {len(scored[0].y):,} rows"):
-        return EvaluationResult(ensemble, scored, part, baselines, columns)
+        return EvaluationResult(ensemble, scored, part, baselines, columns, threshold)
 
 
 def _own_test_rows(

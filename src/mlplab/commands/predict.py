@@ -16,12 +16,11 @@ from polars.io.plugins import register_io_source
 from mlplab.commands.arguments import Predict
 from mlplab.console import progress_lines
 from mlplab.data.cells.parse import cells_of, plain_floats
-from mlplab.data.class_labels import threshold_fault
 from mlplab.data.io.csv_writer import FrameAndNumbers, write_csv
 from mlplab.data.io.source import is_parquet, opened
 from mlplab.data.load_table import csv_format
 from mlplab.data.new_rows import check_columns
-from mlplab.errors import UserError, refusal
+from mlplab.errors import refusal
 from mlplab.files import check_output, replacing
 from mlplab.runs.predictions import check_levels, column_names
 from mlplab.runs.trained.load import load_runs
@@ -46,7 +45,7 @@ def predict(options: Predict) -> int:
     source, output, interval, sets = options.input, options.output, options.interval, options.sets
     if output != STANDARD:
         check_output(Path(output), overwrite=options.overwrite)
-    ensemble = load_runs(options.run, options.runs)
+    ensemble = load_runs(options.run, options.runs).with_threshold(options.threshold)
     schema = ensemble.schema
     check_levels(ensemble.runs, interval, sets)
     names = column_names(schema, ensemble.quantiles, interval, sets)
@@ -54,10 +53,6 @@ def predict(options: Predict) -> int:
     if options.spread:
         ensemble.check_several()
         columns += names.spread
-    threshold = options.threshold
-    if threshold is not None and len(schema.classes) != 2:
-        raise UserError(threshold_fault(f"threshold={threshold:g}", schema.classes))
-    threshold = ensemble.threshold if threshold is None else threshold
     with ExitStack() as contexts:
         path, where = Path(source), source
         if source == STANDARD:  # it is read more than once
@@ -87,7 +82,7 @@ def predict(options: Predict) -> int:
                 numbers = {name: values for name, values in parsed if values is not None}
                 x = transformer.features(frame, numbers)
                 predicted = ensemble.predict_features(x, with_spread=options.spread, rows_before=done)
-                added = ensemble.columns(predicted, threshold, interval, sets)
+                added = ensemble.columns(predicted, ensemble.threshold, interval, sets)
                 yield frame.with_columns(added), numbers.keys()
                 done += frame.height
             transformer.warn()

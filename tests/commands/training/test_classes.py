@@ -109,6 +109,17 @@ def test_a_chosen_threshold_decides_everywhere(succeed: Command, ensemble: int) 
     assert scores_of(evaluation) == scores_of(metrics)
     expected = confusion_matrix(written["bought"], written["prediction"])
     assert evaluation["confusion"] == expected.tolist()
+    other = mlplab.load(auto.with_name("threshold=0.5"))  # the same networks
+    with pytest.raises(mlplab.UserError, match=r"threshold: invalid value \(found 1.5, expected less than"):
+        other.evaluate(threshold=1.5)
+    assert other.evaluate(threshold=metrics["threshold"]) == evaluation | {"threshold": metrics["threshold"]}
+    assert scores_of(other.evaluate()) == scores_of(before)
+    ended = succeed("evaluate", "run=outputs/s", "runs=all", f"threshold={metrics['threshold']}")
+    assert f" test rows: {len(written)} rows, threshold {metrics['threshold']:g}\n" in ended.out
+    together = metrics_of(auto.parent, "evaluation")
+    for model in ("runs", "ensemble"):
+        assert scores_of(together, f"{model}/test/") == pytest.approx(scores_of(metrics)), model
+    assert (together["confusion"], together["threshold"]) == (expected.tolist(), metrics["threshold"])
     run, new = mlplab.load(auto).model, people(seed=1).select(COLUMNS)
     assert (run.predict(new) == "yes").tolist() == (run.predict_proba(new)[:, 1] >= run.threshold).tolist()
     assert mlplab.load(auto.parent, "all").threshold == pytest.approx((0.5 + run.threshold) / 2)
@@ -120,7 +131,8 @@ def test_whole_numbers_may_be_classes_but_need_no_threshold(succeed: Command, ru
         succeed("train", *SMALL[:-1], "trainer.max_epochs=1", f"task={task}", f"name={name}")
         predict = ("predict", f"run=outputs/{name}", "input=t.csv", f"output={name}.parquet")
         refused = f"threshold=0.5: has a meaning only for two classes (found {found})"
-        assert_short_answer(run_script(*predict, "threshold=0.5"), [refused])
+        for command in (predict, ("evaluate", f"run=outputs/{name}")):
+            assert_short_answer(run_script(*command, "threshold=0.5"), [refused])
         succeed(*predict)
     predicted = pl.read_parquet("m.parquet")
     assert predicted.columns[-4:] == ["prediction", *(f"probability_{mark}" for mark in (1, 2, 3))]

@@ -1,6 +1,7 @@
 """Predictions of a run, or mean predictions of several runs (Lakshminarayanan et al. 2017)."""
 
 from collections.abc import Sequence
+from copy import copy
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from jaxtyping import Float, Float64, Shaped
 
 from mlplab.conformal.intervals import Levels, Uncertainty, median_of
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
-from mlplab.data.class_labels import label_values, predicted_classes
+from mlplab.data.class_labels import label_values, predicted_classes, threshold_fault
 from mlplab.data.frames import FRAME, FrameLike
 from mlplab.data.new_rows import FrameTransformer, as_frame
-from mlplab.errors import refusal
+from mlplab.errors import UserError, refusal
 from mlplab.runs.predictions import (
     AnyLevels,
     Spread,
@@ -84,6 +85,25 @@ class Ensemble:
     def classes(self) -> np.ndarray:
         """The classes of the target in order, as in the training table; none for regression."""
         return label_values(self.schema.classes, self.schema.class_kind).to_numpy()
+
+    def with_threshold(self, threshold: float | None) -> "Ensemble":
+        """The same networks, which predict the second of two classes from this probability on.
+
+        Args:
+            threshold: None: as in training.
+
+        Raises:
+            UserError: if there are not two classes.
+        """
+        if threshold is None:
+            return self
+        if len(self.schema.classes) != 2:
+            raise UserError(threshold_fault(f"threshold={threshold:g}", self.schema.classes))
+        other = copy(self)
+        other.threshold, other.runs = threshold, tuple(map(copy, self.runs))
+        for run in other.runs:
+            run.threshold = threshold
+        return other
 
     def predict(
         self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
