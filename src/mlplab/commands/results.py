@@ -16,9 +16,12 @@ from mlplab.console import first_few, plural
 from mlplab.data.io.csv_writer import write_csv
 from mlplab.errors import Fault, UserError, did_you_mean, listed, nearest
 from mlplab.runs.compare.ranking import (
+    FOLD,
+    SEED,
     SPLIT_KEYS,
     common_monitor,
     configurations,
+    repeats,
     score,
     varying_keys,
     without_repeats,
@@ -30,6 +33,7 @@ from mlplab.runs.compare.run_result import (
     labelled,
     metrics_of_runs,
     read_run,
+    short_keys,
     table_title,
     trials_in_order,
 )
@@ -79,9 +83,9 @@ def read_runs(folders: Sequence[Path]) -> list[RunResult]:
         read, _ = read_all({run.resolve(): run for run in named}.values())
     read = [replace(run, folder=named[run.folder]) for run in read]
     runs = trials_in_order(read) or without_repeats(read)
-    if repeats := len(read) - len(runs):
+    if repeated := len(read) - len(runs):
         what = "left out %d of %d runs: same configuration and seed as another run"
-        log.info(what, repeats, len(read))
+        log.info(what, repeated, len(read))
     return runs
 
 
@@ -241,16 +245,21 @@ def _names(runs: Sequence[RunResult]) -> str | None:
 
 
 def averaged_over(runs: Sequence[RunResult]) -> str | None:
-    """What the scores of finished runs are averaged over: seeds, splits, or both; None for a single run."""
+    """What the scores of finished runs are averaged over; None for a single run.
+
+    These are seeds or splits, and what differs among the runs of each of them.
+    """
     runs = [run for run in runs if run.done]
-    splits, seeds = ({run.values(keys) for run in runs} for keys in (SPLIT_KEYS, ("seed",)))
-    folds = "fold" if len({run.values(SPLIT_KEYS[1:]) for run in runs}) > 1 else "split"
     if len(runs) < 2:
         return None
-    if len(splits) == 1:
-        return f"{len(seeds)} seeds" if len(seeds) > 1 else f"{len(runs)} runs"
-    means = f", each the mean of its seeds ({len(runs)} runs)" * (len(runs) > len(splits))
-    return f"{len(splits)} {folds}s{means}"
+    number, keys = len(repeats(runs)), short_keys(varying_keys(runs))
+    if number == 1:
+        return f"{len(runs)} runs" + (f" that differ in {listed(keys, 3)}" if keys else "")
+    splits, folds, seeds = (len({run.values(of) for run in runs}) for of in (SPLIT_KEYS, FOLD, SEED))
+    within = [*(["seeds"] if splits > 1 and seeds > 1 else []), *keys]
+    noun = "seed" if splits == 1 else "fold" if folds > 1 else "split"
+    means = f", each a mean over {listed(within, 3)} ({len(runs)} runs)" if len(runs) > number else ""
+    return f"{number} {noun}s{means}"
 
 
 def results_csv(results: Sequence[Results]) -> str:

@@ -85,7 +85,8 @@ def results_table(
         scores.pop()
     columns = [*first, *keys, *averaged, *scores, *last]
     common = "" if has_over else overs.pop()
-    notes = [*([f"mean ± SD over {common}"] if common else []), *results.notes]
+    mean = "mean ± SD" if any("±" in score.header for score in scores) else "mean"
+    notes = [*([f"{mean} over {common}"] if common else []), *results.notes]
     table = RichTable(
         title=title, caption="\n".join(notes) or None, title_justify="left", caption_justify="left"
     )

@@ -188,10 +188,23 @@ def test_seeds_of_a_fold_are_averaged_before_folds_are(tmp_path: Path) -> None:
     for (fold, seed), rmse in values.items():
         write(tmp_path / f"{fold}{seed}", 0.1, seed, rmse, data={"split": {"fold": fold, "seed": 0}})
     found = results([tmp_path])
-    assert found.frame["over"].to_list() == ["3 folds, each the mean of its seeds (6 runs)"]
+    assert found.frame["over"].to_list() == ["3 folds, each a mean over seeds (6 runs)"]
     assert scores(found, 0) == pytest.approx([4, stdev([2, 6, 4]), stdev([2, 6, 4]) / 3**0.5])
     found = results([tmp_path / name for name in ("00", "11", "20")])
     assert found.frame["over"].to_list() == ["3 folds"]
+
+
+def test_settings_are_no_repeats(tmp_path: Path) -> None:
+    """Those of a seed are averaged before seeds are."""
+    values = {(0, 0.0): 1.0, (0, 0.1): 3.0, (1, 0.0): 5.0, (1, 0.1): 7.0, (2, 0.0): 3.0, (2, 0.1): 5.0}
+    for (seed, dropout), rmse in values.items():
+        write(tmp_path / f"{seed}-{dropout}", 0.1, seed, rmse, model={"dropout": dropout})
+    found = results([tmp_path], ["optimizer.lr"])
+    assert found.frame["over"].to_list() == ["3 seeds, each a mean over dropout (6 runs)"]
+    assert scores(found, 0) == pytest.approx([4, stdev([2, 6, 4]), stdev([2, 6, 4]) / 3**0.5])
+    found = results([tmp_path], ["seed"])
+    assert found.frame["over"].to_list() == ["2 runs that differ in dropout"] * 3
+    assert found.frame["test/rmse SD"].is_null().all()
 
 
 def test_mistakes_are_reported(sweep: Path) -> None:

@@ -142,7 +142,9 @@ def test_neighbours_in_time_are_similar(rows: pl.DataFrame, named: str) -> None:
     assert (f"order of '{named}'" if named else "file") in warning
     remedy = f"""'data.split.time="{named}"'""" if named else "data.split.time=NAME"
     assert warning.endswith(f"data/split=time {remedy}")
-    assert ("; to score later rows: data/split" in warning) == bool(named)
+    premise = f"'{named}' is when rows" if named else "the file is in the order in which rows"
+    assert f"; if {premise} were observed" in warning
+    assert ("add a column NAME" in warning) != bool(named)
 
 
 GROUPS = pl.int_range(ROWS) // 20

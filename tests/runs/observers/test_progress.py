@@ -18,12 +18,14 @@ from mlplab.training.fit import StackTrainer
 pytestmark = pytest.mark.usefixtures("full_speed")
 
 
-def lines(folder: Path, *members: Sequence[str], title: str | None = None, resume: bool = False) -> list[str]:
-    """The lines that a training prints, on a terminal of 80 columns unless the title of a stack is given."""
+def lines(
+    folder: Path, *members: Sequence[str], title: str | None = None, resume: bool = False, width: int = 80
+) -> list[str]:
+    """The lines that a training prints, on a terminal unless the title of a stack is given."""
     cache, written = DataCache(), io.StringIO()
     configs = [resolved(*SMALL, *overrides, cache=cache) for overrides in members]
     runs = [PlannedRun(each, folder / str(index), resume=resume) for index, each in enumerate(configs)]
-    train_runs(runs, cache, Console(file=written, width=80, force_terminal=title is None), title=title)
+    train_runs(runs, cache, Console(file=written, width=width, force_terminal=title is None), title=title)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue().replace("\x1b[2K", "\n"))
     return [line.rstrip() for line in re.split(r"[\r\n]+", plain)]
 
@@ -80,9 +82,32 @@ def test_a_bar_shows_epoch_bar_time_and_values(tmp_path: Path, shown: list[str],
     last = [frame for frame in frames if "test scores" not in frame][-1]
     [name] = (word.removeprefix("monitor=val/") for word in words if word.startswith("monitor="))
     value = r"\d+\.\d+"
-    assert re.fullmatch(rf"epoch \d/5 ━.* took \d\d:\d\d train {value}  val {value}  {name} {value}", last)
+    assert re.fullmatch(rf"epoch \d/5 ━.* took \d\d:\d\d {name} {value}  train {value}  val {value}", last)
     assert len(last) <= 80
     assert "nan" not in (tmp_path / "0/train.log").read_text(encoding="utf-8")
+
+
+def test_a_narrow_bar_shows_the_monitored_metric(tmp_path: Path, shown: list[str]) -> None:
+    """In 80 columns, a thousand epochs of some hours leave as little room."""
+    words = ["data.function=moons", "monitor=val/balanced_accuracy"]
+    assert any(re.search(r"balanced_accuracy 0\.\d+  t", line) for line in lines(tmp_path, words, width=62))
+
+
+def test_the_values_are_those_of_the_last_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the bar was updated at the last step of each epoch, just before."""
+    now, seen, update = 0.0, dict[str, str](), progress.TrainingProgress.on_step
+
+    def step(self: progress.TrainingProgress, stack: StackTrainer) -> None:
+        nonlocal now
+        now += 0.2
+        seen[str(stack.module.progress.epoch)] = self.values
+        update(self, stack)
+
+    monkeypatch.setattr(progress, "time", Mock(monotonic=lambda: now))
+    monkeypatch.setattr(progress.TrainingProgress, "on_step", step)
+    lines(tmp_path, [], title="")
+    assert [*seen] == [str(epoch) for epoch in range(5)]
+    assert len({*seen.values()}) == 5
 
 
 def test_the_time_is_labelled() -> None:

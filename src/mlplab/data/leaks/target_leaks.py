@@ -203,4 +203,7 @@ def _warning(table: Table, column: str, near: float, far: float) -> str:
     how = f"neighbours in the {of} are similar: {shares}; a random split scores the former"
     add = "" if column else "add a column NAME with the time, or the row's number, to the table, then "
     name = quoted(column, mark='"') if column else "NAME"
-    return f"{how}; to score later rows: {add}data/split=time {shlex.quote(f'data.split.time={name}')}"
+    when = "when rows were observed, unlike a date of birth or registration"
+    premise = f"'{column}' is {when}" if column else "the file is in the order in which rows were observed"
+    remedy = f"{add}data/split=time {shlex.quote(f'data.split.time={name}')}"
+    return f"{how}; if {premise}, score later rows: {remedy}"

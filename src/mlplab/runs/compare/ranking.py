@@ -21,10 +21,12 @@ from mlplab.runs.compare.run_result import (
 )
 from mlplab.runs.discovery import finished_runs
 
-SPLIT_KEYS = ("data.split.seed", "data.split.fold")
+SEED, FOLD = ("seed",), ("data.split.fold",)
+
+SPLIT_KEYS = ("data.split.seed", *FOLD)
 """Keys that change only how the same rows are split."""
 
-REPEATS = ("seed", *SPLIT_KEYS)
+REPEATS = (*SEED, *SPLIT_KEYS)
 """Keys in which runs of one configuration may differ: scores are averaged over them."""
 
 LOSS_KEYS = ("loss.", "data.class_weights", "model.preprocessing.target")
@@ -88,8 +90,8 @@ def warn_of_ensembles(keys: Sequence[str]) -> None:
 class Score(NamedTuple):
     """A metric over runs; NaN if there are too few.
 
-    If there are several splits with several seeds each, the seeds of a split are averaged first, since runs
-    on one split share their test rows. Standard deviation and standard error are then over splits.
+    Standard deviation and standard error are over `repeats`: runs on one split share their test rows, and
+    runs with one seed their initial weights. Those of a repeat are averaged first.
     """
 
     mean: float
@@ -97,16 +99,22 @@ class Score(NamedTuple):
     se: float
 
 
+def repeats(runs: Sequence[RunResult]) -> list[list[RunResult]]:
+    """Runs by their split, or by their seed if all have the same split."""
+    splits = {run.values(SPLIT_KEYS) for run in runs}
+    by_repeat: Groups = {}
+    for run in runs:
+        by_repeat.setdefault(run.values(SPLIT_KEYS if len(splits) > 1 else SEED), []).append(run)
+    return list(by_repeat.values())
+
+
 def score(runs: Sequence[RunResult], metric: str) -> Score:
     """A metric over the finished runs that have it."""
-    splits: dict[tuple[str, ...], list[float]] = {}
-    for run in runs:
-        if run.done and math.isfinite(value := run.metric(metric)):
-            splits.setdefault(run.values(SPLIT_KEYS), []).append(value)
-    singles = [value for seeds in splits.values() for value in seeds]
-    values = [fmean(seeds) for seeds in splits.values()] if len(splits) > 1 else singles
+    known = [run for run in runs if run.done and math.isfinite(run.metric(metric))]
+    values = [fmean(run.metric(metric) for run in repeat) for repeat in repeats(known)]
+    mean = fmean(run.metric(metric) for run in known) if known else math.nan
     sd = stdev(values) if len(values) > 1 else math.nan
-    return Score(fmean(singles) if singles else math.nan, sd, sd / math.sqrt(len(values) or 1))
+    return Score(mean, sd, sd / math.sqrt(len(values) or 1))
 
 
 def ranked(runs: Sequence[RunResult], metric: str) -> list[RunResult]:

@@ -32,7 +32,8 @@ class TrainingProgress(Observer):
 
     def __init__(self, console: Console, title: str) -> None:
         self.console, self.title, self.best = console, title, float("inf")
-        self.line, self.values, self.last_refresh = f"{title}starting", "", 0.0
+        self.line, self.values = f"{title}starting", ""
+        self.last_refresh = self.last_values = 0.0  # when the line and the values were updated
         self.bar = Progress(
             TextColumn("{task.description}epoch {task.fields[epoch]}"),
             # It is shorter where the rest of the line needs the room.
@@ -91,14 +92,16 @@ class TrainingProgress(Observer):
             self._update(stack)
 
     def on_epoch(self, stack: StackTrainer) -> None:
-        """Updates the progress and the values, as often, and after the last epoch."""
+        """Updates the progress and the values, at most as often, and after the last epoch."""
         module = stack.module
         is_last = stack.trainer.should_stop or module.progress.epoch == module.progress.max_epochs
-        if not is_last and time.monotonic() - self.last_refresh <= REFRESH_SECONDS:
+        if not is_last and time.monotonic() - self.last_values <= REFRESH_SECONDS:
             return
+        self.last_values = time.monotonic()
         runs = len(module.members.active_runs())
         if runs == 1:
-            self.values = in_a_line(stack, ("train/loss", "val/loss", module.monitor))
+            # The monitored metric is first: where a terminal is narrow, the end is cut.
+            self.values = in_a_line(stack, (module.monitor, "train/loss", "val/loss"))
         else:
             lowest = stack.best.by_run(module).nan_to_num(torch.inf, torch.inf).min().item()
             self.best = min(self.best, lowest)  # which may be that of a run that has left the stack
