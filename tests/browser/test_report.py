@@ -16,7 +16,8 @@ from support import SMALL, train_into, write_config
 
 from mlplab.commands.report.report import report
 from mlplab.figures.classification import confusion
-from mlplab.figures.predictions import THIS, ScoredRows, importance, predicted_vs_actual
+from mlplab.figures.predictions import THIS, ScoredRows, importance, predicted_vs_actual, residuals
+from mlplab.figures.scores import RunPoint, score_over
 from mlplab.figures.write_figures import write_figures
 
 Opened = Callable[[str], Page]
@@ -63,7 +64,7 @@ def opened(page: Page, drawn: Callable[[Path], None], request: pytest.FixtureReq
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("run", 6), ("sweep", 7), pytest.param("search", 4, marks=pytest.mark.slow(ci=True))]
+    ("name", "least"), [("run", 6), ("sweep", 9), pytest.param("search", 8, marks=pytest.mark.slow(ci=True))]
 )
 def test_all_charts_are_drawn_and_fit_a_phone(opened: Opened, page: Page, name: str, least: int) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
@@ -102,6 +103,7 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
     names = tuple(f"a category with a long name, and what it means, {k}" for k in range(12))
     scored = ScoredRows("price", np.arange(200) + 1, 200, np.ones(200), actual, {THIS: actual * 1.1})
     classes, shares = rng.integers(0, 12, 200), rng.dirichlet(np.ones(12), 200)
+    points = [RunPoint(str(k), "done", f"[{','.join(['256'] * k)}]", k, k == 1) for k in range(1, 5)]
     charts = {
         "predicted_vs_actual": predicted_vs_actual(scored),
         "years": predicted_vs_actual(replace(scored, predictions={THIS: years}, actual=years)),
@@ -109,6 +111,8 @@ def test_texts_in_charts_are_whole_and_do_not_cross(
         "yes": confusion(
             replace(scored, actual=classes % 2, predictions={THIS: shares[:, :2]}, classes=("no", "yes"))
         ),
+        "residuals": residuals(scored),
+        "lists": score_over("hidden", points, "val/mae"),
         "columns": importance([(name, 1e9, 2e8) for name in names], "RMSE in units of price", ["rows"]),
     }
     write_config(tmp_path, {"name": "x", "seed": 0, "data": {"name": "concrete"}})
@@ -157,6 +161,7 @@ def test_text_is_readable_keys_reach_the_content_first_and_hovering_shows_a_poin
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("#main$"))
-    page.locator(".mark-symbol.role-mark path").first.hover(force=True)
-    page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "part" in page.locator("#vg-tooltip-element").inner_text()
+    for chart, shown in (("Loss", "train/loss"), ("evil", "part")):
+        figure = page.locator("figure", has=page.locator("figcaption", has_text=chart))
+        figure.locator(".mark-symbol.role-mark path").first.hover(force=True)
+        expect(page.locator("#vg-tooltip-element.visible")).to_contain_text(shown)

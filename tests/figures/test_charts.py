@@ -8,7 +8,14 @@ import pytest
 import vl_convert
 
 from mlplab.figures import is_drawn
-from mlplab.figures.predictions import THIS, ScoredRows, coverage, importance, predicted_vs_actual
+from mlplab.figures.predictions import (
+    THIS,
+    ScoredRows,
+    coverage,
+    importance,
+    predicted_vs_actual,
+    residuals,
+)
 from mlplab.figures.runs import curves_of_runs, learning_curves, spreads_far
 from mlplab.figures.style import MOST_POINTS, rows_of
 from mlplab.figures.write_figures import read_figures, write_figures
@@ -36,6 +43,13 @@ def test_each_row_is_a_point_of_each_model_and_many_are_thinned(rows: int) -> No
         row = point["row"] - 1
         predicted = scored.predictions[point["model"]][row]
         assert (point["actual"], point["predicted"]) == (scored.actual[row], predicted)
+
+
+def test_residuals_are_the_actual_minus_the_predicted_target() -> None:
+    scored = scored_rows(20)
+    drawn = values(residuals(scored), 1)
+    assert [point["residual"] for point in drawn] == (scored.actual - scored.predicted).tolist()
+    assert [point["predicted"] for point in drawn] == scored.predicted.tolist()
 
 
 def test_coverage_is_drawn_over_the_level() -> None:

@@ -4,10 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from mlplab.figures import classification
-from mlplab.figures.classification import MOST_CLASSES, confusion, roc_and_precision_recall
+from mlplab.figures.classification import MOST_CLASSES, confusion, roc_and_precision_recall, threshold
 from mlplab.figures.predictions import THIS, ScoredRows
 
 
@@ -53,6 +59,20 @@ def test_areas_below_curves_are_auroc_and_average_precision(rows: int) -> None:
     panel = chart.to_dict()["vconcat"][1]
     assert [row["rate"] for row in panel["layer"][0]["data"]["values"]] == [scored.actual.mean()]
     assert roc_and_precision_recall(scored_rows(2, only=1)) is None
+
+
+def test_precision_and_recall_by_threshold() -> None:
+    scored = replace(scored_rows(2, 60), threshold=0.3, weight=np.tile([1.0, 2.5], 30))
+    rule, lines = threshold(scored).to_dict()["layer"]
+    assert rule["data"]["values"] == [{"x": 0.3}]
+    for name, of in (("precision", precision_score), ("recall", recall_score)):
+        drawn = [point for point in lines["data"]["values"] if point["series"] == name]
+        for cut in (0.0, 0.05, 0.3, 0.77):
+            step = next(point["y"] for point in drawn if point["x"] >= cut)
+            predicted = scored.predicted[:, 1] >= cut
+            assert step == pytest.approx(of(scored.actual, predicted, sample_weight=scored.weight))
+    assert (drawn[-1]["x"], drawn[-1]["y"]) == (1.0, 0.0)
+    assert threshold(scored_rows(3)) is threshold(scored_rows(2, only=1)) is None
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -8,7 +8,7 @@ import polars as pl
 from jaxtyping import Float64
 
 from mlplab.data.class_labels import confusion_matrix, predicted_classes
-from mlplab.figures.predictions import ScoredRows, shares_chart
+from mlplab.figures.predictions import THIS, ScoredRows, shares_chart
 from mlplab.figures.style import (
     HEIGHT,
     REFERENCE,
@@ -101,6 +101,32 @@ def roc_and_precision_recall(scored: ScoredRows) -> Figure | None:
         title="ROC, and precision and recall",
         description=f"ROC curves and curves of precision over recall of {scored.target}",
     ).resolve_scale(color="independent", strokeDash="independent")
+
+
+def threshold(scored: ScoredRows) -> Figure | None:
+    """Precision and recall of the second of two classes over the threshold, with the network's as a line.
+
+    None if there are more classes, or rows of only one.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    is_second, second = scored.actual == 1, scored.classes[1]
+    if len(scored.classes) > 2 or is_second.all() or not is_second.any():
+        return None
+    probability = scored.predicted[:, 1]
+    precision, recall, cuts = precision_recall_curve(is_second, probability, sample_weight=scored.weight)
+    # Above the highest probability, no row is predicted to be in the class: there is no precision.
+    curves = [
+        _curve("precision", np.append(0.0, cuts), np.append(precision[0], precision[:-1])),
+        _curve("recall", np.concatenate([[0.0], cuts, [1.0]]), np.append(1.0, recall)),
+    ]
+    rule = chart_of(x=[scored.threshold]).mark_rule(color=REFERENCE, strokeDash=[5, 4]).encode(x="x:Q")
+    lines = _lines(curves, f"threshold of the probability of '{second}'", "precision, recall", rule)
+    own = f"dashed: the threshold of {THIS}, {scored.threshold:.3g}"
+    return lines.properties(
+        title=alt.Title("Precision and recall by threshold", subtitle=f"{scored.weighted_count()}; {own}"),
+        description=f"Precision and recall of '{second}' over the threshold of its probability",
+    )
 
 
 def _curve(series: str, x: Float64[np.ndarray, " point"], y: Float64[np.ndarray, " point"]) -> pl.DataFrame:

@@ -95,6 +95,26 @@ def predicted_vs_actual(scored: ScoredRows) -> Figure:
     )
 
 
+def residuals(scored: ScoredRows) -> Figure:
+    """A point for each row: what the network's prediction lacks. Above 0, the target is larger."""
+    target, shown = scored.target, sample_rows(np.arange(len(scored.rows)), MOST_POINTS)
+    actual, predicted = scored.actual[shown], scored.predicted[shown]
+    values = {"actual": actual, "predicted": predicted, "residual": actual - predicted}
+    dots = chart_of(row=scored.rows[shown], **values).mark_point(size=28, color=NETWORK, opacity=0.8)
+    dots = dots.encode(
+        x=alt.X("predicted:Q", title=f"predicted {target}", scale=FREE),
+        y=alt.Y("residual:Q", title=f"actual − predicted {target}", scale=FREE),
+        tooltip=["row:N", *(f"{name}:Q" for name in values)],
+    )
+    zero = chart_of(zero=[0]).mark_rule(color=REFERENCE, strokeDash=[5, 4]).encode(y="zero:Q")
+    return framed(
+        *(zero, dots),
+        title=f"Residuals of {target}",
+        subtitle=f"{scored.count(len(shown))}; dashed: no error",
+        description=f"Scatter plot of actual minus predicted {target} over its prediction",
+    )
+
+
 def coverage(
     kind: str, right: str, scored: ScoredRows, levels: Sequence[float], shares: Sequence[float]
 ) -> Figure:

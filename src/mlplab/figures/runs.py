@@ -50,14 +50,14 @@ def _values(curves: Curves) -> list[float]:
     return [value for _, value in chain(*curves.values())]
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """A value with the digits that a chart can show: specifications hold many of them."""
     return float(f"{value:.5g}")
 
 
 def _rows(name: str, curves: Mapping[Any, Curve]) -> list[Plain]:
     return [
-        {name: key, "epoch": epoch, "value": _rounded(value)}
+        {name: key, "epoch": epoch, "value": rounded(value)}
         for key, curve in curves.items()
         for epoch, value in curve
     ]
@@ -66,10 +66,13 @@ def _rows(name: str, curves: Mapping[Any, Curve]) -> list[Plain]:
 def learning_curves(curves: Curves, best_epoch: int | None = None) -> Figure:
     """The curves of a run in one chart, with the best epoch marked."""
     [first, *others] = curves
-    title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash")
+    legend = alt.Legend(orient="top", title=None, symbolType="stroke")
+    title, series = "loss" if others else first, by_series("curve", list(curves), "strokeDash", legend)
     x = _x(curves.values())
-    lines = alt.Chart(rows_of(_rows("curve", curves))).mark_line(strokeWidth=1.8)
-    lines = lines.encode(x, _y("value", title, _values(curves)), **series)
+    points = {"opacity": 0, "size": 120}  # that show a tooltip: lines are thin
+    lines = alt.Chart(rows_of(_rows("curve", curves))).mark_line(strokeWidth=1.8, point=points)
+    tooltip = ["curve:N", "epoch:Q", "value:Q"]
+    lines = lines.encode(x, _y("value", title, _values(curves)), tooltip=tooltip, **series)
     subtitle = f"{' and '.join(curves)} of each epoch" if others else "of each epoch; of ensembles, the mean"
     marks = []
     if best_epoch is not None:

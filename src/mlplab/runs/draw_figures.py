@@ -11,8 +11,8 @@ from mlplab.conformal.intervals import Y
 from mlplab.data.cache import RunData
 from mlplab.data.splits.split import sample_rows
 from mlplab.figures import LEARNING_CURVES, Curve
-from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall
-from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_actual
+from mlplab.figures.classification import calibration, confusion, roc_and_precision_recall, threshold
+from mlplab.figures.predictions import THIS, ScoredRows, coverage, predicted_vs_actual, residuals
 from mlplab.figures.runs import LOSSES, charts_of_run
 from mlplab.figures.style import Figure
 from mlplab.figures.write_figures import write_figures
@@ -55,8 +55,8 @@ def run_charts(run: TrainedRun, data: RunData, curves: Mapping[str, Curve]) -> d
     for k, target in enumerate(schema.targets[:4]):
         of_target = {model: each if schema.classes else each[:, k] for model, each in predictions.items()}
         scored.append(ScoredRows(target, numbers, total, weight[rows], actual[:, k], of_target, *chosen))
-    of_probabilities = confusion, roc_and_precision_recall, calibration
-    drawn = of_probabilities if schema.classes else (predicted_vs_actual,)
+    of_probabilities = confusion, roc_and_precision_recall, threshold, calibration
+    drawn = of_probabilities if schema.classes else (predicted_vs_actual, residuals)
     charts: dict[str, Figure | None] = {kind.__name__: _together([*map(kind, scored)]) for kind in drawn}
     by_epoch = charts_of_run(curves, run.config.monitor, run.metrics.get("best_epoch"))
     charts[LEARNING_CURVES] = _together(by_epoch, "independent")

@@ -19,7 +19,7 @@ from searches import STATUSES, change, train_search, write_importance
 from support import SMALL, metrics_of, train_into, write_config
 
 from mlplab.commands.report.comparison import compared
-from mlplab.commands.report.report import curves_chart, report
+from mlplab.commands.report.report import curves_chart, report, score_charts
 from mlplab.errors import UserError
 from mlplab.figures.style import BASELINE, NETWORK
 from mlplab.figures.write_figures import write_figures
@@ -251,6 +251,40 @@ def test_curves_of_a_search(search: Path, best: dict[str, Any]) -> None:
     assert {name for name, colour in colours.items() if colour == NETWORK} == {best["trial"]}
     faint = {name for name, colour in colours.items() if colour == BASELINE}
     assert faint == {f"trial-{n:04d}" for n, status in enumerate(STATUSES) if status == "pruned"}
+
+
+def test_scores_of_a_search_by_trial_and_over_each_key(search: Path, best: dict[str, Any]) -> None:
+    other = next(name for name in DONE if name != best["trial"])
+    change(search / other, **{"test/mae": 0.0})  # takes no part in the choice
+    [comparison] = compared(search, [read_run(run) for run in runs_below(search)])
+    charts = score_charts(comparison)
+    titles = [chart["title"]["text"] for chart in charts]
+    assert titles == [
+        "val/mae by trial",
+        *(f"val/mae over {key}" for key in ("dropout", "lr", "weight_decay")),
+    ]
+    for chart in charts:
+        *_, on_axis, beyond = (layer["data"]["values"] for layer in chart["layer"])
+        assert {row["run"] for row in [*on_axis, *beyond] if row["is_best"]} == {best["trial"]}
+        assert sorted(row["status"] for row in [*on_axis, *beyond]) == sorted(STATUSES)
+        assert {row["status"] for row in beyond} >= {"diverged", "failed"}
+    [line, on_axis, _] = charts[0]["layer"]
+    assert line["data"]["values"][-1]["score"] == pytest.approx(best["value"], rel=1e-4)
+    assert all(row["run"] == f"trial-{row['value']:04d}" for row in on_axis["data"]["values"])
+    for name in DONE:
+        change(search / name, **{"val/mae": None})
+    [comparison] = compared(search, [read_run(run) for run in runs_below(search)])
+    assert score_charts(comparison) == []
+
+
+def test_a_key_that_the_best_run_lacks_is_not_named(here: Path) -> None:
+    config = here / "sweep/5/config.yaml"
+    config.write_text(config.read_text() + "extra: {_target_: a.B}\n")
+    html = page_of(here / "sweep")
+    assert not re.search("Its configuration:.*_target_", html)
+    head, *rows = cells_of(html, "Best first by")
+    column = head.index("_target_")
+    assert {row[column] for row in rows} == {"–", "a.B"}
 
 
 def test_a_search_that_goes_on_shows_what_it_knows(search: Path, best: dict[str, Any]) -> None:

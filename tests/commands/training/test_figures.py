@@ -18,8 +18,8 @@ from mlplab.figures.write_figures import read_figures
 from mlplab.sweeps.conclude import draw_sweep, results_of
 
 OF_ALL = {"learning_curves", "coverage"}
-OF_NUMBERS = {*OF_ALL, "predicted_vs_actual"}
-OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "calibration"}
+OF_NUMBERS = {*OF_ALL, "predicted_vs_actual", "residuals"}
+OF_CLASSES = {*OF_ALL, "confusion", "roc_and_precision_recall", "threshold", "calibration"}
 QUICK = (
     *("model.hidden=[8]", "trainer.max_epochs=2", "baselines=[linear]", "ensemble=1", "figures=auto"),
     *("data=csv", "data.path=t.csv", "name=r"),

@@ -15,16 +15,19 @@ from mlplab.config.metrics import BASELINES, metrics_among
 from mlplab.console import plural, progress_lines
 from mlplab.errors import refusal
 from mlplab.figures.runs import curves_of_runs
+from mlplab.figures.scores import KINDS, RunPoint, score_by_trial, score_over
 from mlplab.figures.style import CONFIG
 from mlplab.files import Plain, replacing
 from mlplab.pages import rendered
 from mlplab.runs.compare.ranking import REPEATS, score
-from mlplab.runs.compare.run_result import in_brief, labelled, table_title
+from mlplab.runs.compare.run_result import RunResult, in_brief, labelled, plain_value, table_title
 from mlplab.runs.discovery import REPORT_FILE, runs_in
 from mlplab.runs.run_archive import is_run_file, unpacked
 from mlplab.runs.trained.run_files import read_curves
 from mlplab.training.outcome import AS_PLANNED
 from mlplab.typed_commands import commands_as_typed
+
+MOST_KEYS = 12  # over which the validation metric is drawn
 
 MOST_RUNS = 200  # whose curves are drawn: the best by the validation metric
 
@@ -79,15 +82,16 @@ def chart_script() -> str:
 def runs_part(comparison: Comparison) -> Plain:
     """What the page shows about runs on one table."""
     monitor, best = comparison.monitor, next(iter(comparison.best), None)
+    keys = [key for key in comparison.keys if best and key in best.config]
     return {
         "comparison": comparison,
         "counts": counts_of(comparison.runs, comparison.noun),
         "most_curves": MOST_RUNS if sum(run.done for run in comparison.runs) > MOST_RUNS else 0,
         "best": run_part(comparison, best) if best else None,
         "score": format_score(best.metric(monitor), monitor) if best else "",
-        "configuration": labelled([*comparison.keys], best.values(comparison.keys)) if best else "",
+        "configuration": labelled(keys, best.values(keys)) if best else "",
         "scores": _best_scores(comparison),
-        "charts": curves_chart(comparison),
+        "charts": [*curves_chart(comparison), *score_charts(comparison)],
         "table": _table(comparison),
         "importance": importance_in(comparison.root, list(map(comparison.name, comparison.runs))),
     }
@@ -124,7 +128,7 @@ def _table(comparison: Comparison) -> TextTable:
     keys = comparison.keys | {key: key.removeprefix("data.") for key in repeats}
     columns = {comparison.noun: list(map(comparison.name, runs))}
     for key, short in keys.items():
-        columns[short] = [in_brief(*run.values([key])) for run in runs]
+        columns[short] = [in_brief(*run.values([key])) if key in run.config else NOTHING for run in runs]
     for metric in known:
         if any(math.isfinite(run.metric(metric)) for run in runs):
             columns[_named(metric)] = [format_score(run.metric(metric), metric) for run in runs]
@@ -149,3 +153,24 @@ def curves_chart(comparison: Comparison) -> list[Plain]:
     pruned = [comparison.name(run) for run in shown if not run.done]
     charts = [curves_of_runs(monitor, curves, best, pruned)] if best and curves else []
     return [chart.to_dict(validate=False) for chart in charts]
+
+
+def score_charts(comparison: Comparison) -> list[Plain]:
+    """The monitored metric by trial of a search, and over each key that varies, as Vega-Lite.
+
+    Empty if no run has finished.
+    """
+    monitor, runs = comparison.monitor, [run for run in comparison.runs if run.metrics["status"] in KINDS]
+
+    def point(run: RunResult, value: float | str) -> RunPoint:
+        is_best = run in comparison.best
+        return RunPoint(comparison.name(run), run.metrics["status"], value, run.metric(monitor), is_best)
+
+    if not any(math.isfinite(run.metric(monitor)) for run in comparison.best):
+        return []
+    by_trial = [point(run, int(run.folder.name.rpartition("-")[2])) for run in runs if comparison.is_search]
+    charts = [score_by_trial(by_trial, monitor)] if by_trial else []
+    for key, short in comparison.keys.items():
+        with_key = [point(run, plain_value(run.config[key])) for run in runs if key in run.config]
+        charts += filter(None, [score_over(short, with_key, monitor)])
+    return [chart.to_dict(validate=False) for chart in charts[:MOST_KEYS]]
