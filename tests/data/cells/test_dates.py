@@ -61,6 +61,10 @@ def test_a_date_is_seven_numbers_however_it_is_written(days: str, clock: str) ->
         (["6-Aug-09", "16-Aug-71"], "%d-%b-%y", datetime(2009, 8, 6)),
         (["1970 Q3", "1971 Q4"], "%Y Q%q", datetime(1970, 7, 1)),
         (["1991 W06", "1992 W53"], "%G W%V", datetime(1991, 2, 4)),
+        (["2006-05", "2006-11"], "%Y-%m", datetime(2006, 5, 1)),
+        (["2015/3", "2016/12"], "%Y/%m", datetime(2015, 3, 1)),
+        (["03-2015", "12-2016"], "%m-%Y", datetime(2015, 3, 1)),
+        (["1/2015", "12/2016"], "%m/%Y", datetime(2015, 1, 1)),
         (["March 2018", "Oct 1975"], "%B %Y", datetime(2018, 3, 1)),
         (["02:55:10", "14:05:59"], "%H:%M:%S", datetime(1, 1, 1, 2, 55, 10)),
         (["2:55 p.m.", "5:00 a.m.", "11:00 PM"], "%I:%M %p", datetime(1, 1, 1, 14, 55)),
@@ -135,6 +139,49 @@ def test_numbers_that_look_like_dates_give_a_warning(caplog: pytest.LogCaptureFi
         assert not caplog.text
         for cells in (days, [float(day) for day in days], [str(day) for day in days]):  # floats with nulls
             np.testing.assert_array_equal(features_of(made, cells), made.x)
+
+
+MONTHS = [f"{2014 + month // 12}.{month % 12 + 1:02}" for month in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "date_format"),
+    [
+        (MONTHS, "date", "%Y.%m"),
+        ([".".join(reversed(month.split("."))) for month in MONTHS], "date", "%m.%Y"),
+        (MONTHS[:3] * 10, "numeric", "%Y.%m"),  # by chance, perhaps
+        ([*map(float, MONTHS)], "numeric", "%Y.%m"),
+        ([int(month.replace(".", "")) for month in MONTHS], "numeric", "%Y%m"),
+    ],
+)
+def test_months_that_are_numbers_are_dates_if_that_is_certain_or_declared(
+    cells: list[object], kind: str, date_format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert table(cells).schema.inputs[0].kind == kind
+    is_noted = kind == "numeric" and not isinstance(cells[0], float)
+    assert (f"if they are: data.columns.a={date_format}" in caplog.text) == is_noted
+    made = table(cells, date_format if isinstance(cells[0], float) else "date")
+    [date] = [column for column in made.schema.inputs if column.name == "a"]
+    assert (date.kind, date.format) == ("date", date_format)
+    assert not any("weekday" in part for part in date.parts)
+    expected = table([f"{MONTHS[row % len(set(cells))].replace('.', '-')}-01" for row in range(len(cells))])
+    x, parts = expected.x, expected.schema.inputs[0].parts
+    np.testing.assert_array_equal(made.x[:, 0], x[:, 0])  # the year
+    np.testing.assert_array_equal(made.x[:, date.parts.index("month_sin")], x[:, parts.index("month_sin")])
+    np.testing.assert_array_equal(features_of(made, cells), made.x)
+
+
+@pytest.mark.parametrize("last", [8, 15])
+def test_seasons_and_numbers_that_are_no_months_are_no_dates(last: int) -> None:
+    seasons = [f"{1997 + row % last}-{(1998 + row % last) % 100:02}" for row in range(30)]
+    assert table(seasons).schema.inputs[0].kind == "categorical"
+    assert table(["2015.13", *MONTHS[1:]]).schema.inputs[0].kind == "numeric"
+    assert table([f"2015.{tenth}" for tenth in range(1, 10)]).schema.inputs[0].kind == "numeric"
+
+
+def test_a_number_that_is_no_month_is_refused_in_a_column_of_months() -> None:
+    with pytest.raises(UserError, match=r"is not a date like the others.*'2015.2'"):
+        table([2015.2, *map(float, MONTHS[1:])], "%Y.%m")
 
 
 def test_an_invalid_date_format_is_refused() -> None:

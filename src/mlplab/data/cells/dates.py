@@ -51,8 +51,20 @@ def _pattern(date_format: str) -> str:
 REPEATING_FORMATS = NAME_FORMATS | {name: _pattern(name) for name in CLOCK_FORMATS}
 
 PERIODS = ("%Y %b", "%Y Q%q", "%G W%V", "%b-%Y", "%b-%y", "%B %Y")
+
+_YEAR, _MONTH, _DAY = r"(1[89]|2[01])\d\d", "(0[1-9]|1[0-2])", r"(0[1-9]|[12]\d|3[01])"
+
+MONTHS = {
+    **{f"%Y{sign}%m": rf"^{_YEAR}{sign}({_MONTH}|[1-9])$" for sign in "-/"},
+    **{f"%m{sign}%Y": rf"^({_MONTH}|[1-9]){sign}{_YEAR}$" for sign in "-/"},
+}
+NUMBERS = {  # formats whose texts are numbers, too
+    **{"%Y%m%d": f"^{_YEAR}{_MONTH}{_DAY}$", "%Y%m": f"^{_YEAR}{_MONTH}$"},
+    **{"%Y.%m": rf"^{_YEAR}\.{_MONTH}$", "%m.%Y": rf"^{_MONTH}\.{_YEAR}$"},
+}
+
 # All others, and patterns of matching text. Months, quarters and ISO weeks are read as their first day.
-FULL_FORMATS = {name: _pattern(name) for name in (*DATE_FORMATS, *PERIODS)}
+FULL_FORMATS = {name: _pattern(name) for name in (*DATE_FORMATS, *PERIODS)} | MONTHS | NUMBERS
 
 ANY_FORMAT = "|".join(f"({pattern})" for pattern in (FULL_FORMATS | REPEATING_FORMATS).values())
 
@@ -72,6 +84,8 @@ def parse_datetime(cells: pl.Series, na_values: Collection[str], date_format: st
     """
     if is_datetime(cells.dtype):
         return cells.cast(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
+    if cells.dtype.is_float() and date_format == "%Y.%m":  # as a number, 2015.10 is 2015.1
+        cells = cells.cast(pl.String).str.replace(r"(\.\d)$", "${1}0")
     first, *others = date_format.split(OR, 1)
     formats = [first + time for time in (TIMES if first in DATE_FORMATS else ("",))]
     parsed = by_distinct(partial(_parse, na_values=na_values, formats=formats), cells)
@@ -101,6 +115,24 @@ def date_formats(text: pl.Series) -> list[str]:
     return _best_formats(text, len(text) // 2)
 
 
+def are_months(text: pl.Series) -> bool:
+    """Whether texts, which are decimal numbers, are clearly years and months: 2015.03, or 05.2006.
+
+    There must be six of them: so many different numbers with two decimals look so in one column of 300,000.
+    """
+    patterns = [NUMBERS["%Y.%m"], NUMBERS["%m.%Y"]]
+    if not len(text) or not re.match("|".join(patterns), text[0]):  # for speed
+        return False
+    return any(text.str.contains(pattern).all() for pattern in patterns) and text.n_unique() >= 6
+
+
+def _are_seasons(text: pl.Series) -> bool:
+    """Whether texts are a year and the next one, 2005-06, rather than a month."""
+    years = text.str.extract_groups(r"^\d\d(?<first>\d\d)[-/](?<second>\d\d?)$").struct
+    first, second = (years.field(name).cast(pl.Int64) for name in ("first", "second"))
+    return len(text) > 1 and bool(((first + 1) % 100 == second).fill_null(value=False).all())
+
+
 def mixed_formats(text: pl.Series, known: str = "") -> list[str]:
     """Alternatives, after those of `known`, that together parse nearly all of these stripped, distinct texts.
 
@@ -122,16 +154,20 @@ def _best_formats(text: pl.Series, more_than: int) -> list[str]:
     counts = {}
     for date_format, pattern in FULL_FORMATS.items():
         matching = text.filter(text.str.contains(pattern))
-        if len(matching) > more_than:
+        if len(matching) > more_than and not _are_seasons(matching):
             counts[date_format] = parse_datetime(matching, (), date_format).count()
     best = max(counts.values(), default=0)
     return [name for name, count in counts.items() if count == best > more_than]
 
 
 def parts_of(date_format: str) -> tuple[DatePart, ...]:
-    """The parts that dates of a format have: all, or of names and times of day, those that repeat."""
+    """The parts that dates of a format have: all, or of names and times of day, those that repeat.
+
+    A month or a quarter has no day of the week: that of its first day means nothing.
+    """
     circle = {"%B": "month", "%A": "weekday", **dict.fromkeys(CLOCK_FORMATS, "hour")}.get(date_format, "")
-    return tuple(part for part in DATE_PARTS if part.startswith(circle))
+    has_day = bool(circle) or not {*re.findall("%.", date_format)} <= {"%Y", "%y", "%m", "%b", "%B", "%q"}
+    return tuple(part for part in DATE_PARTS if part.startswith(circle if has_day else ("year", "month")))
 
 
 def date_parts(dates: pl.Series, parts: Sequence[DatePart], offset: float) -> list[pl.Series]:
@@ -193,6 +229,8 @@ def _strptime(text: pl.Series, whole_format: str) -> pl.Series:
         text, whole_format = text + " 1 2001", "%B %d %Y" if whole_format == "%B" else "%A %V %G"
     elif whole_format in CLOCK_FORMATS:  # polars reads some of them only after a date
         text, whole_format = "0001-01-01 " + text, f"{ISO} {whole_format}"
+    elif whole_format in MONTHS:  # without a day, polars reads no month of one digit
+        text, whole_format = text + " 1", f"{whole_format} %d"
     elif "%V" in whole_format and "%u" not in whole_format:
         text, whole_format = text + " 1", f"{whole_format} %u"
     parsed = text.str.to_datetime(whole_format, time_unit="us", strict=False, cache=False)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float64
 
 from mlplab.config.data import is_number_format
 from mlplab.console import progress_lines
-from mlplab.data.cells.dates import REPEATING_FORMATS, is_datetime
+from mlplab.data.cells.dates import REPEATING_FORMATS, are_months, is_datetime
 from mlplab.data.cells.parse import INT64_LIMIT, Kind, cells_of, parse_str, plain_floats, strip
 from mlplab.data.infer.column_names import are_codes
 from mlplab.data.infer.infer_kind import (
@@ -188,6 +188,8 @@ class TableReader:
         return column.role == "target" and self.spec.asks_for_classes
 
     def _kind_of(self, column: InferredColumn, texts: pl.Series, filled: int, rows: int) -> InferredKind:
+        if column.role != "target" and are_months(texts):
+            return "date"
         kind = infer_kind(texts, filled, rows)
         if column.role != "target":
             return kind
@@ -214,7 +216,8 @@ class TableReader:
         column = InferredColumn(name, role, "categorical", certain, certain)
         has_text = dtype == pl.String and cells.null_count() < len(cells)
         is_plain = dtype.is_numeric() or (has_text and plain_floats(cells) is not None)
-        if kind in (None, "numeric") and is_plain:  # for speed in wide tables
+        are_dates = kind is None and role != "target" and has_text and are_months(cells.drop_nulls())
+        if kind in (None, "numeric") and is_plain and not are_dates:  # for speed in wide tables
             kind = "numeric"
         elif not cell_format and kind in (None, "numeric", "date"):
             kind, cell_format = self._kind_by_texts(cells, column, kind)

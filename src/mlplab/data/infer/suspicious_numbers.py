@@ -8,9 +8,10 @@ import re
 from math import ceil, log10
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float
 
-from mlplab.data.cells.dates import parse_datetime
+from mlplab.data.cells.dates import date_formats, parse_datetime
 from mlplab.data.cells.parse import cells_of, is_text, parse_str
 from mlplab.data.infer.block_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.column_names import GENERATED, names_row_number, stands_for_names
@@ -18,6 +19,9 @@ from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import typed
 from mlplab.data.splits.split import distinct
 from mlplab.data.table import BLOCK
+
+# The first and the last date as a number: of days and months.
+RANGES_OF_DATES = (18000101, 21991231), (180001, 219912), (1800, 2200), (1, 13)
 
 
 def most_classes(rows: int, *, asked: bool) -> float:
@@ -47,7 +51,7 @@ def leave_out_row_numbers(reader: TableReader) -> None:
         column.kind = "row number"
         column.left_out = f"a row number, which is useless for new rows; {keep}"
     for column in complete:
-        if column.is_input and _may_identify(column, reader):
+        if column.is_input and _may_identify(column, reader) and not compact_date_note(column, reader):
             drop = typed(column.name, "drop")
             column.note = f"a different whole number in each row; if this is an identifier, drop it: {drop}"
 
@@ -73,7 +77,7 @@ def counts_rows(values: Float[np.ndarray, " row"], low: float, high: float) -> b
 def _may_identify(column: InferredColumn, reader: TableReader) -> bool:
     dtype, (low, high) = reader.source.schema[column.name], column.range or (0, 0)
     values, largest = reader.values(column), max(map(abs, (column.low[0], column.high[0])))
-    if reader.rows < 100 or high - low < reader.rows - 1 or _has_range_of_dates(column):
+    if reader.rows < 100 or high - low < reader.rows - 1:
         return False
     sample = values[:SAMPLE_ROWS]
     if not (dtype.is_integer() or is_text(dtype)) or len(np.unique(sample)) < len(sample):
@@ -122,17 +126,21 @@ def sentinels(values: Float[np.ndarray, " row"], low: float, high: float, offset
 
 
 def compact_date_note(column: InferredColumn, reader: TableReader) -> str:
-    """A note about numbers that look like dates, such as 19750103."""
-    if column.name in reader.spec.declared or not _has_range_of_dates(column):
+    """A note about numbers that look like dates, such as 19750103, or months, such as 197501."""
+    low, high = column.range or (0, 0)
+    is_in_range = any(low >= first and high <= last for first, last in RANGES_OF_DATES)
+    cells = cells_of(reader.sample, column.name).drop_nulls()
+    if (
+        column.name in reader.spec.declared
+        or not is_in_range
+        or not date_formats(cells.head(100).cast(pl.String))
+    ):
+        return ""  # nearly always, and fast
+    text = parse_str(cells, reader.spec.na_values).drop_nulls()
+    formats = date_formats(text.unique(maintain_order=True))
+    if not formats or parse_datetime(text, (), formats[0]).null_count():
         return ""
-    text = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
-    if not len(text) or parse_datetime(text, (), "%Y%m%d").null_count():
-        return ""
-    return f"its numbers look like dates, such as {text[0]}; if they are: {typed(column.name, '%Y%m%d')}"
-
-
-def _has_range_of_dates(column: InferredColumn) -> bool:
-    return column.range is not None and column.range[0] >= 18000101 and column.range[1] <= 21001231
+    return f"its numbers look like dates, such as {text[0]}; if they are: {typed(column.name, formats[0])}"
 
 
 def _number_text(value: float, offset: float) -> str:
