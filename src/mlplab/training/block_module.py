@@ -66,7 +66,7 @@ class BlockModule(MLPModule):
         """The monitored metric of the last epoch, negated if its highest value is the best."""
         return sign_of(self.monitor) * self.values[self.monitor]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def scores_of_simple_models(self) -> Float[Tensor, " member"]:
         """What `monitored` would be of the better of two models: the linear path, and outputs of 0.
 
