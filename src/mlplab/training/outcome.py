@@ -22,6 +22,9 @@ AS_PLANNED = ("done", "pruned")  # statuses of runs that have ended without a fa
 # Scores such as `val/rmse`, and what else is known of a run, by name: numbers, None and text.
 Metrics = dict[str, Any]
 
+# By target: how many predictions are below 0, and of how many.
+BelowZero = Mapping[str, tuple[int, int]]
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -39,6 +42,7 @@ class Outcome:
             have diverged are left out, unless all have.
         diverged: why the others have diverged.
         residuals: of the rows that were held out, for intervals and prediction sets.
+        below_zero: predictions for these rows, of targets that are never negative in train and val.
         best, last: tensors of these networks, with a leading member axis, after their best epoch (none before
             the first) and after their last step (none unless training was over).
         state: from which training can go on; None if there is nothing left to train.
@@ -54,6 +58,7 @@ class Outcome:
     weights: Mapping[int, float]
     diverged: Sequence[str]
     residuals: Sequence[Residuals]
+    below_zero: BelowZero
     best: "dict[str, Tensor]"
     last: "dict[str, Tensor]"
     state: "StackState | None"

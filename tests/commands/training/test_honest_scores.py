@@ -180,6 +180,26 @@ def test_neighbours_in_time_are_named(succeed: Command, frame: pl.DataFrame) -> 
     assert warning in succeed("describe", *TABLE).err
 
 
+@pytest.mark.parametrize(("lowest", "keys"), [(1, 2), (0, 1), (-1, 0)])
+def test_negative_predictions_of_amounts_are_counted(
+    succeed: Command, frame: pl.DataFrame, lowest: int, keys: int
+) -> None:
+    """0 has no logarithm, so that key is not offered."""
+    parts = Path("parts.txt").read_text().splitlines()
+    y = np.maximum(5 * frame["a"].to_numpy(), 0) + max(lowest, 0)
+    y[parts.index("train")] = lowest
+    frame.with_columns(y=y).write_csv("t.csv")
+    words = ("t.csv", "data.target=y", "model=linear", "ensemble=1", "baselines=[]", "trainer.max_epochs=60")
+    words += ("optimizer.lr=0.1", *FILE)
+    printed = succeed("train", "name=r", *words).out
+    predicted = mlplab.load(RUN).predict(frame.filter(pl.Series(parts) == "val"))
+    found = re.findall(r"(\d+) of 40 held-out predictions of 'y' are below 0.*; (.*) prevents", printed)
+    remedies = ["model.preprocessing.clip_predictions=true", "model.preprocessing.target=log"][:keys]
+    assert found == ([(str((predicted < 0).sum()), " or ".join(remedies))] if keys else [])
+    for remedy in remedies:
+        assert "below 0" not in succeed("train", *words, remedy).out
+
+
 def test_columns_whose_names_differ_in_a_figure_are_both_named(caplog: pytest.LogCaptureFixture) -> None:
     names = ["'top 5%'", "'top 10%'", '"it\'s 0.5"', '"it\'s 0.6"']
     warnings = [f"column {name} removes {share}% of 0.{share}" for name in names for share in (91, 92)]

@@ -149,7 +149,8 @@ def _row_warnings(watched: WatchedRun, *, resumed: bool) -> list[str]:
 
 def _end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
     """What is said of a run when it has ended: its best epoch, what was chosen afterwards, and how long it
-    took; networks that diverged, and quantiles for which too few rows were held out."""
+    took; networks that diverged, negative predictions of a target that is never negative, and quantiles for
+    which too few rows were held out."""
     metrics, lost, config = outcome.metrics, outcome.diverged, run.config
     how = "stopped" if metrics["epochs"] < config.trainer.max_epochs else "ended"
     best = f"{'mean of the best' if run.data.bagged else 'best'}: {metrics['best_epoch']}"
@@ -163,11 +164,21 @@ def _end_lines(name: str, run: Run, outcome: Outcome) -> Iterator[str]:
     if lost:
         what = f"{len(lost)} of the {config.ensemble} networks diverged"
         yield f"warning: {what}; the ensemble is made of the others. {lost[0]}"
+    for target, (count, of) in outcome.below_zero.items():
+        what = f"{count:,} of {of:,} held-out predictions of '{target}' are below 0, unlike its values"
+        yield f"warning: {what}; {_remedies(run)} prevents that"
     shares = [min(level, 1 - level) for level in config.quantiles]
     needed = math.ceil(1 / min(shares, default=1) - ROUNDING) - 1
     if (rows := min((each.rows for each in outcome.residuals), default=needed)) < needed:
         what = f"{needed} rows have to be held out to correct the outermost quantiles, but there are {rows}"
         yield f"warning: {what}; the targets are beyond them more often than their levels say"
+
+
+def _remedies(run: Run) -> str:
+    """The keys by which no prediction of a target is negative that never is."""
+    table, clip = run.data.table, "model.preprocessing.clip_predictions=true"
+    is_positive = (table.y[table.rows] > 0).all()  # all targets: others have no logarithm
+    return f"{clip} or model.preprocessing.target=log" if is_positive else clip
 
 
 def _linear_model(run: Run) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mlplab.config.loss import MEDIAN
 from mlplab.config.metrics import DEFAULT_THRESHOLD, sign_of
 from mlplab.conformal.intervals import Uncertainty
 from mlplab.conformal.residual_quantiles import Residuals, residuals_of
@@ -13,7 +14,7 @@ from mlplab.data.batches.datamodule import TableDataModule
 from mlplab.models import Network
 from mlplab.models.targets import ClassProbabilities
 from mlplab.training.callbacks.stack_callback import Tensors
-from mlplab.training.outcome import Metrics, Outcome, Status, finite
+from mlplab.training.outcome import BelowZero, Metrics, Outcome, Status, finite
 from mlplab.training.run import Run, activations
 from mlplab.training.scoring.calibration import (
     best_threshold,
@@ -40,12 +41,14 @@ class Calibration:
         threshold: the probability from which it predicts the second of two classes.
         residuals: of the rows, for intervals and prediction sets.
         metrics: all of that, and of an ensemble its scores out of fold, as `val/…`, too.
+        below_zero: as in `Outcome`.
     """
 
     weights: Mapping[int, float]
     threshold: float = DEFAULT_THRESHOLD
     residuals: Sequence[Residuals] = ()
     metrics: Metrics = field(default_factory=dict)
+    below_zero: BelowZero = field(default_factory=dict)
 
 
 def calibrate(stack: "StackTrainer", runs: Sequence[int]) -> dict[int, Calibration]:
@@ -106,7 +109,19 @@ def _calibrated(stack: "StackTrainer", index: int, predicted: OfMembers) -> Cali
         metrics["threshold_rows"] = "oof" if module.members.ensemble > 1 else "val"
     residuals = residuals_of(table, rows, mean) if run.held_out_is_new else ()
     weights = weights or [1 / len(members)] * len(members)
-    return Calibration(dict(zip(members, weights, strict=True)), threshold, residuals, metrics)
+    chosen = dict(zip(members, weights, strict=True))
+    return Calibration(chosen, threshold, residuals, metrics, _below_zero(run, mean))
+
+
+def _below_zero(run: Run, held_out: Predicted) -> BelowZero:
+    table, split, levels = run.data.table, run.data.split, run.config.quantiles
+    if table.schema.classes:
+        return {}
+    predicted = held_out[:, [levels.index(MEDIAN)]] if levels else held_out
+    known = table.y[np.concatenate([split.train, split.val])]
+    counts = (predicted < 0).sum(0) * (known >= 0).all(0)
+    named = zip(table.schema.targets, counts.tolist(), strict=True)
+    return {target: (count, len(predicted)) for target, count in named if count}
 
 
 def _weights(stack: "StackTrainer", index: int, names: Sequence[str]) -> Sequence[float]:
@@ -215,6 +230,7 @@ def outcome_of(
         weights={member - own[0]: weight for member, weight in chosen.weights.items()},
         diverged=[diverged[member] for member in own if member in diverged],
         residuals=chosen.residuals,
+        below_zero=chosen.below_zero,
         best=of_members(stack.best.network if "best_epoch" in metrics else {}, members),
         last=of_members(stack.last_weights if ended else {}, members),
         state=final.select(own) if final and can_go_on else None,
