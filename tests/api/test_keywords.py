@@ -66,13 +66,14 @@ ODD += ["..", "'\\\"", "ü 'n"]
 @example(ODD[3:] + ODD[:3])
 def test_any_text_arrives_as_it_is(texts: list[str]) -> None:
     first, second, third, *_ = texts
-    named = {"weight": second, "positive": third, "na_values": texts}
+    named = {"weight": second, "positive": third, "na_values": [*texts, *({name: name} for name in texts)]}
     by_name = {"columns": dict.fromkeys(texts, texts), "class_weights": dict.fromkeys(texts, 0.5)}
     _, overrides = read_arguments(first, first, {"data": named | by_name}, [])
     data = compose_run(overrides).data
     assert (data.path, data.target, data.weight, data.positive) == (first, [first], second, third)
     assert (data.columns, data.class_weights) == (by_name["columns"], by_name["class_weights"])
-    assert data.na_values == texts
+    assert data.na_values_of_all == texts
+    assert data.na_values_by_column == {name: [name] for name in texts}
 
 
 def test_any_text_arrives_as_it_is_in_a_sweep(tmp_path: Path) -> None:

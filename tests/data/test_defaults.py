@@ -97,6 +97,21 @@ def test_several_classes_are_regularised_less_than_two() -> None:
         assert less == defaults.SEVERAL_CLASSES[key] < more
 
 
+def test_several_classes_of_mostly_categories_are_regularised_as_two() -> None:
+    columns = {
+        "a": ["p", "q", "r"] * 20,
+        "b": ["s", "t"] * 30,
+        "c": np.arange(60) / 7,
+        "y": ["u", "v", "w"] * 20,
+    }
+    for left_out, weight_decay in (
+        (["a"], defaults.SEVERAL_CLASSES["weight_decay"]),
+        ([], 1.0),
+    ):  # half; most
+        of = table_of(pl.DataFrame(columns).drop(left_out))
+        assert resolved(of=of, train=1000).optimizer.weight_decay == weight_decay
+
+
 def test_classes_with_few_rows_get_more_dropout() -> None:
     of_words, of_numbers = (
         [resolved(of=table(target), train=defaults.FEW_ROWS - few).model.dropout for few in (0, 1)]

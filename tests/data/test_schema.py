@@ -15,7 +15,9 @@ def test_a_schema_survives_json() -> None:
         **{"left": ["x"] * 30, "y": [*range(29), None], "z": range(30), "w": range(30)},
     }
     frame = pl.DataFrame(columns, strict=False)
-    schema = table_of(frame, ["y", "z"], weight="w", na_values=("?",), drop_missing_targets=True).schema
+    schema = table_of(
+        frame, ["y", "z"], weight="w", na_values_by_column={"z": ("?",)}, drop_missing_targets=True
+    ).schema
     assert (schema.names, schema.targets, schema.weight) == (["cat", "bool", "date"], ("y", "z"), "w")
     assert len(schema.category_counts) == len(schema.missing) == len(schema.offsets) == 9
     for each in (schema, Schema((Column("x", "numeric"),), ("y",), ("1", "2"), "number")):

@@ -1,7 +1,7 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -20,6 +20,7 @@ from mlplab.data.class_labels import check_split, check_task
 from mlplab.data.infer.block_reader import SAMPLE_ROWS, TableReader
 from mlplab.data.infer.infer_table import build_table, infer_columns
 from mlplab.data.infer.inferred_column import InferredColumn
+from mlplab.data.infer.table_spec import TableSpec
 from mlplab.data.load_table import allocated, opened_source, table_dtype, table_spec
 from mlplab.data.splits.make_split import make_split
 from mlplab.errors import Fault, UserError, listed, shortened
@@ -60,7 +61,7 @@ class Description:
                 by_name[column.name].append(column)
             self.columns = {name: roles for name, roles in by_name.items() if roles}
             self.distinct = {name: _distinct(reader, roles[0]) for name, roles in self.columns.items()}
-            self.examples = _examples(reader.sample, spec.na_values)
+            self.examples = _examples(reader.sample, spec)
             self.faults: tuple[Fault, ...] = ()
             try:
                 table = build_table(reader, columns)
@@ -84,13 +85,14 @@ def _distinct(reader: TableReader, column: InferredColumn) -> str:
     return f"{distinct:,}" + "+" * (reader.rows > rows)
 
 
-def _examples(sample: pl.DataFrame, na_values: Sequence[str]) -> dict[str, str]:
+def _examples(sample: pl.DataFrame, spec: TableSpec) -> dict[str, str]:
     """The first value of each column in a few rows, which are parsed one by one: a table may be wide."""
     examples = dict[str, str]()
     for row in sample.head(10).iter_rows(named=True):
         cells = (None if cell is None else str(cell) for cell in row.values())
-        parsed = parse_str(pl.Series(cells, dtype=pl.String), na_values)
-        examples = {name: cell for name, cell in zip(row, parsed, strict=True) if cell} | examples
+        parsed = zip(row, parse_str(pl.Series(cells, dtype=pl.String), spec.na_values), strict=True)
+        known = ((name, cell) for name, cell in parsed if cell not in spec.na_values_by_column.get(name, ()))
+        examples = {name: cell for name, cell in known if cell} | examples
     return examples
 
 

@@ -144,7 +144,7 @@ def _targets_and_weight(
             where = f"{source.where}, column '{name}'"
             raise refusal(f"has type {cells.dtype}", where, "give it the type that it had in training")
         values = parse_target(schema, name, cells, decimal_comma=source.decimal_comma)
-        missing = parse_str(cells, schema.na_values).is_null()
+        missing = parse_str(cells, schema.na_values_of(name)).is_null()
         bad = ~values.is_finite().fill_null(value=False) & ~(missing & (name in optional))
         if len(rows := bad.arg_true()):
             what, found, remedy = "a value is missing", "", "fill it in, or remove such rows"

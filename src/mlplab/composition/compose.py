@@ -6,7 +6,7 @@ anything is checked, and call any code that a configuration file names in `hydra
 
 import errno
 import os
-from collections import UserString
+from collections import ChainMap, UserString
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,12 +120,23 @@ def current_state() -> tuple[Any, Any]:
 def put(cfg: DictConfig, overrides: Iterable[Override]) -> None:
     """Gives keys of a composed configuration their values. A mapping is merged with the one that is there."""
     with explained(), flag_override(cfg, "allow_objects", True):
-        for each in overrides:
+        for each in sorted(overrides, key=lambda each: len(path_of(each.key_or_group))):  # keys of keys later
             *sections, name = path_of(each.key_or_group)
             value = _changed(each.value(), _verbatim) if isinstance(each, Keyword) else each.value()
-            if sections and not name.isidentifier():
+            if sections == ["data", "na_values"]:
+                name, value = sections.pop(), _with_column(cfg.data.get("na_values"), name, value)
+            elif sections and not name.isidentifier():
                 name, value = sections.pop(), {name: value}
             OmegaConf.update(cfg, ".".join([*sections, name]), value, merge=True, force_add=True)
+
+
+def _with_column(na_values: Any, name: str, of_column: object) -> list[Any]:
+    """Missing values of all columns and, in mappings, of some, with those of one column set."""
+    known = OmegaConf.to_container(na_values) if OmegaConf.is_config(na_values) else na_values
+    values = known if isinstance(known, list) else [known] if known else []
+    mappings = [dict(each) for each in values if isinstance(each, dict)]
+    by_column = dict(ChainMap({name: of_column}, *mappings))
+    return [*(each for each in values if not isinstance(each, dict)), by_column]
 
 
 def _verbatim(value: object) -> object:

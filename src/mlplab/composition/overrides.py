@@ -18,13 +18,13 @@ from mlplab.errors import Fault, UserError, refusal
 # Resumes a run. It is not a key of the configuration.
 RESUME = "resume"
 
-# The key of a column, and its kind or the list of its levels; both may contain any character.
-COLUMN_KIND = re.compile(r"\+*(data\.columns\..*?)=(\[.*\]|[^=]*)", re.DOTALL)
+# The key of a column, and its kind or a list (of levels, missing values); both may contain any character.
+COLUMN_KEY = re.compile(r"\+*(data\.(?:columns|na_values)\..*?)=(\[.*\]|[^=]*)", re.DOTALL)
 
 PATH, TABLE = "data.path", "data=csv"
 
 # A key that ends with the name of a column or class, which may contain any character.
-NAMED = re.compile(r"(data)\.(columns|class_weights)\.(.*)", re.DOTALL)
+NAMED = re.compile(r"(data)\.(columns|class_weights|na_values)\.(.*)", re.DOTALL)
 
 
 class Keyword(Override):
@@ -76,7 +76,7 @@ def _parsed(word: str) -> Override:
     is_resumed = key == RESUME and value[:1] not in ("'", '"')
     if value and (is_resumed or (key == "init_from" and Path(value).is_dir())):
         return Keyword.of(key, value, word)
-    match = COLUMN_KIND.fullmatch(word)
+    match = COLUMN_KEY.fullmatch(word)
     if not match:
         return parser.parse_overrides([word])[0]
     levels = re.fullmatch(r"\[([^\[\]'\"]+)\]", match[2])

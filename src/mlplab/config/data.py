@@ -80,6 +80,16 @@ def _check_levels(levels: list[str]) -> list[str]:
     return levels
 
 
+def _as_missing(value: object) -> object:
+    """A list; its mappings, each of columns to their own values, become one mapping at its end."""
+    values = value if isinstance(value, list | tuple) else [value]
+    by_column = dict[str, object]()
+    for each in values:
+        by_column |= each if isinstance(each, dict) else {}
+    own = {name: _as_list(texts) for name, texts in by_column.items()}
+    return [*(each for each in values if not isinstance(each, dict)), *([own] if own else [])]
+
+
 def as_dict(value: object) -> object:
     """A list of pairs becomes a dict; the command line uses pairs for names that Hydra rejects in keys."""
     if isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
@@ -91,6 +101,8 @@ ClassLabel = Annotated[str, BeforeValidator(as_label), Field(min_length=1)]
 ClassWeights = Annotated[
     OneOrSeveral[Literal["none", "balanced"], dict[ClassLabel, NotNegative]], BeforeValidator(as_dict)
 ]
+# Texts that mean missing in all columns, and by the names of columns, in these alone: ["?", {age: ["99"]}].
+MissingValues = Annotated[list[Text | dict[str, list[Text]]], BeforeValidator(_as_missing)]
 ColumnLevels = Annotated[list[ClassLabel], AfterValidator(_check_levels)]
 # A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first.
 ColumnKind = Annotated[
@@ -192,8 +204,18 @@ class UserTable(_Table[A]):
     weight: Text | None
     columns: Annotated[dict[str, ColumnKind], BeforeValidator(as_dict)]
     categories: dict[str, list[str]] = Field(default_factory=dict)
-    na_values: Annotated[list[Text], BeforeValidator(_as_list)]
+    na_values: MissingValues
     missing_target: Literal["error", "drop"]
+
+    @property
+    def na_values_of_all(self) -> list[str]:
+        """The values that mean missing in all columns."""
+        return [each for each in self.na_values if isinstance(each, str)]
+
+    @property
+    def na_values_by_column(self) -> dict[str, list[str]]:
+        """The further values that mean missing in some columns."""
+        return next((each for each in self.na_values if isinstance(each, dict)), {})
 
     @model_validator(mode="after")
     def _names_each_column_once(self) -> "UserTable[A]":

@@ -40,13 +40,13 @@ def parse_target(schema: Schema, name: str, cells: pl.Series, *, decimal_comma: 
     labels = schema.classes if name in schema.targets else ()
     known = label_values(labels, schema.class_kind)
     if labels and schema.class_kind == "text":
-        values = parse_str(cells, schema.na_values)
+        values = parse_str(cells, schema.na_values_of(name))
         if sorted(label.lower() for label in labels) == [*BOOLEAN_LABELS]:  # other tables write True
             values, known = values.str.to_lowercase(), known.str.to_lowercase()
     else:
         kind: Kind = "boolean" if labels and schema.class_kind == "boolean" else "numeric"
         column = Column(name, kind, format=schema.number_formats.get(name, ""))
-        values = column.parse(cells, schema.na_values, decimal_comma=decimal_comma)
+        values = column.parse(cells, schema.na_values_of(name), decimal_comma=decimal_comma)
     if not labels:
         return values
     numbers = pl.Series(range(len(labels)), dtype=pl.Float64)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from mlplab import config
 from mlplab.config import CrossEntropyLoss, Model, ResolvedConfig, SimpleLoss, TrainConfig
+from mlplab.data.schema import Schema
 from mlplab.data.splits.bagging import folds_of
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
@@ -55,7 +56,8 @@ DEFAULTS: Mapping[str, tuple[object, object]] = {
     "dropout": (0.0, 0.3),
 }
 
-# Of more than two classes, instead: with the above, letters have 1.4 times the log loss.
+# Of more than two classes, instead: with the above, letters have 1.4 times the log loss. Not where most
+# columns are categories: many of these are easily learned by heart.
 SEVERAL_CLASSES: Mapping[str, object] = {"weight_decay": 0.2, "dropout": 0.2}
 
 # Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns.
@@ -82,9 +84,7 @@ def resolve_auto(run: TrainConfig, table: Table, split: Split, *, alone: bool = 
     members = _members(run, table, split, alone=alone) if run.ensemble == "auto" else run.ensemble
     rows = typical_train_rows(run.data.split, table, split, members)
     batch_size, epochs = sizes_for(rows)
-    classes = len(table.schema.classes)
-    defaults = {name: of_task[classes > 0] for name, of_task in DEFAULTS.items()}
-    defaults |= SEVERAL_CLASSES if classes > 2 else {}
+    defaults = _defaults_of(table.schema)
     by_fan_in = isinstance(run.optimizer, config.Adam) and run.optimizer.lr_by_fan_in
     lr = defaults["fan_in_lr" if by_fan_in else "lr"]
     monitor = "val/loss" if run.quantiles else defaults["monitor"]
@@ -101,6 +101,13 @@ def resolve_auto(run: TrainConfig, table: Table, split: Split, *, alone: bool = 
             "optimizer": _filled(run.optimizer, lr=lr, weight_decay=defaults["weight_decay"]),
         }
     )
+
+
+def _defaults_of(schema: Schema) -> dict[str, object]:
+    defaults = {name: of_task[bool(schema.classes)] for name, of_task in DEFAULTS.items()}
+    in_words = sum(bool(column.categories) for column in schema.inputs)
+    is_weaker = len(schema.classes) > 2 and 2 * in_words <= len(schema.inputs)
+    return {**defaults, **SEVERAL_CLASSES} if is_weaker else defaults
 
 
 def _members(run: TrainConfig, table: Table, split: Split, *, alone: bool) -> int:

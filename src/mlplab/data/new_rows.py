@@ -62,7 +62,7 @@ class FrameTransformer:
         Raises:
             UserError: if columns have cells of a different kind than in training.
         """
-        faults, features, na_values = list[Fault](), list[pl.Series](), self.schema.na_values
+        faults, features = list[Fault](), list[pl.Series]()
         for column in self.schema.inputs:
             where, cells = f"{self.where}, column '{column.name}'", cells_of(frame, column.name)
             if column.kind == "numeric" and not column.format and not self.decimal_comma:
@@ -71,6 +71,7 @@ class FrameTransformer:
                 what, remedy = f"has type {cells.dtype}", "give it the type that it had in training"
                 faults.append(Fault(what, where, "", column.expected, remedy))
                 continue
+            na_values = self.schema.na_values_of(column.name)
             parsed = column.parse(cells, na_values, decimal_comma=self.decimal_comma)
             if not column.categories and len(bad := bad_cells(cells, parsed, na_values, column.kind)):
                 where += f", data row {self.rows + bad[0] + 1}"
@@ -84,7 +85,8 @@ class FrameTransformer:
         for column, part in zip(self.schema.inputs, self.schema.feature_slices, strict=True):
             if not (is_nan := np.isnan(x[:, part.start])).any():
                 continue
-            texts = parse_str(cells_of(frame, column.name).filter(pl.Series(is_nan)), na_values)
+            cells = cells_of(frame, column.name).filter(pl.Series(is_nan))
+            texts = parse_str(cells, self.schema.na_values_of(column.name))
             if not column.missing and (missing := texts.null_count()):
                 self._missing[column.name] += missing
             if column.categories and (unknown := Counter(texts.drop_nulls().to_list())):

@@ -91,7 +91,8 @@ class Schema:
             own mean.
         classes: the classes of the target in order; a class's position is its number. Empty for regression.
         weight: the column of row weights.
-        na_values: additional missing values.
+        na_values: additional missing values of all columns.
+        na_values_by_column: by name, further ones of a column.
         number_formats: by name, the formats of targets and weights that are not plain numbers.
         left_out: columns that are not inputs, and why.
     """
@@ -104,6 +105,7 @@ class Schema:
     class_kind: ClassKind = "text"
     weight: str | None = None
     na_values: tuple[str, ...] = ()
+    na_values_by_column: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     number_formats: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -123,6 +125,10 @@ class Schema:
     def plain(self) -> dict[str, Any]:
         """Converts the schema to strings, numbers, lists and dicts."""
         return PLAIN_SCHEMA.dump_python(self, mode="json")
+
+    def na_values_of(self, name: str) -> tuple[str, ...]:
+        """The additional missing values of a column."""
+        return (*self.na_values, *self.na_values_by_column.get(name, ()))
 
     @property
     def outputs(self) -> int:

@@ -75,10 +75,11 @@ def model_inputs(schema: Schema, frame: pl.DataFrame, *, decimal_comma: bool) ->
     inputs = dict[str, np.ndarray]()
     for column in schema.inputs:
         cells, kind = cells_of(frame, column.name), input_type(column)
+        na_values = schema.na_values_of(column.name)
         if kind is object:
-            values = parse_str(cells, schema.na_values).fill_null("").to_numpy().astype(object)
+            values = parse_str(cells, na_values).fill_null("").to_numpy().astype(object)
         else:
-            parsed = column.parse(cells, schema.na_values, decimal_comma=decimal_comma)
+            parsed = column.parse(cells, na_values, decimal_comma=decimal_comma)
             parsed = parsed.cast(pl.Int64).fill_null(NO_DATE) if kind is np.int64 else parsed
             values = parsed.to_numpy()
         inputs[column.name] = values
@@ -97,7 +98,7 @@ def features_of(graph: Graph, schema: Schema) -> tuple[list[Value], list[Value]]
     for column, value in zip(schema.inputs, inputs, strict=True):
         match column.kind:
             case "numeric":
-                for number in numbers_among(schema.na_values):
+                for number in numbers_among(schema.na_values_of(column.name)):
                     value = value.equals(number).where(np.nan, value)
                 numbers.append(value.unsqueeze(1) - column.offset)
             case "boolean":

@@ -92,7 +92,9 @@ def test_the_order_of_answers_is_offered_without_refused_ones(caplog: pytest.Log
     offer = caplog.text.partition("'under 20', '20-30', 'over 30'; to use it: ")[2]
     [kind, missing] = shlex.split(offer.partition(" (in all columns)")[0])
     run = config("data=csv", "data.path=t", "data.target=y", kind, missing)
-    found = table_of(frame, declared=dict(run.data.columns), na_values=run.data.na_values).x
+    found = table_of(
+        frame, declared=dict(run.data.columns), na_values_by_column=run.data.na_values_by_column
+    ).x
     np.testing.assert_array_equal(found[:5, 0], [1, 0, np.nan, np.nan, 2])
 
 
@@ -123,7 +125,7 @@ def test_the_remedy_works_when_typed(name: str, listed: tuple[str, ...], texts: 
 def test_a_word_for_missing_values_is_told_from_levels() -> None:
     message = message_of(lambda: ordinal(["low", "unknown", "high", "medium"]))
     assert '["low","medium","high","unknown"]' in message
-    assert "if it stands for a missing value: 'data.na_values=[\"unknown\"]'" in message
+    assert "if it stands for a missing value: 'data.na_values.a=[\"unknown\"]'" in message
     assert ordinal(["mild", "none", "severe"]).schema.inputs[0].categories == ("none", "mild", "severe")
 
 

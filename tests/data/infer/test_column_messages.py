@@ -64,13 +64,15 @@ def test_all_remedies_together_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "line 53, data row 52: is" in message
     assert "line 11, data row 10: a value is missing" in message
     assert message.count("\n  ") == 5  # of the target, one for bad cells and one for missing ones
-    pattern = r"(?:'data\.na_values=.*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?"
+    pattern = r"(?:'data\.na_values\..*?'|data\.columns\.\w+=categorical)(?: data\.missing_target=drop)?"
     remedies = [line for line in message.splitlines() if line.startswith("  ")]
     words = {word for line in remedies for word in shlex.split(" ".join(re.findall(pattern, line)))[:2]}
     words -= {f"data.columns.{name}=categorical" for name in "ac"}
-    na_values = 'data.na_values=["??","?","n.a.","-","none","n/d"]'
-    assert words == {na_values, "data.columns.b=categorical", "data.missing_target=drop"}
-    assert len(load_table(config(*WORDS, *sorted(words))).rows) == len(lines) - 2
+    by_column = {"a": '["?","n.a.","-"]', "b": '["-"]', "c": '["none"]', "y": '["n/d"]'}
+    na_values = {f"data.na_values.{name}={texts}" for name, texts in by_column.items()}
+    assert words == {*na_values, "data.columns.b=categorical", "data.missing_target=drop"}
+    run = config(*WORDS, *sorted(words), 'data.na_values=["??"]')
+    assert len(load_table(run).rows) == len(lines) - 2
 
 
 @pytest.mark.parametrize("dtype", [pl.String, pl.Float64])
@@ -79,8 +81,9 @@ def test_infinite_cells_can_be_declared_missing(dtype: pl.DataType) -> None:
     frame = pl.DataFrame({"a": cells, "y": range(ROWS)})
     message = message_of(lambda: table_of(frame))
     assert "is not a finite number; 9 such cells" in message
-    [word] = shlex.split(re.findall(r"'data\.na_values=\[.*?\]'", message)[0])
-    assert table_of(frame, na_values=tuple(config(*WORDS, word).data.na_values)).x.shape == (ROWS, 1)
+    [word] = shlex.split(re.findall(r"'data\.na_values\.a=\[.*?\]'", message)[0])
+    of_columns = config(*WORDS, word).data.na_values_by_column
+    assert table_of(frame, na_values_by_column=of_columns).x.shape == (ROWS, 1)
 
 
 def test_bad_and_missing_weights_are_refused_together() -> None:

@@ -58,7 +58,7 @@ def test_a_column_with_categories_is_an_input_or_a_target(caplog: pytest.LogCapt
     assert (made.kind, made.categories) == ("categorical", ("0", "1", "2", "3", "4", "K"))
     assert table_of(frame, target="x").schema.classes == made.categories
     assert "read as categories, because of 'K' beside numbers; to read numbers instead," in caplog.text
-    assert "such cells as missing: 'data.na_values=[\"K\"]'" in caplog.text
+    assert "such cells as missing: 'data.na_values.x=[\"K\"]'" in caplog.text
     assert table_of(frame, na_values=("K",)).schema.inputs[0].kind == "numeric"
     for target, numbers in (("y", {"declared": {"x": "numeric"}}), ("x", {"task": "regression"})):
         with pytest.raises(UserError, match=REFUSED):

@@ -125,15 +125,18 @@ def test_no_sentinels(values: Sequence[float]) -> None:
     assert found(values) == {}
 
 
-def test_the_remedy_names_the_sentinels_of_all_columns(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_remedy_names_the_sentinels_of_a_column(caplog: pytest.LogCaptureFixture) -> None:
     frame = pl.DataFrame({"a": [*range(20), -999, -999], "y": [3, *range(3, 60, 3), -99, -99]})
-    keys = """if so: 'data.na_values=["?","-999","-99"]'"""
     table_of(frame, na_values=("?",))
     of_a, of_y = caplog.messages
-    assert f"'a': -999 in 2 cells may stand for a missing value; {keys} (in all columns)" in of_a
-    assert f"'y': -99 in 2 cells may stand for a missing value; {keys} data.missing_target=drop " in of_y
+    keys = ["""'data.na_values.a=["-999"]'""", """'data.na_values.y=["-99"]'"""]
+    assert f"'a': -999 in 2 cells may stand for a missing value; if so: {keys[0]}" in of_a
+    assert (
+        f"'y': -99 in 2 cells may stand for a missing value; if so: {keys[1]} data.missing_target=drop"
+        in of_y
+    )
     caplog.clear()
-    table_of(frame, na_values=("?", "-999", "-99"), drop_missing_targets=True)
+    table_of(frame, na_values_by_column={"a": ("-999",), "y": ("-99",)}, drop_missing_targets=True)
     assert caplog.messages == []
 
 

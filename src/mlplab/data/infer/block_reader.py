@@ -173,7 +173,9 @@ class TableReader:
         """The format of what was read as plain numbers, if it reads most of the bad cells, too."""
         if column.kind != "numeric" or column.definition.format or self._must_be_classes(column):
             return ""
-        first = parse_str(cells_of(self.sample, column.name), self.spec.na_values).drop_nulls()
+        first = parse_str(
+            cells_of(self.sample, column.name), self.spec.na_values_of(column.name)
+        ).drop_nulls()
         texts = pl.concat([first, column.bad_texts]).unique(maintain_order=True)
         return format_of("numeric", texts, self.source, column.name)
 
@@ -232,7 +234,7 @@ class TableReader:
         return column
 
     def _kind_by_texts(self, cells: pl.Series, column: InferredColumn, kind: Kind | None) -> tuple[Kind, str]:
-        texts = parse_str(cells, self.spec.na_values).drop_nulls()
+        texts = parse_str(cells, self.spec.na_values_of(column.name)).drop_nulls()
         distinct = texts.unique(maintain_order=True)
         if kind is None:
             plain = distinct.str.replace(",", ".", literal=True) if self.source.decimal_comma else distinct
@@ -248,7 +250,7 @@ class TableReader:
 
     def _read_cells(self, column: InferredColumn, frame: pl.DataFrame, start: int) -> list[pl.Series]:
         cells, comma = cells_of(frame, column.name), self.source.decimal_comma
-        return column.read(cells, start, self.spec.na_values, decimal_comma=comma)
+        return column.read(cells, start, self.spec.na_values_of(column.name), decimal_comma=comma)
 
     def _float_columns(self) -> tuple[set[str], set[str]]:
         """Columns of text whose sample has only plain numbers and missing values; all spellings of these."""

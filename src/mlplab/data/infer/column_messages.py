@@ -7,7 +7,7 @@ that may surprise, and what may be wrong with it.
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
@@ -33,14 +33,13 @@ LARGEST_INTEGER = 2.0**53  # the largest integer up to which floats represent al
 def check_cells(reader: TableReader) -> None:
     """Adds a fault to each column with bad cells that has none yet."""
     bad = [column for column in reader.columns if column.bad and not column.faults]
-    missing = [text for column in bad for text in _missing_texts(column)]
     for column in bad:
         row, text = column.first_bad
-        remedy = "; ".join(_remedies(column, missing, reader))
+        remedy = "; ".join(_remedies(column, reader))
         column.faults = [column.definition.fault(reader.place(row, column), text, column.bad, remedy)]
 
 
-def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReader) -> Iterator[str]:
+def _remedies(column: InferredColumn, reader: TableReader) -> Iterator[str]:
     name, role, is_input, text = column.name, column.role, column.role == "input", column.bad_texts[0]
     alone = f" data.target={shlex.quote(name)}" if len(reader.spec.named("target")) > 1 else ""
     categorical = typed(name, "categorical") if is_input else f"task=multiclass{alone}"
@@ -51,8 +50,8 @@ def _remedies(column: InferredColumn, missing: Iterable[str], reader: TableReade
     may_be_number = role in ("input", "target") and column.kind == "numeric"
     if is_categorical := may_be_number and may_be_categories(column.bad_texts, reader.values(column)):
         yield f"if its values are {'categories' if is_input else 'classes'}: {categorical}"
-    if _missing_texts(column):
-        yield f"if it stands for a missing value: {reader.spec.typed_missing(missing, role)}"
+    if missing := _missing_texts(column):
+        yield f"if it stands for a missing value: {reader.spec.typed_missing(name, missing, role)}"
     is_format = column.kind == "date" and not column.filled
     known = "" if is_format else column.definition.format
     if column.kind == "date" and (mixed := mixed_formats(column.bad_texts, known)):
@@ -78,19 +77,18 @@ def _missing_texts(column: InferredColumn) -> list[str]:
     return texts.to_list() if can_be_typed(texts) and column.role not in ("weight", "time") else []
 
 
-def column_note(column: InferredColumn, likely: Iterable[str], reader: TableReader) -> str:
-    """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is.
-
-    The sentinels of all columns are `likely` to be typed.
-    """
+def column_note(column: InferredColumn, reader: TableReader) -> str:
+    """How a column is read where that may surprise, and what may be wrong with it; empty if nothing is."""
     if column.sentinels:
         cells = listed(f"{text} in {count:,} cells" for text, count in column.sentinels.items())
-        missing = reader.spec.typed_missing(likely, column.role)
+        missing = reader.spec.typed_missing(column.name, column.sentinels, column.role)
         return f"{cells} may stand for a missing value; if so: {missing}"
     if (texts := column.texts) is not None:
         return "; ".join(filter(None, _text_notes(column, texts, reader)))
     if column.kind == "numeric" and column.definition.format and not column.faults:
-        texts = parse_str(cells_of(reader.sample, column.name), reader.spec.na_values).drop_nulls()
+        texts = parse_str(
+            cells_of(reader.sample, column.name), reader.spec.na_values_of(column.name)
+        ).drop_nulls()
         values = parse_number(texts, (), column.definition.format)
         read = values.is_not_null() & texts.cast(pl.Float64, strict=False).is_null()
         examples = (f": {shortened(texts[row])} is {values[row]:.10g}" for row in read.arg_true().head(1))
@@ -121,7 +119,7 @@ def _text_notes(column: InferredColumn, texts: pl.Series, reader: TableReader) -
             yield f"read as {len(texts):,} categories, {why}; {numbers}"
             return
         if not (column.declared or must_be_classes) and 0 < 2 * len(odd) < len(texts):
-            missing = reader.spec.typed_missing(odd, column.role)
+            missing = reader.spec.typed_missing(column.name, odd, column.role)
             numbers = f"; to read numbers instead, and such cells as missing: {missing}"
             why = f"because of {listed(map(shortened, odd), 3)} beside numbers"
             yield f"read as {noun}, {why}{numbers if can_be_typed(odd) else ''}"
@@ -139,7 +137,7 @@ def _order_note(column: InferredColumn, texts: pl.Series, reader: TableReader) -
     levels = known_order(texts.to_list())
     if not levels and not is_answer.all():  # without answers such as Refused
         levels = known_order(texts.filter(is_answer).to_list())
-        ordinal += f" {reader.spec.typed_missing(texts.filter(~is_answer))}"
+        ordinal += f" {reader.spec.typed_missing(column.name, texts.filter(~is_answer))}"
     shown = listed(map(shortened, levels))
     return f"its values have an order: {shown}; to use it: {ordinal}" if levels else ""
 

@@ -70,9 +70,8 @@ def infer_columns(reader: TableReader) -> list[InferredColumn]:
         if is_plain and column.range and not column.faults:
             column.sentinels = sentinels(reader.values(column), *column.range, column.definition.offset)
     leave_out_row_numbers(reader)
-    likely = [text for column in reader.columns for text in column.sentinels]
     for column in reader.columns:
-        column.note = "; ".join(filter(None, (column.note, column_note(column, likely, reader))))
+        column.note = "; ".join(filter(None, (column.note, column_note(column, reader))))
     why = "as declared in data.columns"
     unread = [InferredColumn(name, "input", "drop", left_out=why) for name in reader.spec.left_out]
     if ROW_INDEX in reader.source.schema:
@@ -118,6 +117,7 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         class_kind=classified.class_kind,
         weight=next(iter(spec.named("weight")), None),
         na_values=spec.na_values,
+        na_values_by_column=spec.na_values_by_column,
         number_formats={of.name: of.definition.format for of in numbers if of.definition.format},
         left_out=left_out,
     )
@@ -164,7 +164,7 @@ def _infer_levels(column: InferredColumn, texts: pl.Series, reader: TableReader)
         remedy = f"list all in order, the lowest first: {typed(name, both)}"
         if levels:
             what = f"the levels lack {listed(map(shortened, lacking), 5)}"
-            remedy += f"; if it stands for a missing value: {spec.typed_missing(lacking)}"
+            remedy += f"; if it stands for a missing value: {spec.typed_missing(name, lacking)}"
         if not can_be_typed(pl.Series(both)):
             kinds = f"{typed(name, 'categorical')}, or {typed(name, 'drop')}"
             remedy = f"list all {len(both):,} in order, the lowest first; if they have no order: {kinds}"

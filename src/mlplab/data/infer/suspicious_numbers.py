@@ -136,7 +136,7 @@ def compact_date_note(column: InferredColumn, reader: TableReader) -> str:
         or not date_formats(cells.head(100).cast(pl.String))
     ):
         return ""  # nearly always, and fast
-    text = parse_str(cells, reader.spec.na_values).drop_nulls()
+    text = parse_str(cells, reader.spec.na_values_of(column.name)).drop_nulls()
     formats = date_formats(text.unique(maintain_order=True))
     if not formats or parse_datetime(text, (), formats[0]).null_count():
         return ""

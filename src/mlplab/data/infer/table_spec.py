@@ -26,7 +26,8 @@ class TableSpec:
         roles: the columns that are not only inputs, or not inputs at all; names may occur twice.
         declared: the declared kinds by column name; a format of `strptime` declares a date.
         levels: the levels of ordinal columns, if they are listed, and the categories that others may have.
-        na_values: additional missing values.
+        na_values: additional missing values of all columns.
+        na_values_by_column: by name, further ones of a column.
         raw: whether numbers have no offset.
         drop_missing_targets: whether rows without a target are left out, instead of being faults.
         task: whether the target is numbers or classes; `auto`: inferred.
@@ -37,6 +38,7 @@ class TableSpec:
     declared: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     na_values: tuple[str, ...] = ()
+    na_values_by_column: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     raw: bool = False
     drop_missing_targets: bool = False
     task: Literal["auto", Task] = "auto"
@@ -61,16 +63,23 @@ class TableSpec:
         """The columns in a role."""
         return [name for name, other in self.roles if other == role]
 
-    def typed_missing(self, texts: Iterable[str], role: Role = "input") -> str:
-        """What declares further missing values, and drops rows whose target is one, as typed in a shell."""
-        values = shlex.quote(f"data.na_values={typed_list(dict.fromkeys([*self.na_values, *texts]))}")
+    def na_values_of(self, name: str) -> tuple[str, ...]:
+        """The additional missing values of a column."""
+        return (*self.na_values, *self.na_values_by_column.get(name, ()))
+
+    def typed_missing(self, name: str, texts: Iterable[str], role: Role = "input") -> str:
+        """What declares further missing values of a column, as typed in a shell; of a target, its rows are
+        dropped."""
+        known = self.na_values_by_column.get(name, ())
+        values = shlex.quote(f"data.na_values.{name}={typed_list(dict.fromkeys([*known, *texts]))}")
         drop_rows = role == "target" and not self.drop_missing_targets
-        return values + " data.missing_target=drop" * drop_rows + " (in all columns)"
+        return values + " data.missing_target=drop" * drop_rows
 
     def faults(self, source: Source) -> Iterator[Fault]:
         """Columns that the source lacks, contradicting kinds, and several targets that are classes."""
         keys = [(name, f"{key_of(role)}=") for name, role in self.roles]
         keys += [(name, "data.columns.") for name in self.declared]
+        keys += [(name, "data.na_values.") for name in self.na_values_by_column]
         for name, key in keys:
             if name not in source.names:
                 near = nearest(name, source.names)
