@@ -57,7 +57,7 @@ REFUSED = [
     mistake("3 empty file", "", "", "t.csv: is empty | a header line and rows of data"),
     mistake("4 header only", "a,b,y\n", "", "t.csv: has a header but no rows | give it rows"),
     mistake("18 thousands", THOUSANDS, "", 'decimals or thousands | b="1,234.5"\' | or data.decimal=.'),
-    mistake("18 several", GOOD + "-,x,3\n", "", "'a', line 42 | [\"-\",\"x\"]' (in all | 'b', line 42"),
+    mistake("18 several", GOOD + "-,x,3\n", "", "'a', line 42 | values.a=[\"-\"]' | values.b=[\"x\"]'"),
     mistake("21 long integer", GOOD + f"1,{2**64},3\n", "", "line 42 | more than 64 bits | columns.b=drop"),
     mistake("21 target", target(lambda i: 2**64 + i % 3), "", "64 bits | data.columns.y=categorical keeps"),
     mistake("24 truncated Parquet", {"t.parquet": b"PAR1" + bytes(300)}, PARQUET, "as Parquet | copy it"),
