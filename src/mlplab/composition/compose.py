@@ -6,7 +6,7 @@ anything is checked, and call any code that a configuration file names in `hydra
 
 import errno
 import os
-from collections import ChainMap, UserString
+from collections import UserString
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ from mlplab.composition.hydra_errors import explained
 from mlplab.composition.overrides import Keyword, is_for_hydra, keys_of, path_of
 from mlplab.config import TrainConfig, parse
 from mlplab.config.allowed_classes import user_classes
+from mlplab.config.data import as_missing
 from mlplab.config.validation import missing_value, unknown_key_faults
 from mlplab.errors import Fault, UserError, refusal
 from mlplab.files import Plain
@@ -124,19 +125,12 @@ def put(cfg: DictConfig, overrides: Iterable[Override]) -> None:
             *sections, name = path_of(each.key_or_group)
             value = _changed(each.value(), _verbatim) if isinstance(each, Keyword) else each.value()
             if sections == ["data", "na_values"]:
-                name, value = sections.pop(), _with_column(cfg.data.get("na_values"), name, value)
+                known = OmegaConf.to_container(cfg.data).get("na_values", [])  # type: ignore[union-attr]
+                known = known if isinstance(known, list) else [known]
+                name, value = sections.pop(), as_missing([*known, {name: value}])
             elif sections and not name.isidentifier():
                 name, value = sections.pop(), {name: value}
             OmegaConf.update(cfg, ".".join([*sections, name]), value, merge=True, force_add=True)
-
-
-def _with_column(na_values: Any, name: str, of_column: object) -> list[Any]:
-    """Missing values of all columns and, in mappings, of some, with those of one column set."""
-    known = OmegaConf.to_container(na_values) if OmegaConf.is_config(na_values) else na_values
-    values = known if isinstance(known, list) else [known] if known else []
-    mappings = [dict(each) for each in values if isinstance(each, dict)]
-    by_column = dict(ChainMap({name: of_column}, *mappings))
-    return [*(each for each in values if not isinstance(each, dict)), by_column]
 
 
 def _verbatim(value: object) -> object:

@@ -80,7 +80,7 @@ def _check_levels(levels: list[str]) -> list[str]:
     return levels
 
 
-def _as_missing(value: object) -> object:
+def as_missing(value: object) -> object:
     """A list; its mappings, each of columns to their own values, become one mapping at its end."""
     values = value if isinstance(value, list | tuple) else [value]
     by_column = dict[str, object]()
@@ -102,7 +102,7 @@ ClassWeights = Annotated[
     OneOrSeveral[Literal["none", "balanced"], dict[ClassLabel, NotNegative]], BeforeValidator(as_dict)
 ]
 # Texts that mean missing in all columns, and by the names of columns, in these alone: ["?", {age: ["99"]}].
-MissingValues = Annotated[list[Text | dict[str, list[Text]]], BeforeValidator(_as_missing)]
+MissingValues = Annotated[list[Text | dict[str, list[Text]]], BeforeValidator(as_missing)]
 ColumnLevels = Annotated[list[ClassLabel], AfterValidator(_check_levels)]
 # A kind, the format of a date, or a list of them; or the levels of an ordinal column, the lowest first.
 ColumnKind = Annotated[

@@ -90,7 +90,7 @@ def test_the_order_of_answers_is_offered_without_refused_ones(caplog: pytest.Log
     frame = pl.DataFrame({"a": answers, "y": [row / 8 for row in range(30)]})
     table_of(frame)
     offer = caplog.text.partition("'under 20', '20-30', 'over 30'; to use it: ")[2]
-    [kind, missing] = shlex.split(offer.partition(" (in all columns)")[0])
+    [kind, missing] = shlex.split(offer.partition("\n")[0])
     run = config("data=csv", "data.path=t", "data.target=y", kind, missing)
     found = table_of(
         frame, declared=dict(run.data.columns), na_values_by_column=run.data.na_values_by_column
